@@ -1,0 +1,27 @@
+# Language level, warnings, optimisation and sanitizers, for every target.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(LORA_DIST_CCACHE ccache)
+if(LORA_DIST_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${LORA_DIST_CCACHE})
+endif()
+
+add_library(lora_dist_compiler INTERFACE)
+target_compile_options(lora_dist_compiler INTERFACE -Wall -Wextra -Wpedantic -Werror)
+target_include_directories(lora_dist_compiler INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
+if(LORA_DIST_SANITIZE)
+  target_compile_options(lora_dist_compiler INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
+                                                     -fno-omit-frame-pointer)
+  target_link_options(lora_dist_compiler INTERFACE -fsanitize=address,undefined)
+endif()
+
+# For kernels: loops may be vectorised as written (no reordering of sums beyond what `omp simd` allows), errno and traps are not observed.
+add_library(lora_dist_kernel_options INTERFACE)
+target_compile_options(lora_dist_kernel_options INTERFACE -O3 -fno-math-errno -fno-trapping-math)

@@ -1,0 +1,9 @@
+#include "kernels/common/parallel.h"
+
+#include <omp.h>
+
+namespace lora_dist {
+
+void set_library_threads() { omp_set_num_threads(1); }
+
+}  // namespace lora_dist

@@ -1,0 +1,41 @@
+// Threads on the CPU. The pieces of work are fixed by the caller from shapes alone; only who computes a piece varies.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/stream.h"
+
+namespace lora_dist {
+
+/// Calls work(i) for i in [0, pieces), on stream.threads threads. `work` must not throw.
+/// Nested library calls (oneDNN) see one thread: see set_library_threads().
+template <class Work>
+void parallel_for(std::int64_t pieces, const Stream& stream, Work work) {
+  const int threads = stream.threads;
+  if (threads <= 1 || pieces <= 1) {
+    for (std::int64_t i = 0; i < pieces; ++i) {
+      work(i);
+    }
+    return;
+  }
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    work(i);
+  }
+}
+
+/// Calls work(begin, end) over [0, n) in pieces of `grain` elements (the last one shorter).
+template <class Work>
+void parallel_ranges(std::int64_t n, std::int64_t grain, const Stream& stream, Work work) {
+  const std::int64_t pieces = (n + grain - 1) / grain;
+  parallel_for(pieces, stream, [&](std::int64_t i) {
+    const std::int64_t begin = i * grain;
+    work(begin, begin + grain < n ? begin + grain : n);
+  });
+}
+
+/// To be called once at program start (and by test mains): makes libraries that use OpenMP run on the calling thread, so
+/// that our own pieces are the only source of parallelism and the number of threads cannot change a bit of a result.
+void set_library_threads();
+
+}  // namespace lora_dist

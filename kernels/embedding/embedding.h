@@ -1,0 +1,17 @@
+// Rows of a table, by token id.
+#pragma once
+
+#include "kernels/common/dispatch.h"
+#include "kernels/common/tensor_view.h"
+
+namespace lora_dist {
+
+/// ids: i32 [tokens], each in [0, vocab) (KernelError otherwise); table: f32, f16 or bf16 [vocab, hidden]; out: f32 [tokens, hidden].
+void embedding_cpu(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream);
+void embedding_cuda(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream);
+
+inline void embedding(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream) {
+  LORA_DIST_DISPATCH(embedding, stream, ids, table, out);
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,34 @@
+// Gradients as 64-bit fixed point. Integer addition is associative, so neither the order of accumulation nor the number of
+// ranks in a reduction can change a bit of the sum.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/dispatch.h"
+#include "kernels/common/tensor_view.h"
+
+namespace lora_dist {
+
+/// One unit is 2^-44 (5.7e-14): 2e5 times finer than AdamW's default eps of 1e-8, below which a gradient does not matter.
+/// The sum of all passes must stay below 2^18 (262,144) in magnitude; a single value at or beyond that is reported, not wrapped.
+inline constexpr int kFixedPointBits = 44;
+inline constexpr float kFixedPointLimit = 262144.0F;
+
+/// sums[i] += round(values[i] * 2^44). values: f32 [n]; sums: i64 [n].
+/// Returns how many values were NaN, infinite or at least kFixedPointLimit in magnitude (those are left out of the sums).
+std::int64_t fixed_point_add_cpu(ConstTensorView values, TensorView sums, const Stream& stream);
+std::int64_t fixed_point_add_cuda(ConstTensorView values, TensorView sums, const Stream& stream);
+
+/// values[i] = sums[i] * 2^-44, rounded once. Returns sum of values[i]^2 in double, added in a fixed order (pieces of 4096, then
+/// the pieces in turn), for the global norm.
+double fixed_point_read_cpu(ConstTensorView sums, TensorView values, const Stream& stream);
+double fixed_point_read_cuda(ConstTensorView sums, TensorView values, const Stream& stream);
+
+inline std::int64_t fixed_point_add(ConstTensorView values, TensorView sums, const Stream& stream) {
+  return LORA_DIST_DISPATCH(fixed_point_add, stream, values, sums);
+}
+inline double fixed_point_read(ConstTensorView sums, TensorView values, const Stream& stream) {
+  return LORA_DIST_DISPATCH(fixed_point_read, stream, sums, values);
+}
+
+}  // namespace lora_dist

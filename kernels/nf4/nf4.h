@@ -1,0 +1,73 @@
+// NormalFloat-4 (Dettmers et al., QLoRA, 2023) in the byte format of bitsandbytes (functional.py: quantize_4bit, QuantState;
+// csrc/kernels.cu).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "kernels/common/dispatch.h"
+#include "kernels/common/tensor_view.h"
+
+namespace lora_dist {
+
+/// The 16 values of the code, rising.
+inline constexpr std::array<float, 16> kNf4Code = {
+    -1.0F,
+    -0.6961928009986877F,
+    -0.5250730514526367F,
+    -0.39491748809814453F,
+    -0.28444138169288635F,
+    -0.18477343022823334F,
+    -0.09105003625154495F,
+    0.0F,
+    0.07958029955625534F,
+    0.16093020141124725F,
+    0.24611230194568634F,
+    0.33791524171829224F,
+    0.44070982933044434F,
+    0.5626170039176941F,
+    0.7229568362236023F,
+    1.0F,
+};
+
+inline constexpr std::int64_t kNestedBlock = 256;  // absmax values that share one nested absmax
+
+/// The 256 values of the signed dynamic 8-bit map that double quantization uses for absmax (bitsandbytes create_dynamic_map()).
+const std::array<float, 256>& dynamic_map();
+
+/// Quantizes consecutive blocks of `block_size` elements (the last one may be short).
+/// values: f32 [n]; codes: u8 [ceil(n / 2)], the even element in the high nibble; absmax: f32 [ceil(n / block_size)].
+/// Code of x * (1.0f / absmax): thresholds are midpoints of the table, compared with strict >. A block of zeros has absmax 0.
+void nf4_quantize_cpu(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, const Stream& stream);
+void nf4_quantize_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, const Stream& stream);
+
+/// values[i] = kNf4Code[code i] * absmax[i / block_size]. values: f32 [n], codes and absmax as above.
+void nf4_dequantize_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, const Stream& stream);
+void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, const Stream& stream);
+
+/// Double quantization of absmax. offset: the mean of all absmax of the tensor, given by the caller (a mesh must agree on it).
+/// absmax: f32 [n]; codes: u8 [n]; nested_absmax: f32 [ceil(n / 256)]: absmax of (absmax - offset) over each 256;
+/// the code is the nearest value of dynamic_map() to (absmax - offset) / nested_absmax, as bitsandbytes quantize_blockwise rounds.
+void nested_quantize_cpu(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax, const Stream& stream);
+void nested_quantize_cuda(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax, const Stream& stream);
+
+/// absmax[i] = dynamic_map()[codes[i]] * nested_absmax[i / 256] + offset.
+void nested_dequantize_cpu(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax, const Stream& stream);
+void nested_dequantize_cuda(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax, const Stream& stream);
+
+inline void nf4_quantize(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, const Stream& stream) {
+  LORA_DIST_DISPATCH(nf4_quantize, stream, values, block_size, codes, absmax);
+}
+inline void nf4_dequantize(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values,
+                           const Stream& stream) {
+  LORA_DIST_DISPATCH(nf4_dequantize, stream, codes, absmax, block_size, values);
+}
+inline void nested_quantize(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax, const Stream& stream) {
+  LORA_DIST_DISPATCH(nested_quantize, stream, absmax, offset, codes, nested_absmax);
+}
+inline void nested_dequantize(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,
+                              const Stream& stream) {
+  LORA_DIST_DISPATCH(nested_dequantize, stream, codes, nested_absmax, offset, absmax);
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,24 @@
+// Picking rows and putting them back: the loss looks only at tokens that have a target.
+#pragma once
+
+#include "kernels/common/dispatch.h"
+#include "kernels/common/tensor_view.h"
+
+namespace lora_dist {
+
+/// out[i] = x[index[i]]. x: f32 [tokens, width]; index: i32 [n], each in [0, tokens) (KernelError otherwise); out: f32 [n, width].
+void gather_rows_cpu(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream);
+void gather_rows_cuda(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream);
+
+/// x[index[i]] = rows[i], all other rows of x are set to zero. The indices rise.
+void scatter_rows_cpu(ConstTensorView rows, ConstTensorView index, TensorView x, const Stream& stream);
+void scatter_rows_cuda(ConstTensorView rows, ConstTensorView index, TensorView x, const Stream& stream);
+
+inline void gather_rows(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream) {
+  LORA_DIST_DISPATCH(gather_rows, stream, x, index, out);
+}
+inline void scatter_rows(ConstTensorView rows, ConstTensorView index, TensorView x, const Stream& stream) {
+  LORA_DIST_DISPATCH(scatter_rows, stream, rows, index, x);
+}
+
+}  // namespace lora_dist

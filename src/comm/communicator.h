@@ -1,0 +1,59 @@
+// A group of ranks and the collectives over it. The one virtual interface of the program: MPI today, NCCL beside it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/comm/wire.h"
+
+namespace lora_dist {
+
+/// An all_gather under way. Destroying it before wait() waits.
+class PendingGather {
+ public:
+  PendingGather() = default;
+  PendingGather(const PendingGather&) = delete;
+  PendingGather& operator=(const PendingGather&) = delete;
+  virtual ~PendingGather() = default;
+  virtual void wait() = 0;  // returns when every part has arrived
+  virtual void poke() = 0;  // lets the transport move bytes; call it now and then while computing
+};
+
+enum class Reduce : std::uint8_t { sum, max, min };
+
+/// All calls are collective over the group. Each throws Error(communication) naming the collective when the transport fails.
+/// Sizes must agree on all ranks.
+class Communicator {
+ public:
+  Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// all = the concatenation of everybody's `mine`, in rank order. all.size() == mine.size() * size().
+  virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) = 0;
+  /// The same, not waited for. `mine` and `all` must live until wait().
+  virtual std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) = 0;
+  virtual void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) = 0;
+  virtual void all_reduce(std::span<double> values, Reduce op, WireKind kind) = 0;  // max and min only: a sum of doubles depends on order
+  virtual void broadcast(std::span<std::byte> data, int root, WireKind kind) = 0;
+  virtual void barrier() = 0;
+  /// Ranks with equal `color` form a new group, ordered by their rank in this one. Byte counts go to the same ledger.
+  virtual std::unique_ptr<Communicator> split(int color) = 0;
+
+  virtual const WireBytes& wire() const = 0;
+};
+
+/// Pieces of different sizes from every rank, on every rank, in rank order (for text and other small control data).
+std::vector<std::string> all_gather_strings(Communicator& comm, const std::string& mine);
+/// Root's text on every rank.
+std::string broadcast_string(Communicator& comm, const std::string& text, int root);
+
+}  // namespace lora_dist

@@ -1,0 +1,38 @@
+// The process as a member of an MPI job: start, end, and where it sits on its node.
+#pragma once
+
+#include <string>
+
+namespace lora_dist {
+
+struct ProcessPlace {
+  int rank = 0;
+  int ranks = 1;
+  int node_rank = 0;   // among the ranks of this node
+  int node_ranks = 1;  // how many ranks this node has
+};
+
+/// Starts MPI in its constructor and finalizes it in its destructor. Without mpirun or srun it is a job of one rank.
+class MpiSession {
+ public:
+  MpiSession(int& argc, char**& argv);
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+  ~MpiSession();
+
+  const ProcessPlace& place() const { return place_; }
+
+ private:
+  ProcessPlace place_;
+};
+
+/// Threads that this rank may use: OMP_NUM_THREADS where it is set, else the cores it may run on divided by the ranks of its node.
+int threads_per_rank(const ProcessPlace& place);
+
+/// Ends the whole job at once with `exit_code`, also from a rank whose peers wait in a collective.
+[[noreturn]] void abort_job(int exit_code);
+
+/// "Open MPI 4.1.4" and the like.
+std::string mpi_version();
+
+}  // namespace lora_dist

@@ -1,0 +1,40 @@
+// The one exception that users see: a sentence (what, where, what to do) and the exit code it ends the job with.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace lora_dist {
+
+/// Exit codes of the program; a promise to batch scripts.
+enum class ExitCode : std::uint8_t {
+  done = 0,
+  usage = 2,          // command line or configuration
+  data = 3,           // datasets
+  model = 4,          // model, tokenizer, adapter or checkpoint
+  communication = 5,  // MPI, NCCL, a lost rank
+  out_of_memory = 6,
+  non_finite = 7,  // NaN or infinity in loss or gradient
+  stopped = 75,    // stopped on request, checkpoint saved, run again to go on
+  hang = 86,
+};
+
+/// Who noticed. `every_rank`: all ranks throw the same error at the same point (rank 0 speaks for them).
+/// `this_rank`: only this rank may know (it speaks for itself and ends the job).
+enum class Noticed : std::uint8_t { this_rank, every_rank };
+
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode code, const std::string& message, Noticed noticed = Noticed::this_rank)
+      : std::runtime_error(message), code_(code), noticed_(noticed) {}
+
+  ExitCode code() const { return code_; }
+  Noticed noticed() const { return noticed_; }
+
+ private:
+  ExitCode code_;
+  Noticed noticed_;
+};
+
+}  // namespace lora_dist

@@ -1,0 +1,42 @@
+// Reading and writing plain files with errors that name the file and the system's reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+/// An open file for positioned reads; closes itself. Throws Error(code) naming file and reason.
+class InputFile {
+ public:
+  InputFile(const std::filesystem::path& path, ExitCode code);
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&& other) noexcept;
+  ~InputFile();
+
+  std::uint64_t size() const { return size_; }
+  const std::filesystem::path& path() const { return path_; }
+  /// Fills `out` from byte `offset`; a short file is an error ("ends at byte ..., expected ...").
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+
+ private:
+  std::filesystem::path path_;
+  ExitCode code_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+/// The whole file as text. `code`: which exit code a failure ends the job with.
+std::string read_text_file(const std::filesystem::path& path, ExitCode code);
+/// Writes beside the target, fsyncs, renames over it, fsyncs the folder. Throws Error(code) with the system's reason.
+void write_file_atomically(const std::filesystem::path& path, std::string_view content, ExitCode code);
+/// Makes the folder and its parents; throws Error(usage) naming the folder, the reason and the key to change (`key`, e.g. output.dir).
+void make_output_directory(const std::filesystem::path& dir, const std::string& key);
+
+}  // namespace lora_dist

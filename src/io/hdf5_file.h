@@ -1,0 +1,52 @@
+// A thin wrapper over the serial HDF5 library: flat datasets, chunked, with a Fletcher-32 checksum, in the V110 file format.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lora_dist {
+
+/// Writes a new file. Errors (full disk, no permission) throw Error(model) with file and reason. close() before renaming; it fsyncs.
+class Hdf5Writer {
+ public:
+  explicit Hdf5Writer(const std::filesystem::path& file);
+  Hdf5Writer(const Hdf5Writer&) = delete;
+  Hdf5Writer& operator=(const Hdf5Writer&) = delete;
+  ~Hdf5Writer();
+
+  void write(const std::string& name, std::span<const float> values);
+  void write(const std::string& name, std::span<const std::int64_t> values);
+  void write(const std::string& name, std::span<const std::uint8_t> values);
+  void attribute(const std::string& name, const std::string& text);
+  void close();
+
+ private:
+  std::filesystem::path file_;
+  std::int64_t handle_ = -1;
+};
+
+/// Reads a file that this program wrote. Errors throw Error(model) with file, dataset and reason (a checksum mismatch is named so).
+class Hdf5Reader {
+ public:
+  explicit Hdf5Reader(const std::filesystem::path& file);
+  Hdf5Reader(const Hdf5Reader&) = delete;
+  Hdf5Reader& operator=(const Hdf5Reader&) = delete;
+  ~Hdf5Reader();
+
+  std::vector<std::string> names() const;
+  std::int64_t count(const std::string& name) const;
+  /// Elements [from, from + out.size()) by hyperslab.
+  void read(const std::string& name, std::int64_t from, std::span<float> out) const;
+  void read(const std::string& name, std::int64_t from, std::span<std::int64_t> out) const;
+  void read(const std::string& name, std::int64_t from, std::span<std::uint8_t> out) const;
+  std::string attribute(const std::string& name) const;
+
+ private:
+  std::filesystem::path file_;
+  std::int64_t handle_ = -1;
+};
+
+}  // namespace lora_dist

@@ -1,0 +1,55 @@
+// Reading and writing safetensors (contract: huggingface/safetensors, safetensors/src/tensor.rs).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/common/dtype.h"
+
+namespace lora_dist {
+
+/// Where one tensor lies. Nothing is read until asked for.
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  std::filesystem::path file;
+  std::uint64_t offset = 0;  // of its first byte in the file
+  std::uint64_t bytes = 0;
+};
+
+struct TensorDirectory {
+  std::map<std::string, TensorInfo> tensors;
+  std::map<std::string, std::string> metadata;  // __metadata__ of a single file
+  std::vector<std::filesystem::path> files;     // in the order of their names
+};
+
+/// One file's header. Throws Error(model) naming the file and what is wrong: header longer than 100,000,000 or than the file,
+/// not JSON, duplicate keys, unknown dtype, shape and size that disagree, holes, overlaps, bytes beyond the last tensor.
+TensorDirectory read_safetensors_header(const std::filesystem::path& file);
+
+/// A model folder: model.safetensors, or model.safetensors.index.json and the files that it names (each checked; a tensor that the
+/// index puts in a file which does not have it, a missing file or a tensor named twice is an error). A folder with only
+/// pytorch_model.bin gets the two lines of Python that convert it.
+TensorDirectory read_model_directory(const std::filesystem::path& folder);
+
+/// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) when the file has become shorter.
+void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out);
+
+struct TensorToWrite {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+
+/// Writes one file: dtype alignment descending, then name; __metadata__ {"format":"pt"} plus `metadata`; header padded to 8 bytes; fsynced.
+void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace lora_dist
