@@ -15,10 +15,17 @@ endif()
 
 add_library(lora_dist_compiler INTERFACE)
 target_compile_options(lora_dist_compiler INTERFACE -Wall -Wextra -Wpedantic -Werror)
+target_compile_definitions(lora_dist_compiler INTERFACE LORA_DIST_VERSION="${PROJECT_VERSION}")
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 sees overlapping copies in "literal" + std::string (its bug 105651).
+  target_compile_options(lora_dist_compiler INTERFACE -Wno-restrict)
+endif()
 target_include_directories(lora_dist_compiler INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
 if(LORA_DIST_SANITIZE)
   target_compile_options(lora_dist_compiler INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
-                                                     -fno-omit-frame-pointer)
+                                                     -fno-omit-frame-pointer
+                                                     # The instrumented code looks uninitialised or overflowing to GCC's flow analysis.
+                                                     -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds)
   target_link_options(lora_dist_compiler INTERFACE -fsanitize=address,undefined)
 endif()
 

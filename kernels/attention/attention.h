@@ -19,10 +19,12 @@ struct AttentionShape {
 
 /// q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; query_starts, key_starts: i32 [segments + 1];
 /// out: f32 as q; log_sum_exp: f32 [queries, heads], kept for backward.
-void attention_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts, ConstTensorView key_starts,
-                   const AttentionShape& shape, TensorView out, TensorView log_sum_exp, const Stream& stream);
-void attention_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts, ConstTensorView key_starts,
-                    const AttentionShape& shape, TensorView out, TensorView log_sum_exp, const Stream& stream);
+void attention_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
+                   ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
+                   const Stream& stream);
+void attention_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
+                    ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
+                    const Stream& stream);
 
 /// Gradients with respect to q, k, v (written, not added to), for segments with as many keys as queries (`starts` serves both).
 /// Probabilities are recomputed tile by tile from log_sum_exp.

@@ -8,7 +8,7 @@
 #define LORA_DIST_DISPATCH(op, stream, ...) \
   ((stream).backend == ::lora_dist::Backend::cuda ? op##_cuda(__VA_ARGS__, stream) : op##_cpu(__VA_ARGS__, stream))
 #else
-#define LORA_DIST_DISPATCH(op, stream, ...)                                                                        \
+#define LORA_DIST_DISPATCH(op, stream, ...)                                                                    \
   (::lora_dist::require((stream).backend == ::lora_dist::Backend::cpu, "this program was built without CUDA"), \
    op##_cpu(__VA_ARGS__, stream))
 #endif

@@ -44,8 +44,8 @@ struct ConstTensorView {
   DType dtype = DType::f32;
   Shape shape;
 
-  std::int64_t rows() const { return shape[0]; }                  // of a 2-D view
-  std::int64_t cols() const { return shape[shape.rank - 1]; }     // last dimension
+  std::int64_t rows() const { return shape[0]; }               // of a 2-D view
+  std::int64_t cols() const { return shape[shape.rank - 1]; }  // last dimension
   std::int64_t count() const { return shape.count(); }
 
   /// The data as T; throws KernelError when T is not the view's dtype.

@@ -13,9 +13,12 @@ void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, 
 void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale, TensorView loss, const Stream& stream);
 
 /// For scoring: log_prob[t] = log softmax(logits[t])[targets[t]] (0 where the target is -100) and argmax[t] = the most
-/// probable token (the lowest id among equals). logits: f32 [tokens, vocab]; targets, argmax: i32 [tokens]; log_prob: f32 [tokens].
-void token_log_prob_cpu(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax, const Stream& stream);
-void token_log_prob_cuda(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax, const Stream& stream);
+/// probable token (the lowest id among equals). logits: f32 [tokens, vocab]; targets, argmax: i32 [tokens]; log_prob: f32
+/// [tokens].
+void token_log_prob_cpu(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax,
+                        const Stream& stream);
+void token_log_prob_cuda(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax,
+                         const Stream& stream);
 
 inline void cross_entropy(TensorView logits, ConstTensorView targets, float scale, TensorView loss, const Stream& stream) {
   LORA_DIST_DISPATCH(cross_entropy, stream, logits, targets, scale, loss);

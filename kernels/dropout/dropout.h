@@ -21,10 +21,10 @@ struct DropoutKey {
 
 /// y = x * mask / (1 - p); an element is dropped when its 32 random bits are below floor(p * 2^32).
 /// x, y: f32 [tokens, features], y may be x; samples, positions: i32 [tokens]: a token's sample id and its place in the sample.
-void dropout_cpu(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key, TensorView y,
-                 const Stream& stream);
-void dropout_cuda(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key, TensorView y,
-                  const Stream& stream);
+void dropout_cpu(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
+                 TensorView y, const Stream& stream);
+void dropout_cuda(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
+                  TensorView y, const Stream& stream);
 
 /// dx += dy * mask / (1 - p), the same mask.
 void dropout_backward_cpu(ConstTensorView dy, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
@@ -32,12 +32,12 @@ void dropout_backward_cpu(ConstTensorView dy, ConstTensorView samples, ConstTens
 void dropout_backward_cuda(ConstTensorView dy, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
                            TensorView dx, const Stream& stream);
 
-inline void dropout(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key, TensorView y,
-                    const Stream& stream) {
+inline void dropout(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
+                    TensorView y, const Stream& stream) {
   LORA_DIST_DISPATCH(dropout, stream, x, samples, positions, p, key, y);
 }
-inline void dropout_backward(ConstTensorView dy, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
-                             TensorView dx, const Stream& stream) {
+inline void dropout_backward(ConstTensorView dy, ConstTensorView samples, ConstTensorView positions, float p,
+                             const DropoutKey& key, TensorView dx, const Stream& stream) {
   LORA_DIST_DISPATCH(dropout_backward, stream, dy, samples, positions, p, key, dx);
 }
 

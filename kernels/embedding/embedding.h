@@ -6,7 +6,8 @@
 
 namespace lora_dist {
 
-/// ids: i32 [tokens], each in [0, vocab) (KernelError otherwise); table: f32, f16 or bf16 [vocab, hidden]; out: f32 [tokens, hidden].
+/// ids: i32 [tokens], each in [0, vocab) (KernelError otherwise); table: f32, f16 or bf16 [vocab, hidden]; out: f32 [tokens,
+/// hidden].
 void embedding_cpu(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream);
 void embedding_cuda(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream);
 

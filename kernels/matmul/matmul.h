@@ -13,8 +13,8 @@ enum class Transpose : std::uint8_t { no, yes };
 /// a: f32 [m, k], or [k, m] when transposed; b: f32 [k, n], or [n, k] when transposed; c: f32 [m, n], c may not alias a or b.
 /// beta 0 writes c without reading it. The product is cut into tiles by shape alone, each computed by one thread with the whole
 /// of k, so the bits of a result do not depend on the number of threads.
-/// A linear layer y = x W^T is matmul(x, no, W, yes); its dx = dy W is matmul(dy, no, W, no); dW = dy^T x is matmul(dy, yes, x, no).
-/// Throws KernelError when shapes disagree. CPU: oneDNN.
+/// A linear layer y = x W^T is matmul(x, no, W, yes); its dx = dy W is matmul(dy, no, W, no); dW = dy^T x is matmul(dy, yes, x,
+/// no). Throws KernelError when shapes disagree. CPU: oneDNN.
 void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, float beta, TensorView c,
                 const Stream& stream);
 void matmul_cuda(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, float beta, TensorView c,

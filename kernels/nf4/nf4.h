@@ -39,30 +39,38 @@ const std::array<float, 256>& dynamic_map();
 /// values: f32 [n]; codes: u8 [ceil(n / 2)], the even element in the high nibble; absmax: f32 [ceil(n / block_size)].
 /// Code of x * (1.0f / absmax): thresholds are midpoints of the table, compared with strict >. A block of zeros has absmax 0.
 void nf4_quantize_cpu(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, const Stream& stream);
-void nf4_quantize_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, const Stream& stream);
+void nf4_quantize_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax,
+                       const Stream& stream);
 
 /// values[i] = kNf4Code[code i] * absmax[i / block_size]. values: f32 [n], codes and absmax as above.
-void nf4_dequantize_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, const Stream& stream);
-void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, const Stream& stream);
+void nf4_dequantize_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values,
+                        const Stream& stream);
+void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values,
+                         const Stream& stream);
 
 /// Double quantization of absmax. offset: the mean of all absmax of the tensor, given by the caller (a mesh must agree on it).
 /// absmax: f32 [n]; codes: u8 [n]; nested_absmax: f32 [ceil(n / 256)]: absmax of (absmax - offset) over each 256;
-/// the code is the nearest value of dynamic_map() to (absmax - offset) / nested_absmax, as bitsandbytes quantize_blockwise rounds.
+/// the code is that of the value of dynamic_map() nearest to (absmax - offset) * (1.0f / nested_absmax), after that has been
+/// rounded to one of 65,536 steps from -1 to 1, as bitsandbytes 0.50 does on the CPU. A block of zeros has codes 0.
 void nested_quantize_cpu(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax, const Stream& stream);
 void nested_quantize_cuda(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax, const Stream& stream);
 
 /// absmax[i] = dynamic_map()[codes[i]] * nested_absmax[i / 256] + offset.
-void nested_dequantize_cpu(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax, const Stream& stream);
-void nested_dequantize_cuda(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax, const Stream& stream);
+void nested_dequantize_cpu(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,
+                           const Stream& stream);
+void nested_dequantize_cuda(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,
+                            const Stream& stream);
 
-inline void nf4_quantize(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, const Stream& stream) {
+inline void nf4_quantize(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax,
+                         const Stream& stream) {
   LORA_DIST_DISPATCH(nf4_quantize, stream, values, block_size, codes, absmax);
 }
 inline void nf4_dequantize(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values,
                            const Stream& stream) {
   LORA_DIST_DISPATCH(nf4_dequantize, stream, codes, absmax, block_size, values);
 }
-inline void nested_quantize(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax, const Stream& stream) {
+inline void nested_quantize(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax,
+                            const Stream& stream) {
   LORA_DIST_DISPATCH(nested_quantize, stream, absmax, offset, codes, nested_absmax);
 }
 inline void nested_dequantize(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,

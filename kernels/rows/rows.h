@@ -6,7 +6,8 @@
 
 namespace lora_dist {
 
-/// out[i] = x[index[i]]. x: f32 [tokens, width]; index: i32 [n], each in [0, tokens) (KernelError otherwise); out: f32 [n, width].
+/// out[i] = x[index[i]]. x: f32 [tokens, width]; index: i32 [n], each in [0, tokens) (KernelError otherwise); out: f32 [n,
+/// width].
 void gather_rows_cpu(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream);
 void gather_rows_cuda(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream);
 

@@ -8,7 +8,8 @@
 namespace lora_dist {
 
 /// Runs `work`, which must contain no collective, on every rank; afterwards all ranks learn whether anyone threw. If so, every
-/// rank throws the same Error(noticed = every_rank): that of the lowest failing rank, whose number is named unless all failed alike.
+/// rank throws the same Error(noticed = every_rank): that of the lowest failing rank, whose number is named unless all failed
+/// alike.
 void run_together(Communicator& comm, const std::function<void()>& work);
 
 }  // namespace lora_dist

@@ -40,9 +40,11 @@ class Communicator {
   /// all = the concatenation of everybody's `mine`, in rank order. all.size() == mine.size() * size().
   virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) = 0;
   /// The same, not waited for. `mine` and `all` must live until wait().
-  virtual std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) = 0;
+  virtual std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                          WireKind kind) = 0;
   virtual void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) = 0;
-  virtual void all_reduce(std::span<double> values, Reduce op, WireKind kind) = 0;  // max and min only: a sum of doubles depends on order
+  /// max and min only (a sum of doubles depends on order). A NaN on any rank is a NaN on all.
+  virtual void all_reduce(std::span<double> values, Reduce op, WireKind kind) = 0;
   virtual void broadcast(std::span<std::byte> data, int root, WireKind kind) = 0;
   virtual void barrier() = 0;
   /// Ranks with equal `color` form a new group, ordered by their rank in this one. Byte counts go to the same ledger.

@@ -10,6 +10,7 @@ struct ProcessPlace {
   int ranks = 1;
   int node_rank = 0;   // among the ranks of this node
   int node_ranks = 1;  // how many ranks this node has
+  int node_cores = 0;  // cores that the ranks of this node may run on, together; 0: not asked
 };
 
 /// Starts MPI in its constructor and finalizes it in its destructor. Without mpirun or srun it is a job of one rank.
@@ -26,8 +27,16 @@ class MpiSession {
   ProcessPlace place_;
 };
 
-/// Threads that this rank may use: OMP_NUM_THREADS where it is set, else the cores it may run on divided by the ranks of its node.
+/// Threads that this rank may use: OMP_NUM_THREADS where it is set, else the cores it may run on divided by the ranks of its node
+/// (ranks that the launcher bound to cores of their own keep them whole).
 int threads_per_rank(const ProcessPlace& place);
+
+/// True when every rank of the job has called this within `seconds` of this call: whoever ends first does not take the rest with
+/// it before rank 0 has spoken.
+bool meet_all_ranks(double seconds);
+
+/// The rank that the launcher gave this process, known without MPI; 0 when there is no launcher.
+int launcher_rank();
 
 /// Ends the whole job at once with `exit_code`, also from a rank whose peers wait in a collective.
 [[noreturn]] void abort_job(int exit_code);

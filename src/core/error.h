@@ -10,6 +10,7 @@ namespace lora_dist {
 /// Exit codes of the program; a promise to batch scripts.
 enum class ExitCode : std::uint8_t {
   done = 0,
+  internal = 1,       // a mistake in the program itself
   usage = 2,          // command line or configuration
   data = 3,           // datasets
   model = 4,          // model, tokenizer, adapter or checkpoint

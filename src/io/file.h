@@ -32,11 +32,37 @@ class InputFile {
   std::uint64_t size_ = 0;
 };
 
+/// A new file (an older one is emptied), written from front to back. Throws Error(code) naming file and reason, a full disk among
+/// them. Without close(), because of an exception on the way, a half-written file is removed.
+class OutputFile {
+ public:
+  OutputFile(const std::filesystem::path& path, ExitCode code);
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  ~OutputFile();
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void close();  // fsyncs
+
+ private:
+  std::filesystem::path path_;
+  ExitCode code_;
+  int descriptor_ = -1;
+};
+
+/// fsyncs a file or a folder, so that its content, or its list of names, survives a power cut. Throws Error(code).
+void sync_to_disk(const std::filesystem::path& path, ExitCode code);
+
+/// "cannot <act> <path>: <reason>", with what to do where the reason suggests it.
+std::string system_error_text(const std::string& act, const std::filesystem::path& path, int error_number);
+
 /// The whole file as text. `code`: which exit code a failure ends the job with.
 std::string read_text_file(const std::filesystem::path& path, ExitCode code);
 /// Writes beside the target, fsyncs, renames over it, fsyncs the folder. Throws Error(code) with the system's reason.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content, ExitCode code);
-/// Makes the folder and its parents; throws Error(usage) naming the folder, the reason and the key to change (`key`, e.g. output.dir).
+/// Makes the folder and its parents; throws Error(usage) naming the folder, the reason and the key to change (`key`, e.g.
+/// output.dir).
 void make_output_directory(const std::filesystem::path& dir, const std::string& key);
 
 }  // namespace lora_dist

@@ -9,7 +9,8 @@
 
 namespace lora_dist {
 
-/// Writes a new file. Errors (full disk, no permission) throw Error(model) with file and reason. close() before renaming; it fsyncs.
+/// Writes a new file. Errors (full disk, no permission) throw Error(model) with file and reason. close() before renaming; it
+/// fsyncs.
 class Hdf5Writer {
  public:
   explicit Hdf5Writer(const std::filesystem::path& file);
@@ -28,7 +29,8 @@ class Hdf5Writer {
   std::int64_t handle_ = -1;
 };
 
-/// Reads a file that this program wrote. Errors throw Error(model) with file, dataset and reason (a checksum mismatch is named so).
+/// Reads a file that this program wrote. Errors throw Error(model) with file, dataset and reason (a checksum mismatch is named
+/// so).
 class Hdf5Reader {
  public:
   explicit Hdf5Reader(const std::filesystem::path& file);

@@ -33,8 +33,8 @@ struct TensorDirectory {
 /// not JSON, duplicate keys, unknown dtype, shape and size that disagree, holes, overlaps, bytes beyond the last tensor.
 TensorDirectory read_safetensors_header(const std::filesystem::path& file);
 
-/// A model folder: model.safetensors, or model.safetensors.index.json and the files that it names (each checked; a tensor that the
-/// index puts in a file which does not have it, a missing file or a tensor named twice is an error). A folder with only
+/// A model folder: model.safetensors, or model.safetensors.index.json and the files that it names (each checked; a tensor that
+/// the index puts in a file which does not have it, a missing file or a tensor named twice is an error). A folder with only
 /// pytorch_model.bin gets the two lines of Python that convert it.
 TensorDirectory read_model_directory(const std::filesystem::path& folder);
 
@@ -48,7 +48,8 @@ struct TensorToWrite {
   std::span<const std::byte> bytes;
 };
 
-/// Writes one file: dtype alignment descending, then name; __metadata__ {"format":"pt"} plus `metadata`; header padded to 8 bytes; fsynced.
+/// Writes one file: dtype alignment descending, then name; __metadata__ {"format":"pt"} plus `metadata`; header padded to 8
+/// bytes; fsynced.
 void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

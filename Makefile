@@ -1,0 +1,55 @@
+# `make` lists the targets. The building itself is CMake's (CMakeLists.txt, CMakePresets.json).
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+NP ?= 2
+CFG ?= configs/demo.toml
+
+# Only in folders of ours, so that no build folder is searched.
+sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
+
+.PHONY: help deps deps-lint configure program build run test bench lint format asan install clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
+
+deps:  ## install the Debian packages that are missing
+	@cmake/install_packages.sh cmake/packages.txt
+
+configure:
+	@cmake --preset release
+
+program: configure
+	@cmake --build build --target lora_dist
+
+build: configure  ## build the program, the tests and the benchmarks in build/
+	@cmake --build build
+
+run: deps program  ## install, build and run the demo: mpirun -np 2 build/lora_dist --cfg configs/demo.toml
+	@launch/local_mpi.sh mpirun -np $(NP) build/lora_dist --cfg $(CFG)
+
+test: deps build  ## install, build and run every test
+	@ctest --test-dir build --output-on-failure -j2
+
+bench: deps build  ## run the benchmarks
+	@for benchmark in build/benchmarks/*_benchmark; do echo "$$benchmark"; "$$benchmark" || exit; done
+
+asan: deps  ## build with AddressSanitizer and UndefinedBehaviorSanitizer in build-asan/ and run every test
+	@cmake --preset asan
+	@cmake --build build-asan
+	@ctest --test-dir build-asan --output-on-failure -j2
+
+deps-lint: deps
+	@cmake/install_packages.sh cmake/packages_lint.txt
+
+lint: deps-lint configure  ## check the layout (clang-format) and the code (clang-tidy)
+	@clang-format-14 --dry-run -Werror $(sources)
+	@run-clang-tidy-16 -quiet -p build "$(CURDIR)/(src|kernels)/.*"
+
+format: deps-lint  ## lay out every source file
+	@clang-format-14 -i $(sources)
+
+install: build  ## install the program and the configurations under PREFIX (/usr/local)
+	@cmake --install build --prefix $(PREFIX)
+
+clean:  ## remove the build folders; what runs wrote under runs/ stays
+	@rm -rf build build-debug build-asan

@@ -1,0 +1,146 @@
+// The CPU side of attention, backward: a task is a segment and a key head, and sums over that head's group of query heads, so
+// that no two tasks write to one place and the order of every sum is fixed.
+#include <atomic>
+
+#include "kernels/attention/attention_tiles.h"
+#include "kernels/common/exp.h"
+#include "kernels/common/multiversion.h"
+#include "kernels/common/parallel.h"
+
+namespace lora_dist {
+namespace {
+
+using namespace attention_tiles;
+
+struct Problem {
+  const float* dout;
+  const float* q;
+  const float* k;
+  const float* v;
+  const float* out;
+  const float* log_sum_exp;
+  float* dq;
+  float* dk;
+  float* dv;
+  AttentionShape shape;
+  std::int64_t q_stride;
+  std::int64_t kv_stride;
+};
+
+// One head's view of a tile of queries and a tile of keys, as offsets of first elements.
+struct Tile {
+  std::int64_t query_row;  // of the whole batch
+  std::int64_t rows;
+  std::int64_t cols;
+  std::int64_t q_offset;
+  std::int64_t kv_offset;
+  std::int64_t diagonal;  // row i of the tile sees its first i + diagonal keys
+};
+
+LORA_DIST_MULTIVERSION float dot(const float* a, const float* b, std::int64_t n) {
+  float sum = 0.0F;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < n; ++i) {
+    sum += a[i] * b[i];
+  }
+  return sum;
+}
+
+LORA_DIST_MULTIVERSION void probabilities_row(float* scores, float log_sum_exp, std::int64_t visible, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < visible; ++i) {
+    scores[i] = fast_exp(scores[i] - log_sum_exp);
+  }
+  for (std::int64_t i = visible; i < n; ++i) {
+    scores[i] = 0.0F;
+  }
+}
+
+// dS = P (dP - delta) scale, written over dP. Beyond the diagonal dP is set to 0 rather than multiplied by P = 0.
+LORA_DIST_MULTIVERSION void score_gradient_row(const float* p, float* dp, float delta, float scale, std::int64_t visible,
+                                               std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < visible; ++i) {
+    dp[i] = p[i] * (dp[i] - delta) * scale;
+  }
+  for (std::int64_t i = visible; i < n; ++i) {
+    dp[i] = 0.0F;
+  }
+}
+
+bool run_tile(const Problem& p, const Tile& tile, std::int64_t head, bool first_for_keys, bool first_for_queries) {
+  alignas(64) float prob[kTileSize];
+  alignas(64) float grad[kTileSize];
+  const std::int64_t dim = p.shape.head_dim;
+  const std::int64_t rows = tile.rows;
+  const std::int64_t cols = tile.cols;
+  const Panel q = {p.q + tile.q_offset, p.q_stride};
+  const Panel dout = {p.dout + tile.q_offset, p.q_stride};
+  const Panel k = {p.k + tile.kv_offset, p.kv_stride};
+  const Panel v = {p.v + tile.kv_offset, p.kv_stride};
+  const float keys_beta = first_for_keys ? 0.0F : 1.0F;
+  bool ok = product('N', 'T', rows, cols, dim, p.shape.scale, q, k, 0.0F, prob, cols);
+  ok &= product('N', 'T', rows, cols, dim, 1.0F, dout, v, 0.0F, grad, cols);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const std::int64_t visible = std::clamp<std::int64_t>(i + tile.diagonal, 0, cols);
+    const float* dout_row = dout.data + i * p.q_stride;
+    const float delta = dot(dout_row, p.out + tile.q_offset + i * p.q_stride, dim);
+    probabilities_row(prob + i * cols, p.log_sum_exp[(tile.query_row + i) * p.shape.heads + head], visible, cols);
+    score_gradient_row(prob + i * cols, grad + i * cols, delta, p.shape.scale, visible, cols);
+  }
+  ok &= product('T', 'N', cols, dim, rows, 1.0F, {prob, cols}, dout, keys_beta, p.dv + tile.kv_offset, p.kv_stride);
+  ok &= product('T', 'N', cols, dim, rows, 1.0F, {grad, cols}, q, keys_beta, p.dk + tile.kv_offset, p.kv_stride);
+  ok &= product('N', 'N', rows, dim, cols, 1.0F, {grad, cols}, k, first_for_queries ? 0.0F : 1.0F, p.dq + tile.q_offset,
+                p.q_stride);
+  return ok;
+}
+
+bool run_task(const Problem& p, std::int64_t start, std::int64_t length, std::int64_t kv_head) {
+  const std::int64_t group = p.shape.heads / p.shape.kv_heads;
+  const std::int64_t dim = p.shape.head_dim;
+  bool ok = true;
+  for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+    for (std::int64_t key = 0; key < length; key += kTileCols) {
+      for (std::int64_t query = key; query < length; query += kTileRows) {  // tiles above the diagonal hold nothing
+        const Tile tile = {.query_row = start + query,
+                           .rows = std::min(kTileRows, length - query),
+                           .cols = std::min(kTileCols, length - key),
+                           .q_offset = (start + query) * p.q_stride + head * dim,
+                           .kv_offset = (start + key) * p.kv_stride + kv_head * dim,
+                           .diagonal = query - key + 1};
+        ok &= run_tile(p, tile, head, head == kv_head * group && query == key, key == 0);
+      }
+    }
+  }
+  return ok;
+}
+
+}  // namespace
+
+static_assert(kTileRows == kTileCols, "the walk starts each column of tiles on the diagonal");
+
+void attention_backward_cpu(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
+                            ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
+                            TensorView dk, TensorView dv, const Stream& stream) {
+  check_shape(q, k, v, shape);
+  require(q.rows() == k.rows(), "attention_backward: as many keys as queries");
+  check_starts_cover(starts, q.rows());
+  require(dout.shape == q.shape && out.shape == q.shape && dq.shape == q.shape,
+          "attention_backward: dout, out and dq must have the shape of q");
+  require(dk.shape == k.shape && dv.shape == k.shape, "attention_backward: dk and dv must have the shape of k");
+  require(log_sum_exp.shape == Shape{q.rows(), shape.heads}, "attention_backward: log_sum_exp must be [queries, heads]");
+  const auto* start = starts.as<std::int32_t>();
+  const Problem problem = {
+      dout.as<float>(), q.as<float>(),  k.as<float>(),  v.as<float>(), out.as<float>(), log_sum_exp.as<float>(),
+      dq.as<float>(),   dk.as<float>(), dv.as<float>(), shape,         q.cols(),        k.cols()};
+  std::atomic<bool> failed = false;
+  parallel_for((starts.count() - 1) * shape.kv_heads, stream, [&](std::int64_t i) {
+    const std::int64_t s = i / shape.kv_heads;
+    if (!run_task(problem, start[s], start[s + 1] - start[s], i % shape.kv_heads)) {
+      failed = true;
+    }
+  });
+  require(!failed, "attention_backward: oneDNN refused a product");
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,138 @@
+// The CPU side of attention, forward: a task is a head and a tile of queries; it walks the keys with a running softmax.
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/attention/attention_tiles.h"
+#include "kernels/common/exp.h"
+#include "kernels/common/multiversion.h"
+#include "kernels/common/parallel.h"
+
+namespace lora_dist {
+namespace {
+
+using namespace attention_tiles;
+
+struct Task {
+  Segment segment;
+  std::int64_t first;  // query within the segment
+  std::int64_t rows;
+};
+
+struct Problem {
+  const float* q;
+  const float* k;
+  const float* v;
+  float* out;
+  float* log_sum_exp;
+  AttentionShape shape;
+  std::int64_t q_stride;
+  std::int64_t kv_stride;
+};
+
+LORA_DIST_MULTIVERSION float row_max(const float* x, float top, std::int64_t n) {
+#pragma omp simd reduction(max : top)
+  for (std::int64_t i = 0; i < n; ++i) {
+    top = x[i] > top ? x[i] : top;
+  }
+  return top;
+}
+
+// x[i] = exp(x[i] - top) for the visible part of a row, 0 beyond it; returns the sum.
+LORA_DIST_MULTIVERSION float exp_row(float* x, float top, std::int64_t visible, std::int64_t n) {
+  float sum = 0.0F;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < visible; ++i) {
+    x[i] = fast_exp(x[i] - top);
+    sum += x[i];
+  }
+  for (std::int64_t i = visible; i < n; ++i) {
+    x[i] = 0.0F;
+  }
+  return sum;
+}
+
+LORA_DIST_MULTIVERSION void multiply(float* x, float factor, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[i] *= factor;
+  }
+}
+
+// Few queries (generation) take wider tiles of keys, so that a tile is always worth a call.
+std::int64_t tile_cols_for(std::int64_t rows) { return kTileSize / std::max<std::int64_t>(rows, 16); }
+
+bool run_task(const Problem& p, const Task& task, std::int64_t head) {
+  alignas(64) float scores[kTileSize];
+  float top[kTileRows];
+  float sum[kTileRows];
+  std::fill_n(top, task.rows, -std::numeric_limits<float>::infinity());
+  std::fill_n(sum, task.rows, 0.0F);
+  const Segment& segment = task.segment;
+  const std::int64_t dim = p.shape.head_dim;
+  const std::int64_t kv_head = head / (p.shape.heads / p.shape.kv_heads);
+  const std::int64_t row0 = segment.query + task.first;
+  const Panel q = {p.q + row0 * p.q_stride + head * dim, p.q_stride};
+  float* out = p.out + row0 * p.q_stride + head * dim;
+  const std::int64_t keys = segment.visible(task.first + task.rows - 1);
+  const std::int64_t tile_cols = tile_cols_for(task.rows);
+  bool ok = true;
+  for (std::int64_t key = 0; key < keys; key += tile_cols) {
+    const std::int64_t cols = std::min(tile_cols, keys - key);
+    const std::int64_t kv_offset = (segment.key + key) * p.kv_stride + kv_head * dim;
+    ok &= product('N', 'T', task.rows, cols, dim, p.shape.scale, q, {p.k + kv_offset, p.kv_stride}, 0.0F, scores, cols);
+    for (std::int64_t i = 0; i < task.rows; ++i) {
+      float* row = scores + i * cols;
+      const std::int64_t visible = std::clamp<std::int64_t>(segment.visible(task.first + i) - key, 0, cols);
+      const float new_top = row_max(row, top[i], visible);
+      const float shrink = key == 0 ? 0.0F : fast_exp(top[i] - new_top);
+      sum[i] = sum[i] * shrink + exp_row(row, new_top, visible, cols);
+      top[i] = new_top;
+      if (key > 0 && shrink != 1.0F) {
+        multiply(out + i * p.q_stride, shrink, dim);
+      }
+    }
+    ok &= product('N', 'N', task.rows, dim, cols, 1.0F, {scores, cols}, {p.v + kv_offset, p.kv_stride}, key == 0 ? 0.0F : 1.0F,
+                  out, p.q_stride);
+  }
+  for (std::int64_t i = 0; i < task.rows; ++i) {
+    multiply(out + i * p.q_stride, 1.0F / sum[i], dim);
+    p.log_sum_exp[(row0 + i) * p.shape.heads + head] = top[i] + std::log(sum[i]);
+  }
+  return ok;
+}
+
+}  // namespace
+
+void attention_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
+                   ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
+                   const Stream& stream) {
+  check_shape(q, k, v, shape);
+  check_starts_cover(query_starts, q.rows());
+  check_starts(key_starts, k.rows());
+  require(query_starts.count() == key_starts.count(), "attention: queries and keys must have the same segments");
+  require(out.shape == q.shape, "attention: out must have the shape of q");
+  require(log_sum_exp.shape == Shape{q.rows(), shape.heads}, "attention: log_sum_exp must be [queries, heads]");
+  const auto* query_start = query_starts.as<std::int32_t>();
+  const auto* key_start = key_starts.as<std::int32_t>();
+  std::vector<Task> tasks;
+  for (std::int64_t s = 0; s + 1 < query_starts.count(); ++s) {
+    const Segment segment = segment_of(query_start, key_start, s);
+    require(segment.keys >= segment.queries, "attention: a segment has fewer keys than queries");
+    for (std::int64_t first = 0; first < segment.queries; first += kTileRows) {
+      tasks.push_back({segment, first, std::min(kTileRows, segment.queries - first)});
+    }
+  }
+  const Problem problem = {q.as<float>(),           k.as<float>(), v.as<float>(), out.as<float>(),
+                           log_sum_exp.as<float>(), shape,         q.cols(),      k.cols()};
+  std::atomic<bool> failed = false;
+  parallel_for(static_cast<std::int64_t>(tasks.size()) * shape.heads, stream, [&](std::int64_t i) {
+    if (!run_task(problem, tasks[static_cast<std::size_t>(i / shape.heads)], i % shape.heads)) {
+      failed = true;
+    }
+  });
+  require(!failed, "attention: oneDNN refused a product");
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,70 @@
+// What the forward and the backward of attention share: tile sizes, segments, one product, one failure flag.
+#pragma once
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/attention/attention.h"
+
+namespace lora_dist::attention_tiles {
+
+inline constexpr std::int64_t kTileRows = 128;                    // queries
+inline constexpr std::int64_t kTileCols = 128;                    // keys
+inline constexpr std::int64_t kTileSize = kTileRows * kTileCols;  // scores of one tile, on the stack of its thread
+
+/// One segment: rows of q from `query`, rows of k and v from `key`.
+struct Segment {
+  std::int64_t query;
+  std::int64_t queries;
+  std::int64_t key;
+  std::int64_t keys;
+
+  /// How many keys query i of the segment sees.
+  std::int64_t visible(std::int64_t i) const { return keys - queries + i + 1; }
+};
+
+/// Throws KernelError unless `starts` are rising offsets into `rows` rows.
+inline void check_starts(ConstTensorView starts, std::int64_t rows) {
+  const std::int32_t* start = starts.as<std::int32_t>();
+  const std::int64_t n = starts.count();
+  require(n >= 1 && start[0] >= 0 && start[n - 1] <= rows, "attention: starts must lie within the rows");
+  for (std::int64_t s = 1; s < n; ++s) {
+    require(start[s - 1] <= start[s], "attention: starts must rise");
+  }
+}
+
+/// The same, where every row must belong to a segment (what is written has no gaps). Keys in a cache may have room to spare.
+inline void check_starts_cover(ConstTensorView starts, std::int64_t rows) {
+  check_starts(starts, rows);
+  const std::int32_t* start = starts.as<std::int32_t>();
+  require(start[0] == 0 && start[starts.count() - 1] == rows, "attention: starts must run from 0 to the number of rows");
+}
+
+inline void check_shape(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionShape& shape) {
+  require(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
+          "attention: kv_heads must divide heads");
+  require(q.shape.rank == 2 && q.cols() == std::int64_t{shape.heads} * shape.head_dim,
+          "attention: q must be [queries, heads * head_dim]");
+  require(k.shape.rank == 2 && k.cols() == std::int64_t{shape.kv_heads} * shape.head_dim && k.shape == v.shape,
+          "attention: k and v must be [keys, kv_heads * head_dim]");
+}
+
+inline Segment segment_of(const std::int32_t* query_starts, const std::int32_t* key_starts, std::int64_t s) {
+  return {query_starts[s], query_starts[s + 1] - query_starts[s], key_starts[s], key_starts[s + 1] - key_starts[s]};
+}
+
+/// A part of a row-major matrix: its first element and the distance between its rows.
+struct Panel {
+  const float* data;
+  std::int64_t stride;
+};
+
+/// c [m, n] = alpha * op(a) op(b) + beta * c; false when oneDNN refuses.
+inline bool product(char op_a, char op_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Panel a, Panel b,
+                    float beta, float* c, std::int64_t c_stride) {
+  return dnnl_sgemm(op_a, op_b, m, n, k, alpha, a.data, a.stride, b.data, b.stride, beta, c, c_stride) == dnnl_success;
+}
+
+}  // namespace lora_dist::attention_tiles

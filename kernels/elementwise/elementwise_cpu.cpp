@@ -1,0 +1,55 @@
+// The CPU side of the element-wise sums.
+#include "kernels/elementwise/elementwise.h"
+
+#include "kernels/common/multiversion.h"
+#include "kernels/common/parallel.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr std::int64_t kElementsPerPiece = 1 << 15;
+constexpr std::int64_t kRowsPerPiece = 64;
+
+LORA_DIST_MULTIVERSION void add_range(const float* x, float* y, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[i] += x[i];
+  }
+}
+
+LORA_DIST_MULTIVERSION void scale_range(float* x, float factor, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[i] *= factor;
+  }
+}
+
+}  // namespace
+
+void add_to_cpu(ConstTensorView x, TensorView y, const Stream& stream) {
+  require(x.count() == y.count(), "add_to: x and y must have equal counts");
+  const float* from = x.as<float>();
+  float* to = y.as<float>();
+  parallel_ranges(x.count(), kElementsPerPiece, stream,
+                  [&](std::int64_t begin, std::int64_t end) { add_range(from + begin, to + begin, end - begin); });
+}
+
+void add_bias_cpu(ConstTensorView bias, TensorView y, const Stream& stream) {
+  require(y.shape.rank == 2 && bias.count() == y.cols(), "add_bias: bias must be [width] and y [tokens, width]");
+  const std::int64_t width = y.cols();
+  const float* from = bias.as<float>();
+  float* to = y.as<float>();
+  parallel_ranges(y.rows(), kRowsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      add_range(from, to + t * width, width);
+    }
+  });
+}
+
+void scale_cpu(TensorView x, float factor, const Stream& stream) {
+  float* data = x.as<float>();
+  parallel_ranges(x.count(), kElementsPerPiece, stream,
+                  [&](std::int64_t begin, std::int64_t end) { scale_range(data + begin, factor, end - begin); });
+}
+
+}  // namespace lora_dist

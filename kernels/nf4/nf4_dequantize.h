@@ -1,0 +1,20 @@
+// The inner loop of nf4_dequantize, once per instruction set. All write the same bits: one float product per element.
+#pragma once
+
+#include <cstdint>
+
+namespace lora_dist::nf4 {
+
+/// values[i] = kNf4Code[code i] * absmax for i in [0, n), n even; codes hold the even element in the high nibble.
+using DequantizeBlock = void (*)(const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
+
+void dequantize_block_plain(const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
+#if defined(__x86_64__)
+void dequantize_block_avx2(const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
+void dequantize_block_avx512(const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
+#endif
+
+/// The fastest of them that this processor has.
+DequantizeBlock best_dequantize_block();
+
+}  // namespace lora_dist::nf4

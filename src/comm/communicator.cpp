@@ -1,0 +1,36 @@
+// Text over a communicator.
+#include "src/comm/communicator.h"
+
+#include <algorithm>
+
+namespace lora_dist {
+
+std::vector<std::string> all_gather_strings(Communicator& comm, const std::string& mine) {
+  const auto ranks = static_cast<std::size_t>(comm.size());
+  const auto length = static_cast<std::int64_t>(mine.size());
+  std::vector<std::int64_t> lengths(ranks);
+  comm.all_gather(std::as_bytes(std::span(&length, 1)), std::as_writable_bytes(std::span(lengths)), WireKind::control);
+
+  // Every part is as long as the longest, since all_gather wants equal sizes.
+  const auto width = static_cast<std::size_t>(*std::max_element(lengths.begin(), lengths.end()));
+  std::string padded = mine;
+  padded.resize(width);
+  std::string all(width * ranks, '\0');
+  comm.all_gather(std::as_bytes(std::span(padded)), std::as_writable_bytes(std::span(all)), WireKind::control);
+
+  std::vector<std::string> texts(ranks);
+  for (std::size_t r = 0; r < ranks; ++r) {
+    texts[r] = all.substr(r * width, static_cast<std::size_t>(lengths[r]));
+  }
+  return texts;
+}
+
+std::string broadcast_string(Communicator& comm, const std::string& text, int root) {
+  auto length = static_cast<std::int64_t>(text.size());
+  comm.broadcast(std::as_writable_bytes(std::span(&length, 1)), root, WireKind::control);
+  std::string copy = comm.rank() == root ? text : std::string(static_cast<std::size_t>(length), '\0');
+  comm.broadcast(std::as_writable_bytes(std::span(copy)), root, WireKind::control);
+  return copy;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,205 @@
+// Communicator over MPI. Messages go in pieces below 2^31 bytes; every rank cuts alike, because sizes agree on all ranks.
+#include "src/comm/mpi_communicator.h"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "kernels/common/check.h"
+#include "src/comm/mpi_check.h"
+#include "src/comm/single_rank.h"
+
+namespace lora_dist {
+namespace {
+
+/// Where one piece of every rank's part lands: `length` bytes, one rank's part being `part` bytes after the last one's. The
+/// stride is an MPI_Aint, so that a gathered whole above 2^31 bytes needs no 32-bit displacement.
+class PieceType {
+ public:
+  PieceType(std::size_t length, std::size_t part) {
+    MPI_Datatype bytes = MPI_DATATYPE_NULL;
+    check_mpi(MPI_Type_contiguous(static_cast<int>(length), MPI_BYTE, &bytes), "datatype");
+    const int code = MPI_Type_create_resized(bytes, 0, static_cast<MPI_Aint>(part), &type_);
+    MPI_Type_free(&bytes);
+    check_mpi(code, "datatype");
+    check_mpi(MPI_Type_commit(&type_), "datatype");
+  }
+  PieceType(const PieceType&) = delete;
+  PieceType& operator=(const PieceType&) = delete;
+  ~PieceType() { MPI_Type_free(&type_); }  // MPI keeps it alive for a call under way
+
+  MPI_Datatype get() const { return type_; }
+
+ private:
+  MPI_Datatype type_ = MPI_DATATYPE_NULL;
+};
+
+class MpiGather final : public PendingGather {
+ public:
+  explicit MpiGather(std::vector<MPI_Request> requests) : requests_(std::move(requests)) {}
+  ~MpiGather() override { MPI_Waitall(count(), requests_.data(), MPI_STATUSES_IGNORE); }
+
+  void wait() override {
+    check_mpi(MPI_Waitall(count(), requests_.data(), MPI_STATUSES_IGNORE), "all_gather");
+    requests_.clear();
+  }
+  void poke() override {
+    int done = 0;
+    check_mpi(MPI_Testall(count(), requests_.data(), &done, MPI_STATUSES_IGNORE), "all_gather");
+  }
+
+ private:
+  int count() const { return static_cast<int>(requests_.size()); }
+
+  std::vector<MPI_Request> requests_;
+};
+
+MPI_Op mpi_op(Reduce op) {
+  switch (op) {
+    case Reduce::sum:
+      return MPI_SUM;
+    case Reduce::max:
+      return MPI_MAX;
+    case Reduce::min:
+      return MPI_MIN;
+  }
+  return MPI_OP_NULL;
+}
+
+/// A double as an integer that sorts as it does (IEEE 754 totalOrder). Its own inverse.
+std::int64_t flip_negative(std::int64_t bits) { return bits >= 0 ? bits : bits ^ std::numeric_limits<std::int64_t>::max(); }
+
+/// NaN becomes the value that wins the reduction: MPI_MAX over doubles would leave it to the order of the ranks.
+std::int64_t to_ordered(double value, Reduce op) {
+  if (std::isnan(value)) {
+    value = std::copysign(std::numeric_limits<double>::quiet_NaN(), op == Reduce::max ? 1.0 : -1.0);
+  }
+  return flip_negative(std::bit_cast<std::int64_t>(value));
+}
+
+double from_ordered(std::int64_t ordered) { return std::bit_cast<double>(flip_negative(ordered)); }
+
+class MpiCommunicator final : public Communicator {
+ public:
+  /// Takes over `comm`.
+  MpiCommunicator(MPI_Comm comm, std::size_t largest_message, std::shared_ptr<WireBytes> ledger)
+      : comm_(comm), largest_message_(largest_message), ledger_(std::move(ledger)) {
+    MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(comm_, &rank_);
+    MPI_Comm_size(comm_, &size_);
+  }
+  ~MpiCommunicator() override {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (finalized == 0) {
+      MPI_Comm_free(&comm_);
+    }
+  }
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+
+  void all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) override {
+    for_each_piece(mine, all, kind, [&](const void* from, int length, void* to, int count, MPI_Datatype type) {
+      check_mpi(MPI_Allgather(from, length, MPI_BYTE, to, count, type, comm_), "all_gather");
+    });
+  }
+
+  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                  WireKind kind) override {
+    std::vector<MPI_Request> requests;
+    for_each_piece(mine, all, kind, [&](const void* from, int length, void* to, int count, MPI_Datatype type) {
+      requests.push_back(MPI_REQUEST_NULL);
+      check_mpi(MPI_Iallgather(from, length, MPI_BYTE, to, count, type, comm_, &requests.back()), "all_gather");
+    });
+    return std::make_unique<MpiGather>(std::move(requests));
+  }
+
+  void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
+    (*ledger_)[kind] += static_cast<std::int64_t>(values.size_bytes());
+    const std::size_t piece = std::max<std::size_t>(1, largest_message_ / sizeof(std::int64_t));
+    for (std::size_t at = 0; at < values.size(); at += piece) {
+      const int count = static_cast<int>(std::min(piece, values.size() - at));
+      check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data() + at, count, MPI_INT64_T, mpi_op(op), comm_), "all_reduce");
+    }
+  }
+
+  void all_reduce(std::span<double> values, Reduce op, WireKind kind) override {
+    require(op != Reduce::sum, "all_reduce: doubles have no sum that is the same on every mesh");
+    std::vector<std::int64_t> ordered(values.size());
+    std::transform(values.begin(), values.end(), ordered.begin(), [op](double value) { return to_ordered(value, op); });
+    all_reduce(std::span<std::int64_t>(ordered), op, kind);
+    std::transform(ordered.begin(), ordered.end(), values.begin(), from_ordered);
+  }
+
+  void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
+    require(root >= 0 && root < size_, "broadcast: root is not a rank of the group");
+    if (rank_ == root) {
+      (*ledger_)[kind] += static_cast<std::int64_t>(data.size());
+    }
+    for (std::size_t at = 0; at < data.size(); at += largest_message_) {
+      const int count = static_cast<int>(std::min(largest_message_, data.size() - at));
+      check_mpi(MPI_Bcast(data.data() + at, count, MPI_BYTE, root, comm_), "broadcast");
+    }
+  }
+
+  void barrier() override { check_mpi(MPI_Barrier(comm_), "barrier"); }
+
+  std::unique_ptr<Communicator> split(int color) override;
+
+  const WireBytes& wire() const override { return *ledger_; }
+
+ private:
+  /// Calls gather(from, length, to, count, type) for each piece of `mine`: rank r's piece goes to `to` + r * mine.size().
+  template <class Gather>
+  void for_each_piece(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind, Gather gather) {
+    require(all.size() == mine.size() * static_cast<std::size_t>(size_), "all_gather: all.size() must be mine.size() * size()");
+    (*ledger_)[kind] += static_cast<std::int64_t>(mine.size());
+    // A part that lies in its place already must not be named twice (MPI forbids overlap).
+    const bool in_place = mine.data() == all.data() + mine.size() * static_cast<std::size_t>(rank_);
+    for (std::size_t at = 0; at < mine.size(); at += largest_message_) {
+      const std::size_t length = std::min(largest_message_, mine.size() - at);
+      const PieceType type(length, mine.size());
+      const void* from = in_place ? MPI_IN_PLACE : mine.data() + at;
+      gather(from, static_cast<int>(length), all.data() + at, 1, type.get());
+    }
+  }
+
+  MPI_Comm comm_;
+  std::size_t largest_message_;
+  std::shared_ptr<WireBytes> ledger_;
+  int rank_ = 0;
+  int size_ = 1;
+};
+
+/// A group of one needs no MPI: its collectives copy, and send nothing.
+std::unique_ptr<Communicator> take_over(MPI_Comm comm, std::size_t largest_message, std::shared_ptr<WireBytes> ledger) {
+  int size = 1;
+  MPI_Comm_size(comm, &size);
+  if (size == 1) {
+    MPI_Comm_free(&comm);
+    return make_single_rank(std::move(ledger));
+  }
+  return std::make_unique<MpiCommunicator>(comm, largest_message, std::move(ledger));
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int color) {
+  MPI_Comm part = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split(comm_, color, rank_, &part), "split");
+  return take_over(part, largest_message_, ledger_);
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi_world(std::size_t largest_message) {
+  require(largest_message >= sizeof(std::int64_t) && largest_message <= kLargestMessage, "largest_message is out of range");
+  MPI_Comm comm = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "start");
+  return take_over(comm, largest_message, std::make_shared<WireBytes>());
+}
+
+}  // namespace lora_dist

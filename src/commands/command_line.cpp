@@ -1,0 +1,151 @@
+// The command line, by Boost.Program_options.
+#include "src/commands/command_line.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/program_options/parsers.hpp>
+#include <boost/program_options/positional_options.hpp>
+#include <boost/program_options/variables_map.hpp>
+#include <cmath>
+
+#include "src/commands/command_options.h"
+#include "src/commands/command_table.h"
+#include "src/config/nearest_name.h"
+#include "src/core/error.h"
+
+namespace lora_dist {
+namespace {
+
+namespace po = boost::program_options;
+
+/// Every rank reads the same command line and finds the same fault.
+[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::usage, message, Noticed::every_rank); }
+
+std::string command_of(const std::string& word) {
+  std::vector<std::string_view> names;
+  for (const Command& command : commands()) {
+    if (command.name == word && !command.built) {
+      fail(fmt::format("the command {} is not built yet", word));
+    }
+    if (command.name == word) {
+      return word;
+    }
+    names.push_back(command.name);
+  }
+  fail(fmt::format("unknown command {}; the nearest is {} (lora_dist --help lists them)", word, nearest_name(word, names)));
+}
+
+std::string nearest_option(const std::string& name, const po::options_description& options) {
+  std::vector<std::string_view> names;
+  for (const auto& option : options.options()) {
+    names.push_back(option->long_name());
+  }
+  return "--" + std::string(nearest_name(name, names));
+}
+
+/// "--foo" of "--foo", "--foo=3" and "foo".
+std::string without_dashes(const std::string& option) {
+  const std::size_t begin = std::min(option.find_first_not_of('-'), option.size());
+  return option.substr(begin, option.find('=') == std::string::npos ? std::string::npos : option.find('=') - begin);
+}
+
+void parse_options(const std::vector<std::string>& arguments, CommandLine& line) {
+  const po::options_description shown = options_of(line.command, line);
+  po::options_description options;
+  options.add(shown);
+  std::vector<std::string> words;
+  options.add_options()("words", po::value(&words));
+  const po::positional_options_description positional = po::positional_options_description().add("words", -1);
+  try {
+    const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+    po::variables_map values;
+    po::store(po::command_line_parser(arguments).options(options).positional(positional).style(style).run(), values);
+    po::notify(values);
+    line.has_prompt = values.count("prompt") > 0;
+  } catch (const po::unknown_option& error) {
+    const std::string name = without_dashes(error.get_option_name());
+    fail(fmt::format("{} has no option --{}; the nearest is {} (lora_dist {} --help lists them)", line.command, name,
+                     nearest_option(name, shown), line.command));
+  } catch (const po::error& error) {
+    fail(fmt::format("{} (lora_dist {} --help lists the options)", error.what(), line.command));
+  }
+  if (line.command == "inspect" && words.size() == 1) {
+    line.path = words[0];
+  } else if (!words.empty()) {
+    fail(line.command == "inspect"
+             ? std::string("inspect takes one path")
+             : fmt::format("unexpected word {}: a command comes first, and options start with --", words[0]));
+  }
+}
+
+void check_score(const CommandLine& line) {
+  if (line.input.empty() || line.output.empty()) {
+    fail("score needs --input FILE and --output FILE, both JSONL");
+  }
+}
+
+void check_generate(const CommandLine& line) {
+  if (line.has_prompt == !line.input.empty()) {
+    fail("generate needs either --prompt TEXT or --input FILE");
+  }
+  if (line.max_new_tokens < 1) {
+    fail(fmt::format("--max-new-tokens must be at least 1 (got {})", line.max_new_tokens));
+  }
+  if (!(line.temperature >= 0.0) || std::isinf(line.temperature)) {
+    fail(fmt::format("--temperature must be at least 0 (got {})", line.temperature));
+  }
+  if (!(line.top_p > 0.0 && line.top_p <= 1.0)) {
+    fail(fmt::format("--top-p must be above 0 and at most 1 (got {})", line.top_p));
+  }
+  if (line.top_k < 0) {
+    fail(fmt::format("--top-k must be at least 0 (got {})", line.top_k));
+  }
+  if (line.seed < 0) {
+    fail(fmt::format("--seed must be at least 0 (got {})", line.seed));
+  }
+}
+
+void check_values(const CommandLine& line) {
+  if (line.command == "score" || line.command == "generate") {
+    if (line.model.empty()) {
+      fail(fmt::format("{} needs --model DIR, a Hugging Face model folder", line.command));
+    }
+    if (line.quantization == "fp4" || line.quantization == "int8") {
+      fail(fmt::format("--quantization {} is not built yet; what works is none, nf4", line.quantization));
+    }
+    if (line.quantization != "none" && line.quantization != "nf4") {
+      fail(fmt::format("--quantization must be one of none, nf4 (got {})", line.quantization));
+    }
+  }
+  if (line.command == "score") {
+    check_score(line);
+  } else if (line.command == "generate") {
+    check_generate(line);
+  } else if (line.command == "inspect") {
+    if (line.path.empty()) {
+      fail("inspect needs the path of a checkpoint, adapter or model folder");
+    }
+  } else if (line.cfg.empty() && line.sets.empty() && !line.print_config) {
+    fail(fmt::format("{} needs a configuration: --cfg FILE (lora_dist {} --help shows examples)", line.command, line.command));
+  }
+}
+
+}  // namespace
+
+CommandLine parse_command_line(const std::vector<std::string>& arguments) {
+  CommandLine line;
+  std::vector<std::string> options = arguments;
+  if (!options.empty() && !options[0].empty() && options[0][0] != '-') {
+    line.command = command_of(options[0]);
+    line.command_given = true;
+    options.erase(options.begin());
+  }
+  parse_options(options, line);
+  if (!line.help && !line.version) {
+    check_values(line);
+  }
+  return line;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,45 @@
+// The command line: which command, and its options.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lora_dist {
+
+struct CommandLine {
+  std::string command = "train";
+  bool command_given = false;  // false: train is meant
+  bool help = false;
+  bool version = false;
+
+  // train, eval
+  std::string cfg;                // --cfg FILE, as given
+  std::vector<std::string> sets;  // --set section.key=value, in order
+  bool print_config = false;
+
+  // score, generate; eval knows --adapter too
+  std::string model;
+  std::string adapter;
+  std::string quantization = "none";  // none | nf4
+  bool double_quant = true;           // of nf4
+  bool has_prompt = false;            // generate: either prompt, which may be empty, or input
+  std::string prompt;
+  std::string input;
+  std::string output;
+  int max_new_tokens = 128;
+  double temperature = 0.0;  // 0: greedy
+  double top_p = 1.0;        // 1: off
+  int top_k = 0;             // 0: off
+  std::int64_t seed = 42;
+
+  // inspect
+  std::string path;
+  bool verify = false;
+};
+
+/// `arguments` without the program's name. Throws Error(usage, every_rank) for an unknown command or option (naming the nearest),
+/// a value out of range, a missing option, and for commands that are not built yet.
+CommandLine parse_command_line(const std::vector<std::string>& arguments);
+
+}  // namespace lora_dist

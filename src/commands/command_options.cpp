@@ -1,0 +1,74 @@
+// The options of each command.
+#include "src/commands/command_options.h"
+
+#include <boost/program_options/value_semantic.hpp>
+
+namespace lora_dist {
+namespace {
+
+namespace po = boost::program_options;
+
+auto text(std::string& member, const char* name) { return po::value(&member)->value_name(name); }
+
+void add_config_options(po::options_description& options, CommandLine& line) {
+  options.add_options()                                                                                                  //
+      ("cfg", text(line.cfg, "FILE"), "configuration (TOML); looked up as given, then in the installed configs folder")  //
+      ("set", po::value(&line.sets)->value_name("section.key=value"), "overrides the file; may be repeated")             //
+      ("print-config", po::bool_switch(&line.print_config), "print the resolved configuration and where each value comes from");
+}
+
+void add_model_options(po::options_description& options, CommandLine& line) {
+  options.add_options()                                                                                        //
+      ("model", text(line.model, "DIR"), "Hugging Face model folder")                                          //
+      ("adapter", text(line.adapter, "DIR"), "PEFT adapter folder; none: the base alone")                      //
+      ("quantization", text(line.quantization, "none|nf4"), "how the model is kept in memory (default none)")  //
+      ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
+       "with nf4: quantize the block scales as well (default true)");
+}
+
+void add_generate_options(po::options_description& options, CommandLine& line) {
+  options.add_options()                                                                                            //
+      ("prompt", text(line.prompt, "TEXT"), "text to continue")                                                    //
+      ("input", text(line.input, "F.jsonl"), "a {\"prompt\": ...} per line instead")                               //
+      ("output", text(line.output, "F.jsonl"), "where answers are written; standard output by default")            //
+      ("max-new-tokens", po::value(&line.max_new_tokens)->value_name("N"), "tokens to add at most (default 128)")  //
+      ("temperature", po::value(&line.temperature)->value_name("X"),
+       "0: the most probable token (default); 1: as the model says")  //
+      ("top-p", po::value(&line.top_p)->value_name("X"),
+       "sample among the most probable tokens of this total (default 1: all)")                       //
+      ("top-k", po::value(&line.top_k)->value_name("N"), "sample among this many (default 0: all)")  //
+      ("seed", po::value(&line.seed)->value_name("N"), "of sampling (default 42)");
+}
+
+}  // namespace
+
+po::options_description options_of(const std::string& command, CommandLine& line) {
+  po::options_description options("Options", 110, 50);
+  if (command == "train" || command == "eval") {
+    add_config_options(options, line);
+  }
+  if (command == "eval") {
+    options.add_options()("adapter", text(line.adapter, "DIR"), "PEFT adapter folder to score");
+  }
+  if (command == "score" || command == "generate") {
+    add_model_options(options, line);
+  }
+  if (command == "score") {
+    options.add_options()                                                                                 //
+        ("input", text(line.input, "F.jsonl"), "{\"id\", \"text\"} or {\"id\", \"input_ids\"} per line")  //
+        ("output", text(line.output, "F.jsonl"),
+         "{\"id\", \"input_ids\", \"logprobs\", \"argmax\", \"loss\", \"target_tokens\"} per line");
+  }
+  if (command == "generate") {
+    add_generate_options(options, line);
+  }
+  if (command == "inspect") {
+    options.add_options()("verify", po::bool_switch(&line.verify), "read everything and compare it with its digests");
+  }
+  options.add_options()                                      //
+      ("help,h", po::bool_switch(&line.help), "print this")  //
+      ("version", po::bool_switch(&line.version), "print the versions of the program and of what it is built on");
+  return options;
+}
+
+}  // namespace lora_dist

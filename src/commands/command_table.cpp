@@ -1,0 +1,35 @@
+// What commands there are.
+#include "src/commands/command_table.h"
+
+namespace lora_dist {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {"train", "fine-tune a model; goes on from the newest checkpoint in output.dir", true,
+       "  mpirun -np 8 lora_dist --cfg medical.toml\n"
+       "  mpirun -np 8 lora_dist train --cfg my.toml --set train.epochs=1 --set adapter.r=8\n"
+       "  lora_dist --cfg my.toml --print-config\n"},
+      {"eval", "score a model, with or without an adapter, on the validation data", true,
+       "  mpirun -np 8 lora_dist eval --cfg medical.toml --adapter runs/medical/adapter\n"
+       "  lora_dist eval --cfg medical.toml\n"},
+      {"score", "log-probabilities of the tokens of given texts", true,
+       "  lora_dist score --model models/Llama-2-7b-hf --input texts.jsonl --output scores.jsonl\n"
+       "  lora_dist score --model models/Llama-2-7b-hf --adapter runs/medical/adapter --quantization nf4 --input texts.jsonl "
+       "--output scores.jsonl\n"},
+      {"generate", "continue a prompt, or each line of a file", true,
+       "  lora_dist generate --model models/Llama-2-7b-hf --adapter runs/medical/adapter --prompt \"What is anaemia?\"\n"
+       "  lora_dist generate --model models/Llama-2-7b-hf --input prompts.jsonl --output answers.jsonl --temperature 0.7 --top-p "
+       "0.9\n"},
+      {"inspect", "what a checkpoint, adapter or model folder holds", true,
+       "  lora_dist inspect runs/medical/checkpoints/step_00000100 --verify\n"
+       "  lora_dist inspect runs/medical/adapter\n"},
+      {"plan", "memory and traffic of a configuration, before it is run", false, ""},
+      {"quantize", "write the quantized base once, so that ranks read only their part", false, ""},
+      {"merge", "fold an adapter into a full model folder", false, ""},
+      {"doctor", "check this machine", false, ""},
+      {"data", "report on datasets", false, ""},
+  };
+  return all;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,16 @@
+// The commands, one file each. A command is called by every rank and returns the program's exit code, the same on all ranks.
+#pragma once
+
+#include "src/comm/communicator.h"
+#include "src/comm/process.h"
+#include "src/commands/command_line.h"
+
+namespace lora_dist {
+
+int run_train(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+int run_score(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+int run_generate(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+int run_inspect(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+
+}  // namespace lora_dist

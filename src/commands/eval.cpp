@@ -1,0 +1,62 @@
+// lora_dist eval: scores a model, with or without an adapter, on the validation data.
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "src/comm/agree.h"
+#include "src/commands/commands.h"
+#include "src/commands/read_config.h"
+#include "src/io/file.h"
+#include "src/train/evaluator.h"
+#include "src/train/metrics_log.h"
+#include "src/train/progress.h"
+#include "src/train/training_run.h"
+
+namespace lora_dist {
+
+namespace {
+
+void write_results(const TrainingRun& run, const Evaluation& evaluation, const std::string& adapter) {
+  make_output_directory(run.output, "output.dir");
+  MetricsLog log(run.output / "eval.jsonl", std::numeric_limits<std::int64_t>::max());  // every earlier line stays
+  log.append(EvalRecord{0, 0.0, evaluation.loss, evaluation.perplexity, evaluation.samples, evaluation.target_tokens,
+                        evaluation.seconds, false});
+  log.sync();
+  const nlohmann::json summary = {{"model", run.config.model.path},
+                                  {"adapter", adapter},
+                                  {"quantization", run.config.model.quantization},
+                                  {"loss", evaluation.loss},
+                                  {"perplexity", evaluation.perplexity},
+                                  {"samples", evaluation.samples},
+                                  {"target_tokens", evaluation.target_tokens},
+                                  {"seconds", evaluation.seconds}};
+  write_file_atomically(run.output / "eval.json", summary.dump(2) + "\n", ExitCode::usage);
+}
+
+}  // namespace
+
+int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+  const Config config = read_config(world, line);
+  const TrainingRun run = prepare_run(config, world, threads_per_rank(place), false, line.adapter);
+  if (run.validation.empty()) {
+    throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",
+                Noticed::every_rank);
+  }
+  const Evaluation evaluation = evaluate(run.tuned(), world, run.validation, run.dataset.validation, config.train.micro_batch,
+                                         [&](std::int64_t done, std::int64_t all) {
+                                           if (done == all || done % 50 < world.size()) {
+                                             run.console.line(fmt::format("scored {} of {} passes", done, all));
+                                           }
+                                         });
+  const std::string adapter = line.adapter.empty() ? config.adapter.init_from : line.adapter;
+  run_together(world, [&] {
+    if (world.rank() == 0) {
+      write_results(run, evaluation, adapter);
+    }
+  });
+  run.console.line(fmt::format("loss {:.6f}, perplexity {:.4f} over {} samples ({} target tokens) in {}; written to {}",
+                               evaluation.loss, evaluation.perplexity, evaluation.samples, evaluation.target_tokens,
+                               human_duration(evaluation.seconds), (run.output / "eval.json").string()));
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,122 @@
+// lora_dist generate: continues a prompt on the screen, or prompts of a JSONL file.
+#include "src/model/generate.h"
+
+#include "src/comm/agree.h"
+#include "src/commands/commands.h"
+#include "src/commands/input_lines.h"
+#include "src/io/file.h"
+#include "src/train/open_model.h"
+
+namespace lora_dist {
+
+namespace {
+
+using nlohmann::json;
+
+SamplingOptions sampling_options(const CommandLine& line) {
+  return {line.max_new_tokens, line.temperature, line.top_p, line.top_k, static_cast<std::uint64_t>(line.seed)};
+}
+
+/// The prompt of the command line as an input line.
+InputLine prompt_line(const std::string& prompt, const OpenModel& model) {
+  if (!model.tokenizer) {
+    throw Error(ExitCode::model,
+                fmt::format("{}: has no tokenizer.json or tokenizer.model; give prompts as input_ids in a file with --input",
+                            model.folder.string()));
+  }
+  InputLine line{1, prompt, encode(*model.tokenizer, prompt, true), {}};
+  if (line.ids.empty()) {
+    throw Error(ExitCode::data, "the prompt has no tokens, and this tokenizer adds no BOS; give some text with --prompt");
+  }
+  return line;
+}
+
+struct Generator {
+  const OpenModel& model;
+  const Transformer& transformer;
+  KvCache& cache;
+  Communicator& world;
+  SamplingOptions options;
+
+  std::vector<std::int32_t> run(const InputLine& line, const std::function<void(std::int32_t)>& on_token = {}) const {
+    return generate(transformer, line.ids, cache, options, stop_ids_of(model), world, on_token);
+  }
+};
+
+/// Text as it comes.
+void stream_answer(const Generator& generator, const InputLine& line) {
+  StreamDecoder decoder;
+  decoder.tokenizer = &*generator.model.tokenizer;
+  decoder.context = {line.ids.back()};
+  const bool speaks = generator.world.rank() == 0;
+  const auto show = [&](const std::string& text) {
+    if (speaks) {
+      fmt::print("{}", text);
+      std::fflush(stdout);
+    }
+  };
+  show(line.text);
+  generator.run(line, [&](std::int32_t id) { show(push(decoder, id)); });
+  show(finish(decoder) + "\n");
+}
+
+json answer_line(const Generator& generator, const InputLine& line) {
+  const std::vector<std::int32_t> ids = generator.run(line);
+  json answer = {{"id", line.id}, {"input_ids", line.ids}, {"output_ids", ids}};
+  if (generator.model.tokenizer) {
+    answer["prompt"] = line.text;
+    answer["text"] = decode(*generator.model.tokenizer, ids, true);
+  }
+  return answer;
+}
+
+}  // namespace
+
+int run_generate(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+  const Console console{world.rank() == 0};
+  const auto model =
+      open_model(line.model, format_named(line.quantization, line.double_quant), true, threads_per_rank(place), world, console);
+  const OpenAdapter adapter = open_adapter(line.adapter, *model, world);
+  std::vector<InputLine> lines;
+  Workspace workspace;
+  KvCache cache;
+  run_together(world, [&] {
+    lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, *model)}
+                               : read_input_lines(line.input, {"prompt", "text"}, *model);
+    WorkspaceOptions options;
+    options.training = false;
+    options.max_tokens = longest_of(lines);
+    options.max_positions = std::min<std::int64_t>(model->spec.max_positions, options.max_tokens + line.max_new_tokens);
+    if (options.max_tokens > model->spec.max_positions) {
+      throw Error(ExitCode::data, fmt::format("a prompt has {} tokens, the model only {} positions; shorten it",
+                                              options.max_tokens, model->spec.max_positions));
+    }
+    workspace = make_workspace(model->base, adapter.layout, options, model->arena);
+    cache = make_kv_cache(model->spec, options.max_positions, model->arena);
+  });
+  const Transformer transformer{&model->base, &adapter.layout, model->window.get(), &workspace, adapter.params, model->stream};
+  const Generator generator{*model, transformer, cache, world, sampling_options(line)};
+  if (line.input.empty()) {
+    stream_answer(generator, lines.front());
+    return static_cast<int>(ExitCode::done);
+  }
+  std::string answers;
+  for (const InputLine& prompt : lines) {
+    const std::string answer = answer_line(generator, prompt).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    if (line.output.empty() && console.speaks) {
+      fmt::print("{}", answer);
+    }
+    answers += answer;
+  }
+  run_together(world, [&] {
+    if (!line.output.empty() && world.rank() == 0) {
+      write_file_atomically(line.output, answers, ExitCode::usage);
+    }
+  });
+  if (!line.output.empty()) {
+    console.line(fmt::format("answered {} prompts; written to {}", lines.size(), line.output));
+  }
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace lora_dist

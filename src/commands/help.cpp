@@ -1,0 +1,94 @@
+// What --help and --version print.
+#include "src/commands/help.h"
+
+#include <fmt/format.h>
+#include <hdf5.h>
+#include <oneapi/dnnl/dnnl.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "src/comm/process.h"
+#include "src/commands/command_options.h"
+#include "src/commands/command_table.h"
+#include "src/config/print_config.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr std::string_view kExitCodes =
+    "Exit codes: 0 done; 2 usage or configuration; 3 data; 4 model, tokenizer, adapter or checkpoint; 5 communication; 6 out of "
+    "memory;\n"
+    "7 non-finite loss; 75 stopped on request with a checkpoint saved (run the same command to go on); 86 hang.\n";
+
+std::string options_text(const std::string& command) {
+  CommandLine unused;
+  std::ostringstream text;
+  text << options_of(command, unused);
+  return text.str();
+}
+
+std::string program_help() {
+  std::string text =
+      "lora_dist fine-tunes large language models with LoRA over a quantized base that is shared out over MPI ranks.\n"
+      "\n"
+      "  lora_dist [COMMAND] --cfg FILE [--set section.key=value]... [options]\n"
+      "  mpirun -np N lora_dist ...\n"
+      "\n"
+      "Commands (train when none is named; lora_dist COMMAND --help says more):\n";
+  for (const Command& command : commands()) {
+    text += fmt::format("  {:<10}{}{}\n", command.name, command.summary, command.built ? "" : " (not built yet)");
+  }
+  text += "\nExamples:\n";
+  for (const Command& command : commands()) {
+    text += command.examples.substr(0, std::min(command.examples.find('\n'), command.examples.size() - 1) + 1);
+  }
+  return text + "\n" + options_text("train") + "\n" + std::string(kExitCodes);
+}
+
+std::string command_help(const std::string& name) {
+  const auto& all = commands();
+  const auto command = std::find_if(all.begin(), all.end(), [&](const Command& each) { return each.name == name; });
+  std::string text =
+      fmt::format("lora_dist {}: {}\n\n{}\nExamples:\n{}", name, command->summary, options_text(name), command->examples);
+  if (name == "train" || name == "eval") {
+    text +=
+        "\nKeys of the configuration, with their defaults. Relative paths, in files too, are relative to the folder that the "
+        "program\n"
+        "is started in. A value after --set is read as TOML, and as a string where that fails.\n\n" +
+        describe_keys();
+  }
+  return text;
+}
+
+std::string compiler_version() {
+#if defined(__clang__)
+  return fmt::format("Clang {}.{}.{}", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#else
+  return fmt::format("GCC {}.{}.{}", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#endif
+}
+
+std::string hdf5_version() {
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
+std::string onednn_version() {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
+
+}  // namespace
+
+std::string help_text(const CommandLine& line) { return line.command_given ? command_help(line.command) : program_help(); }
+
+std::string version_text() {
+  return fmt::format("lora_dist {}\ncompiler  {}\nCUDA      none\nNCCL      none\nMPI       {}\nHDF5      {}\noneDNN    {}\n",
+                     LORA_DIST_VERSION, compiler_version(), mpi_version(), hdf5_version(), onednn_version());
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,111 @@
+#include "src/commands/input_lines.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "src/core/error.h"
+#include "src/data/sample.h"
+#include "src/io/file.h"
+
+namespace lora_dist {
+
+namespace {
+
+using nlohmann::json;
+
+struct Place {
+  const std::filesystem::path& file;
+  std::size_t line;
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ExitCode::data, fmt::format("{}:{}: {}", file.string(), line, what));
+  }
+};
+
+std::vector<std::int32_t> read_ids(const json& list, const char* name, std::int64_t vocab, bool labels, const Place& place) {
+  if (!list.is_array()) {
+    place.fail(fmt::format("\"{}\" must be a list of token ids", name));
+  }
+  std::vector<std::int32_t> ids;
+  for (const json& item : list) {
+    const bool whole =
+        item.is_number_integer() && (!item.is_number_unsigned() || item.get<std::uint64_t>() < (std::uint64_t{1} << 62));
+    const std::int64_t id = whole ? item.get<std::int64_t>() : -1;
+    if (!whole || ((id < 0 || id >= vocab) && !(labels && id == kNotTrained))) {
+      place.fail(fmt::format("\"{}\" holds {}, which is no id of this model's vocabulary of {}{}", name, item.dump(), vocab,
+                             labels ? " and not -100" : ""));
+    }
+    ids.push_back(static_cast<std::int32_t>(id));
+  }
+  return ids;
+}
+
+InputLine read_line(std::string_view text, const std::vector<std::string>& text_keys, const OpenModel& model,
+                    const Place& place) {
+  const json row = json::parse(text, nullptr, false);
+  if (row.is_discarded() || !row.is_object()) {
+    place.fail("is not a JSON object");
+  }
+  InputLine line;
+  line.id = row.contains("id") ? row["id"] : json(place.line);
+  if (row.contains("input_ids")) {
+    line.ids = read_ids(row["input_ids"], "input_ids", model.spec.vocab, false, place);
+  } else {
+    const auto key =
+        std::find_if(text_keys.begin(), text_keys.end(), [&](const std::string& name) { return row.contains(name); });
+    if (key == text_keys.end() || !row[*key].is_string()) {
+      place.fail(fmt::format("needs \"{}\" (a string) or \"input_ids\" (a list)", text_keys.front()));
+    }
+    if (!model.tokenizer) {
+      place.fail("has text, but the model folder has no tokenizer.json or tokenizer.model; give input_ids");
+    }
+    line.text = row[*key].get<std::string>();
+    line.ids = encode(*model.tokenizer, line.text, true);
+  }
+  if (line.ids.empty()) {
+    place.fail("has no tokens");
+  }
+  line.labels = row.contains("labels") ? read_ids(row["labels"], "labels", model.spec.vocab, true, place) : line.ids;
+  if (line.labels.size() != line.ids.size()) {
+    place.fail(fmt::format("has {} labels for {} input_ids; they must be as many", line.labels.size(), line.ids.size()));
+  }
+  return line;
+}
+
+}  // namespace
+
+std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const std::vector<std::string>& text_keys,
+                                        const OpenModel& model) {
+  const std::string content = read_text_file(file, ExitCode::data);
+  std::vector<InputLine> lines;
+  std::size_t number = 0;
+  for (std::size_t begin = 0; begin < content.size();) {
+    const std::size_t end = std::min(content.find('\n', begin), content.size());
+    const std::string_view text = std::string_view(content).substr(begin, end - begin);
+    ++number;
+    if (text.find_first_not_of(" \t\r") != std::string_view::npos) {
+      lines.push_back(read_line(text, text_keys, model, {file, number}));
+    }
+    begin = end + 1;
+  }
+  if (lines.empty()) {
+    throw Error(ExitCode::data, fmt::format("{}: holds no lines", file.string()));
+  }
+  return lines;
+}
+
+std::int64_t longest_of(const std::vector<InputLine>& lines) {
+  std::size_t longest = 0;
+  for (const InputLine& line : lines) {
+    longest = std::max(longest, line.ids.size());
+  }
+  return static_cast<std::int64_t>(longest);
+}
+
+BaseFormat format_named(const std::string& quantization, bool double_quant) {
+  return {quantization == "none" ? Quantization::none : Quantization::nf4, double_quant, 64};
+}
+
+}  // namespace lora_dist

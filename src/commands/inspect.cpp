@@ -1,0 +1,143 @@
+// lora_dist inspect: what a checkpoint, an adapter, a model folder or a safetensors file holds, and whether it is sound.
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "src/checkpoint/checkpoint.h"
+#include "src/comm/agree.h"
+#include "src/commands/commands.h"
+#include "src/export/peft_adapter.h"
+#include "src/io/file.h"
+#include "src/io/safetensors.h"
+#include "src/io/sha256.h"
+#include "src/model/base_hash.h"
+#include "src/model/model_config.h"
+#include "src/model/tensor_table.h"
+#include "src/train/console.h"
+
+namespace lora_dist {
+
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+/// Reads every byte of every tensor; a file that became shorter or cannot be read is an error.
+void read_all(const TensorDirectory& directory) {
+  std::vector<std::byte> bytes;
+  for (const auto& [name, tensor] : directory.tensors) {
+    constexpr std::uint64_t kPiece = std::uint64_t{4} << 20;
+    for (std::uint64_t at = 0; at < tensor.bytes; at += kPiece) {
+      bytes.resize(static_cast<std::size_t>(std::min(kPiece, tensor.bytes - at)));
+      read_tensor_bytes(tensor, at, bytes);
+    }
+  }
+}
+
+void show_tensors(const TensorDirectory& directory, const Console& console) {
+  for (const auto& [name, tensor] : directory.tensors) {
+    console.line(fmt::format("  {:60} {:5} [{}]", name, name_of(tensor.dtype), fmt::join(tensor.shape, ", ")));
+  }
+}
+
+void inspect_checkpoint(const fs::path& path, const Console& console) {
+  const std::vector<std::string> problems = verify_checkpoint(path);  // always: what an unsound one says is worth nothing
+  if (!problems.empty()) {
+    throw Error(ExitCode::model,
+                fmt::format("{}: this checkpoint is not sound:\n  {}", path.string(), fmt::join(problems, "\n  ")));
+  }
+  const json manifest = json::parse(read_text_file(path / "MANIFEST.json", ExitCode::model));
+  console.line(fmt::format("checkpoint {}", path.string()));
+  for (const auto& [key, value] : manifest.items()) {
+    if (!value.is_structured()) {
+      console.line(fmt::format("  {:28} {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
+    }
+  }
+  for (const char* key : {"settings", "progress"}) {
+    if (manifest.contains(key)) {
+      console.line(fmt::format("  {}\n{}", key, manifest[key].dump(4)));
+    }
+  }
+  console.line("all digests are right");
+}
+
+void inspect_adapter(const fs::path& path, bool verify, const Console& console) {
+  const PeftAdapter adapter = read_peft_adapter(path);
+  const PeftConfig& config = adapter.config;
+  std::int64_t parameters = 0;
+  for (const auto& [name, matrix] : adapter.tensors) {
+    parameters += static_cast<std::int64_t>(matrix.values.size());
+  }
+  console.line(
+      fmt::format("PEFT adapter {}\n  base model      {}\n  r               {}\n  alpha           {}\n  dropout         {}\n"
+                  "  rsLoRA          {}\n  target modules  {}{}\n  parameters      {}",
+                  path.string(), config.base_model_name_or_path, config.r, config.alpha, config.dropout, config.use_rslora,
+                  fmt::join(config.target_modules, ", "), config.target_pattern, parameters));
+  for (const auto& [name, matrix] : adapter.tensors) {
+    console.line(fmt::format("  {:60} [{}]", name, fmt::join(matrix.shape, ", ")));
+  }
+  if (verify) {
+    console.line(fmt::format("adapter_model.safetensors  SHA-256 {}", sha256_of_file(path / "adapter_model.safetensors")));
+  }
+}
+
+void inspect_model(const fs::path& path, bool verify, const Console& console) {
+  const ModelSpec spec = read_model_config(path);
+  const TensorDirectory directory = read_model_directory(path);
+  check_model_tensors(spec, directory);
+  console.line(fmt::format(
+      "model {}\n  type            {}\n  layers          {}\n  hidden          {}\n  heads           {} ({} kv, head_dim {})\n"
+      "  intermediate    {}\n  vocabulary      {}\n  positions       {}\n  tied head       {}",
+      path.string(), spec.model_type, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.head_dim, spec.intermediate,
+      spec.vocab, spec.max_positions, spec.tied_head));
+  for (const std::string& warning : spec.warnings) {
+    console.warn(warning);
+  }
+  show_tensors(directory, console);
+  if (verify) {
+    read_all(directory);
+    console.line("every tensor is there, in its shape, and can be read");
+  }
+}
+
+void inspect_tensors(const fs::path& path, bool verify, const Console& console) {
+  const TensorDirectory directory = read_safetensors_header(path);
+  console.line(fmt::format("safetensors {}", path.string()));
+  show_tensors(directory, console);
+  if (verify) {
+    read_all(directory);
+    console.line(fmt::format("SHA-256 {}", sha256_of_file(path)));
+  }
+}
+
+}  // namespace
+
+int run_inspect(Communicator& world, const ProcessPlace& /*place*/, const CommandLine& line) {
+  const Console console{world.rank() == 0};
+  run_together(world, [&] {
+    if (world.rank() != 0) {
+      return;
+    }
+    const fs::path path = line.path;
+    if (!fs::exists(path)) {
+      throw Error(ExitCode::model, fmt::format("{}: no such file or folder", path.string()));
+    }
+    if (fs::exists(path / "MANIFEST.json") || path.filename().string().starts_with("step_")) {
+      inspect_checkpoint(path, console);
+    } else if (fs::exists(path / "adapter_config.json")) {
+      inspect_adapter(path, line.verify, console);
+    } else if (fs::exists(path / "config.json")) {
+      inspect_model(path, line.verify, console);
+    } else if (path.extension() == ".safetensors") {
+      inspect_tensors(path, line.verify, console);
+    } else {
+      throw Error(ExitCode::model,
+                  fmt::format("{}: is neither a checkpoint (MANIFEST.json), an adapter (adapter_config.json), a model folder "
+                              "(config.json) nor a safetensors file",
+                              path.string()));
+    }
+  });
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace lora_dist

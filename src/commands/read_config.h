@@ -1,0 +1,14 @@
+// The configuration of train and eval, from the command line, on every rank.
+#pragma once
+
+#include "src/comm/communicator.h"
+#include "src/commands/command_line.h"
+#include "src/config/config.h"
+
+namespace lora_dist {
+
+/// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train must be there. Collective: a failure on
+/// any rank is Error(usage, every_rank) on all.
+Config read_config(Communicator& world, const CommandLine& line, bool complete = true);
+
+}  // namespace lora_dist

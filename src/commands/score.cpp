@@ -1,0 +1,155 @@
+// lora_dist score: log-probabilities of given texts or ids, one JSON line in, one out.
+#include <cmath>
+#include <numeric>
+
+#include "src/comm/agree.h"
+#include "src/commands/commands.h"
+#include "src/commands/input_lines.h"
+#include "src/data/sample.h"
+#include "src/io/file.h"
+#include "src/model/transformer.h"
+#include "src/train/append_file.h"
+#include "src/train/open_model.h"
+
+namespace lora_dist {
+
+namespace {
+
+using nlohmann::json;
+
+struct Scores {
+  std::vector<float> log_prob;       // of the target after each token
+  std::vector<std::int32_t> argmax;  // after each token
+};
+
+/// targets[i]: the id whose probability after token i is asked for.
+Scores score_ids(const Transformer& model, std::span<const std::int32_t> ids, std::span<const std::int32_t> targets) {
+  std::vector<std::int32_t> positions(ids.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  const std::vector<std::int32_t> samples(ids.size(), 0);
+  const std::array<std::int32_t, 2> starts = {0, static_cast<std::int32_t>(ids.size())};
+  Scores scores{std::vector<float>(ids.size()), std::vector<std::int32_t>(ids.size())};
+  forward_log_probs(model, {ids, targets, positions, samples, starts}, scores.log_prob, scores.argmax);
+  return scores;
+}
+
+/// list[1:] with a last -100: what should follow each token.
+std::vector<std::int32_t> shifted(const std::vector<std::int32_t>& list) {
+  std::vector<std::int32_t> targets(list.begin() + 1, list.end());
+  targets.push_back(kNotTrained);
+  return targets;
+}
+
+json score_line(const Transformer& model, const InputLine& line) {
+  const Scores scores = score_ids(model, line.ids, shifted(line.ids));
+  const std::vector<std::int32_t> targets = shifted(line.labels);
+  json logprobs = json::array({nullptr});
+  double loss = 0.0;
+  std::int64_t counted = 0;
+  for (std::size_t i = 0; i + 1 < line.ids.size(); ++i) {
+    if (!std::isfinite(scores.log_prob[i])) {
+      throw Error(
+          ExitCode::non_finite,
+          fmt::format("the log-probabilities of line {} are not finite; the weights or the adapter are damaged", line.id.dump()));
+    }
+    logprobs.push_back(scores.log_prob[i]);
+    loss -= targets[i] == line.ids[i + 1] ? static_cast<double>(scores.log_prob[i]) : 0.0;
+    counted += targets[i] != kNotTrained ? 1 : 0;
+  }
+  return {{"id", line.id},
+          {"input_ids", line.ids},
+          {"logprobs", logprobs},
+          {"argmax", scores.argmax},
+          {"loss", counted > 0 ? json(loss / static_cast<double>(counted)) : json(nullptr)},
+          {"target_tokens", counted}};
+}
+
+/// Labels that differ from the ids need probabilities of their own: one more pass over the line, for those labels alone.
+void add_foreign_labels(const Transformer& model, const InputLine& line, json& scored) {
+  std::vector<std::int32_t> targets = shifted(line.labels);
+  for (std::size_t i = 0; i + 1 < line.ids.size(); ++i) {
+    targets[i] = targets[i] == line.ids[i + 1] ? kNotTrained : targets[i];
+  }
+  const Scores scores = score_ids(model, line.ids, targets);
+  const double extra = -std::accumulate(scores.log_prob.begin(), scores.log_prob.end(), 0.0);
+  if (const auto counted = scored["target_tokens"].get<double>(); counted > 0.0) {
+    scored["loss"] = scored["loss"].get<double>() + extra / counted;
+  }
+}
+
+bool has_foreign_labels(const InputLine& line) {
+  for (std::size_t i = 1; i < line.ids.size(); ++i) {
+    if (line.labels[i] != kNotTrained && line.labels[i] != line.ids[i]) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// This rank's line of a round; none: it only serves the others' gathers.
+std::string score_or_serve(const Transformer& model, const std::vector<InputLine>& lines, std::size_t index, bool second_pass) {
+  json scored;
+  if (index < lines.size()) {
+    scored = score_line(model, lines[index]);
+  } else {
+    forward_log_probs(model, Pass{}, {}, {});
+  }
+  if (second_pass && index < lines.size()) {
+    add_foreign_labels(model, lines[index], scored);
+  } else if (second_pass) {
+    forward_log_probs(model, Pass{}, {}, {});
+  }
+  return scored.is_null() ? "" : scored.dump() + "\n";
+}
+
+}  // namespace
+
+int run_score(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+  const Console console{world.rank() == 0};
+  const auto model =
+      open_model(line.model, format_named(line.quantization, line.double_quant), true, threads_per_rank(place), world, console);
+  const OpenAdapter adapter = open_adapter(line.adapter, *model, world);
+  std::vector<InputLine> lines;
+  std::unique_ptr<AppendFile> output;
+  Workspace workspace;
+  const std::filesystem::path partial = line.output + ".part";
+  run_together(world, [&] {
+    lines = read_input_lines(line.input, {"text"}, *model);
+    WorkspaceOptions options;
+    options.training = false;
+    options.max_tokens = longest_of(lines);
+    options.max_positions = options.max_tokens;
+    if (options.max_tokens > model->spec.max_positions) {
+      console.warn(fmt::format("the longest line has {} tokens, the model was made for {} positions", options.max_tokens,
+                               model->spec.max_positions));
+    }
+    workspace = make_workspace(model->base, adapter.layout, options, model->arena);
+    if (world.rank() == 0) {
+      std::filesystem::remove(partial);
+      output = std::make_unique<AppendFile>(partial);
+    }
+  });
+  const Transformer transformer{&model->base, &adapter.layout, model->window.get(), &workspace, adapter.params, model->stream};
+  const auto ranks = static_cast<std::size_t>(world.size());
+  const bool foreign = std::any_of(lines.begin(), lines.end(), has_foreign_labels);
+  for (std::size_t first = 0; first < lines.size(); first += ranks) {
+    const std::string mine = score_or_serve(transformer, lines, first + static_cast<std::size_t>(world.rank()), foreign);
+    const std::vector<std::string> all = all_gather_strings(world, mine);
+    run_together(world, [&] {
+      for (std::size_t rank = 0; output && rank < all.size(); ++rank) {
+        output->append(all[rank]);
+      }
+    });
+  }
+  run_together(world, [&] {
+    if (output) {
+      output->sync();
+      output.reset();
+      std::filesystem::rename(partial, line.output);
+    }
+  });
+  console.line(fmt::format("scored {} lines; written to {}", lines.size(), line.output));
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,37 @@
+// Checks of a whole configuration.
+#include "src/config/check_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
+namespace lora_dist {
+namespace {
+
+bool contains(const std::vector<std::string>& values, const std::string& value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+}  // namespace
+
+ConfigProblem find_contradiction(const Config& config) {
+  if (!std::has_single_bit(static_cast<unsigned>(config.model.block_size))) {
+    return {{"model.block_size"},
+            "model.block_size must be a power of two (got " + std::to_string(config.model.block_size) + ")"};
+  }
+  if (contains(config.adapter.target_modules, "all-linear") && config.adapter.target_modules.size() > 1) {
+    return {{"adapter.target_modules"}, "adapter.target_modules is either \"all-linear\" or a list of names, not both"};
+  }
+  if (!contains(config.eval.metrics, config.eval.best_metric)) {
+    return {{"eval.best_metric", "eval.metrics"},
+            fmt::format("eval.best_metric must be one of eval.metrics (got \"{}\")", config.eval.best_metric)};
+  }
+  if (config.train.early_stopping_patience > 0 && config.data.validation.empty() && config.data.validation_split == 0.0) {
+    return {{"train.early_stopping_patience", "data.validation_split", "data.validation"},
+            "train.early_stopping_patience needs validation data: give data.validation or a data.validation_split above 0"};
+  }
+  return {};
+}
+
+}  // namespace lora_dist

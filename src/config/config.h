@@ -1,0 +1,107 @@
+// The resolved configuration: one plain member per key of the TOML files, spelled as the key is, with its default.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lora_dist {
+
+struct ModelConfig {
+  std::string path;                    // a Hugging Face model folder; required
+  std::string quantization = "nf4";    // none | nf4 | fp4 | int8
+  bool double_quant = true;            // quantize the block scales as well
+  int block_size = 64;                 // weights per scale
+  std::string compute_dtype = "auto";  // auto | fp32 | bf16 | fp16
+};
+
+struct AdapterConfig {
+  std::string method = "lora";
+  int r = 16;
+  double alpha = 32.0;  // the adapter is scaled by alpha / r, by alpha / sqrt(r) with rslora
+  double dropout = 0.05;
+  std::vector<std::string> target_modules = {"q_proj", "v_proj"};  // names of linear layers, or the one word "all-linear"
+  bool rslora = false;
+  std::string init_from;  // a PEFT adapter folder to start from; empty: fresh weights
+};
+
+struct DataConfig {
+  std::vector<std::string> train;       // files; required
+  std::vector<std::string> validation;  // files; empty: validation_split of the training data
+  double validation_split = 0.05;
+  std::string format = "auto";
+  std::string template_name = "auto";   // the key is `template`, a word C++ keeps for itself
+  std::string train_on = "completion";  // completion | all
+  int max_length = 1024;                // tokens
+  bool packing = true;
+  bool shuffle = true;
+  std::string overlong = "truncate";  // truncate | drop | error
+};
+
+struct TrainConfig {
+  std::int64_t seed = 42;
+  double epochs = 3.0;
+  std::int64_t max_steps = 0;  // 0: as many as `epochs` gives
+  int global_batch = 64;       // sequences per optimizer step
+  int micro_batch = 4;         // sequences per pass
+  double learning_rate = 2e-4;
+  std::string schedule = "cosine";  // constant | linear | cosine
+  double warmup_ratio = 0.03;
+  std::string optimizer = "adamw";
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+  double max_grad_norm = 1.0;          // 0: no clipping
+  std::string recompute = "block";     // none | block
+  int early_stopping_patience = 0;     // evaluations without improvement; 0: never stop early
+  std::int64_t max_skipped_steps = 0;  // non-finite steps left out before the job fails
+  bool deterministic = true;
+};
+
+struct ParallelConfig {
+  int tensor = 1;
+  std::string base_shards = "all";    // all | a number of ranks (1: every rank keeps the whole base)
+  std::string backend = "auto";       // auto | cpu | cuda
+  std::string communicator = "auto";  // auto | mpi | nccl
+  int watchdog_seconds = 600;         // 0: off
+};
+
+struct EvalConfig {
+  std::int64_t every = 0;        // steps; 0: after each epoch
+  std::int64_t max_samples = 0;  // 0: all
+  std::vector<std::string> metrics = {"loss", "perplexity"};
+  std::string best_metric = "loss";
+  int generate_samples = 0;
+};
+
+struct CheckpointConfig {
+  std::int64_t every = 100;     // steps; 0: only at the end
+  int keep = 3;                 // how many of the newest stay
+  std::string resume = "auto";  // auto | never | a checkpoint folder
+  bool on_signal = true;        // SIGUSR1 and SIGTERM save a checkpoint at the next step and end the job
+  int walltime_margin_seconds = 120;
+};
+
+struct OutputConfig {
+  std::string dir;  // default runs/NAME, NAME being the configuration file's name without .toml
+  int log_every = 1;
+  bool tensorboard = true;
+};
+
+struct Config {
+  ModelConfig model;
+  AdapterConfig adapter;
+  DataConfig data;
+  TrainConfig train;
+  ParallelConfig parallel;
+  EvalConfig eval;
+  CheckpointConfig checkpoint;
+  OutputConfig output;
+
+  /// "adapter.r" -> "default", "configs/x.toml:12" or "--set": where each value came from.
+  std::map<std::string, std::string> origins;
+};
+
+}  // namespace lora_dist

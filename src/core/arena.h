@@ -1,0 +1,53 @@
+// Memory that lasts: every buffer has a kind and a name, so that the table shown at the start is what the process holds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/core/memory_report.h"
+
+namespace lora_dist {
+
+/// Owns buffers until it is destroyed. Pages are not touched before they are used, so a buffer sized for the longest batch
+/// costs only what the batches need.
+class Arena {
+ public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  Arena(Arena&&) = default;
+  Arena& operator=(Arena&&) = default;
+
+  /// A buffer of `count` elements, 64-byte aligned, not initialised.
+  /// Throws Error(out_of_memory) with what was asked and what is held, by kind.
+  template <class T>
+  std::span<T> take(MemoryKind kind, const std::string& name, std::int64_t count) {
+    return {static_cast<T*>(take_bytes(kind, name, count, sizeof(T))), static_cast<std::size_t>(count)};
+  }
+  /// The same, filled with zeros.
+  template <class T>
+  std::span<T> take_zeroed(MemoryKind kind, const std::string& name, std::int64_t count) {
+    const std::span<T> out = take<T>(kind, name, count);
+    for (T& value : out) {
+      value = T{};
+    }
+    return out;
+  }
+
+  const std::vector<MemoryItem>& items() const { return items_; }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const;
+  };
+  void* take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element);
+
+  std::vector<std::unique_ptr<void, Free>> buffers_;
+  std::vector<MemoryItem> items_;
+};
+
+}  // namespace lora_dist

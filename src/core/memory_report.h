@@ -1,0 +1,55 @@
+// What each rank holds in memory, by kind, and the table that shows it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace lora_dist {
+
+enum class MemoryKind : std::uint8_t {
+  base_shard,          // this rank's part of the blocks' (quantized) weights
+  windows,             // gathered blocks, two at a time
+  embedding_and_head,  // with the norms
+  adapters,            // factors and their gradients
+  optimizer,           // moments
+  activations,         // kept for the backward pass
+  logits_chunk,        // head and loss, chunk by chunk
+  scratch,
+};
+inline constexpr std::size_t kMemoryKinds = 8;
+
+constexpr std::string_view name_of(MemoryKind kind) {
+  constexpr std::array<std::string_view, kMemoryKinds> names = {"base shard", "windows",     "embedding and head", "adapters",
+                                                                "optimizer",  "activations", "logits chunk",       "scratch"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+/// One allocation that lasts.
+struct MemoryItem {
+  MemoryKind kind = MemoryKind::scratch;
+  std::string name;  // what it is, for the detailed list
+  std::int64_t bytes = 0;
+};
+
+/// Bytes per kind, in the order of MemoryKind; the last entry is their sum. A plain array so that it can be reduced over ranks.
+using MemoryByKind = std::array<std::int64_t, kMemoryKinds + 1>;
+MemoryByKind sum_by_kind(std::span<const MemoryItem> items);
+
+/// "memory per rank by kind": a row per kind that anyone holds and a total, with the least and the most that a rank holds (one
+/// column when there is one rank). `least` and `most` are sum_by_kind reduced by min and max over the ranks.
+std::string memory_table(const MemoryByKind& least, const MemoryByKind& most, int ranks);
+/// A row per item, largest first: what to read when the table is a surprise.
+std::string memory_item_table(std::span<const MemoryItem> items);
+
+/// "999 B", "1.50 KiB", "12.3 MiB", "456 GiB": three digits, powers of 1024.
+std::string human_bytes(std::int64_t bytes);
+
+/// Most bytes that were ever resident in this process (VmHWM of /proc/self/status); 0 where the system does not say.
+std::int64_t peak_resident_bytes();
+/// The same from the text of such a file. For tests.
+std::int64_t peak_resident_bytes_from(std::string_view status);
+
+}  // namespace lora_dist

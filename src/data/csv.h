@@ -1,0 +1,20 @@
+// Comma-separated values (RFC 4180): quoted fields may hold commas, line ends and doubled quotes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lora_dist {
+
+struct CsvRecord {
+  std::int64_t line = 0;  // where it begins, from 1
+  std::vector<std::string> fields;
+};
+
+/// All records; empty lines are left out. Throws std::runtime_error("line N: what is wrong") for a quote that never ends or
+/// text after a closing quote.
+std::vector<CsvRecord> parse_csv(std::string_view text);
+
+}  // namespace lora_dist

@@ -1,0 +1,31 @@
+// Dataset files to rows. The container is found from the content (JSON array, JSONL) or the name (.csv, .txt), the kind of
+// row from the first row's keys, once per file.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "src/data/containers.h"
+#include "src/data/row.h"
+
+namespace lora_dist {
+
+struct DatasetFile {
+  std::filesystem::path path;
+  Container container = Container::jsonl;
+  RowKind kind = RowKind::text;
+  std::vector<Row> rows;
+};
+
+/// Keys of a row, other keys being left alone:
+///   alpaca  instruction, input (may be absent), output
+///   chat    messages of {role, content}, or conversations of {from, value}
+///   qa      question and answer, or prompt and completion, or prompt and response
+///   text    text; each paragraph (between blank lines) of a .txt file
+///   ids     input_ids, labels (may be absent)
+/// format: "auto", or the kind that every row must have. Throws Error(data) with file and line or row: a missing or empty file, a
+/// row that is not JSON, a row that does not fit (with what was expected, never with its text).
+DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format);
+
+}  // namespace lora_dist

@@ -1,0 +1,22 @@
+// One training sample: token ids and the labels that go with them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace lora_dist {
+
+inline constexpr std::int32_t kNotTrained = -100;  // a label that the loss leaves out, as in Hugging Face
+
+struct Sample {
+  std::int64_t id = 0;  // running number of its row over all files in order, dropped rows counted; fits in 31 bits
+  std::vector<std::int32_t> input_ids;
+  std::vector<std::int32_t> labels;  // same length, not shifted; the label at position 0 never trains
+  std::int32_t file = 0;             // index over train files, then validation files
+  std::int64_t row = 0;  // line of a JSONL or CSV file, number of the row (from 1) of a JSON array, paragraph of a text
+};
+
+/// Tokens that the sample trains: labels other than -100, the first position aside.
+std::int64_t trained_tokens(const Sample& sample);
+
+}  // namespace lora_dist

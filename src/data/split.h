@@ -1,0 +1,15 @@
+// Which samples validate.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "src/data/sample.h"
+
+namespace lora_dist {
+
+/// Moves round(share * samples) samples (never all of them) out of `samples`, those whose random number from (seed, id) is least.
+/// Both keep file order. A sample's number does not depend on the others.
+std::vector<Sample> take_validation(std::vector<Sample>& samples, double share, std::uint64_t seed);
+
+}  // namespace lora_dist

@@ -1,0 +1,149 @@
+// The few prompts that are built in. A model's own chat template belongs to its tokenizer.
+#include "src/data/templates.h"
+
+#include <algorithm>
+#include <array>
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr std::array<std::string_view, 4> kTemplates = {"alpaca", "qa", "chatml", "plain"};
+
+bool has_chatml_tokens(const Tokenizer& tokenizer) {
+  return token_id(tokenizer, "<|im_start|>").has_value() && token_id(tokenizer, "<|im_end|>").has_value();
+}
+
+// The two prompts of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line end that later tools put after
+// "Response:".
+std::string alpaca_prompt(const std::string& instruction, const std::string& input) {
+  if (input.empty()) {
+    return "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+           "### Instruction:\n" +
+           instruction + "\n\n### Response:\n";
+  }
+  return "Below is an instruction that describes a task, paired with an input that provides further context. "
+         "Write a response that appropriately completes the request.\n\n### Instruction:\n" +
+         instruction + "\n\n### Input:\n" + input + "\n\n### Response:\n";
+}
+
+std::vector<Piece> alpaca_pieces(const AlpacaRow& row) {
+  return {{alpaca_prompt(row.instruction, row.input), false, false}, {row.output, true, true}};
+}
+
+// The space before the answer is the answer's: a vocabulary has words with their space, and a prompt that ends in one would split
+// them.
+std::vector<Piece> qa_pieces(const QaRow& row) {
+  return {{"Question: " + row.question + "\nAnswer:", false, false}, {" " + row.answer, true, true}};
+}
+
+std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
+  std::vector<Piece> out;
+  bool after_answer = false;
+  for (const ChatMessage& message : messages) {
+    const std::string gap = after_answer ? "\n" : "";
+    after_answer = message.role == "assistant";
+    if (after_answer) {
+      out.push_back({gap + "Assistant:", false, false});
+      out.push_back({" " + message.content, true, true});
+    } else {
+      out.push_back({gap + (message.role == "system" ? "System: " : "User: ") + message.content + "\n", false, false});
+    }
+  }
+  return out;
+}
+
+std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages) {
+  std::vector<Piece> out;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const bool answer = messages[i].role == "assistant";
+    const bool last = i + 1 == messages.size();
+    out.push_back({"<|im_start|>" + messages[i].role + "\n", false, false});
+    out.push_back({messages[i].content + "<|im_end|>", answer, answer && last});
+    if (!last) {
+      out.push_back({"\n", false, false});
+    }
+  }
+  return out;
+}
+
+/// Adjacent pieces that are treated alike become one, so that no token border is made where the text has none to keep.
+std::vector<Piece> joined(const std::vector<Piece>& pieces) {
+  std::vector<Piece> out;
+  for (const Piece& piece : pieces) {
+    if (!out.empty() && out.back().completion == piece.completion && !out.back().end_of_text) {
+      out.back().text += piece.text;
+      out.back().end_of_text = piece.end_of_text;
+    } else {
+      out.push_back(piece);
+    }
+  }
+  return out;
+}
+
+std::string question_of(const AlpacaRow& row) { return row.input.empty() ? row.instruction : row.instruction + "\n" + row.input; }
+
+/// A single exchange as a conversation.
+std::vector<ChatMessage> messages_of(const Row& row) {
+  if (const auto* chat = std::get_if<ChatRow>(&row.content)) {
+    return chat->messages;
+  }
+  if (const auto* qa = std::get_if<QaRow>(&row.content)) {
+    return {{"user", qa->question}, {"assistant", qa->answer}};
+  }
+  const auto& alpaca = std::get<AlpacaRow>(row.content);
+  return {{"user", question_of(alpaca)}, {"assistant", alpaca.output}};
+}
+
+}  // namespace
+
+std::string choose_template(std::string_view name, RowKind kind, const Tokenizer& tokenizer) {
+  if (name == "tokenizer") {
+    throw Error(ExitCode::usage,
+                "data.template = \"tokenizer\" (the chat template that ships with the tokenizer) is not built yet; "
+                "use auto, alpaca, qa, chatml or plain");
+  }
+  if (name != "auto" && std::find(kTemplates.begin(), kTemplates.end(), name) == kTemplates.end()) {
+    throw Error(ExitCode::usage,
+                "data.template = \"" + std::string(name.substr(0, 40)) + "\" is none of auto, alpaca, qa, chatml, plain");
+  }
+  if (kind == RowKind::text || kind == RowKind::ids) {
+    return "none";
+  }
+  if (kind == RowKind::chat && (name == "alpaca" || name == "qa")) {
+    throw Error(ExitCode::usage, "data.template = \"" + std::string(name) +
+                                     "\" has one question and one answer, but the rows are chats; use auto, chatml or plain");
+  }
+  if (name != "auto") {
+    return std::string(name);
+  }
+  return kind == RowKind::alpaca ? "alpaca" : kind == RowKind::qa ? "qa" : has_chatml_tokens(tokenizer) ? "chatml" : "plain";
+}
+
+std::vector<Piece> render_row(const Row& row, std::string_view template_name) {
+  if (const auto* text = std::get_if<TextRow>(&row.content)) {
+    return {{text->text, true, true}};
+  }
+  if (template_name == "chatml") {
+    return joined(chatml_pieces(messages_of(row)));
+  }
+  if (template_name == "plain") {
+    return joined(plain_pieces(messages_of(row)));
+  }
+  const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
+  const auto* qa = std::get_if<QaRow>(&row.content);
+  if (template_name == "alpaca") {
+    return alpaca_pieces(alpaca != nullptr ? *alpaca : AlpacaRow{qa->question, "", qa->answer});
+  }
+  return qa_pieces(qa != nullptr ? *qa : QaRow{question_of(*alpaca), alpaca->output});
+}
+
+std::string render_prompt(std::string_view question, std::string_view template_name) {
+  if (template_name == "none") {
+    return std::string(question);
+  }
+  return render_row({0, QaRow{std::string(question), ""}}, template_name).front().text;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,36 @@
+// Rows to pieces of text: what is prompt and what is to be learnt.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/data/row.h"
+#include "src/tokenizer/tokenizer.h"
+
+namespace lora_dist {
+
+/// Pieces are tokenised one by one, the first as the start of a text and the others as its continuation, so no token lies across
+/// a border and the prompt's tokens are those that generation will see. The pieces' texts joined are the sample's text.
+struct Piece {
+  std::string text;
+  bool completion = false;   // trained
+  bool end_of_text = false;  // the tokenizer's EOS follows, and is trained if the piece is
+};
+
+/// Template of rows of this kind: `name` as in data.template. "auto": alpaca rows get alpaca, qa rows qa, chat rows chatml where
+/// the tokenizer has <|im_start|> and <|im_end|>, else plain; text rows need none ("none"). Throws Error(usage) for an unknown
+/// name, "tokenizer" (not built yet), or a template that has no place for such rows.
+std::string choose_template(std::string_view name, RowKind kind, const Tokenizer& tokenizer);
+
+/// Prompt and completion of a row (not for ids):
+///   alpaca   the prompt of Stanford Alpaca, with or without an input; completion: the output
+///   qa       "Question: {question}\nAnswer:", completion " {answer}"
+///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>
+///   plain    "User: {content}\nAssistant:", completion " {content}", end of text; "System: {content}\n" before them
+std::vector<Piece> render_row(const Row& row, std::string_view template_name);
+
+/// The prompt of one question, for generation; ends where the completion begins.
+std::string render_prompt(std::string_view question, std::string_view template_name);
+
+}  // namespace lora_dist

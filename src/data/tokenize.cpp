@@ -1,0 +1,85 @@
+// Ids with their labels.
+#include "src/data/tokenize.h"
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+namespace {
+
+/// ids outside [0, vocab) and labels that are neither -100 nor an id. Works on 64 bits, before anything is narrowed.
+void check_range(std::span<const std::int64_t> values, std::int64_t vocab_size, const char* key, bool label,
+                 std::string_view where) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if ((values[i] < 0 || values[i] >= vocab_size) && !(label && values[i] == kNotTrained)) {
+      throw Error(ExitCode::data, std::string(where) + ": " + key + "[" + std::to_string(i) + "] is " +
+                                      std::to_string(values[i]) + (label ? ", neither -100 nor an id of" : ", outside") +
+                                      " the model's vocabulary of " + std::to_string(vocab_size) + " tokens");
+    }
+  }
+}
+
+void append(Sample& sample, std::span<const std::int32_t> ids, bool trained) {
+  sample.input_ids.insert(sample.input_ids.end(), ids.begin(), ids.end());
+  for (const std::int32_t id : ids) {
+    sample.labels.push_back(trained ? id : kNotTrained);
+  }
+}
+
+}  // namespace
+
+std::int64_t trained_tokens(const Sample& sample) {
+  std::int64_t n = 0;
+  for (std::size_t i = 1; i < sample.labels.size(); ++i) {
+    n += sample.labels[i] != kNotTrained ? 1 : 0;
+  }
+  return n;
+}
+
+Sample tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece>& pieces, bool train_all) {
+  Sample sample;
+  bool first = true;
+  for (const Piece& piece : pieces) {
+    const bool trained = train_all || piece.completion;
+    if (!piece.text.empty()) {
+      append(sample, first ? encode_prompt(tokenizer, piece.text) : encode_continuation(tokenizer, piece.text), trained);
+      for (std::size_t i = 0; first && i < tokenizer.prefix.size() && i < sample.labels.size(); ++i) {
+        sample.labels[i] = kNotTrained;
+      }
+      first = false;
+    }
+    const bool has_end = !sample.input_ids.empty() && sample.input_ids.back() == tokenizer.eos;
+    if (piece.end_of_text && !has_end && tokenizer.eos) {
+      append(sample, std::vector{*tokenizer.eos}, trained);
+    }
+  }
+  return sample;
+}
+
+Sample sample_of_ids(const IdsRow& row, std::int64_t vocab_size, std::string_view where) {
+  if (row.input_ids.empty()) {
+    throw Error(ExitCode::data, std::string(where) + ": input_ids is empty");
+  }
+  if (row.labels.size() != row.input_ids.size()) {
+    throw Error(ExitCode::data, std::string(where) + ": " + std::to_string(row.labels.size()) + " labels for " +
+                                    std::to_string(row.input_ids.size()) +
+                                    " input_ids; each id has one label (-100: not trained)");
+  }
+  check_range(row.input_ids, vocab_size, "input_ids", false, where);
+  check_range(row.labels, vocab_size, "labels", true, where);
+  Sample sample;
+  sample.input_ids.assign(row.input_ids.begin(), row.input_ids.end());
+  sample.labels.assign(row.labels.begin(), row.labels.end());
+  return sample;
+}
+
+void check_ids(const Sample& sample, std::int64_t vocab_size, std::string_view where) {
+  for (const std::int32_t id : sample.input_ids) {
+    if (id >= vocab_size) {
+      throw Error(ExitCode::data, std::string(where) + ": the tokenizer gives the id " + std::to_string(id) +
+                                      ", outside the model's vocabulary of " + std::to_string(vocab_size) +
+                                      " tokens; are tokenizer and model of the same folder?");
+    }
+  }
+}
+
+}  // namespace lora_dist

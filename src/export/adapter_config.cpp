@@ -1,0 +1,281 @@
+// adapter_config.json out and in.
+#include "src/export/adapter_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "src/core/error.h"
+#include "src/io/strict_json.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kMaxRank = 1 << 20;
+
+/// Keys that change what the adapter computes, or what it is an adapter of; each must be absent, null, false or empty.
+constexpr const char* kNotRepresented[] = {"use_dora",
+                                           "use_qalora",
+                                           "lora_bias",
+                                           "use_bdlora",
+                                           "modules_to_save",
+                                           "layer_replication",
+                                           "alora_invocation_tokens",
+                                           "arrow_config",
+                                           "kasa_config",
+                                           "monteclora_config",
+                                           "velora_config",
+                                           "target_parameters",
+                                           "trainable_token_indices"};
+
+/// Initialisations that also change the base weights, so that the adapter means nothing on the original base.
+constexpr const char* kBaseChangingInits[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
+
+/// Keys of a pattern are the end of a path, from a dot on, as in PEFT; "^" asks for the whole path. "\." is a dot.
+std::string plain_key(const std::string& key) {
+  std::string plain;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    if (key[i] != '\\' || i + 1 == key.size() || key[i + 1] != '.') {
+      plain += key[i];
+    }
+  }
+  return plain;
+}
+
+bool key_matches(const std::string& key, const std::string& path) {
+  const std::string plain = plain_key(key);
+  if (plain.starts_with('^')) {
+    return plain.substr(1) == path;
+  }
+  return path == plain || path.ends_with("." + plain);
+}
+
+template <class T>
+T pattern_value(const char* what, const std::map<std::string, T>& pattern, const std::string& path, T otherwise) {
+  const std::pair<const std::string, T>* match = nullptr;
+  for (const auto& entry : pattern) {
+    if (!key_matches(entry.first, path)) {
+      continue;
+    }
+    if (match != nullptr && match->second != entry.second) {
+      throw Error(ExitCode::model, fmt::format("{} gives {} two values, by the keys {} and {}; leave one of them", what, path,
+                                               match->first, entry.first));
+    }
+    match = &entry;
+  }
+  return match != nullptr ? match->second : otherwise;
+}
+
+/// PEFT writes whole numbers as integers, and some readers insist on them.
+json number(double value) {
+  const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
+  return whole ? json(static_cast<std::int64_t>(value)) : json(value);
+}
+
+/// Reads keys of one document; its errors name file and key.
+class ConfigReader {
+ public:
+  ConfigReader(const json& document, const std::filesystem::path& file) : document_(document), file_(file) {}
+
+  [[noreturn]] void refuse(const std::string& what) const { throw Error(ExitCode::model, file_.string() + ": " + what); }
+
+  /// The value; nothing when the key is missing or null.
+  const json* find(const char* key) const {
+    const auto at = document_.find(key);
+    return at == document_.end() || at->is_null() ? nullptr : &*at;
+  }
+
+  std::string text(const char* key, const std::string& otherwise) const {
+    const json* value = find(key);
+    if (value != nullptr && !value->is_string()) {
+      refuse(fmt::format("{} must be text", key));
+    }
+    return value == nullptr ? otherwise : value->get<std::string>();
+  }
+
+  bool flag(const char* key, bool otherwise) const {
+    const json* value = find(key);
+    if (value != nullptr && !value->is_boolean()) {
+      refuse(fmt::format("{} must be true or false", key));
+    }
+    return value == nullptr ? otherwise : value->get<bool>();
+  }
+
+  std::int64_t rank(const std::string& key, const json& value) const {
+    if (!value.is_number_integer() || value < 1 || value > kMaxRank) {
+      refuse(fmt::format("{} must be a whole number from 1 to {} (got {})", key, kMaxRank, value.dump().substr(0, 40)));
+    }
+    return value.get<std::int64_t>();
+  }
+
+  double finite(const std::string& key, const json& value) const {
+    if (!value.is_number() || !std::isfinite(value.get<double>())) {
+      refuse(fmt::format("{} must be a number (got {})", key, value.dump().substr(0, 40)));
+    }
+    return value.get<double>();
+  }
+
+  const json& pattern(const char* key) const {
+    static const json kNone = json::object();
+    const json* value = find(key);
+    if (value != nullptr && !value->is_object()) {
+      refuse(fmt::format("{} must be an object", key));
+    }
+    if (value != nullptr) {
+      for (const auto& [name, ignored] : value->items()) {
+        const std::string plain = plain_key(name);
+        if (plain.find_first_of("*+?[](){}|\\$^", plain.starts_with('^') ? 1 : 0) != std::string::npos) {
+          refuse(
+              fmt::format("{} has the regular expression \"{}\"; only the ends of module paths are understood here", key, name));
+        }
+      }
+    }
+    return value == nullptr ? kNone : *value;
+  }
+
+ private:
+  const json& document_;
+  const std::filesystem::path& file_;
+};
+
+bool is_off(const json& value) {
+  return value == false || ((value.is_array() || value.is_object() || value.is_string()) && value.empty());
+}
+
+void refuse_unrepresented(const ConfigReader& reader) {
+  if (const std::string type = reader.text("peft_type", ""); type != "LORA") {
+    reader.refuse(fmt::format("peft_type is \"{}\", and only LORA adapters can be read", type));
+  }
+  for (const char* key : kNotRepresented) {
+    if (const json* value = reader.find(key); value != nullptr && !is_off(*value)) {
+      reader.refuse(fmt::format("{} is {}, which this program does not do; train or export the adapter without it", key,
+                                value->dump().substr(0, 80)));
+    }
+  }
+  if (const std::string bias = reader.text("bias", "none"); bias != "none") {
+    reader.refuse(fmt::format("bias is \"{}\": the adapter also trains biases, which this program does not do", bias));
+  }
+  const json* init = reader.find("init_lora_weights");
+  if (init != nullptr && init->is_string()) {
+    for (const char* prefix : kBaseChangingInits) {
+      if (init->get<std::string>().starts_with(prefix)) {
+        reader.refuse(fmt::format(
+            "init_lora_weights is {}, which changes the base model's weights; convert the adapter to plain LoRA in PEFT "
+            "(save_pretrained with path_initial_model_for_weight_conversion)",
+            init->dump()));
+      }
+    }
+  }
+}
+
+void read_targets(const ConfigReader& reader, PeftConfig& config) {
+  const json* targets = reader.find("target_modules");
+  if (targets == nullptr) {
+    return;  // old files: the tensors say which modules there are
+  }
+  if (targets->is_string()) {
+    config.target_pattern = targets->get<std::string>();
+    return;
+  }
+  if (!targets->is_array() || !std::ranges::all_of(*targets, [](const json& t) { return t.is_string(); })) {
+    reader.refuse("target_modules must be a list of names, or one text");
+  }
+  config.target_modules = targets->get<std::vector<std::string>>();
+  std::ranges::sort(config.target_modules);
+}
+
+}  // namespace
+
+std::int64_t rank_of(const PeftConfig& config, const std::string& path) {
+  return pattern_value("rank_pattern", config.rank_pattern, path, config.r);
+}
+
+double alpha_of(const PeftConfig& config, const std::string& path) {
+  return pattern_value("alpha_pattern", config.alpha_pattern, path, config.alpha);
+}
+
+double scale_of(const PeftConfig& config, const std::string& path) {
+  const auto r = static_cast<double>(rank_of(config, path));
+  return alpha_of(config, path) / (config.use_rslora ? std::sqrt(r) : r);
+}
+
+std::string adapter_config_text(const PeftConfig& config) {
+  json targets = config.target_pattern;
+  if (config.target_pattern.empty()) {
+    std::vector<std::string> sorted = config.target_modules;
+    std::ranges::sort(sorted);
+    targets = sorted;
+  }
+  json alphas = json::object();
+  for (const auto& [key, value] : config.alpha_pattern) {
+    alphas[key] = number(value);
+  }
+  const json document = {{"alpha_pattern", alphas},
+                         {"auto_mapping", nullptr},
+                         {"base_model_name_or_path", config.base_model_name_or_path},
+                         {"bias", "none"},
+                         {"fan_in_fan_out", config.fan_in_fan_out},
+                         {"inference_mode", true},
+                         {"init_lora_weights", true},
+                         {"layer_replication", nullptr},
+                         {"layers_pattern", nullptr},
+                         {"layers_to_transform", nullptr},
+                         {"loftq_config", json::object()},
+                         {"lora_alpha", number(config.alpha)},
+                         {"lora_dropout", config.dropout},
+                         {"megatron_config", nullptr},
+                         {"megatron_core", "megatron.core"},
+                         {"modules_to_save", nullptr},
+                         {"peft_type", "LORA"},
+                         {"r", config.r},
+                         {"rank_pattern", json(config.rank_pattern)},
+                         {"revision", nullptr},
+                         {"target_modules", targets},
+                         {"task_type", config.task_type},
+                         {"use_dora", false},
+                         {"use_rslora", config.use_rslora}};
+  return document.dump(2, ' ', false, json::error_handler_t::replace);
+}
+
+PeftConfig read_adapter_config(const std::filesystem::path& file) {
+  const json document = read_json_file(file, ExitCode::model);
+  const ConfigReader reader(document, file);
+  if (!document.is_object()) {
+    reader.refuse("it is not an object");
+  }
+  refuse_unrepresented(reader);
+  PeftConfig config;
+  if (const json* r = reader.find("r"); r != nullptr) {
+    config.r = reader.rank("r", *r);
+  }
+  if (const json* alpha = reader.find("lora_alpha"); alpha != nullptr) {
+    config.alpha = reader.finite("lora_alpha", *alpha);
+  }
+  if (const json* dropout = reader.find("lora_dropout"); dropout != nullptr) {
+    config.dropout = reader.finite("lora_dropout", *dropout);
+  }
+  if (config.dropout < 0 || config.dropout >= 1) {
+    reader.refuse(fmt::format("lora_dropout must be at least 0 and below 1 (got {})", config.dropout));
+  }
+  config.use_rslora = reader.flag("use_rslora", false);
+  config.fan_in_fan_out = reader.flag("fan_in_fan_out", false);
+  config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
+  config.task_type = reader.text("task_type", "CAUSAL_LM");
+  read_targets(reader, config);
+  for (const auto& [key, value] : reader.pattern("rank_pattern").items()) {
+    config.rank_pattern[key] = reader.rank("rank_pattern." + key, value);
+  }
+  for (const auto& [key, value] : reader.pattern("alpha_pattern").items()) {
+    config.alpha_pattern[key] = reader.finite("alpha_pattern." + key, value);
+  }
+  return config;
+}
+
+}  // namespace lora_dist

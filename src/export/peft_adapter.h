@@ -1,0 +1,37 @@
+// A PEFT adapter folder, out and in: adapter_config.json, adapter_model.safetensors and a model card.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/checkpoint/checkpoint.h"
+#include "src/export/adapter_config.h"
+
+namespace lora_dist {
+
+struct AdapterMatrix {
+  std::vector<std::int64_t> shape;  // lora_A [r, in], lora_B [out, r]
+  std::vector<float> values;
+};
+
+struct PeftAdapter {
+  PeftConfig config;
+  std::map<std::string, AdapterMatrix> tensors;  // "model.layers.0.self_attn.q_proj.lora_A"
+};
+
+/// Writes `folder` as a whole, replacing an earlier adapter there; call it on one rank. `tensors` are named "<path>.lora_A" and
+/// "<path>.lora_B" and lie in `params` (fp32 in the file). Throws Error(model) with the system's reason; the earlier adapter then
+/// remains.
+void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
+                        std::span<const float> params);
+
+/// Reads a folder written here or by PEFT; f32, f16 and bf16 tensors become f32. Throws Error(model) naming file and tensor: a
+/// missing half of a pair, shapes that disagree with each other or with r, tensors that are not LoRA's (biases, embeddings, whole
+/// modules).
+PeftAdapter read_peft_adapter(const std::filesystem::path& folder);
+
+}  // namespace lora_dist

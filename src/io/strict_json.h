@@ -1,0 +1,32 @@
+// JSON from files that are not to be trusted: no duplicate keys, bounded depth, and errors that say where.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+/// What is wrong with a JSON text ("line 1, column 5: ..."); the caller knows the file.
+class JsonError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Throws JsonError on a syntax error, invalid UTF-8, a key given twice, or nesting deeper than 64.
+nlohmann::json parse_strict_json(std::string_view text);
+
+/// The members of a top-level object one by one, without holding the document. Throws JsonError as above, and when the text is
+/// not an object.
+void parse_json_members(std::string_view text,
+                        const std::function<void(const std::string& key, const nlohmann::json& value)>& member);
+
+/// A whole file of at most 256 MiB. Throws Error(code) naming the file.
+nlohmann::json read_json_file(const std::filesystem::path& file, ExitCode code);
+
+}  // namespace lora_dist

@@ -1,0 +1,98 @@
+// What a pass keeps between operators: one buffer per intermediate result, sized for the longest pass.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/common/tensor_view.h"
+#include "src/core/arena.h"
+#include "src/model/adapters.h"
+#include "src/model/lora_linear.h"
+
+namespace lora_dist {
+
+/// A buffer of rows, one per token; a pass uses the first of them.
+struct RowBuffer {
+  float* data = nullptr;
+  std::int64_t width = 0;
+
+  TensorView rows(std::int64_t tokens) const { return view(data, {tokens, width}); }
+  TensorView column(std::int64_t tokens) const { return view(data, {tokens}); }  // of a buffer of width 1
+};
+
+/// A block's intermediate results that backward reads.
+struct BlockActivations {
+  RowBuffer normed_in;  // [tokens, hidden]
+  RowBuffer rstd_in;    // [tokens]
+  RowBuffer q;          // [tokens, heads * head_dim], rotated
+  RowBuffer k;          // [tokens, kv_heads * head_dim], rotated
+  RowBuffer v;
+  RowBuffer attended;     // [tokens, heads * head_dim]
+  RowBuffer log_sum_exp;  // [tokens, heads]
+  RowBuffer middle;       // [tokens, hidden]: after the attention's residual
+  RowBuffer normed_middle;
+  RowBuffer rstd_middle;
+  RowBuffer gate;  // [tokens, intermediate]
+  RowBuffer up;
+  RowBuffer activated;
+  std::array<RowBuffer, kLinears> z;  // [tokens, r] of each adapted linear
+};
+
+/// Gradients on their way down a block; one set serves all blocks.
+struct BlockGradients {
+  RowBuffer hidden;     // [tokens, hidden]: of the block's output, then of its input
+  RowBuffer normed;     // [tokens, hidden]
+  RowBuffer activated;  // [tokens, intermediate]; becomes that of gate
+  RowBuffer up;
+  RowBuffer attended;  // [tokens, heads * head_dim]
+  RowBuffer q;
+  RowBuffer k;
+  RowBuffer v;
+};
+
+/// Keys and values of one sequence for every block.
+struct KvCache {
+  std::vector<RowBuffer> k;  // per layer [capacity, kv_heads * head_dim]
+  std::vector<RowBuffer> v;
+  std::int64_t length = 0;
+  std::int64_t capacity = 0;
+};
+
+/// How much of a training pass is kept: everything, or only what enters each block (the rest is computed again in backward).
+enum class Recompute : std::uint8_t { none, block };
+
+struct WorkspaceOptions {
+  std::int64_t max_tokens = 0;     // of a pass
+  std::int64_t max_positions = 0;  // of a sample: rows of the rotation table
+  bool training = true;
+  Recompute recompute = Recompute::block;
+  bool dropout = false;
+};
+
+/// All buffers of the transformer.
+struct Workspace {
+  std::vector<RowBuffer> hidden;         // what enters block l: hidden[l % size]; training keeps layers + 1 of them, inference 2
+  std::vector<BlockActivations> blocks;  // of block l: blocks[l % size]; one, or one per layer
+  BlockGradients gradients;
+  LinearScratch scratch;
+  RowBuffer picked;         // [tokens, hidden]: rows that have a target
+  RowBuffer picked_normed;  // and after the final norm; then their gradient
+  RowBuffer picked_rstd;
+  RowBuffer token_loss;  // [tokens]
+  std::span<float> logits;
+  std::int64_t logits_rows = 0;  // tokens whose logits exist at a time
+  std::span<std::int32_t> index;
+  std::vector<float> rope_table;
+  std::int64_t rope_positions = 0;
+  std::int64_t max_tokens = 0;
+
+  const RowBuffer& entering(std::int64_t layer) const { return hidden[static_cast<std::size_t>(layer) % hidden.size()]; }
+  const BlockActivations& block(std::int64_t layer) const { return blocks[static_cast<std::size_t>(layer) % blocks.size()]; }
+};
+
+Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena);
+KvCache make_kv_cache(const ModelSpec& spec, std::int64_t capacity, Arena& arena);
+
+}  // namespace lora_dist

@@ -1,0 +1,86 @@
+#include "src/model/lora_linear.h"
+
+#include "kernels/dropout/dropout.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/matmul/matmul.h"
+
+namespace lora_dist {
+
+namespace {
+
+ConstTensorView factor_a(const LoraPass& pass, const LoraPlace& place) { return view(pass.params.data() + place.a, {place.r, place.in}); }
+ConstTensorView factor_b(const LoraPass& pass, const LoraPlace& place) { return view(pass.params.data() + place.b, {place.out, place.r}); }
+
+DropoutKey dropout_key(const LoraLinear& layer, const LoraPass& pass) {
+  return {pass.seed, pass.step, layer.layer, static_cast<std::uint32_t>(layer.linear)};
+}
+
+/// The adapter's input: x itself, or x after dropout in scratch.
+ConstTensorView dropped_input(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x) {
+  if (pass.dropout == 0.0F) {
+    return x;
+  }
+  const TensorView out = view(pass.scratch.dropped.data(), x.shape);
+  dropout(x, pass.samples, pass.positions, pass.dropout, dropout_key(layer, pass), out, pass.stream);
+  return out;
+}
+
+void poke(const LoraPass& pass) {
+  if (pass.window != nullptr) {
+    pass.window->poke();
+  }
+}
+
+}  // namespace
+
+void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z, TensorView y, bool accumulate) {
+  const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, pass.stream);
+  poke(pass);
+  matmul(x, Transpose::no, w, Transpose::yes, 1.0F, accumulate ? 1.0F : 0.0F, y, pass.stream);
+  poke(pass);
+  if (!layer.bias.empty()) {
+    add_bias(view(layer.bias.data(), {static_cast<std::int64_t>(layer.bias.size())}), y, pass.stream);
+  }
+  if (layer.place != nullptr) {
+    lora_linear_z(layer, pass, x, z);
+    matmul(z, Transpose::no, factor_b(pass, *layer.place), Transpose::yes, layer.place->scale, 1.0F, y, pass.stream);
+  }
+}
+
+void lora_linear_z(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z) {
+  if (layer.place != nullptr) {
+    matmul(dropped_input(layer, pass, x), Transpose::no, factor_a(pass, *layer.place), Transpose::yes, 1.0F, 0.0F, z, pass.stream);
+  }
+}
+
+void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView x, ConstTensorView z,
+                          TensorView dx, InputGradient input) {
+  const Stream& stream = pass.stream;
+  if (input != InputGradient::none) {
+    const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, stream);
+    poke(pass);
+    matmul(dy, Transpose::no, w, Transpose::no, 1.0F, input == InputGradient::add ? 1.0F : 0.0F, dx, stream);
+    poke(pass);
+  }
+  if (layer.place == nullptr) {
+    return;
+  }
+  const LoraPlace& place = *layer.place;
+  const TensorView dz = view(pass.scratch.dz.data(), {dy.rows(), place.r});
+  matmul(dy, Transpose::no, factor_b(pass, place), Transpose::no, place.scale, 0.0F, dz, stream);
+  matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}), stream);
+  matmul(dz, Transpose::yes, dropped_input(layer, pass, x), Transpose::no, 1.0F, 0.0F,
+         view(pass.grads.data() + place.a, {place.r, place.in}), stream);
+  if (input == InputGradient::none) {
+    return;
+  }
+  if (pass.dropout == 0.0F) {
+    matmul(dz, Transpose::no, factor_a(pass, place), Transpose::no, 1.0F, 1.0F, dx, stream);
+    return;
+  }
+  const TensorView masked = view(pass.scratch.dropped.data(), x.shape);  // dropout(x) is no longer needed
+  matmul(dz, Transpose::no, factor_a(pass, place), Transpose::no, 1.0F, 0.0F, masked, stream);
+  dropout_backward(masked, pass.samples, pass.positions, pass.dropout, dropout_key(layer, pass), dx, stream);
+}
+
+}  // namespace lora_dist

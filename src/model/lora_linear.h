@@ -1,0 +1,59 @@
+// A frozen linear layer with its LoRA factors: y = x W^T + bias + scale * (dropout(x) A^T) B^T, and its gradients.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/common/stream.h"
+#include "kernels/common/tensor_view.h"
+#include "src/model/adapters.h"
+#include "src/model/weight_window.h"
+
+namespace lora_dist {
+
+/// Buffers that every linear of a pass uses in turn.
+struct LinearScratch {
+  std::span<float> weight;   // the largest weight, dequantized
+  std::span<float> absmax;   // its block scales, when they are quantized too
+  std::span<float> dropped;  // [tokens, widest input]: the input after dropout; in backward also dz A
+  std::span<float> dz;       // [tokens, largest r]
+};
+
+/// What all linears of a pass share.
+struct LoraPass {
+  std::span<const float> params;  // the flat buffer of factors
+  std::span<float> grads;         // the same places; each factor's gradient is written once a pass
+  float dropout = 0.0F;           // 0 outside training
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+  ConstTensorView samples;    // i32 [tokens]: sample id of each token, for the dropout mask
+  ConstTensorView positions;  // i32 [tokens]: place of each token in its sample
+  LinearScratch scratch;
+  WeightWindow* window = nullptr;  // poked between products so that the next block's gather moves
+  Stream stream;
+};
+
+/// One linear of one block.
+struct LoraLinear {
+  FrozenWeight weight;
+  std::span<const float> bias;       // empty: none
+  const LoraPlace* place = nullptr;  // null: not adapted
+  std::uint32_t layer = 0;
+  Linear linear = Linear::q;
+};
+
+/// x: f32 [tokens, in]; y: f32 [tokens, out], added to when `accumulate`; z: f32 [tokens, r] = dropout(x) A^T, kept for backward
+/// (ignored where the layer is not adapted).
+void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z, TensorView y, bool accumulate);
+/// Only z: what recomputation needs of a block's last linear.
+void lora_linear_z(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z);
+
+enum class InputGradient : std::uint8_t { none, write, add };
+
+/// Writes the gradients of A and B to pass.grads, and the gradient of x to dx: f32 [tokens, in] as `input` says.
+/// dy: f32 [tokens, out]; x and z as in forward. The weight and bias are frozen and get none.
+/// dz = scale * dy B; dB = scale * dy^T z; dA = dz^T dropout(x); dx = dy W + mask * (dz A).
+void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView x, ConstTensorView z,
+                          TensorView dx, InputGradient input);
+
+}  // namespace lora_dist

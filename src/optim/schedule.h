@@ -1,0 +1,21 @@
+// The learning rate of a step: constant, linear or cosine, each after a linear warm-up. As transformers/optimization.py
+// (get_{constant,linear,cosine}_schedule_with_warmup), to the bit.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace lora_dist {
+
+enum class Schedule : std::uint8_t { constant, linear, cosine };
+
+/// "constant", "linear" or "cosine"; Error(usage) for anything else.
+Schedule schedule_named(std::string_view name);
+
+/// Steps of warm-up: ratio * total_steps, rounded up.
+std::int64_t warmup_steps(double ratio, std::int64_t total_steps);
+
+/// The rate that step `step` uses. Steps count from 0, so with a warm-up the first step uses 0.
+double learning_rate(std::int64_t step, std::int64_t total_steps, std::int64_t warmup, double base, Schedule kind);
+
+}  // namespace lora_dist

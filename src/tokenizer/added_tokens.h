@@ -1,0 +1,54 @@
+// Tokens that are found in the text as they stand, before BPE sees it (<s>, </s>, <|im_start|>).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace lora_dist {
+
+struct AddedToken {
+  std::int32_t id = 0;
+  std::string content;
+  bool lstrip = false;      // takes the white space to its left with it
+  bool rstrip = false;      // and to its right
+  bool normalized = false;  // looked for after the normalizer, and normalised itself
+  bool special = false;     // left out by decode(skip_special)
+  std::string shown{};      // what decoding sees: the content, normalised where `normalized`
+};
+
+/// Tokens to look for, by their first byte, the longest first.
+struct TokenMatcher {
+  struct Entry {
+    std::string pattern;
+    std::size_t token = 0;  // index into AddedTokens::tokens
+  };
+  std::vector<std::vector<Entry>> by_first_byte = std::vector<std::vector<Entry>>(256);
+  bool empty = true;
+};
+
+struct AddedTokens {
+  std::vector<AddedToken> tokens;
+  TokenMatcher plain;       // looked for in the text
+  TokenMatcher normalized;  // looked for in the normalised text
+  std::unordered_map<std::int32_t, std::size_t> by_id;
+};
+
+/// A part of a text: a token, or (id empty) text without one.
+struct TextPart {
+  std::size_t begin = 0, end = 0;
+  std::optional<std::int32_t> id;
+};
+
+/// Fills the matchers and by_id from `tokens`. `normalize` is the tokenizer's normalizer.
+void index_added_tokens(AddedTokens& added, const std::function<std::string(std::string_view)>& normalize);
+
+/// Cuts the text at the matches, from the left, the longest match first. An empty text gives no part.
+std::vector<TextPart> split_at_tokens(const AddedTokens& added, const TokenMatcher& matcher, std::string_view text);
+
+}  // namespace lora_dist

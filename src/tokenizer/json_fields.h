@@ -1,0 +1,59 @@
+// Fields of an untrusted JSON object, with errors that name file and field.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+/// Where an object stands, for messages: "/models/x/tokenizer.json: decoder".
+struct JsonPlace {
+  std::filesystem::path file;
+  std::string path;
+
+  JsonPlace at(const std::string& key) const { return {file, path.empty() ? key : path + "." + key}; }
+};
+
+[[noreturn]] inline void fail(const JsonPlace& place, const std::string& what) {
+  throw Error(ExitCode::model, place.file.string() + ": " + (place.path.empty() ? "" : place.path + " ") + what);
+}
+
+/// The member, or null where it is absent. The value itself must be an object.
+inline const nlohmann::json& member(const nlohmann::json& object, const std::string& key, const JsonPlace& place) {
+  static const nlohmann::json kNull;
+  if (!object.is_object()) {
+    fail(place, "must be an object");
+  }
+  const auto found = object.find(key);
+  return found == object.end() ? kNull : *found;
+}
+
+inline std::string text_member(const nlohmann::json& object, const std::string& key, const JsonPlace& place) {
+  const nlohmann::json& value = member(object, key, place);
+  if (!value.is_string()) {
+    fail(place.at(key), value.is_null() ? "is missing" : "must be a string");
+  }
+  return value.get<std::string>();
+}
+
+inline bool bool_member(const nlohmann::json& object, const std::string& key, bool otherwise, const JsonPlace& place) {
+  const nlohmann::json& value = member(object, key, place);
+  if (!value.is_null() && !value.is_boolean()) {
+    fail(place.at(key), "must be true or false");
+  }
+  return value.is_null() ? otherwise : value.get<bool>();
+}
+
+/// A number of [0, limit).
+inline std::int64_t count_of(const nlohmann::json& value, std::int64_t limit, const JsonPlace& place) {
+  if (!value.is_number_integer() || value.get<double>() < 0 || value.get<double>() >= static_cast<double>(limit)) {
+    fail(place, "must be a whole number from 0 to " + std::to_string(limit - 1));
+  }
+  return value.get<std::int64_t>();
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,91 @@
+// Encoding and decoding in the order of tokenizers/src/tokenizer/mod.rs.
+#include "src/tokenizer/json_tokenizer.h"
+
+namespace lora_dist {
+namespace {
+
+/// A part without plain added tokens: normalised, cut at the normalised added tokens, pre-tokenised, merged.
+void encode_part(const JsonTokenizer& t, std::string_view part, bool at_start, bool prepend, std::vector<std::int32_t>& out) {
+  const std::string normal = normalize(t.normalizer, part, prepend);
+  for (const TextPart& inner : split_at_tokens(t.added, t.added.normalized, normal)) {
+    if (inner.id) {
+      out.push_back(*inner.id);
+      continue;
+    }
+    const std::string_view text = std::string_view(normal).substr(inner.begin, inner.end - inner.begin);
+    const bool front = inner.begin == 0;
+    if (t.pre_tokenizer.empty()) {
+      encode_piece(t.model, text, out);
+      continue;
+    }
+    for (const std::string& piece : pre_tokenize(t.pre_tokenizer, text, at_start && front, prepend || !front)) {
+      encode_piece(t.model, piece, out);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::int32_t> encode(const JsonTokenizer& tokenizer, std::string_view text, bool continuation) {
+  std::vector<std::int32_t> out;
+  for (const TextPart& part : split_at_tokens(tokenizer.added, tokenizer.added.plain, text)) {
+    if (part.id) {
+      out.push_back(*part.id);
+    } else {
+      const bool at_start = part.begin == 0;
+      encode_part(tokenizer, text.substr(part.begin, part.end - part.begin), at_start, !(continuation && at_start), out);
+    }
+  }
+  return out;
+}
+
+std::string decode(const JsonTokenizer& tokenizer, std::span<const std::int32_t> ids, bool skip_special) {
+  std::vector<std::string> tokens;
+  for (const std::int32_t id : ids) {
+    const auto added = tokenizer.added.by_id.find(id);
+    if (added == tokenizer.added.by_id.end()) {
+      if (const auto text = token_text(tokenizer, id)) {
+        tokens.emplace_back(*text);
+      }
+    } else if (const AddedToken& token = tokenizer.added.tokens[added->second]; !token.special || !skip_special) {
+      tokens.push_back(token.shown);
+    }
+  }
+  if (tokenizer.has_decoder) {
+    return decode_tokens(tokenizer.decoder, std::move(tokens));
+  }
+  std::string out;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    out += (i == 0 ? "" : " ") + tokens[i];
+  }
+  return out;
+}
+
+std::optional<std::string_view> token_text(const JsonTokenizer& tokenizer, std::int32_t id) {
+  if (const auto added = tokenizer.added.by_id.find(id); added != tokenizer.added.by_id.end()) {
+    return tokenizer.added.tokens[added->second].content;
+  }
+  if (const auto found = tokenizer.model.tokens.find(id); found != tokenizer.model.tokens.end()) {
+    return found->second;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::int32_t> token_id(const JsonTokenizer& tokenizer, std::string_view token) {
+  for (const AddedToken& added : tokenizer.added.tokens) {
+    if (added.content == token) {
+      return added.id;
+    }
+  }
+  if (const auto found = tokenizer.model.ids.find(token); found != tokenizer.model.ids.end()) {
+    return found->second;
+  }
+  return std::nullopt;
+}
+
+bool is_special(const JsonTokenizer& tokenizer, std::int32_t id) {
+  const auto added = tokenizer.added.by_id.find(id);
+  return added != tokenizer.added.by_id.end() && tokenizer.added.tokens[added->second].special;
+}
+
+}  // namespace lora_dist

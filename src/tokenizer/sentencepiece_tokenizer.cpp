@@ -1,0 +1,173 @@
+// The library merges and decodes; special tokens in the text are cut out before it sees them.
+#include "src/tokenizer/sentencepiece_tokenizer.h"
+
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+
+#include "src/core/error.h"
+#include "src/io/file.h"
+#include "src/tokenizer/text_steps.h"
+
+namespace lora_dist {
+namespace {
+
+using sentencepiece::SentencePieceProcessor;
+
+constexpr std::string_view kUnderline = "\xE2\x96\x81";  // U+2581, how a space stands in the vocabulary
+constexpr std::string_view kShield = "<unk>";
+
+// ModelProto { normalizer_spec (field 3) { add_dummy_prefix (field 3) = false } }: appended to a serialized model, protobuf
+// merges it into the model's own normalizer_spec.
+constexpr char kNoDummySpace[] = "\x1a\x02\x18\x00";
+
+std::shared_ptr<const SentencePieceProcessor> load(const std::string& bytes, const std::filesystem::path& file) {
+  auto processor = std::make_shared<SentencePieceProcessor>();
+  const auto status = bytes.empty() ? sentencepiece::util::Status(sentencepiece::util::StatusCode::kDataLoss, "it is empty")
+                                    : processor->LoadFromSerializedProto(bytes);
+  if (!status.ok() || processor->GetPieceSize() <= 0) {
+    throw Error(ExitCode::model, file.string() + " is not a sentencepiece model (" + status.ToString().substr(0, 200) + ")");
+  }
+  return processor;
+}
+
+std::vector<std::int32_t> ids_of(const SentencePieceProcessor& processor, std::string_view text) {
+  std::vector<int> ids;
+  if (const auto status = processor.Encode(text, &ids); !status.ok()) {
+    throw Error(ExitCode::model, "sentencepiece could not encode a text: " + status.ToString().substr(0, 200));
+  }
+  return {ids.begin(), ids.end()};
+}
+
+/// The model's control tokens and its unknown token are special wherever they stand in a text, as are tokens of the
+/// configuration.
+std::vector<AddedToken> special_tokens(const SentencePieceProcessor& processor, const std::vector<AddedToken>& configured) {
+  std::vector<AddedToken> out = configured;
+  for (int id = 0; id < processor.GetPieceSize(); ++id) {
+    const bool named = std::any_of(out.begin(), out.end(), [&](const AddedToken& token) { return token.id == id; });
+    if (!named && (processor.IsControl(id) || processor.IsUnknown(id))) {
+      out.push_back({.id = id, .content = processor.IdToPiece(id), .special = true});
+    }
+  }
+  return out;
+}
+
+/// Ids of text in the middle of a text. The library would drop leading spaces, so, as in Hugging Face's LlamaTokenizer, "<unk>"
+/// (which the library takes for ordinary characters) is put before them and cut off again.
+std::vector<std::int32_t> encode_as_it_stands(const SentencePieceTokenizer& tokenizer, std::string_view text) {
+  if (!text.starts_with(' ') && !text.starts_with(kUnderline)) {
+    return ids_of(*tokenizer.continuing, text);
+  }
+  std::vector<std::int32_t> ids = ids_of(*tokenizer.continuing, std::string(kShield) + std::string(text));
+  ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(std::min(ids.size(), tokenizer.unk_length)));
+  return ids;
+}
+
+bool is_piece(const SentencePieceTokenizer& tokenizer, std::int32_t id) {
+  return id >= 0 && id < tokenizer.processor->GetPieceSize();
+}
+
+std::string decode_pieces(const SentencePieceTokenizer& tokenizer, const std::vector<int>& ids, bool at_start) {
+  std::string out;
+  // The library drops the dummy space of the first piece; further on in a text that space is the text's own.
+  const auto& processor = at_start ? *tokenizer.processor : *tokenizer.continuing;
+  if (const auto status = processor.Decode(ids, &out); !status.ok()) {
+    throw Error(ExitCode::model, "sentencepiece could not decode ids: " + status.ToString().substr(0, 200));
+  }
+  return out;
+}
+
+}  // namespace
+
+SentencePieceTokenizer read_tokenizer_model(const std::filesystem::path& file, const std::vector<AddedToken>& added,
+                                            bool legacy) {
+  const std::string bytes = read_text_file(file, ExitCode::model);
+  SentencePieceTokenizer out;
+  out.processor = load(bytes, file);
+  out.continuing = load(bytes + std::string(kNoDummySpace, 4), file);
+  out.legacy = legacy;
+  out.unk_length = ids_of(*out.continuing, kShield).size();
+  out.added.tokens = special_tokens(*out.processor, added);
+  index_added_tokens(out.added, [](std::string_view text) { return std::string(text); });
+  out.largest_id = out.processor->GetPieceSize() - 1;
+  for (const AddedToken& token : out.added.tokens) {
+    out.largest_id = std::max(out.largest_id, token.id);
+  }
+  return out;
+}
+
+std::vector<std::int32_t> encode(const SentencePieceTokenizer& tokenizer, std::string_view text, bool continuation) {
+  std::string whole(text);
+  if (!tokenizer.legacy && !text.empty()) {  // one dummy space for the whole text, put there by hand
+    whole = (continuation ? "" : std::string(kUnderline)) + replace_all(text, kUnderline, " ");
+  }
+  std::vector<std::int32_t> out;
+  const std::vector<TextPart> parts = split_at_tokens(tokenizer.added, tokenizer.added.plain, whole);
+  for (const TextPart& part : parts) {
+    if (part.id) {
+      out.push_back(*part.id);
+      continue;
+    }
+    const std::string_view inner = std::string_view(whole).substr(part.begin, part.end - part.begin);
+    const bool first = part.begin == 0;
+    if (!tokenizer.legacy && !continuation && first && inner == kUnderline && parts.size() > 1 &&
+        is_special(tokenizer, *parts[1].id)) {
+      continue;  // no dummy space before a special token
+    }
+    const bool dummy_space = tokenizer.legacy && !(first && continuation);
+    const auto ids = dummy_space ? ids_of(*tokenizer.processor, inner) : encode_as_it_stands(tokenizer, inner);
+    out.insert(out.end(), ids.begin(), ids.end());
+  }
+  return out;
+}
+
+std::string decode(const SentencePieceTokenizer& tokenizer, std::span<const std::int32_t> ids, bool skip_special) {
+  std::string out;
+  std::vector<int> pieces;
+  bool at_start = true;
+  const auto flush = [&] {
+    if (!pieces.empty()) {
+      out += decode_pieces(tokenizer, pieces, at_start);
+      at_start = false;
+      pieces.clear();
+    }
+  };
+  for (const std::int32_t id : ids) {
+    const auto added = tokenizer.added.by_id.find(id);
+    if (added == tokenizer.added.by_id.end()) {
+      if (is_piece(tokenizer, id)) {
+        pieces.push_back(id);
+      }
+    } else if (const AddedToken& token = tokenizer.added.tokens[added->second]; !token.special || !skip_special) {
+      flush();
+      out += token.content;
+      at_start = tokenizer.legacy;
+    }
+  }
+  flush();
+  return out;
+}
+
+std::optional<std::string> token_text(const SentencePieceTokenizer& tokenizer, std::int32_t id) {
+  if (const auto added = tokenizer.added.by_id.find(id); added != tokenizer.added.by_id.end()) {
+    return tokenizer.added.tokens[added->second].content;
+  }
+  return is_piece(tokenizer, id) ? std::optional(tokenizer.processor->IdToPiece(id)) : std::nullopt;
+}
+
+std::optional<std::int32_t> token_id(const SentencePieceTokenizer& tokenizer, std::string_view token) {
+  for (const AddedToken& added : tokenizer.added.tokens) {
+    if (added.content == token) {
+      return added.id;
+    }
+  }
+  const int id = tokenizer.processor->PieceToId(token);
+  return tokenizer.processor->IdToPiece(id) == token ? std::optional(id) : std::nullopt;
+}
+
+bool is_special(const SentencePieceTokenizer& tokenizer, std::int32_t id) {
+  const auto added = tokenizer.added.by_id.find(id);
+  return added != tokenizer.added.by_id.end() && tokenizer.added.tokens[added->second].special;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,41 @@
+// Llama's tokenizer.model, through the sentencepiece library, with Hugging Face's handling of special tokens in the text.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/tokenizer/added_tokens.h"
+
+namespace sentencepiece {
+class SentencePieceProcessor;
+}
+
+namespace lora_dist {
+
+struct SentencePieceTokenizer {
+  std::shared_ptr<const sentencepiece::SentencePieceProcessor> processor;
+  std::shared_ptr<const sentencepiece::SentencePieceProcessor> continuing;  // the same model without its dummy space
+  std::size_t unk_length = 0;                                               // ids of the text "<unk>", see encode_as_it_stands
+  AddedTokens added;   // control tokens of the model, and added_tokens_decoder of tokenizer_config.json
+  bool legacy = true;  // Hugging Face's `legacy`: the dummy space comes back after every special token
+  std::int32_t largest_id = 0;
+};
+
+/// `added`: tokens of tokenizer_config.json, which come on top of the model's own control tokens.
+/// Throws Error(model) when the file cannot be read or is not a sentencepiece model.
+SentencePieceTokenizer read_tokenizer_model(const std::filesystem::path& file, const std::vector<AddedToken>& added, bool legacy);
+
+/// `text` must be UTF-8. continuation: no dummy space is put in front of the text.
+std::vector<std::int32_t> encode(const SentencePieceTokenizer& tokenizer, std::string_view text, bool continuation);
+std::string decode(const SentencePieceTokenizer& tokenizer, std::span<const std::int32_t> ids, bool skip_special);
+std::optional<std::string> token_text(const SentencePieceTokenizer& tokenizer, std::int32_t id);
+std::optional<std::int32_t> token_id(const SentencePieceTokenizer& tokenizer, std::string_view token);
+bool is_special(const SentencePieceTokenizer& tokenizer, std::int32_t id);
+
+}  // namespace lora_dist

@@ -1,0 +1,113 @@
+// Text of a growing list of ids. A token's text depends on the tokens before it only in the space at the front and in the bytes
+// of an unfinished character, so it is enough to decode one token of context and the byte tokens that are still open.
+#include <algorithm>
+
+#include "src/tokenizer/tokenizer.h"
+#include "src/tokenizer/utf8.h"
+
+namespace lora_dist {
+namespace {
+
+bool is_special(const Tokenizer& tokenizer, std::int32_t id) {
+  return std::visit([&](const auto& kind) { return is_special(kind, id); }, tokenizer.kind);
+}
+
+/// The byte of a byte token, or -1.
+int byte_of(const Tokenizer& tokenizer, std::int32_t id) {
+  const std::string text = token_text(tokenizer, id);
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') {
+    return -1;
+  }
+  const std::string_view digits = "0123456789ABCDEF";
+  const std::size_t high = digits.find(text[3]), low = digits.find(text[4]);
+  return high == std::string_view::npos || low == std::string_view::npos ? -1 : static_cast<int>(high * 16 + low);
+}
+
+std::string replacements(std::size_t count) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) {
+    text += kReplacementCharacter;
+  }
+  return text;
+}
+
+/// Takes the whole characters out of the front of the held bytes, and the bytes that can no longer become one.
+std::string take_whole(const Tokenizer& tokenizer, std::vector<std::int32_t>& held) {
+  std::string bytes;
+  for (const std::int32_t id : held) {
+    bytes.push_back(static_cast<char>(byte_of(tokenizer, id)));
+  }
+  std::string text;
+  std::string_view rest = bytes;
+  while (!rest.empty()) {
+    const std::size_t whole = utf8_character(rest);
+    const std::size_t part = utf8_maximal_subpart(rest);
+    if (whole == 0 && part == rest.size()) {
+      break;  // the next byte may complete it
+    }
+    if (whole > 0) {
+      text += rest.substr(0, whole);
+    } else {
+      text += replacements(part);
+    }
+    rest.remove_prefix(part);
+  }
+  held.erase(held.begin(), held.end() - static_cast<std::ptrdiff_t>(rest.size()));
+  return text;
+}
+
+/// Text of `id` where it stands: what it adds to the text of the context.
+std::string text_after(const StreamDecoder& decoder, std::int32_t id) {
+  std::vector<std::int32_t> ids = decoder.context;
+  const std::string context = decode(*decoder.tokenizer, ids, decoder.skip_special);
+  ids.push_back(id);
+  const std::string both = decode(*decoder.tokenizer, ids, decoder.skip_special);
+  return both.substr(std::min(context.size(), both.size()));
+}
+
+/// A token without text of its own (a space at the front) says too little about what the next one follows, so it is added to the
+/// rest.
+void go_on(StreamDecoder& decoder, std::int32_t id) {
+  if (!decode(*decoder.tokenizer, std::vector{id}, decoder.skip_special).empty()) {
+    decoder.context.clear();
+  }
+  decoder.context.push_back(id);
+}
+
+}  // namespace
+
+std::string push(StreamDecoder& decoder, std::int32_t id) {
+  const Tokenizer& tokenizer = *decoder.tokenizer;
+  if (decoder.skip_special && is_special(tokenizer, id)) {
+    return {};
+  }
+  if (byte_of(tokenizer, id) < 0) {
+    std::string text = finish(decoder);
+    text += text_after(decoder, id);
+    go_on(decoder, id);
+    return text;
+  }
+  decoder.held.push_back(id);
+  std::string text;
+  if (decoder.context.empty() && decoder.held.size() == 1 && byte_of(tokenizer, id) < 0x80) {
+    text = text_after(decoder, id);  // decoders drop a space at the very front, however it is written
+    decoder.held.clear();
+  } else {
+    text = take_whole(tokenizer, decoder.held);
+  }
+  if (decoder.held.empty()) {
+    go_on(decoder, id);
+  }
+  return text;
+}
+
+std::string finish(StreamDecoder& decoder) {
+  if (!decoder.held.empty()) {
+    go_on(decoder, decoder.held.back());
+  }
+  std::string text = replacements(decoder.held.size());
+  decoder.held.clear();
+  return text;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,73 @@
+// A model folder's tokenizer: text to ids and back. Llama's two kinds: tokenizer.json (BPE with byte fallback) and
+// tokenizer.model (sentencepiece).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "src/tokenizer/json_tokenizer.h"
+#include "src/tokenizer/sentencepiece_tokenizer.h"
+
+namespace lora_dist {
+
+/// Opened once, then only read: may be used from several threads.
+struct Tokenizer {
+  std::variant<JsonTokenizer, SentencePieceTokenizer> kind;
+  std::optional<std::int32_t> bos, eos, unk, pad;
+  std::vector<std::int32_t> prefix;  // what add_special puts before a text (usually BOS)
+  std::vector<std::int32_t> suffix;  // and after it (usually nothing)
+  std::int32_t vocab_size = 0;       // largest id + 1
+  bool has_chat_template = false;    // the folder ships a chat_template
+  std::filesystem::path file;        // what was opened
+};
+
+/// True when the folder has a tokenizer.json or a tokenizer.model.
+bool has_tokenizer(const std::filesystem::path& model_folder);
+
+/// Prefers tokenizer.json. tokenizer_config.json and special_tokens_map.json, where present, name bos, eos, unk and pad and say
+/// whether BOS and EOS are added. Throws Error(model) naming the file and what is wrong or not supported.
+Tokenizer open_tokenizer(const std::filesystem::path& model_folder);
+
+/// Ids of a whole text, as Hugging Face's tokenizers give them. Special tokens written in the text ("</s>") become their ids.
+/// Bytes that are not UTF-8 count as U+FFFD. add_special: with the tokenizer's prefix and suffix.
+std::vector<std::int32_t> encode(const Tokenizer& tokenizer, std::string_view text, bool add_special);
+
+/// Ids of a text that is to be gone on from: with the prefix (not doubled when the text itself begins with it), without the
+/// suffix.
+std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, std::string_view text);
+
+/// Ids of a text that goes on from another: no BOS and no dummy space in front, so that
+/// decode(encode(a) + encode_continuation(b)) is a + b.
+std::vector<std::int32_t> encode_continuation(const Tokenizer& tokenizer, std::string_view text);
+
+/// Text of ids. Ids that the tokenizer does not know are left out. skip_special: without BOS, EOS and their like.
+std::string decode(const Tokenizer& tokenizer, std::span<const std::int32_t> ids, bool skip_special);
+
+/// A token as it stands in the vocabulary ("▁the", "<0x0A>"), for display; "<id 600>" when there is none.
+std::string token_text(const Tokenizer& tokenizer, std::int32_t id);
+
+/// The id of a token as it stands in the vocabulary.
+std::optional<std::int32_t> token_id(const Tokenizer& tokenizer, std::string_view token);
+
+/// Turns generated ids into text one at a time. It never gives out half a UTF-8 character: bytes wait until
+/// their character is whole, or until the next token shows that it never will be (U+FFFD for each byte).
+struct StreamDecoder {
+  const Tokenizer* tokenizer = nullptr;
+  bool skip_special = true;
+  std::vector<std::int32_t> context{};  // the last token given out (more where it alone has no text): what the next one follows
+  std::vector<std::int32_t> held{};     // byte tokens of a character that is not yet whole
+};
+
+/// The text that `id` completes, perhaps empty.
+std::string push(StreamDecoder& decoder, std::int32_t id);
+/// What is still held, at the end.
+std::string finish(StreamDecoder& decoder);
+
+}  // namespace lora_dist

@@ -1,0 +1,27 @@
+// A file that a run adds to as it goes on; nothing is held back in the program, so that a killed run loses nothing it wrote.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace lora_dist {
+
+/// Opens to append and closes itself. Every function throws Error(usage) naming the file, the system's reason and output.dir.
+class AppendFile {
+ public:
+  explicit AppendFile(std::filesystem::path path);
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+  ~AppendFile();
+
+  void append(std::string_view bytes);
+  /// Waits until everything appended is on the disk.
+  void sync();
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace lora_dist

@@ -1,0 +1,28 @@
+// What the user reads: rank 0 speaks, the others are silent.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <string_view>
+
+namespace lora_dist {
+
+struct Console {
+  bool speaks = false;
+
+  void line(std::string_view text) const {
+    if (speaks) {
+      fmt::print("{}\n", text);
+      std::fflush(stdout);
+    }
+  }
+  /// Warnings go to stderr, so that they are seen when stdout goes to a file.
+  void warn(std::string_view text) const {
+    if (speaks) {
+      fmt::print(stderr, "lora_dist: warning: {}\n", text);
+    }
+  }
+};
+
+}  // namespace lora_dist

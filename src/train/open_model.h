@@ -1,0 +1,54 @@
+// A model folder opened for work: configuration, frozen base on this rank, weight window, tokenizer.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/comm/communicator.h"
+#include "src/core/arena.h"
+#include "src/export/peft_adapter.h"
+#include "src/model/adapters.h"
+#include "src/model/frozen_shard.h"
+#include "src/model/transformer.h"
+#include "src/model/weight_window.h"
+#include "src/tokenizer/tokenizer.h"
+#include "src/train/console.h"
+
+namespace lora_dist {
+
+struct OpenModel {
+  std::filesystem::path folder;
+  ModelSpec spec;
+  TensorDirectory directory;
+  std::optional<Tokenizer> tokenizer;  // a folder without one serves data given as input_ids
+  Arena arena;
+  std::unique_ptr<Communicator> shards;  // the ranks that divide the base
+  FrozenBase base;
+  std::unique_ptr<WeightWindow> window;
+  Stream stream;
+};
+
+/// Collective over `world`. `shard`: the ranks divide the base; otherwise each holds all of it.
+/// Warnings of config.json are shown. Throws Error(model), the same on every rank.
+std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const BaseFormat& format, bool shard, int threads,
+                                      Communicator& world, const Console& console);
+
+/// An adapter ready to be applied: where its factors lie, and the factors.
+struct OpenAdapter {
+  AdapterLayout layout;
+  std::span<float> params;
+};
+
+/// No factors at all: the base as it is.
+OpenAdapter no_adapter(const ModelSpec& spec);
+/// Reads a PEFT folder; `folder` empty: no_adapter. Collective. Throws Error(model), the same on every rank.
+OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, Communicator& world);
+
+/// Token ids that end a generated text: those of config.json, and the tokenizer's.
+std::vector<std::int64_t> stop_ids_of(const OpenModel& model);
+
+}  // namespace lora_dist

@@ -1,0 +1,61 @@
+// The line that tells the user how far the training is.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace lora_dist {
+
+/// Rates over the last steps: sums in which each older step weighs 0.9 of the next one, so that one slow step does not make the
+/// time left jump and an early slow start is soon forgotten.
+struct SmoothedRate {
+  double steps = 0.0;
+  double tokens = 0.0;
+  double seconds = 0.0;
+
+  void add(double step_tokens, double step_seconds);
+  double tokens_per_second() const { return seconds > 0.0 ? tokens / seconds : 0.0; }
+  double seconds_per_step() const { return steps > 0.0 ? seconds / steps : 0.0; }
+};
+
+struct ProgressState {
+  std::int64_t step = 0;  // steps done
+  std::int64_t total_steps = 0;
+  double epoch = 0.0;
+  double loss = 0.0;
+  double learning_rate = 0.0;
+  double tokens_per_second = 0.0;
+  double seconds_left = 0.0;
+};
+
+/// "42 s", "3 min 05 s", "2 h 07 min", "3 d 04 h"; "?" when it is not a number.
+std::string human_duration(double seconds);
+/// "step  120/1000  epoch 0.48  loss 2.3141  lr 1.85e-04  12.3k tok/s  3 min 05 s left"
+std::string format_progress(const ProgressState& state);
+
+/// True where a carriage return rewrites the line: `file` is a terminal and not the pseudo-terminal that mpirun or srun put
+/// between the program and what may be a file.
+bool is_live_terminal(std::FILE* file);
+
+/// Prints the progress of one run. On a live terminal the line is rewritten in place; elsewhere it is a line of its own.
+class ProgressLine {
+ public:
+  ProgressLine(std::FILE* file, bool live, std::int64_t total_steps, std::int64_t log_every)
+      : file_(file), live_(live), total_steps_(total_steps), log_every_(log_every < 1 ? 1 : log_every) {}
+
+  /// After every step; prints at every log_every-th and at the last one.
+  void step_done(std::int64_t step, double epoch, double loss, double learning_rate, std::int64_t tokens, double seconds);
+  /// Ends a line that is still being rewritten. To be called before anything else is printed.
+  void end_line();
+
+ private:
+  std::FILE* file_;
+  bool live_;
+  std::int64_t total_steps_;
+  std::int64_t log_every_;
+  SmoothedRate rate_;
+  bool line_open_ = false;
+};
+
+}  // namespace lora_dist

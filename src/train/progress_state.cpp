@@ -1,0 +1,69 @@
+#include "src/train/progress_state.h"
+
+#include <fmt/format.h>
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+namespace {
+
+using nlohmann::json;
+
+json to_json(const std::optional<Evaluation>& evaluation) {
+  if (!evaluation) {
+    return nullptr;
+  }
+  return {{"loss", evaluation->loss},
+          {"perplexity", evaluation->perplexity},
+          {"samples", evaluation->samples},
+          {"target_tokens", evaluation->target_tokens},
+          {"seconds", evaluation->seconds}};
+}
+
+std::optional<Evaluation> evaluation_from(const json& object) {
+  if (object.is_null()) {
+    return std::nullopt;
+  }
+  return Evaluation{object.at("loss").get<double>(), object.at("perplexity").get<double>(), object.at("samples").get<std::int64_t>(),
+                    object.at("target_tokens").get<std::int64_t>(), object.at("seconds").get<double>()};
+}
+
+}  // namespace
+
+json to_json(const RunProgress& progress, const std::map<std::string, std::string>& settings) {
+  json object = {{"step", progress.step},
+                 {"optimizer_step", progress.optimizer_step},
+                 {"skipped", progress.skipped},
+                 {"tokens", progress.tokens},
+                 {"base", to_json(progress.base)},
+                 {"last", to_json(progress.last)},
+                 {"best", nullptr},
+                 {"settings", settings}};
+  if (progress.best.best_step >= 0) {  // before that `best` is infinite, which JSON cannot say
+    object["best"] = {{"value", progress.best.best}, {"step", progress.best.best_step}, {"since", progress.best.evaluations_since}};
+  }
+  return object;
+}
+
+RunProgress progress_from_json(const json& object, std::map<std::string, std::string>& settings) {
+  try {
+    RunProgress progress;
+    progress.step = object.at("step").get<std::int64_t>();
+    progress.optimizer_step = object.at("optimizer_step").get<std::int64_t>();
+    progress.skipped = object.at("skipped").get<std::int64_t>();
+    progress.tokens = object.at("tokens").get<std::int64_t>();
+    progress.base = evaluation_from(object.at("base"));
+    progress.last = evaluation_from(object.at("last"));
+    if (const json& best = object.at("best"); !best.is_null()) {
+      progress.best = {best.at("value").get<double>(), best.at("step").get<std::int64_t>(), best.at("since").get<std::int64_t>()};
+    }
+    settings = object.at("settings").get<std::map<std::string, std::string>>();
+    return progress;
+  } catch (const json::exception& error) {
+    throw Error(ExitCode::model,
+                fmt::format("the checkpoint's progress is not readable ({}); it was written by another version of the program", error.what()));
+  }
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,27 @@
+// Between a training run and its checkpoints.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "src/checkpoint/checkpoint.h"
+#include "src/train/progress_state.h"
+#include "src/train/training_run.h"
+
+namespace lora_dist {
+
+/// What a checkpoint of this run must agree with: base model, adapter tensors, and every setting that would alter what was trained.
+CheckpointIdentity identity_of(const TrainingRun& run);
+
+/// Goes on from checkpoint.resume: the newest sound checkpoint in output.dir ("auto"), a named one, or nothing ("never", or none there).
+/// Fills the run's buffers. Shows what it resumed from, which checkpoints it passed over, and which changed settings may change bits.
+/// Collective; throws Error, the same on every rank.
+std::optional<RunProgress> resume(TrainingRun& run);
+
+/// Writes output.dir/checkpoints/step_NNNNNNNN. Collective.
+void save(const TrainingRun& run, const RunProgress& progress);
+
+/// Writes the factors as a PEFT folder output.dir/`name`. Collective; rank 0 writes.
+void save_adapter(const TrainingRun& run, const std::string& name);
+
+}  // namespace lora_dist

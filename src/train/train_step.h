@@ -1,0 +1,56 @@
+// One optimizer step: passes, gradients in fixed point, one reduction, clipping, AdamW.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/comm/communicator.h"
+#include "src/data/batch.h"
+#include "src/model/transformer.h"
+
+namespace lora_dist {
+
+/// What a step needs of the configuration.
+struct StepOptions {
+  std::int64_t micro_batch = 4;  // sequences per pass
+  float dropout = 0.0F;
+  std::uint64_t seed = 0;
+  double max_grad_norm = 1.0;  // 0: no clipping
+  float beta1 = 0.9F;
+  float beta2 = 0.999F;
+  float eps = 1e-8F;
+  float weight_decay = 0.0F;
+};
+
+/// The flat buffers of all adapters, of equal size.
+struct TrainedBuffers {
+  std::span<float> params;
+  std::span<float> m;
+  std::span<float> v;
+  std::span<float> grads;        // of one pass; then of the step
+  std::span<std::int64_t> sums;  // of the step's passes, in fixed point
+};
+
+struct StepResult {
+  double loss = 0.0;       // sum of token losses over the global batch / its target tokens
+  double grad_norm = 0.0;  // before clipping
+  std::int64_t tokens = 0;
+  std::int64_t target_tokens = 0;
+  bool finite = true;       // false: nothing was changed
+  bool stop_asked = false;  // on any rank
+  std::vector<std::int64_t> bad_samples;  // indices of the samples in the passes that were not finite
+};
+
+/// Collective over `data`, the data-parallel group. `sequences` is the global batch, the same on every rank; it is cut into passes of
+/// micro_batch sequences, the same on every mesh, and pass i is computed by rank i mod size. `step` (from 0) names the dropout masks;
+/// `optimizer_step` (from 1) is AdamW's. Loss, gradient and update are the same bits for every size of the group.
+StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences, std::span<const Sample> samples,
+                      const StepOptions& options, std::int64_t step, std::int64_t optimizer_step, double learning_rate,
+                      const TrainedBuffers& buffers, bool stop_asked_here);
+
+/// A view of a batch as the model takes it.
+Pass pass_of(const Batch& batch);
+
+}  // namespace lora_dist

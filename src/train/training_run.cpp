@@ -1,0 +1,226 @@
+#include "src/train/training_run.h"
+
+#include <algorithm>
+
+#include "src/comm/agree.h"
+#include "src/core/error.h"
+#include "src/core/memory_report.h"
+#include "src/export/adapter_bridge.h"
+#include "src/io/sha256.h"
+#include "src/model/base_hash.h"
+
+namespace lora_dist {
+
+namespace {
+
+constexpr std::int64_t kRoomForAnswers = 128;  // positions beyond max_length for generated text
+
+BaseFormat base_format(const Config& config) {
+  return {config.model.quantization == "none" ? Quantization::none : Quantization::nf4, config.model.double_quant, config.model.block_size};
+}
+
+DataOptions data_options(const Config& config) {
+  DataOptions options;
+  options.train.assign(config.data.train.begin(), config.data.train.end());
+  options.validation.assign(config.data.validation.begin(), config.data.validation.end());
+  options.validation_split = config.data.validation_split;
+  options.format = config.data.format;
+  options.template_name = config.data.template_name;
+  options.train_on = config.data.train_on;
+  options.max_length = config.data.max_length;
+  options.packing = config.data.packing;
+  options.shuffle = config.data.shuffle;
+  options.overlong = config.data.overlong;
+  options.seed = static_cast<std::uint64_t>(config.train.seed);
+  return options;
+}
+
+std::string digest_of(const std::vector<Sample>& samples) {
+  Sha256 digest;
+  for (const Sample& sample : samples) {
+    const auto length = static_cast<std::int64_t>(sample.input_ids.size());
+    digest.update(std::as_bytes(std::span(&length, 1)));
+    digest.update(std::as_bytes(std::span(sample.input_ids)));
+    digest.update(std::as_bytes(std::span(sample.labels)));
+  }
+  return digest.hex();
+}
+
+/// True when the user wrote the key, in a file or with --set.
+bool is_explicit(const Config& config, const std::string& key) {
+  const auto found = config.origins.find(key);
+  return found != config.origins.end() && found->second != "default";
+}
+
+/// adapter.init_from decides what the adapter is; keys that the user wrote must not contradict it.
+void check_init_agrees(const Config& config, const PeftConfig& peft) {
+  const auto refuse = [&](const std::string& key, const std::string& asked, const std::string& has) {
+    throw Error(ExitCode::usage, fmt::format("{} is {}, but the adapter in adapter.init_from ({}) has {}; leave the key out or set it to that",
+                                             key, asked, config.adapter.init_from, has));
+  };
+  if (is_explicit(config, "adapter.r") && config.adapter.r != peft.r) {
+    refuse("adapter.r", std::to_string(config.adapter.r), std::to_string(peft.r));
+  }
+  if (is_explicit(config, "adapter.alpha") && config.adapter.alpha != peft.alpha) {
+    refuse("adapter.alpha", fmt::format("{}", config.adapter.alpha), fmt::format("{}", peft.alpha));
+  }
+  if (is_explicit(config, "adapter.rslora") && config.adapter.rslora != peft.use_rslora) {
+    refuse("adapter.rslora", fmt::format("{}", config.adapter.rslora), fmt::format("{}", peft.use_rslora));
+  }
+}
+
+void check_init_targets(const Config& config, const AdapterLayout& layout) {
+  if (!is_explicit(config, "adapter.target_modules")) {
+    return;
+  }
+  const std::array<bool, kLinears> asked = match_targets(config.adapter.target_modules);
+  for (const auto& block : layout.blocks) {
+    for (const Linear linear : kAllLinears) {
+      if (asked[index_of(linear)] != block[index_of(linear)].has_value()) {
+        throw Error(ExitCode::usage,
+                    fmt::format("adapter.target_modules and the adapter in adapter.init_from ({}) disagree about {}; leave the key out",
+                                config.adapter.init_from, module_name(linear)));
+      }
+    }
+  }
+}
+
+/// Fresh factors, or those of a PEFT folder.
+void prepare_adapter(TrainingRun& run, bool training, const std::filesystem::path& adapter) {
+  Config& config = run.config;
+  const std::filesystem::path from = !adapter.empty() || !training ? adapter : std::filesystem::path(config.adapter.init_from);
+  const AdapterSpec spec{config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora, config.adapter.target_modules};
+  run_together(*run.world, [&] {
+    PeftAdapter read;
+    if (!from.empty()) {
+      read = read_peft_adapter(from);
+      run.layout = layout_of(read, run.model->spec, from.string());
+      if (training) {
+        check_init_agrees(config, read.config);
+        check_init_targets(config, run.layout);
+        config.adapter.r = static_cast<int>(read.config.r);
+        config.adapter.alpha = read.config.alpha;
+        config.adapter.rslora = read.config.use_rslora;
+      }
+    } else if (training) {
+      run.layout = make_adapter_layout(run.model->spec, spec);
+    } else {
+      run.layout = no_adapter(run.model->spec).layout;
+    }
+    run.no_layout = no_adapter(run.model->spec).layout;
+    Arena& arena = run.model->arena;
+    const std::int64_t n = run.layout.count;
+    run.buffers.params = arena.take<float>(MemoryKind::adapters, "factors", n);
+    if (!from.empty()) {
+      copy_factors(read, run.layout, run.buffers.params);
+    } else {
+      initialize_adapters(run.layout, static_cast<std::uint64_t>(config.train.seed), run.buffers.params);
+    }
+    if (training) {
+      run.buffers.grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a pass", n);
+      run.buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", n);
+      run.buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
+      run.buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
+    }
+  });
+}
+
+void prepare_data(TrainingRun& run) {
+  Config& config = run.config;
+  const ModelSpec& spec = run.model->spec;
+  if (config.data.max_length > spec.max_positions) {
+    run.console.warn(fmt::format("data.max_length is {}, but the model has only {} positions: lowered to them", config.data.max_length,
+                                 spec.max_positions));
+    config.data.max_length = static_cast<int>(spec.max_positions);
+  }
+  run_together(*run.world, [&] {
+    run.dataset = load_dataset(data_options(config), run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab);
+    run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);
+    std::span<const Sample> validation = run.dataset.validation;
+    if (config.eval.max_samples > 0) {
+      validation = validation.first(std::min(validation.size(), static_cast<std::size_t>(config.eval.max_samples)));
+    }
+    run.validation = pack_samples(validation, config.data.max_length, config.data.packing);
+    run.data_digest = digest_of(run.dataset.train);
+  });
+  for (const std::string& line : render_report(run.dataset.report)) {
+    run.console.line(line);
+  }
+}
+
+void show_model(const TrainingRun& run, int threads) {
+  const ModelSpec& spec = run.model->spec;
+  const Config& config = run.config;
+  const std::string base = config.model.quantization == "none"
+                               ? "not quantized"
+                               : fmt::format("NF4{}, blocks of {}", config.model.double_quant ? " with double quantization" : "", config.model.block_size);
+  run.console.line(fmt::format("model      {}: {} layers, hidden {}, {} heads ({} kv), intermediate {}, vocabulary {}; base {}",
+                               config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate, spec.vocab, base));
+  run.console.line(fmt::format("mesh       {} data-parallel rank{}, {} thread{} each, fp32 on the CPU; base {}", run.world->size(),
+                               run.world->size() == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
+                               run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank"));
+}
+
+void show_adapter(const TrainingRun& run) {
+  const Config& config = run.config;
+  std::int64_t total = run.layout.count;
+  for (const auto& [name, tensor] : run.model->directory.tensors) {
+    std::int64_t elements = 1;
+    for (const std::int64_t dim : tensor.shape) {
+      elements *= dim;
+    }
+    total += run.model->spec.tied_head && name == kHeadName ? 0 : elements;
+  }
+  run.console.line(fmt::format("adapter    r {}, alpha {}{}, dropout {}; {}", config.adapter.r, config.adapter.alpha,
+                               config.adapter.rslora ? " (rsLoRA)" : "", config.adapter.dropout,
+                               config.adapter.init_from.empty() ? "fresh" : "from " + config.adapter.init_from));
+  run.console.line(fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", run.layout.count, total,
+                               100.0 * static_cast<double>(run.layout.count) / static_cast<double>(total)));
+}
+
+}  // namespace
+
+Transformer TrainingRun::tuned() const {
+  return {&model->base, &layout, model->window.get(), &workspace, buffers.params, model->stream};
+}
+
+Transformer TrainingRun::base() const {
+  return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream};
+}
+
+TrainingRun prepare_run(const Config& config, Communicator& world, int threads, bool training, const std::filesystem::path& adapter) {
+  TrainingRun run;
+  run.config = config;
+  run.world = &world;
+  run.console.speaks = world.rank() == 0;
+  run.output = config.output.dir;
+  if (training) {
+    run_together(world, [&] { match_targets(config.adapter.target_modules); });  // before minutes of loading
+  }
+  run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", threads, world, run.console);
+  show_model(run, threads);
+  prepare_data(run);
+  prepare_adapter(run, training, adapter);
+  if (training) {
+    show_adapter(run);
+    run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);
+  }
+  WorkspaceOptions options;
+  options.max_positions = std::min<std::int64_t>(run.model->spec.max_positions, run.config.data.max_length + kRoomForAnswers);
+  options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * run.config.data.max_length;
+  options.training = training;
+  options.recompute = config.train.recompute == "none" ? Recompute::none : Recompute::block;
+  options.dropout = training && config.adapter.dropout > 0.0;
+  run_together(world, [&] { run.workspace = make_workspace(run.model->base, run.layout, options, run.model->arena); });
+  return run;
+}
+
+void show_memory(const TrainingRun& run) {
+  MemoryByKind least = sum_by_kind(run.model->arena.items());
+  MemoryByKind most = least;
+  run.world->all_reduce(least, Reduce::min, WireKind::control);
+  run.world->all_reduce(most, Reduce::max, WireKind::control);
+  run.console.line(memory_table(least, most, run.world->size()));
+}
+
+}  // namespace lora_dist

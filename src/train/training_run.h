@@ -1,0 +1,54 @@
+// Everything that a training or evaluation job holds: model, data, adapters and buffers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/comm/communicator.h"
+#include "src/config/config.h"
+#include "src/data/dataset.h"
+#include "src/data/packing.h"
+#include "src/model/activations.h"
+#include "src/model/adapters.h"
+#include "src/model/transformer.h"
+#include "src/train/console.h"
+#include "src/train/open_model.h"
+#include "src/train/train_step.h"
+
+namespace lora_dist {
+
+struct TrainingRun {
+  Config config;
+  Communicator* world = nullptr;
+  Console console;
+  std::filesystem::path output;
+
+  std::unique_ptr<OpenModel> model;
+  Dataset dataset;
+  std::vector<Sequence> train;
+  std::vector<Sequence> validation;
+  std::string data_digest;  // of the training samples' ids and labels
+  std::string base_hash;    // empty where nothing is trained
+
+  AdapterLayout layout;
+  AdapterLayout no_layout;  // the base alone
+  TrainedBuffers buffers;
+  Workspace workspace;
+
+  /// The model with the factors as they are now, or the base alone.
+  Transformer tuned() const;
+  Transformer base() const;
+};
+
+/// Opens model and data and shows what was resolved. Collective. `training`: with gradients, moments and what backward keeps.
+/// `adapter` (a PEFT folder, may be empty) replaces the fresh factors; adapter.init_from does so in training.
+/// Throws Error, the same on every rank.
+TrainingRun prepare_run(const Config& config, Communicator& world, int threads, bool training, const std::filesystem::path& adapter);
+
+/// Prints the memory that each rank holds, by kind. Collective.
+void show_memory(const TrainingRun& run);
+
+}  // namespace lora_dist

@@ -1,0 +1,168 @@
+// The command line: what is read, and the sentence for everything that is wrong.
+#include "src/commands/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "src/commands/command_table.h"
+#include "src/commands/help.h"
+#include "src/core/error.h"
+
+namespace lora_dist {
+namespace {
+
+using testing::HasSubstr;
+
+using Words = std::vector<std::string>;
+
+std::string error_of(const Words& arguments) {
+  try {
+    parse_command_line(arguments);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(CommandLine, TrainIsMeantWhenNoCommandIsNamed) {
+  const CommandLine line =
+      parse_command_line({"--cfg", "a.toml", "--set", "adapter.r=4", "--set=train.epochs=1", "--print-config"});
+  EXPECT_EQ(line.command, "train");
+  EXPECT_FALSE(line.command_given);
+  EXPECT_EQ(line.cfg, "a.toml");
+  EXPECT_EQ(line.sets, (Words{"adapter.r=4", "train.epochs=1"}));
+  EXPECT_TRUE(line.print_config);
+  EXPECT_EQ(parse_command_line({"eval", "--cfg=a.toml", "--adapter", "d"}).adapter, "d");
+}
+
+TEST(CommandLine, ScoreGenerateAndInspect) {
+  const CommandLine score =
+      parse_command_line({"score", "--model", "m", "--adapter", "a", "--quantization", "nf4", "--input", "i", "--output", "o"});
+  EXPECT_EQ(score.command, "score");
+  EXPECT_EQ(score.model, "m");
+  EXPECT_EQ(score.adapter, "a");
+  EXPECT_EQ(score.quantization, "nf4");
+  EXPECT_EQ(score.input, "i");
+  EXPECT_EQ(score.output, "o");
+
+  const CommandLine plain = parse_command_line({"generate", "--model", "m", "--prompt", "-- tell me --"});
+  EXPECT_EQ(plain.prompt, "-- tell me --");
+  EXPECT_EQ(plain.quantization, "none");
+  EXPECT_EQ(plain.max_new_tokens, 128);
+  EXPECT_EQ(plain.temperature, 0.0);
+  EXPECT_EQ(plain.seed, 42);
+  const CommandLine sampled = parse_command_line({"generate", "--model", "m", "--input", "i", "--max-new-tokens", "5",
+                                                  "--temperature", "0.7", "--top-p", "0.9", "--top-k", "40", "--seed", "7"});
+  EXPECT_EQ(sampled.max_new_tokens, 5);
+  EXPECT_EQ(sampled.temperature, 0.7);
+  EXPECT_EQ(sampled.top_p, 0.9);
+  EXPECT_EQ(sampled.top_k, 40);
+  EXPECT_EQ(sampled.seed, 7);
+  const CommandLine empty = parse_command_line({"generate", "--model", "m", "--prompt", ""});
+  EXPECT_TRUE(empty.has_prompt);
+  EXPECT_EQ(empty.prompt, "");
+
+  const CommandLine inspect = parse_command_line({"inspect", "runs/x", "--verify"});
+  EXPECT_EQ(inspect.path, "runs/x");
+  EXPECT_TRUE(inspect.verify);
+}
+
+TEST(CommandLine, HelpAndVersionAskForNothingElse) {
+  EXPECT_TRUE(parse_command_line({"--help"}).help);
+  EXPECT_TRUE(parse_command_line({"-h"}).help);
+  EXPECT_TRUE(parse_command_line({"--version"}).version);
+  for (const Command& command : commands()) {
+    if (command.built) {
+      EXPECT_TRUE(parse_command_line({std::string(command.name), "--help"}).help);
+    }
+  }
+}
+
+TEST(CommandLine, UnknownCommandsAndOptionsNameTheNearest) {
+  EXPECT_EQ(error_of({"trian"}), "unknown command trian; the nearest is train (lora_dist --help lists them)");
+  EXPECT_EQ(error_of({"--config", "x"}),
+            "train has no option --config; the nearest is --cfg (lora_dist train --help lists them)");
+  EXPECT_EQ(error_of({"--confg=x"}), "train has no option --confg; the nearest is --cfg (lora_dist train --help lists them)");
+  EXPECT_EQ(error_of({"--prin"}), "train has no option --prin; the nearest is --cfg (lora_dist train --help lists them)");
+  EXPECT_EQ(error_of({"score", "--top_p", "1"}),
+            "score has no option --top_p; the nearest is --model (lora_dist score --help lists them)");
+  EXPECT_EQ(error_of({"generate", "--top_p", "1"}),
+            "generate has no option --top_p; the nearest is --top-p (lora_dist generate --help lists them)");
+}
+
+TEST(CommandLine, CommandsThatAreNotBuilt) {
+  for (const char* name : {"plan", "quantize", "merge", "doctor", "data"}) {
+    EXPECT_EQ(error_of({name, "--cfg", "x"}), std::string("the command ") + name + " is not built yet");
+  }
+}
+
+TEST(CommandLine, MissingAndSurplusWords) {
+  EXPECT_EQ(error_of({}), "train needs a configuration: --cfg FILE (lora_dist train --help shows examples)");
+  EXPECT_EQ(error_of({"eval"}), "eval needs a configuration: --cfg FILE (lora_dist eval --help shows examples)");
+  EXPECT_EQ(error_of({"--cfg", "a", "eval"}), "unexpected word eval: a command comes first, and options start with --");
+  EXPECT_THAT(error_of({"--cfg"}), HasSubstr("the required argument for option '--cfg' is missing (lora_dist train --help"));
+  EXPECT_THAT(error_of({"--cfg", "a", "--cfg", "b"}), HasSubstr("option '--cfg' cannot be specified more than once"));
+  EXPECT_EQ(error_of({"score", "--input", "i", "--output", "o"}), "score needs --model DIR, a Hugging Face model folder");
+  EXPECT_EQ(error_of({"score", "--model", "m", "--input", "i"}), "score needs --input FILE and --output FILE, both JSONL");
+  EXPECT_EQ(error_of({"generate", "--model", "m"}), "generate needs either --prompt TEXT or --input FILE");
+  EXPECT_EQ(error_of({"generate", "--model", "m", "--prompt", "", "--input", "i"}),
+            "generate needs either --prompt TEXT or --input FILE");
+  EXPECT_EQ(error_of({"inspect"}), "inspect needs the path of a checkpoint, adapter or model folder");
+  EXPECT_EQ(error_of({"inspect", "a", "b"}), "inspect takes one path");
+}
+
+TEST(CommandLine, ValuesOutOfRange) {
+  const auto generate = [](const std::string& option, const std::string& value) {
+    return error_of({"generate", "--model", "m", "--prompt", "p", option, value});
+  };
+  EXPECT_EQ(generate("--max-new-tokens", "0"), "--max-new-tokens must be at least 1 (got 0)");
+  EXPECT_EQ(generate("--temperature", "-1"), "--temperature must be at least 0 (got -1)");
+  EXPECT_EQ(generate("--temperature", "nan"), "--temperature must be at least 0 (got nan)");
+  EXPECT_EQ(generate("--temperature", "inf"), "--temperature must be at least 0 (got inf)");
+  EXPECT_EQ(generate("--top-p", "0"), "--top-p must be above 0 and at most 1 (got 0)");
+  EXPECT_EQ(generate("--top-p", "1.1"), "--top-p must be above 0 and at most 1 (got 1.1)");
+  EXPECT_EQ(generate("--top-k", "-1"), "--top-k must be at least 0 (got -1)");
+  EXPECT_EQ(generate("--seed", "-1"), "--seed must be at least 0 (got -1)");
+  EXPECT_THAT(generate("--top-k", "many"), HasSubstr("the argument ('many') for option '--top-k' is invalid"));
+  EXPECT_THAT(generate("--max-new-tokens", "99999999999999999999"), HasSubstr("is invalid"));
+  EXPECT_EQ(generate("--quantization", "int8"), "--quantization int8 is not built yet; what works is none, nf4");
+  EXPECT_EQ(generate("--quantization", "nf5"), "--quantization must be one of none, nf4 (got nf5)");
+}
+
+TEST(Help, ListsCommandsOptionsAndKeys) {
+  const std::string program = help_text(parse_command_line({"--help"}));
+  for (const Command& command : commands()) {
+    EXPECT_THAT(program, HasSubstr("\n  " + std::string(command.name) + " "));
+  }
+  EXPECT_THAT(program, HasSubstr("mpirun -np 8 lora_dist --cfg medical.toml\n"));
+  const std::string train = help_text(parse_command_line({"train", "--help"}));
+  EXPECT_THAT(train, HasSubstr("--set section.key=value"));
+  EXPECT_THAT(train, HasSubstr("learning_rate = 0.0002"));
+  EXPECT_THAT(train, HasSubstr("relative to the folder that the program\nis started in"));
+  for (const Command& command : commands()) {
+    if (command.built) {
+      const std::string text = help_text(parse_command_line({std::string(command.name), "--help"}));
+      EXPECT_THAT(text, HasSubstr("Examples:\n  ")) << command.name;
+    }
+  }
+}
+
+TEST(Version, NamesWhatTheProgramIsBuiltOn) {
+  const std::string text = version_text();
+  for (const char* what : {"lora_dist ", "compiler ", "CUDA      none", "NCCL      none", "MPI ", "HDF5 ", "oneDNN "}) {
+    EXPECT_THAT(text, HasSubstr(what));
+  }
+  std::ifstream file(LORA_DIST_SOURCE_DIR "/CMakeLists.txt");
+  std::stringstream cmake;
+  cmake << file.rdbuf();
+  const std::string version = text.substr(10, text.find('\n') - 10);
+  EXPECT_THAT(cmake.str(), HasSubstr("project(lora_dist VERSION " + version + " "));
+}
+
+}  // namespace
+}  // namespace lora_dist

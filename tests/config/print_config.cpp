@@ -1,0 +1,195 @@
+// Printing configurations, comparing them for a resume, and the presets that are shipped.
+#include "src/config/print_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "src/config/load_config.h"
+#include "src/config/nearest_name.h"
+#include "src/config/resume_rules.h"
+#include "src/core/error.h"
+#include "tests/config/temporary_folder.h"
+
+namespace lora_dist {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class PrintConfig : public testing::Test {
+ protected:
+  TemporaryFolder folder_;
+};
+
+TEST_F(PrintConfig, ReadsBackToTheSameValues) {
+  const auto file = folder_.write("x.toml", R"(
+[model]
+path = "models/\"odd\" \\ ünï"
+[adapter]
+alpha = 0.1
+target_modules = "all-linear"
+[data]
+train = ["a.jsonl", "b # c.jsonl"]
+[train]
+learning_rate = 0.00012345678901234567
+eps = 1e-30
+weight_decay = 5e-324
+seed = 9223372036854775807
+[parallel]
+base_shards = 1
+)");
+  const Config config = load_config(file, {"adapter.r=3", "train.epochs=1e5"});
+  const std::string text = print_config(config);
+  const Config again = load_config(folder_.write("again.toml", text), {});
+  EXPECT_EQ(to_flat_settings(again), to_flat_settings(config));
+  EXPECT_EQ(again.train.learning_rate, config.train.learning_rate);
+  EXPECT_EQ(again.train.weight_decay, 5e-324);
+  EXPECT_EQ(again.model.path, "models/\"odd\" \\ ünï");
+
+  EXPECT_THAT(text, HasSubstr("[adapter]\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\nr = 3 +# --set\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\nalpha = 0.1 +# .*/x.toml:5\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\ndropout = 0.05 +# default\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\nwatchdog_seconds = 600 +# default; off: not built yet\n"));
+}
+
+TEST_F(PrintConfig, WithoutTheRequiredKeysToo) {
+  const std::string text = print_config(load_config("", {}));
+  EXPECT_THAT(text, testing::ContainsRegex("# path = \"\" +# not set\n"));
+  EXPECT_EQ(to_flat_settings(load_config(folder_.write("unnamed.toml", text), {})), to_flat_settings(load_config("", {})));
+}
+
+TEST_F(PrintConfig, HelpNamesEveryKey) {
+  const std::string text = describe_keys();
+  for (const auto& [key, value] : to_flat_settings(Config{})) {
+    EXPECT_THAT(text, HasSubstr("  " + key.substr(key.find('.') + 1) + " = ")) << key;
+  }
+}
+
+std::vector<std::string> names(const std::vector<SettingChange>& changes) {
+  std::vector<std::string> result;
+  for (const SettingChange& change : changes) {
+    result.push_back(change.key);
+  }
+  return result;
+}
+
+TEST(ResumeRules, WhatMayChangeAndWhatMayNot) {
+  Config before;
+  Config after;
+  after.train.max_steps = 10;
+  after.train.epochs = 4;
+  after.eval.every = 5;
+  after.checkpoint.keep = 1;
+  after.output.log_every = 7;
+  after.parallel.base_shards = "1";
+  after.train.micro_batch = 2;
+  const ResumeChanges fine = compare_settings(to_flat_settings(before), to_flat_settings(after));
+  EXPECT_TRUE(fine.refused.empty());
+  EXPECT_THAT(names(fine.bits_may_differ), ElementsAre("train.micro_batch"));
+  EXPECT_THAT(names(fine.allowed), ElementsAre("checkpoint.keep", "eval.every", "output.log_every", "parallel.base_shards",
+                                               "train.epochs", "train.max_steps"));
+  EXPECT_NO_THROW(refuse_changes(fine));
+}
+
+TEST(ResumeRules, EachChangeOfWhatWasTrainedIsRefusedByName) {
+  Config changed;
+  changed.model.path = "other";
+  changed.model.quantization = "none";
+  changed.adapter.r = 8;
+  changed.data.train = {"other.jsonl"};
+  changed.data.shuffle = false;
+  changed.train.seed = 1;
+  changed.train.global_batch = 8;
+  changed.train.learning_rate = 1.0;
+  const ResumeChanges changes = compare_settings(to_flat_settings(Config{}), to_flat_settings(changed));
+  EXPECT_THAT(names(changes.refused), ElementsAre("adapter.r", "data.shuffle", "data.train", "model.path", "model.quantization",
+                                                  "train.global_batch", "train.learning_rate", "train.seed"));
+  try {
+    refuse_changes(changes);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_STREQ(
+        error.what(),
+        "adapter.r was 16 when the checkpoint was written and is now 8, which would alter what was already trained; set it back, "
+        "or start afresh in another output.dir");
+  }
+}
+
+TEST(ResumeRules, SettingsOfOtherVersions) {
+  auto older = to_flat_settings(Config{});
+  older.erase("data.packing");
+  EXPECT_TRUE(compare_settings(older, to_flat_settings(Config{})).refused.empty());
+  auto newer = to_flat_settings(Config{});
+  newer["adapter.flavour"] = "\"sweet\"";
+  EXPECT_THAT(names(compare_settings(newer, to_flat_settings(Config{})).refused), ElementsAre("adapter.flavour"));
+}
+
+TEST(NearestName, CountsSlipsOfTheKeyboard) {
+  EXPECT_EQ(edit_distance("", ""), 0U);
+  EXPECT_EQ(edit_distance("train", "train"), 0U);
+  EXPECT_EQ(edit_distance("trian", "train"), 1U);
+  EXPECT_EQ(edit_distance("tran", "train"), 1U);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
+  EXPECT_EQ(edit_distance("", "abc"), 3U);
+  EXPECT_EQ(nearest_name("evla", {"train", "eval", "score"}), "eval");
+}
+
+std::string first_line(const std::filesystem::path& file) {
+  std::ifstream stream(file);
+  std::string line;
+  std::getline(stream, line);
+  return line;
+}
+
+struct Preset {
+  std::string name;
+  int r;
+  double alpha;
+  double dropout;
+  std::vector<std::string> targets;
+  double learning_rate;
+  double epochs;
+};
+
+TEST(Presets, HaveTheNumbersOfTheManual) {
+  const std::vector<std::string> qv = {"q_proj", "v_proj"};
+  const std::vector<std::string> qkvo = {"q_proj", "k_proj", "v_proj", "o_proj"};
+  const std::vector<Preset> presets = {{"medical", 16, 32, 0.1, qkvo, 1e-4, 5},
+                                       {"customer_service", 8, 16, 0.05, qv, 2e-4, 3},
+                                       {"legal", 32, 64, 0.1, qkvo, 5e-5, 10}};
+  for (const Preset& preset : presets) {
+    const std::filesystem::path file = std::filesystem::path(LORA_DIST_SOURCE_DIR) / "configs" / (preset.name + ".toml");
+    EXPECT_EQ(first_line(file), "# mpirun -np 8 lora_dist --cfg " + preset.name + ".toml");
+    const Config config = load_config(file, {});
+    EXPECT_NO_THROW(check_required_keys(config));
+    EXPECT_EQ(config.adapter.r, preset.r) << preset.name;
+    EXPECT_EQ(config.adapter.alpha, preset.alpha) << preset.name;
+    EXPECT_EQ(config.adapter.dropout, preset.dropout) << preset.name;
+    EXPECT_EQ(config.adapter.target_modules, preset.targets) << preset.name;
+    EXPECT_EQ(config.train.learning_rate, preset.learning_rate) << preset.name;
+    EXPECT_EQ(config.train.epochs, preset.epochs) << preset.name;
+    EXPECT_EQ(config.output.dir, "runs/" + preset.name);
+  }
+}
+
+TEST(Presets, AllAreValidAndSayHowTheyAreStarted) {
+  int presets = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(LORA_DIST_SOURCE_DIR) / "configs")) {
+    if (entry.path().extension() == ".toml") {
+      EXPECT_NO_THROW(check_required_keys(load_config(entry.path(), {}))) << entry.path();
+      EXPECT_THAT(first_line(entry.path()), testing::MatchesRegex("# mpirun -np [0-9]+ .*lora_dist --cfg .*\\.toml"))
+          << entry.path();
+      ++presets;
+    }
+  }
+  EXPECT_GE(presets, 4);
+  EXPECT_EQ(first_line(std::filesystem::path(LORA_DIST_SOURCE_DIR) / "configs/demo.toml"),
+            "# mpirun -np 2 build/lora_dist --cfg configs/demo.toml");
+}
+
+}  // namespace
+}  // namespace lora_dist

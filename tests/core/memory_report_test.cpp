@@ -1,0 +1,79 @@
+#include "src/core/memory_report.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace lora_dist {
+namespace {
+
+TEST(HumanBytes, ThreeDigitsAndTheUnitBelowAThousand) {
+  EXPECT_EQ(human_bytes(0), "0 B");
+  EXPECT_EQ(human_bytes(1023), "1023 B");
+  EXPECT_EQ(human_bytes(1024), "1.00 KiB");
+  EXPECT_EQ(human_bytes(1536), "1.50 KiB");
+  EXPECT_EQ(human_bytes(10 * 1024 + 103), "10.1 KiB");
+  EXPECT_EQ(human_bytes(100 * 1024), "100 KiB");
+  EXPECT_EQ(human_bytes(1023 * 1024), "1.00 MiB");  // 0.999 MiB, never "1023" or "1000"
+  EXPECT_EQ(human_bytes(std::int64_t{7} << 30), "7.00 GiB");
+  EXPECT_EQ(human_bytes(std::numeric_limits<std::int64_t>::max()), "8.00 EiB");
+}
+
+TEST(MemoryReport, SumsByKindAndTotal) {
+  const std::vector<MemoryItem> items = {{MemoryKind::base_shard, "codes", 1000},
+                                         {MemoryKind::base_shard, "absmax", 24},
+                                         {MemoryKind::scratch, "transposed tile", 4096}};
+  const MemoryByKind sums = sum_by_kind(items);
+  EXPECT_EQ(sums[static_cast<std::size_t>(MemoryKind::base_shard)], 1024);
+  EXPECT_EQ(sums[static_cast<std::size_t>(MemoryKind::scratch)], 4096);
+  EXPECT_EQ(sums[static_cast<std::size_t>(MemoryKind::adapters)], 0);
+  EXPECT_EQ(sums.back(), 5120);
+}
+
+TEST(MemoryReport, TableShowsLeastAndMostOverRanks) {
+  MemoryByKind least{};
+  MemoryByKind most{};
+  least[static_cast<std::size_t>(MemoryKind::base_shard)] = 1024;
+  most[static_cast<std::size_t>(MemoryKind::base_shard)] = 2048;
+  least[static_cast<std::size_t>(MemoryKind::adapters)] = 512;
+  most[static_cast<std::size_t>(MemoryKind::adapters)] = 512;
+  least.back() = 1536;
+  most.back() = 2560;
+  EXPECT_EQ(memory_table(least, most, 2),
+            "memory per rank by kind      least        most\n"
+            "  base shard              1.00 KiB    2.00 KiB\n"
+            "  adapters                   512 B       512 B\n"
+            "  total                   1.50 KiB    2.50 KiB\n");
+  EXPECT_EQ(memory_table(most, most, 1),
+            "memory by kind           this rank\n"
+            "  base shard              2.00 KiB\n"
+            "  adapters                   512 B\n"
+            "  total                   2.50 KiB\n");
+}
+
+TEST(MemoryReport, ItemTableIsSortedBySize) {
+  const std::vector<MemoryItem> items = {{MemoryKind::adapters, "A of block 0", 64}, {MemoryKind::windows, "window 1", 8192}};
+  EXPECT_EQ(memory_item_table(items),
+            "      8.00 KiB  windows             window 1\n"
+            "          64 B  adapters            A of block 0\n");
+}
+
+TEST(PeakResident, ReadsTheLineOfTheSystem) {
+  EXPECT_EQ(peak_resident_bytes_from("Name:\tx\nVmPeak:\t  999 kB\nVmHWM:\t   1234 kB\nVmRSS:\t 1 kB\n"), 1234 * 1024);
+  EXPECT_EQ(peak_resident_bytes_from("VmHWM:\t7 kB"), 7 * 1024);
+  EXPECT_EQ(peak_resident_bytes_from("Name:\tVmHWM\n"), 0);
+  EXPECT_EQ(peak_resident_bytes_from("VmHWM:\nVmRSS:\t5 kB\n"), 0);
+  EXPECT_EQ(peak_resident_bytes_from(""), 0);
+}
+
+TEST(PeakResident, GrowsWithWhatIsTouched) {
+  const std::int64_t before = peak_resident_bytes();
+  EXPECT_GT(before, 0);
+  // Four times what was ever resident: it cannot hide in memory that was freed before.
+  std::vector<char> block(static_cast<std::size_t>(before) * 4, 1);
+  EXPECT_GE(peak_resident_bytes(), before * 4);
+  EXPECT_EQ(block[block.size() / 2], 1);
+}
+
+}  // namespace
+}  // namespace lora_dist

@@ -1,0 +1,53 @@
+"""The NF4 base of the golden numbers: every linear weight of a block goes through bitsandbytes and back to fp32."""
+
+import hashlib
+
+import bitsandbytes as bnb
+import bitsandbytes.functional as bnb_functional
+import torch
+
+BLOCK_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def dequantized(weight, double_quant):
+    """NF4 in blocks of 64 of `weight` [out, in], and back. Returns the fp32 weight and bitsandbytes' quant state."""
+    codes, state = bnb_functional.quantize_4bit(
+        weight.clone(), blocksize=64, compress_statistics=double_quant, quant_type="nf4"
+    )
+    return bnb_functional.dequantize_4bit(codes, state), state
+
+
+def check_linear4bit(weight, restored, double_quant):
+    """bitsandbytes' own layer on the same weight must give the product with the restored weight."""
+    layer = bnb.nn.Linear4bit(
+        weight.shape[1], weight.shape[0], bias=False, compute_dtype=torch.float32,
+        compress_statistics=double_quant, quant_type="nf4",
+    )
+    layer.weight = bnb.nn.Params4bit(
+        weight.clone(), requires_grad=False, compress_statistics=double_quant, quant_type="nf4", blocksize=64
+    )
+    layer = layer.to("cpu")  # the move quantizes
+    x = torch.randn(7, weight.shape[1], generator=torch.Generator().manual_seed(7))
+    return (layer(x) - x @ restored.T).abs().max().item()
+
+
+def quantize_base(model, double_quant):
+    """Replaces the block linears of a LlamaForCausalLM in place.
+
+    Returns {tensor name: {"sha256" of the restored fp32 bytes (little-endian, row-major), "abs_sum" (in double),
+    "nested_offset" (None without double quantization), "linear4bit_difference"}}.
+    """
+    facts = {}
+    for name, module in model.named_modules():
+        if name.split(".")[-1] not in BLOCK_LINEARS:
+            continue
+        weight = module.weight.data
+        restored, state = dequantized(weight, double_quant)
+        facts[name + ".weight"] = {
+            "sha256": hashlib.sha256(restored.contiguous().numpy().tobytes()).hexdigest(),
+            "abs_sum": restored.double().abs().sum().item(),
+            "nested_offset": state.offset.item() if double_quant else None,
+            "linear4bit_difference": check_linear4bit(weight, restored, double_quant),
+        }
+        module.weight.data = restored
+    return facts

@@ -1,0 +1,312 @@
+// Attention against double precision and finite differences, over segments that fall on both sides of the tile borders.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/attention/attention.h"
+#include "tests/support/compare.h"
+#include "tests/support/finite_difference.h"
+#include "tests/support/random_floats.h"
+
+namespace lora_dist {
+namespace {
+
+using namespace testing_support;
+
+struct Case {
+  AttentionShape shape;
+  std::vector<std::int32_t> query_starts;
+  std::vector<std::int32_t> key_starts;
+
+  std::int64_t queries() const { return query_starts.back(); }
+  std::int64_t keys() const { return key_starts.back(); }
+  std::int64_t q_width() const { return std::int64_t{shape.heads} * shape.head_dim; }
+  std::int64_t kv_width() const { return std::int64_t{shape.kv_heads} * shape.head_dim; }
+};
+
+AttentionShape shape_of(int heads, int kv_heads, int head_dim) {
+  return {heads, kv_heads, head_dim, 1.0F / std::sqrt(static_cast<float>(head_dim))};
+}
+
+Case square(AttentionShape shape, std::vector<std::int32_t> starts) { return {shape, starts, starts}; }
+
+const std::vector<Case> kSquare = {square(shape_of(1, 1, 8), {0, 1}), square(shape_of(2, 1, 8), {0, 1, 4, 4, 9}),
+                                   square(shape_of(4, 2, 16), {0, 127, 255, 384, 513}), square(shape_of(2, 2, 64), {0, 300}),
+                                   square(shape_of(3, 1, 24), {0, 130, 131})};
+
+// One query against a cache (short and long), a few queries after a prompt, a chunk of a long prompt.
+const std::vector<Case> kCached = {{shape_of(4, 2, 8), {0, 1}, {0, 1}},      {shape_of(4, 2, 8), {0, 1, 2}, {0, 50, 90}},
+                                   {shape_of(8, 4, 64), {0, 1}, {0, 2500}},  {shape_of(2, 1, 16), {0, 7}, {0, 300}},
+                                   {shape_of(2, 1, 16), {0, 140}, {0, 400}}, {shape_of(2, 1, 16), {0, 3, 5}, {0, 3, 260}}};
+
+struct Inputs {
+  std::vector<float> q;
+  std::vector<float> k;
+  std::vector<float> v;
+};
+
+Inputs inputs_of(const Case& c, float scale = 2.0F) {
+  return {random_floats(c.queries() * c.q_width(), 1, scale), random_floats(c.keys() * c.kv_width(), 2, scale),
+          random_floats(c.keys() * c.kv_width(), 3, scale)};
+}
+
+template <class T>
+ConstTensorView vector_view(const std::vector<T>& values) {
+  return view(values.data(), {static_cast<std::int64_t>(values.size())});
+}
+
+struct Forward {
+  std::vector<float> out;
+  std::vector<float> log_sum_exp;
+};
+
+Forward forward(const Case& c, const Inputs& in, const Stream& stream) {
+  Forward f = {.out = std::vector<float>(in.q.size()),
+               .log_sum_exp = std::vector<float>(static_cast<std::size_t>(c.queries() * c.shape.heads))};
+  attention(view(in.q.data(), {c.queries(), c.q_width()}), view(in.k.data(), {c.keys(), c.kv_width()}),
+            view(in.v.data(), {c.keys(), c.kv_width()}), vector_view(c.query_starts), vector_view(c.key_starts), c.shape,
+            view(f.out.data(), {c.queries(), c.q_width()}), view(f.log_sum_exp.data(), {c.queries(), c.shape.heads}), stream);
+  return f;
+}
+
+struct Gradients {
+  std::vector<float> q;
+  std::vector<float> k;
+  std::vector<float> v;
+};
+
+Gradients backward(const Case& c, const Inputs& in, const Forward& f, const std::vector<float>& dout, const Stream& stream) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();  // gradients are written, not added to
+  Gradients d = {.q = std::vector<float>(in.q.size(), nan),
+                 .k = std::vector<float>(in.k.size(), nan),
+                 .v = std::vector<float>(in.v.size(), nan)};
+  const Shape q_shape = {c.queries(), c.q_width()};
+  const Shape kv_shape = {c.keys(), c.kv_width()};
+  attention_backward(view(dout.data(), q_shape), view(in.q.data(), q_shape), view(in.k.data(), kv_shape),
+                     view(in.v.data(), kv_shape), view(f.out.data(), q_shape),
+                     view(f.log_sum_exp.data(), {c.queries(), c.shape.heads}), vector_view(c.query_starts), c.shape,
+                     view(d.q.data(), q_shape), view(d.k.data(), kv_shape), view(d.v.data(), kv_shape), stream);
+  return d;
+}
+
+struct Reference {
+  std::vector<double> out;
+  std::vector<double> log_sum_exp;
+};
+
+Reference reference(const Case& c, const std::vector<double>& q, const std::vector<double>& k, const std::vector<double>& v) {
+  Reference r = {.out = std::vector<double>(q.size()),
+                 .log_sum_exp = std::vector<double>(static_cast<std::size_t>(c.queries() * c.shape.heads))};
+  const std::int64_t dim = c.shape.head_dim;
+  for (std::size_t s = 0; s + 1 < c.query_starts.size(); ++s) {
+    const std::int64_t nq = c.query_starts[s + 1] - c.query_starts[s];
+    const std::int64_t nk = c.key_starts[s + 1] - c.key_starts[s];
+    for (std::int64_t i = 0; i < nq; ++i) {
+      for (std::int64_t h = 0; h < c.shape.heads; ++h) {
+        const std::int64_t query = c.query_starts[s] + i;
+        const double* q_row = q.data() + query * c.q_width() + h * dim;
+        const std::int64_t kv = h / (c.shape.heads / c.shape.kv_heads) * dim;
+        const auto row_of = [&](const std::vector<double>& x, std::int64_t j) {
+          return x.data() + (c.key_starts[s] + j) * c.kv_width() + kv;
+        };
+        std::vector<double> score(static_cast<std::size_t>(nk - nq + i + 1));
+        double top = -std::numeric_limits<double>::infinity();
+        for (std::size_t j = 0; j < score.size(); ++j) {
+          for (std::int64_t e = 0; e < dim; ++e) {
+            score[j] += q_row[e] * row_of(k, static_cast<std::int64_t>(j))[e] * c.shape.scale;
+          }
+          top = std::max(top, score[j]);
+        }
+        double sum = 0.0;
+        for (const double x : score) {
+          sum += std::exp(x - top);
+        }
+        for (std::size_t j = 0; j < score.size(); ++j) {
+          for (std::int64_t e = 0; e < dim; ++e) {
+            r.out[static_cast<std::size_t>(query * c.q_width() + h * dim + e)] +=
+                std::exp(score[j] - top) / sum * row_of(v, static_cast<std::int64_t>(j))[e];
+          }
+        }
+        r.log_sum_exp[static_cast<std::size_t>(query * c.shape.heads + h)] = top + std::log(sum);
+      }
+    }
+  }
+  return r;
+}
+
+TEST(Attention, EqualsDouble) {
+  std::vector<Case> all = kSquare;
+  all.insert(all.end(), kCached.begin(), kCached.end());
+  for (const Case& c : all) {
+    const Inputs in = inputs_of(c);
+    const Forward f = forward(c, in, Stream{});
+    const Reference r = reference(c, as_double(in.q), as_double(in.k), as_double(in.v));
+    // A score of size s carries an error of s units into its exponential; scores here reach about 20.
+    EXPECT_LT(error_of(f.out, r.out), 3e-6) << c.queries() << " " << c.keys();
+    EXPECT_LT(error_of(f.log_sum_exp, r.log_sum_exp), 1e-6) << c.queries() << " " << c.keys();
+  }
+}
+
+TEST(Attention, LargeScoresDoNotOverflow) {
+  const Case c = square(shape_of(1, 1, 8), {0, 200});
+  const Inputs in = inputs_of(c, 40.0F);  // scores to +-3000
+  const Forward f = forward(c, in, Stream{});
+  const Reference r = reference(c, as_double(in.q), as_double(in.k), as_double(in.v));
+  EXPECT_LT(error_of(f.out, r.out), 3e-4);  // 3000 units of 6e-8
+}
+
+TEST(Attention, SegmentsDoNotSeeEachOther) {
+  const AttentionShape shape = shape_of(2, 1, 16);
+  const Case packed = square(shape, {0, 150, 210});
+  const Inputs in = inputs_of(packed);
+  const Forward together = forward(packed, in, Stream{});
+  const Case second = square(shape, {0, 60});
+  const auto tail = [](const std::vector<float>& x, std::int64_t from) { return std::vector<float>(x.begin() + from, x.end()); };
+  const Inputs alone = {tail(in.q, 150 * 32), tail(in.k, 150 * 16), tail(in.v, 150 * 16)};
+  EXPECT_TRUE(same_bits(tail(together.out, 150 * 32), forward(second, alone, Stream{}).out));
+}
+
+TEST(Attention, ACacheMayHaveRoomToSpare) {
+  const Case c = {shape_of(2, 1, 8), {0, 1}, {0, 5}};
+  const Inputs in = inputs_of(c);
+  Inputs roomy = in;
+  roomy.k.resize(in.k.size() + 80, std::numeric_limits<float>::quiet_NaN());
+  roomy.v.resize(in.v.size() + 80, std::numeric_limits<float>::quiet_NaN());
+  std::vector<float> out(16);
+  std::vector<float> log_sum_exp(2);
+  attention(view(roomy.q.data(), {1, 16}), view(roomy.k.data(), {15, 8}), view(roomy.v.data(), {15, 8}),
+            vector_view(c.query_starts), vector_view(c.key_starts), c.shape, view(out.data(), {1, 16}),
+            view(log_sum_exp.data(), {1, 2}), Stream{});
+  EXPECT_TRUE(same_bits(out, forward(c, in, Stream{}).out));
+}
+
+TEST(Attention, BackwardEqualsFiniteDifferences) {
+  for (const Case& c :
+       {square(shape_of(1, 1, 8), {0, 1}), square(shape_of(4, 2, 4), {0, 1, 6, 6, 9}), square(shape_of(2, 1, 8), {0, 5, 12})}) {
+    const Inputs in = inputs_of(c);
+    const std::vector<float> dout = random_floats(static_cast<std::int64_t>(in.q.size()), 4);
+    const Gradients d = backward(c, in, forward(c, in, Stream{}), dout, Stream{});
+    const std::vector<double> q = as_double(in.q);
+    const std::vector<double> k = as_double(in.k);
+    const std::vector<double> v = as_double(in.v);
+    const auto by_q = [&](const std::vector<double>& x) { return dot(reference(c, x, k, v).out, as_double(dout)); };
+    const auto by_k = [&](const std::vector<double>& x) { return dot(reference(c, q, x, v).out, as_double(dout)); };
+    const auto by_v = [&](const std::vector<double>& x) { return dot(reference(c, q, k, x).out, as_double(dout)); };
+    if (c.queries() > 1) {  // over one key the probability is 1, and its gradient 0
+      EXPECT_LT(error_of(d.q, finite_difference(by_q, q)), 5e-6);
+      EXPECT_LT(error_of(d.k, finite_difference(by_k, k)), 5e-6);
+    }
+    EXPECT_LT(error_of(d.v, finite_difference(by_v, v)), 5e-6);
+  }
+}
+
+struct ReferenceGradients {
+  std::vector<double> q;
+  std::vector<double> k;
+  std::vector<double> v;
+};
+
+// The formulas of the softmax's gradient, whole matrices at once: for shapes too large for finite differences.
+ReferenceGradients reference_backward(const Case& c, const Inputs& in, const std::vector<float>& dout) {
+  ReferenceGradients d = {std::vector<double>(in.q.size()), std::vector<double>(in.k.size()), std::vector<double>(in.v.size())};
+  const Reference r = reference(c, as_double(in.q), as_double(in.k), as_double(in.v));
+  const std::int64_t dim = c.shape.head_dim;
+  for (std::size_t s = 0; s + 1 < c.query_starts.size(); ++s) {
+    for (std::int64_t query = c.query_starts[s]; query < c.query_starts[s + 1]; ++query) {
+      for (std::int64_t h = 0; h < c.shape.heads; ++h) {
+        const std::int64_t q0 = query * c.q_width() + h * dim;
+        double delta = 0.0;
+        for (std::int64_t e = 0; e < dim; ++e) {
+          delta += dout[static_cast<std::size_t>(q0 + e)] * r.out[static_cast<std::size_t>(q0 + e)];
+        }
+        for (std::int64_t key = c.query_starts[s]; key <= query; ++key) {
+          const std::int64_t k0 = key * c.kv_width() + h / (c.shape.heads / c.shape.kv_heads) * dim;
+          double score = 0.0;
+          double dp = 0.0;
+          for (std::int64_t e = 0; e < dim; ++e) {
+            score += static_cast<double>(in.q[static_cast<std::size_t>(q0 + e)]) * in.k[static_cast<std::size_t>(k0 + e)] *
+                     c.shape.scale;
+            dp += static_cast<double>(dout[static_cast<std::size_t>(q0 + e)]) * in.v[static_cast<std::size_t>(k0 + e)];
+          }
+          const double p = std::exp(score - r.log_sum_exp[static_cast<std::size_t>(query * c.shape.heads + h)]);
+          const double ds = p * (dp - delta) * c.shape.scale;
+          for (std::int64_t e = 0; e < dim; ++e) {
+            d.q[static_cast<std::size_t>(q0 + e)] += ds * in.k[static_cast<std::size_t>(k0 + e)];
+            d.k[static_cast<std::size_t>(k0 + e)] += ds * in.q[static_cast<std::size_t>(q0 + e)];
+            d.v[static_cast<std::size_t>(k0 + e)] += p * dout[static_cast<std::size_t>(q0 + e)];
+          }
+        }
+      }
+    }
+  }
+  return d;
+}
+
+TEST(Attention, BackwardEqualsDoubleAcrossTiles) {
+  for (const Case& c : kSquare) {
+    const Inputs in = inputs_of(c);
+    const std::vector<float> dout = random_floats(static_cast<std::int64_t>(in.q.size()), 4);
+    const Gradients d = backward(c, in, forward(c, in, Stream{}), dout, Stream{});
+    const ReferenceGradients r = reference_backward(c, in, dout);
+    if (c.queries() > 1) {
+      EXPECT_LT(error_of(d.q, r.q), 5e-6) << c.queries();
+      EXPECT_LT(error_of(d.k, r.k), 5e-6) << c.queries();
+    } else {
+      EXPECT_LT(
+          error_of(join({d.q, d.k}), std::vector<double>(d.q.size() + d.k.size(), 0.0)) * std::numeric_limits<double>::min(),
+          1e-6);
+    }
+    EXPECT_LT(error_of(d.v, r.v), 5e-6) << c.queries();
+  }
+}
+
+TEST(Attention, SameBitsOnAnyThreads) {
+  for (const Case& c : kSquare) {
+    const Inputs in = inputs_of(c);
+    expect_same_bits_on_any_threads([&](const Stream& stream) {
+      const Forward f = forward(c, in, stream);
+      const Gradients d = backward(c, in, f, in.q, stream);
+      return join({f.out, f.log_sum_exp, d.q, d.k, d.v});
+    });
+  }
+  for (const Case& c : kCached) {
+    const Inputs in = inputs_of(c);
+    expect_same_bits_on_any_threads([&](const Stream& stream) { return forward(c, in, stream).out; });
+  }
+}
+
+TEST(Attention, NanGoesThrough) {
+  const Case c = square(shape_of(1, 1, 8), {0, 20});
+  Inputs in = inputs_of(c);
+  in.k[10 * 8] = std::numeric_limits<float>::quiet_NaN();
+  const Forward f = forward(c, in, Stream{});
+  EXPECT_FALSE(std::isnan(f.out[9 * 8]));
+  EXPECT_TRUE(std::isnan(f.out[10 * 8]));
+}
+
+TEST(Attention, RefusesWhatTheContractExcludes) {
+  const Case good = square(shape_of(2, 1, 8), {0, 2, 4});
+  const Inputs in = inputs_of(good);
+  const auto call = [&](AttentionShape shape, std::vector<std::int32_t> query_starts, std::vector<std::int32_t> key_starts,
+                        Shape q, Shape kv) {
+    std::vector<float> out(in.q.size());
+    std::vector<float> log_sum_exp(8);
+    attention(view(in.q.data(), q), view(in.k.data(), kv), view(in.v.data(), kv), vector_view(query_starts),
+              vector_view(key_starts), shape, view(out.data(), q), view(log_sum_exp.data(), {q[0], shape.heads}), Stream{});
+  };
+  const AttentionShape shape = good.shape;
+  EXPECT_NO_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 8}));
+  EXPECT_THROW(call(shape_of(2, 0, 8), {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);
+  EXPECT_THROW(call(shape_of(3, 2, 8), {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);
+  EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 15}, {4, 8}), KernelError);
+  EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 7}), KernelError);
+  EXPECT_THROW(call(shape, {0, 2, 3}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);  // a query outside every segment
+  EXPECT_THROW(call(shape, {0, 5, 4}, {0, 5, 4}, {4, 16}, {4, 8}), KernelError);  // falling starts
+  EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 5}, {4, 16}, {4, 8}), KernelError);  // keys that are not there
+  EXPECT_THROW(call(shape, {0, 2, 4}, {0, 1, 4}, {4, 16}, {4, 8}), KernelError);  // fewer keys than queries
+  EXPECT_THROW(call(shape, {0, 4}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);     // another number of segments
+}
+
+}  // namespace
+}  // namespace lora_dist

@@ -1,0 +1,148 @@
+// matmul against a product in double precision.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/matmul/matmul.h"
+#include "tests/support/compare.h"
+#include "tests/support/random_floats.h"
+
+namespace lora_dist {
+namespace {
+
+using namespace testing_support;
+
+struct Case {
+  std::int64_t m;
+  std::int64_t n;
+  std::int64_t k;
+};
+
+// Odd sizes, thin ones (rank 16 and its gradients), single rows and columns, and sizes on both sides of every tile border.
+const std::vector<Case> kCases = {{1, 1, 1},       {1, 7, 5},      {3, 1, 64},    {7, 13, 5},     {33, 17, 129},  {128, 128, 64},
+                                  {129, 257, 31},  {255, 300, 9},  {256, 40, 64}, {257, 65, 33},  {300, 16, 128}, {16, 513, 300},
+                                  {16, 256, 1000}, {1, 1000, 512}, {512, 1, 70},  {400, 5000, 3}, {2, 4097, 40}};
+
+struct Problem {
+  Case shape;
+  Transpose op_a;
+  Transpose op_b;
+  float alpha;
+  float beta;
+};
+
+std::vector<float> run(const Problem& p, const Stream& stream) {
+  const auto [m, n, k] = p.shape;
+  const std::vector<float> a = random_floats(m * k, 1);
+  const std::vector<float> b = random_floats(k * n, 2);
+  std::vector<float> c = random_floats(m * n, 3);
+  matmul(view(a.data(), p.op_a == Transpose::yes ? Shape{k, m} : Shape{m, k}), p.op_a,
+         view(b.data(), p.op_b == Transpose::yes ? Shape{n, k} : Shape{k, n}), p.op_b, p.alpha, p.beta, view(c.data(), {m, n}),
+         stream);
+  return c;
+}
+
+std::vector<double> expected(const Problem& p) {
+  const auto [m, n, k] = p.shape;
+  const std::vector<float> a = random_floats(m * k, 1);
+  const std::vector<float> b = random_floats(k * n, 2);
+  std::vector<double> c = as_double(random_floats(m * n, 3));
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t j = 0; j < n; ++j) {
+      double sum = 0.0;
+      for (std::int64_t l = 0; l < k; ++l) {
+        const float left =
+            p.op_a == Transpose::yes ? a[static_cast<std::size_t>(l * m + i)] : a[static_cast<std::size_t>(i * k + l)];
+        const float right =
+            p.op_b == Transpose::yes ? b[static_cast<std::size_t>(j * k + l)] : b[static_cast<std::size_t>(l * n + j)];
+        sum += static_cast<double>(left) * right;
+      }
+      double& out = c[static_cast<std::size_t>(i * n + j)];
+      out = p.alpha * sum + (p.beta == 0.0F ? 0.0 : p.beta * out);
+    }
+  }
+  return c;
+}
+
+TEST(Matmul, EqualsAProductInDouble) {
+  for (const Case& shape : kCases) {
+    for (const Transpose op_a : {Transpose::no, Transpose::yes}) {
+      for (const Transpose op_b : {Transpose::no, Transpose::yes}) {
+        for (const auto& [alpha, beta] : {std::pair{1.0F, 0.0F}, std::pair{0.5F, 1.0F}, std::pair{-2.0F, 0.25F}}) {
+          const Problem p = {shape, op_a, op_b, alpha, beta};
+          // Each of k additions rounds a partial sum of about sqrt(k) / 3 by half a unit: sqrt(k) of those add up to far less
+          // than k units of the result's own size; 4 units and one per 16 terms is generous and still catches one missing term.
+          const double tolerance = (4.0 + static_cast<double>(shape.k) / 16.0) * std::numeric_limits<float>::epsilon();
+          EXPECT_LT(error_of(run(p, Stream{}), expected(p)), tolerance)
+              << shape.m << " x " << shape.n << " x " << shape.k << " " << static_cast<int>(op_a) << static_cast<int>(op_b) << " "
+              << alpha << " " << beta;
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, SameBitsOnAnyThreads) {
+  for (const Case& shape : kCases) {
+    for (const Transpose op_a : {Transpose::no, Transpose::yes}) {
+      for (const Transpose op_b : {Transpose::no, Transpose::yes}) {
+        expect_same_bits_on_any_threads([&](const Stream& stream) { return run({shape, op_a, op_b, 1.0F, 1.0F}, stream); });
+      }
+    }
+  }
+}
+
+TEST(Matmul, BetaZeroDoesNotReadC) {
+  for (const std::int64_t rows : {1, 3, 300}) {
+    const std::vector<float> a(static_cast<std::size_t>(rows * 64), 1.0F);
+    const std::vector<float> b(64 * 64, 1.0F);
+    std::vector<float> c(static_cast<std::size_t>(rows * 64), std::numeric_limits<float>::quiet_NaN());
+    matmul(view(a.data(), {rows, 64}), Transpose::no, view(b.data(), {64, 64}), Transpose::no, 1.0F, 0.0F,
+           view(c.data(), {rows, 64}), Stream{});
+    EXPECT_EQ(c, std::vector<float>(c.size(), 64.0F));
+  }
+}
+
+TEST(Matmul, NoTermsScaleC) {
+  std::vector<float> c = {1.0F, 2.0F, 3.0F, std::numeric_limits<float>::quiet_NaN()};
+  const std::vector<float> nothing(1);
+  const auto multiply = [&](float beta, std::int64_t n) {
+    matmul(view(nothing.data(), {1, 0}), Transpose::no, view(nothing.data(), {0, n}), Transpose::no, 1.0F, beta,
+           view(c.data(), {1, n}), Stream{});
+  };
+  multiply(2.0F, 3);
+  EXPECT_EQ(c[0], 2.0F);
+  EXPECT_EQ(c[2], 6.0F);
+  multiply(0.0F, 4);
+  EXPECT_EQ(c, std::vector<float>(4, 0.0F));
+}
+
+TEST(Matmul, NanGoesThrough) {
+  std::vector<float> a(300 * 8, 1.0F);
+  a[8 * 200 + 3] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> b(8 * 5, 1.0F);
+  std::vector<float> c(300 * 5);
+  matmul(view(a.data(), {300, 8}), Transpose::no, view(b.data(), {8, 5}), Transpose::no, 1.0F, 0.0F, view(c.data(), {300, 5}),
+         Stream{});
+  EXPECT_TRUE(std::isnan(c[200 * 5]));
+  EXPECT_EQ(c[199 * 5], 8.0F);
+}
+
+TEST(Matmul, RefusesShapesThatDisagree) {
+  std::vector<float> data(64);
+  std::vector<double> wide(64);
+  const auto call = [&](Shape a, Shape b, Shape c) {
+    matmul(view(data.data(), a), Transpose::no, view(data.data(), b), Transpose::yes, 1.0F, 0.0F, view(data.data(), c), Stream{});
+  };
+  EXPECT_THROW(call({2, 3}, {4, 5}, {2, 4}), KernelError);
+  EXPECT_THROW(call({2, 3}, {4, 3}, {3, 4}), KernelError);
+  EXPECT_THROW(call({2, 3}, {4, 3}, {2, 5}), KernelError);
+  EXPECT_THROW(call({6}, {4, 3}, {2, 4}), KernelError);
+  EXPECT_THROW(matmul(view(wide.data(), {2, 2}), Transpose::no, view(data.data(), {2, 2}), Transpose::no, 1.0F, 0.0F,
+                      view(data.data(), {2, 2}), Stream{}),
+               KernelError);
+}
+
+}  // namespace
+}  // namespace lora_dist

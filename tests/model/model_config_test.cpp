@@ -1,0 +1,174 @@
+// config.json: both forms, and every message.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "src/core/error.h"
+#include "tests/model/model_fixture.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+class ModelConfig : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("lora_dist_config_" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder_);
+    base_ = test::read_json(test::source("demo/model/config.json"));
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  ModelSpec read(const std::string& text) {
+    std::ofstream(folder_ / "config.json") << text;
+    return read_model_config(folder_);
+  }
+  std::string message(const json& config) { return message_of(config.dump()); }
+  std::string message_of(const std::string& text) {
+    try {
+      read(text);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::model);
+      EXPECT_NE(std::string(error.what()).find("config.json: "), std::string::npos);
+      return error.what();
+    }
+    return "no error";
+  }
+  json with(const std::string& key, const json& value) {
+    json changed = base_;
+    changed[key] = value;
+    return changed;
+  }
+
+  std::filesystem::path folder_;
+  json base_;
+};
+
+TEST_F(ModelConfig, BothFormsSayTheSame) {
+  for (const std::string folder : {"tiny_llama_bias", "tiny_llama_head_dim"}) {
+    const std::filesystem::path dir = test::source("tests/golden/" + folder);
+    const std::string other = std::filesystem::exists(dir / "config_v4.json") ? "config_v4.json" : "config_v5.json";
+    const ModelSpec a = read_model_config(dir);
+    const ModelSpec b = read(test::read_json(dir / other).dump());
+    EXPECT_EQ(make_rope_table(a, 64), make_rope_table(b, 64));
+    EXPECT_EQ(a.head_dim, b.head_dim);
+    EXPECT_EQ(a.kv_heads, b.kv_heads);
+    EXPECT_EQ(a.attention_bias, b.attention_bias);
+    EXPECT_EQ(a.eos_ids, b.eos_ids);
+  }
+}
+
+TEST_F(ModelConfig, Defaults) {
+  json config = base_;
+  for (const char* key : {"num_key_value_heads", "head_dim", "rope_parameters", "rms_norm_eps", "tie_word_embeddings"}) {
+    config.erase(key);
+  }
+  const ModelSpec spec = read(config.dump());
+  EXPECT_EQ(spec.kv_heads, spec.heads);
+  EXPECT_EQ(spec.head_dim, 8);
+  EXPECT_EQ(spec.rope.theta, 10000.0);
+  EXPECT_FLOAT_EQ(spec.norm_eps, 1e-6F);
+  EXPECT_FALSE(spec.tied_head);
+}
+
+TEST_F(ModelConfig, RotationTable) {
+  const ModelSpec spec = read(base_.dump());
+  const std::vector<float> table = make_rope_table(spec, 4);
+  EXPECT_FLOAT_EQ(table[3 * 8 + 0], std::cos(3.0F));
+  EXPECT_FLOAT_EQ(table[3 * 8 + 4], std::sin(3.0F));
+  EXPECT_NEAR(table[3 * 8 + 1], std::cos(3.0 * std::pow(10000.0, -0.25)), 1e-6);
+}
+
+TEST_F(ModelConfig, IdsOutsideTheVocabularyAreIgnoredWithAWarning) {
+  json config = with("eos_token_id", json::array({2, 512}));
+  config["bos_token_id"] = -1;
+  const ModelSpec spec = read(config.dump());
+  EXPECT_EQ(spec.eos_ids, std::vector<std::int64_t>{2});
+  EXPECT_EQ(spec.bos_id, -1);
+  ASSERT_EQ(spec.warnings.size(), 2U);
+  EXPECT_NE(spec.warnings[1].find("eos_token_id 512 lies outside the vocabulary of 512"), std::string::npos);
+}
+
+TEST_F(ModelConfig, Messages) {
+  const auto expect = [&](const json& config, const std::string& part) {
+    EXPECT_NE(message(config).find(part), std::string::npos) << message(config);
+  };
+  EXPECT_NE(message_of("{ not json").find("is not valid JSON"), std::string::npos);
+  EXPECT_NE(message_of("[]").find("must hold a JSON object"), std::string::npos);
+  expect(with("model_type", "bert"), "model_type \"bert\" is not supported (llama is)");
+  expect(with("hidden_size", nullptr), "key \"hidden_size\" is missing");
+  expect(with("hidden_size", 0), "key \"hidden_size\" must be from 1 to");
+  expect(with("vocab_size", 18446744073709551615ULL), "key \"vocab_size\" must be from 1 to");
+  expect(with("hidden_size", "64"), "key \"hidden_size\" must be an integer (got \"64\")");
+  expect(with("num_key_value_heads", 3), "must be a multiple of num_key_value_heads (3)");
+  expect(with("head_dim", 7), "head_dim (7) must be even");
+  expect(with("hidden_act", "gelu"), "hidden_act \"gelu\" is not supported");
+  expect(with("rms_norm_eps", -1.0), "key \"rms_norm_eps\" must be a number above 0");
+  expect(with("tie_word_embeddings", "yes"), "key \"tie_word_embeddings\" must be true or false");
+  expect(with("rope_parameters", {{"rope_type", "yarn"}}), "rope type \"yarn\" is not supported");
+  expect(with("rope_parameters", 3), "key \"rope_parameters\" must be an object");
+  expect(with("rope_parameters", {{"rope_type", "llama3"}, {"low_freq_factor", 4.0}, {"high_freq_factor", 4.0}}),
+         "needs high_freq_factor above low_freq_factor");
+  expect(with("eos_token_id", "</s>"), "must be an integer or a list of integers");
+  expect(with("quantization_config", {{"quant_method", "gptq"}}), "are already quantized");
+  EXPECT_THROW(read_model_config(folder_ / "nothing"), Error);
+}
+
+TEST_F(ModelConfig, TensorsThatDoNotFit) {
+  const TensorDirectory directory = read_model_directory(test::source("demo/model"));
+  const auto message_for = [&](const json& config) -> std::string {
+    try {
+      check_model_tensors(read(config.dump()), directory);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::model);
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(message_for(base_), "no error");
+  EXPECT_NE(message_for(with("num_hidden_layers", 6)).find("tensor model.layers.5.input_layernorm.weight is missing"), std::string::npos);
+  EXPECT_NE(message_for(with("vocab_size", 600)).find("has shape [512, 64], config.json implies [600, 64]"), std::string::npos);
+  EXPECT_NE(message_for(with("tie_word_embeddings", false)).find("lm_head.weight is missing"), std::string::npos);
+}
+
+TEST(Targets, NamesAndAllLinear) {
+  EXPECT_EQ(match_targets({"all-linear"}), (std::array<bool, kLinears>{true, true, true, true, true, true, true}));
+  EXPECT_EQ(match_targets({"q_proj", "mlp.down_proj"}), (std::array<bool, kLinears>{true, false, false, false, false, false, true}));
+  try {
+    match_targets({"q_proj", "c_attn"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_NE(std::string(error.what()).find("\"c_attn\" matches no linear layer"), std::string::npos);
+  }
+}
+
+TEST(Adapters, StartAsPeftDoes) {
+  const ModelSpec spec = read_model_config(test::source("demo/model"));
+  const AdapterLayout layout = make_adapter_layout(spec, {8, 16.0, 0.0, false, {"q_proj", "down_proj"}});
+  EXPECT_EQ(layout.count, 5 * (8 * (64 + 64) + 8 * (172 + 64)));
+  std::vector<float> params(static_cast<std::size_t>(layout.count), 9.0F);
+  initialize_adapters(layout, 42, params);
+  double square = 0.0;
+  std::int64_t n = 0;
+  for (const AdapterFactor& factor : adapter_factors(layout)) {
+    const float bound = 1.0F / std::sqrt(static_cast<float>(factor.cols));
+    for (std::int64_t i = 0; i < factor.rows * factor.cols; ++i) {
+      const float value = params[static_cast<std::size_t>(factor.offset + i)];
+      if (factor.factor == "lora_B") {
+        ASSERT_EQ(value, 0.0F);
+      } else {
+        ASSERT_LE(std::abs(value), bound);
+        square += static_cast<double>(value / bound) * static_cast<double>(value / bound);
+        ++n;
+      }
+    }
+  }
+  EXPECT_NEAR(square / static_cast<double>(n), 1.0 / 3.0, 0.02);  // the variance of a uniform number
+  EXPECT_FLOAT_EQ(make_adapter_layout(spec, {16, 32.0, 0.0, true, {"q_proj"}}).blocks[0][0]->scale, 8.0F);
+}
+
+}  // namespace
+}  // namespace lora_dist

@@ -1,0 +1,287 @@
+// The communicator over MPI, on as many ranks as mpirun gives: every collective against what it must be, computed from ranks
+// alone.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <thread>
+
+#include "kernels/common/check.h"
+#include "src/comm/agree.h"
+#include "src/comm/mpi_communicator.h"
+#include "src/comm/process.h"
+#include "src/core/error.h"
+
+namespace lora_dist {
+namespace {
+
+/// Byte `i` of rank `rank`'s part: differs between ranks and along the part.
+std::byte pattern(int rank, std::size_t i) {
+  return static_cast<std::byte>((i * 7 + static_cast<std::size_t>(rank) * 131 + i / 251) & 0xFF);
+}
+
+std::vector<std::byte> part_of(int rank, std::size_t size) {
+  std::vector<std::byte> part(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    part[i] = pattern(rank, i);
+  }
+  return part;
+}
+
+std::vector<std::byte> parts_of_all(int ranks, std::size_t size) {
+  std::vector<std::byte> all;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const auto part = part_of(rank, size);
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+/// Whole messages, and pieces of 16 bytes that do not divide the sizes below.
+class Collectives : public testing::TestWithParam<std::size_t> {
+ protected:
+  std::unique_ptr<Communicator> world_ = make_mpi_world(GetParam());
+  std::int64_t sent(WireKind kind) const { return world_->wire()[kind]; }
+};
+
+TEST_P(Collectives, AllGatherConcatenatesInRankOrder) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{16}, std::size_t{16 * 9 + 5}, std::size_t{70001}}) {
+    const std::int64_t before = sent(WireKind::base_gather);
+    std::vector<std::byte> all(size * static_cast<std::size_t>(world_->size()));
+    world_->all_gather(part_of(world_->rank(), size), all, WireKind::base_gather);
+    EXPECT_EQ(all, parts_of_all(world_->size(), size)) << size;
+    EXPECT_EQ(sent(WireKind::base_gather) - before, world_->size() == 1 ? 0 : static_cast<std::int64_t>(size));
+  }
+  EXPECT_EQ(sent(WireKind::control), 0);
+}
+
+TEST_P(Collectives, AllGatherTakesAPartThatLiesInItsPlace) {
+  const std::size_t size = 100;
+  std::vector<std::byte> all(size * static_cast<std::size_t>(world_->size()));
+  const std::span<std::byte> mine = std::span(all).subspan(size * static_cast<std::size_t>(world_->rank()), size);
+  const auto part = part_of(world_->rank(), size);
+  std::copy(part.begin(), part.end(), mine.begin());
+  world_->all_gather(mine, all, WireKind::control);
+  EXPECT_EQ(all, parts_of_all(world_->size(), size));
+}
+
+TEST_P(Collectives, GathersUnderWayDoNotDisturbEachOtherOrOtherCollectives) {
+  const std::size_t size = 5003;
+  const auto first = part_of(world_->rank(), size);
+  const auto second = part_of(world_->rank() + 1, size);
+  std::vector<std::byte> all_first(size * static_cast<std::size_t>(world_->size()));
+  std::vector<std::byte> all_second(all_first.size());
+  auto pending_first = world_->start_all_gather(first, all_first, WireKind::base_gather);
+  auto pending_second = world_->start_all_gather(second, all_second, WireKind::base_gather);
+  std::int64_t one = 1;
+  world_->all_reduce(std::span(&one, 1), Reduce::sum, WireKind::control);
+  for (int i = 0; i < 10; ++i) {
+    pending_second->poke();
+    pending_first->poke();
+  }
+  pending_second->wait();
+  pending_second->wait();  // a second wait is harmless
+  pending_first->wait();
+  pending_first->poke();
+  EXPECT_EQ(one, world_->size());
+  EXPECT_EQ(all_first, parts_of_all(world_->size(), size));
+  for (int rank = 0; rank < world_->size(); ++rank) {
+    EXPECT_EQ(all_second[static_cast<std::size_t>(rank) * size + 17], pattern(rank + 1, 17));
+  }
+  EXPECT_EQ(sent(WireKind::base_gather), world_->size() == 1 ? 0 : static_cast<std::int64_t>(2 * size));
+}
+
+TEST_P(Collectives, AGatherThatIsDroppedIsWaitedFor) {
+  const auto mine = part_of(world_->rank(), 3000);
+  std::vector<std::byte> all(mine.size() * static_cast<std::size_t>(world_->size()));
+  { const auto pending = world_->start_all_gather(mine, all, WireKind::base_gather); }
+  EXPECT_EQ(all, parts_of_all(world_->size(), mine.size()));
+}
+
+TEST_P(Collectives, AllReduceOfIntegersIsExact) {
+  const std::int64_t big = std::int64_t{1} << 60;  // beyond what a double keeps
+  std::vector<std::int64_t> sum(37);
+  std::iota(sum.begin(), sum.end(), big / 8 + world_->rank());
+  world_->all_reduce(std::span<std::int64_t>(sum), Reduce::sum, WireKind::adapter_gradient);
+  const std::int64_t n = world_->size();
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    EXPECT_EQ(sum[i], n * (big / 8 + static_cast<std::int64_t>(i)) + n * (n - 1) / 2);
+  }
+  EXPECT_EQ(sent(WireKind::adapter_gradient), n == 1 ? 0 : 37 * 8);
+
+  std::int64_t most = big + world_->rank();
+  world_->all_reduce(std::span(&most, 1), Reduce::max, WireKind::control);
+  EXPECT_EQ(most, big + n - 1);
+  std::int64_t least = -big - world_->rank();
+  world_->all_reduce(std::span(&least, 1), Reduce::min, WireKind::control);
+  EXPECT_EQ(least, -big - n + 1);
+}
+
+TEST_P(Collectives, AllReduceOfDoublesKeepsEveryBit) {
+  const int r = world_->rank();
+  const int last = world_->size() - 1;
+  std::vector<double> most = {0.1 + r, -0.1 - r, r == last ? 1e308 : -1e308,
+                              r == 0 ? std::numeric_limits<double>::denorm_min() : 0.0};
+  std::vector<double> least = most;
+  world_->all_reduce(std::span<double>(most), Reduce::max, WireKind::control);
+  world_->all_reduce(std::span<double>(least), Reduce::min, WireKind::control);
+  EXPECT_EQ(most[0], 0.1 + last);
+  EXPECT_EQ(most[1], -0.1);
+  EXPECT_EQ(most[2], 1e308);
+  EXPECT_EQ(most[3], std::numeric_limits<double>::denorm_min());
+  EXPECT_EQ(least[0], 0.1);
+  EXPECT_EQ(least[1], -0.1 - last);
+  EXPECT_EQ(least[2], last == 0 ? 1e308 : -1e308);
+}
+
+TEST_P(Collectives, ANotANumberOfAnyRankReachesAll) {
+  for (const Reduce op : {Reduce::max, Reduce::min}) {
+    for (const double sign : {1.0, -1.0}) {
+      double value = world_->rank() == world_->size() - 1 ? std::copysign(std::numeric_limits<double>::quiet_NaN(), sign)
+                                                          : std::numeric_limits<double>::infinity() * sign;
+      world_->all_reduce(std::span(&value, 1), op, WireKind::control);
+      EXPECT_TRUE(std::isnan(value));
+    }
+  }
+}
+
+TEST_P(Collectives, ASumOfDoublesIsRefused) {
+  double value = 1.0;
+  EXPECT_THROW(world_->all_reduce(std::span(&value, 1), Reduce::sum, WireKind::control), KernelError);
+}
+
+TEST_P(Collectives, BroadcastFromEveryRoot) {
+  std::int64_t before = 0;
+  for (int root = 0; root < world_->size(); ++root) {
+    auto data = world_->rank() == root ? part_of(root, 1234) : std::vector<std::byte>(1234);
+    world_->broadcast(data, root, WireKind::tensor_activation);
+    EXPECT_EQ(data, part_of(root, 1234));
+    before += world_->rank() == root && world_->size() > 1 ? 1234 : 0;
+    EXPECT_EQ(sent(WireKind::tensor_activation), before);
+  }
+}
+
+TEST_P(Collectives, SplitGroupsKeepRankOrderAndOneLedger) {
+  const int color = world_->rank() % 2;
+  auto group = world_->split(color);
+  ASSERT_EQ(group->size(), (world_->size() + 1 - color) / 2);
+  ASSERT_EQ(group->rank(), world_->rank() / 2);
+  std::int64_t sum = world_->rank();
+  group->all_reduce(std::span(&sum, 1), Reduce::sum, WireKind::adapter_gradient);
+  std::int64_t expected = 0;
+  for (int rank = color; rank < world_->size(); rank += 2) {
+    expected += rank;
+  }
+  EXPECT_EQ(sum, expected);
+  EXPECT_EQ(sent(WireKind::adapter_gradient), group->size() == 1 ? 0 : 8);
+  EXPECT_EQ(&group->wire(), &world_->wire());
+  world_.reset();
+  group->barrier();  // a group outlives the one it came from
+}
+
+TEST_P(Collectives, TextOfDifferentLengths) {
+  const std::string mine(static_cast<std::size_t>(world_->rank()) * 40, static_cast<char>('a' + world_->rank()));
+  const auto texts = all_gather_strings(*world_, mine);
+  ASSERT_EQ(texts.size(), static_cast<std::size_t>(world_->size()));
+  for (int rank = 0; rank < world_->size(); ++rank) {
+    EXPECT_EQ(texts[static_cast<std::size_t>(rank)],
+              std::string(static_cast<std::size_t>(rank) * 40, static_cast<char>('a' + rank)));
+  }
+  const int root = world_->size() - 1;
+  EXPECT_EQ(broadcast_string(*world_, world_->rank() == root ? "from the last" : "not sent", root), "from the last");
+  EXPECT_EQ(broadcast_string(*world_, "", 0), "");
+}
+
+TEST_P(Collectives, WrongSizesAreAProgrammingError) {
+  std::vector<std::byte> mine(4);
+  std::vector<std::byte> all(4 * static_cast<std::size_t>(world_->size()) + 1);
+  EXPECT_THROW(world_->all_gather(mine, all, WireKind::control), KernelError);
+  EXPECT_THROW(world_->broadcast(mine, world_->size(), WireKind::control), KernelError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Whole, Collectives, testing::Values(kLargestMessage));
+INSTANTIATE_TEST_SUITE_P(InPieces, Collectives, testing::Values(std::size_t{16}));
+
+class Together : public testing::Test {
+ protected:
+  /// The error that run_together throws on this rank when `fails(rank)` ranks throw; checks that there is one.
+  template <class Work>
+  Error error_of(Work work) {
+    try {
+      run_together(*world_, work);
+    } catch (const Error& error) {
+      return error;
+    }
+    ADD_FAILURE() << "no error on rank " << world_->rank();
+    return Error(ExitCode::done, "");
+  }
+  std::unique_ptr<Communicator> world_ = make_mpi_world();
+};
+
+TEST_F(Together, NothingHappensWhenNobodyFails) {
+  int ran = 0;
+  EXPECT_NO_THROW(run_together(*world_, [&] { ++ran; }));
+  EXPECT_EQ(ran, 1);
+}
+
+TEST_F(Together, OneFailureIsEverybodysAndNamesItsRank) {
+  const int last = world_->size() - 1;
+  const Error error = error_of([&] {
+    if (world_->rank() == last) {
+      throw Error(ExitCode::data, "row 7 is broken");
+    }
+  });
+  EXPECT_EQ(error.what(), last == 0 ? std::string("row 7 is broken") : "rank " + std::to_string(last) + ": row 7 is broken");
+  EXPECT_EQ(error.code(), ExitCode::data);
+  EXPECT_EQ(error.noticed(), Noticed::every_rank);
+}
+
+TEST_F(Together, AFailureThatAllShareNamesNoRank) {
+  const Error error = error_of([] { throw Error(ExitCode::model, "config.json is missing"); });
+  EXPECT_STREQ(error.what(), "config.json is missing");
+  EXPECT_EQ(error.code(), ExitCode::model);
+  EXPECT_EQ(error.noticed(), Noticed::every_rank);
+}
+
+TEST_F(Together, TheLowestFailingRankSpeaks) {
+  const Error error = error_of([&] {
+    if (world_->rank() == 0 && world_->size() > 1) {
+      return;
+    }
+    throw Error(world_->rank() == 1 ? ExitCode::data : ExitCode::model, "broken on " + std::to_string(world_->rank()));
+  });
+  EXPECT_EQ(error.what(), world_->size() == 1 ? std::string("broken on 0") : std::string("rank 1: broken on 1"));
+  EXPECT_EQ(error.code(), world_->size() == 1 ? ExitCode::model : ExitCode::data);
+}
+
+TEST_F(Together, MemoryAndProgramFailuresHaveTheirCodes) {
+  const Error memory = error_of([] { throw std::bad_alloc(); });
+  EXPECT_EQ(memory.code(), ExitCode::out_of_memory);
+  EXPECT_STREQ(memory.what(), "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
+  const Error internal = error_of([] { require(false, "a shape is wrong"); });
+  EXPECT_EQ(internal.code(), ExitCode::internal);
+  EXPECT_NE(std::string(internal.what()).find("internal error: "), std::string::npos);
+}
+
+TEST(MeetAllRanks, WaitsForTheLastAndGivesUpOnTime) {
+  auto world = make_mpi_world();
+  if (world->rank() == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_TRUE(meet_all_ranks(30.0));
+  if (world->size() > 1) {
+    if (world->rank() > 0) {
+      EXPECT_FALSE(meet_all_ranks(0.05));  // rank 0 comes only after the barrier below
+    }
+    world->barrier();
+    if (world->rank() == 0) {
+      meet_all_ranks(30.0);  // completes the barrier that the others left
+    }
+  }
+}
+
+TEST(Launcher, TellsTheRankBeforeMpiDoes) { EXPECT_EQ(launcher_rank(), make_mpi_world()->rank()); }
+
+}  // namespace
+}  // namespace lora_dist

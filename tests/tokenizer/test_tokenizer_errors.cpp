@@ -1,0 +1,178 @@
+// Files that are broken, that lie, or that belong to another kind of tokenizer: a sentence with the file, exit code 4.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "src/core/error.h"
+#include "src/tokenizer/tokenizer.h"
+#include "tests/tokenizer/tokenizer_folder.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+std::string error_of(const std::filesystem::path& folder) {
+  try {
+    open_tokenizer(folder);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::model);
+    return e.what();
+  }
+  return "no error";
+}
+
+std::string error_of_json(const std::string& content) {
+  const TokenizerFolder folder;
+  folder.write("tokenizer.json", content);
+  return error_of(folder.path);
+}
+
+std::string error_of_edit(const std::function<void(json&)>& edit) {
+  json document = json::parse(std::ifstream(demo_model() / "tokenizer.json"));
+  edit(document);
+  return error_of_json(document.dump());
+}
+
+TEST(TokenizerErrors, NoTokenizer) {
+  EXPECT_THAT(error_of(TokenizerFolder().path), HasSubstr("has no tokenizer.json and no tokenizer.model"));
+}
+
+TEST(TokenizerErrors, OtherKindsAreRefusedByName) {
+  const auto pre = [](json step) { return error_of_edit([&](json& d) { d["pre_tokenizer"] = step; }); };
+  EXPECT_THAT(pre({{"type", "ByteLevel"}}), HasSubstr("tokenizer.json: pre_tokenizer ByteLevel is not supported yet"));
+  EXPECT_THAT(pre({{"type", "Sequence"}, {"pretokenizers", {{{"type", "Split"}}, {{"type", "ByteLevel"}}}}}),
+              HasSubstr("pre_tokenizer ByteLevel is not supported yet"));
+  EXPECT_THAT(pre({{"type", "Whitespace"}}), HasSubstr("pre_tokenizer Whitespace is not supported yet"));
+  for (const char* type : {"Unigram", "WordPiece", "WordLevel"}) {
+    EXPECT_THAT(error_of_edit([&](json& d) { d["model"]["type"] = type; }),
+                HasSubstr(std::string("tokenizer.json: model ") + type + " is not supported yet"));
+  }
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["normalizer"] = {{"type", "NFC"}};
+              }),
+              HasSubstr("normalizer NFC is not supported yet"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["decoder"] = {{"type", "WordPiece"}};
+              }),
+              HasSubstr("decoder WordPiece is not supported yet"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["post_processor"] = {{"type", "BertProcessing"}};
+              }),
+              HasSubstr("post_processor BertProcessing is not supported yet"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", " +"}}}, {"content", " "}};
+              }),
+              HasSubstr("normalizer Replace with a regular expression is not supported yet"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["dropout"] = 0.1; }), HasSubstr("model dropout is not supported yet"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["end_of_word_suffix"] = "</w>"; }),
+              HasSubstr("model end_of_word_suffix is not supported yet"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["added_tokens"][1]["single_word"] = true; }),
+              HasSubstr("added_tokens[1] single_word is not supported yet"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["model"] = {{"vocab", json::array({json::array({"a", -1.0})})}, {"merges", json::array()}};
+              }),
+              HasSubstr("model.vocab is a list, as in Unigram models"));
+}
+
+TEST(TokenizerErrors, MalformedJson) {
+  EXPECT_THAT(error_of_json(""), HasSubstr("tokenizer.json"));
+  EXPECT_THAT(error_of_json("{\"model\": "), HasSubstr("is not valid JSON"));
+  EXPECT_THAT(error_of_json("[]"), HasSubstr("tokenizer.json: must be an object"));
+  EXPECT_THAT(error_of_json("{}"), HasSubstr("has no model"));
+  EXPECT_THAT(error_of_json(R"({"model": 3})"), HasSubstr("model must be an object"));
+  EXPECT_THAT(error_of_json(R"({"model": {"type": "BPE", "vocab": {}, "merges": []}})"),
+              HasSubstr("model.vocab must be an object"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["vocab"]["the"] = "x"; }), HasSubstr("model.vocab must be a whole number"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["vocab"]["zzz"] = 4000000000U; }),
+              HasSubstr("must be a whole number from 0"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["vocab"]["zzz"] = -1; }), HasSubstr("must be a whole number from 0"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["vocab"]["zzz"] = 5; }), HasSubstr("gives the id 5 to two tokens"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["merges"] = "x"; }), HasSubstr("model.merges must be a list"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["model"]["merges"][2] = {"zz", "y"};
+              }),
+              HasSubstr("model.merges[2] uses a token that is not in the vocabulary"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["merges"][2] = "a b c"; }), HasSubstr("model.merges[2] is neither"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["unk_token"] = "zzz"; }),
+              HasSubstr("model.unk_token is not in the vocabulary"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["byte_fallback"] = "yes"; }),
+              HasSubstr("model.byte_fallback must be true or false"));
+}
+
+TEST(TokenizerErrors, MalformedSteps) {
+  const auto pre = [](json step) { return error_of_edit([&](json& d) { d["pre_tokenizer"] = step; }); };
+  EXPECT_THAT(pre({{"type", "Metaspace"}}), HasSubstr("pre_tokenizer.replacement is missing"));
+  EXPECT_THAT(pre({{"type", "Metaspace"}, {"replacement", "ab"}}), HasSubstr("replacement must be one character"));
+  EXPECT_THAT(pre({{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "often"}}),
+              HasSubstr("prepend_scheme must be always, first or never"));
+  EXPECT_THAT(pre({{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "first"}, {"add_prefix_space", false}}),
+              HasSubstr("says add_prefix_space = false"));
+  EXPECT_THAT(pre({{"type", "Sequence"}, {"pretokenizers", 1}}), HasSubstr("pretokenizers must be a list"));
+  EXPECT_THAT(pre({{"kind", "x"}}), HasSubstr("pre_tokenizer.type is missing"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["decoder"] = {{"type", "Strip"}, {"content", ""}, {"start", 1}, {"stop", 0}};
+              }),
+              HasSubstr("decoder.content must not be empty"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["decoder"] = {{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}};
+              }),
+              HasSubstr("decoder.start must be a whole number"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", " "}};
+              }),
+              HasSubstr("normalizer.pattern.String must not be empty"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["added_tokens"] = 1; }), HasSubstr("added_tokens must be a list"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["added_tokens"][0].erase("content"); }),
+              HasSubstr("added_tokens[0].content is missing"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["post_processor"]["single"] = json::array(); }),
+              HasSubstr("must hold the text exactly once"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["post_processor"]["special_tokens"]["<s>"]["ids"] = {700}; }),
+              HasSubstr("puts in the id 700, which is no token"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["post_processor"]["special_tokens"]["<s>"].erase("ids"); }),
+              HasSubstr("has no ids for <s>"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["post_processor"]["single"] = 1; }), HasSubstr("single must be a list"));
+}
+
+TEST(TokenizerErrors, TokenizerModel) {
+  const TokenizerFolder folder;
+  folder.write("tokenizer.model", "this is not a protobuf message of sentencepiece");
+  EXPECT_THAT(error_of(folder.path), HasSubstr("tokenizer.model is not a sentencepiece model"));
+  folder.write("tokenizer.model", "");
+  EXPECT_THAT(error_of(folder.path), HasSubstr("tokenizer.model is not a sentencepiece model"));
+  std::ifstream whole(demo_model() / "tokenizer.model", std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(whole)), {});
+  folder.write("tokenizer.model", bytes.substr(0, bytes.size() / 2));
+  EXPECT_THAT(error_of(folder.path), HasSubstr("tokenizer.model is not a sentencepiece model"));
+}
+
+TEST(TokenizerErrors, Configuration) {
+  const TokenizerFolder folder;
+  std::filesystem::copy_file(demo_model() / "tokenizer.json", folder.path / "tokenizer.json");
+  const auto with = [&](const std::string& config) {
+    folder.write("tokenizer_config.json", config);
+    return error_of(folder.path);
+  };
+  EXPECT_THAT(with("{"), HasSubstr("tokenizer_config.json is not valid JSON"));
+  EXPECT_THAT(with(R"({"eos_token": "<end>"})"), HasSubstr("eos_token \"<end>\" is not a token of tokenizer.json"));
+  EXPECT_THAT(with(R"({"eos_token": 3})"), HasSubstr("eos_token must be a string"));
+  EXPECT_THAT(with(R"({"eos_token": {"a": 1}})"), HasSubstr("eos_token.content is missing"));
+  EXPECT_THAT(with(R"({"add_bos_token": "yes"})"), HasSubstr("add_bos_token must be true or false"));
+  EXPECT_THAT(with(R"({"added_tokens_decoder": 3})"), HasSubstr("added_tokens_decoder must be an object"));
+  EXPECT_THAT(with(R"({"added_tokens_decoder": {"x": {"content": "a"}}})"),
+              HasSubstr("has the key \"x\", which is not a token id"));
+  EXPECT_THAT(with(R"({"added_tokens_decoder": {"99999999999": {"content": "a"}}})"), HasSubstr("which is not a token id"));
+}
+
+TEST(TokenizerErrors, BosWantedButAbsent) {
+  const TokenizerFolder folder;
+  folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})");
+  folder.write("tokenizer_config.json", R"({"add_bos_token": true})");
+  EXPECT_THAT(error_of(folder.path), HasSubstr("add_bos_token is true, but there is no such token"));
+}
+
+}  // namespace
+}  // namespace lora_dist

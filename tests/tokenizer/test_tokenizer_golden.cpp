@@ -1,0 +1,98 @@
+// Ids and texts against Hugging Face's libraries (tests/golden/make_tokenizer_golden.py).
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "src/tokenizer/tokenizer.h"
+#include "tests/tokenizer/tokenizer_folder.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+json golden(const std::string& name) { return json::parse(std::ifstream(source_dir() / "tests/golden" / name)); }
+
+std::string from_hex(const std::string& hex) {
+  std::string out;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    out.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  return out;
+}
+
+std::string streamed(const Tokenizer& tokenizer, const std::vector<std::int32_t>& ids) {
+  StreamDecoder decoder{&tokenizer};
+  std::string out;
+  for (const std::int32_t id : ids) {
+    out += push(decoder, id);
+  }
+  return out + finish(decoder);
+}
+
+void expect_cases(const Tokenizer& tokenizer, const json& cases, bool streams) {
+  for (const json& one : cases) {
+    const std::string text = from_hex(one["bytes"]);
+    SCOPED_TRACE("bytes " + one["bytes"].get<std::string>().substr(0, 80));
+    const auto ids = one["ids"].get<std::vector<std::int32_t>>();
+    EXPECT_EQ(encode(tokenizer, text, true), ids);
+    EXPECT_EQ(encode(tokenizer, text, false), one["plain_ids"].get<std::vector<std::int32_t>>());
+    if (one.contains("text")) {
+      EXPECT_EQ(decode(tokenizer, ids, true), one["text"].get<std::string>());
+      if (streams) {
+        EXPECT_EQ(streamed(tokenizer, ids), one["text"].get<std::string>());
+      }
+    }
+    if (one.contains("full_text")) {
+      EXPECT_EQ(decode(tokenizer, ids, false), one["full_text"].get<std::string>());
+    }
+  }
+}
+
+TEST(TokenizerGolden, TokenizerJsonAndItsVariants) {
+  const json document = json::parse(std::ifstream(demo_model() / "tokenizer.json"));
+  const json all = golden("tokenizer_json.json");
+  ASSERT_GE(all["variants"][0]["cases"].size(), 150U);
+  for (const json& variant : all["variants"]) {
+    SCOPED_TRACE(variant["name"].get<std::string>());
+    json edited = document;
+    edited.update(variant["edits"]);
+    const TokenizerFolder folder;
+    folder.write("tokenizer.json", edited.dump());
+    // Without a decoder, or without byte fallback in it, text does not grow token by token; nothing of the Llama family is so.
+    const bool streams = !variant["edits"].contains("decoder");
+    expect_cases(open_tokenizer(folder.path), variant["cases"], streams);
+  }
+}
+
+TEST(TokenizerGolden, TokenizerModel) {
+  const json all = golden("tokenizer_model.json");
+  ASSERT_EQ(all["variants"].size(), 2U);
+  for (const json& variant : all["variants"]) {
+    ASSERT_GE(variant["cases"].size(), 150U);
+    SCOPED_TRACE(variant["legacy"].get<bool>() ? "legacy" : "not legacy");
+    const TokenizerFolder folder;
+    std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
+    folder.write("tokenizer_config.json", json{{"legacy", variant["legacy"]}}.dump());
+    expect_cases(open_tokenizer(folder.path), variant["cases"], true);
+  }
+}
+
+TEST(TokenizerGolden, TheTwoFilesDisagreeOnTwoLeadingSpaces) {
+  const Tokenizer from_json = open_tokenizer(demo_model());
+  const TokenizerFolder folder;
+  std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
+  const Tokenizer from_model = open_tokenizer(folder.path);
+  const auto head = [](const Tokenizer& tokenizer, std::size_t n) {
+    auto ids = encode(tokenizer, "  two", true);
+    ids.resize(n);
+    return ids;
+  };
+  EXPECT_EQ(head(from_json, 2), (std::vector<std::int32_t>{1, 410}));
+  EXPECT_EQ(head(from_model, 2), (std::vector<std::int32_t>{1, 259}));
+}
+
+}  // namespace
+}  // namespace lora_dist
