@@ -133,6 +133,7 @@ void attention_backward_cpu(ConstTensorView dout, ConstTensorView q, ConstTensor
   const Problem problem = {
       dout.as<float>(), q.as<float>(),  k.as<float>(),  v.as<float>(), out.as<float>(), log_sum_exp.as<float>(),
       dq.as<float>(),   dk.as<float>(), dv.as<float>(), shape,         q.cols(),        k.cols()};
+  set_library_threads();  // the caller may be a thread of its own, which starts with OpenMP's default
   std::atomic<bool> failed = false;
   parallel_for((starts.count() - 1) * shape.kv_heads, stream, [&](std::int64_t i) {
     const std::int64_t s = i / shape.kv_heads;

@@ -126,6 +126,7 @@ void attention_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, Cons
   }
   const Problem problem = {q.as<float>(),           k.as<float>(), v.as<float>(), out.as<float>(),
                            log_sum_exp.as<float>(), shape,         q.cols(),      k.cols()};
+  set_library_threads();  // the caller may be a thread of its own, which starts with OpenMP's default
   std::atomic<bool> failed = false;
   parallel_for(static_cast<std::int64_t>(tasks.size()) * shape.heads, stream, [&](std::int64_t i) {
     if (!run_task(problem, tasks[static_cast<std::size_t>(i / shape.heads)], i % shape.heads)) {

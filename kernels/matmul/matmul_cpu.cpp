@@ -17,13 +17,13 @@ struct Tiling {
   std::int64_t cols;
 };
 
-// From the shape alone. Many rows: bands of rows, since a band packs all of B again and 128 rows hide that. Few rows (a LoRA
-// gradient, a step of generation): bands of columns. Little work: one tile, since a thread costs more than it gains.
+// From the shape alone. Many rows: bands of rows, high enough to hide that each packs its part of B again. Few rows (a LoRA
+// gradient, a step of generation): bands of columns. Little work: one tile, since waking a thread costs more than it gains.
 Tiling tiling_of(std::int64_t m, std::int64_t n, std::int64_t k) {
-  constexpr std::int64_t kBandRows = 128;
+  constexpr std::int64_t kBandRows = 256;
   constexpr std::int64_t kBandCols = 256;
-  constexpr std::int64_t kWideCols = 4096;
-  constexpr std::int64_t kSmallWork = 1 << 18;
+  constexpr std::int64_t kWideCols = 1024;
+  constexpr std::int64_t kSmallWork = 1 << 20;
   if (m * n * k <= kSmallWork) {
     return {m, n};
   }
@@ -63,6 +63,7 @@ void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose 
     scale_row(c_data, beta, m * n);
     return;
   }
+  set_library_threads();  // the caller may be a thread of its own, which starts with OpenMP's default
   const Tiling tile = tiling_of(m, n, k);
   const std::int64_t across = (n + tile.cols - 1) / tile.cols;
   const std::int64_t down = (m + tile.rows - 1) / tile.rows;

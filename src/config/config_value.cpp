@@ -2,7 +2,6 @@
 #include "src/config/config_value.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -24,7 +23,14 @@ std::string shown(const toml::node& value) {
   return line.size() <= 80 ? line : line.substr(0, 77) + "...";
 }
 
-std::string list_of(const std::vector<std::string_view>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
+template <class String>
+std::string list_of(const std::vector<String>& words) {
+  std::string text;
+  for (const auto& word : words) {
+    text.append(text.empty() ? "" : ", ").append(word);
+  }
+  return text;
+}
 
 std::string check_whole(const Whole& rule, std::int64_t value) {
   if (value < rule.low) {
@@ -177,7 +183,7 @@ std::string text_of(const std::vector<std::string>& values) {
   }
   std::vector<std::string> parts;
   std::transform(values.begin(), values.end(), std::back_inserter(parts), quoted);
-  return fmt::format("[{}]", fmt::join(parts, ", "));
+  return "[" + list_of(parts) + "]";
 }
 
 /// The value, or each value of a list, in the spelling of Key::built.

@@ -24,7 +24,8 @@ std::string_view without_mark(std::string_view text) {
   return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;
 }
 
-/// The parser's reason without the text it quotes (a row may hold what must not be in a log), and for a single line without "line 1".
+/// The parser's reason without the text it quotes (a row may hold what must not be in a log), and for a single line without "line
+/// 1".
 std::string reason(const JsonError& error, bool one_line) {
   std::string what = error.what();
   what = what.substr(0, std::min(what.find("; last read"), std::size_t{160}));

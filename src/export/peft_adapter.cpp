@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include "kernels/cast/cast.h"
 #include "kernels/common/check.h"
@@ -155,7 +156,8 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
   }
   const TensorDirectory directory = read_safetensors_header(file);
   for (const auto& [name, info] : directory.tensors) {
-    adapter.tensors.emplace(plain_name(info), read_matrix(info));
+    std::string plain = plain_name(info);  // first, so that a tensor of another kind is called that and not a bad matrix
+    adapter.tensors.emplace(std::move(plain), read_matrix(info));
   }
   if (adapter.tensors.empty()) {
     throw Error(ExitCode::model, fmt::format("{} holds no tensors; the adapter was not saved whole", file.string()));

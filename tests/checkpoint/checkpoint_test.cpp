@@ -272,6 +272,19 @@ TEST_F(Checkpoint, ShardsThatAreSoundButSwappedAreNamed) {
   EXPECT_THAT(verify_checkpoint(path), ElementsAre(HasSubstr("shard_00000.h5 holds other elements than its manifest says")));
 }
 
+TEST_F(Checkpoint, AbsurdCountsAreRefusedBeforeAnythingIsAllocated) {
+  const fs::path path = write_as(2, 1);
+  nlohmann::json manifest = nlohmann::json::parse(get_file(path / "MANIFEST.json"));
+  manifest["tensors"][1]["shape"] = {std::int64_t{1} << 58};
+  manifest["shards"][1]["end"] = 14 + (std::int64_t{1} << 58);
+  put_file(path / "MANIFEST.json", seal_manifest(manifest));
+  EXPECT_THAT(verify_checkpoint(path), ElementsAre(HasSubstr("gives shard_00001.h5 288230376151711746 elements in ")));
+  manifest["shards"][1]["bytes"] = std::int64_t{1} << 62;
+  put_file(path / "MANIFEST.json", seal_manifest(manifest));
+  EXPECT_THAT(verify_checkpoint(path), ElementsAre(HasSubstr("bytes, and its manifest says 4611686018427387904")));
+  EXPECT_EQ(thrown_by([&] { load(path); }).code, ExitCode::model);
+}
+
 TEST_F(Checkpoint, NoFlippedByteIsEverLoaded) {
   const fs::path path = write_as(2, 1);
   std::mt19937 random(7);

@@ -53,8 +53,12 @@ def main():
     start = tokenizers.Tokenizer.from_str(json.dumps(document))
     on = tokenizers.Tokenizer.from_str(json.dumps(document | {"pre_tokenizer": document["pre_tokenizer"] | {"prepend_scheme": "first"}}))
 
-    def continued(text):  # "first" puts the dummy space at offset 0 only, where a token that cannot merge now stands and is cut off
-        return on.encode("<unk>" + text, add_special_tokens=False).ids[1:]
+    def continued(text):
+        # "first" puts the dummy space at offset 0 only, where a token that cannot merge now stands and is cut off. After a special
+        # token the tokenizer's own scheme holds again.
+        cut = min((text.find(mark["content"]) for mark in MARKS if mark["content"] in text), default=len(text))
+        before, after = text[:cut], text[cut:]
+        return on.encode("<unk>" + before, add_special_tokens=False).ids[1:] + start.encode(after, add_special_tokens=False).ids
 
     out = []
     for name, row, template, pieces in CASES:

@@ -14,7 +14,7 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 
 Tokenizer demo_from_model() {
-  const TokenizerFolder folder;
+  const TokenizerFolder folder{};
   std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
   return open_tokenizer(folder.path);
 }
@@ -44,7 +44,7 @@ TEST(Tokenizer, SpecialIdsAndVocabulary) {
 TEST(Tokenizer, PrefersTokenizerJson) {
   EXPECT_EQ(open_tokenizer(demo_model()).file.filename(), "tokenizer.json");
   EXPECT_TRUE(has_tokenizer(demo_model()));
-  EXPECT_FALSE(has_tokenizer(TokenizerFolder().path));
+  EXPECT_FALSE(has_tokenizer(TokenizerFolder{}.path));
 }
 
 TEST(Tokenizer, PromptAndContinuationJoinToTheText) {
@@ -72,7 +72,7 @@ TEST(Tokenizer, PromptDoesNotDoubleBos) {
 }
 
 TEST(Tokenizer, ConfigurationRulesOverBosAndEos) {
-  const TokenizerFolder folder;
+  const TokenizerFolder folder{};
   std::filesystem::copy_file(demo_model() / "tokenizer.json", folder.path / "tokenizer.json");
   folder.write(
       "tokenizer_config.json",
@@ -92,7 +92,7 @@ TEST(Tokenizer, ConfigurationRulesOverBosAndEos) {
 }
 
 TEST(Tokenizer, AddedTokensOfTheConfigurationReachTokenizerModel) {
-  const TokenizerFolder folder;
+  const TokenizerFolder folder{};
   std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
   folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"512": {"content": "<|im_end|>", "special": true}}})");
   const Tokenizer t = open_tokenizer(folder.path);

@@ -26,7 +26,7 @@ std::string error_of(const std::filesystem::path& folder) {
 }
 
 std::string error_of_json(const std::string& content) {
-  const TokenizerFolder folder;
+  const TokenizerFolder folder{};
   folder.write("tokenizer.json", content);
   return error_of(folder.path);
 }
@@ -38,7 +38,7 @@ std::string error_of_edit(const std::function<void(json&)>& edit) {
 }
 
 TEST(TokenizerErrors, NoTokenizer) {
-  EXPECT_THAT(error_of(TokenizerFolder().path), HasSubstr("has no tokenizer.json and no tokenizer.model"));
+  EXPECT_THAT(error_of(TokenizerFolder{}.path), HasSubstr("has no tokenizer.json and no tokenizer.model"));
 }
 
 TEST(TokenizerErrors, OtherKindsAreRefusedByName) {
@@ -138,7 +138,7 @@ TEST(TokenizerErrors, MalformedSteps) {
 }
 
 TEST(TokenizerErrors, TokenizerModel) {
-  const TokenizerFolder folder;
+  const TokenizerFolder folder{};
   folder.write("tokenizer.model", "this is not a protobuf message of sentencepiece");
   EXPECT_THAT(error_of(folder.path), HasSubstr("tokenizer.model is not a sentencepiece model"));
   folder.write("tokenizer.model", "");
@@ -150,7 +150,7 @@ TEST(TokenizerErrors, TokenizerModel) {
 }
 
 TEST(TokenizerErrors, Configuration) {
-  const TokenizerFolder folder;
+  const TokenizerFolder folder{};
   std::filesystem::copy_file(demo_model() / "tokenizer.json", folder.path / "tokenizer.json");
   const auto with = [&](const std::string& config) {
     folder.write("tokenizer_config.json", config);
@@ -168,7 +168,7 @@ TEST(TokenizerErrors, Configuration) {
 }
 
 TEST(TokenizerErrors, BosWantedButAbsent) {
-  const TokenizerFolder folder;
+  const TokenizerFolder folder{};
   folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})");
   folder.write("tokenizer_config.json", R"({"add_bos_token": true})");
   EXPECT_THAT(error_of(folder.path), HasSubstr("add_bos_token is true, but there is no such token"));

@@ -59,7 +59,7 @@ TEST(TokenizerGolden, TokenizerJsonAndItsVariants) {
     SCOPED_TRACE(variant["name"].get<std::string>());
     json edited = document;
     edited.update(variant["edits"]);
-    const TokenizerFolder folder;
+    const TokenizerFolder folder{};
     folder.write("tokenizer.json", edited.dump());
     // Without a decoder, or without byte fallback in it, text does not grow token by token; nothing of the Llama family is so.
     const bool streams = !variant["edits"].contains("decoder");
@@ -73,7 +73,7 @@ TEST(TokenizerGolden, TokenizerModel) {
   for (const json& variant : all["variants"]) {
     ASSERT_GE(variant["cases"].size(), 150U);
     SCOPED_TRACE(variant["legacy"].get<bool>() ? "legacy" : "not legacy");
-    const TokenizerFolder folder;
+    const TokenizerFolder folder{};
     std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
     folder.write("tokenizer_config.json", json{{"legacy", variant["legacy"]}}.dump());
     expect_cases(open_tokenizer(folder.path), variant["cases"], true);
@@ -82,7 +82,7 @@ TEST(TokenizerGolden, TokenizerModel) {
 
 TEST(TokenizerGolden, TheTwoFilesDisagreeOnTwoLeadingSpaces) {
   const Tokenizer from_json = open_tokenizer(demo_model());
-  const TokenizerFolder folder;
+  const TokenizerFolder folder{};
   std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
   const Tokenizer from_model = open_tokenizer(folder.path);
   const auto head = [](const Tokenizer& tokenizer, std::size_t n) {

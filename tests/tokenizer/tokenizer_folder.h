@@ -1,11 +1,7 @@
 // A model folder made for one test, and the shipped one.
 #pragma once
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-#include <string>
+#include "tests/support/scratch.h"
 
 namespace lora_dist {
 
@@ -14,21 +10,10 @@ inline std::filesystem::path demo_model() { return source_dir() / "demo/model"; 
 
 /// An empty folder, removed at the end.
 struct TokenizerFolder {
-  std::filesystem::path path;
+  Scratch scratch;
+  std::filesystem::path path = scratch.path();
 
-  TokenizerFolder() {
-    static int made = 0;
-    path = std::filesystem::temp_directory_path() /
-           ("lora_dist_tokenizer_" + std::to_string(::getpid()) + "_" + std::to_string(made++));
-    std::filesystem::create_directories(path);
-  }
-  TokenizerFolder(const TokenizerFolder&) = delete;
-  TokenizerFolder& operator=(const TokenizerFolder&) = delete;
-  ~TokenizerFolder() { std::filesystem::remove_all(path); }
-
-  void write(const std::string& name, const std::string& content) const {
-    std::ofstream(path / name, std::ios::binary) << content;
-  }
+  void write(const std::string& name, const std::string& content) const { put_file(path / name, content); }
 };
 
 }  // namespace lora_dist

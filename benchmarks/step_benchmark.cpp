@@ -1,0 +1,179 @@
+// A training step beside oneDNN's own rate for the same products, in one run.
+//
+//   OMP_NUM_THREADS=2 build/benchmarks/step_benchmark              one process, two threads
+//   OMP_NUM_THREADS=1 mpirun -np 2 build/benchmarks/step_benchmark two ranks, one thread each
+//
+// The shape: hidden 512, 8 layers, 8 heads, 4 kv heads, intermediate 1376, vocabulary 8192, batch 4 x 256, r 16 on every linear, NF4.
+// A step counts 4 FLOP for each weight of blocks and head and each token (2 forward, 2 for the gradient of the input); the same products
+// alone, as the library does them with its own threads, are the rate that the step is held against. Steps and products alternate, and
+// the best of each is kept, because these rates drift on a shared machine.
+#include <fmt/format.h>
+#include <oneapi/dnnl/dnnl.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+
+#include "benchmarks/random_model.h"
+#include "kernels/common/parallel.h"
+#include "src/comm/mpi_communicator.h"
+#include "src/comm/process.h"
+#include "src/core/memory_report.h"
+#include "src/train/open_model.h"
+#include "src/train/train_step.h"
+
+namespace {
+
+using namespace lora_dist;
+
+constexpr std::int64_t kSequences = 4;  // of a rank's pass
+constexpr std::int64_t kLength = 256;
+constexpr int kRank = 16;
+
+ModelSpec shape_512() {
+  ModelSpec spec;
+  spec.hidden = 512;
+  spec.layers = 8;
+  spec.heads = 8;
+  spec.kv_heads = 4;
+  spec.head_dim = 64;
+  spec.intermediate = 1376;
+  spec.vocab = 8192;
+  spec.max_positions = 512;
+  return spec;
+}
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// y = x W^T and dx = dy W for every weight of blocks and head, by oneDNN alone.
+struct PlainProducts {
+  explicit PlainProducts(const ModelSpec& spec) : model(spec) {
+    for (const Linear linear : kAllLinears) {
+      shapes.push_back(linear_shape(spec, linear));
+    }
+    const std::int64_t widest = std::max(spec.vocab, spec.intermediate);
+    x.assign(static_cast<std::size_t>(kSequences * kLength * widest), 0.5F);
+    y = x;
+    w.assign(static_cast<std::size_t>(spec.vocab * spec.hidden), 0.5F);
+  }
+
+  void product(std::int64_t out, std::int64_t in) {
+    const dnnl_dim_t tokens = kSequences * kLength;
+    dnnl_sgemm('N', 'T', tokens, out, in, 1.0F, x.data(), in, w.data(), in, 0.0F, y.data(), out);
+    dnnl_sgemm('N', 'N', tokens, in, out, 1.0F, y.data(), out, w.data(), in, 0.0F, x.data(), in);
+  }
+
+  void run() {
+    for (std::int64_t layer = 0; layer < model.layers; ++layer) {
+      for (const LinearShape& shape : shapes) {
+        product(shape.out, shape.in);
+      }
+    }
+    product(model.vocab, model.hidden);
+  }
+
+  ModelSpec model;
+  std::vector<LinearShape> shapes;
+  std::vector<float> x, y, w;
+};
+
+std::int64_t weights_of(const ModelSpec& spec) {
+  std::int64_t count = spec.vocab * spec.hidden;
+  for (const Linear linear : kAllLinears) {
+    const LinearShape shape = linear_shape(spec, linear);
+    count += spec.layers * shape.out * shape.in;
+  }
+  return count;
+}
+
+struct Bench {
+  const char* name;
+  Quantization quantization;
+  Recompute recompute;
+  float dropout;
+};
+
+/// Best seconds of a step, over all ranks (the slowest counts), beside the best of the plain products.
+void run_bench(const Bench& bench, const std::filesystem::path& folder, int threads, Communicator& world) {
+  const Console console{world.rank() == 0};
+  const auto model = open_model(folder, {bench.quantization, true, 64}, true, threads, world, console);
+  const AdapterLayout layout = make_adapter_layout(model->spec, {kRank, 32.0, bench.dropout, false, {"all-linear"}});
+  TrainedBuffers buffers{model->arena.take<float>(MemoryKind::adapters, "factors", layout.count),
+                         model->arena.take_zeroed<float>(MemoryKind::optimizer, "m", layout.count),
+                         model->arena.take_zeroed<float>(MemoryKind::optimizer, "v", layout.count),
+                         model->arena.take_zeroed<float>(MemoryKind::adapters, "gradients", layout.count),
+                         model->arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums", layout.count)};
+  initialize_adapters(layout, 42, buffers.params);
+  const WorkspaceOptions options{kSequences * kLength, kLength, true, bench.recompute, bench.dropout > 0.0F};
+  const Workspace workspace = make_workspace(model->base, layout, options, model->arena);
+  const Transformer transformer{&model->base, &layout, model->window.get(), &workspace, buffers.params, model->stream};
+
+  std::vector<Sample> samples;
+  std::vector<Sequence> sequences;
+  for (std::int64_t i = 0; i < kSequences * world.size(); ++i) {
+    Sample sample;
+    sample.id = i;
+    for (std::int64_t t = 0; t < kLength; ++t) {
+      sample.input_ids.push_back(static_cast<std::int32_t>((i * 7919 + t * 104729) % model->spec.vocab));
+    }
+    sample.labels = sample.input_ids;
+    samples.push_back(std::move(sample));
+    sequences.push_back({static_cast<std::int32_t>(i)});
+  }
+  StepOptions step_options;
+  step_options.micro_batch = kSequences;
+  step_options.dropout = bench.dropout;
+
+  PlainProducts products(model->spec);
+  double best_step = 1e9;
+  double best_products = 1e9;
+  for (std::int64_t trial = 0; trial < 12; ++trial) {
+    world.barrier();
+    std::array<double, 2> seconds{};
+    omp_set_num_threads(threads);
+    seconds[0] = seconds_of([&] { products.run(); });
+    set_library_threads();
+    world.barrier();
+    seconds[1] = seconds_of([&] { train_step(transformer, world, sequences, samples, step_options, trial, trial + 1, 1e-4, buffers, false); });
+    world.all_reduce(seconds, Reduce::max, WireKind::control);
+    best_products = std::min(best_products, seconds[0]);
+    best_step = std::min(best_step, trial == 0 ? 1e9 : seconds[1]);
+  }
+  const double flop = 4.0 * static_cast<double>(weights_of(model->spec)) * static_cast<double>(kSequences * kLength * world.size());
+  const double tokens = static_cast<double>(kSequences * kLength * world.size());
+  console.line(fmt::format("| {} | {} x {} | {:.0f} | {:.0f} | {:.0f} | {:.1f} % | {:.0f} MB |", bench.name, world.size(), threads, tokens / best_step,
+                           flop / best_step * 1e-9, flop / best_products * 1e-9, 100.0 * best_products / best_step,
+                           static_cast<double>(peak_resident_bytes()) * 1e-6));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  MpiSession session(argc, argv);
+  set_library_threads();
+  const auto world = make_mpi_world();
+  const int threads = threads_per_rank(session.place());
+  const auto folder = std::filesystem::temp_directory_path() / "lora_dist_step_benchmark";
+  if (world->rank() == 0) {
+    benchmarks::write_random_model(folder, shape_512());
+    fmt::print("| step | ranks x threads | tokens/s | GFLOP/s | oneDNN alone | share | peak RSS of rank 0 |\n|---|---|---|---|---|---|---|\n");
+  }
+  world->barrier();
+  for (const Bench& bench : {Bench{"NF4, recompute none", Quantization::nf4, Recompute::none, 0.0F},
+                             Bench{"NF4, recompute none, dropout 0.05", Quantization::nf4, Recompute::none, 0.05F},
+                             Bench{"NF4, recompute block", Quantization::nf4, Recompute::block, 0.0F},
+                             Bench{"fp32 base, recompute none", Quantization::none, Recompute::none, 0.0F}}) {
+    run_bench(bench, folder, threads, *world);
+  }
+  world->barrier();
+  if (world->rank() == 0) {
+    std::filesystem::remove_all(folder);
+  }
+  return 0;
+}

@@ -1,0 +1,44 @@
+// Dataset files written for one test, and the demo's tokenizer.
+#pragma once
+
+#include <string>
+
+#include "src/core/error.h"
+#include "src/data/dataset.h"
+#include "src/tokenizer/tokenizer.h"
+#include "tests/tokenizer/tokenizer_folder.h"
+
+namespace lora_dist {
+
+inline const Tokenizer& demo_tokenizer() {
+  static const Tokenizer tokenizer = open_tokenizer(demo_model());
+  return tokenizer;
+}
+
+/// The message of the Error that `work` throws, after its exit code: "3: ..."; "no error" when it throws none.
+template <class Work>
+std::string error_from(Work work) {
+  try {
+    work();
+  } catch (const Error& e) {
+    return std::to_string(static_cast<int>(e.code())) + ": " + e.what();
+  }
+  return "no error";
+}
+
+/// Loads one file of the given name and content. Options other than the file are the caller's.
+inline Dataset load(const std::string& name, const std::string& content, DataOptions options = {},
+                    const Tokenizer* tokenizer = &demo_tokenizer(), std::int64_t vocab_size = 512) {
+  const TokenizerFolder folder{};
+  folder.write(name, content);
+  options.train = {folder.path / name};
+  return load_dataset(options, tokenizer, vocab_size);
+}
+
+inline DataOptions without_split() {
+  DataOptions options;
+  options.validation_split = 0.0;
+  return options;
+}
+
+}  // namespace lora_dist

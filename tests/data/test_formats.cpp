@@ -1,0 +1,150 @@
+// Containers and kinds of rows, and what is said about rows that do not fit.
+#include "src/data/formats.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "src/data/csv.h"
+#include "tests/data/data_folder.h"
+
+namespace lora_dist {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+DatasetFile read(const std::string& name, const std::string& content, const std::string& format = "auto") {
+  const TokenizerFolder folder{};
+  folder.write(name, content);
+  return read_dataset_file(folder.path / name, format);
+}
+
+std::string error_of(const std::string& name, const std::string& content, const std::string& format = "auto") {
+  return error_from([&] { read(name, content, format); });
+}
+
+TEST(Formats, KindIsFoundFromTheFirstRow) {
+  const auto kind = [](const std::string& row) { return read("x.jsonl", row).kind; };
+  EXPECT_EQ(kind(R"({"instruction": "a", "input": "", "output": "b", "text": "x"})"), RowKind::alpaca);
+  EXPECT_EQ(kind(R"({"messages": [{"role": "user", "content": "a"}]})"), RowKind::chat);
+  EXPECT_EQ(kind(R"({"conversations": [{"from": "human", "value": "a"}]})"), RowKind::chat);
+  EXPECT_EQ(kind(R"({"question": "a", "answer": "b"})"), RowKind::qa);
+  EXPECT_EQ(kind(R"({"prompt": "a", "completion": "b"})"), RowKind::qa);
+  EXPECT_EQ(kind(R"({"prompt": "a", "response": "b"})"), RowKind::qa);
+  EXPECT_EQ(kind(R"({"text": "a"})"), RowKind::text);
+  EXPECT_EQ(kind(R"({"input_ids": [1], "text": "a"})"), RowKind::ids);
+  EXPECT_EQ(read("x.jsonl", R"({"question": "a", "answer": "b", "text": "c"})", "text").kind, RowKind::text);
+}
+
+TEST(Formats, ContainersHoldTheSameRows) {
+  const std::string row = R"({"instruction": "a, \"b\"", "input": null, "output": "c\nd"})";
+  for (const auto& [name, content, container, number] :
+       std::vector<std::tuple<std::string, std::string, Container, std::int64_t>>{
+           {"x.jsonl", "\xEF\xBB\xBF\n" + row + "\r\n\n", Container::jsonl, 2},
+           {"x.json", "\n [" + row + "]\n", Container::json, 1},
+           {"x.csv", "id,instruction,output\n\n7,\"a, \"\"b\"\"\",\"c\nd\"\n", Container::csv, 3}}) {
+    const DatasetFile file = read(name, content);
+    EXPECT_EQ(file.container, container);
+    ASSERT_EQ(file.rows.size(), 1U);
+    EXPECT_EQ(file.rows[0].number, number);
+    const auto& alpaca = std::get<AlpacaRow>(file.rows[0].content);
+    EXPECT_EQ(alpaca.instruction, "a, \"b\"");
+    EXPECT_EQ(alpaca.input, "");
+    EXPECT_EQ(alpaca.output, "c\nd");
+  }
+}
+
+TEST(Formats, ParagraphsOfAText) {
+  const DatasetFile file = read("x.txt", "\n\none\r\ntwo\n\n \nthree\n");
+  EXPECT_EQ(file.container, Container::text);
+  ASSERT_EQ(file.rows.size(), 2U);
+  EXPECT_EQ(std::get<TextRow>(file.rows[0].content).text, "one\ntwo");
+  EXPECT_EQ(std::get<TextRow>(file.rows[1].content).text, "three");
+  EXPECT_EQ(file.rows[1].number, 2);
+}
+
+TEST(Formats, CsvLinesAndQuotes) {
+  const auto records = parse_csv("a,b\r\n\"x\ny\",\"\"\r\n,\n");
+  ASSERT_EQ(records.size(), 3U);
+  EXPECT_EQ(records[1].fields, (std::vector<std::string>{"x\ny", ""}));
+  EXPECT_EQ(records[1].line, 2);
+  EXPECT_EQ(records[2].line, 4);
+  EXPECT_EQ(records[2].fields, (std::vector<std::string>{"", ""}));
+}
+
+TEST(FormatErrors, MissingAndEmptyFiles) {
+  EXPECT_THAT(error_from([] { read_dataset_file("/nowhere/x.jsonl", "auto"); }),
+              AllOf(HasSubstr("3: "), HasSubstr("/nowhere/x.jsonl")));
+  for (const char* content : {"", "\n \n"}) {
+    EXPECT_THAT(error_of("x.jsonl", content), AllOf(HasSubstr("3: "), HasSubstr("x.jsonl holds no rows")));
+  }
+  EXPECT_THAT(error_of("x.json", "[]"), HasSubstr("holds no rows"));
+  EXPECT_THAT(error_of("x.csv", "question,answer\n"), HasSubstr("holds no rows"));
+  EXPECT_THAT(error_of("x.txt", " \n\n"), HasSubstr("holds no rows"));
+}
+
+TEST(FormatErrors, RowsThatAreNotJson) {
+  EXPECT_THAT(error_of("x.jsonl", "{\"text\": \"a\"}\n\n{\"text\": \"secret\n"),
+              AllOf(HasSubstr("3: "), HasSubstr("x.jsonl:3: the line is not JSON (at column"), Not(HasSubstr("secret"))));
+  EXPECT_THAT(error_of("x.jsonl", "{\"text\": \"\xFF\"}"), HasSubstr("x.jsonl:1: the line is not JSON"));
+  EXPECT_THAT(error_of("x.jsonl", "plain words"), AllOf(HasSubstr("x.jsonl:1: the line is not JSON"), Not(HasSubstr("words"))));
+  EXPECT_THAT(error_of("x.jsonl", std::string(100000, '[')), HasSubstr("begins like a JSON list but is not JSON"));
+  EXPECT_THAT(error_of("x.jsonl", "{\"text\": " + std::string(100000, '[')), HasSubstr("nested deeper"));
+  EXPECT_THAT(error_of("x.json", "[{\"text\": \"a\"},\n{\"text\": oops}]"), HasSubstr("is not JSON (parse error at line 2"));
+  EXPECT_THAT(error_of("x.jsonl", "{\"text\": \"a\"}\n[1]"),
+              HasSubstr("x.jsonl:2: a row must be an object (it is of type array)"));
+  EXPECT_THAT(error_of("x.json", "[3]"), HasSubstr("x.json, row 1: a row must be an object (it is of type number)"));
+}
+
+TEST(FormatErrors, RowsThatDoNotFit) {
+  EXPECT_THAT(error_of("x.jsonl", R"({"a": "secret", "b": 1})"),
+              AllOf(HasSubstr("x.jsonl:1: a row with the keys a, b fits no format; expected instruction and output"),
+                    Not(HasSubstr("secret"))));
+  EXPECT_THAT(error_of("x.jsonl", "{}"), HasSubstr("a row with no keys fits no format"));
+  EXPECT_THAT(error_of("x.jsonl", "{\"instruction\": \"a\", \"output\": \"b\"}\n{\"instruction\": \"a\"}"),
+              HasSubstr("x.jsonl:2: \"output\" is missing; the row has the keys instruction"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"instruction": "a", "output": 3})"),
+              HasSubstr("\"output\" must be text (it is of type number)"));
+  EXPECT_THAT(error_of("x.jsonl", "{\"question\": \"a\", \"answer\": \"b\"}\n{\"question\": \"a\"}"),
+              HasSubstr("x.jsonl:2: a question or its answer is missing; the row has the keys question"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"question": "a", "answer": null})"),
+              HasSubstr("\"answer\" must be text (it is of type null)"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"text": "a"})", "qa"), HasSubstr("a question or its answer is missing"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"text": "a"})", "chat"), HasSubstr("\"messages\" is missing"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"text": "a"})", "ids"), HasSubstr("\"input_ids\" is missing"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"text": "a"})", "parquet"), HasSubstr("2: data.format = \"parquet\" is none of auto"));
+  std::string many = "{\"k0\": 1";
+  for (int i = 1; i < 300; ++i) {
+    many += ", \"k" + std::to_string(i) + "\": 1";
+  }
+  EXPECT_LT(error_of("x.jsonl", many + "}").size(), 600U);
+}
+
+TEST(FormatErrors, Chats) {
+  EXPECT_THAT(error_of("x.jsonl", R"({"messages": []})"), HasSubstr("messages must be a list of at least one"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"messages": [3]})"), HasSubstr("x.jsonl:1, message 1: must be an object"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]})"),
+              HasSubstr("x.jsonl:1, message 2: the role \"tool\" is none of system, user, assistant"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"messages": [{"role": "user"}]})"), HasSubstr("message 1: \"content\" is missing"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"conversations": [{"from": "human"}]})"), HasSubstr("message 1: \"value\" is missing"));
+}
+
+TEST(FormatErrors, Ids) {
+  for (const char* ids : {"3", "[1.5]", "[\"a\"]", "[18446744073709551615]", "null"}) {
+    EXPECT_THAT(error_of("x.jsonl", std::string("{\"input_ids\": ") + ids + "}"),
+                HasSubstr("x.jsonl:1: \"input_ids\" must be a list of whole numbers"));
+  }
+}
+
+TEST(FormatErrors, Csv) {
+  EXPECT_THAT(error_of("x.csv", "question,answer\na,b\nc\n"), HasSubstr("x.csv:3: 1 fields, but the header has 2 columns"));
+  EXPECT_THAT(error_of("x.csv", "question,answer\n\"a,b\n"), HasSubstr("x.csv: line 2: a quoted field never ends"));
+  EXPECT_THAT(error_of("x.csv", "question,answer\n\"a\"x,b\n"), HasSubstr("line 2: text after the closing quote"));
+  EXPECT_THAT(error_of("x.csv", "question,answer\n\xFF,b\n"), HasSubstr("x.csv:2: not UTF-8"));
+  EXPECT_THAT(error_of("x.txt", "a\xFF"), HasSubstr("x.txt, paragraph 1: not UTF-8"));
+  EXPECT_THAT(error_of("x.csv", "a,b\n1,2\n"), HasSubstr("x.csv:2: a row with the keys a, b fits no format"));
+}
+
+}  // namespace
+}  // namespace lora_dist

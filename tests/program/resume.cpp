@@ -1,0 +1,185 @@
+// Killed at any moment and on any rank, stopped by a signal, and run again on another number of ranks: the bits of a run that was
+// never interrupted.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <random>
+
+#include "src/checkpoint/checkpoint.h"
+#include "tests/program/fixtures.h"
+
+namespace lora_dist::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// With an evaluation on the way, so that the best adapter and eval.jsonl take part.
+Settings evaluated_run(const fs::path& output, const std::string& checkpoint_every) {
+  Settings settings = short_run(output);
+  settings["data.validation_split"] = "0.1";
+  settings["eval.every"] = "3";
+  settings["checkpoint.every"] = checkpoint_every;
+  return settings;
+}
+
+std::string progress_text(int step, int total) {
+  const std::string all = std::to_string(total);
+  const std::string number = std::to_string(step);
+  return "step " + std::string(all.size() - number.size(), ' ') + number + "/" + all;
+}
+
+/// Everything that an interrupted run must have in common with a straight one.
+void expect_same_run(const fs::path& output, const fs::path& straight) {
+  expect_same_training(output, straight);
+  for (const char* key : {"step", "loss", "perplexity", "best"}) {
+    EXPECT_EQ(column(read_lines(output / "eval.jsonl"), key), column(read_lines(straight / "eval.jsonl"), key)) << key;
+  }
+  const std::string best = "adapter_best/adapter_model.safetensors";
+  EXPECT_TRUE(get_file(output / best) == get_file(straight / best));
+}
+
+struct Cut {
+  int after;   // steps, then a kill
+  int before;  // ranks
+  int then;
+  int killed;  // rank
+};
+
+class ResumeAtCut : public testing::TestWithParam<Cut> {};
+
+TEST_P(ResumeAtCut, GivesTheBitsOfAStraightRun) {
+  const Cut cut = GetParam();
+  const Scratch scratch;
+  expect_success(launch_of(evaluated_run(scratch / "straight", "0"), 1));
+  expect_steps(scratch / "straight", 10);
+
+  const Settings settings = evaluated_run(scratch / "cut", std::to_string(cut.after));
+  Launch killed = launch_of(settings, cut.before);
+  killed.when = progress_text(cut.after + 1, 10);
+  killed.act = [&](const RunningJob& job) { job.kill_rank(cut.killed); };
+  const Finished end = run_program(killed);
+  EXPECT_FALSE(end.timed_out);
+  // The kill may come a step or two late, after a later checkpoint or even the end, but never before this one.
+  const std::vector<std::string> checkpoints = checkpoints_of(scratch / "cut");
+  ASSERT_FALSE(checkpoints.empty());
+  EXPECT_GE(checkpoints.back(), "step_" + std::string(7, '0') + std::to_string(cut.after));
+
+  const Finished resumed = expect_success(launch_of(settings, cut.then));
+  if (checkpoints.back() != "step_00000010") {
+    EXPECT_NE(resumed.out.find("resuming from " + (scratch / "cut/checkpoints").string() + "/" + checkpoints.back()), std::string::npos)
+        << resumed.out;
+  }
+  expect_steps(scratch / "cut", 10);
+  expect_same_run(scratch / "cut", scratch / "straight");
+}
+
+INSTANTIATE_TEST_SUITE_P(Cuts, ResumeAtCut, testing::Values(Cut{1, 1, 2, 0}, Cut{4, 2, 4, 1}, Cut{5, 4, 3, 0}, Cut{9, 2, 1, 1}),
+                         [](const auto& info) {
+                           return "After" + std::to_string(info.param.after) + "Ranks" + std::to_string(info.param.before) + "Then" +
+                                  std::to_string(info.param.then);
+                         });
+
+TEST(Resume, AfterAStopOnRequestGoesOnToTheSameBits) {
+  const Scratch scratch;
+  expect_success(launch_of(evaluated_run(scratch / "straight", "0"), 1));
+  const Settings settings = evaluated_run(scratch / "stopped", "0");
+  Launch launch = launch_of(settings, 2);
+  launch.when = progress_text(2, 10);
+  launch.act = [](const RunningJob& job) { kill(job.launcher, SIGUSR1); };
+  const Finished stopped = run_program(launch);
+  EXPECT_EQ(stopped.exit_code, 75) << stopped.out << stopped.err;
+  EXPECT_EQ(count_of(stopped.out, "stopped on request at step "), 1) << stopped.out;
+  EXPECT_NE(stopped.out.find("run the same command to go on"), std::string::npos) << stopped.out;
+  EXPECT_EQ(count_of(stopped.err, "lora_dist: error:"), 0) << stopped.err;
+  ASSERT_EQ(checkpoints_of(scratch / "stopped").size(), 1U);
+  EXPECT_TRUE(fs::exists(scratch / "stopped/adapter/adapter_model.safetensors"));
+
+  expect_success(launch_of(settings, 3));
+  expect_steps(scratch / "stopped", 10);
+  expect_same_run(scratch / "stopped", scratch / "straight");
+}
+
+/// A batch system may send its signal while the model is still being read.
+TEST(Resume, AStopAskedForWhileLoadingIsHeardAfterTheFirstStep) {
+  const Scratch scratch;
+  Launch launch = launch_of(evaluated_run(scratch / "out", "0"), 2);
+  launch.when = "model ";
+  launch.act = [](const RunningJob& job) { kill(job.launcher, SIGUSR1); };
+  const Finished stopped = run_program(launch);
+  EXPECT_EQ(stopped.exit_code, 75) << stopped.out << stopped.err;
+  EXPECT_EQ(checkpoints_of(scratch / "out"), std::vector<std::string>{"step_00000001"});
+}
+
+TEST(Resume, TheSignalEndsTheJobWhereItIsNotListenedFor) {
+  const Scratch scratch;
+  Settings settings = evaluated_run(scratch / "out", "0");
+  settings["checkpoint.on_signal"] = "false";
+  settings["train.max_steps"] = "100000";
+  Launch launch = launch_of(settings, 2);
+  launch.when = progress_text(2, 100000);
+  launch.act = [](const RunningJob& job) { kill(job.launcher, SIGUSR1); };
+  const Finished ended = run_program(launch);
+  EXPECT_FALSE(ended.timed_out);
+  EXPECT_NE(ended.exit_code, 0);
+  EXPECT_NE(ended.exit_code, 75);
+  EXPECT_TRUE(checkpoints_of(scratch / "out").empty());
+}
+
+/// kill -9 at random moments, most of them inside the writing of a checkpoint, since there is one after every step.
+TEST(Resume, KillsAtRandomMomentsLoseAtMostTheStepsSinceTheLastCheckpoint) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "straight");
+  settings["train.max_steps"] = "40";
+  settings["checkpoint.every"] = "0";
+  expect_success(launch_of(settings, 1));
+
+  settings["output.dir"] = (scratch / "killed").string();
+  settings["checkpoint.every"] = "1";
+  settings["checkpoint.keep"] = "2";
+  std::mt19937 random(7);
+  for (int kill_number = 0; kill_number < 8; ++kill_number) {
+    const int ranks = 1 + static_cast<int>(random() % 3);
+    Launch launch = launch_of(settings, ranks);
+    launch.when = "step ";
+    launch.delay_seconds = static_cast<double>(random() % 200) / 1000.0;
+    const int killed = static_cast<int>(random() % static_cast<unsigned>(ranks));
+    launch.act = [killed](const RunningJob& job) { job.kill_rank(killed); };
+    const Finished end = run_program(launch);
+    EXPECT_FALSE(end.timed_out) << end.out << end.err;
+    const std::vector<std::string> checkpoints = checkpoints_of(scratch / "killed");
+    for (const std::string& checkpoint : checkpoints) {
+      EXPECT_EQ(verify_checkpoint(scratch / "killed/checkpoints" / checkpoint), std::vector<std::string>{});
+    }
+    const std::int64_t saved = checkpoints.empty() ? 0 : std::stoll(checkpoints.back().substr(5));
+    EXPECT_GE(saved + 1, count_of(get_file(scratch / "killed/metrics.jsonl"), "\n"));
+    EXPECT_LE(saved, count_of(get_file(scratch / "killed/metrics.jsonl"), "\n"));
+  }
+  expect_success(launch_of(settings, 2));
+  expect_steps(scratch / "killed", 40);
+  expect_same_training(scratch / "killed", scratch / "straight");
+  EXPECT_EQ(checkpoints_of(scratch / "killed").size(), 2U);
+  for (const auto& entry : fs::directory_iterator(scratch / "killed/checkpoints")) {
+    EXPECT_FALSE(entry.path().filename().string().starts_with(".tmp")) << entry.path();
+  }
+}
+
+/// One rank gone must not leave the others waiting for it.
+TEST(Resume, AKilledRankEndsTheJob) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["train.max_steps"] = "100000";
+  settings["checkpoint.every"] = "0";
+  for (const int rank : {0, 2}) {
+    Launch launch = launch_of(settings, 3);
+    launch.when = progress_text(3, 100000);
+    launch.timeout_seconds = 60.0;
+    launch.act = [rank](const RunningJob& job) { job.kill_rank(rank); };
+    const Finished ended = run_program(launch);
+    EXPECT_FALSE(ended.timed_out) << "rank " << rank;
+    EXPECT_EQ(ended.exit_code, 128 + SIGKILL) << ended.err;
+  }
+}
+
+}  // namespace
+}  // namespace lora_dist::program

@@ -1,0 +1,195 @@
+// A training step and an evaluation on meshes of different sizes: the same bits; and what happens when a gradient is not finite.
+#include "src/train/train_step.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "src/comm/mpi_communicator.h"
+#include "src/core/error.h"
+#include "src/train/evaluator.h"
+#include "tests/model/model_fixture.h"
+#include "tests/support/thread_ranks.h"
+
+namespace lora_dist {
+namespace {
+
+using test::OpenedModel;
+using test::source;
+
+/// Eleven samples of uneven length, some with masked prompts; two share a sequence.
+struct Rows {
+  std::vector<Sample> samples;
+  std::vector<Sequence> sequences;
+
+  Rows() {
+    for (std::int32_t i = 0; i < 11; ++i) {
+      Sample sample;
+      sample.id = i;
+      for (std::int32_t t = 0; t < 6 + 3 * i; ++t) {
+        sample.input_ids.push_back((7 + 31 * i + 17 * t) % 512);
+        sample.labels.push_back(t < i ? kNotTrained : sample.input_ids.back());
+      }
+      samples.push_back(std::move(sample));
+    }
+    for (std::int32_t i = 0; i + 1 < 11; ++i) {
+      sequences.push_back({i});
+    }
+    sequences.front().push_back(10);
+  }
+};
+
+/// A model with trained buffers.
+struct Trained {
+  explicit Trained(Communicator& comm, float dropout = 0.1F)
+      : spec{4, 8.0, static_cast<double>(dropout), false, {"all-linear"}},
+        opened(source("demo/model"), {Quantization::nf4}, comm, 256, Recompute::block, &spec) {
+    const auto n = static_cast<std::size_t>(opened.layout.count);
+    initialize_adapters(opened.layout, 1, opened.params);
+    m.assign(n, 0.0F);
+    v.assign(n, 0.0F);
+    grads.assign(n, 0.0F);
+    sums.assign(n, 0);
+    options.micro_batch = 2;
+    options.dropout = dropout;
+    options.seed = 5;
+  }
+  TrainedBuffers buffers() { return {opened.params, m, v, grads, sums}; }
+
+  AdapterSpec spec;
+  OpenedModel opened;
+  std::vector<float> m, v, grads;
+  std::vector<std::int64_t> sums;
+  StepOptions options;
+};
+
+struct Outcome {
+  std::vector<double> losses;
+  std::vector<float> params;
+  double evaluation = 0.0;
+};
+
+Outcome three_steps(Communicator& comm, const Rows& rows) {
+  Trained trained(comm);
+  Outcome outcome;
+  for (std::int64_t step = 0; step < 3; ++step) {
+    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, step, step + 1,
+                                         1e-2, trained.buffers(), false);
+    EXPECT_TRUE(result.finite);
+    outcome.losses.push_back(result.loss);
+    outcome.losses.push_back(result.grad_norm);
+  }
+  outcome.evaluation = evaluate(trained.opened.transformer(), comm, rows.sequences, rows.samples, 2).loss;
+  outcome.params = trained.opened.params;
+  return outcome;
+}
+
+TEST(TrainStep, SameBitsOnEveryNumberOfRanks) {
+  const Rows rows;
+  const auto single = make_single_rank();
+  const Outcome expected = three_steps(*single, rows);
+  EXPECT_LT(expected.losses[4], expected.losses[0]);  // it learns
+  for (const int ranks : {2, 3, 4, 8}) {              // with 8 ranks and 5 passes, three ranks only serve
+    test::on_ranks(ranks, [&](Communicator& comm) {
+      const Outcome outcome = three_steps(comm, rows);
+      EXPECT_EQ(outcome.losses, expected.losses) << ranks << " ranks";
+      EXPECT_EQ(outcome.params, expected.params) << ranks << " ranks";
+      EXPECT_EQ(outcome.evaluation, expected.evaluation) << ranks << " ranks";
+    });
+  }
+}
+
+/// The loss is the sum over target tokens of the whole global batch divided by their number, however it is cut into passes.
+TEST(TrainStep, LossIsTheMeanOverTargetTokens) {
+  const Rows rows;
+  const auto comm = make_single_rank();
+  Trained trained(*comm, 0.0F);
+  double sum = 0.0;
+  std::int64_t targets = 0;
+  for (const Sequence& sequence : rows.sequences) {
+    const Batch batch = make_batch(std::span(&sequence, 1), rows.samples);
+    sum += forward_loss(trained.opened.transformer(), pass_of(batch));
+    targets += batch.target_tokens;
+  }
+  for (const std::int64_t micro_batch : {1, 2, 3}) {
+    Trained again(*comm, 0.0F);
+    again.options.micro_batch = micro_batch;
+    const StepResult result = train_step(again.opened.transformer(), *comm, rows.sequences, rows.samples, again.options, 0, 1, 1e-2,
+                                         again.buffers(), false);
+    EXPECT_EQ(result.target_tokens, targets);
+    EXPECT_NEAR(result.loss, sum / static_cast<double>(targets), 1e-6);  // sums of fp32 token losses in another order
+  }
+}
+
+TEST(TrainStep, ClipsByTheGlobalNorm) {
+  const Rows rows;
+  const auto comm = make_single_rank();
+  Trained trained(*comm, 0.0F);
+  trained.options.max_grad_norm = 1e-3;
+  const StepResult result = train_step(trained.opened.transformer(), *comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2,
+                                       trained.buffers(), false);
+  EXPECT_GT(result.grad_norm, 1e-3);  // as it was before
+  double square = 0.0;
+  for (const float g : trained.grads) {
+    square += static_cast<double>(g) * static_cast<double>(g);
+  }
+  EXPECT_NEAR(std::sqrt(square), 1e-3, 1e-6);
+}
+
+TEST(TrainStep, NothingOfANonFiniteStepReachesTheAdapter) {
+  const Rows rows;
+  test::on_ranks(2, [&](Communicator& comm) {
+    Trained trained(comm);
+    trained.opened.params[3] = std::numeric_limits<float>::infinity();
+    const std::vector<float> before = trained.opened.params;
+    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2,
+                                         trained.buffers(), false);
+    EXPECT_FALSE(result.finite);
+    EXPECT_EQ(result.bad_samples.size(), rows.samples.size());  // every pass ran into it, on whichever rank
+    EXPECT_EQ(trained.opened.params, before);
+    EXPECT_EQ(trained.m, std::vector<float>(before.size(), 0.0F));
+  });
+}
+
+TEST(TrainStep, AStopAskedForOnOneRankIsKnownToAll) {
+  const Rows rows;
+  test::on_ranks(3, [&](Communicator& comm) {
+    Trained trained(comm);
+    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2,
+                                         trained.buffers(), comm.rank() == 1);
+    EXPECT_TRUE(result.stop_asked);
+  });
+}
+
+/// No gradient but the adapter's crosses the network: 8 bytes for each of its elements, once a step.
+TEST(TrainStep, BytesOnTheWire) {
+  const Rows rows;
+  test::on_ranks(2, [&](Communicator& comm) {
+    Trained trained(comm);
+    const WireBytes before = comm.wire();
+    train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2, trained.buffers(), false);
+    EXPECT_EQ(comm.wire()[WireKind::adapter_gradient] - before[WireKind::adapter_gradient], 8 * trained.opened.layout.count);
+    const std::int64_t part = trained.opened.base.layouts[0].part_bytes;
+    // 3 rounds of 5 blocks up and 5 down; where the direction turns, two blocks are still in their windows
+    EXPECT_EQ(comm.wire()[WireKind::base_gather] - before[WireKind::base_gather], part * (3 * 10 - 2 * 5));
+    EXPECT_EQ(comm.wire()[WireKind::tensor_activation], 0);
+  });
+}
+
+TEST(Evaluator, ANonFiniteLossIsAnError) {
+  const Rows rows;
+  const auto comm = make_single_rank();
+  Trained trained(*comm, 0.0F);
+  trained.opened.params[3] = std::numeric_limits<float>::infinity();
+  try {
+    evaluate(trained.opened.transformer(), *comm, rows.sequences, rows.samples, 2);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::non_finite);
+    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+  }
+}
+
+}  // namespace
+}  // namespace lora_dist
