@@ -30,8 +30,10 @@ run: deps program  ## install, build and run the demo: mpirun -np 2 build/lora_d
 test: deps build  ## install, build and run every test
 	@ctest --test-dir build --output-on-failure -j2
 
-bench: deps build  ## run the benchmarks
-	@for benchmark in build/benchmarks/*_benchmark; do echo "$$benchmark"; "$$benchmark" || exit; done
+bench: deps build  ## operators and a training step beside the machine's own rate
+	@build/benchmarks/kernels_benchmark
+	@OMP_NUM_THREADS=2 build/benchmarks/step_benchmark
+	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/step_benchmark
 
 asan: deps  ## build with AddressSanitizer and UndefinedBehaviorSanitizer in build-asan/ and run every test
 	@cmake --preset asan

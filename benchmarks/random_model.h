@@ -28,9 +28,10 @@ inline void write_random_model(const std::filesystem::path& folder, const ModelS
                                  {"rms_norm_eps", 1e-5}};
   std::ofstream(folder / "config.json") << config.dump(2) << "\n";
 
-  std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes = {{std::string(kEmbeddingName), {spec.vocab, spec.hidden}},
-                                                                           {std::string(kHeadName), {spec.vocab, spec.hidden}},
-                                                                           {std::string(kFinalNormName), {spec.hidden}}};
+  std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes = {
+      {std::string(kEmbeddingName), {spec.vocab, spec.hidden}},
+      {std::string(kHeadName), {spec.vocab, spec.hidden}},
+      {std::string(kFinalNormName), {spec.hidden}}};
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     shapes.push_back({input_norm_name(layer), {spec.hidden}});
     shapes.push_back({post_attention_norm_name(layer), {spec.hidden}});
@@ -46,7 +47,8 @@ inline void write_random_model(const std::filesystem::path& folder, const ModelS
     const bool norm = shape.size() == 1;
     std::vector<float>& v = values.emplace_back(static_cast<std::size_t>(shape[0] * (norm ? 1 : shape[1])), 1.0F);
     for (std::size_t i = 0; !norm && i < v.size(); ++i) {
-      const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(values.size()), 0, 0}, {1, 2});
+      const PhiloxCounter bits =
+          philox4x32({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(values.size()), 0, 0}, {1, 2});
       v[i] = (uniform_float(bits[0]) - 0.5F) * 0.04F;
     }
     tensors.push_back({name, DType::f32, shape, std::as_bytes(std::span(v))});

@@ -3,13 +3,13 @@
 //   OMP_NUM_THREADS=2 build/benchmarks/step_benchmark              one process, two threads
 //   OMP_NUM_THREADS=1 mpirun -np 2 build/benchmarks/step_benchmark two ranks, one thread each
 //
-// The shape: hidden 512, 8 layers, 8 heads, 4 kv heads, intermediate 1376, vocabulary 8192, batch 4 x 256, r 16 on every linear, NF4.
-// A step counts 4 FLOP for each weight of blocks and head and each token (2 forward, 2 for the gradient of the input); the same products
-// alone, as the library does them with its own threads, are the rate that the step is held against. Steps and products alternate, and
-// the best of each is kept, because these rates drift on a shared machine.
+// The shape: hidden 512, 8 layers, 8 heads, 4 kv heads, intermediate 1376, vocabulary 8192, batch 4 x 256, r 16 on every linear,
+// NF4. A step counts 4 FLOP for each weight of blocks and head and each token (2 forward, 2 for the gradient of the input); the
+// same products alone, as the library does them with its own threads, are the rate that the step is held against. Steps and
+// products alternate, and the best of each is kept, because these rates drift on a shared machine.
 #include <fmt/format.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <omp.h>
+#include <oneapi/dnnl/dnnl.h>
 
 #include <algorithm>
 #include <chrono>
@@ -140,16 +140,18 @@ void run_bench(const Bench& bench, const std::filesystem::path& folder, int thre
     seconds[0] = seconds_of([&] { products.run(); });
     set_library_threads();
     world.barrier();
-    seconds[1] = seconds_of([&] { train_step(transformer, world, sequences, samples, step_options, trial, trial + 1, 1e-4, buffers, false); });
+    seconds[1] = seconds_of(
+        [&] { train_step(transformer, world, sequences, samples, step_options, trial, trial + 1, 1e-4, buffers, false); });
     world.all_reduce(seconds, Reduce::max, WireKind::control);
     best_products = std::min(best_products, seconds[0]);
     best_step = std::min(best_step, trial == 0 ? 1e9 : seconds[1]);
   }
-  const double flop = 4.0 * static_cast<double>(weights_of(model->spec)) * static_cast<double>(kSequences * kLength * world.size());
+  const double flop =
+      4.0 * static_cast<double>(weights_of(model->spec)) * static_cast<double>(kSequences * kLength * world.size());
   const double tokens = static_cast<double>(kSequences * kLength * world.size());
-  console.line(fmt::format("| {} | {} x {} | {:.0f} | {:.0f} | {:.0f} | {:.1f} % | {:.0f} MB |", bench.name, world.size(), threads, tokens / best_step,
-                           flop / best_step * 1e-9, flop / best_products * 1e-9, 100.0 * best_products / best_step,
-                           static_cast<double>(peak_resident_bytes()) * 1e-6));
+  console.line(fmt::format("| {} | {} x {} | {:.0f} | {:.0f} | {:.0f} | {:.1f} % | {:.0f} MB |", bench.name, world.size(),
+                           threads, tokens / best_step, flop / best_step * 1e-9, flop / best_products * 1e-9,
+                           100.0 * best_products / best_step, static_cast<double>(peak_resident_bytes()) * 1e-6));
 }
 
 }  // namespace
@@ -162,7 +164,9 @@ int main(int argc, char** argv) {
   const auto folder = std::filesystem::temp_directory_path() / "lora_dist_step_benchmark";
   if (world->rank() == 0) {
     benchmarks::write_random_model(folder, shape_512());
-    fmt::print("| step | ranks x threads | tokens/s | GFLOP/s | oneDNN alone | share | peak RSS of rank 0 |\n|---|---|---|---|---|---|---|\n");
+    fmt::print(
+        "| step | ranks x threads | tokens/s | GFLOP/s | oneDNN alone | share | peak RSS of rank 0 "
+        "|\n|---|---|---|---|---|---|---|\n");
   }
   world->barrier();
   for (const Bench& bench : {Bench{"NF4, recompute none", Quantization::nf4, Recompute::none, 0.0F},

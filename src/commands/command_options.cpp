@@ -48,7 +48,8 @@ po::options_description options_of(const std::string& command, CommandLine& line
     add_config_options(options, line);
   }
   if (command == "eval") {
-    options.add_options()("adapter", text(line.adapter, "DIR"), "PEFT adapter folder to score");
+    options.add_options()("adapter", text(line.adapter, "DIR"),
+                          "PEFT adapter folder to score (default: adapter.init_from; empty: the base alone)");
   }
   if (command == "score" || command == "generate") {
     add_model_options(options, line);

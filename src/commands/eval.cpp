@@ -36,7 +36,8 @@ void write_results(const TrainingRun& run, const Evaluation& evaluation, const s
 
 int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Config config = read_config(world, line);
-  const TrainingRun run = prepare_run(config, world, threads_per_rank(place), false, line.adapter);
+  const std::string adapter = line.adapter.empty() ? config.adapter.init_from : line.adapter;
+  const TrainingRun run = prepare_run(config, world, threads_per_rank(place), false, adapter);
   if (run.validation.empty()) {
     throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",
                 Noticed::every_rank);
@@ -47,7 +48,6 @@ int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& 
                                              run.console.line(fmt::format("scored {} of {} passes", done, all));
                                            }
                                          });
-  const std::string adapter = line.adapter.empty() ? config.adapter.init_from : line.adapter;
   run_together(world, [&] {
     if (world.rank() == 0) {
       write_results(run, evaluation, adapter);

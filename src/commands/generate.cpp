@@ -3,6 +3,7 @@
 
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
+#include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
 #include "src/io/file.h"
 #include "src/train/open_model.h"
@@ -24,7 +25,7 @@ InputLine prompt_line(const std::string& prompt, const OpenModel& model) {
                 fmt::format("{}: has no tokenizer.json or tokenizer.model; give prompts as input_ids in a file with --input",
                             model.folder.string()));
   }
-  InputLine line{1, prompt, encode(*model.tokenizer, prompt, true), {}};
+  InputLine line{1, prompt, encode_prompt(*model.tokenizer, prompt), {}};
   if (line.ids.empty()) {
     throw Error(ExitCode::data, "the prompt has no tokens, and this tokenizer adds no BOS; give some text with --prompt");
   }
@@ -74,28 +75,24 @@ json answer_line(const Generator& generator, const InputLine& line) {
 
 int run_generate(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Console console{world.rank() == 0};
-  const auto model =
-      open_model(line.model, format_named(line.quantization, line.double_quant), true, threads_per_rank(place), world, console);
-  const OpenAdapter adapter = open_adapter(line.adapter, *model, world);
+  Inference inference = open_for_inference(world, place, line, console);
+  OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
-  Workspace workspace;
   KvCache cache;
   run_together(world, [&] {
-    lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, *model)}
-                               : read_input_lines(line.input, {"prompt", "text"}, *model);
-    WorkspaceOptions options;
-    options.training = false;
-    options.max_tokens = longest_of(lines);
-    options.max_positions = std::min<std::int64_t>(model->spec.max_positions, options.max_tokens + line.max_new_tokens);
-    if (options.max_tokens > model->spec.max_positions) {
-      throw Error(ExitCode::data, fmt::format("a prompt has {} tokens, the model only {} positions; shorten it",
-                                              options.max_tokens, model->spec.max_positions));
+    lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, model)}
+                               : read_input_lines(line.input, {"prompt", "text"}, model);
+    const std::int64_t longest = longest_of(lines);
+    if (longest > model.spec.max_positions) {
+      throw Error(ExitCode::data, fmt::format("a prompt has {} tokens, the model only {} positions; shorten it", longest,
+                                              model.spec.max_positions));
     }
-    workspace = make_workspace(model->base, adapter.layout, options, model->arena);
-    cache = make_kv_cache(model->spec, options.max_positions, model->arena);
+    const std::int64_t positions = std::min<std::int64_t>(model.spec.max_positions, longest + line.max_new_tokens);
+    make_inference_workspace(inference, longest, positions);
+    cache = make_kv_cache(model.spec, positions, model.arena);
   });
-  const Transformer transformer{&model->base, &adapter.layout, model->window.get(), &workspace, adapter.params, model->stream};
-  const Generator generator{*model, transformer, cache, world, sampling_options(line)};
+  const Transformer transformer = inference.transformer();
+  const Generator generator{model, transformer, cache, world, sampling_options(line)};
   if (line.input.empty()) {
     stream_answer(generator, lines.front());
     return static_cast<int>(ExitCode::done);

@@ -104,8 +104,4 @@ std::int64_t longest_of(const std::vector<InputLine>& lines) {
   return static_cast<std::int64_t>(longest);
 }
 
-BaseFormat format_named(const std::string& quantization, bool double_quant) {
-  return {quantization == "none" ? Quantization::none : Quantization::nf4, double_quant, 64};
-}
-
 }  // namespace lora_dist

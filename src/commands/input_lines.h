@@ -28,7 +28,4 @@ std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const
 /// The longest line, in tokens.
 std::int64_t longest_of(const std::vector<InputLine>& lines);
 
-/// Format of the base for --quantization none|nf4.
-BaseFormat format_named(const std::string& quantization, bool double_quant);
-
 }  // namespace lora_dist

@@ -4,6 +4,7 @@
 
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
+#include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
 #include "src/data/sample.h"
 #include "src/io/file.h"
@@ -106,30 +107,25 @@ std::string score_or_serve(const Transformer& model, const std::vector<InputLine
 
 int run_score(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Console console{world.rank() == 0};
-  const auto model =
-      open_model(line.model, format_named(line.quantization, line.double_quant), true, threads_per_rank(place), world, console);
-  const OpenAdapter adapter = open_adapter(line.adapter, *model, world);
+  Inference inference = open_for_inference(world, place, line, console);
+  const OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
   std::unique_ptr<AppendFile> output;
-  Workspace workspace;
   const std::filesystem::path partial = line.output + ".part";
   run_together(world, [&] {
-    lines = read_input_lines(line.input, {"text"}, *model);
-    WorkspaceOptions options;
-    options.training = false;
-    options.max_tokens = longest_of(lines);
-    options.max_positions = options.max_tokens;
-    if (options.max_tokens > model->spec.max_positions) {
-      console.warn(fmt::format("the longest line has {} tokens, the model was made for {} positions", options.max_tokens,
-                               model->spec.max_positions));
+    lines = read_input_lines(line.input, {"text"}, model);
+    const std::int64_t longest = longest_of(lines);
+    if (longest > model.spec.max_positions) {
+      console.warn(
+          fmt::format("the longest line has {} tokens, the model was made for {} positions", longest, model.spec.max_positions));
     }
-    workspace = make_workspace(model->base, adapter.layout, options, model->arena);
+    make_inference_workspace(inference, longest, longest);
     if (world.rank() == 0) {
       std::filesystem::remove(partial);
       output = std::make_unique<AppendFile>(partial);
     }
   });
-  const Transformer transformer{&model->base, &adapter.layout, model->window.get(), &workspace, adapter.params, model->stream};
+  const Transformer transformer = inference.transformer();
   const auto ranks = static_cast<std::size_t>(world.size());
   const bool foreign = std::any_of(lines.begin(), lines.end(), has_foreign_labels);
   for (std::size_t first = 0; first < lines.size(); first += ranks) {

@@ -14,10 +14,11 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 
 [[noreturn]] void out_of_memory(const std::string& name, const std::string& asked, const std::vector<MemoryItem>& held) {
-  throw Error(ExitCode::out_of_memory,
-              fmt::format("out of memory: asked for {} for {}; already held: {}\nUse a smaller train.micro_batch or data.max_length, "
-                          "train.recompute = \"block\", or more ranks.",
-                          asked, name, human_bytes(sum_by_kind(held)[kMemoryKinds])));
+  throw Error(
+      ExitCode::out_of_memory,
+      fmt::format("out of memory: asked for {} for {}; already held: {}\nUse a smaller train.micro_batch or data.max_length, "
+                  "train.recompute = \"block\", or more ranks.",
+                  asked, name, human_bytes(sum_by_kind(held)[kMemoryKinds])));
 }
 
 }  // namespace

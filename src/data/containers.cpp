@@ -54,7 +54,8 @@ void json_lines(const std::filesystem::path& file, std::string_view text, const 
     try {
       value = parse_strict_json(line);
     } catch (const JsonError& e) {
-      throw Error(ExitCode::data, place_in(file, Container::jsonl, number) + ": the line is not JSON (" + reason(e, true) + ")");
+      throw Error(ExitCode::data, place_in(file, Container::jsonl, number) + ": the line is not JSON (" + reason(e, true) +
+                                      "); a dataset has one object per line, or is a list of objects");
     }
     row(number, std::move(value));
   });

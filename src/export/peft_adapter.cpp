@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
@@ -25,15 +26,17 @@ constexpr std::string_view kHalfA = ".lora_A";
 constexpr std::string_view kHalfB = ".lora_B";
 
 std::string model_card(const PeftConfig& config) {
-  const std::string& base = config.base_model_name_or_path;
+  // Quoted as JSON, which both YAML and Python read.
+  const std::string base =
+      nlohmann::json(config.base_model_name_or_path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return fmt::format(
-      "---\nbase_model: \"{0}\"\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n---\n\n"
-      "# LoRA adapter\n\nRank {1}, alpha {2}, for the base model `{0}`. Trained with lora_dist.\n\n"
+      "---\nbase_model: {0}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n---\n\n"
+      "# LoRA adapter\n\nRank {1}, alpha {2}, for the base model {0}. Trained with lora_dist.\n\n"
       "With Hugging Face PEFT:\n\n"
       "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
-      "base = AutoModelForCausalLM.from_pretrained(\"{0}\")\nmodel = PeftModel.from_pretrained(base, "
+      "base = AutoModelForCausalLM.from_pretrained({0})\nmodel = PeftModel.from_pretrained(base, "
       "\"path/to/this/folder\")\n```\n\n"
-      "With lora_dist:\n\n```\nlora_dist generate --model \"{0}\" --adapter path/to/this/folder --prompt \"...\"\n```\n",
+      "With lora_dist:\n\n```\nlora_dist generate --model {0} --adapter path/to/this/folder --prompt \"...\"\n```\n",
       base, config.r, config.alpha);
 }
 

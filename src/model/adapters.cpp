@@ -11,7 +11,8 @@ namespace lora_dist {
 
 namespace {
 
-/// PEFT's rule: the whole path, or an ending of it that starts after a dot. Paths of all blocks end alike, so block 0 stands for them.
+/// PEFT's rule: the whole path, or an ending of it that starts after a dot. Paths of all blocks end alike, so block 0 stands for
+/// them.
 bool names_linear(const std::string& target, Linear linear) {
   const std::string path = module_path(0, linear);
   return path == target || path.ends_with("." + target);
@@ -30,10 +31,11 @@ std::array<bool, kLinears> match_targets(const std::vector<std::string>& target_
       }
     }
     if (!any) {
-      throw Error(ExitCode::usage,
-                  fmt::format("adapter.target_modules: \"{}\" matches no linear layer of this model; there are q_proj, k_proj, v_proj, "
-                              "o_proj, gate_proj, up_proj, down_proj, or \"all-linear\" for all of them",
-                              target));
+      throw Error(
+          ExitCode::usage,
+          fmt::format("adapter.target_modules: \"{}\" matches no linear layer of this model; there are q_proj, k_proj, v_proj, "
+                      "o_proj, gate_proj, up_proj, down_proj, or \"all-linear\" for all of them",
+                      target));
     }
   }
   return matched;

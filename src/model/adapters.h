@@ -18,15 +18,16 @@ struct AdapterSpec {
   double alpha = 32.0;
   double dropout = 0.0;
   bool rslora = false;
-  std::vector<std::string> target_modules;  // module names or endings of module paths; {"all-linear"} for every linear of the block
+  std::vector<std::string>
+      target_modules;  // module names or endings of module paths; {"all-linear"} for every linear of the block
 };
 
 /// One adapted linear layer: y += scale * (x A^T) B^T.
 struct LoraPlace {
   std::int64_t r = 0;
-  float scale = 0.0F;      // alpha / r, or alpha / sqrt(r) for rsLoRA
-  std::int64_t a = 0;      // first element of A [r, in] in the flat buffer
-  std::int64_t b = 0;      // first element of B [out, r]
+  float scale = 0.0F;  // alpha / r, or alpha / sqrt(r) for rsLoRA
+  std::int64_t a = 0;  // first element of A [r, in] in the flat buffer
+  std::int64_t b = 0;  // first element of B [out, r]
   std::int64_t in = 0;
   std::int64_t out = 0;
 };
@@ -37,8 +38,8 @@ struct AdapterLayout {
   std::int64_t count = 0;  // elements of the flat buffer
 };
 
-/// The linears that the spec's target_modules name, as PEFT matches them. Throws Error(usage) for a name that matches nothing, with the
-/// names that exist.
+/// The linears that the spec's target_modules name, as PEFT matches them. Throws Error(usage) for a name that matches nothing,
+/// with the names that exist.
 std::array<bool, kLinears> match_targets(const std::vector<std::string>& target_modules);
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec);
 
@@ -52,7 +53,8 @@ struct AdapterFactor {
 };
 std::vector<AdapterFactor> adapter_factors(const AdapterLayout& layout);
 
-/// A uniform in +-1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), B zero. A value depends on (seed, layer, linear, element) alone.
+/// A uniform in +-1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), B zero. A value depends on (seed, layer, linear, element)
+/// alone.
 void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params);
 
 }  // namespace lora_dist

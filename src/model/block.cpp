@@ -87,7 +87,8 @@ void forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstT
 
 }  // namespace
 
-void block_forward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept, TensorView out) {
+void block_forward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept,
+                   TensorView out) {
   const std::int64_t n = hidden.rows();
   forward_to_activated(block, pass, hidden, kept);
   copy_rows(kept.middle.rows(n), out, pass.stream);
@@ -120,7 +121,8 @@ void block_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorV
   swiglu_backward(dgate, kept.gate.rows(n), kept.up.rows(n), dgate, dup, stream);
   backward(Linear::gate, dgate, kept.normed_middle.rows(n), dnormed, InputGradient::write);
   backward(Linear::up, dup, kept.normed_middle.rows(n), dnormed, InputGradient::add);
-  rms_norm_backward(dnormed, kept.middle.rows(n), as_view(block.rest->post_attention_norm), kept.rstd_middle.column(n), dhidden, stream);
+  rms_norm_backward(dnormed, kept.middle.rows(n), as_view(block.rest->post_attention_norm), kept.rstd_middle.column(n), dhidden,
+                    stream);
 
   backward(Linear::o, dhidden, kept.attended.rows(n), dattended, InputGradient::write);
   attention_backward(dattended, kept.q.rows(n), kept.k.rows(n), kept.v.rows(n), kept.attended.rows(n), kept.log_sum_exp.rows(n),

@@ -23,11 +23,12 @@ struct BlockInputs {
 };
 
 /// Reads hidden: f32 [tokens, hidden], fills `kept`, writes out: f32 [tokens, hidden] (out may not be hidden).
-void block_forward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept, TensorView out);
+void block_forward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept,
+                   TensorView out);
 /// The same without the output: fills `kept` again for backward.
 void block_recompute(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept);
-/// gradients.hidden holds the gradient of the block's output and becomes that of its input (unless `input_gradient` is false: nothing
-/// below the first block is trained). Writes the gradients of the block's factors.
+/// gradients.hidden holds the gradient of the block's output and becomes that of its input (unless `input_gradient` is false:
+/// nothing below the first block is trained). Writes the gradients of the block's factors.
 void block_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept,
                     const BlockGradients& gradients, bool input_gradient);
 

@@ -50,12 +50,14 @@ Range owned_blocks(const BlockLayout& layout, const WeightLayout& weight, std::i
 void keep_section(std::span<const std::byte> source, std::int64_t offset, Range part, std::span<std::byte> kept) {
   const Range held = overlap(part, {offset, offset + static_cast<std::int64_t>(source.size())});
   if (held.size() > 0) {
-    std::memcpy(kept.data() + (held.begin - part.begin), source.data() + (held.begin - offset), static_cast<std::size_t>(held.size()));
+    std::memcpy(kept.data() + (held.begin - part.begin), source.data() + (held.begin - offset),
+                static_cast<std::size_t>(held.size()));
   }
 }
 
 /// Elements [begin, end) of a tensor as f32.
-void read_as_f32(const TensorInfo& tensor, std::int64_t begin, std::span<float> out, std::vector<std::byte>& raw, const Stream& stream) {
+void read_as_f32(const TensorInfo& tensor, std::int64_t begin, std::span<float> out, std::vector<std::byte>& raw,
+                 const Stream& stream) {
   const auto width = static_cast<std::int64_t>(size_of(tensor.dtype));
   if (tensor.dtype == DType::f32) {
     read_tensor_bytes(tensor, static_cast<std::uint64_t>(begin * width), std::as_writable_bytes(out));
@@ -67,9 +69,10 @@ void read_as_f32(const TensorInfo& tensor, std::int64_t begin, std::span<float> 
   cast({raw.data(), tensor.dtype, shape}, view(out.data(), shape), stream);
 }
 
-/// Quantizes the blocks of one weight that this rank's code bytes touch, keeps those bytes, and returns the absmax of the blocks it owns.
-std::vector<float> quantize_part(const TensorInfo& tensor, const WeightLayout& weight, const BlockLayout& layout, std::int64_t block_size,
-                                 int rank, std::span<std::byte> kept, const Stream& stream) {
+/// Quantizes the blocks of one weight that this rank's code bytes touch, keeps those bytes, and returns the absmax of the blocks
+/// it owns.
+std::vector<float> quantize_part(const TensorInfo& tensor, const WeightLayout& weight, const BlockLayout& layout,
+                                 std::int64_t block_size, int rank, std::span<std::byte> kept, const Stream& stream) {
   const Range codes = codes_of(layout, weight, rank);
   const Range owned = owned_blocks(layout, weight, block_size, rank);
   std::vector<float> absmax(static_cast<std::size_t>(owned.size()));
@@ -90,11 +93,13 @@ std::vector<float> quantize_part(const TensorInfo& tensor, const WeightLayout& w
     read_as_f32(tensor, range.begin, values, raw, stream);
     nf4_quantize(view(values.data(), {range.size()}), block_size, view(chunk_codes.data(), {divide_up(range.size(), 2)}),
                  view(chunk_absmax.data(), {blocks.size()}), stream);
-    keep_section(std::as_bytes(std::span(chunk_codes)), weight.codes_offset + blocks.begin * bytes_per_block, part_of(layout, rank), kept);
+    keep_section(std::as_bytes(std::span(chunk_codes)), weight.codes_offset + blocks.begin * bytes_per_block,
+                 part_of(layout, rank), kept);
     for (const float value : chunk_absmax) {
       if (!std::isfinite(value)) {
-        throw Error(ExitCode::model, fmt::format("{}: tensor {} holds NaN or infinity; the file is damaged or was saved from a failed run",
-                                                 tensor.file.string(), tensor.name));
+        throw Error(ExitCode::model,
+                    fmt::format("{}: tensor {} holds NaN or infinity; the file is damaged or was saved from a failed run",
+                                tensor.file.string(), tensor.name));
       }
     }
     const Range mine = overlap(blocks, owned);
@@ -106,7 +111,8 @@ std::vector<float> quantize_part(const TensorInfo& tensor, const WeightLayout& w
 }
 
 /// Everybody's absmax of every weight of a block, from the ranks that own them.
-std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout, const std::array<std::vector<float>, kLinears>& mine,
+std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout,
+                                                       const std::array<std::vector<float>, kLinears>& mine,
                                                        std::int64_t block_size, Communicator& shards) {
   std::size_t longest = 0;
   for (int rank = 0; rank < shards.size(); ++rank) {
@@ -146,8 +152,8 @@ float mean_of(const std::vector<float>& absmax) {
 }
 
 /// Keeps this rank's bytes of a weight's block scales, quantized once more where asked. Returns the offset that was subtracted.
-float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, bool double_quant, Range part, std::span<std::byte> kept,
-                  const Stream& stream) {
+float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, bool double_quant, Range part,
+                  std::span<std::byte> kept, const Stream& stream) {
   if (!double_quant) {
     keep_section(std::as_bytes(std::span(absmax)), weight.absmax_offset, part, kept);
     return 0.0F;
@@ -164,7 +170,8 @@ float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, 
 }
 
 /// This rank's bytes of a weight that stays as the file has it.
-void read_raw_part(const TensorInfo& tensor, const WeightLayout& weight, const BlockLayout& layout, int rank, std::span<std::byte> kept) {
+void read_raw_part(const TensorInfo& tensor, const WeightLayout& weight, const BlockLayout& layout, int rank,
+                   std::span<std::byte> kept) {
   const Range codes = codes_of(layout, weight, rank);
   if (codes.size() > 0) {
     const std::int64_t at = weight.codes_offset + codes.begin - rank * layout.part_bytes;
@@ -206,11 +213,13 @@ std::span<float> load_vector(const TensorDirectory& directory, const std::string
 }
 
 /// A [vocab, hidden] table, in f32 or in the file's dtype, read in pieces.
-ConstTensorView load_table(const TensorDirectory& directory, std::string_view name, bool as_f32, Arena& arena, const Stream& stream) {
+ConstTensorView load_table(const TensorDirectory& directory, std::string_view name, bool as_f32, Arena& arena,
+                           const Stream& stream) {
   const TensorInfo& tensor = directory.tensors.at(std::string(name));
   const Shape shape{tensor.shape[0], tensor.shape[1]};
   if (!as_f32 && tensor.dtype != DType::f32) {
-    const auto bytes = arena.take<std::byte>(MemoryKind::embedding_and_head, tensor.name, static_cast<std::int64_t>(tensor.bytes));
+    const auto bytes =
+        arena.take<std::byte>(MemoryKind::embedding_and_head, tensor.name, static_cast<std::int64_t>(tensor.bytes));
     read_tensor_bytes(tensor, 0, bytes);
     return {bytes.data(), tensor.dtype, shape};
   }
@@ -292,8 +301,8 @@ std::int64_t FrozenBase::largest_window() const {
   return largest;
 }
 
-FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, Communicator& shards,
-                            Arena& arena, const Stream& stream) {
+FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
+                            Communicator& shards, Arena& arena, const Stream& stream) {
   FrozenBase base;
   base.spec = spec;
   base.format = format;
@@ -309,13 +318,14 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
         dtypes[index_of(linear)] = directory.tensors.at(module_path(layer, linear) + ".weight").dtype;
       }
       base.layouts.push_back(make_block_layout(dtypes, shapes, format, shards.size()));
-      base.parts.push_back(arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), base.layouts.back().part_bytes));
+      base.parts.push_back(
+          arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), base.layouts.back().part_bytes));
     }
     load_rest(base, directory, arena, stream);
   });
   for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
-    load_block(directory, static_cast<std::int64_t>(layer), format, base.layouts[layer], shards, base.parts[layer], base.rest[layer],
-               stream);
+    load_block(directory, static_cast<std::int64_t>(layer), format, base.layouts[layer], shards, base.parts[layer],
+               base.rest[layer], stream);
   }
   return base;
 }

@@ -51,32 +51,32 @@ BlockLayout make_block_layout(const std::array<DType, kLinears>& dtypes, const s
 
 /// Small tensors of one block, whole on every rank.
 struct BlockRest {
-  std::span<float> input_norm;                         // [hidden]
-  std::span<float> post_attention_norm;                // [hidden]
-  std::array<std::span<float>, kLinears> bias;         // [out], empty where the layer has none
-  std::array<float, kLinears> nested_offset{};         // what double quantization subtracts from absmax: their mean
+  std::span<float> input_norm;                  // [hidden]
+  std::span<float> post_attention_norm;         // [hidden]
+  std::array<std::span<float>, kLinears> bias;  // [out], empty where the layer has none
+  std::array<float, kLinears> nested_offset{};  // what double quantization subtracts from absmax: their mean
 };
 
 struct FrozenBase {
   ModelSpec spec;
   BaseFormat format;
-  int shards = 1;                             // ranks that divide every block
-  std::vector<BlockLayout> layouts;           // per layer
-  std::vector<std::span<std::byte>> parts;    // per layer: this rank's part, part_bytes long
-  std::vector<BlockRest> rest;                // per layer
-  ConstTensorView embedding;                  // [vocab, hidden], in the file's dtype (f32 when tied)
-  ConstTensorView head;                       // f32 [vocab, hidden]; the embedding itself when tied
-  std::span<float> final_norm;                // [hidden]
+  int shards = 1;                           // ranks that divide every block
+  std::vector<BlockLayout> layouts;         // per layer
+  std::vector<std::span<std::byte>> parts;  // per layer: this rank's part, part_bytes long
+  std::vector<BlockRest> rest;              // per layer
+  ConstTensorView embedding;                // [vocab, hidden], in the file's dtype (f32 when tied)
+  ConstTensorView head;                     // f32 [vocab, hidden]; the embedding itself when tied
+  std::span<float> final_norm;              // [hidden]
 
   std::int64_t largest_weight() const;  // elements of the largest weight of a block: the size of the dequantization scratch
   std::int64_t largest_window() const;  // bytes of the largest gathered block, padding included
 };
 
-/// Reads and quantizes the base. Collective over `shards`, whose ranks divide every block; each rank reads only the bytes that it keeps
-/// (and, of a quantization block that a cut goes through, the rest of it). Weights are quantized as if whole: codes do not depend on
-/// the number of parts; the offset of double quantization is summed in double, in the order of the blocks.
-/// Throws Error(model), the same on every rank.
-FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, Communicator& shards,
-                            Arena& arena, const Stream& stream);
+/// Reads and quantizes the base. Collective over `shards`, whose ranks divide every block; each rank reads only the bytes that it
+/// keeps (and, of a quantization block that a cut goes through, the rest of it). Weights are quantized as if whole: codes do not
+/// depend on the number of parts; the offset of double quantization is summed in double, in the order of the blocks. Throws
+/// Error(model), the same on every rank.
+FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
+                            Communicator& shards, Arena& arena, const Stream& stream);
 
 }  // namespace lora_dist

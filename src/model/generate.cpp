@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint32_t kStreamOfSampling = 0x53414D50U;  // keeps these counters apart from other uses of the seed
 
 /// Candidates by falling logit, ties by rising id, cut to top_k and then to top_p.
-std::vector<std::int32_t> candidates(std::span<const float> logits, const SamplingOptions& options, std::vector<double>& weights) {
+std::vector<std::int32_t> candidates(std::span<const float> logits, const SamplingOptions& options,
+                                     std::vector<double>& weights) {
   std::vector<std::int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const auto before = [&](std::int32_t a, std::int32_t b) {
@@ -51,8 +52,9 @@ std::int32_t choose_token(std::span<const float> logits, const SamplingOptions& 
   }
   std::vector<double> weights;
   const std::vector<std::int32_t> ids = candidates(logits, options, weights);
-  const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), 0, kStreamOfSampling},
-                                        {static_cast<std::uint32_t>(options.seed), static_cast<std::uint32_t>(options.seed >> 32)});
+  const PhiloxCounter bits =
+      philox4x32({static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), 0, kStreamOfSampling},
+                 {static_cast<std::uint32_t>(options.seed), static_cast<std::uint32_t>(options.seed >> 32)});
   double left = static_cast<double>(uniform_float(bits[0])) * std::accumulate(weights.begin(), weights.end(), 0.0);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     left -= weights[i];
@@ -76,7 +78,8 @@ std::vector<std::int32_t> generate(const Transformer& model, std::span<const std
     std::int32_t id = finite ? choose_token(logits, options, cache.length) : -1;
     comm.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0, WireKind::control);
     if (id < 0) {
-      throw Error(ExitCode::non_finite, "the model's logits are not finite; the weights or the adapter are damaged", Noticed::every_rank);
+      throw Error(ExitCode::non_finite, "the model's logits are not finite; the weights or the adapter are damaged",
+                  Noticed::every_rank);
     }
     if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
       break;

@@ -8,8 +8,12 @@ namespace lora_dist {
 
 namespace {
 
-ConstTensorView factor_a(const LoraPass& pass, const LoraPlace& place) { return view(pass.params.data() + place.a, {place.r, place.in}); }
-ConstTensorView factor_b(const LoraPass& pass, const LoraPlace& place) { return view(pass.params.data() + place.b, {place.out, place.r}); }
+ConstTensorView factor_a(const LoraPass& pass, const LoraPlace& place) {
+  return view(pass.params.data() + place.a, {place.r, place.in});
+}
+ConstTensorView factor_b(const LoraPass& pass, const LoraPlace& place) {
+  return view(pass.params.data() + place.b, {place.out, place.r});
+}
 
 DropoutKey dropout_key(const LoraLinear& layer, const LoraPass& pass) {
   return {pass.seed, pass.step, layer.layer, static_cast<std::uint32_t>(layer.linear)};
@@ -49,7 +53,8 @@ void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView 
 
 void lora_linear_z(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z) {
   if (layer.place != nullptr) {
-    matmul(dropped_input(layer, pass, x), Transpose::no, factor_a(pass, *layer.place), Transpose::yes, 1.0F, 0.0F, z, pass.stream);
+    matmul(dropped_input(layer, pass, x), Transpose::no, factor_a(pass, *layer.place), Transpose::yes, 1.0F, 0.0F, z,
+           pass.stream);
   }
 }
 
@@ -68,7 +73,8 @@ void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTe
   const LoraPlace& place = *layer.place;
   const TensorView dz = view(pass.scratch.dz.data(), {dy.rows(), place.r});
   matmul(dy, Transpose::no, factor_b(pass, place), Transpose::no, place.scale, 0.0F, dz, stream);
-  matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}), stream);
+  matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}),
+         stream);
   matmul(dz, Transpose::yes, dropped_input(layer, pass, x), Transpose::no, 1.0F, 0.0F,
          view(pass.grads.data() + place.a, {place.r, place.in}), stream);
   if (input == InputGradient::none) {

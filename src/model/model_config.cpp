@@ -42,7 +42,8 @@ struct ConfigFile {
     return value;
   }
 
-  std::int64_t integer_or(const json& object, const char* key, std::int64_t otherwise, std::int64_t low, std::int64_t high) const {
+  std::int64_t integer_or(const json& object, const char* key, std::int64_t otherwise, std::int64_t low,
+                          std::int64_t high) const {
     return has(object, key) ? integer(object, key, low, high) : otherwise;
   }
 
@@ -134,7 +135,8 @@ void read_special_ids(const ConfigFile& file, ModelSpec& config) {
 
 void check_shape(const ConfigFile& file, const ModelSpec& config) {
   if (config.heads % config.kv_heads != 0) {
-    file.fail(fmt::format("num_attention_heads ({}) must be a multiple of num_key_value_heads ({})", config.heads, config.kv_heads));
+    file.fail(
+        fmt::format("num_attention_heads ({}) must be a multiple of num_key_value_heads ({})", config.heads, config.kv_heads));
   }
   if (config.head_dim % 2 != 0) {
     file.fail(fmt::format("head_dim ({}) must be even", config.head_dim));
@@ -174,9 +176,10 @@ std::vector<float> inverse_frequencies(const ModelSpec& config) {
 ModelSpec read_model_config(const std::filesystem::path& folder) {
   ConfigFile file{folder / "config.json", {}};
   if (!std::filesystem::is_directory(folder)) {
-    throw Error(ExitCode::model,
-                fmt::format("{}: no such model folder; model.path must be a local Hugging Face folder (nothing is ever downloaded)",
-                            folder.string()));
+    throw Error(
+        ExitCode::model,
+        fmt::format("{}: no such model folder; model.path must be a local Hugging Face folder (nothing is ever downloaded)",
+                    folder.string()));
   }
   try {
     file.root = json::parse(read_text_file(file.path, ExitCode::model));
@@ -200,8 +203,8 @@ ModelSpec read_model_config(const std::filesystem::path& folder) {
   config.heads = file.integer(file.root, "num_attention_heads", 1, 65536);
   config.kv_heads = file.integer_or(file.root, "num_key_value_heads", config.heads, 1, 65536);
   if (!file.has(file.root, "head_dim") && config.hidden % config.heads != 0) {
-    file.fail(fmt::format("hidden_size ({}) must be a multiple of num_attention_heads ({}) where head_dim is not given", config.hidden,
-                          config.heads));
+    file.fail(fmt::format("hidden_size ({}) must be a multiple of num_attention_heads ({}) where head_dim is not given",
+                          config.hidden, config.heads));
   }
   config.head_dim = file.integer_or(file.root, "head_dim", config.hidden / config.heads, 2, 65536);
   config.intermediate = file.integer(file.root, "intermediate_size", 1, kLimit);

@@ -56,8 +56,9 @@ std::string post_attention_norm_name(std::int64_t layer) {
 const TensorInfo& find_tensor(const TensorDirectory& directory, const std::string& name, const std::vector<std::int64_t>& shape) {
   const auto found = directory.tensors.find(name);
   if (found == directory.tensors.end()) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} is missing; the weights do not belong to this config.json, or are incomplete",
-                                             directory.files.empty() ? "model" : directory.files.front().parent_path().string(), name));
+    throw Error(ExitCode::model,
+                fmt::format("{}: tensor {} is missing; the weights do not belong to this config.json, or are incomplete",
+                            directory.files.empty() ? "model" : directory.files.front().parent_path().string(), name));
   }
   const TensorInfo& tensor = found->second;
   if (tensor.shape != shape) {
@@ -65,8 +66,8 @@ const TensorInfo& find_tensor(const TensorDirectory& directory, const std::strin
                                              fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")));
   }
   if (tensor.dtype != DType::f32 && tensor.dtype != DType::f16 && tensor.dtype != DType::bf16) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", tensor.file.string(), name,
-                                             name_of(tensor.dtype)));
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", tensor.file.string(),
+                                             name, name_of(tensor.dtype)));
   }
   return tensor;
 }

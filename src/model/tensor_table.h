@@ -31,8 +31,8 @@ struct LinearShape {
 };
 LinearShape linear_shape(const ModelSpec& config, Linear linear);
 
-std::string input_norm_name(std::int64_t layer);           // [hidden]
-std::string post_attention_norm_name(std::int64_t layer);  // [hidden]
+std::string input_norm_name(std::int64_t layer);                                 // [hidden]
+std::string post_attention_norm_name(std::int64_t layer);                        // [hidden]
 inline constexpr std::string_view kEmbeddingName = "model.embed_tokens.weight";  // [vocab, hidden]
 inline constexpr std::string_view kFinalNormName = "model.norm.weight";          // [hidden]
 inline constexpr std::string_view kHeadName = "lm_head.weight";                  // [vocab, hidden], absent when tied
@@ -40,7 +40,8 @@ inline constexpr std::string_view kHeadName = "lm_head.weight";                 
 /// The tensor of that name with that shape and a float dtype; throws Error(model) naming the tensor, both shapes and the file.
 const TensorInfo& find_tensor(const TensorDirectory& directory, const std::string& name, const std::vector<std::int64_t>& shape);
 
-/// Checks that every tensor which the configuration implies is there, in its shape. Throws Error(model) for the first that is not.
+/// Checks that every tensor which the configuration implies is there, in its shape. Throws Error(model) for the first that is
+/// not.
 void check_model_tensors(const ModelSpec& config, const TensorDirectory& directory);
 
 }  // namespace lora_dist

@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::int32_t kNotTrained = -100;
 
-ConstTensorView as_view(std::span<const std::int32_t> values) { return view(values.data(), {static_cast<std::int64_t>(values.size())}); }
+ConstTensorView as_view(std::span<const std::int32_t> values) {
+  return view(values.data(), {static_cast<std::int64_t>(values.size())});
+}
 ConstTensorView as_view(std::span<const float> values) { return view(values.data(), {static_cast<std::int64_t>(values.size())}); }
 
 LoraPass make_lora_pass(const Transformer& model, const Pass& pass, const StepDropout& dropout, std::span<float> grads) {
@@ -65,8 +67,8 @@ void run_forward(const Transformer& model, const Pass& pass, const LoraPass& lor
     if (next >= 0) {
       model.window->prefetch(next);
     }
-    block_forward(make_block_inputs(model, pass, layer, weights, cache), lora, workspace.entering(layer).rows(n), workspace.block(layer),
-                  workspace.entering(layer + 1).rows(n));
+    block_forward(make_block_inputs(model, pass, layer, weights, cache), lora, workspace.entering(layer).rows(n),
+                  workspace.block(layer), workspace.entering(layer + 1).rows(n));
     model.window->release(layer);
   }
 }
@@ -107,9 +109,10 @@ std::int64_t pick_and_norm(const Transformer& model, const Pass& pass, bool only
   }
   if (picked > 0) {
     gather_rows(workspace.entering(model.base->spec.layers).rows(pass.tokens()),
-                view(static_cast<const std::int32_t*>(workspace.index.data()), {picked}), workspace.picked.rows(picked), model.stream);
-    rms_norm(workspace.picked.rows(picked), as_view(model.base->final_norm), model.base->spec.norm_eps, workspace.picked_normed.rows(picked),
-             workspace.picked_rstd.column(picked), model.stream);
+                view(static_cast<const std::int32_t*>(workspace.index.data()), {picked}), workspace.picked.rows(picked),
+                model.stream);
+    rms_norm(workspace.picked.rows(picked), as_view(model.base->final_norm), model.base->spec.norm_eps,
+             workspace.picked_normed.rows(picked), workspace.picked_rstd.column(picked), model.stream);
   }
   return picked;
 }
@@ -147,7 +150,8 @@ double head_and_loss(const Transformer& model, const Pass& pass, float loss_scal
   const std::vector<std::int32_t> targets = picked_targets(workspace, pass, picked);
   for_each_logits_chunk(model, picked, [&](std::int64_t first, TensorView logits, TensorView normed) {
     const std::int64_t rows = logits.rows();
-    cross_entropy(logits, view(targets.data() + first, {rows}), loss_scale, view(workspace.token_loss.data + first, {rows}), model.stream);
+    cross_entropy(logits, view(targets.data() + first, {rows}), loss_scale, view(workspace.token_loss.data + first, {rows}),
+                  model.stream);
     if (backward) {  // the normed rows have served: their gradient takes their place
       matmul(logits, Transpose::no, model.base->head, Transpose::no, 1.0F, 0.0F, normed, model.stream);
     }

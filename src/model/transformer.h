@@ -11,8 +11,8 @@
 
 namespace lora_dist {
 
-/// One pass: some sequences laid end to end, without padding. All i32. A pass without tokens is a rank without work: it still serves
-/// every gather, so every rank must call the same functions the same number of times.
+/// One pass: some sequences laid end to end, without padding. All i32. A pass without tokens is a rank without work: it still
+/// serves every gather, so every rank must call the same functions the same number of times.
 struct Pass {
   std::span<const std::int32_t> ids;        // [tokens]
   std::span<const std::int32_t> targets;    // [tokens]: the id that should follow, -100 where none is trained
@@ -40,8 +40,8 @@ struct StepDropout {
   std::uint32_t step = 0;
 };
 
-/// Forward and backward. Writes to `grads` (the flat buffer) the gradient of loss_scale * (sum of token losses); returns that sum,
-/// unscaled, added in double in the order of the tokens. The workspace must be made for training.
+/// Forward and backward. Writes to `grads` (the flat buffer) the gradient of loss_scale * (sum of token losses); returns that
+/// sum, unscaled, added in double in the order of the tokens. The workspace must be made for training.
 double forward_backward(const Transformer& model, const Pass& pass, const StepDropout& dropout, float loss_scale,
                         std::span<float> grads);
 

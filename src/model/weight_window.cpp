@@ -100,7 +100,8 @@ ConstTensorView dequantize(const FrozenWeight& weight, std::span<float> weight_s
   if (weight.format->double_quant) {
     const TensorView expanded = view(absmax_scratch.data(), {blocks});
     nested_dequantize({weight.block + layout.absmax_offset, DType::u8, {blocks}},
-                      {weight.block + layout.nested_offset, DType::f32, {layout.nested_bytes / 4}}, weight.nested_offset, expanded, stream);
+                      {weight.block + layout.nested_offset, DType::f32, {layout.nested_bytes / 4}}, weight.nested_offset,
+                      expanded, stream);
     absmax = expanded;
   }
   const TensorView out = view(weight_scratch.data(), {layout.rows * layout.cols});

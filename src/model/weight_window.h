@@ -26,8 +26,8 @@ struct FrozenWeight {
 /// A block's seven weights, valid until release().
 using BlockWeights = std::array<FrozenWeight, kLinears>;
 
-/// Two buffers that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a rank
-/// that has nothing to compute calls serve() and keeps the others going. With one shard nothing is copied or sent.
+/// Two buffers that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
+/// rank that has nothing to compute calls serve() and keeps the others going. With one shard nothing is copied or sent.
 class WeightWindow {
  public:
   WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena);
@@ -60,8 +60,8 @@ class WeightWindow {
   double waited_seconds_ = 0.0;
 };
 
-/// The weight as f32 [out, in]: where it lies when it is f32 already, else written to `weight_scratch` (at least out * in floats).
-/// `absmax_scratch` needs a float for each quantization block.
+/// The weight as f32 [out, in]: where it lies when it is f32 already, else written to `weight_scratch` (at least out * in
+/// floats). `absmax_scratch` needs a float for each quantization block.
 ConstTensorView dequantize(const FrozenWeight& weight, std::span<float> weight_scratch, std::span<float> absmax_scratch,
                            const Stream& stream);
 

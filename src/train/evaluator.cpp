@@ -36,20 +36,22 @@ struct Director {
   }
 };
 
-double loss_of_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples, std::int64_t micro_batch,
-                    std::int64_t pass) {
+double loss_of_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples,
+                    std::int64_t micro_batch, std::int64_t pass) {
   if (pass < 0) {
     return forward_loss(model, Pass{});
   }
   const auto first = static_cast<std::size_t>(pass * micro_batch);
-  const Batch batch = make_batch(sequences.subspan(first, std::min(static_cast<std::size_t>(micro_batch), sequences.size() - first)), samples);
+  const Batch batch =
+      make_batch(sequences.subspan(first, std::min(static_cast<std::size_t>(micro_batch), sequences.size() - first)), samples);
   return forward_loss(model, pass_of(batch));
 }
 
 }  // namespace
 
-Evaluation evaluate(const Transformer& model, Communicator& data, std::span<const Sequence> sequences, std::span<const Sample> samples,
-                    std::int64_t micro_batch, const std::function<void(std::int64_t, std::int64_t)>& on_progress) {
+Evaluation evaluate(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+                    std::span<const Sample> samples, std::int64_t micro_batch,
+                    const std::function<void(std::int64_t, std::int64_t)>& on_progress) {
   const auto start = std::chrono::steady_clock::now();
   Evaluation result;
   for (const Sequence& sequence : sequences) {
@@ -84,7 +86,8 @@ Evaluation evaluate(const Transformer& model, Communicator& data, std::span<cons
   result.loss = sum / static_cast<double>(std::max<std::int64_t>(1, result.target_tokens));
   data.broadcast(std::as_writable_bytes(std::span(&result.loss, 1)), 0, WireKind::control);
   if (!std::isfinite(result.loss)) {
-    throw Error(ExitCode::non_finite, "the evaluation's loss is not finite; the weights or the adapter are damaged", Noticed::every_rank);
+    throw Error(ExitCode::non_finite, "the evaluation's loss is not finite; the weights or the adapter are damaged",
+                Noticed::every_rank);
   }
   result.perplexity = std::exp(result.loss);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

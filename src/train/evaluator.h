@@ -19,10 +19,11 @@ struct Evaluation {
   double seconds = 0.0;
 };
 
-/// Collective over `data`; the result is the same on every rank and, to the bit, for every number of ranks. `sequences` are cut into
-/// passes of micro_batch. `on_progress(done, all)` is called after each round with the passes that are scored.
-/// Throws Error(non_finite) when the loss is not finite.
-Evaluation evaluate(const Transformer& model, Communicator& data, std::span<const Sequence> sequences, std::span<const Sample> samples,
-                    std::int64_t micro_batch, const std::function<void(std::int64_t, std::int64_t)>& on_progress = {});
+/// Collective over `data`; the result is the same on every rank and, to the bit, for every number of ranks. `sequences` are cut
+/// into passes of micro_batch. `on_progress(done, all)` is called after each round with the passes that are scored. Throws
+/// Error(non_finite) when the loss is not finite.
+Evaluation evaluate(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+                    std::span<const Sample> samples, std::int64_t micro_batch,
+                    const std::function<void(std::int64_t, std::int64_t)>& on_progress = {});
 
 }  // namespace lora_dist

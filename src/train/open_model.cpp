@@ -19,9 +19,11 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     if (has_tokenizer(folder)) {
       model->tokenizer = open_tokenizer(folder);
       if (model->tokenizer->vocab_size > model->spec.vocab) {
-        throw Error(ExitCode::model,
-                    fmt::format("{}: the tokenizer has ids up to {}, the embedding only {} rows; tokenizer and weights do not belong together",
-                                model->tokenizer->file.string(), model->tokenizer->vocab_size - 1, model->spec.vocab));
+        throw Error(
+            ExitCode::model,
+            fmt::format(
+                "{}: the tokenizer has ids up to {}, the embedding only {} rows; tokenizer and weights do not belong together",
+                model->tokenizer->file.string(), model->tokenizer->vocab_size - 1, model->spec.vocab));
       }
     }
   });

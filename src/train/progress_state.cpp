@@ -25,8 +25,9 @@ std::optional<Evaluation> evaluation_from(const json& object) {
   if (object.is_null()) {
     return std::nullopt;
   }
-  return Evaluation{object.at("loss").get<double>(), object.at("perplexity").get<double>(), object.at("samples").get<std::int64_t>(),
-                    object.at("target_tokens").get<std::int64_t>(), object.at("seconds").get<double>()};
+  return Evaluation{object.at("loss").get<double>(), object.at("perplexity").get<double>(),
+                    object.at("samples").get<std::int64_t>(), object.at("target_tokens").get<std::int64_t>(),
+                    object.at("seconds").get<double>()};
 }
 
 }  // namespace
@@ -41,7 +42,8 @@ json to_json(const RunProgress& progress, const std::map<std::string, std::strin
                  {"best", nullptr},
                  {"settings", settings}};
   if (progress.best.best_step >= 0) {  // before that `best` is infinite, which JSON cannot say
-    object["best"] = {{"value", progress.best.best}, {"step", progress.best.best_step}, {"since", progress.best.evaluations_since}};
+    object["best"] = {
+        {"value", progress.best.best}, {"step", progress.best.best_step}, {"since", progress.best.evaluations_since}};
   }
   return object;
 }
@@ -62,7 +64,8 @@ RunProgress progress_from_json(const json& object, std::map<std::string, std::st
     return progress;
   } catch (const json::exception& error) {
     throw Error(ExitCode::model,
-                fmt::format("the checkpoint's progress is not readable ({}); it was written by another version of the program", error.what()));
+                fmt::format("the checkpoint's progress is not readable ({}); it was written by another version of the program",
+                            error.what()));
   }
 }
 

@@ -20,7 +20,6 @@ struct RunProgress {
   EarlyStopping best;
   std::optional<Evaluation> base;  // the model before training
   std::optional<Evaluation> last;  // the newest evaluation
-
 };
 
 /// To and from the "progress" object of a checkpoint. Throws Error(model) when a member is missing or of the wrong kind.

@@ -36,8 +36,8 @@ std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
 void show_changes(const TrainingRun& run, const std::map<std::string, std::string>& before) {
   const ResumeChanges changes = compare_settings(before, to_flat_settings(run.config));
   for (const SettingChange& change : changes.bits_may_differ) {
-    run.console.line(fmt::format("note: {} was {} and is now {}; the last bits may differ from an uninterrupted run", change.key, change.before,
-                                 change.after));
+    run.console.line(fmt::format("note: {} was {} and is now {}; the last bits may differ from an uninterrupted run", change.key,
+                                 change.before, change.after));
   }
 }
 

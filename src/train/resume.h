@@ -10,12 +10,13 @@
 
 namespace lora_dist {
 
-/// What a checkpoint of this run must agree with: base model, adapter tensors, and every setting that would alter what was trained.
+/// What a checkpoint of this run must agree with: base model, adapter tensors, and every setting that would alter what was
+/// trained.
 CheckpointIdentity identity_of(const TrainingRun& run);
 
-/// Goes on from checkpoint.resume: the newest sound checkpoint in output.dir ("auto"), a named one, or nothing ("never", or none there).
-/// Fills the run's buffers. Shows what it resumed from, which checkpoints it passed over, and which changed settings may change bits.
-/// Collective; throws Error, the same on every rank.
+/// Goes on from checkpoint.resume: the newest sound checkpoint in output.dir ("auto"), a named one, or nothing ("never", or none
+/// there). Fills the run's buffers. Shows what it resumed from, which checkpoints it passed over, and which changed settings may
+/// change bits. Collective; throws Error, the same on every rank.
 std::optional<RunProgress> resume(TrainingRun& run);
 
 /// Writes output.dir/checkpoints/step_NNNNNNNN. Collective.

@@ -12,7 +12,8 @@ constexpr std::int64_t kAnswerTokens = 96;
 
 /// Tokens before the first trained one: the question, as the model sees it.
 std::span<const std::int32_t> prompt_of(const Sample& sample) {
-  const auto first = std::find_if(sample.labels.begin(), sample.labels.end(), [](std::int32_t label) { return label != kNotTrained; });
+  const auto first =
+      std::find_if(sample.labels.begin(), sample.labels.end(), [](std::int32_t label) { return label != kNotTrained; });
   return std::span(sample.input_ids).first(static_cast<std::size_t>(first - sample.labels.begin()));
 }
 
@@ -34,8 +35,8 @@ void show_answers(const TrainingRun& run, const Sample& sample) {
   const std::string tuned = answer(run, run.tuned(), prompt, cache);
   const Tokenizer& tokenizer = *run.model->tokenizer;
   const std::span<const std::int32_t> expected = std::span(sample.input_ids).subspan(prompt.size());
-  run.console.line(fmt::format("\nprompt    | {}\nbase      | {}\ntuned     | {}\nreference | {}", decode(tokenizer, prompt, true), base, tuned,
-                               decode(tokenizer, expected, true)));
+  run.console.line(fmt::format("\nprompt    | {}\nbase      | {}\ntuned     | {}\nreference | {}",
+                               decode(tokenizer, prompt, true), base, tuned, decode(tokenizer, expected, true)));
 }
 
 }  // namespace
@@ -43,14 +44,16 @@ void show_answers(const TrainingRun& run, const Sample& sample) {
 void show_summary(const TrainingRun& run, const RunProgress& progress, std::int64_t total_steps) {
   const Console& console = run.console;
   if (progress.step < total_steps) {
-    console.line(fmt::format("stopped early at step {}: no better evaluation since step {}", progress.step, progress.best.best_step));
+    console.line(
+        fmt::format("stopped early at step {}: no better evaluation since step {}", progress.step, progress.best.best_step));
   }
   if (progress.base && progress.last) {
     console.line("\nvalidation        loss   perplexity");
     console.line(fmt::format("base         {:9.4f}    {:9.3f}", progress.base->loss, progress.base->perplexity));
     console.line(fmt::format("tuned        {:9.4f}    {:9.3f}", progress.last->loss, progress.last->perplexity));
   }
-  const std::size_t questions = run.model->tokenizer ? static_cast<std::size_t>(std::max(1, run.config.eval.generate_samples)) : 0;
+  const std::size_t questions =
+      run.model->tokenizer ? static_cast<std::size_t>(std::max(1, run.config.eval.generate_samples)) : 0;
   for (std::size_t i = 0; i < std::min(questions, run.dataset.validation.size()); ++i) {
     show_answers(run, run.dataset.validation[i]);
   }

@@ -13,8 +13,8 @@ namespace lora_dist {
 
 namespace {
 
-constexpr double kLossUnit = 0x1p-32;    // losses too are added as integers
-constexpr double kLossLimit = 0x1p+20;   // nats per token beyond which a loss counts as not finite
+constexpr double kLossUnit = 0x1p-32;   // losses too are added as integers
+constexpr double kLossLimit = 0x1p+20;  // nats per token beyond which a loss counts as not finite
 
 TensorView as_view(std::span<float> values) { return view(values.data(), {static_cast<std::int64_t>(values.size())}); }
 TensorView as_view(std::span<std::int64_t> values) { return view(values.data(), {static_cast<std::int64_t>(values.size())}); }
@@ -27,13 +27,14 @@ struct PassTotals {
 
 std::span<const Sequence> sequences_of_pass(std::span<const Sequence> sequences, std::int64_t pass, std::int64_t micro_batch) {
   const auto first = static_cast<std::size_t>(pass * micro_batch);
-  return first >= sequences.size() ? std::span<const Sequence>{}
-                                   : sequences.subspan(first, std::min(static_cast<std::size_t>(micro_batch), sequences.size() - first));
+  return first >= sequences.size()
+             ? std::span<const Sequence>{}
+             : sequences.subspan(first, std::min(static_cast<std::size_t>(micro_batch), sequences.size() - first));
 }
 
 /// One pass of this rank: adds its gradient and its loss to the sums.
-void run_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples, const StepDropout& dropout,
-              float loss_scale, const TrainedBuffers& buffers, PassTotals& totals) {
+void run_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples,
+              const StepDropout& dropout, float loss_scale, const TrainedBuffers& buffers, PassTotals& totals) {
   const Batch batch = make_batch(sequences, samples);
   const double loss = forward_backward(model, pass_of(batch), dropout, loss_scale, buffers.grads);
   std::int64_t bad = fixed_point_add(as_view(buffers.grads), as_view(buffers.sums), model.stream);
@@ -67,9 +68,9 @@ std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::
 
 Pass pass_of(const Batch& batch) { return {batch.ids, batch.targets, batch.positions, batch.samples, batch.starts}; }
 
-StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences, std::span<const Sample> samples,
-                      const StepOptions& options, std::int64_t step, std::int64_t optimizer_step, double learning_rate,
-                      const TrainedBuffers& buffers, bool stop_asked_here) {
+StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+                      std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
+                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here) {
   StepResult result;
   for (const Sequence& sequence : sequences) {
     for (const std::int32_t index : sequence) {
@@ -111,7 +112,8 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
     scale(as_view(buffers.grads), static_cast<float>(clip), model.stream);
   }
   adamw(as_view(buffers.params), as_view(buffers.grads), as_view(buffers.m), as_view(buffers.v),
-        {optimizer_step, static_cast<float>(learning_rate), options.beta1, options.beta2, options.eps, options.weight_decay}, model.stream);
+        {optimizer_step, static_cast<float>(learning_rate), options.beta1, options.beta2, options.eps, options.weight_decay},
+        model.stream);
   return result;
 }
 

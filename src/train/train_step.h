@@ -38,17 +38,17 @@ struct StepResult {
   double grad_norm = 0.0;  // before clipping
   std::int64_t tokens = 0;
   std::int64_t target_tokens = 0;
-  bool finite = true;       // false: nothing was changed
-  bool stop_asked = false;  // on any rank
+  bool finite = true;                     // false: nothing was changed
+  bool stop_asked = false;                // on any rank
   std::vector<std::int64_t> bad_samples;  // indices of the samples in the passes that were not finite
 };
 
-/// Collective over `data`, the data-parallel group. `sequences` is the global batch, the same on every rank; it is cut into passes of
-/// micro_batch sequences, the same on every mesh, and pass i is computed by rank i mod size. `step` (from 0) names the dropout masks;
-/// `optimizer_step` (from 1) is AdamW's. Loss, gradient and update are the same bits for every size of the group.
-StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences, std::span<const Sample> samples,
-                      const StepOptions& options, std::int64_t step, std::int64_t optimizer_step, double learning_rate,
-                      const TrainedBuffers& buffers, bool stop_asked_here);
+/// Collective over `data`, the data-parallel group. `sequences` is the global batch, the same on every rank; it is cut into
+/// passes of micro_batch sequences, the same on every mesh, and pass i is computed by rank i mod size. `step` (from 0) names the
+/// dropout masks; `optimizer_step` (from 1) is AdamW's. Loss, gradient and update are the same bits for every size of the group.
+StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+                      std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
+                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here);
 
 /// A view of a batch as the model takes it.
 Pass pass_of(const Batch& batch);

@@ -149,16 +149,18 @@ void refuse_non_finite(Loop& loop, const StepResult& result) {
   const std::int64_t allowed = loop.run.config.train.max_skipped_steps;
   if (loop.progress.skipped > allowed) {
     loop.line.end_line();
-    throw Error(ExitCode::non_finite,
-                fmt::format("step {}: loss or gradient is not finite (NaN, infinite or beyond 2.6e5){}. Nothing of it reached the adapter; "
-                            "checkpoints are as they were. Lower train.learning_rate, check these rows, or allow steps to be left out with "
-                            "train.max_skipped_steps.",
-                            step, rows.empty() ? "" : " in a pass with rows " + rows),
-                Noticed::every_rank);
+    throw Error(
+        ExitCode::non_finite,
+        fmt::format(
+            "step {}: loss or gradient is not finite (NaN, infinite or beyond 2.6e5){}. Nothing of it reached the adapter; "
+            "checkpoints are as they were. Lower train.learning_rate, check these rows, or allow steps to be left out with "
+            "train.max_skipped_steps.",
+            step, rows.empty() ? "" : " in a pass with rows " + rows),
+        Noticed::every_rank);
   }
   loop.line.end_line();
-  loop.run.console.warn(fmt::format("step {} is not finite and was left out ({} of {} allowed){}", step, loop.progress.skipped, allowed,
-                                    rows.empty() ? "" : "; rows " + rows));
+  loop.run.console.warn(fmt::format("step {} is not finite and was left out ({} of {} allowed){}", step, loop.progress.skipped,
+                                    allowed, rows.empty() ? "" : "; rows " + rows));
 }
 
 /// Peak memory and bytes sent, over all ranks.
@@ -181,8 +183,8 @@ bool do_step(Loop& loop) {
   TrainingRun& run = loop.run;
   const auto start = Clock::now();
   StepMetrics metrics;
-  metrics.learning_rate =
-      learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup, run.config.train.learning_rate, loop.plan.schedule);
+  metrics.learning_rate = learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup,
+                                        run.config.train.learning_rate, loop.plan.schedule);
   const bool stop_here = run.config.checkpoint.on_signal && stop_requested();
   const StepResult result =
       train_step(run.tuned(), *run.world, next_global_batch(loop), run.dataset.train, step_options(run), loop.progress.step,
@@ -226,9 +228,13 @@ void do_evaluation(Loop& loop) {
     loop.logs->add(EvalRecord{loop.progress.step, loop.epoch(), evaluation.loss, evaluation.perplexity, evaluation.samples,
                               evaluation.target_tokens, evaluation.seconds, best});
     loop.line.end_line();
-    run.console.line(fmt::format("evaluation at step {}: loss {:.4f}, perplexity {:.3f} over {} samples ({} target tokens), {:.1f} s{}",
-                                 loop.progress.step, evaluation.loss, evaluation.perplexity, evaluation.samples, evaluation.target_tokens,
-                                 evaluation.seconds, before_training ? " (before training)" : best ? " (best so far)" : ""));
+    run.console.line(
+        fmt::format("evaluation at step {}: loss {:.4f}, perplexity {:.3f} over {} samples ({} target tokens), {:.1f} s{}",
+                    loop.progress.step, evaluation.loss, evaluation.perplexity, evaluation.samples, evaluation.target_tokens,
+                    evaluation.seconds,
+                    before_training ? " (before training)"
+                    : best          ? " (best so far)"
+                                    : ""));
   });
   if (best && !before_training) {
     save_adapter(run, "adapter_best");
@@ -252,7 +258,8 @@ void do_save(Loop& loop) {
 
 /// True when nothing is left to do.
 bool is_complete(const Loop& loop) {
-  return loop.progress.step >= loop.plan.total_steps || should_stop(loop.progress.best, loop.run.config.train.early_stopping_patience);
+  return loop.progress.step >= loop.plan.total_steps ||
+         should_stop(loop.progress.best, loop.run.config.train.early_stopping_patience);
 }
 
 void start_output(Loop& loop, bool resumed) {
@@ -297,7 +304,6 @@ ExitCode do_steps(Loop& loop) {
 }  // namespace
 
 ExitCode run_training(TrainingRun& run) {
-  listen_for_stop_requests();
   const Plan plan = plan_of(run);
   const bool live = run.console.speaks && is_live_terminal(stdout);
   Loop loop{run, plan, {}, nullptr, ProgressLine(stdout, live, plan.total_steps, run.config.output.log_every), run.world->wire()};
@@ -305,14 +311,16 @@ ExitCode run_training(TrainingRun& run) {
   const std::optional<RunProgress> resumed = resume(run);
   loop.progress = resumed.value_or(RunProgress{});
   if (resumed && is_complete(loop)) {
-    run.console.line(fmt::format("this run is complete: {} of {} steps are done, the adapter is in {}. To train further, raise train.max_steps "
-                                 "or train.epochs; to start afresh, choose another output.dir.",
-                                 loop.progress.step, plan.total_steps, (run.output / "adapter").string()));
+    run.console.line(fmt::format(
+        "this run is complete: {} of {} steps are done, the adapter is in {}. To train further, raise train.max_steps "
+        "or train.epochs; to start afresh, choose another output.dir.",
+        loop.progress.step, plan.total_steps, (run.output / "adapter").string()));
     return ExitCode::done;
   }
   start_output(loop, resumed.has_value());
-  run.console.line(fmt::format("training   {} steps, {} per epoch, {} sequences per step in passes of {}; output in {}", plan.total_steps,
-                               plan.steps_per_epoch, run.config.train.global_batch, run.config.train.micro_batch, run.output.string()));
+  run.console.line(fmt::format("training   {} steps, {} per epoch, {} sequences per step in passes of {}; output in {}",
+                               plan.total_steps, plan.steps_per_epoch, run.config.train.global_batch,
+                               run.config.train.micro_batch, run.output.string()));
   if (!resumed && !run.validation.empty()) {
     do_evaluation(loop);
   }

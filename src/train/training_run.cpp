@@ -16,7 +16,8 @@ namespace {
 constexpr std::int64_t kRoomForAnswers = 128;  // positions beyond max_length for generated text
 
 BaseFormat base_format(const Config& config) {
-  return {config.model.quantization == "none" ? Quantization::none : Quantization::nf4, config.model.double_quant, config.model.block_size};
+  return {config.model.quantization == "none" ? Quantization::none : Quantization::nf4, config.model.double_quant,
+          config.model.block_size};
 }
 
 DataOptions data_options(const Config& config) {
@@ -55,8 +56,9 @@ bool is_explicit(const Config& config, const std::string& key) {
 /// adapter.init_from decides what the adapter is; keys that the user wrote must not contradict it.
 void check_init_agrees(const Config& config, const PeftConfig& peft) {
   const auto refuse = [&](const std::string& key, const std::string& asked, const std::string& has) {
-    throw Error(ExitCode::usage, fmt::format("{} is {}, but the adapter in adapter.init_from ({}) has {}; leave the key out or set it to that",
-                                             key, asked, config.adapter.init_from, has));
+    throw Error(ExitCode::usage,
+                fmt::format("{} is {}, but the adapter in adapter.init_from ({}) has {}; leave the key out or set it to that",
+                            key, asked, config.adapter.init_from, has));
   };
   if (is_explicit(config, "adapter.r") && config.adapter.r != peft.r) {
     refuse("adapter.r", std::to_string(config.adapter.r), std::to_string(peft.r));
@@ -77,9 +79,10 @@ void check_init_targets(const Config& config, const AdapterLayout& layout) {
   for (const auto& block : layout.blocks) {
     for (const Linear linear : kAllLinears) {
       if (asked[index_of(linear)] != block[index_of(linear)].has_value()) {
-        throw Error(ExitCode::usage,
-                    fmt::format("adapter.target_modules and the adapter in adapter.init_from ({}) disagree about {}; leave the key out",
-                                config.adapter.init_from, module_name(linear)));
+        throw Error(
+            ExitCode::usage,
+            fmt::format("adapter.target_modules and the adapter in adapter.init_from ({}) disagree about {}; leave the key out",
+                        config.adapter.init_from, module_name(linear)));
       }
     }
   }
@@ -89,7 +92,8 @@ void check_init_targets(const Config& config, const AdapterLayout& layout) {
 void prepare_adapter(TrainingRun& run, bool training, const std::filesystem::path& adapter) {
   Config& config = run.config;
   const std::filesystem::path from = !adapter.empty() || !training ? adapter : std::filesystem::path(config.adapter.init_from);
-  const AdapterSpec spec{config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora, config.adapter.target_modules};
+  const AdapterSpec spec{config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
+                         config.adapter.target_modules};
   run_together(*run.world, [&] {
     PeftAdapter read;
     if (!from.empty()) {
@@ -129,8 +133,8 @@ void prepare_data(TrainingRun& run) {
   Config& config = run.config;
   const ModelSpec& spec = run.model->spec;
   if (config.data.max_length > spec.max_positions) {
-    run.console.warn(fmt::format("data.max_length is {}, but the model has only {} positions: lowered to them", config.data.max_length,
-                                 spec.max_positions));
+    run.console.warn(fmt::format("data.max_length is {}, but the model has only {} positions: lowered to them",
+                                 config.data.max_length, spec.max_positions));
     config.data.max_length = static_cast<int>(spec.max_positions);
   }
   run_together(*run.world, [&] {
@@ -153,12 +157,15 @@ void show_model(const TrainingRun& run, int threads) {
   const Config& config = run.config;
   const std::string base = config.model.quantization == "none"
                                ? "not quantized"
-                               : fmt::format("NF4{}, blocks of {}", config.model.double_quant ? " with double quantization" : "", config.model.block_size);
+                               : fmt::format("NF4{}, blocks of {}", config.model.double_quant ? " with double quantization" : "",
+                                             config.model.block_size);
   run.console.line(fmt::format("model      {}: {} layers, hidden {}, {} heads ({} kv), intermediate {}, vocabulary {}; base {}",
-                               config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate, spec.vocab, base));
-  run.console.line(fmt::format("mesh       {} data-parallel rank{}, {} thread{} each, fp32 on the CPU; base {}", run.world->size(),
-                               run.world->size() == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
-                               run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank"));
+                               config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate,
+                               spec.vocab, base));
+  run.console.line(fmt::format(
+      "mesh       {} data-parallel rank{}, {} thread{} each, fp32 on the CPU; base {}", run.world->size(),
+      run.world->size() == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
+      run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank"));
 }
 
 void show_adapter(const TrainingRun& run) {
@@ -184,11 +191,10 @@ Transformer TrainingRun::tuned() const {
   return {&model->base, &layout, model->window.get(), &workspace, buffers.params, model->stream};
 }
 
-Transformer TrainingRun::base() const {
-  return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream};
-}
+Transformer TrainingRun::base() const { return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream}; }
 
-TrainingRun prepare_run(const Config& config, Communicator& world, int threads, bool training, const std::filesystem::path& adapter) {
+TrainingRun prepare_run(const Config& config, Communicator& world, int threads, bool training,
+                        const std::filesystem::path& adapter) {
   TrainingRun run;
   run.config = config;
   run.world = &world;

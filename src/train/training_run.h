@@ -46,7 +46,8 @@ struct TrainingRun {
 /// Opens model and data and shows what was resolved. Collective. `training`: with gradients, moments and what backward keeps.
 /// `adapter` (a PEFT folder, may be empty) replaces the fresh factors; adapter.init_from does so in training.
 /// Throws Error, the same on every rank.
-TrainingRun prepare_run(const Config& config, Communicator& world, int threads, bool training, const std::filesystem::path& adapter);
+TrainingRun prepare_run(const Config& config, Communicator& world, int threads, bool training,
+                        const std::filesystem::path& adapter);
 
 /// Prints the memory that each rank holds, by kind. Collective.
 void show_memory(const TrainingRun& run);

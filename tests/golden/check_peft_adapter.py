@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -45,22 +46,26 @@ def main(folder):
         config = PeftConfig.from_pretrained(str(folder))
         model = PeftModel.from_pretrained(base_for(tensors), str(folder))
     assert isinstance(config, LoraConfig), type(config)
-    loaded = get_peft_model_state_dict(model)
+    loaded = get_peft_model_state_dict(model, save_embedding_layers=False)
     assert loaded.keys() == tensors.keys(), sorted(loaded.keys() ^ tensors.keys())
     for name, tensor in tensors.items():
         assert torch.equal(loaded[name], tensor), name
-    for name, module in model.named_modules():
-        if hasattr(module, "scaling") and "default" in getattr(module, "scaling", {}):
-            r = module.r["default"]
-            assert module.scaling["default"] == config.lora_alpha / (r**0.5 if config.use_rslora else r) or config.alpha_pattern, name
+    adapted = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+    assert 2 * len(adapted) == len(tensors), sorted(adapted)
+    for name, module in adapted.items():
+        alpha, r = module.lora_alpha["default"], module.r["default"]
+        assert module.scaling["default"] == alpha / (r**0.5 if config.use_rslora else r), name
     logits = model(input_ids=torch.arange(8)[None]).logits
     assert torch.isfinite(logits).all()
     # What PEFT itself writes for the same configuration has the same value under every key written here.
     config.inference_mode = True
-    theirs = json.loads(json.dumps(get_peft_model(base_for(tensors), config).peft_config["default"].to_dict(), default=sorted))
+    base = base_for(tensors)
+    base.name_or_path = config.base_model_name_or_path  # get_peft_model copies it from there
+    theirs = json.loads(json.dumps(get_peft_model(base, config).peft_config["default"].to_dict(), default=sorted))
     ours = json.loads((folder / "adapter_config.json").read_text())
+    theirs["target_modules"] = sorted(theirs["target_modules"])  # a set there
     for key, value in ours.items():
-        assert key in theirs and (sorted(theirs[key]) if key == "target_modules" and isinstance(value, list) else theirs[key]) == value, (key, value, theirs.get(key))
+        assert theirs[key] == value, (key, value, theirs[key])
     print(f"PEFT loaded {len(tensors)} tensors of {folder}")
 
 

@@ -63,8 +63,8 @@ TEST(FrozenShard, CutsThroughQuantizationBlocks) {
 /// Weights equal bitsandbytes' through quantization and back: sums of magnitudes and offsets of the golden run.
 TEST(FrozenShard, OffsetsAndMagnitudesEqualBitsandbytes) {
   for (const bool double_quant : {false, true}) {
-    const auto golden = test::read_json(
-        source(std::string("tests/golden/lora_steps/") + (double_quant ? "nf4_double_all_linear" : "nf4_all_linear") + "/losses.json"));
+    const auto golden = test::read_json(source(std::string("tests/golden/lora_steps/") +
+                                               (double_quant ? "nf4_double_all_linear" : "nf4_all_linear") + "/losses.json"));
     const auto comm = make_single_rank();
     OpenedModel opened(source("demo/model"), {Quantization::nf4, double_quant}, *comm, 8);
     std::vector<float> scratch(static_cast<std::size_t>(opened.base.largest_weight()));
@@ -79,7 +79,8 @@ TEST(FrozenShard, OffsetsAndMagnitudesEqualBitsandbytes) {
           sum += std::abs(static_cast<double>(values.as<float>()[i]));
         }
         // without double quantization every value is equal; with it the offset's last bits move each value by an ulp
-        EXPECT_NEAR(sum, expected["abs_sum"].get<double>(), double_quant ? 1e-6 * sum : 1e-12 * sum) << module_path(layer, linear);
+        EXPECT_NEAR(sum, expected["abs_sum"].get<double>(), double_quant ? 1e-6 * sum : 1e-12 * sum)
+            << module_path(layer, linear);
         if (double_quant) {
           EXPECT_NEAR(weights[index_of(linear)].nested_offset, expected["nested_offset"].get<float>(), 2e-7F * sum);
         }

@@ -21,8 +21,9 @@ std::vector<float> read_flat(const std::filesystem::path& file, const AdapterLay
   std::vector<float> flat(static_cast<std::size_t>(layout.count));
   for (const AdapterFactor& factor : adapter_factors(layout)) {
     const TensorInfo& tensor = directory.tensors.at("base_model.model." + factor.path + "." + factor.factor + ".weight");
-    read_tensor_bytes(tensor, 0, std::as_writable_bytes(std::span(flat).subspan(static_cast<std::size_t>(factor.offset),
-                                                                                static_cast<std::size_t>(factor.rows * factor.cols))));
+    read_tensor_bytes(tensor, 0,
+                      std::as_writable_bytes(std::span(flat).subspan(static_cast<std::size_t>(factor.offset),
+                                                                     static_cast<std::size_t>(factor.rows * factor.cols))));
   }
   return flat;
 }
@@ -46,7 +47,8 @@ void expect_golden_gradient(const std::string& folder) {
     opened.params = read_flat(model / "adapter/adapter_model.safetensors", opened.layout);
     std::vector<float> grads(opened.params.size(), NAN);
     const auto targets = static_cast<double>(pass.target_tokens());
-    const double loss = forward_backward(opened.transformer(), pass.pass(), {}, static_cast<float>(1.0 / targets), grads) / targets;
+    const double loss =
+        forward_backward(opened.transformer(), pass.pass(), {}, static_cast<float>(1.0 / targets), grads) / targets;
     EXPECT_EQ(pass.target_tokens(), golden["target_tokens_all_rows"].get<std::int64_t>());
     EXPECT_NEAR(loss, golden["loss_all_rows"].get<double>(), 1e-5);
     const std::vector<float> expected = read_flat(model / "adapter_gradient.safetensors", opened.layout);

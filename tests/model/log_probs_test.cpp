@@ -13,7 +13,8 @@ using test::read_json;
 using test::source;
 
 /// All rows in one pass, so that segments are tested for not seeing each other as well.
-void expect_golden(const std::filesystem::path& model, const BaseFormat& format, const std::filesystem::path& golden, double tolerance) {
+void expect_golden(const std::filesystem::path& model, const BaseFormat& format, const std::filesystem::path& golden,
+                   double tolerance) {
   const nlohmann::json expected = read_json(golden);
   OwnedPass pass;
   for (const auto& row : expected["rows"]) {
@@ -43,7 +44,8 @@ void expect_golden(const std::filesystem::path& model, const BaseFormat& format,
 
 // fp32 rounding over a few layers; the oracle itself moves by 4e-6 between one thread and two.
 constexpr double kFp32 = 5e-5;
-// Products of dequantized weights are as exact as those of plain ones; the offset of double quantization may differ in its last bits.
+// Products of dequantized weights are as exact as those of plain ones; the offset of double quantization may differ in its last
+// bits.
 constexpr double kNf4 = 1e-4;
 
 TEST(LogProbs, Stories260KEqualsTransformers) {
@@ -53,10 +55,12 @@ TEST(LogProbs, Stories260KInNf4EqualsTransformersOnBitsandbytesWeights) {
   expect_golden(source("demo/model"), {Quantization::nf4, false}, source("tests/golden/stories260k/logprobs_nf4.json"), kNf4);
 }
 TEST(LogProbs, Stories260KInNf4WithDoubleQuantization) {
-  expect_golden(source("demo/model"), {Quantization::nf4, true}, source("tests/golden/stories260k/logprobs_nf4_double.json"), kNf4);
+  expect_golden(source("demo/model"), {Quantization::nf4, true}, source("tests/golden/stories260k/logprobs_nf4_double.json"),
+                kNf4);
 }
 TEST(LogProbs, TinyLlamaWithBiasesTwoShardsAndConfigOfTransformers4) {
-  expect_golden(source("tests/golden/tiny_llama_bias"), {Quantization::none}, source("tests/golden/tiny_llama_bias/logprobs_fp32.json"), kFp32);
+  expect_golden(source("tests/golden/tiny_llama_bias"), {Quantization::none},
+                source("tests/golden/tiny_llama_bias/logprobs_fp32.json"), kFp32);
 }
 TEST(LogProbs, TinyLlamaWithItsOwnHeadDimAndConfigOfTransformers5) {
   expect_golden(source("tests/golden/tiny_llama_head_dim"), {Quantization::none},

@@ -128,14 +128,16 @@ TEST_F(ModelConfig, TensorsThatDoNotFit) {
     return "no error";
   };
   EXPECT_EQ(message_for(base_), "no error");
-  EXPECT_NE(message_for(with("num_hidden_layers", 6)).find("tensor model.layers.5.input_layernorm.weight is missing"), std::string::npos);
+  EXPECT_NE(message_for(with("num_hidden_layers", 6)).find("tensor model.layers.5.input_layernorm.weight is missing"),
+            std::string::npos);
   EXPECT_NE(message_for(with("vocab_size", 600)).find("has shape [512, 64], config.json implies [600, 64]"), std::string::npos);
   EXPECT_NE(message_for(with("tie_word_embeddings", false)).find("lm_head.weight is missing"), std::string::npos);
 }
 
 TEST(Targets, NamesAndAllLinear) {
   EXPECT_EQ(match_targets({"all-linear"}), (std::array<bool, kLinears>{true, true, true, true, true, true, true}));
-  EXPECT_EQ(match_targets({"q_proj", "mlp.down_proj"}), (std::array<bool, kLinears>{true, false, false, false, false, false, true}));
+  EXPECT_EQ(match_targets({"q_proj", "mlp.down_proj"}),
+            (std::array<bool, kLinears>{true, false, false, false, false, false, true}));
   try {
     match_targets({"q_proj", "c_attn"});
     FAIL();

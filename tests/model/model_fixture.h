@@ -14,7 +14,9 @@
 
 namespace lora_dist::test {
 
-inline std::filesystem::path source(const std::string& relative) { return std::filesystem::path(LORA_DIST_SOURCE_DIR) / relative; }
+inline std::filesystem::path source(const std::string& relative) {
+  return std::filesystem::path(LORA_DIST_SOURCE_DIR) / relative;
+}
 
 inline nlohmann::json read_json(const std::filesystem::path& path) {
   std::ifstream in(path);
@@ -67,7 +69,8 @@ struct OwnedPass {
   }
   Pass pass() const { return {ids, targets, positions, samples, starts}; }
   std::int64_t target_tokens() const {
-    return std::accumulate(targets.begin(), targets.end(), std::int64_t{0}, [](std::int64_t n, std::int32_t t) { return n + (t != -100); });
+    return std::accumulate(targets.begin(), targets.end(), std::int64_t{0},
+                           [](std::int64_t n, std::int32_t t) { return n + (t != -100); });
   }
 };
 

@@ -1,5 +1,5 @@
-// What whole-program tests start from and look at: settings of a short training run, small data files, model folders with a fault,
-// the files that a run leaves.
+// What whole-program tests start from and look at: settings of a short training run, small data files, model folders with a
+// fault, the files that a run leaves.
 #pragma once
 
 #include <cstddef>

@@ -13,7 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The oracle against itself, on other thread counts or with the batch as one padded pass: see oracle_against_itself in losses.json.
+// The oracle against itself, on other thread counts or with the batch as one padded pass: see oracle_against_itself in
+// losses.json.
 constexpr double kLoss = 2e-5;
 constexpr double kNorm = 1e-4;     // relative
 constexpr double kAdapter = 1e-3;  // at a learning rate of 2e-3: AdamW divides small gradients by their own size
@@ -85,8 +86,8 @@ TEST_P(LoraSteps, FollowTransformersAndPeft) {
     EXPECT_LE(loss, kLoss);
     EXPECT_LE(norm, kNorm);
     EXPECT_LE(adapter, kAdapter);
-    std::printf("%-22s np %d: largest difference of loss %.2e, of grad_norm %.2e (relative), of the adapter %.2e\n", GetParam().c_str(),
-                ranks, loss, norm, adapter);
+    std::printf("%-22s np %d: largest difference of loss %.2e, of grad_norm %.2e (relative), of the adapter %.2e\n",
+                GetParam().c_str(), ranks, loss, norm, adapter);
   }
 }
 

@@ -67,7 +67,8 @@ TEST_P(ResumeAtCut, GivesTheBitsOfAStraightRun) {
 
   const Finished resumed = expect_success(launch_of(settings, cut.then));
   if (checkpoints.back() != "step_00000010") {
-    EXPECT_NE(resumed.out.find("resuming from " + (scratch / "cut/checkpoints").string() + "/" + checkpoints.back()), std::string::npos)
+    EXPECT_NE(resumed.out.find("resuming from " + (scratch / "cut/checkpoints").string() + "/" + checkpoints.back()),
+              std::string::npos)
         << resumed.out;
   }
   expect_steps(scratch / "cut", 10);
@@ -76,8 +77,8 @@ TEST_P(ResumeAtCut, GivesTheBitsOfAStraightRun) {
 
 INSTANTIATE_TEST_SUITE_P(Cuts, ResumeAtCut, testing::Values(Cut{1, 1, 2, 0}, Cut{4, 2, 4, 1}, Cut{5, 4, 3, 0}, Cut{9, 2, 1, 1}),
                          [](const auto& info) {
-                           return "After" + std::to_string(info.param.after) + "Ranks" + std::to_string(info.param.before) + "Then" +
-                                  std::to_string(info.param.then);
+                           return "After" + std::to_string(info.param.after) + "Ranks" + std::to_string(info.param.before) +
+                                  "Then" + std::to_string(info.param.then);
                          });
 
 TEST(Resume, AfterAStopOnRequestGoesOnToTheSameBits) {

@@ -49,8 +49,8 @@ Finished run_program(const Launch& launch);
 /// Fails the test unless the job ends with 0; shows what it said.
 Finished expect_success(const Launch& launch);
 
-/// Fails the test unless the job ends with `exit_code`, says "lora_dist: error:" once in all, on standard error, in a message that
-/// holds each of `texts`. Returns what it said.
+/// Fails the test unless the job ends with `exit_code`, says "lora_dist: error:" once in all, on standard error, in a message
+/// that holds each of `texts`. Returns what it said.
 Finished expect_error(const Launch& launch, int exit_code, const std::vector<std::string>& texts);
 
 /// The same on one rank and on three.

@@ -15,10 +15,11 @@ namespace lora_dist::test {
 
 /// What the ranks of a group share.
 struct ThreadGroup {
-  explicit ThreadGroup(int ranks) : size(ranks), meeting(ranks), sent(static_cast<std::size_t>(ranks)), made(static_cast<std::size_t>(ranks)) {}
+  explicit ThreadGroup(int ranks)
+      : size(ranks), meeting(ranks), sent(static_cast<std::size_t>(ranks)), made(static_cast<std::size_t>(ranks)) {}
   int size;
   std::barrier<> meeting;
-  std::vector<std::span<std::byte>> sent;  // per rank, during a collective
+  std::vector<std::span<std::byte>> sent;          // per rank, during a collective
   std::vector<std::shared_ptr<ThreadGroup>> made;  // per colour, during a split
 };
 
@@ -43,7 +44,8 @@ class ThreadCommunicator final : public Communicator {
     });
   }
 
-  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) override {
+  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                  WireKind kind) override {
     struct Done final : PendingGather {
       void wait() override {}
       void poke() override {}
@@ -109,7 +111,9 @@ class ThreadCommunicator final : public Communicator {
       for (int r = 0; r < size(); ++r) {
         const auto* theirs = reinterpret_cast<const T*>(group_->sent[static_cast<std::size_t>(r)].data());
         for (std::size_t i = 0; r != rank_ && i < result.size(); ++i) {
-          result[i] = op == Reduce::sum ? result[i] + theirs[i] : op == Reduce::max ? std::max(result[i], theirs[i]) : std::min(result[i], theirs[i]);
+          result[i] = op == Reduce::sum   ? result[i] + theirs[i]
+                      : op == Reduce::max ? std::max(result[i], theirs[i])
+                                          : std::min(result[i], theirs[i]);
         }
       }
     });
@@ -122,8 +126,8 @@ class ThreadCommunicator final : public Communicator {
   std::shared_ptr<WireBytes> wire_;
 };
 
-/// Calls work(communicator) on `ranks` threads and rethrows the first rank's exception. If one rank alone throws between collectives the
-/// test hangs, as the program would: use run_together.
+/// Calls work(communicator) on `ranks` threads and rethrows the first rank's exception. If one rank alone throws between
+/// collectives the test hangs, as the program would: use run_together.
 inline void on_ranks(int ranks, const std::function<void(Communicator&)>& work) {
   auto group = std::make_shared<ThreadGroup>(ranks);
   std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));

@@ -74,8 +74,8 @@ Outcome three_steps(Communicator& comm, const Rows& rows) {
   Trained trained(comm);
   Outcome outcome;
   for (std::int64_t step = 0; step < 3; ++step) {
-    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, step, step + 1,
-                                         1e-2, trained.buffers(), false);
+    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, step,
+                                         step + 1, 1e-2, trained.buffers(), false);
     EXPECT_TRUE(result.finite);
     outcome.losses.push_back(result.loss);
     outcome.losses.push_back(result.grad_norm);
@@ -115,8 +115,8 @@ TEST(TrainStep, LossIsTheMeanOverTargetTokens) {
   for (const std::int64_t micro_batch : {1, 2, 3}) {
     Trained again(*comm, 0.0F);
     again.options.micro_batch = micro_batch;
-    const StepResult result = train_step(again.opened.transformer(), *comm, rows.sequences, rows.samples, again.options, 0, 1, 1e-2,
-                                         again.buffers(), false);
+    const StepResult result = train_step(again.opened.transformer(), *comm, rows.sequences, rows.samples, again.options, 0, 1,
+                                         1e-2, again.buffers(), false);
     EXPECT_EQ(result.target_tokens, targets);
     EXPECT_NEAR(result.loss, sum / static_cast<double>(targets), 1e-6);  // sums of fp32 token losses in another order
   }
@@ -127,8 +127,8 @@ TEST(TrainStep, ClipsByTheGlobalNorm) {
   const auto comm = make_single_rank();
   Trained trained(*comm, 0.0F);
   trained.options.max_grad_norm = 1e-3;
-  const StepResult result = train_step(trained.opened.transformer(), *comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2,
-                                       trained.buffers(), false);
+  const StepResult result = train_step(trained.opened.transformer(), *comm, rows.sequences, rows.samples, trained.options, 0, 1,
+                                       1e-2, trained.buffers(), false);
   EXPECT_GT(result.grad_norm, 1e-3);  // as it was before
   double square = 0.0;
   for (const float g : trained.grads) {
@@ -143,8 +143,8 @@ TEST(TrainStep, NothingOfANonFiniteStepReachesTheAdapter) {
     Trained trained(comm);
     trained.opened.params[3] = std::numeric_limits<float>::infinity();
     const std::vector<float> before = trained.opened.params;
-    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2,
-                                         trained.buffers(), false);
+    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1,
+                                         1e-2, trained.buffers(), false);
     EXPECT_FALSE(result.finite);
     EXPECT_EQ(result.bad_samples.size(), rows.samples.size());  // every pass ran into it, on whichever rank
     EXPECT_EQ(trained.opened.params, before);
@@ -156,8 +156,8 @@ TEST(TrainStep, AStopAskedForOnOneRankIsKnownToAll) {
   const Rows rows;
   test::on_ranks(3, [&](Communicator& comm) {
     Trained trained(comm);
-    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2,
-                                         trained.buffers(), comm.rank() == 1);
+    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1,
+                                         1e-2, trained.buffers(), comm.rank() == 1);
     EXPECT_TRUE(result.stop_asked);
   });
 }
@@ -168,7 +168,8 @@ TEST(TrainStep, BytesOnTheWire) {
   test::on_ranks(2, [&](Communicator& comm) {
     Trained trained(comm);
     const WireBytes before = comm.wire();
-    train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2, trained.buffers(), false);
+    train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2, trained.buffers(),
+               false);
     EXPECT_EQ(comm.wire()[WireKind::adapter_gradient] - before[WireKind::adapter_gradient], 8 * trained.opened.layout.count);
     const std::int64_t part = trained.opened.base.layouts[0].part_bytes;
     // 3 rounds of 5 blocks up and 5 down; where the direction turns, two blocks are still in their windows

@@ -1,0 +1,25 @@
+#include "src/commands/inference.h"
+
+namespace lora_dist {
+
+Transformer Inference::transformer() const {
+  return {&model->base, &adapter.layout, model->window.get(), &workspace, adapter.params, model->stream};
+}
+
+Inference open_for_inference(Communicator& world, const ProcessPlace& place, const CommandLine& line, const Console& console) {
+  const BaseFormat format{line.quantization == "none" ? Quantization::none : Quantization::nf4, line.double_quant};
+  Inference inference;
+  inference.model = open_model(line.model, format, true, threads_per_rank(place), world, console);
+  inference.adapter = open_adapter(line.adapter, *inference.model, world);
+  return inference;
+}
+
+void make_inference_workspace(Inference& inference, std::int64_t max_tokens, std::int64_t max_positions) {
+  WorkspaceOptions options;
+  options.training = false;
+  options.max_tokens = max_tokens;
+  options.max_positions = max_positions;
+  inference.workspace = make_workspace(inference.model->base, inference.adapter.layout, options, inference.model->arena);
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,27 @@
+// What score and generate share: a model, perhaps with an adapter, opened for forward passes.
+#pragma once
+
+#include <memory>
+
+#include "src/comm/communicator.h"
+#include "src/comm/process.h"
+#include "src/commands/command_line.h"
+#include "src/train/open_model.h"
+
+namespace lora_dist {
+
+struct Inference {
+  std::unique_ptr<OpenModel> model;
+  OpenAdapter adapter;
+  Workspace workspace;
+
+  Transformer transformer() const;
+};
+
+/// Opens --model and --adapter as --quantization says, divided over all ranks. The workspace is still empty. Collective.
+Inference open_for_inference(Communicator& world, const ProcessPlace& place, const CommandLine& line, const Console& console);
+
+/// Makes the workspace for sequences of at most `max_tokens`, at positions below `max_positions`.
+void make_inference_workspace(Inference& inference, std::int64_t max_tokens, std::int64_t max_positions);
+
+}  // namespace lora_dist

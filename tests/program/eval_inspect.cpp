@@ -1,0 +1,101 @@
+// lora_dist eval and inspect.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/program/fixtures.h"
+
+namespace lora_dist::program {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+Settings golden_rows(const fs::path& output) {
+  return {{"model.path", source("demo/model").string()},
+          {"model.quantization", "none"},
+          {"data.train", toml_list({source("tests/golden/lora_steps/train.jsonl")})},
+          {"data.validation", toml_list({source("tests/golden/lora_steps/train.jsonl")})},
+          {"train.micro_batch", "3"},
+          {"output.dir", output.string()}};
+}
+
+/// The loss over all 80 rows with the adapter that the oracle ended with.
+TEST(Eval, GivesTheLossOfTransformersAndPeft) {
+  const Scratch scratch;
+  const json golden = read_json(source("tests/golden/lora_steps/fp32_all_linear/losses.json"));
+  for (const int ranks : {1, 3}) {
+    const fs::path output = scratch / std::to_string(ranks);
+    Launch launch = launch_of(golden_rows(output), ranks, "eval");
+    launch.arguments.insert(launch.arguments.end(),
+                            {"--adapter", source("tests/golden/lora_steps/fp32_all_linear/final").string()});
+    expect_success(launch);
+    const json result = read_json(output / "eval.json");
+    EXPECT_NEAR(result["loss"].get<double>(), golden["after"]["loss_all_rows"].get<double>(), 2e-6);
+    EXPECT_NEAR(result["perplexity"].get<double>(), std::exp(result["loss"].get<double>()), 1e-9);
+    EXPECT_EQ(result["target_tokens"], golden["after"]["target_tokens_all_rows"]);
+    EXPECT_EQ(result["samples"], 80);
+    EXPECT_EQ(column(read_lines(output / "eval.jsonl"), "loss"), std::vector<json>{result["loss"]});
+  }
+  EXPECT_EQ(read_json(scratch / "1/eval.json")["loss"], read_json(scratch / "3/eval.json")["loss"]);
+}
+
+TEST(Eval, TakesTheAdapterOfTheConfigurationAndAppendsToItsLog) {
+  const Scratch scratch;
+  const json golden = read_json(source("tests/golden/lora_steps/fp32_all_linear/losses.json"));
+  Settings settings = golden_rows(scratch / "out");
+  expect_success(launch_of(settings, 1, "eval"));
+  EXPECT_EQ(read_json(scratch / "out/eval.json")["adapter"], "");
+  const double base = read_json(scratch / "out/eval.json")["loss"].get<double>();
+  const std::string adapter = source("tests/golden/lora_steps/fp32_all_linear/final").string();
+  settings["adapter.init_from"] = adapter;
+  expect_success(launch_of(settings, 1, "eval"));
+  EXPECT_EQ(read_json(scratch / "out/eval.json")["adapter"], adapter);
+  EXPECT_NEAR(read_json(scratch / "out/eval.json")["loss"].get<double>(), golden["after"]["loss_all_rows"].get<double>(), 2e-6);
+  EXPECT_GT(base, golden["after"]["loss_all_rows"].get<double>() + 0.1);
+  EXPECT_EQ(read_lines(scratch / "out/eval.jsonl").size(), 2U);
+}
+
+Launch inspect(const fs::path& path, int ranks = 1) {
+  Launch launch;
+  launch.ranks = ranks;
+  launch.arguments = {"inspect", path.string(), "--verify"};
+  return launch;
+}
+
+TEST(Inspect, ShowsModelsAdaptersAndTensorFiles) {
+  const Finished model = expect_success(inspect(source("demo/model"), 2));
+  EXPECT_EQ(count_of(model.out, "model.layers.4.mlp.down_proj.weight "), 1) << model.out;
+  EXPECT_NE(model.out.find("vocabulary      512"), std::string::npos) << model.out;
+  const Finished adapter = expect_success(inspect(source("tests/golden/lora_steps/init_qv")));
+  EXPECT_NE(adapter.out.find("q_proj, v_proj"), std::string::npos) << adapter.out;
+  EXPECT_NE(adapter.out.find("alpha           16"), std::string::npos) << adapter.out;
+  const Finished tensors = expect_success(inspect(source("demo/model/model.safetensors")));
+  EXPECT_NE(tensors.out.find("model.norm.weight"), std::string::npos) << tensors.out;
+  expect_error_on_1_and_3_ranks(inspect("/no/such/place"), 4, {"/no/such/place", "no such file or folder"});
+  expect_error(inspect(source("tests/golden")), 4, {"is neither a checkpoint"});
+}
+
+TEST(Inspect, TellsASoundCheckpointFromADamagedOne) {
+  const Scratch scratch;
+  expect_success(launch_of(short_run(scratch / "out"), 2));
+  const fs::path checkpoint = scratch / "out/checkpoints/step_00000010";
+  const Finished sound = expect_success(inspect(checkpoint));
+  EXPECT_NE(sound.out.find("all digests are right"), std::string::npos) << sound.out;
+  const fs::path copy = scratch / "step_00000010";
+  for (const char* file : {"shard_00000.h5", "shard_00001.h5", "MANIFEST.json"}) {
+    for (const double part : {0.0, 0.3, 0.999}) {
+      fs::remove_all(copy);
+      fs::copy(checkpoint, copy, fs::copy_options::recursive);
+      flip_bit(copy / file, part);
+      expect_error(inspect(copy), 4, {"this checkpoint is not sound", file});
+    }
+  }
+  fs::remove_all(copy);
+  fs::copy(checkpoint, copy, fs::copy_options::recursive);
+  fs::remove(copy / "shard_00001.h5");
+  expect_error_on_1_and_3_ranks(inspect(copy), 4, {"this checkpoint is not sound", "shard_00001.h5"});
+}
+
+}  // namespace
+}  // namespace lora_dist::program

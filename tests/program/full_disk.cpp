@@ -1,0 +1,92 @@
+// A disk that fills up while a run writes: a sentence, the earlier checkpoints as they were, and the run goes on once there is
+// room.
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "src/checkpoint/checkpoint.h"
+#include "tests/program/fixtures.h"
+
+namespace lora_dist::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A file system in memory of so many KiB; needs root.
+class SmallDisk {
+ public:
+  SmallDisk(const fs::path& folder, int kib) : folder_(folder) {
+    fs::create_directories(folder);
+    mounted_ = mount("tmpfs", folder.c_str(), "tmpfs", 0, size(kib).c_str()) == 0;
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  ~SmallDisk() {
+    if (mounted_) {
+      umount2(folder_.c_str(), MNT_DETACH);
+    }
+  }
+  bool mounted() const { return mounted_; }
+  void grow(int kib) const { EXPECT_EQ(mount("tmpfs", folder_.c_str(), "tmpfs", MS_REMOUNT, size(kib).c_str()), 0); }
+
+ private:
+  static std::string size(int kib) { return "size=" + std::to_string(kib) + "k"; }
+  fs::path folder_;
+  bool mounted_ = false;
+};
+
+TEST(FullDisk, InACheckpointLeavesTheEarlierOnesAndTheRunGoesOnLater) {
+  const Scratch scratch;
+  expect_success(launch_of(short_run(scratch / "straight"), 1));
+  for (const int ranks : {1, 3}) {
+    const SmallDisk disk(scratch / ("disk" + std::to_string(ranks)), 760);  // a checkpoint takes about 300
+    if (!disk.mounted()) {
+      GTEST_SKIP() << "no tmpfs could be mounted (" << std::strerror(errno) << "); this test needs root";
+    }
+    const fs::path output = scratch / ("disk" + std::to_string(ranks)) / "out";
+    expect_error(launch_of(short_run(output), ranks), 4, {"step_00000006", "No space left on device", "free some space"});
+    EXPECT_EQ(checkpoints_of(output), (std::vector<std::string>{"step_00000002", "step_00000004"}));
+    for (const std::string& checkpoint : checkpoints_of(output)) {
+      EXPECT_EQ(verify_checkpoint(output / "checkpoints" / checkpoint), std::vector<std::string>{});
+    }
+    disk.grow(4000);
+    expect_success(launch_of(short_run(output), ranks));
+    expect_steps(output, 10);
+    expect_same_training(output, scratch / "straight");
+  }
+}
+
+TEST(FullDisk, InTheLogs) {
+  const Scratch scratch;
+  for (const int ranks : {1, 3}) {
+    const SmallDisk disk(scratch / ("disk" + std::to_string(ranks)), 8);
+    if (!disk.mounted()) {
+      GTEST_SKIP() << "no tmpfs could be mounted (" << std::strerror(errno) << "); this test needs root";
+    }
+    expect_error(launch_of(short_run(scratch / ("disk" + std::to_string(ranks)) / "out"), ranks), 2,
+                 {"No space left on device", "free some space"});
+  }
+}
+
+TEST(FullDisk, InTheOutputOfScore) {
+  const Scratch scratch;
+  const SmallDisk disk(scratch / "disk", 4);
+  if (!disk.mounted()) {
+    GTEST_SKIP() << "no tmpfs could be mounted (" << std::strerror(errno) << "); this test needs root";
+  }
+  Launch launch;
+  launch.arguments = {"score",
+                      "--model",
+                      source("demo/model").string(),
+                      "--input",
+                      source("tests/golden/stories260k/score_input.jsonl").string(),
+                      "--output",
+                      (scratch / "disk/out.jsonl").string()};
+  expect_error_on_1_and_3_ranks(launch, 2, {"No space left on device"});
+  EXPECT_FALSE(fs::exists(scratch / "disk/out.jsonl"));
+}
+
+}  // namespace
+}  // namespace lora_dist::program

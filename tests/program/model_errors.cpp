@@ -1,0 +1,171 @@
+// Model folders, adapters and tokenizers with a fault: exit code 4, one sentence that names the file, whatever the number of
+// ranks.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "tests/program/fixtures.h"
+
+namespace lora_dist::program {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+Launch train_on(const fs::path& model, const fs::path& output, const std::string& quantization = "nf4") {
+  Settings settings = short_run(output);
+  settings["model.path"] = model.string();
+  settings["model.quantization"] = quantization;
+  settings["train.max_steps"] = "1";
+  return launch_of(settings, 1);
+}
+
+/// Changes members of the copy's config.json.
+void set_config(const fs::path& model, const json& members) {
+  json config = read_json(model / "config.json");
+  config.update(members);
+  put_file(model / "config.json", config.dump());
+}
+
+TEST(ModelErrors, MissingAndUnreadable) {
+  const Scratch scratch;
+  expect_error_on_1_and_3_ranks(train_on(scratch / "none", scratch / "out"), 4,
+                                {(scratch / "none").string(), "no such model folder"});
+  const fs::path model = copy_of_model(scratch / "model");
+  put_file(model / "config.json", "{\"model_type\": ");
+  expect_error(train_on(model, scratch / "out"), 4, {"config.json", "is not valid JSON"});
+  copy_of_model(model);
+  fs::remove(model / "model.safetensors");
+  expect_error_on_1_and_3_ranks(train_on(model, scratch / "out"), 4, {model.string(), "neither model.safetensors nor"});
+  copy_of_model(model);
+  put_file(model / "tokenizer.json", "not a tokenizer");
+  fs::remove(model / "tokenizer.model");
+  expect_error_on_1_and_3_ranks(train_on(model, scratch / "out"), 4, {"tokenizer.json"});
+  EXPECT_FALSE(fs::exists(scratch / "out"));
+}
+
+TEST(ModelErrors, TruncatedSafetensors) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  for (const double part : {0.9, 0.001, 0.000005, 0.0}) {
+    copy_of_model(model);
+    truncate_file(model / "model.safetensors", part);
+    expect_error_on_1_and_3_ranks(train_on(model, scratch / "out"), 4,
+                                  {(model / "model.safetensors").string(), "is not a sound safetensors file"});
+  }
+}
+
+TEST(ModelErrors, LyingSafetensorsHeaders) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  const fs::path file = model / "model.safetensors";
+  const auto tensor = [](const char* shape, const char* offsets) {
+    return std::string(R"({"model.norm.weight":{"dtype":"F32","shape":)") + shape + R"(,"data_offsets":)" + offsets + "}}";
+  };
+  struct Lie {
+    std::string header;
+    std::uint64_t length;
+    std::string message;
+  };
+  const auto honest = [](const std::string& header, const std::string& message) { return Lie{header, header.size(), message}; };
+  const std::string two =
+      R"({"a":{"dtype":"F32","shape":[16],"data_offsets":[0,64]},"b":{"dtype":"F32","shape":[16],"data_offsets":[32,96]}})";
+  for (const Lie& lie :
+       {Lie{"{}", std::uint64_t{1} << 63, "its header claims 9223372036854775808 bytes"},
+        Lie{"{}", std::numeric_limits<std::uint64_t>::max(), "its header claims"},
+        Lie{"{}", 99999999, "its header claims 99999999 bytes and the file has"},
+        honest(tensor("[1000000]", "[0,4000000]"), "truncated"), honest(tensor("[16]", "[0,128]"), "its shape and dtype need 64"),
+        honest(tensor("[4611686018427387904,4]", "[0,96]"), "more than can be counted"),
+        honest(tensor("[8]", "[64,32]"), "data_offsets"), honest(two, "overlap"),
+        honest("{\"a\":" + std::string(100000, '['), "not valid JSON")}) {
+    put_safetensors(file, lie.header, 96, lie.length);
+    expect_error(train_on(model, scratch / "out"), 4, {file.string(), lie.message});
+  }
+  put_safetensors(file, "{}", 96, std::uint64_t{1} << 63);
+  expect_error_on_1_and_3_ranks(train_on(model, scratch / "out"), 4,
+                                {file.string(), "its header claims 9223372036854775808 bytes"});
+}
+
+TEST(ModelErrors, ShapesThatConfigJsonDoesNotImply) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  set_config(model, {{"hidden_size", 32}});
+  expect_error_on_1_and_3_ranks(train_on(model, scratch / "out"), 4, {"model.embed_tokens.weight", "[512, 64]", "[512, 32]"});
+  copy_of_model(model);
+  set_config(model, {{"num_hidden_layers", 6}});
+  expect_error(train_on(model, scratch / "out"), 4, {"model.layers.5.", "is missing"});
+  copy_of_model(model);
+  set_config(model, {{"hidden_size", 2147483648}, {"intermediate_size", 2147483648}});
+  expect_error(train_on(model, scratch / "out"), 4, {"model.embed_tokens.weight"});
+  copy_of_model(model);
+  set_config(model, {{"model_type", "mamba"}});
+  expect_error(train_on(model, scratch / "out"), 4, {"config.json", "model_type \"mamba\" is not supported"});
+}
+
+TEST(ModelErrors, ATokenizerLargerThanTheEmbedding) {
+  const Scratch scratch;
+  fs::copy(source("tests/golden/tiny_llama_bias"), scratch / "model", fs::copy_options::recursive);
+  fs::copy_file(source("demo/model/tokenizer.json"), scratch / "model/tokenizer.json");
+  expect_error_on_1_and_3_ranks(train_on(scratch / "model", scratch / "out"), 4,
+                                {"tokenizer.json", "ids up to 511", "the embedding only 131 rows"});
+}
+
+/// Every kind of tensor, with and without quantization: each rank reads only a part of the base.
+TEST(ModelErrors, WeightsThatAreNotFinite) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  const fs::path file = model / "model.safetensors";
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<std::pair<const char*, float>> faults = {{"model.embed_tokens.weight", nan},
+                                                             {"model.layers.3.mlp.down_proj.weight", nan},
+                                                             {"model.layers.0.self_attn.q_proj.weight", infinity},
+                                                             {"model.layers.4.input_layernorm.weight", -infinity}};
+  for (const auto& [name, value] : faults) {
+    copy_of_model(model);
+    std::string bytes(sizeof value, '\0');
+    std::memcpy(bytes.data(), &value, sizeof value);
+    put_bytes_at(file, offset_of_tensor(file, name) + 40, bytes);
+    for (const char* quantization : {"none", "nf4"}) {
+      expect_error_on_1_and_3_ranks(train_on(model, scratch / "out", quantization), 4, {file.string(), name, "NaN or infinity"});
+    }
+  }
+}
+
+TEST(ModelErrors, AdaptersThatDoNotFit) {
+  const Scratch scratch;
+  put_file(scratch / "in.jsonl", "{\"input_ids\":[1,2]}\n");
+  const auto score = [&](const fs::path& adapter) {
+    Launch launch;
+    launch.arguments = {"score",
+                        "--model",
+                        source("demo/model").string(),
+                        "--adapter",
+                        adapter.string(),
+                        "--input",
+                        (scratch / "in.jsonl").string(),
+                        "--output",
+                        (scratch / "out.jsonl").string()};
+    return launch;
+  };
+  expect_error_on_1_and_3_ranks(score(source("tests/golden/tiny_llama_bias/adapter")), 4, {"tiny_llama_bias/adapter"});
+  expect_error(score(scratch / "none"), 4, {(scratch / "none").string(), "is not a folder"});
+  fs::copy(source("tests/golden/lora_steps/init_qv"), scratch / "adapter");
+  truncate_file(scratch / "adapter/adapter_model.safetensors", 0.5);
+  expect_error(score(scratch / "adapter"), 4,
+               {(scratch / "adapter/adapter_model.safetensors").string(), "is not a sound safetensors file"});
+  EXPECT_FALSE(fs::exists(scratch / "out.jsonl"));
+  EXPECT_FALSE(fs::exists(scratch / "out.jsonl.part"));
+}
+
+TEST(ModelErrors, KeysThatContradictInitFrom) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["adapter.init_from"] = source("tests/golden/lora_steps/init_qv").string();
+  expect_error_on_1_and_3_ranks(launch_of(settings, 1), 2, {"adapter.r is 4", "has 8", "leave the key out"});
+}
+
+}  // namespace
+}  // namespace lora_dist::program
