@@ -36,11 +36,11 @@ void write_rows(const std::filesystem::path& file, int rows, int length) {
 /// hidden 512, 8 layers, vocabulary 8192, batch 4 x 256, r 16 on every linear, NF4, recompute = block: at most 500 MB resident in one
 /// process (transformers + PEFT + bitsandbytes: 2.4 GB).
 TEST(Memory, PeakOfOneProcess) {
-  const test::ScratchFolder scratch;
-  benchmarks::write_random_model(scratch.path() / "model", shape_512());
-  write_rows(scratch.path() / "rows.jsonl", 8, 256);
-  Settings settings = {{"model.path", (scratch.path() / "model").string()},
-                       {"data.train", toml_list({scratch.path() / "rows.jsonl"})},
+  const Scratch scratch;
+  benchmarks::write_random_model(scratch / "model", shape_512());
+  write_rows(scratch / "rows.jsonl", 8, 256);
+  Settings settings = {{"model.path", (scratch / "model").string()},
+                       {"data.train", toml_list({scratch / "rows.jsonl"})},
                        {"data.validation_split", "0.0"},
                        {"data.max_length", "256"},
                        {"adapter.r", "16"},
@@ -49,9 +49,9 @@ TEST(Memory, PeakOfOneProcess) {
                        {"train.micro_batch", "4"},
                        {"train.max_steps", "2"},
                        {"train.recompute", "block"},
-                       {"output.dir", (scratch.path() / "out").string()}};
+                       {"output.dir", (scratch / "out").string()}};
   expect_success(launch_of(settings, 1));
-  const std::vector<nlohmann::json> steps = read_lines(scratch.path() / "out" / "metrics.jsonl");
+  const std::vector<nlohmann::json> steps = read_lines(scratch / "out" / "metrics.jsonl");
   ASSERT_EQ(steps.size(), 2U);
   const auto peak = steps.back()["memory_peak_bytes"].get<std::int64_t>();
   RecordProperty("peak_bytes", std::to_string(peak));
