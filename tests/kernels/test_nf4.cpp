@@ -144,6 +144,38 @@ TEST(Nf4, NestedEqualsBitsandbytes) {
   }
 }
 
+/// The offset as loading computes it (a mean summed in double, in order) instead of bitsandbytes' fp32 mean, whose last bits move with its
+/// thread count: codes at most one step off, in at most 1e-4 of the blocks.
+TEST(Nf4, NestedWithOurOwnOffset) {
+  const Golden golden;
+  std::size_t blocks = 0;
+  std::size_t off = 0;
+  const auto count = [&](const nlohmann::json& c) {
+    const std::vector<float> absmax = golden.floats(c["absmax"]);
+    double sum = 0.0;
+    for (const float a : absmax) {
+      sum += static_cast<double>(a);
+    }
+    const Quantized q = quantize_nested(absmax, static_cast<float>(sum / static_cast<double>(absmax.size())));
+    const auto expected = golden.bytes(c["nested_codes"]);
+    ASSERT_EQ(q.codes.size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const int difference = std::abs(static_cast<int>(q.codes[i]) - static_cast<int>(expected[i]));
+      ASSERT_LE(difference, 1) << c["name"] << " block " << i;
+      off += static_cast<std::size_t>(difference);
+    }
+    blocks += expected.size();
+  };
+  for (const auto& c : golden.json()["cases"]) {
+    count(c);
+  }
+  for (const auto& c : golden.json()["nested_cases"]) {
+    count(c);
+  }
+  RecordProperty("codes_off", std::to_string(off) + " of " + std::to_string(blocks));
+  EXPECT_LE(static_cast<double>(off), 1e-4 * static_cast<double>(blocks));
+}
+
 TEST(Nf4, ThresholdsAreMidpointsAndStrict) {
   // The first element makes absmax 1; the rest sit on each midpoint and a hair above it.
   std::vector<float> values = {1.0F, 0.0F};
