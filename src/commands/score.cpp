@@ -110,7 +110,7 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
   Inference inference = open_for_inference(world, place, line, console);
   const OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
-  std::unique_ptr<AppendFile> output;
+  std::unique_ptr<OutputLines> output;
   const std::filesystem::path partial = line.output + ".part";
   run_together(world, [&] {
     lines = read_input_lines(line.input, {"text"}, model);
@@ -121,8 +121,7 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
     }
     make_inference_workspace(inference, longest, longest);
     if (world.rank() == 0) {
-      std::filesystem::remove(partial);
-      output = std::make_unique<AppendFile>(partial);
+      output = std::make_unique<OutputLines>(line.output);
     }
   });
   const Transformer transformer = inference.transformer();
@@ -139,9 +138,7 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
   }
   run_together(world, [&] {
     if (output) {
-      output->sync();
-      output.reset();
-      std::filesystem::rename(partial, line.output);
+      output->finish();
     }
   });
   console.line(fmt::format("scored {} lines; written to {}", lines.size(), line.output));

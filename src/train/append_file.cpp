@@ -13,18 +13,15 @@
 
 namespace lora_dist {
 
-namespace {
-
-[[noreturn]] void fail(const char* act, const std::filesystem::path& path, int error_number) {
-  throw Error(ExitCode::usage, system_error_text(act, path, error_number) + " (output.dir says where it is)");
+void AppendFile::fail(const char* act, int error_number) const {
+  throw Error(ExitCode::usage, system_error_text(act, path_, error_number) + " (" + named_by_ + " says where it is)");
 }
 
-}  // namespace
-
-AppendFile::AppendFile(std::filesystem::path path) : path_(std::move(path)) {
+AppendFile::AppendFile(std::filesystem::path path, std::string named_by)
+    : path_(std::move(path)), named_by_(std::move(named_by)) {
   descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) {
-    fail("append to", path_, errno);
+    fail("append to", errno);
   }
 }
 
@@ -34,7 +31,7 @@ void AppendFile::append(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno != EINTR) {
-      fail("write", path_, errno);
+      fail("write", errno);
     }
     bytes.remove_prefix(written > 0 ? static_cast<std::size_t>(written) : 0);
   }
@@ -43,7 +40,7 @@ void AppendFile::append(std::string_view bytes) {
 void AppendFile::sync() {
   // A pipe or a device has nothing to wait for.
   if (fsync(descriptor_) != 0 && errno != EINVAL) {
-    fail("write", path_, errno);
+    fail("write", errno);
   }
 }
 

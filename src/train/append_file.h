@@ -2,14 +2,16 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace lora_dist {
 
-/// Opens to append and closes itself. Every function throws Error(usage) naming the file, the system's reason and output.dir.
+/// Opens to append and closes itself. Every function throws Error(usage) naming the file, the system's reason and `named_by`, the key
+/// or option that says where the file is.
 class AppendFile {
  public:
-  explicit AppendFile(std::filesystem::path path);
+  explicit AppendFile(std::filesystem::path path, std::string named_by = "output.dir");
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
   ~AppendFile();
@@ -20,7 +22,10 @@ class AppendFile {
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  [[noreturn]] void fail(const char* act, int error_number) const;
+
   std::filesystem::path path_;
+  std::string named_by_;
   int descriptor_ = -1;
 };
 

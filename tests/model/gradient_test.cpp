@@ -159,7 +159,8 @@ TEST(Segments, DoNotSeeEachOther) {
                    std::span(both.positions).subspan(from, count), std::span(both.samples).subspan(from, count), starts};
     alone += forward_loss(opened.transformer(), one);
   }
-  EXPECT_NEAR(forward_loss(opened.transformer(), both.pass()), alone, 1e-5);
+  // a sum of 150 nats over 14 tokens whose logits are rounded in fp32; seeing each other would move it by nats
+  EXPECT_NEAR(forward_loss(opened.transformer(), both.pass()), alone, 1e-6 * alone);
 }
 
 }  // namespace

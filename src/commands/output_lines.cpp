@@ -1,0 +1,30 @@
+#include "src/commands/output_lines.h"
+
+#include <system_error>
+#include <utility>
+
+#include "src/core/error.h"
+#include "src/io/file.h"
+
+namespace lora_dist {
+
+OutputLines::OutputLines(std::filesystem::path path) : path_(std::move(path)), partial_(path_.string() + ".part") {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path_, ignored)) {
+    throw Error(ExitCode::usage, "cannot write " + path_.string() + ": it is a folder; name a file with --output");
+  }
+  std::filesystem::remove(partial_, ignored);  // of a job that was killed
+  file_ = std::make_unique<AppendFile>(partial_, "--output");
+}
+
+void OutputLines::finish() {
+  file_->sync();
+  file_.reset();
+  std::error_code problem;
+  std::filesystem::rename(partial_, path_, problem);
+  if (problem) {
+    throw Error(ExitCode::usage, system_error_text("write", path_, problem.value()) + " (--output says where it is)");
+  }
+}
+
+}  // namespace lora_dist
