@@ -89,6 +89,9 @@ void check_generate(const CommandLine& line) {
   if (line.has_prompt == !line.input.empty()) {
     fail("generate needs either --prompt TEXT or --input FILE");
   }
+  if (line.input.empty() && !line.output.empty()) {
+    fail("--output goes with --input; the answer to --prompt is printed");
+  }
   if (line.max_new_tokens < 1) {
     fail(fmt::format("--max-new-tokens must be at least 1 (got {})", line.max_new_tokens));
   }

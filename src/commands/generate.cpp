@@ -5,7 +5,7 @@
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
-#include "src/io/file.h"
+#include "src/commands/output_lines.h"
 #include "src/train/open_model.h"
 
 namespace lora_dist {
@@ -79,6 +79,7 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
   OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
   KvCache cache;
+  std::unique_ptr<OutputLines> output;
   run_together(world, [&] {
     lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, model)}
                                : read_input_lines(line.input, {"prompt", "text"}, model);
@@ -90,6 +91,9 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
     const std::int64_t positions = std::min<std::int64_t>(model.spec.max_positions, longest + line.max_new_tokens);
     make_inference_workspace(inference, longest, positions);
     cache = make_kv_cache(model.spec, positions, model.arena);
+    if (!line.output.empty() && world.rank() == 0) {
+      output = std::make_unique<OutputLines>(line.output);
+    }
   });
   const Transformer transformer = inference.transformer();
   const Generator generator{model, transformer, cache, world, sampling_options(line)};
@@ -97,17 +101,21 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
     stream_answer(generator, lines.front());
     return static_cast<int>(ExitCode::done);
   }
-  std::string answers;
   for (const InputLine& prompt : lines) {
     const std::string answer = answer_line(generator, prompt).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
     if (line.output.empty() && console.speaks) {
       fmt::print("{}", answer);
+      std::fflush(stdout);
     }
-    answers += answer;
+    run_together(world, [&] {
+      if (output) {
+        output->append(answer);
+      }
+    });
   }
   run_together(world, [&] {
-    if (!line.output.empty() && world.rank() == 0) {
-      write_file_atomically(line.output, answers, ExitCode::usage);
+    if (output) {
+      output->finish();
     }
   });
   if (!line.output.empty()) {

@@ -12,6 +12,7 @@
 #include "src/commands/command_options.h"
 #include "src/commands/command_table.h"
 #include "src/config/print_config.h"
+#include "src/core/version.h"
 
 namespace lora_dist {
 namespace {

@@ -10,8 +10,8 @@ namespace lora_dist {
 
 OutputLines::OutputLines(std::filesystem::path path) : path_(std::move(path)), partial_(path_.string() + ".part") {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path_, ignored)) {
-    throw Error(ExitCode::usage, "cannot write " + path_.string() + ": it is a folder; name a file with --output");
+  if (std::filesystem::exists(path_, ignored) && !std::filesystem::is_regular_file(path_, ignored)) {
+    throw Error(ExitCode::usage, "cannot write " + path_.string() + ": it is not a regular file; name another with --output");
   }
   std::filesystem::remove(partial_, ignored);  // of a job that was killed
   file_ = std::make_unique<AppendFile>(partial_, "--output");

@@ -6,10 +6,9 @@
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
+#include "src/commands/output_lines.h"
 #include "src/data/sample.h"
-#include "src/io/file.h"
 #include "src/model/transformer.h"
-#include "src/train/append_file.h"
 #include "src/train/open_model.h"
 
 namespace lora_dist {
@@ -111,7 +110,6 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
   const OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
   std::unique_ptr<OutputLines> output;
-  const std::filesystem::path partial = line.output + ".part";
   run_together(world, [&] {
     lines = read_input_lines(line.input, {"text"}, model);
     const std::int64_t longest = longest_of(lines);

@@ -8,9 +8,9 @@
 
 namespace lora_dist {
 
-/// Stores `value` in the key's member. Returns what is wrong with it as the rest of a sentence ("must be at least 1 (got 0)"), or
+/// Stores `node` in the key's member. Returns what is wrong with it as the rest of a sentence ("must be at least 1 (got 0)"), or
 /// an empty string; then nothing is stored.
-std::string set_value(Config& config, const Key& key, const toml::node& value);
+std::string set_value(Config& config, const Key& key, const toml::node& node);
 
 /// The key's present value as TOML text.
 std::string value_text(const Config& config, const Key& key);

@@ -179,7 +179,7 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
   DatasetFile out;
   out.path = path;
   out.container = find_container(path, content);
-  for_each_row(path, out.container, content, [&](std::int64_t number, json row) {
+  for_each_row(path, out.container, content, [&](std::int64_t number, const json& row) {
     const std::string place = place_in(path, out.container, number);
     if (!row.is_object()) {
       fail_row(place, std::string("a row must be an object (it is of type ") + row.type_name() + "); expected " + kExpected);

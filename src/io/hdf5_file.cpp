@@ -112,7 +112,7 @@ hid_t file_type<std::uint8_t>() {
 hid_t access_properties() {
   const hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
   H5Pset_libver_bounds(properties, H5F_LIBVER_V110, H5F_LIBVER_V110);
-  H5Pset_file_locking(properties, 0, 1);
+  H5Pset_file_locking(properties, false, true);
   H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG);
   return properties;
 }

@@ -24,6 +24,6 @@ struct RunProgress {
 
 /// To and from the "progress" object of a checkpoint. Throws Error(model) when a member is missing or of the wrong kind.
 nlohmann::json to_json(const RunProgress& progress, const std::map<std::string, std::string>& settings);
-RunProgress progress_from_json(const nlohmann::json& json, std::map<std::string, std::string>& settings);
+RunProgress progress_from_json(const nlohmann::json& object, std::map<std::string, std::string>& settings);
 
 }  // namespace lora_dist

@@ -77,6 +77,18 @@ std::optional<RunProgress> resume(TrainingRun& run) {
   return progress;
 }
 
+void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step) {
+  std::filesystem::path aside;
+  for (const std::filesystem::path& checkpoint : find_checkpoints(checkpoints_of(run))) {
+    if (*step_of(checkpoint.filename().string()) <= step) {
+      continue;
+    }
+    for (int n = 1; aside.empty() || (std::filesystem::exists(aside) && n > 1); ++n) {
+      aside = run.output / fmt::format("checkpoints_set_aside_{}", n);
+    }
+  }
+}
+
 void save(const TrainingRun& run, const RunProgress& progress) {
   TrainingState state;
   state.params.assign(run.buffers.params.begin(), run.buffers.params.end());

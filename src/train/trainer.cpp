@@ -170,7 +170,6 @@ void add_totals(Loop& loop, StepMetrics& metrics) {
   for (std::size_t i = 0; i < kWireKinds; ++i) {
     sent[i] = world.wire().bytes[i] - loop.wire_before.bytes[i];
   }
-  loop.wire_before = world.wire();
   world.all_reduce(sent, Reduce::sum, WireKind::control);
   std::array<std::int64_t, 1> peak = {peak_resident_bytes()};
   world.all_reduce(peak, Reduce::max, WireKind::control);
@@ -182,6 +181,7 @@ void add_totals(Loop& loop, StepMetrics& metrics) {
 bool do_step(Loop& loop) {
   TrainingRun& run = loop.run;
   const auto start = Clock::now();
+  loop.wire_before = run.world->wire();
   StepMetrics metrics;
   metrics.learning_rate = learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup,
                                         run.config.train.learning_rate, loop.plan.schedule);
@@ -266,7 +266,7 @@ void start_output(Loop& loop, bool resumed) {
   TrainingRun& run = loop.run;
   run_together(*run.world, [&] {
     if (run.world->rank() == 0) {
-      make_output_directory(run.output, "output.dir");
+      set_aside_later_checkpoints(run, loop.progress.step);
       write_file_atomically(run.output / "config.resolved.toml", print_config(run.config), ExitCode::usage);
       loop.logs = std::make_unique<Logs>(run, resumed ? loop.progress.step : -1);
     }

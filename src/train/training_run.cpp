@@ -200,6 +200,11 @@ TrainingRun prepare_run(const Config& config, Communicator& world, int threads, 
   run.world = &world;
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
+  run_together(world, [&] {  // before minutes of loading
+    if (world.rank() == 0) {
+      make_output_directory(run.output, "output.dir");
+    }
+  });
   if (training) {
     run_together(world, [&] { match_targets(config.adapter.target_modules); });  // before minutes of loading
   }

@@ -144,8 +144,8 @@ TEST(Nf4, NestedEqualsBitsandbytes) {
   }
 }
 
-/// The offset as loading computes it (a mean summed in double, in order) instead of bitsandbytes' fp32 mean, whose last bits move with its
-/// thread count: codes at most one step off, in at most 1e-4 of the blocks.
+/// The offset as loading computes it (a mean summed in double, in order) instead of bitsandbytes' fp32 mean, whose last bits move
+/// with its thread count: codes at most one step off, in at most 1e-4 of the blocks.
 TEST(Nf4, NestedWithOurOwnOffset) {
   const Golden golden;
   std::size_t blocks = 0;

@@ -33,8 +33,8 @@ void write_rows(const std::filesystem::path& file, int rows, int length) {
   }
 }
 
-/// hidden 512, 8 layers, vocabulary 8192, batch 4 x 256, r 16 on every linear, NF4, recompute = block: at most 500 MB resident in one
-/// process (transformers + PEFT + bitsandbytes: 2.4 GB).
+/// hidden 512, 8 layers, vocabulary 8192, batch 4 x 256, r 16 on every linear, NF4, recompute = block: at most 500 MB resident in
+/// one process (transformers + PEFT + bitsandbytes: 2.4 GB).
 TEST(Memory, PeakOfOneProcess) {
   const Scratch scratch;
   benchmarks::write_random_model(scratch / "model", shape_512());
