@@ -263,7 +263,7 @@ void fixed_point_sum(benchmark::State& state) {
   std::vector<std::int64_t> sums(g.size());
   for (auto _ : state) {
     benchmark::DoNotOptimize(
-        fixed_point_add(view(g.data(), {kParameters}), view(sums.data(), {kParameters}), stream_of(state, 0)));
+        fixed_point_add(view(g.data(), {kParameters}), view(sums.data(), {kParameters}), kFixedPointLimit, stream_of(state, 0)));
     sums.assign(sums.size(), 0);
   }
   report_elements(state, kParameters);

@@ -20,7 +20,6 @@
 #include "kernels/common/parallel.h"
 #include "src/comm/mpi_communicator.h"
 #include "src/comm/process.h"
-#include "src/core/memory_report.h"
 #include "src/train/open_model.h"
 #include "src/train/train_step.h"
 
@@ -164,9 +163,7 @@ int main(int argc, char** argv) {
   const auto folder = std::filesystem::temp_directory_path() / "lora_dist_step_benchmark";
   if (world->rank() == 0) {
     benchmarks::write_random_model(folder, shape_512());
-    fmt::print(
-        "| step | ranks x threads | tokens/s | GFLOP/s | oneDNN alone | share | peak RSS of rank 0 "
-        "|\n|---|---|---|---|---|---|---|\n");
+    fmt::print("| step | ranks x threads | tokens/s | GFLOP/s | oneDNN alone, GFLOP/s | share |\n|---|---|---|---|---|---|\n");
   }
   world->barrier();
   for (const Bench& bench : {Bench{"NF4, recompute none", Quantization::nf4, Recompute::none, 0.0F},

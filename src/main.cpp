@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -18,7 +17,7 @@
 #include "src/commands/help.h"
 #include "src/commands/read_config.h"
 #include "src/config/print_config.h"
-#include "src/core/error.h"
+#include "src/core/error_of.h"
 
 namespace lora_dist {
 namespace {
@@ -45,21 +44,6 @@ int run_command(Communicator& world, const ProcessPlace& place, const CommandLin
     return run_inspect(world, place, line);
   }
   return run_train(world, place, line);
-}
-
-/// What `work` throws, as an Error.
-template <class Work>
-std::optional<Error> error_of(Work work) {
-  try {
-    work();
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error;
-  } catch (const std::bad_alloc&) {
-    return Error(ExitCode::out_of_memory, "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
-  } catch (const std::exception& error) {
-    return Error(ExitCode::internal, fmt::format("internal error, a mistake in the program: {}", error.what()));
-  }
 }
 
 void print_error(const std::string& speaker, const Error& error) {

@@ -1,3 +1,4 @@
+// The setting of OpenMP's default number of threads.
 #include "kernels/common/parallel.h"
 
 #include <omp.h>

@@ -34,8 +34,9 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, const Stream& stream, W
   });
 }
 
-/// To be called once at program start (and by test mains): makes libraries that use OpenMP run on the calling thread, so
-/// that our own pieces are the only source of parallelism and the number of threads cannot change a bit of a result.
+/// Makes libraries that use OpenMP run on the calling thread, so that our own pieces are the only source of parallelism and the
+/// number of threads cannot change a bit of a result. The setting belongs to the calling thread: it is made at program start, and
+/// again by the operators that call oneDNN, because their caller may be another thread.
 void set_library_threads();
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Where an operator runs: which backend, and with what of the machine.
+// Where an operator runs: which backend, and on how many threads.
 #pragma once
 
 #include <cstdint>

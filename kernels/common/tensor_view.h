@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 
 #include "kernels/common/check.h"
 #include "kernels/common/dtype.h"
@@ -83,6 +84,15 @@ TensorView view(T* data, Shape shape) {
 template <class T>
 ConstTensorView view(const T* data, Shape shape) {
   return {data, DTypeOf<T>::value, shape};
+}
+/// A whole span as a view of one dimension.
+template <class T>
+TensorView view(std::span<T> values) {
+  return view(values.data(), {static_cast<std::int64_t>(values.size())});
+}
+template <class T>
+ConstTensorView view(std::span<const T> values) {
+  return view(values.data(), {static_cast<std::int64_t>(values.size())});
 }
 
 }  // namespace lora_dist

@@ -2,12 +2,13 @@
 #pragma once
 
 #include "kernels/common/dispatch.h"
+#include "kernels/common/not_trained.h"
 #include "kernels/common/tensor_view.h"
 
 namespace lora_dist {
 
 /// loss[t] = log(sum exp(logits[t])) - logits[t, targets[t]], and logits become the gradient in place:
-/// scale * (softmax - onehot(target)). A target of -100 gives loss 0 and a row of zeros.
+/// scale * (softmax - onehot(target)). A target of kNotTrained (-100) gives loss 0 and a row of zeros.
 /// logits: f32 [tokens, vocab]; targets: i32 [tokens]; loss: f32 [tokens]. Sums run in a fixed order.
 void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, TensorView loss, const Stream& stream);
 void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale, TensorView loss, const Stream& stream);

@@ -12,7 +12,6 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::int32_t kIgnored = -100;
 constexpr std::int64_t kTokensPerPiece = 8;
 constexpr std::int64_t kSumPiece = 1024;  // summed in float, then added to a double: large vocabularies lose nothing
 
@@ -56,7 +55,7 @@ LORA_DIST_MULTIVERSION void multiply(float* x, float factor, std::int64_t n) {
 
 // Turns a row into its gradient and returns the loss.
 float loss_and_gradient(float* row, std::int64_t vocab, std::int32_t target, float scale) {
-  if (target == kIgnored) {
+  if (target == kNotTrained) {
     std::fill_n(row, vocab, 0.0F);
     return 0.0F;
   }
@@ -80,7 +79,7 @@ Score score_row(const float* row, std::int64_t vocab, std::int32_t target) {
   const float top = row_max(row, vocab);
   const float* found = std::find(row, row + vocab, top);
   const auto argmax = static_cast<std::int32_t>(found == row + vocab ? 0 : found - row);  // not found: the row is all NaN
-  if (target == kIgnored) {
+  if (target == kNotTrained) {
     return {0.0F, argmax};
   }
   double sum = 0.0;
@@ -95,7 +94,7 @@ void check_targets(ConstTensorView logits, ConstTensorView targets) {
   require(targets.count() == logits.rows(), "cross_entropy: targets must be [tokens]");
   const std::int32_t* target = targets.as<std::int32_t>();
   for (std::int64_t t = 0; t < targets.count(); ++t) {
-    require(target[t] == kIgnored || (target[t] >= 0 && target[t] < logits.cols()),
+    require(target[t] == kNotTrained || (target[t] >= 0 && target[t] < logits.cols()),
             "cross_entropy: a target lies outside the vocabulary");
   }
 }

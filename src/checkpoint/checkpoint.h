@@ -1,4 +1,4 @@
-// Saving and resuming a run: step_00000100/ with one HDF5 shard per writing rank and a MANIFEST.json that vouches for them.
+// Saving and resuming a run: step_00000100/ with one HDF5 shard per writing rank and a MANIFEST.json with their digests.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct AdapterTensor {
   bool operator==(const AdapterTensor&) const = default;
 };
 
-/// Everything that a run needs to go on to the bit. The buffers are flat, whole, of equal size, and the same on every rank.
+/// Everything that a run needs to continue to the bit. The buffers are flat, whole, of equal size, and the same on every rank.
 struct TrainingState {
   std::vector<float> params;
   std::vector<float> m;             // AdamW's first moment
@@ -30,7 +30,7 @@ struct TrainingState {
   std::int64_t step = 0;            // steps done; names the folder
   std::int64_t optimizer_step = 0;  // AdamW's t (steps that were not skipped)
   std::int64_t epoch = 0;
-  std::int64_t position_in_epoch = 0;  // samples of this epoch already used
+  std::int64_t position_in_epoch = 0;  // sequences of this epoch already used
   std::uint64_t seed = 0;              // with the step it is the whole random state: the generator is counter-based
   nlohmann::json progress =
       nlohmann::json::object();  // best metric, patience, tokens seen; finite numbers only (JSON has no others)

@@ -83,7 +83,7 @@ void write_manifest(const fs::path& temporary, const CheckpointIdentity& identit
   }
 }
 
-/// Writes every rank's shard, reads it back, and lets rank 0 vouch for all of them in the manifest.
+/// Writes every rank's shard, reads it back, and lets rank 0 note the digests of all of them in the manifest.
 void write_and_verify(Communicator& comm, const fs::path& temporary, const CheckpointIdentity& identity,
                       const TrainingState& state) {
   WrittenShard mine;

@@ -3,27 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <new>
 #include <optional>
 #include <string>
 
-#include "src/core/error.h"
+#include "src/core/error_of.h"
 
 namespace lora_dist {
 namespace {
-
-std::optional<Error> run_and_catch(const std::function<void()>& work) {
-  try {
-    work();
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error;
-  } catch (const std::bad_alloc&) {
-    return Error(ExitCode::out_of_memory, "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
-  } catch (const std::exception& error) {
-    return Error(ExitCode::internal, fmt::format("internal error: {}", error.what()));
-  }
-}
 
 /// The least of everybody's `value`.
 std::int64_t least(Communicator& comm, std::int64_t value) {
@@ -34,7 +20,7 @@ std::int64_t least(Communicator& comm, std::int64_t value) {
 }  // namespace
 
 void run_together(Communicator& comm, const std::function<void()>& work) {
-  const std::optional<Error> mine = run_and_catch(work);
+  const std::optional<Error> mine = error_of(work);
   const auto speaker = static_cast<int>(least(comm, mine ? comm.rank() : comm.size()));
   if (speaker == comm.size()) {
     return;

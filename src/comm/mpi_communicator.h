@@ -14,7 +14,4 @@ inline constexpr std::size_t kLargestMessage = std::size_t{1} << 30;
 /// Over MPI_COMM_WORLD. MPI must be started (comm/process.h). Collective. Tests choose a small `largest_message`.
 std::unique_ptr<Communicator> make_mpi_world(std::size_t largest_message = kLargestMessage);
 
-/// A group of this rank alone that needs no MPI: collectives copy or do nothing. For tests and one-rank tools.
-std::unique_ptr<Communicator> make_single_rank();
-
 }  // namespace lora_dist

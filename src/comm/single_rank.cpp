@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "kernels/common/check.h"
-#include "src/comm/mpi_communicator.h"
 
 namespace lora_dist {
 namespace {

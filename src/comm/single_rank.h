@@ -1,4 +1,4 @@
-// The communicator of a group of one rank, counting nothing, since nothing is sent.
+// The communicator of a group of one rank: collectives copy or do nothing, and no byte is counted.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,9 @@
 
 namespace lora_dist {
 
-/// `ledger` is what wire() shows: that of the larger group when this is a part of one.
+/// A group of this rank alone; needs no MPI.
+std::unique_ptr<Communicator> make_single_rank();
+/// The same as a part of a larger group: `ledger` is that group's, which wire() shows.
 std::unique_ptr<Communicator> make_single_rank(std::shared_ptr<WireBytes> ledger);
 
 }  // namespace lora_dist

@@ -27,11 +27,11 @@ void add_model_options(po::options_description& options, CommandLine& line) {
 }
 
 void add_generate_options(po::options_description& options, CommandLine& line) {
-  options.add_options()                                                                                            //
-      ("prompt", text(line.prompt, "TEXT"), "text to continue")                                                    //
-      ("input", text(line.input, "F.jsonl"), "a {\"prompt\": ...} per line instead")                               //
-      ("output", text(line.output, "F.jsonl"), "where answers to --input are written; standard output by default")            //
-      ("max-new-tokens", po::value(&line.max_new_tokens)->value_name("N"), "tokens to add at most (default 128)")  //
+  options.add_options()                                                                                             //
+      ("prompt", text(line.prompt, "TEXT"), "text to continue")                                                     //
+      ("input", text(line.input, "F.jsonl"), "a {\"prompt\": ...} per line instead")                                //
+      ("output", text(line.output, "F.jsonl"), "where answers to --input are written; standard output by default")  //
+      ("max-new-tokens", po::value(&line.max_new_tokens)->value_name("N"), "tokens to add at most (default 128)")   //
       ("temperature", po::value(&line.temperature)->value_name("X"),
        "0: the most probable token (default); 1: as the model says")  //
       ("top-p", po::value(&line.top_p)->value_name("X"),

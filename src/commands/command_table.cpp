@@ -5,7 +5,7 @@ namespace lora_dist {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
-      {"train", "fine-tune a model; goes on from the newest checkpoint in output.dir", true,
+      {"train", "fine-tune a model; continues from the newest checkpoint in output.dir", true,
        "  mpirun -np 8 lora_dist --cfg medical.toml\n"
        "  mpirun -np 8 lora_dist train --cfg my.toml --set train.epochs=1 --set adapter.r=8\n"
        "  lora_dist --cfg my.toml --print-config\n"},

@@ -5,6 +5,7 @@
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
 #include "src/commands/read_config.h"
+#include "src/core/error.h"
 #include "src/io/file.h"
 #include "src/train/evaluator.h"
 #include "src/train/metrics_log.h"
@@ -37,7 +38,7 @@ void write_results(const TrainingRun& run, const Evaluation& evaluation, const s
 int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Config config = read_config(world, line);
   const std::string adapter = line.adapter.empty() ? config.adapter.init_from : line.adapter;
-  const TrainingRun run = prepare_run(config, world, threads_per_rank(place), false, adapter);
+  const TrainingRun run = prepare_run(config, world, threads_per_rank(place), Purpose::evaluate, adapter);
   if (run.validation.empty()) {
     throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",
                 Noticed::every_rank);

@@ -6,6 +6,7 @@
 #include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
 #include "src/commands/output_lines.h"
+#include "src/core/error.h"
 #include "src/train/open_model.h"
 
 namespace lora_dist {
@@ -82,7 +83,7 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
   std::unique_ptr<OutputLines> output;
   run_together(world, [&] {
     lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, model)}
-                               : read_input_lines(line.input, {"prompt", "text"}, model);
+                               : read_input_lines(line.input, {{"prompt", "text"}, true}, model);
     const std::int64_t longest = longest_of(lines);
     if (longest > model.spec.max_positions) {
       throw Error(ExitCode::data, fmt::format("a prompt has {} tokens, the model only {} positions; shorten it", longest,

@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kExitCodes =
     "Exit codes: 0 done; 2 usage or configuration; 3 data; 4 model, tokenizer, adapter or checkpoint; 5 communication; 6 out of "
     "memory;\n"
-    "7 non-finite loss; 75 stopped on request with a checkpoint saved (run the same command to go on); 86 hang.\n";
+    "7 non-finite loss; 75 stopped on request with a checkpoint saved (run the same command to continue); 86 hang.\n";
 
 std::string options_text(const std::string& command) {
   CommandLine unused;
@@ -31,7 +31,7 @@ std::string options_text(const std::string& command) {
 
 std::string program_help() {
   std::string text =
-      "lora_dist fine-tunes large language models with LoRA over a quantized base that is shared out over MPI ranks.\n"
+      "lora_dist fine-tunes large language models with LoRA over a quantized base that is divided among MPI ranks.\n"
       "\n"
       "  lora_dist [COMMAND] --cfg FILE [--set section.key=value]... [options]\n"
       "  mpirun -np N lora_dist ...\n"

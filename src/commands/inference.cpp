@@ -1,3 +1,4 @@
+// Opens model and adapter, and makes the buffers of forward passes.
 #include "src/commands/inference.h"
 
 namespace lora_dist {

@@ -1,3 +1,4 @@
+// Reads and checks the lines of an input file.
 #include "src/commands/input_lines.h"
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include "src/core/error.h"
 #include "src/data/sample.h"
 #include "src/io/file.h"
+#include "src/io/strict_json.h"
 
 namespace lora_dist {
 
@@ -34,18 +36,22 @@ std::vector<std::int32_t> read_ids(const json& list, const char* name, std::int6
         item.is_number_integer() && (!item.is_number_unsigned() || item.get<std::uint64_t>() < (std::uint64_t{1} << 62));
     const std::int64_t id = whole ? item.get<std::int64_t>() : -1;
     if (!whole || ((id < 0 || id >= vocab) && !(labels && id == kNotTrained))) {
-      place.fail(fmt::format("\"{}\" holds {}, which is no id of this model's vocabulary of {}{}", name, item.dump(), vocab,
-                             labels ? " and not -100" : ""));
+      place.fail(fmt::format("\"{}\" holds {}, which is no id of this model's vocabulary of {}{}", name,
+                             item.is_structured() ? "something else" : item.dump(), vocab, labels ? " and not -100" : ""));
     }
     ids.push_back(static_cast<std::int32_t>(id));
   }
   return ids;
 }
 
-InputLine read_line(std::string_view text, const std::vector<std::string>& text_keys, const OpenModel& model,
-                    const Place& place) {
-  const json row = json::parse(text, nullptr, false);
-  if (row.is_discarded() || !row.is_object()) {
+InputLine read_line(std::string_view text, const LineFormat& format, const OpenModel& model, const Place& place) {
+  json row;
+  try {
+    row = parse_strict_json(text);
+  } catch (const JsonError& error) {
+    place.fail(fmt::format("is not a JSON object ({})", error.what()));
+  }
+  if (!row.is_object()) {
     place.fail("is not a JSON object");
   }
   InputLine line;
@@ -53,16 +59,16 @@ InputLine read_line(std::string_view text, const std::vector<std::string>& text_
   if (row.contains("input_ids")) {
     line.ids = read_ids(row["input_ids"], "input_ids", model.spec.vocab, false, place);
   } else {
-    const auto key =
-        std::find_if(text_keys.begin(), text_keys.end(), [&](const std::string& name) { return row.contains(name); });
-    if (key == text_keys.end() || !row[*key].is_string()) {
-      place.fail(fmt::format("needs \"{}\" (a string) or \"input_ids\" (a list)", text_keys.front()));
+    const auto key = std::find_if(format.text_keys.begin(), format.text_keys.end(),
+                                  [&](const std::string& name) { return row.contains(name); });
+    if (key == format.text_keys.end() || !row[*key].is_string()) {
+      place.fail(fmt::format("needs \"{}\" (a string) or \"input_ids\" (a list)", format.text_keys.front()));
     }
     if (!model.tokenizer) {
       place.fail("has text, but the model folder has no tokenizer.json or tokenizer.model; give input_ids");
     }
     line.text = row[*key].get<std::string>();
-    line.ids = encode(*model.tokenizer, line.text, true);
+    line.ids = format.to_continue ? encode_prompt(*model.tokenizer, line.text) : encode(*model.tokenizer, line.text, true);
   }
   if (line.ids.empty()) {
     place.fail("has no tokens");
@@ -76,8 +82,7 @@ InputLine read_line(std::string_view text, const std::vector<std::string>& text_
 
 }  // namespace
 
-std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const std::vector<std::string>& text_keys,
-                                        const OpenModel& model) {
+std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const LineFormat& format, const OpenModel& model) {
   const std::string content = read_text_file(file, ExitCode::data);
   std::vector<InputLine> lines;
   std::size_t number = 0;
@@ -86,7 +91,7 @@ std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const
     const std::string_view text = std::string_view(content).substr(begin, end - begin);
     ++number;
     if (text.find_first_not_of(" \t\r") != std::string_view::npos) {
-      lines.push_back(read_line(text, text_keys, model, {file, number}));
+      lines.push_back(read_line(text, format, model, {file, number}));
     }
     begin = end + 1;
   }

@@ -6,6 +6,7 @@
 #include "src/checkpoint/checkpoint.h"
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
+#include "src/core/error.h"
 #include "src/export/peft_adapter.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"

@@ -1,3 +1,4 @@
+// Writes to a partial file, and renames it at the end.
 #include "src/commands/output_lines.h"
 
 #include <system_error>

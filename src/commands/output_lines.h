@@ -5,12 +5,12 @@
 #include <memory>
 #include <string_view>
 
-#include "src/train/append_file.h"
+#include "src/io/append_file.h"
 
 namespace lora_dist {
 
-/// Lines go to NAME.part beside the file, which finish() renames. Every function throws Error(usage) naming the file, the system's
-/// reason and --output. Only the rank that writes makes one.
+/// Lines go to NAME.part beside the file, which finish() renames. Every function throws Error(usage) naming the file, the
+/// system's reason and --output. Only the rank that writes makes one.
 class OutputLines {
  public:
   explicit OutputLines(std::filesystem::path path);

@@ -7,6 +7,7 @@
 #include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
 #include "src/commands/output_lines.h"
+#include "src/core/error.h"
 #include "src/data/sample.h"
 #include "src/model/transformer.h"
 #include "src/train/open_model.h"
@@ -47,11 +48,6 @@ json score_line(const Transformer& model, const InputLine& line) {
   double loss = 0.0;
   std::int64_t counted = 0;
   for (std::size_t i = 0; i + 1 < line.ids.size(); ++i) {
-    if (!std::isfinite(scores.log_prob[i])) {
-      throw Error(
-          ExitCode::non_finite,
-          fmt::format("the log-probabilities of line {} are not finite; the weights or the adapter are damaged", line.id.dump()));
-    }
     logprobs.push_back(scores.log_prob[i]);
     loss -= targets[i] == line.ids[i + 1] ? static_cast<double>(scores.log_prob[i]) : 0.0;
     counted += targets[i] != kNotTrained ? 1 : 0;
@@ -86,8 +82,22 @@ bool has_foreign_labels(const InputLine& line) {
   return false;
 }
 
+/// JSON writes a number that is not finite as null; the first logprob is null by itself.
+void check_finite(const json& scored) {
+  if (scored.is_null()) {
+    return;
+  }
+  for (std::size_t i = 1; i < scored["logprobs"].size(); ++i) {
+    if (!std::isfinite(scored["logprobs"][i].get<double>())) {
+      throw Error(ExitCode::non_finite,
+                  fmt::format("the log-probabilities of line {} are not finite; the weights or the adapter are damaged",
+                              scored["id"].dump(-1, ' ', true, json::error_handler_t::replace)));
+    }
+  }
+}
+
 /// This rank's line of a round; none: it only serves the others' gathers.
-std::string score_or_serve(const Transformer& model, const std::vector<InputLine>& lines, std::size_t index, bool second_pass) {
+json score_or_serve(const Transformer& model, const std::vector<InputLine>& lines, std::size_t index, bool second_pass) {
   json scored;
   if (index < lines.size()) {
     scored = score_line(model, lines[index]);
@@ -99,7 +109,7 @@ std::string score_or_serve(const Transformer& model, const std::vector<InputLine
   } else if (second_pass) {
     forward_log_probs(model, Pass{}, {}, {});
   }
-  return scored.is_null() ? "" : scored.dump() + "\n";
+  return scored;
 }
 
 }  // namespace
@@ -111,7 +121,7 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
   std::vector<InputLine> lines;
   std::unique_ptr<OutputLines> output;
   run_together(world, [&] {
-    lines = read_input_lines(line.input, {"text"}, model);
+    lines = read_input_lines(line.input, {{"text"}}, model);
     const std::int64_t longest = longest_of(lines);
     if (longest > model.spec.max_positions) {
       console.warn(
@@ -126,7 +136,9 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
   const auto ranks = static_cast<std::size_t>(world.size());
   const bool foreign = std::any_of(lines.begin(), lines.end(), has_foreign_labels);
   for (std::size_t first = 0; first < lines.size(); first += ranks) {
-    const std::string mine = score_or_serve(transformer, lines, first + static_cast<std::size_t>(world.rank()), foreign);
+    const json scored = score_or_serve(transformer, lines, first + static_cast<std::size_t>(world.rank()), foreign);
+    run_together(world, [&] { check_finite(scored); });
+    const std::string mine = scored.is_null() ? "" : scored.dump() + "\n";
     const std::vector<std::string> all = all_gather_strings(world, mine);
     run_together(world, [&] {
       for (std::size_t rank = 0; output && rank < all.size(); ++rank) {

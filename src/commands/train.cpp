@@ -1,4 +1,4 @@
-// lora_dist train: fine-tunes, or goes on from where a run stopped.
+// lora_dist train: fine-tunes, or continues where a run stopped.
 #include "src/commands/commands.h"
 #include "src/commands/read_config.h"
 #include "src/core/stop_request.h"
@@ -11,7 +11,7 @@ int run_train(Communicator& world, const ProcessPlace& place, const CommandLine&
   if (config.checkpoint.on_signal) {
     listen_for_stop_requests();  // from now on: a stop asked for while the model is read is heard after the first step
   }
-  TrainingRun run = prepare_run(config, world, threads_per_rank(place), true, line.adapter);
+  TrainingRun run = prepare_run(config, world, threads_per_rank(place), Purpose::train, {});
   return static_cast<int>(run_training(run));
 }
 

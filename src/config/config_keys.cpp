@@ -20,7 +20,7 @@ std::vector<Key> make_keys() {
     {"model.path", [](Config& c) -> Slot { return &c.model.path; }, Text{}, kRefuse, "Hugging Face model folder (required)"},
     {"model.quantization", [](Config& c) -> Slot { return &c.model.quantization; }, Words{{"none", "nf4", "fp4", "int8"}}, kRefuse, "how the frozen base is kept: none, nf4, fp4, int8", {"none", "nf4"}},
     {"model.double_quant", [](Config& c) -> Slot { return &c.model.double_quant; }, Flag{}, kRefuse, "quantize the scales too (saves 0.4 bit per weight)"},
-    {"model.block_size", [](Config& c) -> Slot { return &c.model.block_size; }, Whole{16, 4096}, kRefuse, "weights that share one scale: a power of two"},
+    {"model.block_size", [](Config& c) -> Slot { return &c.model.block_size; }, Whole{32, 4096}, kRefuse, "weights that share one scale: a power of two"},
     {"model.compute_dtype", [](Config& c) -> Slot { return &c.model.compute_dtype; }, Words{{"auto", "fp32", "bf16", "fp16"}}, kRefuse, "type that products are computed in: auto, fp32, bf16, fp16", {"auto", "fp32"}},
 
     {"adapter.method", [](Config& c) -> Slot { return &c.adapter.method; }, Words{{"lora", "dora", "adalora", "prompt", "prefix", "p_tuning"}}, kRefuse, "kind of adapter", {"lora"}},
@@ -65,13 +65,13 @@ std::vector<Key> make_keys() {
     {"parallel.base_shards", [](Config& c) -> Slot { return &c.parallel.base_shards; }, ShardCount{}, kAllow, "ranks that share one copy of the base: \"all\", or 1: each keeps it whole", {"all", "1"}},
     {"parallel.backend", [](Config& c) -> Slot { return &c.parallel.backend; }, Words{{"auto", "cpu", "cuda"}}, kBits, "auto, cpu, cuda", {"auto", "cpu"}},
     {"parallel.communicator", [](Config& c) -> Slot { return &c.parallel.communicator; }, Words{{"auto", "mpi", "nccl"}}, kAllow, "auto, mpi, nccl", {"auto", "mpi"}},
-    {"parallel.watchdog_seconds", [](Config& c) -> Slot { return &c.parallel.watchdog_seconds; }, Whole{0, 1 << 24}, kAllow, "a job that stands still this long is ended", {"0", "600"}},
+    {"parallel.watchdog_seconds", [](Config& c) -> Slot { return &c.parallel.watchdog_seconds; }, Whole{0, 1 << 24}, kAllow, "a job that makes no progress for this long is ended", {"0", "600"}},
 
     {"eval.every", [](Config& c) -> Slot { return &c.eval.every; }, Whole{0, kManySteps}, kAllow, "steps between evaluations; 0: after each epoch"},
     {"eval.max_samples", [](Config& c) -> Slot { return &c.eval.max_samples; }, Whole{0, kManySteps}, kAllow, "validation samples at most; 0: all"},
     {"eval.metrics", [](Config& c) -> Slot { return &c.eval.metrics; }, Words{{"loss", "perplexity", "accuracy", "exact_match", "rouge", "bleu"}}, kAllow, "list of loss, perplexity", {"loss", "perplexity"}},
     {"eval.best_metric", [](Config& c) -> Slot { return &c.eval.best_metric; }, Words{{"loss", "perplexity", "accuracy", "exact_match", "rouge", "bleu"}}, kAllow, "the metric that decides which adapter is best", {"loss", "perplexity"}},
-    {"eval.generate_samples", [](Config& c) -> Slot { return &c.eval.generate_samples; }, Whole{0, 1 << 16}, kAllow, "answers to write at each evaluation"},
+    {"eval.generate_samples", [](Config& c) -> Slot { return &c.eval.generate_samples; }, Whole{0, 1 << 16}, kAllow, "validation questions that base and tuned model both answer at the end; one is always shown"},
 
     {"checkpoint.every", [](Config& c) -> Slot { return &c.checkpoint.every; }, Whole{0, kManySteps}, kAllow, "steps between checkpoints; 0: only at the end"},
     {"checkpoint.keep", [](Config& c) -> Slot { return &c.checkpoint.keep; }, Whole{1, 1 << 20}, kAllow, "how many of the newest stay"},

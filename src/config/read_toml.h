@@ -1,4 +1,4 @@
-// TOML text -> toml::table, from files that nobody vouches for.
+// TOML text -> toml::table, from files that may hold anything.
 #pragma once
 
 #include <toml++/toml.h>

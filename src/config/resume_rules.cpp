@@ -1,13 +1,10 @@
 // Which settings may differ between a checkpoint and the run that resumes from it.
 #include "src/config/resume_rules.h"
 
-#include <fmt/format.h>
-
 #include <set>
 
 #include "src/config/config_keys.h"
 #include "src/config/print_config.h"
-#include "src/core/error.h"
 
 namespace lora_dist {
 namespace {
@@ -24,8 +21,8 @@ std::string value_of(const std::map<std::string, std::string>& settings, const s
 
 }  // namespace
 
-ResumeChanges compare_settings(const std::map<std::string, std::string>& before,
-                               const std::map<std::string, std::string>& after) {
+std::vector<SettingChange> changes_in_last_bits(const std::map<std::string, std::string>& before,
+                                                const std::map<std::string, std::string>& after) {
   std::set<std::string> names;
   for (const auto* settings : {&before, &after}) {
     for (const auto& [name, value] : *settings) {
@@ -33,30 +30,15 @@ ResumeChanges compare_settings(const std::map<std::string, std::string>& before,
     }
   }
   const std::map<std::string, std::string> defaults = to_flat_settings(Config{});
-  ResumeChanges changes;
+  std::vector<SettingChange> changes;
   for (const std::string& name : names) {
     SettingChange change{name, value_of(before, defaults, name), value_of(after, defaults, name)};
-    if (change.before == change.after) {
-      continue;
-    }
     const Key* key = find_key(name);
-    const OnResume rule = key == nullptr ? OnResume::refuse : key->on_resume;
-    auto& list = rule == OnResume::refuse ? changes.refused : rule == OnResume::allow ? changes.allowed : changes.bits_may_differ;
-    list.push_back(std::move(change));
+    if (key != nullptr && key->on_resume == OnResume::bits_may_differ && change.before != change.after) {
+      changes.push_back(std::move(change));
+    }
   }
   return changes;
-}
-
-void refuse_changes(const ResumeChanges& changes) {
-  if (changes.refused.empty()) {
-    return;
-  }
-  const SettingChange& change = changes.refused.front();
-  throw Error(
-      ExitCode::usage,
-      fmt::format("{} was {} when the checkpoint was written and is now {}, which would alter what was already trained; set it "
-                  "back, or start afresh in another output.dir",
-                  change.key, change.before, change.after));
 }
 
 }  // namespace lora_dist

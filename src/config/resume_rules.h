@@ -13,16 +13,10 @@ struct SettingChange {
   std::string after;
 };
 
-struct ResumeChanges {
-  std::vector<SettingChange> refused;          // would alter what was already trained
-  std::vector<SettingChange> bits_may_differ;  // allowed, but the result may differ in the last bits from an uninterrupted run
-  std::vector<SettingChange> allowed;
-};
-
-/// Compares two to_flat_settings(). A key that one side lacks (an older or newer program wrote it) counts as its default.
-ResumeChanges compare_settings(const std::map<std::string, std::string>& before, const std::map<std::string, std::string>& after);
-
-/// Throws Error(usage) naming the first refused change and its two values, if there is one.
-void refuse_changes(const ResumeChanges& changes);
+/// Compares two to_flat_settings(): the changes that are allowed, but after which the result may differ in the last bits from an
+/// uninterrupted run. A key that one side lacks (an older or newer program wrote it) counts as its default. (What would alter what
+/// was already trained is refused when the checkpoint is loaded.)
+std::vector<SettingChange> changes_in_last_bits(const std::map<std::string, std::string>& before,
+                                                const std::map<std::string, std::string>& after);
 
 }  // namespace lora_dist

@@ -1,3 +1,4 @@
+// Allocates the buffers of an arena and notes their sizes.
 #include "src/core/arena.h"
 
 #include <fmt/format.h>

@@ -17,7 +17,7 @@ enum class ExitCode : std::uint8_t {
   communication = 5,  // MPI, NCCL, a lost rank
   out_of_memory = 6,
   non_finite = 7,  // NaN or infinity in loss or gradient
-  stopped = 75,    // stopped on request, checkpoint saved, run again to go on
+  stopped = 75,    // stopped on request, checkpoint saved, run again to continue
   hang = 86,
 };
 

@@ -47,16 +47,6 @@ std::string memory_table(const MemoryByKind& least, const MemoryByKind& most, in
   return table + table_row("total", least.back(), most.back(), ranks);
 }
 
-std::string memory_item_table(std::span<const MemoryItem> items) {
-  std::vector<MemoryItem> sorted(items.begin(), items.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const MemoryItem& a, const MemoryItem& b) { return a.bytes > b.bytes; });
-  std::string table;
-  for (const MemoryItem& item : sorted) {
-    table += fmt::format("  {:>{}}  {:<{}}{}\n", human_bytes(item.bytes), kBytesWidth, name_of(item.kind), kNameWidth, item.name);
-  }
-  return table;
-}
-
 std::string human_bytes(std::int64_t bytes) {
   constexpr std::array<std::string_view, 6> units = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   if (bytes < kKibi) {
@@ -64,7 +54,7 @@ std::string human_bytes(std::int64_t bytes) {
   }
   auto amount = static_cast<double>(bytes) / kKibi;
   std::size_t unit = 0;
-  // 999.5 would be printed as "1000": go on to the next unit there.
+  // 999.5 would be printed as "1000": take the next unit there.
   while (amount >= 999.5 && unit + 1 < units.size()) {
     amount /= kKibi;
     ++unit;

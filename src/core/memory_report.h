@@ -30,7 +30,7 @@ constexpr std::string_view name_of(MemoryKind kind) {
 /// One allocation that lasts.
 struct MemoryItem {
   MemoryKind kind = MemoryKind::scratch;
-  std::string name;  // what it is, for the detailed list
+  std::string name;  // what it is
   std::int64_t bytes = 0;
 };
 
@@ -41,8 +41,6 @@ MemoryByKind sum_by_kind(std::span<const MemoryItem> items);
 /// "memory per rank by kind": a row per kind that anyone holds and a total, with the least and the most that a rank holds (one
 /// column when there is one rank). `least` and `most` are sum_by_kind reduced by min and max over the ranks.
 std::string memory_table(const MemoryByKind& least, const MemoryByKind& most, int ranks);
-/// A row per item, largest first: what to read when the table is a surprise.
-std::string memory_item_table(std::span<const MemoryItem> items);
 
 /// "999 B", "1.50 KiB", "12.3 MiB", "456 GiB": three digits, powers of 1024.
 std::string human_bytes(std::int64_t bytes);

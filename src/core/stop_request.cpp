@@ -1,3 +1,4 @@
+// Signal handlers that set a flag.
 #include "src/core/stop_request.h"
 
 #include <csignal>

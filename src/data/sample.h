@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace lora_dist {
+#include "kernels/common/not_trained.h"
 
-inline constexpr std::int32_t kNotTrained = -100;  // a label that the loss leaves out, as in Hugging Face
+namespace lora_dist {
 
 struct Sample {
   std::int64_t id = 0;  // running number of its row over all files in order, dropped rows counted; fits in 31 bits
@@ -16,7 +16,7 @@ struct Sample {
   std::int64_t row = 0;  // line of a JSONL or CSV file, number of the row (from 1) of a JSON array, paragraph of a text
 };
 
-/// Tokens that the sample trains: labels other than -100, the first position aside.
+/// Tokens that the sample trains: labels other than kNotTrained, the first position aside.
 std::int64_t trained_tokens(const Sample& sample);
 
 }  // namespace lora_dist

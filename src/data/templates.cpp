@@ -68,7 +68,7 @@ std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages) {
   return out;
 }
 
-/// Adjacent pieces that are treated alike become one, so that no token border is made where the text has none to keep.
+/// Adjacent pieces that are both trained or both not trained become one, so that no token border is made where the text has none to keep.
 std::vector<Piece> joined(const std::vector<Piece>& pieces) {
   std::vector<Piece> out;
   for (const Piece& piece : pieces) {
@@ -137,13 +137,6 @@ std::vector<Piece> render_row(const Row& row, std::string_view template_name) {
     return alpaca_pieces(alpaca != nullptr ? *alpaca : AlpacaRow{qa->question, "", qa->answer});
   }
   return qa_pieces(qa != nullptr ? *qa : QaRow{question_of(*alpaca), alpaca->output});
-}
-
-std::string render_prompt(std::string_view question, std::string_view template_name) {
-  if (template_name == "none") {
-    return std::string(question);
-  }
-  return render_row({0, QaRow{std::string(question), ""}}, template_name).front().text;
 }
 
 }  // namespace lora_dist

@@ -30,7 +30,4 @@ std::string choose_template(std::string_view name, RowKind kind, const Tokenizer
 ///   plain    "User: {content}\nAssistant:", completion " {content}", end of text; "System: {content}\n" before them
 std::vector<Piece> render_row(const Row& row, std::string_view template_name);
 
-/// The prompt of one question, for generation; ends where the completion begins.
-std::string render_prompt(std::string_view question, std::string_view template_name);
-
 }  // namespace lora_dist

@@ -1,3 +1,4 @@
+// Makes a layout from a PEFT adapter, and copies factors in and out of the flat buffer.
 #include "src/export/adapter_bridge.h"
 
 #include <fmt/format.h>

@@ -78,36 +78,6 @@ std::string reason() {
   throw Error(ExitCode::model, "cannot " + act + " " + file.string() + ": " + why);
 }
 
-template <class T>
-hid_t memory_type();
-template <>
-hid_t memory_type<float>() {
-  return H5T_NATIVE_FLOAT;
-}
-template <>
-hid_t memory_type<std::int64_t>() {
-  return H5T_NATIVE_INT64;
-}
-template <>
-hid_t memory_type<std::uint8_t>() {
-  return H5T_NATIVE_UINT8;
-}
-
-template <class T>
-hid_t file_type();
-template <>
-hid_t file_type<float>() {
-  return H5T_IEEE_F32LE;
-}
-template <>
-hid_t file_type<std::int64_t>() {
-  return H5T_STD_I64LE;
-}
-template <>
-hid_t file_type<std::uint8_t>() {
-  return H5T_STD_U8LE;
-}
-
 /// V110: readable by every HDF5 from 1.10 on. No locks: many cluster file systems refuse them, and a checkpoint has one writer.
 hid_t access_properties() {
   const hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
@@ -131,37 +101,13 @@ void abandon(hid_t file) {
   H5Fclose(file);
 }
 
-template <class T>
-void write_dataset(std::int64_t handle, const std::filesystem::path& path, const std::string& name, std::span<const T> values) {
-  require(handle >= 0, "Hdf5Writer: written after close()");
-  require(!name.empty() && name.find('/') == std::string::npos, "Hdf5Writer: datasets are flat, without / in the name");
-  const Quiet quiet;
-  const hsize_t count = values.size();
-  const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
-  const Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  if (count > 0) {  // a chunk may not be larger than the dataset, so an empty one has none
-    const hsize_t chunk = std::min(count, kChunkElements);
-    H5Pset_chunk(layout.get(), 1, &chunk);
-    H5Pset_fletcher32(layout.get());
-  }
-  Handle dataset(H5Dcreate2(handle, name.c_str(), file_type<T>(), space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT), H5Dclose);
-  const std::string act = "write the dataset " + name + " of";
-  if (!dataset.ok() ||
-      (count > 0 && H5Dwrite(dataset.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)) {
-    fail(act, path);
-  }
-  if (dataset.reset() < 0 || H5Fflush(handle, H5F_SCOPE_LOCAL) < 0) {
-    fail(act, path);
-  }
-}
-
 struct OpenDataset {
   Handle id;
   hsize_t count = 0;
 };
 
-/// A dataset, once it is known to be of the kind that this program writes: flat, of type `type`, in chunks of sane size.
-OpenDataset open_dataset(std::int64_t handle, const std::filesystem::path& path, const std::string& name, hid_t type) {
+/// A dataset, once it is known to be of the kind that this program writes: flat, of 32-bit floats, in chunks of sane size.
+OpenDataset open_dataset(std::int64_t handle, const std::filesystem::path& path, const std::string& name) {
   OpenDataset dataset{Handle(H5Dopen2(handle, name.c_str(), H5P_DEFAULT), H5Dclose)};
   if (!dataset.id.ok()) {
     fail("find the dataset " + name + " in", path);
@@ -172,7 +118,7 @@ OpenDataset open_dataset(std::int64_t handle, const std::filesystem::path& path,
   hsize_t chunk = 0;
   const bool flat =
       H5Sget_simple_extent_ndims(space.get()) == 1 && H5Sget_simple_extent_dims(space.get(), &dataset.count, nullptr) == 1;
-  const bool typed = type < 0 || H5Tequal(stored.get(), type) > 0;
+  const bool typed = H5Tequal(stored.get(), H5T_IEEE_F32LE) > 0;
   const bool chunked =
       H5Pget_layout(layout.get()) == H5D_CHUNKED && H5Pget_chunk(layout.get(), 1, &chunk) == 1 && chunk <= kMaxChunkElements;
   if (!flat || !typed || dataset.count > static_cast<hsize_t>(INT64_MAX) || (!chunked && dataset.count > 0)) {
@@ -180,29 +126,6 @@ OpenDataset open_dataset(std::int64_t handle, const std::filesystem::path& path,
                 "the dataset " + name + " in " + path.string() + " is not one that this program wrote (shape, type or layout)");
   }
   return dataset;
-}
-
-template <class T>
-void read_dataset(std::int64_t handle, const std::filesystem::path& path, const std::string& name, std::int64_t from,
-                  std::span<T> out) {
-  const Quiet quiet;
-  const OpenDataset dataset = open_dataset(handle, path, name, file_type<T>());
-  if (from < 0 || static_cast<hsize_t>(from) > dataset.count || out.size() > dataset.count - static_cast<hsize_t>(from)) {
-    throw Error(ExitCode::model, "the dataset " + name + " in " + path.string() + " has " + std::to_string(dataset.count) +
-                                     " elements; " + std::to_string(out.size()) + " from element " + std::to_string(from) +
-                                     " were asked for");
-  }
-  if (out.empty()) {
-    return;
-  }
-  const hsize_t start = static_cast<hsize_t>(from);
-  const hsize_t count = out.size();
-  const Handle file_space(H5Dget_space(dataset.id.get()), H5Sclose);
-  const Handle memory_space(H5Screate_simple(1, &count, nullptr), H5Sclose);
-  H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, &start, nullptr, &count, nullptr);
-  if (H5Dread(dataset.id.get(), memory_type<T>(), memory_space.get(), file_space.get(), H5P_DEFAULT, out.data()) < 0) {
-    fail("read the dataset " + name + " of", path);  // a wrong Fletcher-32 is named by HDF5's own reason
-  }
 }
 
 }  // namespace
@@ -223,12 +146,27 @@ Hdf5Writer::~Hdf5Writer() {
   }
 }
 
-void Hdf5Writer::write(const std::string& name, std::span<const float> values) { write_dataset(handle_, file_, name, values); }
-void Hdf5Writer::write(const std::string& name, std::span<const std::int64_t> values) {
-  write_dataset(handle_, file_, name, values);
-}
-void Hdf5Writer::write(const std::string& name, std::span<const std::uint8_t> values) {
-  write_dataset(handle_, file_, name, values);
+void Hdf5Writer::write(const std::string& name, std::span<const float> values) {
+  require(handle_ >= 0, "Hdf5Writer: written after close()");
+  require(!name.empty() && name.find('/') == std::string::npos, "Hdf5Writer: datasets are flat, without / in the name");
+  const Quiet quiet;
+  const hsize_t count = values.size();
+  const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
+  const Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  if (count > 0) {  // a chunk may not be larger than the dataset, so an empty one has none
+    const hsize_t chunk = std::min(count, kChunkElements);
+    H5Pset_chunk(layout.get(), 1, &chunk);
+    H5Pset_fletcher32(layout.get());
+  }
+  Handle dataset(H5Dcreate2(handle_, name.c_str(), H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT), H5Dclose);
+  const std::string act = "write the dataset " + name + " of";
+  if (!dataset.ok() ||
+      (count > 0 && H5Dwrite(dataset.get(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)) {
+    fail(act, file_);
+  }
+  if (dataset.reset() < 0 || H5Fflush(handle_, H5F_SCOPE_LOCAL) < 0) {
+    fail(act, file_);
+  }
 }
 
 void Hdf5Writer::attribute(const std::string& name, const std::string& text) {
@@ -273,32 +211,25 @@ Hdf5Reader::~Hdf5Reader() {
   H5Fclose(handle_);
 }
 
-std::vector<std::string> Hdf5Reader::names() const {
-  const Quiet quiet;
-  std::vector<std::string> names;
-  const auto add = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
-    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
-    return 0;
-  };
-  if (H5Literate(handle_, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names) < 0) {
-    fail("list", file_);
-  }
-  return names;
-}
-
-std::int64_t Hdf5Reader::count(const std::string& name) const {
-  const Quiet quiet;
-  return static_cast<std::int64_t>(open_dataset(handle_, file_, name, -1).count);
-}
-
 void Hdf5Reader::read(const std::string& name, std::int64_t from, std::span<float> out) const {
-  read_dataset(handle_, file_, name, from, out);
-}
-void Hdf5Reader::read(const std::string& name, std::int64_t from, std::span<std::int64_t> out) const {
-  read_dataset(handle_, file_, name, from, out);
-}
-void Hdf5Reader::read(const std::string& name, std::int64_t from, std::span<std::uint8_t> out) const {
-  read_dataset(handle_, file_, name, from, out);
+  const Quiet quiet;
+  const OpenDataset dataset = open_dataset(handle_, file_, name);
+  if (from < 0 || static_cast<hsize_t>(from) > dataset.count || out.size() > dataset.count - static_cast<hsize_t>(from)) {
+    throw Error(ExitCode::model, "the dataset " + name + " in " + file_.string() + " has " + std::to_string(dataset.count) +
+                                     " elements; " + std::to_string(out.size()) + " from element " + std::to_string(from) +
+                                     " were asked for");
+  }
+  if (out.empty()) {
+    return;
+  }
+  const hsize_t start = static_cast<hsize_t>(from);
+  const hsize_t count = out.size();
+  const Handle file_space(H5Dget_space(dataset.id.get()), H5Sclose);
+  const Handle memory_space(H5Screate_simple(1, &count, nullptr), H5Sclose);
+  H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, &start, nullptr, &count, nullptr);
+  if (H5Dread(dataset.id.get(), H5T_NATIVE_FLOAT, memory_space.get(), file_space.get(), H5P_DEFAULT, out.data()) < 0) {
+    fail("read the dataset " + name + " of", file_);  // a wrong Fletcher-32 is named by HDF5's own reason
+  }
 }
 
 std::string Hdf5Reader::attribute(const std::string& name) const {

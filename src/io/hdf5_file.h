@@ -1,11 +1,10 @@
-// A thin wrapper over the serial HDF5 library: flat datasets, chunked, with a Fletcher-32 checksum, in the V110 file format.
+// A thin wrapper over the serial HDF5 library: flat datasets of floats, chunked, with a Fletcher-32 checksum, in the V110 file format.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
-#include <vector>
 
 namespace lora_dist {
 
@@ -19,8 +18,6 @@ class Hdf5Writer {
   ~Hdf5Writer();
 
   void write(const std::string& name, std::span<const float> values);
-  void write(const std::string& name, std::span<const std::int64_t> values);
-  void write(const std::string& name, std::span<const std::uint8_t> values);
   void attribute(const std::string& name, const std::string& text);
   void close();
 
@@ -38,12 +35,8 @@ class Hdf5Reader {
   Hdf5Reader& operator=(const Hdf5Reader&) = delete;
   ~Hdf5Reader();
 
-  std::vector<std::string> names() const;
-  std::int64_t count(const std::string& name) const;
   /// Elements [from, from + out.size()) by hyperslab.
   void read(const std::string& name, std::int64_t from, std::span<float> out) const;
-  void read(const std::string& name, std::int64_t from, std::span<std::int64_t> out) const;
-  void read(const std::string& name, std::int64_t from, std::span<std::uint8_t> out) const;
   std::string attribute(const std::string& name) const;
 
  private:

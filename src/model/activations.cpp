@@ -1,3 +1,4 @@
+// Sizes and takes the buffers of a pass.
 #include "src/model/activations.h"
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // What a pass keeps between operators: one buffer per intermediate result, sized for the longest pass.
+// These structs point at memory of an arena and do not own it: a const one still gives views that may be written, as const
+// pointers to it would, and the functions that take one by const reference do write through it.
 #pragma once
 
 #include <array>

@@ -1,3 +1,4 @@
+// Lays the LoRA factors out in one flat buffer and fills them with their first values.
 #include "src/model/adapters.h"
 
 #include <fmt/format.h>

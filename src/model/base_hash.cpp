@@ -1,3 +1,4 @@
+// Divides the weight files into pieces that the ranks hash in turn, and hashes the pieces' digests.
 #include "src/model/base_hash.h"
 
 #include <algorithm>

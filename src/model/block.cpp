@@ -1,3 +1,4 @@
+// The operator calls of one transformer block: forward, recomputation, backward.
 #include "src/model/block.h"
 
 #include <cmath>
@@ -23,8 +24,6 @@ AttentionShape attention_shape(const ModelSpec& spec) {
   return {static_cast<int>(spec.heads), static_cast<int>(spec.kv_heads), static_cast<int>(spec.head_dim),
           1.0F / std::sqrt(static_cast<float>(spec.head_dim))};
 }
-
-ConstTensorView as_view(std::span<const float> values) { return view(values.data(), {static_cast<std::int64_t>(values.size())}); }
 
 void copy_rows(ConstTensorView from, TensorView to, const Stream& stream) {
   const float* source = from.as<float>();
@@ -65,7 +64,7 @@ void forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstT
   const TensorView middle = kept.middle.rows(n);
   const TensorView normed_middle = kept.normed_middle.rows(n);
 
-  rms_norm(hidden, as_view(block.rest->input_norm), spec.norm_eps, normed_in, kept.rstd_in.column(n), stream);
+  rms_norm(hidden, view(block.rest->input_norm), spec.norm_eps, normed_in, kept.rstd_in.column(n), stream);
   apply(Linear::q, normed_in, q, false);
   apply(Linear::k, normed_in, k, false);
   apply(Linear::v, normed_in, v, false);
@@ -79,7 +78,7 @@ void forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstT
   copy_rows(hidden, middle, stream);
   apply(Linear::o, attended, middle, true);
 
-  rms_norm(middle, as_view(block.rest->post_attention_norm), spec.norm_eps, normed_middle, kept.rstd_middle.column(n), stream);
+  rms_norm(middle, view(block.rest->post_attention_norm), spec.norm_eps, normed_middle, kept.rstd_middle.column(n), stream);
   apply(Linear::gate, normed_middle, kept.gate.rows(n), false);
   apply(Linear::up, normed_middle, kept.up.rows(n), false);
   swiglu(kept.gate.rows(n), kept.up.rows(n), kept.activated.rows(n), stream);
@@ -121,7 +120,7 @@ void block_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorV
   swiglu_backward(dgate, kept.gate.rows(n), kept.up.rows(n), dgate, dup, stream);
   backward(Linear::gate, dgate, kept.normed_middle.rows(n), dnormed, InputGradient::write);
   backward(Linear::up, dup, kept.normed_middle.rows(n), dnormed, InputGradient::add);
-  rms_norm_backward(dnormed, kept.middle.rows(n), as_view(block.rest->post_attention_norm), kept.rstd_middle.column(n), dhidden,
+  rms_norm_backward(dnormed, kept.middle.rows(n), view(block.rest->post_attention_norm), kept.rstd_middle.column(n), dhidden,
                     stream);
 
   backward(Linear::o, dhidden, kept.attended.rows(n), dattended, InputGradient::write);
@@ -134,7 +133,7 @@ void block_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorV
   backward(Linear::k, dk, normed_in, dnormed, input_gradient ? InputGradient::add : InputGradient::none);
   backward(Linear::v, dv, normed_in, dnormed, input_gradient ? InputGradient::add : InputGradient::none);
   if (input_gradient) {
-    rms_norm_backward(dnormed, hidden, as_view(block.rest->input_norm), kept.rstd_in.column(n), dhidden, stream);
+    rms_norm_backward(dnormed, hidden, view(block.rest->input_norm), kept.rstd_in.column(n), dhidden, stream);
   }
 }
 

@@ -1,3 +1,4 @@
+// Reads the base matrix by matrix, quantizes it, and keeps the part that belongs to this rank.
 #include "src/model/frozen_shard.h"
 
 #include <fmt/format.h>
@@ -9,7 +10,7 @@
 #include "kernels/cast/cast.h"
 #include "kernels/nf4/nf4.h"
 #include "src/comm/agree.h"
-#include "src/core/error.h"
+#include "src/model/finite_weights.h"
 
 namespace lora_dist {
 
@@ -61,10 +62,12 @@ void read_as_f32(const TensorInfo& tensor, std::int64_t begin, std::span<float> 
   const auto width = static_cast<std::int64_t>(size_of(tensor.dtype));
   if (tensor.dtype == DType::f32) {
     read_tensor_bytes(tensor, static_cast<std::uint64_t>(begin * width), std::as_writable_bytes(out));
+    check_finite(tensor, std::as_bytes(out));
     return;
   }
   raw.resize(out.size() * static_cast<std::size_t>(width));
   read_tensor_bytes(tensor, static_cast<std::uint64_t>(begin * width), raw);
+  check_finite(tensor, raw);
   const Shape shape{static_cast<std::int64_t>(out.size())};
   cast({raw.data(), tensor.dtype, shape}, view(out.data(), shape), stream);
 }
@@ -95,13 +98,6 @@ std::vector<float> quantize_part(const TensorInfo& tensor, const WeightLayout& w
                  view(chunk_absmax.data(), {blocks.size()}), stream);
     keep_section(std::as_bytes(std::span(chunk_codes)), weight.codes_offset + blocks.begin * bytes_per_block,
                  part_of(layout, rank), kept);
-    for (const float value : chunk_absmax) {
-      if (!std::isfinite(value)) {
-        throw Error(ExitCode::model,
-                    fmt::format("{}: tensor {} holds NaN or infinity; the file is damaged or was saved from a failed run",
-                                tensor.file.string(), tensor.name));
-      }
-    }
     const Range mine = overlap(blocks, owned);
     for (std::int64_t b = mine.begin; b < mine.end; ++b) {
       absmax[static_cast<std::size_t>(b - owned.begin)] = chunk_absmax[static_cast<std::size_t>(b - blocks.begin)];
@@ -175,8 +171,9 @@ void read_raw_part(const TensorInfo& tensor, const WeightLayout& weight, const B
   const Range codes = codes_of(layout, weight, rank);
   if (codes.size() > 0) {
     const std::int64_t at = weight.codes_offset + codes.begin - rank * layout.part_bytes;
-    read_tensor_bytes(tensor, static_cast<std::uint64_t>(codes.begin),
-                      kept.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(codes.size())));
+    const std::span<std::byte> place = kept.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(codes.size()));
+    read_tensor_bytes(tensor, static_cast<std::uint64_t>(codes.begin), place);
+    check_finite(tensor, place);
   }
 }
 
@@ -221,6 +218,7 @@ ConstTensorView load_table(const TensorDirectory& directory, std::string_view na
     const auto bytes =
         arena.take<std::byte>(MemoryKind::embedding_and_head, tensor.name, static_cast<std::int64_t>(tensor.bytes));
     read_tensor_bytes(tensor, 0, bytes);
+    check_finite(tensor, bytes);
     return {bytes.data(), tensor.dtype, shape};
   }
   const std::span<float> out = arena.take<float>(MemoryKind::embedding_and_head, tensor.name, shape.count());

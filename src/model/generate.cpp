@@ -1,3 +1,4 @@
+// Chooses the next token, and repeats until the text ends.
 #include "src/model/generate.h"
 
 #include <algorithm>

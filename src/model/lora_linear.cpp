@@ -1,3 +1,4 @@
+// Forward and backward of one linear layer: the frozen product, and the two factors beside it.
 #include "src/model/lora_linear.h"
 
 #include "kernels/dropout/dropout.h"

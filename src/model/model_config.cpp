@@ -1,3 +1,4 @@
+// Reads and checks config.json, and makes the table of rotations.
 #include "src/model/model_config.h"
 
 #include <fmt/format.h>
@@ -8,7 +9,7 @@
 #include <numbers>
 
 #include "src/core/error.h"
-#include "src/io/file.h"
+#include "src/io/strict_json.h"
 
 namespace lora_dist {
 
@@ -25,6 +26,13 @@ struct ConfigFile {
     throw Error(ExitCode::model, fmt::format("{}: {}", path.string(), what));
   }
 
+  /// A value as the message shows it: no more than a few words of it.
+  static std::string shown(const json& value) {
+    constexpr std::size_t kMost = 40;
+    const std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+    return text.size() > kMost ? text.substr(0, kMost) + "..." : text;
+  }
+
   bool has(const json& object, const char* key) const { return object.contains(key) && !object[key].is_null(); }
 
   std::int64_t integer(const json& object, const char* key, std::int64_t low, std::int64_t high) const {
@@ -32,12 +40,12 @@ struct ConfigFile {
       fail(fmt::format("key \"{}\" is missing; is this the config.json of a Llama model?", key));
     }
     if (!object[key].is_number_integer() && !object[key].is_number_unsigned()) {
-      fail(fmt::format("key \"{}\" must be an integer (got {})", key, object[key].dump()));
+      fail(fmt::format("key \"{}\" must be an integer (got {})", key, shown(object[key])));
     }
     const bool too_big = object[key].is_number_unsigned() && object[key].get<std::uint64_t>() > static_cast<std::uint64_t>(high);
     const std::int64_t value = too_big ? 0 : object[key].get<std::int64_t>();
     if (too_big || value < low || value > high) {
-      fail(fmt::format("key \"{}\" must be from {} to {} (got {})", key, low, high, object[key].dump()));
+      fail(fmt::format("key \"{}\" must be from {} to {} (got {})", key, low, high, shown(object[key])));
     }
     return value;
   }
@@ -52,7 +60,7 @@ struct ConfigFile {
       return otherwise;
     }
     if (!object[key].is_number() || !(object[key].get<double>() > 0.0) || !std::isfinite(object[key].get<double>())) {
-      fail(fmt::format("key \"{}\" must be a number above 0 (got {})", key, object[key].dump()));
+      fail(fmt::format("key \"{}\" must be a number above 0 (got {})", key, shown(object[key])));
     }
     return object[key].get<double>();
   }
@@ -62,7 +70,7 @@ struct ConfigFile {
       return otherwise;
     }
     if (!object[key].is_boolean()) {
-      fail(fmt::format("key \"{}\" must be true or false (got {})", key, object[key].dump()));
+      fail(fmt::format("key \"{}\" must be true or false (got {})", key, shown(object[key])));
     }
     return object[key].get<bool>();
   }
@@ -72,7 +80,7 @@ struct ConfigFile {
       return otherwise;
     }
     if (!object[key].is_string()) {
-      fail(fmt::format("key \"{}\" must be a string (got {})", key, object[key].dump()));
+      fail(fmt::format("key \"{}\" must be a string (got {})", key, shown(object[key])));
     }
     return object[key].get<std::string>();
   }
@@ -109,7 +117,7 @@ RopeConfig read_rope(const ConfigFile& file) {
 void read_special_ids(const ConfigFile& file, ModelSpec& config) {
   const auto keep = [&](const char* name, const json& value) -> std::int64_t {
     if (!value.is_number_integer()) {
-      file.fail(fmt::format("key \"{}\" must be an integer or a list of integers (got {})", name, value.dump()));
+      file.fail(fmt::format("key \"{}\" must be an integer or a list of integers (got {})", name, file.shown(value)));
     }
     const std::int64_t id = value.get<std::int64_t>();
     if (id < 0 || id >= config.vocab) {
@@ -175,17 +183,14 @@ std::vector<float> inverse_frequencies(const ModelSpec& config) {
 
 ModelSpec read_model_config(const std::filesystem::path& folder) {
   ConfigFile file{folder / "config.json", {}};
-  if (!std::filesystem::is_directory(folder)) {
+  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
     throw Error(
         ExitCode::model,
-        fmt::format("{}: no such model folder; model.path must be a local Hugging Face folder (nothing is ever downloaded)",
-                    folder.string()));
+        fmt::format(
+            "{}: no such model folder; give a local Hugging Face folder in model.path or --model (nothing is ever downloaded)",
+            folder.string()));
   }
-  try {
-    file.root = json::parse(read_text_file(file.path, ExitCode::model));
-  } catch (const json::exception& error) {
-    file.fail(fmt::format("is not valid JSON ({})", error.what()));
-  }
+  file.root = read_json_file(file.path, ExitCode::model);
   if (!file.root.is_object()) {
     file.fail("must hold a JSON object");
   }

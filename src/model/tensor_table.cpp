@@ -1,3 +1,4 @@
+// The table of a Llama's tensors, and the check of a model folder against it.
 #include "src/model/tensor_table.h"
 
 #include <fmt/format.h>

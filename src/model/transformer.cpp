@@ -1,3 +1,4 @@
+// The forward and backward walk over the blocks, and the head in chunks of tokens.
 #include "src/model/transformer.h"
 
 #include <algorithm>
@@ -14,21 +15,14 @@ namespace lora_dist {
 
 namespace {
 
-constexpr std::int32_t kNotTrained = -100;
-
-ConstTensorView as_view(std::span<const std::int32_t> values) {
-  return view(values.data(), {static_cast<std::int64_t>(values.size())});
-}
-ConstTensorView as_view(std::span<const float> values) { return view(values.data(), {static_cast<std::int64_t>(values.size())}); }
-
 LoraPass make_lora_pass(const Transformer& model, const Pass& pass, const StepDropout& dropout, std::span<float> grads) {
   return {model.params,
           grads,
           dropout.p,
           dropout.seed,
           dropout.step,
-          as_view(pass.samples),
-          as_view(pass.positions),
+          view(pass.samples),
+          view(pass.positions),
           model.workspace->scratch,
           model.window,
           model.stream};
@@ -43,7 +37,7 @@ BlockInputs make_block_inputs(const Transformer& model, const Pass& pass, std::i
           model.layout,
           weights,
           layer,
-          as_view(pass.starts),
+          view(pass.starts),
           view(workspace.rope_table.data(), {workspace.rope_positions, spec.head_dim}),
           cache};
 }
@@ -55,7 +49,7 @@ void run_forward(const Transformer& model, const Pass& pass, const LoraPass& lor
   const std::int64_t n = pass.tokens();
   require(n <= workspace.max_tokens, "a pass has more tokens than the workspace was made for");
   if (n > 0) {
-    embedding(as_view(pass.ids), model.base->embedding, workspace.entering(0).rows(n), model.stream);
+    embedding(view(pass.ids), model.base->embedding, workspace.entering(0).rows(n), model.stream);
   }
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     const std::int64_t next = layer + 1 < layers ? layer + 1 : -1;
@@ -111,13 +105,14 @@ std::int64_t pick_and_norm(const Transformer& model, const Pass& pass, bool only
     gather_rows(workspace.entering(model.base->spec.layers).rows(pass.tokens()),
                 view(static_cast<const std::int32_t*>(workspace.index.data()), {picked}), workspace.picked.rows(picked),
                 model.stream);
-    rms_norm(workspace.picked.rows(picked), as_view(model.base->final_norm), model.base->spec.norm_eps,
+    rms_norm(workspace.picked.rows(picked), view(model.base->final_norm), model.base->spec.norm_eps,
              workspace.picked_normed.rows(picked), workspace.picked_rstd.column(picked), model.stream);
   }
   return picked;
 }
 
-/// Calls work(first, logits) for the logits [rows, vocab] of each chunk of the picked tokens.
+/// For each chunk of the picked tokens calls work(first, logits, normed): the number of its first token, its logits [rows, vocab],
+/// and the rows [rows, hidden] they came from.
 template <class Work>
 void for_each_logits_chunk(const Transformer& model, std::int64_t picked, Work work) {
   const Workspace& workspace = *model.workspace;
@@ -160,7 +155,7 @@ double head_and_loss(const Transformer& model, const Pass& pass, float loss_scal
     const TensorView dpicked = workspace.gradients.normed.rows(picked);
     std::fill_n(dpicked.as<float>(), dpicked.count(), 0.0F);
     if (picked > 0) {
-      rms_norm_backward(workspace.picked_normed.rows(picked), workspace.picked.rows(picked), as_view(model.base->final_norm),
+      rms_norm_backward(workspace.picked_normed.rows(picked), workspace.picked.rows(picked), view(model.base->final_norm),
                         workspace.picked_rstd.column(picked), dpicked, model.stream);
     }
     scatter_rows(dpicked, view(static_cast<const std::int32_t*>(workspace.index.data()), {picked}),
@@ -209,7 +204,7 @@ std::span<float> forward_next(const Transformer& model, std::span<const std::int
   const Workspace& workspace = *model.workspace;
   const ModelSpec& spec = model.base->spec;
   const float* last = workspace.entering(spec.layers).data + (n - 1) * spec.hidden;
-  rms_norm(view(last, {1, spec.hidden}), as_view(model.base->final_norm), spec.norm_eps, workspace.picked_normed.rows(1),
+  rms_norm(view(last, {1, spec.hidden}), view(model.base->final_norm), spec.norm_eps, workspace.picked_normed.rows(1),
            workspace.picked_rstd.column(1), model.stream);
   matmul(workspace.picked_normed.rows(1), Transpose::no, model.base->head, Transpose::yes, 1.0F, 0.0F,
          view(workspace.logits.data(), {1, spec.vocab}), model.stream);

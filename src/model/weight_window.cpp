@@ -1,3 +1,4 @@
+// Gathers blocks into two buffers that take turns, and dequantizes a weight out of one.
 #include "src/model/weight_window.h"
 
 #include <chrono>

@@ -39,11 +39,11 @@ Tokenizer open_tokenizer(const std::filesystem::path& model_folder);
 /// Bytes that are not UTF-8 count as U+FFFD. add_special: with the tokenizer's prefix and suffix.
 std::vector<std::int32_t> encode(const Tokenizer& tokenizer, std::string_view text, bool add_special);
 
-/// Ids of a text that is to be gone on from: with the prefix (not doubled when the text itself begins with it), without the
+/// Ids of a text that is to be continued: with the prefix (not doubled when the text itself begins with it), without the
 /// suffix.
 std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, std::string_view text);
 
-/// Ids of a text that goes on from another: no BOS and no dummy space in front, so that
+/// Ids of a text that continues another: no BOS and no dummy space in front, so that
 /// decode(encode(a) + encode_continuation(b)) is a + b.
 std::vector<std::int32_t> encode_continuation(const Tokenizer& tokenizer, std::string_view text);
 

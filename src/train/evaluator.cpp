@@ -1,3 +1,4 @@
+// Passes of validation data from rank 0 to the ranks, and their losses back.
 #include "src/train/evaluator.h"
 
 #include <algorithm>

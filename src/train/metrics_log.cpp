@@ -89,7 +89,7 @@ std::string to_json_line(const EvalRecord& record) {
 }
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t keep_through_step)
-    : file_(cut_back(path, keep_through_step)) {}
+    : file_(cut_back(path, keep_through_step), "output.dir") {}
 
 void MetricsLog::append(const StepMetrics& metrics) { file_.append(to_json_line(metrics) + '\n'); }
 

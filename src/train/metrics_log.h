@@ -1,4 +1,4 @@
-// metrics.jsonl and eval.jsonl: one JSON object a line, appended as the run goes on and cut back to the checkpoint on a resume.
+// metrics.jsonl and eval.jsonl: one JSON object a line, appended step by step and cut back to the checkpoint on a resume.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 #include <string>
 
 #include "src/comm/wire.h"
-#include "src/train/append_file.h"
+#include "src/io/append_file.h"
 
 namespace lora_dist {
 
@@ -53,7 +53,7 @@ class MetricsLog {
   void append(const StepMetrics& metrics);
   void append(const EvalRecord& record);
   /// Waits until the lines are on the disk. To be called before a checkpoint is committed, so that after a power cut no step is
-  /// missing between the log and the checkpoint that the run goes on from.
+  /// missing between the log and the checkpoint that the run continues from.
   void sync();
 
  private:

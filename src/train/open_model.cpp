@@ -1,3 +1,4 @@
+// Opens a model folder and, where there is one, an adapter folder.
 #include "src/train/open_model.h"
 
 #include <algorithm>

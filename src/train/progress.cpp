@@ -50,11 +50,11 @@ std::string human_duration(double seconds) {
   return fmt::format("{} d {:02} h", total / 86400, total % 86400 / 3600);
 }
 
-std::string format_progress(const ProgressState& state) {
-  const auto width = std::to_string(state.total_steps).size();
-  return fmt::format("step {:>{}}/{}  epoch {:.2f}  loss {:.4f}  lr {:.2e}  {}  {} left", state.step, width, state.total_steps,
-                     state.epoch, state.loss, state.learning_rate, human_rate(state.tokens_per_second),
-                     human_duration(state.seconds_left));
+std::string format_progress(const ProgressFigures& figures) {
+  const auto width = std::to_string(figures.total_steps).size();
+  return fmt::format("step {:>{}}/{}  epoch {:.2f}  loss {:.4f}  lr {:.2e}  {}  {} left", figures.step, width, figures.total_steps,
+                     figures.epoch, figures.loss, figures.learning_rate, human_rate(figures.tokens_per_second),
+                     human_duration(figures.seconds_left));
 }
 
 bool is_live_terminal(std::FILE* file) {
@@ -74,7 +74,7 @@ void ProgressLine::step_done(std::int64_t step, double epoch, double loss, doubl
   if (step % log_every_ != 0 && step != total_steps_) {
     return;
   }
-  const ProgressState state = {.step = step,
+  const ProgressFigures figures = {.step = step,
                                .total_steps = total_steps_,
                                .epoch = epoch,
                                .loss = loss,
@@ -82,7 +82,7 @@ void ProgressLine::step_done(std::int64_t step, double epoch, double loss, doubl
                                .tokens_per_second = rate_.tokens_per_second(),
                                .seconds_left = rate_.seconds_per_step() * static_cast<double>(total_steps_ - step)};
   constexpr std::string_view clear_to_end = "\x1b[K";
-  const std::string line = format_progress(state);
+  const std::string line = format_progress(figures);
   const std::string text = live_ ? "\r" + line + std::string(clear_to_end) : line + "\n";
   std::fwrite(text.data(), 1, text.size(), file_);
   std::fflush(file_);

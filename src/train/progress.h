@@ -19,7 +19,7 @@ struct SmoothedRate {
   double seconds_per_step() const { return steps > 0.0 ? seconds / steps : 0.0; }
 };
 
-struct ProgressState {
+struct ProgressFigures {
   std::int64_t step = 0;  // steps done
   std::int64_t total_steps = 0;
   double epoch = 0.0;
@@ -32,7 +32,7 @@ struct ProgressState {
 /// "42 s", "3 min 05 s", "2 h 07 min", "3 d 04 h"; "?" when it is not a number.
 std::string human_duration(double seconds);
 /// "step  120/1000  epoch 0.48  loss 2.3141  lr 1.85e-04  12.3k tok/s  3 min 05 s left"
-std::string format_progress(const ProgressState& state);
+std::string format_progress(const ProgressFigures& figures);
 
 /// True where a carriage return rewrites the line: `file` is a terminal and not the pseudo-terminal that mpirun or srun put
 /// between the program and what may be a file.

@@ -1,3 +1,4 @@
+// The progress of a run to and from the JSON that a checkpoint holds.
 #include "src/train/progress_state.h"
 
 #include <fmt/format.h>

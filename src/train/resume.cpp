@@ -1,7 +1,9 @@
+// Finds the checkpoint to start from, loads it, and saves new ones and adapters.
 #include "src/train/resume.h"
 
 #include <algorithm>
 
+#include "src/checkpoint/folders.h"
 #include "src/comm/agree.h"
 #include "src/config/config_keys.h"
 #include "src/config/print_config.h"
@@ -10,6 +12,7 @@
 #include "src/data/sampler.h"
 #include "src/export/adapter_bridge.h"
 #include "src/export/peft_adapter.h"
+#include "src/io/file.h"
 
 namespace lora_dist {
 
@@ -34,8 +37,7 @@ std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
 }
 
 void show_changes(const TrainingRun& run, const std::map<std::string, std::string>& before) {
-  const ResumeChanges changes = compare_settings(before, to_flat_settings(run.config));
-  for (const SettingChange& change : changes.bits_may_differ) {
+  for (const SettingChange& change : changes_in_last_bits(before, to_flat_settings(run.config))) {
     run.console.line(fmt::format("note: {} was {} and is now {}; the last bits may differ from an uninterrupted run", change.key,
                                  change.before, change.after));
   }
@@ -79,13 +81,27 @@ std::optional<RunProgress> resume(TrainingRun& run) {
 
 void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step) {
   std::filesystem::path aside;
+  std::error_code problem;
   for (const std::filesystem::path& checkpoint : find_checkpoints(checkpoints_of(run))) {
-    if (*step_of(checkpoint.filename().string()) <= step) {
+    const std::filesystem::path name = checkpoint.filename();
+    if (*step_of(name.string()) <= step) {
       continue;
     }
-    for (int n = 1; aside.empty() || (std::filesystem::exists(aside) && n > 1); ++n) {
-      aside = run.output / fmt::format("checkpoints_set_aside_{}", n);
+    for (int n = 1; aside.empty() && !problem; ++n) {
+      const std::filesystem::path folder = run.output / fmt::format("checkpoints_set_aside_{}", n);
+      aside = std::filesystem::create_directory(folder, problem) ? folder : aside;
     }
+    if (!problem) {
+      std::filesystem::rename(checkpoint, aside / name, problem);
+    }
+    if (problem) {
+      throw Error(ExitCode::usage,
+                  system_error_text("move aside", checkpoint, problem.value()) + " (output.dir says where it is)");
+    }
+  }
+  if (!aside.empty()) {
+    run.console.line(
+        fmt::format("note: checkpoints of later steps, of an earlier run in this folder, are now in {}", aside.string()));
   }
 }
 
@@ -113,20 +129,7 @@ void save_adapter(const TrainingRun& run, const std::string& name) {
     if (run.world->rank() != 0) {
       return;
     }
-    PeftConfig peft;
-    peft.r = run.config.adapter.r;
-    peft.alpha = run.config.adapter.alpha;
-    peft.dropout = run.config.adapter.dropout;
-    peft.use_rslora = run.config.adapter.rslora;
-    peft.base_model_name_or_path = run.config.model.path;
-    for (const Linear linear : kAllLinears) {
-      const bool adapted = std::any_of(run.layout.blocks.begin(), run.layout.blocks.end(),
-                                       [&](const auto& block) { return block[index_of(linear)].has_value(); });
-      if (adapted) {
-        peft.target_modules.emplace_back(module_name(linear));
-      }
-    }
-    write_peft_adapter(run.output / name, peft, adapter_tensors(run.layout), run.buffers.params);
+    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), run.buffers.params);
   });
 }
 

@@ -19,8 +19,8 @@ CheckpointIdentity identity_of(const TrainingRun& run);
 /// change bits. Collective; throws Error, the same on every rank.
 std::optional<RunProgress> resume(TrainingRun& run);
 
-/// Moves checkpoints of steps beyond `step`, which belong to an earlier run of this folder, to output.dir/checkpoints_set_aside_N, so
-/// that no later resume takes them for this run's. Called by one rank.
+/// Moves checkpoints of steps beyond `step`, which belong to an earlier run of this folder, to
+/// output.dir/checkpoints_set_aside_N, so that no later resume takes them for this run's. Called by one rank.
 void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step);
 
 /// Writes output.dir/checkpoints/step_NNNNNNNN. Collective.

@@ -1,3 +1,4 @@
+// Prints the end of a run.
 #include "src/train/summary.h"
 
 #include <algorithm>

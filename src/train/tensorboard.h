@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "src/train/append_file.h"
+#include "src/io/append_file.h"
 
 namespace lora_dist {
 

@@ -1,3 +1,4 @@
+// One optimizer step: computes this rank's passes, reduces, clips and updates.
 #include "src/train/train_step.h"
 
 #include <algorithm>
@@ -13,11 +14,8 @@ namespace lora_dist {
 
 namespace {
 
-constexpr double kLossUnit = 0x1p-32;   // losses too are added as integers
+constexpr double kLossUnit = 0x1p-40;   // losses too, each divided by the step's target tokens, are added as integers
 constexpr double kLossLimit = 0x1p+20;  // nats per token beyond which a loss counts as not finite
-
-TensorView as_view(std::span<float> values) { return view(values.data(), {static_cast<std::int64_t>(values.size())}); }
-TensorView as_view(std::span<std::int64_t> values) { return view(values.data(), {static_cast<std::int64_t>(values.size())}); }
 
 struct PassTotals {
   std::int64_t loss = 0;  // in units of kLossUnit
@@ -32,16 +30,23 @@ std::span<const Sequence> sequences_of_pass(std::span<const Sequence> sequences,
              : sequences.subspan(first, std::min(static_cast<std::size_t>(micro_batch), sequences.size() - first));
 }
 
+/// What all passes of a step share.
+struct StepScale {
+  double target_tokens = 1.0;                 // of the global batch
+  float largest_gradient = kFixedPointLimit;  // what one pass may add so that the sum of all cannot wrap
+};
+
 /// One pass of this rank: adds its gradient and its loss to the sums.
 void run_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples,
-              const StepDropout& dropout, float loss_scale, const TrainedBuffers& buffers, PassTotals& totals) {
+              const StepDropout& dropout, const StepScale& step, const TrainedBuffers& buffers, PassTotals& totals) {
   const Batch batch = make_batch(sequences, samples);
+  const auto loss_scale = static_cast<float>(1.0 / step.target_tokens);
   const double loss = forward_backward(model, pass_of(batch), dropout, loss_scale, buffers.grads);
-  std::int64_t bad = fixed_point_add(as_view(buffers.grads), as_view(buffers.sums), model.stream);
+  std::int64_t bad = fixed_point_add(view(buffers.grads), view(buffers.sums), step.largest_gradient, model.stream);
   if (!std::isfinite(loss) || loss > kLossLimit * static_cast<double>(std::max<std::int64_t>(1, batch.target_tokens))) {
     ++bad;
   } else {
-    totals.loss += std::llrint(loss / kLossUnit);
+    totals.loss += std::llrint(loss / step.target_tokens / kLossUnit);
   }
   if (bad > 0) {
     totals.bad += bad;
@@ -86,12 +91,13 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   PassTotals totals;
   const auto count = static_cast<std::int64_t>(sequences.size());
   const std::int64_t passes = (count + options.micro_batch - 1) / options.micro_batch;
+  const StepScale scale_of_step{target_tokens, kFixedPointLimit / static_cast<float>(std::max<std::int64_t>(1, passes))};
   for (std::int64_t first = 0; first < passes; first += data.size()) {
     const std::span<const Sequence> mine = sequences_of_pass(sequences, first + data.rank(), options.micro_batch);
     if (mine.empty()) {
       forward_backward(model, Pass{}, dropout, 0.0F, buffers.grads);  // the others need this rank's part of the base
     } else {
-      run_pass(model, mine, samples, dropout, static_cast<float>(1.0 / target_tokens), buffers, totals);
+      run_pass(model, mine, samples, dropout, scale_of_step, buffers, totals);
     }
   }
   data.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
@@ -99,8 +105,8 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   data.all_reduce(shared, Reduce::sum, WireKind::control);
 
   result.stop_asked = shared[2] > 0;
-  result.loss = static_cast<double>(shared[0]) * kLossUnit / target_tokens;
-  result.grad_norm = std::sqrt(fixed_point_read(as_view(buffers.sums), as_view(buffers.grads), model.stream));
+  result.loss = static_cast<double>(shared[0]) * kLossUnit;
+  result.grad_norm = std::sqrt(fixed_point_read(view(buffers.sums), view(buffers.grads), model.stream));
   if (shared[1] > 0 || !std::isfinite(result.grad_norm)) {
     result.finite = false;
     result.bad_samples = join_lists(data, totals.bad_samples);
@@ -109,11 +115,10 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm it divides by
   const double clip = options.max_grad_norm > 0.0 ? options.max_grad_norm / (result.grad_norm + 1e-6) : 1.0;
   if (clip < 1.0) {
-    scale(as_view(buffers.grads), static_cast<float>(clip), model.stream);
+    scale(view(buffers.grads), static_cast<float>(clip), model.stream);
   }
-  adamw(as_view(buffers.params), as_view(buffers.grads), as_view(buffers.m), as_view(buffers.v),
-        {optimizer_step, static_cast<float>(learning_rate), options.beta1, options.beta2, options.eps, options.weight_decay},
-        model.stream);
+  adamw(view(buffers.params), view(buffers.grads), view(buffers.m), view(buffers.v),
+        {optimizer_step, learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, model.stream);
   return result;
 }
 

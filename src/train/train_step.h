@@ -18,10 +18,10 @@ struct StepOptions {
   float dropout = 0.0F;
   std::uint64_t seed = 0;
   double max_grad_norm = 1.0;  // 0: no clipping
-  float beta1 = 0.9F;
-  float beta2 = 0.999F;
-  float eps = 1e-8F;
-  float weight_decay = 0.0F;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.0;
 };
 
 /// The flat buffers of all adapters, of equal size.

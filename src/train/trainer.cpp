@@ -1,3 +1,4 @@
+// The loop over steps, with evaluations, checkpoints and logs.
 #include "src/train/trainer.h"
 
 #include <algorithm>
@@ -51,10 +52,10 @@ StepOptions step_options(const TrainingRun& run) {
           static_cast<float>(run.config.adapter.dropout),
           static_cast<std::uint64_t>(train.seed),
           train.max_grad_norm,
-          static_cast<float>(train.beta1),
-          static_cast<float>(train.beta2),
-          static_cast<float>(train.eps),
-          static_cast<float>(train.weight_decay)};
+          train.beta1,
+          train.beta2,
+          train.eps,
+          train.weight_decay};
 }
 
 /// The files that rank 0 writes while the run goes on.
@@ -152,7 +153,7 @@ void refuse_non_finite(Loop& loop, const StepResult& result) {
     throw Error(
         ExitCode::non_finite,
         fmt::format(
-            "step {}: loss or gradient is not finite (NaN, infinite or beyond 2.6e5){}. Nothing of it reached the adapter; "
+            "step {}: loss or gradient is not finite (or too large to be added up){}. Nothing of it reached the adapter; "
             "checkpoints are as they were. Lower train.learning_rate, check these rows, or allow steps to be left out with "
             "train.max_skipped_steps.",
             step, rows.empty() ? "" : " in a pass with rows " + rows),

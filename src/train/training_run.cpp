@@ -1,3 +1,4 @@
+// Opens model, data, adapter and buffers in that order, and prints what was found.
 #include "src/train/training_run.h"
 
 #include <algorithm>
@@ -5,9 +6,10 @@
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/core/memory_report.h"
-#include "src/export/adapter_bridge.h"
+#include "src/io/file.h"
 #include "src/io/sha256.h"
 #include "src/model/base_hash.h"
+#include "src/train/adapter_setup.h"
 
 namespace lora_dist {
 
@@ -45,88 +47,6 @@ std::string digest_of(const std::vector<Sample>& samples) {
     digest.update(std::as_bytes(std::span(sample.labels)));
   }
   return digest.hex();
-}
-
-/// True when the user wrote the key, in a file or with --set.
-bool is_explicit(const Config& config, const std::string& key) {
-  const auto found = config.origins.find(key);
-  return found != config.origins.end() && found->second != "default";
-}
-
-/// adapter.init_from decides what the adapter is; keys that the user wrote must not contradict it.
-void check_init_agrees(const Config& config, const PeftConfig& peft) {
-  const auto refuse = [&](const std::string& key, const std::string& asked, const std::string& has) {
-    throw Error(ExitCode::usage,
-                fmt::format("{} is {}, but the adapter in adapter.init_from ({}) has {}; leave the key out or set it to that",
-                            key, asked, config.adapter.init_from, has));
-  };
-  if (is_explicit(config, "adapter.r") && config.adapter.r != peft.r) {
-    refuse("adapter.r", std::to_string(config.adapter.r), std::to_string(peft.r));
-  }
-  if (is_explicit(config, "adapter.alpha") && config.adapter.alpha != peft.alpha) {
-    refuse("adapter.alpha", fmt::format("{}", config.adapter.alpha), fmt::format("{}", peft.alpha));
-  }
-  if (is_explicit(config, "adapter.rslora") && config.adapter.rslora != peft.use_rslora) {
-    refuse("adapter.rslora", fmt::format("{}", config.adapter.rslora), fmt::format("{}", peft.use_rslora));
-  }
-}
-
-void check_init_targets(const Config& config, const AdapterLayout& layout) {
-  if (!is_explicit(config, "adapter.target_modules")) {
-    return;
-  }
-  const std::array<bool, kLinears> asked = match_targets(config.adapter.target_modules);
-  for (const auto& block : layout.blocks) {
-    for (const Linear linear : kAllLinears) {
-      if (asked[index_of(linear)] != block[index_of(linear)].has_value()) {
-        throw Error(
-            ExitCode::usage,
-            fmt::format("adapter.target_modules and the adapter in adapter.init_from ({}) disagree about {}; leave the key out",
-                        config.adapter.init_from, module_name(linear)));
-      }
-    }
-  }
-}
-
-/// Fresh factors, or those of a PEFT folder.
-void prepare_adapter(TrainingRun& run, bool training, const std::filesystem::path& adapter) {
-  Config& config = run.config;
-  const std::filesystem::path from = !adapter.empty() || !training ? adapter : std::filesystem::path(config.adapter.init_from);
-  const AdapterSpec spec{config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
-                         config.adapter.target_modules};
-  run_together(*run.world, [&] {
-    PeftAdapter read;
-    if (!from.empty()) {
-      read = read_peft_adapter(from);
-      run.layout = layout_of(read, run.model->spec, from.string());
-      if (training) {
-        check_init_agrees(config, read.config);
-        check_init_targets(config, run.layout);
-        config.adapter.r = static_cast<int>(read.config.r);
-        config.adapter.alpha = read.config.alpha;
-        config.adapter.rslora = read.config.use_rslora;
-      }
-    } else if (training) {
-      run.layout = make_adapter_layout(run.model->spec, spec);
-    } else {
-      run.layout = no_adapter(run.model->spec).layout;
-    }
-    run.no_layout = no_adapter(run.model->spec).layout;
-    Arena& arena = run.model->arena;
-    const std::int64_t n = run.layout.count;
-    run.buffers.params = arena.take<float>(MemoryKind::adapters, "factors", n);
-    if (!from.empty()) {
-      copy_factors(read, run.layout, run.buffers.params);
-    } else {
-      initialize_adapters(run.layout, static_cast<std::uint64_t>(config.train.seed), run.buffers.params);
-    }
-    if (training) {
-      run.buffers.grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a pass", n);
-      run.buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", n);
-      run.buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
-      run.buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
-    }
-  });
 }
 
 void prepare_data(TrainingRun& run) {
@@ -193,25 +113,26 @@ Transformer TrainingRun::tuned() const {
 
 Transformer TrainingRun::base() const { return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream}; }
 
-TrainingRun prepare_run(const Config& config, Communicator& world, int threads, bool training,
+TrainingRun prepare_run(const Config& config, Communicator& world, int threads, Purpose purpose,
                         const std::filesystem::path& adapter) {
+  const bool training = purpose == Purpose::train;
   TrainingRun run;
   run.config = config;
   run.world = &world;
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
   run_together(world, [&] {  // before minutes of loading
+    if (training) {
+      match_targets(config.adapter.target_modules);
+    }
     if (world.rank() == 0) {
       make_output_directory(run.output, "output.dir");
     }
   });
-  if (training) {
-    run_together(world, [&] { match_targets(config.adapter.target_modules); });  // before minutes of loading
-  }
   run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", threads, world, run.console);
   show_model(run, threads);
   prepare_data(run);
-  prepare_adapter(run, training, adapter);
+  prepare_adapter(run, purpose, adapter);
   if (training) {
     show_adapter(run);
     run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);

@@ -11,6 +11,7 @@
 #include "src/config/config.h"
 #include "src/data/dataset.h"
 #include "src/data/packing.h"
+#include "src/export/adapter_config.h"
 #include "src/model/activations.h"
 #include "src/model/adapters.h"
 #include "src/model/transformer.h"
@@ -19,6 +20,9 @@
 #include "src/train/train_step.h"
 
 namespace lora_dist {
+
+/// What a run is prepared for: training needs gradients, moments and what backward keeps.
+enum class Purpose : std::uint8_t { train, evaluate };
 
 struct TrainingRun {
   Config config;
@@ -34,6 +38,7 @@ struct TrainingRun {
   std::string base_hash;    // empty where nothing is trained
 
   AdapterLayout layout;
+  PeftConfig peft;          // how the adapter is described in its folder
   AdapterLayout no_layout;  // the base alone
   TrainedBuffers buffers;
   Workspace workspace;
@@ -43,10 +48,9 @@ struct TrainingRun {
   Transformer base() const;
 };
 
-/// Opens model and data and shows what was resolved. Collective. `training`: with gradients, moments and what backward keeps.
-/// `adapter` (a PEFT folder, may be empty) replaces the fresh factors; adapter.init_from does so in training.
+/// Opens model and data and shows what was resolved. Collective. `adapter`: a PEFT folder to evaluate; empty: adapter.init_from.
 /// Throws Error, the same on every rank.
-TrainingRun prepare_run(const Config& config, Communicator& world, int threads, bool training,
+TrainingRun prepare_run(const Config& config, Communicator& world, int threads, Purpose purpose,
                         const std::filesystem::path& adapter);
 
 /// Prints the memory that each rank holds, by kind. Collective.

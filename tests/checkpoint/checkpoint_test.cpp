@@ -1,3 +1,4 @@
+// Checkpoints: saved, loaded on other numbers of ranks, damaged in every way, removed when old.
 #include "src/checkpoint/checkpoint.h"
 
 #include <gmock/gmock.h>
@@ -10,7 +11,7 @@
 #include "src/checkpoint/content.h"
 #include "src/checkpoint/folders.h"
 #include "src/checkpoint/shard.h"
-#include "src/comm/mpi_communicator.h"
+#include "src/comm/single_rank.h"
 #include "tests/checkpoint/sample_run.h"
 #include "tests/support/scratch.h"
 

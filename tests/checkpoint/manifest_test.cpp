@@ -1,3 +1,4 @@
+// The manifest: written, read back, and refused when a byte or a field of it is wrong.
 #include "src/checkpoint/manifest.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Arenas and the memory report.
 #include "src/core/memory_report.h"
 
 #include <gtest/gtest.h>
@@ -49,13 +50,6 @@ TEST(MemoryReport, TableShowsLeastAndMostOverRanks) {
             "  base shard              2.00 KiB\n"
             "  adapters                   512 B\n"
             "  total                   2.50 KiB\n");
-}
-
-TEST(MemoryReport, ItemTableIsSortedBySize) {
-  const std::vector<MemoryItem> items = {{MemoryKind::adapters, "A of block 0", 64}, {MemoryKind::windows, "window 1", 8192}};
-  EXPECT_EQ(memory_item_table(items),
-            "      8.00 KiB  windows             window 1\n"
-            "          64 B  adapters            A of block 0\n");
 }
 
 TEST(PeakResident, ReadsTheLineOfTheSystem) {

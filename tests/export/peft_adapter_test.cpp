@@ -1,3 +1,4 @@
+// Adapter folders: written, read back, and refused when something in them is wrong.
 #include "src/export/peft_adapter.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Folders that appear whole or not at all.
 #include "src/io/atomic_directory.h"
 
 #include <gmock/gmock.h>

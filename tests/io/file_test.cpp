@@ -1,3 +1,4 @@
+// Plain files: reading, writing whole or not at all, and the messages of the system.
 #include "src/io/file.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// The safetensors of a model folder: one file, shards with an index, and what is wrong with them.
 #include <gmock/gmock.h>
 
 #include "src/io/safetensors.h"

@@ -1,3 +1,4 @@
+// Safetensors: written, read back, and refused when the header lies.
 #include "src/io/safetensors.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SHA-256 against published digests.
 #include "src/io/sha256.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// JSON with exact field types: what is refused, and with which message.
 #include "src/io/strict_json.h"
 
 #include <gmock/gmock.h>

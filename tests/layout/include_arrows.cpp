@@ -1,3 +1,4 @@
+// Reads the include lines of one source file.
 #include "tests/layout/include_arrows.h"
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "kernels/nf4/nf4.h"
-#include "src/comm/mpi_communicator.h"
+#include "src/comm/single_rank.h"
 #include "tests/model/model_fixture.h"
 #include "tests/support/thread_ranks.h"
 

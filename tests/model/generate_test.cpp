@@ -11,6 +11,7 @@
 #include "src/core/error.h"
 #include "src/model/base_hash.h"
 #include "tests/model/model_fixture.h"
+#include "tests/support/scratch.h"
 #include "tests/support/thread_ranks.h"
 
 namespace lora_dist {
@@ -113,7 +114,8 @@ TEST(Generate, StopsAtAStopIdAndAtAFullCache) {
 }
 
 TEST(BaseHash, IsTheSameOnEveryMeshAndChangesWithOneBit) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("lora_dist_hash_" + std::to_string(getpid()));
+  const Scratch scratch;
+  const std::filesystem::path folder = scratch / "model";
   std::filesystem::copy(source("demo/model"), folder);
   const auto hash_on = [&](int ranks) {
     std::string hash;
@@ -133,7 +135,6 @@ TEST(BaseHash, IsTheSameOnEveryMeshAndChangesWithOneBit) {
   file.put('\x55');
   file.close();
   EXPECT_NE(hash_on(2), before);
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "src/comm/mpi_communicator.h"
+#include "src/comm/single_rank.h"
 #include "src/io/safetensors.h"
 #include "tests/model/model_fixture.h"
 

@@ -1,7 +1,7 @@
 // Log-probabilities against transformers (tests/golden/README.md).
 #include <gtest/gtest.h>
 
-#include "src/comm/mpi_communicator.h"
+#include "src/comm/single_rank.h"
 #include "tests/model/model_fixture.h"
 
 namespace lora_dist {

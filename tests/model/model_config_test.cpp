@@ -6,6 +6,7 @@
 
 #include "src/core/error.h"
 #include "tests/model/model_fixture.h"
+#include "tests/support/scratch.h"
 
 namespace lora_dist {
 namespace {
@@ -14,16 +15,11 @@ using nlohmann::json;
 
 class ModelConfig : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("lora_dist_config_" + std::to_string(getpid()));
-    std::filesystem::create_directories(folder_);
-    base_ = test::read_json(test::source("demo/model/config.json"));
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { base_ = test::read_json(test::source("demo/model/config.json")); }
 
   ModelSpec read(const std::string& text) {
-    std::ofstream(folder_ / "config.json") << text;
-    return read_model_config(folder_);
+    folder_.write("config.json", text);
+    return read_model_config(folder_.path());
   }
   std::string message(const json& config) { return message_of(config.dump()); }
   std::string message_of(const std::string& text) {
@@ -31,7 +27,7 @@ class ModelConfig : public testing::Test {
       read(text);
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::model);
-      EXPECT_NE(std::string(error.what()).find("config.json: "), std::string::npos);
+      EXPECT_NE(std::string(error.what()).find("config.json"), std::string::npos);
       return error.what();
     }
     return "no error";
@@ -42,7 +38,7 @@ class ModelConfig : public testing::Test {
     return changed;
   }
 
-  std::filesystem::path folder_;
+  Scratch folder_;
   json base_;
 };
 
@@ -96,6 +92,8 @@ TEST_F(ModelConfig, Messages) {
     EXPECT_NE(message(config).find(part), std::string::npos) << message(config);
   };
   EXPECT_NE(message_of("{ not json").find("is not valid JSON"), std::string::npos);
+  EXPECT_NE(message_of(R"({"hidden_size":)" + std::string(100000, '[') + std::string(100000, ']') + "}").find("nest"),
+            std::string::npos);
   EXPECT_NE(message_of("[]").find("must hold a JSON object"), std::string::npos);
   expect(with("model_type", "bert"), "model_type \"bert\" is not supported (llama is)");
   expect(with("hidden_size", nullptr), "key \"hidden_size\" is missing");

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "src/comm/mpi_communicator.h"
+#include "src/comm/single_rank.h"
 #include "tests/checkpoint/sample_run.h"
 #include "tests/support/scratch.h"
 

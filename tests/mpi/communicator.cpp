@@ -261,7 +261,7 @@ TEST_F(Together, MemoryAndProgramFailuresHaveTheirCodes) {
   EXPECT_STREQ(memory.what(), "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
   const Error internal = error_of([] { require(false, "a shape is wrong"); });
   EXPECT_EQ(internal.code(), ExitCode::internal);
-  EXPECT_NE(std::string(internal.what()).find("internal error: "), std::string::npos);
+  EXPECT_NE(std::string(internal.what()).find("internal error, a mistake in the program: "), std::string::npos);
 }
 
 TEST(MeetAllRanks, WaitsForTheLastAndGivesUpOnTime) {

@@ -13,7 +13,7 @@ Launch train_on(const fs::path& data, const fs::path& output) {
   settings["data.train"] = toml_list({data});
   settings["train.max_steps"] = "1";
   settings["train.global_batch"] = "2";
-  return launch_of(settings, 1);
+  return launch_of(settings, 0);
 }
 
 struct Fault {

@@ -56,7 +56,7 @@ TEST(Eval, TakesTheAdapterOfTheConfigurationAndAppendsToItsLog) {
   EXPECT_EQ(read_lines(scratch / "out/eval.jsonl").size(), 2U);
 }
 
-Launch inspect(const fs::path& path, int ranks = 1) {
+Launch inspect(const fs::path& path, int ranks = 0) {
   Launch launch;
   launch.ranks = ranks;
   launch.arguments = {"inspect", path.string(), "--verify"};

@@ -1,3 +1,4 @@
+// Makes the folders and files that the whole-program tests start from.
 #include "tests/program/fixtures.h"
 
 #include <gtest/gtest.h>

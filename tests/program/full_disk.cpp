@@ -1,4 +1,4 @@
-// A disk that fills up while a run writes: a sentence, the earlier checkpoints as they were, and the run goes on once there is
+// A disk that fills up while a run writes: a sentence, the earlier checkpoints as they were, and the run continues once there is
 // room.
 #include <gtest/gtest.h>
 #include <sys/mount.h>

@@ -19,7 +19,7 @@ Launch train_on(const fs::path& model, const fs::path& output, const std::string
   settings["model.path"] = model.string();
   settings["model.quantization"] = quantization;
   settings["train.max_steps"] = "1";
-  return launch_of(settings, 1);
+  return launch_of(settings, 0);
 }
 
 /// Changes members of the copy's config.json.
@@ -43,7 +43,6 @@ TEST(ModelErrors, MissingAndUnreadable) {
   put_file(model / "tokenizer.json", "not a tokenizer");
   fs::remove(model / "tokenizer.model");
   expect_error_on_1_and_3_ranks(train_on(model, scratch / "out"), 4, {"tokenizer.json"});
-  EXPECT_FALSE(fs::exists(scratch / "out"));
 }
 
 TEST(ModelErrors, TruncatedSafetensors) {

@@ -85,7 +85,8 @@ TEST(RunFiles, AreThoseOfTheManual) {
   for (const char* file : {"shard_00000.h5", "shard_00001.h5", "MANIFEST.json"}) {
     EXPECT_TRUE(fs::exists(scratch / "out/checkpoints/step_00000010" / file)) << file;
   }
-  for (const char* word : {"memory by kind", "trainable params: 23120", "evaluation at step 4", "base ", "tuned ", "tok/s"}) {
+  for (const char* word :
+       {"memory per rank by kind", "trainable params: 23120", "evaluation at step 4", "base ", "tuned ", "tok/s"}) {
     EXPECT_NE(finished.out.find(word), std::string::npos) << word << "\n" << finished.out;
   }
 }
@@ -155,6 +156,8 @@ TEST(RunFiles, AFreshStartInAUsedFolder) {
   settings["checkpoint.resume"] = "auto";
   const Finished again = expect_success(launch_of(settings, 1));
   EXPECT_EQ(count_of(again.out, "this run is complete: 4 of 4 steps are done"), 1) << again.out;
+  EXPECT_EQ(checkpoints_of(scratch / "out"), (std::vector<std::string>{"step_00000002", "step_00000004"}));
+  EXPECT_TRUE(fs::exists(scratch / "out/checkpoints_set_aside_1/step_00000010/MANIFEST.json"));
 }
 
 }  // namespace

@@ -101,6 +101,9 @@ const std::map<std::string, std::string>& launch_environment() {
   for (const auto& [name, value] : launch_environment()) {
     setenv(name.c_str(), value.c_str(), 1);
   }
+  if (launch.ranks == 1) {
+    setenv("OMPI_MCA_odls_base_sigkill_timeout", "0", 1);  // no other rank needs a second to end
+  }
   for (const auto& [name, value] : launch.environment) {
     value.empty() ? unsetenv(name.c_str()) : setenv(name.c_str(), value.c_str(), 1);
   }

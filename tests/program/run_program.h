@@ -33,7 +33,7 @@ struct RunningJob {
 
 struct Launch {
   std::vector<std::string> arguments;              // of lora_dist
-  int ranks = 1;                                   // 0: without mpirun
+  int ranks = 0;                                   // 0: without mpirun
   std::map<std::string, std::string> environment;  // added to the test's own; an empty value takes the variable away
   std::filesystem::path folder;                    // to start in; empty: where the test is
   double timeout_seconds = 120.0;

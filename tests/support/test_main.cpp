@@ -1,3 +1,4 @@
+// The main function of every test program without MPI.
 #include <gtest/gtest.h>
 
 #include "kernels/common/parallel.h"

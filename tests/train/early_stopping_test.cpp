@@ -1,3 +1,4 @@
+// Which evaluation is the best, and when to stop waiting for a better one.
 #include "src/train/early_stopping.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// The progress line: rates, durations, when it is printed.
 #include "src/train/progress.h"
 
 #include <gtest/gtest.h>
@@ -23,15 +24,15 @@ TEST(HumanDuration, TwoUnitsAtMost) {
 }
 
 TEST(FormatProgress, HoldsEverythingInOneLine) {
-  const ProgressState state = {.step = 7,
+  const ProgressFigures figures = {.step = 7,
                                .total_steps = 1200,
                                .epoch = 0.481,
                                .loss = 2.31407,
                                .learning_rate = 1.85e-4,
                                .tokens_per_second = 12345.0,
                                .seconds_left = 185.0};
-  EXPECT_EQ(format_progress(state), "step    7/1200  epoch 0.48  loss 2.3141  lr 1.85e-04  12.3k tok/s  3 min 05 s left");
-  ProgressState quick = state;
+  EXPECT_EQ(format_progress(figures), "step    7/1200  epoch 0.48  loss 2.3141  lr 1.85e-04  12.3k tok/s  3 min 05 s left");
+  ProgressFigures quick = figures;
   quick.tokens_per_second = 999.6;
   EXPECT_NE(format_progress(quick).find("  1000 tok/s  "), std::string::npos);
   quick.tokens_per_second = 2.5e6;

@@ -2,7 +2,6 @@
 #include "src/train/tensorboard.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "tests/support/scratch.h"
 
 namespace lora_dist {
 namespace {
@@ -65,13 +65,7 @@ TEST(TensorBoardRecords, EqualTensorBoardsToTheByte) {
 
 class TensorBoardWriterTest : public testing::Test {
  protected:
-  TensorBoardWriterTest() {
-    std::string name = (fs::temp_directory_path() / "tensorboard_XXXXXX").string();
-    dir_ = mkdtemp(name.data());
-  }
-  ~TensorBoardWriterTest() override { fs::remove_all(dir_); }
-
-  fs::path dir_;
+  Scratch dir_;
 };
 
 TEST_F(TensorBoardWriterTest, EveryStepIsAWholeRecordInTheFileAtOnce) {
@@ -88,9 +82,9 @@ TEST_F(TensorBoardWriterTest, EveryStepIsAWholeRecordInTheFileAtOnce) {
 }
 
 TEST_F(TensorBoardWriterTest, ALaterFileOfTheSameSecondSortsBehind) {
-  const TensorBoardWriter first(dir_, -1);
-  const TensorBoardWriter second(dir_, 3);
-  const TensorBoardWriter third(dir_, 5);
+  const TensorBoardWriter first(dir_.path(), -1);
+  const TensorBoardWriter second(dir_.path(), 3);
+  const TensorBoardWriter third(dir_.path(), 5);
   EXPECT_LT(first.path().filename().string(), second.path().filename().string());
   EXPECT_LT(second.path().filename().string(), third.path().filename().string());
   EXPECT_TRUE(first.path().filename().string().starts_with("events.out.tfevents."));

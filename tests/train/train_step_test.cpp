@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "src/comm/mpi_communicator.h"
+#include "src/comm/single_rank.h"
 #include "src/core/error.h"
 #include "src/train/evaluator.h"
 #include "tests/model/model_fixture.h"

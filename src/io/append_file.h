@@ -1,4 +1,4 @@
-// A file that a run adds to as it goes on; nothing is held back in the program, so that a killed run loses nothing it wrote.
+// A file that a run adds to; nothing is held back in the program, so that a killed run loses nothing it wrote.
 #pragma once
 
 #include <filesystem>
@@ -7,11 +7,11 @@
 
 namespace lora_dist {
 
-/// Opens to append and closes itself. Every function throws Error(usage) naming the file, the system's reason and `named_by`, the key
-/// or option that says where the file is.
+/// Opens to append and closes itself. Every function throws Error(usage) naming the file, the system's reason and `named_by`, the
+/// key or option that says where the file is.
 class AppendFile {
  public:
-  explicit AppendFile(std::filesystem::path path, std::string named_by = "output.dir");
+  AppendFile(std::filesystem::path path, std::string named_by);
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
   ~AppendFile();

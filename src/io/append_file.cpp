@@ -1,5 +1,5 @@
 // Appending to a file with the system's own calls.
-#include "src/train/append_file.h"
+#include "src/io/append_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

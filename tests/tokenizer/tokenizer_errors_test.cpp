@@ -7,7 +7,8 @@
 
 #include "src/core/error.h"
 #include "src/tokenizer/tokenizer.h"
-#include "tests/tokenizer/tokenizer_folder.h"
+#include "tests/support/scratch.h"
+#include "tests/support/source_dir.h"
 
 namespace lora_dist {
 namespace {
@@ -26,9 +27,9 @@ std::string error_of(const std::filesystem::path& folder) {
 }
 
 std::string error_of_json(const std::string& content) {
-  const TokenizerFolder folder{};
+  const Scratch folder;
   folder.write("tokenizer.json", content);
-  return error_of(folder.path);
+  return error_of(folder.path());
 }
 
 std::string error_of_edit(const std::function<void(json&)>& edit) {
@@ -38,7 +39,7 @@ std::string error_of_edit(const std::function<void(json&)>& edit) {
 }
 
 TEST(TokenizerErrors, NoTokenizer) {
-  EXPECT_THAT(error_of(TokenizerFolder{}.path), HasSubstr("has no tokenizer.json and no tokenizer.model"));
+  EXPECT_THAT(error_of(Scratch().path()), HasSubstr("has no tokenizer.json and no tokenizer.model"));
 }
 
 TEST(TokenizerErrors, OtherKindsAreRefusedByName) {
@@ -138,23 +139,23 @@ TEST(TokenizerErrors, MalformedSteps) {
 }
 
 TEST(TokenizerErrors, TokenizerModel) {
-  const TokenizerFolder folder{};
+  const Scratch folder;
   folder.write("tokenizer.model", "this is not a protobuf message of sentencepiece");
-  EXPECT_THAT(error_of(folder.path), HasSubstr("tokenizer.model is not a sentencepiece model"));
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("tokenizer.model is not a sentencepiece model"));
   folder.write("tokenizer.model", "");
-  EXPECT_THAT(error_of(folder.path), HasSubstr("tokenizer.model is not a sentencepiece model"));
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("tokenizer.model is not a sentencepiece model"));
   std::ifstream whole(demo_model() / "tokenizer.model", std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(whole)), {});
   folder.write("tokenizer.model", bytes.substr(0, bytes.size() / 2));
-  EXPECT_THAT(error_of(folder.path), HasSubstr("tokenizer.model is not a sentencepiece model"));
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("tokenizer.model is not a sentencepiece model"));
 }
 
 TEST(TokenizerErrors, Configuration) {
-  const TokenizerFolder folder{};
-  std::filesystem::copy_file(demo_model() / "tokenizer.json", folder.path / "tokenizer.json");
+  const Scratch folder;
+  std::filesystem::copy_file(demo_model() / "tokenizer.json", folder / "tokenizer.json");
   const auto with = [&](const std::string& config) {
     folder.write("tokenizer_config.json", config);
-    return error_of(folder.path);
+    return error_of(folder.path());
   };
   EXPECT_THAT(with("{"), HasSubstr("tokenizer_config.json is not valid JSON"));
   EXPECT_THAT(with(R"({"eos_token": "<end>"})"), HasSubstr("eos_token \"<end>\" is not a token of tokenizer.json"));
@@ -168,10 +169,10 @@ TEST(TokenizerErrors, Configuration) {
 }
 
 TEST(TokenizerErrors, BosWantedButAbsent) {
-  const TokenizerFolder folder{};
+  const Scratch folder;
   folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})");
   folder.write("tokenizer_config.json", R"({"add_bos_token": true})");
-  EXPECT_THAT(error_of(folder.path), HasSubstr("add_bos_token is true, but there is no such token"));
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("add_bos_token is true, but there is no such token"));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include "src/data/packing.h"
 #include "src/data/random_key.h"
 #include "src/data/sampler.h"
-#include "tests/data/data_folder.h"
+#include "tests/data/load.h"
 
 namespace lora_dist {
 namespace {

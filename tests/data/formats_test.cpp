@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "src/data/csv.h"
-#include "tests/data/data_folder.h"
+#include "tests/data/load.h"
 
 namespace lora_dist {
 namespace {
@@ -15,9 +15,9 @@ using testing::HasSubstr;
 using testing::Not;
 
 DatasetFile read(const std::string& name, const std::string& content, const std::string& format = "auto") {
-  const TokenizerFolder folder{};
+  const Scratch folder;
   folder.write(name, content);
-  return read_dataset_file(folder.path / name, format);
+  return read_dataset_file(folder / name, format);
 }
 
 std::string error_of(const std::string& name, const std::string& content, const std::string& format = "auto") {

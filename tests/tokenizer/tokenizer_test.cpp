@@ -6,7 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "src/tokenizer/utf8.h"
-#include "tests/tokenizer/tokenizer_folder.h"
+#include "tests/support/scratch.h"
+#include "tests/support/source_dir.h"
 
 namespace lora_dist {
 namespace {
@@ -14,9 +15,9 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 
 Tokenizer demo_from_model() {
-  const TokenizerFolder folder{};
-  std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
-  return open_tokenizer(folder.path);
+  const Scratch folder;
+  std::filesystem::copy_file(demo_model() / "tokenizer.model", folder / "tokenizer.model");
+  return open_tokenizer(folder.path());
 }
 
 TEST(Tokenizer, SpecialIdsAndVocabulary) {
@@ -44,7 +45,7 @@ TEST(Tokenizer, SpecialIdsAndVocabulary) {
 TEST(Tokenizer, PrefersTokenizerJson) {
   EXPECT_EQ(open_tokenizer(demo_model()).file.filename(), "tokenizer.json");
   EXPECT_TRUE(has_tokenizer(demo_model()));
-  EXPECT_FALSE(has_tokenizer(TokenizerFolder{}.path));
+  EXPECT_FALSE(has_tokenizer(Scratch().path()));
 }
 
 TEST(Tokenizer, PromptAndContinuationJoinToTheText) {
@@ -72,30 +73,30 @@ TEST(Tokenizer, PromptDoesNotDoubleBos) {
 }
 
 TEST(Tokenizer, ConfigurationRulesOverBosAndEos) {
-  const TokenizerFolder folder{};
-  std::filesystem::copy_file(demo_model() / "tokenizer.json", folder.path / "tokenizer.json");
+  const Scratch folder;
+  std::filesystem::copy_file(demo_model() / "tokenizer.json", folder / "tokenizer.json");
   folder.write(
       "tokenizer_config.json",
       R"({"bos_token": {"content": "<s>"}, "eos_token": "</s>", "add_bos_token": false, "add_eos_token": true, "pad_token": "</s>",
                    "chat_template": "x"})");
-  const Tokenizer t = open_tokenizer(folder.path);
+  const Tokenizer t = open_tokenizer(folder.path());
   Ids expected = encode(t, "a", false);
   expected.push_back(2);
   EXPECT_EQ(encode(t, "a", true), expected);
   EXPECT_EQ(t.pad, 2);
   EXPECT_TRUE(t.has_chat_template);
-  std::filesystem::remove(folder.path / "tokenizer_config.json");
+  std::filesystem::remove(folder / "tokenizer_config.json");
   folder.write("special_tokens_map.json", R"({"pad_token": {"content": "<unk>"}})");
   folder.write("chat_template.jinja", "x");
-  EXPECT_EQ(open_tokenizer(folder.path).pad, 0);
-  EXPECT_TRUE(open_tokenizer(folder.path).has_chat_template);
+  EXPECT_EQ(open_tokenizer(folder.path()).pad, 0);
+  EXPECT_TRUE(open_tokenizer(folder.path()).has_chat_template);
 }
 
 TEST(Tokenizer, AddedTokensOfTheConfigurationReachTokenizerModel) {
-  const TokenizerFolder folder{};
-  std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
+  const Scratch folder;
+  std::filesystem::copy_file(demo_model() / "tokenizer.model", folder / "tokenizer.model");
   folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"512": {"content": "<|im_end|>", "special": true}}})");
-  const Tokenizer t = open_tokenizer(folder.path);
+  const Tokenizer t = open_tokenizer(folder.path());
   EXPECT_EQ(t.vocab_size, 513);
   const Ids ids = encode(t, "a<|im_end|>", true);
   EXPECT_EQ(ids.back(), 512);

@@ -6,7 +6,7 @@
 
 #include <set>
 
-#include "tests/data/data_folder.h"
+#include "tests/data/load.h"
 
 namespace lora_dist {
 namespace {
@@ -158,12 +158,12 @@ TEST(Dataset, SplitThatLeavesNothing) {
 }
 
 TEST(Dataset, ValidationFilesReplaceTheSplit) {
-  const TokenizerFolder folder{};
+  const Scratch folder;
   folder.write("a.jsonl", numbered_rows(30));
   folder.write("b.jsonl", numbered_rows(5));
   DataOptions options;
-  options.train = {folder.path / "a.jsonl", folder.path / "b.jsonl"};
-  options.validation = {folder.path / "b.jsonl"};
+  options.train = {folder / "a.jsonl", folder / "b.jsonl"};
+  options.validation = {folder / "b.jsonl"};
   const Dataset dataset = load_dataset(options, nullptr, 512);
   EXPECT_EQ(dataset.train.size(), 35U);
   EXPECT_EQ(dataset.validation.size(), 5U);
@@ -172,10 +172,10 @@ TEST(Dataset, ValidationFilesReplaceTheSplit) {
   EXPECT_EQ(dataset.validation[0].id, 35);
   EXPECT_EQ(dataset.validation[0].file, 2);
   folder.write("b.jsonl", "{\"input_ids\": [1]}");
-  options.train = {folder.path / "a.jsonl"};
+  options.train = {folder / "a.jsonl"};
   EXPECT_THAT(error_from([&] { load_dataset(options, nullptr, 512); }),
               HasSubstr("3: no validation sample has a token to train on"));
-  options.validation = {folder.path / "c.jsonl"};
+  options.validation = {folder / "c.jsonl"};
   EXPECT_THAT(error_from([&] { load_dataset(options, nullptr, 512); }), AllOf(HasSubstr("3: "), HasSubstr("c.jsonl")));
 }
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/data/tokenize.h"
-#include "tests/data/data_folder.h"
+#include "tests/data/load.h"
 
 namespace lora_dist {
 namespace {
@@ -22,9 +22,9 @@ Tokenizer with_marks() {
   for (const json& token : all["added_tokens"]) {
     document["added_tokens"].push_back(token);
   }
-  const TokenizerFolder folder{};
+  const Scratch folder;
   folder.write("tokenizer.json", document.dump());
-  return open_tokenizer(folder.path);
+  return open_tokenizer(folder.path());
 }
 
 TEST(SamplesGolden, IdsAndLabels) {
@@ -75,15 +75,6 @@ TEST(Templates, WhatIsRefused) {
               HasSubstr("2: data.template = \"llama9\" is none of auto, alpaca, qa, chatml, plain"));
   EXPECT_THAT(error("qa", RowKind::chat), HasSubstr("has one question and one answer, but the rows are chats"));
   EXPECT_THAT(error("alpaca", RowKind::chat), HasSubstr("2: data.template = \"alpaca\""));
-}
-
-TEST(Templates, PromptOfAQuestionIsTheTrainedPrompt) {
-  const Row row{1, QaRow{"What?", "This."}};
-  for (const char* name : {"alpaca", "qa", "chatml", "plain"}) {
-    EXPECT_EQ(render_prompt("What?", name), render_row(row, name)[0].text);
-    EXPECT_FALSE(render_row(row, name)[0].completion);
-  }
-  EXPECT_EQ(render_prompt("Once", "none"), "Once");
 }
 
 TEST(Templates, EndOfTextIsNotDoubled) {

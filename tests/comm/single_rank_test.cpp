@@ -5,7 +5,7 @@
 
 #include "kernels/common/check.h"
 #include "src/comm/agree.h"
-#include "src/comm/mpi_communicator.h"
+#include "src/comm/single_rank.h"
 #include "src/comm/process.h"
 #include "src/core/error.h"
 

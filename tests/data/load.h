@@ -6,7 +6,8 @@
 #include "src/core/error.h"
 #include "src/data/dataset.h"
 #include "src/tokenizer/tokenizer.h"
-#include "tests/tokenizer/tokenizer_folder.h"
+#include "tests/support/scratch.h"
+#include "tests/support/source_dir.h"
 
 namespace lora_dist {
 
@@ -29,9 +30,9 @@ std::string error_from(Work work) {
 /// Loads one file of the given name and content. Options other than the file are the caller's.
 inline Dataset load(const std::string& name, const std::string& content, DataOptions options = {},
                     const Tokenizer* tokenizer = &demo_tokenizer(), std::int64_t vocab_size = 512) {
-  const TokenizerFolder folder{};
+  const Scratch folder;
   folder.write(name, content);
-  options.train = {folder.path / name};
+  options.train = {folder / name};
   return load_dataset(options, tokenizer, vocab_size);
 }
 

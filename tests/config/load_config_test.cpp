@@ -6,7 +6,7 @@
 
 #include "src/config/config_keys.h"
 #include "src/core/error.h"
-#include "tests/config/temporary_folder.h"
+#include "tests/support/scratch.h"
 
 namespace lora_dist {
 namespace {
@@ -35,7 +35,7 @@ class LoadConfig : public testing::Test {
   }
   std::string error_of_set(const std::string& setting) { return error_of("", {setting}); }
 
-  TemporaryFolder folder_;
+  Scratch folder_;
 };
 
 TEST_F(LoadConfig, DefaultsAreThoseOfTheDocumentation) {
@@ -296,7 +296,7 @@ TEST(ConfigKeys, TheTableIsSound) {
 
 class FindConfigFile : public testing::Test {
  protected:
-  TemporaryFolder folder_;
+  Scratch folder_;
 };
 
 TEST_F(FindConfigFile, AsGivenThenInstalledThenInTheBuildTree) {

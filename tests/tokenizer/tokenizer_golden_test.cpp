@@ -6,7 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "src/tokenizer/tokenizer.h"
-#include "tests/tokenizer/tokenizer_folder.h"
+#include "tests/support/scratch.h"
+#include "tests/support/source_dir.h"
 
 namespace lora_dist {
 namespace {
@@ -59,11 +60,11 @@ TEST(TokenizerGolden, TokenizerJsonAndItsVariants) {
     SCOPED_TRACE(variant["name"].get<std::string>());
     json edited = document;
     edited.update(variant["edits"]);
-    const TokenizerFolder folder{};
+    const Scratch folder;
     folder.write("tokenizer.json", edited.dump());
     // Without a decoder, or without byte fallback in it, text does not grow token by token; nothing of the Llama family is so.
     const bool streams = !variant["edits"].contains("decoder");
-    expect_cases(open_tokenizer(folder.path), variant["cases"], streams);
+    expect_cases(open_tokenizer(folder.path()), variant["cases"], streams);
   }
 }
 
@@ -73,18 +74,18 @@ TEST(TokenizerGolden, TokenizerModel) {
   for (const json& variant : all["variants"]) {
     ASSERT_GE(variant["cases"].size(), 150U);
     SCOPED_TRACE(variant["legacy"].get<bool>() ? "legacy" : "not legacy");
-    const TokenizerFolder folder{};
-    std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
+    const Scratch folder;
+    std::filesystem::copy_file(demo_model() / "tokenizer.model", folder / "tokenizer.model");
     folder.write("tokenizer_config.json", json{{"legacy", variant["legacy"]}}.dump());
-    expect_cases(open_tokenizer(folder.path), variant["cases"], true);
+    expect_cases(open_tokenizer(folder.path()), variant["cases"], true);
   }
 }
 
 TEST(TokenizerGolden, TheTwoFilesDisagreeOnTwoLeadingSpaces) {
   const Tokenizer from_json = open_tokenizer(demo_model());
-  const TokenizerFolder folder{};
-  std::filesystem::copy_file(demo_model() / "tokenizer.model", folder.path / "tokenizer.model");
-  const Tokenizer from_model = open_tokenizer(folder.path);
+  const Scratch folder;
+  std::filesystem::copy_file(demo_model() / "tokenizer.model", folder / "tokenizer.model");
+  const Tokenizer from_model = open_tokenizer(folder.path());
   const auto head = [](const Tokenizer& tokenizer, std::size_t n) {
     auto ids = encode(tokenizer, "  two", true);
     ids.resize(n);

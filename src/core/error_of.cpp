@@ -1,0 +1,24 @@
+// Any exception as the one that users see.
+#include "src/core/error_of.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <new>
+
+namespace lora_dist {
+
+std::optional<Error> error_of(const std::function<void()>& work) {
+  try {
+    work();
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return Error(ExitCode::out_of_memory, "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
+  } catch (const std::exception& error) {
+    return Error(ExitCode::internal, fmt::format("internal error, a mistake in the program: {}", error.what()));
+  }
+}
+
+}  // namespace lora_dist

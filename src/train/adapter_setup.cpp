@@ -1,0 +1,149 @@
+// The adapter that a run starts with: its layout, its description, its factors.
+#include "src/train/adapter_setup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "src/comm/agree.h"
+#include "src/core/error.h"
+#include "src/export/adapter_bridge.h"
+
+namespace lora_dist {
+
+namespace {
+
+/// True when the user wrote the key, in a file or with --set.
+bool is_explicit(const Config& config, const std::string& key) {
+  const auto found = config.origins.find(key);
+  return found != config.origins.end() && found->second != "default";
+}
+
+[[noreturn]] void refuse(const Config& config, const std::string& key, const std::string& asked, const std::string& has) {
+  throw Error(ExitCode::usage,
+              fmt::format("{} is {}, but the adapter in adapter.init_from ({}) has {}; leave the key out or set it to that", key,
+                          asked, config.adapter.init_from, has));
+}
+
+void check_keys_agree(const Config& config, const PeftConfig& peft) {
+  if (is_explicit(config, "adapter.r") && config.adapter.r != peft.r) {
+    refuse(config, "adapter.r", std::to_string(config.adapter.r), std::to_string(peft.r));
+  }
+  if (is_explicit(config, "adapter.alpha") && config.adapter.alpha != peft.alpha) {
+    refuse(config, "adapter.alpha", fmt::format("{}", config.adapter.alpha), fmt::format("{}", peft.alpha));
+  }
+  if (is_explicit(config, "adapter.rslora") && config.adapter.rslora != peft.use_rslora) {
+    refuse(config, "adapter.rslora", fmt::format("{}", config.adapter.rslora), fmt::format("{}", peft.use_rslora));
+  }
+}
+
+/// The linears that any block adapts.
+std::array<bool, kLinears> adapted_linears(const AdapterLayout& layout) {
+  std::array<bool, kLinears> adapted{};
+  for (const auto& block : layout.blocks) {
+    for (std::size_t i = 0; i < kLinears; ++i) {
+      adapted[i] = adapted[i] || block[i].has_value();
+    }
+  }
+  return adapted;
+}
+
+std::vector<std::string> names_of(const std::array<bool, kLinears>& linears) {
+  std::vector<std::string> names;
+  for (const Linear linear : kAllLinears) {
+    if (linears[index_of(linear)]) {
+      names.emplace_back(module_name(linear));
+    }
+  }
+  return names;
+}
+
+void check_targets_agree(const Config& config, const AdapterLayout& layout) {
+  const std::array<bool, kLinears> has = adapted_linears(layout);
+  if (!is_explicit(config, "adapter.target_modules") || match_targets(config.adapter.target_modules) == has) {
+    return;
+  }
+  std::string list;
+  for (const std::string& name : names_of(has)) {
+    list += (list.empty() ? "" : ", ") + name;
+  }
+  throw Error(ExitCode::usage,
+              fmt::format("adapter.target_modules names other layers than the adapter in adapter.init_from ({}) has ({}); "
+                          "leave the key out or set it to those",
+                          config.adapter.init_from, list));
+}
+
+/// The adapter of a PEFT folder decides what is trained; the configuration shows it.
+void adopt(Config& config, const PeftConfig& peft, const AdapterLayout& layout) {
+  check_keys_agree(config, peft);
+  check_targets_agree(config, layout);
+  config.adapter.r = static_cast<int>(peft.r);
+  config.adapter.alpha = peft.alpha;
+  config.adapter.rslora = peft.use_rslora;
+  config.adapter.target_modules = names_of(adapted_linears(layout));
+  for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.target_modules"}) {
+    if (!is_explicit(config, key)) {
+      config.origins[key] = "adapter.init_from";
+    }
+  }
+}
+
+AdapterLayout fresh_layout(const Config& config, const ModelSpec& model, Purpose purpose) {
+  if (purpose == Purpose::evaluate) {
+    return no_adapter(model).layout;
+  }
+  return make_adapter_layout(model, {config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
+                                     config.adapter.target_modules});
+}
+
+void take_buffers(TrainingRun& run, Purpose purpose) {
+  Arena& arena = run.model->arena;
+  const std::int64_t n = run.layout.count;
+  run.buffers.params = arena.take<float>(MemoryKind::adapters, "factors", n);
+  if (purpose == Purpose::train) {
+    run.buffers.grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a pass", n);
+    run.buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", n);
+    run.buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
+    run.buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
+  }
+}
+
+/// How the adapter is described when it is saved. Patterns of rank and alpha stay as the folder had them.
+void describe(TrainingRun& run) {
+  const Config& config = run.config;
+  run.peft.r = config.adapter.r;
+  run.peft.alpha = config.adapter.alpha;
+  run.peft.use_rslora = config.adapter.rslora;
+  run.peft.dropout = config.adapter.dropout;
+  run.peft.base_model_name_or_path = config.model.path;
+  run.peft.target_pattern.clear();
+  run.peft.target_modules = names_of(adapted_linears(run.layout));
+}
+
+}  // namespace
+
+void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::path& adapter) {
+  const std::filesystem::path from = adapter.empty() ? std::filesystem::path(run.config.adapter.init_from) : adapter;
+  run_together(*run.world, [&] {
+    run.no_layout = no_adapter(run.model->spec).layout;
+    if (from.empty()) {
+      run.layout = fresh_layout(run.config, run.model->spec, purpose);
+      take_buffers(run, purpose);
+      initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), run.buffers.params);
+    } else {
+      const PeftAdapter read = read_peft_adapter(from);
+      run.layout = layout_of(read, run.model->spec, from.string());
+      run.peft = read.config;
+      if (purpose == Purpose::train) {
+        adopt(run.config, read.config, run.layout);
+      }
+      take_buffers(run, purpose);
+      copy_factors(read, run.layout, run.buffers.params);
+    }
+    if (purpose == Purpose::train) {
+      describe(run);
+    }
+  });
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,16 @@
+// The adapter that a run starts with: fresh, or from a PEFT folder.
+#pragma once
+
+#include <filesystem>
+
+#include "src/train/training_run.h"
+
+namespace lora_dist {
+
+/// Fills run.layout, run.peft and run.buffers. From `adapter` if it names a PEFT folder, else from adapter.init_from, else fresh
+/// (in training) or none (in evaluation). What the folder says about rank, scale and targets takes the place of the
+/// configuration's defaults; keys that the user wrote must agree with it. Collective; throws Error(usage) for such a key and
+/// Error(model) for a folder that does not fit, the same on every rank.
+void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::path& adapter);
+
+}  // namespace lora_dist

@@ -1,0 +1,32 @@
+// Exceptions of every kind, as the one that users see.
+#include "src/core/error_of.h"
+
+#include <gtest/gtest.h>
+
+#include <new>
+#include <stdexcept>
+
+namespace lora_dist {
+namespace {
+
+TEST(ErrorOf, NothingWhereNothingIsThrown) { EXPECT_FALSE(error_of([] {})); }
+
+TEST(ErrorOf, AnErrorStaysAsItIs) {
+  const auto error = error_of([] { throw Error(ExitCode::data, "x", Noticed::every_rank); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ExitCode::data);
+  EXPECT_EQ(error->noticed(), Noticed::every_rank);
+  EXPECT_STREQ(error->what(), "x");
+}
+
+TEST(ErrorOf, OtherExceptionsGetACode) {
+  const auto memory = error_of([] { throw std::bad_alloc(); });
+  EXPECT_EQ(memory->code(), ExitCode::out_of_memory);
+  EXPECT_STREQ(memory->what(), "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
+  const auto other = error_of([] { throw std::runtime_error("y"); });
+  EXPECT_EQ(other->code(), ExitCode::internal);
+  EXPECT_STREQ(other->what(), "internal error, a mistake in the program: y");
+}
+
+}  // namespace
+}  // namespace lora_dist
