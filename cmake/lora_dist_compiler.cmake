@@ -15,6 +15,8 @@ endif()
 
 add_library(lora_dist_compiler INTERFACE)
 target_compile_options(lora_dist_compiler INTERFACE -Wall -Wextra -Wpedantic -Werror)
+# An internal error names its file from the root of the sources, not of the machine that built the program.
+target_compile_options(lora_dist_compiler INTERFACE -fmacro-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=)
 target_compile_definitions(lora_dist_compiler INTERFACE LORA_DIST_VERSION="${PROJECT_VERSION}")
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees overlapping copies in "literal" + std::string (its bug 105651).

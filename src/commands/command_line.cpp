@@ -22,6 +22,10 @@ namespace po = boost::program_options;
 /// Every rank reads the same command line and finds the same fault.
 [[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::usage, message, Noticed::every_rank); }
 
+std::string suggestion(const char* dashes, std::string_view similar) {
+  return similar.empty() ? "" : fmt::format("; the nearest is {}{}", dashes, similar);
+}
+
 std::string command_of(const std::string& word) {
   std::vector<std::string_view> names;
   for (const Command& command : commands()) {
@@ -33,15 +37,15 @@ std::string command_of(const std::string& word) {
     }
     names.push_back(command.name);
   }
-  fail(fmt::format("unknown command {}; the nearest is {} (lora_dist --help lists them)", word, nearest_name(word, names)));
+  fail(fmt::format("unknown command {}{} (lora_dist --help lists them)", word, suggestion("", similar_name(word, names))));
 }
 
-std::string nearest_option(const std::string& name, const po::options_description& options) {
+std::string similar_option(const std::string& name, const po::options_description& options) {
   std::vector<std::string_view> names;
   for (const auto& option : options.options()) {
     names.push_back(option->long_name());
   }
-  return "--" + std::string(nearest_name(name, names));
+  return suggestion("--", similar_name(name, names));
 }
 
 /// "--foo" of "--foo", "--foo=3" and "foo".
@@ -65,8 +69,8 @@ void parse_options(const std::vector<std::string>& arguments, CommandLine& line)
     line.has_prompt = values.count("prompt") > 0;
   } catch (const po::unknown_option& error) {
     const std::string name = without_dashes(error.get_option_name());
-    fail(fmt::format("{} has no option --{}; the nearest is {} (lora_dist {} --help lists them)", line.command, name,
-                     nearest_option(name, shown), line.command));
+    fail(fmt::format("{} has no option --{}{} (lora_dist {} --help lists them)", line.command, name, similar_option(name, shown),
+                     line.command));
   } catch (const po::error& error) {
     fail(fmt::format("{} (lora_dist {} --help lists the options)", error.what(), line.command));
   }
@@ -79,16 +83,32 @@ void parse_options(const std::vector<std::string>& arguments, CommandLine& line)
   }
 }
 
-void check_score(const CommandLine& line) {
-  if (line.input.empty() || line.output.empty()) {
-    fail("score needs --input FILE and --output FILE, both JSONL");
+/// Everything that score and generate cannot do without and that is not there, in one sentence.
+void check_required(const CommandLine& line) {
+  std::vector<std::string> missing;
+  if (line.model.empty()) {
+    missing.emplace_back("--model DIR");
   }
+  if (line.command == "score" && line.input.empty()) {
+    missing.emplace_back("--input FILE");
+  }
+  if (line.command == "score" && line.output.empty()) {
+    missing.emplace_back("--output FILE");
+  }
+  if (line.command == "generate" && line.has_prompt == !line.input.empty()) {
+    missing.emplace_back("either --prompt TEXT or --input FILE");
+  }
+  if (missing.empty()) {
+    return;
+  }
+  std::string list = missing.front();
+  for (std::size_t i = 1; i < missing.size(); ++i) {
+    list += (i + 1 < missing.size() ? ", " : " and ") + missing[i];
+  }
+  fail(fmt::format("{} needs {} (lora_dist {} --help shows examples)", line.command, list, line.command));
 }
 
 void check_generate(const CommandLine& line) {
-  if (line.has_prompt == !line.input.empty()) {
-    fail("generate needs either --prompt TEXT or --input FILE");
-  }
   if (line.input.empty() && !line.output.empty()) {
     fail("--output goes with --input; the answer to --prompt is printed");
   }
@@ -111,9 +131,7 @@ void check_generate(const CommandLine& line) {
 
 void check_values(const CommandLine& line) {
   if (line.command == "score" || line.command == "generate") {
-    if (line.model.empty()) {
-      fail(fmt::format("{} needs --model DIR, a Hugging Face model folder", line.command));
-    }
+    check_required(line);
     if (line.quantization == "fp4" || line.quantization == "int8") {
       fail(fmt::format("--quantization {} is not built yet; what works is none, nf4", line.quantization));
     }
@@ -121,15 +139,13 @@ void check_values(const CommandLine& line) {
       fail(fmt::format("--quantization must be one of none, nf4 (got {})", line.quantization));
     }
   }
-  if (line.command == "score") {
-    check_score(line);
-  } else if (line.command == "generate") {
+  if (line.command == "generate") {
     check_generate(line);
   } else if (line.command == "inspect") {
     if (line.path.empty()) {
       fail("inspect needs the path of a checkpoint, adapter or model folder");
     }
-  } else if (line.cfg.empty() && line.sets.empty() && !line.print_config) {
+  } else if (line.command != "score" && line.cfg.empty() && line.sets.empty() && !line.print_config) {
     fail(fmt::format("{} needs a configuration: --cfg FILE (lora_dist {} --help shows examples)", line.command, line.command));
   }
 }

@@ -38,8 +38,8 @@ struct CommandLine {
   bool verify = false;
 };
 
-/// `arguments` without the program's name. Throws Error(usage, every_rank) for an unknown command or option (naming the nearest),
-/// a value out of range, a missing option, and for commands that are not built yet.
+/// `arguments` without the program's name. Throws Error(usage, every_rank) for an unknown command or option (naming a similar
+/// one), a value out of range, a missing option, and for commands that are not built yet.
 CommandLine parse_command_line(const std::vector<std::string>& arguments);
 
 }  // namespace lora_dist

@@ -35,8 +35,8 @@ void add_generate_options(po::options_description& options, CommandLine& line) {
       ("temperature", po::value(&line.temperature)->value_name("X"),
        "0: the most probable token (default); 1: as the model says")  //
       ("top-p", po::value(&line.top_p)->value_name("X"),
-       "sample among the most probable tokens of this total (default 1: all)")                       //
-      ("top-k", po::value(&line.top_k)->value_name("N"), "sample among this many (default 0: all)")  //
+       "sample among the most probable tokens that together reach probability X (default 1: among all)")                    //
+      ("top-k", po::value(&line.top_k)->value_name("N"), "sample among the N most probable tokens (default 0: among all)")  //
       ("seed", po::value(&line.seed)->value_name("N"), "of sampling (default 42)");
 }
 

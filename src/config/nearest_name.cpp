@@ -42,4 +42,9 @@ std::string_view nearest_name(std::string_view name, const std::vector<std::stri
   });
 }
 
+std::string_view similar_name(std::string_view name, const std::vector<std::string_view>& known) {
+  const std::string_view nearest = nearest_name(name, known);
+  return edit_distance(name, nearest) * 2 <= std::max(name.size(), nearest.size()) ? nearest : std::string_view();
+}
+
 }  // namespace lora_dist

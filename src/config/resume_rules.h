@@ -14,8 +14,8 @@ struct SettingChange {
 };
 
 /// Compares two to_flat_settings(): the changes that are allowed, but after which the result may differ in the last bits from an
-/// uninterrupted run. A key that one side lacks (an older or newer program wrote it) counts as its default. (What would alter what
-/// was already trained is refused when the checkpoint is loaded.)
+/// uninterrupted run. A key that one side lacks (an older or newer program wrote it) counts as its default. (What would alter
+/// what was already trained is refused when the checkpoint is loaded.)
 std::vector<SettingChange> changes_in_last_bits(const std::map<std::string, std::string>& before,
                                                 const std::map<std::string, std::string>& after);
 

@@ -24,9 +24,10 @@ std::string printable(const std::string& token) {
 
 std::string set_line(const char* name, const SetReport& set) {
   const double share = set.tokens == 0 ? 0.0 : 100.0 * static_cast<double>(set.trained_tokens) / static_cast<double>(set.tokens);
-  return fmt::format("{}: {} samples, {} tokens, {} trained ({:.1f} %); length 50 % {}, 90 % {}, 99 % {}, max {}", name,
-                     set.samples, set.tokens, set.trained_tokens, share, set.length_percentiles[0], set.length_percentiles[1],
-                     set.length_percentiles[2], set.length_percentiles[3]);
+  return fmt::format(
+      "{}: {} samples, {} tokens, {} trained ({:.1f} %); length: median {}, 90th percentile {}, 99th {}, longest {}", name,
+      set.samples, set.tokens, set.trained_tokens, share, set.length_percentiles[0], set.length_percentiles[1],
+      set.length_percentiles[2], set.length_percentiles[3]);
 }
 
 }  // namespace
@@ -47,8 +48,9 @@ std::vector<std::string> show_sample(const Sample& sample, const Tokenizer* toke
 std::vector<std::string> render_report(const DatasetReport& report) {
   std::vector<std::string> lines;
   for (const FileReport& file : report.files) {
-    lines.push_back(fmt::format("{} {}: {} rows, {}, format {}, template {}", file.validation ? "validation" : "train", file.path,
-                                file.rows, file.container, file.kind, file.template_name));
+    lines.push_back(fmt::format("{} {}: {} rows, {}, format {}, {}", file.validation ? "validation" : "train", file.path,
+                                file.rows, file.container, file.kind,
+                                file.template_name == "none" ? "no template" : "template " + file.template_name));
     if (file.truncated > 0) {
       lines.push_back(fmt::format("  {} cut to data.max_length", file.truncated));
     }

@@ -68,7 +68,8 @@ std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages) {
   return out;
 }
 
-/// Adjacent pieces that are both trained or both not trained become one, so that no token border is made where the text has none to keep.
+/// Adjacent pieces that are both trained or both not trained become one, so that no token border is made where the text has none
+/// to keep.
 std::vector<Piece> joined(const std::vector<Piece>& pieces) {
   std::vector<Piece> out;
   for (const Piece& piece : pieces) {

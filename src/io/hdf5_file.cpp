@@ -158,7 +158,8 @@ void Hdf5Writer::write(const std::string& name, std::span<const float> values) {
     H5Pset_chunk(layout.get(), 1, &chunk);
     H5Pset_fletcher32(layout.get());
   }
-  Handle dataset(H5Dcreate2(handle_, name.c_str(), H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT), H5Dclose);
+  Handle dataset(H5Dcreate2(handle_, name.c_str(), H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT),
+                 H5Dclose);
   const std::string act = "write the dataset " + name + " of";
   if (!dataset.ok() ||
       (count > 0 && H5Dwrite(dataset.get(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)) {

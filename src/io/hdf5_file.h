@@ -1,4 +1,5 @@
-// A thin wrapper over the serial HDF5 library: flat datasets of floats, chunked, with a Fletcher-32 checksum, in the V110 file format.
+// A thin wrapper over the serial HDF5 library: flat datasets of floats, chunked, with a Fletcher-32 checksum, in the V110 file
+// format.
 #pragma once
 
 #include <cstdint>

@@ -111,8 +111,8 @@ std::int64_t pick_and_norm(const Transformer& model, const Pass& pass, bool only
   return picked;
 }
 
-/// For each chunk of the picked tokens calls work(first, logits, normed): the number of its first token, its logits [rows, vocab],
-/// and the rows [rows, hidden] they came from.
+/// For each chunk of the picked tokens calls work(first, logits, normed): the number of its first token, its logits [rows,
+/// vocab], and the rows [rows, hidden] they came from.
 template <class Work>
 void for_each_logits_chunk(const Transformer& model, std::int64_t picked, Work work) {
   const Workspace& workspace = *model.workspace;

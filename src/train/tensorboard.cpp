@@ -121,7 +121,8 @@ std::string scalars_event(double wall_time, std::int64_t step, std::span<const S
   return double_field(1, wall_time) + varint_field(2, static_cast<std::uint64_t>(step)) + bytes_field(5, summary);
 }
 
-TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& dir, std::int64_t keep_through_step) : file_(new_file_in(dir), "output.dir") {
+TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& dir, std::int64_t keep_through_step)
+    : file_(new_file_in(dir), "output.dir") {
   const double now = seconds_since_1970();
   file_.append(tfrecord(file_version_event(now)));
   file_.append(tfrecord(session_start_event(now, keep_through_step + 1)));

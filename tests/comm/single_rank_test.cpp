@@ -5,8 +5,8 @@
 
 #include "kernels/common/check.h"
 #include "src/comm/agree.h"
-#include "src/comm/single_rank.h"
 #include "src/comm/process.h"
+#include "src/comm/single_rank.h"
 #include "src/core/error.h"
 
 namespace lora_dist {

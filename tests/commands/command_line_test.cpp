@@ -88,9 +88,9 @@ TEST(CommandLine, UnknownCommandsAndOptionsNameTheNearest) {
   EXPECT_EQ(error_of({"--config", "x"}),
             "train has no option --config; the nearest is --cfg (lora_dist train --help lists them)");
   EXPECT_EQ(error_of({"--confg=x"}), "train has no option --confg; the nearest is --cfg (lora_dist train --help lists them)");
-  EXPECT_EQ(error_of({"--prin"}), "train has no option --prin; the nearest is --cfg (lora_dist train --help lists them)");
-  EXPECT_EQ(error_of({"score", "--top_p", "1"}),
-            "score has no option --top_p; the nearest is --model (lora_dist score --help lists them)");
+  EXPECT_EQ(error_of({"--prin"}), "train has no option --prin (lora_dist train --help lists them)");
+  EXPECT_EQ(error_of({"score", "--top_p", "1"}), "score has no option --top_p (lora_dist score --help lists them)");
+  EXPECT_EQ(error_of({"frobnicate"}), "unknown command frobnicate (lora_dist --help lists them)");
   EXPECT_EQ(error_of({"generate", "--top_p", "1"}),
             "generate has no option --top_p; the nearest is --top-p (lora_dist generate --help lists them)");
 }
@@ -107,11 +107,20 @@ TEST(CommandLine, MissingAndSurplusWords) {
   EXPECT_EQ(error_of({"--cfg", "a", "eval"}), "unexpected word eval: a command comes first, and options start with --");
   EXPECT_THAT(error_of({"--cfg"}), HasSubstr("the required argument for option '--cfg' is missing (lora_dist train --help"));
   EXPECT_THAT(error_of({"--cfg", "a", "--cfg", "b"}), HasSubstr("option '--cfg' cannot be specified more than once"));
-  EXPECT_EQ(error_of({"score", "--input", "i", "--output", "o"}), "score needs --model DIR, a Hugging Face model folder");
-  EXPECT_EQ(error_of({"score", "--model", "m", "--input", "i"}), "score needs --input FILE and --output FILE, both JSONL");
-  EXPECT_EQ(error_of({"generate", "--model", "m"}), "generate needs either --prompt TEXT or --input FILE");
+  EXPECT_EQ(error_of({"score", "--input", "i", "--output", "o"}),
+            "score needs --model DIR (lora_dist score --help shows examples)");
+  EXPECT_EQ(error_of({"score"}),
+            "score needs --model DIR, --input FILE and --output FILE (lora_dist score --help shows "
+            "examples)");
+  EXPECT_EQ(error_of({"score", "--model", "m", "--input", "i"}),
+            "score needs --output FILE (lora_dist score --help shows examples)");
+  EXPECT_EQ(error_of({"generate"}),
+            "generate needs --model DIR and either --prompt TEXT or --input FILE (lora_dist generate "
+            "--help shows examples)");
+  EXPECT_EQ(error_of({"generate", "--model", "m"}),
+            "generate needs either --prompt TEXT or --input FILE (lora_dist generate --help shows examples)");
   EXPECT_EQ(error_of({"generate", "--model", "m", "--prompt", "", "--input", "i"}),
-            "generate needs either --prompt TEXT or --input FILE");
+            "generate needs either --prompt TEXT or --input FILE (lora_dist generate --help shows examples)");
   EXPECT_EQ(error_of({"inspect"}), "inspect needs the path of a checkpoint, adapter or model folder");
   EXPECT_EQ(error_of({"inspect", "a", "b"}), "inspect takes one path");
 }

@@ -112,6 +112,13 @@ TEST(ResumeRules, SettingsOfOtherVersions) {
   EXPECT_THAT(changes_in_last_bits(newer, to_flat_settings(Config{})), testing::IsEmpty());  // loading refuses it
 }
 
+TEST(NearestName, IsOnlySuggestedWhenItIsClose) {
+  EXPECT_EQ(similar_name("confg", {"cfg", "set"}), "cfg");
+  EXPECT_EQ(similar_name("top_p", {"top-p", "model"}), "top-p");
+  EXPECT_EQ(similar_name("top_p", {"input", "model"}), "");
+  EXPECT_EQ(similar_name("xyz", {"cfg"}), "");
+}
+
 TEST(NearestName, CountsSlipsOfTheKeyboard) {
   EXPECT_EQ(edit_distance("", ""), 0U);
   EXPECT_EQ(edit_distance("train", "train"), 0U);

@@ -5,11 +5,16 @@
 
 #include <new>
 #include <stdexcept>
+#include <string>
+
+#include "kernels/common/check.h"
 
 namespace lora_dist {
 namespace {
 
-TEST(ErrorOf, NothingWhereNothingIsThrown) { EXPECT_FALSE(error_of([] {})); }
+TEST(ErrorOf, NothingWhereNothingIsThrown) {
+  EXPECT_FALSE(error_of([] {}));
+}
 
 TEST(ErrorOf, AnErrorStaysAsItIs) {
   const auto error = error_of([] { throw Error(ExitCode::data, "x", Noticed::every_rank); });
@@ -26,6 +31,12 @@ TEST(ErrorOf, OtherExceptionsGetACode) {
   const auto other = error_of([] { throw std::runtime_error("y"); });
   EXPECT_EQ(other->code(), ExitCode::internal);
   EXPECT_STREQ(other->what(), "internal error, a mistake in the program: y");
+}
+
+TEST(ErrorOf, ABrokenContractNamesItsFileFromTheRootOfTheSources) {
+  const auto error = error_of([] { require(false, "z"); });
+  EXPECT_TRUE(std::string(error->what()).starts_with("internal error, a mistake in the program: tests/core/error_of_test.cpp:"))
+      << error->what();
 }
 
 }  // namespace

@@ -204,9 +204,10 @@ TEST(Dataset, Report) {
   EXPECT_EQ(train.trained_tokens, 5);
   EXPECT_EQ(train.length_percentiles, (std::array<std::int64_t, 4>{3, 5, 5, 5}));
   const std::vector<std::string> lines = render_report(dataset.report);
-  EXPECT_THAT(lines, Contains(HasSubstr("x.jsonl: 3 rows, JSONL, format ids, template none")));
+  EXPECT_THAT(lines, Contains(HasSubstr("x.jsonl: 3 rows, JSONL, format ids, no template")));
   EXPECT_THAT(lines, Contains("  1 dropped: no trained token"));
-  EXPECT_THAT(lines, Contains("train: 2 samples, 8 tokens, 5 trained (62.5 %); length 50 % 3, 90 % 5, 99 % 5, max 5"));
+  EXPECT_THAT(lines,
+              Contains("train: 2 samples, 8 tokens, 5 trained (62.5 %); length: median 3, 90th percentile 5, 99th 5, longest 5"));
   EXPECT_THAT(lines, Contains("    0       1  -        <s>"));
   EXPECT_THAT(lines, Contains("    1      13  -        <0x0A>"));
   EXPECT_THAT(lines, Contains("    2       3  trained  <0x00>"));

@@ -25,12 +25,12 @@ TEST(HumanDuration, TwoUnitsAtMost) {
 
 TEST(FormatProgress, HoldsEverythingInOneLine) {
   const ProgressFigures figures = {.step = 7,
-                               .total_steps = 1200,
-                               .epoch = 0.481,
-                               .loss = 2.31407,
-                               .learning_rate = 1.85e-4,
-                               .tokens_per_second = 12345.0,
-                               .seconds_left = 185.0};
+                                   .total_steps = 1200,
+                                   .epoch = 0.481,
+                                   .loss = 2.31407,
+                                   .learning_rate = 1.85e-4,
+                                   .tokens_per_second = 12345.0,
+                                   .seconds_left = 185.0};
   EXPECT_EQ(format_progress(figures), "step    7/1200  epoch 0.48  loss 2.3141  lr 1.85e-04  12.3k tok/s  3 min 05 s left");
   ProgressFigures quick = figures;
   quick.tokens_per_second = 999.6;

@@ -23,7 +23,7 @@ TEST(UsageErrors, CommandsAndOptions) {
   expect_error_on_1_and_3_ranks(command({"trian"}), 2, {"unknown command trian; the nearest is train"});
   expect_error_on_1_and_3_ranks(command({"train", "--confg", "x"}), 2, {"train has no option --confg; the nearest is --cfg"});
   expect_usage_error({}, {"train needs a configuration: --cfg FILE"});
-  expect_usage_error({"score"}, {"score needs --model DIR"});
+  expect_usage_error({"score"}, {"score needs --model DIR, --input FILE and --output FILE"});
   expect_usage_error({"score", "--model", "x"}, {"score needs --input FILE and --output FILE"});
   expect_usage_error({"score", "--model", "x", "--input", "a", "--output", "b", "--quantization", "fp4"},
                      {"--quantization fp4 is not built yet"});

@@ -122,13 +122,16 @@ TEST(ModelErrors, WeightsThatAreNotFinite) {
                                                              {"model.layers.3.mlp.down_proj.weight", nan},
                                                              {"model.layers.0.self_attn.q_proj.weight", infinity},
                                                              {"model.layers.4.input_layernorm.weight", -infinity}};
+  int number = 0;
   for (const auto& [name, value] : faults) {
     copy_of_model(model);
     std::string bytes(sizeof value, '\0');
     std::memcpy(bytes.data(), &value, sizeof value);
     put_bytes_at(file, offset_of_tensor(file, name) + 40, bytes);
     for (const char* quantization : {"none", "nf4"}) {
-      expect_error_on_1_and_3_ranks(train_on(model, scratch / "out", quantization), 4, {file.string(), name, "NaN or infinity"});
+      Launch launch = train_on(model, scratch / "out", quantization);
+      launch.ranks = ++number % 3 == 0 ? 0 : 3;
+      expect_error(launch, 4, {file.string(), name, "NaN or infinity"});
     }
   }
 }

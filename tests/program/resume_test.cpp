@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <random>
+#include <thread>
 
 #include "src/checkpoint/checkpoint.h"
 #include "tests/program/fixtures.h"
@@ -165,6 +167,19 @@ TEST(Resume, KillsAtRandomMomentsLoseAtMostTheStepsSinceTheLastCheckpoint) {
   }
 }
 
+TEST(Resume, OneProcessWithoutMpirunStopsOnRequestToo) {
+  const Scratch scratch;
+  expect_success(launch_of(short_run(scratch / "straight"), 1));
+  const Settings settings = short_run(scratch / "stopped");
+  Launch launch = launch_of(settings, 0);
+  launch.when = progress_text(1, 10);
+  launch.act = [](const RunningJob& job) { kill(job.launcher, SIGTERM); };
+  EXPECT_EQ(run_program(launch).exit_code, 75);
+  expect_success(launch_of(settings, 0));
+  expect_steps(scratch / "stopped", 10);
+  expect_same_training(scratch / "stopped", scratch / "straight");
+}
+
 /// One rank gone must not leave the others waiting for it.
 TEST(Resume, AKilledRankEndsTheJob) {
   const Scratch scratch;
@@ -179,6 +194,29 @@ TEST(Resume, AKilledRankEndsTheJob) {
     const Finished ended = run_program(launch);
     EXPECT_FALSE(ended.timed_out) << "rank " << rank;
     EXPECT_EQ(ended.exit_code, 128 + SIGKILL) << ended.err;
+  }
+}
+
+TEST(Resume, AKilledLauncherLeavesNoRankBehind) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["train.max_steps"] = "100000";
+  Launch launch = launch_of(settings, 3);
+  launch.when = progress_text(3, 100000);
+  std::map<int, pid_t> ranks;
+  launch.act = [&ranks](const RunningJob& job) {
+    ranks = job.ranks();
+    kill(job.launcher, SIGKILL);
+  };
+  run_program(launch);
+  ASSERT_EQ(ranks.size(), 3U);
+  for (int tenth = 0;
+       tenth < 300 && std::any_of(ranks.begin(), ranks.end(), [](const auto& r) { return kill(r.second, 0) == 0; }); ++tenth) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  for (const auto& [rank, process] : ranks) {
+    EXPECT_NE(kill(process, 0), 0) << "rank " << rank << " is still there after half a minute";
+    kill(process, SIGKILL);
   }
 }
 

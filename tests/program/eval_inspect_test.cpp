@@ -56,6 +56,14 @@ TEST(Eval, TakesTheAdapterOfTheConfigurationAndAppendsToItsLog) {
   EXPECT_EQ(read_lines(scratch / "out/eval.jsonl").size(), 2U);
 }
 
+TEST(Eval, NeedsValidationData) {
+  const Scratch scratch;
+  Settings settings = golden_rows(scratch / "out");
+  settings.erase("data.validation");
+  settings["data.validation_split"] = "0";
+  expect_error_on_1_and_3_ranks(launch_of(settings, 0, "eval"), 3, {"there is no validation data", "data.validation"});
+}
+
 Launch inspect(const fs::path& path, int ranks = 0) {
   Launch launch;
   launch.ranks = ranks;

@@ -47,7 +47,7 @@ TEST(DataErrors, Rows) {
   expect_error_on_1_and_3_ranks(train_on(scratch / "rows.jsonl", scratch / "out"), 3, {"rows.jsonl:2: the line is not JSON"});
   put_file(scratch / "rows.jsonl", "{\"input_ids\":[1,70000],\"labels\":[1,2]}\n");
   expect_error_on_1_and_3_ranks(train_on(scratch / "rows.jsonl", scratch / "out"), 3, {"input_ids[1] is 70000"});
-  EXPECT_FALSE(fs::exists(scratch / "out"));
+  EXPECT_FALSE(fs::exists(scratch / "out/metrics.jsonl"));
 }
 
 TEST(DataErrors, Files) {
