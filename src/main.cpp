@@ -18,6 +18,7 @@
 #include "src/commands/read_config.h"
 #include "src/config/print_config.h"
 #include "src/core/error_of.h"
+#include "src/core/stop_request.h"
 
 namespace lora_dist {
 namespace {
@@ -80,6 +81,9 @@ int run(int argc, char** argv) {
       fmt::print("{}", line.help ? help_text(line) : version_text());
     }
     return 0;
+  }
+  if (!usage_error && line.command == "train" && !line.print_config) {
+    listen_for_stop_requests();  // before MPI starts threads
   }
   MpiSession session(argc, argv);
   set_library_threads();

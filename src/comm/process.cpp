@@ -95,8 +95,9 @@ MpiSession::~MpiSession() {
 
 int threads_per_rank(const ProcessPlace& place) {
   const int asked = leading_number(std::getenv("OMP_NUM_THREADS"));
+  constexpr int kMostThreads = 1024;  // beyond any node; a slip of the keyboard should not exhaust the system
   if (asked > 0) {
-    return asked;
+    return std::min(asked, kMostThreads);
   }
   const int own = std::max(1, count_cores(cores_of_this_process()));
   const int node = place.node_cores > 0 ? place.node_cores : own;

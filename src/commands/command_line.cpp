@@ -135,6 +135,9 @@ void check_values(const CommandLine& line) {
     if (line.quantization == "fp4" || line.quantization == "int8") {
       fail(fmt::format("--quantization {} is not built yet; what works is none, nf4", line.quantization));
     }
+    if (line.block_size < 32 || line.block_size > 4096 || (line.block_size & (line.block_size - 1)) != 0) {
+      fail(fmt::format("--block-size must be a power of two from 32 to 4096 (got {})", line.block_size));
+    }
     if (line.quantization != "none" && line.quantization != "nf4") {
       fail(fmt::format("--quantization must be one of none, nf4 (got {})", line.quantization));
     }

@@ -23,6 +23,7 @@ struct CommandLine {
   std::string adapter;
   std::string quantization = "none";  // none | nf4
   bool double_quant = true;           // of nf4
+  int block_size = 64;                // of nf4: weights per scale
   bool has_prompt = false;            // generate: either prompt, which may be empty, or input
   std::string prompt;
   std::string input;

@@ -22,6 +22,8 @@ void add_model_options(po::options_description& options, CommandLine& line) {
       ("model", text(line.model, "DIR"), "Hugging Face model folder")                                          //
       ("adapter", text(line.adapter, "DIR"), "PEFT adapter folder; none: the base alone")                      //
       ("quantization", text(line.quantization, "none|nf4"), "how the model is kept in memory (default none)")  //
+      ("block-size", po::value(&line.block_size)->value_name("N"),
+       "with nf4: weights per scale, as the adapter was trained (default 64)")  //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
        "with nf4: quantize the block scales as well (default true)");
 }

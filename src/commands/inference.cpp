@@ -8,7 +8,8 @@ Transformer Inference::transformer() const {
 }
 
 Inference open_for_inference(Communicator& world, const ProcessPlace& place, const CommandLine& line, const Console& console) {
-  const BaseFormat format{line.quantization == "none" ? Quantization::none : Quantization::nf4, line.double_quant};
+  const BaseFormat format{line.quantization == "none" ? Quantization::none : Quantization::nf4, line.double_quant,
+                          line.block_size};
   Inference inference;
   inference.model = open_model(line.model, format, true, threads_per_rank(place), world, console);
   inference.adapter = open_adapter(line.adapter, *inference.model, world);

@@ -54,7 +54,7 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
       identity.settings[name] = value;
     }
   }
-  identity.settings["data (digest of the training samples)"] = run.data_digest;
+  identity.settings["training samples (digest)"] = run.data_digest;
   identity.tensors = adapter_tensors(run.layout);
   identity.program_version = kProgramVersion;
   return identity;

@@ -58,10 +58,13 @@ void run_pass(const Transformer& model, std::span<const Sequence> sequences, std
 
 /// Every rank's list, joined in rank order.
 std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::int64_t>& mine) {
-  std::string bytes(mine.size() * sizeof(std::int64_t), '\0');
-  std::memcpy(bytes.data(), mine.data(), bytes.size());
+  const auto bytes = std::as_bytes(std::span(mine));
+  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<std::int64_t> all;
-  for (const std::string& part : all_gather_strings(comm, bytes)) {
+  for (const std::string& part : all_gather_strings(comm, text)) {
+    if (part.empty()) {
+      continue;
+    }
     const std::size_t before = all.size();
     all.resize(before + part.size() / sizeof(std::int64_t));
     std::memcpy(all.data() + before, part.data(), part.size());

@@ -7,11 +7,13 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
 #include "src/core/stop_request.h"
 #include "src/data/sampler.h"
+#include "src/io/directory_lock.h"
 #include "src/io/file.h"
 #include "src/optim/schedule.h"
 #include "src/train/metrics_log.h"
@@ -274,6 +276,15 @@ void start_output(Loop& loop, bool resumed) {
   });
 }
 
+/// Rank 0 looks, for everybody.
+bool adapter_is_there(const TrainingRun& run) {
+  std::error_code ignored;
+  std::array<std::int64_t, 1> there = {
+      std::filesystem::exists(run.output / "adapter" / "adapter_model.safetensors", ignored) ? 1 : 0};
+  run.world->broadcast(std::as_writable_bytes(std::span(there)), 0, WireKind::control);
+  return there[0] != 0;
+}
+
 ExitCode stop_now(Loop& loop) {
   do_save(loop);
   save_adapter(loop.run, "adapter");
@@ -305,6 +316,15 @@ ExitCode do_steps(Loop& loop) {
 }  // namespace
 
 ExitCode run_training(TrainingRun& run) {
+  if (!run.config.checkpoint.on_signal) {
+    end_on_stop_requests();
+  }
+  std::optional<DirectoryLock> lock;  // held by rank 0
+  run_together(*run.world, [&] {
+    if (run.world->rank() == 0) {
+      lock.emplace(run.output, "output.dir");
+    }
+  });
   const Plan plan = plan_of(run);
   const bool live = run.console.speaks && is_live_terminal(stdout);
   Loop loop{run, plan, {}, nullptr, ProgressLine(stdout, live, plan.total_steps, run.config.output.log_every), run.world->wire()};
@@ -312,6 +332,9 @@ ExitCode run_training(TrainingRun& run) {
   const std::optional<RunProgress> resumed = resume(run);
   loop.progress = resumed.value_or(RunProgress{});
   if (resumed && is_complete(loop)) {
+    if (!adapter_is_there(run)) {
+      save_adapter(run, "adapter");
+    }
     run.console.line(fmt::format(
         "this run is complete: {} of {} steps are done, the adapter is in {}. To train further, raise train.max_steps "
         "or train.epochs; to start afresh, choose another output.dir.",

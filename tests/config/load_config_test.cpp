@@ -123,11 +123,11 @@ TEST_F(LoadConfig, RangesNameFileLineKeyAndValue) {
   EXPECT_EQ(error_of("[adapter]\ndropout = 1\n"), "x.toml:2: adapter.dropout must be below 1 (got 1)");
   EXPECT_EQ(error_of("[adapter]\ndropout = -0.1\n"), "x.toml:2: adapter.dropout must be at least 0 (got -0.1)");
   EXPECT_EQ(error_of("[adapter]\nalpha = 0\n"), "x.toml:2: adapter.alpha must be above 0 (got 0)");
-  EXPECT_EQ(error_of("[train]\nlearning_rate = 11\n"), "x.toml:2: train.learning_rate must be at most 10 (got 11)");
+  EXPECT_EQ(error_of("[train]\nlearning_rate = -1\n"), "x.toml:2: train.learning_rate must be at least 0 (got -1)");
   EXPECT_EQ(error_of("[train]\nbeta2 = 1.0\n"), "x.toml:2: train.beta2 must be below 1 (got 1)");
   EXPECT_EQ(error_of("[train]\neps = nan\n"), "x.toml:2: train.eps must be a finite number (got nan)");
   EXPECT_EQ(error_of("[train]\nmax_grad_norm = inf\n"), "x.toml:2: train.max_grad_norm must be a finite number (got inf)");
-  EXPECT_EQ(error_of("[train]\nwarmup_ratio = 1.5\n"), "x.toml:2: train.warmup_ratio must be below 1 (got 1.5)");
+  EXPECT_EQ(error_of("[train]\nwarmup_ratio = 1.5\n"), "x.toml:2: train.warmup_ratio must be at most 1 (got 1.5)");
   EXPECT_EQ(error_of("[model]\nblock_size = 48\n"), "x.toml:2: model.block_size must be a power of two (got 48)");
   EXPECT_EQ(error_of("[checkpoint]\nkeep = 0\n"), "x.toml:2: checkpoint.keep must be at least 1 (got 0)");
 }

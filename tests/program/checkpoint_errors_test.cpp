@@ -132,7 +132,7 @@ TEST_F(CheckpointErrors, OtherDataAreRefused) {
   expect_success(launch_of(settings, 1));
   put_file(rows, get_file(rows) + "{\"input_ids\":[1,2,3],\"labels\":[1,2,3]}\n");
   settings["train.max_steps"] = "5";
-  expect_error_on_1_and_3_ranks(launch_of(settings, 1), 2, {"data", "digest of the training samples"});
+  expect_error_on_1_and_3_ranks(launch_of(settings, 1), 2, {"training samples (digest)"});
 }
 
 TEST_F(CheckpointErrors, AnotherBaseModelIsRefused) {

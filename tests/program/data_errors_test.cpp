@@ -104,10 +104,10 @@ TEST(DataErrors, LinesThatScoreAndGenerateCannotRead) {
   for (const Fault& fault : faults) {
     put_file(scratch / "in.jsonl", fault.rows);
     expect_error(command("score"), 3, fault.texts);
-    expect_error(command("generate"), 3, fault.texts);
   }
   put_file(scratch / "in.jsonl", good + "nonsense\n");
   expect_error_on_1_and_3_ranks(command("score"), 3, {"in.jsonl:2: is not a JSON object"});
+  expect_error(command("generate"), 3, {"in.jsonl:2: is not a JSON object"});
   put_file(scratch / "in.jsonl", good + "{\"input_ids\":[1,2],\"labels\":[1]}\n");
   expect_error(command("score"), 3, {":2: has 1 labels for 2 input_ids"});
   fs::remove(scratch / "in.jsonl");

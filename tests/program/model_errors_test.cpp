@@ -48,12 +48,15 @@ TEST(ModelErrors, MissingAndUnreadable) {
 TEST(ModelErrors, TruncatedSafetensors) {
   const Scratch scratch;
   const fs::path model = copy_of_model(scratch / "model");
-  for (const double part : {0.9, 0.001, 0.000005, 0.0}) {
+  const std::vector<std::string> texts = {(model / "model.safetensors").string(), "is not a sound safetensors file"};
+  for (const double part : {0.001, 0.000005, 0.0}) {
     copy_of_model(model);
     truncate_file(model / "model.safetensors", part);
-    expect_error_on_1_and_3_ranks(train_on(model, scratch / "out"), 4,
-                                  {(model / "model.safetensors").string(), "is not a sound safetensors file"});
+    expect_error(train_on(model, scratch / "out"), 4, texts);
   }
+  copy_of_model(model);
+  truncate_file(model / "model.safetensors", 0.9);
+  expect_error_on_1_and_3_ranks(train_on(model, scratch / "out"), 4, texts);
 }
 
 TEST(ModelErrors, LyingSafetensorsHeaders) {

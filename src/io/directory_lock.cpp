@@ -1,0 +1,31 @@
+// flock() on a file in the folder: the kernel lets go of it when the process dies.
+#include "src/io/directory_lock.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "src/core/error.h"
+#include "src/io/file.h"
+
+namespace lora_dist {
+
+DirectoryLock::DirectoryLock(const std::filesystem::path& folder, const std::string& key) {
+  const std::filesystem::path file = folder / ".lock";
+  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (descriptor_ < 0) {
+    throw Error(ExitCode::usage, system_error_text("write", file, errno) + fmt::format(" ({} says where it is)", key));
+  }
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(descriptor_);
+    throw Error(ExitCode::usage, fmt::format("{}: another job is writing to this folder; wait for its end, or choose another {}",
+                                             folder.string(), key));
+  }
+}
+
+DirectoryLock::~DirectoryLock() { ::close(descriptor_); }
+
+}  // namespace lora_dist
