@@ -5,8 +5,8 @@
 
 namespace lora_dist {
 
-/// Makes an empty temporary folder beside given_path and returns it. One process (rank 0) calls begin and commit; others may write
-/// files into the folder in between. Leftovers of a killed run (same final name, temporary prefix ".tmp-") are removed.
+/// Makes an empty temporary folder beside given_path and returns it. One process (rank 0) calls begin and commit; others may
+/// write files into the folder in between. Leftovers of a killed run (same final name, temporary prefix ".tmp-") are removed.
 /// Throws Error(model) with the system's reason.
 std::filesystem::path begin_atomic_directory(const std::filesystem::path& given_path);
 /// fsyncs every file and the directory, renames to given_path (replacing an older one of the same name), fsyncs the parent.

@@ -58,10 +58,12 @@ void run_pass(const Transformer& model, std::span<const Sequence> sequences, std
 
 /// Every rank's list, joined in rank order.
 std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::int64_t>& mine) {
-  const auto bytes = std::as_bytes(std::span(mine));
-  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::string bytes(mine.size() * sizeof(std::int64_t), '\0');
+  if (!mine.empty()) {  // memcpy takes no null pointer
+    std::memcpy(bytes.data(), mine.data(), bytes.size());
+  }
   std::vector<std::int64_t> all;
-  for (const std::string& part : all_gather_strings(comm, text)) {
+  for (const std::string& part : all_gather_strings(comm, bytes)) {
     if (part.empty()) {
       continue;
     }

@@ -99,10 +99,13 @@ TEST(FixedPoint, SameBitsOnAnyThreads) {
 TEST(FixedPoint, RefusesUnequalCounts) {
   std::vector<std::int64_t> sums(3);
   std::vector<float> values(4);
-  EXPECT_THROW(fixed_point_add(view(std::as_const(values).data(), {4}), view(sums.data(), {3}), kFixedPointLimit, Stream{}), KernelError);
+  EXPECT_THROW(fixed_point_add(view(std::as_const(values).data(), {4}), view(sums.data(), {3}), kFixedPointLimit, Stream{}),
+               KernelError);
   EXPECT_THROW(fixed_point_read(view(std::as_const(sums).data(), {3}), view(values.data(), {4}), Stream{}), KernelError);
-  EXPECT_THROW(fixed_point_add(view(std::as_const(values).data(), {3}), view(sums.data(), {3}), 2 * kFixedPointLimit, Stream{}), KernelError);
-  EXPECT_THROW(fixed_point_add(view(std::as_const(sums).data(), {3}), view(sums.data(), {3}), kFixedPointLimit, Stream{}), KernelError);
+  EXPECT_THROW(fixed_point_add(view(std::as_const(values).data(), {3}), view(sums.data(), {3}), 2 * kFixedPointLimit, Stream{}),
+               KernelError);
+  EXPECT_THROW(fixed_point_add(view(std::as_const(sums).data(), {3}), view(sums.data(), {3}), kFixedPointLimit, Stream{}),
+               KernelError);
 }
 
 /// A caller that adds several times gives a smaller limit.
