@@ -14,6 +14,21 @@
 
 namespace lora_dist::benchmarks {
 
+/// hidden 512, 8 layers, 8 heads, 4 kv heads, intermediate 1376, vocabulary 8192: big enough for rates and memory to mean
+/// something.
+inline ModelSpec hidden_512() {
+  ModelSpec spec;
+  spec.hidden = 512;
+  spec.layers = 8;
+  spec.heads = 8;
+  spec.kv_heads = 4;
+  spec.head_dim = 64;
+  spec.intermediate = 1376;
+  spec.vocab = 8192;
+  spec.max_positions = 512;
+  return spec;
+}
+
 /// Writes config.json and model.safetensors (f32, uniform in +-0.02) for `spec`, untied.
 inline void write_random_model(const std::filesystem::path& folder, const ModelSpec& spec) {
   std::filesystem::create_directories(folder);

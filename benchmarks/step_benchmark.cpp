@@ -31,19 +31,6 @@ constexpr std::int64_t kSequences = 4;  // of a rank's pass
 constexpr std::int64_t kLength = 256;
 constexpr int kRank = 16;
 
-ModelSpec shape_512() {
-  ModelSpec spec;
-  spec.hidden = 512;
-  spec.layers = 8;
-  spec.heads = 8;
-  spec.kv_heads = 4;
-  spec.head_dim = 64;
-  spec.intermediate = 1376;
-  spec.vocab = 8192;
-  spec.max_positions = 512;
-  return spec;
-}
-
 double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
@@ -162,7 +149,7 @@ int main(int argc, char** argv) {
   const int threads = threads_per_rank(session.place());
   const auto folder = std::filesystem::temp_directory_path() / "lora_dist_step_benchmark";
   if (world->rank() == 0) {
-    benchmarks::write_random_model(folder, shape_512());
+    benchmarks::write_random_model(folder, benchmarks::hidden_512());
     fmt::print("| step | ranks x threads | tokens/s | GFLOP/s | oneDNN alone, GFLOP/s | share |\n|---|---|---|---|---|---|\n");
   }
   world->barrier();

@@ -1,16 +1,12 @@
 // lora_dist train: fine-tunes, or continues where a run stopped.
 #include "src/commands/commands.h"
 #include "src/commands/read_config.h"
-#include "src/core/stop_request.h"
 #include "src/train/trainer.h"
 
 namespace lora_dist {
 
 int run_train(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Config config = read_config(world, line);
-  if (config.checkpoint.on_signal) {
-    listen_for_stop_requests();  // from now on: a stop asked for while the model is read is heard after the first step
-  }
   TrainingRun run = prepare_run(config, world, threads_per_rank(place), Purpose::train, {});
   return static_cast<int>(run_training(run));
 }

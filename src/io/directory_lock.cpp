@@ -1,4 +1,4 @@
-// flock() on a file in the folder: the kernel lets go of it when the process dies.
+// flock() on the folder itself: no file is left behind, and the kernel lets go when the process dies.
 #include "src/io/directory_lock.h"
 
 #include <fcntl.h>
@@ -14,10 +14,9 @@
 namespace lora_dist {
 
 DirectoryLock::DirectoryLock(const std::filesystem::path& folder, const std::string& key) {
-  const std::filesystem::path file = folder / ".lock";
-  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor_ < 0) {
-    throw Error(ExitCode::usage, system_error_text("write", file, errno) + fmt::format(" ({} says where it is)", key));
+    throw Error(ExitCode::usage, system_error_text("open", folder, errno) + fmt::format(" ({} says where it is)", key));
   }
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor_);

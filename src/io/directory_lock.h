@@ -6,7 +6,7 @@
 
 namespace lora_dist {
 
-/// Holds folder/.lock until it is destroyed or the process ends, however it ends. Throws Error(usage) naming the folder and `key`
+/// Holds the folder until it is destroyed or the process ends, however it ends. Throws Error(usage) naming the folder and `key`
 /// when another process holds it. File systems that know no locks are let pass.
 class DirectoryLock {
  public:

@@ -16,11 +16,10 @@
 #include "src/io/directory_lock.h"
 #include "src/io/file.h"
 #include "src/optim/schedule.h"
-#include "src/train/metrics_log.h"
 #include "src/train/progress.h"
 #include "src/train/resume.h"
+#include "src/train/run_logs.h"
 #include "src/train/summary.h"
-#include "src/train/tensorboard.h"
 
 namespace lora_dist {
 
@@ -60,45 +59,12 @@ StepOptions step_options(const TrainingRun& run) {
           train.weight_decay};
 }
 
-/// The files that rank 0 writes while the run goes on.
-struct Logs {
-  MetricsLog metrics;
-  MetricsLog evaluations;
-  std::unique_ptr<TensorBoardWriter> tensorboard;
-
-  Logs(const TrainingRun& run, std::int64_t keep_through_step)
-      : metrics(run.output / "metrics.jsonl", keep_through_step), evaluations(run.output / "eval.jsonl", keep_through_step) {
-    if (run.config.output.tensorboard) {
-      tensorboard = std::make_unique<TensorBoardWriter>(run.output / "tensorboard", keep_through_step);
-    }
-  }
-
-  void add(const StepMetrics& step) {
-    metrics.append(step);
-    if (tensorboard) {
-      const std::array<Scalar, 4> scalars = {{{"train/loss", step.loss},
-                                              {"train/learning_rate", step.learning_rate},
-                                              {"train/grad_norm", step.grad_norm},
-                                              {"train/tokens_per_second", step.tokens_per_second}}};
-      tensorboard->add_scalars(step.step, scalars);
-    }
-  }
-
-  void add(const EvalRecord& record) {
-    evaluations.append(record);
-    if (tensorboard) {
-      const std::array<Scalar, 2> scalars = {{{"eval/loss", record.loss}, {"eval/perplexity", record.perplexity}}};
-      tensorboard->add_scalars(record.step, scalars);
-    }
-  }
-};
-
 /// The loop's own state.
 struct Loop {
   TrainingRun& run;
   Plan plan;
   RunProgress progress;
-  std::unique_ptr<Logs> logs;  // on rank 0
+  std::unique_ptr<RunLogs> logs;  // on rank 0
   ProgressLine line;
   WireBytes wire_before;
   std::int64_t order_epoch = -1;
@@ -252,10 +218,7 @@ bool evaluation_is_due(const Loop& loop) {
 
 void do_save(Loop& loop) {
   loop.line.end_line();
-  loop.on_rank_0([&] {
-    loop.logs->metrics.sync();
-    loop.logs->evaluations.sync();
-  });
+  loop.on_rank_0([&] { loop.logs->sync(); });
   save(loop.run, loop.progress);
 }
 
@@ -271,7 +234,7 @@ void start_output(Loop& loop, bool resumed) {
     if (run.world->rank() == 0) {
       set_aside_later_checkpoints(run, loop.progress.step);
       write_file_atomically(run.output / "config.resolved.toml", print_config(run.config), ExitCode::usage);
-      loop.logs = std::make_unique<Logs>(run, resumed ? loop.progress.step : -1);
+      loop.logs = std::make_unique<RunLogs>(run.output, run.config.output.tensorboard, resumed ? loop.progress.step : -1);
     }
   });
 }

@@ -9,19 +9,6 @@
 namespace lora_dist::program {
 namespace {
 
-ModelSpec shape_512() {
-  ModelSpec spec;
-  spec.hidden = 512;
-  spec.layers = 8;
-  spec.heads = 8;
-  spec.kv_heads = 4;
-  spec.head_dim = 64;
-  spec.intermediate = 1376;
-  spec.vocab = 8192;
-  spec.max_positions = 512;
-  return spec;
-}
-
 void write_rows(const std::filesystem::path& file, int rows, int length) {
   std::ofstream out(file);
   for (int row = 0; row < rows; ++row) {
@@ -37,7 +24,7 @@ void write_rows(const std::filesystem::path& file, int rows, int length) {
 /// one process (transformers + PEFT + bitsandbytes: 2.4 GB).
 TEST(Memory, PeakOfOneProcess) {
   const Scratch scratch;
-  benchmarks::write_random_model(scratch / "model", shape_512());
+  benchmarks::write_random_model(scratch / "model", benchmarks::hidden_512());
   write_rows(scratch / "rows.jsonl", 8, 256);
   Settings settings = {{"model.path", (scratch / "model").string()},
                        {"data.train", toml_list({scratch / "rows.jsonl"})},

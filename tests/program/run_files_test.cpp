@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <csignal>
 #include <set>
 
 #include "tests/program/fixtures.h"
@@ -77,7 +78,10 @@ TEST(RunFiles, AreThoseOfTheManual) {
   const Finished finished = expect_success(launch_of(evaluated_run(scratch / "out"), 2));
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(scratch / "out")) {
-    names.insert(entry.path().filename().string());
+    const std::string name = entry.path().filename().string();
+    if (name != ".lock") {
+      names.insert(name);
+    }
   }
   EXPECT_EQ(names, (std::set<std::string>{"adapter", "adapter_best", "checkpoints", "config.resolved.toml", "eval.jsonl",
                                           "metrics.jsonl", "tensorboard"}));
@@ -141,6 +145,20 @@ TEST(RunFiles, AnotherMicroBatchIsAllowedWithANote) {
   const Finished resumed = expect_success(launch_of(settings, 2));
   EXPECT_EQ(count_of(resumed.out, "note: train.micro_batch was 2 and is now 3; the last bits may differ"), 1) << resumed.out;
   expect_steps(scratch / "out", 5);
+}
+
+TEST(RunFiles, OneJobAtATimeInAFolder) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["train.max_steps"] = "100000";
+  Launch first = launch_of(settings, 2);
+  first.when = "loss ";
+  first.act = [&](const RunningJob& job) {
+    expect_error_on_1_and_3_ranks(launch_of(settings, 0), 2,
+                                  {(scratch / "out").string(), "another job is writing to this folder"});
+    kill(job.launcher, SIGUSR1);
+  };
+  EXPECT_EQ(run_program(first).exit_code, 75);  // it was not disturbed
 }
 
 /// A fresh start in a folder that holds an older run: its lines go, and what is resumed later is the new run.
