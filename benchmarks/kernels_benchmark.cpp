@@ -162,7 +162,7 @@ void cross_entropy_rows(benchmark::State& state) {
   std::vector<float> loss(targets.size());
   for (auto _ : state) {
     cross_entropy(view(logits.data(), {state.range(0), vocab}), view(targets.data(), {state.range(0)}), 1.0F,
-                  view(loss.data(), {state.range(0)}), stream_of(state, 2));
+                  view(loss.data(), {state.range(0)}), view(logits.data(), {state.range(0), vocab}), stream_of(state, 2));
     benchmark::DoNotOptimize(loss.data());
   }
   report_bytes(state, 8.0 * static_cast<double>(state.range(0) * vocab));
@@ -262,8 +262,8 @@ void fixed_point_sum(benchmark::State& state) {
   const std::vector<float> g = numbers(kParameters);
   std::vector<std::int64_t> sums(g.size());
   for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        fixed_point_add(view(g.data(), {kParameters}), view(sums.data(), {kParameters}), kFixedPointLimit, stream_of(state, 0)));
+    benchmark::DoNotOptimize(fixed_point_add(view(g.data(), {kParameters}), 1.0F, view(sums.data(), {kParameters}),
+                                             kFixedPointLimit, stream_of(state, 0)));
     sums.assign(sums.size(), 0);
   }
   report_elements(state, kParameters);

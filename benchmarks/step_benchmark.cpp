@@ -88,7 +88,9 @@ struct Bench {
 /// Best seconds of a step, over all ranks (the slowest counts), beside the best of the plain products.
 void run_bench(const Bench& bench, const std::filesystem::path& folder, int threads, Communicator& world) {
   const Console console{world.rank() == 0};
-  const auto model = open_model(folder, {bench.quantization, true, 64}, true, threads, world, console);
+  ComputePlace compute;
+  compute.stream.threads = threads;
+  const auto model = open_model(folder, {bench.quantization, true, 64}, true, compute, world, console);
   const AdapterLayout layout = make_adapter_layout(model->spec, {kRank, 32.0, bench.dropout, false, {"all-linear"}});
   TrainedBuffers buffers{model->arena.take<float>(MemoryKind::adapters, "factors", layout.count),
                          model->arena.take_zeroed<float>(MemoryKind::optimizer, "m", layout.count),
@@ -97,7 +99,7 @@ void run_bench(const Bench& bench, const std::filesystem::path& folder, int thre
                          model->arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums", layout.count)};
   initialize_adapters(layout, 42, buffers.params);
   const WorkspaceOptions options{kSequences * kLength, kLength, true, bench.recompute, bench.dropout > 0.0F};
-  const Workspace workspace = make_workspace(model->base, layout, options, model->arena);
+  const Workspace workspace = make_workspace(model->base, layout, options, model->arena, model->stream);
   const Transformer transformer{&model->base, &layout, model->window.get(), &workspace, buffers.params, model->stream};
 
   std::vector<Sample> samples;

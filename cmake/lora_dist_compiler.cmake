@@ -13,21 +13,23 @@ if(LORA_DIST_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${LORA_DIST_CCACHE})
 endif()
 
+# Language level and warnings are for C++ files; those of .cu files are in lora_dist_cuda.cmake.
 add_library(lora_dist_compiler INTERFACE)
-target_compile_options(lora_dist_compiler INTERFACE -Wall -Wextra -Wpedantic -Werror)
+target_compile_options(lora_dist_compiler INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Werror>")
 # An internal error names its file from the root of the sources, not of the machine that built the program.
-target_compile_options(lora_dist_compiler INTERFACE -fmacro-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=)
+target_compile_options(lora_dist_compiler INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fmacro-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=>)
 target_compile_definitions(lora_dist_compiler INTERFACE LORA_DIST_VERSION="${PROJECT_VERSION}")
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees overlapping copies in "literal" + std::string (its bug 105651).
-  target_compile_options(lora_dist_compiler INTERFACE -Wno-restrict)
+  target_compile_options(lora_dist_compiler INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
 target_include_directories(lora_dist_compiler INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
 if(LORA_DIST_SANITIZE)
-  target_compile_options(lora_dist_compiler INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
-                                                     -fno-omit-frame-pointer
-                                                     # The instrumented code looks uninitialised or overflowing to GCC's flow analysis.
-                                                     -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds)
+  # The instrumented code looks uninitialised or overflowing to GCC's flow analysis, hence the last three.
+  target_compile_options(
+    lora_dist_compiler
+    INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined;-fno-sanitize-recover=undefined;-fno-omit-frame-pointer>"
+              "$<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized;-Wno-stringop-overflow;-Wno-array-bounds>")
   target_link_options(lora_dist_compiler INTERFACE -fsanitize=address,undefined)
 endif()
 

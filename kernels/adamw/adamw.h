@@ -19,7 +19,7 @@ struct AdamWStep {
 };
 
 /// p *= 1 - lr * weight_decay; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
-/// p -= lr / bias1 * m / (sqrt(v) / sqrt(bias2) + eps). All f32 [n].
+/// p -= lr / bias1 * m / (sqrt(v) / sqrt(bias2) + eps). All f32 [n], on CUDA too.
 void adamw_cpu(TensorView params, ConstTensorView grads, TensorView m, TensorView v, const AdamWStep& step, const Stream& stream);
 void adamw_cuda(TensorView params, ConstTensorView grads, TensorView m, TensorView v, const AdamWStep& step,
                 const Stream& stream);

@@ -15,10 +15,13 @@ struct AttentionShape {
   int kv_heads = 0;  // divides heads; head h reads kv head h / (heads / kv_heads)
   int head_dim = 0;
   float scale = 0.0F;  // usually 1 / sqrt(head_dim)
+  int longest = 0;     // queries of the longest segment; CUDA sizes its grid by it (0: not known, all queries may be one segment)
 };
 
 /// q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; query_starts, key_starts: i32 [segments + 1];
 /// out: f32 as q; log_sum_exp: f32 [queries, heads], kept for backward.
+/// CUDA: q, k, v and out of one dtype (f32, bf16, f16), heads of up to 256 dimensions. Starts are device memory that the host
+/// does not see: a segment that they misplace, or that is longer than shape.longest, gives rows of NaN.
 void attention_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
                    ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
                    const Stream& stream);
@@ -27,7 +30,7 @@ void attention_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, Con
                     const Stream& stream);
 
 /// Gradients with respect to q, k, v (written, not added to), for segments with as many keys as queries (`starts` serves both).
-/// Probabilities are recomputed tile by tile from log_sum_exp.
+/// Probabilities are recomputed tile by tile from log_sum_exp. CUDA: all but log_sum_exp of one dtype; the same bits every time.
 void attention_backward_cpu(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
                             ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
                             TensorView dk, TensorView dv, const Stream& stream);

@@ -7,6 +7,7 @@
 namespace lora_dist {
 
 /// in, out: f32, f16 or bf16 [n] (any shapes of equal count), one of them f32. To a narrower type rounds to nearest even.
+/// On CUDA neither need be f32: any to any.
 void cast_cpu(ConstTensorView in, TensorView out, const Stream& stream);
 void cast_cuda(ConstTensorView in, TensorView out, const Stream& stream);
 

@@ -101,8 +101,11 @@ void check_targets(ConstTensorView logits, ConstTensorView targets) {
 
 }  // namespace
 
-void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, TensorView loss, const Stream& stream) {
+void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
+                       const Stream& stream) {
   check_targets(logits, targets);
+  require(gradient.data == logits.data && gradient.dtype == DType::f32,
+          "cross_entropy: the CPU writes the gradient over the logits");
   require(loss.count() == logits.rows(), "cross_entropy: loss must be [tokens]");
   const std::int64_t vocab = logits.cols();
   float* rows = logits.as<float>();

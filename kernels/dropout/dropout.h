@@ -20,13 +20,14 @@ struct DropoutKey {
 };
 
 /// y = x * mask / (1 - p); an element is dropped when its 32 random bits are below floor(p * 2^32).
-/// x, y: f32 [tokens, features], y may be x; samples, positions: i32 [tokens]: a token's sample id and its place in the sample.
+/// x, y: f32 [tokens, features], on CUDA both f32, both bf16 or both f16, y may be x; samples, positions: i32 [tokens]: a token's
+/// sample id and its place in the sample.
 void dropout_cpu(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
                  TensorView y, const Stream& stream);
 void dropout_cuda(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
                   TensorView y, const Stream& stream);
 
-/// dx += dy * mask / (1 - p), the same mask.
+/// dx += dy * mask / (1 - p), the same mask. dy and dx as x and y.
 void dropout_backward_cpu(ConstTensorView dy, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
                           TensorView dx, const Stream& stream);
 void dropout_backward_cuda(ConstTensorView dy, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,

@@ -6,15 +6,15 @@
 
 namespace lora_dist {
 
-/// y += x. x, y: f32 of equal count.
+/// y += x. x, y: f32 of equal count. On CUDA both may also be bf16, or both f16; the sum is in f32, rounded once.
 void add_to_cpu(ConstTensorView x, TensorView y, const Stream& stream);
 void add_to_cuda(ConstTensorView x, TensorView y, const Stream& stream);
 
-/// y[t, :] += bias. bias: f32 [width]; y: f32 [tokens, width].
+/// y[t, :] += bias. bias: f32 [width]; y: f32 [tokens, width], on CUDA also bf16 or f16.
 void add_bias_cpu(ConstTensorView bias, TensorView y, const Stream& stream);
 void add_bias_cuda(ConstTensorView bias, TensorView y, const Stream& stream);
 
-/// x *= factor. x: f32.
+/// x *= factor. x: f32, on CUDA also bf16 or f16.
 void scale_cpu(TensorView x, float factor, const Stream& stream);
 void scale_cuda(TensorView x, float factor, const Stream& stream);
 

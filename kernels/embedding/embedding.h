@@ -7,7 +7,7 @@
 namespace lora_dist {
 
 /// ids: i32 [tokens], each in [0, vocab) (KernelError otherwise); table: f32, f16 or bf16 [vocab, hidden]; out: f32 [tokens,
-/// hidden].
+/// hidden]. On CUDA out may also be bf16 or f16, and an id outside the table gives a row of NaN: the host cannot see it.
 void embedding_cpu(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream);
 void embedding_cuda(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream);
 

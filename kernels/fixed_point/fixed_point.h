@@ -14,19 +14,21 @@ namespace lora_dist {
 inline constexpr int kFixedPointBits = 44;
 inline constexpr float kFixedPointLimit = 262144.0F;
 
-/// sums[i] += round(values[i] * 2^44). values: f32 [n]; sums: i64 [n]; limit: at most kFixedPointLimit; a caller that adds p
-/// times gives kFixedPointLimit / p, so that the sum cannot wrap. Returns how many values were NaN, infinite or at least `limit`
-/// in magnitude (those are left out of the sums).
-std::int64_t fixed_point_add_cpu(ConstTensorView values, TensorView sums, float limit, const Stream& stream);
-std::int64_t fixed_point_add_cuda(ConstTensorView values, TensorView sums, float limit, const Stream& stream);
+/// sums[i] += round(values[i] * factor * 2^44). values: f32 [n]; sums: i64 [n]; factor: a power of two, which undoes the loss
+/// scale of fp16 without rounding (1 elsewhere); limit: at most kFixedPointLimit; a caller that adds p
+/// times gives kFixedPointLimit / p, so that the sum cannot wrap. Returns how many values * factor were NaN, infinite or at
+/// least `limit` in magnitude (those are left out of the sums).
+std::int64_t fixed_point_add_cpu(ConstTensorView values, float factor, TensorView sums, float limit, const Stream& stream);
+std::int64_t fixed_point_add_cuda(ConstTensorView values, float factor, TensorView sums, float limit, const Stream& stream);
 
 /// values[i] = sums[i] * 2^-44, rounded once. Returns sum of values[i]^2 in double, added in a fixed order (pieces of 4096, then
-/// the pieces in turn), for the global norm.
+/// the pieces in turn), for the global norm. On CUDA a piece is added as a fixed tree: the same bits in every run, though the
+/// last ones may not be the CPU's.
 double fixed_point_read_cpu(ConstTensorView sums, TensorView values, const Stream& stream);
 double fixed_point_read_cuda(ConstTensorView sums, TensorView values, const Stream& stream);
 
-inline std::int64_t fixed_point_add(ConstTensorView values, TensorView sums, float limit, const Stream& stream) {
-  return LORA_DIST_DISPATCH(fixed_point_add, stream, values, sums, limit);
+inline std::int64_t fixed_point_add(ConstTensorView values, float factor, TensorView sums, float limit, const Stream& stream) {
+  return LORA_DIST_DISPATCH(fixed_point_add, stream, values, factor, sums, limit);
 }
 inline double fixed_point_read(ConstTensorView sums, TensorView values, const Stream& stream) {
   return LORA_DIST_DISPATCH(fixed_point_read, stream, sums, values);

@@ -14,11 +14,12 @@ constexpr std::int64_t kPiece = 4096;
 constexpr double kUnitsPerOne = 0x1p44;
 static_assert(kUnitsPerOne == static_cast<double>(std::int64_t{1} << kFixedPointBits));
 
-std::int64_t add_range(const float* values, std::int64_t* sums, std::int64_t n, float limit) {
+std::int64_t add_range(const float* values, float factor, std::int64_t* sums, std::int64_t n, float limit) {
   std::int64_t refused = 0;
   for (std::int64_t i = 0; i < n; ++i) {
-    if (std::fabs(values[i]) < limit) {  // false for NaN
-      sums[i] += std::llrint(static_cast<double>(values[i]) * kUnitsPerOne);
+    const double value = static_cast<double>(values[i]) * static_cast<double>(factor);
+    if (std::fabs(value) < static_cast<double>(limit)) {  // false for NaN
+      sums[i] += std::llrint(value * kUnitsPerOne);
     } else {
       ++refused;
     }
@@ -38,14 +39,14 @@ double read_range(const std::int64_t* sums, float* values, std::int64_t n) {
 
 }  // namespace
 
-std::int64_t fixed_point_add_cpu(ConstTensorView values, TensorView sums, float limit, const Stream& stream) {
+std::int64_t fixed_point_add_cpu(ConstTensorView values, float factor, TensorView sums, float limit, const Stream& stream) {
   require(values.count() == sums.count(), "fixed_point_add: values and sums must have equal counts");
   require(limit <= kFixedPointLimit, "fixed_point_add: limit must be at most kFixedPointLimit");
   const float* from = values.as<float>();
   std::int64_t* to = sums.as<std::int64_t>();
   std::atomic<std::int64_t> refused = 0;
   parallel_ranges(values.count(), kPiece, stream, [&](std::int64_t begin, std::int64_t end) {
-    refused += add_range(from + begin, to + begin, end - begin, limit);
+    refused += add_range(from + begin, factor, to + begin, end - begin, limit);
   });
   return refused;
 }

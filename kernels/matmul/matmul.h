@@ -15,6 +15,8 @@ enum class Transpose : std::uint8_t { no, yes };
 /// of k, so the bits of a result do not depend on the number of threads.
 /// A linear layer y = x W^T is matmul(x, no, W, yes); its dx = dy W is matmul(dy, no, W, no); dW = dy^T x is matmul(dy, yes, x,
 /// no). Throws KernelError when shapes disagree. CPU: oneDNN.
+/// CUDA: a and b of one dtype (f32, bf16, f16), c of that dtype or f32; products are summed in f32, never in TF32. cuBLASLt, with
+/// one algorithm per shape, dtypes and alignment of the addresses, and none that adds in an order of chance. Throws DeviceError.
 void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, float beta, TensorView c,
                 const Stream& stream);
 void matmul_cuda(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, float beta, TensorView c,

@@ -42,7 +42,8 @@ void nf4_quantize_cpu(ConstTensorView values, std::int64_t block_size, TensorVie
 void nf4_quantize_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax,
                        const Stream& stream);
 
-/// values[i] = kNf4Code[code i] * absmax[i / block_size]. values: f32 [n], codes and absmax as above.
+/// values[i] = kNf4Code[code i] * absmax[i / block_size]. values: f32 [n], on CUDA also bf16 or f16 (the f32 product, rounded
+/// once); codes and absmax as above.
 void nf4_dequantize_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values,
                         const Stream& stream);
 void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values,

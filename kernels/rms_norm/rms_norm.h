@@ -7,11 +7,13 @@
 namespace lora_dist {
 
 /// x: f32 [tokens, hidden]; weight: f32 [hidden]; y: f32 [tokens, hidden], may be x; rstd: f32 [tokens], kept for backward.
+/// On CUDA x and y are both f32, both bf16 or both f16; the arithmetic is in f32.
 void rms_norm_cpu(ConstTensorView x, ConstTensorView weight, float eps, TensorView y, TensorView rstd, const Stream& stream);
 void rms_norm_cuda(ConstTensorView x, ConstTensorView weight, float eps, TensorView y, TensorView rstd, const Stream& stream);
 
 /// Adds the gradient that reaches x to dx (the residual path has already put its own there). The weight is frozen.
 /// dy, x, dx: f32 [tokens, hidden]; weight: f32 [hidden]; rstd: f32 [tokens] from the forward.
+/// On CUDA dy, x and dx are all f32, all bf16 or all f16.
 /// dx_i += rstd * (w_i dy_i - x_i * rstd^2 * mean_j(w_j dy_j x_j)).
 void rms_norm_backward_cpu(ConstTensorView dy, ConstTensorView x, ConstTensorView weight, ConstTensorView rstd, TensorView dx,
                            const Stream& stream);

@@ -12,6 +12,7 @@ enum class RopeDirection : std::uint8_t { forward, backward };  // backward rota
 
 /// In place. x: f32 [tokens, heads * head_dim]; positions: i32 [tokens], each in [0, table rows) (KernelError otherwise);
 /// table: f32 [positions, head_dim], a row holds cos of the head_dim / 2 angles, then sin of them.
+/// On CUDA x may also be bf16 or f16, and a position outside the table makes its token's row NaN: the host cannot see it.
 /// (a, b) -> (a cos - b sin, b cos + a sin).
 void rope_cpu(TensorView x, ConstTensorView positions, ConstTensorView table, RopeDirection direction, const Stream& stream);
 void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, RopeDirection direction, const Stream& stream);

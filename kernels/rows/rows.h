@@ -7,11 +7,14 @@
 namespace lora_dist {
 
 /// out[i] = x[index[i]]. x: f32 [tokens, width]; index: i32 [n], each in [0, tokens) (KernelError otherwise); out: f32 [n,
-/// width].
+/// width]. On CUDA x and out may also be both bf16 or both f16, and an index outside x gives a row of NaN: the host cannot see
+/// it.
 void gather_rows_cpu(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream);
 void gather_rows_cuda(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream);
 
 /// x[index[i]] = rows[i], all other rows of x are set to zero. The indices rise.
+/// On CUDA rows and x may also be both bf16 or both f16. An index outside x makes all of x NaN; that the indices rise is not
+/// checked there.
 void scatter_rows_cpu(ConstTensorView rows, ConstTensorView index, TensorView x, const Stream& stream);
 void scatter_rows_cuda(ConstTensorView rows, ConstTensorView index, TensorView x, const Stream& stream);
 

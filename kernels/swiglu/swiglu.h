@@ -6,11 +6,12 @@
 
 namespace lora_dist {
 
-/// gate, up, out: f32 [tokens, intermediate]; out may be gate.
+/// gate, up, out: f32 [tokens, intermediate], on CUDA all f32, all bf16 or all f16; out may be gate.
 void swiglu_cpu(ConstTensorView gate, ConstTensorView up, TensorView out, const Stream& stream);
 void swiglu_cuda(ConstTensorView gate, ConstTensorView up, TensorView out, const Stream& stream);
 
-/// Writes dgate and dup from dout; dgate may be dout. All f32 [tokens, intermediate].
+/// Writes dgate and dup from dout; dgate may be dout. All f32 [tokens, intermediate], on CUDA all f32, all bf16 or
+/// all f16.
 void swiglu_backward_cpu(ConstTensorView dout, ConstTensorView gate, ConstTensorView up, TensorView dgate, TensorView dup,
                          const Stream& stream);
 void swiglu_backward_cuda(ConstTensorView dout, ConstTensorView gate, ConstTensorView up, TensorView dgate, TensorView dup,

@@ -2,6 +2,7 @@
 #include "src/commands/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/program_options/parsers.hpp>
@@ -129,6 +130,12 @@ void check_generate(const CommandLine& line) {
   }
 }
 
+void check_word(const char* option, const std::string& value, std::initializer_list<const char*> words) {
+  if (std::find(words.begin(), words.end(), value) == words.end()) {
+    fail(fmt::format("{} must be one of {} (got {})", option, fmt::join(words, ", "), value));
+  }
+}
+
 void check_values(const CommandLine& line) {
   if (line.command == "score" || line.command == "generate") {
     check_required(line);
@@ -141,6 +148,8 @@ void check_values(const CommandLine& line) {
     if (line.quantization != "none" && line.quantization != "nf4") {
       fail(fmt::format("--quantization must be one of none, nf4 (got {})", line.quantization));
     }
+    check_word("--backend", line.backend, {"auto", "cpu", "cuda"});
+    check_word("--compute-dtype", line.compute_dtype, {"auto", "fp32", "bf16", "fp16"});
   }
   if (line.command == "generate") {
     check_generate(line);

@@ -21,10 +21,12 @@ struct CommandLine {
   // score, generate; eval knows --adapter too
   std::string model;
   std::string adapter;
-  std::string quantization = "none";  // none | nf4
-  bool double_quant = true;           // of nf4
-  int block_size = 64;                // of nf4: weights per scale
-  bool has_prompt = false;            // generate: either prompt, which may be empty, or input
+  std::string quantization = "none";   // none | nf4
+  std::string backend = "auto";        // auto | cpu | cuda
+  std::string compute_dtype = "auto";  // auto | fp32 | bf16 | fp16
+  bool double_quant = true;            // of nf4
+  int block_size = 64;                 // of nf4: weights per scale
+  bool has_prompt = false;             // generate: either prompt, which may be empty, or input
   std::string prompt;
   std::string input;
   std::string output;

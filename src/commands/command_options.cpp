@@ -25,7 +25,10 @@ void add_model_options(po::options_description& options, CommandLine& line) {
       ("block-size", po::value(&line.block_size)->value_name("N"),
        "with nf4: weights per scale, as the adapter was trained (default 64)")  //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
-       "with nf4: quantize the block scales as well (default true)");
+       "with nf4: quantize the block scales as well (default true)")                                                      //
+      ("backend", text(line.backend, "auto|cpu|cuda"), "where to compute (default auto: on the GPU where there is one)")  //
+      ("compute-dtype", text(line.compute_dtype, "auto|fp32|bf16|fp16"),
+       "type of products (default auto: fp32 on the CPU, bf16 on a GPU)");
 }
 
 void add_generate_options(po::options_description& options, CommandLine& line) {

@@ -91,7 +91,7 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
     }
     const std::int64_t positions = std::min<std::int64_t>(model.spec.max_positions, longest + line.max_new_tokens);
     make_inference_workspace(inference, longest, positions);
-    cache = make_kv_cache(model.spec, positions, model.arena);
+    cache = make_kv_cache(model.spec, positions, model.arena, model.compute_dtype);
     if (!line.output.empty() && world.rank() == 0) {
       output = std::make_unique<OutputLines>(line.output);
     }

@@ -11,7 +11,8 @@ Inference open_for_inference(Communicator& world, const ProcessPlace& place, con
   const BaseFormat format{line.quantization == "none" ? Quantization::none : Quantization::nf4, line.double_quant,
                           line.block_size};
   Inference inference;
-  inference.model = open_model(line.model, format, true, threads_per_rank(place), world, console);
+  inference.compute = choose_compute_place({line.backend, line.compute_dtype, "auto"}, place, world);
+  inference.model = open_model(line.model, format, true, *inference.compute, world, console);
   inference.adapter = open_adapter(line.adapter, *inference.model, world);
   return inference;
 }
@@ -21,7 +22,9 @@ void make_inference_workspace(Inference& inference, std::int64_t max_tokens, std
   options.training = false;
   options.max_tokens = max_tokens;
   options.max_positions = max_positions;
-  inference.workspace = make_workspace(inference.model->base, inference.adapter.layout, options, inference.model->arena);
+  options.compute_dtype = inference.model->compute_dtype;
+  inference.workspace =
+      make_workspace(inference.model->base, inference.adapter.layout, options, inference.model->arena, inference.model->stream);
 }
 
 }  // namespace lora_dist

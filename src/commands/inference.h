@@ -11,6 +11,7 @@
 namespace lora_dist {
 
 struct Inference {
+  std::unique_ptr<ComputePlace> compute;
   std::unique_ptr<OpenModel> model;
   OpenAdapter adapter;
   Workspace workspace;

@@ -7,7 +7,8 @@ namespace lora_dist {
 
 int run_train(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Config config = read_config(world, line);
-  TrainingRun run = prepare_run(config, world, threads_per_rank(place), Purpose::train, {});
+  const auto compute = choose_compute_place(compute_choice(config), place, world);
+  TrainingRun run = prepare_run(config, world, *compute, Purpose::train, {});
   return static_cast<int>(run_training(run));
 }
 

@@ -54,7 +54,7 @@ struct TrainConfig {
   double eps = 1e-8;
   double weight_decay = 0.0;
   double max_grad_norm = 1.0;          // 0: no clipping
-  std::string recompute = "block";     // none | block
+  std::string recompute = "block";     // none | selective | block
   int early_stopping_patience = 0;     // evaluations without improvement; 0: never stop early
   std::int64_t max_skipped_steps = 0;  // non-finite steps left out before the job fails
   bool deterministic = true;

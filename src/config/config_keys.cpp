@@ -21,7 +21,7 @@ std::vector<Key> make_keys() {
     {"model.quantization", [](Config& c) -> Slot { return &c.model.quantization; }, Words{{"none", "nf4", "fp4", "int8"}}, kRefuse, "how the frozen base is kept: none, nf4, fp4, int8", {"none", "nf4"}},
     {"model.double_quant", [](Config& c) -> Slot { return &c.model.double_quant; }, Flag{}, kRefuse, "quantize the scales too (saves 0.4 bit per weight)"},
     {"model.block_size", [](Config& c) -> Slot { return &c.model.block_size; }, Whole{32, 4096}, kRefuse, "weights that share one scale: a power of two"},
-    {"model.compute_dtype", [](Config& c) -> Slot { return &c.model.compute_dtype; }, Words{{"auto", "fp32", "bf16", "fp16"}}, kRefuse, "type that products are computed in: auto, fp32, bf16, fp16", {"auto", "fp32"}},
+    {"model.compute_dtype", [](Config& c) -> Slot { return &c.model.compute_dtype; }, Words{{"auto", "fp32", "bf16", "fp16"}}, kRefuse, "type that products are computed in: auto, fp32, bf16, fp16"},
 
     {"adapter.method", [](Config& c) -> Slot { return &c.adapter.method; }, Words{{"lora", "dora", "adalora", "prompt", "prefix", "p_tuning"}}, kRefuse, "kind of adapter", {"lora"}},
     {"adapter.r", [](Config& c) -> Slot { return &c.adapter.r; }, Whole{1, 65536}, kRefuse, "rank of the adapter"},
@@ -56,15 +56,15 @@ std::vector<Key> make_keys() {
     {"train.eps", [](Config& c) -> Slot { return &c.train.eps; }, Real{0.0, 1.0, true}, kRefuse, "added to the root of the mean square"},
     {"train.weight_decay", [](Config& c) -> Slot { return &c.train.weight_decay; }, Real{0.0, 10.0}, kRefuse, "decoupled weight decay"},
     {"train.max_grad_norm", [](Config& c) -> Slot { return &c.train.max_grad_norm; }, Real{0.0, 1e9}, kRefuse, "gradients above this norm are scaled down; 0: never"},
-    {"train.recompute", [](Config& c) -> Slot { return &c.train.recompute; }, Words{{"none", "block"}}, kAllow, "block: keep only each block's input, compute the rest again"},
+    {"train.recompute", [](Config& c) -> Slot { return &c.train.recompute; }, Words{{"none", "selective", "block"}}, kAllow, "what backward computes again: none, selective (norms and activations), block (all but each block's input)"},
     {"train.early_stopping_patience", [](Config& c) -> Slot { return &c.train.early_stopping_patience; }, Whole{0, 1 << 20}, kAllow, "evaluations without a better best_metric; 0: never stop early"},
     {"train.max_skipped_steps", [](Config& c) -> Slot { return &c.train.max_skipped_steps; }, Whole{0, kManySteps}, kAllow, "non-finite steps that are left out before the job ends"},
     {"train.deterministic", [](Config& c) -> Slot { return &c.train.deterministic; }, Flag{}, kRefuse, "the same bits on every number of ranks", {"true"}},
 
     {"parallel.tensor", [](Config& c) -> Slot { return &c.parallel.tensor; }, Whole{1, 4096}, kBits, "ranks that share each layer", {"1"}},
     {"parallel.base_shards", [](Config& c) -> Slot { return &c.parallel.base_shards; }, ShardCount{}, kAllow, "ranks that share one copy of the base: \"all\", or 1: each keeps it whole", {"all", "1"}},
-    {"parallel.backend", [](Config& c) -> Slot { return &c.parallel.backend; }, Words{{"auto", "cpu", "cuda"}}, kBits, "auto, cpu, cuda", {"auto", "cpu"}},
-    {"parallel.communicator", [](Config& c) -> Slot { return &c.parallel.communicator; }, Words{{"auto", "mpi", "nccl"}}, kAllow, "auto, mpi, nccl", {"auto", "mpi"}},
+    {"parallel.backend", [](Config& c) -> Slot { return &c.parallel.backend; }, Words{{"auto", "cpu", "cuda"}}, kBits, "auto, cpu, cuda"},
+    {"parallel.communicator", [](Config& c) -> Slot { return &c.parallel.communicator; }, Words{{"auto", "mpi", "nccl"}}, kAllow, "auto, mpi, nccl"},
     {"parallel.watchdog_seconds", [](Config& c) -> Slot { return &c.parallel.watchdog_seconds; }, Whole{0, 1 << 24}, kAllow, "a job that makes no progress for this long is ended", {"0", "600"}},
 
     {"eval.every", [](Config& c) -> Slot { return &c.eval.every; }, Whole{0, kManySteps}, kAllow, "steps between evaluations; 0: after each epoch"},

@@ -5,7 +5,10 @@
 
 #include <cstdlib>
 #include <limits>
+#include <new>
 
+#include "kernels/common/device.h"
+#include "kernels/copy/copy.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
@@ -14,17 +17,54 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
+/// "base shard 3.71 GiB, activations 12.0 GiB": what is held, by kind.
+std::string held_by_kind(const std::vector<MemoryItem>& held) {
+  const MemoryByKind bytes = sum_by_kind(held);
+  std::string text;
+  for (std::size_t kind = 0; kind < kMemoryKinds; ++kind) {
+    if (bytes[kind] > 0) {
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name_of(static_cast<MemoryKind>(kind)), human_bytes(bytes[kind]));
+    }
+  }
+  return text.empty() ? "nothing" : text;
+}
+
 [[noreturn]] void out_of_memory(const std::string& name, const std::string& asked, const std::vector<MemoryItem>& held) {
-  throw Error(
-      ExitCode::out_of_memory,
-      fmt::format("out of memory: asked for {} for {}; already held: {}\nUse a smaller train.micro_batch or data.max_length, "
-                  "train.recompute = \"block\", or more ranks.",
-                  asked, name, human_bytes(sum_by_kind(held)[kMemoryKinds])));
+  throw Error(ExitCode::out_of_memory,
+              fmt::format("out of memory: asked for {} for {}; already held: {} ({})\n"
+                          "Use a smaller train.micro_batch or data.max_length, "
+                          "train.recompute = \"block\", or more ranks.",
+                          asked, name, human_bytes(sum_by_kind(held)[kMemoryKinds]), held_by_kind(held)));
+}
+
+void* allocate(Backend backend, std::size_t bytes) {
+  const std::size_t padded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (backend == Backend::cpu) {
+    return std::aligned_alloc(kAlignment, padded);
+  }
+  try {
+    return allocate_device(padded);
+  } catch (const DeviceError& error) {
+    if (error.problem() == DeviceProblem::out_of_memory) {
+      return nullptr;
+    }
+    throw;
+  }
 }
 
 }  // namespace
 
-void Arena::Free::operator()(void* memory) const { std::free(memory); }  // NOLINT(cppcoreguidelines-no-malloc)
+void Arena::Free::operator()(void* memory) const {
+  if (backend == Backend::cuda) {
+    free_device(memory);
+  } else {
+    std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc)
+  }
+}
+
+void Arena::fill_with_zeros(std::span<std::byte> bytes) const {
+  zero({bytes.data(), DType::u8, {static_cast<std::int64_t>(bytes.size())}}, stream_);
+}
 
 void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element) {
   const auto elements = static_cast<std::uint64_t>(count);
@@ -32,12 +72,11 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
     out_of_memory(name, "more than an address can name", items_);
   }
   const std::size_t bytes = elements * element;
-  const std::size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, padded == 0 ? kAlignment : padded);
+  void* memory = allocate(stream_.backend, bytes);
   if (memory == nullptr) {
     out_of_memory(name, human_bytes(static_cast<std::int64_t>(bytes)), items_);
   }
-  buffers_.emplace_back(memory);
+  buffers_.emplace_back(memory, Free{stream_.backend});
   items_.push_back({kind, name, static_cast<std::int64_t>(bytes)});
   return memory;
 }

@@ -8,21 +8,24 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/stream.h"
 #include "src/core/memory_report.h"
 
 namespace lora_dist {
 
-/// Owns buffers until it is destroyed. Pages are not touched before they are used, so a buffer sized for the longest batch
-/// costs only what the batches need.
+/// Owns buffers until it is destroyed, in the memory of the stream that it is made for: the device's when that is a CUDA stream
+/// (which must outlive it), else the host's. Host pages are not touched before they are used, so a buffer sized for the longest
+/// batch costs only what the batches need; device memory is taken whole, at the start.
 class Arena {
  public:
   Arena() = default;
+  explicit Arena(const Stream& stream) : stream_(stream) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   Arena(Arena&&) = default;
   Arena& operator=(Arena&&) = default;
 
-  /// A buffer of `count` elements, 64-byte aligned, not initialised.
+  /// A buffer of `count` elements, 64-byte aligned at least, not initialised.
   /// Throws Error(out_of_memory) with what was asked and what is held, by kind.
   template <class T>
   std::span<T> take(MemoryKind kind, const std::string& name, std::int64_t count) {
@@ -32,9 +35,7 @@ class Arena {
   template <class T>
   std::span<T> take_zeroed(MemoryKind kind, const std::string& name, std::int64_t count) {
     const std::span<T> out = take<T>(kind, name, count);
-    for (T& value : out) {
-      value = T{};
-    }
+    fill_with_zeros(std::as_writable_bytes(out));
     return out;
   }
 
@@ -42,10 +43,13 @@ class Arena {
 
  private:
   struct Free {
+    Backend backend = Backend::cpu;
     void operator()(void* memory) const;
   };
   void* take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element);
+  void fill_with_zeros(std::span<std::byte> bytes) const;
 
+  Stream stream_;
   std::vector<std::unique_ptr<void, Free>> buffers_;
   std::vector<MemoryItem> items_;
 };

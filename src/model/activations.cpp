@@ -3,39 +3,58 @@
 
 #include <algorithm>
 
+#include "kernels/copy/copy.h"
+
 namespace lora_dist {
 
 namespace {
 
-constexpr std::int64_t kLogitsElements = std::int64_t{1} << 23;  // 32 MiB of logits at a time
+constexpr std::int64_t kLogitsElements = std::int64_t{1} << 23;      // 32 MiB of logits at a time
+constexpr std::int64_t kLogitsElementsCuda = std::int64_t{1} << 26;  // enough rows to keep a GPU's product busy
 constexpr std::int64_t kLeastLogitsRows = 16;
+
+TensorView take(Arena& arena, MemoryKind kind, const std::string& name, DType dtype, std::int64_t count) {
+  if (size_of(dtype) == 2) {
+    return {arena.take<std::uint16_t>(kind, name, count).data(), dtype, {count}};
+  }
+  return view(arena.take<float>(kind, name, count).data(), {count});
+}
 
 struct Builder {
   Arena& arena;
   std::int64_t tokens;
+  DType dtype;
 
-  RowBuffer rows(MemoryKind kind, const std::string& name, std::int64_t width) const {
-    return {arena.take<float>(kind, name, tokens * width).data(), width};
+  RowBuffer kept(const std::string& name, std::int64_t width) const {
+    return {take(arena, MemoryKind::activations, name, dtype, tokens * width).data, width, dtype};
   }
-  RowBuffer kept(const std::string& name, std::int64_t width) const { return rows(MemoryKind::activations, name, width); }
+  /// What stays f32 whatever the compute dtype is.
+  RowBuffer kept_f32(const std::string& name, std::int64_t width) const {
+    return {arena.take<float>(MemoryKind::activations, name, tokens * width).data(), width};
+  }
 };
 
+/// What recompute = selective computes again, so that one set serves all blocks.
+void make_cheap(const Builder& build, const ModelSpec& spec, BlockActivations& block) {
+  block.normed_in = build.kept("normed_in", spec.hidden);
+  block.normed_middle = build.kept("normed_middle", spec.hidden);
+  block.activated = build.kept("activated", spec.intermediate);
+}
+
+/// The rest of a block's results.
 BlockActivations make_block(const Builder& build, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
                             bool all_layers) {
   BlockActivations block;
-  block.normed_in = build.kept("normed_in", spec.hidden);
-  block.rstd_in = build.kept("rstd_in", 1);
+  block.rstd_in = build.kept_f32("rstd_in", 1);
   block.q = build.kept("q", spec.query_width());
   block.k = build.kept("k", spec.key_width());
   block.v = build.kept("v", spec.key_width());
   block.attended = build.kept("attended", spec.query_width());
-  block.log_sum_exp = build.kept("log_sum_exp", spec.heads);
+  block.log_sum_exp = build.kept_f32("log_sum_exp", spec.heads);
   block.middle = build.kept("middle", spec.hidden);
-  block.normed_middle = build.kept("normed_middle", spec.hidden);
-  block.rstd_middle = build.kept("rstd_middle", 1);
+  block.rstd_middle = build.kept_f32("rstd_middle", 1);
   block.gate = build.kept("gate", spec.intermediate);
   block.up = build.kept("up", spec.intermediate);
-  block.activated = build.kept("activated", spec.intermediate);
   for (std::size_t i = 0; i < kLinears; ++i) {
     std::int64_t r = 0;  // a set shared by all layers must fit the largest of them
     for (std::size_t l = 0; l < layout.blocks.size(); ++l) {
@@ -71,27 +90,73 @@ LinearScratch make_scratch(const FrozenBase& base, const AdapterLayout& layout, 
   const ModelSpec& spec = base.spec;
   const std::int64_t widest = std::max({spec.hidden, spec.intermediate, spec.query_width()});
   LinearScratch scratch;
-  scratch.weight = arena.take<float>(MemoryKind::scratch, "dequantized weight", base.largest_weight());
+  const DType dtype = options.compute_dtype;
+  scratch.weight = take(arena, MemoryKind::scratch, "dequantized weight", dtype, base.largest_weight());
   scratch.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax",
                                      (base.largest_weight() + base.format.block_size - 1) / base.format.block_size);
-  scratch.dropped = arena.take<float>(MemoryKind::scratch, "after dropout", options.dropout ? options.max_tokens * widest : 0);
-  scratch.dz = arena.take<float>(MemoryKind::scratch, "dz", options.max_tokens * largest_r);
+  scratch.dropped = take(arena, MemoryKind::scratch, "after dropout", dtype, options.dropout ? options.max_tokens * widest : 0);
+  scratch.dz = take(arena, MemoryKind::scratch, "dz", dtype, options.max_tokens * largest_r);
   return scratch;
+}
+
+PassBuffers make_pass_buffers(std::int64_t tokens, Arena& arena) {
+  const auto ids = [&](const std::string& name, std::int64_t count) {
+    return arena.take<std::int32_t>(MemoryKind::scratch, name, count);
+  };
+  PassBuffers pass;
+  pass.ids = ids("token ids", tokens);
+  pass.positions = ids("positions", tokens);
+  pass.samples = ids("sample ids", tokens);
+  pass.starts = ids("starts of segments", tokens + 1);
+  pass.key_starts = ids("starts of keys", 2);
+  pass.index = ids("index of targets", tokens);
+  pass.targets = ids("targets", tokens);
+  pass.argmax = ids("most probable ids", tokens);
+  return pass;
+}
+
+void make_logits(Workspace& workspace, const ModelSpec& spec, Backend backend, Arena& arena) {
+  const std::int64_t elements = backend == Backend::cuda ? kLogitsElementsCuda : kLogitsElements;
+  workspace.logits_rows = std::min(workspace.max_tokens, std::max(kLeastLogitsRows, elements / spec.vocab));
+  const std::int64_t count = workspace.logits_rows * spec.vocab;
+  workspace.logits = arena.take<float>(MemoryKind::logits_chunk, "logits", count);
+  const DType dtype = workspace.compute_dtype;
+  void* gradient = dtype == DType::f32 ? workspace.logits.data()
+                                       : take(arena, MemoryKind::logits_chunk, "gradient of logits", dtype, count).data;
+  workspace.logits_gradient = {gradient, spec.vocab, dtype};
+}
+
+void make_rope(Workspace& workspace, const ModelSpec& spec, std::int64_t positions, Arena& arena, const Stream& stream) {
+  const std::vector<float> table = make_rope_table(spec, positions);
+  workspace.rope_positions = positions;
+  workspace.rope_table = arena.take<float>(MemoryKind::scratch, "rotation table", static_cast<std::int64_t>(table.size()));
+  from_host(view(std::span(table)), view(workspace.rope_table), stream);
 }
 
 }  // namespace
 
-Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena) {
+Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena,
+                         const Stream& stream) {
   const ModelSpec& spec = base.spec;
-  const Builder build{arena, options.max_tokens};
-  const bool keep_all = options.training && options.recompute == Recompute::none;
+  const Builder build{arena, options.max_tokens, options.compute_dtype};
+  const bool keep_all = options.training && options.recompute != Recompute::block;
   Workspace workspace;
   workspace.max_tokens = options.max_tokens;
+  workspace.recompute = options.recompute;
+  workspace.compute_dtype = options.compute_dtype;
   for (std::int64_t i = 0; i < (options.training ? spec.layers + 1 : 2); ++i) {
     workspace.hidden.push_back(build.kept("hidden", spec.hidden));
   }
   for (std::int64_t i = 0; i < (keep_all ? spec.layers : 1); ++i) {
-    workspace.blocks.push_back(make_block(build, spec, layout, static_cast<std::size_t>(i), keep_all));
+    BlockActivations block = make_block(build, spec, layout, static_cast<std::size_t>(i), keep_all);
+    if (i == 0 || options.recompute == Recompute::none) {
+      make_cheap(build, spec, block);
+    } else {
+      block.normed_in = workspace.blocks[0].normed_in;
+      block.normed_middle = workspace.blocks[0].normed_middle;
+      block.activated = workspace.blocks[0].activated;
+    }
+    workspace.blocks.push_back(block);
   }
   if (options.training) {
     workspace.gradients = make_gradients(build, spec);
@@ -99,23 +164,24 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   workspace.scratch = make_scratch(base, layout, options, arena);
   workspace.picked = build.kept("picked", spec.hidden);
   workspace.picked_normed = build.kept("picked normed", spec.hidden);
-  workspace.picked_rstd = build.kept("picked rstd", 1);
-  workspace.token_loss = build.kept("token loss", 1);
-  workspace.logits_rows = std::min(options.max_tokens, std::max(kLeastLogitsRows, kLogitsElements / spec.vocab));
-  workspace.logits = arena.take<float>(MemoryKind::logits_chunk, "logits", workspace.logits_rows * spec.vocab);
-  workspace.index = arena.take<std::int32_t>(MemoryKind::scratch, "index of targets", options.max_tokens);
-  workspace.rope_positions = options.max_positions;
-  workspace.rope_table = make_rope_table(spec, options.max_positions);
+  workspace.picked_rstd = build.kept_f32("picked rstd", 1);
+  workspace.token_loss = build.kept_f32("token loss", 1);
+  make_logits(workspace, spec, stream.backend, arena);
+  workspace.pass = make_pass_buffers(options.max_tokens, arena);
+  if (options.compute_dtype != DType::f32) {
+    workspace.factors = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);
+  }
+  make_rope(workspace, spec, options.max_positions, arena, stream);
   return workspace;
 }
 
-KvCache make_kv_cache(const ModelSpec& spec, std::int64_t capacity, Arena& arena) {
+KvCache make_kv_cache(const ModelSpec& spec, std::int64_t capacity, Arena& arena, DType dtype) {
   KvCache cache;
   cache.capacity = capacity;
-  const Builder build{arena, capacity};
+  const Builder build{arena, capacity, dtype};
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
-    cache.k.push_back(build.rows(MemoryKind::activations, "cached k", spec.key_width()));
-    cache.v.push_back(build.rows(MemoryKind::activations, "cached v", spec.key_width()));
+    cache.k.push_back(build.kept("cached k", spec.key_width()));
+    cache.v.push_back(build.kept("cached v", spec.key_width()));
   }
   return cache;
 }

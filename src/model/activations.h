@@ -17,16 +17,24 @@ namespace lora_dist {
 
 /// A buffer of rows, one per token; a pass uses the first of them.
 struct RowBuffer {
-  float* data = nullptr;
+  void* data = nullptr;
   std::int64_t width = 0;
+  DType dtype = DType::f32;
 
-  TensorView rows(std::int64_t tokens) const { return view(data, {tokens, width}); }
-  TensorView column(std::int64_t tokens) const { return view(data, {tokens}); }  // of a buffer of width 1
+  TensorView rows(std::int64_t tokens) const { return {data, dtype, {tokens, width}}; }
+  TensorView column(std::int64_t tokens) const { return {data, dtype, {tokens}}; }  // of a buffer of width 1
+  TensorView rows_from(std::int64_t first, std::int64_t tokens) const {
+    return {static_cast<std::byte*>(data) + static_cast<std::size_t>(first * width) * size_of(dtype), dtype, {tokens, width}};
+  }
+  TensorView column_from(std::int64_t first, std::int64_t tokens) const {
+    const TensorView part = rows_from(first, tokens);
+    return {part.data, dtype, {tokens}};
+  }
 };
 
 /// A block's intermediate results that backward reads.
 struct BlockActivations {
-  RowBuffer normed_in;  // [tokens, hidden]
+  RowBuffer normed_in;  // [tokens, hidden]; recompute = selective shares it, normed_middle and activated between all blocks
   RowBuffer rstd_in;    // [tokens]
   RowBuffer q;          // [tokens, heads * head_dim], rotated
   RowBuffer k;          // [tokens, kv_heads * head_dim], rotated
@@ -62,8 +70,9 @@ struct KvCache {
   std::int64_t capacity = 0;
 };
 
-/// How much of a training pass is kept: everything, or only what enters each block (the rest is computed again in backward).
-enum class Recompute : std::uint8_t { none, block };
+/// How much of a training pass is kept: everything; what products and attention made (norms and activations are computed again
+/// in backward, at no product's cost); or only what enters each block (all the rest is computed again).
+enum class Recompute : std::uint8_t { none, selective, block };
 
 struct WorkspaceOptions {
   std::int64_t max_tokens = 0;     // of a pass
@@ -71,12 +80,26 @@ struct WorkspaceOptions {
   bool training = true;
   Recompute recompute = Recompute::block;
   bool dropout = false;
+  DType compute_dtype = DType::f32;  // of activations and dequantized weights; f32 on the CPU
+};
+
+/// Where the tokens of a pass lie for the operators; all i32, sized for the longest pass.
+struct PassBuffers {
+  std::span<std::int32_t> ids;
+  std::span<std::int32_t> positions;
+  std::span<std::int32_t> samples;
+  std::span<std::int32_t> starts;      // [segments + 1]
+  std::span<std::int32_t> key_starts;  // [2]: of a sequence with a cache
+  std::span<std::int32_t> index;       // of picked tokens
+  std::span<std::int32_t> targets;     // of picked tokens
+  std::span<std::int32_t> argmax;      // of picked tokens
 };
 
 /// All buffers of the transformer.
 struct Workspace {
   std::vector<RowBuffer> hidden;         // what enters block l: hidden[l % size]; training keeps layers + 1 of them, inference 2
   std::vector<BlockActivations> blocks;  // of block l: blocks[l % size]; one, or one per layer
+  Recompute recompute = Recompute::block;
   BlockGradients gradients;
   LinearScratch scratch;
   RowBuffer picked;         // [tokens, hidden]: rows that have a target
@@ -85,16 +108,21 @@ struct Workspace {
   RowBuffer token_loss;  // [tokens]
   std::span<float> logits;
   std::int64_t logits_rows = 0;  // tokens whose logits exist at a time
-  std::span<std::int32_t> index;
-  std::vector<float> rope_table;
+  RowBuffer logits_gradient;     // [logits_rows, vocab]: the logits themselves in f32
+  PassBuffers pass;
+  TensorView factors;  // the adapters' factors in the compute dtype, made again for each pass; null when that is f32
+  std::span<float> rope_table;
   std::int64_t rope_positions = 0;
+  DType compute_dtype = DType::f32;
   std::int64_t max_tokens = 0;
 
   const RowBuffer& entering(std::int64_t layer) const { return hidden[static_cast<std::size_t>(layer) % hidden.size()]; }
   const BlockActivations& block(std::int64_t layer) const { return blocks[static_cast<std::size_t>(layer) % blocks.size()]; }
 };
 
-Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena);
-KvCache make_kv_cache(const ModelSpec& spec, std::int64_t capacity, Arena& arena);
+/// In the arena's memory; `stream` is the one that operators will run on.
+Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena,
+                         const Stream& stream);
+KvCache make_kv_cache(const ModelSpec& spec, std::int64_t capacity, Arena& arena, DType dtype = DType::f32);
 
 }  // namespace lora_dist

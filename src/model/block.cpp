@@ -2,9 +2,8 @@
 #include "src/model/block.h"
 
 #include <cmath>
-#include <cstring>
 
-#include "kernels/common/parallel.h"
+#include "kernels/copy/copy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
@@ -20,17 +19,10 @@ LoraLinear linear_of(const BlockInputs& block, Linear linear) {
   return {block.weights[i], block.rest->bias[i], place ? &*place : nullptr, static_cast<std::uint32_t>(block.layer), linear};
 }
 
-AttentionShape attention_shape(const ModelSpec& spec) {
+AttentionShape attention_shape(const BlockInputs& block) {
+  const ModelSpec& spec = *block.spec;
   return {static_cast<int>(spec.heads), static_cast<int>(spec.kv_heads), static_cast<int>(spec.head_dim),
-          1.0F / std::sqrt(static_cast<float>(spec.head_dim))};
-}
-
-void copy_rows(ConstTensorView from, TensorView to, const Stream& stream) {
-  const float* source = from.as<float>();
-  auto* target = to.as<float>();
-  parallel_ranges(from.count(), 1 << 16, stream, [&](std::int64_t begin, std::int64_t end) {
-    std::memcpy(target + begin, source + begin, static_cast<std::size_t>(end - begin) * sizeof(float));
-  });
+          1.0F / std::sqrt(static_cast<float>(spec.head_dim)), block.longest};
 }
 
 /// Appends this call's keys and values to the cache, and attends to all of it.
@@ -40,11 +32,10 @@ void attend_to_cache(const BlockInputs& block, const LoraPass& pass, TensorView 
   const auto layer = static_cast<std::size_t>(block.layer);
   const std::int64_t keys = cache.length + q.rows();
   require(keys <= cache.capacity, "the key-value cache is full");
-  copy_rows(k, view(cache.k[layer].data + cache.length * cache.k[layer].width, k.shape), pass.stream);
-  copy_rows(v, view(cache.v[layer].data + cache.length * cache.v[layer].width, v.shape), pass.stream);
-  const std::array<std::int32_t, 2> key_starts = {0, static_cast<std::int32_t>(keys)};
-  attention(q, cache.k[layer].rows(keys), cache.v[layer].rows(keys), block.starts, view(key_starts.data(), {2}),
-            attention_shape(*block.spec), out, log_sum_exp, pass.stream);
+  copy(k, cache.k[layer].rows_from(cache.length, k.rows()), pass.stream);
+  copy(v, cache.v[layer].rows_from(cache.length, v.rows()), pass.stream);
+  attention(q, cache.k[layer].rows(keys), cache.v[layer].rows(keys), block.starts, block.key_starts, attention_shape(block), out,
+            log_sum_exp, pass.stream);
 }
 
 /// Everything up to the input of the down projection.
@@ -73,9 +64,9 @@ void forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstT
   if (block.cache != nullptr) {
     attend_to_cache(block, pass, q, k, v, attended, kept.log_sum_exp.rows(n));
   } else {
-    attention(q, k, v, block.starts, block.starts, attention_shape(spec), attended, kept.log_sum_exp.rows(n), stream);
+    attention(q, k, v, block.starts, block.starts, attention_shape(block), attended, kept.log_sum_exp.rows(n), stream);
   }
-  copy_rows(hidden, middle, stream);
+  copy(hidden, middle, stream);
   apply(Linear::o, attended, middle, true);
 
   rms_norm(middle, view(block.rest->post_attention_norm), spec.norm_eps, normed_middle, kept.rstd_middle.column(n), stream);
@@ -90,8 +81,17 @@ void block_forward(const BlockInputs& block, const LoraPass& pass, ConstTensorVi
                    TensorView out) {
   const std::int64_t n = hidden.rows();
   forward_to_activated(block, pass, hidden, kept);
-  copy_rows(kept.middle.rows(n), out, pass.stream);
+  copy(kept.middle.rows(n), out, pass.stream);
   lora_linear(linear_of(block, Linear::down), pass, kept.activated.rows(n), kept.z[index_of(Linear::down)].rows(n), out, true);
+}
+
+void block_recompute_cheap(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept) {
+  const std::int64_t n = hidden.rows();
+  const float eps = block.spec->norm_eps;
+  rms_norm(hidden, view(block.rest->input_norm), eps, kept.normed_in.rows(n), kept.rstd_in.column(n), pass.stream);
+  rms_norm(kept.middle.rows(n), view(block.rest->post_attention_norm), eps, kept.normed_middle.rows(n),
+           kept.rstd_middle.column(n), pass.stream);
+  swiglu(kept.gate.rows(n), kept.up.rows(n), kept.activated.rows(n), pass.stream);
 }
 
 void block_recompute(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept) {
@@ -125,7 +125,7 @@ void block_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorV
 
   backward(Linear::o, dhidden, kept.attended.rows(n), dattended, InputGradient::write);
   attention_backward(dattended, kept.q.rows(n), kept.k.rows(n), kept.v.rows(n), kept.attended.rows(n), kept.log_sum_exp.rows(n),
-                     block.starts, attention_shape(*block.spec), dq, dk, dv, stream);
+                     block.starts, attention_shape(block), dq, dk, dv, stream);
   rope(dq, pass.positions, block.rope_table, RopeDirection::backward, stream);
   rope(dk, pass.positions, block.rope_table, RopeDirection::backward, stream);
   const ConstTensorView normed_in = kept.normed_in.rows(n);

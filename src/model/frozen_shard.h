@@ -57,6 +57,7 @@ struct BlockRest {
   std::array<float, kLinears> nested_offset{};  // what double quantization subtracts from absmax: their mean
 };
 
+/// Memory of the arena that it was loaded into: the host's, or after place_base() the device's.
 struct FrozenBase {
   ModelSpec spec;
   BaseFormat format;
@@ -64,8 +65,8 @@ struct FrozenBase {
   std::vector<BlockLayout> layouts;         // per layer
   std::vector<std::span<std::byte>> parts;  // per layer: this rank's part, part_bytes long
   std::vector<BlockRest> rest;              // per layer
-  ConstTensorView embedding;                // [vocab, hidden], in the file's dtype (f32 when tied)
-  ConstTensorView head;                     // f32 [vocab, hidden]; the embedding itself when tied
+  ConstTensorView embedding;                // [vocab, hidden], in the file's dtype (that of the head when tied)
+  ConstTensorView head;                     // compute dtype (f32 on the CPU) [vocab, hidden]; the embedding itself when tied
   std::span<float> final_norm;              // [hidden]
 
   std::int64_t largest_weight() const;  // elements of the largest weight of a block: the size of the dequantization scratch

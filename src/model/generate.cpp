@@ -74,7 +74,7 @@ std::vector<std::int32_t> generate(const Transformer& model, std::span<const std
   std::vector<std::int32_t> next(prompt.begin(), prompt.end());
   while (static_cast<std::int64_t>(made.size()) < options.max_new_tokens &&
          cache.length + static_cast<std::int64_t>(next.size()) <= cache.capacity) {
-    const std::span<const float> logits = forward_next(model, next, cache);
+    const std::vector<float> logits = forward_next(model, next, cache);
     const bool finite = std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); });
     std::int32_t id = finite ? choose_token(logits, options, cache.length) : -1;
     comm.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0, WireKind::control);

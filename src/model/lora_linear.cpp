@@ -9,11 +9,17 @@ namespace lora_dist {
 
 namespace {
 
-ConstTensorView factor_a(const LoraPass& pass, const LoraPlace& place) {
-  return view(pass.params.data() + place.a, {place.r, place.in});
+ConstTensorView factor(const LoraPass& pass, std::int64_t first, Shape shape) {
+  const auto* params = static_cast<const std::byte*>(pass.params.data);
+  return {params + static_cast<std::size_t>(first) * size_of(pass.params.dtype), pass.params.dtype, shape};
 }
-ConstTensorView factor_b(const LoraPass& pass, const LoraPlace& place) {
-  return view(pass.params.data() + place.b, {place.out, place.r});
+ConstTensorView factor_a(const LoraPass& pass, const LoraPlace& place) { return factor(pass, place.a, {place.r, place.in}); }
+ConstTensorView factor_b(const LoraPass& pass, const LoraPlace& place) { return factor(pass, place.b, {place.out, place.r}); }
+
+/// The first elements of a scratch buffer, in a shape.
+TensorView part_of(const TensorView& scratch, Shape shape) {
+  require(shape.count() <= scratch.count(), "a scratch buffer is too small");
+  return {scratch.data, scratch.dtype, shape};
 }
 
 DropoutKey dropout_key(const LoraLinear& layer, const LoraPass& pass) {
@@ -25,7 +31,7 @@ ConstTensorView dropped_input(const LoraLinear& layer, const LoraPass& pass, Con
   if (pass.dropout == 0.0F) {
     return x;
   }
-  const TensorView out = view(pass.scratch.dropped.data(), x.shape);
+  const TensorView out = part_of(pass.scratch.dropped, x.shape);
   dropout(x, pass.samples, pass.positions, pass.dropout, dropout_key(layer, pass), out, pass.stream);
   return out;
 }
@@ -72,7 +78,7 @@ void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTe
     return;
   }
   const LoraPlace& place = *layer.place;
-  const TensorView dz = view(pass.scratch.dz.data(), {dy.rows(), place.r});
+  const TensorView dz = part_of(pass.scratch.dz, {dy.rows(), place.r});
   matmul(dy, Transpose::no, factor_b(pass, place), Transpose::no, place.scale, 0.0F, dz, stream);
   matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}),
          stream);
@@ -85,7 +91,7 @@ void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTe
     matmul(dz, Transpose::no, factor_a(pass, place), Transpose::no, 1.0F, 1.0F, dx, stream);
     return;
   }
-  const TensorView masked = view(pass.scratch.dropped.data(), x.shape);  // dropout(x) is no longer needed
+  const TensorView masked = part_of(pass.scratch.dropped, x.shape);  // dropout(x) is no longer needed
   matmul(dz, Transpose::no, factor_a(pass, place), Transpose::no, 1.0F, 0.0F, masked, stream);
   dropout_backward(masked, pass.samples, pass.positions, pass.dropout, dropout_key(layer, pass), dx, stream);
 }

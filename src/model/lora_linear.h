@@ -13,17 +13,17 @@ namespace lora_dist {
 
 /// Buffers that every linear of a pass uses in turn.
 struct LinearScratch {
-  std::span<float> weight;   // the largest weight, dequantized
-  std::span<float> absmax;   // its block scales, when they are quantized too
-  std::span<float> dropped;  // [tokens, widest input]: the input after dropout; in backward also dz A
-  std::span<float> dz;       // [tokens, largest r]
+  TensorView weight;        // the largest weight, dequantized, in the compute dtype
+  std::span<float> absmax;  // its block scales, when they are quantized too
+  TensorView dropped;       // [tokens * widest input], compute dtype: the input after dropout; in backward also dz A
+  TensorView dz;            // [tokens * largest r], compute dtype
 };
 
 /// What all linears of a pass share.
 struct LoraPass {
-  std::span<const float> params;  // the flat buffer of factors
-  std::span<float> grads;         // the same places; each factor's gradient is written once a pass
-  float dropout = 0.0F;           // 0 outside training
+  ConstTensorView params;  // the flat buffer of factors, in the compute dtype
+  std::span<float> grads;  // the same places; each factor's gradient is written once a pass
+  float dropout = 0.0F;    // 0 outside training
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
   ConstTensorView samples;    // i32 [tokens]: sample id of each token, for the dropout mask
@@ -42,8 +42,8 @@ struct LoraLinear {
   Linear linear = Linear::q;
 };
 
-/// x: f32 [tokens, in]; y: f32 [tokens, out], added to when `accumulate`; z: f32 [tokens, r] = dropout(x) A^T, kept for backward
-/// (ignored where the layer is not adapted).
+/// f32 here is the compute dtype. x: f32 [tokens, in]; y: f32 [tokens, out], added to when `accumulate`; z: f32 [tokens, r] =
+/// dropout(x) A^T, kept for backward (ignored where the layer is not adapted).
 void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z, TensorView y, bool accumulate);
 /// Only z: what recomputation needs of a block's last linear.
 void lora_linear_z(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z);

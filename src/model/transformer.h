@@ -11,8 +11,8 @@
 
 namespace lora_dist {
 
-/// One pass: some sequences laid end to end, without padding. All i32. A pass without tokens is a rank without work: it still
-/// serves every gather, so every rank must call the same functions the same number of times.
+/// One pass: some sequences laid end to end, without padding. All i32, in host memory. A pass without tokens is a rank without
+/// work: it still serves every gather, so every rank must call the same functions the same number of times.
 struct Pass {
   std::span<const std::int32_t> ids;        // [tokens]
   std::span<const std::int32_t> targets;    // [tokens]: the id that should follow, -100 where none is trained
@@ -29,7 +29,7 @@ struct Transformer {
   const AdapterLayout* layout = nullptr;
   WeightWindow* window = nullptr;
   const Workspace* workspace = nullptr;
-  std::span<const float> params;  // the flat buffer of factors
+  std::span<const float> params;  // the flat buffer of factors, where the operators run
   Stream stream;
 };
 
@@ -40,8 +40,8 @@ struct StepDropout {
   std::uint32_t step = 0;
 };
 
-/// Forward and backward. Writes to `grads` (the flat buffer) the gradient of loss_scale * (sum of token losses); returns that
-/// sum, unscaled, added in double in the order of the tokens. The workspace must be made for training.
+/// Forward and backward. Writes to `grads` (the flat buffer, where the operators run) the gradient of loss_scale * (sum of token
+/// losses); returns that sum, unscaled, added in double in the order of the tokens. The workspace must be made for training.
 double forward_backward(const Transformer& model, const Pass& pass, const StepDropout& dropout, float loss_scale,
                         std::span<float> grads);
 
@@ -53,6 +53,6 @@ double forward_loss(const Transformer& model, const Pass& pass);
 void forward_log_probs(const Transformer& model, const Pass& pass, std::span<float> log_prob, std::span<std::int32_t> argmax);
 
 /// Runs new tokens of one sequence against its cache, appends them to it, and returns the logits after the last one: [vocab].
-std::span<float> forward_next(const Transformer& model, std::span<const std::int32_t> ids, KvCache& cache);
+std::vector<float> forward_next(const Transformer& model, std::span<const std::int32_t> ids, KvCache& cache);
 
 }  // namespace lora_dist

@@ -83,16 +83,16 @@ void WeightWindow::serve(std::int64_t layer, std::int64_t next) {
   release(layer);
 }
 
-ConstTensorView dequantize(const FrozenWeight& weight, std::span<float> weight_scratch, std::span<float> absmax_scratch,
+ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_scratch, std::span<float> absmax_scratch,
                            const Stream& stream) {
   const WeightLayout& layout = *weight.layout;
   const Shape shape{layout.rows, layout.cols};
   const void* codes = weight.block + layout.codes_offset;
   if (weight.format->quantization == Quantization::none) {
-    if (layout.dtype == DType::f32) {
-      return {codes, DType::f32, shape};
+    if (layout.dtype == weight_scratch.dtype) {
+      return {codes, layout.dtype, shape};
     }
-    const TensorView out = view(weight_scratch.data(), shape);
+    const TensorView out{weight_scratch.data, weight_scratch.dtype, shape};
     cast({codes, layout.dtype, shape}, out, stream);
     return out;
   }
@@ -105,9 +105,9 @@ ConstTensorView dequantize(const FrozenWeight& weight, std::span<float> weight_s
                       expanded, stream);
     absmax = expanded;
   }
-  const TensorView out = view(weight_scratch.data(), {layout.rows * layout.cols});
+  const TensorView out{weight_scratch.data, weight_scratch.dtype, {layout.rows * layout.cols}};
   nf4_dequantize({codes, DType::u8, {layout.codes_bytes}}, absmax, weight.format->block_size, out, stream);
-  return {out.data, DType::f32, shape};
+  return {out.data, out.dtype, shape};
 }
 
 }  // namespace lora_dist

@@ -60,9 +60,10 @@ class WeightWindow {
   double waited_seconds_ = 0.0;
 };
 
-/// The weight as f32 [out, in]: where it lies when it is f32 already, else written to `weight_scratch` (at least out * in
-/// floats). `absmax_scratch` needs a float for each quantization block.
-ConstTensorView dequantize(const FrozenWeight& weight, std::span<float> weight_scratch, std::span<float> absmax_scratch,
+/// The weight [out, in] in the dtype of `weight_scratch`: where it lies when it has that already, else written there (at least
+/// out
+/// * in elements). `absmax_scratch` needs a float for each quantization block.
+ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_scratch, std::span<float> absmax_scratch,
                            const Stream& stream);
 
 }  // namespace lora_dist

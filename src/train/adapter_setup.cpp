@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/copy/copy.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/export/adapter_bridge.h"
@@ -125,11 +126,13 @@ void describe(TrainingRun& run) {
 void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::path& adapter) {
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(run.config.adapter.init_from) : adapter;
   run_together(*run.world, [&] {
+    std::vector<float> factors;
     run.no_layout = no_adapter(run.model->spec).layout;
     if (from.empty()) {
       run.layout = fresh_layout(run.config, run.model->spec, purpose);
       take_buffers(run, purpose);
-      initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), run.buffers.params);
+      factors.resize(static_cast<std::size_t>(run.layout.count));
+      initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), factors);
     } else {
       const PeftAdapter read = read_peft_adapter(from);
       run.layout = layout_of(read, run.model->spec, from.string());
@@ -138,8 +141,10 @@ void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::p
         adopt(run.config, read.config, run.layout);
       }
       take_buffers(run, purpose);
-      copy_factors(read, run.layout, run.buffers.params);
+      factors.resize(static_cast<std::size_t>(run.layout.count));
+      copy_factors(read, run.layout, factors);
     }
+    from_host(view(std::span<const float>(factors)), view(run.buffers.params), run.model->stream);
     if (purpose == Purpose::train) {
       describe(run);
     }

@@ -3,17 +3,21 @@
 
 #include <algorithm>
 
+#include "kernels/copy/copy.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/export/adapter_bridge.h"
+#include "src/model/place_base.h"
 
 namespace lora_dist {
 
-std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const BaseFormat& format, bool shard, int threads,
-                                      Communicator& world, const Console& console) {
+std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const BaseFormat& format, bool shard,
+                                      const ComputePlace& compute, Communicator& world, const Console& console) {
   auto model = std::make_unique<OpenModel>();
   model->folder = folder;
-  model->stream.threads = threads;
+  model->stream = compute.stream;
+  model->compute_dtype = compute.dtype;
+  model->arena = Arena(compute.stream);
   run_together(world, [&] {
     model->spec = read_model_config(folder);
     model->directory = read_model_directory(folder);
@@ -31,8 +35,22 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   for (const std::string& warning : model->spec.warnings) {
     console.warn(warning);
   }
-  model->shards = world.split(shard ? 0 : world.rank());
-  model->base = load_frozen_base(model->spec, model->directory, format, *model->shards, model->arena, model->stream);
+  const int color = shard ? 0 : world.rank();
+  std::unique_ptr<Communicator> host_shards = world.split(color);
+  if (compute.on_device()) {
+    Arena host_arena;
+    Stream host_stream;
+    host_stream.threads = compute.stream.threads;
+    const FrozenBase host = load_frozen_base(model->spec, model->directory, format, *host_shards, host_arena, host_stream);
+    run_together(world, [&] {
+      model->base = place_base(host, model->compute_dtype, model->arena, model->stream);
+      synchronize(model->stream);  // the host's copy goes away
+    });
+    model->shards = compute.data->split(color);
+  } else {
+    model->shards = std::move(host_shards);
+    model->base = load_frozen_base(model->spec, model->directory, format, *model->shards, model->arena, model->stream);
+  }
   model->window = std::make_unique<WeightWindow>(model->base, *model->shards, model->arena);
   return model;
 }
@@ -52,7 +70,9 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
     const PeftAdapter read = read_peft_adapter(folder);
     adapter.layout = layout_of(read, model.spec, folder.string());
     adapter.params = model.arena.take<float>(MemoryKind::adapters, "factors", adapter.layout.count);
-    copy_factors(read, adapter.layout, adapter.params);
+    std::vector<float> factors(static_cast<std::size_t>(adapter.layout.count));
+    copy_factors(read, adapter.layout, factors);
+    from_host(view(std::span<const float>(factors)), view(adapter.params), model.stream);
   });
   return adapter;
 }

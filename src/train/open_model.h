@@ -16,6 +16,7 @@
 #include "src/model/transformer.h"
 #include "src/model/weight_window.h"
 #include "src/tokenizer/tokenizer.h"
+#include "src/train/compute_place.h"
 #include "src/train/console.h"
 
 namespace lora_dist {
@@ -25,22 +26,23 @@ struct OpenModel {
   ModelSpec spec;
   TensorDirectory directory;
   std::optional<Tokenizer> tokenizer;  // a folder without one serves data given as input_ids
-  Arena arena;
-  std::unique_ptr<Communicator> shards;  // the ranks that divide the base
+  Stream stream;
+  DType compute_dtype = DType::f32;
+  Arena arena;                           // where the operators run
+  std::unique_ptr<Communicator> shards;  // the ranks that divide the base; its spans are the operators' memory
   FrozenBase base;
   std::unique_ptr<WeightWindow> window;
-  Stream stream;
 };
 
-/// Collective over `world`. `shard`: the ranks divide the base; otherwise each holds all of it.
-/// Warnings of config.json are shown. Throws Error(model), the same on every rank.
-std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const BaseFormat& format, bool shard, int threads,
-                                      Communicator& world, const Console& console);
+/// Collective over `world`. The model lives where `compute` says, which must outlive it. `shard`: the ranks divide the base;
+/// otherwise each holds all of it. Warnings of config.json are shown. Throws Error(model), the same on every rank.
+std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const BaseFormat& format, bool shard,
+                                      const ComputePlace& compute, Communicator& world, const Console& console);
 
 /// An adapter ready to be applied: where its factors lie, and the factors.
 struct OpenAdapter {
   AdapterLayout layout;
-  std::span<float> params;
+  std::span<float> params;  // where the operators run
 };
 
 /// No factors at all: the base as it is.

@@ -38,6 +38,7 @@ json to_json(const RunProgress& progress, const std::map<std::string, std::strin
                  {"optimizer_step", progress.optimizer_step},
                  {"skipped", progress.skipped},
                  {"tokens", progress.tokens},
+                 {"loss_scale", {{"value", progress.loss_scale.value}, {"good_steps", progress.loss_scale.good_steps}}},
                  {"base", to_json(progress.base)},
                  {"last", to_json(progress.last)},
                  {"best", nullptr},
@@ -56,6 +57,9 @@ RunProgress progress_from_json(const json& object, std::map<std::string, std::st
     progress.optimizer_step = object.at("optimizer_step").get<std::int64_t>();
     progress.skipped = object.at("skipped").get<std::int64_t>();
     progress.tokens = object.at("tokens").get<std::int64_t>();
+    if (const auto scale = object.find("loss_scale"); scale != object.end()) {  // absent in checkpoints before fp16
+      progress.loss_scale = {scale->at("value").get<double>(), scale->at("good_steps").get<std::int64_t>()};
+    }
     progress.base = evaluation_from(object.at("base"));
     progress.last = evaluation_from(object.at("last"));
     if (const json& best = object.at("best"); !best.is_null()) {

@@ -9,6 +9,7 @@
 
 #include "src/train/early_stopping.h"
 #include "src/train/evaluator.h"
+#include "src/train/train_step.h"
 
 namespace lora_dist {
 
@@ -17,6 +18,7 @@ struct RunProgress {
   std::int64_t optimizer_step = 0;  // updates made
   std::int64_t skipped = 0;         // steps left out because they were not finite
   std::int64_t tokens = 0;          // seen so far
+  LossScale loss_scale;             // of fp16
   EarlyStopping best;
   std::optional<Evaluation> base;  // the model before training
   std::optional<Evaluation> last;  // the newest evaluation

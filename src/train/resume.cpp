@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/copy/copy.h"
 #include "src/checkpoint/folders.h"
 #include "src/comm/agree.h"
 #include "src/config/config_keys.h"
@@ -34,6 +35,12 @@ std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
     run.console.warn(warning);
   }
   return found.path;
+}
+
+std::vector<float> on_host(std::span<const float> there, const Stream& stream) {
+  std::vector<float> here(there.size());
+  to_host(view(there), view(std::span(here)), stream);
+  return here;
 }
 
 void show_changes(const TrainingRun& run, const std::map<std::string, std::string>& before) {
@@ -72,9 +79,10 @@ std::optional<RunProgress> resume(TrainingRun& run) {
     progress = progress_from_json(state.progress, before);
     show_changes(run, before);
   });
-  std::copy(state.params.begin(), state.params.end(), run.buffers.params.begin());
-  std::copy(state.m.begin(), state.m.end(), run.buffers.m.begin());
-  std::copy(state.v.begin(), state.v.end(), run.buffers.v.begin());
+  const Stream& stream = run.model->stream;
+  from_host(view(std::span<const float>(state.params)), view(run.buffers.params), stream);
+  from_host(view(std::span<const float>(state.m)), view(run.buffers.m), stream);
+  from_host(view(std::span<const float>(state.v)), view(run.buffers.v), stream);
   run.console.line(fmt::format("resuming from {} (step {})", from->string(), progress->step));
   return progress;
 }
@@ -107,9 +115,9 @@ void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step) {
 
 void save(const TrainingRun& run, const RunProgress& progress) {
   TrainingState state;
-  state.params.assign(run.buffers.params.begin(), run.buffers.params.end());
-  state.m.assign(run.buffers.m.begin(), run.buffers.m.end());
-  state.v.assign(run.buffers.v.begin(), run.buffers.v.end());
+  state.params = on_host(run.buffers.params, run.model->stream);
+  state.m = on_host(run.buffers.m, run.model->stream);
+  state.v = on_host(run.buffers.v, run.model->stream);
   state.step = progress.step;
   state.optimizer_step = progress.optimizer_step;
   const Cursor cursor = cursor_at(progress.step, static_cast<std::int64_t>(run.train.size()), run.config.train.global_batch);
@@ -129,7 +137,7 @@ void save_adapter(const TrainingRun& run, const std::string& name) {
     if (run.world->rank() != 0) {
       return;
     }
-    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), run.buffers.params);
+    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), on_host(run.buffers.params, run.model->stream));
   });
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernels/adamw/adamw.h"
+#include "kernels/copy/copy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fixed_point/fixed_point.h"
 
@@ -18,8 +19,9 @@ constexpr double kLossUnit = 0x1p-40;   // losses too, each divided by the step'
 constexpr double kLossLimit = 0x1p+20;  // nats per token beyond which a loss counts as not finite
 
 struct PassTotals {
-  std::int64_t loss = 0;  // in units of kLossUnit
-  std::int64_t bad = 0;   // values that are not finite
+  std::int64_t loss = 0;        // in units of kLossUnit
+  std::int64_t bad = 0;         // gradients that are not finite
+  std::int64_t bad_losses = 0;  // passes whose loss is not
   std::vector<std::int64_t> bad_samples;
 };
 
@@ -30,9 +32,14 @@ std::span<const Sequence> sequences_of_pass(std::span<const Sequence> sequences,
              : sequences.subspan(first, std::min(static_cast<std::size_t>(micro_batch), sequences.size() - first));
 }
 
+std::int64_t passes_of(std::span<const Sequence> sequences, std::int64_t micro_batch) {
+  return (static_cast<std::int64_t>(sequences.size()) + micro_batch - 1) / micro_batch;
+}
+
 /// What all passes of a step share.
 struct StepScale {
   double target_tokens = 1.0;                 // of the global batch
+  double loss_scale = 1.0;                    // of fp16
   float largest_gradient = kFixedPointLimit;  // what one pass may add so that the sum of all cannot wrap
 };
 
@@ -40,16 +47,19 @@ struct StepScale {
 void run_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples,
               const StepDropout& dropout, const StepScale& step, const TrainedBuffers& buffers, PassTotals& totals) {
   const Batch batch = make_batch(sequences, samples);
-  const auto loss_scale = static_cast<float>(1.0 / step.target_tokens);
+  const auto loss_scale = static_cast<float>(step.loss_scale / step.target_tokens);
   const double loss = forward_backward(model, pass_of(batch), dropout, loss_scale, buffers.grads);
-  std::int64_t bad = fixed_point_add(view(buffers.grads), view(buffers.sums), step.largest_gradient, model.stream);
+  const std::int64_t bad = fixed_point_add(view(buffers.grads), static_cast<float>(1.0 / step.loss_scale), view(buffers.sums),
+                                           step.largest_gradient, model.stream);
+  std::int64_t bad_losses = 0;
   if (!std::isfinite(loss) || loss > kLossLimit * static_cast<double>(std::max<std::int64_t>(1, batch.target_tokens))) {
-    ++bad;
+    ++bad_losses;
   } else {
     totals.loss += std::llrint(loss / step.target_tokens / kLossUnit);
   }
-  if (bad > 0) {
+  if (bad + bad_losses > 0) {
     totals.bad += bad;
+    totals.bad_losses += bad_losses;
     for (const Sequence& sequence : sequences) {
       totals.bad_samples.insert(totals.bad_samples.end(), sequence.begin(), sequence.end());
     }
@@ -74,13 +84,38 @@ std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::
   return all;
 }
 
+/// All passes of this rank; the others need its part of the base even where it has none left.
+PassTotals run_passes(const Transformer& model, const Communicator& data, std::span<const Sequence> sequences,
+                      std::span<const Sample> samples, std::int64_t micro_batch, const StepDropout& dropout,
+                      const StepScale& step, const TrainedBuffers& buffers) {
+  PassTotals totals;
+  zero(view(buffers.sums), model.stream);
+  const std::int64_t passes = passes_of(sequences, micro_batch);
+  for (std::int64_t first = 0; first < passes; first += data.size()) {
+    const std::span<const Sequence> mine = sequences_of_pass(sequences, first + data.rank(), micro_batch);
+    if (mine.empty()) {
+      forward_backward(model, Pass{}, dropout, 0.0F, buffers.grads);
+    } else {
+      run_pass(model, mine, samples, dropout, step, buffers, totals);
+    }
+  }
+  return totals;
+}
+
+void grow_after_good_step(LossScale& scale) {
+  if (++scale.good_steps >= kStepsToGrow) {
+    scale = {std::min(2.0 * scale.value, kLargestLossScale), 0};
+  }
+}
+
 }  // namespace
 
 Pass pass_of(const Batch& batch) { return {batch.ids, batch.targets, batch.positions, batch.samples, batch.starts}; }
 
 StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
                       std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
-                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here) {
+                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here, LossScale& loss_scale,
+                      Communicator& gradients) {
   StepResult result;
   for (const Sequence& sequence : sequences) {
     for (const std::int32_t index : sequence) {
@@ -91,28 +126,27 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   }
   const auto target_tokens = static_cast<double>(std::max<std::int64_t>(1, result.target_tokens));
   const StepDropout dropout{options.dropout, options.seed, static_cast<std::uint32_t>(step)};
-  std::fill(buffers.sums.begin(), buffers.sums.end(), 0);
+  const std::int64_t passes = std::max<std::int64_t>(1, passes_of(sequences, options.micro_batch));
+  StepScale scale_of_step{target_tokens, 1.0, kFixedPointLimit / static_cast<float>(passes)};
 
   PassTotals totals;
-  const auto count = static_cast<std::int64_t>(sequences.size());
-  const std::int64_t passes = (count + options.micro_batch - 1) / options.micro_batch;
-  const StepScale scale_of_step{target_tokens, kFixedPointLimit / static_cast<float>(std::max<std::int64_t>(1, passes))};
-  for (std::int64_t first = 0; first < passes; first += data.size()) {
-    const std::span<const Sequence> mine = sequences_of_pass(sequences, first + data.rank(), options.micro_batch);
-    if (mine.empty()) {
-      forward_backward(model, Pass{}, dropout, 0.0F, buffers.grads);  // the others need this rank's part of the base
-    } else {
-      run_pass(model, mine, samples, dropout, scale_of_step, buffers, totals);
+  std::array<std::int64_t, 4> shared{};
+  for (bool again = true; again;) {
+    scale_of_step.loss_scale = options.scaled ? loss_scale.value : 1.0;
+    totals = run_passes(model, data, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
+    gradients.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
+    shared = {totals.loss, totals.bad, totals.bad_losses, stop_asked_here ? 1 : 0};
+    data.all_reduce(shared, Reduce::sum, WireKind::control);
+    again = options.scaled && shared[1] > 0 && shared[2] == 0 && loss_scale.value > 1.0;
+    if (again) {
+      loss_scale = {loss_scale.value / 2.0, 0};
     }
   }
-  data.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
-  std::array<std::int64_t, 3> shared = {totals.loss, totals.bad, stop_asked_here ? 1 : 0};
-  data.all_reduce(shared, Reduce::sum, WireKind::control);
 
-  result.stop_asked = shared[2] > 0;
+  result.stop_asked = shared[3] > 0;
   result.loss = static_cast<double>(shared[0]) * kLossUnit;
   result.grad_norm = std::sqrt(fixed_point_read(view(buffers.sums), view(buffers.grads), model.stream));
-  if (shared[1] > 0 || !std::isfinite(result.grad_norm)) {
+  if (shared[1] + shared[2] > 0 || !std::isfinite(result.grad_norm)) {
     result.finite = false;
     result.bad_samples = join_lists(data, totals.bad_samples);
     return result;
@@ -124,7 +158,18 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   }
   adamw(view(buffers.params), view(buffers.grads), view(buffers.m), view(buffers.v),
         {optimizer_step, learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, model.stream);
+  if (options.scaled) {
+    grow_after_good_step(loss_scale);
+  }
   return result;
+}
+
+StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+                      std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
+                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here) {
+  LossScale unused;
+  return train_step(model, data, sequences, samples, options, step, optimizer_step, learning_rate, buffers, stop_asked_here,
+                    unused, data);
 }
 
 }  // namespace lora_dist

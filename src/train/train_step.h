@@ -22,9 +22,19 @@ struct StepOptions {
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.0;
+  bool scaled = false;  // fp16: losses are scaled, so that small gradients are not rounded to zero
 };
 
-/// The flat buffers of all adapters, of equal size.
+/// Dynamic loss scale of fp16 (Micikevicius et al., "Mixed precision training", 2018): always a power of two, so that taking it
+/// out again rounds nothing. Part of a run's progress.
+struct LossScale {
+  double value = 65536.0;
+  std::int64_t good_steps = 0;  // since it changed; after kStepsToGrow of them it doubles
+};
+inline constexpr std::int64_t kStepsToGrow = 2000;
+inline constexpr double kLargestLossScale = 16777216.0;
+
+/// The flat buffers of all adapters, of equal size, where the operators run.
 struct TrainedBuffers {
   std::span<float> params;
   std::span<float> m;
@@ -46,6 +56,13 @@ struct StepResult {
 /// Collective over `data`, the data-parallel group. `sequences` is the global batch, the same on every rank; it is cut into
 /// passes of micro_batch sequences, the same on every mesh, and pass i is computed by rank i mod size. `step` (from 0) names the
 /// dropout masks; `optimizer_step` (from 1) is AdamW's. Loss, gradient and update are the same bits for every size of the group.
+/// `gradients`: the same group, reducing the memory that operators run in. With options.scaled a step whose gradients overflow is
+/// computed again with half the scale, so that no batch is lost.
+StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+                      std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
+                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here, LossScale& loss_scale,
+                      Communicator& gradients);
+/// The same on the CPU, where gradients are reduced by `data` itself and need no scale.
 StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
                       std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
                       double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here);

@@ -56,7 +56,8 @@ StepOptions step_options(const TrainingRun& run) {
           train.beta1,
           train.beta2,
           train.eps,
-          train.weight_decay};
+          train.weight_decay,
+          run.compute->dtype == DType::f16};
 }
 
 /// The loop's own state.
@@ -136,8 +137,9 @@ void refuse_non_finite(Loop& loop, const StepResult& result) {
 void add_totals(Loop& loop, StepMetrics& metrics) {
   Communicator& world = *loop.run.world;
   std::array<std::int64_t, kWireKinds> sent{};
+  const WireBytes now = sent_bytes(loop.run);
   for (std::size_t i = 0; i < kWireKinds; ++i) {
-    sent[i] = world.wire().bytes[i] - loop.wire_before.bytes[i];
+    sent[i] = now.bytes[i] - loop.wire_before.bytes[i];
   }
   world.all_reduce(sent, Reduce::sum, WireKind::control);
   std::array<std::int64_t, 1> peak = {peak_resident_bytes()};
@@ -150,14 +152,14 @@ void add_totals(Loop& loop, StepMetrics& metrics) {
 bool do_step(Loop& loop) {
   TrainingRun& run = loop.run;
   const auto start = Clock::now();
-  loop.wire_before = run.world->wire();
+  loop.wire_before = sent_bytes(run);
   StepMetrics metrics;
   metrics.learning_rate = learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup,
                                         run.config.train.learning_rate, loop.plan.schedule);
   const bool stop_here = run.config.checkpoint.on_signal && stop_requested();
-  const StepResult result =
-      train_step(run.tuned(), *run.world, next_global_batch(loop), run.dataset.train, step_options(run), loop.progress.step,
-                 loop.progress.optimizer_step + 1, metrics.learning_rate, run.buffers, stop_here);
+  const StepResult result = train_step(run.tuned(), *run.world, next_global_batch(loop), run.dataset.train, step_options(run),
+                                       loop.progress.step, loop.progress.optimizer_step + 1, metrics.learning_rate, run.buffers,
+                                       stop_here, loop.progress.loss_scale, run.compute->data ? *run.compute->data : *run.world);
   if (result.finite) {
     ++loop.progress.optimizer_step;
   } else {
@@ -290,7 +292,7 @@ ExitCode run_training(TrainingRun& run) {
   });
   const Plan plan = plan_of(run);
   const bool live = run.console.speaks && is_live_terminal(stdout);
-  Loop loop{run, plan, {}, nullptr, ProgressLine(stdout, live, plan.total_steps, run.config.output.log_every), run.world->wire()};
+  Loop loop{run, plan, {}, nullptr, ProgressLine(stdout, live, plan.total_steps, run.config.output.log_every), sent_bytes(run)};
   show_memory(run);
   const std::optional<RunProgress> resumed = resume(run);
   loop.progress = resumed.value_or(RunProgress{});

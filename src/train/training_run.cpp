@@ -72,7 +72,7 @@ void prepare_data(TrainingRun& run) {
   }
 }
 
-void show_model(const TrainingRun& run, int threads) {
+void show_model(const TrainingRun& run) {
   const ModelSpec& spec = run.model->spec;
   const Config& config = run.config;
   const std::string base = config.model.quantization == "none"
@@ -83,8 +83,8 @@ void show_model(const TrainingRun& run, int threads) {
                                config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate,
                                spec.vocab, base));
   run.console.line(fmt::format(
-      "mesh       {} data-parallel rank{}, {} thread{} each, fp32 on the CPU; base {}", run.world->size(),
-      run.world->size() == 1 ? "" : "s", threads, threads == 1 ? "" : "s",
+      "mesh       {} data-parallel rank{}, {}; base {}", run.world->size(), run.world->size() == 1 ? "" : "s",
+      run.compute->description(),
       run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank"));
 }
 
@@ -113,12 +113,28 @@ Transformer TrainingRun::tuned() const {
 
 Transformer TrainingRun::base() const { return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream}; }
 
-TrainingRun prepare_run(const Config& config, Communicator& world, int threads, Purpose purpose,
+WireBytes sent_bytes(const TrainingRun& run) {
+  WireBytes sent = run.world->wire();
+  const Communicator* data = run.compute->data.get();
+  if (data != nullptr && &data->wire() != &run.world->wire()) {  // NCCL counts for itself
+    for (std::size_t kind = 0; kind < kWireKinds; ++kind) {
+      sent.bytes[kind] += data->wire().bytes[kind];
+    }
+  }
+  return sent;
+}
+
+ComputeChoice compute_choice(const Config& config) {
+  return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator};
+}
+
+TrainingRun prepare_run(const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose,
                         const std::filesystem::path& adapter) {
   const bool training = purpose == Purpose::train;
   TrainingRun run;
   run.config = config;
   run.world = &world;
+  run.compute = &compute;
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
   run_together(world, [&] {  // before minutes of loading
@@ -129,8 +145,8 @@ TrainingRun prepare_run(const Config& config, Communicator& world, int threads, 
       make_output_directory(run.output, "output.dir");
     }
   });
-  run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", threads, world, run.console);
-  show_model(run, threads);
+  run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", compute, world, run.console);
+  show_model(run);
   prepare_data(run);
   prepare_adapter(run, purpose, adapter);
   if (training) {
@@ -141,9 +157,13 @@ TrainingRun prepare_run(const Config& config, Communicator& world, int threads, 
   options.max_positions = std::min<std::int64_t>(run.model->spec.max_positions, run.config.data.max_length + kRoomForAnswers);
   options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * run.config.data.max_length;
   options.training = training;
-  options.recompute = config.train.recompute == "none" ? Recompute::none : Recompute::block;
+  options.recompute = config.train.recompute == "none"        ? Recompute::none
+                      : config.train.recompute == "selective" ? Recompute::selective
+                                                              : Recompute::block;
+  options.compute_dtype = compute.dtype;
   options.dropout = training && config.adapter.dropout > 0.0;
-  run_together(world, [&] { run.workspace = make_workspace(run.model->base, run.layout, options, run.model->arena); });
+  run_together(
+      world, [&] { run.workspace = make_workspace(run.model->base, run.layout, options, run.model->arena, run.model->stream); });
   return run;
 }
 

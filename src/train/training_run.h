@@ -27,6 +27,7 @@ enum class Purpose : std::uint8_t { train, evaluate };
 struct TrainingRun {
   Config config;
   Communicator* world = nullptr;
+  const ComputePlace* compute = nullptr;
   Console console;
   std::filesystem::path output;
 
@@ -48,10 +49,16 @@ struct TrainingRun {
   Transformer base() const;
 };
 
-/// Opens model and data and shows what was resolved. Collective. `adapter`: a PEFT folder to evaluate; empty: adapter.init_from.
-/// Throws Error, the same on every rank.
-TrainingRun prepare_run(const Config& config, Communicator& world, int threads, Purpose purpose,
+/// Opens model and data where `compute` says, which must outlive the run, and shows what was resolved. Collective. `adapter`: a
+/// PEFT folder to evaluate; empty: adapter.init_from. Throws Error, the same on every rank.
+TrainingRun prepare_run(const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose,
                         const std::filesystem::path& adapter);
+
+/// Bytes that this rank has sent so far, over the host and between devices.
+WireBytes sent_bytes(const TrainingRun& run);
+
+/// What the configuration says about where operators run.
+ComputeChoice compute_choice(const Config& config);
 
 /// Prints the memory that each rank holds, by kind. Collective.
 void show_memory(const TrainingRun& run);

@@ -58,7 +58,7 @@ Result run(const Case& c, std::vector<float> logits, float scale, const Stream& 
   const std::vector<std::int32_t> targets = targets_of(c);
   std::vector<float> loss(static_cast<std::size_t>(c.tokens));
   cross_entropy(view(logits.data(), {c.tokens, c.vocab}), view(targets.data(), {c.tokens}), scale, view(loss.data(), {c.tokens}),
-                stream);
+                view(logits.data(), {c.tokens, c.vocab}), stream);
   return {loss, logits};
 }
 
@@ -168,7 +168,8 @@ TEST(CrossEntropy, RefusesWhatTheContractExcludes) {
   std::vector<std::int32_t> argmax(2);
   const auto call = [&](std::vector<std::int32_t> targets, Shape loss_shape) {
     const ConstTensorView target_view = view(std::as_const(targets).data(), {static_cast<std::int64_t>(targets.size())});
-    cross_entropy(view(logits.data(), {2, 10}), target_view, 1.0F, view(loss.data(), loss_shape), Stream{});
+    cross_entropy(view(logits.data(), {2, 10}), target_view, 1.0F, view(loss.data(), loss_shape), view(logits.data(), {2, 10}),
+                  Stream{});
   };
   EXPECT_NO_THROW(call({0, 9}, {2}));
   EXPECT_THROW(call({0, 10}, {2}), KernelError);

@@ -15,7 +15,7 @@ using namespace testing_support;
 
 std::int64_t add(const std::vector<float>& values, std::vector<std::int64_t>& sums, const Stream& stream) {
   const Shape shape = {static_cast<std::int64_t>(values.size())};
-  return fixed_point_add(view(values.data(), shape), view(sums.data(), shape), kFixedPointLimit, stream);
+  return fixed_point_add(view(values.data(), shape), 1.0F, view(sums.data(), shape), kFixedPointLimit, stream);
 }
 
 struct Read {
@@ -99,12 +99,13 @@ TEST(FixedPoint, SameBitsOnAnyThreads) {
 TEST(FixedPoint, RefusesUnequalCounts) {
   std::vector<std::int64_t> sums(3);
   std::vector<float> values(4);
-  EXPECT_THROW(fixed_point_add(view(std::as_const(values).data(), {4}), view(sums.data(), {3}), kFixedPointLimit, Stream{}),
+  EXPECT_THROW(fixed_point_add(view(std::as_const(values).data(), {4}), 1.0F, view(sums.data(), {3}), kFixedPointLimit, Stream{}),
                KernelError);
   EXPECT_THROW(fixed_point_read(view(std::as_const(sums).data(), {3}), view(values.data(), {4}), Stream{}), KernelError);
-  EXPECT_THROW(fixed_point_add(view(std::as_const(values).data(), {3}), view(sums.data(), {3}), 2 * kFixedPointLimit, Stream{}),
-               KernelError);
-  EXPECT_THROW(fixed_point_add(view(std::as_const(sums).data(), {3}), view(sums.data(), {3}), kFixedPointLimit, Stream{}),
+  EXPECT_THROW(
+      fixed_point_add(view(std::as_const(values).data(), {3}), 1.0F, view(sums.data(), {3}), 2 * kFixedPointLimit, Stream{}),
+      KernelError);
+  EXPECT_THROW(fixed_point_add(view(std::as_const(sums).data(), {3}), 1.0F, view(sums.data(), {3}), kFixedPointLimit, Stream{}),
                KernelError);
 }
 
@@ -112,7 +113,7 @@ TEST(FixedPoint, RefusesUnequalCounts) {
 TEST(FixedPoint, CountsWhatIsBeyondTheCallersLimit) {
   const std::vector<float> values = {1.0F, 9.9F, 10.0F, -11.0F};
   std::vector<std::int64_t> sums(values.size(), 0);
-  EXPECT_EQ(fixed_point_add(view(values.data(), {4}), view(sums.data(), {4}), 10.0F, Stream{}), 2);
+  EXPECT_EQ(fixed_point_add(view(values.data(), {4}), 1.0F, view(sums.data(), {4}), 10.0F, Stream{}), 2);
   EXPECT_EQ(sums[0], std::int64_t{1} << kFixedPointBits);
   EXPECT_EQ(sums[2], 0);
   EXPECT_EQ(sums[3], 0);

@@ -26,7 +26,7 @@ std::vector<float> all_weights(const std::filesystem::path& folder, const BaseFo
       opened.window->prefetch(layer + 1);
     }
     for (const FrozenWeight& weight : weights) {
-      const ConstTensorView values = dequantize(weight, scratch, absmax, opened.stream);
+      const ConstTensorView values = dequantize(weight, view(std::span(scratch)), absmax, opened.stream);
       all.insert(all.end(), values.as<float>(), values.as<float>() + values.count());
     }
     opened.window->release(layer);
@@ -73,7 +73,7 @@ TEST(FrozenShard, OffsetsAndMagnitudesEqualBitsandbytes) {
       const BlockWeights weights = opened.window->acquire(layer);
       for (const Linear linear : kAllLinears) {
         const auto& expected = golden["quantized_base"][module_path(layer, linear) + ".weight"];
-        const ConstTensorView values = dequantize(weights[index_of(linear)], scratch, absmax, opened.stream);
+        const ConstTensorView values = dequantize(weights[index_of(linear)], view(std::span(scratch)), absmax, opened.stream);
         double sum = 0.0;
         for (std::int64_t i = 0; i < values.count(); ++i) {
           sum += std::abs(static_cast<double>(values.as<float>()[i]));

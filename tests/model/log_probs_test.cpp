@@ -77,7 +77,7 @@ TEST(Reference, LogitsGreedyIdsAndLossOfRunC) {
   Arena arena;
   KvCache cache = make_kv_cache(opened.spec, 512, arena);
   for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
-    const std::span<float> next = forward_next(opened.transformer(), std::span(ids).subspan(i, 1), cache);
+    const std::vector<float> next = forward_next(opened.transformer(), std::span(ids).subspan(i, 1), cache);
     for (std::size_t v = 0; i == 0 && v < logits.size(); ++v) {
       ASSERT_NEAR(next[v], logits[v], 2e-5) << v;  // transformers differs from run.c by 5.3e-6
     }
@@ -108,10 +108,9 @@ TEST(KeyValueCache, EqualsTheWholeSequence) {
   const OpenedModel opened(source("demo/model"), {Quantization::nf4}, *comm, 64);
   Arena arena;
   KvCache cache = make_kv_cache(opened.spec, 64, arena);
-  const std::span<float> at_once = forward_next(opened.transformer(), ids, cache);
-  const std::vector<float> expected(at_once.begin(), at_once.end());
+  const std::vector<float> expected = forward_next(opened.transformer(), ids, cache);
   cache.length = 0;
-  std::span<float> one_by_one;
+  std::vector<float> one_by_one;
   for (const std::int32_t id : ids) {
     one_by_one = forward_next(opened.transformer(), std::span(&id, 1), cache);
   }

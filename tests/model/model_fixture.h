@@ -36,7 +36,7 @@ struct OpenedModel {
     }
     params.assign(static_cast<std::size_t>(layout.count), 0.0F);
     WorkspaceOptions options{max_tokens, max_tokens, true, recompute, adapter != nullptr && adapter->dropout > 0.0};
-    workspace = make_workspace(base, layout, options, arena);
+    workspace = make_workspace(base, layout, options, arena, stream);
   }
   OpenedModel(const OpenedModel&) = delete;
   OpenedModel& operator=(const OpenedModel&) = delete;

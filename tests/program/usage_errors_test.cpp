@@ -77,15 +77,12 @@ TEST(UsageErrors, Settings) {
 
 TEST(UsageErrors, WhatIsNotBuiltIsRefusedByName) {
   const std::map<std::string, std::string> settings = {{"model.quantization", "fp4"},
-                                                       {"model.compute_dtype", "bf16"},
                                                        {"adapter.method", "dora"},
                                                        {"data.template", "tokenizer"},
                                                        {"train.optimizer", "lion"},
                                                        {"train.deterministic", "false"},
                                                        {"parallel.tensor", "2"},
                                                        {"parallel.base_shards", "2"},
-                                                       {"parallel.backend", "cuda"},
-                                                       {"parallel.communicator", "nccl"},
                                                        {"parallel.watchdog_seconds", "5"},
                                                        {"eval.metrics", "[\"rouge\"]"},
                                                        {"checkpoint.walltime_margin_seconds", "60"}};

@@ -1,0 +1,255 @@
+// The CUDA side of attention, backward: cuDNN where it takes the shape, else kernels of our own in f32. Probabilities are
+// computed again from log_sum_exp, once per tile of queries for dq and once per tile of keys for dk and dv, so that each sum
+// belongs to one block and has a fixed order.
+#include "kernels/attention/attention_cuda.h"
+#include "kernels/attention/cudnn_attention.h"
+
+namespace lora_dist {
+namespace {
+
+using namespace attention_device;
+
+template <class T>
+struct GradientArguments {
+  const T* dout;
+  const T* q;
+  const T* k;
+  const T* v;
+  const T* out;
+  const float* log_sum_exp;
+  const std::int32_t* starts;
+  float* delta;  // [tokens, heads]: the sums of dout * out
+  T* dq;
+  T* dk;
+  T* dv;
+  std::int64_t tokens;
+  std::int64_t q_stride;
+  std::int64_t kv_stride;
+  int heads;
+  int group;  // heads per kv head
+  int dim;
+  float scale;
+  bool packs;
+};
+
+// A warp has one token's head.
+template <class T>
+__global__ void attention_deltas(GradientArguments<T> a) {
+  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const bool holds = row < a.tokens * a.heads;
+  float sum = 0.0F;
+  for (int d = lane; holds && d < a.dim; d += kWarp) {
+    sum = fmaf(to_float(a.dout[row * a.dim + d]), to_float(a.out[row * a.dim + d]), sum);
+  }
+  sum = warp_sum(sum);
+  if (holds && lane == 0) {
+    a.delta[row] = sum;
+  }
+}
+
+template <class T>
+__device__ Segment gradient_segment(const GradientArguments<T>& a, std::int64_t rows_per_block) {
+  return block_segment(a.starts, a.starts, a.tokens, a.tokens, gridDim.x * rows_per_block);
+}
+
+// Blocks (tiles of queries, heads, segments): rows are queries, columns keys.
+template <class T, class Shape>
+__global__ void attention_query_gradients(GradientArguments<T> a) {
+  LORA_DIST_DYNAMIC_SHARED(float, shared);
+  float* q_tile = shared;                                     // [kRows][kStride]
+  float* dout_tile = q_tile + Shape::kRows * Shape::kStride;  // [kRows][kStride]
+  float* k_tile = dout_tile + Shape::kRows * Shape::kStride;  // [kCols][kStride]
+  float* v_tile = k_tile + Shape::kCols * Shape::kStride;     // [kCols][kStride]
+  float* gradients = v_tile + Shape::kCols * Shape::kStride;  // [kRows][kScoreStride], of the scores
+  const Segment segment = gradient_segment(a, Shape::kRows);
+  const int head = static_cast<int>(blockIdx.y);
+  const std::int64_t q_column = static_cast<std::int64_t>(head) * a.dim;
+  const std::int64_t kv_column = static_cast<std::int64_t>(head / a.group) * a.dim;
+  if (!segment.sound) {
+    spoil(segment, a.dq, a.q_stride, q_column, a.dim);
+    return;
+  }
+  const int first = static_cast<int>(gridDim.x - 1 - blockIdx.x) * Shape::kRows;  // the last tile sees the most keys
+  if (first >= segment.queries) {
+    return;
+  }
+  const int rows = lesser(Shape::kRows, segment.queries - first);
+  const int row0 = static_cast<int>(threadIdx.x) / kAcross * kThreadRows;
+  const int across = static_cast<int>(threadIdx.x) % kAcross;
+  const std::int64_t query = segment.query + first;
+  load_tile<Shape, Shape::kRows>(Panel<T>{a.q + q_column, a.q_stride, a.dim, a.packs}, query, rows, q_tile);
+  load_tile<Shape, Shape::kRows>(Panel<T>{a.dout + q_column, a.q_stride, a.dim, a.packs}, query, rows, dout_tile);
+  float log_sum[kThreadRows] = {};
+  float delta[kThreadRows] = {};
+  for (int i = 0; i < kThreadRows; ++i) {
+    if (row0 + i < rows) {
+      log_sum[i] = a.log_sum_exp[(query + row0 + i) * a.heads + head];
+      delta[i] = a.delta[(query + row0 + i) * a.heads + head];
+    }
+  }
+  Sums<Shape> dq;
+  dq.clear();
+  const int keys = segment.visible(first + rows - 1);
+  for (int key = 0; key < keys; key += Shape::kCols) {
+    const int cols = lesser(Shape::kCols, keys - key);
+    __syncthreads();  // the last tile has been read
+    load_tile<Shape, Shape::kCols>(Panel<T>{a.k + kv_column, a.kv_stride, a.dim, a.packs}, segment.key + key, cols, k_tile);
+    load_tile<Shape, Shape::kCols>(Panel<T>{a.v + kv_column, a.kv_stride, a.dim, a.packs}, segment.key + key, cols, v_tile);
+    __syncthreads();
+    float score[kThreadRows][Shape::kThreadCols];
+    float gradient[kThreadRows][Shape::kThreadCols];
+    multiply_rows<Shape>(q_tile, k_tile, a.dim, score);
+    multiply_rows<Shape>(dout_tile, v_tile, a.dim, gradient);
+#pragma unroll
+    for (int i = 0; i < kThreadRows; ++i) {
+      const int visible = segment.visible(first + row0 + i) - key;
+#pragma unroll
+      for (int j = 0; j < Shape::kThreadCols; ++j) {
+        const int column = across + j * kAcross;
+        const float p = column < visible ? expf(score[i][j] * a.scale - log_sum[i]) : 0.0F;
+        gradients[(row0 + i) * Shape::kScoreStride + column] =
+            column < visible ? p * (gradient[i][j] - delta[i]) * a.scale : 0.0F;
+      }
+    }
+    __syncwarp();  // the rows are those of the warp itself
+    dq.add_product(gradients, k_tile, cols);
+  }
+  dq.store(a.dq + q_column, a.q_stride, query, rows, a.dim);
+}
+
+// Blocks (tiles of keys, kv heads, segments): rows are keys, columns queries. The group's heads one after another.
+template <class T, class Shape>
+__global__ void attention_key_gradients(GradientArguments<T> a) {
+  LORA_DIST_DYNAMIC_SHARED(float, shared);
+  float* k_tile = shared;                                                 // [kRows][kStride]
+  float* v_tile = k_tile + Shape::kRows * Shape::kStride;                 // [kRows][kStride]
+  float* q_tile = v_tile + Shape::kRows * Shape::kStride;                 // [kCols][kStride]
+  float* dout_tile = q_tile + Shape::kCols * Shape::kStride;              // [kCols][kStride]
+  float* gradients = dout_tile + Shape::kCols * Shape::kStride;           // [kRows][kScoreStride], of the scores
+  float* probabilities = gradients + Shape::kRows * Shape::kScoreStride;  // [kRows][kScoreStride]
+  const Segment segment = gradient_segment(a, Shape::kRows);
+  const int kv_head = static_cast<int>(blockIdx.y);
+  const std::int64_t kv_column = static_cast<std::int64_t>(kv_head) * a.dim;
+  if (!segment.sound) {
+    spoil(segment, a.dk, a.kv_stride, kv_column, a.dim);
+    spoil(segment, a.dv, a.kv_stride, kv_column, a.dim);
+    return;
+  }
+  const int first = static_cast<int>(blockIdx.x) * Shape::kRows;
+  if (first >= segment.keys) {
+    return;
+  }
+  const int rows = lesser(Shape::kRows, segment.keys - first);
+  const int row0 = static_cast<int>(threadIdx.x) / kAcross * kThreadRows;
+  const int across = static_cast<int>(threadIdx.x) % kAcross;
+  load_tile<Shape, Shape::kRows>(Panel<T>{a.k + kv_column, a.kv_stride, a.dim, a.packs}, segment.key + first, rows, k_tile);
+  load_tile<Shape, Shape::kRows>(Panel<T>{a.v + kv_column, a.kv_stride, a.dim, a.packs}, segment.key + first, rows, v_tile);
+  Sums<Shape> dk;
+  Sums<Shape> dv;
+  dk.clear();
+  dv.clear();
+  for (int head = kv_head * a.group; head < (kv_head + 1) * a.group; ++head) {
+    const std::int64_t q_column = static_cast<std::int64_t>(head) * a.dim;
+    for (int at = first; at < segment.queries; at += Shape::kCols) {  // earlier queries do not see these keys
+      const int cols = lesser(Shape::kCols, segment.queries - at);
+      const std::int64_t query = segment.query + at;
+      __syncthreads();  // the last tile has been read
+      load_tile<Shape, Shape::kCols>(Panel<T>{a.q + q_column, a.q_stride, a.dim, a.packs}, query, cols, q_tile);
+      load_tile<Shape, Shape::kCols>(Panel<T>{a.dout + q_column, a.q_stride, a.dim, a.packs}, query, cols, dout_tile);
+      __syncthreads();
+      float score[kThreadRows][Shape::kThreadCols];
+      float gradient[kThreadRows][Shape::kThreadCols];
+      multiply_rows<Shape>(k_tile, q_tile, a.dim, score);
+      multiply_rows<Shape>(v_tile, dout_tile, a.dim, gradient);
+#pragma unroll
+      for (int j = 0; j < Shape::kThreadCols; ++j) {
+        const int column = across + j * kAcross;
+        const bool exists = column < cols;
+        const float log_sum = exists ? a.log_sum_exp[(query + column) * a.heads + head] : 0.0F;
+        const float delta = exists ? a.delta[(query + column) * a.heads + head] : 0.0F;
+#pragma unroll
+        for (int i = 0; i < kThreadRows; ++i) {
+          const bool seen = exists && first + row0 + i <= at + column;
+          const float p = seen ? expf(score[i][j] * a.scale - log_sum) : 0.0F;
+          const int place = (row0 + i) * Shape::kScoreStride + column;
+          probabilities[place] = p;
+          gradients[place] = seen ? p * (gradient[i][j] - delta) * a.scale : 0.0F;
+        }
+      }
+      __syncwarp();  // the rows are those of the warp itself
+      dv.add_product(probabilities, dout_tile, cols);
+      dk.add_product(gradients, q_tile, cols);
+    }
+  }
+  dk.store(a.dk + kv_column, a.kv_stride, segment.key + first, rows, a.dim);
+  dv.store(a.dv + kv_column, a.kv_stride, segment.key + first, rows, a.dim);
+}
+
+template <class T>
+void attend_backward(const GradientArguments<T>& a, std::int64_t longest, std::int64_t segments, int kv_heads,
+                     const Stream& stream) {
+  constexpr int kThreads = 256;
+  launch("attention_deltas", attention_deltas<T>, dim3(blocks_for(a.tokens * a.heads, kThreads / kWarp)), dim3(kThreads), 0,
+         stream, a);
+  with_block<32, 32, 16, 16>(a.dim, [&]<class Shape>(Shape) {
+    constexpr std::size_t kTileFloats = 2 * (Shape::kRows + Shape::kCols) * Shape::kStride;
+    constexpr std::size_t kScoreFloats = Shape::kRows * Shape::kScoreStride;
+    constexpr std::size_t kQueryBytes = sizeof(float) * (kTileFloats + kScoreFloats);
+    constexpr std::size_t kKeyBytes = sizeof(float) * (kTileFloats + 2 * kScoreFloats);
+    const auto count = static_cast<unsigned>(segments);
+    const unsigned tiles = blocks_for(longest, Shape::kRows);
+    allow_shared(attention_query_gradients<T, Shape>, kQueryBytes);
+    launch("attention_query_gradients", attention_query_gradients<T, Shape>, dim3(tiles, static_cast<unsigned>(a.heads), count),
+           dim3(Shape::kThreads), kQueryBytes, stream, a);
+    allow_shared(attention_key_gradients<T, Shape>, kKeyBytes);
+    launch("attention_key_gradients", attention_key_gradients<T, Shape>, dim3(tiles, static_cast<unsigned>(kv_heads), count),
+           dim3(Shape::kThreads), kKeyBytes, stream, a);
+  });
+}
+
+}  // namespace
+
+void attention_backward_cuda(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
+                             ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
+                             TensorView dk, TensorView dv, const Stream& stream) {
+  check_shape(q, k, v, shape);
+  check_starts(starts);
+  require(q.rows() == k.rows(), "attention_backward: as many keys as queries");
+  require(dout.shape == q.shape && out.shape == q.shape && dq.shape == q.shape,
+          "attention_backward: dout, out and dq must have the shape of q");
+  require(dk.shape == k.shape && dv.shape == k.shape, "attention_backward: dk and dv must have the shape of k");
+  require(log_sum_exp.shape == Shape{q.rows(), shape.heads}, "attention_backward: log_sum_exp must be [queries, heads]");
+  const std::int64_t segments = starts.count() - 1;
+  if (q.rows() == 0 || segments == 0) {
+    return;
+  }
+  if (cudnn_attention_backward(dout, q, k, v, out, log_sum_exp, starts, shape, dq, dk, dv, stream)) {
+    return;
+  }
+  with_float_type(q.dtype, [&]<class T>(T) {
+    GradientArguments<T> a = {};
+    a.dout = floats<T>(dout);
+    a.q = floats<T>(q);
+    a.k = floats<T>(k);
+    a.v = floats<T>(v);
+    a.out = floats<T>(out);
+    a.log_sum_exp = log_sum_exp.as<float>();
+    a.starts = starts.as<std::int32_t>();
+    a.tokens = q.rows();
+    a.heads = shape.heads;
+    a.delta = static_cast<float*>(operator_scratch(stream, static_cast<std::size_t>(a.tokens * a.heads) * sizeof(float)));
+    a.dq = floats<T>(dq);
+    a.dk = floats<T>(dk);
+    a.dv = floats<T>(dv);
+    a.q_stride = q.cols();
+    a.kv_stride = k.cols();
+    a.group = shape.heads / shape.kv_heads;
+    a.dim = shape.head_dim;
+    a.scale = shape.scale;
+    a.packs = fits_packs(shape.head_dim, a.q, a.k, a.v) && fits_packs(shape.head_dim, a.dout);
+    attend_backward(a, longest_segment(shape, a.tokens), segments, shape.kv_heads, stream);
+  });
+}
+
+}  // namespace lora_dist

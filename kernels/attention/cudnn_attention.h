@@ -1,0 +1,20 @@
+// Attention by cuDNN, where a build has it (cudnn_attention.cu) and it takes the shape. A build without it links
+// cudnn_absent.cpp, which takes none.
+#pragma once
+
+#include "kernels/attention/attention.h"
+
+namespace lora_dist {
+
+/// attention_cuda()'s contract with its arguments already checked. False, with nothing launched, when cuDNN does not do this
+/// shape: it does bf16 and f16, heads of a multiple of 8 dimensions, and one array of starts for queries and keys.
+bool cudnn_attention(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
+                     ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
+                     const Stream& stream);
+
+/// The same for attention_backward_cuda(), with cuDNN's deterministic algorithm.
+bool cudnn_attention_backward(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
+                              ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
+                              TensorView dk, TensorView dv, const Stream& stream);
+
+}  // namespace lora_dist

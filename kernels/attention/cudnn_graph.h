@@ -1,0 +1,63 @@
+// cuDNN's graphs for attention over packed segments. Only for the .cu files of a build with cuDNN.
+#pragma once
+
+// Loaded when first used (the frontend's own way), so that the program starts where cuDNN, or even the driver, is not installed.
+#define NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING
+#define CUDNN_FRONTEND_SKIP_JSON_LIB
+#include <cudnn.h>
+
+#include <cstring>  // the frontend uses it without including it
+
+#include <cudnn_frontend.h>
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+
+#include "kernels/common/dtype.h"
+
+namespace lora_dist::fused_attention {
+
+/// What a graph calls the memory that it is given.
+enum Name : std::int64_t { kQ = 1, kK, kV, kOut, kStats, kLengths, kQStarts, kKvStarts, kStatsStarts, kDout, kDq, kDk, kDv };
+
+/// What a graph is made for.
+struct GraphKey {
+  bool backward = false;
+  DType dtype = DType::bf16;
+  std::int64_t batch = 0;     // segments of one launch
+  std::int64_t heads = 0;     // of one launch
+  std::int64_t kv_heads = 0;  // of one launch
+  std::int64_t q_stride = 0;  // between tokens, in elements
+  std::int64_t kv_stride = 0;
+  std::int64_t stats_stride = 0;
+  std::int64_t dim = 0;
+  std::int64_t longest = 0;
+  float scale = 0.0F;
+
+  auto operator<=>(const GraphKey&) const = default;
+};
+
+struct CachedGraph {
+  std::shared_ptr<cudnn_frontend::graph::Graph> graph;  // null: cuDNN does not do it
+  std::int64_t workspace_bytes = 0;
+};
+
+/// Loads cuDNN and opens it on the stream; null where it is missing or too old for packed segments.
+cudnnHandle_t open_cudnn(cudaStream_t stream);
+void close_cudnn(cudnnHandle_t handle);
+
+/// The deterministic backward keeps a padded matrix of score gradients per segment and head: it goes in parts of this many bytes.
+inline constexpr std::int64_t kPartBytes = std::int64_t{1} << 30;
+
+/// Makes a backward key that of a part: fewer segments, then fewer kv heads. False when even one segment's one kv head is too
+/// much.
+bool divide_backward(GraphKey& key);
+
+/// Rounded up to a quarter of its power of two, at least to tiles of 128.
+std::int64_t rounded_length(std::int64_t longest);
+
+/// Asks cuDNN for the graph and its kernel; takes up to a second.
+CachedGraph make_graph(cudnnHandle_t handle, const GraphKey& key);
+
+}  // namespace lora_dist::fused_attention

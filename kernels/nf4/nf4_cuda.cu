@@ -1,0 +1,171 @@
+// The CUDA side of NF4: the codes of the CPU bit for bit, and dequantization at the pace of memory.
+#include "kernels/nf4/nf4.h"
+
+#include <bit>
+#include <limits>
+
+#include "kernels/common/cuda_group.h"
+#include "kernels/common/cuda_kernel.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarpsPerBlock = kThreads / kWarp;
+constexpr int kWordsPerThread = 4;
+constexpr std::int64_t kLargestBlock = 4096;
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+/// The table as an argument of kernels.
+struct Nf4Table {
+  float v[16];
+};
+
+Nf4Table nf4_table() {
+  Nf4Table table = {};
+  for (int i = 0; i < 16; ++i) {
+    table.v[i] = kNf4Code[static_cast<std::size_t>(i)];
+  }
+  return table;
+}
+
+std::int64_t pieces(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+
+void check_4bit(ConstTensorView values, ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size) {
+  require(block_size >= 32 && block_size <= kLargestBlock && (block_size & (block_size - 1)) == 0,
+          "nf4: block_size must be a power of two from 32 to 4096");
+  require(codes.count() == pieces(values.count(), 2), "nf4: codes must have a byte for every two values");
+  require(absmax.count() == pieces(values.count(), block_size), "nf4: absmax must have a value for every block");
+}
+
+__device__ int nf4_code_of(float x, const Nf4Table& table) {
+  int code = 0;
+  for (int t = 0; t < 15; ++t) {
+    code += x > (table.v[t] + table.v[t + 1]) / 2.0F ? 1 : 0;
+  }
+  return code;
+}
+
+/// A warp a block of values. Two values of a byte belong to one lane.
+__global__ void nf4_quantize_block(const float* values, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
+                                   float* absmax, Nf4Table table) {
+  const std::int64_t block = static_cast<std::int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / kWarp;
+  const int lane = static_cast<int>(threadIdx.x % kWarp);
+  const std::int64_t begin = block * block_size;
+  const std::int64_t end = begin + block_size < n ? begin + block_size : n;
+  float top = 0.0F;
+  float bad = 0.0F;
+  for (std::int64_t i = begin + lane; i < end; i += kWarp) {
+    const float magnitude = fabsf(values[i]);
+    top = magnitude > top ? magnitude : top;
+    bad = magnitude != magnitude ? 1.0F : bad;
+  }
+  top = warp_max(top);
+  bad = warp_max(bad);
+  if (bad > 0.0F) {
+    top = kNaN;
+  }
+  const float inverse = 1.0F / (top < 1e-38F ? 1e-38F : top);
+  for (std::int64_t i = begin + 2 * lane; i < end; i += 2 * kWarp) {
+    const int high = nf4_code_of(values[i] * inverse, table);
+    const int low = i + 1 < end ? nf4_code_of(values[i + 1] * inverse, table) : 7;  // the element that is not there is a zero
+    codes[i / 2] = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  if (lane == 0 && begin < end) {
+    absmax[block] = top;
+  }
+}
+
+/// A word of codes: two of them a byte.
+template <int kCount>
+struct Nf4Word;
+template <>
+struct Nf4Word<2> {
+  using Type = std::uint8_t;
+};
+template <>
+struct Nf4Word<4> {
+  using Type = std::uint16_t;
+};
+template <>
+struct Nf4Word<8> {
+  using Type = std::uint32_t;
+};
+
+/// Words of kCount codes, kWordsPerThread a thread and a block's width apart, so that a warp's accesses have no gaps: kCount
+/// values are a pack, or 2 where views do not lie on packs. Memory sets the pace only if look-ups do not: every lane has a table
+/// of its own in shared memory, in a bank of its own, so that no lane waits for another.
+template <class T, int kCount>
+__global__ void nf4_dequantize_words(const std::uint8_t* codes, const float* absmax, int block_shift, T* values, std::int64_t n,
+                                     Nf4Table table) {
+  using Word = typename Nf4Word<kCount>::Type;
+  __shared__ float tables[16 * kWarp];
+  if (threadIdx.x < kWarp) {
+    for (int code = 0; code < 16; ++code) {
+      tables[code * kWarp + threadIdx.x] = table.v[code];
+    }
+  }
+  __syncthreads();
+  const float* own = tables + threadIdx.x % kWarp;
+  const std::int64_t words = n / kCount;
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * (kThreads * kWordsPerThread) + threadIdx.x;
+  unsigned word[kWordsPerThread] = {};
+  float scale[kWordsPerThread] = {};
+  for (int k = 0; k < kWordsPerThread; ++k) {  // all on their way before the first is waited for
+    const std::int64_t w = first + k * kThreads;
+    if (w < words) {
+      word[k] = reinterpret_cast<const Word*>(codes)[w];
+      scale[k] = absmax[(w * kCount) >> block_shift];  // of all its values: a block has at least 32
+    }
+  }
+  for (int k = 0; k < kWordsPerThread; ++k) {
+    const std::int64_t w = first + k * kThreads;
+    Group<T, kCount> group;
+    for (int i = 0; i < kCount; ++i) {  // value i: byte i / 2, the even one in its high half
+      const unsigned code = word[k] >> (i / 2 * 8 + (i % 2 == 0 ? 4 : 0)) & 15U;
+      group.v[i] = from_float<T>(own[code * kWarp] * scale[k]);
+    }
+    if (w < words && kCount > 2) {
+      store_group(values + w * kCount, group);
+    } else if (w < words) {
+      values[2 * w] = group.v[0];
+      values[2 * w + 1] = group.v[1];
+    }
+  }
+  const std::int64_t rest = words * kCount + threadIdx.x;  // fewer than a word
+  if (blockIdx.x == 0 && rest < n) {
+    const unsigned byte = codes[rest / 2];
+    values[rest] = from_float<T>(own[(rest % 2 == 0 ? byte >> 4 : byte & 15U) * kWarp] * absmax[rest >> block_shift]);
+  }
+}
+
+template <class T, int kCount>
+void dequantize_words(ConstTensorView codes, ConstTensorView absmax, int block_shift, TensorView values, const Stream& stream) {
+  launch("nf4_dequantize", nf4_dequantize_words<T, kCount>, blocks_for(values.count(), kCount * kWordsPerThread * kThreads),
+         kThreads, 0, stream, codes.as<std::uint8_t>(), absmax.as<float>(), block_shift, floats<T>(values), values.count(),
+         nf4_table());
+}
+
+}  // namespace
+
+void nf4_quantize_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax,
+                       const Stream& stream) {
+  check_4bit(values, codes, absmax, block_size);
+  launch("nf4_quantize", nf4_quantize_block, blocks_for(absmax.count(), kWarpsPerBlock), kThreads, 0, stream, values.as<float>(),
+         values.count(), block_size, codes.as<std::uint8_t>(), absmax.as<float>(), nf4_table());
+}
+
+void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values,
+                         const Stream& stream) {
+  check_4bit(values, codes, absmax, block_size);
+  const int block_shift = std::countr_zero(static_cast<std::uint64_t>(block_size));
+  with_float_type(values.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    constexpr int kPack = Pack<T>::kCount;
+    const bool packs = fits_groups(0, kPack, {values.data}) && reinterpret_cast<std::uintptr_t>(codes.data) % 4 == 0;
+    packs ? dequantize_words<T, kPack>(codes, absmax, block_shift, values, stream)
+          : dequantize_words<T, 2>(codes, absmax, block_shift, values, stream);
+  });
+}
+
+}  // namespace lora_dist

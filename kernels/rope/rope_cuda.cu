@@ -1,0 +1,82 @@
+// The CUDA side of the rotary embedding: a block per token, a thread turns a group of neighbouring pairs.
+#include <limits>
+
+#include "kernels/common/cuda_group.h"
+#include "kernels/rope/rope.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr int kMostThreads = 256;
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// groups: of kCount pairs, over all heads of a token. half: head_dim / 2.
+template <class T, int kCount>
+__global__ void rope_token(T* x, const std::int32_t* positions, const float* table, std::int64_t table_rows, float sign,
+                           int groups, int half) {
+  const std::int64_t width = static_cast<std::int64_t>(groups) * kCount * 2;
+  T* row = x + blockIdx.x * width;
+  const std::int64_t position = positions[blockIdx.x];
+  const bool inside = position >= 0 && position < table_rows;
+  const float* angles = table + (inside ? position : 0) * 2 * half;
+  const int groups_of_head = half / kCount;
+  for (int g = static_cast<int>(threadIdx.x); g < groups; g += static_cast<int>(blockDim.x)) {
+    const int head = g / groups_of_head;
+    const int pair = (g - head * groups_of_head) * kCount;
+    T* low = row + static_cast<std::int64_t>(head) * 2 * half + pair;
+    Group<T, kCount> a = load_group<kCount>(low);
+    Group<T, kCount> b = load_group<kCount>(low + half);
+    Group<float, kCount> cosine;
+    Group<float, kCount> sine;
+    if (inside) {
+      cosine = load_group<kCount>(angles + pair);
+      sine = load_group<kCount>(angles + half + pair);
+    } else {
+      for (int i = 0; i < kCount; ++i) {
+        cosine.v[i] = kNaN;
+        sine.v[i] = kNaN;
+      }
+    }
+    for (int i = 0; i < kCount; ++i) {
+      const float from_low = to_float(a.v[i]);
+      const float from_high = to_float(b.v[i]);
+      const float s = sign * sine.v[i];
+      a.v[i] = from_float<T>(from_low * cosine.v[i] - from_high * s);
+      b.v[i] = from_float<T>(from_high * cosine.v[i] + from_low * s);
+    }
+    store_group(low, a);
+    store_group(low + half, b);
+  }
+}
+
+template <class T, int kCount>
+void rotate_tokens(TensorView x, const std::int32_t* positions, const float* table, const Shape& table_shape, float sign,
+                   const Stream& stream) {
+  const std::int64_t groups = x.cols() / (2 * kCount);
+  launch("rope", rope_token<T, kCount>, blocks_for(x.rows(), 1), threads_for(groups, 1, kMostThreads), 0, stream, floats<T>(x),
+         positions, table, table_shape[0], sign, static_cast<int>(groups), static_cast<int>(table_shape[1] / 2));
+}
+
+}  // namespace
+
+void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, RopeDirection direction, const Stream& stream) {
+  require(x.shape.rank == 2 && table.shape.rank == 2,
+          "rope: x must be [tokens, heads * head_dim] and table [positions, head_dim]");
+  const std::int64_t head_dim = table.cols();
+  require(head_dim > 0 && head_dim % 2 == 0, "rope: head_dim must be even");
+  require(x.cols() % head_dim == 0, "rope: the width of x must be a multiple of head_dim");
+  require(x.cols() <= std::numeric_limits<std::int32_t>::max(), "rope: x is too wide");
+  require(positions.count() == x.rows(), "rope: positions must be [tokens]");
+  const std::int32_t* position = positions.as<std::int32_t>();
+  const float* angles = table.as<float>();
+  const float sign = direction == RopeDirection::forward ? 1.0F : -1.0F;
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    constexpr int kPack = Pack<T>::kCount;
+    const bool packs = fits_groups(head_dim / 2, kPack, {x.data, angles});
+    packs ? rotate_tokens<T, kPack>(x, position, angles, table.shape, sign, stream)
+          : rotate_tokens<T, 1>(x, position, angles, table.shape, sign, stream);
+  });
+}
+
+}  // namespace lora_dist

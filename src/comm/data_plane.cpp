@@ -1,0 +1,55 @@
+// Chooses what carries device memory between ranks.
+#include "src/comm/data_plane.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <set>
+
+#include "src/comm/agree.h"
+#include "src/comm/host_staged.h"
+#include "src/comm/nccl_communicator.h"
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+namespace {
+
+/// By the addresses of the devices: their numbers and count differ where the launcher shows each rank a GPU of its own.
+bool every_rank_has_its_own_device(Communicator& world) {
+  std::string mine;
+  run_together(world, [&] {
+    std::array<char, 256> host{};
+    gethostname(host.data(), host.size() - 1);
+    mine = std::string(host.data()) + " " + nccl_device_address();
+  });
+  const std::vector<std::string> all = all_gather_strings(world, mine);
+  return std::set<std::string>(all.begin(), all.end()).size() == all.size();
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator,
+                                              const ProcessPlace& /*process*/, const Stream& stream) {
+  if (communicator == "nccl" && stream.backend != Backend::cuda) {
+    throw Error(ExitCode::usage, "parallel.communicator = \"nccl\" needs GPUs; on CPUs use \"mpi\" or \"auto\"",
+                Noticed::every_rank);
+  }
+  const bool own_devices =
+      stream.backend == Backend::cuda && nccl_is_built_in() && communicator != "mpi" && every_rank_has_its_own_device(world);
+  if (communicator == "nccl" && !nccl_is_built_in()) {
+    throw Error(ExitCode::usage,
+                "parallel.communicator = \"nccl\", but this program was built without NCCL; use \"mpi\" or \"auto\"",
+                Noticed::every_rank);
+  }
+  if (communicator == "nccl" && !own_devices) {
+    throw Error(ExitCode::usage,
+                "parallel.communicator = \"nccl\" needs a GPU for each rank, and here ranks share one; use "
+                "parallel.communicator = \"mpi\", or start as many ranks on a node as it has GPUs",
+                Noticed::every_rank);
+  }
+  const bool nccl = communicator == "nccl" || (communicator == "auto" && own_devices && world.size() > 1);
+  return nccl ? make_nccl(world, stream) : make_host_staged(world.split(0), stream);
+}
+
+}  // namespace lora_dist

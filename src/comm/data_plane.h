@@ -1,0 +1,19 @@
+// The communicator of the operators' memory: NCCL between GPUs, or MPI through the host.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/common/stream.h"
+#include "src/comm/communicator.h"
+#include "src/comm/process.h"
+
+namespace lora_dist {
+
+/// Collectives over memory of `stream`'s backend, between the ranks of `world`. communicator: "auto" (NCCL where it is built in,
+/// there are several ranks, and each has a device of its own; else MPI), "mpi" or "nccl". Collective. Throws Error(usage), the
+/// same on every rank, for "nccl" where several ranks share a device, or in a build without it.
+std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator, const ProcessPlace& process,
+                                              const Stream& stream);
+
+}  // namespace lora_dist

@@ -1,0 +1,25 @@
+// Communicator over NCCL, for the memory of GPUs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/common/stream.h"
+#include "src/comm/communicator.h"
+
+namespace lora_dist {
+
+/// False in a build without NCCL, where make_nccl throws.
+bool nccl_is_built_in();
+
+/// The current device's address on its node, whatever number this process knows it by (a launcher may show each rank one GPU, all
+/// of them number 0). Empty in a build without NCCL.
+std::string nccl_device_address();
+
+/// Between the ranks of `world`, each with a device of its own, which is the current one. Collectives run on a stream of their
+/// own: they start after what `stream` has been given so far, and what `stream` is given after them (after wait(), for a gather)
+/// starts when they are done. all_reduce also holds the host, so that a lost rank is noticed there. `world` must outlive it.
+/// Throws Error(communication) naming rank, collective and NCCL's reason.
+std::unique_ptr<Communicator> make_nccl(Communicator& world, const Stream& stream);
+
+}  // namespace lora_dist

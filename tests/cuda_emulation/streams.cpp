@@ -1,0 +1,262 @@
+// Streams and events, and what is put on them: kernels, copies, fills. Each stream is a queue that runs when it must, on the
+// thread that asks: at once, or with LORA_DIST_EMULATED_LATE=1 as late as CUDA allows, so that a wait that is missing shows.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "tests/cuda_emulation/emulator.h"
+
+namespace lora_dist::emulation {
+
+// Work by number: everything before `done` has run.
+struct Queue {
+  std::deque<std::function<cudaError_t()>> work;
+  std::uint64_t put = 0;
+  std::uint64_t done = 0;
+};
+
+}  // namespace lora_dist::emulation
+
+struct CUstream_st {
+  int device = 0;
+  std::shared_ptr<lora_dist::emulation::Queue> queue;
+};
+struct CUevent_st {
+  std::shared_ptr<lora_dist::emulation::Queue> queue;  // null before it is recorded
+  std::uint64_t mark = 0;
+};
+
+namespace lora_dist::emulation {
+
+namespace {
+
+struct Streams {
+  std::set<CUstream_st*> alive;
+  std::map<const void*, std::size_t> shared_allowed;  // by kernel
+  std::int64_t launches = 0;
+  cudaError_t broken = cudaSuccess;  // what the device cannot recover from: every later call returns it
+};
+
+Streams& streams() {
+  static auto* made = new Streams;  // outlives whatever frees at exit
+  return *made;
+}
+
+cudaError_t run_until(Queue& queue, std::uint64_t mark) {
+  while (queue.done < mark && streams().broken == cudaSuccess) {
+    const auto work = std::move(queue.work.front());
+    queue.work.pop_front();
+    ++queue.done;
+    streams().broken = work();
+  }
+  return streams().broken;
+}
+
+bool late() { return setting("LORA_DIST_EMULATED_LATE", 0) != 0; }
+
+cudaError_t copy(void* to, const void* from, std::size_t bytes) {
+  const OpenMemory open;
+  std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+
+}  // namespace
+
+int device_of(cudaStream_t stream) { return stream == nullptr ? current_device() : stream->device; }
+
+cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> work) {
+  const std::lock_guard lock(lock_of_devices());
+  if (streams().broken != cudaSuccess) {
+    return report(streams().broken);
+  }
+  if (stream == nullptr) {  // waits for nothing: all streams here are of the non-blocking kind
+    streams().broken = work();
+    return report(streams().broken);
+  }
+  if (!streams().alive.contains(stream)) {
+    return report(cudaErrorInvalidResourceHandle);
+  }
+  stream->queue->work.push_back(std::move(work));
+  ++stream->queue->put;
+  return late() ? cudaSuccess : report(run_until(*stream->queue, stream->queue->put));
+}
+
+cudaError_t drain_all() {
+  for (CUstream_st* stream : streams().alive) {
+    run_until(*stream->queue, stream->queue->put);
+  }
+  return streams().broken;
+}
+
+cudaError_t launch_kernel(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> thread_body) {
+  const std::lock_guard lock(lock_of_devices());
+  const dim3 grid = config.gridDim;
+  const dim3 block = config.blockDim;
+  const std::size_t threads = std::size_t{block.x} * block.y * block.z;
+  if (threads == 0 || threads > 1024 || block.z > 64 || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7FFFFFFF ||
+      grid.y > 65535 || grid.z > 65535) {
+    return report(cudaErrorInvalidConfiguration);
+  }
+  const auto allowed = streams().shared_allowed.find(kernel);
+  if (config.dynamicSmemBytes > (allowed == streams().shared_allowed.end() ? std::size_t{48} << 10 : allowed->second)) {
+    return report(cudaErrorInvalidValue);
+  }
+  if (device_of(config.stream) != current_device()) {
+    return report(cudaErrorInvalidResourceHandle);
+  }
+  if (setting("LORA_DIST_EMULATED_CODE", 0) > setting("LORA_DIST_EMULATED_CAPABILITY", 90)) {
+    return report(cudaErrorNoKernelImageForDevice);
+  }
+  ++streams().launches;
+  const std::int64_t breaks_at = setting("LORA_DIST_EMULATED_BREAKS_AT", 0);
+  const bool breaks = breaks_at > 0 && streams().launches >= breaks_at;
+  KernelRun run{grid, block, config.dynamicSmemBytes, std::move(thread_body)};
+  return enqueue(config.stream, [run = std::move(run), breaks] {
+    if (breaks) {
+      return cudaErrorECCUncorrectable;
+    }
+    const OpenMemory open;
+    run_blocks(run);
+    return cudaSuccess;
+  });
+}
+
+}  // namespace lora_dist::emulation
+
+using namespace lora_dist::emulation;
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
+  const std::lock_guard lock(lock_of_devices());
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 || value > (227 << 10)) {
+    return report(cudaErrorInvalidValue);
+  }
+  streams().shared_allowed[kernel] = static_cast<std::size_t>(value);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind /*kind*/, cudaStream_t stream) {
+  const std::lock_guard lock(lock_of_devices());
+  if (bytes == 0) {
+    return cudaSuccess;
+  }
+  const Place source = place_of(from, bytes);
+  const Place target = place_of(to, bytes);
+  if (to == nullptr || from == nullptr || !source.whole || !target.whole) {
+    std::fprintf(stderr, "emulated CUDA: a copy of %zu bytes leaves the memory that it is about\n", bytes);
+    return report(cudaErrorInvalidValue);
+  }
+  if (source.memory == Memory::pageable) {  // staged: the caller may change it at once
+    const auto* begin = static_cast<const char*>(from);
+    return enqueue(stream,
+                   [to, staged = std::vector<char>(begin, begin + bytes)] { return copy(to, staged.data(), staged.size()); });
+  }
+  const cudaError_t status = enqueue(stream, [to, from, bytes] { return copy(to, from, bytes); });
+  return target.memory == Memory::pageable && status == cudaSuccess ? cudaStreamSynchronize(stream) : status;
+}
+
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+}
+
+cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
+  const std::lock_guard lock(lock_of_devices());
+  if (bytes == 0) {
+    return cudaSuccess;
+  }
+  const Place target = place_of(to, bytes);
+  if (target.memory == Memory::pageable || !target.whole) {
+    std::fprintf(stderr, "emulated CUDA: a fill of %zu bytes leaves the memory that it is about\n", bytes);
+    return report(cudaErrorInvalidValue);
+  }
+  return enqueue(stream, [to, value, bytes] {
+    const OpenMemory open;
+    std::memset(to, value, bytes);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaMemset(void* to, int value, std::size_t bytes) { return cudaMemsetAsync(to, value, bytes, nullptr); }
+
+cudaError_t cudaDeviceSynchronize() {
+  const std::lock_guard lock(lock_of_devices());
+  return report(drain_all());
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
+  const std::lock_guard lock(lock_of_devices());
+  *stream = new CUstream_st{current_device(), std::make_shared<Queue>()};
+  streams().alive.insert(*stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithFlags(stream, cudaStreamDefault); }
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const std::lock_guard lock(lock_of_devices());
+  return report(stream == nullptr ? streams().broken : run_until(*stream->queue, stream->queue->put));
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::lock_guard lock(lock_of_devices());
+  if (!streams().alive.contains(stream)) {
+    return report(cudaErrorInvalidResourceHandle);
+  }
+  const cudaError_t status = cudaStreamSynchronize(stream);
+  streams().alive.erase(stream);
+  delete stream;
+  return status;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  const std::lock_guard lock(lock_of_devices());
+  if (stream == nullptr || stream->queue->work.empty()) {
+    return report(streams().broken);
+  }
+  const cudaError_t status = report(run_until(*stream->queue, stream->queue->done + 1));
+  return status == cudaSuccess ? cudaErrorNotReady : status;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
+  const std::lock_guard lock(lock_of_devices());
+  if (event->queue == nullptr) {
+    return cudaSuccess;
+  }
+  return enqueue(stream, [queue = event->queue, mark = event->mark] { return run_until(*queue, mark); });
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned /*flags*/) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const std::lock_guard lock(lock_of_devices());
+  event->queue = stream == nullptr ? std::make_shared<Queue>() : stream->queue;
+  event->mark = event->queue->put;
+  return report(streams().broken);
+}
+
+// Asking makes the work go on by one piece, so that whoever asks again and again gets there.
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const std::lock_guard lock(lock_of_devices());
+  if (event->queue == nullptr || event->queue->done >= event->mark) {
+    return report(streams().broken);
+  }
+  const cudaError_t status = report(run_until(*event->queue, event->queue->done + 1));
+  return status == cudaSuccess ? cudaErrorNotReady : status;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const std::lock_guard lock(lock_of_devices());
+  return report(event->queue == nullptr ? streams().broken : run_until(*event->queue, event->mark));
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}

@@ -1,0 +1,301 @@
+// Collectives over the operators' memory: that of a device where there is one (real or emulated), else the host's.
+#include "src/comm/data_plane.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <set>
+
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+#include "src/comm/mpi_communicator.h"
+#include "src/comm/nccl_communicator.h"
+#include "src/core/error.h"
+
+namespace lora_dist {
+namespace {
+
+std::byte pattern(int rank, std::size_t i) {
+  return static_cast<std::byte>((i * 7 + static_cast<std::size_t>(rank) * 131 + i / 251) & 0xFF);
+}
+
+std::vector<std::byte> part_of(int rank, std::size_t size) {
+  std::vector<std::byte> part(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    part[i] = pattern(rank, i);
+  }
+  return part;
+}
+
+/// The parts of ranks first, first + step, ... in turn.
+std::vector<std::byte> parts_of(int first, int ranks, std::size_t size, int step = 1) {
+  std::vector<std::byte> all;
+  for (int i = 0; i < ranks; ++i) {
+    const auto part = part_of(first + i * step, size);
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+/// Memory of the stream's backend.
+class Bytes {
+ public:
+  Bytes(std::size_t size, const Stream& stream) : stream_(stream), size_(size) {
+    data_ = static_cast<std::byte*>(on_device() ? allocate_device(size) : ::operator new(size));
+  }
+  Bytes(const std::vector<std::byte>& values, const Stream& stream) : Bytes(values.size(), stream) { set(values); }
+  Bytes(const Bytes&) = delete;
+  Bytes& operator=(const Bytes&) = delete;
+  ~Bytes() {
+    if (on_device()) {
+      free_device(data_);
+    } else {
+      ::operator delete(data_);
+    }
+  }
+
+  std::span<std::byte> span() const { return {data_, size_}; }
+  /// On the stream: nobody waits.
+  void set(const std::vector<std::byte>& values) { copy_bytes(data_, values.data(), values.size(), stream_); }
+  std::vector<std::byte> get() const {
+    std::vector<std::byte> values(size_);
+    copy_bytes(values.data(), data_, size_, stream_);
+    synchronize(stream_);
+    return values;
+  }
+
+ private:
+  bool on_device() const { return stream_.backend == Backend::cuda; }
+
+  Stream stream_;
+  std::byte* data_ = nullptr;
+  std::size_t size_;
+};
+
+template <class T>
+std::vector<std::byte> bytes_of(const std::vector<T>& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
+}
+
+/// Reduces through memory of the backend.
+template <class T>
+std::vector<T> reduced(Communicator& plane, std::vector<T> values, Reduce op, const Stream& stream) {
+  const Bytes memory(bytes_of(values), stream);
+  plane.all_reduce(std::span<T>(reinterpret_cast<T*>(memory.span().data()), values.size()), op, WireKind::adapter_gradient);
+  const auto result = memory.get();
+  std::memcpy(values.data(), result.data(), result.size());
+  return values;
+}
+
+/// All ranks of these tests are on one node.
+class DataPlane : public testing::TestWithParam<const char*> {
+ protected:
+  DataPlane()
+      : place_{.rank = world_->rank(), .ranks = world_->size(), .node_rank = world_->rank(), .node_ranks = world_->size()} {
+    if (const int count = device_count(); count > 0) {
+      emulated_ = use_device(world_->rank() % count).name == "emulated";
+      stream_ = make_device_stream();
+    }
+  }
+  ~DataPlane() override {
+    plane_.reset();
+    destroy_device_stream(stream_);
+  }
+  void SetUp() override {
+    if (std::strcmp(GetParam(), "nccl") == 0 && !nccl_can_run()) {
+      GTEST_SKIP() << "no NCCL, or no GPU for each rank";
+    }
+    plane_ = make_data_plane(*world_, GetParam(), place_, stream_);
+  }
+
+  bool nccl_can_run() const {
+    if (!nccl_is_built_in() || device_count() == 0) {
+      return false;
+    }
+    const auto all = all_gather_strings(*world_, nccl_device_address());
+    return std::set<std::string>(all.begin(), all.end()).size() == all.size();
+  }
+  bool is_nccl() const { return nccl_can_run() && world_->size() > 1 && std::strcmp(GetParam(), "mpi") != 0; }
+  int size() const { return world_->size(); }
+  int rank() const { return world_->rank(); }
+
+  std::unique_ptr<Communicator> world_ = make_mpi_world();
+  ProcessPlace place_;
+  Stream stream_;
+  bool emulated_ = false;
+  std::unique_ptr<Communicator> plane_;
+};
+
+TEST_P(DataPlane, GathersInRankOrder) {
+  EXPECT_EQ(plane_->rank(), rank());
+  EXPECT_EQ(plane_->size(), size());
+  for (const std::size_t part : {std::size_t{1}, std::size_t{149}, std::size_t{70001}}) {
+    const std::int64_t before = plane_->wire()[WireKind::base_gather];
+    const Bytes mine(part_of(rank(), part), stream_);
+    const Bytes all(part * static_cast<std::size_t>(size()), stream_);
+    plane_->all_gather(mine.span(), all.span(), WireKind::base_gather);
+    EXPECT_EQ(all.get(), parts_of(0, size(), part));
+    EXPECT_EQ(plane_->wire()[WireKind::base_gather] - before, size() == 1 ? 0 : static_cast<std::int64_t>(part));
+  }
+  plane_->all_gather({}, {}, WireKind::base_gather);
+}
+
+TEST_P(DataPlane, GathersUnderWayFollowTheStreamOnBothSides) {
+  const std::size_t part = 5003;
+  const std::size_t whole = part * static_cast<std::size_t>(size());
+  Bytes mine(part, stream_);
+  Bytes other(part_of(rank() + 1, part), stream_);
+  Bytes first(whole, stream_);
+  Bytes second(whole, stream_);
+  Bytes kept(whole, stream_);
+  for (int round = 0; round < 3; ++round) {
+    mine.set(part_of(rank() + round, part));                    // still on its way when the gather is asked for
+    first.set(std::vector<std::byte>(whole, std::byte{0xEE}));  // so is this, which the gather must come after
+    const auto pending = plane_->start_all_gather(mine.span(), first.span(), WireKind::base_gather);
+    const auto pending_second = plane_->start_all_gather(other.span(), second.span(), WireKind::base_gather);
+    EXPECT_EQ(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_)[0], size());
+    pending->poke();
+    pending_second->poke();
+    pending_second->wait();
+    pending_second->wait();  // a second wait is harmless
+    pending->wait();
+    pending->poke();
+    copy_bytes(kept.span().data(), first.span().data(), whole, stream_);                  // an operator that reads the whole
+    plane_->start_all_gather(other.span(), first.span(), WireKind::base_gather).reset();  // must not overtake it
+    EXPECT_EQ(kept.get(), parts_of(round, size(), part));
+    EXPECT_EQ(second.get(), parts_of(1, size(), part));
+  }
+}
+
+TEST_P(DataPlane, OperatorsAfterAGatherStartWhenItIsOver) {
+  const std::size_t part = 601;
+  const std::size_t whole = part * static_cast<std::size_t>(size());
+  const Bytes mine(part_of(rank(), part), stream_);
+  Bytes all(std::vector<std::byte>(whole, std::byte{0xEE}), stream_);
+  const Bytes kept(whole, stream_);
+  // Nothing else makes the host wait meanwhile.
+  const auto pending = plane_->start_all_gather(mine.span(), all.span(), WireKind::base_gather);
+  pending->wait();
+  copy_bytes(kept.span().data(), all.span().data(), whole, stream_);
+  EXPECT_EQ(kept.get(), parts_of(0, size(), part));
+  // Of a gather that nobody waited for, too: what is written after it stays.
+  const std::vector<std::byte> later(whole, std::byte{0x77});
+  plane_->start_all_gather(mine.span(), all.span(), WireKind::base_gather).reset();
+  all.set(later);
+  synchronize(stream_);
+  EXPECT_EQ(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_)[0], size());  // the last of the gather has run by now
+  EXPECT_EQ(all.get(), later);
+}
+
+TEST_P(DataPlane, ReducesIntegersExactly) {
+  const std::int64_t big = std::int64_t{1} << 59;  // beyond what a double keeps
+  const std::int64_t n = size();
+  std::vector<std::int64_t> values(1001);
+  std::vector<std::int64_t> expected(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = big + static_cast<std::int64_t>(i) + rank();
+    expected[i] = n * (big + static_cast<std::int64_t>(i)) + n * (n - 1) / 2;
+  }
+  const std::int64_t before = plane_->wire()[WireKind::adapter_gradient];
+  EXPECT_EQ(reduced(*plane_, values, Reduce::sum, stream_), expected);
+  EXPECT_EQ(plane_->wire()[WireKind::adapter_gradient] - before, n == 1 ? 0 : 8 * 1001);
+  EXPECT_EQ(reduced<std::int64_t>(*plane_, {big + rank(), -rank()}, Reduce::max, stream_),
+            (std::vector<std::int64_t>{big + n - 1, 0}));
+  EXPECT_EQ(reduced<std::int64_t>(*plane_, {big + rank(), -rank()}, Reduce::min, stream_),
+            (std::vector<std::int64_t>{big, 1 - n}));
+}
+
+TEST_P(DataPlane, ReducesDoublesAsTheWorldDoes) {
+  const double last = size() - 1;
+  EXPECT_EQ(reduced<double>(*plane_, {0.1 + rank(), -1.0 * rank()}, Reduce::max, stream_),
+            (std::vector<double>{0.1 + last, 0.0}));
+  const double odd = rank() == size() - 1 ? std::numeric_limits<double>::quiet_NaN() : 1.0;
+  EXPECT_TRUE(std::isnan(reduced<double>(*plane_, {odd}, Reduce::min, stream_)[0]));
+  EXPECT_THROW(reduced<double>(*plane_, {1.0}, Reduce::sum, stream_), KernelError);
+}
+
+TEST_P(DataPlane, BroadcastsFromEveryRoot) {
+  for (int root = 0; root < size(); ++root) {
+    const std::int64_t before = plane_->wire()[WireKind::tensor_activation];
+    const Bytes data(part_of(rank(), 1234), stream_);
+    plane_->broadcast(data.span(), root, WireKind::tensor_activation);
+    EXPECT_EQ(data.get(), part_of(root, 1234));
+    EXPECT_EQ(plane_->wire()[WireKind::tensor_activation] - before, rank() == root && size() > 1 ? 1234 : 0);
+  }
+  plane_->barrier();
+}
+
+TEST_P(DataPlane, SplitsIntoGroupsOfSeveralAndOfOne) {
+  const int color = rank() % 2;
+  auto group = plane_->split(color);
+  ASSERT_EQ(group->size(), (size() + 1 - color) / 2);
+  ASSERT_EQ(group->rank(), rank() / 2);
+  const Bytes mine(part_of(rank(), 777), stream_);
+  const Bytes all(777 * static_cast<std::size_t>(group->size()), stream_);
+  const auto pending = group->start_all_gather(mine.span(), all.span(), WireKind::base_gather);
+  EXPECT_EQ(reduced<std::int64_t>(*plane_, {2}, Reduce::sum, stream_)[0], 2 * size());  // both groups at once
+  pending->wait();
+  EXPECT_EQ(all.get(), parts_of(color, group->size(), 777, 2));
+  EXPECT_EQ(plane_->wire()[WireKind::base_gather], group->size() == 1 ? 0 : 777);
+  const auto alone = plane_->split(rank());
+  EXPECT_EQ(alone->size(), 1);
+  EXPECT_EQ(reduced<std::int64_t>(*alone, {rank()}, Reduce::sum, stream_)[0], rank());
+  plane_.reset();
+  group->barrier();  // a group outlives the one it came from
+  EXPECT_EQ(reduced<std::int64_t>(*group, {1}, Reduce::sum, stream_)[0], group->size());
+}
+
+TEST_P(DataPlane, WrongSizesAreAProgrammingError) {
+  const Bytes mine(4, stream_);
+  const Bytes all(4 * static_cast<std::size_t>(size()) + 1, stream_);
+  EXPECT_THROW(plane_->all_gather(mine.span(), all.span(), WireKind::control), KernelError);
+  EXPECT_THROW(plane_->broadcast(mine.span(), size(), WireKind::control), KernelError);
+}
+
+TEST_P(DataPlane, NcclWhereItCannotRunIsAUsageErrorOnEveryRank) {
+  if (nccl_can_run()) {
+    GTEST_SKIP() << "it can";
+  }
+  try {
+    make_data_plane(*world_, "nccl", place_, stream_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    EXPECT_THAT(error.what(), testing::HasSubstr("\"mpi\""));
+  }
+}
+
+/// The name of the collective, the rank and NCCL's reason are in the message; afterwards the group is given up.
+TEST_P(DataPlane, ALostPeerIsNamedByTheNextCollective) {
+  if (!is_nccl() || !emulated_) {
+    GTEST_SKIP() << "only the emulated NCCL loses peers when it is asked to";
+  }
+  Bytes mine(part_of(rank(), 64), stream_);
+  Bytes all(64 * static_cast<std::size_t>(size()), stream_);
+  setenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT", "1", 1);
+  const auto pending = plane_->start_all_gather(mine.span(), all.span(), WireKind::base_gather);
+  unsetenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT");
+  for (const char* again : {"the emulated peer is lost", "given up"}) {
+    try {
+      pending->wait();
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::communication);
+      EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("rank " + std::to_string(rank())),
+                                               testing::HasSubstr("all_gather"), testing::HasSubstr(again)));
+    }
+  }
+  EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Communicator, DataPlane, testing::Values("auto", "mpi", "nccl"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace lora_dist

@@ -1,0 +1,308 @@
+// The list, operator by operator.
+#include "tests/operators/operator_case.h"
+
+#include <fmt/format.h>
+
+#include "kernels/adamw/adamw.h"
+#include "kernels/attention/attention.h"
+#include "kernels/cast/cast.h"
+#include "kernels/copy/copy.h"
+#include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/dropout/dropout.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/fixed_point/fixed_point.h"
+#include "kernels/matmul/matmul.h"
+#include "kernels/nf4/nf4.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/rows/rows.h"
+#include "kernels/swiglu/swiglu.h"
+#include "tests/operators/build_case.h"
+
+namespace lora_dist::operators {
+
+namespace {
+
+using Views = std::span<const TensorView>;
+using Cases = std::vector<OperatorCase>;
+using Rows = std::vector<std::pair<std::int64_t, std::int64_t>>;  // (tokens, width)
+
+void add_elementwise(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, width] : shapes) {
+    const std::string shape = fmt::format("tokens {}, width {}", n, width);
+    cases.push_back(
+        {"copy", shape, {activation({n, width}, 1), written(Kind::activation, {n, width})}, [](Views v, const Stream& s) {
+           copy(v[0], v[1], s);
+         }});
+    cases.push_back({"zero", shape, {written(Kind::activation, {n, width})}, [](Views v, const Stream& s) { zero(v[0], s); }});
+    cases.push_back({"cast to the compute dtype",
+                     shape,
+                     {f32({n, width}, 2), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { cast(v[0], v[1], s); }});
+    cases.push_back(
+        {"cast to f32", shape, {activation({n, width}, 3), written(Kind::f32, {n, width})}, [](Views v, const Stream& s) {
+           cast(v[0], v[1], s);
+         }});
+    cases.push_back(
+        {"add_to", shape, {activation({n, width}, 4), changed_activation({n, width}, 5)}, [](Views v, const Stream& s) {
+           add_to(v[0], v[1], s);
+         }});
+    cases.push_back({"add_bias", shape, {f32({width}, 6), changed_activation({n, width}, 7)}, [](Views v, const Stream& s) {
+                       add_bias(v[0], v[1], s);
+                     }});
+    cases.push_back(
+        {"scale", shape, {changed_activation({n, width}, 8)}, [](Views v, const Stream& s) { scale(v[0], 0.37F, s); }});
+  }
+}
+
+void add_rows(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, width] : shapes) {
+    const std::string shape = fmt::format("tokens {}, width {}", n, width);
+    const std::int64_t picked = n - n / 3;
+    std::vector<std::int64_t> rising;
+    for (std::int64_t i = 0; i < picked; ++i) {
+      rising.push_back(i * n / picked);
+    }
+    cases.push_back({"gather_rows",
+                     shape,
+                     {activation({n, width}, 1), given(Kind::i32, rising), written(Kind::activation, {picked, width})},
+                     [](Views v, const Stream& s) { gather_rows(v[0], v[1], v[2], s); }});
+    cases.push_back({"scatter_rows",
+                     shape,
+                     {activation({picked, width}, 2), given(Kind::i32, rising), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { scatter_rows(v[0], v[1], v[2], s); }});
+    cases.push_back({"embedding",
+                     shape,
+                     {whole(Kind::i32, {n}, 501, 3), activation({501, width}, 4), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { embedding(v[0], v[1], v[2], s); }});
+  }
+}
+
+void add_flat(Cases& cases, const std::vector<std::int64_t>& counts) {
+  for (const std::int64_t n : counts) {
+    const std::string shape = fmt::format("elements {}", n);
+    cases.push_back({"fixed_point_add",
+                     shape,
+                     {f32({n}, 1), {Kind::i64, Use::in_out, {n}, {0.0, 3.0, -17592186044416.0}}},
+                     [](Views v, const Stream& s) { fixed_point_add(v[0], 0.25F, v[1], kFixedPointLimit, s); }});
+    cases.push_back({"fixed_point_read",
+                     shape,
+                     {{Kind::i64, Use::in, {n}, {1.0, -17592186044416.0, 12345678901.0, 0.0, 3.0e14}}, written(Kind::f32, {n})},
+                     [](Views v, const Stream& s) { fixed_point_read(v[0], v[1], s); }});
+    cases.push_back({"adamw",
+                     shape,
+                     {random_operand(Kind::f32, Use::in_out, {n}, 2),
+                      f32({n}, 3, 0.01),
+                      random_operand(Kind::f32, Use::in_out, {n}, 4, 0.01),
+                      {Kind::f32, Use::in_out, {n}, {0.0, 1e-4, 2e-5}}},
+                     [](Views v, const Stream& s) {
+                       adamw(v[0], v[1], v[2], v[3], {3, 2e-4, 0.9, 0.999, 1e-8, 0.01}, s);
+                     }});
+    const std::int64_t blocks = (n + 63) / 64;
+    cases.push_back({"nf4_quantize",
+                     shape,
+                     {f32({n}, 5), written(Kind::u8, {(n + 1) / 2}), written(Kind::f32, {blocks})},
+                     [](Views v, const Stream& s) { nf4_quantize(v[0], 64, v[1], v[2], s); }});
+    cases.push_back({"nf4_dequantize",
+                     shape,
+                     {whole(Kind::u8, {(n + 1) / 2}, 256, 6), f32({blocks}, 7, 0.1, 1.0), written(Kind::activation, {n})},
+                     [](Views v, const Stream& s) { nf4_dequantize(v[0], v[1], 64, v[2], s); }});
+    cases.push_back({"nested_quantize",
+                     shape,
+                     {f32({blocks}, 8, 0.1, 1.0), written(Kind::u8, {blocks}), written(Kind::f32, {(blocks + 255) / 256})},
+                     [](Views v, const Stream& s) { nested_quantize(v[0], 1.0F, v[1], v[2], s); }});
+    cases.push_back({"nested_dequantize",
+                     shape,
+                     {whole(Kind::u8, {blocks}, 256, 9), f32({(blocks + 255) / 256}, 10), written(Kind::f32, {blocks})},
+                     [](Views v, const Stream& s) { nested_dequantize(v[0], v[1], 0.5F, v[2], s); }});
+  }
+}
+
+void add_norms(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, width] : shapes) {
+    const std::string shape = fmt::format("tokens {}, hidden {}", n, width);
+    cases.push_back(
+        {"rms_norm",
+         shape,
+         {activation({n, width}, 1), f32({width}, 2, 0.2, 1.0), written(Kind::activation, {n, width}), written(Kind::f32, {n})},
+         [](Views v, const Stream& s) { rms_norm(v[0], v[1], 1e-5F, v[2], v[3], s); }});
+    cases.push_back({"rms_norm_backward",
+                     shape,
+                     {activation({n, width}, 3), activation({n, width}, 4), f32({width}, 5, 0.2, 1.0), f32({n}, 6, 0.05, 1.0),
+                      changed_activation({n, width}, 7)},
+                     [](Views v, const Stream& s) { rms_norm_backward(v[0], v[1], v[2], v[3], v[4], s); }});
+  }
+}
+
+void add_activations(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, width] : shapes) {
+    const std::string shape = fmt::format("tokens {}, intermediate {}", n, width);
+    cases.push_back({"swiglu",
+                     shape,
+                     {activation({n, width}, 1), activation({n, width}, 2), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { swiglu(v[0], v[1], v[2], s); }});
+    cases.push_back({"swiglu_backward",
+                     shape,
+                     {changed_activation({n, width}, 3), activation({n, width}, 4), activation({n, width}, 5),
+                      written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { swiglu_backward(v[0], v[1], v[2], v[0], v[3], s); }});
+    const DropoutKey key{12345678901234ULL, 7, 3, 5};
+    cases.push_back({"dropout",
+                     shape,
+                     {activation({n, width}, 6), whole(Kind::i32, {n}, 9, 7), whole(Kind::i32, {n}, 100, 8),
+                      written(Kind::activation, {n, width})},
+                     [key](Views v, const Stream& s) { dropout(v[0], v[1], v[2], 0.3F, key, v[3], s); }});
+    cases.push_back({"dropout_backward",
+                     shape,
+                     {activation({n, width}, 9), whole(Kind::i32, {n}, 9, 7), whole(Kind::i32, {n}, 100, 8),
+                      changed_activation({n, width}, 10)},
+                     [key](Views v, const Stream& s) { dropout_backward(v[0], v[1], v[2], 0.3F, key, v[3], s); }});
+  }
+}
+
+void add_rope(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& shapes) {
+  for (const auto& [n, heads, head_dim] : shapes) {
+    for (const RopeDirection direction : {RopeDirection::forward, RopeDirection::backward}) {
+      cases.push_back({direction == RopeDirection::forward ? "rope" : "rope backward",
+                       fmt::format("tokens {}, heads {}, head_dim {}", n, heads, head_dim),
+                       {changed_activation({n, heads * head_dim}, 1), whole(Kind::i32, {n}, 64, 2), f32({64, head_dim}, 3, 0.5)},
+                       [direction](Views v, const Stream& s) { rope(v[0], v[1], v[2], direction, s); }});
+    }
+  }
+}
+
+void add_loss(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, vocab] : shapes) {
+    const std::string shape = fmt::format("tokens {}, vocabulary {}", n, vocab);
+    Operand targets = whole(Kind::i32, {n}, vocab, 1);
+    targets.values.back() = kNotTrained;
+    const Operand logits = f32({n, vocab}, 2, 4.0);
+    cases.push_back({"cross_entropy",
+                     shape,
+                     {logits, targets, written(Kind::f32, {n}), written(Kind::activation, {n, vocab})},
+                     [](Views v, const Stream& s) {
+                       const bool in_place = v[3].dtype == DType::f32;  // the CPU knows no other way
+                       cross_entropy(v[0], v[1], 0.5F, v[2], in_place ? v[0] : v[3], s);
+                       if (in_place) {
+                         copy(v[0], v[3], s);
+                       }
+                     }});
+    cases.push_back({"token_log_prob",
+                     shape,
+                     {logits, targets, written(Kind::f32, {n}), written(Kind::i32, {n})},
+                     [](Views v, const Stream& s) { token_log_prob(v[0], v[1], v[2], v[3], s); }});
+  }
+}
+
+void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& shapes) {
+  for (const auto& [m, n, k] : shapes) {
+    const std::string shape = fmt::format("{} x {} x {}", m, n, k);
+    const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+    cases.push_back({"matmul x W^T",
+                     shape,
+                     {activation({m, k}, 1), activation({n, k}, 2, 0.1), written(Kind::activation, {m, n})},
+                     [](Views v, const Stream& s) { matmul(v[0], Transpose::no, v[1], Transpose::yes, 1.0F, 0.0F, v[2], s); },
+                     flops});
+    cases.push_back({"matmul x W^T onto",
+                     shape,
+                     {activation({m, k}, 3), activation({n, k}, 4, 0.1), changed_activation({m, n}, 5)},
+                     [](Views v, const Stream& s) { matmul(v[0], Transpose::no, v[1], Transpose::yes, 0.5F, 1.0F, v[2], s); },
+                     flops});
+    cases.push_back({"matmul dy W",
+                     shape,
+                     {activation({m, k}, 6), activation({k, n}, 7, 0.1), written(Kind::activation, {m, n})},
+                     [](Views v, const Stream& s) { matmul(v[0], Transpose::no, v[1], Transpose::no, 1.0F, 0.0F, v[2], s); },
+                     flops});
+    cases.push_back({"matmul dy^T x to f32",
+                     shape,
+                     {activation({k, m}, 8), activation({k, n}, 9), written(Kind::f32, {m, n})},
+                     [](Views v, const Stream& s) { matmul(v[0], Transpose::yes, v[1], Transpose::no, 2.0F, 0.0F, v[2], s); },
+                     flops});
+  }
+}
+
+struct Attended {
+  int heads, kv_heads, head_dim;
+  std::vector<std::int64_t> starts;  // of queries and keys
+};
+
+void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
+  for (const Attended& a : shapes) {
+    const std::int64_t n = a.starts.back();
+    const std::string shape = fmt::format("tokens {}, segments {}, heads {} ({} kv), head_dim {}", n, a.starts.size() - 1,
+                                          a.heads, a.kv_heads, a.head_dim);
+    AttentionShape attention_shape{a.heads, a.kv_heads, a.head_dim, 1.0F / std::sqrt(static_cast<float>(a.head_dim))};
+    double pairs = 0.0;
+    for (std::size_t i = 0; i + 1 < a.starts.size(); ++i) {
+      const std::int64_t length = a.starts[i + 1] - a.starts[i];
+      attention_shape.longest = std::max(attention_shape.longest, static_cast<int>(length));
+      pairs += 0.5 * static_cast<double>(length) * static_cast<double>(length + 1);
+    }
+    const double flops = 4.0 * pairs * a.heads * a.head_dim;
+    const Shape q{n, a.heads * a.head_dim};
+    const Shape kv{n, a.kv_heads * a.head_dim};
+    const Operand starts = given(Kind::i32, a.starts);
+    cases.push_back({"attention",
+                     shape,
+                     {activation(q, 1), activation(kv, 2), activation(kv, 3), starts, written(Kind::activation, q),
+                      written(Kind::f32, {n, a.heads})},
+                     [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[3], attention_shape, v[4], v[5], s); },
+                     flops});
+    cases.push_back({"attention and its backward",
+                     shape,
+                     {activation(q, 1), activation(kv, 2), activation(kv, 3), starts, written(Kind::activation, q),
+                      written(Kind::f32, {n, a.heads}), activation(q, 4), written(Kind::activation, q),
+                      written(Kind::activation, kv), written(Kind::activation, kv)},
+                     [=](Views v, const Stream& s) {
+                       attention(v[0], v[1], v[2], v[3], v[3], attention_shape, v[4], v[5], s);
+                       attention_backward(v[6], v[0], v[1], v[2], v[4], v[5], v[3], attention_shape, v[7], v[8], v[9], s);
+                     },
+                     3.5 * flops,
+                     1e-4});
+  }
+}
+
+/// A few queries at the end of many keys, as in generation.
+void add_cached_attention(Cases& cases, std::int64_t queries, std::int64_t keys) {
+  const AttentionShape shape{4, 2, 16, 0.25F, static_cast<int>(queries)};
+  cases.push_back(
+      {"attention to a cache",
+       fmt::format("queries {}, keys {}", queries, keys),
+       {activation({queries, 64}, 1), activation({keys, 32}, 2), activation({keys, 32}, 3), given(Kind::i32, {0, queries}),
+        given(Kind::i32, {0, keys}), written(Kind::activation, {queries, 64}), written(Kind::f32, {queries, 4})},
+       [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[4], shape, v[5], v[6], s); }});
+}
+
+}  // namespace
+
+std::vector<OperatorCase> operator_cases(Size size) {
+  Cases cases;
+  if (size == Size::test) {
+    const Rows shapes = {{1, 1}, {5, 64}, {33, 100}, {7, 1032}};
+    add_elementwise(cases, shapes);
+    add_rows(cases, shapes);
+    add_flat(cases, {1, 63, 1000, 16448});
+    add_norms(cases, shapes);
+    add_activations(cases, shapes);
+    add_rope(cases, {{5, 4, 16}, {3, 1, 10}, {2, 3, 128}});
+    add_loss(cases, {{3, 1}, {5, 257}, {2, 5000}});
+    add_products(cases, {{1, 1, 1}, {7, 5, 3}, {33, 64, 40}, {65, 16, 70}});
+    add_attention(cases, {{1, 1, 8, {0, 1}}, {4, 2, 16, {0, 5, 38}}, {3, 1, 10, {0, 65, 66, 100}}, {2, 2, 128, {0, 70}}});
+    add_cached_attention(cases, 1, 77);
+    add_cached_attention(cases, 5, 70);
+  } else {
+    add_elementwise(cases, {{4096, 4096}});
+    add_rows(cases, {{4096, 4096}});
+    add_flat(cases, {4096 * 14336});
+    add_norms(cases, {{4096, 4096}});
+    add_activations(cases, {{4096, 14336}});
+    add_rope(cases, {{4096, 32, 128}});
+    add_loss(cases, {{512, 128256}});
+    add_products(cases, {{4096, 4096, 4096}, {4096, 14336, 4096}, {4096, 16, 4096}, {4096, 4096, 16}});
+    add_attention(cases, {{32, 8, 128, {0, 2048, 4096}}});
+  }
+  return cases;
+}
+
+}  // namespace lora_dist::operators

@@ -1,0 +1,114 @@
+// The whole program with its operators on an emulated GPU: what it computes is the CPU's, on any number of ranks.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/program/fixtures.h"
+
+namespace lora_dist::program {
+namespace {
+
+Settings run_on(const std::filesystem::path& output, const std::string& backend, const std::string& compute_dtype = "auto") {
+  Settings settings = short_run(output);
+  settings["parallel.backend"] = backend;
+  settings["model.compute_dtype"] = compute_dtype;
+  settings["data.max_length"] = "24";
+  settings["data.packing"] = "false";
+  settings["train.global_batch"] = "5";  // three passes: uneven on two ranks
+  settings["train.micro_batch"] = "2";
+  settings["train.max_steps"] = "2";
+  settings["checkpoint.every"] = "0";
+  return settings;
+}
+
+/// Device memory stays open to the host, which saves most of the time; one test below keeps it closed.
+Launch open_launch(const Settings& settings, int ranks) {
+  Launch launch = launch_of(settings, ranks);
+  launch.environment["LORA_DIST_EMULATED_OPEN"] = "1";
+  launch.environment["OMP_NUM_THREADS"] = "1";
+  launch.timeout_seconds = 400.0;
+  return launch;
+}
+
+void expect_losses_near(const std::filesystem::path& output, const std::filesystem::path& reference, double limit) {
+  const auto losses = column(read_lines(output / "metrics.jsonl"), "loss");
+  const auto expected = column(read_lines(reference / "metrics.jsonl"), "loss");
+  ASSERT_EQ(losses.size(), expected.size());
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    EXPECT_NEAR(losses[i].get<double>(), expected[i].get<double>(), limit) << "step " << i + 1;
+  }
+}
+
+TEST(OnCuda, LossCurvesAreTheCpus) {
+  const Scratch scratch;
+  expect_success(open_launch(run_on(scratch / "cpu", "cpu"), 1));
+  Launch closed = open_launch(run_on(scratch / "fp32", "cuda", "fp32"), 1);
+  closed.environment["LORA_DIST_EMULATED_OPEN"] = "0";
+  expect_success(closed);
+  expect_losses_near(scratch / "fp32", scratch / "cpu", 1e-4);
+  const Finished bf16 = expect_success(open_launch(run_on(scratch / "bf16", "cuda"), 1));
+  EXPECT_NE(bf16.out.find("bf16 on emulated"), std::string::npos) << bf16.out;
+  expect_losses_near(scratch / "bf16", scratch / "cpu", 1e-2);
+}
+
+TEST(OnCuda, AChipWithoutBf16ComputesInFp16WithALossScale) {
+  const Scratch scratch;
+  expect_success(open_launch(run_on(scratch / "cpu", "cpu"), 1));
+  Launch launch = open_launch(run_on(scratch / "fp16", "auto"), 1);
+  launch.environment["LORA_DIST_EMULATED_CAPABILITY"] = "75";
+  const Finished fp16 = expect_success(launch);
+  EXPECT_NE(fp16.out.find("fp16 on emulated"), std::string::npos) << fp16.out;
+  expect_losses_near(scratch / "fp16", scratch / "cpu", 1e-2);
+  Launch refused = open_launch(run_on(scratch / "refused", "cuda", "bf16"), 1);
+  refused.environment["LORA_DIST_EMULATED_CAPABILITY"] = "75";
+  expect_error(refused, 2, {"model.compute_dtype", "bf16", "7.5"});
+}
+
+TEST(OnCuda, BitsAreTheSameOnOneTwoAndFourRanksThroughTheHost) {
+  const Scratch scratch;
+  expect_success(open_launch(run_on(scratch / "np1", "cuda"), 1));
+  for (const int ranks : {2, 4}) {
+    const std::filesystem::path output = scratch / ("np" + std::to_string(ranks));
+    expect_success(open_launch(run_on(output, "cuda"), ranks));
+    expect_same_training(output, scratch / "np1");
+  }
+}
+
+TEST(OnCuda, NcclGivesTheSameBits) {
+  const Scratch scratch;
+  expect_success(open_launch(run_on(scratch / "np1", "cuda"), 1));
+  Settings settings = run_on(scratch / "nccl", "cuda");
+  settings["parallel.communicator"] = "nccl";
+  Launch launch = open_launch(settings, 2);
+  launch.environment["LORA_DIST_EMULATED_DEVICES"] = "2";
+  expect_success(launch);
+  expect_same_training(scratch / "nccl", scratch / "np1");
+}
+
+TEST(OnCuda, BitsDoNotDependOnWhatIsComputedAgain) {
+  const Scratch scratch;
+  expect_success(open_launch(run_on(scratch / "block", "cuda"), 1));
+  for (const char* recompute : {"none", "selective"}) {
+    Settings settings = run_on(scratch / recompute, "cuda");
+    settings["train.recompute"] = recompute;
+    expect_success(open_launch(settings, 1));
+    expect_same_training(scratch / recompute, scratch / "block");
+  }
+}
+
+TEST(OnCuda, ACheckpointMadeThereIsResumedOnTheCpu) {
+  const Scratch scratch;
+  Settings first = run_on(scratch / "moved", "cuda");
+  first["train.max_steps"] = "1";
+  first["train.schedule"] = "constant";
+  first["train.warmup_ratio"] = "0";
+  expect_success(open_launch(first, 2));
+  first["train.max_steps"] = "2";
+  first["parallel.backend"] = "cpu";
+  const Finished resumed = expect_success(open_launch(first, 1));
+  EXPECT_NE(resumed.out.find("resuming from"), std::string::npos) << resumed.out;
+  expect_steps(scratch / "moved", 2);
+}
+
+}  // namespace
+}  // namespace lora_dist::program
