@@ -7,7 +7,7 @@ CFG ?= configs/demo.toml
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help cuda deps deps-lint configure program build run test bench lint format asan install clean
+.PHONY: help bench-gpu cuda deps deps-lint configure program build run test bench lint format asan install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -34,6 +34,9 @@ bench: deps build  ## operators and a training step beside the machine's own rat
 	@build/benchmarks/kernels_benchmark
 	@OMP_NUM_THREADS=2 build/benchmarks/step_benchmark
 	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/step_benchmark
+
+bench-gpu: deps build  ## every operator on the GPU beside its own copy and product rates
+	@build/benchmarks/operators_benchmark
 
 cuda:  ## say what a build for NVIDIA GPUs finds here, and what it lacks
 	@cmake/show_cuda.sh

@@ -6,6 +6,8 @@
 #include <exception>
 #include <new>
 
+#include "kernels/common/device.h"
+
 namespace lora_dist {
 
 std::optional<Error> error_of(const std::function<void()>& work) {
@@ -16,6 +18,13 @@ std::optional<Error> error_of(const std::function<void()>& work) {
     return error;
   } catch (const std::bad_alloc&) {
     return Error(ExitCode::out_of_memory, "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
+  } catch (const DeviceError& error) {
+    const bool memory = error.problem() == DeviceProblem::out_of_memory;
+    return Error(
+        memory ? ExitCode::out_of_memory : ExitCode::communication,
+        fmt::format(
+            "{}{}", error.what(),
+            memory ? "; use a smaller train.micro_batch or data.max_length, train.recompute = \"block\", or more ranks" : ""));
   } catch (const std::exception& error) {
     return Error(ExitCode::internal, fmt::format("internal error, a mistake in the program: {}", error.what()));
   }

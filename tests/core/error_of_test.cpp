@@ -1,6 +1,7 @@
 // Exceptions of every kind, as the one that users see.
 #include "src/core/error_of.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <new>
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "kernels/common/check.h"
+#include "kernels/common/device.h"
 
 namespace lora_dist {
 namespace {
@@ -28,6 +30,11 @@ TEST(ErrorOf, OtherExceptionsGetACode) {
   const auto memory = error_of([] { throw std::bad_alloc(); });
   EXPECT_EQ(memory->code(), ExitCode::out_of_memory);
   EXPECT_STREQ(memory->what(), "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
+  const auto broken = error_of([] { throw DeviceError(DeviceProblem::failed, "x"); });
+  EXPECT_EQ(broken->code(), ExitCode::communication);
+  const auto full = error_of([] { throw DeviceError(DeviceProblem::out_of_memory, "x"); });
+  EXPECT_EQ(full->code(), ExitCode::out_of_memory);
+  EXPECT_THAT(full->what(), testing::HasSubstr("train.recompute"));
   const auto other = error_of([] { throw std::runtime_error("y"); });
   EXPECT_EQ(other->code(), ExitCode::internal);
   EXPECT_STREQ(other->what(), "internal error, a mistake in the program: y");

@@ -60,6 +60,14 @@ TEST(CudaErrors, OutOfMemorySaysWhatIsHeldAndWhatToChange) {
   expect_error(launch, 6, {"out of memory", "already held", "base shard", "train.micro_batch", "train.recompute"});
 }
 
+TEST(CudaErrors, ADeviceThatBreaksDuringTraining) {
+  const Scratch scratch;
+  Launch launch = training(scratch, {});
+  launch.environment["LORA_DIST_EMULATED_OPEN"] = "1";
+  launch.environment["LORA_DIST_EMULATED_BREAKS_AT"] = "200";
+  expect_error(launch, 5, {"the GPU failed", "Xid"});
+}
+
 TEST(CudaErrors, NcclWithSeveralRanksOnOneDevice) {
   const Scratch scratch;
   expect_error(training(scratch, {{"parallel.communicator", "nccl"}}, 2), 2, {"nccl", "mpi"});
