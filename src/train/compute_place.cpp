@@ -29,7 +29,11 @@ DeviceInfo take_device(const ProcessPlace& process) {
     }
     return use_device(process.node_rank % count);
   } catch (const DeviceError& error) {
-    throw Error(ExitCode::communication, fmt::format("parallel.backend = \"cuda\": {}", error.what()));
+    if (error.problem() == DeviceProblem::out_of_memory) {
+      throw;
+    }
+    throw Error(ExitCode::communication,
+                fmt::format("parallel.backend = \"cuda\": {}; or set parallel.backend = \"cpu\"", error.what()));
   }
 }
 
@@ -43,7 +47,8 @@ DType dtype_on_cpu(const std::string& asked) {
   return DType::f32;
 }
 
-DType dtype_on_device(const std::string& asked, const DeviceInfo& device) {
+/// `bf16`: every rank's device has it. One job computes in one type.
+DType dtype_on_device(const std::string& asked, const DeviceInfo& device, bool bf16) {
   if (asked == "fp32") {
     return DType::f32;
   }
@@ -56,7 +61,7 @@ DType dtype_on_device(const std::string& asked, const DeviceInfo& device) {
   if (asked == "fp16") {
     return DType::f16;
   }
-  return device.has_bf16() ? DType::bf16 : DType::f16;
+  return bf16 ? DType::bf16 : DType::f16;
 }
 
 }  // namespace
@@ -81,7 +86,6 @@ std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, 
   run_together(world, [&] {
     if (cuda) {
       place->device = take_device(process);
-      place->dtype = dtype_on_device(choice.compute_dtype, *place->device);
       place->stream = make_device_stream();
     } else {
       place->dtype = dtype_on_cpu(choice.compute_dtype);
@@ -90,6 +94,11 @@ std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, 
       }
     }
   });
+  if (cuda) {
+    std::array<std::int64_t, 1> bf16 = {place->device->has_bf16() ? 1 : 0};
+    world.all_reduce(bf16, Reduce::min, WireKind::control);
+    run_together(world, [&] { place->dtype = dtype_on_device(choice.compute_dtype, *place->device, bf16[0] == 1); });
+  }
   place->stream.threads = threads_per_rank(process);
   if (cuda) {
     place->data = make_data_plane(world, choice.communicator, process, place->stream);

@@ -131,6 +131,7 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
 
   PassTotals totals;
   std::array<std::int64_t, 4> shared{};
+  const LossScale before = loss_scale;
   for (bool again = true; again;) {
     scale_of_step.loss_scale = options.scaled ? loss_scale.value : 1.0;
     totals = run_passes(model, data, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
@@ -148,6 +149,7 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   result.grad_norm = std::sqrt(fixed_point_read(view(buffers.sums), view(buffers.grads), model.stream));
   if (shared[1] + shared[2] > 0 || !std::isfinite(result.grad_norm)) {
     result.finite = false;
+    loss_scale = before;  // a batch that no scale helps says nothing about the next
     result.bad_samples = join_lists(data, totals.bad_samples);
     return result;
   }
