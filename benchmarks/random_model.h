@@ -10,6 +10,7 @@
 
 #include "kernels/common/philox.h"
 #include "src/io/safetensors.h"
+#include "src/model/family.h"
 #include "src/model/tensor_table.h"
 
 namespace lora_dist::benchmarks {
@@ -18,6 +19,8 @@ namespace lora_dist::benchmarks {
 /// something.
 inline ModelSpec hidden_512() {
   ModelSpec spec;
+  spec.model_type = "llama";
+  spec.family = find_family(spec.model_type);
   spec.hidden = 512;
   spec.layers = 8;
   spec.heads = 8;
@@ -43,18 +46,7 @@ inline void write_random_model(const std::filesystem::path& folder, const ModelS
                                  {"rms_norm_eps", 1e-5}};
   std::ofstream(folder / "config.json") << config.dump(2) << "\n";
 
-  std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes = {
-      {std::string(kEmbeddingName), {spec.vocab, spec.hidden}},
-      {std::string(kHeadName), {spec.vocab, spec.hidden}},
-      {std::string(kFinalNormName), {spec.hidden}}};
-  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
-    shapes.push_back({input_norm_name(layer), {spec.hidden}});
-    shapes.push_back({post_attention_norm_name(layer), {spec.hidden}});
-    for (const Linear linear : kAllLinears) {
-      const LinearShape shape = linear_shape(spec, linear);
-      shapes.push_back({module_path(layer, linear) + ".weight", {shape.out, shape.in}});
-    }
-  }
+  const std::vector<ModelTensor> shapes = model_tensors(spec);
   std::vector<std::vector<float>> values;
   std::vector<TensorToWrite> tensors;
   values.reserve(shapes.size());  // the spans below must stay valid

@@ -3,7 +3,7 @@
 
 # lora_dist_folder(<name> <folder> [libraries...])
 function(lora_dist_folder name folder)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*/*.cpp)
   # What depends on how the program is built for GPUs is in lora_dist_cuda.cmake.
   list(FILTER sources EXCLUDE REGEX "/(main|cudnn_absent|nccl_communicator)\\.cpp$")
   if(LORA_DIST_WITH_CUDA)

@@ -25,17 +25,18 @@ void check_shape(const AdapterMatrix& matrix, std::int64_t rows, std::int64_t co
 
 AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
   AdapterLayout layout;
+  layout.family = model.family;
   layout.blocks.resize(static_cast<std::size_t>(model.layers));
   std::set<std::string> placed;
   for (std::int64_t layer = 0; layer < model.layers; ++layer) {
     for (const Linear linear : kAllLinears) {
-      const std::string path = module_path(layer, linear);
+      const std::string path = module_path(*model.family, layer, linear);
       const auto a = adapter.tensors.find(path + ".lora_A");
       const auto b = adapter.tensors.find(path + ".lora_B");
-      if (a == adapter.tensors.end() || b == adapter.tensors.end()) {
+      const LinearShape shape = linear_shape(model, linear);
+      if (shape.out == 0 || a == adapter.tensors.end() || b == adapter.tensors.end()) {
         continue;
       }
-      const LinearShape shape = linear_shape(model, linear);
       const std::int64_t r = rank_of(adapter.config, path);
       check_shape(a->second, r, shape.in, a->first, folder);
       check_shape(b->second, shape.out, r, b->first, folder);

@@ -34,9 +34,14 @@ struct Builder {
   }
 };
 
+NormBuffers make_norm(const Builder& build, const ModelSpec& spec, const std::string& name) {
+  return {build.kept_f32("mean of " + name, spec.norm == Norm::layer ? 1 : 0), build.kept_f32("rstd of " + name, 1)};
+}
+
 /// What recompute = selective computes again, so that one set serves all blocks.
 void make_cheap(const Builder& build, const ModelSpec& spec, BlockActivations& block) {
-  block.normed_in = build.kept("normed_in", spec.hidden);
+  const std::int64_t normed = spec.norm_place == NormPlace::before ? spec.hidden : 0;
+  block.normed_in = build.kept("normed_in", normed);
   block.normed_middle = build.kept("normed_middle", spec.hidden);
   block.activated = build.kept("activated", spec.intermediate);
 }
@@ -44,17 +49,24 @@ void make_cheap(const Builder& build, const ModelSpec& spec, BlockActivations& b
 /// The rest of a block's results.
 BlockActivations make_block(const Builder& build, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
                             bool all_layers) {
+  const std::int64_t out = spec.norm_place == NormPlace::after ? spec.hidden : 0;
   BlockActivations block;
-  block.rstd_in = build.kept_f32("rstd_in", 1);
+  block.attention_norm = make_norm(build, spec, "attention's norm");
   block.q = build.kept("q", spec.query_width());
   block.k = build.kept("k", spec.key_width());
   block.v = build.kept("v", spec.key_width());
+  block.plain_q = build.kept("plain q", spec.head_norm ? spec.query_width() : 0);
+  block.plain_k = build.kept("plain k", spec.head_norm ? spec.key_width() : 0);
+  block.q_rstd = build.kept_f32("rstd of q", spec.head_norm ? spec.heads : 0);
+  block.k_rstd = build.kept_f32("rstd of k", spec.head_norm ? spec.kv_heads : 0);
   block.attended = build.kept("attended", spec.query_width());
   block.log_sum_exp = build.kept_f32("log_sum_exp", spec.heads);
+  block.attention_out = build.kept("attention out", out);
   block.middle = build.kept("middle", spec.hidden);
-  block.rstd_middle = build.kept_f32("rstd_middle", 1);
-  block.gate = build.kept("gate", spec.intermediate);
+  block.mlp_norm = make_norm(build, spec, "MLP's norm");
+  block.gate = build.kept("gate", spec.gated ? spec.intermediate : 0);
   block.up = build.kept("up", spec.intermediate);
+  block.mlp_out = build.kept("mlp out", out);
   for (std::size_t i = 0; i < kLinears; ++i) {
     std::int64_t r = 0;  // a set shared by all layers must fit the largest of them
     for (std::size_t l = 0; l < layout.blocks.size(); ++l) {
@@ -72,7 +84,7 @@ BlockGradients make_gradients(const Builder& build, const ModelSpec& spec) {
   gradients.hidden = build.kept("d hidden", spec.hidden);
   gradients.normed = build.kept("d normed", spec.hidden);
   gradients.activated = build.kept("d activated", spec.intermediate);
-  gradients.up = build.kept("d up", spec.intermediate);
+  gradients.up = build.kept("d up", spec.gated ? spec.intermediate : 0);
   gradients.attended = build.kept("d attended", spec.query_width());
   gradients.q = build.kept("d q", spec.query_width());
   gradients.k = build.kept("d k", spec.key_width());
@@ -156,6 +168,8 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
       block.normed_middle = workspace.blocks[0].normed_middle;
       block.activated = workspace.blocks[0].activated;
     }
+    block.qkv =
+        i == 0 ? build.kept("qkv", spec.fused_qkv ? spec.query_width() + 2 * spec.key_width() : 0) : workspace.blocks[0].qkv;
     workspace.blocks.push_back(block);
   }
   if (options.training) {
@@ -164,7 +178,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   workspace.scratch = make_scratch(base, layout, options, arena);
   workspace.picked = build.kept("picked", spec.hidden);
   workspace.picked_normed = build.kept("picked normed", spec.hidden);
-  workspace.picked_rstd = build.kept_f32("picked rstd", 1);
+  workspace.picked_norm = make_norm(build, spec, "picked");
   workspace.token_loss = build.kept_f32("token loss", 1);
   make_logits(workspace, spec, stream.backend, arena);
   workspace.pass = make_pass_buffers(options.max_tokens, arena);

@@ -12,6 +12,7 @@
 #include "src/core/arena.h"
 #include "src/model/adapters.h"
 #include "src/model/lora_linear.h"
+#include "src/model/norm.h"
 
 namespace lora_dist {
 
@@ -32,21 +33,35 @@ struct RowBuffer {
   }
 };
 
-/// A block's intermediate results that backward reads.
+/// A norm's kept values, one of each a row.
+struct NormBuffers {
+  RowBuffer mean;  // f32; LayerNorm's alone
+  RowBuffer rstd;  // f32
+  NormKept rows(std::int64_t rows) const { return {mean.column(rows), rstd.column(rows)}; }
+};
+
+/// A block's intermediate results that backward reads. What a model does not have is 0 wide.
 struct BlockActivations {
   RowBuffer normed_in;  // [tokens, hidden]; recompute = selective shares it, normed_middle and activated between all blocks
-  RowBuffer rstd_in;    // [tokens]
-  RowBuffer q;          // [tokens, heads * head_dim], rotated
-  RowBuffer k;          // [tokens, kv_heads * head_dim], rotated
+  NormBuffers attention_norm;
+  RowBuffer qkv;  // [tokens, query + 2 * key width]: room for a fused product and for its gradient; all blocks share it
+  RowBuffer q;    // [tokens, heads * head_dim], normed by head and rotated
+  RowBuffer k;    // [tokens, kv_heads * head_dim], normed by head and rotated
   RowBuffer v;
-  RowBuffer attended;     // [tokens, heads * head_dim]
-  RowBuffer log_sum_exp;  // [tokens, heads]
-  RowBuffer middle;       // [tokens, hidden]: after the attention's residual
+  RowBuffer plain_q;  // before the norm of heads
+  RowBuffer plain_k;
+  RowBuffer q_rstd;         // f32 [tokens, heads]
+  RowBuffer k_rstd;         // f32 [tokens, kv_heads]
+  RowBuffer attended;       // [tokens, heads * head_dim]
+  RowBuffer log_sum_exp;    // [tokens, heads]
+  RowBuffer attention_out;  // [tokens, hidden]: of the output projection, where a norm comes after it
+  RowBuffer middle;         // [tokens, hidden]: after the attention's residual
   RowBuffer normed_middle;
-  RowBuffer rstd_middle;
+  NormBuffers mlp_norm;
   RowBuffer gate;  // [tokens, intermediate]
   RowBuffer up;
   RowBuffer activated;
+  RowBuffer mlp_out;                  // [tokens, hidden]: of the down projection, where a norm comes after it
   std::array<RowBuffer, kLinears> z;  // [tokens, r] of each adapted linear
 };
 
@@ -54,9 +69,9 @@ struct BlockActivations {
 struct BlockGradients {
   RowBuffer hidden;     // [tokens, hidden]: of the block's output, then of its input
   RowBuffer normed;     // [tokens, hidden]
-  RowBuffer activated;  // [tokens, intermediate]; becomes that of gate
+  RowBuffer activated;  // [tokens, intermediate]; becomes that of gate, or of up where there is no gate
   RowBuffer up;
-  RowBuffer attended;  // [tokens, heads * head_dim]
+  RowBuffer attended;  // [tokens, heads * head_dim]; once it has served, those of q and k before the norm of heads
   RowBuffer q;
   RowBuffer k;
   RowBuffer v;
@@ -104,7 +119,7 @@ struct Workspace {
   LinearScratch scratch;
   RowBuffer picked;         // [tokens, hidden]: rows that have a target
   RowBuffer picked_normed;  // and after the final norm; then their gradient
-  RowBuffer picked_rstd;
+  NormBuffers picked_norm;
   RowBuffer token_loss;  // [tokens]
   std::span<float> logits;
   std::int64_t logits_rows = 0;  // tokens whose logits exist at a time

@@ -2,11 +2,14 @@
 #include "src/model/adapters.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/common/philox.h"
 #include "src/core/error.h"
+#include "src/model/family.h"
 
 namespace lora_dist {
 
@@ -14,38 +17,76 @@ namespace {
 
 /// PEFT's rule: the whole path, or an ending of it that starts after a dot. Paths of all blocks end alike, so block 0 stands for
 /// them.
-bool names_linear(const std::string& target, Linear linear) {
-  const std::string path = module_path(0, linear);
-  return path == target || path.ends_with("." + target);
+bool names_path(const std::string& target, const std::string& path) { return path == target || path.ends_with("." + target); }
+
+/// The last `parts` parts of a path.
+std::string ending_of(const std::string& path, int parts) {
+  std::size_t at = path.size();
+  for (int i = 0; i < parts && at != std::string::npos && at != 0; ++i) {
+    at = path.rfind('.', at - 1);
+  }
+  return at == std::string::npos || at == 0 ? path : path.substr(at + 1);
+}
+
+/// Whether no other linear than those asked for ends like this.
+bool names_no_other(const Family& family, const std::string& target, const std::array<bool, kLinears>& linears) {
+  return std::all_of(kAllLinears.begin(), kAllLinears.end(), [&](Linear linear) {
+    return linears[index_of(linear)] || !names_path(target, module_path(family, 0, linear));
+  });
+}
+
+std::array<bool, kLinears> existing_linears(const ModelSpec& model) {
+  std::array<bool, kLinears> exist{};
+  for (const Linear linear : kAllLinears) {
+    exist[index_of(linear)] = linear_shape(model, linear).out > 0;
+  }
+  return exist;
 }
 
 }  // namespace
 
-std::array<bool, kLinears> match_targets(const std::vector<std::string>& target_modules) {
+std::vector<std::string> target_names(const Family& family, const std::array<bool, kLinears>& linears) {
+  std::vector<std::string> names;
+  for (const Linear linear : kAllLinears) {
+    if (!linears[index_of(linear)]) {
+      continue;
+    }
+    const std::string path = module_path(family, 0, linear);
+    std::string name = ending_of(path, 1);
+    name = names_no_other(family, name, linears) ? name : ending_of(path, 2);
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+std::array<bool, kLinears> match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules) {
+  const std::array<bool, kLinears> exist = existing_linears(model);
   std::array<bool, kLinears> matched{};
   for (const std::string& target : target_modules) {
     bool any = false;
     for (const Linear linear : kAllLinears) {
-      if (target == "all-linear" || names_linear(target, linear)) {
+      if (exist[index_of(linear)] && (target == "all-linear" || names_path(target, module_path(*model.family, 0, linear)))) {
         matched[index_of(linear)] = true;
         any = true;
       }
     }
     if (!any) {
-      throw Error(
-          ExitCode::usage,
-          fmt::format("adapter.target_modules: \"{}\" matches no linear layer of this model; there are q_proj, k_proj, v_proj, "
-                      "o_proj, gate_proj, up_proj, down_proj, or \"all-linear\" for all of them",
-                      target));
+      throw Error(ExitCode::usage,
+                  fmt::format("adapter.target_modules: \"{}\" matches no linear layer of this {} model; there are {}, or "
+                              "\"all-linear\" for all of them",
+                              target, model.model_type, fmt::join(target_names(*model.family, exist), ", ")));
     }
   }
   return matched;
 }
 
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
-  const std::array<bool, kLinears> matched = match_targets(spec.target_modules);
+  const std::array<bool, kLinears> matched = match_targets(model, spec.target_modules);
   const double scale = spec.rslora ? spec.alpha / std::sqrt(static_cast<double>(spec.r)) : spec.alpha / spec.r;
   AdapterLayout layout;
+  layout.family = model.family;
   layout.blocks.resize(static_cast<std::size_t>(model.layers));
   for (auto& block : layout.blocks) {
     for (const Linear linear : kAllLinears) {
@@ -62,12 +103,18 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
   return layout;
 }
 
+std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model) {
+  const std::int64_t all = layout.count + parameter_count(model);
+  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", layout.count, all,
+                     100.0 * static_cast<double>(layout.count) / static_cast<double>(all));
+}
+
 std::vector<AdapterFactor> adapter_factors(const AdapterLayout& layout) {
   std::vector<AdapterFactor> factors;
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (const Linear linear : kAllLinears) {
       if (const auto& place = layout.blocks[layer][index_of(linear)]) {
-        const std::string path = module_path(static_cast<std::int64_t>(layer), linear);
+        const std::string path = module_path(*layout.family, static_cast<std::int64_t>(layer), linear);
         factors.push_back({path, "lora_A", place->r, place->in, place->a});
         factors.push_back({path, "lora_B", place->out, place->r, place->b});
       }

@@ -34,14 +34,20 @@ struct LoraPlace {
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), A then B.
 struct AdapterLayout {
+  const Family* family = nullptr;  // whose names the modules have; may be null where nothing is adapted
   std::vector<std::array<std::optional<LoraPlace>, kLinears>> blocks;
   std::int64_t count = 0;  // elements of the flat buffer
 };
 
-/// The linears that the spec's target_modules name, as PEFT matches them. Throws Error(usage) for a name that matches nothing,
-/// with the names that exist.
-std::array<bool, kLinears> match_targets(const std::vector<std::string>& target_modules);
+/// The linears that target_modules name, as PEFT matches them. Throws Error(usage) for a name that matches nothing, with the
+/// names that exist in this model.
+std::array<bool, kLinears> match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules);
+/// The shortest target_modules that name exactly these linears: "c_attn", or "attn.c_proj" where "c_proj" would name others too.
+std::vector<std::string> target_names(const Family& family, const std::array<bool, kLinears>& linears);
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec);
+
+/// What is trained beside the whole, in the words of PEFT's print_trainable_parameters, without its thousands separators.
+std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model);
 
 /// One factor of the flat buffer under PEFT's module path.
 struct AdapterFactor {

@@ -1,4 +1,4 @@
-// One transformer block: a flat list of operator calls, forward and backward side by side.
+// One transformer block: its two halves are flat lists of operator calls, forward and backward side by side.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct BlockInputs {
   std::int64_t layer = 0;
   ConstTensorView starts;      // i32 [segments + 1]
   int longest = 0;             // tokens of the longest segment
-  ConstTensorView rope_table;  // f32 [positions, head_dim]
+  ConstTensorView rope_table;  // f32 [positions, rotary width]
   KvCache* cache = nullptr;    // one sequence being generated: keys and values are appended, and attended to whole
   ConstTensorView key_starts;  // i32 [2]: 0 and the cache's length after this call; only with a cache
 };

@@ -7,10 +7,11 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/cast/cast.h"
 #include "kernels/nf4/nf4.h"
 #include "src/comm/agree.h"
-#include "src/model/finite_weights.h"
+#include "src/model/base_rest.h"
+#include "src/model/family.h"
+#include "src/model/weight_source.h"
 
 namespace lora_dist {
 
@@ -56,25 +57,9 @@ void keep_section(std::span<const std::byte> source, std::int64_t offset, Range 
   }
 }
 
-/// Elements [begin, end) of a tensor as f32.
-void read_as_f32(const TensorInfo& tensor, std::int64_t begin, std::span<float> out, std::vector<std::byte>& raw,
-                 const Stream& stream) {
-  const auto width = static_cast<std::int64_t>(size_of(tensor.dtype));
-  if (tensor.dtype == DType::f32) {
-    read_tensor_bytes(tensor, static_cast<std::uint64_t>(begin * width), std::as_writable_bytes(out));
-    check_finite(tensor, std::as_bytes(out));
-    return;
-  }
-  raw.resize(out.size() * static_cast<std::size_t>(width));
-  read_tensor_bytes(tensor, static_cast<std::uint64_t>(begin * width), raw);
-  check_finite(tensor, raw);
-  const Shape shape{static_cast<std::int64_t>(out.size())};
-  cast({raw.data(), tensor.dtype, shape}, view(out.data(), shape), stream);
-}
-
 /// Quantizes the blocks of one weight that this rank's code bytes touch, keeps those bytes, and returns the absmax of the blocks
 /// it owns.
-std::vector<float> quantize_part(const TensorInfo& tensor, const WeightLayout& weight, const BlockLayout& layout,
+std::vector<float> quantize_part(const WeightSource& source, const WeightLayout& weight, const BlockLayout& layout,
                                  std::int64_t block_size, int rank, std::span<std::byte> kept, const Stream& stream) {
   const Range codes = codes_of(layout, weight, rank);
   const Range owned = owned_blocks(layout, weight, block_size, rank);
@@ -93,7 +78,7 @@ std::vector<float> quantize_part(const TensorInfo& tensor, const WeightLayout& w
     values.resize(static_cast<std::size_t>(range.size()));
     chunk_codes.resize(static_cast<std::size_t>(divide_up(range.size(), 2)));
     chunk_absmax.resize(static_cast<std::size_t>(blocks.size()));
-    read_as_f32(tensor, range.begin, values, raw, stream);
+    read_as_f32(source, range.begin, values, raw, stream);
     nf4_quantize(view(values.data(), {range.size()}), block_size, view(chunk_codes.data(), {divide_up(range.size(), 2)}),
                  view(chunk_absmax.data(), {blocks.size()}), stream);
     keep_section(std::as_bytes(std::span(chunk_codes)), weight.codes_offset + blocks.begin * bytes_per_block,
@@ -150,7 +135,7 @@ float mean_of(const std::vector<float>& absmax) {
 /// Keeps this rank's bytes of a weight's block scales, quantized once more where asked. Returns the offset that was subtracted.
 float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, bool double_quant, Range part,
                   std::span<std::byte> kept, const Stream& stream) {
-  if (!double_quant) {
+  if (!double_quant || absmax.empty()) {
     keep_section(std::as_bytes(std::span(absmax)), weight.absmax_offset, part, kept);
     return 0.0F;
   }
@@ -166,29 +151,33 @@ float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, 
 }
 
 /// This rank's bytes of a weight that stays as the file has it.
-void read_raw_part(const TensorInfo& tensor, const WeightLayout& weight, const BlockLayout& layout, int rank,
+void read_raw_part(const WeightSource& source, const WeightLayout& weight, const BlockLayout& layout, int rank,
                    std::span<std::byte> kept) {
   const Range codes = codes_of(layout, weight, rank);
   if (codes.size() > 0) {
     const std::int64_t at = weight.codes_offset + codes.begin - rank * layout.part_bytes;
     const std::span<std::byte> place = kept.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(codes.size()));
-    read_tensor_bytes(tensor, static_cast<std::uint64_t>(codes.begin), place);
-    check_finite(tensor, place);
+    read_as_is(source, codes.begin, place);
   }
 }
 
-void load_block(const TensorDirectory& directory, std::int64_t layer, const BaseFormat& format, const BlockLayout& layout,
-                Communicator& shards, std::span<std::byte> kept, BlockRest& rest, const Stream& stream) {
+void load_block(const ModelSpec& spec, const TensorDirectory& directory, std::int64_t layer, const BaseFormat& format,
+                const BlockLayout& layout, Communicator& shards, std::span<std::byte> kept, BlockRest& rest,
+                const Stream& stream) {
   const int rank = shards.rank();
   std::array<std::vector<float>, kLinears> absmax;
   run_together(shards, [&] {
     for (const Linear linear : kAllLinears) {
       const std::size_t i = index_of(linear);
-      const TensorInfo& tensor = directory.tensors.at(module_path(layer, linear) + ".weight");
+      if (layout.weights[i].rows == 0 || codes_of(layout, layout.weights[i], rank).size() == 0) {
+        continue;
+      }
+      const WeightSource source =
+          open_weight(find_tensor(spec, directory, weight_tensor(spec, layer, linear)), spec.family->transposed);
       if (format.quantization == Quantization::none) {
-        read_raw_part(tensor, layout.weights[i], layout, rank, kept);
+        read_raw_part(source, layout.weights[i], layout, rank, kept);
       } else {
-        absmax[i] = quantize_part(tensor, layout.weights[i], layout, format.block_size, rank, kept, stream);
+        absmax[i] = quantize_part(source, layout.weights[i], layout, format.block_size, rank, kept, stream);
       }
     }
   });
@@ -198,52 +187,6 @@ void load_block(const TensorDirectory& directory, std::int64_t layer, const Base
   const std::array<std::vector<float>, kLinears> whole = gather_absmax(layout, absmax, format.block_size, shards);
   for (std::size_t i = 0; i < kLinears; ++i) {
     rest.nested_offset[i] = keep_absmax(whole[i], layout.weights[i], format.double_quant, part_of(layout, rank), kept, stream);
-  }
-}
-
-std::span<float> load_vector(const TensorDirectory& directory, const std::string& name, Arena& arena, const Stream& stream) {
-  const TensorInfo& tensor = directory.tensors.at(name);
-  const std::span<float> out = arena.take<float>(MemoryKind::embedding_and_head, name, tensor.shape[0]);
-  std::vector<std::byte> raw;
-  read_as_f32(tensor, 0, out, raw, stream);
-  return out;
-}
-
-/// A [vocab, hidden] table, in f32 or in the file's dtype, read in pieces.
-ConstTensorView load_table(const TensorDirectory& directory, std::string_view name, bool as_f32, Arena& arena,
-                           const Stream& stream) {
-  const TensorInfo& tensor = directory.tensors.at(std::string(name));
-  const Shape shape{tensor.shape[0], tensor.shape[1]};
-  if (!as_f32 && tensor.dtype != DType::f32) {
-    const auto bytes =
-        arena.take<std::byte>(MemoryKind::embedding_and_head, tensor.name, static_cast<std::int64_t>(tensor.bytes));
-    read_tensor_bytes(tensor, 0, bytes);
-    check_finite(tensor, bytes);
-    return {bytes.data(), tensor.dtype, shape};
-  }
-  const std::span<float> out = arena.take<float>(MemoryKind::embedding_and_head, tensor.name, shape.count());
-  std::vector<std::byte> raw;
-  for (std::int64_t begin = 0; begin < shape.count(); begin += kReadElements) {
-    const std::int64_t count = std::min(kReadElements, shape.count() - begin);
-    read_as_f32(tensor, begin, out.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)), raw, stream);
-  }
-  return view(static_cast<const float*>(out.data()), shape);
-}
-
-void load_rest(FrozenBase& base, const TensorDirectory& directory, Arena& arena, const Stream& stream) {
-  const ModelSpec& spec = base.spec;
-  base.embedding = load_table(directory, kEmbeddingName, spec.tied_head, arena, stream);
-  base.head = spec.tied_head ? base.embedding : load_table(directory, kHeadName, true, arena, stream);
-  base.final_norm = load_vector(directory, std::string(kFinalNormName), arena, stream);
-  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
-    BlockRest& rest = base.rest[static_cast<std::size_t>(layer)];
-    rest.input_norm = load_vector(directory, input_norm_name(layer), arena, stream);
-    rest.post_attention_norm = load_vector(directory, post_attention_norm_name(layer), arena, stream);
-    for (const Linear linear : kAllLinears) {
-      if (linear_shape(spec, linear).bias) {
-        rest.bias[index_of(linear)] = load_vector(directory, module_path(layer, linear) + ".bias", arena, stream);
-      }
-    }
   }
 }
 
@@ -312,8 +255,9 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
     std::array<DType, kLinears> dtypes;
     for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
       for (const Linear linear : kAllLinears) {
-        shapes[index_of(linear)] = linear_shape(spec, linear);
-        dtypes[index_of(linear)] = directory.tensors.at(module_path(layer, linear) + ".weight").dtype;
+        const std::size_t i = index_of(linear);
+        shapes[i] = linear_shape(spec, linear);
+        dtypes[i] = shapes[i].out == 0 ? DType::f32 : find_tensor(spec, directory, weight_tensor(spec, layer, linear)).dtype;
       }
       base.layouts.push_back(make_block_layout(dtypes, shapes, format, shards.size()));
       base.parts.push_back(
@@ -322,7 +266,7 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
     load_rest(base, directory, arena, stream);
   });
   for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
-    load_block(directory, static_cast<std::int64_t>(layer), format, base.layouts[layer], shards, base.parts[layer],
+    load_block(spec, directory, static_cast<std::int64_t>(layer), format, base.layouts[layer], shards, base.parts[layer],
                base.rest[layer], stream);
   }
   return base;

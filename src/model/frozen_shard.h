@@ -39,7 +39,8 @@ struct WeightLayout {
   std::int64_t nested_bytes = 0;
 };
 
-/// One block's seven weights laid end to end, cut into `parts` equal parts (the last one padded).
+/// One block's weights laid end to end (a linear that the model does not have takes no bytes), cut into `parts` equal parts (the
+/// last one padded).
 struct BlockLayout {
   std::array<WeightLayout, kLinears> weights;
   std::int64_t bytes = 0;       // of the whole, before padding
@@ -49,10 +50,18 @@ struct BlockLayout {
 BlockLayout make_block_layout(const std::array<DType, kLinears>& dtypes, const std::array<LinearShape, kLinears>& shapes,
                               const BaseFormat& format, int parts);
 
+/// Of RMSNorm or LayerNorm: [width] each.
+struct NormWeights {
+  std::span<float> weight;
+  std::span<float> bias;  // empty: RMSNorm
+};
+
 /// Small tensors of one block, whole on every rank.
 struct BlockRest {
-  std::span<float> input_norm;                  // [hidden]
-  std::span<float> post_attention_norm;         // [hidden]
+  NormWeights attention_norm;                   // [hidden]: before or after attention
+  NormWeights mlp_norm;                         // [hidden]
+  NormWeights q_norm;                           // [head_dim], empty where heads are not normed
+  NormWeights k_norm;                           // [head_dim]
   std::array<std::span<float>, kLinears> bias;  // [out], empty where the layer has none
   std::array<float, kLinears> nested_offset{};  // what double quantization subtracts from absmax: their mean
 };
@@ -67,7 +76,8 @@ struct FrozenBase {
   std::vector<BlockRest> rest;              // per layer
   ConstTensorView embedding;                // [vocab, hidden], in the file's dtype (that of the head when tied)
   ConstTensorView head;                     // compute dtype (f32 on the CPU) [vocab, hidden]; the embedding itself when tied
-  std::span<float> final_norm;              // [hidden]
+  ConstTensorView positions;                // f32 [max_positions, hidden]: learned positions, where there are any
+  NormWeights final_norm;                   // [hidden]
 
   std::int64_t largest_weight() const;  // elements of the largest weight of a block: the size of the dequantization scratch
   std::int64_t largest_window() const;  // bytes of the largest gathered block, padding included

@@ -1,16 +1,24 @@
-// config.json of a Hugging Face model folder, reduced to what the Llama family's arithmetic needs.
+// What the arithmetic of a model needs to know: config.json of a Hugging Face folder, reduced to sizes and a few switches.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/fused_qkv/fused_qkv.h"
+#include "src/model/linear.h"
+
 namespace lora_dist {
+
+struct Family;
 
 /// Rotary embedding: the base and, for Llama 3.1 and linear scaling, how angles of long positions are stretched.
 struct RopeConfig {
   double theta = 10000.0;
+  std::int64_t dims = 0;         // of each head that are rotated; 0: all of them
   std::string type = "default";  // default, linear, llama3
   double factor = 1.0;
   double low_freq_factor = 1.0;            // llama3
@@ -18,7 +26,19 @@ struct RopeConfig {
   std::int64_t original_positions = 8192;  // llama3
 };
 
+enum class Norm : std::uint8_t { rms, layer };
+enum class NormPlace : std::uint8_t { before, after };  // of attention and MLP: y = x + f(norm(x)), or y = x + norm(f(x))
+enum class Activation : std::uint8_t { silu, gelu_tanh, gelu_erf };
+
+/// What may differ from block to block.
+struct LayerSpec {
+  std::int64_t window = 0;   // keys that a query sees at most, its own included; 0: all
+  bool rotary = true;        // queries and keys are rotated (unless the model has learned positions)
+  float score_scale = 1.0F;  // of attention scores, beside 1 / sqrt(head_dim)
+};
+
 struct ModelSpec {
+  const Family* family = nullptr;  // the names of its tensors
   std::string model_type;
   std::int64_t hidden = 0;
   std::int64_t layers = 0;
@@ -28,24 +48,40 @@ struct ModelSpec {
   std::int64_t intermediate = 0;
   std::int64_t vocab = 0;
   std::int64_t max_positions = 0;
+
+  Norm norm = Norm::rms;
+  NormPlace norm_place = NormPlace::before;
+  bool norm_adds_one = false;  // files hold w of (1 + w); the one is added while loading
+  bool head_norm = false;      // RMSNorm of each head of q and k
   float norm_eps = 1e-6F;
+  float embedding_scale = 1.0F;
+  bool learned_positions = false;  // a table of positions is added to the embedding; nothing is rotated
   RopeConfig rope;
+  bool parallel_residual = false;  // y = x + attention(norm1(x)) + mlp(norm2(x))
+  std::optional<FusedQkv> fused_qkv;
+  Activation activation = Activation::silu;
+  bool gated = true;                   // mlp(x) = down(act(gate(x)) * up(x)), else down(act(up(x)))
+  std::array<bool, kLinears> bias{};   // which linears have one
+  std::vector<LayerSpec> layer_specs;  // empty: all alike
   bool tied_head = false;
-  bool attention_bias = false;
-  bool mlp_bias = false;
+
   std::int64_t bos_id = -1;           // -1: none
   std::vector<std::int64_t> eos_ids;  // may be empty
   std::vector<std::string> warnings;  // e.g. an eos id outside the vocabulary (which is then left out of eos_ids)
 
   std::int64_t query_width() const { return heads * head_dim; }
   std::int64_t key_width() const { return kv_heads * head_dim; }
+  /// Width of a row of the table of rotations: even, at most head_dim; 0: nothing is rotated.
+  std::int64_t rotary_width() const;
+  LayerSpec layer(std::int64_t index) const;
 };
 
-/// Reads folder/config.json, in the form of transformers 4 (rope_theta, rope_scaling) or 5 (rope_parameters).
-/// Throws Error(model) naming the file and the key: missing, of the wrong kind, out of range, an unknown model_type.
+/// Reads folder/config.json, in the form of transformers 4 (rope_theta, rope_scaling) or 5 (rope_parameters); the family of its
+/// model_type says how. Throws Error(model) naming the file and the key: missing, of the wrong kind, out of range, an unknown
+/// model_type.
 ModelSpec read_model_config(const std::filesystem::path& folder);
 
-/// The cos and sin table of kernels/rope: f32 [positions, head_dim], a row holds cos of head_dim / 2 angles, then sin.
+/// The cos and sin table of kernels/rope: f32 [positions, rotary_width], a row holds cos of rotary_width / 2 angles, then sin.
 /// Angles follow transformers' modeling_rope_utils.py (inverse frequencies in fp32, scaled where rope.type says so).
 std::vector<float> make_rope_table(const ModelSpec& config, std::int64_t positions);
 

@@ -16,6 +16,11 @@ std::span<float> place_vector(std::span<float> host, const std::string& name, Ar
   return there;
 }
 
+NormWeights place_norm(const NormWeights& host, Arena& arena, const Stream& stream) {
+  return {host.weight.empty() ? host.weight : place_vector(host.weight, "norm", arena, stream),
+          host.bias.empty() ? host.bias : place_vector(host.bias, "bias of a norm", arena, stream)};
+}
+
 /// A table in `dtype`; rounding is done on the host, piece by piece.
 ConstTensorView place_table(ConstTensorView host, DType dtype, const std::string& name, Arena& arena, const Stream& stream) {
   const auto element = static_cast<std::int64_t>(size_of(dtype));
@@ -49,13 +54,17 @@ FrozenBase place_base(const FrozenBase& host, DType compute_dtype, Arena& arena,
               view(reinterpret_cast<std::uint8_t*>(there.data()), {static_cast<std::int64_t>(there.size())}), stream);
     part = there;
     BlockRest& rest = base.rest[layer];
-    rest.input_norm = place_vector(rest.input_norm, "input norm", arena, stream);
-    rest.post_attention_norm = place_vector(rest.post_attention_norm, "post-attention norm", arena, stream);
+    for (NormWeights* norm : {&rest.attention_norm, &rest.mlp_norm, &rest.q_norm, &rest.k_norm}) {
+      *norm = place_norm(*norm, arena, stream);
+    }
     for (std::span<float>& bias : rest.bias) {
       bias = bias.empty() ? bias : place_vector(bias, "bias", arena, stream);
     }
   }
-  base.final_norm = place_vector(base.final_norm, "final norm", arena, stream);
+  base.final_norm = place_norm(base.final_norm, arena, stream);
+  if (host.spec.learned_positions) {
+    base.positions = place_table(host.positions, DType::f32, "positions", arena, stream);
+  }
   base.head = place_table(host.head, compute_dtype, "head", arena, stream);
   base.embedding =
       host.spec.tied_head ? base.head : place_table(host.embedding, host.embedding.dtype, "embedding", arena, stream);

@@ -1,94 +1,151 @@
-// The table of a Llama's tensors, and the check of a model folder against it.
+// Shapes of a model's tensors, and the check of a model folder against them.
 #include "src/model/tensor_table.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <numeric>
+
 #include "src/core/error.h"
+#include "src/model/family.h"
 
 namespace lora_dist {
 
 namespace {
 
-struct LinearName {
-  std::string_view parent;
-  std::string_view module;
-};
-constexpr std::array<LinearName, kLinears> kNames = {{{"self_attn", "q_proj"},
-                                                      {"self_attn", "k_proj"},
-                                                      {"self_attn", "v_proj"},
-                                                      {"self_attn", "o_proj"},
-                                                      {"mlp", "gate_proj"},
-                                                      {"mlp", "up_proj"},
-                                                      {"mlp", "down_proj"}}};
-
-}  // namespace
-
-std::string_view module_name(Linear linear) { return kNames[index_of(linear)].module; }
-
-std::string module_path(std::int64_t layer, Linear linear) {
-  return fmt::format("model.layers.{}.{}.{}", layer, kNames[index_of(linear)].parent, kNames[index_of(linear)].module);
-}
-
-LinearShape linear_shape(const ModelSpec& config, Linear linear) {
-  switch (linear) {
-    case Linear::q:
-      return {config.query_width(), config.hidden, config.attention_bias};
-    case Linear::k:
-    case Linear::v:
-      return {config.key_width(), config.hidden, config.attention_bias};
-    case Linear::o:
-      return {config.hidden, config.query_width(), config.attention_bias};
-    case Linear::gate:
-    case Linear::up:
-      return {config.intermediate, config.hidden, config.mlp_bias};
-    case Linear::down:
-      return {config.hidden, config.intermediate, config.mlp_bias};
+const TensorInfo* look_up(const ModelSpec& spec, const TensorDirectory& directory, const std::string& name) {
+  const TensorNames& names = spec.family->names;
+  const auto find = [&](const std::string& candidate) {
+    const auto found = directory.tensors.find(candidate);
+    return found == directory.tensors.end() ? nullptr : &found->second;
+  };
+  const TensorInfo* tensor = find(name);
+  if (tensor == nullptr && name.starts_with(names.prefix)) {
+    tensor = find(name.substr(names.prefix.size()));
   }
-  return {};
-}
-
-std::string input_norm_name(std::int64_t layer) { return fmt::format("model.layers.{}.input_layernorm.weight", layer); }
-
-std::string post_attention_norm_name(std::int64_t layer) {
-  return fmt::format("model.layers.{}.post_attention_layernorm.weight", layer);
-}
-
-const TensorInfo& find_tensor(const TensorDirectory& directory, const std::string& name, const std::vector<std::int64_t>& shape) {
-  const auto found = directory.tensors.find(name);
-  if (found == directory.tensors.end()) {
-    throw Error(ExitCode::model,
-                fmt::format("{}: tensor {} is missing; the weights do not belong to this config.json, or are incomplete",
-                            directory.files.empty() ? "model" : directory.files.front().parent_path().string(), name));
-  }
-  const TensorInfo& tensor = found->second;
-  if (tensor.shape != shape) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} has shape [{}], config.json implies [{}]", tensor.file.string(), name,
-                                             fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")));
-  }
-  if (tensor.dtype != DType::f32 && tensor.dtype != DType::f16 && tensor.dtype != DType::bf16) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", tensor.file.string(),
-                                             name, name_of(tensor.dtype)));
+  if (tensor == nullptr && !names.heads[1].empty() && name == std::string(names.heads[0]) + ".weight") {
+    tensor = find(std::string(names.heads[1]) + ".weight");
   }
   return tensor;
 }
 
-void check_model_tensors(const ModelSpec& config, const TensorDirectory& directory) {
-  find_tensor(directory, std::string(kEmbeddingName), {config.vocab, config.hidden});
-  find_tensor(directory, std::string(kFinalNormName), {config.hidden});
-  if (!config.tied_head) {
-    find_tensor(directory, std::string(kHeadName), {config.vocab, config.hidden});
+void add_norm(std::string_view name, std::int64_t layer, std::int64_t width, Norm kind, std::vector<ModelTensor>& tensors) {
+  if (name.empty()) {
+    return;
   }
-  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    find_tensor(directory, input_norm_name(layer), {config.hidden});
-    find_tensor(directory, post_attention_norm_name(layer), {config.hidden});
-    for (const Linear linear : kAllLinears) {
-      const LinearShape shape = linear_shape(config, linear);
-      find_tensor(directory, module_path(layer, linear) + ".weight", {shape.out, shape.in});
-      if (shape.bias) {
-        find_tensor(directory, module_path(layer, linear) + ".bias", {shape.out});
-      }
+  tensors.push_back({path_of(name, layer) + ".weight", {width}});
+  if (kind == Norm::layer) {
+    tensors.push_back({path_of(name, layer) + ".bias", {width}});
+  }
+}
+
+void add_block(const ModelSpec& spec, std::int64_t layer, std::vector<ModelTensor>& tensors) {
+  const TensorNames& names = spec.family->names;
+  add_norm(names.attention_norm, layer, spec.hidden, spec.norm, tensors);
+  add_norm(names.mlp_norm, layer, spec.hidden, spec.norm, tensors);
+  add_norm(names.q_norm, layer, spec.head_dim, Norm::rms, tensors);
+  add_norm(names.k_norm, layer, spec.head_dim, Norm::rms, tensors);
+  for (const Linear linear : kAllLinears) {
+    const LinearShape shape = linear_shape(spec, linear);
+    if (shape.out == 0) {
+      continue;
     }
+    tensors.push_back(weight_tensor(spec, layer, linear));
+    if (shape.bias) {
+      tensors.push_back({module_path(*spec.family, layer, linear) + ".bias", {shape.out}});
+    }
+  }
+}
+
+}  // namespace
+
+std::string path_of(std::string_view name, std::int64_t layer) {
+  const std::size_t at = name.find("{}");
+  return at == std::string_view::npos
+             ? std::string(name)
+             : std::string(name.substr(0, at)) + std::to_string(layer) + std::string(name.substr(at + 2));
+}
+
+std::string module_path(const Family& family, std::int64_t layer, Linear linear) {
+  return path_of(family.names.linears[index_of(linear)], layer);
+}
+
+LinearShape linear_shape(const ModelSpec& spec, Linear linear) {
+  const bool bias = spec.bias[index_of(linear)];
+  const bool fused = spec.fused_qkv.has_value();
+  switch (linear) {
+    case Linear::q:
+      return fused ? LinearShape{} : LinearShape{spec.query_width(), spec.hidden, bias};
+    case Linear::k:
+    case Linear::v:
+      return fused ? LinearShape{} : LinearShape{spec.key_width(), spec.hidden, bias};
+    case Linear::qkv:
+      return fused ? LinearShape{spec.query_width() + 2 * spec.key_width(), spec.hidden, bias} : LinearShape{};
+    case Linear::o:
+      return {spec.hidden, spec.query_width(), bias};
+    case Linear::gate:
+      return spec.gated ? LinearShape{spec.intermediate, spec.hidden, bias} : LinearShape{};
+    case Linear::up:
+      return {spec.intermediate, spec.hidden, bias};
+    case Linear::down:
+      return {spec.hidden, spec.intermediate, bias};
+  }
+  return {};
+}
+
+ModelTensor weight_tensor(const ModelSpec& spec, std::int64_t layer, Linear linear) {
+  const LinearShape shape = linear_shape(spec, linear);
+  const bool transposed = spec.family->transposed;
+  return {module_path(*spec.family, layer, linear) + ".weight",
+          {transposed ? shape.in : shape.out, transposed ? shape.out : shape.in}};
+}
+
+std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
+  const TensorNames& names = spec.family->names;
+  std::vector<ModelTensor> tensors = {{std::string(names.embedding) + ".weight", {spec.vocab, spec.hidden}}};
+  if (spec.learned_positions) {
+    tensors.push_back({std::string(names.positions) + ".weight", {spec.max_positions, spec.hidden}});
+  }
+  add_norm(names.final_norm, 0, spec.hidden, spec.norm, tensors);
+  if (!spec.tied_head) {
+    tensors.push_back({std::string(names.heads[0]) + ".weight", {spec.vocab, spec.hidden}});
+  }
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    add_block(spec, layer, tensors);
+  }
+  return tensors;
+}
+
+std::int64_t parameter_count(const ModelSpec& spec) {
+  std::int64_t count = 0;
+  for (const ModelTensor& tensor : model_tensors(spec)) {
+    count += std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1}, std::multiplies<>());
+  }
+  return count;
+}
+
+const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted) {
+  const TensorInfo* found = look_up(spec, directory, wanted.name);
+  if (found == nullptr) {
+    throw Error(ExitCode::model,
+                fmt::format("{}: tensor {} is missing; the weights do not belong to this config.json, or are incomplete",
+                            directory.files.empty() ? "model" : directory.files.front().parent_path().string(), wanted.name));
+  }
+  const TensorInfo& tensor = *found;
+  if (tensor.shape != wanted.shape) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} has shape [{}], config.json implies [{}]", tensor.file.string(),
+                                             tensor.name, fmt::join(tensor.shape, ", "), fmt::join(wanted.shape, ", ")));
+  }
+  if (tensor.dtype != DType::f32 && tensor.dtype != DType::f16 && tensor.dtype != DType::bf16) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", tensor.file.string(),
+                                             tensor.name, name_of(tensor.dtype)));
+  }
+  return tensor;
+}
+
+void check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory) {
+  for (const ModelTensor& tensor : model_tensors(spec)) {
+    find_tensor(spec, directory, tensor);
   }
 }
 

@@ -8,9 +8,9 @@
 #include "kernels/cast/cast.h"
 #include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/matmul/matmul.h"
-#include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rows/rows.h"
 
 namespace lora_dist {
@@ -79,11 +79,25 @@ LoraPass make_lora_pass(const Transformer& model, const StagedPass& pass, const 
 BlockInputs make_block_inputs(const Transformer& model, const StagedPass& pass, std::int64_t layer, const BlockWeights& weights) {
   const Workspace& workspace = *model.workspace;
   const ModelSpec& spec = model.base->spec;
-  return {&spec,        &model.base->rest[static_cast<std::size_t>(layer)],
-          model.layout, weights,
-          layer,        pass.starts,
-          pass.longest, view(static_cast<const float*>(workspace.rope_table.data()), {workspace.rope_positions, spec.head_dim}),
-          pass.cache,   pass.key_starts};
+  return {
+      &spec,        &model.base->rest[static_cast<std::size_t>(layer)],
+      model.layout, weights,
+      layer,        pass.starts,
+      pass.longest, view(static_cast<const float*>(workspace.rope_table.data()), {workspace.rope_positions, spec.rotary_width()}),
+      pass.cache,   pass.key_starts};
+}
+
+/// What enters the first block.
+void embed(const Transformer& model, const StagedPass& pass) {
+  const FrozenBase& base = *model.base;
+  const TensorView hidden = model.workspace->entering(0).rows(pass.tokens);
+  embedding(pass.ids, base.embedding, hidden, model.stream);
+  if (base.spec.embedding_scale != 1.0F) {
+    scale(hidden, base.spec.embedding_scale, model.stream);
+  }
+  if (base.spec.learned_positions) {
+    add_rows(base.positions, pass.positions, hidden, model.stream);
+  }
 }
 
 /// All blocks upwards; hidden states are left in workspace.entering(0 .. layers).
@@ -92,7 +106,7 @@ void run_forward(const Transformer& model, const StagedPass& pass, const LoraPas
   const Workspace& workspace = *model.workspace;
   const std::int64_t n = pass.tokens;
   if (n > 0) {
-    embedding(pass.ids, model.base->embedding, workspace.entering(0).rows(n), model.stream);
+    embed(model, pass);
   }
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     const std::int64_t next = layer + 1 < layers ? layer + 1 : -1;
@@ -166,8 +180,8 @@ Picked pick_and_norm(const Transformer& model, const Pass& pass, bool only_targe
   picked.targets = stage(targets, workspace.pass.targets, model.stream);
   gather_rows(workspace.entering(model.base->spec.layers).rows(pass.tokens()), picked.index, workspace.picked.rows(picked.count),
               model.stream);
-  rms_norm(workspace.picked.rows(picked.count), view(model.base->final_norm), model.base->spec.norm_eps,
-           workspace.picked_normed.rows(picked.count), workspace.picked_rstd.column(picked.count), model.stream);
+  norm(model.base->final_norm, model.base->spec.norm_eps, workspace.picked.rows(picked.count),
+       workspace.picked_normed.rows(picked.count), workspace.picked_norm.rows(picked.count), model.stream);
   return picked;
 }
 
@@ -217,8 +231,8 @@ std::int64_t head_and_loss(const Transformer& model, const Pass& pass, float los
   }
   const TensorView dpicked = workspace.gradients.normed.rows(picked.count);
   zero(dpicked, model.stream);
-  rms_norm_backward(workspace.picked_normed.rows(picked.count), workspace.picked.rows(picked.count), view(model.base->final_norm),
-                    workspace.picked_rstd.column(picked.count), dpicked, model.stream);
+  norm_backward(model.base->final_norm, workspace.picked_normed.rows(picked.count), workspace.picked.rows(picked.count),
+                workspace.picked_norm.rows(picked.count), dpicked, model.stream);
   scatter_rows(dpicked, picked.index, workspace.gradients.hidden.rows(pass.tokens()), model.stream);
   return picked.count;
 }
@@ -284,8 +298,8 @@ std::vector<float> forward_next(const Transformer& model, std::span<const std::i
 
   const Workspace& workspace = *model.workspace;
   const ModelSpec& spec = model.base->spec;
-  rms_norm(workspace.entering(spec.layers).rows_from(n - 1, 1), view(model.base->final_norm), spec.norm_eps,
-           workspace.picked_normed.rows(1), workspace.picked_rstd.column(1), model.stream);
+  norm(model.base->final_norm, spec.norm_eps, workspace.entering(spec.layers).rows_from(n - 1, 1),
+       workspace.picked_normed.rows(1), workspace.picked_norm.rows(1), model.stream);
   const TensorView logits = view(workspace.logits.data(), {1, spec.vocab});
   matmul(workspace.picked_normed.rows(1), Transpose::no, model.base->head, Transpose::yes, 1.0F, 0.0F, logits, model.stream);
   std::vector<float> out(static_cast<std::size_t>(spec.vocab));

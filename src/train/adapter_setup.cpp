@@ -2,6 +2,7 @@
 #include "src/train/adapter_setup.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -9,6 +10,7 @@
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/export/adapter_bridge.h"
+#include "src/model/family.h"
 
 namespace lora_dist {
 
@@ -49,25 +51,12 @@ std::array<bool, kLinears> adapted_linears(const AdapterLayout& layout) {
   return adapted;
 }
 
-std::vector<std::string> names_of(const std::array<bool, kLinears>& linears) {
-  std::vector<std::string> names;
-  for (const Linear linear : kAllLinears) {
-    if (linears[index_of(linear)]) {
-      names.emplace_back(module_name(linear));
-    }
-  }
-  return names;
-}
-
-void check_targets_agree(const Config& config, const AdapterLayout& layout) {
+void check_targets_agree(const Config& config, const ModelSpec& model, const AdapterLayout& layout) {
   const std::array<bool, kLinears> has = adapted_linears(layout);
-  if (!is_explicit(config, "adapter.target_modules") || match_targets(config.adapter.target_modules) == has) {
+  if (!is_explicit(config, "adapter.target_modules") || match_targets(model, config.adapter.target_modules) == has) {
     return;
   }
-  std::string list;
-  for (const std::string& name : names_of(has)) {
-    list += (list.empty() ? "" : ", ") + name;
-  }
+  const std::string list = fmt::format("{}", fmt::join(target_names(*model.family, has), ", "));
   throw Error(ExitCode::usage,
               fmt::format("adapter.target_modules names other layers than the adapter in adapter.init_from ({}) has ({}); "
                           "leave the key out or set it to those",
@@ -75,13 +64,13 @@ void check_targets_agree(const Config& config, const AdapterLayout& layout) {
 }
 
 /// The adapter of a PEFT folder decides what is trained; the configuration shows it.
-void adopt(Config& config, const PeftConfig& peft, const AdapterLayout& layout) {
+void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const AdapterLayout& layout) {
   check_keys_agree(config, peft);
-  check_targets_agree(config, layout);
+  check_targets_agree(config, model, layout);
   config.adapter.r = static_cast<int>(peft.r);
   config.adapter.alpha = peft.alpha;
   config.adapter.rslora = peft.use_rslora;
-  config.adapter.target_modules = names_of(adapted_linears(layout));
+  config.adapter.target_modules = target_names(*model.family, adapted_linears(layout));
   for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.target_modules"}) {
     if (!is_explicit(config, key)) {
       config.origins[key] = "adapter.init_from";
@@ -118,10 +107,30 @@ void describe(TrainingRun& run) {
   run.peft.dropout = config.adapter.dropout;
   run.peft.base_model_name_or_path = config.model.path;
   run.peft.target_pattern.clear();
-  run.peft.target_modules = names_of(adapted_linears(run.layout));
+  run.peft.target_modules = target_names(*run.model->spec.family, adapted_linears(run.layout));
+  run.peft.fan_in_fan_out = run.model->spec.family->transposed;
 }
 
 }  // namespace
+
+void choose_targets(Config& config, const ModelSpec& model, const Console& console) {
+  const std::string key = "adapter.target_modules";
+  std::vector<std::string> of_family;
+  for (const std::string_view target : model.family->default_targets) {
+    if (!target.empty()) {
+      of_family.emplace_back(target);
+    }
+  }
+  if (!is_explicit(config, key) && config.adapter.init_from.empty() && config.adapter.target_modules != of_family) {
+    console.line(
+        fmt::format("note: {} models adapt {} unless {} says otherwise", model.model_type, fmt::join(of_family, ", "), key));
+    config.adapter.target_modules = of_family;
+    config.origins[key] = "model_type " + model.model_type;
+  }
+  if (is_explicit(config, key)) {
+    match_targets(model, config.adapter.target_modules);
+  }
+}
 
 void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::path& adapter) {
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(run.config.adapter.init_from) : adapter;
@@ -138,7 +147,7 @@ void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::p
       run.layout = layout_of(read, run.model->spec, from.string());
       run.peft = read.config;
       if (purpose == Purpose::train) {
-        adopt(run.config, read.config, run.layout);
+        adopt(run.config, read.config, run.model->spec, run.layout);
       }
       take_buffers(run, purpose);
       factors.resize(static_cast<std::size_t>(run.layout.count));

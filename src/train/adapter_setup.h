@@ -7,6 +7,10 @@
 
 namespace lora_dist {
 
+/// Checks adapter.target_modules against the model, before minutes of loading. Where the user wrote none and the model does not
+/// have the default ones, those of its family take their place, with a note. Throws Error(usage) with the names that exist.
+void choose_targets(Config& config, const ModelSpec& model, const Console& console);
+
 /// Fills run.layout, run.peft and run.buffers. From `adapter` if it names a PEFT folder, else from adapter.init_from, else fresh
 /// (in training) or none (in evaluation). What the folder says about rank, scale and targets takes the place of the
 /// configuration's defaults; keys that the user wrote must agree with it. Collective; throws Error(usage) for such a key and

@@ -90,19 +90,10 @@ void show_model(const TrainingRun& run) {
 
 void show_adapter(const TrainingRun& run) {
   const Config& config = run.config;
-  std::int64_t total = run.layout.count;
-  for (const auto& [name, tensor] : run.model->directory.tensors) {
-    std::int64_t elements = 1;
-    for (const std::int64_t dim : tensor.shape) {
-      elements *= dim;
-    }
-    total += run.model->spec.tied_head && name == kHeadName ? 0 : elements;
-  }
   run.console.line(fmt::format("adapter    r {}, alpha {}{}, dropout {}; {}", config.adapter.r, config.adapter.alpha,
                                config.adapter.rslora ? " (rsLoRA)" : "", config.adapter.dropout,
                                config.adapter.init_from.empty() ? "fresh" : "from " + config.adapter.init_from));
-  run.console.line(fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", run.layout.count, total,
-                               100.0 * static_cast<double>(run.layout.count) / static_cast<double>(total)));
+  run.console.line(trainable_line(run.layout, run.model->spec));
 }
 
 }  // namespace
@@ -139,7 +130,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.output = config.output.dir;
   run_together(world, [&] {  // before minutes of loading
     if (training) {
-      match_targets(config.adapter.target_modules);
+      choose_targets(run.config, read_model_config(config.model.path), run.console);
     }
     if (world.rank() == 0) {
       make_output_directory(run.output, "output.dir");

@@ -108,7 +108,7 @@ TEST(Generate, StopsAtAStopIdAndAtAFullCache) {
     const std::vector<std::int64_t> stop = {full[3]};
     const std::vector<std::int32_t> stopped = generate(opened.transformer(), prompt, cache, {}, stop, comm);
     EXPECT_EQ(stopped, std::vector<std::int32_t>(full.begin(), full.begin() + 3));
-    opened.base.final_norm[0] = std::numeric_limits<float>::quiet_NaN();
+    opened.base.final_norm.weight[0] = std::numeric_limits<float>::quiet_NaN();
     EXPECT_THROW(generate(opened.transformer(), prompt, cache, {}, {}, comm), Error);
   });
 }

@@ -51,7 +51,7 @@ TEST_F(ModelConfig, BothFormsSayTheSame) {
     EXPECT_EQ(make_rope_table(a, 64), make_rope_table(b, 64));
     EXPECT_EQ(a.head_dim, b.head_dim);
     EXPECT_EQ(a.kv_heads, b.kv_heads);
-    EXPECT_EQ(a.attention_bias, b.attention_bias);
+    EXPECT_EQ(a.bias, b.bias);
     EXPECT_EQ(a.eos_ids, b.eos_ids);
   }
 }
@@ -95,14 +95,15 @@ TEST_F(ModelConfig, Messages) {
   EXPECT_NE(message_of(R"({"hidden_size":)" + std::string(100000, '[') + std::string(100000, ']') + "}").find("nest"),
             std::string::npos);
   EXPECT_NE(message_of("[]").find("must hold a JSON object"), std::string::npos);
-  expect(with("model_type", "bert"), "model_type \"bert\" is not supported (llama is)");
+  expect(with("model_type", "bert"),
+         "model_type \"bert\" is not supported (exaone, exaone4, gemma, gpt2, gpt_neox, llama, mistral, qwen2, qwen3 are)");
   expect(with("hidden_size", nullptr), "key \"hidden_size\" is missing");
   expect(with("hidden_size", 0), "key \"hidden_size\" must be from 1 to");
   expect(with("vocab_size", 18446744073709551615ULL), "key \"vocab_size\" must be from 1 to");
   expect(with("hidden_size", "64"), "key \"hidden_size\" must be an integer (got \"64\")");
   expect(with("num_key_value_heads", 3), "must be a multiple of num_key_value_heads (3)");
   expect(with("head_dim", 7), "head_dim (7) must be even");
-  expect(with("hidden_act", "gelu"), "hidden_act \"gelu\" is not supported");
+  expect(with("hidden_act", "relu"), "hidden_act \"relu\" is not supported (silu, gelu, gelu_new and gelu_pytorch_tanh are)");
   expect(with("rms_norm_eps", -1.0), "key \"rms_norm_eps\" must be a number above 0");
   expect(with("tie_word_embeddings", "yes"), "key \"tie_word_embeddings\" must be true or false");
   expect(with("rope_parameters", {{"rope_type", "yarn"}}), "rope type \"yarn\" is not supported");
@@ -133,15 +134,36 @@ TEST_F(ModelConfig, TensorsThatDoNotFit) {
 }
 
 TEST(Targets, NamesAndAllLinear) {
-  EXPECT_EQ(match_targets({"all-linear"}), (std::array<bool, kLinears>{true, true, true, true, true, true, true}));
-  EXPECT_EQ(match_targets({"q_proj", "mlp.down_proj"}),
-            (std::array<bool, kLinears>{true, false, false, false, false, false, true}));
+  const ModelSpec llama = read_model_config(test::source("demo/model"));
+  EXPECT_EQ(match_targets(llama, {"all-linear"}), (std::array<bool, kLinears>{true, true, true, true, true, true, true, false}));
+  EXPECT_EQ(match_targets(llama, {"q_proj", "mlp.down_proj"}),
+            (std::array<bool, kLinears>{true, false, false, false, false, false, true, false}));
   try {
-    match_targets({"q_proj", "c_attn"});
+    match_targets(llama, {"q_proj", "c_attn"});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
-    EXPECT_NE(std::string(error.what()).find("\"c_attn\" matches no linear layer"), std::string::npos);
+    EXPECT_NE(std::string(error.what())
+                  .find("\"c_attn\" matches no linear layer of this llama model; there are q_proj, k_proj, "
+                        "v_proj, o_proj, gate_proj, up_proj, down_proj, or \"all-linear\""),
+              std::string::npos);
+  }
+}
+
+/// GPT-2 calls two layers of a block c_proj: PEFT's rule takes both, and a name for one of them is longer.
+TEST(Targets, OfGpt2) {
+  const ModelSpec gpt2 = read_model_config(test::source("tests/golden/families/gpt2"));
+  const auto both = match_targets(gpt2, {"c_attn", "c_proj"});
+  EXPECT_EQ(both, (std::array<bool, kLinears>{false, false, false, true, false, false, true, true}));
+  EXPECT_EQ(target_names(*gpt2.family, both), (std::vector<std::string>{"c_proj", "c_attn"}));
+  const auto one = match_targets(gpt2, {"attn.c_proj"});
+  EXPECT_EQ(one, (std::array<bool, kLinears>{false, false, false, true, false, false, false, false}));
+  EXPECT_EQ(target_names(*gpt2.family, one), std::vector<std::string>{"attn.c_proj"});
+  try {
+    match_targets(gpt2, {"q_proj"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("of this gpt2 model; there are c_proj, c_fc, c_attn, or"), std::string::npos);
   }
 }
 

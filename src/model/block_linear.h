@@ -1,0 +1,25 @@
+// A block's linear layers by name: what its two halves call.
+#pragma once
+
+#include "src/model/block.h"
+
+namespace lora_dist {
+
+/// Gradients of the two halves flow into `dx` of their input in this order: the first linear writes where nothing is there yet.
+struct HalfInput {
+  ConstTensorView x;                           // what the half's linears read
+  TensorView dx;                               // where the gradient of x goes
+  InputGradient first = InputGradient::write;  // of the first linear that is gone through
+  InputGradient others = InputGradient::add;
+};
+
+/// y = linear(x) + residual (null: nothing is added; it may not be y).
+void apply_linear(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x, const BlockActivations& kept,
+                  TensorView y, ConstTensorView residual = {});
+/// Only z: what recomputation needs of a block's last linear.
+void apply_linear_z(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x,
+                    const BlockActivations& kept);
+void linear_backward(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy, ConstTensorView x,
+                     const BlockActivations& kept, TensorView dx, InputGradient input);
+
+}  // namespace lora_dist

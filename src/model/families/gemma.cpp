@@ -1,0 +1,34 @@
+// Gemma 1: a Llama with (1 + w) norms, scaled embeddings, a gate of GELU and a tied head (contract: transformers, models/gemma).
+#include <cmath>
+
+#include "src/model/family.h"
+
+namespace lora_dist::families {
+
+namespace {
+
+void read(const ConfigFile& file, ModelSpec& spec) {
+  read_llama_keys(file, spec, 256);
+  if (file.boolean_or("use_bidirectional_attention", false)) {
+    file.fail("use_bidirectional_attention is true, and only causal attention is supported");
+  }
+  // Early files say "gelu", or say it under another key, and mean the tanh form.
+  if (read_activation(file, "hidden_act", "gelu_pytorch_tanh") == Activation::silu) {
+    file.fail("hidden_act \"silu\" is not supported for gemma (gelu_pytorch_tanh is)");
+  }
+  spec.activation = Activation::gelu_tanh;
+  spec.norm_adds_one = true;
+  spec.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(spec.hidden)));
+  spec.tied_head = file.boolean_or("tie_word_embeddings", true);
+  for (const Linear linear : {Linear::q, Linear::k, Linear::v, Linear::o}) {
+    spec.bias[index_of(linear)] = file.boolean_or("attention_bias", false);
+  }
+}
+
+}  // namespace
+
+extern const Family gemma;
+const Family gemma = {
+    .model_type = "gemma", .names = llama_names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+
+}  // namespace lora_dist::families

@@ -1,0 +1,21 @@
+// Mistral: a Llama whose queries see a window of keys (contract: transformers, models/mistral).
+#include "src/model/family.h"
+
+namespace lora_dist::families {
+
+namespace {
+
+void read(const ConfigFile& file, ModelSpec& spec) {
+  read_llama_keys(file, spec);
+  if (const std::int64_t window = read_window(file, 4096); window > 0) {
+    spec.layer_specs.assign(static_cast<std::size_t>(spec.layers), {.window = window});
+  }
+}
+
+}  // namespace
+
+extern const Family mistral;
+const Family mistral = {
+    .model_type = "mistral", .names = llama_names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+
+}  // namespace lora_dist::families

@@ -1,0 +1,22 @@
+// Qwen2 and Qwen2.5: a Llama with biases on q, k and v (contract: transformers, models/qwen2).
+#include "src/model/family.h"
+
+namespace lora_dist::families {
+
+namespace {
+
+void read(const ConfigFile& file, ModelSpec& spec) {
+  read_llama_keys(file, spec);
+  for (const Linear linear : {Linear::q, Linear::k, Linear::v}) {
+    spec.bias[index_of(linear)] = true;
+  }
+  read_window_layers(file, file.boolean_or("use_sliding_window", false) ? read_window(file, 4096) : 0, spec);
+}
+
+}  // namespace
+
+extern const Family qwen2;
+const Family qwen2 = {
+    .model_type = "qwen2", .names = llama_names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+
+}  // namespace lora_dist::families

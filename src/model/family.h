@@ -1,0 +1,56 @@
+// A model family: the names of its tensors, and how its config.json is read. docs/families.md says how to add one.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "src/model/config_file.h"
+#include "src/model/model_config.h"
+
+namespace lora_dist {
+
+/// Paths of modules: ".weight" and ".bias" follow in a file. "{}" stands for the layer's number; empty: the family has none.
+struct TensorNames {
+  std::string_view prefix;                         // of all but the head; files may leave it out
+  std::string_view embedding;                      // [vocab, hidden]
+  std::string_view positions;                      // [max_positions, hidden]
+  std::string_view final_norm;                     // [hidden]
+  std::array<std::string_view, 2> heads;           // [vocab, hidden]; the names that files have for it
+  std::string_view attention_norm;                 // [hidden]
+  std::string_view mlp_norm;                       // [hidden]
+  std::string_view q_norm;                         // [head_dim]
+  std::string_view k_norm;                         // [head_dim]
+  std::array<std::string_view, kLinears> linears;  // in the order of Linear: q, k, v, o, gate, up, down, qkv
+};
+
+struct Family {
+  std::string_view model_type;  // of config.json
+  TensorNames names;
+  std::array<std::string_view, 2> default_targets;  // adapted when the user names none: PEFT's choice where it has one
+  bool transposed = false;                          // files keep the blocks' matrices as [in, out] (Conv1D)
+  void (*read)(const ConfigFile& file, ModelSpec& spec) = nullptr;  // fills what differs from ModelSpec's defaults
+};
+
+/// The names that the Llama family and its descendants share.
+constexpr TensorNames llama_names() {
+  return {.prefix = "model.",
+          .embedding = "model.embed_tokens",
+          .positions = "",
+          .final_norm = "model.norm",
+          .heads = {"lm_head", ""},
+          .attention_norm = "model.layers.{}.input_layernorm",
+          .mlp_norm = "model.layers.{}.post_attention_layernorm",
+          .q_norm = "",
+          .k_norm = "",
+          .linears = {"model.layers.{}.self_attn.q_proj", "model.layers.{}.self_attn.k_proj", "model.layers.{}.self_attn.v_proj",
+                      "model.layers.{}.self_attn.o_proj", "model.layers.{}.mlp.gate_proj", "model.layers.{}.mlp.up_proj",
+                      "model.layers.{}.mlp.down_proj", ""}};
+}
+
+/// The family of a model_type; null: not known.
+const Family* find_family(std::string_view model_type);
+/// "exaone, exaone4, gemma, ...".
+std::string known_families();
+
+}  // namespace lora_dist

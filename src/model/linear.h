@@ -1,0 +1,19 @@
+// The linear layers that a block may have.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace lora_dist {
+
+/// In the order of the flat buffers and of dropout's module numbers. No block has all of them: `qkv` makes queries, keys and
+/// values at once where a family keeps them in one matrix, and an MLP without a gate has `up` and `down`.
+enum class Linear : std::uint8_t { q, k, v, o, gate, up, down, qkv };
+inline constexpr std::size_t kLinears = 8;
+inline constexpr std::array<Linear, kLinears> kAllLinears = {Linear::q,    Linear::k,  Linear::v,    Linear::o,
+                                                             Linear::gate, Linear::up, Linear::down, Linear::qkv};
+
+constexpr std::size_t index_of(Linear linear) { return static_cast<std::size_t>(linear); }
+
+}  // namespace lora_dist

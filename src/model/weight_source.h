@@ -1,0 +1,29 @@
+// The elements of one weight in the order [out, in], whichever way the file has them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/common/stream.h"
+#include "src/io/safetensors.h"
+
+namespace lora_dist {
+
+/// Every element that is read is checked to be finite; throws Error(model).
+struct WeightSource {
+  const TensorInfo* tensor = nullptr;
+  std::vector<std::byte> turned;  // all of the tensor, transposed; empty: parts are read from the file as they are asked for
+};
+
+/// `transposed`: the file has [in, out], and the whole matrix is read at once.
+WeightSource open_weight(const TensorInfo& tensor, bool transposed);
+
+/// Elements from `begin` on, as f32. `raw`: room to read into, kept between calls.
+void read_as_f32(const WeightSource& source, std::int64_t begin, std::span<float> out, std::vector<std::byte>& raw,
+                 const Stream& stream);
+/// Bytes from `begin` on, in the file's dtype.
+void read_as_is(const WeightSource& source, std::int64_t begin, std::span<std::byte> out);
+
+}  // namespace lora_dist
