@@ -59,8 +59,8 @@ void forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstT
   apply(Linear::q, normed_in, q, false);
   apply(Linear::k, normed_in, k, false);
   apply(Linear::v, normed_in, v, false);
-  rope(q, pass.positions, block.rope_table, RopeDirection::forward, stream);
-  rope(k, pass.positions, block.rope_table, RopeDirection::forward, stream);
+  rope(q, pass.positions, block.rope_table, spec.head_dim, RopeDirection::forward, stream);
+  rope(k, pass.positions, block.rope_table, spec.head_dim, RopeDirection::forward, stream);
   if (block.cache != nullptr) {
     attend_to_cache(block, pass, q, k, v, attended, kept.log_sum_exp.rows(n));
   } else {
@@ -126,8 +126,8 @@ void block_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorV
   backward(Linear::o, dhidden, kept.attended.rows(n), dattended, InputGradient::write);
   attention_backward(dattended, kept.q.rows(n), kept.k.rows(n), kept.v.rows(n), kept.attended.rows(n), kept.log_sum_exp.rows(n),
                      block.starts, attention_shape(block), dq, dk, dv, stream);
-  rope(dq, pass.positions, block.rope_table, RopeDirection::backward, stream);
-  rope(dk, pass.positions, block.rope_table, RopeDirection::backward, stream);
+  rope(dq, pass.positions, block.rope_table, block.spec->head_dim, RopeDirection::backward, stream);
+  rope(dk, pass.positions, block.rope_table, block.spec->head_dim, RopeDirection::backward, stream);
   const ConstTensorView normed_in = kept.normed_in.rows(n);
   backward(Linear::q, dq, normed_in, dnormed, input_gradient ? InputGradient::write : InputGradient::none);
   backward(Linear::k, dk, normed_in, dnormed, input_gradient ? InputGradient::add : InputGradient::none);
