@@ -238,7 +238,7 @@ void rope_rows(benchmark::State& state) {
   }
   const std::vector<std::int32_t> positions(kTokens, 100);
   for (auto _ : state) {
-    rope(view(x.data(), {kTokens, 512}), view(positions.data(), {kTokens}), view(std::as_const(table).data(), {256, 64}),
+    rope(view(x.data(), {kTokens, 512}), view(positions.data(), {kTokens}), view(std::as_const(table).data(), {256, 64}), 64,
          RopeDirection::forward, stream_of(state, 0));
   }
   report_bytes(state, 8.0 * static_cast<double>(x.size()));

@@ -9,13 +9,15 @@ namespace lora_dist {
 
 /// Segments do not see each other: a batch, packed samples, or one query against a cache are all segments.
 /// Segment s has queries [query_starts[s], query_starts[s+1]) and keys [key_starts[s], key_starts[s+1]); it has at least as many
-/// keys as queries, and its last query sees its last key (so query i of nq sees keys 0 .. nk - nq + i).
+/// keys as queries, and its last query sees its last key (so query i of nq sees keys 0 .. nk - nq + i, of which a window leaves
+/// the last `window`).
 struct AttentionShape {
   int heads = 0;
   int kv_heads = 0;  // divides heads; head h reads kv head h / (heads / kv_heads)
   int head_dim = 0;
   float scale = 0.0F;  // usually 1 / sqrt(head_dim)
   int longest = 0;     // queries of the longest segment; CUDA sizes its grid by it (0: not known, all queries may be one segment)
+  int window = 0;      // how many keys a query sees at most, the last one its own (Hugging Face's sliding_window); 0: all
 };
 
 /// q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; query_starts, key_starts: i32 [segments + 1];

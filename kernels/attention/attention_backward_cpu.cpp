@@ -35,6 +35,10 @@ struct Tile {
   std::int64_t q_offset;
   std::int64_t kv_offset;
   std::int64_t diagonal;  // row i of the tile sees its first i + diagonal keys
+  std::int64_t window;    // of which a window leaves the last ones; 0: all
+
+  std::int64_t end(std::int64_t i) const { return std::clamp<std::int64_t>(i + diagonal, 0, cols); }
+  std::int64_t begin(std::int64_t i) const { return window > 0 ? std::clamp<std::int64_t>(i + diagonal - window, 0, end(i)) : 0; }
 };
 
 LORA_DIST_MULTIVERSION float dot(const float* a, const float* b, std::int64_t n) {
@@ -46,26 +50,25 @@ LORA_DIST_MULTIVERSION float dot(const float* a, const float* b, std::int64_t n)
   return sum;
 }
 
-LORA_DIST_MULTIVERSION void probabilities_row(float* scores, float log_sum_exp, std::int64_t visible, std::int64_t n) {
+LORA_DIST_MULTIVERSION void probabilities_row(float* scores, float log_sum_exp, std::int64_t n) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < visible; ++i) {
+  for (std::int64_t i = 0; i < n; ++i) {
     scores[i] = fast_exp(scores[i] - log_sum_exp);
-  }
-  for (std::int64_t i = visible; i < n; ++i) {
-    scores[i] = 0.0F;
   }
 }
 
-// dS = P (dP - delta) scale, written over dP. Beyond the diagonal dP is set to 0 rather than multiplied by P = 0.
-LORA_DIST_MULTIVERSION void score_gradient_row(const float* p, float* dp, float delta, float scale, std::int64_t visible,
-                                               std::int64_t n) {
+// dS = P (dP - delta) scale, written over dP.
+LORA_DIST_MULTIVERSION void score_gradient_row(const float* p, float* dp, float delta, float scale, std::int64_t n) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < visible; ++i) {
+  for (std::int64_t i = 0; i < n; ++i) {
     dp[i] = p[i] * (dp[i] - delta) * scale;
   }
-  for (std::int64_t i = visible; i < n; ++i) {
-    dp[i] = 0.0F;
-  }
+}
+
+// 0 outside [begin, end) of a row: set rather than multiplied, so that what lies there does not matter.
+void clear_outside(float* row, std::int64_t begin, std::int64_t end, std::int64_t n) {
+  std::fill(row, row + begin, 0.0F);
+  std::fill(row + end, row + n, 0.0F);
 }
 
 bool run_tile(const Problem& p, const Tile& tile, std::int64_t head, bool first_for_keys, bool first_for_queries) {
@@ -82,11 +85,16 @@ bool run_tile(const Problem& p, const Tile& tile, std::int64_t head, bool first_
   bool ok = product('N', 'T', rows, cols, dim, p.shape.scale, q, k, 0.0F, prob, cols);
   ok &= product('N', 'T', rows, cols, dim, 1.0F, dout, v, 0.0F, grad, cols);
   for (std::int64_t i = 0; i < rows; ++i) {
-    const std::int64_t visible = std::clamp<std::int64_t>(i + tile.diagonal, 0, cols);
+    const std::int64_t begin = tile.begin(i);
+    const std::int64_t seen = tile.end(i) - begin;
+    float* prob_row = prob + i * cols;
+    float* grad_row = grad + i * cols;
     const float* dout_row = dout.data + i * p.q_stride;
     const float delta = dot(dout_row, p.out + tile.q_offset + i * p.q_stride, dim);
-    probabilities_row(prob + i * cols, p.log_sum_exp[(tile.query_row + i) * p.shape.heads + head], visible, cols);
-    score_gradient_row(prob + i * cols, grad + i * cols, delta, p.shape.scale, visible, cols);
+    clear_outside(prob_row, begin, begin + seen, cols);
+    clear_outside(grad_row, begin, begin + seen, cols);
+    probabilities_row(prob_row + begin, p.log_sum_exp[(tile.query_row + i) * p.shape.heads + head], seen);
+    score_gradient_row(prob_row + begin, grad_row + begin, delta, p.shape.scale, seen);
   }
   ok &= product('T', 'N', cols, dim, rows, 1.0F, {prob, cols}, dout, keys_beta, p.dv + tile.kv_offset, p.kv_stride);
   ok &= product('T', 'N', cols, dim, rows, 1.0F, {grad, cols}, q, keys_beta, p.dk + tile.kv_offset, p.kv_stride);
@@ -95,20 +103,27 @@ bool run_tile(const Problem& p, const Tile& tile, std::int64_t head, bool first_
   return ok;
 }
 
+// The first tile of keys that the tile of queries from `query` on sees.
+std::int64_t first_tile(std::int64_t query, std::int64_t window) {
+  return window > 0 ? std::max<std::int64_t>(query - window + 1, 0) / kTileCols * kTileCols : 0;
+}
+
 bool run_task(const Problem& p, std::int64_t start, std::int64_t length, std::int64_t kv_head) {
   const std::int64_t group = p.shape.heads / p.shape.kv_heads;
   const std::int64_t dim = p.shape.head_dim;
   bool ok = true;
   for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     for (std::int64_t key = 0; key < length; key += kTileCols) {
-      for (std::int64_t query = key; query < length; query += kTileRows) {  // tiles above the diagonal hold nothing
+      // Tiles above the diagonal hold nothing, nor do those that the window has left behind.
+      for (std::int64_t query = key; query < length && first_tile(query, p.shape.window) <= key; query += kTileRows) {
         const Tile tile = {.query_row = start + query,
                            .rows = std::min(kTileRows, length - query),
                            .cols = std::min(kTileCols, length - key),
                            .q_offset = (start + query) * p.q_stride + head * dim,
                            .kv_offset = (start + key) * p.kv_stride + kv_head * dim,
-                           .diagonal = query - key + 1};
-        ok &= run_tile(p, tile, head, head == kv_head * group && query == key, key == 0);
+                           .diagonal = query - key + 1,
+                           .window = p.shape.window};
+        ok &= run_tile(p, tile, head, head == kv_head * group && query == key, key == first_tile(query, p.shape.window));
       }
     }
   }

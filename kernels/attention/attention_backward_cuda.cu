@@ -29,6 +29,7 @@ struct GradientArguments {
   int group;  // heads per kv head
   int dim;
   float scale;
+  int window;
   bool packs;
 };
 
@@ -91,7 +92,7 @@ __global__ void attention_query_gradients(GradientArguments<T> a) {
   Sums<Shape> dq;
   dq.clear();
   const int keys = segment.visible(first + rows - 1);
-  for (int key = 0; key < keys; key += Shape::kCols) {
+  for (int key = segment.first_visible(first, a.window); key < keys; key += Shape::kCols) {
     const int cols = lesser(Shape::kCols, keys - key);
     __syncthreads();  // the last tile has been read
     load_tile<Shape, Shape::kCols>(Panel<T>{a.k + kv_column, a.kv_stride, a.dim, a.packs}, segment.key + key, cols, k_tile);
@@ -103,13 +104,14 @@ __global__ void attention_query_gradients(GradientArguments<T> a) {
     multiply_rows<Shape>(dout_tile, v_tile, a.dim, gradient);
 #pragma unroll
     for (int i = 0; i < kThreadRows; ++i) {
-      const int visible = segment.visible(first + row0 + i) - key;
+      const int end = segment.visible(first + row0 + i) - key;
+      const int begin = segment.first_visible(first + row0 + i, a.window) - key;
 #pragma unroll
       for (int j = 0; j < Shape::kThreadCols; ++j) {
         const int column = across + j * kAcross;
-        const float p = column < visible ? expf(score[i][j] * a.scale - log_sum[i]) : 0.0F;
-        gradients[(row0 + i) * Shape::kScoreStride + column] =
-            column < visible ? p * (gradient[i][j] - delta[i]) * a.scale : 0.0F;
+        const bool seen = column >= begin && column < end;
+        const float p = seen ? expf(score[i][j] * a.scale - log_sum[i]) : 0.0F;
+        gradients[(row0 + i) * Shape::kScoreStride + column] = seen ? p * (gradient[i][j] - delta[i]) * a.scale : 0.0F;
       }
     }
     __syncwarp();  // the rows are those of the warp itself
@@ -149,10 +151,13 @@ __global__ void attention_key_gradients(GradientArguments<T> a) {
   Sums<Shape> dv;
   dk.clear();
   dv.clear();
+  // Earlier queries do not see these keys; later ones look back by a window, which ends `last` at the last key's last query.
+  const int beyond = segment.queries - (first + rows);
+  const int last = a.window > 0 && a.window - 1 < beyond ? first + rows + a.window - 1 : segment.queries;
   for (int head = kv_head * a.group; head < (kv_head + 1) * a.group; ++head) {
     const std::int64_t q_column = static_cast<std::int64_t>(head) * a.dim;
-    for (int at = first; at < segment.queries; at += Shape::kCols) {  // earlier queries do not see these keys
-      const int cols = lesser(Shape::kCols, segment.queries - at);
+    for (int at = first; at < last; at += Shape::kCols) {
+      const int cols = lesser(Shape::kCols, last - at);
       const std::int64_t query = segment.query + at;
       __syncthreads();  // the last tile has been read
       load_tile<Shape, Shape::kCols>(Panel<T>{a.q + q_column, a.q_stride, a.dim, a.packs}, query, cols, q_tile);
@@ -170,7 +175,8 @@ __global__ void attention_key_gradients(GradientArguments<T> a) {
         const float delta = exists ? a.delta[(query + column) * a.heads + head] : 0.0F;
 #pragma unroll
         for (int i = 0; i < kThreadRows; ++i) {
-          const bool seen = exists && first + row0 + i <= at + column;
+          const int back = at + column - (first + row0 + i);  // from the query to the key
+          const bool seen = exists && back >= 0 && (a.window == 0 || back < a.window);
           const float p = seen ? expf(score[i][j] * a.scale - log_sum) : 0.0F;
           const int place = (row0 + i) * Shape::kScoreStride + column;
           probabilities[place] = p;
@@ -247,6 +253,7 @@ void attention_backward_cuda(ConstTensorView dout, ConstTensorView q, ConstTenso
     a.group = shape.heads / shape.kv_heads;
     a.dim = shape.head_dim;
     a.scale = shape.scale;
+    a.window = shape.window;
     a.packs = fits_packs(shape.head_dim, a.q, a.k, a.v) && fits_packs(shape.head_dim, a.dout);
     attend_backward(a, longest_segment(shape, a.tokens), segments, shape.kv_heads, stream);
   });

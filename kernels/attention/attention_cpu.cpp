@@ -39,16 +39,13 @@ LORA_DIST_MULTIVERSION float row_max(const float* x, float top, std::int64_t n) 
   return top;
 }
 
-// x[i] = exp(x[i] - top) for the visible part of a row, 0 beyond it; returns the sum.
-LORA_DIST_MULTIVERSION float exp_row(float* x, float top, std::int64_t visible, std::int64_t n) {
+// x[i] = exp(x[i] - top) for n elements; returns the sum.
+LORA_DIST_MULTIVERSION float exp_row(float* x, float top, std::int64_t n) {
   float sum = 0.0F;
 #pragma omp simd reduction(+ : sum)
-  for (std::int64_t i = 0; i < visible; ++i) {
+  for (std::int64_t i = 0; i < n; ++i) {
     x[i] = fast_exp(x[i] - top);
     sum += x[i];
-  }
-  for (std::int64_t i = visible; i < n; ++i) {
-    x[i] = 0.0F;
   }
   return sum;
 }
@@ -75,26 +72,34 @@ bool run_task(const Problem& p, const Task& task, std::int64_t head) {
   const std::int64_t row0 = segment.query + task.first;
   const Panel q = {p.q + row0 * p.q_stride + head * dim, p.q_stride};
   float* out = p.out + row0 * p.q_stride + head * dim;
+  const std::int64_t window = p.shape.window;
+  const std::int64_t first_key = segment.first_visible(task.first, window);
   const std::int64_t keys = segment.visible(task.first + task.rows - 1);
   const std::int64_t tile_cols = tile_cols_for(task.rows);
   bool ok = true;
-  for (std::int64_t key = 0; key < keys; key += tile_cols) {
+  for (std::int64_t key = first_key; key < keys; key += tile_cols) {
     const std::int64_t cols = std::min(tile_cols, keys - key);
     const std::int64_t kv_offset = (segment.key + key) * p.kv_stride + kv_head * dim;
     ok &= product('N', 'T', task.rows, cols, dim, p.shape.scale, q, {p.k + kv_offset, p.kv_stride}, 0.0F, scores, cols);
     for (std::int64_t i = 0; i < task.rows; ++i) {
       float* row = scores + i * cols;
-      const std::int64_t visible = std::clamp<std::int64_t>(segment.visible(task.first + i) - key, 0, cols);
-      const float new_top = row_max(row, top[i], visible);
-      const float shrink = key == 0 ? 0.0F : fast_exp(top[i] - new_top);
-      sum[i] = sum[i] * shrink + exp_row(row, new_top, visible, cols);
+      const std::int64_t end = std::clamp<std::int64_t>(segment.visible(task.first + i) - key, 0, cols);
+      const std::int64_t begin = std::clamp<std::int64_t>(segment.first_visible(task.first + i, window) - key, 0, end);
+      std::fill(row, row + begin, 0.0F);
+      std::fill(row + end, row + cols, 0.0F);
+      if (begin == end) {
+        continue;  // also before the row's first key, where it has no top yet
+      }
+      const float new_top = row_max(row + begin, top[i], end - begin);
+      const float shrink = key == first_key ? 0.0F : fast_exp(top[i] - new_top);
+      sum[i] = sum[i] * shrink + exp_row(row + begin, new_top, end - begin);
       top[i] = new_top;
-      if (key > 0 && shrink != 1.0F) {
+      if (key > first_key && shrink != 1.0F) {
         multiply(out + i * p.q_stride, shrink, dim);
       }
     }
-    ok &= product('N', 'N', task.rows, dim, cols, 1.0F, {scores, cols}, {p.v + kv_offset, p.kv_stride}, key == 0 ? 0.0F : 1.0F,
-                  out, p.q_stride);
+    ok &= product('N', 'N', task.rows, dim, cols, 1.0F, {scores, cols}, {p.v + kv_offset, p.kv_stride},
+                  key == first_key ? 0.0F : 1.0F, out, p.q_stride);
   }
   for (std::int64_t i = 0; i < task.rows; ++i) {
     multiply(out + i * p.q_stride, 1.0F / sum[i], dim);

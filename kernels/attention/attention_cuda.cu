@@ -25,6 +25,7 @@ struct AttentionArguments {
   int group;  // heads per kv head
   int dim;
   float scale;
+  int window;
   bool packs;
 };
 
@@ -73,8 +74,9 @@ __global__ void attention_tiles(AttentionArguments<T> a) {
     top[i] = -INFINITY;
     total[i] = 0.0F;
   }
+  const int first_key = segment.first_visible(first, a.window);
   const int keys = segment.visible(first + rows - 1);
-  for (int key = 0; key < keys; key += Shape::kCols) {
+  for (int key = first_key; key < keys; key += Shape::kCols) {
     const int cols = lesser(Shape::kCols, keys - key);
     __syncthreads();  // the values of the last tile have been read
     load_tile<Shape, Shape::kCols>(Panel<T>{a.k + kv_column, a.kv_stride, a.dim, a.packs}, segment.key + key, cols, kv_tile);
@@ -83,19 +85,22 @@ __global__ void attention_tiles(AttentionArguments<T> a) {
     multiply_rows<Shape>(q_tile, kv_tile, a.dim, score);
 #pragma unroll
     for (int i = 0; i < kThreadRows; ++i) {
-      const int visible = segment.visible(first + row0 + i) - key;
+      const int end = segment.visible(first + row0 + i) - key;
+      const int begin = segment.first_visible(first + row0 + i, a.window) - key;
       float largest = -INFINITY;
 #pragma unroll
       for (int j = 0; j < Shape::kThreadCols; ++j) {
-        score[i][j] = across + j * kAcross < visible ? score[i][j] * a.scale : -INFINITY;
+        const int column = across + j * kAcross;
+        score[i][j] = column >= begin && column < end ? score[i][j] * a.scale : -INFINITY;
         largest = fmaxf(largest, score[i][j]);
       }
       const float new_top = fmaxf(top[i], row_max(largest));
-      const float shrink = key == 0 ? 0.0F : expf(top[i] - new_top);
+      const float base = new_top == -INFINITY ? 0.0F : new_top;  // a row that the window still keeps from every key so far
+      const float shrink = key == first_key ? 0.0F : expf(top[i] - base);
       float part = 0.0F;
 #pragma unroll
       for (int j = 0; j < Shape::kThreadCols; ++j) {
-        const float p = expf(score[i][j] - new_top);
+        const float p = expf(score[i][j] - base);
         scores[(row0 + i) * Shape::kScoreStride + across + j * kAcross] = p;
         part += p;
       }
@@ -151,7 +156,7 @@ __global__ void attention_single_rows(AttentionArguments<T> a) {
   float top = -INFINITY;
   float total = 0.0F;
   const int keys = segment.visible(query);
-  for (int key = warp; key < keys; key += kRowWarps) {
+  for (int key = segment.first_visible(query, a.window) + warp; key < keys; key += kRowWarps) {
     const std::int64_t row = kv_column + key * a.kv_stride;
     float score = 0.0F;
 #pragma unroll
@@ -256,6 +261,7 @@ void attention_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, Con
     a.group = shape.heads / shape.kv_heads;
     a.dim = shape.head_dim;
     a.scale = shape.scale;
+    a.window = shape.window;
     a.packs = fits_packs(shape.head_dim, a.q, a.k, a.v);
     attend(a, longest_segment(shape, q.rows()), segments, stream);
   });

@@ -33,6 +33,7 @@ inline void check_shape(ConstTensorView q, ConstTensorView k, ConstTensorView v,
   constexpr int kMostDims = 256;
   require(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
           "attention: kv_heads must divide heads");
+  require(shape.window >= 0, "attention: window must not be negative");
   require(shape.head_dim <= kMostDims, "attention: the CUDA kernels take heads of up to 256 dimensions");
   require(q.shape.rank == 2 && q.cols() == std::int64_t{shape.heads} * shape.head_dim,
           "attention: q must be [queries, heads * head_dim]");
@@ -54,6 +55,7 @@ inline std::int64_t longest_segment(const AttentionShape& shape, std::int64_t qu
 }
 
 __device__ inline int lesser(int a, int b) { return a < b ? a : b; }
+__device__ inline int greater(int a, int b) { return a > b ? a : b; }
 
 /// One segment: rows of q from `query`, rows of k and v from `key`.
 struct Segment {
@@ -63,8 +65,10 @@ struct Segment {
   int keys;
   bool sound;  // false: the starts make no sense, and what can be written of it must be NaN
 
-  /// How many keys query i of the segment sees; 0 for queries past its end.
+  /// How many keys query i of the segment sees without a window; 0 for queries past its end.
   __device__ int visible(int i) const { return i < queries ? keys - queries + i + 1 : 0; }
+  /// The first of them that a window leaves; window 0 leaves all.
+  __device__ int first_visible(int i, int window) const { return window > 0 ? greater(visible(i) - window, 0) : 0; }
 };
 
 /// The block's segment, blockIdx.z. Starts are device memory, which the host cannot check. `covered`: queries that the grid has

@@ -21,8 +21,12 @@ struct Segment {
   std::int64_t key;
   std::int64_t keys;
 
-  /// How many keys query i of the segment sees.
+  /// How many keys query i of the segment sees without a window.
   std::int64_t visible(std::int64_t i) const { return keys - queries + i + 1; }
+  /// The first of them that a window leaves.
+  std::int64_t first_visible(std::int64_t i, std::int64_t window) const {
+    return window > 0 ? std::max<std::int64_t>(visible(i) - window, 0) : 0;
+  }
 };
 
 /// Throws KernelError unless `starts` are rising offsets into `rows` rows.
@@ -45,6 +49,7 @@ inline void check_starts_cover(ConstTensorView starts, std::int64_t rows) {
 inline void check_shape(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionShape& shape) {
   require(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
           "attention: kv_heads must divide heads");
+  require(shape.window >= 0, "attention: window must not be negative");
   require(q.shape.rank == 2 && q.cols() == std::int64_t{shape.heads} * shape.head_dim,
           "attention: q must be [queries, heads * head_dim]");
   require(k.shape.rank == 2 && k.cols() == std::int64_t{shape.kv_heads} * shape.head_dim && k.shape == v.shape,

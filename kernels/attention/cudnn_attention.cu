@@ -135,11 +135,16 @@ const CachedGraph& graph_for(FusedAttention& fused, const GraphKey& key) {
   return fused.graphs.emplace(key, std::move(made)).first->second;
 }
 
+// A window no shorter than every segment hides nothing. One that does goes to the kernels of our own: these graphs know none.
+bool window_matters(ConstTensorView q, const AttentionShape& shape) {
+  return shape.window > 0 && shape.window < attention_device::longest_segment(shape, q.rows());
+}
+
 bool takes(ConstTensorView q, std::int64_t segments, const AttentionShape& shape) {
   constexpr int kMostDims = 256;
   constexpr std::int64_t kMostSegments = 32768;
   return (q.dtype == DType::bf16 || q.dtype == DType::f16) && shape.head_dim % 8 == 0 && shape.head_dim <= kMostDims &&
-         segments <= kMostSegments;
+         segments <= kMostSegments && !window_matters(q, shape);
 }
 
 GraphKey key_of(ConstTensorView q, ConstTensorView k, std::int64_t segments, const AttentionShape& shape) {

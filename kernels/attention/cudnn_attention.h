@@ -7,7 +7,8 @@
 namespace lora_dist {
 
 /// attention_cuda()'s contract with its arguments already checked. False, with nothing launched, when cuDNN does not do this
-/// shape: it does bf16 and f16, heads of a multiple of 8 dimensions, and one array of starts for queries and keys.
+/// shape: it does bf16 and f16, heads of a multiple of 8 dimensions, one array of starts for queries and keys, and no window
+/// that hides a key.
 bool cudnn_attention(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
                      ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
                      const Stream& stream);

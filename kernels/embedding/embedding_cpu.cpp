@@ -1,4 +1,4 @@
-// The CPU side of embedding: copies or widens one row per token.
+// The CPU side of embedding and add_rows: copies, widens or adds one row per token.
 #include <cstring>
 
 #include "kernels/common/half.h"
@@ -8,6 +8,8 @@
 
 namespace lora_dist {
 namespace {
+
+constexpr std::int64_t kTokensPerPiece = 64;
 
 LORA_DIST_MULTIVERSION void widen_bf16(const std::uint16_t* in, float* out, std::int64_t n) {
 #pragma omp simd
@@ -20,6 +22,27 @@ LORA_DIST_MULTIVERSION void widen_f16(const std::uint16_t* in, float* out, std::
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) {
     out[i] = float_of_f16(in[i]);
+  }
+}
+
+LORA_DIST_MULTIVERSION void add_f32(const float* in, float* out, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    out[i] += in[i];
+  }
+}
+
+LORA_DIST_MULTIVERSION void add_bf16(const std::uint16_t* in, float* out, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    out[i] += float_of_bf16(in[i]);
+  }
+}
+
+LORA_DIST_MULTIVERSION void add_f16(const std::uint16_t* in, float* out, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    out[i] += float_of_f16(in[i]);
   }
 }
 
@@ -37,25 +60,52 @@ void copy_row(ConstTensorView table, std::int64_t row, float* out) {
   }
 }
 
-}  // namespace
+void add_row(ConstTensorView table, std::int64_t row, float* out) {
+  const std::int64_t hidden = table.cols();
+  if (table.dtype == DType::f32) {
+    add_f32(static_cast<const float*>(table.data) + row * hidden, out, hidden);
+    return;
+  }
+  const std::uint16_t* in = static_cast<const std::uint16_t*>(table.data) + row * hidden;
+  if (table.dtype == DType::bf16) {
+    add_bf16(in, out, hidden);
+  } else {
+    add_f16(in, out, hidden);
+  }
+}
 
-void embedding_cpu(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream) {
+void check_table(ConstTensorView table, ConstTensorView index, ConstTensorView out) {
   require(table.shape.rank == 2, "embedding: the table must be [vocab, hidden]");
   require(table.dtype == DType::f32 || table.dtype == DType::f16 || table.dtype == DType::bf16,
           "embedding: the table must be f32, f16 or bf16");
-  const std::int64_t tokens = ids.count();
-  const std::int64_t hidden = table.cols();
-  require(out.shape == Shape{tokens, hidden}, "embedding: out must be [tokens, hidden]");
-  const std::int32_t* id = ids.as<std::int32_t>();
-  float* rows = out.as<float>();
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    require(id[t] >= 0 && id[t] < table.rows(), "embedding: a token id lies outside the table");
+  require(out.shape == Shape{index.count(), table.cols()}, "embedding: out must be [tokens, hidden]");
+  const std::int32_t* row = index.as<std::int32_t>();
+  for (std::int64_t t = 0; t < index.count(); ++t) {
+    require(row[t] >= 0 && row[t] < table.rows(), "embedding: an index lies outside the table");
   }
-  parallel_ranges(tokens, 64, stream, [&](std::int64_t begin, std::int64_t end) {
+}
+
+/// Calls work(table, row of the table, row of out) for every token.
+template <class Work>
+void for_each_token(ConstTensorView table, ConstTensorView index, TensorView out, const Stream& stream, Work work) {
+  check_table(table, index, out);
+  const std::int32_t* row = index.as<std::int32_t>();
+  float* rows = out.as<float>();
+  parallel_ranges(index.count(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
-      copy_row(table, id[t], rows + t * hidden);
+      work(table, row[t], rows + t * table.cols());
     }
   });
+}
+
+}  // namespace
+
+void embedding_cpu(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream) {
+  for_each_token(table, ids, out, stream, copy_row);
+}
+
+void add_rows_cpu(ConstTensorView table, ConstTensorView index, TensorView y, const Stream& stream) {
+  for_each_token(table, index, y, stream, add_row);
 }
 
 }  // namespace lora_dist

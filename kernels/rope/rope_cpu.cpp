@@ -11,9 +11,9 @@ constexpr std::int64_t kTokensPerPiece = 32;
 
 // Rotates every head of one token; `sign` is -1 to rotate back.
 LORA_DIST_MULTIVERSION void rotate_token(float* x, const float* cosine, const float* sine, float sign, std::int64_t heads,
-                                         std::int64_t half) {
+                                         std::int64_t head_dim, std::int64_t half) {
   for (std::int64_t h = 0; h < heads; ++h) {
-    float* low = x + h * 2 * half;
+    float* low = x + h * head_dim;
     float* high = low + half;
 #pragma omp simd
     for (std::int64_t i = 0; i < half; ++i) {
@@ -28,13 +28,15 @@ LORA_DIST_MULTIVERSION void rotate_token(float* x, const float* cosine, const fl
 
 }  // namespace
 
-void rope_cpu(TensorView x, ConstTensorView positions, ConstTensorView table, RopeDirection direction, const Stream& stream) {
+void rope_cpu(TensorView x, ConstTensorView positions, ConstTensorView table, std::int64_t head_dim, RopeDirection direction,
+              const Stream& stream) {
   require(x.shape.rank == 2 && table.shape.rank == 2,
-          "rope: x must be [tokens, heads * head_dim] and table [positions, head_dim]");
+          "rope: x must be [tokens, heads * head_dim] and table [positions, rotary_dim]");
   const std::int64_t tokens = x.rows();
   const std::int64_t width = x.cols();
-  const std::int64_t head_dim = table.cols();
-  require(head_dim > 0 && head_dim % 2 == 0, "rope: head_dim must be even");
+  const std::int64_t rotary_dim = table.cols();
+  require(rotary_dim > 0 && rotary_dim % 2 == 0 && rotary_dim <= head_dim,
+          "rope: the table's width must be even and at most head_dim");
   require(width % head_dim == 0, "rope: the width of x must be a multiple of head_dim");
   require(positions.count() == tokens, "rope: positions must be [tokens]");
   const std::int32_t* position = positions.as<std::int32_t>();
@@ -43,12 +45,12 @@ void rope_cpu(TensorView x, ConstTensorView positions, ConstTensorView table, Ro
   }
   float* data = x.as<float>();
   const float* angles = table.as<float>();
-  const std::int64_t half = head_dim / 2;
+  const std::int64_t half = rotary_dim / 2;
   const float sign = direction == RopeDirection::forward ? 1.0F : -1.0F;
   parallel_ranges(tokens, kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
-      const float* row = angles + position[t] * head_dim;
-      rotate_token(data + t * width, row, row + half, sign, width / head_dim, half);
+      const float* row = angles + position[t] * rotary_dim;
+      rotate_token(data + t * width, row, row + half, sign, width / head_dim, head_dim, half);
     }
   });
 }

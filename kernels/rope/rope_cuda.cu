@@ -10,11 +10,10 @@ namespace {
 constexpr int kMostThreads = 256;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-// groups: of kCount pairs, over all heads of a token. half: head_dim / 2.
+// groups: of kCount pairs, over all heads of a token. half: rotary_dim / 2.
 template <class T, int kCount>
 __global__ void rope_token(T* x, const std::int32_t* positions, const float* table, std::int64_t table_rows, float sign,
-                           int groups, int half) {
-  const std::int64_t width = static_cast<std::int64_t>(groups) * kCount * 2;
+                           std::int64_t width, int groups, int head_dim, int half) {
   T* row = x + blockIdx.x * width;
   const std::int64_t position = positions[blockIdx.x];
   const bool inside = position >= 0 && position < table_rows;
@@ -23,7 +22,7 @@ __global__ void rope_token(T* x, const std::int32_t* positions, const float* tab
   for (int g = static_cast<int>(threadIdx.x); g < groups; g += static_cast<int>(blockDim.x)) {
     const int head = g / groups_of_head;
     const int pair = (g - head * groups_of_head) * kCount;
-    T* low = row + static_cast<std::int64_t>(head) * 2 * half + pair;
+    T* low = row + static_cast<std::int64_t>(head) * head_dim + pair;
     Group<T, kCount> a = load_group<kCount>(low);
     Group<T, kCount> b = load_group<kCount>(low + half);
     Group<float, kCount> cosine;
@@ -51,19 +50,23 @@ __global__ void rope_token(T* x, const std::int32_t* positions, const float* tab
 
 template <class T, int kCount>
 void rotate_tokens(TensorView x, const std::int32_t* positions, const float* table, const Shape& table_shape, float sign,
-                   const Stream& stream) {
-  const std::int64_t groups = x.cols() / (2 * kCount);
+                   std::int64_t head_dim, const Stream& stream) {
+  const std::int64_t half = table_shape[1] / 2;
+  const std::int64_t groups = x.cols() / head_dim * half / kCount;
   launch("rope", rope_token<T, kCount>, blocks_for(x.rows(), 1), threads_for(groups, 1, kMostThreads), 0, stream, floats<T>(x),
-         positions, table, table_shape[0], sign, static_cast<int>(groups), static_cast<int>(table_shape[1] / 2));
+         positions, table, table_shape[0], sign, x.cols(), static_cast<int>(groups), static_cast<int>(head_dim),
+         static_cast<int>(half));
 }
 
 }  // namespace
 
-void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, RopeDirection direction, const Stream& stream) {
+void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, std::int64_t head_dim, RopeDirection direction,
+               const Stream& stream) {
   require(x.shape.rank == 2 && table.shape.rank == 2,
-          "rope: x must be [tokens, heads * head_dim] and table [positions, head_dim]");
-  const std::int64_t head_dim = table.cols();
-  require(head_dim > 0 && head_dim % 2 == 0, "rope: head_dim must be even");
+          "rope: x must be [tokens, heads * head_dim] and table [positions, rotary_dim]");
+  const std::int64_t rotary_dim = table.cols();
+  require(rotary_dim > 0 && rotary_dim % 2 == 0 && rotary_dim <= head_dim,
+          "rope: the table's width must be even and at most head_dim");
   require(x.cols() % head_dim == 0, "rope: the width of x must be a multiple of head_dim");
   require(x.cols() <= std::numeric_limits<std::int32_t>::max(), "rope: x is too wide");
   require(positions.count() == x.rows(), "rope: positions must be [tokens]");
@@ -73,9 +76,9 @@ void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, R
   with_float_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     constexpr int kPack = Pack<T>::kCount;
-    const bool packs = fits_groups(head_dim / 2, kPack, {x.data, angles});
-    packs ? rotate_tokens<T, kPack>(x, position, angles, table.shape, sign, stream)
-          : rotate_tokens<T, 1>(x, position, angles, table.shape, sign, stream);
+    const bool packs = fits_groups(rotary_dim / 2, kPack, {x.data, angles}) && head_dim % kPack == 0;
+    packs ? rotate_tokens<T, kPack>(x, position, angles, table.shape, sign, head_dim, stream)
+          : rotate_tokens<T, 1>(x, position, angles, table.shape, sign, head_dim, stream);
   });
 }
 

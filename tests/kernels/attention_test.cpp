@@ -29,6 +29,11 @@ AttentionShape shape_of(int heads, int kv_heads, int head_dim) {
   return {heads, kv_heads, head_dim, 1.0F / std::sqrt(static_cast<float>(head_dim))};
 }
 
+Case with_window(Case c, int window) {
+  c.shape.window = window;
+  return c;
+}
+
 Case square(AttentionShape shape, std::vector<std::int32_t> starts) { return {shape, starts, starts}; }
 
 const std::vector<Case> kSquare = {square(shape_of(1, 1, 8), {0, 1}), square(shape_of(2, 1, 8), {0, 1, 4, 4, 9}),
@@ -39,6 +44,25 @@ const std::vector<Case> kSquare = {square(shape_of(1, 1, 8), {0, 1}), square(sha
 const std::vector<Case> kCached = {{shape_of(4, 2, 8), {0, 1}, {0, 1}},      {shape_of(4, 2, 8), {0, 1, 2}, {0, 50, 90}},
                                    {shape_of(8, 4, 64), {0, 1}, {0, 2500}},  {shape_of(2, 1, 16), {0, 7}, {0, 300}},
                                    {shape_of(2, 1, 16), {0, 140}, {0, 400}}, {shape_of(2, 1, 16), {0, 3, 5}, {0, 3, 260}}};
+
+// Windows narrower than a tile, wider than one, ending on its border, of the token alone, as long as the segment.
+std::vector<Case> windowed_squares() {
+  std::vector<Case> cases;
+  for (const int window : {1, 3, 100, 128, 129, 300, 513}) {
+    cases.push_back(with_window(square(shape_of(4, 2, 16), {0, 127, 255, 384, 900}), window));
+  }
+  cases.push_back(with_window(square(shape_of(2, 1, 8), {0, 1, 4, 4, 9}), 2));
+  return cases;
+}
+std::vector<Case> windowed_caches() {
+  std::vector<Case> cases;
+  for (const Case& c : kCached) {
+    for (const int window : {1, 40, 200, 5000}) {
+      cases.push_back(with_window(c, window));
+    }
+  }
+  return cases;
+}
 
 struct Inputs {
   std::vector<float> q;
@@ -111,18 +135,20 @@ Reference reference(const Case& c, const std::vector<double>& q, const std::vect
           return x.data() + (c.key_starts[s] + j) * c.kv_width() + kv;
         };
         std::vector<double> score(static_cast<std::size_t>(nk - nq + i + 1));
+        const std::size_t first =
+            c.shape.window > 0 ? static_cast<std::size_t>(std::max<std::int64_t>(nk - nq + i + 1 - c.shape.window, 0)) : 0;
         double top = -std::numeric_limits<double>::infinity();
-        for (std::size_t j = 0; j < score.size(); ++j) {
+        for (std::size_t j = first; j < score.size(); ++j) {
           for (std::int64_t e = 0; e < dim; ++e) {
             score[j] += q_row[e] * row_of(k, static_cast<std::int64_t>(j))[e] * c.shape.scale;
           }
           top = std::max(top, score[j]);
         }
         double sum = 0.0;
-        for (const double x : score) {
-          sum += std::exp(x - top);
+        for (std::size_t j = first; j < score.size(); ++j) {
+          sum += std::exp(score[j] - top);
         }
-        for (std::size_t j = 0; j < score.size(); ++j) {
+        for (std::size_t j = first; j < score.size(); ++j) {
           for (std::int64_t e = 0; e < dim; ++e) {
             r.out[static_cast<std::size_t>(query * c.q_width() + h * dim + e)] +=
                 std::exp(score[j] - top) / sum * row_of(v, static_cast<std::int64_t>(j))[e];
@@ -138,12 +164,15 @@ Reference reference(const Case& c, const std::vector<double>& q, const std::vect
 TEST(Attention, EqualsDouble) {
   std::vector<Case> all = kSquare;
   all.insert(all.end(), kCached.begin(), kCached.end());
+  for (const std::vector<Case>& windowed : {windowed_squares(), windowed_caches()}) {
+    all.insert(all.end(), windowed.begin(), windowed.end());
+  }
   for (const Case& c : all) {
     const Inputs in = inputs_of(c);
     const Forward f = forward(c, in, Stream{});
     const Reference r = reference(c, as_double(in.q), as_double(in.k), as_double(in.v));
     // A score of size s carries an error of s units into its exponential; scores here reach about 20.
-    EXPECT_LT(error_of(f.out, r.out), 3e-6) << c.queries() << " " << c.keys();
+    EXPECT_LT(error_of(f.out, r.out), 3e-6) << c.queries() << " " << c.keys() << " " << c.shape.window;
     EXPECT_LT(error_of(f.log_sum_exp, r.log_sum_exp), 1e-6) << c.queries() << " " << c.keys();
   }
 }
@@ -182,8 +211,8 @@ TEST(Attention, ACacheMayHaveRoomToSpare) {
 }
 
 TEST(Attention, BackwardEqualsFiniteDifferences) {
-  for (const Case& c :
-       {square(shape_of(1, 1, 8), {0, 1}), square(shape_of(4, 2, 4), {0, 1, 6, 6, 9}), square(shape_of(2, 1, 8), {0, 5, 12})}) {
+  for (const Case& c : {square(shape_of(1, 1, 8), {0, 1}), square(shape_of(4, 2, 4), {0, 1, 6, 6, 9}),
+                        square(shape_of(2, 1, 8), {0, 5, 12}), with_window(square(shape_of(4, 2, 4), {0, 1, 6, 6, 9}), 2)}) {
     const Inputs in = inputs_of(c);
     const std::vector<float> dout = random_floats(static_cast<std::int64_t>(in.q.size()), 4);
     const Gradients d = backward(c, in, forward(c, in, Stream{}), dout, Stream{});
@@ -220,7 +249,8 @@ ReferenceGradients reference_backward(const Case& c, const Inputs& in, const std
         for (std::int64_t e = 0; e < dim; ++e) {
           delta += dout[static_cast<std::size_t>(q0 + e)] * r.out[static_cast<std::size_t>(q0 + e)];
         }
-        for (std::int64_t key = c.query_starts[s]; key <= query; ++key) {
+        const std::int64_t oldest = c.shape.window > 0 ? query - c.shape.window + 1 : 0;
+        for (std::int64_t key = std::max<std::int64_t>(c.query_starts[s], oldest); key <= query; ++key) {
           const std::int64_t k0 = key * c.kv_width() + h / (c.shape.heads / c.shape.kv_heads) * dim;
           double score = 0.0;
           double dp = 0.0;
@@ -244,24 +274,63 @@ ReferenceGradients reference_backward(const Case& c, const Inputs& in, const std
 }
 
 TEST(Attention, BackwardEqualsDoubleAcrossTiles) {
-  for (const Case& c : kSquare) {
+  std::vector<Case> all = kSquare;
+  const std::vector<Case> windowed = windowed_squares();
+  all.insert(all.end(), windowed.begin(), windowed.end());
+  for (const Case& c : all) {
     const Inputs in = inputs_of(c);
     const std::vector<float> dout = random_floats(static_cast<std::int64_t>(in.q.size()), 4);
     const Gradients d = backward(c, in, forward(c, in, Stream{}), dout, Stream{});
     const ReferenceGradients r = reference_backward(c, in, dout);
-    if (c.queries() > 1) {
-      EXPECT_LT(error_of(d.q, r.q), 5e-6) << c.queries();
-      EXPECT_LT(error_of(d.k, r.k), 5e-6) << c.queries();
-    } else {
+    if (c.queries() > 1 && c.shape.window != 1) {
+      EXPECT_LT(error_of(d.q, r.q), 5e-6) << c.queries() << " " << c.shape.window;
+      EXPECT_LT(error_of(d.k, r.k), 5e-6) << c.queries() << " " << c.shape.window;
+    } else {  // over one key the probability is 1: what is left of these gradients, two dot products' difference, is rounding
       EXPECT_LT(
           error_of(join({d.q, d.k}), std::vector<double>(d.q.size() + d.k.size(), 0.0)) * std::numeric_limits<double>::min(),
-          1e-6);
+          5e-6);
     }
     EXPECT_LT(error_of(d.v, r.v), 5e-6) << c.queries();
   }
 }
 
+// A key behind the window, be it NaN, does not matter: that whole tiles are left out shows in that nothing of them is touched.
+TEST(Attention, KeysBehindTheWindowAreNotRead) {
+  const Case c = with_window(square(shape_of(2, 1, 8), {0, 400}), 100);
+  const Inputs in = inputs_of(c);
+  Inputs spoiled = in;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::fill_n(spoiled.k.begin(), 128 * 8, nan);
+  std::fill_n(spoiled.v.begin(), 128 * 8, nan);
+  const Forward f = forward(c, in, Stream{});
+  const Forward g = forward(c, spoiled, Stream{});
+  const auto tail = [](const std::vector<float>& x) { return std::vector<float>(x.begin() + 256 * 16, x.end()); };
+  EXPECT_TRUE(same_bits(tail(f.out), tail(g.out)));  // queries 256 and on see keys from 157 on
+  const Gradients d = backward(c, in, f, in.q, Stream{});
+  const Gradients e = backward(c, spoiled, f, in.q, Stream{});
+  EXPECT_TRUE(same_bits(tail(d.q), tail(e.q)));
+}
+
+TEST(Attention, AWindowOfAllKeysChangesNoBit) {
+  const Case c = square(shape_of(4, 2, 16), {0, 127, 255, 384, 513});
+  const Inputs in = inputs_of(c);
+  const auto all_of = [&](const Case& with) {
+    const Forward f = forward(with, in, Stream{});
+    const Gradients d = backward(with, in, f, in.q, Stream{});
+    return join({f.out, f.log_sum_exp, d.q, d.k, d.v});
+  };
+  EXPECT_TRUE(same_bits(all_of(c), all_of(with_window(c, 129))));
+}
+
 TEST(Attention, SameBitsOnAnyThreads) {
+  for (const Case& c : windowed_squares()) {
+    const Inputs in = inputs_of(c);
+    expect_same_bits_on_any_threads([&](const Stream& stream) {
+      const Forward f = forward(c, in, stream);
+      const Gradients d = backward(c, in, f, in.q, stream);
+      return join({f.out, f.log_sum_exp, d.q, d.k, d.v});
+    });
+  }
   for (const Case& c : kSquare) {
     const Inputs in = inputs_of(c);
     expect_same_bits_on_any_threads([&](const Stream& stream) {
@@ -298,6 +367,7 @@ TEST(Attention, RefusesWhatTheContractExcludes) {
   const AttentionShape shape = good.shape;
   EXPECT_NO_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 8}));
   EXPECT_THROW(call(shape_of(2, 0, 8), {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);
+  EXPECT_THROW(call(with_window(good, -1).shape, {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);
   EXPECT_THROW(call(shape_of(3, 2, 8), {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);
   EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 15}, {4, 8}), KernelError);
   EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 7}), KernelError);

@@ -42,10 +42,46 @@ TEST(Embedding, WidensHalfTables) {
   }
 }
 
+TEST(AddRows, AddsRowsOfAnyTable) {
+  const std::vector<float> values = random_floats(50 * 33, 1);
+  const std::vector<float> before = random_floats(4 * 33, 2);
+  const std::vector<std::int32_t> index = {3, 49, 0, 3};
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    std::vector<float> memory(values.size());  // room for any of the three
+    const TensorView table = {memory.data(), dtype, {50, 33}};
+    cast(view(values.data(), {50, 33}), table, Stream{});
+    std::vector<float> expected = run(index, table, Stream{});
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      expected[i] += before[i];
+    }
+    std::vector<float> y = before;
+    add_rows(table, view(index.data(), {4}), view(y.data(), {4, 33}), Stream{});
+    EXPECT_TRUE(same_bits(y, expected)) << name_of(dtype);
+  }
+}
+
+TEST(AddRows, RefusesWhatTheContractExcludes) {
+  const std::vector<float> table(20);
+  std::vector<float> y(8);
+  const auto call = [&](std::vector<std::int32_t> index, Shape shape) {
+    add_rows(view(table.data(), {5, 4}), view(std::as_const(index).data(), {static_cast<std::int64_t>(index.size())}),
+             view(y.data(), shape), Stream{});
+  };
+  EXPECT_NO_THROW(call({0, 4}, {2, 4}));
+  EXPECT_THROW(call({0, 5}, {2, 4}), KernelError);
+  EXPECT_THROW(call({0, -1}, {2, 4}), KernelError);
+  EXPECT_THROW(call({0}, {2, 4}), KernelError);
+}
+
 TEST(Embedding, SameBitsOnAnyThreads) {
   const std::vector<float> table = random_floats(10 * 20, 1);
   const std::vector<std::int32_t> ids(500, 3);
   expect_same_bits_on_any_threads([&](const Stream& stream) { return run(ids, view(table.data(), {10, 20}), stream); });
+  expect_same_bits_on_any_threads([&](const Stream& stream) {
+    std::vector<float> y = random_floats(500 * 20, 2);
+    add_rows(view(table.data(), {10, 20}), view(ids.data(), {500}), view(y.data(), {500, 20}), stream);
+    return y;
+  });
 }
 
 TEST(Embedding, RefusesWhatTheContractExcludes) {

@@ -12,6 +12,10 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/fixed_point/fixed_point.h"
+#include "kernels/fused_qkv/fused_qkv.h"
+#include "kernels/geglu/geglu.h"
+#include "kernels/gelu/gelu.h"
+#include "kernels/layer_norm/layer_norm.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/nf4/nf4.h"
 #include "kernels/rms_norm/rms_norm.h"
@@ -76,6 +80,10 @@ void add_rows(Cases& cases, const Rows& shapes) {
                      shape,
                      {whole(Kind::i32, {n}, 501, 3), activation({501, width}, 4), written(Kind::activation, {n, width})},
                      [](Views v, const Stream& s) { embedding(v[0], v[1], v[2], s); }});
+    cases.push_back({"add_rows",
+                     shape,
+                     {whole(Kind::i32, {n}, 77, 5), activation({77, width}, 6), changed_activation({n, width}, 7)},
+                     [](Views v, const Stream& s) { lora_dist::add_rows(v[1], v[0], v[2], s); }});
   }
 }
 
@@ -132,6 +140,39 @@ void add_norms(Cases& cases, const Rows& shapes) {
                      {activation({n, width}, 3), activation({n, width}, 4), f32({width}, 5, 0.2, 1.0), f32({n}, 6, 0.05, 1.0),
                       changed_activation({n, width}, 7)},
                      [](Views v, const Stream& s) { rms_norm_backward(v[0], v[1], v[2], v[3], v[4], s); }});
+    cases.push_back({"layer_norm",
+                     shape,
+                     {random_operand(Kind::activation, Use::in, {n, width}, 8, 1.0, 2.0), f32({width}, 9, 0.2, 1.0),
+                      f32({width}, 10), written(Kind::activation, {n, width}), written(Kind::f32, {n}), written(Kind::f32, {n})},
+                     [](Views v, const Stream& s) { layer_norm(v[0], v[1], v[2], 1e-5F, v[3], v[4], v[5], s); }});
+    cases.push_back({"layer_norm_backward",
+                     shape,
+                     {activation({n, width}, 11), activation({n, width}, 12), f32({width}, 13, 0.2, 1.0), f32({n}, 14, 0.1),
+                      f32({n}, 15, 0.05, 1.0), changed_activation({n, width}, 16)},
+                     [](Views v, const Stream& s) { layer_norm_backward(v[0], v[1], v[2], v[3], v[4], v[5], s); }});
+  }
+}
+
+void add_gelu(Cases& cases, const std::string& shape, std::int64_t n, std::int64_t width) {
+  for (const Gelu form : {Gelu::erf, Gelu::tanh}) {
+    const std::string of_form = form == Gelu::erf ? " erf" : " tanh";
+    cases.push_back({"gelu" + of_form,
+                     shape,
+                     {activation({n, width}, 1, 2.0), written(Kind::activation, {n, width})},
+                     [form](Views v, const Stream& s) { gelu(v[0], form, v[1], s); }});
+    cases.push_back({"gelu_backward" + of_form,
+                     shape,
+                     {changed_activation({n, width}, 2), activation({n, width}, 3, 2.0)},
+                     [form](Views v, const Stream& s) { gelu_backward(v[0], v[1], form, v[0], s); }});
+    cases.push_back({"geglu" + of_form,
+                     shape,
+                     {activation({n, width}, 4, 2.0), activation({n, width}, 5), written(Kind::activation, {n, width})},
+                     [form](Views v, const Stream& s) { geglu(v[0], v[1], form, v[2], s); }});
+    cases.push_back({"geglu_backward" + of_form,
+                     shape,
+                     {changed_activation({n, width}, 6), activation({n, width}, 7, 2.0), activation({n, width}, 8),
+                      written(Kind::activation, {n, width})},
+                     [form](Views v, const Stream& s) { geglu_backward(v[0], v[1], v[2], form, v[0], v[3], s); }});
   }
 }
 
@@ -147,6 +188,7 @@ void add_activations(Cases& cases, const Rows& shapes) {
                      {changed_activation({n, width}, 3), activation({n, width}, 4), activation({n, width}, 5),
                       written(Kind::activation, {n, width})},
                      [](Views v, const Stream& s) { swiglu_backward(v[0], v[1], v[2], v[0], v[3], s); }});
+    add_gelu(cases, shape, n, width);
     const DropoutKey key{12345678901234ULL, 7, 3, 5};
     cases.push_back({"dropout",
                      shape,
@@ -161,13 +203,38 @@ void add_activations(Cases& cases, const Rows& shapes) {
   }
 }
 
-void add_rope(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& shapes) {
-  for (const auto& [n, heads, head_dim] : shapes) {
+void add_rope(Cases& cases, const std::vector<std::array<std::int64_t, 4>>& shapes) {
+  for (const auto& [n, heads, head_dim, rotary_dim] : shapes) {
     for (const RopeDirection direction : {RopeDirection::forward, RopeDirection::backward}) {
-      cases.push_back({direction == RopeDirection::forward ? "rope" : "rope backward",
-                       fmt::format("tokens {}, heads {}, head_dim {}", n, heads, head_dim),
-                       {changed_activation({n, heads * head_dim}, 1), whole(Kind::i32, {n}, 64, 2), f32({64, head_dim}, 3, 0.5)},
-                       [direction](Views v, const Stream& s) { rope(v[0], v[1], v[2], direction, s); }});
+      cases.push_back(
+          {direction == RopeDirection::forward ? "rope" : "rope backward",
+           fmt::format("tokens {}, heads {}, head_dim {}, rotary_dim {}", n, heads, head_dim, rotary_dim),
+           {changed_activation({n, heads * head_dim}, 1), whole(Kind::i32, {n}, 64, 2), f32({64, rotary_dim}, 3, 0.5)},
+           [direction, head_dim = head_dim](Views v, const Stream& s) { rope(v[0], v[1], v[2], head_dim, direction, s); }});
+    }
+  }
+}
+
+void add_fused_qkv(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& shapes) {
+  for (const auto& [n, heads, head_dim] : shapes) {
+    const std::string shape = fmt::format("tokens {}, heads {}, head_dim {}", n, heads, head_dim);
+    const Shape part{n, heads * head_dim};
+    const Shape fused{n, 3 * heads * head_dim};
+    for (const FusedQkv layout : {FusedQkv::slices, FusedQkv::per_head}) {
+      const std::string of_layout = layout == FusedQkv::slices ? " slices" : " per head";
+      cases.push_back({"split_qkv" + of_layout,
+                       shape,
+                       {activation(fused, 1), written(Kind::activation, part), written(Kind::activation, part),
+                        written(Kind::activation, part)},
+                       [=, heads = heads, head_dim = head_dim](Views v, const Stream& s) {
+                         split_qkv(v[0], heads, head_dim, layout, v[1], v[2], v[3], s);
+                       }});
+      cases.push_back({"join_qkv" + of_layout,
+                       shape,
+                       {activation(part, 2), activation(part, 3), activation(part, 4), written(Kind::activation, fused)},
+                       [=, heads = heads, head_dim = head_dim](Views v, const Stream& s) {
+                         join_qkv(v[0], v[1], v[2], heads, head_dim, layout, v[3], s);
+                       }});
     }
   }
 }
@@ -225,19 +292,23 @@ void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& 
 struct Attended {
   int heads, kv_heads, head_dim;
   std::vector<std::int64_t> starts;  // of queries and keys
+  int window = 0;
 };
 
 void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
   for (const Attended& a : shapes) {
     const std::int64_t n = a.starts.back();
-    const std::string shape = fmt::format("tokens {}, segments {}, heads {} ({} kv), head_dim {}", n, a.starts.size() - 1,
-                                          a.heads, a.kv_heads, a.head_dim);
+    const std::string shape =
+        fmt::format("tokens {}, segments {}, heads {} ({} kv), head_dim {}{}", n, a.starts.size() - 1, a.heads, a.kv_heads,
+                    a.head_dim, a.window > 0 ? fmt::format(", window {}", a.window) : "");
     AttentionShape attention_shape{a.heads, a.kv_heads, a.head_dim, 1.0F / std::sqrt(static_cast<float>(a.head_dim))};
+    attention_shape.window = a.window;
     double pairs = 0.0;
     for (std::size_t i = 0; i + 1 < a.starts.size(); ++i) {
       const std::int64_t length = a.starts[i + 1] - a.starts[i];
       attention_shape.longest = std::max(attention_shape.longest, static_cast<int>(length));
-      pairs += 0.5 * static_cast<double>(length) * static_cast<double>(length + 1);
+      const std::int64_t hidden = a.window > 0 ? std::max<std::int64_t>(length - a.window, 0) : 0;
+      pairs += 0.5 * static_cast<double>(length * (length + 1) - hidden * (hidden + 1));
     }
     const double flops = 4.0 * pairs * a.heads * a.head_dim;
     const Shape q{n, a.heads * a.head_dim};
@@ -264,11 +335,11 @@ void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
 }
 
 /// A few queries at the end of many keys, as in generation.
-void add_cached_attention(Cases& cases, std::int64_t queries, std::int64_t keys) {
-  const AttentionShape shape{4, 2, 16, 0.25F, static_cast<int>(queries)};
+void add_cached_attention(Cases& cases, std::int64_t queries, std::int64_t keys, int window = 0) {
+  const AttentionShape shape{4, 2, 16, 0.25F, static_cast<int>(queries), window};
   cases.push_back(
       {"attention to a cache",
-       fmt::format("queries {}, keys {}", queries, keys),
+       fmt::format("queries {}, keys {}, window {}", queries, keys, window),
        {activation({queries, 64}, 1), activation({keys, 32}, 2), activation({keys, 32}, 3), given(Kind::i32, {0, queries}),
         given(Kind::i32, {0, keys}), written(Kind::activation, {queries, 64}), written(Kind::f32, {queries, 4})},
        [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[4], shape, v[5], v[6], s); }});
@@ -285,22 +356,33 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_flat(cases, {1, 63, 1000, 16448});
     add_norms(cases, shapes);
     add_activations(cases, shapes);
-    add_rope(cases, {{5, 4, 16}, {3, 1, 10}, {2, 3, 128}});
+    add_rope(cases, {{5, 4, 16, 16}, {3, 1, 10, 10}, {2, 3, 128, 128}, {5, 3, 80, 32}, {4, 2, 12, 6}, {3, 2, 18, 16}});
+    add_fused_qkv(cases, {{1, 1, 1}, {5, 4, 16}, {3, 3, 10}, {2, 12, 64}});
     add_loss(cases, {{3, 1}, {5, 257}, {2, 5000}});
     add_products(cases, {{1, 1, 1}, {7, 5, 3}, {33, 64, 40}, {65, 16, 70}});
     add_attention(cases, {{1, 1, 8, {0, 1}}, {4, 2, 16, {0, 5, 38}}, {3, 1, 10, {0, 65, 66, 100}}, {2, 2, 128, {0, 70}}});
+    add_attention(cases, {{4, 2, 16, {0, 5, 38}, 1},
+                          {3, 1, 10, {0, 165, 166, 200}, 7},
+                          {2, 1, 16, {0, 130}, 70},
+                          {2, 2, 128, {0, 100}, 33},
+                          {1, 1, 192, {0, 60}, 5},
+                          {2, 1, 8, {0, 40}, 40}});
     add_cached_attention(cases, 1, 77);
     add_cached_attention(cases, 5, 70);
+    add_cached_attention(cases, 1, 77, 5);
+    add_cached_attention(cases, 5, 70, 33);
+    add_cached_attention(cases, 70, 200, 40);
   } else {
     add_elementwise(cases, {{4096, 4096}});
     add_rows(cases, {{4096, 4096}});
     add_flat(cases, {4096 * 14336});
     add_norms(cases, {{4096, 4096}});
     add_activations(cases, {{4096, 14336}});
-    add_rope(cases, {{4096, 32, 128}});
+    add_rope(cases, {{4096, 32, 128, 128}});
+    add_fused_qkv(cases, {{4096, 32, 128}});
     add_loss(cases, {{512, 128256}});
     add_products(cases, {{4096, 4096, 4096}, {4096, 14336, 4096}, {4096, 16, 4096}, {4096, 4096, 16}});
-    add_attention(cases, {{32, 8, 128, {0, 2048, 4096}}});
+    add_attention(cases, {{32, 8, 128, {0, 2048, 4096}}, {32, 8, 128, {0, 4096}, 1024}});
   }
   return cases;
 }

@@ -1,0 +1,57 @@
+// The CPU side of split_qkv and join_qkv: copies of whole heads.
+#include "kernels/fused_qkv/fused_qkv.h"
+
+#include <array>
+#include <cstring>
+
+#include "kernels/common/parallel.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr std::int64_t kTokensPerPiece = 32;
+
+/// Calls copy(which of q, k, v; offset in that one; offset in fused; bytes) for every run of neighbours.
+template <class Copy>
+void for_each_run(std::int64_t tokens, std::int64_t heads, std::int64_t head_dim, FusedQkv layout, const Stream& stream,
+                  Copy copy) {
+  const std::int64_t runs = layout == FusedQkv::slices ? 1 : heads;  // of each of q, k and v, in a token
+  const std::int64_t width = heads * head_dim;
+  const std::int64_t count = width / runs;
+  parallel_ranges(tokens, kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      for (std::int64_t run = 0; run < runs; ++run) {
+        for (std::int64_t part = 0; part < 3; ++part) {
+          copy(static_cast<std::size_t>(part), t * width + run * count, t * 3 * width + (run * 3 + part) * count,
+               static_cast<std::size_t>(count) * sizeof(float));
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void split_qkv_cpu(ConstTensorView fused, std::int64_t heads, std::int64_t head_dim, FusedQkv layout, TensorView q, TensorView k,
+                   TensorView v, const Stream& stream) {
+  check_fused_qkv(fused, heads, head_dim, q, k, v);
+  const auto* from = fused.as<float>();
+  const std::array<float*, 3> to = {q.as<float>(), k.as<float>(), v.as<float>()};
+  for_each_run(fused.rows(), heads, head_dim, layout, stream,
+               [&](std::size_t part, std::int64_t of_part, std::int64_t of_fused, std::size_t bytes) {
+                 std::memcpy(to[part] + of_part, from + of_fused, bytes);
+               });
+}
+
+void join_qkv_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, std::int64_t heads, std::int64_t head_dim,
+                  FusedQkv layout, TensorView fused, const Stream& stream) {
+  check_fused_qkv(fused, heads, head_dim, q, k, v);
+  const std::array<const float*, 3> from = {q.as<float>(), k.as<float>(), v.as<float>()};
+  auto* to = fused.as<float>();
+  for_each_run(fused.rows(), heads, head_dim, layout, stream,
+               [&](std::size_t part, std::int64_t of_part, std::int64_t of_fused, std::size_t bytes) {
+                 std::memcpy(to + of_fused, from[part] + of_part, bytes);
+               });
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,170 @@
+// The CUDA side of LayerNorm: a block per token. The arithmetic goes over the row three times, memory once: each thread keeps its
+// first groups in registers, and loads them all before it waits for one.
+#include "kernels/layer_norm/layer_norm.h"
+
+#include "kernels/common/cuda_group.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr int kKept = 4;           // groups of a thread that stay in registers; those beyond are read again
+constexpr int kMostThreads = 512;  // 16384 halves are kept; 128 registers a thread remain
+
+/// One thread's part of a row: its first kKept groups in registers, the rest in memory.
+template <class T, int kCount>
+struct RowPart {
+  const T* row;
+  int groups;
+  Group<T, kCount> kept[kKept];
+
+  __device__ void load(const T* from, std::int64_t hidden) {
+    row = from;
+    groups = static_cast<int>(hidden / kCount);
+    for (int k = 0; k < kKept; ++k) {
+      kept[k] = {};
+      const int g = static_cast<int>(threadIdx.x + k * blockDim.x);
+      if (g < groups) {
+        kept[k] = load_group<kCount>(from + g * kCount);
+      }
+    }
+  }
+
+  /// Calls work(first element, group) for each of the thread's groups.
+  template <class Work>
+  __device__ void for_each(Work work) const {
+    for (int k = 0; k < kKept; ++k) {
+      const int g = static_cast<int>(threadIdx.x + k * blockDim.x);
+      if (g < groups) {
+        work(g * kCount, kept[k]);
+      }
+    }
+    for (int g = static_cast<int>(threadIdx.x + kKept * blockDim.x); g < groups; g += static_cast<int>(blockDim.x)) {
+      work(g * kCount, load_group<kCount>(row + g * kCount));
+    }
+  }
+};
+
+template <class T, int kCount>
+__global__ void layer_norm_row(const T* x, const float* weight, const float* bias, float eps, T* y, float* mean, float* rstd,
+                               std::int64_t hidden) {
+  const auto width = static_cast<float>(hidden);
+  T* out = y + blockIdx.x * hidden;
+  RowPart<T, kCount> part;
+  part.load(x + blockIdx.x * hidden, hidden);
+  float sum = 0.0F;
+  part.for_each([&](int, const Group<T, kCount>& group) {
+    for (int i = 0; i < kCount; ++i) {
+      sum += to_float(group.v[i]);
+    }
+  });
+  const float m = block_sum(sum) / width;
+  float squares = 0.0F;
+  part.for_each([&](int, const Group<T, kCount>& group) {
+    for (int i = 0; i < kCount; ++i) {
+      const float centred = to_float(group.v[i]) - m;
+      squares += centred * centred;
+    }
+  });
+  const float r = 1.0F / sqrtf(block_sum(squares) / width + eps);
+  if (threadIdx.x == 0) {
+    mean[blockIdx.x] = m;
+    rstd[blockIdx.x] = r;
+  }
+  part.for_each([&](int at, const Group<T, kCount>& group) {
+    const Group<float, kCount> w = load_group<kCount>(weight + at);
+    const Group<float, kCount> b = load_group<kCount>(bias + at);
+    Group<T, kCount> written;
+    for (int i = 0; i < kCount; ++i) {
+      written.v[i] = from_float<T>((to_float(group.v[i]) - m) * r * w.v[i] + b.v[i]);
+    }
+    store_group(out + at, written);
+  });
+}
+
+template <class T, int kCount>
+__global__ void layer_norm_backward_row(const T* dy, const T* x, const float* weight, const float* mean, const float* rstd, T* dx,
+                                        std::int64_t hidden) {
+  const auto width = static_cast<float>(hidden);
+  const T* row = x + blockIdx.x * hidden;
+  T* out = dx + blockIdx.x * hidden;
+  const float m = mean[blockIdx.x];
+  const float r = rstd[blockIdx.x];
+  RowPart<T, kCount> part;
+  part.load(dy + blockIdx.x * hidden, hidden);
+  float sum = 0.0F;
+  float dot = 0.0F;
+  part.for_each([&](int at, const Group<T, kCount>& gradient) {
+    const Group<float, kCount> w = load_group<kCount>(weight + at);
+    const Group<T, kCount> in = load_group<kCount>(row + at);
+    for (int i = 0; i < kCount; ++i) {
+      const float g = w.v[i] * to_float(gradient.v[i]);
+      sum += g;
+      dot += g * ((to_float(in.v[i]) - m) * r);
+    }
+  });
+  const float mean_g = block_sum(sum) / width;
+  const float along_x = block_sum(dot) / width;
+  part.for_each([&](int at, const Group<T, kCount>& gradient) {
+    const Group<float, kCount> w = load_group<kCount>(weight + at);
+    const Group<T, kCount> in = load_group<kCount>(row + at);
+    Group<T, kCount> total = load_group<kCount>(out + at);
+    for (int i = 0; i < kCount; ++i) {
+      const float change = r * (w.v[i] * to_float(gradient.v[i]) - mean_g - (to_float(in.v[i]) - m) * r * along_x);
+      total.v[i] = from_float<T>(to_float(total.v[i]) + change);
+    }
+    store_group(out + at, total);
+  });
+}
+
+template <class T, int kCount>
+void norm_rows(ConstTensorView x, const float* weight, const float* bias, float eps, TensorView y, float* mean, float* rstd,
+               const Stream& stream) {
+  launch("layer_norm", layer_norm_row<T, kCount>, blocks_for(x.rows(), 1), threads_for(x.cols() / kCount, kKept, kMostThreads), 0,
+         stream, floats<T>(x), weight, bias, eps, floats<T>(y), mean, rstd, x.cols());
+}
+
+template <class T, int kCount>
+void norm_rows_backward(ConstTensorView dy, ConstTensorView x, const float* weight, const float* mean, const float* rstd,
+                        TensorView dx, const Stream& stream) {
+  launch("layer_norm_backward", layer_norm_backward_row<T, kCount>, blocks_for(x.rows(), 1),
+         threads_for(x.cols() / kCount, kKept, kMostThreads), 0, stream, floats<T>(dy), floats<T>(x), weight, mean, rstd,
+         floats<T>(dx), x.cols());
+}
+
+}  // namespace
+
+void layer_norm_cuda(ConstTensorView x, ConstTensorView weight, ConstTensorView bias, float eps, TensorView y, TensorView mean,
+                     TensorView rstd, const Stream& stream) {
+  require(x.shape.rank == 2 && x.shape == y.shape, "layer_norm: x and y must be [tokens, hidden]");
+  require(weight.count() == x.cols() && bias.count() == x.cols(), "layer_norm: weight and bias must be [hidden]");
+  require(mean.count() == x.rows() && rstd.count() == x.rows(), "layer_norm: mean and rstd must be [tokens]");
+  const float* w = weight.as<float>();
+  const float* b = bias.as<float>();
+  float* m = mean.as<float>();
+  float* r = rstd.as<float>();
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    constexpr int kPack = Pack<T>::kCount;
+    const bool packs = fits_groups(x.cols(), kPack, {x.data, w, b, y.data});
+    packs ? norm_rows<T, kPack>(x, w, b, eps, y, m, r, stream) : norm_rows<T, 1>(x, w, b, eps, y, m, r, stream);
+  });
+}
+
+void layer_norm_backward_cuda(ConstTensorView dy, ConstTensorView x, ConstTensorView weight, ConstTensorView mean,
+                              ConstTensorView rstd, TensorView dx, const Stream& stream) {
+  require(x.shape.rank == 2 && x.shape == dy.shape && x.shape == dx.shape,
+          "layer_norm_backward: dy, x and dx must be [tokens, hidden]");
+  require(weight.count() == x.cols(), "layer_norm_backward: weight must be [hidden]");
+  require(mean.count() == x.rows() && rstd.count() == x.rows(), "layer_norm_backward: mean and rstd must be [tokens]");
+  const float* w = weight.as<float>();
+  const float* m = mean.as<float>();
+  const float* r = rstd.as<float>();
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    constexpr int kPack = Pack<T>::kCount;
+    const bool packs = fits_groups(x.cols(), kPack, {dy.data, x.data, w, dx.data});
+    packs ? norm_rows_backward<T, kPack>(dy, x, w, m, r, dx, stream) : norm_rows_backward<T, 1>(dy, x, w, m, r, dx, stream);
+  });
+}
+
+}  // namespace lora_dist
