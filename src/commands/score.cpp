@@ -123,6 +123,10 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
   run_together(world, [&] {
     lines = read_input_lines(line.input, {{"text"}}, model);
     const std::int64_t longest = longest_of(lines);
+    if (longest > model.spec.max_positions && model.spec.learned_positions) {
+      throw Error(ExitCode::data, fmt::format("{}: the longest line has {} tokens, the model only {} positions; shorten it",
+                                              line.input, longest, model.spec.max_positions));
+    }
     if (longest > model.spec.max_positions) {
       console.warn(
           fmt::format("the longest line has {} tokens, the model was made for {} positions", longest, model.spec.max_positions));

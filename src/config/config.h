@@ -88,6 +88,7 @@ struct OutputConfig {
   std::string dir;  // default runs/NAME, NAME being the configuration file's name without .toml
   int log_every = 1;
   bool tensorboard = true;
+  std::string adapter_dtype = "fp32";
 };
 
 struct Config {

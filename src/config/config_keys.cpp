@@ -82,6 +82,7 @@ std::vector<Key> make_keys() {
     {"output.dir", [](Config& c) -> Slot { return &c.output.dir; }, Text{}, kAllow, "where everything is written; runs/NAME by default"},
     {"output.log_every", [](Config& c) -> Slot { return &c.output.log_every; }, Whole{1, 1 << 24}, kAllow, "steps between progress lines"},
     {"output.tensorboard", [](Config& c) -> Slot { return &c.output.tensorboard; }, Flag{}, kAllow, "write TensorBoard event files"},
+    {"output.adapter_dtype", [](Config& c) -> Slot { return &c.output.adapter_dtype; }, Words{{"fp32", "bf16"}}, kAllow, "of the factors in adapter folders"},
   };
 }
 // clang-format on

@@ -40,15 +40,24 @@ std::string model_card(const PeftConfig& config) {
       base, config.r, config.alpha);
 }
 
-std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tensors, std::span<const float> params) {
+/// `rounded`: room for the values in another dtype than f32; what is returned points into it.
+std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tensors, std::span<const float> params, DType dtype,
+                                            std::vector<std::byte>& rounded) {
+  const std::size_t width = size_of(dtype);
+  if (dtype != DType::f32) {
+    rounded.resize(params.size() * width);
+    const Shape all{static_cast<std::int64_t>(params.size())};
+    cast(view(params.data(), all), {rounded.data(), dtype, all}, Stream{});
+  }
+  const std::span<const std::byte> bytes = dtype == DType::f32 ? std::as_bytes(params) : std::span<const std::byte>(rounded);
   std::vector<TensorToWrite> out;
   for (const AdapterTensor& tensor : tensors) {
     const auto offset = static_cast<std::size_t>(tensor.offset);
     const auto count = static_cast<std::size_t>(tensor.count);
     require(offset <= params.size() && count <= params.size() - offset,
             "write_peft_adapter: a tensor lies outside the parameters");
-    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, kSuffix), DType::f32, tensor.shape,
-                   std::as_bytes(params.subspan(offset, count))});
+    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, kSuffix), dtype, tensor.shape,
+                   bytes.subspan(offset * width, count * width)});
   }
   return out;
 }
@@ -118,8 +127,9 @@ void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
 }  // namespace
 
 void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
-                        std::span<const float> params) {
-  std::vector<TensorToWrite> content = tensors_to_write(tensors, params);
+                        std::span<const float> params, DType dtype) {
+  std::vector<std::byte> rounded;
+  std::vector<TensorToWrite> content = tensors_to_write(tensors, params, dtype, rounded);
   const fs::path temporary = begin_atomic_directory(folder);
   try {
     write_safetensors(temporary / "adapter_model.safetensors", std::move(content));

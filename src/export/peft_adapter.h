@@ -24,10 +24,10 @@ struct PeftAdapter {
 };
 
 /// Writes `folder` as a whole, replacing an earlier adapter there; call it on one rank. `tensors` are named "<path>.lora_A" and
-/// "<path>.lora_B" and lie in `params` (fp32 in the file). Throws Error(model) with the system's reason; the earlier adapter then
-/// remains.
+/// "<path>.lora_B" and lie in `params`; the file has them in `dtype` (f32 or bf16). Throws Error(model) with the system's reason;
+/// the earlier adapter then remains.
 void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
-                        std::span<const float> params);
+                        std::span<const float> params, DType dtype = DType::f32);
 
 /// Reads a folder written here or by PEFT; f32, f16 and bf16 tensors become f32. Throws Error(model) naming file and tensor: a
 /// missing half of a pair, shapes that disagree with each other or with r, tensors that are not LoRA's (biases, embeddings, whole

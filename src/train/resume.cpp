@@ -137,7 +137,8 @@ void save_adapter(const TrainingRun& run, const std::string& name) {
     if (run.world->rank() != 0) {
       return;
     }
-    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), on_host(run.buffers.params, run.model->stream));
+    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), on_host(run.buffers.params, run.model->stream),
+                       run.config.output.adapter_dtype == "bf16" ? DType::bf16 : DType::f32);
   });
 }
 

@@ -82,6 +82,19 @@ TEST(PeftAdapter, RoundTrip) {
   EXPECT_EQ(adapter.config.alpha, 4);
 }
 
+TEST(PeftAdapter, InBf16OnRequest) {
+  const Scratch scratch;
+  std::vector<float> params = counting(16);
+  params[7] = 1.0F + 0x1p-8F;  // halfway between two bf16 numbers: rounds to the even one
+  write_peft_adapter(scratch / "adapter", small_config(), kTensors, params, DType::bf16);
+  const TensorDirectory directory = read_safetensors_header(scratch / "adapter/adapter_model.safetensors");
+  EXPECT_EQ(directory.tensors.at(kNameA).dtype, DType::bf16);
+  params[7] = 1.0F;
+  const PeftAdapter adapter = read_peft_adapter(scratch / "adapter");
+  EXPECT_EQ(adapter.tensors.at(kTensors[0].name).values, std::vector<float>(params.begin(), params.begin() + 6));
+  EXPECT_EQ(adapter.tensors.at(kTensors[1].name).values, std::vector<float>(params.begin() + 6, params.end()));
+}
+
 TEST(PeftAdapter, WritingReplacesTheEarlierOneWhole) {
   const Scratch scratch;
   const std::vector<float> params = counting(16);
