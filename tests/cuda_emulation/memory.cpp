@@ -224,6 +224,13 @@ cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned /*flags*/) 
   if (bytes == 0) {
     return cudaSuccess;
   }
+  std::size_t pinned = bytes;
+  for (const auto& [address, other] : memories().allocations) {
+    pinned += other.memory == Memory::pinned ? other.bytes : 0;
+  }
+  if (pinned > static_cast<std::size_t>(setting("LORA_DIST_EMULATED_PINNED", std::int64_t{1} << 40))) {
+    return report(cudaErrorMemoryAllocation);
+  }
   void* made = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   if (made == nullptr) {
     return report(cudaErrorMemoryAllocation);
