@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include "benchmarks/random_model.h"
+#include "kernels/common/device.h"
 #include "src/comm/single_rank.h"
 #include "src/model/frozen_shard.h"
 #include "tests/support/scratch.h"
