@@ -169,16 +169,28 @@ const char* name_of_recompute(Recompute recompute) {
   return recompute == Recompute::none ? "none" : recompute == Recompute::selective ? "selective" : "block";
 }
 
+/// "16384 tokens, 16376 of them targets": as train_step counts them.
+std::string tokens_of_step(const StepBenchOptions& options) {
+  const FixedBatch batch(options, 1);
+  std::int64_t tokens = 0;
+  std::int64_t targets = 0;
+  for (const Sample& sample : batch.samples) {
+    tokens += static_cast<std::int64_t>(sample.input_ids.size());
+    targets += trained_tokens(sample);
+  }
+  return fmt::format("{} tokens, {} of them targets", tokens, targets);
+}
+
 void print_head(const StepBenchOptions& options, const ComputePlace& place, const DeviceRates& rates) {
   const std::string dtype(name_of(place.dtype));
   fmt::print("{}: {} product {:.3g} TFLOP/s ({} cubed), copy {:.4g} GB/s (read and written)\n\n", place.description(), dtype,
              rates.product / 1e12, options.product_size, rates.copy / 1e9);
   fmt::print(
-      "Steps of {} sequences of {} tokens, {} a pass, r {} on every linear, random weights, mean of {} steps. TFLOP/s: 4 "
+      "Steps of {} sequences of {} tokens, {} a pass: {}. r {} on every linear, random weights, mean of {} steps. TFLOP/s: 4 "
       "FLOP for each weight of blocks and head and each token, 6 with recompute = block; attention not counted, then "
       "counted. MFU: the first against the product rate. Dequantizing: the share of the step that its bytes would take at "
       "the copy's rate. Qwen3 shapes are Llama blocks of Qwen3's sizes, without its norms of q and k.\n\n",
-      options.global_batch, options.sequence_length, options.micro_batch, kRank, options.steps);
+      options.global_batch, options.sequence_length, options.micro_batch, tokens_of_step(options), kRank, options.steps);
   fmt::print(
       "| shape | base | recompute | tokens/s | step | TFLOP/s | with attention | MFU | dequantizing | loss | {} | arena | "
       "operators' own | base made in |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
