@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <numeric>
 
 #include "kernels/cast/cast.h"
 #include "kernels/common/device.h"
@@ -94,7 +93,7 @@ void quantize_pool(std::span<const float> values, const BaseFormat& format, Aren
     pools.absmax = place_pool(std::as_bytes(std::span(absmax)), kNestedBlock * 4, arena, stream);
     return;
   }
-  pools.nested_offset = static_cast<float>(std::accumulate(absmax.begin(), absmax.end(), 0.0) / static_cast<double>(blocks));
+  pools.nested_offset = mean_absmax(absmax);
   std::vector<std::uint8_t> absmax_codes(absmax.size());
   std::vector<float> nested(static_cast<std::size_t>(blocks / kNestedBlock));
   nested_quantize_cpu(view(std::span<const float>(absmax)), pools.nested_offset, view(std::span(absmax_codes)),
