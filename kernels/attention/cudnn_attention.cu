@@ -193,8 +193,8 @@ void execute(const CachedGraph& cached, const GraphKey& key, const AttentionShap
       const std::string refusal = fused_attention::launch_graph(fused.handle, cached, memory, workspace);
       if (!refusal.empty()) {
         throw DeviceError(DeviceProblem::failed, std::string(key.backward ? "attention_backward" : "attention") +
-                                                     " over segments of up to " + std::to_string(key.longest) + " tokens: " +
-                                                     refusal);
+                                                     " over segments of up to " + std::to_string(key.longest) +
+                                                     " tokens: " + refusal);
       }
     }
   }

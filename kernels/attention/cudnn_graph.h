@@ -1,5 +1,5 @@
-// cuDNN's graphs for attention over packed segments. Only for a build with cuDNN. The frontend's headers, a minute to compile, are read
-// by cudnn_graph.cpp alone.
+// cuDNN's graphs for attention over packed segments. Only for a build with cuDNN. The frontend's headers, a minute to compile,
+// are read by cudnn_graph.cpp alone.
 #pragma once
 
 #include <cudnn.h>
