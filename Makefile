@@ -15,6 +15,7 @@ help:  ## list the targets
 
 deps:  ## install the Debian packages that are missing
 	@cmake/install_packages.sh cmake/packages.txt
+	@cmake/install_cudnn_frontend.sh
 
 configure:
 	@cmake --preset release
