@@ -130,7 +130,7 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const Co
     base = make_random_base(step.spec, {step.base, true, 64}, place.dtype, arena, place.stream);
   });
   const auto shards = make_single_rank();
-  WeightWindow window(base, *shards, arena);
+  WeightWindow window(base, *shards, arena, place.stream, place.dtype);
   const AdapterLayout layout = make_adapter_layout(step.spec, {kRank, 32.0, 0.0, false, {"all-linear"}});
   const TrainedBuffers buffers = make_buffers(layout, arena, place.stream);
   WorkspaceOptions sizes;
@@ -160,7 +160,7 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const Co
   result.in_use = memory_in_use(place);  // nothing was given back on the way: this is the peak
   result.arena = sum_by_kind(arena.items())[kMemoryKinds];
   result.operators = operator_scratch_bytes(place.stream);
-  result.dequantized_bytes = dequantized_bytes_per_pass(base, place.dtype, step.recompute) *
+  result.dequantized_bytes = dequantized_bytes_per_pass(base, place.dtype) *
                              std::ceil(static_cast<double>(options.global_batch) / static_cast<double>(options.micro_batch));
   return result;
 }

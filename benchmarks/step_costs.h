@@ -27,9 +27,9 @@ inline double attention_flop_per_token(const ModelSpec& spec, std::int64_t lengt
   return products * 2.0 * static_cast<double>(spec.layers * spec.query_width() * length) / 2.0;
 }
 
-/// Least bytes that dequantizing every block moves in a pass: what lies there is read and the compute dtype written, forward,
-/// backward, and once more to compute again. 0 for a base that is in the compute dtype already.
-inline double dequantized_bytes_per_pass(const FrozenBase& base, DType compute_dtype, Recompute recompute) {
+/// Least bytes that dequantizing every block moves in a pass: what lies there is read and the compute dtype written, once forward
+/// and once backward. 0 for a base that is in the compute dtype already.
+inline double dequantized_bytes_per_pass(const FrozenBase& base, DType compute_dtype) {
   double bytes = 0.0;
   for (const BlockLayout& layout : base.layouts) {
     for (const WeightLayout& weight : layout.weights) {
@@ -39,7 +39,7 @@ inline double dequantized_bytes_per_pass(const FrozenBase& base, DType compute_d
       }
     }
   }
-  return bytes * (recompute == Recompute::block ? 3.0 : 2.0);
+  return 2.0 * bytes;
 }
 
 }  // namespace lora_dist::benchmarks

@@ -29,7 +29,7 @@ std::vector<float> dequantized(const FrozenBase& base, std::int64_t layer, Linea
   Arena arena;
   const auto alone = make_single_rank();
   FrozenBase copy = base;
-  WeightWindow window(copy, *alone, arena);
+  WeightWindow window(copy, *alone, arena, Stream{}, DType::f32);
   const FrozenWeight weight = window.acquire(layer)[index_of(linear)];
   std::vector<float> values(static_cast<std::size_t>(base.largest_weight()));
   std::vector<float> absmax(values.size() / 64 + 1);
@@ -99,11 +99,10 @@ TEST(StepCosts, CountTheBytesOfDequantization) {
   const double elements = 2.0 * (2 * 128 * 128 + 2 * 64 * 128 + 3 * 256 * 128);
   const FrozenBase nf4 = make_random_base(spec, {Quantization::nf4, false, 64}, DType::f32, arena, Stream{});
   const double once = elements * (0.5 + 4.0 / 64.0 + 2.0);  // codes and scales read, bf16 written
-  EXPECT_EQ(dequantized_bytes_per_pass(nf4, DType::bf16, Recompute::none), 2.0 * once);
-  EXPECT_EQ(dequantized_bytes_per_pass(nf4, DType::bf16, Recompute::block), 3.0 * once);
+  EXPECT_EQ(dequantized_bytes_per_pass(nf4, DType::bf16), 2.0 * once);
   const FrozenBase plain = make_random_base(spec, {Quantization::none, false, 64}, DType::f32, arena, Stream{});
-  EXPECT_EQ(dequantized_bytes_per_pass(plain, DType::bf16, Recompute::none), 0.0);
-  EXPECT_EQ(dequantized_bytes_per_pass(plain, DType::f32, Recompute::none), 2.0 * elements * 6.0);
+  EXPECT_EQ(dequantized_bytes_per_pass(plain, DType::bf16), 0.0);
+  EXPECT_EQ(dequantized_bytes_per_pass(plain, DType::f32), 2.0 * elements * 6.0);
 }
 
 }  // namespace
