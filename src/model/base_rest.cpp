@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernels/cast/cast.h"
+#include "kernels/copy/copy.h"
 #include "src/model/family.h"
 #include "src/model/weight_source.h"
 
@@ -12,19 +14,50 @@ namespace {
 
 constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // at a time
 
-/// Reads the tensors that every rank holds whole.
 struct RestLoader {
   const ModelSpec& spec;
   const TensorDirectory& directory;
-  Arena& arena;
-  const Stream& stream;
+  const BasePlace& place;
 
-  std::span<float> vector(const std::string& name, std::int64_t width) const {
-    const TensorInfo& tensor = find_tensor(spec, directory, {name, {width}});
-    const std::span<float> out = arena.take<float>(MemoryKind::embedding_and_head, name, width);
+  /// A tensor in `dtype` where the operators run, read and rounded in pieces. `added`: to each element, before rounding.
+  TensorView tensor(const ModelTensor& wanted, DType dtype, float added = 0.0F) const {
+    const WeightSource source{&find_tensor(spec, directory, wanted), {}};
+    std::int64_t count = 1;
+    for (const std::int64_t dim : wanted.shape) {
+      count *= dim;
+    }
+    const auto width = static_cast<std::int64_t>(size_of(dtype));
+    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, count * width);
+    Stream host;
+    host.threads = place.stream.threads;
     std::vector<std::byte> raw;
-    read_as_f32({&tensor, {}}, 0, out, raw, stream);
-    return out;
+    std::vector<float> values;
+    for (std::int64_t begin = 0; begin < count; begin += kReadElements) {
+      const Shape piece{std::min(kReadElements, count - begin)};
+      ConstTensorView from;
+      if (source.tensor->dtype == dtype && added == 0.0F) {
+        raw.resize(static_cast<std::size_t>(piece.count() * width));
+        read_as_is(source, begin * width, raw);
+        from = {raw.data(), dtype, piece};
+      } else {
+        values.resize(static_cast<std::size_t>(piece.count()));
+        read_as_f32(source, begin, values, raw, host);
+        std::for_each(values.begin(), values.end(), [&](float& value) { value += added; });
+        from = view(static_cast<const float*>(values.data()), piece);
+        if (dtype != DType::f32) {
+          raw.resize(static_cast<std::size_t>(piece.count() * width));
+          cast_cpu(from, {raw.data(), dtype, piece}, host);
+          from = {raw.data(), dtype, piece};
+        }
+      }
+      from_host(from, {there.data() + begin * width, dtype, piece}, place.stream);
+    }
+    return {there.data(), dtype, wanted.shape.size() == 1 ? Shape{count} : Shape{wanted.shape[0], wanted.shape[1]}};
+  }
+
+  std::span<float> vector(const std::string& name, std::int64_t width, float added = 0.0F) const {
+    const TensorView there = tensor({name, {width}}, DType::f32, added);
+    return {there.as<float>(), static_cast<std::size_t>(width)};
   }
 
   NormWeights norm(std::string_view name, std::int64_t layer, std::int64_t width, Norm kind) const {
@@ -32,47 +65,30 @@ struct RestLoader {
     if (name.empty()) {
       return norm;
     }
-    norm.weight = vector(path_of(name, layer) + ".weight", width);
-    for (float& weight : norm.weight) {
-      weight += spec.norm_adds_one ? 1.0F : 0.0F;
-    }
+    norm.weight = vector(path_of(name, layer) + ".weight", width, spec.norm_adds_one ? 1.0F : 0.0F);
     if (kind == Norm::layer) {
       norm.bias = vector(path_of(name, layer) + ".bias", width);
     }
     return norm;
   }
 
-  /// A [rows, hidden] table, in f32 or in the file's dtype, read in pieces.
-  ConstTensorView table(std::string_view name, std::int64_t rows, bool as_f32) const {
-    const TensorInfo& tensor = find_tensor(spec, directory, {std::string(name) + ".weight", {rows, spec.hidden}});
-    const WeightSource source{&tensor, {}};
-    const Shape shape{rows, spec.hidden};
-    if (!as_f32 && tensor.dtype != DType::f32) {
-      const auto bytes =
-          arena.take<std::byte>(MemoryKind::embedding_and_head, tensor.name, static_cast<std::int64_t>(tensor.bytes));
-      read_as_is(source, 0, bytes);
-      return {bytes.data(), tensor.dtype, shape};
-    }
-    const std::span<float> out = arena.take<float>(MemoryKind::embedding_and_head, tensor.name, shape.count());
-    std::vector<std::byte> raw;
-    for (std::int64_t begin = 0; begin < shape.count(); begin += kReadElements) {
-      const std::int64_t count = std::min(kReadElements, shape.count() - begin);
-      read_as_f32(source, begin, out.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)), raw, stream);
-    }
-    return view(static_cast<const float*>(out.data()), shape);
+  ModelTensor table(std::string_view name, std::int64_t rows) const {
+    return {std::string(name) + ".weight", {rows, spec.hidden}};
   }
 };
 
 }  // namespace
 
-void load_rest(FrozenBase& base, const TensorDirectory& directory, Arena& arena, const Stream& stream) {
+void load_rest(FrozenBase& base, const TensorDirectory& directory, const BasePlace& place) {
   const ModelSpec& spec = base.spec;
   const TensorNames& names = spec.family->names;
-  const RestLoader load{spec, directory, arena, stream};
-  base.embedding = load.table(names.embedding, spec.vocab, spec.tied_head);
-  base.head = spec.tied_head ? base.embedding : load.table(names.heads[0], spec.vocab, true);
+  const RestLoader load{spec, directory, place};
+  const ModelTensor embedding = load.table(names.embedding, spec.vocab);
+  const DType of_file = find_tensor(spec, directory, embedding).dtype;
+  base.embedding = load.tensor(embedding, spec.tied_head ? place.compute_dtype : of_file);
+  base.head = spec.tied_head ? base.embedding : load.tensor(load.table(names.heads[0], spec.vocab), place.compute_dtype);
   if (spec.learned_positions) {
-    base.positions = load.table(names.positions, spec.max_positions, true);
+    base.positions = load.tensor(load.table(names.positions, spec.max_positions), DType::f32);
   }
   base.final_norm = load.norm(names.final_norm, 0, spec.hidden, spec.norm);
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
@@ -83,7 +99,8 @@ void load_rest(FrozenBase& base, const TensorDirectory& directory, Arena& arena,
     rest.k_norm = load.norm(names.k_norm, layer, spec.head_dim, Norm::rms);
     for (const Linear linear : kAllLinears) {
       if (const LinearShape shape = linear_shape(spec, linear); shape.out > 0 && shape.bias) {
-        rest.bias[index_of(linear)] = load.vector(module_path(*spec.family, layer, linear) + ".bias", shape.out);
+        rest.bias[index_of(linear)] =
+            load.tensor({module_path(*spec.family, layer, linear) + ".bias", {shape.out}}, place.compute_dtype);
       }
     }
   }

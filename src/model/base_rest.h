@@ -6,6 +6,6 @@
 namespace lora_dist {
 
 /// Fills all of `base` but its blocks' parts; base.spec and the size of base.rest are set. Throws Error(model).
-void load_rest(FrozenBase& base, const TensorDirectory& directory, Arena& arena, const Stream& stream);
+void load_rest(FrozenBase& base, const TensorDirectory& directory, const BasePlace& place);
 
 }  // namespace lora_dist

@@ -1,8 +1,6 @@
 // Finds a linear's weight, bias, factors and kept z by its name.
 #include "src/model/block_linear.h"
 
-#include "kernels/copy/copy.h"
-
 namespace lora_dist {
 
 namespace {
@@ -17,10 +15,7 @@ LoraLinear linear_of(const BlockInputs& block, Linear linear) {
 
 void apply_linear(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x, const BlockActivations& kept,
                   TensorView y, ConstTensorView residual) {
-  if (residual.data != nullptr) {
-    copy(residual, y, pass.stream);
-  }
-  lora_linear(linear_of(block, linear), pass, x, kept.z[index_of(linear)].rows(x.rows()), y, residual.data != nullptr);
+  lora_linear(linear_of(block, linear), pass, x, kept.z[index_of(linear)].rows(x.rows()), y, residual);
 }
 
 void apply_linear_z(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x,

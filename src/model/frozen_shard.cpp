@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/common/device.h"
+#include "kernels/copy/copy.h"
 #include "kernels/nf4/nf4.h"
 #include "src/comm/agree.h"
 #include "src/model/base_rest.h"
@@ -123,15 +125,6 @@ std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout
   return whole;
 }
 
-/// The mean of absmax, as double quantization's offset. A fixed order and a wide type: the same on every mesh.
-float mean_of(const std::vector<float>& absmax) {
-  double sum = 0.0;
-  for (const float value : absmax) {
-    sum += static_cast<double>(value);
-  }
-  return absmax.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(absmax.size()));
-}
-
 /// Keeps this rank's bytes of a weight's block scales, quantized once more where asked. Returns the offset that was subtracted.
 float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, bool double_quant, Range part,
                   std::span<std::byte> kept, const Stream& stream) {
@@ -139,7 +132,7 @@ float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, 
     keep_section(std::as_bytes(std::span(absmax)), weight.absmax_offset, part, kept);
     return 0.0F;
   }
-  const float offset = mean_of(absmax);
+  const float offset = mean_absmax(absmax);
   const auto count = static_cast<std::int64_t>(absmax.size());
   const std::int64_t nested_count = divide_up(count, kNestedBlock);
   std::vector<std::uint8_t> codes(absmax.size());
@@ -190,7 +183,36 @@ void load_block(const ModelSpec& spec, const TensorDirectory& directory, std::in
   }
 }
 
+/// Reads and quantizes every block. Beside a GPU a part is made on the host and copied; there `staging` is that of one block.
+void load_blocks(FrozenBase& base, const TensorDirectory& directory, Communicator& shards, const BasePlace& place) {
+  const bool copied = place.stream.backend == Backend::cuda && !base.on_host;
+  Stream host;
+  host.threads = place.stream.threads;
+  std::vector<std::byte> staging;
+  for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
+    const std::span<std::byte> part = base.parts[layer];
+    staging.resize(copied ? part.size() : 0);
+    load_block(base.spec, directory, static_cast<std::int64_t>(layer), base.format, base.layouts[layer], shards,
+               copied ? std::span<std::byte>(staging) : part, base.rest[layer], host);
+    if (copied) {
+      run_together(shards, [&] {
+        const Shape bytes{static_cast<std::int64_t>(part.size())};
+        from_host({staging.data(), DType::u8, bytes}, {part.data(), DType::u8, bytes}, place.stream);
+      });
+    }
+  }
+  run_together(shards, [&] { synchronize(place.stream); });  // other streams read it too
+}
+
 }  // namespace
+
+float mean_absmax(std::span<const float> absmax) {
+  double sum = 0.0;
+  for (const float value : absmax) {
+    sum += static_cast<double>(value);
+  }
+  return absmax.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(absmax.size()));
+}
 
 BlockLayout make_block_layout(const std::array<DType, kLinears>& dtypes, const std::array<LinearShape, kLinears>& shapes,
                               const BaseFormat& format, int parts) {
@@ -243,12 +265,15 @@ std::int64_t FrozenBase::largest_window() const {
 }
 
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            Communicator& shards, Arena& arena, const Stream& stream) {
+                            Communicator& shards, const BasePlace& place) {
   FrozenBase base;
   base.spec = spec;
   base.format = format;
   base.shards = shards.size();
+  base.on_host = place.pinned != nullptr && place.stream.backend == Backend::cuda;
   base.rest.resize(static_cast<std::size_t>(spec.layers));
+  Arena& blocks = base.on_host ? *place.pinned : place.arena;
+  const MemoryKind kind = base.on_host ? MemoryKind::base_on_host : MemoryKind::base_shard;
   run_together(shards, [&] {
     check_model_tensors(spec, directory);
     std::array<LinearShape, kLinears> shapes;
@@ -260,15 +285,11 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
         dtypes[i] = shapes[i].out == 0 ? DType::f32 : find_tensor(spec, directory, weight_tensor(spec, layer, linear)).dtype;
       }
       base.layouts.push_back(make_block_layout(dtypes, shapes, format, shards.size()));
-      base.parts.push_back(
-          arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), base.layouts.back().part_bytes));
+      base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
     }
-    load_rest(base, directory, arena, stream);
+    load_rest(base, directory, place);
   });
-  for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
-    load_block(spec, directory, static_cast<std::int64_t>(layer), format, base.layouts[layer], shards, base.parts[layer],
-               base.rest[layer], stream);
-  }
+  load_blocks(base, directory, shards, place);
   return base;
 }
 
