@@ -1,0 +1,136 @@
+// What each family reads from config.json: defaults, windows, rotation, and every message.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "src/core/error.h"
+#include "src/model/family.h"
+#include "tests/model/model_fixture.h"
+#include "tests/support/scratch.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+class FamilyConfig : public testing::Test {
+ protected:
+  static json config_of(const std::string& variant) {
+    return test::read_json(test::source("tests/golden/families/" + variant + "/config.json"));
+  }
+  static json without(json config, const std::string& key) {
+    config.erase(key);
+    return config;
+  }
+  static json with(json config, const std::string& key, const json& value) {
+    config[key] = value;
+    return config;
+  }
+  ModelSpec read(const json& config) {
+    folder_.write("config.json", config.dump());
+    return read_model_config(folder_.path());
+  }
+  void expect_message(const json& config, const std::string& part) {
+    try {
+      read(config);
+      ADD_FAILURE() << "no error: " << part;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::model);
+      EXPECT_NE(std::string(error.what()).find("config.json: "), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  }
+  std::vector<std::int64_t> windows(const json& config) {
+    const ModelSpec spec = read(config);
+    std::vector<std::int64_t> all;
+    for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+      all.push_back(spec.layer(layer).window);
+    }
+    return all;
+  }
+
+  Scratch folder_;
+};
+
+TEST_F(FamilyConfig, MistralHasAWindowUnlessItIsNull) {
+  const json base = config_of("mistral_window");
+  EXPECT_EQ(windows(base), (std::vector<std::int64_t>{7, 7}));
+  EXPECT_EQ(windows(with(base, "sliding_window", nullptr)), (std::vector<std::int64_t>{0, 0}));
+  EXPECT_EQ(windows(without(base, "sliding_window")), (std::vector<std::int64_t>{4096, 4096}));  // transformers' default
+  expect_message(with(base, "sliding_window", 0), "key \"sliding_window\" must be from 1 to");
+}
+
+TEST_F(FamilyConfig, QwenHasWindowsOnTheUpperLayers) {
+  const json base = config_of("qwen2_window");
+  EXPECT_EQ(windows(base), (std::vector<std::int64_t>{0, 6, 6}));
+  EXPECT_EQ(windows(with(base, "use_sliding_window", false)), (std::vector<std::int64_t>{0, 0, 0}));
+  const json types = with(base, "layer_types", {"sliding_attention", "full_attention", "full_attention"});
+  EXPECT_EQ(windows(types), (std::vector<std::int64_t>{6, 0, 0}));
+  expect_message(with(base, "layer_types", {"full_attention"}), "an entry for each of the 3 layers");
+  expect_message(with(base, "layer_types", {"linear_attention", "full_attention", "full_attention"}),
+                 "key \"layer_types\" has \"linear_attention\", which is not supported");
+}
+
+TEST_F(FamilyConfig, Exaone4RotatesWhereItHasAWindow) {
+  const json base = without(config_of("exaone4_hybrid"), "layer_types");
+  EXPECT_EQ(windows(with(base, "sliding_window_pattern", 2)), (std::vector<std::int64_t>{8, 0, 8}));
+  EXPECT_EQ(windows(with(base, "sliding_window_pattern", "LG")), (std::vector<std::int64_t>{8, 0, 0}));  // the last is global
+  const ModelSpec hybrid = read(with(base, "sliding_window_pattern", 2));
+  EXPECT_TRUE(hybrid.layer(0).rotary);
+  EXPECT_FALSE(hybrid.layer(1).rotary);
+  EXPECT_TRUE(read(config_of("exaone4_global")).layer(1).rotary);
+  expect_message(with(base, "sliding_window_pattern", "LX"), "must be a number or a text of the letters L and G");
+  expect_message(with(config_of("qwen3"), "rope_parameters", {{"full_attention", json::object()}}),
+                 "gives each kind of layer its own rotation");
+}
+
+TEST_F(FamilyConfig, NeoxRotatesPartOfAHead) {
+  const json base = config_of("gpt_neox_parallel");
+  EXPECT_EQ(read(base).rotary_width(), 4);
+  EXPECT_EQ(read(without(base, "rotary_pct")).rotary_width(), 4);
+  EXPECT_EQ(read(with(base, "rotary_pct", 0.2)).rotary_width(), 4);  // three, and one more
+  EXPECT_EQ(read(with(base, "rotary_emb_base", 500.0)).rope.theta, 500.0);
+  EXPECT_FALSE(read(with(base, "use_parallel_residual", false)).parallel_residual);
+  expect_message(with(base, "rotary_pct", 0.01), "rotary_pct must leave at least one dimension");
+  expect_message(with(base, "rotary_pct", 1.5), "rotary_pct must leave at least one dimension");
+  expect_message(with(base, "hidden_size", 49), "must be a multiple of the number of heads (3)");
+}
+
+TEST_F(FamilyConfig, Gpt2) {
+  const json base = config_of("gpt2");
+  const ModelSpec spec = read(base);
+  EXPECT_EQ(spec.intermediate, 160);
+  EXPECT_EQ(spec.rotary_width(), 0);
+  EXPECT_TRUE(spec.tied_head);
+  EXPECT_EQ(read(with(base, "scale_attn_by_inverse_layer_idx", true)).layer(1).score_scale, 0.5F);
+  EXPECT_FLOAT_EQ(read(with(base, "scale_attn_weights", false)).layer(1).score_scale, std::sqrt(10.0F));
+  expect_message(with(base, "add_cross_attention", true), "add_cross_attention is true");
+  expect_message(without(base, "n_embd"), "key \"n_embd\" is missing; is this the config.json of a gpt2 model?");
+  const ModelSpec dropping = read(with(base, "resid_pdrop", 0.1));
+  ASSERT_EQ(dropping.warnings.size(), 1U);
+  EXPECT_NE(dropping.warnings[0].find("dropout inside the frozen base (resid_pdrop) is not applied"), std::string::npos);
+}
+
+TEST_F(FamilyConfig, Gemma) {
+  const json base = config_of("gemma");
+  EXPECT_EQ(read(without(base, "head_dim")).head_dim, 256);
+  EXPECT_TRUE(read(without(base, "tie_word_embeddings")).tied_head);
+  EXPECT_EQ(read(with(base, "hidden_act", "gelu")).activation, Activation::gelu_tanh);
+  expect_message(with(base, "hidden_act", "silu"), "hidden_act \"silu\" is not supported for gemma");
+  expect_message(with(base, "use_bidirectional_attention", true), "use_bidirectional_attention is true");
+}
+
+TEST_F(FamilyConfig, EveryFamilyHasItsTargets) {
+  for (const char* variant :
+       {"llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2", "gpt_neox_serial", "exaone3", "exaone4_hybrid"}) {
+    const ModelSpec spec = read(config_of(variant));
+    for (const std::string_view target : spec.family->default_targets) {
+      if (!target.empty()) {
+        EXPECT_NO_THROW(match_targets(spec, {std::string(target)})) << variant;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lora_dist
