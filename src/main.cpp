@@ -66,8 +66,10 @@ int end_with(const Error& error, const ProcessPlace& place) {
   if (everybody && place.rank == 0) {
     abort_job(code);
   }
-  // Ranks often fail together without knowing; the lowest speaks and ends the job before the next would.
-  std::this_thread::sleep_for(std::chrono::milliseconds(300) * std::min(place.rank, 10));
+  // Ranks often fail together without knowing; the lowest speaks and ends the job before the next would. Who only noticed that
+  // another is gone comes after all who may know why.
+  const int turn = std::min(place.rank, 10) + (error.noticed() == Noticed::as_a_consequence ? 11 : 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300) * turn);
   print_error(place.rank == 0 ? "" : fmt::format("rank {}: ", place.rank), error);
   abort_job(code);
 }

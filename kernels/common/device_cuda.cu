@@ -1,7 +1,10 @@
 // The device through the CUDA run time.
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "kernels/common/cuda_kernel.h"
 #include "kernels/common/device.h"
@@ -163,6 +166,7 @@ void destroy_device_stream(Stream& stream) noexcept {
   cudaStreamSynchronize(context->stream);
   context->products.reset();
   context->attention.reset();
+  context->from_host.reset();
   cudaFree(context->scratch);
   cudaStreamDestroy(context->stream);
   delete context;
@@ -170,9 +174,20 @@ void destroy_device_stream(Stream& stream) noexcept {
 }
 
 void synchronize(const Stream& stream) {
-  if (stream.backend == Backend::cuda) {
-    check_cuda(cudaStreamSynchronize(cuda_context(stream).stream), "waiting for the GPU");
+  if (stream.backend != Backend::cuda) {
+    return;
   }
+  const CudaContext& context = cuda_context(stream);
+  if (context.check_while_waiting) {
+    DeviceEvent given;
+    given.record(stream);
+    given.wait(stream);
+  }
+  check_cuda(cudaStreamSynchronize(context.stream), "waiting for the GPU");
+}
+
+void watch_waits(const Stream& stream, std::function<void()> check) {
+  cuda_context(stream).check_while_waiting = std::move(check);
 }
 
 std::int64_t operator_scratch_bytes(const Stream& stream) {
@@ -243,6 +258,16 @@ bool DeviceEvent::past() const {
   }
   check_cuda(status, "asking for an event");
   return true;
+}
+
+void DeviceEvent::wait(const Stream& stream) const {
+  constexpr std::chrono::microseconds kPause(20);
+  while (!past()) {
+    if (stream.backend == Backend::cuda && cuda_context(stream).check_while_waiting) {
+      cuda_context(stream).check_while_waiting();
+    }
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 }  // namespace lora_dist

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "kernels/common/check.h"
 #include "kernels/common/cuda_context.h"
@@ -27,31 +28,48 @@
 namespace lora_dist {
 namespace {
 
-/// The operators' stream and the one that collectives run on. Shared by a group and those split from it.
+constexpr std::chrono::microseconds kPause(20);  // between two questions to NCCL
+
+class NcclGroup;
+
+/// The operators' stream and the one that collectives run on, and the groups that use them: a group and those split from it.
 struct NcclStreams {
-  explicit NcclStreams(const Stream& operators) : compute(operators), comm(make_device_stream()) {}
+  explicit NcclStreams(const Stream& operators) : compute(operators), comm(make_device_stream()) {
+    watch_waits(compute, [this] { check_groups(); });
+  }
   NcclStreams(const NcclStreams&) = delete;
   NcclStreams& operator=(const NcclStreams&) = delete;
-  ~NcclStreams() { destroy_device_stream(comm); }
+  ~NcclStreams() {
+    watch_waits(compute, {});
+    destroy_device_stream(comm);
+  }
 
   cudaStream_t handle() const { return cuda_context(comm).stream; }
+  void check_groups() const;
+  void give_up_groups() const;
 
   Stream compute;
   Stream comm;
+  std::vector<NcclGroup*> groups;
 };
 
-/// A group's handle at NCCL; null once it was aborted.
+/// A group's handle at NCCL, which never holds the host: calls return at once, and what became of them is asked for. Null once
+/// it was aborted.
 class NcclGroup {
  public:
-  NcclGroup(ncclComm_t comm, int rank) : comm_(comm), rank_(rank) {}
+  NcclGroup(ncclComm_t comm, int rank, std::shared_ptr<NcclStreams> streams)
+      : comm_(comm), rank_(rank), streams_(std::move(streams)) {
+    streams_->groups.push_back(this);
+  }
   NcclGroup(const NcclGroup&) = delete;
   NcclGroup& operator=(const NcclGroup&) = delete;
   ~NcclGroup() {
+    std::erase(streams_->groups, this);
     if (comm_ == nullptr) {
       return;
     }
-    // ncclCommDestroy may wait for the other ranks, who are not coming when this one is on its way out with an error.
-    if (std::uncaught_exceptions() > 0) {
+    // The other ranks are not coming when this one is on its way out with an error.
+    if (std::uncaught_exceptions() > 0 || !finalized()) {
       ncclCommAbort(comm_);
     } else {
       ncclCommDestroy(comm_);
@@ -66,16 +84,18 @@ class NcclGroup {
     return comm_;
   }
 
-  /// Throws unless `status` is success, after giving the group up, so that no kernel waits for a rank that is gone.
-  void check(ncclResult_t status, const char* collective) {
-    if (status == ncclSuccess || status == ncclInProgress) {
-      return;
+  /// After a call of NCCL's: waits until its kernel is on the stream. Throws unless it is, after giving up all groups, so that no
+  /// kernel waits for a rank that is gone.
+  void finish(ncclResult_t status, const char* collective) {
+    last_ = collective;
+    check(status, collective);
+    while (status == ncclInProgress) {
+      check(ncclCommGetAsyncError(handle(collective), &status), collective);
+      check(status, collective);
+      if (status == ncclInProgress) {
+        std::this_thread::sleep_for(kPause);
+      }
     }
-    const Error error = failure(collective, reason(status, comm_));
-    if (comm_ != nullptr) {
-      ncclCommAbort(std::exchange(comm_, nullptr));
-    }
-    throw error;
   }
 
   /// What happened behind the host's back: a lost connection, another rank's abort.
@@ -83,6 +103,18 @@ class NcclGroup {
     ncclResult_t status = ncclSuccess;
     check(ncclCommGetAsyncError(handle(collective), &status), collective);
     check(status, collective);
+  }
+  /// The same for whoever waits for something else.
+  void check_last() {
+    if (comm_ != nullptr) {
+      check_under_way(last_);
+    }
+  }
+
+  void give_up() {
+    if (comm_ != nullptr) {
+      ncclCommAbort(std::exchange(comm_, nullptr));
+    }
   }
 
   static std::string reason(ncclResult_t status, ncclComm_t comm) {
@@ -92,21 +124,58 @@ class NcclGroup {
   }
 
  private:
+  void check(ncclResult_t status, const char* collective) {
+    if (status == ncclSuccess || status == ncclInProgress) {
+      return;
+    }
+    const Error error = failure(collective, reason(status, comm_));
+    streams_->give_up_groups();
+    throw error;
+  }
+
   Error failure(const char* collective, const std::string& why) const {
     return Error(
         ExitCode::communication,
         fmt::format("rank {}: NCCL {} failed: {}; a rank, a GPU or the network may be lost: see the other ranks' messages "
                     "(NCCL_DEBUG=WARN shows more), then run the same command again to go on from the last checkpoint",
-                    rank_, collective, why));
+                    rank_, collective, why),
+        Noticed::as_a_consequence);
+  }
+
+  /// True when all that was issued is done and no rank needs the group any more. Waits for the other ranks, though not for ever.
+  bool finalized() const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    ncclResult_t status = ncclCommFinalize(comm_);
+    while (status == ncclInProgress && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(kPause);
+      if (ncclCommGetAsyncError(comm_, &status) != ncclSuccess) {
+        return false;
+      }
+    }
+    return status == ncclSuccess;
   }
 
   ncclComm_t comm_;
   int rank_;
+  std::shared_ptr<NcclStreams> streams_;
+  const char* last_ = "start";
 };
 
-/// Throws before there is a group.
+void NcclStreams::check_groups() const {
+  for (NcclGroup* group : groups) {
+    group->check_last();
+  }
+}
+
+void NcclStreams::give_up_groups() const {
+  for (NcclGroup* group : groups) {
+    group->give_up();
+  }
+}
+
+/// Throws before there is a group. What is under way is no failure.
 void check_start(ncclResult_t status) {
-  if (status != ncclSuccess) {
+  if (status != ncclSuccess && status != ncclInProgress) {
     throw Error(
         ExitCode::communication,
         fmt::format("NCCL did not start: {}; NCCL_DEBUG=WARN shows more, and parallel.communicator = \"mpi\" does without",
@@ -158,7 +227,7 @@ class NcclCommunicator final : public Communicator {
                    std::shared_ptr<WireBytes> ledger)
       : staged_(std::move(staged)),
         streams_(std::move(streams)),
-        group_(std::make_shared<NcclGroup>(comm, staged_->rank())),
+        group_(std::make_shared<NcclGroup>(comm, staged_->rank(), streams_)),
         ledger_(std::move(ledger)) {}
 
   int rank() const override { return staged_->rank(); }
@@ -179,9 +248,9 @@ class NcclCommunicator final : public Communicator {
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
     (*ledger_)[kind] += static_cast<std::int64_t>(values.size_bytes());
     follow_operators();
-    group_->check(ncclAllReduce(values.data(), values.data(), values.size(), ncclInt64, nccl_op(op), group_->handle("all_reduce"),
-                                streams_->handle()),
-                  "all_reduce");
+    group_->finish(ncclAllReduce(values.data(), values.data(), values.size(), ncclInt64, nccl_op(op),
+                                 group_->handle("all_reduce"), streams_->handle()),
+                   "all_reduce");
     wait_on_host("all_reduce");
   }
 
@@ -192,7 +261,7 @@ class NcclCommunicator final : public Communicator {
     require(root >= 0 && root < size(), "broadcast: root is not a rank of the group");
     (*ledger_)[kind] += rank() == root ? static_cast<std::int64_t>(data.size()) : 0;
     follow_operators();
-    group_->check(
+    group_->finish(
         ncclBroadcast(data.data(), data.data(), data.size(), ncclUint8, root, group_->handle("broadcast"), streams_->handle()),
         "broadcast");
     wait_on_host("broadcast");
@@ -205,11 +274,13 @@ class NcclCommunicator final : public Communicator {
     wait_on_host("split");  // NCCL wants nothing under way on the group meanwhile
     const bool alone = part->size() == 1;
     ncclComm_t comm = nullptr;
-    group_->check(ncclCommSplit(group_->handle("split"), alone ? NCCL_SPLIT_NOCOLOR : color, rank(), &comm, nullptr), "split");
+    group_->finish(ncclCommSplit(group_->handle("split"), alone ? NCCL_SPLIT_NOCOLOR : color, rank(), &comm, nullptr), "split");
     if (alone) {
       return part;
     }
-    return std::make_unique<NcclCommunicator>(comm, std::move(part), streams_, ledger_);
+    auto made = std::make_unique<NcclCommunicator>(comm, std::move(part), streams_, ledger_);
+    made->group_->finish(ncclInProgress, "split");
+    return made;
   }
 
   const WireBytes& wire() const override { return *ledger_; }
@@ -219,7 +290,7 @@ class NcclCommunicator final : public Communicator {
     require(all.size() == mine.size() * static_cast<std::size_t>(size()), "all_gather: all.size() must be mine.size() * size()");
     (*ledger_)[kind] += static_cast<std::int64_t>(mine.size());
     follow_operators();
-    group_->check(
+    group_->finish(
         ncclAllGather(mine.data(), all.data(), mine.size(), ncclUint8, group_->handle("all_gather"), streams_->handle()),
         "all_gather");
   }
@@ -237,7 +308,7 @@ class NcclCommunicator final : public Communicator {
     done.record(streams_->comm);
     while (!done.past()) {
       group_->check_under_way(collective);
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      std::this_thread::sleep_for(kPause);
     }
     group_->check_under_way(collective);
   }
@@ -247,6 +318,34 @@ class NcclCommunicator final : public Communicator {
   std::shared_ptr<NcclGroup> group_;  // before the streams: its kernels run there
   std::shared_ptr<WireBytes> ledger_;
 };
+
+/// The group of all ranks. NCCL starts in the background while the ranks tell each other over the host how it goes: one that
+/// fails alone would leave the others waiting for it.
+ncclComm_t start_group(Communicator& world, const ncclUniqueId& id) {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  ncclComm_t comm = nullptr;
+  ncclResult_t status = ncclCommInitRankConfig(&comm, world.size(), id, world.rank(), &config);
+  std::array<std::int64_t, 2> under_way_and_failed{};
+  do {
+    if (status == ncclInProgress) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const ncclResult_t asked = ncclCommGetAsyncError(comm, &status);
+      status = asked == ncclSuccess ? status : asked;
+    }
+    under_way_and_failed = {status == ncclInProgress ? 1 : 0, status != ncclInProgress && status != ncclSuccess ? 1 : 0};
+    world.all_reduce(under_way_and_failed, Reduce::max, WireKind::control);
+  } while (under_way_and_failed[0] != 0 && under_way_and_failed[1] == 0);
+  try {
+    run_together(world, [&] { check_start(status); });
+  } catch (const Error&) {
+    if (comm != nullptr) {
+      ncclCommAbort(comm);
+    }
+    throw;
+  }
+  return comm;
+}
 
 }  // namespace
 
@@ -273,8 +372,7 @@ std::unique_ptr<Communicator> make_nccl(Communicator& world, const Stream& strea
   });
   world.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0, WireKind::control);
   auto streams = std::make_shared<NcclStreams>(stream);
-  ncclComm_t comm = nullptr;
-  run_together(world, [&] { check_start(ncclCommInitRank(&comm, world.size(), id, world.rank())); });
+  ncclComm_t comm = start_group(world, id);
   return std::make_unique<NcclCommunicator>(comm, std::move(staged), std::move(streams), std::make_shared<WireBytes>());
 }
 

@@ -1,6 +1,7 @@
 // Copies every buffer of a base into another arena.
 #include "src/model/place_base.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/cast/cast.h"
@@ -25,14 +26,17 @@ ConstTensorView place_table(ConstTensorView host, DType dtype, const std::string
     from_host(host, there, stream);
     return there;
   }
-  const std::int64_t width = host.cols();
-  std::vector<std::byte> row(static_cast<std::size_t>(width * element));
+  constexpr std::int64_t kPiece = std::int64_t{1} << 21;  // elements
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(kPiece, host.count()) * element));
   const auto* source = static_cast<const std::byte*>(host.data);
-  for (std::int64_t r = 0; r < host.rows(); ++r) {
-    const ConstTensorView from{source + static_cast<std::size_t>(r * width) * size_of(host.dtype), host.dtype, {width}};
-    const TensorView narrow{row.data(), dtype, {width}};
-    cast_cpu(from, narrow, Stream{});
-    from_host(narrow, {bytes.data() + r * width * element, dtype, {width}}, stream);
+  Stream on_host;
+  on_host.threads = stream.threads;
+  for (std::int64_t at = 0; at < host.count(); at += kPiece) {
+    const std::int64_t count = std::min(kPiece, host.count() - at);
+    const ConstTensorView from{source + static_cast<std::size_t>(at) * size_of(host.dtype), host.dtype, {count}};
+    const TensorView narrow{piece.data(), dtype, {count}};
+    cast_cpu(from, narrow, on_host);
+    from_host(narrow, {bytes.data() + at * element, dtype, {count}}, stream);
   }
   return there;
 }
