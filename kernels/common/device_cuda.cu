@@ -27,6 +27,15 @@ std::string old_driver_text() {
          " or newer; update the driver, or build with an older toolkit";
 }
 
+/// "90" or "75, 90": what the build has code for, in the order given to CMake.
+std::string built_for() {
+  std::string list;
+  for (const int architecture : {__CUDA_ARCH_LIST__}) {  // nvcc's: 750, 900
+    list += (list.empty() ? "" : ", ") + std::to_string(architecture / 10);
+  }
+  return list;
+}
+
 /// Does nothing: that it starts shows that the build has code for the chip.
 __global__ void empty_kernel() {}
 
@@ -101,8 +110,8 @@ DeviceInfo use_device(int index) {
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorUnsupportedPtxVersion) {
     throw DeviceError(DeviceProblem::no_code_for_chip,
                       "this program has no code for " + info.name + " (compute capability " + std::to_string(properties.major) +
-                          "." + std::to_string(properties.minor) +
-                          "); build it with -DLORA_DIST_CUDA_ARCHITECTURES=" + std::to_string(info.capability));
+                          "." + std::to_string(properties.minor) + "), it was built for " + built_for() +
+                          "; build it with -DLORA_DIST_CUDA_ARCHITECTURES=" + std::to_string(info.capability));
   }
   check_cuda(status, "starting a first kernel");
   check_cuda(cudaDeviceSynchronize(), "running a first kernel");

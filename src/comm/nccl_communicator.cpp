@@ -12,176 +12,15 @@
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "kernels/common/check.h"
-#include "kernels/common/cuda_context.h"
 #include "kernels/common/device.h"
 #include "src/comm/agree.h"
 #include "src/comm/host_staged.h"
-#include "src/core/error.h"
-
-#if NCCL_VERSION_CODE < NCCL_VERSION(2, 18, 0)
-#error "NCCL 2.18 or newer is needed (ncclCommSplit)"
-#endif
+#include "src/comm/nccl_group.h"
 
 namespace lora_dist {
 namespace {
-
-constexpr std::chrono::microseconds kPause(20);  // between two questions to NCCL
-
-class NcclGroup;
-
-/// The operators' stream and the one that collectives run on, and the groups that use them: a group and those split from it.
-struct NcclStreams {
-  explicit NcclStreams(const Stream& operators) : compute(operators), comm(make_device_stream()) {
-    watch_waits(compute, [this] { check_groups(); });
-  }
-  NcclStreams(const NcclStreams&) = delete;
-  NcclStreams& operator=(const NcclStreams&) = delete;
-  ~NcclStreams() {
-    watch_waits(compute, {});
-    destroy_device_stream(comm);
-  }
-
-  cudaStream_t handle() const { return cuda_context(comm).stream; }
-  void check_groups() const;
-  void give_up_groups() const;
-
-  Stream compute;
-  Stream comm;
-  std::vector<NcclGroup*> groups;
-};
-
-/// A group's handle at NCCL, which never holds the host: calls return at once, and what became of them is asked for. Null once
-/// it was aborted.
-class NcclGroup {
- public:
-  NcclGroup(ncclComm_t comm, int rank, std::shared_ptr<NcclStreams> streams)
-      : comm_(comm), rank_(rank), streams_(std::move(streams)) {
-    streams_->groups.push_back(this);
-  }
-  NcclGroup(const NcclGroup&) = delete;
-  NcclGroup& operator=(const NcclGroup&) = delete;
-  ~NcclGroup() {
-    std::erase(streams_->groups, this);
-    if (comm_ == nullptr) {
-      return;
-    }
-    // The other ranks are not coming when this one is on its way out with an error.
-    if (std::uncaught_exceptions() > 0 || !finalized()) {
-      ncclCommAbort(comm_);
-    } else {
-      ncclCommDestroy(comm_);
-    }
-  }
-
-  /// Throws after an abort.
-  ncclComm_t handle(const char* collective) const {
-    if (comm_ == nullptr) {
-      throw failure(collective, "the group was given up after an earlier failure");
-    }
-    return comm_;
-  }
-
-  /// After a call of NCCL's: waits until its kernel is on the stream. Throws unless it is, after giving up all groups, so that no
-  /// kernel waits for a rank that is gone.
-  void finish(ncclResult_t status, const char* collective) {
-    last_ = collective;
-    check(status, collective);
-    while (status == ncclInProgress) {
-      check(ncclCommGetAsyncError(handle(collective), &status), collective);
-      check(status, collective);
-      if (status == ncclInProgress) {
-        std::this_thread::sleep_for(kPause);
-      }
-    }
-  }
-
-  /// What happened behind the host's back: a lost connection, another rank's abort.
-  void check_under_way(const char* collective) {
-    ncclResult_t status = ncclSuccess;
-    check(ncclCommGetAsyncError(handle(collective), &status), collective);
-    check(status, collective);
-  }
-  /// The same for whoever waits for something else.
-  void check_last() {
-    if (comm_ != nullptr) {
-      check_under_way(last_);
-    }
-  }
-
-  void give_up() {
-    if (comm_ != nullptr) {
-      ncclCommAbort(std::exchange(comm_, nullptr));
-    }
-  }
-
-  static std::string reason(ncclResult_t status, ncclComm_t comm) {
-    const char* detail = ncclGetLastError(comm);
-    const bool has_detail = detail != nullptr && *detail != '\0';
-    return fmt::format("{}{}{}", ncclGetErrorString(status), has_detail ? ": " : "", has_detail ? detail : "");
-  }
-
- private:
-  void check(ncclResult_t status, const char* collective) {
-    if (status == ncclSuccess || status == ncclInProgress) {
-      return;
-    }
-    const Error error = failure(collective, reason(status, comm_));
-    streams_->give_up_groups();
-    throw error;
-  }
-
-  Error failure(const char* collective, const std::string& why) const {
-    return Error(
-        ExitCode::communication,
-        fmt::format("rank {}: NCCL {} failed: {}; a rank, a GPU or the network may be lost: see the other ranks' messages "
-                    "(NCCL_DEBUG=WARN shows more), then run the same command again to go on from the last checkpoint",
-                    rank_, collective, why),
-        Noticed::as_a_consequence);
-  }
-
-  /// True when all that was issued is done and no rank needs the group any more. Waits for the other ranks, though not for ever.
-  bool finalized() const {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    ncclResult_t status = ncclCommFinalize(comm_);
-    while (status == ncclInProgress && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(kPause);
-      if (ncclCommGetAsyncError(comm_, &status) != ncclSuccess) {
-        return false;
-      }
-    }
-    return status == ncclSuccess;
-  }
-
-  ncclComm_t comm_;
-  int rank_;
-  std::shared_ptr<NcclStreams> streams_;
-  const char* last_ = "start";
-};
-
-void NcclStreams::check_groups() const {
-  for (NcclGroup* group : groups) {
-    group->check_last();
-  }
-}
-
-void NcclStreams::give_up_groups() const {
-  for (NcclGroup* group : groups) {
-    group->give_up();
-  }
-}
-
-/// Throws before there is a group. What is under way is no failure.
-void check_start(ncclResult_t status) {
-  if (status != ncclSuccess && status != ncclInProgress) {
-    throw Error(
-        ExitCode::communication,
-        fmt::format("NCCL did not start: {}; NCCL_DEBUG=WARN shows more, and parallel.communicator = \"mpi\" does without",
-                    NcclGroup::reason(status, nullptr)));
-  }
-}
 
 class NcclGather final : public PendingGather {
  public:
@@ -308,7 +147,7 @@ class NcclCommunicator final : public Communicator {
     done.record(streams_->comm);
     while (!done.past()) {
       group_->check_under_way(collective);
-      std::this_thread::sleep_for(kPause);
+      std::this_thread::sleep_for(kNcclPause);
     }
     group_->check_under_way(collective);
   }
@@ -318,6 +157,16 @@ class NcclCommunicator final : public Communicator {
   std::shared_ptr<NcclGroup> group_;  // before the streams: its kernels run there
   std::shared_ptr<WireBytes> ledger_;
 };
+
+/// Throws before there is a group. What is under way is no failure.
+void check_start(ncclResult_t status) {
+  if (status != ncclSuccess && status != ncclInProgress) {
+    throw Error(
+        ExitCode::communication,
+        fmt::format("NCCL did not start: {}; NCCL_DEBUG=WARN shows more, and parallel.communicator = \"mpi\" does without",
+                    nccl_reason(status, nullptr)));
+  }
+}
 
 /// The group of all ranks. NCCL starts in the background while the ranks tell each other over the host how it goes: one that
 /// fails alone would leave the others waiting for it.

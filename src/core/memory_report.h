@@ -18,14 +18,20 @@ enum class MemoryKind : std::uint8_t {
   activations,         // kept for the backward pass
   logits_chunk,        // head and loss, chunk by chunk
   scratch,
+  operator_scratch,  // what operators and their libraries keep on a GPU, outside the arena
 };
-inline constexpr std::size_t kMemoryKinds = 8;
+inline constexpr std::size_t kMemoryKinds = 9;
 
 constexpr std::string_view name_of(MemoryKind kind) {
-  constexpr std::array<std::string_view, kMemoryKinds> names = {"base shard", "windows",     "embedding and head", "adapters",
-                                                                "optimizer",  "activations", "logits chunk",       "scratch"};
+  constexpr std::array<std::string_view, kMemoryKinds> names = {"base shard",   "windows",   "embedding and head",
+                                                                "adapters",     "optimizer", "activations",
+                                                                "logits chunk", "scratch",   "operator scratch"};
   return names[static_cast<std::size_t>(kind)];
 }
+
+/// What a message about full memory tells to change; the end of a sentence that begins with "use".
+inline constexpr std::string_view kMemoryAdvice =
+    "a smaller train.micro_batch or data.max_length, train.recompute = \"block\", parallel.base_shards = \"all\", or more ranks";
 
 /// One allocation that lasts.
 struct MemoryItem {

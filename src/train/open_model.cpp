@@ -51,7 +51,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     model->shards = std::move(host_shards);
     model->base = load_frozen_base(model->spec, model->directory, format, *model->shards, model->arena, model->stream);
   }
-  model->window = std::make_unique<WeightWindow>(model->base, *model->shards, model->arena);
+  run_together(world, [&] { model->window = std::make_unique<WeightWindow>(model->base, *model->shards, model->arena); });
   return model;
 }
 
