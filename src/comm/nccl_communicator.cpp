@@ -200,6 +200,12 @@ ncclComm_t start_group(Communicator& world, const ncclUniqueId& id) {
 
 bool nccl_is_built_in() { return true; }
 
+std::string nccl_version() {
+  int version = 0;
+  check_start(ncclGetVersion(&version));
+  return fmt::format("{}.{}.{}", version / 10000, version % 10000 / 100, version % 100);
+}
+
 std::string nccl_device_address() {
   int device = 0;
   std::array<char, 32> address{};
