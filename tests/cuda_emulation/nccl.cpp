@@ -88,9 +88,10 @@ bool is_lost(ncclComm_t comm, cudaStream_t stream) {
   if (++collectives < breaks_at || breaks_at == 0) {
     return false;
   }
+  const std::int64_t hangs = lora_dist::emulation::setting("LORA_DIST_EMULATED_NCCL_HANGS", 0);
+  comm->questions_before_loss_shows = comm->status == ncclSuccess ? hangs : comm->questions_before_loss_shows;
   comm->status = fail(ncclRemoteError, "the emulated peer is lost");
-  comm->questions_before_loss_shows = lora_dist::emulation::setting("LORA_DIST_EMULATED_NCCL_HANGS", 0);
-  if (comm->questions_before_loss_shows > 0) {
+  if (hangs > 0) {
     lora_dist::emulation::enqueue(stream, [over = comm->given_up] { return *over ? cudaSuccess : cudaErrorNotReady; });
   }
   return true;
