@@ -59,7 +59,7 @@ function(lora_dist_device_libraries)
   set(without_cudnn ${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_absent.cpp)
   set(with_cudnn ${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_attention.cu
                  ${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_graph.cpp)
-  set(nccl ${CMAKE_CURRENT_SOURCE_DIR}/src/comm/nccl_communicator.cpp)
+  set(nccl ${CMAKE_CURRENT_SOURCE_DIR}/src/comm/nccl_communicator.cpp ${CMAKE_CURRENT_SOURCE_DIR}/src/comm/nccl_group.cpp)
   set(without_nccl ${CMAKE_CURRENT_SOURCE_DIR}/src/comm/nccl_absent.cpp)
 
   add_library(lora_dist_cuda OBJECT ${sources})

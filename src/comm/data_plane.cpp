@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <fstream>
 #include <set>
 
 #include "src/comm/agree.h"
@@ -15,19 +16,27 @@ namespace lora_dist {
 
 namespace {
 
-/// By the addresses of the devices: their numbers and count differ where the launcher shows each rank a GPU of its own.
+/// By the addresses of the devices: their numbers and count differ where the launcher shows each rank a GPU of its own. Machines
+/// are told apart by what their kernels drew at boot: containers on different machines may have one host name, and those on one
+/// machine several.
 bool every_rank_has_its_own_device(Communicator& world) {
   std::string mine;
-  run_together(world, [&] {
-    std::array<char, 256> host{};
-    gethostname(host.data(), host.size() - 1);
-    mine = std::string(host.data()) + " " + nccl_device_address();
-  });
+  run_together(world, [&] { mine = machine_identity("/proc/sys/kernel/random/boot_id") + " " + nccl_device_address(); });
   const std::vector<std::string> all = all_gather_strings(world, mine);
   return std::set<std::string>(all.begin(), all.end()).size() == all.size();
 }
 
 }  // namespace
+
+std::string machine_identity(const std::filesystem::path& boot_id) {
+  std::string id;
+  if (std::ifstream file(boot_id); std::getline(file, id) && !id.empty()) {
+    return id;
+  }
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  return host.data();
+}
 
 std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator,
                                               const ProcessPlace& /*process*/, const Stream& stream) {
