@@ -250,9 +250,10 @@ class NcclCommunicator final : public Communicator {
 
 }  // namespace
 
-bool nccl_is_built_in() { return true; }
-
 std::string nccl_version() {
+  if (const std::string problem = why_no_nccl(); !problem.empty()) {
+    return "none: " + problem;
+  }
   int version = 0;
   check_start(ncclGetVersion(&version));
   return fmt::format("{}.{}.{}", version / 10000, version % 10000 / 100, version % 100);
