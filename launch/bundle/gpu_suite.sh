@@ -10,6 +10,7 @@
 #   --only NAME     this step alone (may be repeated); the file's name then ends in _part
 #   --list          the names
 #   --steps N       steps of each training run (20)
+#   --patience N    N times the time that each step may take (1), for a busy machine
 #   --set KEY=VALUE a setting of every training run, in place of the demo's (may be repeated)
 set -u
 cd "$(dirname "$0")" || exit 2
@@ -33,13 +34,14 @@ cpu_step_benchmark   240 cpu A training step on the CPU
 
 command="./gpu_suite.sh $*"
 export SUITE_STEPS=20 SUITE_QUICK=0 SUITE_SET=""
+patience=1
 only=" "
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) SUITE_QUICK=1 SUITE_STEPS=8; shift; continue ;;
     --list) sed -n 's/ .*//p' <<<"$steps"; exit 0 ;;
-    --only | --steps | --set) ;;
-    *) echo "gpu_suite.sh: $1? It takes --quick, --only NAME, --list, --steps N, --set KEY=VALUE" >&2; exit 2 ;;
+    --only | --steps | --set | --patience) ;;
+    *) echo "gpu_suite.sh: $1? It takes --quick, --only NAME, --list, --steps N, --patience N, --set KEY=VALUE" >&2; exit 2 ;;
   esac
   case ${2-} in '') echo "gpu_suite.sh: $1 wants a value" >&2; exit 2 ;; esac
   case $1 in
@@ -51,6 +53,7 @@ while [ $# -gt 0 ]; do
       only="$only$2 "
       ;;
     --steps) SUITE_STEPS=$2 ;;
+    --patience) patience=$2 ;;
     --set) SUITE_SET+="$2"$'\n' ;;
   esac
   shift 2
@@ -92,6 +95,7 @@ while read -r name limit needs title; do
   number=$((number + 1))
   case $only in " " | *" $name "*) ;; *) continue ;; esac
   [ -n "$name" ] || continue
+  limit=$((limit * patience))
   echo "== $title"
   step=$work/steps/${number}_$name
   start=$(date +%s)

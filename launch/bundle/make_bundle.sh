@@ -55,6 +55,10 @@ copy_mpi() {
 copy_libraries() {
   local soname path
   mkdir -p "$stage/lib"
+  if find "$stage/programs" -type f -exec ldd {} + | grep 'not found' | grep -vE 'libcublas|libcudart|libnccl'; then
+    echo "These libraries were not found on this machine" >&2
+    exit 1
+  fi
   find "$stage/programs" "$stage/mpi/bin" "$stage/mpi/components" -type f -exec ldd {} + 2>/dev/null |
     sed -n 's/^\t\([^ ]*\) => \(\/[^ ]*\).*/\1 \2/p' | sort -u | while read -r soname path; do
     case $soname in

@@ -6,7 +6,7 @@
 #   ./run.sh --which                            which build this machine takes, and why
 #
 # Options of this script, before all others: -np RANKS; --build auto|cpu|cuda (auto: the CUDA build where a driver and CUDA's
-# libraries are found); --program NAME (a file of programs/<build>; lora_dist).
+# libraries are found); --program NAME (a file of programs/<build>; lora_dist); --under TOOL (starts the program by way of a tool).
 set -eu
 bundle=$(cd "$(dirname "$0")" && pwd)
 source "$bundle/launch/bundle/environment.sh"
@@ -14,16 +14,17 @@ source "$bundle/launch/bundle/environment.sh"
 build=auto
 ranks=""
 program=lora_dist
+tool=()
 which=false
 while [ $# -gt 0 ]; do
   case $1 in
     --which) which=true; shift ;;
-    --build | --program | -np | -n)
+    --build | --program | --under | -np | -n)
       if [ $# -lt 2 ]; then
         echo "run.sh: $1 wants a value" >&2
         exit 2
       fi
-      case $1 in --build) build=$2 ;; --program) program=$2 ;; *) ranks=$2 ;; esac
+      case $1 in --build) build=$2 ;; --program) program=$2 ;; --under) tool=("$2") ;; *) ranks=$2 ;; esac
       shift 2
       ;;
     *) break ;;
@@ -65,6 +66,6 @@ if [ ! -x "$executable" ]; then
   exit 2
 fi
 if [ -z "$ranks" ]; then
-  exec "$executable" "$@"
+  exec "${tool[@]}" "$executable" "$@"
 fi
-exec "$bundle/launch/local_mpi.sh" "$bundle/mpi/bin/mpirun" -np "$ranks" "$executable" "$@"
+exec "$bundle/launch/local_mpi.sh" "$bundle/mpi/bin/mpirun" -np "$ranks" "${tool[@]}" "$executable" "$@"

@@ -125,7 +125,7 @@ step_sanitizer() {
   [ "$SUITE_QUICK" = 0 ] || skip "--quick"
   tool=$(command -v compute-sanitizer || ls "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer" 2>/dev/null) ||
     skip "compute-sanitizer is not installed"
-  LORA_DIST_UNDER=$tool ./run.sh --build cuda --program test_operators --gtest_brief=1 '--gtest_filter=*OnCuda.Bf16*' >"$log" 2>&1 || status=$?
+  ./run.sh --under "$tool" --build cuda --program test_operators --gtest_brief=1 '--gtest_filter=*OnCuda.Bf16*' >"$log" 2>&1 || status=$?
   cat "$log" >&2
   echo '```'
   grep -E 'ERROR SUMMARY|^\[  (PASSED|FAILED) |tests? ran' "$log" | sed 's/^=* *//'
