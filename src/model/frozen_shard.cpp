@@ -138,15 +138,6 @@ std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout
   return whole;
 }
 
-/// The mean of absmax, as double quantization's offset. A fixed order and a wide type: the same on every mesh.
-float mean_of(const std::vector<float>& absmax) {
-  double sum = 0.0;
-  for (const float value : absmax) {
-    sum += static_cast<double>(value);
-  }
-  return absmax.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(absmax.size()));
-}
-
 /// Keeps this rank's bytes of a weight's block scales, quantized once more where asked. Returns the offset that was subtracted.
 float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, bool double_quant, Range part,
                   std::span<std::byte> kept, const Stream& stream) {
@@ -154,7 +145,7 @@ float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, 
     keep_section(std::as_bytes(std::span(absmax)), weight.absmax_offset, part, kept);
     return 0.0F;
   }
-  const float offset = mean_of(absmax);
+  const float offset = mean_absmax(absmax);
   const auto count = static_cast<std::int64_t>(absmax.size());
   const std::int64_t nested_count = divide_up(count, kNestedBlock);
   std::vector<std::uint8_t> codes(absmax.size());
@@ -248,6 +239,14 @@ void load_rest(FrozenBase& base, const TensorDirectory& directory, Arena& arena,
 }
 
 }  // namespace
+
+float mean_absmax(std::span<const float> absmax) {
+  double sum = 0.0;
+  for (const float value : absmax) {
+    sum += static_cast<double>(value);
+  }
+  return absmax.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(absmax.size()));
+}
 
 BlockLayout make_block_layout(const std::array<DType, kLinears>& dtypes, const std::array<LinearShape, kLinears>& shapes,
                               const BaseFormat& format, int parts) {

@@ -26,6 +26,9 @@ struct BaseFormat {
   std::int64_t block_size = 64;
 };
 
+/// The offset of double quantization: the mean of a weight's block scales. A fixed order and a wide type: the same on every mesh.
+float mean_absmax(std::span<const float> absmax);
+
 /// Where the parts of one weight lie in the bytes of its block. Offsets are multiples of 64; absent parts have 0 bytes.
 struct WeightLayout {
   DType dtype = DType::f32;  // of the file; what `codes` holds when not quantized
