@@ -30,7 +30,8 @@ if $emulated; then
   programs=$root/opt/$folder/programs/cuda
   mkdir -p "$programs"
   rm -f "$programs"/*
-  cp build-bundle/cuda/lora_dist_emulated "$programs/lora_dist" 2>/dev/null || cp build-bundle/cuda/tests/lora_dist_emulated "$programs/lora_dist"
+  ninja -C build-bundle/cuda lora_dist_emulated test_operators_emulated
+  cp build-bundle/cuda/tests/lora_dist_emulated "$programs/lora_dist"
   cp build-bundle/cuda/tests/test_operators_emulated "$programs/test_operators"
   printf '#!/bin/sh\nfor device in 0 1; do echo "emulated, 1 GiB, none"; done\n' >"$root/opt/nvidia-smi"
   chmod +x "$root/opt/nvidia-smi"
