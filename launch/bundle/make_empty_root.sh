@@ -24,12 +24,16 @@ chmod 1777 "$root/tmp"
 for folder in bin sbin lib lib64; do
   ln -sfn "usr/$folder" "$root/$folder"
 done
-packages | xargs dpkg-query -L | grep -vE '^/usr/share/(doc|man|locale)/' | sort -u | while IFS= read -r path; do
-  if [ -L "$path" ] || [ -f "$path" ]; then
-    case $path in /bin/* | /sbin/* | /lib/* | /lib64/*) path=/usr$path ;; esac
-    printf '%s\n' "${path#/}"
-  fi
-done | tar --create --directory / --files-from - --ignore-failed-read 2>/dev/null | tar --extract --directory "$root"
+packages | while read -r package; do
+  dpkg-query -L "$package" | while IFS= read -r path; do
+    case $path in /usr/share/doc/* | /usr/share/man/* | /usr/share/locale/*) continue ;; esac
+    if [ -L "$path" ] || [ -f "$path" ]; then
+      case $path in /bin/* | /sbin/* | /lib/* | /lib64/*) target=$root/usr$path ;; *) target=$root$path ;; esac
+      mkdir -p "${target%/*}"
+      cp -d --preserve=mode "$path" "$target"
+    fi
+  done
+done
 # What installing would have made: accounts, the loader's cache.
 cp /etc/os-release "$root/etc/" 2>/dev/null || true
 echo 'root:x:0:0:root:/root:/bin/bash' >"$root/etc/passwd"
