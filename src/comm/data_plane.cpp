@@ -26,6 +26,16 @@ bool every_rank_has_its_own_device(Communicator& world) {
   return std::set<std::string>(all.begin(), all.end()).size() == all.size();
 }
 
+/// The first rank's reason not to use NCCL; the library may be missing on some node only.
+std::string why_no_nccl_anywhere(Communicator& world) {
+  for (const std::string& problem : all_gather_strings(world, why_no_nccl())) {
+    if (!problem.empty()) {
+      return problem;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string machine_identity(const std::filesystem::path& boot_id) {
@@ -44,13 +54,16 @@ std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::st
     throw Error(ExitCode::usage, "parallel.communicator = \"nccl\" needs GPUs; on CPUs use \"mpi\" or \"auto\"",
                 Noticed::every_rank);
   }
-  const bool own_devices =
-      stream.backend == Backend::cuda && nccl_is_built_in() && communicator != "mpi" && every_rank_has_its_own_device(world);
-  if (communicator == "nccl" && !nccl_is_built_in()) {
+  if (stream.backend != Backend::cuda || communicator == "mpi") {
+    return make_host_staged(world.split(0), stream);
+  }
+  const std::string problem = why_no_nccl_anywhere(world);
+  if (communicator == "nccl" && !problem.empty()) {
     throw Error(ExitCode::usage,
-                "parallel.communicator = \"nccl\", but this program was built without NCCL; use \"mpi\" or \"auto\"",
+                "parallel.communicator = \"nccl\", but " + problem + "; use parallel.communicator = \"mpi\" or \"auto\"",
                 Noticed::every_rank);
   }
+  const bool own_devices = problem.empty() && every_rank_has_its_own_device(world);
   if (communicator == "nccl" && !own_devices) {
     throw Error(ExitCode::usage,
                 "parallel.communicator = \"nccl\" needs a GPU for each rank, and here ranks share one; use "

@@ -208,9 +208,10 @@ ncclComm_t start_group(Communicator& world, const ncclUniqueId& id) {
 
 }  // namespace
 
-bool nccl_is_built_in() { return true; }
-
 std::string nccl_version() {
+  if (const std::string problem = why_no_nccl(); !problem.empty()) {
+    return "none: " + problem;
+  }
   int version = 0;
   check_start(ncclGetVersion(&version));
   return fmt::format("{}.{}.{}", version / 10000, version % 10000 / 100, version % 100);

@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/comm/nccl_communicator.h"
 #include "tests/cuda_emulation/emulator.h"
 
 struct ncclComm {
@@ -117,6 +119,11 @@ bool is_on_device(const void* memory, std::size_t bytes) {
 }
 
 }  // namespace
+
+/// LORA_DIST_EMULATED_NO_NCCL: as on a machine without its library.
+std::string lora_dist::why_no_nccl() {
+  return std::getenv("LORA_DIST_EMULATED_NO_NCCL") != nullptr ? "the emulated NCCL was not found on this machine" : "";
+}
 
 ncclResult_t ncclGetVersion(int* version) {
   *version = NCCL_VERSION_CODE;

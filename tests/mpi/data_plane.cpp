@@ -118,7 +118,7 @@ class DataPlane : public testing::TestWithParam<const char*> {
   }
 
   bool nccl_can_run() const {
-    if (!nccl_is_built_in() || device_count() == 0) {
+    if (!why_no_nccl().empty() || device_count() == 0) {
       return false;
     }
     const auto all = all_gather_strings(*world_, nccl_device_address());
