@@ -96,7 +96,7 @@ TEST(DeviceErrors, ARankThatCannotStartNccl) {
 TEST(DeviceErrors, ALostPeerIsNamedWithTheCollective) {
   for (const char* hangs : {"0", "40"}) {
     const Scratch scratch;
-    expect_error(training_on_nccl(scratch, {{"NCCL_BREAKS_AT", "9"}, {"NCCL_HANGS", hangs}}), 5,
+    expect_error(training_on_nccl(scratch, {{"NCCL_BREAKS_AT_RANK0", "7"}, {"NCCL_HANGS", hangs}}), 5,
                  {"rank 0: NCCL all_gather failed", "the emulated peer is lost", "NCCL_DEBUG", "last checkpoint"});
   }
 }
