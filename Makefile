@@ -8,7 +8,7 @@ PYTHON ?= python3
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help bench-gpu cuda deps deps-lint configure program build run test bench lint format asan install clean
+.PHONY: help bench-gpu cuda deps deps-lint configure program build run test bench lint format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,12 @@ bench-gpu: deps build  ## operators and training steps on the GPU beside its own
 cuda:  ## say what a build for NVIDIA GPUs finds here, and what it lacks
 	@cmake/show_cuda.sh
 
+bundle: deps  ## pack the program for CPUs and GPUs with its libraries into one archive that runs anywhere, in build-bundle/
+	@launch/bundle/make_bundle.sh
+
+bundle-check:  ## as root: unpack that archive in an empty root folder and run its suite there
+	@launch/bundle/try_in_empty_root.sh
+
 asan: deps  ## build with AddressSanitizer and UndefinedBehaviorSanitizer in build-asan/ and run every test
 	@cmake --preset asan
 	@cmake --build build-asan
@@ -66,4 +72,4 @@ install: build  ## install the program and the configurations under PREFIX (/usr
 	@cmake --install build --prefix $(PREFIX)
 
 clean:  ## remove the build folders; what runs wrote under runs/ stays
-	@rm -rf build build-debug build-asan
+	@rm -rf build build-debug build-asan build-bundle

@@ -26,6 +26,7 @@ void free_pinned(void* /*memory*/) noexcept {}
 Stream make_device_stream() { refuse(); }
 void destroy_device_stream(Stream& /*stream*/) noexcept {}
 void synchronize(const Stream& /*stream*/) {}
+void watch_waits(const Stream& /*stream*/, std::function<void()> /*check*/) {}
 std::int64_t operator_scratch_bytes(const Stream& /*stream*/) { return 0; }
 
 void copy_bytes(void* to, const void* from, std::size_t bytes, const Stream& /*stream*/) {
@@ -39,5 +40,6 @@ DeviceEvent::~DeviceEvent() = default;
 void DeviceEvent::record(const Stream& /*stream*/) {}
 void DeviceEvent::hold_back(const Stream& /*stream*/) const {}
 bool DeviceEvent::past() const { return true; }
+void DeviceEvent::wait(const Stream& /*stream*/) const {}
 
 }  // namespace lora_dist

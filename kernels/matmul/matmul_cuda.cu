@@ -51,6 +51,9 @@ std::string described(const Problem& p) {
 }
 
 void check_products(cublasStatus_t status, const std::string& doing) {
+  if (status == CUBLAS_STATUS_ALLOC_FAILED) {
+    throw DeviceError(DeviceProblem::out_of_memory, "out of memory on the GPU: cuBLASLt found none in " + doing);
+  }
   if (status != CUBLAS_STATUS_SUCCESS) {
     throw DeviceError(DeviceProblem::failed, doing + ": cuBLASLt says " + cublasLtGetStatusString(status));
   }

@@ -22,6 +22,7 @@ class Staging {
 
   std::span<std::byte> bytes(std::size_t count) {
     if (count > size_) {
+      synchronize(stream_);  // the old one may still be read
       free();
       memory_ = static_cast<std::byte*>(stream_.backend == Backend::cuda ? allocate_pinned(count) : ::operator new(count));
       size_ = count;
@@ -53,7 +54,6 @@ struct GatherStaging {
   explicit GatherStaging(const Stream& stream) : mine(stream), all(stream) {}
   Staging mine;
   Staging all;
-  DeviceEvent copied;  // `all` may be written again after it
   bool taken = false;
 };
 
@@ -76,7 +76,6 @@ class StagedGather final : public PendingGather {
     const std::unique_ptr<PendingGather> host = std::move(host_);
     host->wait();
     copy_bytes(to_.data(), from_.data(), to_.size(), stream_);
-    staging_.copied.record(stream_);
     staging_.taken = false;
   }
   bool poke() override { return host_ == nullptr || host_->poke(); }
@@ -158,9 +157,8 @@ class HostStaged final : public Communicator {
     }
   }
 
-  /// The bytes on the host.
+  /// The bytes on the host, once everything that the stream was given so far is done.
   std::span<std::byte> fetch(std::span<const std::byte> there, Staging& staging) {
-    synchronize(stream_);  // what reads the staging buffer is over, and what writes `there`
     const std::span<std::byte> here = staging.bytes(there.size());
     copy_bytes(here.data(), there.data(), there.size(), stream_);
     synchronize(stream_);

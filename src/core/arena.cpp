@@ -29,12 +29,14 @@ std::string held_by_kind(const std::vector<MemoryItem>& held) {
   return text.empty() ? "nothing" : text;
 }
 
-[[noreturn]] void out_of_memory(const std::string& name, const std::string& asked, const std::vector<MemoryItem>& held) {
+/// `what`: "out of memory: asked for ... for ...".
+[[noreturn]] void out_of_memory(const std::string& what, const std::vector<MemoryItem>& held) {
   throw Error(ExitCode::out_of_memory,
-              fmt::format("out of memory: asked for {} for {}; already held: {} ({})\n"
-                          "Use a smaller train.micro_batch or data.max_length, "
-                          "train.recompute = \"block\", or more ranks.",
-                          asked, name, human_bytes(sum_by_kind(held)[kMemoryKinds]), held_by_kind(held)));
+              fmt::format("{}; already held: {} ({})\nUse {}.", what, human_bytes(sum_by_kind(held)[kMemoryKinds]),
+                          held_by_kind(held), kMemoryAdvice));
+}
+[[noreturn]] void out_of_memory(const std::string& name, const std::string& asked, const std::vector<MemoryItem>& held) {
+  out_of_memory(fmt::format("out of memory: asked for {} for {}", asked, name), held);
 }
 
 void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
@@ -86,6 +88,22 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
   buffers_.emplace_back(memory, Free{stream_.backend, place_});
   items_.push_back({kind, name, static_cast<std::int64_t>(bytes)});
   return memory;
+}
+
+void Arena::count(MemoryKind kind, const std::string& name, std::int64_t bytes) {
+  std::erase_if(items_, [&](const MemoryItem& item) { return item.kind == kind && item.name == name; });
+  items_.push_back({kind, name, bytes});
+}
+
+void explain_full_memory(const Arena& arena, const std::string& purpose, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const DeviceError& error) {
+    if (error.problem() != DeviceProblem::out_of_memory) {
+      throw;
+    }
+    out_of_memory(fmt::format("{}, for {}", error.what(), purpose), arena.items());
+  }
 }
 
 }  // namespace lora_dist

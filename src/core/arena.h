@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,6 +42,9 @@ class Arena {
     return out;
   }
 
+  /// Notes memory that somebody else holds for as long as the arena lives, in place of what was noted under that name before.
+  void count(MemoryKind kind, const std::string& name, std::int64_t bytes);
+
   const std::vector<MemoryItem>& items() const { return items_; }
 
  private:
@@ -57,5 +61,9 @@ class Arena {
   std::vector<std::unique_ptr<void, Free>> buffers_;
   std::vector<MemoryItem> items_;
 };
+
+/// Runs `work`, which may take device memory outside the arena, for `purpose`. Where there is none left, throws
+/// Error(out_of_memory) with what was asked and what the arena holds, by kind.
+void explain_full_memory(const Arena& arena, const std::string& purpose, const std::function<void()>& work);
 
 }  // namespace lora_dist

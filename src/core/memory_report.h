@@ -18,16 +18,22 @@ enum class MemoryKind : std::uint8_t {
   activations,         // kept for the backward pass
   logits_chunk,        // head and loss, chunk by chunk
   scratch,
-  base_on_host,  // this rank's part in pinned memory of the host, beside a GPU; no part of the total
+  operator_scratch,  // what operators and their libraries keep on a GPU, outside the arena
+  base_on_host,      // this rank's part in pinned memory of the host, beside a GPU; no part of the total
 };
-inline constexpr std::size_t kMemoryKinds = 9;
+inline constexpr std::size_t kMemoryKinds = 10;
 
 constexpr std::string_view name_of(MemoryKind kind) {
   constexpr std::array<std::string_view, kMemoryKinds> names = {"base shard",   "windows",   "embedding and head",
                                                                 "adapters",     "optimizer", "activations",
-                                                                "logits chunk", "scratch",   "base shard (host)"};
+                                                                "logits chunk", "scratch",   "operator scratch",
+                                                                "base shard (host)"};
   return names[static_cast<std::size_t>(kind)];
 }
+
+/// What a message about full memory tells to change; the end of a sentence that begins with "use".
+inline constexpr std::string_view kMemoryAdvice =
+    "a smaller train.micro_batch or data.max_length, train.recompute = \"block\", parallel.base_shards = \"all\", or more ranks";
 
 /// One allocation that lasts.
 struct MemoryItem {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/copy/copy.h"
+#include "src/model/operator_scratch.h"
 
 namespace lora_dist {
 
@@ -190,6 +191,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
     workspace.factors = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);
   }
   make_rope(workspace, spec, options.max_positions, arena, stream);
+  take_operator_scratch(spec, workspace, options.longest, options.training, arena, stream);
   return workspace;
 }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernels/common/device.h"
+#include "kernels/fixed_point/fixed_point.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/core/memory_report.h"
@@ -117,7 +119,7 @@ WireBytes sent_bytes(const TrainingRun& run) {
 }
 
 ComputeChoice compute_choice(const Config& config) {
-  return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator};
+  return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator, ""};
 }
 
 TrainingRun prepare_run(const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose,
@@ -153,14 +155,22 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   WorkspaceOptions options;
   options.max_positions = std::min<std::int64_t>(run.model->spec.max_positions, run.config.data.max_length + kRoomForAnswers);
   options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * run.config.data.max_length;
+  options.longest = run.config.data.max_length;
   options.training = training;
   options.recompute = config.train.recompute == "none"        ? Recompute::none
                       : config.train.recompute == "selective" ? Recompute::selective
                                                               : Recompute::block;
   options.compute_dtype = compute.dtype;
   options.dropout = training && config.adapter.dropout > 0.0;
-  run_together(
-      world, [&] { run.workspace = make_workspace(run.model->base, run.layout, options, run.model->arena, run.model->stream); });
+  run_together(world, [&] {
+    Arena& arena = run.model->arena;
+    run.workspace = make_workspace(run.model->base, run.layout, options, arena, run.model->stream);
+    if (training && compute.on_device()) {  // the optimizer's sums keep memory too; the gradients are zero so far
+      explain_full_memory(arena, "what operators keep for themselves",
+                          [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });
+      arena.count(MemoryKind::operator_scratch, "operators' own", operator_scratch_bytes(run.model->stream));
+    }
+  });
   return run;
 }
 

@@ -51,12 +51,25 @@ Streams& streams() {
 
 cudaError_t run_until(Queue& queue, std::uint64_t mark) {
   while (queue.done < mark && streams().broken == cudaSuccess) {
-    const auto work = std::move(queue.work.front());
+    const cudaError_t status = queue.work.front()();
+    if (status == cudaErrorNotReady) {
+      return status;
+    }
     queue.work.pop_front();
     ++queue.done;
-    streams().broken = work();
+    streams().broken = status;
   }
   return streams().broken;
+}
+
+// For whoever waits inside the runtime.
+cudaError_t finish_until(Queue& queue, std::uint64_t mark) {
+  const cudaError_t status = run_until(queue, mark);
+  if (status == cudaErrorNotReady) {
+    std::fprintf(stderr, "emulated CUDA: the host waits for a stream that will never get there\n");
+    std::abort();
+  }
+  return status;
 }
 
 bool late(const CUstream_st& stream) {
@@ -88,12 +101,13 @@ cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> work) {
   }
   stream->queue->work.push_back(std::move(work));
   ++stream->queue->put;
-  return late(*stream) ? cudaSuccess : report(run_until(*stream->queue, stream->queue->put));
+  const cudaError_t status = late(*stream) ? cudaSuccess : run_until(*stream->queue, stream->queue->put);
+  return status == cudaErrorNotReady ? cudaSuccess : report(status);
 }
 
 cudaError_t drain_all() {
   for (CUstream_st* stream : streams().alive) {
-    run_until(*stream->queue, stream->queue->put);
+    finish_until(*stream->queue, stream->queue->put);
   }
   return streams().broken;
 }
@@ -155,7 +169,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
     std::fprintf(stderr, "emulated CUDA: a copy of %zu bytes leaves the memory that it is about\n", bytes);
     return report(cudaErrorInvalidValue);
   }
-  if (source.memory == Memory::pageable) {  // staged: the caller may change it at once
+  if (source.memory == Memory::pageable && setting("LORA_DIST_EMULATED_PAGEABLE", 0) == 0) {  // staged: it may change at once
     const auto* begin = static_cast<const char*>(from);
     return enqueue(stream,
                    [to, staged = std::vector<char>(begin, begin + bytes)] { return copy(to, staged.data(), staged.size()); });
@@ -203,7 +217,7 @@ cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWith
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const std::lock_guard lock(lock_of_devices());
-  return report(stream == nullptr ? streams().broken : run_until(*stream->queue, stream->queue->put));
+  return report(stream == nullptr ? streams().broken : finish_until(*stream->queue, stream->queue->put));
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -222,8 +236,8 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   if (stream == nullptr || stream->queue->work.empty()) {
     return report(streams().broken);
   }
-  const cudaError_t status = report(run_until(*stream->queue, stream->queue->done + 1));
-  return status == cudaSuccess ? cudaErrorNotReady : status;
+  const cudaError_t status = run_until(*stream->queue, stream->queue->done + 1);
+  return status == cudaSuccess || status == cudaErrorNotReady ? cudaErrorNotReady : report(status);
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
@@ -252,13 +266,13 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (event->queue == nullptr || event->queue->done >= event->mark) {
     return report(streams().broken);
   }
-  const cudaError_t status = report(run_until(*event->queue, event->queue->done + 1));
-  return status == cudaSuccess ? cudaErrorNotReady : status;
+  const cudaError_t status = run_until(*event->queue, event->queue->done + 1);
+  return status == cudaSuccess || status == cudaErrorNotReady ? cudaErrorNotReady : report(status);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::lock_guard lock(lock_of_devices());
-  return report(event->queue == nullptr ? streams().broken : run_until(*event->queue, event->mark));
+  return report(event->queue == nullptr ? streams().broken : finish_until(*event->queue, event->mark));
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {

@@ -73,6 +73,13 @@ TEST(CudaErrors, NcclWithSeveralRanksOnOneDevice) {
   expect_error(training(scratch, {{"parallel.communicator", "nccl"}}, 2), 2, {"nccl", "mpi"});
 }
 
+TEST(CudaErrors, NcclOnAMachineWithoutItsLibrary) {
+  const Scratch scratch;
+  Launch launch = training(scratch, {{"parallel.communicator", "nccl"}});
+  launch.environment["LORA_DIST_EMULATED_NO_NCCL"] = "1";
+  expect_error(launch, 2, {"nccl", "not found", "mpi"});
+}
+
 TEST(CudaErrors, WhatOnlyAGpuCanDoIsRefusedOnTheCpu) {
   const Scratch scratch;
   Settings settings = short_run(scratch / "out");
