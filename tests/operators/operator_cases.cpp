@@ -15,6 +15,7 @@
 #include "kernels/fused_qkv/fused_qkv.h"
 #include "kernels/geglu/geglu.h"
 #include "kernels/gelu/gelu.h"
+#include "kernels/int8/int8.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/nf4/nf4.h"
@@ -108,14 +109,17 @@ void add_flat(Cases& cases, const std::vector<std::int64_t>& counts) {
                        adamw(v[0], v[1], v[2], v[3], {3, 2e-4, 0.9, 0.999, 1e-8, 0.01}, s);
                      }});
     const std::int64_t blocks = (n + 63) / 64;
-    cases.push_back({"nf4_quantize",
-                     shape,
-                     {f32({n}, 5), written(Kind::u8, {(n + 1) / 2}), written(Kind::f32, {blocks})},
-                     [](Views v, const Stream& s) { nf4_quantize(v[0], 64, v[1], v[2], s); }});
-    cases.push_back({"nf4_dequantize",
-                     shape,
-                     {whole(Kind::u8, {(n + 1) / 2}, 256, 6), f32({blocks}, 7, 0.1, 1.0), written(Kind::activation, {n})},
-                     [](Views v, const Stream& s) { nf4_dequantize(v[0], v[1], 64, v[2], s); }});
+    for (const FourBit code : {FourBit::nf4, FourBit::fp4}) {
+      const std::string name = code == FourBit::nf4 ? "nf4" : "fp4";
+      cases.push_back({name + "_quantize",
+                       shape,
+                       {f32({n}, 5), written(Kind::u8, {(n + 1) / 2}), written(Kind::f32, {blocks})},
+                       [code](Views v, const Stream& s) { nf4_quantize(v[0], 64, v[1], v[2], code, s); }});
+      cases.push_back({name + "_dequantize",
+                       shape,
+                       {whole(Kind::u8, {(n + 1) / 2}, 256, 6), f32({blocks}, 7, 0.1, 1.0), written(Kind::activation, {n})},
+                       [code](Views v, const Stream& s) { nf4_dequantize(v[0], v[1], 64, v[2], code, s); }});
+    }
     cases.push_back({"nested_quantize",
                      shape,
                      {f32({blocks}, 8, 0.1, 1.0), written(Kind::u8, {blocks}), written(Kind::f32, {(blocks + 255) / 256})},
@@ -173,6 +177,20 @@ void add_gelu(Cases& cases, const std::string& shape, std::int64_t n, std::int64
                      {changed_activation({n, width}, 6), activation({n, width}, 7, 2.0), activation({n, width}, 8),
                       written(Kind::activation, {n, width})},
                      [form](Views v, const Stream& s) { geglu_backward(v[0], v[1], v[2], form, v[0], v[3], s); }});
+  }
+}
+
+void add_int8(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, width] : shapes) {
+    const std::string shape = fmt::format("rows {}, width {}", n, width);
+    cases.push_back({"int8_quantize",
+                     shape,
+                     {f32({n, width}, 1), written(Kind::i8, {n, width}), written(Kind::f32, {n})},
+                     [](Views v, const Stream& s) { int8_quantize(v[0], v[1], v[2], s); }});
+    cases.push_back({"int8_dequantize",
+                     shape,
+                     {whole(Kind::i8, {n, width}, 128, 2), f32({n}, 3, 0.1, 1.0), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { int8_dequantize(v[0], v[1], v[2], s); }});
   }
 }
 
@@ -355,6 +373,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_rows(cases, shapes);
     add_flat(cases, {1, 63, 1000, 16448});
     add_norms(cases, shapes);
+    add_int8(cases, shapes);
     add_activations(cases, shapes);
     add_rope(cases, {{5, 4, 16, 16}, {3, 1, 10, 10}, {2, 3, 128, 128}, {5, 3, 80, 32}, {4, 2, 12, 6}, {3, 2, 18, 16}});
     add_fused_qkv(cases, {{1, 1, 1}, {5, 4, 16}, {3, 3, 10}, {2, 12, 64}});
@@ -377,6 +396,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_rows(cases, {{4096, 4096}});
     add_flat(cases, {4096 * 14336});
     add_norms(cases, {{4096, 4096}});
+    add_int8(cases, {{4096, 14336}});
     add_activations(cases, {{4096, 14336}});
     add_rope(cases, {{4096, 32, 128, 128}});
     add_fused_qkv(cases, {{4096, 32, 128}});
