@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 NP ?= 2
 CFG ?= configs/demo.toml
+PYTHON ?= python3
 
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
@@ -14,6 +15,7 @@ help:  ## list the targets
 
 deps:  ## install the Debian packages that are missing
 	@cmake/install_packages.sh cmake/packages.txt
+	@cmake/install_cudnn_frontend.sh
 
 configure:
 	@cmake --preset release
@@ -35,8 +37,12 @@ bench: deps build  ## operators and a training step beside the machine's own rat
 	@OMP_NUM_THREADS=2 build/benchmarks/step_benchmark
 	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/step_benchmark
 
-bench-gpu: deps build  ## every operator on the GPU beside its own copy and product rates
+bench-gpu: deps build  ## operators and training steps on the GPU beside its own rates, and the same steps in PyTorch (PYTHON=...)
 	@build/benchmarks/operators_benchmark
+	@echo && build/benchmarks/gpu_step_benchmark --all
+	@echo && if command -v $(PYTHON) >/dev/null; then $(PYTHON) benchmarks/peft_step.py --all; \
+	  else echo "transformers + PEFT skipped: no $(PYTHON) (PYTHON=... names another)"; fi
+	@echo && echo "Results worth keeping: benchmarks/results/<model>_<hardware>_<yyyymm>.md"
 
 cuda:  ## say what a build for NVIDIA GPUs finds here, and what it lacks
 	@cmake/show_cuda.sh

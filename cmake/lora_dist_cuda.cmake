@@ -58,7 +58,7 @@ function(lora_dist_device_libraries)
   lora_dist_device_sources(sources)
   set(without_cudnn ${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_absent.cpp)
   set(with_cudnn ${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_attention.cu
-                 ${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_graph.cu)
+                 ${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_graph.cpp)
   set(nccl ${CMAKE_CURRENT_SOURCE_DIR}/src/comm/nccl_communicator.cpp)
   set(without_nccl ${CMAKE_CURRENT_SOURCE_DIR}/src/comm/nccl_absent.cpp)
 
@@ -69,6 +69,8 @@ function(lora_dist_device_libraries)
   target_link_libraries(lora_dist_cuda PUBLIC CUDA::cudart CUDA::cublasLt)
   if(LORA_DIST_WITH_CUDNN)
     target_sources(lora_dist_cuda PRIVATE ${with_cudnn})
+    # It only prepares calls; the frontend's headers would keep the optimiser busy for minutes.
+    set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_graph.cpp PROPERTIES COMPILE_OPTIONS -O1)
     target_include_directories(lora_dist_cuda SYSTEM PRIVATE ${CUDNN_FRONTEND_INCLUDE_DIR} ${CUDNN_INCLUDE_DIR})
     target_link_libraries(lora_dist_cuda PUBLIC ${CMAKE_DL_LIBS})  # libcudnn is opened at run time, where it is
   else()

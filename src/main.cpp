@@ -41,6 +41,9 @@ int run_command(Communicator& world, const ProcessPlace& place, const CommandLin
   if (line.command == "generate") {
     return run_generate(world, place, line);
   }
+  if (line.command == "merge") {
+    return run_merge(world, place, line);
+  }
   if (line.command == "inspect") {
     return run_inspect(world, place, line);
   }

@@ -195,11 +195,11 @@ void execute(const CachedGraph& cached, const GraphKey& key, const AttentionShap
         memory[operand.name] = moved(operand.data, (operand.of_keys ? kv_head : head) * shape.head_dim * kElement);
       }
       memory[fused_attention::kStats] = moved(log_sum_exp, head * static_cast<std::int64_t>(sizeof(float)));
-      auto status = cached.graph->execute(fused.handle, memory, workspace);
-      if (!status.is_good()) {
+      const std::string refusal = fused_attention::launch_graph(fused.handle, cached, memory, workspace);
+      if (!refusal.empty()) {
         throw DeviceError(DeviceProblem::failed, std::string(key.backward ? "attention_backward" : "attention") +
                                                      " over segments of up to " + std::to_string(key.longest) +
-                                                     " tokens: cuDNN says " + status.get_message());
+                                                     " tokens: " + refusal);
       }
     }
   }

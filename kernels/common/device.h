@@ -42,6 +42,9 @@ int device_count() noexcept;
 /// Why device_count() is 0, as a sentence; empty where there is a device.
 std::string why_no_device();
 
+/// "13.0, driver 13.1" (or "driver none"); "none" in a build without CUDA.
+std::string cuda_version();
+
 /// Makes device `index` this thread's own and runs an empty kernel on it. Throws DeviceError: no_device, old_driver (older than
 /// the runtime), no_code_for_chip.
 DeviceInfo use_device(int index);

@@ -16,6 +16,7 @@ int device_count() noexcept { return 0; }
 std::string why_no_device() {
   return "this program was built without CUDA; build it where nvcc is (make cuda says what is missing)";
 }
+std::string cuda_version() { return "none"; }
 DeviceInfo use_device(int /*index*/) { refuse(); }
 std::int64_t free_device_bytes() { refuse(); }
 void* allocate_device(std::size_t /*bytes*/) { refuse(); }

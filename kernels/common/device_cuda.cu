@@ -63,6 +63,14 @@ std::string why_no_device() {
   return "";
 }
 
+std::string cuda_version() {
+  int driver = 0;
+  int runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  return version_text(runtime) + ", driver " + (driver > 0 ? version_text(driver) : "none");
+}
+
 DeviceInfo use_device(int index) {
   int count = 0;
   const cudaError_t counted = cudaGetDeviceCount(&count);

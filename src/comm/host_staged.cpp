@@ -79,11 +79,7 @@ class StagedGather final : public PendingGather {
     staging_.copied.record(stream_);
     staging_.taken = false;
   }
-  void poke() override {
-    if (host_ != nullptr) {
-      host_->poke();
-    }
-  }
+  bool poke() override { return host_ == nullptr || host_->poke(); }
 
  private:
   std::unique_ptr<PendingGather> host_;
@@ -96,7 +92,7 @@ class StagedGather final : public PendingGather {
 class DoneGather final : public PendingGather {
  public:
   void wait() override {}
-  void poke() override {}
+  bool poke() override { return true; }
 };
 
 class HostStaged final : public Communicator {
@@ -148,6 +144,7 @@ class HostStaged final : public Communicator {
 
   void barrier() override { host_->barrier(); }
   std::unique_ptr<Communicator> split(int color) override { return make_host_staged(host_->split(color), stream_); }
+  void follow(const Stream& stream) override { stream_ = stream; }
   const WireBytes& wire() const override { return host_->wire(); }
 
  private:

@@ -6,6 +6,8 @@ namespace lora_dist {
 
 bool nccl_is_built_in() { return false; }
 
+std::string nccl_version() { return "none"; }
+
 std::string nccl_device_address() { return {}; }
 
 std::unique_ptr<Communicator> make_nccl(Communicator& /*world*/, const Stream& /*stream*/) {

@@ -116,26 +116,29 @@ void check_start(ncclResult_t status) {
 
 class NcclGather final : public PendingGather {
  public:
-  NcclGather(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclStreams> streams)
-      : group_(std::move(group)), streams_(std::move(streams)) {
-    done_.record(streams_->comm);
+  NcclGather(std::shared_ptr<NcclGroup> group, const Stream& comm, const Stream& reader)
+      : group_(std::move(group)), reader_(reader) {
+    done_.record(comm);
   }
   ~NcclGather() override {
     try {
-      done_.hold_back(streams_->compute);  // its memory is not written by operators before the gather is over
-    } catch (const std::exception&) {      // NOLINT(bugprone-empty-catch): a destructor cannot say it; the next call will
+      done_.hold_back(reader_);        // its memory is not written by that stream before the gather is over
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): a destructor cannot say it; the next call will
     }
   }
 
   void wait() override {
     group_->check_under_way("all_gather");
-    done_.hold_back(streams_->compute);
+    done_.hold_back(reader_);
   }
-  void poke() override { group_->check_under_way("all_gather"); }
+  bool poke() override {
+    group_->check_under_way("all_gather");
+    return true;
+  }
 
  private:
   std::shared_ptr<NcclGroup> group_;
-  std::shared_ptr<NcclStreams> streams_;
+  Stream reader_;
   DeviceEvent done_;
 };
 
@@ -159,7 +162,8 @@ class NcclCommunicator final : public Communicator {
       : staged_(std::move(staged)),
         streams_(std::move(streams)),
         group_(std::make_shared<NcclGroup>(comm, staged_->rank())),
-        ledger_(std::move(ledger)) {}
+        ledger_(std::move(ledger)),
+        followed_(streams_->compute) {}
 
   int rank() const override { return staged_->rank(); }
   int size() const override { return staged_->size(); }
@@ -172,13 +176,13 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
                                                   WireKind kind) override {
     issue_gather(mine, all, kind);
-    return std::make_unique<NcclGather>(group_, streams_);
+    return std::make_unique<NcclGather>(group_, streams_->comm, followed_);
   }
 
   /// Integers: the sum is exact, whatever order NCCL adds in.
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
     (*ledger_)[kind] += static_cast<std::int64_t>(values.size_bytes());
-    follow_operators();
+    start_after_followed();
     group_->check(ncclAllReduce(values.data(), values.data(), values.size(), ncclInt64, nccl_op(op), group_->handle("all_reduce"),
                                 streams_->handle()),
                   "all_reduce");
@@ -191,7 +195,7 @@ class NcclCommunicator final : public Communicator {
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     require(root >= 0 && root < size(), "broadcast: root is not a rank of the group");
     (*ledger_)[kind] += rank() == root ? static_cast<std::int64_t>(data.size()) : 0;
-    follow_operators();
+    start_after_followed();
     group_->check(
         ncclBroadcast(data.data(), data.data(), data.size(), ncclUint8, root, group_->handle("broadcast"), streams_->handle()),
         "broadcast");
@@ -212,30 +216,33 @@ class NcclCommunicator final : public Communicator {
     return std::make_unique<NcclCommunicator>(comm, std::move(part), streams_, ledger_);
   }
 
+  void follow(const Stream& stream) override {
+    staged_->follow(stream);
+    followed_ = stream;
+  }
+
   const WireBytes& wire() const override { return *ledger_; }
 
  private:
   void issue_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) {
     require(all.size() == mine.size() * static_cast<std::size_t>(size()), "all_gather: all.size() must be mine.size() * size()");
     (*ledger_)[kind] += static_cast<std::int64_t>(mine.size());
-    follow_operators();
+    start_after_followed();
     group_->check(
         ncclAllGather(mine.data(), all.data(), mine.size(), ncclUint8, group_->handle("all_gather"), streams_->handle()),
         "all_gather");
   }
 
-  /// What is issued next starts after what the operators were given so far.
-  void follow_operators() const {
-    DeviceEvent given;
-    given.record(streams_->compute);
-    given.hold_back(streams_->comm);
+  /// What is issued next starts after what the stream that is followed was given so far.
+  void start_after_followed() {
+    given_.record(followed_);
+    given_.hold_back(streams_->comm);
   }
 
   /// Until everything issued is done. It polls: a wait inside CUDA would never hear of a rank that is gone.
   void wait_on_host(const char* collective) {
-    DeviceEvent done;
-    done.record(streams_->comm);
-    while (!done.past()) {
+    done_.record(streams_->comm);
+    while (!done_.past()) {
       group_->check_under_way(collective);
       std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
@@ -246,11 +253,20 @@ class NcclCommunicator final : public Communicator {
   std::shared_ptr<NcclStreams> streams_;
   std::shared_ptr<NcclGroup> group_;  // before the streams: its kernels run there
   std::shared_ptr<WireBytes> ledger_;
+  Stream followed_;
+  DeviceEvent given_;  // what was given to `followed_` before the last call
+  DeviceEvent done_;   // the last collective that the host waited for
 };
 
 }  // namespace
 
 bool nccl_is_built_in() { return true; }
+
+std::string nccl_version() {
+  int version = 0;
+  check_start(ncclGetVersion(&version));
+  return fmt::format("{}.{}.{}", version / 10000, version % 10000 / 100, version % 100);
+}
 
 std::string nccl_device_address() {
   int device = 0;

@@ -12,6 +12,9 @@ namespace lora_dist {
 /// False in a build without NCCL, where make_nccl throws.
 bool nccl_is_built_in();
 
+/// "2.28.3"; "none" in a build without NCCL.
+std::string nccl_version();
+
 /// The current device's address on its node, whatever number this process knows it by (a launcher may show each rank one GPU, all
 /// of them number 0). Empty in a build without NCCL.
 std::string nccl_device_address();

@@ -37,13 +37,13 @@ std::string held_by_kind(const std::vector<MemoryItem>& held) {
                           asked, name, human_bytes(sum_by_kind(held)[kMemoryKinds]), held_by_kind(held)));
 }
 
-void* allocate(Backend backend, std::size_t bytes) {
+void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
   const std::size_t padded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment;
   if (backend == Backend::cpu) {
     return std::aligned_alloc(kAlignment, padded);
   }
   try {
-    return allocate_device(padded);
+    return place == Arena::Place::pinned ? allocate_pinned(padded) : allocate_device(padded);
   } catch (const DeviceError& error) {
     if (error.problem() == DeviceProblem::out_of_memory) {
       return nullptr;
@@ -56,7 +56,7 @@ void* allocate(Backend backend, std::size_t bytes) {
 
 void Arena::Free::operator()(void* memory) const {
   if (backend == Backend::cuda) {
-    free_device(memory);
+    place == Place::pinned ? free_pinned(memory) : free_device(memory);
   } else {
     std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc)
   }
@@ -72,11 +72,18 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
     out_of_memory(name, "more than an address can name", items_);
   }
   const std::size_t bytes = elements * element;
-  void* memory = allocate(stream_.backend, bytes);
+  void* memory = allocate(stream_.backend, place_, bytes);
+  if (memory == nullptr && place_ == Place::pinned) {
+    throw Error(ExitCode::out_of_memory,
+                fmt::format("out of pinned host memory: asked for {} for {}\n"
+                            "Raise the limit of locked memory (ulimit -l) or of the container, use more ranks, or set "
+                            "parallel.base_device = \"device\".",
+                            human_bytes(static_cast<std::int64_t>(bytes)), name));
+  }
   if (memory == nullptr) {
     out_of_memory(name, human_bytes(static_cast<std::int64_t>(bytes)), items_);
   }
-  buffers_.emplace_back(memory, Free{stream_.backend});
+  buffers_.emplace_back(memory, Free{stream_.backend, place_});
   items_.push_back({kind, name, static_cast<std::int64_t>(bytes)});
   return memory;
 }

@@ -18,8 +18,10 @@ namespace lora_dist {
 /// batch costs only what the batches need; device memory is taken whole, at the start.
 class Arena {
  public:
+  enum class Place : std::uint8_t { operators, pinned };  // pinned: the host's memory, that a CUDA stream copies from by itself
+
   Arena() = default;
-  explicit Arena(const Stream& stream) : stream_(stream) {}
+  explicit Arena(const Stream& stream, Place place = Place::operators) : stream_(stream), place_(place) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   Arena(Arena&&) = default;
@@ -44,12 +46,14 @@ class Arena {
  private:
   struct Free {
     Backend backend = Backend::cpu;
+    Place place = Place::operators;
     void operator()(void* memory) const;
   };
   void* take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element);
   void fill_with_zeros(std::span<std::byte> bytes) const;
 
   Stream stream_;
+  Place place_ = Place::operators;
   std::vector<std::unique_ptr<void, Free>> buffers_;
   std::vector<MemoryItem> items_;
 };

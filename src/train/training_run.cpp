@@ -83,9 +83,10 @@ void show_model(const TrainingRun& run) {
                                config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate,
                                spec.vocab, base));
   run.console.line(fmt::format(
-      "mesh       {} data-parallel rank{}, {}; base {}", run.world->size(), run.world->size() == 1 ? "" : "s",
+      "mesh       {} data-parallel rank{}, {}; base {}{}", run.world->size(), run.world->size() == 1 ? "" : "s",
       run.compute->description(),
-      run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank"));
+      run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank",
+      run.model->base.on_host ? ", in the host's memory" : ""));
 }
 
 void show_adapter(const TrainingRun& run) {
@@ -138,6 +139,10 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
   run_together(world, [&] {  // before minutes of loading
+    if (config.parallel.base_device == "device" && !compute.on_device()) {
+      throw Error(ExitCode::usage,
+                  "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
+    }
     if (training) {
       match_targets(config.adapter.target_modules);
     }
@@ -145,7 +150,8 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
       make_output_directory(run.output, "output.dir");
     }
   });
-  run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", compute, world, run.console);
+  run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", compute, world, run.console,
+                         config.parallel.base_device == "host");
   show_model(run);
   prepare_data(run);
   prepare_adapter(run, purpose, adapter);
@@ -168,7 +174,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
 }
 
 void show_memory(const TrainingRun& run) {
-  MemoryByKind least = sum_by_kind(run.model->arena.items());
+  MemoryByKind least = sum_by_kind(memory_of(*run.model));
   MemoryByKind most = least;
   run.world->all_reduce(least, Reduce::min, WireKind::control);
   run.world->all_reduce(most, Reduce::max, WireKind::control);

@@ -52,6 +52,17 @@ TEST(MemoryReport, TableShowsLeastAndMostOverRanks) {
             "  total                   2.50 KiB\n");
 }
 
+TEST(MemoryReport, WhatLiesOnTheHostBesideAGpuIsNoPartOfTheTotal) {
+  const std::vector<MemoryItem> items = {{MemoryKind::base_on_host, "block 0", 2048}, {MemoryKind::windows, "window 0", 1024}};
+  const MemoryByKind sums = sum_by_kind(items);
+  EXPECT_EQ(sums.back(), 1024);
+  EXPECT_EQ(memory_table(sums, sums, 1),
+            "memory by kind           this rank\n"
+            "  windows                 1.00 KiB\n"
+            "  total                   1.00 KiB\n"
+            "  base shard (host)       2.00 KiB\n");
+}
+
 TEST(PeakResident, ReadsTheLineOfTheSystem) {
   EXPECT_EQ(peak_resident_bytes_from("Name:\tx\nVmPeak:\t  999 kB\nVmHWM:\t   1234 kB\nVmRSS:\t 1 kB\n"), 1234 * 1024);
   EXPECT_EQ(peak_resident_bytes_from("VmHWM:\t7 kB"), 7 * 1024);

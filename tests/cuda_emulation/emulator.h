@@ -32,6 +32,9 @@ struct Place {
 };
 Place place_of(const void* memory, std::size_t bytes);
 
+/// How many allocations of device and pinned memory there have been.
+std::int64_t allocations_made();
+
 /// Device memory can be touched while one of these lives.
 class OpenMemory {
  public:

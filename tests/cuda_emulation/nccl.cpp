@@ -98,6 +98,11 @@ bool is_on_device(const void* memory, std::size_t bytes) {
 
 }  // namespace
 
+ncclResult_t ncclGetVersion(int* version) {
+  *version = NCCL_VERSION_CODE;
+  return ncclSuccess;
+}
+
 const char* ncclGetErrorString(ncclResult_t result) {
   constexpr std::array<const char*, 8> texts = {"no error",
                                                 "unhandled cuda error",

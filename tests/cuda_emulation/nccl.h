@@ -31,6 +31,7 @@ struct ncclComm;
 using ncclComm_t = ncclComm*;
 struct ncclConfig_t;
 
+ncclResult_t ncclGetVersion(int* version);
 const char* ncclGetErrorString(ncclResult_t result);
 const char* ncclGetLastError(ncclComm_t comm);
 

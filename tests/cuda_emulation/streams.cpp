@@ -1,5 +1,6 @@
 // Streams and events, and what is put on them: kernels, copies, fills. Each stream is a queue that runs when it must, on the
-// thread that asks: at once, or with LORA_DIST_EMULATED_LATE=1 as late as CUDA allows, so that a wait that is missing shows.
+// thread that asks: at once, or with LORA_DIST_EMULATED_LATE=1 as late as CUDA allows, so that a wait that is missing shows; with
+// 2 only the stream that was made first is late, so that the others run ahead of it where nothing holds them back.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -25,6 +26,7 @@ struct Queue {
 struct CUstream_st {
   int device = 0;
   std::shared_ptr<lora_dist::emulation::Queue> queue;
+  bool first = true;  // of those alive when it was made
 };
 struct CUevent_st {
   std::shared_ptr<lora_dist::emulation::Queue> queue;  // null before it is recorded
@@ -57,7 +59,10 @@ cudaError_t run_until(Queue& queue, std::uint64_t mark) {
   return streams().broken;
 }
 
-bool late() { return setting("LORA_DIST_EMULATED_LATE", 0) != 0; }
+bool late(const CUstream_st& stream) {
+  const std::int64_t asked = setting("LORA_DIST_EMULATED_LATE", 0);
+  return asked == 1 || (asked == 2 && stream.first);
+}
 
 cudaError_t copy(void* to, const void* from, std::size_t bytes) {
   const OpenMemory open;
@@ -83,7 +88,7 @@ cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> work) {
   }
   stream->queue->work.push_back(std::move(work));
   ++stream->queue->put;
-  return late() ? cudaSuccess : report(run_until(*stream->queue, stream->queue->put));
+  return late(*stream) ? cudaSuccess : report(run_until(*stream->queue, stream->queue->put));
 }
 
 cudaError_t drain_all() {
@@ -189,7 +194,7 @@ cudaError_t cudaDeviceSynchronize() {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
   const std::lock_guard lock(lock_of_devices());
-  *stream = new CUstream_st{current_device(), std::make_shared<Queue>()};
+  *stream = new CUstream_st{current_device(), std::make_shared<Queue>(), streams().alive.empty()};
   streams().alive.insert(*stream);
   return cudaSuccess;
 }

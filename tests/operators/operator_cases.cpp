@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include "kernels/adamw/adamw.h"
-#include "kernels/attention/attention.h"
 #include "kernels/cast/cast.h"
 #include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
@@ -23,6 +22,7 @@
 #include "kernels/rope/rope.h"
 #include "kernels/rows/rows.h"
 #include "kernels/swiglu/swiglu.h"
+#include "tests/operators/attention_cases.h"
 #include "tests/operators/build_case.h"
 
 namespace lora_dist::operators {
@@ -294,6 +294,22 @@ void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& 
                      {activation({m, k}, 3), activation({n, k}, 4, 0.1), changed_activation({m, n}, 5)},
                      [](Views v, const Stream& s) { matmul(v[0], Transpose::no, v[1], Transpose::yes, 0.5F, 1.0F, v[2], s); },
                      flops});
+    cases.push_back({"matmul x W^T onto another, with bias",
+                     shape,
+                     {activation({m, k}, 10), activation({n, k}, 11, 0.1), activation({m, n}, 12), activation({n}, 13),
+                      written(Kind::activation, {m, n})},
+                     [](Views v, const Stream& s) {
+                       matmul(v[0], Transpose::no, v[1], Transpose::yes, 0.5F, Added{1.0F, v[2], v[3]}, v[4], s);
+                     },
+                     flops});
+    cases.push_back(
+        {"matmul x W^T with bias",
+         shape,
+         {activation({m, k}, 14), activation({n, k}, 15, 0.1), activation({n}, 16), written(Kind::activation, {m, n})},
+         [](Views v, const Stream& s) {
+           matmul(v[0], Transpose::no, v[1], Transpose::yes, 1.0F, Added{0.0F, {}, v[2]}, v[3], s);
+         },
+         flops});
     cases.push_back({"matmul dy W",
                      shape,
                      {activation({m, k}, 6), activation({k, n}, 7, 0.1), written(Kind::activation, {m, n})},
@@ -305,62 +321,6 @@ void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& 
                      [](Views v, const Stream& s) { matmul(v[0], Transpose::yes, v[1], Transpose::no, 2.0F, 0.0F, v[2], s); },
                      flops});
   }
-}
-
-struct Attended {
-  int heads, kv_heads, head_dim;
-  std::vector<std::int64_t> starts;  // of queries and keys
-  int window = 0;
-};
-
-void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
-  for (const Attended& a : shapes) {
-    const std::int64_t n = a.starts.back();
-    const std::string shape =
-        fmt::format("tokens {}, segments {}, heads {} ({} kv), head_dim {}{}", n, a.starts.size() - 1, a.heads, a.kv_heads,
-                    a.head_dim, a.window > 0 ? fmt::format(", window {}", a.window) : "");
-    AttentionShape attention_shape{a.heads, a.kv_heads, a.head_dim, 1.0F / std::sqrt(static_cast<float>(a.head_dim))};
-    attention_shape.window = a.window;
-    double pairs = 0.0;
-    for (std::size_t i = 0; i + 1 < a.starts.size(); ++i) {
-      const std::int64_t length = a.starts[i + 1] - a.starts[i];
-      attention_shape.longest = std::max(attention_shape.longest, static_cast<int>(length));
-      const std::int64_t hidden = a.window > 0 ? std::max<std::int64_t>(length - a.window, 0) : 0;
-      pairs += 0.5 * static_cast<double>(length * (length + 1) - hidden * (hidden + 1));
-    }
-    const double flops = 4.0 * pairs * a.heads * a.head_dim;
-    const Shape q{n, a.heads * a.head_dim};
-    const Shape kv{n, a.kv_heads * a.head_dim};
-    const Operand starts = given(Kind::i32, a.starts);
-    cases.push_back({"attention",
-                     shape,
-                     {activation(q, 1), activation(kv, 2), activation(kv, 3), starts, written(Kind::activation, q),
-                      written(Kind::f32, {n, a.heads})},
-                     [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[3], attention_shape, v[4], v[5], s); },
-                     flops});
-    cases.push_back({"attention and its backward",
-                     shape,
-                     {activation(q, 1), activation(kv, 2), activation(kv, 3), starts, written(Kind::activation, q),
-                      written(Kind::f32, {n, a.heads}), activation(q, 4), written(Kind::activation, q),
-                      written(Kind::activation, kv), written(Kind::activation, kv)},
-                     [=](Views v, const Stream& s) {
-                       attention(v[0], v[1], v[2], v[3], v[3], attention_shape, v[4], v[5], s);
-                       attention_backward(v[6], v[0], v[1], v[2], v[4], v[5], v[3], attention_shape, v[7], v[8], v[9], s);
-                     },
-                     3.5 * flops,
-                     1e-4});
-  }
-}
-
-/// A few queries at the end of many keys, as in generation.
-void add_cached_attention(Cases& cases, std::int64_t queries, std::int64_t keys, int window = 0) {
-  const AttentionShape shape{4, 2, 16, 0.25F, static_cast<int>(queries), window};
-  cases.push_back(
-      {"attention to a cache",
-       fmt::format("queries {}, keys {}, window {}", queries, keys, window),
-       {activation({queries, 64}, 1), activation({keys, 32}, 2), activation({keys, 32}, 3), given(Kind::i32, {0, queries}),
-        given(Kind::i32, {0, keys}), written(Kind::activation, {queries, 64}), written(Kind::f32, {queries, 4})},
-       [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[4], shape, v[5], v[6], s); }});
 }
 
 }  // namespace

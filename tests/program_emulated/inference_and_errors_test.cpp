@@ -82,6 +82,16 @@ TEST(CudaErrors, WhatOnlyAGpuCanDoIsRefusedOnTheCpu) {
   settings["model.compute_dtype"] = "auto";
   settings["parallel.communicator"] = "nccl";
   expect_error(launch_of(settings, 1), 2, {"parallel.communicator", "nccl", "mpi"});
+  settings["parallel.communicator"] = "auto";
+  settings["parallel.base_device"] = "device";
+  expect_error(launch_of(settings, 1), 2, {"parallel.base_device", "device", "parallel.backend"});
+}
+
+TEST(CudaErrors, NoPinnedMemoryForABaseOnTheHost) {
+  const Scratch scratch;
+  Launch launch = training(scratch, {{"parallel.base_device", "host"}});
+  launch.environment["LORA_DIST_EMULATED_PINNED"] = "50000";
+  expect_error(launch, 6, {"out of pinned host memory", "block", "ulimit -l", "parallel.base_device"});
 }
 
 }  // namespace

@@ -85,6 +85,32 @@ TEST(OnCuda, NcclGivesTheSameBits) {
   expect_same_training(scratch / "nccl", scratch / "np1");
 }
 
+/// Streams run late, so that a missing wait between copies, gathers, dequantization and products shows.
+TEST(OnCuda, ABaseOnTheHostGivesTheSameBits) {
+  const Scratch scratch;
+  const Finished device = expect_success(open_launch(run_on(scratch / "device", "cuda"), 1));
+  EXPECT_EQ(device.out.find("(host)"), std::string::npos) << device.out;
+  EXPECT_NE(device.out.find("base shard"), std::string::npos) << device.out;
+  struct Mesh {
+    int ranks;
+    const char* communicator;
+    const char* late;
+  };
+  for (const Mesh& mesh : {Mesh{1, "auto", "2"}, Mesh{2, "mpi", "1"}, Mesh{2, "nccl", "1"}}) {
+    const std::filesystem::path output = scratch / (std::string(mesh.communicator) + mesh.late);
+    Settings settings = run_on(output, "cuda");
+    settings["parallel.base_device"] = "host";
+    settings["parallel.communicator"] = mesh.communicator;
+    Launch launch = open_launch(settings, mesh.ranks);
+    launch.environment["LORA_DIST_EMULATED_DEVICES"] = std::to_string(mesh.ranks);
+    launch.environment["LORA_DIST_EMULATED_LATE"] = mesh.late;
+    const Finished host = expect_success(launch);
+    EXPECT_NE(host.out.find("base shard (host)"), std::string::npos) << host.out;
+    EXPECT_NE(host.out.find("in the host's memory"), std::string::npos) << host.out;
+    expect_same_training(output, scratch / "device");
+  }
+}
+
 TEST(OnCuda, BitsDoNotDependOnWhatIsComputedAgain) {
   const Scratch scratch;
   expect_success(open_launch(run_on(scratch / "block", "cuda"), 1));
