@@ -1,6 +1,7 @@
-// The CUDA side of NF4: the codes of the CPU bit for bit, and dequantization at the pace of memory.
+// The CUDA side of NF4 and FP4: the codes of the CPU bit for bit, and dequantization at the pace of memory.
 #include "kernels/nf4/nf4.h"
 
+#include <array>
 #include <bit>
 #include <limits>
 
@@ -16,17 +17,33 @@ constexpr int kWordsPerThread = 4;
 constexpr std::int64_t kLargestBlock = 4096;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-/// The table as an argument of kernels.
-struct Nf4Table {
+/// The 16 values as an argument of kernels.
+struct FourBitTable {
   float v[16];
 };
 
-Nf4Table nf4_table() {
-  Nf4Table table = {};
+FourBitTable table_of(const std::array<float, 16>& values) {
+  FourBitTable table = {};
   for (int i = 0; i < 16; ++i) {
-    table.v[i] = kNf4Code[static_cast<std::size_t>(i)];
+    table.v[i] = values[static_cast<std::size_t>(i)];
   }
   return table;
+}
+
+/// What quantizing needs: rising values, and the code of each.
+struct FourBitCodes {
+  FourBitTable rising;
+  std::uint8_t code[16];
+  int zero;  // the code of 0
+};
+
+FourBitCodes codes_for(FourBit code) {
+  const bool nf4 = code == FourBit::nf4;
+  FourBitCodes codes = {table_of(nf4 ? kNf4Code : kFp4Rising), {}, nf4 ? 7 : 0};
+  for (int i = 0; i < 16; ++i) {
+    codes.code[i] = nf4 ? static_cast<std::uint8_t>(i) : kFp4Order[static_cast<std::size_t>(i)];
+  }
+  return codes;
 }
 
 std::int64_t pieces(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
@@ -38,17 +55,17 @@ void check_4bit(ConstTensorView values, ConstTensorView codes, ConstTensorView a
   require(absmax.count() == pieces(values.count(), block_size), "nf4: absmax must have a value for every block");
 }
 
-__device__ int nf4_code_of(float x, const Nf4Table& table) {
-  int code = 0;
+__device__ int four_bit_code_of(float x, const FourBitCodes& table) {
+  int below = 0;
   for (int t = 0; t < 15; ++t) {
-    code += x > (table.v[t] + table.v[t + 1]) / 2.0F ? 1 : 0;
+    below += x > (table.rising.v[t] + table.rising.v[t + 1]) / 2.0F ? 1 : 0;
   }
-  return code;
+  return table.code[below];
 }
 
 /// A warp a block of values. Two values of a byte belong to one lane.
 __global__ void nf4_quantize_block(const float* values, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
-                                   float* absmax, Nf4Table table) {
+                                   float* absmax, FourBitCodes table) {
   const std::int64_t block = static_cast<std::int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / kWarp;
   const int lane = static_cast<int>(threadIdx.x % kWarp);
   const std::int64_t begin = block * block_size;
@@ -67,8 +84,9 @@ __global__ void nf4_quantize_block(const float* values, std::int64_t n, std::int
   }
   const float inverse = 1.0F / (top < 1e-38F ? 1e-38F : top);
   for (std::int64_t i = begin + 2 * lane; i < end; i += 2 * kWarp) {
-    const int high = nf4_code_of(values[i] * inverse, table);
-    const int low = i + 1 < end ? nf4_code_of(values[i + 1] * inverse, table) : 7;  // the element that is not there is a zero
+    const int high = four_bit_code_of(values[i] * inverse, table);
+    const int low =
+        i + 1 < end ? four_bit_code_of(values[i + 1] * inverse, table) : table.zero;  // which the element that is not there is
     codes[i / 2] = static_cast<std::uint8_t>(high << 4 | low);
   }
   if (lane == 0 && begin < end) {
@@ -78,17 +96,17 @@ __global__ void nf4_quantize_block(const float* values, std::int64_t n, std::int
 
 /// A word of codes: two of them a byte.
 template <int kCount>
-struct Nf4Word;
+struct FourBitWord;
 template <>
-struct Nf4Word<2> {
+struct FourBitWord<2> {
   using Type = std::uint8_t;
 };
 template <>
-struct Nf4Word<4> {
+struct FourBitWord<4> {
   using Type = std::uint16_t;
 };
 template <>
-struct Nf4Word<8> {
+struct FourBitWord<8> {
   using Type = std::uint32_t;
 };
 
@@ -97,8 +115,8 @@ struct Nf4Word<8> {
 /// of its own in shared memory, in a bank of its own, so that no lane waits for another.
 template <class T, int kCount>
 __global__ void nf4_dequantize_words(const std::uint8_t* codes, const float* absmax, int block_shift, T* values, std::int64_t n,
-                                     Nf4Table table) {
-  using Word = typename Nf4Word<kCount>::Type;
+                                     FourBitTable table) {
+  using Word = typename FourBitWord<kCount>::Type;
   __shared__ float tables[16 * kWarp];
   if (threadIdx.x < kWarp) {
     for (int code = 0; code < 16; ++code) {
@@ -140,22 +158,23 @@ __global__ void nf4_dequantize_words(const std::uint8_t* codes, const float* abs
 }
 
 template <class T, int kCount>
-void dequantize_words(ConstTensorView codes, ConstTensorView absmax, int block_shift, TensorView values, const Stream& stream) {
+void dequantize_words(ConstTensorView codes, ConstTensorView absmax, int block_shift, TensorView values, FourBit code,
+                      const Stream& stream) {
   launch("nf4_dequantize", nf4_dequantize_words<T, kCount>, blocks_for(values.count(), kCount * kWordsPerThread * kThreads),
          kThreads, 0, stream, codes.as<std::uint8_t>(), absmax.as<float>(), block_shift, floats<T>(values), values.count(),
-         nf4_table());
+         table_of(code_table(code)));
 }
 
 }  // namespace
 
-void nf4_quantize_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax,
+void nf4_quantize_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, FourBit code,
                        const Stream& stream) {
   check_4bit(values, codes, absmax, block_size);
   launch("nf4_quantize", nf4_quantize_block, blocks_for(absmax.count(), kWarpsPerBlock), kThreads, 0, stream, values.as<float>(),
-         values.count(), block_size, codes.as<std::uint8_t>(), absmax.as<float>(), nf4_table());
+         values.count(), block_size, codes.as<std::uint8_t>(), absmax.as<float>(), codes_for(code));
 }
 
-void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values,
+void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, FourBit code,
                          const Stream& stream) {
   check_4bit(values, codes, absmax, block_size);
   const int block_shift = std::countr_zero(static_cast<std::uint64_t>(block_size));
@@ -163,8 +182,8 @@ void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int
     using T = decltype(zero);
     constexpr int kPack = Pack<T>::kCount;
     const bool packs = fits_groups(0, kPack, {values.data}) && reinterpret_cast<std::uintptr_t>(codes.data) % 4 == 0;
-    packs ? dequantize_words<T, kPack>(codes, absmax, block_shift, values, stream)
-          : dequantize_words<T, 2>(codes, absmax, block_shift, values, stream);
+    packs ? dequantize_words<T, kPack>(codes, absmax, block_shift, values, code, stream)
+          : dequantize_words<T, 2>(codes, absmax, block_shift, values, code, stream);
   });
 }
 

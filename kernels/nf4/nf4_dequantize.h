@@ -5,13 +5,14 @@
 
 namespace lora_dist::nf4 {
 
-/// values[i] = kNf4Code[code i] * absmax for i in [0, n), n even; codes hold the even element in the high nibble.
-using DequantizeBlock = void (*)(const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
+/// values[i] = table[code i] * absmax for i in [0, n), n even; table: the 16 values by code; codes hold the even element in the
+/// high nibble.
+using DequantizeBlock = void (*)(const float* table, const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
 
-void dequantize_block_plain(const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
+void dequantize_block_plain(const float* table, const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
 #if defined(__x86_64__)
-void dequantize_block_avx2(const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
-void dequantize_block_avx512(const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
+void dequantize_block_avx2(const float* table, const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
+void dequantize_block_avx512(const float* table, const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
 #endif
 
 /// The fastest of them that this processor has.

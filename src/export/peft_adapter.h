@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/dtype.h"
 #include "src/checkpoint/checkpoint.h"
 #include "src/export/adapter_config.h"
 

@@ -82,7 +82,7 @@ std::vector<float> quantize_part(const WeightSource& source, const WeightLayout&
     chunk_absmax.resize(static_cast<std::size_t>(blocks.size()));
     read_as_f32(source, range.begin, values, raw, stream);
     nf4_quantize(view(values.data(), {range.size()}), block_size, view(chunk_codes.data(), {divide_up(range.size(), 2)}),
-                 view(chunk_absmax.data(), {blocks.size()}), stream);
+                 view(chunk_absmax.data(), {blocks.size()}), FourBit::nf4, stream);
     keep_section(std::as_bytes(std::span(chunk_codes)), weight.codes_offset + blocks.begin * bytes_per_block,
                  part_of(layout, rank), kept);
     const Range mine = overlap(blocks, owned);

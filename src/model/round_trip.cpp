@@ -15,7 +15,7 @@ void quantize_and_back(std::span<float> values, const BaseFormat& format, const 
   const std::int64_t blocks = (elements + format.block_size - 1) / format.block_size;
   std::vector<std::uint8_t> codes(static_cast<std::size_t>((elements + 1) / 2));
   std::vector<float> absmax(static_cast<std::size_t>(blocks));
-  nf4_quantize(view(values), format.block_size, view(std::span(codes)), view(std::span(absmax)), stream);
+  nf4_quantize(view(values), format.block_size, view(std::span(codes)), view(std::span(absmax)), FourBit::nf4, stream);
   if (format.double_quant) {
     const float offset = mean_absmax(absmax);
     std::vector<std::uint8_t> nested_codes(absmax.size());
@@ -23,7 +23,7 @@ void quantize_and_back(std::span<float> values, const BaseFormat& format, const 
     nested_quantize(view(std::span(absmax)), offset, view(std::span(nested_codes)), view(std::span(nested)), stream);
     nested_dequantize(view(std::span(nested_codes)), view(std::span(nested)), offset, view(std::span(absmax)), stream);
   }
-  nf4_dequantize(view(std::span(codes)), view(std::span(absmax)), format.block_size, view(values), stream);
+  nf4_dequantize(view(std::span(codes)), view(std::span(absmax)), format.block_size, view(values), FourBit::nf4, stream);
 }
 
 }  // namespace lora_dist

@@ -232,7 +232,7 @@ ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_
     absmax = expanded;
   }
   const TensorView out{weight_scratch.data, weight_scratch.dtype, {layout.rows * layout.cols}};
-  nf4_dequantize({codes, DType::u8, {layout.codes_bytes}}, absmax, weight.format->block_size, out, stream);
+  nf4_dequantize({codes, DType::u8, {layout.codes_bytes}}, absmax, weight.format->block_size, out, FourBit::nf4, stream);
   return {out.data, out.dtype, shape};
 }
 

@@ -37,7 +37,7 @@ INSTANTIATE_TEST_SUITE_P(Models, FamilyAdapters,
 TEST(FamilyAdapters, OfAnotherFamilyIsRefused) {
   const PeftAdapter adapter = read_peft_adapter(families() / "gpt2/adapter_init");
   try {
-    layout_of(adapter, read_model_config(families() / "exaone3"), "folder");
+    layout_of(adapter, read_model_config(families() / "llama3"), "folder");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::model);

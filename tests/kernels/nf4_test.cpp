@@ -58,7 +58,7 @@ Quantized quantize(const std::vector<float>& values, std::int64_t block_size, co
   Quantized q = {.codes = Bytes(static_cast<std::size_t>((n + 1) / 2)),
                  .absmax = std::vector<float>(static_cast<std::size_t>((n + block_size - 1) / block_size))};
   nf4_quantize(view(values.data(), {n}), block_size, view(q.codes.data(), {size_of_vector(q.codes.size())}),
-               view(q.absmax.data(), {size_of_vector(q.absmax.size())}), stream);
+               view(q.absmax.data(), {size_of_vector(q.absmax.size())}), FourBit::nf4, stream);
   return q;
 }
 
@@ -66,7 +66,7 @@ std::vector<float> dequantize(const Bytes& codes, const std::vector<float>& absm
                               const Stream& stream = {}) {
   std::vector<float> values(n);
   nf4_dequantize(view(codes.data(), {size_of_vector(codes.size())}), view(absmax.data(), {size_of_vector(absmax.size())}),
-                 block_size, view(values.data(), {size_of_vector(n)}), stream);
+                 block_size, view(values.data(), {size_of_vector(n)}), FourBit::nf4, stream);
   return values;
 }
 
@@ -195,21 +195,21 @@ TEST(Nf4, EveryInstructionSetWritesTheSameBits) {
   }
   for (const std::int64_t n : {2, 30, 32, 34, 64, 100, 4096}) {
     std::vector<float> plain(static_cast<std::size_t>(n));
-    nf4::dequantize_block_plain(codes.data(), 0.37F, plain.data(), n);
+    nf4::dequantize_block_plain(kNf4Code.data(), codes.data(), 0.37F, plain.data(), n);
     for (std::size_t i = 0; i < plain.size(); ++i) {
       const int code = i % 2 == 0 ? codes[i / 2] >> 4 : codes[i / 2] & 15;
       ASSERT_EQ(plain[i], kNf4Code[static_cast<std::size_t>(code)] * 0.37F);
     }
     std::vector<float> other(static_cast<std::size_t>(n));
-    nf4::best_dequantize_block()(codes.data(), 0.37F, other.data(), n);
+    nf4::best_dequantize_block()(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
     EXPECT_TRUE(same_bits(plain, other));
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2")) {
-      nf4::dequantize_block_avx2(codes.data(), 0.37F, other.data(), n);
+      nf4::dequantize_block_avx2(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
       EXPECT_TRUE(same_bits(plain, other));
     }
     if (__builtin_cpu_supports("avx512f")) {
-      nf4::dequantize_block_avx512(codes.data(), 0.37F, other.data(), n);
+      nf4::dequantize_block_avx512(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
       EXPECT_TRUE(same_bits(plain, other));
     }
 #endif
@@ -275,7 +275,7 @@ TEST(Nf4, RefusesWhatTheContractExcludes) {
   Bytes codes(64);
   const auto call = [&](std::int64_t block_size, std::int64_t code_bytes, std::int64_t blocks) {
     nf4_quantize(view(std::as_const(values).data(), {64}), block_size, view(codes.data(), {code_bytes}),
-                 view(absmax.data(), {blocks}), Stream{});
+                 view(absmax.data(), {blocks}), FourBit::nf4, Stream{});
   };
   EXPECT_NO_THROW(call(64, 32, 1));
   EXPECT_THROW(call(16, 32, 4), KernelError);
@@ -284,7 +284,7 @@ TEST(Nf4, RefusesWhatTheContractExcludes) {
   EXPECT_THROW(call(64, 31, 1), KernelError);
   EXPECT_THROW(call(64, 32, 2), KernelError);
   EXPECT_THROW(nf4_dequantize(view(std::as_const(codes).data(), {32}), view(std::as_const(absmax).data(), {2}), 64,
-                              view(values.data(), {64}), Stream{}),
+                              view(values.data(), {64}), FourBit::nf4, Stream{}),
                KernelError);
   EXPECT_THROW(nested_quantize(view(std::as_const(values).data(), {64}), 0.0F, view(codes.data(), {63}), view(absmax.data(), {1}),
                                Stream{}),

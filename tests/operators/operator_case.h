@@ -13,10 +13,10 @@
 namespace lora_dist::operators {
 
 /// `activation`: a float in the compute dtype of the run (f32 on the CPU). Every other dtype is as it says.
-enum class Kind : std::uint8_t { activation, f32, i32, i64, u8 };
+enum class Kind : std::uint8_t { activation, f32, i32, i64, i8, u8 };
 enum class Use : std::uint8_t { in, out, in_out };
 
-/// One tensor of a call. `values` fills it (also i32, i64 and u8, all of which a double holds exactly); an `out` starts poisoned.
+/// One tensor of a call. `values` fills it (also integers, all of which a double holds exactly); an `out` starts poisoned.
 struct Operand {
   Kind kind = Kind::activation;
   Use use = Use::in;

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include "kernels/adamw/adamw.h"
-#include "kernels/attention/attention.h"
 #include "kernels/cast/cast.h"
 #include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
@@ -15,6 +14,7 @@
 #include "kernels/fused_qkv/fused_qkv.h"
 #include "kernels/geglu/geglu.h"
 #include "kernels/gelu/gelu.h"
+#include "kernels/int8/int8.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/nf4/nf4.h"
@@ -22,6 +22,7 @@
 #include "kernels/rope/rope.h"
 #include "kernels/rows/rows.h"
 #include "kernels/swiglu/swiglu.h"
+#include "tests/operators/attention_cases.h"
 #include "tests/operators/build_case.h"
 
 namespace lora_dist::operators {
@@ -108,14 +109,17 @@ void add_flat(Cases& cases, const std::vector<std::int64_t>& counts) {
                        adamw(v[0], v[1], v[2], v[3], {3, 2e-4, 0.9, 0.999, 1e-8, 0.01}, s);
                      }});
     const std::int64_t blocks = (n + 63) / 64;
-    cases.push_back({"nf4_quantize",
-                     shape,
-                     {f32({n}, 5), written(Kind::u8, {(n + 1) / 2}), written(Kind::f32, {blocks})},
-                     [](Views v, const Stream& s) { nf4_quantize(v[0], 64, v[1], v[2], s); }});
-    cases.push_back({"nf4_dequantize",
-                     shape,
-                     {whole(Kind::u8, {(n + 1) / 2}, 256, 6), f32({blocks}, 7, 0.1, 1.0), written(Kind::activation, {n})},
-                     [](Views v, const Stream& s) { nf4_dequantize(v[0], v[1], 64, v[2], s); }});
+    for (const FourBit code : {FourBit::nf4, FourBit::fp4}) {
+      const std::string name = code == FourBit::nf4 ? "nf4" : "fp4";
+      cases.push_back({name + "_quantize",
+                       shape,
+                       {f32({n}, 5), written(Kind::u8, {(n + 1) / 2}), written(Kind::f32, {blocks})},
+                       [code](Views v, const Stream& s) { nf4_quantize(v[0], 64, v[1], v[2], code, s); }});
+      cases.push_back({name + "_dequantize",
+                       shape,
+                       {whole(Kind::u8, {(n + 1) / 2}, 256, 6), f32({blocks}, 7, 0.1, 1.0), written(Kind::activation, {n})},
+                       [code](Views v, const Stream& s) { nf4_dequantize(v[0], v[1], 64, v[2], code, s); }});
+    }
     cases.push_back({"nested_quantize",
                      shape,
                      {f32({blocks}, 8, 0.1, 1.0), written(Kind::u8, {blocks}), written(Kind::f32, {(blocks + 255) / 256})},
@@ -173,6 +177,20 @@ void add_gelu(Cases& cases, const std::string& shape, std::int64_t n, std::int64
                      {changed_activation({n, width}, 6), activation({n, width}, 7, 2.0), activation({n, width}, 8),
                       written(Kind::activation, {n, width})},
                      [form](Views v, const Stream& s) { geglu_backward(v[0], v[1], v[2], form, v[0], v[3], s); }});
+  }
+}
+
+void add_int8(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, width] : shapes) {
+    const std::string shape = fmt::format("rows {}, width {}", n, width);
+    cases.push_back({"int8_quantize",
+                     shape,
+                     {f32({n, width}, 1), written(Kind::i8, {n, width}), written(Kind::f32, {n})},
+                     [](Views v, const Stream& s) { int8_quantize(v[0], v[1], v[2], s); }});
+    cases.push_back({"int8_dequantize",
+                     shape,
+                     {whole(Kind::i8, {n, width}, 128, 2), f32({n}, 3, 0.1, 1.0), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { int8_dequantize(v[0], v[1], v[2], s); }});
   }
 }
 
@@ -305,62 +323,6 @@ void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& 
   }
 }
 
-struct Attended {
-  int heads, kv_heads, head_dim;
-  std::vector<std::int64_t> starts;  // of queries and keys
-  int window = 0;
-};
-
-void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
-  for (const Attended& a : shapes) {
-    const std::int64_t n = a.starts.back();
-    const std::string shape =
-        fmt::format("tokens {}, segments {}, heads {} ({} kv), head_dim {}{}", n, a.starts.size() - 1, a.heads, a.kv_heads,
-                    a.head_dim, a.window > 0 ? fmt::format(", window {}", a.window) : "");
-    AttentionShape attention_shape{a.heads, a.kv_heads, a.head_dim, 1.0F / std::sqrt(static_cast<float>(a.head_dim))};
-    attention_shape.window = a.window;
-    double pairs = 0.0;
-    for (std::size_t i = 0; i + 1 < a.starts.size(); ++i) {
-      const std::int64_t length = a.starts[i + 1] - a.starts[i];
-      attention_shape.longest = std::max(attention_shape.longest, static_cast<int>(length));
-      const std::int64_t hidden = a.window > 0 ? std::max<std::int64_t>(length - a.window, 0) : 0;
-      pairs += 0.5 * static_cast<double>(length * (length + 1) - hidden * (hidden + 1));
-    }
-    const double flops = 4.0 * pairs * a.heads * a.head_dim;
-    const Shape q{n, a.heads * a.head_dim};
-    const Shape kv{n, a.kv_heads * a.head_dim};
-    const Operand starts = given(Kind::i32, a.starts);
-    cases.push_back({"attention",
-                     shape,
-                     {activation(q, 1), activation(kv, 2), activation(kv, 3), starts, written(Kind::activation, q),
-                      written(Kind::f32, {n, a.heads})},
-                     [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[3], attention_shape, v[4], v[5], s); },
-                     flops});
-    cases.push_back({"attention and its backward",
-                     shape,
-                     {activation(q, 1), activation(kv, 2), activation(kv, 3), starts, written(Kind::activation, q),
-                      written(Kind::f32, {n, a.heads}), activation(q, 4), written(Kind::activation, q),
-                      written(Kind::activation, kv), written(Kind::activation, kv)},
-                     [=](Views v, const Stream& s) {
-                       attention(v[0], v[1], v[2], v[3], v[3], attention_shape, v[4], v[5], s);
-                       attention_backward(v[6], v[0], v[1], v[2], v[4], v[5], v[3], attention_shape, v[7], v[8], v[9], s);
-                     },
-                     3.5 * flops,
-                     1e-4});
-  }
-}
-
-/// A few queries at the end of many keys, as in generation.
-void add_cached_attention(Cases& cases, std::int64_t queries, std::int64_t keys, int window = 0) {
-  const AttentionShape shape{4, 2, 16, 0.25F, static_cast<int>(queries), window};
-  cases.push_back(
-      {"attention to a cache",
-       fmt::format("queries {}, keys {}, window {}", queries, keys, window),
-       {activation({queries, 64}, 1), activation({keys, 32}, 2), activation({keys, 32}, 3), given(Kind::i32, {0, queries}),
-        given(Kind::i32, {0, keys}), written(Kind::activation, {queries, 64}), written(Kind::f32, {queries, 4})},
-       [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[4], shape, v[5], v[6], s); }});
-}
-
 }  // namespace
 
 std::vector<OperatorCase> operator_cases(Size size) {
@@ -371,13 +333,14 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_rows(cases, shapes);
     add_flat(cases, {1, 63, 1000, 16448});
     add_norms(cases, shapes);
+    add_int8(cases, shapes);
     add_activations(cases, shapes);
     add_rope(cases, {{5, 4, 16, 16}, {3, 1, 10, 10}, {2, 3, 128, 128}, {5, 3, 80, 32}, {4, 2, 12, 6}, {3, 2, 18, 16}});
     add_fused_qkv(cases, {{1, 1, 1}, {5, 4, 16}, {3, 3, 10}, {2, 12, 64}});
     add_loss(cases, {{3, 1}, {5, 257}, {2, 5000}});
     add_products(cases, {{1, 1, 1}, {7, 5, 3}, {33, 64, 40}, {65, 16, 70}});
     add_attention(cases, {{1, 1, 8, {0, 1}}, {4, 2, 16, {0, 5, 38}}, {3, 1, 10, {0, 65, 66, 100}}, {2, 2, 128, {0, 70}}});
-    add_attention(cases, {{4, 2, 16, {0, 5, 38}, 1},
+    add_attention(cases, {{4, 2, 16, {0, 5, 38}, 2},
                           {3, 1, 10, {0, 165, 166, 200}, 7},
                           {2, 1, 16, {0, 130}, 70},
                           {2, 2, 128, {0, 100}, 33},
@@ -393,6 +356,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_rows(cases, {{4096, 4096}});
     add_flat(cases, {4096 * 14336});
     add_norms(cases, {{4096, 4096}});
+    add_int8(cases, {{4096, 14336}});
     add_activations(cases, {{4096, 14336}});
     add_rope(cases, {{4096, 32, 128, 128}});
     add_fused_qkv(cases, {{4096, 32, 128}});

@@ -22,6 +22,8 @@ DType dtype_of(Kind kind, DType compute) {
       return DType::i32;
     case Kind::i64:
       return DType::i64;
+    case Kind::i8:
+      return DType::i8;
     case Kind::u8:
       return DType::u8;
   }
@@ -54,6 +56,9 @@ void put_value(std::byte* at, DType dtype, double value) {
     case DType::i64:
       put<std::int64_t>(at, value);
       return;
+    case DType::i8:
+      put<std::int8_t>(at, value);
+      return;
     case DType::u8:
       put<std::uint8_t>(at, value);
       return;
@@ -72,6 +77,8 @@ double get_value(const std::byte* at, DType dtype) {
       return get<std::int32_t>(at);
     case DType::i64:
       return static_cast<double>(get<std::int64_t>(at));
+    case DType::i8:
+      return get<std::int8_t>(at);
     case DType::u8:
       return get<std::uint8_t>(at);
     default:
