@@ -32,25 +32,36 @@ std::string message_of(int code) {
   return reinterpret_cast<const char*>(text);
 }
 
-/// What one thread needs to match; made once per thread and pattern use, since its stack is its own.
+/// What one thread needs to match.
 struct Matcher {
   MatchData data;
   MatchContext context;
-  JitStack stack;
+  JitStack stack;  // only once the 32 KiB that PCRE2 takes by itself were too few
 };
 
 Matcher make_matcher(const pcre2_code* code) {
   Matcher out{MatchData(pcre2_match_data_create_from_pattern(code, nullptr)), MatchContext(pcre2_match_context_create(nullptr)),
-              JitStack(pcre2_jit_stack_create(kJitStackStart, kJitStackLimit, nullptr))};
+              nullptr};
   if (!out.data || !out.context) {
     throw std::bad_alloc();
   }
   pcre2_set_match_limit(out.context.get(), kMatchLimit);
   pcre2_set_heap_limit(out.context.get(), kHeapLimit);
-  if (out.stack) {
-    pcre2_jit_stack_assign(out.context.get(), nullptr, out.stack.get());
-  }
   return out;
+}
+
+int match_from(const pcre2_code* code, Matcher& matcher, std::string_view text, std::size_t from) {
+  const auto once = [&] {
+    return pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, PCRE2_NO_UTF_CHECK, matcher.data.get(),
+                       matcher.context.get());
+  };
+  const int found = once();
+  if (found != PCRE2_ERROR_JIT_STACKLIMIT || matcher.stack) {
+    return found;
+  }
+  matcher.stack.reset(pcre2_jit_stack_create(kJitStackStart, kJitStackLimit, nullptr));
+  pcre2_jit_stack_assign(matcher.context.get(), nullptr, matcher.stack.get());
+  return matcher.stack ? once() : found;
 }
 
 }  // namespace
@@ -75,14 +86,13 @@ Regex compile_regex(std::string_view pattern) {
 
 void find_matches(const Regex& regex, std::string_view text, std::vector<Match>& out) {
   const pcre2_code* code = regex.program->code.get();
-  const Matcher matcher = make_matcher(code);
+  Matcher matcher = make_matcher(code);
   const PCRE2_SIZE* const where = pcre2_get_ovector_pointer(matcher.data.get());
   std::size_t from = 0;
   bool after_match = false;
   std::size_t last_end = 0;
   while (from <= text.size()) {
-    const int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, PCRE2_NO_UTF_CHECK,
-                                  matcher.data.get(), matcher.context.get());
+    const int found = match_from(code, matcher, text, from);
     if (found == PCRE2_ERROR_NOMATCH) {
       return;
     }
