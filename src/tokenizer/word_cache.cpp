@@ -2,6 +2,7 @@
 #include "src/tokenizer/word_cache.h"
 
 #include <algorithm>
+#include <new>
 
 namespace lora_dist {
 
@@ -16,6 +17,14 @@ std::size_t WordCache::place_of(std::string_view word) {
     word.remove_prefix(n);
   }
   return (hash ^ hash >> 32) % kSlots;
+}
+
+WordCache::Slot* WordCache::free_slots() {
+  void* const zeros = std::calloc(kSlots, sizeof(Slot));
+  if (zeros == nullptr) {
+    throw std::bad_alloc();
+  }
+  return static_cast<Slot*>(zeros);
 }
 
 bool WordCache::find(std::string_view word, std::vector<std::int32_t>& out) const {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -21,15 +22,20 @@ class WordCache {
  private:
   static constexpr std::size_t kSlots = 1 << 16, kBytes = 30, kIds = 8;
   struct Slot {
-    std::uint8_t bytes = 0, count = 0;  // bytes 0: free
-    std::array<char, kBytes> word{};
-    std::array<std::int32_t, kIds> ids{};
+    std::uint8_t bytes, count;  // bytes 0: free
+    std::array<char, kBytes> word;
+    std::array<std::int32_t, kIds> ids;
   };
   static_assert(sizeof(Slot) == 64, "a slot is a cache line");
 
   static std::size_t place_of(std::string_view word);
 
-  std::vector<Slot> slots_ = std::vector<Slot>(kSlots);
+  struct Free {
+    void operator()(Slot* slots) const { std::free(slots); }
+  };
+  static Slot* free_slots();
+
+  std::unique_ptr<Slot[], Free> slots_{free_slots()};  // from calloc: pages that no word reaches cost nothing
 };
 
 /// Caches for threads that encode at the same time: each call takes one and puts it back.

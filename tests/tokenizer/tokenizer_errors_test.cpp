@@ -158,11 +158,11 @@ TEST(TokenizerErrors, Patterns) {
 
 TEST(TokenizerErrors, APatternThatTakesTooLong) {
   json document = json::parse(std::ifstream(demo_model() / "tokenizer.json"));
-  document["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a|aa|a?a)+$x"}}}, {"behavior", "Isolated"}};
+  document["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a|aa)+$"}}}, {"behavior", "Isolated"}};
   const Scratch folder;
   folder.write("tokenizer.json", document.dump());
   const Tokenizer tokenizer = open_tokenizer(folder.path());
-  const Thrown thrown = thrown_by([&] { encode(tokenizer, std::string(5000, 'a'), false); });
+  const Thrown thrown = thrown_by([&] { encode(tokenizer, std::string(60, 'a') + 'b', false); });
   EXPECT_EQ(thrown.code, ExitCode::model);
   EXPECT_THAT(thrown.message, HasSubstr("a regular expression of the tokenizer takes too long on a text of"));
 }
