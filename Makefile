@@ -3,17 +3,19 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 NP ?= 2
 CFG ?= configs/demo.toml
+PYTHON ?= python3
 
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help bench-gpu cuda deps deps-lint configure program build run test bench lint format asan install clean
+.PHONY: help bench-gpu cuda deps deps-lint configure program build run test bench lint format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
 deps:  ## install the Debian packages that are missing
 	@cmake/install_packages.sh cmake/packages.txt
+	@cmake/install_cudnn_frontend.sh
 
 configure:
 	@cmake --preset release
@@ -35,11 +37,21 @@ bench: deps build  ## operators and a training step beside the machine's own rat
 	@OMP_NUM_THREADS=2 build/benchmarks/step_benchmark
 	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/step_benchmark
 
-bench-gpu: deps build  ## every operator on the GPU beside its own copy and product rates
+bench-gpu: deps build  ## operators and training steps on the GPU beside its own rates, and the same steps in PyTorch (PYTHON=...)
 	@build/benchmarks/operators_benchmark
+	@echo && build/benchmarks/gpu_step_benchmark --all
+	@echo && if command -v $(PYTHON) >/dev/null; then $(PYTHON) benchmarks/peft_step.py --all; \
+	  else echo "transformers + PEFT skipped: no $(PYTHON) (PYTHON=... names another)"; fi
+	@echo && echo "Results worth keeping: benchmarks/results/<model>_<hardware>_<yyyymm>.md"
 
 cuda:  ## say what a build for NVIDIA GPUs finds here, and what it lacks
 	@cmake/show_cuda.sh
+
+bundle: deps  ## pack the program for CPUs and GPUs with its libraries into one archive that runs anywhere, in build-bundle/
+	@launch/bundle/make_bundle.sh
+
+bundle-check:  ## as root: unpack that archive in an empty root folder and run its suite there
+	@launch/bundle/try_in_empty_root.sh
 
 asan: deps  ## build with AddressSanitizer and UndefinedBehaviorSanitizer in build-asan/ and run every test
 	@cmake --preset asan
@@ -60,4 +72,4 @@ install: build  ## install the program and the configurations under PREFIX (/usr
 	@cmake --install build --prefix $(PREFIX)
 
 clean:  ## remove the build folders; what runs wrote under runs/ stays
-	@rm -rf build build-debug build-asan
+	@rm -rf build build-debug build-asan build-bundle

@@ -1,7 +1,17 @@
 #!/bin/bash
 # Unpacks the headers of NVIDIA's cuDNN frontend into build-deps/cudnn_frontend/include, from the wheel of one known version.
-# Needs pip and the package index, once. Without them it says so and succeeds: attention then has its own kernel.
+# Needs pip and the package index, once. Without them it says so and succeeds: attention then has its own kernel. Does nothing where
+# there is no CUDA toolkit or no cuDNN to build with.
 set -eu
+
+nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
+if [ -z "$nvcc" ]; then
+  exit 0
+fi
+toolkit=$(dirname "$(dirname "$(readlink -f "$nvcc")")")
+if [ -z "$(find -L "$toolkit/include" "$toolkit/targets" /usr/include -name cudnn.h -print -quit 2>/dev/null)" ]; then
+  exit 0
+fi
 
 version=1.32.0
 # Every wheel of this version that has been looked at; the headers in it do not depend on the Python that it is for.

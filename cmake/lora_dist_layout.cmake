@@ -5,7 +5,7 @@
 function(lora_dist_folder name folder)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
   # What depends on how the program is built for GPUs is in lora_dist_cuda.cmake.
-  list(FILTER sources EXCLUDE REGEX "/(main|cudnn_absent|nccl_communicator)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "/(main|cudnn_[a-z]+|nccl_communicator|nccl_group|nccl_library)\\.cpp$")
   if(LORA_DIST_WITH_CUDA)
     list(FILTER sources EXCLUDE REGEX "/(device_absent|nccl_absent)\\.cpp$")
   endif()

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -41,6 +42,9 @@ int run_command(Communicator& world, const ProcessPlace& place, const CommandLin
   if (line.command == "generate") {
     return run_generate(world, place, line);
   }
+  if (line.command == "merge") {
+    return run_merge(world, place, line);
+  }
   if (line.command == "inspect") {
     return run_inspect(world, place, line);
   }
@@ -66,9 +70,13 @@ int end_with(const Error& error, const ProcessPlace& place) {
   if (everybody && place.rank == 0) {
     abort_job(code);
   }
-  // Ranks often fail together without knowing; the lowest speaks and ends the job before the next would.
-  std::this_thread::sleep_for(std::chrono::milliseconds(300) * std::min(place.rank, 10));
-  print_error(place.rank == 0 ? "" : fmt::format("rank {}: ", place.rank), error);
+  // Ranks often fail together without knowing; the lowest speaks and ends the job before the next would. Who only noticed that
+  // another is gone comes after all who may know why.
+  const int turn = std::min(place.rank, 10);
+  const std::chrono::milliseconds pause(error.noticed() == Noticed::as_a_consequence ? 3500 + 1000 * turn : 300 * turn);
+  std::this_thread::sleep_for(pause);
+  const std::string name = fmt::format("rank {}: ", place.rank);
+  print_error(place.rank == 0 || std::string_view(error.what()).starts_with(name) ? "" : name, error);
   abort_job(code);
 }
 

@@ -190,11 +190,13 @@ void execute(const CachedGraph& cached, const GraphKey& key, const AttentionShap
         memory[operand.name] = moved(operand.data, (operand.of_keys ? kv_head : head) * shape.head_dim * kElement);
       }
       memory[fused_attention::kStats] = moved(log_sum_exp, head * static_cast<std::int64_t>(sizeof(float)));
-      auto status = cached.graph->execute(fused.handle, memory, workspace);
-      if (!status.is_good()) {
-        throw DeviceError(DeviceProblem::failed, std::string(key.backward ? "attention_backward" : "attention") +
-                                                     " over segments of up to " + std::to_string(key.longest) +
-                                                     " tokens: cuDNN says " + status.get_message());
+      const std::string reason = fused_attention::launch_graph(fused.handle, cached, memory, workspace);
+      if (!reason.empty()) {  // it names the status: ..._ALLOCATION_FAILED, ALLOC_FAILED before cuDNN 9
+        const bool full = reason.find("ALLOC") != std::string::npos;
+        throw DeviceError(full ? DeviceProblem::out_of_memory : DeviceProblem::failed,
+                          std::string(full ? "out of memory on the GPU in " : "") +
+                              (key.backward ? "attention_backward" : "attention") + " over segments of up to " +
+                              std::to_string(key.longest) + " tokens: " + reason);
       }
     }
   }

@@ -1,18 +1,14 @@
-// cuDNN's graphs for attention over packed segments. Only for the .cu files of a build with cuDNN.
+// cuDNN's graphs for attention over packed segments. Only for a build with cuDNN. The frontend's headers, a minute to compile,
+// are read by cudnn_graph.cpp alone.
 #pragma once
 
-// Loaded when first used (the frontend's own way), so that the program starts where cuDNN, or even the driver, is not installed.
-#define NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING
-#define CUDNN_FRONTEND_SKIP_JSON_LIB
 #include <cudnn.h>
-
-#include <cstring>  // the frontend uses it without including it
-
-#include <cudnn_frontend.h>
 
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <unordered_map>
 
 #include "kernels/common/dtype.h"
 
@@ -38,8 +34,11 @@ struct GraphKey {
   auto operator<=>(const GraphKey&) const = default;
 };
 
+/// A graph and the kernel that cuDNN chose for it.
+struct BuiltGraph;
+
 struct CachedGraph {
-  std::shared_ptr<cudnn_frontend::graph::Graph> graph;  // null: cuDNN does not do it
+  std::shared_ptr<BuiltGraph> graph;  // null: cuDNN does not do it
   std::int64_t workspace_bytes = 0;
 };
 
@@ -59,5 +58,9 @@ std::int64_t rounded_length(std::int64_t longest);
 
 /// Asks cuDNN for the graph and its kernel; takes up to a second.
 CachedGraph make_graph(cudnnHandle_t handle, const GraphKey& key);
+
+/// Launches it on the handle's stream. `memory`: by Name. Returns what cuDNN says against it; empty when launched.
+std::string launch_graph(cudnnHandle_t handle, const CachedGraph& graph, std::unordered_map<std::int64_t, void*>& memory,
+                         void* workspace);
 
 }  // namespace lora_dist::fused_attention

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 
 #include "kernels/common/check.h"
@@ -29,6 +30,8 @@ struct CudaContext {
   std::size_t extension_bytes = 0;  // device memory that the extensions hold
   std::unique_ptr<CudaExtension> products;
   std::unique_ptr<CudaExtension> attention;
+  std::unique_ptr<CudaExtension> from_host;
+  std::function<void()> check_while_waiting;  // watch_waits()
 };
 
 inline CudaContext& cuda_context(const Stream& stream) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -42,6 +43,9 @@ int device_count() noexcept;
 /// Why device_count() is 0, as a sentence; empty where there is a device.
 std::string why_no_device();
 
+/// "13.0, driver 13.1" (or "driver none"); "none" in a build without CUDA.
+std::string cuda_version();
+
 /// Makes device `index` this thread's own and runs an empty kernel on it. Throws DeviceError: no_device, old_driver (older than
 /// the runtime), no_code_for_chip.
 DeviceInfo use_device(int index);
@@ -60,10 +64,14 @@ Stream make_device_stream();
 void destroy_device_stream(Stream& stream) noexcept;
 /// Waits until everything launched on the stream is done; throws what went wrong with it. Nothing to do on the CPU.
 void synchronize(const Stream& stream);
+/// From now on `check` is called again and again while the host waits for the stream. It throws when what the stream waits for
+/// will never come, since a wait inside CUDA would not hear of it (another rank is gone). An empty one ends that.
+void watch_waits(const Stream& stream, std::function<void()> check);
 /// Bytes that the stream's operators hold for themselves (products' workspace, partial sums); 0 on the CPU.
 std::int64_t operator_scratch_bytes(const Stream& stream);
 
-/// In stream order, between any two of host (best pinned) and device. On a CPU stream it is memcpy.
+/// In stream order, between any two of pinned host memory and device. Other host memory may be read as late as the stream gets
+/// there, or hold the host until then: from_host() and to_host() (kernels/copy) are for that. On a CPU stream it is memcpy.
 void copy_bytes(void* to, const void* from, std::size_t bytes, const Stream& stream);
 
 /// A mark in a stream that another stream, or the host, can wait for.
@@ -79,6 +87,8 @@ class DeviceEvent {
   void hold_back(const Stream& stream) const;
   /// True when the mark is past. Throws what went wrong before it.
   bool past() const;
+  /// Holds the host until the mark is past, asking what watches the stream's waits.
+  void wait(const Stream& stream) const;
 
  private:
   void* handle_ = nullptr;

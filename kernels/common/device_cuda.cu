@@ -1,7 +1,10 @@
 // The device through the CUDA run time.
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "kernels/common/cuda_kernel.h"
 #include "kernels/common/device.h"
@@ -22,6 +25,15 @@ std::string old_driver_text() {
   }
   return "the driver is for CUDA " + version_text(driver) + ", this program needs " + version_text(runtime) +
          " or newer; update the driver, or build with an older toolkit";
+}
+
+/// "90" or "75, 90": what the build has code for, in the order given to CMake.
+std::string built_for() {
+  std::string list;
+  for (const int architecture : {__CUDA_ARCH_LIST__}) {  // nvcc's: 750, 900
+    list += (list.empty() ? "" : ", ") + std::to_string(architecture / 10);
+  }
+  return list;
 }
 
 /// Does nothing: that it starts shows that the build has code for the chip.
@@ -63,6 +75,14 @@ std::string why_no_device() {
   return "";
 }
 
+std::string cuda_version() {
+  int driver = 0;
+  int runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  return version_text(runtime) + ", driver " + (driver > 0 ? version_text(driver) : "none");
+}
+
 DeviceInfo use_device(int index) {
   int count = 0;
   const cudaError_t counted = cudaGetDeviceCount(&count);
@@ -98,8 +118,8 @@ DeviceInfo use_device(int index) {
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorUnsupportedPtxVersion) {
     throw DeviceError(DeviceProblem::no_code_for_chip,
                       "this program has no code for " + info.name + " (compute capability " + std::to_string(properties.major) +
-                          "." + std::to_string(properties.minor) +
-                          "); build it with -DLORA_DIST_CUDA_ARCHITECTURES=" + std::to_string(info.capability));
+                          "." + std::to_string(properties.minor) + "), it was built for " + built_for() +
+                          "; build it with -DLORA_DIST_CUDA_ARCHITECTURES=" + std::to_string(info.capability));
   }
   check_cuda(status, "starting a first kernel");
   check_cuda(cudaDeviceSynchronize(), "running a first kernel");
@@ -163,6 +183,7 @@ void destroy_device_stream(Stream& stream) noexcept {
   cudaStreamSynchronize(context->stream);
   context->products.reset();
   context->attention.reset();
+  context->from_host.reset();
   cudaFree(context->scratch);
   cudaStreamDestroy(context->stream);
   delete context;
@@ -170,9 +191,20 @@ void destroy_device_stream(Stream& stream) noexcept {
 }
 
 void synchronize(const Stream& stream) {
-  if (stream.backend == Backend::cuda) {
-    check_cuda(cudaStreamSynchronize(cuda_context(stream).stream), "waiting for the GPU");
+  if (stream.backend != Backend::cuda) {
+    return;
   }
+  const CudaContext& context = cuda_context(stream);
+  if (context.check_while_waiting) {
+    DeviceEvent given;
+    given.record(stream);
+    given.wait(stream);
+  }
+  check_cuda(cudaStreamSynchronize(context.stream), "waiting for the GPU");
+}
+
+void watch_waits(const Stream& stream, std::function<void()> check) {
+  cuda_context(stream).check_while_waiting = std::move(check);
 }
 
 std::int64_t operator_scratch_bytes(const Stream& stream) {
@@ -243,6 +275,16 @@ bool DeviceEvent::past() const {
   }
   check_cuda(status, "asking for an event");
   return true;
+}
+
+void DeviceEvent::wait(const Stream& stream) const {
+  constexpr std::chrono::microseconds kPause(20);
+  while (!past()) {
+    if (stream.backend == Backend::cuda && cuda_context(stream).check_while_waiting) {
+      cuda_context(stream).check_while_waiting();
+    }
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 }  // namespace lora_dist

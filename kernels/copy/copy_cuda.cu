@@ -1,6 +1,12 @@
 // Copies and zeros in stream order.
 #include "kernels/copy/copy.h"
 
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+#include <utility>
+
 #include "kernels/common/cuda_context.h"
 #include "kernels/common/device.h"
 
@@ -9,6 +15,28 @@ namespace lora_dist {
 namespace {
 
 std::size_t bytes_of(const ConstTensorView& view) { return static_cast<std::size_t>(view.count()) * size_of(view.dtype); }
+
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+constexpr std::size_t kPieces = 16;  // more than a pass stages of ids and the like, so that it does not wait for its own copies
+
+// Pinned pieces that take turns on the way to the device. The run time would stage pageable memory too, but on some machines the
+// GPU reads it directly, when the stream gets there, and on others the host is held inside CUDA.
+struct PinnedRing final : CudaExtension {
+  PinnedRing() : memory(static_cast<std::byte*>(allocate_pinned(kPieces * kPieceBytes))) {}
+  ~PinnedRing() override { free_pinned(memory); }
+
+  std::byte* memory;
+  std::array<DeviceEvent, kPieces> copied;
+  std::size_t next = 0;
+};
+
+PinnedRing& ring_of(const Stream& stream) {
+  CudaContext& context = cuda_context(stream);
+  if (!context.from_host) {
+    context.from_host = std::make_unique<PinnedRing>();
+  }
+  return static_cast<PinnedRing&>(*context.from_host);
+}
 
 void check_views(const ConstTensorView& from, const ConstTensorView& to) {
   require(from.dtype == to.dtype && from.count() == to.count(), "copy: dtypes and counts must be equal");
@@ -27,10 +55,25 @@ void zero_cuda(TensorView to, const Stream& stream) {
   }
 }
 
-// From pageable memory the run time takes a copy before it returns, so the source may be reused.
-void from_host_cuda(ConstTensorView from, TensorView to, const Stream& stream) { copy_cuda(from, to, stream); }
+void from_host_cuda(ConstTensorView from, TensorView to, const Stream& stream) {
+  check_views(from, to);
+  const auto* source = static_cast<const std::byte*>(from.data);
+  auto* target = static_cast<std::byte*>(to.data);
+  const std::size_t bytes = bytes_of(from);
+  PinnedRing& ring = ring_of(stream);
+  for (std::size_t at = 0; at < bytes; at += kPieceBytes) {
+    const std::size_t piece = std::exchange(ring.next, (ring.next + 1) % kPieces);
+    const std::size_t length = std::min(kPieceBytes, bytes - at);
+    std::byte* pinned = ring.memory + piece * kPieceBytes;
+    ring.copied[piece].wait(stream);
+    std::memcpy(pinned, source + at, length);
+    copy_bytes(target + at, pinned, length, stream);
+    ring.copied[piece].record(stream);
+  }
+}
 
 void to_host_cuda(ConstTensorView from, TensorView to, const Stream& stream) {
+  synchronize(stream);  // first: a copy to pageable memory may wait inside CUDA, where nobody hears of a lost rank
   copy_cuda(from, to, stream);
   synchronize(stream);
 }

@@ -84,6 +84,7 @@ std::int64_t fixed_point_add_cuda(ConstTensorView values, float factor, TensorVi
   launch("fixed_point_add", fixed_point_add_elements, blocks_for(n, kThreads * kElementsPerThread), kThreads, 0, stream,
          values.as<float>(), static_cast<double>(factor), sums.as<std::int64_t>(), static_cast<double>(limit), n, refused);
   unsigned long long count = 0;
+  synchronize(stream);  // first, since a copy to pageable memory may wait inside CUDA
   copy_bytes(&count, refused, sizeof count, stream);
   synchronize(stream);
   return static_cast<std::int64_t>(count);
@@ -96,6 +97,7 @@ double fixed_point_read_cuda(ConstTensorView sums, TensorView values, const Stre
   auto* of_pieces = static_cast<double*>(operator_scratch(stream, pieces * sizeof(double)));
   launch("fixed_point_read", fixed_point_read_piece, pieces, kThreads, 0, stream, sums.as<std::int64_t>(), values.as<float>(),
          of_pieces, sums.count());
+  synchronize(stream);
   copy_bytes(squares.data(), of_pieces, pieces * sizeof(double), stream);
   synchronize(stream);
   double total = 0.0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
@@ -40,10 +41,39 @@ LORA_DIST_MULTIVERSION void scale_row(float* c, float beta, std::int64_t n) {
   }
 }
 
+LORA_DIST_MULTIVERSION void add_row(const float* bias, float* c, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    c[i] += bias[i];
+  }
+}
+
+// One tile of c, and its part of what is added.
+struct Tile {
+  std::int64_t rows;
+  std::int64_t cols;
+  std::int64_t stride;  // between rows
+  float* c;
+  const float* onto;  // null: c itself
+  const float* bias;  // null: none
+
+  // sgemm adds to what lies in c.
+  void put_onto(float beta) const {
+    for (std::int64_t i = 0; onto != nullptr && beta != 0.0F && i < rows; ++i) {
+      std::memcpy(c + i * stride, onto + i * stride, static_cast<std::size_t>(cols) * sizeof(float));
+    }
+  }
+  void add_bias() const {
+    for (std::int64_t i = 0; bias != nullptr && i < rows; ++i) {
+      add_row(bias, c + i * stride, cols);
+    }
+  }
+};
+
 }  // namespace
 
-void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, float beta, TensorView c,
-                const Stream& stream) {
+void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, const Added& added,
+                TensorView c, const Stream& stream) {
   require(a.shape.rank == 2 && b.shape.rank == 2 && c.shape.rank == 2, "matmul: a, b and c must have two dimensions");
   const bool turn_a = op_a == Transpose::yes;
   const bool turn_b = op_b == Transpose::yes;
@@ -56,24 +86,38 @@ void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose 
   const float* a_data = a.as<float>();
   const float* b_data = b.as<float>();
   float* c_data = c.as<float>();
+  require_added(added, c);
+  const float* onto = added.onto.data == nullptr ? nullptr : added.onto.as<float>();
+  const float* bias = added.bias.data == nullptr ? nullptr : added.bias.as<float>();
   if (m == 0 || n == 0) {
     return;
   }
   if (k == 0) {
-    scale_row(c_data, beta, m * n);
+    const Tile whole{m, n, n, c_data, onto, bias};
+    whole.put_onto(added.beta);
+    scale_row(c_data, added.beta, m * n);
+    whole.add_bias();
     return;
   }
   set_library_threads();  // the caller may be a thread of its own, which starts with OpenMP's default
-  const Tiling tile = tiling_of(m, n, k);
-  const std::int64_t across = (n + tile.cols - 1) / tile.cols;
-  const std::int64_t down = (m + tile.rows - 1) / tile.rows;
+  const Tiling tiling = tiling_of(m, n, k);
+  const std::int64_t across = (n + tiling.cols - 1) / tiling.cols;
+  const std::int64_t down = (m + tiling.rows - 1) / tiling.rows;
   std::atomic<bool> failed = false;
   parallel_for(across * down, stream, [&](std::int64_t piece) {
-    const std::int64_t i = piece / across * tile.rows;
-    const std::int64_t j = piece % across * tile.cols;
-    const dnnl_status_t status = dnnl_sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', std::min(tile.rows, m - i),
-                                            std::min(tile.cols, n - j), k, alpha, turn_a ? a_data + i : a_data + i * k, a.cols(),
-                                            turn_b ? b_data + j * k : b_data + j, b.cols(), beta, c_data + i * n + j, n);
+    const std::int64_t i = piece / across * tiling.rows;
+    const std::int64_t j = piece % across * tiling.cols;
+    const Tile tile{std::min(tiling.rows, m - i),
+                    std::min(tiling.cols, n - j),
+                    n,
+                    c_data + i * n + j,
+                    onto == nullptr ? nullptr : onto + i * n + j,
+                    bias == nullptr ? nullptr : bias + j};
+    tile.put_onto(added.beta);
+    const dnnl_status_t status =
+        dnnl_sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', tile.rows, tile.cols, k, alpha, turn_a ? a_data + i : a_data + i * k,
+                   a.cols(), turn_b ? b_data + j * k : b_data + j, b.cols(), added.beta, tile.c, n);
+    tile.add_bias();
     if (status != dnnl_success) {
       failed = true;
     }

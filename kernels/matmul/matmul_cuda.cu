@@ -31,10 +31,12 @@ struct Problem {
   bool turn_a = false;
   bool turn_b = false;
   bool reads_c = false;
+  bool bias = false;
   DType in = DType::f32;
   DType out = DType::f32;
   std::uint32_t align_a = 0;
   std::uint32_t align_b = 0;
+  std::uint32_t align_onto = 0;
   std::uint32_t align_c = 0;
 
   auto operator<=>(const Problem&) const = default;
@@ -49,6 +51,9 @@ std::string described(const Problem& p) {
 }
 
 void check_products(cublasStatus_t status, const std::string& doing) {
+  if (status == CUBLAS_STATUS_ALLOC_FAILED) {
+    throw DeviceError(DeviceProblem::out_of_memory, "out of memory on the GPU: cuBLASLt found none in " + doing);
+  }
   if (status != CUBLAS_STATUS_SUCCESS) {
     throw DeviceError(DeviceProblem::failed, doing + ": cuBLASLt says " + cublasLtGetStatusString(status));
   }
@@ -153,12 +158,12 @@ Preference preference_for(const Problem& p, std::size_t workspace_bytes, const s
       name);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p.align_b, name);  // operands change places
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, p.align_a, name);
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p.align_c, name);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p.align_onto, name);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, p.align_c, name);
   return preference;
 }
 
-Plan make_plan(const Products& products, const Problem& p) {
+Plan make_plan(const Products& products, const Problem& p, const void* bias) {
   const std::string name = described(p);
   Plan plan;
   cublasLtMatmulDesc_t made = nullptr;
@@ -166,6 +171,10 @@ Plan make_plan(const Products& products, const Problem& p) {
   plan.operation.reset(made);
   set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, p.turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, name);
   set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, p.turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, name);
+  if (p.bias) {  // in D's dtype, which is what cuBLASLt takes when told nothing
+    set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS, name);
+    set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias, name);
+  }
   plan.a = layout_of(p.in, p.turn_a ? p.k : p.m, p.turn_a ? p.m : p.k, name);
   plan.b = layout_of(p.in, p.turn_b ? p.n : p.k, p.turn_b ? p.k : p.n, name);
   plan.c = layout_of(p.out, p.m, p.n, name);
@@ -183,38 +192,41 @@ Plan make_plan(const Products& products, const Problem& p) {
   return plan;
 }
 
-const Plan& plan_for(Products& products, const Problem& p) {
+const Plan& plan_for(Products& products, const Problem& p, const void* bias) {
   const auto known = products.plans.find(p);
   if (known != products.plans.end()) {
     return known->second;
   }
-  Plan plan = make_plan(products, p);
+  Plan plan = make_plan(products, p, bias);
   if (products.plans.size() >= kMostPlans) {
     products.plans.clear();
   }
   return products.plans.emplace(p, std::move(plan)).first->second;
 }
 
+/// c = beta * onto + bias[column], with neither read where it is null or times 0.
 template <class T>
-__global__ void scale_product(T* c, float beta, std::int64_t n) {
+__global__ void write_added(const T* onto, float beta, const T* bias, T* c, std::int64_t cols, std::int64_t n) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i < n) {
-    c[i] = from_float<T>(beta == 0.0F ? 0.0F : to_float(c[i]) * beta);
+    const float kept = beta == 0.0F ? 0.0F : to_float(onto[i]) * beta;
+    c[i] = from_float<T>(bias == nullptr ? kept : kept + to_float(bias[i % cols]));
   }
 }
 
-void multiply_by(TensorView c, float beta, const Stream& stream) {
+/// What a product with no k leaves.
+void put_added(const Added& added, ConstTensorView onto, TensorView c, const Stream& stream) {
   constexpr int kThreads = 256;
   with_float_type(c.dtype, [&]<class T>(T) {
-    launch("matmul with no k", scale_product<T>, dim3(blocks_for(c.count(), kThreads)), dim3(kThreads), 0, stream, floats<T>(c),
-           beta, c.count());
+    launch("matmul with no k", write_added<T>, dim3(blocks_for(c.count(), kThreads)), dim3(kThreads), 0, stream, floats<T>(onto),
+           added.beta, added.bias.data == nullptr ? nullptr : floats<T>(added.bias), floats<T>(c), c.cols(), c.count());
   });
 }
 
 }  // namespace
 
-void matmul_cuda(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, float beta, TensorView c,
-                 const Stream& stream) {
+void matmul_cuda(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, const Added& added,
+                 TensorView c, const Stream& stream) {
   require(a.shape.rank == 2 && b.shape.rank == 2 && c.shape.rank == 2, "matmul: a, b and c must have two dimensions");
   require(a.dtype == b.dtype, "matmul: a and b must have one dtype");
   require(c.dtype == a.dtype || c.dtype == DType::f32, "matmul: c must have the dtype of a, or f32");
@@ -227,24 +239,31 @@ void matmul_cuda(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose
   require((p.turn_a ? a.cols() : a.rows()) == p.m, "matmul: a does not have the rows of c");
   require((p.turn_b ? b.rows() : b.cols()) == p.n, "matmul: b does not have the columns of c");
   require((p.turn_b ? b.cols() : b.rows()) == p.k, "matmul: a and b disagree about k");
+  require_added(added, c);
   if (p.m == 0 || p.n == 0) {
     return;
   }
+  const ConstTensorView onto = added.onto.data == nullptr || added.beta == 0.0F ? ConstTensorView(c) : added.onto;
   if (p.k == 0) {
-    multiply_by(c, beta, stream);
+    put_added(added, onto, c, stream);
     return;
   }
-  p.reads_c = beta != 0.0F;
+  p.reads_c = added.beta != 0.0F;
+  p.bias = added.bias.data != nullptr;
   p.in = a.dtype;
   p.out = c.dtype;
   p.align_a = alignment_of(a.data);
   p.align_b = alignment_of(b.data);
+  p.align_onto = alignment_of(onto.data);
   p.align_c = alignment_of(c.data);
   Products& products = products_of(stream);
-  const Plan& plan = plan_for(products, p);
-  const cublasStatus_t status = cublasLtMatmul(products.handle.get(), plan.operation.get(), &alpha, b.data, plan.b.get(), a.data,
-                                               plan.a.get(), &beta, c.data, plan.c.get(), c.data, plan.c.get(), &plan.algorithm,
-                                               products.workspace, plan.workspace_bytes, cuda_context(stream).stream);
+  const Plan& plan = plan_for(products, p, added.bias.data);
+  if (p.bias) {  // another layer's
+    set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, added.bias.data, "giving a product its bias");
+  }
+  const cublasStatus_t status = cublasLtMatmul(
+      products.handle.get(), plan.operation.get(), &alpha, b.data, plan.b.get(), a.data, plan.a.get(), &added.beta, onto.data,
+      plan.c.get(), c.data, plan.c.get(), &plan.algorithm, products.workspace, plan.workspace_bytes, cuda_context(stream).stream);
   if (status != CUBLAS_STATUS_SUCCESS) {
     check_products(status, described(p));
   }

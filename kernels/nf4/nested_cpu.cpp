@@ -72,7 +72,7 @@ float quantize_block(const float* absmax, float offset, std::int64_t n, const st
   float top = 0.0F;
   for (std::int64_t i = 0; i < n; ++i) {
     const float magnitude = std::fabs(absmax[i] - offset);
-    top = magnitude <= top ? top : magnitude;  // a NaN is taken
+    top = magnitude <= top || std::isnan(top) ? top : magnitude;  // a NaN is taken, and stays
   }
   if (top == 0.0F) {
     std::fill_n(codes, n, std::uint8_t{0});

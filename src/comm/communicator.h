@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/stream.h"
 #include "src/comm/wire.h"
 
 namespace lora_dist {
@@ -19,8 +20,10 @@ class PendingGather {
   PendingGather(const PendingGather&) = delete;
   PendingGather& operator=(const PendingGather&) = delete;
   virtual ~PendingGather() = default;
-  virtual void wait() = 0;  // returns when every part has arrived
-  virtual void poke() = 0;  // lets the transport move bytes; call it now and then while computing
+  /// Every part has arrived when it returns, or will have before what the communicator's stream is given from then on.
+  virtual void wait() = 0;
+  /// Lets the transport move bytes; call it now and then while computing. True when wait() would not hold up the host.
+  virtual bool poke() = 0;
 };
 
 enum class Reduce : std::uint8_t { sum, max, min };
@@ -49,6 +52,10 @@ class Communicator {
   virtual void barrier() = 0;
   /// Ranks with equal `color` form a new group, ordered by their rank in this one. Byte counts go to the same ledger.
   virtual std::unique_ptr<Communicator> split(int color) = 0;
+
+  /// For groups over device memory: from now on collectives start after what `stream` was given, and their results are there in
+  /// its order. Until then it is the operators' stream. Nothing may be under way. In host memory it changes nothing.
+  virtual void follow(const Stream& /*stream*/) {}
 
   virtual const WireBytes& wire() const = 0;
 };

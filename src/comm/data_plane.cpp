@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <fstream>
 #include <set>
 
 #include "src/comm/agree.h"
@@ -15,19 +16,37 @@ namespace lora_dist {
 
 namespace {
 
-/// By the addresses of the devices: their numbers and count differ where the launcher shows each rank a GPU of its own.
+/// By the addresses of the devices: their numbers and count differ where the launcher shows each rank a GPU of its own. Machines
+/// are told apart by what their kernels drew at boot: containers on different machines may have one host name, and those on one
+/// machine several.
 bool every_rank_has_its_own_device(Communicator& world) {
   std::string mine;
-  run_together(world, [&] {
-    std::array<char, 256> host{};
-    gethostname(host.data(), host.size() - 1);
-    mine = std::string(host.data()) + " " + nccl_device_address();
-  });
+  run_together(world, [&] { mine = machine_identity("/proc/sys/kernel/random/boot_id") + " " + nccl_device_address(); });
   const std::vector<std::string> all = all_gather_strings(world, mine);
   return std::set<std::string>(all.begin(), all.end()).size() == all.size();
 }
 
+/// The first rank's reason not to use NCCL; the library may be missing on some node only.
+std::string why_no_nccl_anywhere(Communicator& world) {
+  for (const std::string& problem : all_gather_strings(world, why_no_nccl())) {
+    if (!problem.empty()) {
+      return problem;
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+std::string machine_identity(const std::filesystem::path& boot_id) {
+  std::string id;
+  if (std::ifstream file(boot_id); std::getline(file, id) && !id.empty()) {
+    return id;
+  }
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  return host.data();
+}
 
 std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator,
                                               const ProcessPlace& /*process*/, const Stream& stream) {
@@ -35,13 +54,16 @@ std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::st
     throw Error(ExitCode::usage, "parallel.communicator = \"nccl\" needs GPUs; on CPUs use \"mpi\" or \"auto\"",
                 Noticed::every_rank);
   }
-  const bool own_devices =
-      stream.backend == Backend::cuda && nccl_is_built_in() && communicator != "mpi" && every_rank_has_its_own_device(world);
-  if (communicator == "nccl" && !nccl_is_built_in()) {
+  if (stream.backend != Backend::cuda || communicator == "mpi") {
+    return make_host_staged(world.split(0), stream);
+  }
+  const std::string problem = why_no_nccl_anywhere(world);
+  if (communicator == "nccl" && !problem.empty()) {
     throw Error(ExitCode::usage,
-                "parallel.communicator = \"nccl\", but this program was built without NCCL; use \"mpi\" or \"auto\"",
+                "parallel.communicator = \"nccl\", but " + problem + "; use parallel.communicator = \"mpi\" or \"auto\"",
                 Noticed::every_rank);
   }
+  const bool own_devices = problem.empty() && every_rank_has_its_own_device(world);
   if (communicator == "nccl" && !own_devices) {
     throw Error(ExitCode::usage,
                 "parallel.communicator = \"nccl\" needs a GPU for each rank, and here ranks share one; use "

@@ -1,6 +1,7 @@
 // The communicator of the operators' memory: NCCL between GPUs, or MPI through the host.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,10 @@
 #include "src/comm/process.h"
 
 namespace lora_dist {
+
+/// The same for all processes of a machine, another for each machine: the first line of `boot_id` (Linux's
+/// /proc/sys/kernel/random/boot_id), or the host name where there is none.
+std::string machine_identity(const std::filesystem::path& boot_id);
 
 /// Collectives over memory of `stream`'s backend, between the ranks of `world`. communicator: "auto" (NCCL where it is built in,
 /// there are several ranks, and each has a device of its own; else MPI), "mpi" or "nccl". Collective. Throws Error(usage), the

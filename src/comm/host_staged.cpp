@@ -22,6 +22,7 @@ class Staging {
 
   std::span<std::byte> bytes(std::size_t count) {
     if (count > size_) {
+      synchronize(stream_);  // the old one may still be read
       free();
       memory_ = static_cast<std::byte*>(stream_.backend == Backend::cuda ? allocate_pinned(count) : ::operator new(count));
       size_ = count;
@@ -53,7 +54,6 @@ struct GatherStaging {
   explicit GatherStaging(const Stream& stream) : mine(stream), all(stream) {}
   Staging mine;
   Staging all;
-  DeviceEvent copied;  // `all` may be written again after it
   bool taken = false;
 };
 
@@ -76,14 +76,9 @@ class StagedGather final : public PendingGather {
     const std::unique_ptr<PendingGather> host = std::move(host_);
     host->wait();
     copy_bytes(to_.data(), from_.data(), to_.size(), stream_);
-    staging_.copied.record(stream_);
     staging_.taken = false;
   }
-  void poke() override {
-    if (host_ != nullptr) {
-      host_->poke();
-    }
-  }
+  bool poke() override { return host_ == nullptr || host_->poke(); }
 
  private:
   std::unique_ptr<PendingGather> host_;
@@ -96,7 +91,7 @@ class StagedGather final : public PendingGather {
 class DoneGather final : public PendingGather {
  public:
   void wait() override {}
-  void poke() override {}
+  bool poke() override { return true; }
 };
 
 class HostStaged final : public Communicator {
@@ -148,6 +143,7 @@ class HostStaged final : public Communicator {
 
   void barrier() override { host_->barrier(); }
   std::unique_ptr<Communicator> split(int color) override { return make_host_staged(host_->split(color), stream_); }
+  void follow(const Stream& stream) override { stream_ = stream; }
   const WireBytes& wire() const override { return host_->wire(); }
 
  private:
@@ -161,9 +157,8 @@ class HostStaged final : public Communicator {
     }
   }
 
-  /// The bytes on the host.
+  /// The bytes on the host, once everything that the stream was given so far is done.
   std::span<std::byte> fetch(std::span<const std::byte> there, Staging& staging) {
-    synchronize(stream_);  // what reads the staging buffer is over, and what writes `there`
     const std::span<std::byte> here = staging.bytes(there.size());
     copy_bytes(here.data(), there.data(), there.size(), stream_);
     synchronize(stream_);

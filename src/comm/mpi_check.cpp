@@ -21,7 +21,8 @@ void check_mpi(int code, const char* what) {
       ExitCode::communication,
       fmt::format("MPI {} failed: {}; a rank or the network may be lost: see the other ranks' messages, then run the same "
                   "command again to go on from the last checkpoint",
-                  what, reason.data()));
+                  what, reason.data()),
+      Noticed::as_a_consequence);
 }
 
 }  // namespace lora_dist

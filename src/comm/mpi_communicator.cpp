@@ -47,9 +47,10 @@ class MpiGather final : public PendingGather {
     check_mpi(MPI_Waitall(count(), requests_.data(), MPI_STATUSES_IGNORE), "all_gather");
     requests_.clear();
   }
-  void poke() override {
+  bool poke() override {
     int done = 0;
     check_mpi(MPI_Testall(count(), requests_.data(), &done, MPI_STATUSES_IGNORE), "all_gather");
+    return done != 0;
   }
 
  private:

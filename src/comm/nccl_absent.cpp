@@ -4,12 +4,14 @@
 
 namespace lora_dist {
 
-bool nccl_is_built_in() { return false; }
+std::string why_no_nccl() { return "this program was built without NCCL"; }
+
+std::string nccl_version() { return "none"; }
 
 std::string nccl_device_address() { return {}; }
 
 std::unique_ptr<Communicator> make_nccl(Communicator& /*world*/, const Stream& /*stream*/) {
-  throw Error(ExitCode::internal, "this program was built without NCCL");
+  throw Error(ExitCode::internal, why_no_nccl());
 }
 
 }  // namespace lora_dist

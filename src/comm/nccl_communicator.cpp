@@ -14,128 +14,39 @@
 #include <utility>
 
 #include "kernels/common/check.h"
-#include "kernels/common/cuda_context.h"
 #include "kernels/common/device.h"
 #include "src/comm/agree.h"
 #include "src/comm/host_staged.h"
-#include "src/core/error.h"
-
-#if NCCL_VERSION_CODE < NCCL_VERSION(2, 18, 0)
-#error "NCCL 2.18 or newer is needed (ncclCommSplit)"
-#endif
+#include "src/comm/nccl_group.h"
 
 namespace lora_dist {
 namespace {
 
-/// The operators' stream and the one that collectives run on. Shared by a group and those split from it.
-struct NcclStreams {
-  explicit NcclStreams(const Stream& operators) : compute(operators), comm(make_device_stream()) {}
-  NcclStreams(const NcclStreams&) = delete;
-  NcclStreams& operator=(const NcclStreams&) = delete;
-  ~NcclStreams() { destroy_device_stream(comm); }
-
-  cudaStream_t handle() const { return cuda_context(comm).stream; }
-
-  Stream compute;
-  Stream comm;
-};
-
-/// A group's handle at NCCL; null once it was aborted.
-class NcclGroup {
- public:
-  NcclGroup(ncclComm_t comm, int rank) : comm_(comm), rank_(rank) {}
-  NcclGroup(const NcclGroup&) = delete;
-  NcclGroup& operator=(const NcclGroup&) = delete;
-  ~NcclGroup() {
-    if (comm_ == nullptr) {
-      return;
-    }
-    // ncclCommDestroy may wait for the other ranks, who are not coming when this one is on its way out with an error.
-    if (std::uncaught_exceptions() > 0) {
-      ncclCommAbort(comm_);
-    } else {
-      ncclCommDestroy(comm_);
-    }
-  }
-
-  /// Throws after an abort.
-  ncclComm_t handle(const char* collective) const {
-    if (comm_ == nullptr) {
-      throw failure(collective, "the group was given up after an earlier failure");
-    }
-    return comm_;
-  }
-
-  /// Throws unless `status` is success, after giving the group up, so that no kernel waits for a rank that is gone.
-  void check(ncclResult_t status, const char* collective) {
-    if (status == ncclSuccess || status == ncclInProgress) {
-      return;
-    }
-    const Error error = failure(collective, reason(status, comm_));
-    if (comm_ != nullptr) {
-      ncclCommAbort(std::exchange(comm_, nullptr));
-    }
-    throw error;
-  }
-
-  /// What happened behind the host's back: a lost connection, another rank's abort.
-  void check_under_way(const char* collective) {
-    ncclResult_t status = ncclSuccess;
-    check(ncclCommGetAsyncError(handle(collective), &status), collective);
-    check(status, collective);
-  }
-
-  static std::string reason(ncclResult_t status, ncclComm_t comm) {
-    const char* detail = ncclGetLastError(comm);
-    const bool has_detail = detail != nullptr && *detail != '\0';
-    return fmt::format("{}{}{}", ncclGetErrorString(status), has_detail ? ": " : "", has_detail ? detail : "");
-  }
-
- private:
-  Error failure(const char* collective, const std::string& why) const {
-    return Error(
-        ExitCode::communication,
-        fmt::format("rank {}: NCCL {} failed: {}; a rank, a GPU or the network may be lost: see the other ranks' messages "
-                    "(NCCL_DEBUG=WARN shows more), then run the same command again to go on from the last checkpoint",
-                    rank_, collective, why));
-  }
-
-  ncclComm_t comm_;
-  int rank_;
-};
-
-/// Throws before there is a group.
-void check_start(ncclResult_t status) {
-  if (status != ncclSuccess) {
-    throw Error(
-        ExitCode::communication,
-        fmt::format("NCCL did not start: {}; NCCL_DEBUG=WARN shows more, and parallel.communicator = \"mpi\" does without",
-                    NcclGroup::reason(status, nullptr)));
-  }
-}
-
 class NcclGather final : public PendingGather {
  public:
-  NcclGather(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclStreams> streams)
-      : group_(std::move(group)), streams_(std::move(streams)) {
-    done_.record(streams_->comm);
+  NcclGather(std::shared_ptr<NcclGroup> group, const Stream& comm, const Stream& reader)
+      : group_(std::move(group)), reader_(reader) {
+    done_.record(comm);
   }
   ~NcclGather() override {
     try {
-      done_.hold_back(streams_->compute);  // its memory is not written by operators before the gather is over
-    } catch (const std::exception&) {      // NOLINT(bugprone-empty-catch): a destructor cannot say it; the next call will
+      done_.hold_back(reader_);        // its memory is not written by that stream before the gather is over
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): a destructor cannot say it; the next call will
     }
   }
 
   void wait() override {
     group_->check_under_way("all_gather");
-    done_.hold_back(streams_->compute);
+    done_.hold_back(reader_);
   }
-  void poke() override { group_->check_under_way("all_gather"); }
+  bool poke() override {
+    group_->check_under_way("all_gather");
+    return true;
+  }
 
  private:
   std::shared_ptr<NcclGroup> group_;
-  std::shared_ptr<NcclStreams> streams_;
+  Stream reader_;
   DeviceEvent done_;
 };
 
@@ -158,8 +69,9 @@ class NcclCommunicator final : public Communicator {
                    std::shared_ptr<WireBytes> ledger)
       : staged_(std::move(staged)),
         streams_(std::move(streams)),
-        group_(std::make_shared<NcclGroup>(comm, staged_->rank())),
-        ledger_(std::move(ledger)) {}
+        group_(std::make_shared<NcclGroup>(comm, staged_->rank(), streams_)),
+        ledger_(std::move(ledger)),
+        followed_(streams_->compute) {}
 
   int rank() const override { return staged_->rank(); }
   int size() const override { return staged_->size(); }
@@ -172,16 +84,16 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
                                                   WireKind kind) override {
     issue_gather(mine, all, kind);
-    return std::make_unique<NcclGather>(group_, streams_);
+    return std::make_unique<NcclGather>(group_, streams_->comm, followed_);
   }
 
   /// Integers: the sum is exact, whatever order NCCL adds in.
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
     (*ledger_)[kind] += static_cast<std::int64_t>(values.size_bytes());
-    follow_operators();
-    group_->check(ncclAllReduce(values.data(), values.data(), values.size(), ncclInt64, nccl_op(op), group_->handle("all_reduce"),
-                                streams_->handle()),
-                  "all_reduce");
+    start_after_followed();
+    group_->finish(ncclAllReduce(values.data(), values.data(), values.size(), ncclInt64, nccl_op(op),
+                                 group_->handle("all_reduce"), streams_->handle()),
+                   "all_reduce");
     wait_on_host("all_reduce");
   }
 
@@ -191,8 +103,8 @@ class NcclCommunicator final : public Communicator {
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     require(root >= 0 && root < size(), "broadcast: root is not a rank of the group");
     (*ledger_)[kind] += rank() == root ? static_cast<std::int64_t>(data.size()) : 0;
-    follow_operators();
-    group_->check(
+    start_after_followed();
+    group_->finish(
         ncclBroadcast(data.data(), data.data(), data.size(), ncclUint8, root, group_->handle("broadcast"), streams_->handle()),
         "broadcast");
     wait_on_host("broadcast");
@@ -205,11 +117,18 @@ class NcclCommunicator final : public Communicator {
     wait_on_host("split");  // NCCL wants nothing under way on the group meanwhile
     const bool alone = part->size() == 1;
     ncclComm_t comm = nullptr;
-    group_->check(ncclCommSplit(group_->handle("split"), alone ? NCCL_SPLIT_NOCOLOR : color, rank(), &comm, nullptr), "split");
+    group_->finish(ncclCommSplit(group_->handle("split"), alone ? NCCL_SPLIT_NOCOLOR : color, rank(), &comm, nullptr), "split");
     if (alone) {
       return part;
     }
-    return std::make_unique<NcclCommunicator>(comm, std::move(part), streams_, ledger_);
+    auto made = std::make_unique<NcclCommunicator>(comm, std::move(part), streams_, ledger_);
+    made->group_->finish(ncclInProgress, "split");
+    return made;
+  }
+
+  void follow(const Stream& stream) override {
+    staged_->follow(stream);
+    followed_ = stream;
   }
 
   const WireBytes& wire() const override { return *ledger_; }
@@ -218,26 +137,24 @@ class NcclCommunicator final : public Communicator {
   void issue_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) {
     require(all.size() == mine.size() * static_cast<std::size_t>(size()), "all_gather: all.size() must be mine.size() * size()");
     (*ledger_)[kind] += static_cast<std::int64_t>(mine.size());
-    follow_operators();
-    group_->check(
+    start_after_followed();
+    group_->finish(
         ncclAllGather(mine.data(), all.data(), mine.size(), ncclUint8, group_->handle("all_gather"), streams_->handle()),
         "all_gather");
   }
 
-  /// What is issued next starts after what the operators were given so far.
-  void follow_operators() const {
-    DeviceEvent given;
-    given.record(streams_->compute);
-    given.hold_back(streams_->comm);
+  /// What is issued next starts after what the stream that is followed was given so far.
+  void start_after_followed() {
+    given_.record(followed_);
+    given_.hold_back(streams_->comm);
   }
 
   /// Until everything issued is done. It polls: a wait inside CUDA would never hear of a rank that is gone.
   void wait_on_host(const char* collective) {
-    DeviceEvent done;
-    done.record(streams_->comm);
-    while (!done.past()) {
+    done_.record(streams_->comm);
+    while (!done_.past()) {
       group_->check_under_way(collective);
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      std::this_thread::sleep_for(kNcclPause);
     }
     group_->check_under_way(collective);
   }
@@ -246,11 +163,59 @@ class NcclCommunicator final : public Communicator {
   std::shared_ptr<NcclStreams> streams_;
   std::shared_ptr<NcclGroup> group_;  // before the streams: its kernels run there
   std::shared_ptr<WireBytes> ledger_;
+  Stream followed_;
+  DeviceEvent given_;  // what was given to `followed_` before the last call
+  DeviceEvent done_;   // the last collective that the host waited for
 };
+
+/// Throws before there is a group. What is under way is no failure.
+void check_start(ncclResult_t status) {
+  if (status != ncclSuccess && status != ncclInProgress) {
+    throw Error(
+        ExitCode::communication,
+        fmt::format("NCCL did not start: {}; NCCL_DEBUG=WARN shows more, and parallel.communicator = \"mpi\" does without",
+                    nccl_reason(status, nullptr)));
+  }
+}
+
+/// The group of all ranks. NCCL starts in the background while the ranks tell each other over the host how it goes: one that
+/// fails alone would leave the others waiting for it.
+ncclComm_t start_group(Communicator& world, const ncclUniqueId& id) {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  ncclComm_t comm = nullptr;
+  ncclResult_t status = ncclCommInitRankConfig(&comm, world.size(), id, world.rank(), &config);
+  std::array<std::int64_t, 2> under_way_and_failed{};
+  do {
+    if (status == ncclInProgress) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const ncclResult_t asked = ncclCommGetAsyncError(comm, &status);
+      status = asked == ncclSuccess ? status : asked;
+    }
+    under_way_and_failed = {status == ncclInProgress ? 1 : 0, status != ncclInProgress && status != ncclSuccess ? 1 : 0};
+    world.all_reduce(under_way_and_failed, Reduce::max, WireKind::control);
+  } while (under_way_and_failed[0] != 0 && under_way_and_failed[1] == 0);
+  try {
+    run_together(world, [&] { check_start(status); });
+  } catch (const Error&) {
+    if (comm != nullptr) {
+      ncclCommAbort(comm);
+    }
+    throw;
+  }
+  return comm;
+}
 
 }  // namespace
 
-bool nccl_is_built_in() { return true; }
+std::string nccl_version() {
+  if (const std::string problem = why_no_nccl(); !problem.empty()) {
+    return "none: " + problem;
+  }
+  int version = 0;
+  check_start(ncclGetVersion(&version));
+  return fmt::format("{}.{}.{}", version / 10000, version % 10000 / 100, version % 100);
+}
 
 std::string nccl_device_address() {
   int device = 0;
@@ -273,8 +238,7 @@ std::unique_ptr<Communicator> make_nccl(Communicator& world, const Stream& strea
   });
   world.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0, WireKind::control);
   auto streams = std::make_shared<NcclStreams>(stream);
-  ncclComm_t comm = nullptr;
-  run_together(world, [&] { check_start(ncclCommInitRank(&comm, world.size(), id, world.rank())); });
+  ncclComm_t comm = start_group(world, id);
   return std::make_unique<NcclCommunicator>(comm, std::move(staged), std::move(streams), std::make_shared<WireBytes>());
 }
 

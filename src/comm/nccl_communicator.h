@@ -9,8 +9,12 @@
 
 namespace lora_dist {
 
-/// False in a build without NCCL, where make_nccl throws.
-bool nccl_is_built_in();
+/// Why make_nccl would throw, as a part of a sentence: a build without NCCL, or a machine without its library. Empty where NCCL
+/// can be used.
+std::string why_no_nccl();
+
+/// "2.28.3"; "none" in a build without NCCL; "none: ..." where its library is missing.
+std::string nccl_version();
 
 /// The current device's address on its node, whatever number this process knows it by (a launcher may show each rank one GPU, all
 /// of them number 0). Empty in a build without NCCL.

@@ -84,11 +84,17 @@ void parse_options(const std::vector<std::string>& arguments, CommandLine& line)
   }
 }
 
-/// Everything that score and generate cannot do without and that is not there, in one sentence.
+/// Everything that score, generate and merge cannot do without and that is not there, in one sentence.
 void check_required(const CommandLine& line) {
   std::vector<std::string> missing;
   if (line.model.empty()) {
     missing.emplace_back("--model DIR");
+  }
+  if (line.command == "merge" && line.adapters.empty()) {
+    missing.emplace_back("--adapter DIR");
+  }
+  if (line.command == "merge" && line.output.empty()) {
+    missing.emplace_back("--output DIR");
   }
   if (line.command == "score" && line.input.empty()) {
     missing.emplace_back("--input FILE");
@@ -137,7 +143,7 @@ void check_word(const char* option, const std::string& value, std::initializer_l
 }
 
 void check_values(const CommandLine& line) {
-  if (line.command == "score" || line.command == "generate") {
+  if (line.command == "score" || line.command == "generate" || line.command == "merge") {
     check_required(line);
     if (line.quantization == "fp4" || line.quantization == "int8") {
       fail(fmt::format("--quantization {} is not built yet; what works is none, nf4", line.quantization));
@@ -149,6 +155,7 @@ void check_values(const CommandLine& line) {
       fail(fmt::format("--quantization must be one of none, nf4 (got {})", line.quantization));
     }
     check_word("--backend", line.backend, {"auto", "cpu", "cuda"});
+    check_word("--onto", line.onto, {"dequantized", "full"});
     check_word("--compute-dtype", line.compute_dtype, {"auto", "fp32", "bf16", "fp16"});
   }
   if (line.command == "generate") {
@@ -157,7 +164,7 @@ void check_values(const CommandLine& line) {
     if (line.path.empty()) {
       fail("inspect needs the path of a checkpoint, adapter or model folder");
     }
-  } else if (line.command != "score" && line.cfg.empty() && line.sets.empty() && !line.print_config) {
+  } else if (line.command != "score" && line.command != "merge" && line.cfg.empty() && line.sets.empty() && !line.print_config) {
     fail(fmt::format("{} needs a configuration: --cfg FILE (lora_dist {} --help shows examples)", line.command, line.command));
   }
 }

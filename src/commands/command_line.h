@@ -36,6 +36,11 @@ struct CommandLine {
   int top_k = 0;             // 0: off
   std::int64_t seed = 42;
 
+  // merge
+  std::vector<std::string> adapters;  // --adapter DIR or DIR=WEIGHT, in order
+  std::string onto = "dequantized";   // dequantized | full
+  std::string text;                   // lines to compare both ways on
+
   // inspect
   std::string path;
   bool verify = false;

@@ -31,6 +31,25 @@ void add_model_options(po::options_description& options, CommandLine& line) {
        "type of products (default auto: fp32 on the CPU, bf16 on a GPU)");
 }
 
+void add_merge_options(po::options_description& options, CommandLine& line) {
+  line.quantization = "nf4";
+  options.add_options()                                                //
+      ("model", text(line.model, "DIR"), "Hugging Face model folder")  //
+      ("adapter", po::value(&line.adapters)->value_name("DIR[=WEIGHT]"),
+       "PEFT adapter folder; may be repeated, each added with its weight (default 1)")  //
+      ("output", text(line.output, "DIR"), "new folder for the merged model")           //
+      (
+          "onto", text(line.onto, "dequantized|full"),
+          "add to the weights as the quantized base held them (default: what the adapter was trained on), or to those of the "
+          "files")                                                                                              //
+      ("quantization", text(line.quantization, "none|nf4"), "how the base was held in training (default nf4)")  //
+      ("block-size", po::value(&line.block_size)->value_name("N"), "with nf4: weights per scale (default 64)")  //
+      ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
+       "with nf4: whether the block scales were quantized as well (default true)")  //
+      ("text", text(line.text, "F.jsonl"),
+       "{\"text\"} or {\"input_ids\"} lines: compare perplexity and log-probabilities of both ways on them");
+}
+
 void add_generate_options(po::options_description& options, CommandLine& line) {
   options.add_options()                                                                                             //
       ("prompt", text(line.prompt, "TEXT"), "text to continue")                                                     //
@@ -67,6 +86,9 @@ po::options_description options_of(const std::string& command, CommandLine& line
   }
   if (command == "generate") {
     add_generate_options(options, line);
+  }
+  if (command == "merge") {
+    add_merge_options(options, line);
   }
   if (command == "inspect") {
     options.add_options()("verify", po::bool_switch(&line.verify), "read everything and compare it with its digests");

@@ -20,12 +20,15 @@ const std::vector<Command>& commands() {
        "  lora_dist generate --model models/Llama-2-7b-hf --adapter runs/medical/adapter --prompt \"What is anaemia?\"\n"
        "  lora_dist generate --model models/Llama-2-7b-hf --input prompts.jsonl --output answers.jsonl --temperature 0.7 --top-p "
        "0.9\n"},
+      {"merge", "fold adapters into a full model folder", true,
+       "  lora_dist merge --model models/Llama-2-7b-hf --adapter runs/medical/adapter --output models/medical\n"
+       "  lora_dist merge --model models/Llama-2-7b-hf --adapter a=0.7 --adapter b=0.3 --output models/both --text "
+       "check.jsonl\n"},
       {"inspect", "what a checkpoint, adapter or model folder holds", true,
        "  lora_dist inspect runs/medical/checkpoints/step_00000100 --verify\n"
        "  lora_dist inspect runs/medical/adapter\n"},
       {"plan", "memory and traffic of a configuration, before it is run", false, ""},
       {"quantize", "write the quantized base once, so that ranks read only their part", false, ""},
-      {"merge", "fold an adapter into a full model folder", false, ""},
       {"doctor", "check this machine", false, ""},
       {"data", "report on datasets", false, ""},
   };

@@ -11,6 +11,7 @@ int run_train(Communicator& world, const ProcessPlace& place, const CommandLine&
 int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_score(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_generate(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_inspect(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 
 }  // namespace lora_dist

@@ -38,7 +38,7 @@ void write_results(const TrainingRun& run, const Evaluation& evaluation, const s
 int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Config config = read_config(world, line);
   const std::string adapter = line.adapter.empty() ? config.adapter.init_from : line.adapter;
-  const auto compute = choose_compute_place(compute_choice(config), place, world);
+  const auto compute = choose_compute_place(compute_choice(config), place, world, Console{world.rank() == 0});
   const TrainingRun run = prepare_run(config, world, *compute, Purpose::evaluate, adapter);
   if (run.validation.empty()) {
     throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "kernels/common/device.h"
+#include "src/comm/nccl_communicator.h"
 #include "src/comm/process.h"
 #include "src/commands/command_options.h"
 #include "src/commands/command_table.h"
@@ -88,8 +90,9 @@ std::string onednn_version() {
 std::string help_text(const CommandLine& line) { return line.command_given ? command_help(line.command) : program_help(); }
 
 std::string version_text() {
-  return fmt::format("lora_dist {}\ncompiler  {}\nCUDA      none\nNCCL      none\nMPI       {}\nHDF5      {}\noneDNN    {}\n",
-                     LORA_DIST_VERSION, compiler_version(), mpi_version(), hdf5_version(), onednn_version());
+  return fmt::format("lora_dist {}\ncompiler  {}\nCUDA      {}\nNCCL      {}\nMPI       {}\nHDF5      {}\noneDNN    {}\n",
+                     LORA_DIST_VERSION, compiler_version(), cuda_version(), nccl_version(), mpi_version(), hdf5_version(),
+                     onednn_version());
 }
 
 }  // namespace lora_dist

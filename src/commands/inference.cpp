@@ -11,7 +11,7 @@ Inference open_for_inference(Communicator& world, const ProcessPlace& place, con
   const BaseFormat format{line.quantization == "none" ? Quantization::none : Quantization::nf4, line.double_quant,
                           line.block_size};
   Inference inference;
-  inference.compute = choose_compute_place({line.backend, line.compute_dtype, "auto"}, place, world);
+  inference.compute = choose_compute_place({line.backend, line.compute_dtype, "auto", ""}, place, world, console);
   inference.model = open_model(line.model, format, true, *inference.compute, world, console);
   inference.adapter = open_adapter(line.adapter, *inference.model, world);
   return inference;

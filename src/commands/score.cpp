@@ -7,9 +7,9 @@
 #include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
 #include "src/commands/output_lines.h"
+#include "src/commands/token_scores.h"
 #include "src/core/error.h"
 #include "src/data/sample.h"
-#include "src/model/transformer.h"
 #include "src/train/open_model.h"
 
 namespace lora_dist {
@@ -18,31 +18,8 @@ namespace {
 
 using nlohmann::json;
 
-struct Scores {
-  std::vector<float> log_prob;       // of the target after each token
-  std::vector<std::int32_t> argmax;  // after each token
-};
-
-/// targets[i]: the id whose probability after token i is asked for.
-Scores score_ids(const Transformer& model, std::span<const std::int32_t> ids, std::span<const std::int32_t> targets) {
-  std::vector<std::int32_t> positions(ids.size());
-  std::iota(positions.begin(), positions.end(), 0);
-  const std::vector<std::int32_t> samples(ids.size(), 0);
-  const std::array<std::int32_t, 2> starts = {0, static_cast<std::int32_t>(ids.size())};
-  Scores scores{std::vector<float>(ids.size()), std::vector<std::int32_t>(ids.size())};
-  forward_log_probs(model, {ids, targets, positions, samples, starts}, scores.log_prob, scores.argmax);
-  return scores;
-}
-
-/// list[1:] with a last -100: what should follow each token.
-std::vector<std::int32_t> shifted(const std::vector<std::int32_t>& list) {
-  std::vector<std::int32_t> targets(list.begin() + 1, list.end());
-  targets.push_back(kNotTrained);
-  return targets;
-}
-
 json score_line(const Transformer& model, const InputLine& line) {
-  const Scores scores = score_ids(model, line.ids, shifted(line.ids));
+  const TokenScores scores = score_ids(model, line.ids, shifted(line.ids));
   const std::vector<std::int32_t> targets = shifted(line.labels);
   json logprobs = json::array({nullptr});
   double loss = 0.0;
@@ -66,7 +43,7 @@ void add_foreign_labels(const Transformer& model, const InputLine& line, json& s
   for (std::size_t i = 0; i + 1 < line.ids.size(); ++i) {
     targets[i] = targets[i] == line.ids[i + 1] ? kNotTrained : targets[i];
   }
-  const Scores scores = score_ids(model, line.ids, targets);
+  const TokenScores scores = score_ids(model, line.ids, targets);
   const double extra = -std::accumulate(scores.log_prob.begin(), scores.log_prob.end(), 0.0);
   if (const auto counted = scored["target_tokens"].get<double>(); counted > 0.0) {
     scored["loss"] = scored["loss"].get<double>() + extra / counted;
@@ -102,12 +79,12 @@ json score_or_serve(const Transformer& model, const std::vector<InputLine>& line
   if (index < lines.size()) {
     scored = score_line(model, lines[index]);
   } else {
-    forward_log_probs(model, Pass{}, {}, {});
+    serve_token_scores(model);
   }
   if (second_pass && index < lines.size()) {
     add_foreign_labels(model, lines[index], scored);
   } else if (second_pass) {
-    forward_log_probs(model, Pass{}, {}, {});
+    serve_token_scores(model);
   }
   return scored;
 }

@@ -1,13 +1,16 @@
 // lora_dist train: fine-tunes, or continues where a run stopped.
 #include "src/commands/commands.h"
 #include "src/commands/read_config.h"
+#include "src/train/resume.h"
 #include "src/train/trainer.h"
 
 namespace lora_dist {
 
 int run_train(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Config config = read_config(world, line);
-  const auto compute = choose_compute_place(compute_choice(config), place, world);
+  ComputeChoice choice = compute_choice(config);
+  choice.checkpoint_dtype = compute_dtype_of_checkpoint(config, world);
+  const auto compute = choose_compute_place(choice, place, world, Console{world.rank() == 0});
   TrainingRun run = prepare_run(config, world, *compute, Purpose::train, {});
   return static_cast<int>(run_training(run));
 }

@@ -63,6 +63,7 @@ std::vector<Key> make_keys() {
 
     {"parallel.tensor", [](Config& c) -> Slot { return &c.parallel.tensor; }, Whole{1, 4096}, kBits, "ranks that share each layer", {"1"}},
     {"parallel.base_shards", [](Config& c) -> Slot { return &c.parallel.base_shards; }, ShardCount{}, kAllow, "ranks that share one copy of the base: \"all\", or 1: each keeps it whole", {"all", "1"}},
+    {"parallel.base_device", [](Config& c) -> Slot { return &c.parallel.base_device; }, Words{{"auto", "device", "host"}}, kAllow, "auto, device, host: where each rank keeps its part of the base"},
     {"parallel.backend", [](Config& c) -> Slot { return &c.parallel.backend; }, Words{{"auto", "cpu", "cuda"}}, kBits, "auto, cpu, cuda"},
     {"parallel.communicator", [](Config& c) -> Slot { return &c.parallel.communicator; }, Words{{"auto", "mpi", "nccl"}}, kAllow, "auto, mpi, nccl"},
     {"parallel.watchdog_seconds", [](Config& c) -> Slot { return &c.parallel.watchdog_seconds; }, Whole{0, 1 << 24}, kAllow, "a job that makes no progress for this long is ended", {"0", "600"}},

@@ -29,21 +29,23 @@ std::string held_by_kind(const std::vector<MemoryItem>& held) {
   return text.empty() ? "nothing" : text;
 }
 
-[[noreturn]] void out_of_memory(const std::string& name, const std::string& asked, const std::vector<MemoryItem>& held) {
+/// `what`: "out of memory: asked for ... for ...".
+[[noreturn]] void out_of_memory(const std::string& what, const std::vector<MemoryItem>& held) {
   throw Error(ExitCode::out_of_memory,
-              fmt::format("out of memory: asked for {} for {}; already held: {} ({})\n"
-                          "Use a smaller train.micro_batch or data.max_length, "
-                          "train.recompute = \"block\", or more ranks.",
-                          asked, name, human_bytes(sum_by_kind(held)[kMemoryKinds]), held_by_kind(held)));
+              fmt::format("{}; already held: {} ({})\nUse {}.", what, human_bytes(sum_by_kind(held)[kMemoryKinds]),
+                          held_by_kind(held), kMemoryAdvice));
+}
+[[noreturn]] void out_of_memory(const std::string& name, const std::string& asked, const std::vector<MemoryItem>& held) {
+  out_of_memory(fmt::format("out of memory: asked for {} for {}", asked, name), held);
 }
 
-void* allocate(Backend backend, std::size_t bytes) {
+void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
   const std::size_t padded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment;
   if (backend == Backend::cpu) {
     return std::aligned_alloc(kAlignment, padded);
   }
   try {
-    return allocate_device(padded);
+    return place == Arena::Place::pinned ? allocate_pinned(padded) : allocate_device(padded);
   } catch (const DeviceError& error) {
     if (error.problem() == DeviceProblem::out_of_memory) {
       return nullptr;
@@ -56,7 +58,7 @@ void* allocate(Backend backend, std::size_t bytes) {
 
 void Arena::Free::operator()(void* memory) const {
   if (backend == Backend::cuda) {
-    free_device(memory);
+    place == Place::pinned ? free_pinned(memory) : free_device(memory);
   } else {
     std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc)
   }
@@ -72,13 +74,36 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
     out_of_memory(name, "more than an address can name", items_);
   }
   const std::size_t bytes = elements * element;
-  void* memory = allocate(stream_.backend, bytes);
+  void* memory = allocate(stream_.backend, place_, bytes);
+  if (memory == nullptr && place_ == Place::pinned) {
+    throw Error(ExitCode::out_of_memory,
+                fmt::format("out of pinned host memory: asked for {} for {}\n"
+                            "Raise the limit of locked memory (ulimit -l) or of the container, use more ranks, or set "
+                            "parallel.base_device = \"device\".",
+                            human_bytes(static_cast<std::int64_t>(bytes)), name));
+  }
   if (memory == nullptr) {
     out_of_memory(name, human_bytes(static_cast<std::int64_t>(bytes)), items_);
   }
-  buffers_.emplace_back(memory, Free{stream_.backend});
+  buffers_.emplace_back(memory, Free{stream_.backend, place_});
   items_.push_back({kind, name, static_cast<std::int64_t>(bytes)});
   return memory;
+}
+
+void Arena::count(MemoryKind kind, const std::string& name, std::int64_t bytes) {
+  std::erase_if(items_, [&](const MemoryItem& item) { return item.kind == kind && item.name == name; });
+  items_.push_back({kind, name, bytes});
+}
+
+void explain_full_memory(const Arena& arena, const std::string& purpose, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const DeviceError& error) {
+    if (error.problem() != DeviceProblem::out_of_memory) {
+      throw;
+    }
+    out_of_memory(fmt::format("{}, for {}", error.what(), purpose), arena.items());
+  }
 }
 
 }  // namespace lora_dist

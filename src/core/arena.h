@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,8 +19,10 @@ namespace lora_dist {
 /// batch costs only what the batches need; device memory is taken whole, at the start.
 class Arena {
  public:
+  enum class Place : std::uint8_t { operators, pinned };  // pinned: the host's memory, that a CUDA stream copies from by itself
+
   Arena() = default;
-  explicit Arena(const Stream& stream) : stream_(stream) {}
+  explicit Arena(const Stream& stream, Place place = Place::operators) : stream_(stream), place_(place) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   Arena(Arena&&) = default;
@@ -39,19 +42,28 @@ class Arena {
     return out;
   }
 
+  /// Notes memory that somebody else holds for as long as the arena lives, in place of what was noted under that name before.
+  void count(MemoryKind kind, const std::string& name, std::int64_t bytes);
+
   const std::vector<MemoryItem>& items() const { return items_; }
 
  private:
   struct Free {
     Backend backend = Backend::cpu;
+    Place place = Place::operators;
     void operator()(void* memory) const;
   };
   void* take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element);
   void fill_with_zeros(std::span<std::byte> bytes) const;
 
   Stream stream_;
+  Place place_ = Place::operators;
   std::vector<std::unique_ptr<void, Free>> buffers_;
   std::vector<MemoryItem> items_;
 };
+
+/// Runs `work`, which may take device memory outside the arena, for `purpose`. Where there is none left, throws
+/// Error(out_of_memory) with what was asked and what the arena holds, by kind.
+void explain_full_memory(const Arena& arena, const std::string& purpose, const std::function<void()>& work);
 
 }  // namespace lora_dist

@@ -22,8 +22,9 @@ enum class ExitCode : std::uint8_t {
 };
 
 /// Who noticed. `every_rank`: all ranks throw the same error at the same point (rank 0 speaks for them).
-/// `this_rank`: only this rank may know (it speaks for itself and ends the job).
-enum class Noticed : std::uint8_t { this_rank, every_rank };
+/// `this_rank`: only this rank may know (it speaks for itself and ends the job). `as_a_consequence`: likewise, but the cause is
+/// probably another rank's failure, which should be heard first.
+enum class Noticed : std::uint8_t { this_rank, every_rank, as_a_consequence };
 
 class Error : public std::runtime_error {
  public:

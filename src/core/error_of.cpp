@@ -7,6 +7,7 @@
 #include <new>
 
 #include "kernels/common/device.h"
+#include "src/core/memory_report.h"
 
 namespace lora_dist {
 
@@ -17,14 +18,11 @@ std::optional<Error> error_of(const std::function<void()>& work) {
   } catch (const Error& error) {
     return error;
   } catch (const std::bad_alloc&) {
-    return Error(ExitCode::out_of_memory, "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
+    return Error(ExitCode::out_of_memory, fmt::format("out of memory; use {}", kMemoryAdvice));
   } catch (const DeviceError& error) {
     const bool memory = error.problem() == DeviceProblem::out_of_memory;
-    return Error(
-        memory ? ExitCode::out_of_memory : ExitCode::communication,
-        fmt::format(
-            "{}{}", error.what(),
-            memory ? "; use a smaller train.micro_batch or data.max_length, train.recompute = \"block\", or more ranks" : ""));
+    return Error(memory ? ExitCode::out_of_memory : ExitCode::communication,
+                 memory ? fmt::format("{}; use {}", error.what(), kMemoryAdvice) : error.what());
   } catch (const std::exception& error) {
     return Error(ExitCode::internal, fmt::format("internal error, a mistake in the program: {}", error.what()));
   }

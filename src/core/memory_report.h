@@ -11,21 +11,29 @@ namespace lora_dist {
 
 enum class MemoryKind : std::uint8_t {
   base_shard,          // this rank's part of the blocks' (quantized) weights
-  windows,             // gathered blocks, two at a time
+  windows,             // gathered and dequantized blocks, two at a time
   embedding_and_head,  // with the norms
   adapters,            // factors and their gradients
   optimizer,           // moments
   activations,         // kept for the backward pass
   logits_chunk,        // head and loss, chunk by chunk
   scratch,
+  operator_scratch,  // what operators and their libraries keep on a GPU, outside the arena
+  base_on_host,      // this rank's part in pinned memory of the host, beside a GPU; no part of the total
 };
-inline constexpr std::size_t kMemoryKinds = 8;
+inline constexpr std::size_t kMemoryKinds = 10;
 
 constexpr std::string_view name_of(MemoryKind kind) {
-  constexpr std::array<std::string_view, kMemoryKinds> names = {"base shard", "windows",     "embedding and head", "adapters",
-                                                                "optimizer",  "activations", "logits chunk",       "scratch"};
+  constexpr std::array<std::string_view, kMemoryKinds> names = {"base shard",   "windows",   "embedding and head",
+                                                                "adapters",     "optimizer", "activations",
+                                                                "logits chunk", "scratch",   "operator scratch",
+                                                                "base shard (host)"};
   return names[static_cast<std::size_t>(kind)];
 }
+
+/// What a message about full memory tells to change; the end of a sentence that begins with "use".
+inline constexpr std::string_view kMemoryAdvice =
+    "a smaller train.micro_batch or data.max_length, train.recompute = \"block\", parallel.base_shards = \"all\", or more ranks";
 
 /// One allocation that lasts.
 struct MemoryItem {
@@ -34,12 +42,14 @@ struct MemoryItem {
   std::int64_t bytes = 0;
 };
 
-/// Bytes per kind, in the order of MemoryKind; the last entry is their sum. A plain array so that it can be reduced over ranks.
+/// Bytes per kind, in the order of MemoryKind; the last entry is the sum where the operators run. A plain array so that it can be
+/// reduced over ranks.
 using MemoryByKind = std::array<std::int64_t, kMemoryKinds + 1>;
 MemoryByKind sum_by_kind(std::span<const MemoryItem> items);
 
 /// "memory per rank by kind": a row per kind that anyone holds and a total, with the least and the most that a rank holds (one
-/// column when there is one rank). `least` and `most` are sum_by_kind reduced by min and max over the ranks.
+/// column when there is one rank); what lies on the host beside a GPU comes after the total. `least` and `most` are sum_by_kind
+/// reduced by min and max over the ranks.
 std::string memory_table(const MemoryByKind& least, const MemoryByKind& most, int ranks);
 
 /// "999 B", "1.50 KiB", "12.3 MiB", "456 GiB": three digits, powers of 1024.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/copy/copy.h"
+#include "src/model/operator_scratch.h"
 
 namespace lora_dist {
 
@@ -80,7 +81,8 @@ BlockGradients make_gradients(const Builder& build, const ModelSpec& spec) {
   return gradients;
 }
 
-LinearScratch make_scratch(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena) {
+LinearScratch make_scratch(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Backend backend,
+                           Arena& arena) {
   std::int64_t largest_r = 0;
   for (const auto& block : layout.blocks) {
     for (const auto& place : block) {
@@ -91,9 +93,12 @@ LinearScratch make_scratch(const FrozenBase& base, const AdapterLayout& layout, 
   const std::int64_t widest = std::max({spec.hidden, spec.intermediate, spec.query_width()});
   LinearScratch scratch;
   const DType dtype = options.compute_dtype;
-  scratch.weight = take(arena, MemoryKind::scratch, "dequantized weight", dtype, base.largest_weight());
-  scratch.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax",
-                                     (base.largest_weight() + base.format.block_size - 1) / base.format.block_size);
+  scratch.weight.dtype = dtype;
+  if (backend == Backend::cpu) {  // a GPU's window dequantizes whole blocks ahead
+    scratch.weight = take(arena, MemoryKind::scratch, "dequantized weight", dtype, base.largest_weight());
+    scratch.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax",
+                                       (base.largest_weight() + base.format.block_size - 1) / base.format.block_size);
+  }
   scratch.dropped = take(arena, MemoryKind::scratch, "after dropout", dtype, options.dropout ? options.max_tokens * widest : 0);
   scratch.dz = take(arena, MemoryKind::scratch, "dz", dtype, options.max_tokens * largest_r);
   return scratch;
@@ -161,7 +166,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   if (options.training) {
     workspace.gradients = make_gradients(build, spec);
   }
-  workspace.scratch = make_scratch(base, layout, options, arena);
+  workspace.scratch = make_scratch(base, layout, options, stream.backend, arena);
   workspace.picked = build.kept("picked", spec.hidden);
   workspace.picked_normed = build.kept("picked normed", spec.hidden);
   workspace.picked_rstd = build.kept_f32("picked rstd", 1);
@@ -172,6 +177,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
     workspace.factors = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);
   }
   make_rope(workspace, spec, options.max_positions, arena, stream);
+  take_operator_scratch(spec, workspace, options.longest, options.training, arena, stream);
   return workspace;
 }
 

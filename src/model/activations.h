@@ -81,6 +81,7 @@ struct WorkspaceOptions {
   Recompute recompute = Recompute::block;
   bool dropout = false;
   DType compute_dtype = DType::f32;  // of activations and dequantized weights; f32 on the CPU
+  std::int64_t longest = 0;          // tokens of the longest sequence; 0: a pass may be one
 };
 
 /// Where the tokens of a pass lie for the operators; all i32, sized for the longest pass.

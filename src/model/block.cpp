@@ -44,8 +44,8 @@ void forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstT
   const Stream& stream = pass.stream;
   const std::int64_t n = hidden.rows();
   const auto z = [&](Linear linear) { return kept.z[index_of(linear)].rows(n); };
-  const auto apply = [&](Linear linear, ConstTensorView x, TensorView y, bool accumulate) {
-    lora_linear(linear_of(block, linear), pass, x, z(linear), y, accumulate);
+  const auto apply = [&](Linear linear, ConstTensorView x, TensorView y, ConstTensorView residual = {}) {
+    lora_linear(linear_of(block, linear), pass, x, z(linear), y, residual);
   };
   const TensorView normed_in = kept.normed_in.rows(n);
   const TensorView q = kept.q.rows(n);
@@ -56,9 +56,9 @@ void forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstT
   const TensorView normed_middle = kept.normed_middle.rows(n);
 
   rms_norm(hidden, view(block.rest->input_norm), spec.norm_eps, normed_in, kept.rstd_in.column(n), stream);
-  apply(Linear::q, normed_in, q, false);
-  apply(Linear::k, normed_in, k, false);
-  apply(Linear::v, normed_in, v, false);
+  apply(Linear::q, normed_in, q);
+  apply(Linear::k, normed_in, k);
+  apply(Linear::v, normed_in, v);
   rope(q, pass.positions, block.rope_table, RopeDirection::forward, stream);
   rope(k, pass.positions, block.rope_table, RopeDirection::forward, stream);
   if (block.cache != nullptr) {
@@ -66,12 +66,11 @@ void forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstT
   } else {
     attention(q, k, v, block.starts, block.starts, attention_shape(block), attended, kept.log_sum_exp.rows(n), stream);
   }
-  copy(hidden, middle, stream);
-  apply(Linear::o, attended, middle, true);
+  apply(Linear::o, attended, middle, hidden);
 
   rms_norm(middle, view(block.rest->post_attention_norm), spec.norm_eps, normed_middle, kept.rstd_middle.column(n), stream);
-  apply(Linear::gate, normed_middle, kept.gate.rows(n), false);
-  apply(Linear::up, normed_middle, kept.up.rows(n), false);
+  apply(Linear::gate, normed_middle, kept.gate.rows(n));
+  apply(Linear::up, normed_middle, kept.up.rows(n));
   swiglu(kept.gate.rows(n), kept.up.rows(n), kept.activated.rows(n), stream);
 }
 
@@ -81,8 +80,8 @@ void block_forward(const BlockInputs& block, const LoraPass& pass, ConstTensorVi
                    TensorView out) {
   const std::int64_t n = hidden.rows();
   forward_to_activated(block, pass, hidden, kept);
-  copy(kept.middle.rows(n), out, pass.stream);
-  lora_linear(linear_of(block, Linear::down), pass, kept.activated.rows(n), kept.z[index_of(Linear::down)].rows(n), out, true);
+  lora_linear(linear_of(block, Linear::down), pass, kept.activated.rows(n), kept.z[index_of(Linear::down)].rows(n), out,
+              kept.middle.rows(n));
 }
 
 void block_recompute_cheap(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept) {

@@ -8,6 +8,8 @@
 #include <cstring>
 
 #include "kernels/cast/cast.h"
+#include "kernels/common/device.h"
+#include "kernels/copy/copy.h"
 #include "kernels/nf4/nf4.h"
 #include "src/comm/agree.h"
 #include "src/model/finite_weights.h"
@@ -138,15 +140,6 @@ std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout
   return whole;
 }
 
-/// The mean of absmax, as double quantization's offset. A fixed order and a wide type: the same on every mesh.
-float mean_of(const std::vector<float>& absmax) {
-  double sum = 0.0;
-  for (const float value : absmax) {
-    sum += static_cast<double>(value);
-  }
-  return absmax.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(absmax.size()));
-}
-
 /// Keeps this rank's bytes of a weight's block scales, quantized once more where asked. Returns the offset that was subtracted.
 float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, bool double_quant, Range part,
                   std::span<std::byte> kept, const Stream& stream) {
@@ -154,7 +147,7 @@ float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, 
     keep_section(std::as_bytes(std::span(absmax)), weight.absmax_offset, part, kept);
     return 0.0F;
   }
-  const float offset = mean_of(absmax);
+  const float offset = mean_absmax(absmax);
   const auto count = static_cast<std::int64_t>(absmax.size());
   const std::int64_t nested_count = divide_up(count, kNestedBlock);
   std::vector<std::uint8_t> codes(absmax.size());
@@ -201,53 +194,98 @@ void load_block(const TensorDirectory& directory, std::int64_t layer, const Base
   }
 }
 
-std::span<float> load_vector(const TensorDirectory& directory, const std::string& name, Arena& arena, const Stream& stream) {
+/// A tensor in `dtype` where the operators run, read and rounded in pieces.
+TensorView load_tensor(const TensorDirectory& directory, const std::string& name, DType dtype, const BasePlace& place) {
   const TensorInfo& tensor = directory.tensors.at(name);
-  const std::span<float> out = arena.take<float>(MemoryKind::embedding_and_head, name, tensor.shape[0]);
+  std::int64_t count = 1;
+  for (const std::int64_t dim : tensor.shape) {
+    count *= dim;
+  }
+  const auto width = static_cast<std::int64_t>(size_of(dtype));
+  const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, name, count * width);
+  Stream host;
+  host.threads = place.stream.threads;
   std::vector<std::byte> raw;
-  read_as_f32(tensor, 0, out, raw, stream);
-  return out;
+  std::vector<float> values;
+  std::vector<std::byte> rounded;
+  for (std::int64_t begin = 0; begin < count; begin += kReadElements) {
+    const Shape piece{std::min(kReadElements, count - begin)};
+    ConstTensorView from;
+    if (tensor.dtype == dtype) {
+      raw.resize(static_cast<std::size_t>(piece.count() * width));
+      read_tensor_bytes(tensor, static_cast<std::uint64_t>(begin * width), raw);
+      check_finite(tensor, raw);
+      from = {raw.data(), dtype, piece};
+    } else {
+      values.resize(static_cast<std::size_t>(piece.count()));
+      read_as_f32(tensor, begin, values, raw, host);
+      from = view(static_cast<const float*>(values.data()), piece);
+      if (dtype != DType::f32) {
+        rounded.resize(static_cast<std::size_t>(piece.count() * width));
+        cast_cpu(from, {rounded.data(), dtype, piece}, host);
+        from = {rounded.data(), dtype, piece};
+      }
+    }
+    from_host(from, {there.data() + begin * width, dtype, piece}, place.stream);
+  }
+  const Shape shape = tensor.shape.size() == 1 ? Shape{count} : Shape{tensor.shape[0], tensor.shape[1]};
+  return {there.data(), dtype, shape};
 }
 
-/// A [vocab, hidden] table, in f32 or in the file's dtype, read in pieces.
-ConstTensorView load_table(const TensorDirectory& directory, std::string_view name, bool as_f32, Arena& arena,
-                           const Stream& stream) {
-  const TensorInfo& tensor = directory.tensors.at(std::string(name));
-  const Shape shape{tensor.shape[0], tensor.shape[1]};
-  if (!as_f32 && tensor.dtype != DType::f32) {
-    const auto bytes =
-        arena.take<std::byte>(MemoryKind::embedding_and_head, tensor.name, static_cast<std::int64_t>(tensor.bytes));
-    read_tensor_bytes(tensor, 0, bytes);
-    check_finite(tensor, bytes);
-    return {bytes.data(), tensor.dtype, shape};
-  }
-  const std::span<float> out = arena.take<float>(MemoryKind::embedding_and_head, tensor.name, shape.count());
-  std::vector<std::byte> raw;
-  for (std::int64_t begin = 0; begin < shape.count(); begin += kReadElements) {
-    const std::int64_t count = std::min(kReadElements, shape.count() - begin);
-    read_as_f32(tensor, begin, out.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)), raw, stream);
-  }
-  return view(static_cast<const float*>(out.data()), shape);
+std::span<float> load_vector(const TensorDirectory& directory, const std::string& name, const BasePlace& place) {
+  const TensorView there = load_tensor(directory, name, DType::f32, place);
+  return {there.as<float>(), static_cast<std::size_t>(there.count())};
 }
 
-void load_rest(FrozenBase& base, const TensorDirectory& directory, Arena& arena, const Stream& stream) {
+void load_rest(FrozenBase& base, const TensorDirectory& directory, const BasePlace& place) {
   const ModelSpec& spec = base.spec;
-  base.embedding = load_table(directory, kEmbeddingName, spec.tied_head, arena, stream);
-  base.head = spec.tied_head ? base.embedding : load_table(directory, kHeadName, true, arena, stream);
-  base.final_norm = load_vector(directory, std::string(kFinalNormName), arena, stream);
+  const std::string embedding(kEmbeddingName);
+  const DType of_file = directory.tensors.at(embedding).dtype;
+  base.embedding = load_tensor(directory, embedding, spec.tied_head ? place.compute_dtype : of_file, place);
+  base.head = spec.tied_head ? base.embedding : load_tensor(directory, std::string(kHeadName), place.compute_dtype, place);
+  base.final_norm = load_vector(directory, std::string(kFinalNormName), place);
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     BlockRest& rest = base.rest[static_cast<std::size_t>(layer)];
-    rest.input_norm = load_vector(directory, input_norm_name(layer), arena, stream);
-    rest.post_attention_norm = load_vector(directory, post_attention_norm_name(layer), arena, stream);
+    rest.input_norm = load_vector(directory, input_norm_name(layer), place);
+    rest.post_attention_norm = load_vector(directory, post_attention_norm_name(layer), place);
     for (const Linear linear : kAllLinears) {
       if (linear_shape(spec, linear).bias) {
-        rest.bias[index_of(linear)] = load_vector(directory, module_path(layer, linear) + ".bias", arena, stream);
+        rest.bias[index_of(linear)] = load_tensor(directory, module_path(layer, linear) + ".bias", place.compute_dtype, place);
       }
     }
   }
 }
 
+/// Reads and quantizes every block. Beside a GPU a part is made on the host and copied; there `staging` is that of one block.
+void load_blocks(FrozenBase& base, const TensorDirectory& directory, Communicator& shards, const BasePlace& place) {
+  const bool copied = place.stream.backend == Backend::cuda && !base.on_host;
+  Stream host;
+  host.threads = place.stream.threads;
+  std::vector<std::byte> staging;
+  for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
+    const std::span<std::byte> part = base.parts[layer];
+    staging.resize(copied ? part.size() : 0);
+    load_block(directory, static_cast<std::int64_t>(layer), base.format, base.layouts[layer], shards,
+               copied ? std::span<std::byte>(staging) : part, base.rest[layer], host);
+    if (copied) {
+      run_together(shards, [&] {
+        const Shape bytes{static_cast<std::int64_t>(part.size())};
+        from_host({staging.data(), DType::u8, bytes}, {part.data(), DType::u8, bytes}, place.stream);
+      });
+    }
+  }
+  run_together(shards, [&] { synchronize(place.stream); });  // other streams read it too
+}
+
 }  // namespace
+
+float mean_absmax(std::span<const float> absmax) {
+  double sum = 0.0;
+  for (const float value : absmax) {
+    sum += static_cast<double>(value);
+  }
+  return absmax.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(absmax.size()));
+}
 
 BlockLayout make_block_layout(const std::array<DType, kLinears>& dtypes, const std::array<LinearShape, kLinears>& shapes,
                               const BaseFormat& format, int parts) {
@@ -300,12 +338,15 @@ std::int64_t FrozenBase::largest_window() const {
 }
 
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            Communicator& shards, Arena& arena, const Stream& stream) {
+                            Communicator& shards, const BasePlace& place) {
   FrozenBase base;
   base.spec = spec;
   base.format = format;
   base.shards = shards.size();
+  base.on_host = place.pinned != nullptr && place.stream.backend == Backend::cuda;
   base.rest.resize(static_cast<std::size_t>(spec.layers));
+  Arena& blocks = base.on_host ? *place.pinned : place.arena;
+  const MemoryKind kind = base.on_host ? MemoryKind::base_on_host : MemoryKind::base_shard;
   run_together(shards, [&] {
     check_model_tensors(spec, directory);
     std::array<LinearShape, kLinears> shapes;
@@ -316,15 +357,11 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
         dtypes[index_of(linear)] = directory.tensors.at(module_path(layer, linear) + ".weight").dtype;
       }
       base.layouts.push_back(make_block_layout(dtypes, shapes, format, shards.size()));
-      base.parts.push_back(
-          arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), base.layouts.back().part_bytes));
+      base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
     }
-    load_rest(base, directory, arena, stream);
+    load_rest(base, directory, place);
   });
-  for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
-    load_block(directory, static_cast<std::int64_t>(layer), format, base.layouts[layer], shards, base.parts[layer],
-               base.rest[layer], stream);
-  }
+  load_blocks(base, directory, shards, place);
   return base;
 }
 

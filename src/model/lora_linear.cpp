@@ -2,7 +2,6 @@
 #include "src/model/lora_linear.h"
 
 #include "kernels/dropout/dropout.h"
-#include "kernels/elementwise/elementwise.h"
 #include "kernels/matmul/matmul.h"
 
 namespace lora_dist {
@@ -44,18 +43,19 @@ void poke(const LoraPass& pass) {
 
 }  // namespace
 
-void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z, TensorView y, bool accumulate) {
-  const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, pass.stream);
-  poke(pass);
-  matmul(x, Transpose::no, w, Transpose::yes, 1.0F, accumulate ? 1.0F : 0.0F, y, pass.stream);
-  poke(pass);
-  if (!layer.bias.empty()) {
-    add_bias(view(layer.bias.data(), {static_cast<std::int64_t>(layer.bias.size())}), y, pass.stream);
-  }
+void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z, TensorView y,
+                 ConstTensorView residual) {
+  Added added{residual.data == nullptr ? 0.0F : 1.0F, residual, {}};
   if (layer.place != nullptr) {
     lora_linear_z(layer, pass, x, z);
-    matmul(z, Transpose::no, factor_b(pass, *layer.place), Transpose::yes, layer.place->scale, 1.0F, y, pass.stream);
+    matmul(z, Transpose::no, factor_b(pass, *layer.place), Transpose::yes, layer.place->scale, added, y, pass.stream);
+    added = {1.0F, {}, {}};
   }
+  added.bias = layer.bias;
+  const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, pass.stream);
+  poke(pass);
+  matmul(x, Transpose::no, w, Transpose::yes, 1.0F, added, y, pass.stream);
+  poke(pass);
 }
 
 void lora_linear_z(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z) {
@@ -65,35 +65,46 @@ void lora_linear_z(const LoraLinear& layer, const LoraPass& pass, ConstTensorVie
   }
 }
 
+namespace {
+
+/// dx = mask * (dz A), or that added to dx.
+void factors_input_gradient(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dz, TensorView dx, bool add) {
+  const ConstTensorView a = factor_a(pass, *layer.place);
+  if (pass.dropout == 0.0F) {
+    matmul(dz, Transpose::no, a, Transpose::no, 1.0F, add ? 1.0F : 0.0F, dx, pass.stream);
+    return;
+  }
+  const TensorView unmasked = add ? part_of(pass.scratch.dropped, dx.shape) : dx;  // dropout(x) is no longer needed
+  matmul(dz, Transpose::no, a, Transpose::no, 1.0F, 0.0F, unmasked, pass.stream);
+  (add ? dropout_backward : dropout)(unmasked, pass.samples, pass.positions, pass.dropout, dropout_key(layer, pass), dx,
+                                     pass.stream);
+}
+
+}  // namespace
+
 void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView x, ConstTensorView z,
                           TensorView dx, InputGradient input) {
   const Stream& stream = pass.stream;
+  bool add = input == InputGradient::add;
+  if (layer.place != nullptr) {
+    const LoraPlace& place = *layer.place;
+    const TensorView dz = part_of(pass.scratch.dz, {dy.rows(), place.r});
+    matmul(dy, Transpose::no, factor_b(pass, place), Transpose::no, place.scale, 0.0F, dz, stream);
+    matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}),
+           stream);
+    matmul(dz, Transpose::yes, dropped_input(layer, pass, x), Transpose::no, 1.0F, 0.0F,
+           view(pass.grads.data() + place.a, {place.r, place.in}), stream);
+    if (input != InputGradient::none) {
+      factors_input_gradient(layer, pass, dz, dx, add);
+      add = true;
+    }
+  }
   if (input != InputGradient::none) {
     const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, stream);
     poke(pass);
-    matmul(dy, Transpose::no, w, Transpose::no, 1.0F, input == InputGradient::add ? 1.0F : 0.0F, dx, stream);
+    matmul(dy, Transpose::no, w, Transpose::no, 1.0F, add ? 1.0F : 0.0F, dx, stream);
     poke(pass);
   }
-  if (layer.place == nullptr) {
-    return;
-  }
-  const LoraPlace& place = *layer.place;
-  const TensorView dz = part_of(pass.scratch.dz, {dy.rows(), place.r});
-  matmul(dy, Transpose::no, factor_b(pass, place), Transpose::no, place.scale, 0.0F, dz, stream);
-  matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}),
-         stream);
-  matmul(dz, Transpose::yes, dropped_input(layer, pass, x), Transpose::no, 1.0F, 0.0F,
-         view(pass.grads.data() + place.a, {place.r, place.in}), stream);
-  if (input == InputGradient::none) {
-    return;
-  }
-  if (pass.dropout == 0.0F) {
-    matmul(dz, Transpose::no, factor_a(pass, place), Transpose::no, 1.0F, 1.0F, dx, stream);
-    return;
-  }
-  const TensorView masked = part_of(pass.scratch.dropped, x.shape);  // dropout(x) is no longer needed
-  matmul(dz, Transpose::no, factor_a(pass, place), Transpose::no, 1.0F, 0.0F, masked, stream);
-  dropout_backward(masked, pass.samples, pass.positions, pass.dropout, dropout_key(layer, pass), dx, stream);
 }
 
 }  // namespace lora_dist

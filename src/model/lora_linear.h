@@ -13,8 +13,8 @@ namespace lora_dist {
 
 /// Buffers that every linear of a pass uses in turn.
 struct LinearScratch {
-  TensorView weight;        // the largest weight, dequantized, in the compute dtype
-  std::span<float> absmax;  // its block scales, when they are quantized too
+  TensorView weight;        // CPU: the largest weight, dequantized, in the compute dtype
+  std::span<float> absmax;  // and its block scales, when they are quantized too
   TensorView dropped;       // [tokens * widest input], compute dtype: the input after dropout; in backward also dz A
   TensorView dz;            // [tokens * largest r], compute dtype
 };
@@ -36,15 +36,17 @@ struct LoraPass {
 /// One linear of one block.
 struct LoraLinear {
   FrozenWeight weight;
-  std::span<const float> bias;       // empty: none
+  ConstTensorView bias;              // [out] in the compute dtype; null: none
   const LoraPlace* place = nullptr;  // null: not adapted
   std::uint32_t layer = 0;
   Linear linear = Linear::q;
 };
 
-/// f32 here is the compute dtype. x: f32 [tokens, in]; y: f32 [tokens, out], added to when `accumulate`; z: f32 [tokens, r] =
-/// dropout(x) A^T, kept for backward (ignored where the layer is not adapted).
-void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z, TensorView y, bool accumulate);
+/// f32 here is the compute dtype. x: f32 [tokens, in]; y: f32 [tokens, out]; z: f32 [tokens, r] = dropout(x) A^T, kept for
+/// backward (ignored where the layer is not adapted). `residual`: f32 [tokens, out] that is added, not y itself; null: nothing.
+/// The thin product is the first to write y, so that the frozen one, which has time to spare for it, reads what is there.
+void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z, TensorView y,
+                 ConstTensorView residual = {});
 /// Only z: what recomputation needs of a block's last linear.
 void lora_linear_z(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z);
 

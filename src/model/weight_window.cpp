@@ -1,6 +1,7 @@
-// Gathers blocks into two buffers that take turns, and dequantizes a weight out of one.
+// Fetches blocks into two slots that take turns, and dequantizes them ahead of their use on a GPU.
 #include "src/model/weight_window.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "kernels/cast/cast.h"
@@ -8,12 +9,74 @@
 
 namespace lora_dist {
 
-WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena) : base_(base), shards_(shards) {
-  if (base.shards == 1) {
-    return;  // the shard is the whole block
+namespace {
+
+// In elements. Products choose their algorithm by the alignment of addresses, and look at 256 bytes at most.
+constexpr std::int64_t kDenseAlign = 128;
+
+bool is_dense_already(const FrozenBase& base, const WeightLayout& weight, DType dtype) {
+  return base.format.quantization == Quantization::none && weight.dtype == dtype;
+}
+
+/// Where each weight lies in a dequantized block, in elements; the last entry is the length of the whole.
+using DenseOffsets = std::array<std::int64_t, kLinears + 1>;
+DenseOffsets dense_offsets(const FrozenBase& base, const BlockLayout& layout, DType dtype) {
+  DenseOffsets offsets{};
+  for (std::size_t i = 0; i < kLinears; ++i) {
+    const WeightLayout& weight = layout.weights[i];
+    const std::int64_t count = is_dense_already(base, weight, dtype) ? 0 : weight.rows * weight.cols;
+    offsets[i + 1] = offsets[i] + (count + kDenseAlign - 1) / kDenseAlign * kDenseAlign;
   }
+  return offsets;
+}
+
+}  // namespace
+
+WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype)
+    : base_(base), shards_(shards), compute_dtype_(compute_dtype), compute_(compute), stream_(compute) {
+  take_buffers(arena);
+  if (!in_place_ && compute.backend == Backend::cuda) {
+    stream_ = make_device_stream();
+    shards_.follow(stream_);
+  }
+}
+
+WeightWindow::~WeightWindow() {
+  for (Slot& slot : slots_) {
+    slot.pending.reset();
+  }
+  if (stream_.handle != compute_.handle) {
+    shards_.follow(compute_);
+    destroy_device_stream(stream_);
+  }
+}
+
+void WeightWindow::take_buffers(Arena& arena) {
+  const bool gathers = base_.shards > 1 || base_.on_host;
+  const bool quantized = base_.format.quantization != Quantization::none;
+  std::int64_t dense = 0;
+  if (compute_.backend == Backend::cuda) {
+    for (const BlockLayout& layout : base_.layouts) {
+      dense = std::max(dense, dense_offsets(base_, layout, compute_dtype_).back());
+    }
+  }
+  in_place_ = !gathers && dense == 0;
+  one_window_ = gathers && dense > 0 && quantized;  // bytes are read by what dequantizes them alone
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    slots_[i].bytes = arena.take<std::byte>(MemoryKind::windows, "window " + std::to_string(i), base.largest_window());
+    const std::string number = std::to_string(i);
+    if (gathers && one_window_ && i > 0) {
+      slots_[i].bytes = slots_[0].bytes;
+    } else if (gathers) {
+      slots_[i].bytes = arena.take<std::byte>(MemoryKind::windows, "window " + number, base_.largest_window());
+    }
+    if (dense > 0) {
+      slots_[i].dense = arena.take<std::byte>(MemoryKind::windows, "dequantized block " + number,
+                                              dense * static_cast<std::int64_t>(size_of(compute_dtype_)));
+    }
+  }
+  if (dense > 0 && quantized && base_.format.double_quant) {
+    absmax_ = arena.take<float>(MemoryKind::scratch, "dequantized absmax",
+                                (base_.largest_weight() + base_.format.block_size - 1) / base_.format.block_size);
   }
 }
 
@@ -27,50 +90,110 @@ WeightWindow::Slot* WeightWindow::find(std::int64_t layer) {
 }
 
 void WeightWindow::prefetch(std::int64_t layer) {
-  if (base_.shards == 1 || find(layer) != nullptr) {
+  if (in_place_ || find(layer) != nullptr) {
     return;
   }
   Slot& slot = slots_[0].held ? slots_[1] : slots_[0];
   require(!slot.held, "at most one block of a window may be held while another is gathered");
   slot.pending.reset();  // waits for a gather that nobody came for
+  if (one_window_) {
+    finish(slots_[&slot == slots_.data() ? 1 : 0]);
+  }
   slot.layer = layer;
-  const auto l = static_cast<std::size_t>(layer);
-  const auto size = static_cast<std::size_t>(base_.layouts[l].part_bytes * base_.shards);
-  slot.pending = shards_.start_all_gather(base_.parts[l], slot.bytes.first(size), WireKind::base_gather);
+  slot.ready = false;
+  fetch(slot);
+  if (slot.pending == nullptr || slot.pending->poke()) {
+    finish(slot);
+  }
 }
 
-BlockWeights WeightWindow::acquire(std::int64_t layer) {
-  prefetch(layer);
-  const auto l = static_cast<std::size_t>(layer);
-  const std::byte* bytes = base_.parts[l].data();
-  if (base_.shards > 1) {
-    Slot& slot = *find(layer);
-    if (slot.pending != nullptr) {
-      const auto start = std::chrono::steady_clock::now();
-      slot.pending->wait();
-      slot.pending.reset();
-      waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    }
-    slot.held = true;
-    bytes = slot.bytes.data();
+/// Starts the copies and the gather that a block needs.
+void WeightWindow::fetch(Slot& slot) {
+  slot.read.hold_back(stream_);
+  if (slot.bytes.empty()) {
+    return;
   }
+  const auto l = static_cast<std::size_t>(slot.layer);
+  std::span<const std::byte> mine = base_.parts[l];
+  const std::span<std::byte> all = slot.bytes.first(mine.size() * static_cast<std::size_t>(base_.shards));
+  if (base_.on_host) {
+    const std::span<std::byte> place = all.subspan(mine.size() * static_cast<std::size_t>(shards_.rank()), mine.size());
+    copy_bytes(place.data(), mine.data(), mine.size(), stream_);
+    mine = place;
+  }
+  if (base_.shards > 1) {
+    slot.pending = shards_.start_all_gather(mine, all, WireKind::base_gather);
+  }
+}
+
+/// What follows when a block's bytes are there.
+void WeightWindow::finish(Slot& slot) {
+  if (slot.ready) {
+    return;
+  }
+  if (slot.pending != nullptr) {
+    slot.pending->wait();
+    slot.pending.reset();
+  }
+  const BlockWeights weights = weights_of(slot.layer, slot);
+  for (const FrozenWeight& weight : weights) {
+    if (weight.dense.data != nullptr) {
+      FrozenWeight codes = weight;
+      codes.dense = {};
+      dequantize(codes, weight.dense, absmax_, stream_);
+    }
+  }
+  slot.filled.record(stream_);
+  slot.ready = true;
+}
+
+BlockWeights WeightWindow::weights_of(std::int64_t layer, const Slot& slot) const {
+  const auto l = static_cast<std::size_t>(layer);
+  const BlockLayout& layout = base_.layouts[l];
+  const DenseOffsets offsets = dense_offsets(base_, layout, compute_dtype_);
   BlockWeights weights;
   for (std::size_t i = 0; i < kLinears; ++i) {
-    weights[i] = {&base_.layouts[l].weights[i], &base_.format, bytes, base_.rest[l].nested_offset[i]};
+    const WeightLayout& weight = layout.weights[i];
+    weights[i] = {&weight,
+                  &base_.format,
+                  slot.bytes.empty() ? base_.parts[l].data() : slot.bytes.data(),
+                  base_.rest[l].nested_offset[i],
+                  {}};
+    if (!slot.dense.empty() && offsets[i + 1] > offsets[i]) {
+      std::byte* dense = slot.dense.data() + static_cast<std::size_t>(offsets[i]) * size_of(compute_dtype_);
+      weights[i].dense = {dense, compute_dtype_, {weight.rows, weight.cols}};
+    }
   }
   return weights;
 }
 
+BlockWeights WeightWindow::acquire(std::int64_t layer) {
+  if (in_place_) {
+    return weights_of(layer, Slot{});
+  }
+  prefetch(layer);
+  Slot& slot = *find(layer);
+  if (!slot.ready) {
+    const auto start = std::chrono::steady_clock::now();
+    finish(slot);
+    waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  slot.filled.hold_back(compute_);
+  slot.held = true;
+  return weights_of(layer, slot);
+}
+
 void WeightWindow::release(std::int64_t layer) {
   if (Slot* slot = find(layer); slot != nullptr) {
+    slot->read.record(compute_);
     slot->held = false;
   }
 }
 
 void WeightWindow::poke() {
   for (Slot& slot : slots_) {
-    if (slot.pending != nullptr) {
-      slot.pending->poke();
+    if (slot.pending != nullptr && slot.pending->poke()) {
+      finish(slot);
     }
   }
 }
@@ -85,6 +208,9 @@ void WeightWindow::serve(std::int64_t layer, std::int64_t next) {
 
 ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_scratch, std::span<float> absmax_scratch,
                            const Stream& stream) {
+  if (weight.dense.data != nullptr) {
+    return weight.dense;
+  }
   const WeightLayout& layout = *weight.layout;
   const Shape shape{layout.rows, layout.cols};
   const void* codes = weight.block + layout.codes_offset;

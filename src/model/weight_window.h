@@ -1,4 +1,4 @@
-// One block's weights at a time, whole, from the parts that the ranks hold: block l+1 is gathered while block l computes.
+// One block's weights at a time, whole, from the parts that the ranks hold: block l+1 is fetched while block l computes.
 #pragma once
 
 #include <array>
@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "kernels/common/device.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/tensor_view.h"
 #include "src/comm/communicator.h"
@@ -21,23 +22,33 @@ struct FrozenWeight {
   const BaseFormat* format = nullptr;
   const std::byte* block = nullptr;  // first byte of the gathered block
   float nested_offset = 0.0F;
+  TensorView dense;  // [out, in] in the compute dtype, where the window has it; else null
 };
 
 /// A block's seven weights, valid until release().
 using BlockWeights = std::array<FrozenWeight, kLinears>;
 
-/// Two buffers that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
-/// rank that has nothing to compute calls serve() and keeps the others going. With one shard nothing is copied or sent.
+/// Two slots that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
+/// rank that has nothing to compute calls serve() and keeps the others going.
+///
+/// On the CPU a slot holds a gathered block's bytes; with one shard there is nothing to hold, copy or send. On a GPU a slot also
+/// holds the block dequantized, once for all that a visit computes with it. There a stream of the window's own copies parts that
+/// lie on the host, waits for gathers and dequantizes, beside the operators' stream; the two meet at events alone.
 class WeightWindow {
  public:
-  WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena);
+  /// `compute`: the operators' stream; `shards` follows the window's stream from then on. `compute_dtype`: of dequantized blocks.
+  WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype);
+  WeightWindow(const WeightWindow&) = delete;
+  WeightWindow& operator=(const WeightWindow&) = delete;
+  ~WeightWindow();
 
-  /// Starts gathering a block unless it is already here or on its way. The other block stays.
+  /// Starts fetching a block unless it is already here or on its way. The other block stays.
   void prefetch(std::int64_t layer);
-  /// Waits for the block and holds it until release().
+  /// Waits for the block and holds it until release(). On a GPU the operators' stream waits, not the host (but for MPI).
   BlockWeights acquire(std::int64_t layer);
+  /// What was launched with the block so far is the last that reads it.
   void release(std::int64_t layer);
-  /// Lets a gather under way move; called between operators.
+  /// Lets a gather under way move, and what waits for it go on; called between operators.
   void poke();
 
   /// acquire, prefetch of `next` (-1: none) and release without computing.
@@ -48,21 +59,34 @@ class WeightWindow {
  private:
   struct Slot {
     std::int64_t layer = -1;
-    std::span<std::byte> bytes;
+    std::span<std::byte> bytes;  // of the block, whole; empty where the base lies whole where operators run
+    std::span<std::byte> dense;  // its weights end to end in the compute dtype; empty where nothing is dequantized ahead
     std::unique_ptr<PendingGather> pending;
-    bool held = false;
+    bool ready = true;   // the weights are there in the order of the window's stream
+    bool held = false;   // between acquire() and release()
+    DeviceEvent filled;  // what the operators wait for
+    DeviceEvent read;    // what the next block waits for
   };
   Slot* find(std::int64_t layer);
+  void take_buffers(Arena& arena);
+  void fetch(Slot& slot);
+  void finish(Slot& slot);
+  BlockWeights weights_of(std::int64_t layer, const Slot& slot) const;
 
   const FrozenBase& base_;
   Communicator& shards_;
+  DType compute_dtype_;
+  Stream compute_;
+  Stream stream_;            // the window's own on a GPU
+  bool in_place_ = false;    // the operators read the parts where they lie
+  bool one_window_ = false;  // both slots gather into the same bytes
+  std::span<float> absmax_;  // block scales of the weight being dequantized ahead
   std::array<Slot, 2> slots_;
   double waited_seconds_ = 0.0;
 };
 
 /// The weight [out, in] in the dtype of `weight_scratch`: where it lies when it has that already, else written there (at least
-/// out
-/// * in elements). `absmax_scratch` needs a float for each quantization block.
+/// out * in elements). `absmax_scratch` needs a float for each quantization block.
 ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_scratch, std::span<float> absmax_scratch,
                            const Stream& stream);
 

@@ -13,11 +13,31 @@ namespace lora_dist {
 
 namespace {
 
-/// True when every rank sees a device: a mesh of CPUs and GPUs would not give one model.
-bool every_rank_sees_a_device(Communicator& world) {
+/// True when every rank sees a device that it can use: a mesh of CPUs and GPUs would not give one model.
+bool every_rank_has_a_device(const ProcessPlace& process, Communicator& world, const Console& console) {
   std::array<std::int64_t, 1> devices = {device_count()};
   world.all_reduce(devices, Reduce::min, WireKind::control);
-  return devices[0] > 0;
+  if (devices[0] == 0) {
+    return false;
+  }
+  std::string mine;
+  run_together(world, [&] {
+    try {
+      use_device(process.node_rank % device_count());
+    } catch (const DeviceError& error) {
+      if (error.problem() != DeviceProblem::no_code_for_chip) {
+        throw;
+      }
+      mine = error.what();
+    }
+  });
+  for (const std::string& problem : all_gather_strings(world, mine)) {
+    if (!problem.empty()) {
+      console.warn(fmt::format("the GPUs are left alone and the CPU computes: {}", problem));
+      return false;
+    }
+  }
+  return true;
 }
 
 /// The device of this rank: ranks of a node take its devices in turn.
@@ -37,7 +57,19 @@ DeviceInfo take_device(const ProcessPlace& process) {
   }
 }
 
-DType dtype_on_cpu(const std::string& asked) {
+/// What to say where this backend cannot compute in the type of the checkpoint.
+[[noreturn]] void refuse_checkpoint_dtype(const std::string& dtype, const std::string& why, const std::string& instead) {
+  throw Error(ExitCode::usage,
+              fmt::format("the checkpoint to go on from was trained with model.compute_dtype = \"{}\", and {}; go on {}, or set "
+                          "checkpoint.resume = \"never\" or another output.dir to start anew",
+                          dtype, why, instead));
+}
+
+DType dtype_on_cpu(const ComputeChoice& choice) {
+  const std::string& asked = choice.compute_dtype;
+  if (asked == "auto" && !choice.checkpoint_dtype.empty() && choice.checkpoint_dtype != "fp32") {
+    refuse_checkpoint_dtype(choice.checkpoint_dtype, "the CPU computes in fp32", "on GPUs (parallel.backend = \"cuda\")");
+  }
   if (asked != "auto" && asked != "fp32") {
     throw Error(ExitCode::usage,
                 fmt::format("model.compute_dtype = \"{}\" needs a GPU (parallel.backend = \"cuda\"); on the CPU products "
@@ -48,7 +80,13 @@ DType dtype_on_cpu(const std::string& asked) {
 }
 
 /// `bf16`: every rank's device has it. One job computes in one type.
-DType dtype_on_device(const std::string& asked, const DeviceInfo& device, bool bf16) {
+DType dtype_on_device(const ComputeChoice& choice, const DeviceInfo& device, bool bf16) {
+  const bool kept = choice.compute_dtype == "auto" && !choice.checkpoint_dtype.empty();
+  const std::string& asked = kept ? choice.checkpoint_dtype : choice.compute_dtype;
+  if (kept && asked == "bf16" && !bf16) {
+    refuse_checkpoint_dtype(asked, fmt::format("not every GPU here has bf16 (this is a {})", device.name),
+                            "on GPUs that have it");
+  }
   if (asked == "fp32") {
     return DType::f32;
   }
@@ -75,20 +113,21 @@ std::string ComputePlace::description() const {
   if (!device) {
     return fmt::format("fp32 on the CPU, {} thread{} each", stream.threads, stream.threads == 1 ? "" : "s");
   }
-  const char* type = dtype == DType::f32 ? "fp32" : dtype == DType::bf16 ? "bf16" : "fp16";
-  return fmt::format("{} on {}", type, device->name);
+  return fmt::format("{} on {}", name_of_compute(dtype), device->name);
 }
 
-std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, const ProcessPlace& process,
-                                                   Communicator& world) {
+std::string name_of_compute(DType dtype) { return dtype == DType::f32 ? "fp32" : dtype == DType::bf16 ? "bf16" : "fp16"; }
+
+std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, const ProcessPlace& process, Communicator& world,
+                                                   const Console& console) {
   auto place = std::make_unique<ComputePlace>();
-  const bool cuda = choice.backend == "cuda" || (choice.backend == "auto" && every_rank_sees_a_device(world));
+  const bool cuda = choice.backend == "cuda" || (choice.backend == "auto" && every_rank_has_a_device(process, world, console));
   run_together(world, [&] {
     if (cuda) {
       place->device = take_device(process);
       place->stream = make_device_stream();
     } else {
-      place->dtype = dtype_on_cpu(choice.compute_dtype);
+      place->dtype = dtype_on_cpu(choice);
       if (choice.communicator == "nccl") {
         throw Error(ExitCode::usage, "parallel.communicator = \"nccl\" needs GPUs; on CPUs use \"mpi\" or \"auto\"");
       }
@@ -97,7 +136,13 @@ std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, 
   if (cuda) {
     std::array<std::int64_t, 1> bf16 = {place->device->has_bf16() ? 1 : 0};
     world.all_reduce(bf16, Reduce::min, WireKind::control);
-    run_together(world, [&] { place->dtype = dtype_on_device(choice.compute_dtype, *place->device, bf16[0] == 1); });
+    run_together(world, [&] { place->dtype = dtype_on_device(choice, *place->device, bf16[0] == 1); });
+    const DType usual = bf16[0] == 1 ? DType::bf16 : DType::f16;
+    if (choice.compute_dtype == "auto" && place->dtype != usual) {
+      console.line(
+          fmt::format("note: model.compute_dtype stays {}, in which the checkpoint was trained; \"auto\" would be {} here",
+                      name_of_compute(place->dtype), name_of_compute(usual)));
+    }
   }
   place->stream.threads = threads_per_rank(process);
   if (cuda) {

@@ -9,6 +9,7 @@
 #include "kernels/common/dtype.h"
 #include "src/comm/communicator.h"
 #include "src/comm/process.h"
+#include "src/train/console.h"
 
 namespace lora_dist {
 
@@ -17,7 +18,11 @@ struct ComputeChoice {
   std::string backend = "auto";        // auto | cpu | cuda; auto: the GPU where every rank sees one
   std::string compute_dtype = "auto";  // auto | fp32 | bf16 | fp16; auto: fp32 on the CPU, bf16 on a GPU, fp16 on one without it
   std::string communicator = "auto";   // auto | mpi | nccl
+  std::string checkpoint_dtype;        // what the checkpoint to go on from was trained in; decides where compute_dtype is auto
 };
+
+/// "fp32", "bf16" or "fp16".
+std::string name_of_compute(DType dtype);
 
 /// Outlives every buffer of the run: the arenas' memory belongs to its stream's device.
 struct ComputePlace {
@@ -36,8 +41,10 @@ struct ComputePlace {
   std::string description() const;
 };
 
-/// Collective. Throws, the same on every rank: Error(usage) for what this backend or build cannot do, Error(communication) for
-/// "cuda" without a usable device (none, a driver older than the runtime, a chip that the build has no code for).
-std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, const ProcessPlace& process, Communicator& world);
+/// Collective. A GPU that "auto" cannot use, since the build has no code for it, gets a warning. Throws, the same on every rank:
+/// Error(usage) for what this backend or build cannot do, Error(communication) for "cuda" without a usable device (none, a driver
+/// older than the runtime, a chip that the build has no code for).
+std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, const ProcessPlace& process, Communicator& world,
+                                                   const Console& console);
 
 }  // namespace lora_dist

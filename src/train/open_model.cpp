@@ -7,17 +7,18 @@
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/export/adapter_bridge.h"
-#include "src/model/place_base.h"
 
 namespace lora_dist {
 
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const BaseFormat& format, bool shard,
-                                      const ComputePlace& compute, Communicator& world, const Console& console) {
+                                      const ComputePlace& compute, Communicator& world, const Console& console,
+                                      bool base_on_host) {
   auto model = std::make_unique<OpenModel>();
   model->folder = folder;
   model->stream = compute.stream;
   model->compute_dtype = compute.dtype;
   model->arena = Arena(compute.stream);
+  model->pinned = Arena(compute.stream, Arena::Place::pinned);
   run_together(world, [&] {
     model->spec = read_model_config(folder);
     model->directory = read_model_directory(folder);
@@ -37,22 +38,20 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   }
   const int color = shard ? 0 : world.rank();
   std::unique_ptr<Communicator> host_shards = world.split(color);
-  if (compute.on_device()) {
-    Arena host_arena;
-    Stream host_stream;
-    host_stream.threads = compute.stream.threads;
-    const FrozenBase host = load_frozen_base(model->spec, model->directory, format, *host_shards, host_arena, host_stream);
-    run_together(world, [&] {
-      model->base = place_base(host, model->compute_dtype, model->arena, model->stream);
-      synchronize(model->stream);  // the host's copy goes away
-    });
-    model->shards = compute.data->split(color);
-  } else {
-    model->shards = std::move(host_shards);
-    model->base = load_frozen_base(model->spec, model->directory, format, *model->shards, model->arena, model->stream);
-  }
-  model->window = std::make_unique<WeightWindow>(model->base, *model->shards, model->arena);
+  model->base = load_frozen_base(model->spec, model->directory, format, *host_shards,
+                                 {model->arena, model->stream, model->compute_dtype, base_on_host ? &model->pinned : nullptr});
+  model->shards = compute.on_device() ? compute.data->split(color) : std::move(host_shards);
+  run_together(world, [&] {
+    model->window =
+        std::make_unique<WeightWindow>(model->base, *model->shards, model->arena, model->stream, model->compute_dtype);
+  });
   return model;
+}
+
+std::vector<MemoryItem> memory_of(const OpenModel& model) {
+  std::vector<MemoryItem> items = model.arena.items();
+  items.insert(items.end(), model.pinned.items().begin(), model.pinned.items().end());
+  return items;
 }
 
 OpenAdapter no_adapter(const ModelSpec& spec) {

@@ -29,15 +29,21 @@ struct OpenModel {
   Stream stream;
   DType compute_dtype = DType::f32;
   Arena arena;                           // where the operators run
+  Arena pinned;                          // of the host, beside a GPU: the base's blocks when they stay there
   std::unique_ptr<Communicator> shards;  // the ranks that divide the base; its spans are the operators' memory
   FrozenBase base;
   std::unique_ptr<WeightWindow> window;
 };
 
 /// Collective over `world`. The model lives where `compute` says, which must outlive it. `shard`: the ranks divide the base;
-/// otherwise each holds all of it. Warnings of config.json are shown. Throws Error(model), the same on every rank.
+/// otherwise each holds all of it. `base_on_host`: on a GPU the blocks stay in the host's memory and are copied when their turn
+/// comes. Warnings of config.json are shown. Throws Error, the same on every rank: model, out_of_memory.
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const BaseFormat& format, bool shard,
-                                      const ComputePlace& compute, Communicator& world, const Console& console);
+                                      const ComputePlace& compute, Communicator& world, const Console& console,
+                                      bool base_on_host = false);
+
+/// Every byte that the model's arenas hold.
+std::vector<MemoryItem> memory_of(const OpenModel& model);
 
 /// An adapter ready to be applied: where its factors lie, and the factors.
 struct OpenAdapter {

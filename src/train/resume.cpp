@@ -5,10 +5,12 @@
 
 #include "kernels/copy/copy.h"
 #include "src/checkpoint/folders.h"
+#include "src/checkpoint/manifest.h"
 #include "src/comm/agree.h"
 #include "src/config/config_keys.h"
 #include "src/config/print_config.h"
 #include "src/config/resume_rules.h"
+#include "src/core/error_of.h"
 #include "src/core/version.h"
 #include "src/data/sampler.h"
 #include "src/export/adapter_bridge.h"
@@ -37,6 +39,25 @@ std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
   return found.path;
 }
 
+constexpr const char* kComputeDtype = "model.compute_dtype";
+
+/// As the checkpoint's settings have it: "\"bf16\"" (TOML text), or "\"auto\"" from before the type was recorded. Empty where the
+/// manifest cannot be read: loading says why.
+std::string recorded_compute_dtype(const std::filesystem::path& checkpoint) {
+  std::string recorded;
+  error_of([&] { recorded = read_manifest(checkpoint).identity.settings.value(kComputeDtype, ""); });
+  return recorded;
+}
+
+/// What the checkpoint must agree with.
+CheckpointIdentity wanted_identity(const TrainingRun& run, const std::filesystem::path& checkpoint) {
+  CheckpointIdentity identity = identity_of(run);
+  if (recorded_compute_dtype(checkpoint) == "\"auto\"") {
+    identity.settings[kComputeDtype] = to_flat_settings(run.config).at(kComputeDtype);
+  }
+  return identity;
+}
+
 std::vector<float> on_host(std::span<const float> there, const Stream& stream) {
   std::vector<float> here(there.size());
   to_host(view(there), view(std::span(here)), stream);
@@ -61,10 +82,26 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
       identity.settings[name] = value;
     }
   }
+  identity.settings[kComputeDtype] = fmt::format("\"{}\"", name_of_compute(run.compute->dtype));  // "auto" differs by machine
   identity.settings["training samples (digest)"] = run.data_digest;
   identity.tensors = adapter_tensors(run.layout);
   identity.program_version = kProgramVersion;
   return identity;
+}
+
+std::string compute_dtype_of_checkpoint(const Config& config, Communicator& world) {
+  std::string recorded;
+  if (world.rank() == 0 && config.checkpoint.resume != "never") {
+    std::vector<std::filesystem::path> checkpoints = {config.checkpoint.resume};
+    if (config.checkpoint.resume == "auto") {
+      error_of([&] { checkpoints = find_checkpoints(std::filesystem::path(config.output.dir) / "checkpoints"); });
+    }
+    for (std::size_t i = 0; i < checkpoints.size() && recorded.empty(); ++i) {
+      recorded = recorded_compute_dtype(checkpoints[i]);
+    }
+  }
+  recorded = broadcast_string(world, recorded, 0);
+  return recorded.size() < 2 || recorded == "\"auto\"" ? "" : recorded.substr(1, recorded.size() - 2);
 }
 
 std::optional<RunProgress> resume(TrainingRun& run) {
@@ -72,7 +109,9 @@ std::optional<RunProgress> resume(TrainingRun& run) {
   if (!from) {
     return std::nullopt;
   }
-  const TrainingState state = load_checkpoint(*run.world, *from, identity_of(run));
+  CheckpointIdentity wanted;
+  run_together(*run.world, [&] { wanted = wanted_identity(run, *from); });
+  const TrainingState state = load_checkpoint(*run.world, *from, wanted);
   std::optional<RunProgress> progress;
   run_together(*run.world, [&] {
     std::map<std::string, std::string> before;

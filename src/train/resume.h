@@ -14,6 +14,11 @@ namespace lora_dist {
 /// trained.
 CheckpointIdentity identity_of(const TrainingRun& run);
 
+/// The type that products were computed in by the run whose checkpoint `config` goes on from: "fp32", "bf16" or "fp16". Empty
+/// where there is no checkpoint, none that can be read, or one from before the type was recorded. Collective; reads a manifest
+/// alone.
+std::string compute_dtype_of_checkpoint(const Config& config, Communicator& world);
+
 /// Goes on from checkpoint.resume: the newest sound checkpoint in output.dir ("auto"), a named one, or nothing ("never", or none
 /// there). Fills the run's buffers. Shows what it resumed from, which checkpoints it passed over, and which changed settings may
 /// change bits. Collective; throws Error, the same on every rank.

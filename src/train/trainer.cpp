@@ -157,9 +157,12 @@ bool do_step(Loop& loop) {
   metrics.learning_rate = learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup,
                                         run.config.train.learning_rate, loop.plan.schedule);
   const bool stop_here = run.config.checkpoint.on_signal && stop_requested();
-  const StepResult result = train_step(run.tuned(), *run.world, next_global_batch(loop), run.dataset.train, step_options(run),
-                                       loop.progress.step, loop.progress.optimizer_step + 1, metrics.learning_rate, run.buffers,
-                                       stop_here, loop.progress.loss_scale, run.compute->data ? *run.compute->data : *run.world);
+  StepResult result;
+  explain_full_memory(run.model->arena, fmt::format("an operator of step {}", loop.progress.step + 1), [&] {
+    result = train_step(run.tuned(), *run.world, next_global_batch(loop), run.dataset.train, step_options(run),
+                        loop.progress.step, loop.progress.optimizer_step + 1, metrics.learning_rate, run.buffers, stop_here,
+                        loop.progress.loss_scale, run.compute->data ? *run.compute->data : *run.world);
+  });
   if (result.finite) {
     ++loop.progress.optimizer_step;
   } else {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernels/common/device.h"
+#include "kernels/fixed_point/fixed_point.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/core/memory_report.h"
@@ -83,9 +85,10 @@ void show_model(const TrainingRun& run) {
                                config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate,
                                spec.vocab, base));
   run.console.line(fmt::format(
-      "mesh       {} data-parallel rank{}, {}; base {}", run.world->size(), run.world->size() == 1 ? "" : "s",
+      "mesh       {} data-parallel rank{}, {}; base {}{}", run.world->size(), run.world->size() == 1 ? "" : "s",
       run.compute->description(),
-      run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank"));
+      run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank",
+      run.model->base.on_host ? ", in the host's memory" : ""));
 }
 
 void show_adapter(const TrainingRun& run) {
@@ -125,7 +128,7 @@ WireBytes sent_bytes(const TrainingRun& run) {
 }
 
 ComputeChoice compute_choice(const Config& config) {
-  return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator};
+  return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator, ""};
 }
 
 TrainingRun prepare_run(const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose,
@@ -138,6 +141,10 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
   run_together(world, [&] {  // before minutes of loading
+    if (config.parallel.base_device == "device" && !compute.on_device()) {
+      throw Error(ExitCode::usage,
+                  "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
+    }
     if (training) {
       match_targets(config.adapter.target_modules);
     }
@@ -145,7 +152,8 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
       make_output_directory(run.output, "output.dir");
     }
   });
-  run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", compute, world, run.console);
+  run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", compute, world, run.console,
+                         config.parallel.base_device == "host");
   show_model(run);
   prepare_data(run);
   prepare_adapter(run, purpose, adapter);
@@ -156,19 +164,27 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   WorkspaceOptions options;
   options.max_positions = std::min<std::int64_t>(run.model->spec.max_positions, run.config.data.max_length + kRoomForAnswers);
   options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * run.config.data.max_length;
+  options.longest = run.config.data.max_length;
   options.training = training;
   options.recompute = config.train.recompute == "none"        ? Recompute::none
                       : config.train.recompute == "selective" ? Recompute::selective
                                                               : Recompute::block;
   options.compute_dtype = compute.dtype;
   options.dropout = training && config.adapter.dropout > 0.0;
-  run_together(
-      world, [&] { run.workspace = make_workspace(run.model->base, run.layout, options, run.model->arena, run.model->stream); });
+  run_together(world, [&] {
+    Arena& arena = run.model->arena;
+    run.workspace = make_workspace(run.model->base, run.layout, options, arena, run.model->stream);
+    if (training && compute.on_device()) {  // the optimizer's sums keep memory too; the gradients are zero so far
+      explain_full_memory(arena, "what operators keep for themselves",
+                          [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });
+      arena.count(MemoryKind::operator_scratch, "operators' own", operator_scratch_bytes(run.model->stream));
+    }
+  });
   return run;
 }
 
 void show_memory(const TrainingRun& run) {
-  MemoryByKind least = sum_by_kind(run.model->arena.items());
+  MemoryByKind least = sum_by_kind(memory_of(*run.model));
   MemoryByKind most = least;
   run.world->all_reduce(least, Reduce::min, WireKind::control);
   run.world->all_reduce(most, Reduce::max, WireKind::control);

@@ -287,7 +287,7 @@ TEST(ConfigKeys, TheTableIsSound) {
       EXPECT_LE(rule.high, std::numeric_limits<int>::max()) << key.name;
     }
   }
-  EXPECT_EQ(names.size(), 58U);
+  EXPECT_EQ(names.size(), 59U);
 }
 
 class FindConfigFile : public testing::Test {

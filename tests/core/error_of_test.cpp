@@ -29,7 +29,7 @@ TEST(ErrorOf, AnErrorStaysAsItIs) {
 TEST(ErrorOf, OtherExceptionsGetACode) {
   const auto memory = error_of([] { throw std::bad_alloc(); });
   EXPECT_EQ(memory->code(), ExitCode::out_of_memory);
-  EXPECT_STREQ(memory->what(), "out of memory; use more ranks, or a smaller train.micro_batch or data.max_length");
+  EXPECT_THAT(memory->what(), testing::StartsWith("out of memory; use a smaller train.micro_batch"));
   const auto broken = error_of([] { throw DeviceError(DeviceProblem::failed, "x"); });
   EXPECT_EQ(broken->code(), ExitCode::communication);
   const auto full = error_of([] { throw DeviceError(DeviceProblem::out_of_memory, "x"); });

@@ -1,9 +1,14 @@
 // Arenas and the memory report.
 #include "src/core/memory_report.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <vector>
+
+#include "kernels/common/device.h"
+#include "src/core/arena.h"
+#include "src/core/error.h"
 
 namespace lora_dist {
 namespace {
@@ -50,6 +55,42 @@ TEST(MemoryReport, TableShowsLeastAndMostOverRanks) {
             "  base shard              2.00 KiB\n"
             "  adapters                   512 B\n"
             "  total                   2.50 KiB\n");
+}
+
+TEST(MemoryReport, WhatLiesOnTheHostBesideAGpuIsNoPartOfTheTotal) {
+  const std::vector<MemoryItem> items = {{MemoryKind::base_on_host, "block 0", 2048}, {MemoryKind::windows, "window 0", 1024}};
+  const MemoryByKind sums = sum_by_kind(items);
+  EXPECT_EQ(sums.back(), 1024);
+  EXPECT_EQ(memory_table(sums, sums, 1),
+            "memory by kind           this rank\n"
+            "  windows                 1.00 KiB\n"
+            "  total                   1.00 KiB\n"
+            "  base shard (host)       2.00 KiB\n");
+}
+
+TEST(Arena, NotesWhatOthersHold) {
+  Arena arena;
+  arena.take<float>(MemoryKind::scratch, "tile", 256);
+  arena.count(MemoryKind::operator_scratch, "workspace", 100);
+  arena.count(MemoryKind::operator_scratch, "workspace", 3000);  // it grew
+  const MemoryByKind sums = sum_by_kind(arena.items());
+  EXPECT_EQ(sums[static_cast<std::size_t>(MemoryKind::operator_scratch)], 3000);
+  EXPECT_EQ(sums.back(), 1024 + 3000);
+}
+
+TEST(Arena, ExplainsADeviceThatIsFullAndNothingElse) {
+  Arena arena;
+  arena.take<float>(MemoryKind::activations, "x", 256);
+  explain_full_memory(arena, "a test", [] {});
+  try {
+    explain_full_memory(arena, "a test", [] { throw DeviceError(DeviceProblem::out_of_memory, "asked for 7 bytes"); });
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::out_of_memory);
+    EXPECT_THAT(error.what(), testing::StartsWith("asked for 7 bytes, for a test; already held: 1.00 KiB (activations 1.00 KiB)\n"
+                                                  "Use a smaller train.micro_batch"));
+  }
+  EXPECT_THROW(explain_full_memory(arena, "a test", [] { throw DeviceError(DeviceProblem::failed, "broken"); }), DeviceError);
 }
 
 TEST(PeakResident, ReadsTheLineOfTheSystem) {

@@ -149,6 +149,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   if (handle == nullptr || handle->device != current_device() || handle->device != device_of(stream)) {
     return CUBLAS_STATUS_NOT_INITIALIZED;
   }
+  static std::int64_t products = 0;
+  const std::int64_t full_at = setting("LORA_DIST_EMULATED_PRODUCTS_FULL_AT", 0);
+  if (++products >= full_at && full_at > 0) {
+    return CUBLAS_STATUS_ALLOC_FAILED;
+  }
   Product p{*operation, *a_layout, *b_layout, *c_layout, *d_layout, a, b, c, d, 0.0F, 0.0F};
   std::memcpy(&p.alpha, alpha, sizeof(float));
   std::memcpy(&p.beta, beta, sizeof(float));

@@ -11,6 +11,7 @@
 #include "tests/cuda_emulation/device_code.h"
 
 #define CUDART_VERSION 13000
+#define __CUDA_ARCH_LIST__ 900
 
 enum cudaError_t {
   cudaSuccess = 0,

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <string>
 
 #include "tests/cuda_emulation/emulator.h"
 
@@ -55,7 +56,9 @@ cudaError_t absence() {
 }  // namespace
 
 std::int64_t setting(const char* name, std::int64_t otherwise) {
-  const char* text = std::getenv(name);
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  const char* text = rank == nullptr ? nullptr : std::getenv((std::string(name) + "_RANK" + rank).c_str());
+  text = text == nullptr ? std::getenv(name) : text;
   return text == nullptr || *text == '\0' ? otherwise : std::atoll(text);
 }
 

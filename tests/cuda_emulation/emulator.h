@@ -11,7 +11,7 @@
 
 namespace lora_dist::emulation {
 
-/// An environment variable as a number, read anew each time so that a test can change it.
+/// An environment variable as a number, read anew each time so that a test can change it. NAME_RANK1 goes before NAME on rank 1.
 std::int64_t setting(const char* name, std::int64_t otherwise);
 
 /// Remembers the error for cudaGetLastError and returns it.
@@ -31,6 +31,9 @@ struct Place {
   bool whole = true;
 };
 Place place_of(const void* memory, std::size_t bytes);
+
+/// How many allocations of device and pinned memory there have been.
+std::int64_t allocations_made();
 
 /// Device memory can be touched while one of these lives.
 class OpenMemory {
@@ -52,9 +55,10 @@ void run_blocks(const KernelRun& run);
 
 /// Device of the stream (null: the current device).
 int device_of(cudaStream_t stream);
-/// Puts work on the stream; runs it at once unless LORA_DIST_EMULATED_LATE asks to wait until somebody must know.
+/// Puts work on the stream; runs it at once unless LORA_DIST_EMULATED_LATE asks to wait until somebody must know. Work that
+/// returns cudaErrorNotReady is called again later, and what is behind it waits.
 cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> work);
-/// Everything on every stream.
+/// Everything on every stream. Ends the program where a stream would never be done.
 cudaError_t drain_all();
 
 }  // namespace lora_dist::emulation

@@ -8,10 +8,15 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/common/device.h"
+#include "kernels/copy/copy.h"
 #include "tests/cuda_emulation/emulation_fixture.h"
 
 namespace {
 
+using lora_dist::from_host;
+using lora_dist::to_host;
+using lora_dist::view;
 using lora_dist::emulation::DeviceArray;
 using lora_dist::emulation::Setting;
 using lora_dist::emulation::start;
@@ -283,6 +288,26 @@ TEST(Emulator, ProductsOfColumnMajorMatrices) {
   cublasLtMatrixLayoutDestroy(layout);
   cublasLtMatmulDescDestroy(operation);
   cublasLtDestroy(handle);
+}
+
+// Where the GPU reads pageable memory itself, when the stream gets there, from_host still lets its caller go at once.
+TEST(Emulator, ASourceMayChangeAfterFromHostOnEveryKindOfMachine) {
+  const Setting late("LORA_DIST_EMULATED_LATE", "1");
+  const Setting pageable("LORA_DIST_EMULATED_PAGEABLE", "1");
+  lora_dist::Stream stream = lora_dist::make_device_stream();
+  constexpr std::size_t kCount = (std::size_t{20} << 20) / sizeof(float);  // more than the pinned pieces hold
+  std::vector<float> values(kCount + 3);
+  std::iota(values.begin(), values.end(), 0.0F);
+  const std::vector<float> original = values;
+  {
+    const DeviceArray<float> there(values.size());
+    const lora_dist::TensorView on_device = view(std::span<float>(there.data(), values.size()));
+    from_host(view(std::span<const float>(values)), on_device, stream);
+    std::fill(values.begin(), values.end(), -1.0F);
+    to_host(on_device, view(std::span(values)), stream);
+    EXPECT_TRUE(values == original);
+  }
+  lora_dist::destroy_device_stream(stream);
 }
 
 }  // namespace

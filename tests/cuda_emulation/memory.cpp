@@ -29,6 +29,7 @@ struct Memories {
   std::map<std::uintptr_t, Allocation> allocations;  // by address
   std::vector<std::size_t> used;                     // bytes, by device
   int open = 0;
+  std::int64_t made = 0;
 };
 
 Memories& memories() {
@@ -96,6 +97,11 @@ void explain_crashes() {
 #endif
 
 }  // namespace
+
+std::int64_t allocations_made() {
+  const std::lock_guard lock(lock_of_devices());
+  return memories().made;
+}
 
 Place place_of(const void* memory, std::size_t bytes) {
   const auto* found = find(memory);
@@ -183,6 +189,7 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   }
   used += bytes;
   memories().allocations[reinterpret_cast<std::uintptr_t>(start)] = made;
+  ++memories().made;
   *memory = start;
   return cudaSuccess;
 }
@@ -217,11 +224,19 @@ cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned /*flags*/) 
   if (bytes == 0) {
     return cudaSuccess;
   }
+  std::size_t pinned = bytes;
+  for (const auto& [address, other] : memories().allocations) {
+    pinned += other.memory == Memory::pinned ? other.bytes : 0;
+  }
+  if (pinned > static_cast<std::size_t>(setting("LORA_DIST_EMULATED_PINNED", std::int64_t{1} << 40))) {
+    return report(cudaErrorMemoryAllocation);
+  }
   void* made = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   if (made == nullptr) {
     return report(cudaErrorMemoryAllocation);
   }
   memories().allocations[reinterpret_cast<std::uintptr_t>(made)] = {bytes, Memory::pinned, 0, nullptr, 0};
+  ++memories().made;
   *memory = made;
   return cudaSuccess;
 }

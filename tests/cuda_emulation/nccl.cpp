@@ -1,5 +1,6 @@
-// The collectives: what the stream was given so far runs, the bytes travel by MPI at once, and the result is put on the stream
-// like any other copy. So it is seen no earlier than a real one, while ranks meet in the order of the calls, without threads.
+// The collectives: what the stream was given so far runs, the bytes travel by MPI, and the result is put on the stream like any
+// other copy. So it is seen no earlier than a real one, while ranks meet in the order of the calls, without threads. All that
+// happens when ncclCommGetAsyncError is called, so that a caller who does not ask is found.
 #include <nccl.h>
 
 #include <mpi.h>
@@ -7,10 +8,15 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "src/comm/nccl_communicator.h"
 #include "tests/cuda_emulation/emulator.h"
 
 struct ncclComm {
@@ -18,6 +24,9 @@ struct ncclComm {
   int rank = 0;
   int size = 1;
   ncclResult_t status = ncclSuccess;
+  std::function<ncclResult_t()> asked = nullptr;                   // what the next ncclCommGetAsyncError does
+  std::shared_ptr<bool> given_up = std::make_shared<bool>(false);  // kernels that wait for a lost peer end
+  std::int64_t questions_before_loss_shows = 0;
 };
 
 namespace {
@@ -30,6 +39,14 @@ std::string& last_error() {
 ncclResult_t fail(ncclResult_t result, const std::string& why) {
   last_error() = why;
   return result;
+}
+
+ncclResult_t later(ncclComm_t comm, std::function<ncclResult_t()> work) {
+  if (comm->asked || comm->status == ncclInProgress) {
+    return fail(ncclInvalidUsage, "the emulated NCCL was asked for more before it had taken the last call");
+  }
+  comm->asked = std::move(work);
+  return ncclInProgress;
 }
 
 ncclResult_t wrap(MPI_Comm ranks, ncclComm_t* comm) {
@@ -67,13 +84,18 @@ bool devices_are_shared(MPI_Comm ranks) {
 }
 
 /// True when this collective is to do nothing.
-bool is_lost(ncclComm_t comm) {
+bool is_lost(ncclComm_t comm, cudaStream_t stream) {
   static std::int64_t collectives = 0;
   const std::int64_t breaks_at = lora_dist::emulation::setting("LORA_DIST_EMULATED_NCCL_BREAKS_AT", 0);
   if (++collectives < breaks_at || breaks_at == 0) {
     return false;
   }
+  const std::int64_t hangs = lora_dist::emulation::setting("LORA_DIST_EMULATED_NCCL_HANGS", 0);
+  comm->questions_before_loss_shows = comm->status == ncclSuccess ? hangs : comm->questions_before_loss_shows;
   comm->status = fail(ncclRemoteError, "the emulated peer is lost");
+  if (hangs > 0) {
+    lora_dist::emulation::enqueue(stream, [over = comm->given_up] { return *over ? cudaSuccess : cudaErrorNotReady; });
+  }
   return true;
 }
 
@@ -98,6 +120,16 @@ bool is_on_device(const void* memory, std::size_t bytes) {
 
 }  // namespace
 
+/// LORA_DIST_EMULATED_NO_NCCL: as on a machine without its library.
+std::string lora_dist::why_no_nccl() {
+  return std::getenv("LORA_DIST_EMULATED_NO_NCCL") != nullptr ? "the emulated NCCL was not found on this machine" : "";
+}
+
+ncclResult_t ncclGetVersion(int* version) {
+  *version = NCCL_VERSION_CODE;
+  return ncclSuccess;
+}
+
 const char* ncclGetErrorString(ncclResult_t result) {
   constexpr std::array<const char*, 8> texts = {"no error",
                                                 "unhandled cuda error",
@@ -119,7 +151,10 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   return ncclSuccess;
 }
 
-ncclResult_t ncclCommInitRank(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank) {
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
+  if (config == nullptr || config->blocking != 0) {
+    return fail(ncclInvalidUsage, "the emulated NCCL has only groups that do not hold the host");
+  }
   int world_rank = 0;
   int world_size = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &world_rank);
@@ -135,27 +170,46 @@ ncclResult_t ncclCommInitRank(ncclComm_t* comm, int ranks, ncclUniqueId id, int 
   if (most != least || most == 0) {
     return fail(ncclInvalidArgument, "the ranks came with different unique ids");
   }
+  const int fails = lora_dist::emulation::setting("LORA_DIST_EMULATED_NCCL_START_FAILS", 0) != 0 ? 1 : 0;
+  int any_fails = 0;
+  MPI_Allreduce(&fails, &any_fails, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+  if (fails != 0) {
+    return fail(ncclSystemError, "the emulated network is down");
+  }
+  if (any_fails != 0) {
+    *comm = new ncclComm{};
+    (*comm)->status = ncclInProgress;
+    return ncclInProgress;
+  }
   if (devices_are_shared(MPI_COMM_WORLD)) {
     return fail(ncclInvalidUsage, "Duplicate GPU detected");
   }
   MPI_Comm copy = MPI_COMM_NULL;
   MPI_Comm_dup(MPI_COMM_WORLD, &copy);
-  return wrap(copy, comm);
+  wrap(copy, comm);
+  return later(*comm, [] { return ncclSuccess; });
 }
 
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* part, ncclConfig_t* /*config*/) {
-  MPI_Comm ranks = MPI_COMM_NULL;
-  MPI_Comm_split(comm->ranks, color == NCCL_SPLIT_NOCOLOR ? MPI_UNDEFINED : color, key, &ranks);
   *part = nullptr;
-  return ranks == MPI_COMM_NULL ? ncclSuccess : wrap(ranks, part);
+  return later(comm, [=] {
+    MPI_Comm ranks = MPI_COMM_NULL;
+    MPI_Comm_split(comm->ranks, color == NCCL_SPLIT_NOCOLOR ? MPI_UNDEFINED : color, key, &ranks);
+    return ranks == MPI_COMM_NULL ? ncclSuccess : wrap(ranks, part);
+  });
+}
+
+ncclResult_t ncclCommFinalize(ncclComm_t comm) {
+  return later(comm, [] { return ncclSuccess; });
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) { return ncclCommAbort(comm); }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
+  *comm->given_up = true;
   int finalized = 0;
   MPI_Finalized(&finalized);
-  if (finalized == 0) {
+  if (finalized == 0 && comm->ranks != MPI_COMM_NULL) {
     MPI_Comm_free(&comm->ranks);
   }
   delete comm;
@@ -163,7 +217,12 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* status) {
-  *status = comm->status;
+  if (comm->asked) {
+    const ncclResult_t result = std::exchange(comm->asked, nullptr)();
+    comm->status = comm->status == ncclSuccess ? result : comm->status;
+  }
+  *status = comm->questions_before_loss_shows > 0 ? ncclSuccess : comm->status;
+  comm->questions_before_loss_shows -= comm->questions_before_loss_shows > 0 ? 1 : 0;
   return ncclSuccess;
 }
 
@@ -177,52 +236,60 @@ ncclResult_t ncclAllGather(const void* mine, void* all, std::size_t count, ncclD
   if (!is_on_device(mine, bytes) || !is_on_device(all, all_bytes)) {
     return fail(ncclInvalidArgument, "all_gather: not memory of this device");
   }
-  if (is_lost(comm)) {
+  if (is_lost(comm, stream)) {
     return ncclSuccess;
   }
-  std::vector<char> from(bytes);
-  std::vector<char> to(all_bytes);
-  if (const ncclResult_t result = fetch(mine, from, stream); result != ncclSuccess) {
-    return result;
-  }
-  MPI_Allgather(from.data(), static_cast<int>(bytes), MPI_BYTE, to.data(), static_cast<int>(bytes), MPI_BYTE, comm->ranks);
-  return put(to, all, stream);
+  return later(comm, [=] {
+    std::vector<char> from(bytes);
+    std::vector<char> to(all_bytes);
+    if (const ncclResult_t result = fetch(mine, from, stream); result != ncclSuccess) {
+      return result;
+    }
+    MPI_Allgather(from.data(), static_cast<int>(bytes), MPI_BYTE, to.data(), static_cast<int>(bytes), MPI_BYTE, comm->ranks);
+    return put(to, all, stream);
+  });
 }
 
 ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
                            cudaStream_t stream) {
-  std::vector<char> values(count * size_of(type));
-  if (!is_on_device(from, values.size()) || !is_on_device(to, values.size()) || type != ncclInt64 || op == ncclProd) {
+  const std::size_t size = count * size_of(type);
+  if (!is_on_device(from, size) || !is_on_device(to, size) || type != ncclInt64 || op == ncclProd) {
     return fail(ncclInvalidArgument, "all_reduce: not sums, maxima or minima of int64 in memory of this device");
   }
-  if (is_lost(comm)) {
+  if (is_lost(comm, stream)) {
     return ncclSuccess;
   }
-  if (const ncclResult_t result = fetch(from, values, stream); result != ncclSuccess) {
-    return result;
-  }
-  MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(count), MPI_INT64_T,
-                op == ncclSum   ? MPI_SUM
-                : op == ncclMax ? MPI_MAX
-                                : MPI_MIN,
-                comm->ranks);
-  return put(values, to, stream);
+  return later(comm, [=] {
+    std::vector<char> values(size);
+    if (const ncclResult_t result = fetch(from, values, stream); result != ncclSuccess) {
+      return result;
+    }
+    MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(count), MPI_INT64_T,
+                  op == ncclSum   ? MPI_SUM
+                  : op == ncclMax ? MPI_MAX
+                                  : MPI_MIN,
+                  comm->ranks);
+    return put(values, to, stream);
+  });
 }
 
 ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t count, ncclDataType_t type, int root, ncclComm_t comm,
                            cudaStream_t stream) {
-  std::vector<char> bytes(count * size_of(type));
+  const std::size_t size = count * size_of(type);
   const bool is_root = comm->rank == root;
-  if ((is_root && !is_on_device(from, bytes.size())) || !is_on_device(to, bytes.size())) {
+  if ((is_root && !is_on_device(from, size)) || !is_on_device(to, size)) {
     return fail(ncclInvalidArgument, "broadcast: not memory of this device");
   }
-  if (is_lost(comm)) {
+  if (is_lost(comm, stream)) {
     return ncclSuccess;
   }
-  // Every rank lets its stream run: what reads `to` comes before the new bytes.
-  if (const ncclResult_t result = fetch(is_root ? from : to, bytes, stream); result != ncclSuccess) {
-    return result;
-  }
-  MPI_Bcast(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, root, comm->ranks);
-  return put(bytes, to, stream);
+  return later(comm, [=] {
+    std::vector<char> bytes(size);
+    // Every rank lets its stream run: what reads `to` comes before the new bytes.
+    if (const ncclResult_t result = fetch(is_root ? from : to, bytes, stream); result != ncclSuccess) {
+      return result;
+    }
+    MPI_Bcast(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, root, comm->ranks);
+    return put(bytes, to, stream);
+  });
 }

@@ -1,6 +1,8 @@
 // The part of NCCL that this program calls, over MPI: every rank of MPI_COMM_WORLD is a rank of the first group. Contracts are
-// those of NCCL's manual. LORA_DIST_EMULATED_NCCL_BREAKS_AT=n: the n-th collective of this process and all later ones do nothing,
-// as when a peer is lost, and ncclCommGetAsyncError says so.
+// those of NCCL's manual for groups that do not hold the host: what is asked for happens when ncclCommGetAsyncError is called.
+// LORA_DIST_EMULATED_NCCL_BREAKS_AT=n: the n-th collective of this process and all later ones do nothing, as when a peer is lost,
+// and ncclCommGetAsyncError says so; with LORA_DIST_EMULATED_NCCL_HANGS=1 the stream does not get past them either.
+// LORA_DIST_EMULATED_NCCL_START_FAILS=1: this process cannot start, and the others wait for it for ever.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -29,14 +31,20 @@ struct ncclUniqueId {
 };
 struct ncclComm;
 using ncclComm_t = ncclComm*;
-struct ncclConfig_t;
+struct ncclConfig_t {
+  int blocking;
+};
+#define NCCL_CONFIG_INITIALIZER \
+  { 1 }
 
+ncclResult_t ncclGetVersion(int* version);
 const char* ncclGetErrorString(ncclResult_t result);
 const char* ncclGetLastError(ncclComm_t comm);
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id);
-ncclResult_t ncclCommInitRank(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank);
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config);
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* part, ncclConfig_t* config);
+ncclResult_t ncclCommFinalize(ncclComm_t comm);
 ncclResult_t ncclCommDestroy(ncclComm_t comm);
 ncclResult_t ncclCommAbort(ncclComm_t comm);
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* status);

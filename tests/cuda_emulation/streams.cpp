@@ -1,5 +1,6 @@
 // Streams and events, and what is put on them: kernels, copies, fills. Each stream is a queue that runs when it must, on the
-// thread that asks: at once, or with LORA_DIST_EMULATED_LATE=1 as late as CUDA allows, so that a wait that is missing shows.
+// thread that asks: at once, or with LORA_DIST_EMULATED_LATE=1 as late as CUDA allows, so that a wait that is missing shows; with
+// 2 only the stream that was made first is late, so that the others run ahead of it where nothing holds them back.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -25,6 +26,7 @@ struct Queue {
 struct CUstream_st {
   int device = 0;
   std::shared_ptr<lora_dist::emulation::Queue> queue;
+  bool first = true;  // of those alive when it was made
 };
 struct CUevent_st {
   std::shared_ptr<lora_dist::emulation::Queue> queue;  // null before it is recorded
@@ -49,15 +51,31 @@ Streams& streams() {
 
 cudaError_t run_until(Queue& queue, std::uint64_t mark) {
   while (queue.done < mark && streams().broken == cudaSuccess) {
-    const auto work = std::move(queue.work.front());
+    const cudaError_t status = queue.work.front()();
+    if (status == cudaErrorNotReady) {
+      return status;
+    }
     queue.work.pop_front();
     ++queue.done;
-    streams().broken = work();
+    streams().broken = status;
   }
   return streams().broken;
 }
 
-bool late() { return setting("LORA_DIST_EMULATED_LATE", 0) != 0; }
+// For whoever waits inside the runtime.
+cudaError_t finish_until(Queue& queue, std::uint64_t mark) {
+  const cudaError_t status = run_until(queue, mark);
+  if (status == cudaErrorNotReady) {
+    std::fprintf(stderr, "emulated CUDA: the host waits for a stream that will never get there\n");
+    std::abort();
+  }
+  return status;
+}
+
+bool late(const CUstream_st& stream) {
+  const std::int64_t asked = setting("LORA_DIST_EMULATED_LATE", 0);
+  return asked == 1 || (asked == 2 && stream.first);
+}
 
 cudaError_t copy(void* to, const void* from, std::size_t bytes) {
   const OpenMemory open;
@@ -83,12 +101,13 @@ cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> work) {
   }
   stream->queue->work.push_back(std::move(work));
   ++stream->queue->put;
-  return late() ? cudaSuccess : report(run_until(*stream->queue, stream->queue->put));
+  const cudaError_t status = late(*stream) ? cudaSuccess : run_until(*stream->queue, stream->queue->put);
+  return status == cudaErrorNotReady ? cudaSuccess : report(status);
 }
 
 cudaError_t drain_all() {
   for (CUstream_st* stream : streams().alive) {
-    run_until(*stream->queue, stream->queue->put);
+    finish_until(*stream->queue, stream->queue->put);
   }
   return streams().broken;
 }
@@ -150,7 +169,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
     std::fprintf(stderr, "emulated CUDA: a copy of %zu bytes leaves the memory that it is about\n", bytes);
     return report(cudaErrorInvalidValue);
   }
-  if (source.memory == Memory::pageable) {  // staged: the caller may change it at once
+  if (source.memory == Memory::pageable && setting("LORA_DIST_EMULATED_PAGEABLE", 0) == 0) {  // staged: it may change at once
     const auto* begin = static_cast<const char*>(from);
     return enqueue(stream,
                    [to, staged = std::vector<char>(begin, begin + bytes)] { return copy(to, staged.data(), staged.size()); });
@@ -189,7 +208,7 @@ cudaError_t cudaDeviceSynchronize() {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
   const std::lock_guard lock(lock_of_devices());
-  *stream = new CUstream_st{current_device(), std::make_shared<Queue>()};
+  *stream = new CUstream_st{current_device(), std::make_shared<Queue>(), streams().alive.empty()};
   streams().alive.insert(*stream);
   return cudaSuccess;
 }
@@ -198,7 +217,7 @@ cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWith
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const std::lock_guard lock(lock_of_devices());
-  return report(stream == nullptr ? streams().broken : run_until(*stream->queue, stream->queue->put));
+  return report(stream == nullptr ? streams().broken : finish_until(*stream->queue, stream->queue->put));
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -217,8 +236,8 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   if (stream == nullptr || stream->queue->work.empty()) {
     return report(streams().broken);
   }
-  const cudaError_t status = report(run_until(*stream->queue, stream->queue->done + 1));
-  return status == cudaSuccess ? cudaErrorNotReady : status;
+  const cudaError_t status = run_until(*stream->queue, stream->queue->done + 1);
+  return status == cudaSuccess || status == cudaErrorNotReady ? cudaErrorNotReady : report(status);
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
@@ -247,13 +266,13 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (event->queue == nullptr || event->queue->done >= event->mark) {
     return report(streams().broken);
   }
-  const cudaError_t status = report(run_until(*event->queue, event->queue->done + 1));
-  return status == cudaSuccess ? cudaErrorNotReady : status;
+  const cudaError_t status = run_until(*event->queue, event->queue->done + 1);
+  return status == cudaSuccess || status == cudaErrorNotReady ? cudaErrorNotReady : report(status);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::lock_guard lock(lock_of_devices());
-  return report(event->queue == nullptr ? streams().broken : run_until(*event->queue, event->mark));
+  return report(event->queue == nullptr ? streams().broken : finish_until(*event->queue, event->mark));
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {

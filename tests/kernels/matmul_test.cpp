@@ -121,6 +121,45 @@ TEST(Matmul, BetaZeroDoesNotReadC) {
   }
 }
 
+/// The same bits as onto a copy, with the bias in a pass of its own.
+TEST(Matmul, AddsAnotherMatrixAndABias) {
+  std::vector<Case> cases = kCases;
+  cases.push_back({5, 3, 0});
+  for (const auto& [m, n, k] : cases) {
+    const std::vector<float> a = random_floats(m * k, 1);
+    const std::vector<float> b = random_floats(n * k, 2);
+    const std::vector<float> onto = random_floats(m * n, 4);
+    const std::vector<float> bias = random_floats(n, 5);
+    for (const float beta : {0.0F, 1.0F}) {
+      std::vector<float> expected = onto;
+      matmul(view(a.data(), {m, k}), Transpose::no, view(b.data(), {n, k}), Transpose::yes, 0.5F, beta,
+             view(expected.data(), {m, n}), Stream{});
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        expected[i] += bias[i % bias.size()];
+      }
+      expect_same_bits_on_any_threads([&](const Stream& stream) {
+        std::vector<float> c(expected.size(), std::numeric_limits<float>::quiet_NaN());
+        matmul(view(a.data(), {m, k}), Transpose::no, view(b.data(), {n, k}), Transpose::yes, 0.5F,
+               Added{beta, view(onto.data(), {m, n}), view(bias.data(), {n})}, view(c.data(), {m, n}), stream);
+        EXPECT_TRUE(same_bits(c, expected)) << m << " x " << n << " x " << k;
+        return c;
+      });
+    }
+  }
+}
+
+TEST(Matmul, WhatIsAddedMustFit) {
+  std::vector<float> data(64, 1.0F);
+  const auto product = [&](const Added& added) {
+    matmul(view(data.data(), {2, 3}), Transpose::no, view(data.data(), {4, 3}), Transpose::yes, 1.0F, added,
+           view(data.data() + 32, {2, 4}), Stream{});
+  };
+  EXPECT_THROW(product({1.0F, view(data.data(), {4, 2}), {}}), KernelError);
+  EXPECT_THROW(product({1.0F, {data.data(), DType::bf16, {2, 4}}, {}}), KernelError);
+  EXPECT_THROW(product({0.0F, {}, view(data.data(), {3})}), KernelError);
+  EXPECT_THROW(product({0.0F, {}, {data.data(), DType::bf16, {4}}}), KernelError);
+}
+
 TEST(Matmul, NoTermsScaleC) {
   std::vector<float> c = {1.0F, 2.0F, 3.0F, std::numeric_limits<float>::quiet_NaN()};
   const std::vector<float> nothing(1);

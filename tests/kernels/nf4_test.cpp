@@ -244,6 +244,20 @@ TEST(Nf4, BlocksOfZerosNanAndInfinity) {
   EXPECT_LE(std::fabs(back[64]), 1e-42F);
 }
 
+/// As on the GPU: a broken scale is not lost among sound ones.
+TEST(Nf4, ANaNAbsmaxSpoilsItsNestedBlockAlone) {
+  std::vector<float> absmax(300, 0.75F);
+  absmax[5] = std::numeric_limits<float>::quiet_NaN();
+  for (const float offset : {0.0F, 0.5F}) {
+    const Quantized q = quantize_nested(absmax, offset);
+    EXPECT_TRUE(std::isnan(q.absmax[0])) << offset;
+    EXPECT_EQ(q.absmax[1], 0.75F - offset);
+    const std::vector<float> back = dequantize_nested(q, offset);
+    EXPECT_TRUE(std::isnan(back[0]) && std::isnan(back[5]) && std::isnan(back[255])) << offset;
+    EXPECT_EQ(back[256], 0.75F);
+  }
+}
+
 TEST(Nf4, SameBitsOnAnyThreads) {
   const std::vector<float> values = random_floats(300001, 1);
   expect_same_bits_on_any_threads([&](const Stream& stream) {

@@ -28,8 +28,8 @@ struct OpenedModel {
   OpenedModel(const std::filesystem::path& folder, const BaseFormat& format, Communicator& comm, std::int64_t max_tokens,
               Recompute recompute = Recompute::block, const AdapterSpec* adapter = nullptr) {
     spec = read_model_config(folder);
-    base = load_frozen_base(spec, read_model_directory(folder), format, comm, arena, stream);
-    window = std::make_unique<WeightWindow>(base, comm, arena);
+    base = load_frozen_base(spec, read_model_directory(folder), format, comm, {arena, stream});
+    window = std::make_unique<WeightWindow>(base, comm, arena, stream, DType::f32);
     layout.blocks.resize(static_cast<std::size_t>(spec.layers));
     if (adapter != nullptr) {
       layout = make_adapter_layout(spec, *adapter);

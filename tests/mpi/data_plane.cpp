@@ -12,6 +12,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
+#include "kernels/copy/copy.h"
 #include "src/comm/mpi_communicator.h"
 #include "src/comm/nccl_communicator.h"
 #include "src/core/error.h"
@@ -60,16 +61,19 @@ class Bytes {
 
   std::span<std::byte> span() const { return {data_, size_}; }
   /// On the stream: nobody waits.
-  void set(const std::vector<std::byte>& values) { copy_bytes(data_, values.data(), values.size(), stream_); }
+  void set(const std::vector<std::byte>& values) {
+    from_host(view(reinterpret_cast<const std::uint8_t*>(values.data()), {count()}), there(), stream_);
+  }
   std::vector<std::byte> get() const {
     std::vector<std::byte> values(size_);
-    copy_bytes(values.data(), data_, size_, stream_);
-    synchronize(stream_);
+    to_host(there(), view(reinterpret_cast<std::uint8_t*>(values.data()), {count()}), stream_);
     return values;
   }
 
  private:
   bool on_device() const { return stream_.backend == Backend::cuda; }
+  std::int64_t count() const { return static_cast<std::int64_t>(size_); }
+  TensorView there() const { return view(reinterpret_cast<std::uint8_t*>(data_), {count()}); }
 
   Stream stream_;
   std::byte* data_ = nullptr;
@@ -114,7 +118,7 @@ class DataPlane : public testing::TestWithParam<const char*> {
   }
 
   bool nccl_can_run() const {
-    if (!nccl_is_built_in() || device_count() == 0) {
+    if (!why_no_nccl().empty() || device_count() == 0) {
       return false;
     }
     const auto all = all_gather_strings(*world_, nccl_device_address());
@@ -292,6 +296,54 @@ TEST_P(DataPlane, ALostPeerIsNamedByTheNextCollective) {
     }
   }
   EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);
+}
+
+/// The loss shows only after the gather was handed to the stream, which does not get past it: the host must not wait inside CUDA.
+TEST_P(DataPlane, APeerLostLaterIsNamedByWhoeverWaitsForTheStream) {
+  if (!is_nccl() || !emulated_) {
+    GTEST_SKIP() << "only the emulated NCCL loses peers when it is asked to";
+  }
+  const auto part = plane_->split(0);
+  Bytes mine(part_of(rank(), 64), stream_);
+  Bytes all(64 * static_cast<std::size_t>(size()), stream_);
+  setenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT", "1", 1);
+  setenv("LORA_DIST_EMULATED_NCCL_HANGS", "10", 1);
+  const auto pending = part->start_all_gather(mine.span(), all.span(), WireKind::base_gather);
+  unsetenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT");
+  unsetenv("LORA_DIST_EMULATED_NCCL_HANGS");
+  pending->wait();
+  std::vector<std::uint8_t> here(all.span().size());
+  try {
+    to_host(view(reinterpret_cast<const std::uint8_t*>(all.span().data()), {static_cast<std::int64_t>(here.size())}),
+            view(std::span(here)), stream_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::communication);
+    EXPECT_EQ(error.noticed(), Noticed::as_a_consequence);
+    EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("rank " + std::to_string(rank())),
+                                             testing::HasSubstr("all_gather"), testing::HasSubstr("the emulated peer is lost")));
+  }
+  EXPECT_NO_THROW(synchronize(stream_));  // every group was given up, so nothing holds the stream any more
+  EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);
+}
+
+/// The others would wait in NCCL's start for a rank that is not coming.
+TEST_P(DataPlane, ARankThatCannotStartNcclIsNamedOnEveryRank) {
+  if (!is_nccl() || !emulated_) {
+    GTEST_SKIP() << "only the emulated NCCL fails to start when it is asked to";
+  }
+  setenv("LORA_DIST_EMULATED_NCCL_START_FAILS_RANK1", "1", 1);
+  try {
+    make_data_plane(*world_, "nccl", place_, stream_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::communication);
+    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    EXPECT_THAT(error.what(), testing::AllOf(testing::StartsWith("rank 1: NCCL did not start"),
+                                             testing::HasSubstr("the emulated network is down"),
+                                             testing::HasSubstr("parallel.communicator = \"mpi\"")));
+  }
+  unsetenv("LORA_DIST_EMULATED_NCCL_START_FAILS_RANK1");
 }
 
 INSTANTIATE_TEST_SUITE_P(Communicator, DataPlane, testing::Values("auto", "mpi", "nccl"),

@@ -209,6 +209,22 @@ void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& 
                      {activation({m, k}, 3), activation({n, k}, 4, 0.1), changed_activation({m, n}, 5)},
                      [](Views v, const Stream& s) { matmul(v[0], Transpose::no, v[1], Transpose::yes, 0.5F, 1.0F, v[2], s); },
                      flops});
+    cases.push_back({"matmul x W^T onto another, with bias",
+                     shape,
+                     {activation({m, k}, 10), activation({n, k}, 11, 0.1), activation({m, n}, 12), activation({n}, 13),
+                      written(Kind::activation, {m, n})},
+                     [](Views v, const Stream& s) {
+                       matmul(v[0], Transpose::no, v[1], Transpose::yes, 0.5F, Added{1.0F, v[2], v[3]}, v[4], s);
+                     },
+                     flops});
+    cases.push_back(
+        {"matmul x W^T with bias",
+         shape,
+         {activation({m, k}, 14), activation({n, k}, 15, 0.1), activation({n}, 16), written(Kind::activation, {m, n})},
+         [](Views v, const Stream& s) {
+           matmul(v[0], Transpose::no, v[1], Transpose::yes, 1.0F, Added{0.0F, {}, v[2]}, v[3], s);
+         },
+         flops});
     cases.push_back({"matmul dy W",
                      shape,
                      {activation({m, k}, 6), activation({k, n}, 7, 0.1), written(Kind::activation, {m, n})},

@@ -73,6 +73,13 @@ TEST(CudaErrors, NcclWithSeveralRanksOnOneDevice) {
   expect_error(training(scratch, {{"parallel.communicator", "nccl"}}, 2), 2, {"nccl", "mpi"});
 }
 
+TEST(CudaErrors, NcclOnAMachineWithoutItsLibrary) {
+  const Scratch scratch;
+  Launch launch = training(scratch, {{"parallel.communicator", "nccl"}});
+  launch.environment["LORA_DIST_EMULATED_NO_NCCL"] = "1";
+  expect_error(launch, 2, {"nccl", "not found", "mpi"});
+}
+
 TEST(CudaErrors, WhatOnlyAGpuCanDoIsRefusedOnTheCpu) {
   const Scratch scratch;
   Settings settings = short_run(scratch / "out");
@@ -82,6 +89,16 @@ TEST(CudaErrors, WhatOnlyAGpuCanDoIsRefusedOnTheCpu) {
   settings["model.compute_dtype"] = "auto";
   settings["parallel.communicator"] = "nccl";
   expect_error(launch_of(settings, 1), 2, {"parallel.communicator", "nccl", "mpi"});
+  settings["parallel.communicator"] = "auto";
+  settings["parallel.base_device"] = "device";
+  expect_error(launch_of(settings, 1), 2, {"parallel.base_device", "device", "parallel.backend"});
+}
+
+TEST(CudaErrors, NoPinnedMemoryForABaseOnTheHost) {
+  const Scratch scratch;
+  Launch launch = training(scratch, {{"parallel.base_device", "host"}});
+  launch.environment["LORA_DIST_EMULATED_PINNED"] = "50000";
+  expect_error(launch, 6, {"out of pinned host memory", "block", "ulimit -l", "parallel.base_device"});
 }
 
 }  // namespace

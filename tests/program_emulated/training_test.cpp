@@ -85,6 +85,32 @@ TEST(OnCuda, NcclGivesTheSameBits) {
   expect_same_training(scratch / "nccl", scratch / "np1");
 }
 
+/// Streams run late, so that a missing wait between copies, gathers, dequantization and products shows.
+TEST(OnCuda, ABaseOnTheHostGivesTheSameBits) {
+  const Scratch scratch;
+  const Finished device = expect_success(open_launch(run_on(scratch / "device", "cuda"), 1));
+  EXPECT_EQ(device.out.find("(host)"), std::string::npos) << device.out;
+  EXPECT_NE(device.out.find("base shard"), std::string::npos) << device.out;
+  struct Mesh {
+    int ranks;
+    const char* communicator;
+    const char* late;
+  };
+  for (const Mesh& mesh : {Mesh{1, "auto", "2"}, Mesh{2, "mpi", "1"}, Mesh{2, "nccl", "1"}}) {
+    const std::filesystem::path output = scratch / (std::string(mesh.communicator) + mesh.late);
+    Settings settings = run_on(output, "cuda");
+    settings["parallel.base_device"] = "host";
+    settings["parallel.communicator"] = mesh.communicator;
+    Launch launch = open_launch(settings, mesh.ranks);
+    launch.environment["LORA_DIST_EMULATED_DEVICES"] = std::to_string(mesh.ranks);
+    launch.environment["LORA_DIST_EMULATED_LATE"] = mesh.late;
+    const Finished host = expect_success(launch);
+    EXPECT_NE(host.out.find("base shard (host)"), std::string::npos) << host.out;
+    EXPECT_NE(host.out.find("in the host's memory"), std::string::npos) << host.out;
+    expect_same_training(output, scratch / "device");
+  }
+}
+
 TEST(OnCuda, BitsDoNotDependOnWhatIsComputedAgain) {
   const Scratch scratch;
   expect_success(open_launch(run_on(scratch / "block", "cuda"), 1));
@@ -96,18 +122,51 @@ TEST(OnCuda, BitsDoNotDependOnWhatIsComputedAgain) {
   }
 }
 
-TEST(OnCuda, ACheckpointMadeThereIsResumedOnTheCpu) {
+/// One step on `backend`, then `settings` for a second.
+Settings one_step_done(const std::filesystem::path& output, const std::string& backend, const std::string& compute_dtype,
+                       int ranks) {
+  Settings settings = run_on(output, backend, compute_dtype);
+  settings["train.max_steps"] = "1";
+  settings["train.schedule"] = "constant";
+  settings["train.warmup_ratio"] = "0";
+  expect_success(open_launch(settings, ranks));
+  settings["train.max_steps"] = "2";
+  return settings;
+}
+
+TEST(OnCuda, ACheckpointMadeThereInFp32IsResumedOnTheCpu) {
   const Scratch scratch;
-  Settings first = run_on(scratch / "moved", "cuda");
-  first["train.max_steps"] = "1";
-  first["train.schedule"] = "constant";
-  first["train.warmup_ratio"] = "0";
-  expect_success(open_launch(first, 2));
-  first["train.max_steps"] = "2";
-  first["parallel.backend"] = "cpu";
-  const Finished resumed = expect_success(open_launch(first, 1));
+  Settings settings = one_step_done(scratch / "moved", "cuda", "fp32", 2);
+  settings["parallel.backend"] = "cpu";
+  settings["model.compute_dtype"] = "auto";  // means fp32 there
+  const Finished resumed = expect_success(open_launch(settings, 1));
   EXPECT_NE(resumed.out.find("resuming from"), std::string::npos) << resumed.out;
   expect_steps(scratch / "moved", 2);
+}
+
+TEST(OnCuda, AutoKeepsTheTypeOfTheCheckpoint) {
+  const Scratch scratch;
+  Settings settings = one_step_done(scratch / "moved", "cpu", "auto", 1);
+  settings["parallel.backend"] = "cuda";
+  settings["model.compute_dtype"] = "bf16";
+  expect_error(open_launch(settings, 1), 2, {"model.compute_dtype", "fp32", "bf16", "checkpoint.resume"});
+  settings["model.compute_dtype"] = "auto";
+  const Finished resumed = expect_success(open_launch(settings, 2));
+  EXPECT_EQ(count_of(resumed.out, "note: model.compute_dtype stays fp32"), 1) << resumed.out;
+  EXPECT_NE(resumed.out.find("fp32 on emulated"), std::string::npos) << resumed.out;
+  expect_steps(scratch / "moved", 2);
+}
+
+TEST(OnCuda, ACheckpointIsNotContinuedInATypeThatIsNotThere) {
+  const Scratch scratch;
+  Settings settings = one_step_done(scratch / "moved", "cuda", "auto", 1);
+  Launch old_chip = open_launch(settings, 2);
+  old_chip.environment["LORA_DIST_EMULATED_CAPABILITY"] = "75";
+  expect_error(old_chip, 2, {"model.compute_dtype", "bf16", "not every GPU here", "checkpoint.resume"});
+  settings["parallel.backend"] = "cpu";
+  expect_error(open_launch(settings, 2), 2, {"model.compute_dtype", "bf16", "the CPU computes in fp32", "parallel.backend"});
+  settings["checkpoint.resume"] = "never";
+  expect_success(open_launch(settings, 1));
 }
 
 }  // namespace

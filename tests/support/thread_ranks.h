@@ -48,7 +48,7 @@ class ThreadCommunicator final : public Communicator {
                                                   WireKind kind) override {
     struct Done final : PendingGather {
       void wait() override {}
-      void poke() override {}
+      bool poke() override { return true; }
     };
     all_gather(mine, all, kind);
     return std::make_unique<Done>();

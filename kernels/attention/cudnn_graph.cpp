@@ -1,8 +1,15 @@
 // What cuDNN is asked for. Tokens are packed: where a segment starts is a "ragged offset", in elements, and how long it is a
 // padding mask.
+// Loaded when first used (the frontend's own way), so that the program starts where cuDNN, or even the driver, is not installed.
+#define NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING
+#define CUDNN_FRONTEND_SKIP_JSON_LIB
 #include "kernels/attention/cudnn_graph.h"
 
 #include <dlfcn.h>
+
+#include <cstring>  // the frontend uses it without including it
+
+#include <cudnn_frontend.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,6 +22,11 @@ void* cudnn_dlhandle = nullptr;  // the frontend declares it and leaves it to th
 }  // namespace cudnn_frontend
 
 namespace lora_dist::fused_attention {
+
+struct BuiltGraph {
+  cudnn_frontend::graph::Graph graph;
+};
+
 namespace {
 
 namespace fe = cudnn_frontend;
@@ -145,20 +157,27 @@ std::int64_t rounded_length(std::int64_t longest) {
 }
 
 CachedGraph make_graph(cudnnHandle_t handle, const GraphKey& key) {
-  auto graph = std::make_shared<fe::graph::Graph>();
-  graph->set_io_data_type(key.dtype == DType::bf16 ? fe::DataType_t::BFLOAT16 : fe::DataType_t::HALF)
+  auto built = std::make_shared<BuiltGraph>();
+  fe::graph::Graph& graph = built->graph;
+  graph.set_io_data_type(key.dtype == DType::bf16 ? fe::DataType_t::BFLOAT16 : fe::DataType_t::HALF)
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT);
   if (key.backward) {
-    add_backward(*graph, key);
+    add_backward(graph, key);
   } else {
-    add_forward(*graph, key);
+    add_forward(graph, key);
   }
   CachedGraph made;
-  if (graph->build(handle, {fe::HeurMode_t::A}).is_good() && graph->get_workspace_size(made.workspace_bytes).is_good()) {
-    made.graph = std::move(graph);
+  if (graph.build(handle, {fe::HeurMode_t::A}).is_good() && graph.get_workspace_size(made.workspace_bytes).is_good()) {
+    made.graph = std::move(built);
   }
   return made;
+}
+
+std::string launch_graph(cudnnHandle_t handle, const CachedGraph& graph, std::unordered_map<std::int64_t, void*>& memory,
+                         void* workspace) {
+  auto status = graph.graph->graph.execute(handle, memory, workspace);
+  return status.is_good() ? "" : "cuDNN says " + status.get_message();
 }
 
 }  // namespace lora_dist::fused_attention

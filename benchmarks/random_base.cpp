@@ -1,0 +1,196 @@
+// Draws a pool of weights once, quantizes it once, and repeats its bytes all over the base.
+#include "benchmarks/random_base.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "kernels/cast/cast.h"
+#include "kernels/common/device.h"
+#include "kernels/common/philox.h"
+#include "kernels/copy/copy.h"
+#include "kernels/nf4/nf4.h"
+
+namespace lora_dist::benchmarks {
+
+namespace {
+
+constexpr float kDeviation = 0.02F;                            // how transformers starts a model (initializer_range)
+constexpr std::int64_t kPoolElements = std::int64_t{1} << 22;  // about; far beyond any cache of a multiprocessor
+constexpr std::int64_t kStride = 37;                           // units between the starts of two weights
+
+/// Random bytes where the operators run, that may be repeated from any multiple of `unit` bytes.
+struct Pool {
+  std::span<std::byte> bytes;
+  std::int64_t unit = 0;
+};
+
+/// Writes the pool's bytes into `to`, again and again, from place `start` on. In stream order.
+void repeat(const Pool& pool, std::int64_t start, std::span<std::byte> to, const Stream& stream) {
+  const auto units = static_cast<std::int64_t>(pool.bytes.size()) / pool.unit;
+  auto from = static_cast<std::size_t>(start * kStride % units * pool.unit);
+  for (std::size_t at = 0; at < to.size();) {
+    const std::size_t n = std::min(pool.bytes.size() - from, to.size() - at);
+    copy_bytes(to.data() + at, pool.bytes.data() + from, n, stream);
+    at += n;
+    from = 0;
+  }
+}
+
+/// N(0, kDeviation) by the method of Box and Muller, on the host.
+std::vector<float> draw_weights(std::int64_t count) {
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < values.size(); i += 4) {
+    const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i), 0, 0, 0}, {1, 2});
+    for (std::size_t pair = 0; pair < 4; pair += 2) {
+      const float radius = kDeviation * std::sqrt(-2.0F * std::log(1.0F - uniform_float(bits[pair])));
+      const float angle = 2.0F * std::numbers::pi_v<float> * uniform_float(bits[pair + 1]);
+      values[i + pair] = radius * std::cos(angle);
+      values[i + pair + 1] = radius * std::sin(angle);
+    }
+  }
+  return values;
+}
+
+Pool place_pool(std::span<const std::byte> host, std::int64_t unit, Arena& arena, const Stream& stream) {
+  const auto count = static_cast<std::int64_t>(host.size());
+  Pool pool{arena.take<std::byte>(MemoryKind::scratch, "random weights", count), unit};
+  from_host({host.data(), DType::u8, {count}}, {pool.bytes.data(), DType::u8, {count}}, stream);
+  return pool;
+}
+
+Pool place_weights(std::span<const float> values, std::int64_t unit, DType dtype, Arena& arena, const Stream& stream) {
+  const auto width = static_cast<std::int64_t>(size_of(dtype));
+  const auto count = static_cast<std::int64_t>(values.size());
+  std::vector<std::byte> narrow(values.size() * static_cast<std::size_t>(width));
+  if (dtype == DType::f32) {
+    std::copy_n(std::as_bytes(values).begin(), narrow.size(), narrow.begin());
+  } else {
+    cast_cpu(view(values), {narrow.data(), dtype, {count}}, Stream{});
+  }
+  return place_pool(narrow, unit * width, arena, stream);
+}
+
+/// Everything that weights are repeated from. A unit is what shares one nested block scale, so that codes and scales of any start
+/// belong together.
+struct Pools {
+  Pool narrow;   // bf16
+  Pool compute;  // in the compute dtype
+  Pool codes;
+  Pool absmax;  // f32, or u8 with double quantization
+  Pool nested;  // f32
+  float nested_offset = 0.0F;
+};
+
+void quantize_pool(std::span<const float> values, const BaseFormat& format, Arena& arena, const Stream& stream, Pools& pools) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  const std::int64_t blocks = count / format.block_size;
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(count / 2));
+  std::vector<float> absmax(static_cast<std::size_t>(blocks));
+  nf4_quantize_cpu(view(values), format.block_size, view(std::span(codes)), view(std::span(absmax)), Stream{});
+  pools.codes = place_pool(std::as_bytes(std::span(codes)), kNestedBlock * format.block_size / 2, arena, stream);
+  if (!format.double_quant) {
+    pools.absmax = place_pool(std::as_bytes(std::span(absmax)), kNestedBlock * 4, arena, stream);
+    return;
+  }
+  pools.nested_offset = mean_absmax(absmax);
+  std::vector<std::uint8_t> absmax_codes(absmax.size());
+  std::vector<float> nested(static_cast<std::size_t>(blocks / kNestedBlock));
+  nested_quantize_cpu(view(std::span<const float>(absmax)), pools.nested_offset, view(std::span(absmax_codes)),
+                      view(std::span(nested)), Stream{});
+  pools.absmax = place_pool(std::as_bytes(std::span(absmax_codes)), kNestedBlock, arena, stream);
+  pools.nested = place_pool(std::as_bytes(std::span(nested)), 4, arena, stream);
+}
+
+Pools make_pools(const BaseFormat& format, DType compute_dtype, Arena& arena, const Stream& stream) {
+  const std::int64_t unit = kNestedBlock * format.block_size;
+  const std::int64_t units = std::max<std::int64_t>(2, kPoolElements / unit) - 1;  // odd: rows do not fall on one another
+  const std::vector<float> values = draw_weights(units * unit);
+  Pools pools;
+  pools.narrow = place_weights(values, unit, DType::bf16, arena, stream);
+  pools.compute = place_weights(values, unit, compute_dtype, arena, stream);
+  if (format.quantization == Quantization::nf4) {
+    quantize_pool(values, format, arena, stream, pools);
+  }
+  return pools;
+}
+
+void fill_weight(const WeightLayout& weight, Quantization quantization, const Pools& pools, std::int64_t start,
+                 std::span<std::byte> block, const Stream& stream) {
+  const auto section = [&](std::int64_t offset, std::int64_t bytes) {
+    return block.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes));
+  };
+  if (quantization == Quantization::none) {
+    repeat(pools.narrow, start, section(weight.codes_offset, weight.codes_bytes), stream);
+    return;
+  }
+  repeat(pools.codes, start, section(weight.codes_offset, weight.codes_bytes), stream);
+  repeat(pools.absmax, start, section(weight.absmax_offset, weight.absmax_bytes), stream);
+  if (weight.nested_bytes > 0) {
+    repeat(pools.nested, start, section(weight.nested_offset, weight.nested_bytes), stream);
+  }
+}
+
+std::span<float> make_norm(std::int64_t width, Arena& arena, const Stream& stream) {
+  const std::vector<float> ones(static_cast<std::size_t>(width), 1.0F);
+  const std::span<float> norm = arena.take<float>(MemoryKind::embedding_and_head, "norm", width);
+  from_host(view(std::span(ones)), view(norm), stream);
+  return norm;
+}
+
+ConstTensorView make_table(const ModelSpec& spec, const std::string& name, DType dtype, const Pool& pool, std::int64_t start,
+                           Arena& arena, const Stream& stream) {
+  const std::int64_t bytes = spec.vocab * spec.hidden * static_cast<std::int64_t>(size_of(dtype));
+  const std::span<std::byte> table = arena.take<std::byte>(MemoryKind::embedding_and_head, name, bytes);
+  repeat(pool, start, table, stream);
+  return {table.data(), dtype, {spec.vocab, spec.hidden}};
+}
+
+}  // namespace
+
+FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DType compute_dtype, Arena& arena,
+                            const Stream& stream) {
+  Arena pool_arena(stream);
+  const Pools pools = make_pools(format, compute_dtype, pool_arena, stream);
+  std::array<LinearShape, kLinears> shapes;
+  std::array<DType, kLinears> dtypes;
+  dtypes.fill(DType::bf16);
+  for (const Linear linear : kAllLinears) {
+    shapes[index_of(linear)] = linear_shape(spec, linear);
+    require(!shapes[index_of(linear)].bias, "a random base has no biases");
+  }
+  FrozenBase base;
+  base.spec = spec;
+  base.format = format;
+  std::int64_t start = 0;
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    const BlockLayout layout = make_block_layout(dtypes, shapes, format, 1);
+    const std::span<std::byte> block =
+        arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), layout.part_bytes);
+    for (const WeightLayout& weight : layout.weights) {
+      fill_weight(weight, format.quantization, pools, start++, block, stream);
+    }
+    BlockRest rest;
+    rest.input_norm = make_norm(spec.hidden, arena, stream);
+    rest.post_attention_norm = make_norm(spec.hidden, arena, stream);
+    rest.nested_offset.fill(pools.nested_offset);
+    base.layouts.push_back(layout);
+    base.parts.push_back(block);
+    base.rest.push_back(rest);
+  }
+  base.final_norm = make_norm(spec.hidden, arena, stream);
+  base.head = make_table(spec, "head", compute_dtype, pools.compute, start++, arena, stream);
+  base.embedding = spec.tied_head ? base.head : make_table(spec, "embedding", DType::bf16, pools.narrow, start++, arena, stream);
+  synchronize(stream);  // the pools go away
+  return base;
+}
+
+void fill_with_random_weights(TensorView to, const Stream& stream) {
+  Arena pool_arena(stream);
+  const Pool pool = place_weights(draw_weights(kPoolElements), 1, to.dtype, pool_arena, stream);
+  const std::size_t bytes = static_cast<std::size_t>(to.count()) * size_of(to.dtype);
+  repeat(pool, 0, {static_cast<std::byte*>(to.data), bytes}, stream);
+  synchronize(stream);
+}
+
+}  // namespace lora_dist::benchmarks

@@ -1,0 +1,230 @@
+// lora_dist merge: adapters folded into a model folder, onto the weights that training saw or onto those of the files, and how
+// much the two differ.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "src/comm/agree.h"
+#include "src/commands/commands.h"
+#include "src/commands/merge_report.h"
+#include "src/core/error.h"
+#include "src/core/version.h"
+#include "src/export/merge_weights.h"
+#include "src/io/atomic_directory.h"
+#include "src/io/file.h"
+#include "src/model/model_config.h"
+#include "src/train/console.h"
+
+namespace lora_dist {
+
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr const char* kReportName = "lora_dist_merge.json";
+
+/// "DIR" or "DIR=WEIGHT"; a folder whose own name looks like the latter is a folder.
+WeightedAdapter parse_adapter(const std::string& given) {
+  const std::size_t equals = given.rfind('=');
+  std::error_code ignored;
+  if (equals == std::string::npos || fs::exists(given, ignored)) {
+    return {given, 1.0, {}};
+  }
+  double weight = 0.0;
+  const char* end = given.data() + given.size();
+  const auto [stop, problem] = std::from_chars(given.data() + equals + 1, end, weight);
+  if (problem != std::errc() || stop != end || !std::isfinite(weight)) {
+    throw Error(ExitCode::usage, fmt::format("--adapter {}: what follows = must be a number, the weight of this adapter", given));
+  }
+  return {given.substr(0, equals), weight, {}};
+}
+
+struct Merge {
+  TensorDirectory model;
+  std::vector<WeightedAdapter> adapters;
+  MergePlan plan;
+  BaseFormat trained;  // how the base was held in training
+  BaseFormat full{Quantization::none, false, 64};
+};
+
+Merge prepare(const CommandLine& line) {
+  Merge merge;
+  read_model_config(line.model);  // a folder without a sound configuration would give a folder that nobody can load
+  merge.model = read_model_directory(line.model);
+  for (const std::string& given : line.adapters) {
+    merge.adapters.push_back(parse_adapter(given));
+    merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
+  }
+  merge.plan = make_merge_plan(merge.model, merge.adapters);
+  merge.trained = {line.quantization == "none" ? Quantization::none : Quantization::nf4, line.double_quant, line.block_size};
+  std::error_code ignored;
+  if (fs::exists(line.output, ignored)) {
+    throw Error(ExitCode::usage, fmt::format("--output {} is already there; name a new folder, or remove that one", line.output));
+  }
+  return merge;
+}
+
+/// All files, dealt to the ranks in turn. Collective; the sums are those of all ranks.
+MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseFormat& onto, Communicator& world,
+                      const Stream& stream) {
+  MergeSums mine;
+  run_together(world, [&] {
+    for (std::size_t i = static_cast<std::size_t>(world.rank()); i < merge.model.files.size();
+         i += static_cast<std::size_t>(world.size())) {
+      const fs::path& source = merge.model.files[i];
+      const MergeSums sums = merge_file(merge.model, source, target / source.filename(), merge.plan, onto, merge.trained, stream);
+      mine.tensors += sums.tensors;
+      mine.update += sums.update;
+      mine.quantization += sums.quantization;
+      mine.rounding += sums.rounding;
+    }
+  });
+  MergeSums all;
+  for (const std::string& part :
+       all_gather_strings(world, json({mine.tensors, mine.update, mine.quantization, mine.rounding}).dump())) {
+    const json sums = json::parse(part);
+    all.tensors += sums[0].get<std::int64_t>();
+    all.update += sums[1].get<double>();
+    all.quantization += sums[2].get<double>();
+    all.rounding += sums[3].get<double>();
+  }
+  return all;
+}
+
+json describe(const Merge& merge, const MergeSums& sums, const CommandLine& line) {
+  json adapters = json::array();
+  for (const WeightedAdapter& each : merge.adapters) {
+    adapters.push_back({{"adapter", each.folder.string()}, {"weight", each.weight}});
+  }
+  return {{"model", line.model},
+          {"adapters", adapters},
+          {"onto", line.onto},
+          {"quantization", line.quantization},
+          {"weights",
+           {{"merged", sums.tensors},
+            {"norm_of_update", std::sqrt(sums.update)},
+            {"norm_of_dequantized_minus_full", std::sqrt(sums.quantization)},
+            {"norm_of_rounding", std::sqrt(sums.rounding)}}}};
+}
+
+void show(const MergeSums& sums, const Console& console) {
+  console.line(
+      fmt::format("{} weights merged. Norms: update of the adapters {:.4g}, dequantized minus full weights {:.4g} ({:.1f} % of "
+                  "the update), rounding to the files' types {:.4g}",
+                  sums.tensors, std::sqrt(sums.update), std::sqrt(sums.quantization),
+                  100.0 * std::sqrt(sums.quantization / std::max(sums.update, 1e-300)), std::sqrt(sums.rounding)));
+}
+
+/// The line that opens what training saw (`folder` empty), or a merged folder.
+CommandLine opened_as(const CommandLine& line, const fs::path& folder) {
+  CommandLine out = line;
+  out.adapter.clear();
+  if (folder.empty()) {
+    out.adapter = line.adapters.front();
+  } else {
+    out.model = folder.string();
+    out.quantization = "none";
+  }
+  return out;
+}
+
+json compare(const std::vector<TextScore>& scores, const CommandLine& line, const Console& console) {
+  json rows = json::array();
+  console.line(fmt::format("{}: {} tokens\n{:<32}{:>12}{:>24}{:>12}", line.text, scores.front().tokens, "", "perplexity",
+                           "log-probs: mean change", "largest"));
+  for (const TextScore& score : scores) {
+    const LogProbDistance distance = distance_between(scores.front(), score);
+    console.line(fmt::format("{:<32}{:>12.5f}{:>24.2e}{:>12.2e}", score.name, score.perplexity, distance.mean, distance.largest));
+    rows.push_back({{"model", score.name},
+                    {"perplexity", score.perplexity},
+                    {"tokens", score.tokens},
+                    {"mean_log_prob_change", distance.mean},
+                    {"largest_log_prob_change", distance.largest}});
+  }
+  return rows;
+}
+
+/// A folder beside `near` that rank 0 makes and, unless it was committed, takes away again; its path is everybody's.
+struct WorkFolder {
+  WorkFolder(const fs::path& near, Communicator& world) : owned(world.rank() == 0) {
+    run_together(world, [&] { path = owned ? begin_atomic_directory(near) : fs::path(); });
+    path = broadcast_string(world, path.string(), 0);
+  }
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+  ~WorkFolder() {
+    if (std::error_code ignored; owned) {
+      fs::remove_all(path, ignored);
+    }
+  }
+
+  fs::path path;
+  bool owned;
+};
+
+/// Compares both ways on line.text. `merged` is the folder written so far, `other` the empty one for the other way.
+json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path& merged, const fs::path& other,
+                     Communicator& world, const ProcessPlace& place, const Console& console, const Stream& stream) {
+  const bool dequantized = line.onto == "dequantized";
+  merge_files(merge, other, dequantized ? merge.full : merge.trained, world, stream);
+  run_together(world, [&] {
+    if (world.rank() == 0) {
+      copy_other_files(line.model, other);
+    }
+  });
+  const std::string trained = line.quantization == "none" ? "base and adapter" : "quantized base and adapter";
+  std::vector<TextScore> scores;
+  if (merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0) {
+    scores.push_back(score_text(trained, opened_as(line, {}), world, place, console));
+  }
+  scores.push_back(score_text("onto dequantized weights", opened_as(line, dequantized ? merged : other), world, place, console));
+  scores.push_back(score_text("onto full precision", opened_as(line, dequantized ? other : merged), world, place, console));
+  return compare(scores, line, console);
+}
+
+/// Fills `folder` and says what came out.
+void fill(const Merge& merge, const CommandLine& line, const fs::path& folder, Communicator& world, const ProcessPlace& place,
+          const Console& console, const Stream& stream) {
+  const MergeSums sums = merge_files(merge, folder, line.onto == "dequantized" ? merge.trained : merge.full, world, stream);
+  run_together(world, [&] {
+    if (world.rank() == 0) {
+      copy_other_files(line.model, folder);
+    }
+  });
+  show(sums, console);
+  json report = describe(merge, sums, line);
+  if (!line.text.empty()) {
+    const WorkFolder other(line.output + ".other-way", world);
+    report["text"] = compare_on_text(merge, line, folder, other.path, world, place, console, stream);
+  }
+  run_together(world, [&] {
+    if (world.rank() == 0) {
+      write_file_atomically(folder / kReportName, report.dump(2) + "\n", ExitCode::model);
+    }
+  });
+}
+
+}  // namespace
+
+int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+  const Console console{world.rank() == 0};
+  Stream stream;
+  stream.threads = threads_per_rank(place);
+  Merge merge;
+  run_together(world, [&] { merge = prepare(line); });
+  WorkFolder folder(line.output, world);
+  fill(merge, line, folder.path, world, place, console, stream);
+  run_together(world, [&] {
+    if (folder.owned) {
+      commit_atomic_directory(folder.path, line.output);
+    }
+  });
+  console.line(fmt::format("the merged model is in {}", line.output));
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace lora_dist

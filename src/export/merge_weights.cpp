@@ -1,0 +1,211 @@
+// Plans and writes merged weight files.
+#include "src/export/merge_weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "kernels/cast/cast.h"
+#include "kernels/matmul/matmul.h"
+#include "src/core/error.h"
+#include "src/io/file.h"
+#include "src/model/finite_weights.h"
+#include "src/model/round_trip.h"
+
+namespace lora_dist {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kCopyBytes = std::size_t{16} << 20;
+
+/// The weight of the module at `path`. GPT-2's files may leave out the prefix that PEFT's paths have.
+const TensorInfo* find_weight(const TensorDirectory& model, const std::string& path) {
+  constexpr std::string_view kPrefix = "transformer.";
+  for (const std::string& name : {path, path.starts_with(kPrefix) ? path.substr(kPrefix.size()) : path}) {
+    if (const auto found = model.tensors.find(name + ".weight"); found != model.tensors.end()) {
+      return &found->second;
+    }
+  }
+  return nullptr;
+}
+
+void check_fits(const TensorInfo& weight, const WeightUpdate& update, const fs::path& adapter) {
+  std::vector<std::int64_t> needed = {update.b->shape[0], update.a->shape[1]};
+  if (update.transposed) {
+    std::swap(needed[0], needed[1]);
+  }
+  if (weight.shape != needed) {
+    throw Error(ExitCode::model, fmt::format("{}: its update of {} is [{}, {}], and the model's weight is another size; the "
+                                             "adapter belongs to another model",
+                                             adapter.string(), weight.name, needed[0], needed[1]));
+  }
+  if (weight.dtype != DType::f32 && weight.dtype != DType::f16 && weight.dtype != DType::bf16) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", weight.file.string(),
+                                             weight.name, name_of(weight.dtype)));
+  }
+}
+
+double squared_distance(std::span<const float> x, std::span<const float> y) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double difference = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+/// [rows, cols] -> [cols, rows].
+std::vector<float> transposed(std::span<const float> values, std::int64_t rows, std::int64_t cols) {
+  std::vector<float> out(values.size());
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < cols; ++c) {
+      out[static_cast<std::size_t>(c * rows + r)] = values[static_cast<std::size_t>(r * cols + c)];
+    }
+  }
+  return out;
+}
+
+/// The file's values as a base in `format` stands for them. Quantization sees a weight as [out, in].
+std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& values, bool is_transposed,
+                           const BaseFormat& format, const Stream& stream) {
+  if (format.quantization == Quantization::none) {
+    return values;
+  }
+  std::vector<float> held = is_transposed ? transposed(values, tensor.shape[0], tensor.shape[1]) : values;
+  quantize_and_back(held, format, stream);
+  return is_transposed ? transposed(held, tensor.shape[1], tensor.shape[0]) : held;
+}
+
+/// values += scale * B A, or its transpose.
+void add_update(const WeightUpdate& update, const TensorInfo& tensor, std::span<float> values, const Stream& stream) {
+  const ConstTensorView a = view(update.a->values.data(), {update.a->shape[0], update.a->shape[1]});
+  const ConstTensorView b = view(update.b->values.data(), {update.b->shape[0], update.b->shape[1]});
+  const TensorView weight = view(values.data(), {tensor.shape[0], tensor.shape[1]});
+  if (update.transposed) {
+    matmul(a, Transpose::yes, b, Transpose::yes, update.scale, 1.0F, weight, stream);
+  } else {
+    matmul(b, Transpose::no, a, Transpose::no, update.scale, 1.0F, weight, stream);
+  }
+}
+
+/// Reads, merges and writes one tensor.
+void merge_tensor(const TensorInfo& tensor, const std::vector<WeightUpdate>& updates, const BaseFormat& onto,
+                  const BaseFormat& trained, OutputFile& out, MergeSums& sums, const Stream& stream) {
+  const Shape flat{tensor.shape[0] * tensor.shape[1]};
+  std::vector<std::byte> bytes(tensor.bytes);
+  read_tensor_bytes(tensor, 0, bytes);
+  check_finite(tensor, bytes);
+  std::vector<float> values(static_cast<std::size_t>(flat.count()));
+  cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
+
+  const bool is_transposed = updates.front().transposed;
+  const std::vector<float> dequantized = as_held(tensor, values, is_transposed, trained, stream);
+  sums.quantization += squared_distance(dequantized, values);
+  if (onto.quantization != Quantization::none) {
+    values = dequantized;
+  }
+  const std::vector<float> before = values;
+  for (const WeightUpdate& update : updates) {
+    add_update(update, tensor, values, stream);
+  }
+  sums.update += squared_distance(values, before);
+  ++sums.tensors;
+
+  cast(view(std::span<const float>(values)), {bytes.data(), tensor.dtype, flat}, stream);
+  std::vector<float> written(values.size());
+  cast({bytes.data(), tensor.dtype, flat}, view(std::span(written)), stream);
+  sums.rounding += squared_distance(written, values);
+  check_finite(tensor, bytes);
+  out.write(bytes);
+}
+
+void copy_range(const InputFile& source, std::uint64_t begin, std::uint64_t end, OutputFile& out) {
+  std::vector<std::byte> bytes;
+  for (std::uint64_t at = begin; at < end; at += bytes.size()) {
+    bytes.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kCopyBytes, end - at)));
+    source.read_at(at, bytes);
+    out.write(bytes);
+  }
+}
+
+bool is_weight_file(const fs::path& file) {
+  for (const char* ending : {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx"}) {
+    if (file.extension() == ending) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+MergePlan make_merge_plan(const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
+  constexpr std::string_view kHalfA = ".lora_A";
+  MergePlan plan;
+  for (const WeightedAdapter& each : adapters) {
+    for (const auto& [name, matrix] : each.adapter.tensors) {
+      if (!name.ends_with(kHalfA)) {
+        continue;
+      }
+      const std::string path = name.substr(0, name.size() - kHalfA.size());
+      const TensorInfo* weight = find_weight(model, path);
+      if (weight == nullptr) {
+        throw Error(ExitCode::model,
+                    fmt::format("{}: it adapts {}, which the model does not have; the adapter belongs to another "
+                                "model",
+                                each.folder.string(), path));
+      }
+      const WeightUpdate update{&matrix, &each.adapter.tensors.at(path + ".lora_B"),
+                                static_cast<float>(scale_of(each.adapter.config, path) * each.weight),
+                                each.adapter.config.fan_in_fan_out};
+      check_fits(*weight, update, each.folder);
+      plan[weight->name].push_back(update);
+    }
+  }
+  return plan;
+}
+
+MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const fs::path& target, const MergePlan& plan,
+                     const BaseFormat& onto, const BaseFormat& trained, const Stream& stream) {
+  std::vector<const TensorInfo*> tensors;
+  for (const auto& [name, tensor] : model.tensors) {
+    if (tensor.file == source) {
+      tensors.push_back(&tensor);
+    }
+  }
+  std::ranges::sort(tensors, {}, [](const TensorInfo* tensor) { return tensor->offset; });
+  const InputFile input(source, ExitCode::model);
+  OutputFile out(target, ExitCode::model);
+  MergeSums sums;
+  std::uint64_t at = 0;  // the header goes along as it is: names, dtypes, shapes and places stay
+  for (const TensorInfo* tensor : tensors) {
+    if (const auto updates = plan.find(tensor->name); updates != plan.end()) {
+      copy_range(input, at, tensor->offset, out);
+      merge_tensor(*tensor, updates->second, onto, trained, out, sums, stream);
+      at = tensor->offset + tensor->bytes;
+    }
+  }
+  copy_range(input, at, input.size(), out);
+  out.close();
+  return sums;
+}
+
+void copy_other_files(const fs::path& model, const fs::path& target) {
+  std::error_code problem;
+  fs::directory_iterator at(model, problem);
+  for (const fs::directory_iterator end; !problem && at != end; at.increment(problem)) {
+    const fs::path file = at->path();
+    const bool wanted = at->is_regular_file() && !is_weight_file(file) && !file.filename().string().starts_with('.');
+    if (wanted && !fs::copy_file(file, target / file.filename(), problem) && problem) {
+      throw Error(ExitCode::model, system_error_text("copy to " + target.string(), file, problem.value()));
+    }
+  }
+  if (problem) {
+    throw Error(ExitCode::model, system_error_text("read", model, problem.value()));
+  }
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,58 @@
+// Folding LoRA adapters into the weights of a model folder, file by file, with one tensor in memory at a time.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/common/stream.h"
+#include "src/export/peft_adapter.h"
+#include "src/io/safetensors.h"
+#include "src/model/frozen_shard.h"
+
+namespace lora_dist {
+
+/// An adapter to fold in: `weight` times its update. Several add up, as PEFT's add_weighted_adapter does with
+/// combination_type="cat".
+struct WeightedAdapter {
+  std::filesystem::path folder;
+  double weight = 1.0;
+  PeftAdapter adapter;
+};
+
+/// scale * B A, to be added to one weight.
+struct WeightUpdate {
+  const AdapterMatrix* a = nullptr;  // [r, in]
+  const AdapterMatrix* b = nullptr;  // [out, r]
+  float scale = 0.0F;                // the adapter's own times its weight
+  bool transposed = false;           // the file keeps the weight [in, out] (GPT-2)
+};
+
+/// Tensor name -> what is added to it.
+using MergePlan = std::map<std::string, std::vector<WeightUpdate>>;
+
+/// Finds each adapted module's weight; `adapters` must outlive the plan. Throws Error(model) naming adapter and module where the
+/// model has no such weight or one of another shape: the adapter belongs to another model.
+MergePlan make_merge_plan(const TensorDirectory& model, std::span<const WeightedAdapter> adapters);
+
+/// Sums of squares over all merged tensors, for norms.
+struct MergeSums {
+  std::int64_t tensors = 0;
+  double update = 0.0;        // of what the adapters add
+  double quantization = 0.0;  // of dequantized - full weight: the difference between the two ways to merge
+  double rounding = 0.0;      // of what writing in the file's dtype takes away
+};
+
+/// Writes `target` like `source`, one file of `model`: the same tensors in the same places in the same dtypes, those of the plan
+/// with their updates added in f32 and rounded once. `onto`: how the base was held while the adapter was trained; weights are
+/// taken through it first (Quantization::none merges onto the file's own values). Throws Error(model).
+MergeSums merge_file(const TensorDirectory& model, const std::filesystem::path& source, const std::filesystem::path& target,
+                     const MergePlan& plan, const BaseFormat& onto, const BaseFormat& trained, const Stream& stream);
+
+/// Copies what is beside the weights in a model folder: configuration, tokenizer, index. Throws Error(model).
+void copy_other_files(const std::filesystem::path& model, const std::filesystem::path& target);
+
+}  // namespace lora_dist

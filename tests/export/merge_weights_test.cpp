@@ -1,0 +1,191 @@
+// Merged weights against PEFT's merge_and_unload, and against its update on weights that went through bitsandbytes and back.
+#include "src/export/merge_weights.h"
+
+#include <gmock/gmock.h>
+
+#include <cstring>
+
+#include "src/core/error.h"
+#include "tests/support/scratch.h"
+#include "tests/support/source_dir.h"
+
+namespace lora_dist {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+const BaseFormat kFull{Quantization::none, false, 64};
+const BaseFormat kNf4{Quantization::nf4, true, 64};
+
+fs::path tiny() { return fs::path(LORA_DIST_SOURCE_DIR) / "tests/golden/tiny_llama_bias"; }
+
+std::vector<WeightedAdapter> tiny_adapter(double weight = 1.0) {
+  return {{tiny() / "adapter", weight, read_peft_adapter(tiny() / "adapter")}};
+}
+
+std::vector<std::uint16_t> bf16_bits(const TensorInfo& tensor) {
+  std::vector<std::uint16_t> bits(tensor.bytes / 2);
+  read_tensor_bytes(tensor, 0, std::as_writable_bytes(std::span(bits)));
+  return bits;
+}
+
+float widened(std::uint16_t bits) {
+  const std::uint32_t wide = static_cast<std::uint32_t>(bits) << 16;
+  float value = 0.0F;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+TensorDirectory merge_all(const fs::path& target, const MergePlan& plan, const TensorDirectory& model, const BaseFormat& onto) {
+  TensorDirectory all;
+  for (const fs::path& file : model.files) {
+    merge_file(model, file, target / file.filename(), plan, onto, kNf4, Stream{});
+    for (auto& [name, tensor] : read_safetensors_header(target / file.filename()).tensors) {
+      all.tensors.emplace(name, tensor);
+    }
+  }
+  return all;
+}
+
+class MergeWeights : public testing::TestWithParam<bool> {};
+
+TEST_P(MergeWeights, AreThoseOfPeft) {
+  const bool dequantized = GetParam();
+  const Scratch scratch;
+  const TensorDirectory model = read_model_directory(tiny());
+  const std::vector<WeightedAdapter> adapters = tiny_adapter();
+  const MergePlan plan = make_merge_plan(model, adapters);
+  const TensorDirectory merged = merge_all(scratch.path(), plan, model, dequantized ? kNf4 : kFull);
+  const TensorDirectory expected =
+      read_safetensors_header(tiny() / (dequantized ? "merged_nf4.safetensors" : "merged_full.safetensors"));
+  ASSERT_EQ(expected.tensors.size(), plan.size());
+  std::int64_t other_roundings = 0;
+  for (const auto& [name, tensor] : expected.tensors) {
+    const std::vector<std::uint16_t> ours = bf16_bits(merged.tensors.at(name));
+    const std::vector<std::uint16_t> theirs = bf16_bits(tensor);
+    ASSERT_EQ(ours.size(), theirs.size());
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      // The product B A is summed in another order: a value near the middle between two bf16 may fall on the other side.
+      other_roundings += ours[i] != theirs[i] ? 1 : 0;
+      EXPECT_NEAR(widened(ours[i]), widened(theirs[i]), std::abs(widened(theirs[i])) / 128.0F) << name << " element " << i;
+    }
+  }
+  EXPECT_LE(other_roundings, 20);  // of 62,000
+}
+
+INSTANTIATE_TEST_SUITE_P(, MergeWeights, testing::Bool(),
+                         [](const auto& test) { return test.param ? "OntoDequantized" : "OntoFull"; });
+
+TEST(MergeFiles, KeepEveryOtherByte) {
+  const Scratch scratch;
+  const TensorDirectory model = read_model_directory(tiny());
+  const std::vector<WeightedAdapter> adapters = tiny_adapter();
+  MergePlan plan = make_merge_plan(model, adapters);
+  const TensorDirectory merged = merge_all(scratch.path(), plan, model, kFull);
+  ASSERT_EQ(merged.tensors.size(), model.tensors.size());
+  int kept = 0;
+  for (const auto& [name, tensor] : model.tensors) {
+    const TensorInfo& out = merged.tensors.at(name);
+    EXPECT_EQ(out.offset, tensor.offset) << name;
+    EXPECT_EQ(out.dtype, tensor.dtype) << name;
+    if (!plan.contains(name)) {
+      EXPECT_EQ(bf16_bits(out), bf16_bits(tensor)) << name;
+      ++kept;
+    }
+  }
+  EXPECT_GT(kept, 10);
+}
+
+TEST(MergeFiles, AddSeveralAdaptersByTheirWeights) {
+  const Scratch scratch;
+  const TensorDirectory model = read_model_directory(tiny());
+  std::vector<WeightedAdapter> halves = tiny_adapter(0.75);
+  halves.push_back(tiny_adapter(0.25)[0]);
+  const std::vector<WeightedAdapter> whole = tiny_adapter();
+  fs::create_directories(scratch / "halves");
+  fs::create_directories(scratch / "whole");
+  const TensorDirectory in_two = merge_all(scratch / "halves", make_merge_plan(model, halves), model, kFull);
+  const TensorDirectory in_one = merge_all(scratch / "whole", make_merge_plan(model, whole), model, kFull);
+  const std::string name = "model.layers.1.mlp.down_proj.weight";
+  const std::vector<std::uint16_t> two = bf16_bits(in_two.tensors.at(name));
+  const std::vector<std::uint16_t> one = bf16_bits(in_one.tensors.at(name));
+  EXPECT_NE(one, bf16_bits(model.tensors.at(name)));
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    ASSERT_NEAR(widened(two[i]), widened(one[i]), std::abs(widened(one[i])) / 128.0F) << i;  // one step of bf16
+  }
+}
+
+/// [rows, cols] in f32 as one tensor of a model file.
+void put_weight(const fs::path& folder, std::int64_t rows, std::int64_t cols) {
+  std::vector<float> values(static_cast<std::size_t>(rows * cols));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(i % 7) - 3.0F;
+  }
+  write_safetensors(folder / "model.safetensors",
+                    {{"h.0.attn.c_attn.weight", DType::f32, {rows, cols}, std::as_bytes(std::span(values))}});
+}
+
+PeftAdapter transposed_adapter(std::int64_t in, std::int64_t out) {
+  PeftAdapter adapter;
+  adapter.config.r = 1;
+  adapter.config.alpha = 2;
+  adapter.config.fan_in_fan_out = true;
+  AdapterMatrix a{{1, in}, std::vector<float>(static_cast<std::size_t>(in))};
+  AdapterMatrix b{{out, 1}, std::vector<float>(static_cast<std::size_t>(out))};
+  for (std::size_t i = 0; i < a.values.size(); ++i) {
+    a.values[i] = static_cast<float>(i + 1);
+  }
+  for (std::size_t i = 0; i < b.values.size(); ++i) {
+    b.values[i] = 10.0F * static_cast<float>(i + 1);
+  }
+  adapter.tensors = {{"transformer.h.0.attn.c_attn.lora_A", a}, {"transformer.h.0.attn.c_attn.lora_B", b}};
+  return adapter;
+}
+
+TEST(MergeFiles, TransposeWhereTheFileKeepsWeightsAsInByOut) {
+  const Scratch scratch;
+  put_weight(scratch.path(), 2, 3);  // [in, out]
+  const TensorDirectory model = read_model_directory(scratch.path());
+  const std::vector<WeightedAdapter> adapters = {{"a", 1.0, transposed_adapter(2, 3)}};
+  const MergePlan plan = make_merge_plan(model, adapters);
+  ASSERT_TRUE(plan.contains("h.0.attn.c_attn.weight"));
+  const fs::path target = scratch / "merged.safetensors";
+  const MergeSums sums = merge_file(model, model.files[0], target, plan, kFull, kFull, Stream{});
+  std::vector<float> out(6);
+  const TensorInfo tensor = read_safetensors_header(target).tensors.at("h.0.attn.c_attn.weight");
+  read_tensor_bytes(tensor, 0, std::as_writable_bytes(std::span(out)));
+  // w[i][o] + 2 * a[i] * b[o]
+  EXPECT_EQ(out, (std::vector<float>{-3 + 20, -2 + 40, -1 + 60, 0 + 40, 1 + 80, 2 + 120}));
+  EXPECT_EQ(sums.tensors, 1);
+  EXPECT_DOUBLE_EQ(sums.update, 400.0 + 1600 + 3600 + 1600 + 6400 + 14400);
+  EXPECT_DOUBLE_EQ(sums.quantization, 0.0);
+  EXPECT_DOUBLE_EQ(sums.rounding, 0.0);
+}
+
+std::string plan_error(const TensorDirectory& model, const std::vector<WeightedAdapter>& adapters) {
+  try {
+    make_merge_plan(model, adapters);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::model);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(MergePlan, RefusesAdaptersOfOtherModels) {
+  const Scratch scratch;
+  put_weight(scratch.path(), 4, 3);
+  const TensorDirectory model = read_model_directory(scratch.path());
+  EXPECT_THAT(plan_error(model, {{"some/adapter", 1.0, transposed_adapter(2, 3)}}),
+              AllOf(HasSubstr("some/adapter: its update of h.0.attn.c_attn.weight is [2, 3]"),
+                    HasSubstr("the adapter belongs to another model")));
+  PeftAdapter strange = transposed_adapter(4, 3);
+  strange.tensors = {{"model.x.lora_A", {{1, 4}, {}}}, {"model.x.lora_B", {{3, 1}, {}}}};
+  EXPECT_THAT(plan_error(model, {{"some/adapter", 1.0, strange}}),
+              HasSubstr("some/adapter: it adapts model.x, which the model does not have; the adapter belongs to another model"));
+}
+
+}  // namespace
+}  // namespace lora_dist
