@@ -43,9 +43,13 @@ if(PKG_CONFIG_FOUND)
   # Both HDF5 flavours may be installed; plain `hdf5` would then mean the MPI one.
   pkg_check_modules(HDF5_SERIAL QUIET IMPORTED_TARGET hdf5-serial)
   pkg_check_modules(SENTENCEPIECE QUIET IMPORTED_TARGET sentencepiece)
+  pkg_check_modules(PCRE2 QUIET IMPORTED_TARGET libpcre2-8>=10.40)
+  pkg_check_modules(UTF8PROC QUIET IMPORTED_TARGET libutf8proc)
 endif()
 lora_dist_need(HDF5_SERIAL_FOUND "HDF5 (serial)" libhdf5-dev)
 lora_dist_need(SENTENCEPIECE_FOUND "SentencePiece" libsentencepiece-dev)
+lora_dist_need(PCRE2_FOUND "PCRE2" libpcre2-dev)
+lora_dist_need(UTF8PROC_FOUND "utf8proc" libutf8proc-dev)
 
 if(LORA_DIST_TESTS)
   find_package(GTest QUIET CONFIG)

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "src/tokenizer/utf8.h"
+#include "src/tokenizer/word_character.h"
 
 namespace lora_dist {
 namespace {
@@ -12,7 +13,13 @@ void add_pattern(TokenMatcher& matcher, std::string pattern, std::size_t token) 
   if (pattern.empty()) {
     return;
   }
-  auto& entries = matcher.by_first_byte[static_cast<unsigned char>(pattern[0])];
+  const auto first = static_cast<unsigned char>(pattern[0]);
+  auto& entries = matcher.by_first_byte[first];
+  if (pattern.size() == 1) {
+    matcher.second_bytes[first].set();
+  } else {
+    matcher.second_bytes[first].set(static_cast<unsigned char>(pattern[1]));
+  }
   entries.push_back({std::move(pattern), token});
   matcher.empty = false;
 }
@@ -25,12 +32,29 @@ void longest_first(TokenMatcher& matcher) {
 }
 
 const TokenMatcher::Entry* match_at(const TokenMatcher& matcher, std::string_view text, std::size_t at) {
-  for (const auto& entry : matcher.by_first_byte[static_cast<unsigned char>(text[at])]) {
+  const auto first = static_cast<unsigned char>(text[at]);
+  const auto second = static_cast<unsigned char>(at + 1 < text.size() ? text[at + 1] : text[at]);
+  if (!matcher.second_bytes[first].test(second) && at + 1 < text.size()) {
+    return nullptr;
+  }
+  for (const auto& entry : matcher.by_first_byte[first]) {
     if (text.compare(at, entry.pattern.size(), entry.pattern) == 0) {
       return &entry;
     }
   }
   return nullptr;
+}
+
+/// The byte at which the next token may begin, from `at` on.
+std::size_t next_first_byte(const TokenMatcher& matcher, std::string_view text, std::size_t at) {
+  while (at < text.size() && matcher.by_first_byte[static_cast<unsigned char>(text[at])].empty()) {
+    ++at;
+  }
+  return at;
+}
+
+bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
+  return !ends_with_word(text.substr(0, begin)) && !starts_with_word(text.substr(end));
 }
 
 }  // namespace
@@ -52,13 +76,17 @@ void index_added_tokens(AddedTokens& added, const std::function<std::string(std:
 std::vector<TextPart> split_at_tokens(const AddedTokens& added, const TokenMatcher& matcher, std::string_view text) {
   std::vector<TextPart> parts;
   std::size_t done = 0;
-  for (std::size_t at = 0; at < text.size() && !matcher.empty;) {
+  for (std::size_t at = matcher.empty ? text.size() : 0; (at = next_first_byte(matcher, text, at)) < text.size();) {
     const TokenMatcher::Entry* match = match_at(matcher, text, at);
     if (match == nullptr) {
       ++at;
       continue;
     }
     const AddedToken& token = added.tokens[match->token];
+    if (token.single_word && !stands_alone(text, at, at + match->pattern.size())) {
+      at += match->pattern.size();
+      continue;
+    }
     std::size_t begin = at;
     std::size_t end = at + match->pattern.size();
     if (token.lstrip) {

@@ -1,6 +1,7 @@
 // Tokens that are found in the text as they stand, before BPE sees it (<s>, </s>, <|im_start|>).
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -15,11 +16,12 @@ namespace lora_dist {
 struct AddedToken {
   std::int32_t id = 0;
   std::string content;
-  bool lstrip = false;      // takes the white space to its left with it
-  bool rstrip = false;      // and to its right
-  bool normalized = false;  // looked for after the normalizer, and normalised itself
-  bool special = false;     // left out by decode(skip_special)
-  std::string shown{};      // what decoding sees: the content, normalised where `normalized`
+  bool single_word = false;  // only where no letter or digit stands beside it
+  bool lstrip = false;       // takes the white space to its left with it
+  bool rstrip = false;       // and to its right
+  bool normalized = false;   // looked for after the normalizer, and normalised itself
+  bool special = false;      // left out by decode(skip_special)
+  std::string shown{};       // what decoding sees: the content, normalised where `normalized`
 };
 
 /// Tokens to look for, by their first byte, the longest first.
@@ -29,6 +31,8 @@ struct TokenMatcher {
     std::size_t token = 0;  // index into AddedTokens::tokens
   };
   std::vector<std::vector<Entry>> by_first_byte = std::vector<std::vector<Entry>>(256);
+  std::vector<std::bitset<256>> second_bytes =
+      std::vector<std::bitset<256>>(256);  // of those; all of them for a pattern of one byte
   bool empty = true;
 };
 

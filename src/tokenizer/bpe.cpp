@@ -1,31 +1,16 @@
-// The order of merges is that of Hugging Face's tokenizers (models/bpe/word.rs): least rank first, then leftmost.
+// From a piece to symbols, after models/bpe/model.rs of tokenizers.
 #include "src/tokenizer/bpe.h"
 
 #include <cstdio>
-#include <queue>
 
+#include "src/tokenizer/byte_alphabet.h"
+#include "src/tokenizer/merge_symbols.h"
 #include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {
 
-struct Symbol {
-  std::int32_t id = 0;
-  std::int64_t previous = -1, next = -1;
-  bool removed = false;
-};
-
-struct Candidate {
-  std::int32_t rank = 0;
-  std::int64_t at = 0;  // the left symbol
-  std::int32_t id = 0;  // what the two become
-};
-
-struct Later {
-  bool operator()(const Candidate& a, const Candidate& b) const { return a.rank != b.rank ? a.rank > b.rank : a.at > b.at; }
-};
-
-using CandidateQueue = std::priority_queue<Candidate, std::vector<Candidate>, Later>;
+constexpr std::string_view kUnderline = "\xE2\x96\x81";  // U+2581
 
 /// Ids of the character's bytes; false when the vocabulary lacks one of them.
 bool add_bytes(const BpeModel& model, std::string_view character, std::vector<std::int32_t>& out) {
@@ -43,15 +28,28 @@ bool add_bytes(const BpeModel& model, std::string_view character, std::vector<st
   return true;
 }
 
+/// The character as the vocabulary has it: with the prefix unless it is the first, with the suffix when it is the last.
+std::string_view decorated(const BpeModel& model, std::string_view character, bool first, bool last, std::string& room) {
+  const std::string_view prefix = first ? std::string_view{} : model.continuation_prefix;
+  const std::string_view suffix = last ? model.end_suffix : std::string_view{};
+  if (prefix.empty() && suffix.empty()) {
+    return character;
+  }
+  room.assign(prefix).append(character).append(suffix);
+  return room;
+}
+
 /// One id per character, or its bytes, or unk. A pending unk is put down before the next known character only, so that
 /// fuse_unk sees across characters that fell back to bytes, as in the original.
 std::vector<std::int32_t> characters(const BpeModel& model, std::string_view piece) {
   std::vector<std::int32_t> out;
   out.reserve(piece.size());
+  std::string room;
   bool pending_unk = false;
-  while (!piece.empty()) {
-    const std::string_view character = piece.substr(0, utf8_maximal_subpart(piece));
-    piece.remove_prefix(character.size());
+  for (bool first = true; !piece.empty(); first = false) {
+    const std::size_t bytes = utf8_maximal_subpart(piece);
+    const std::string_view character = decorated(model, piece.substr(0, bytes), first, bytes == piece.size(), room);
+    piece.remove_prefix(bytes);
     if (const auto found = model.ids.find(character); found != model.ids.end()) {
       if (pending_unk) {
         out.push_back(*model.unk);
@@ -73,79 +71,59 @@ std::vector<std::int32_t> characters(const BpeModel& model, std::string_view pie
   return out;
 }
 
-std::vector<Symbol> linked(const std::vector<std::int32_t>& ids) {
-  std::vector<Symbol> symbols(ids.size());
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    const auto at = static_cast<std::int64_t>(i);
-    symbols[i] = {ids[i], at - 1, i + 1 < ids.size() ? at + 1 : -1, false};
+/// A word of the vocabulary's own letters, not in the cache.
+std::vector<std::int32_t> merged(const BpeModel& model, std::string_view word) {
+  if (model.ignore_merges) {
+    if (const auto found = model.ids.find(word); found != model.ids.end()) {
+      return {found->second};
+    }
   }
-  return symbols;
+  std::vector<std::int32_t> ids = characters(model, word);
+  merge_symbols(model.merges, ids);
+  return ids;
 }
 
-void offer(const BpeModel& model, const std::vector<Symbol>& symbols, std::int64_t left, CandidateQueue& queue) {
-  if (left < 0 || symbols[static_cast<std::size_t>(left)].next < 0) {
+void encode_word(const BpeModel& model, WordCache& cache, std::string_view word, std::vector<std::int32_t>& out) {
+  if (word.empty() || cache.find(word, out)) {
     return;
   }
-  const Symbol& a = symbols[static_cast<std::size_t>(left)];
-  const Symbol& b = symbols[static_cast<std::size_t>(a.next)];
-  if (const auto found = model.merges.find(merge_key(a.id, b.id)); found != model.merges.end()) {
-    queue.push({found->second.rank, left, found->second.id});
-  }
+  const std::vector<std::int32_t> ids = model.of_bytes ? merged(model, to_byte_alphabet(word)) : merged(model, word);
+  cache.keep(word, ids.data(), ids.size());
+  out.insert(out.end(), ids.begin(), ids.end());
 }
 
-/// Whether the queue's entry still describes the two symbols that stand there now.
-bool still_holds(const BpeModel& model, const std::vector<Symbol>& symbols, const Candidate& candidate) {
-  const Symbol& left = symbols[static_cast<std::size_t>(candidate.at)];
-  if (left.removed || left.next < 0) {
-    return false;
+/// The next place to cut after `from`: where word_start follows something else.
+std::size_t end_of_word(std::string_view piece, std::string_view word_start, std::size_t from) {
+  while (piece.substr(from).starts_with(word_start)) {
+    from += word_start.size();
   }
-  const auto found = model.merges.find(merge_key(left.id, symbols[static_cast<std::size_t>(left.next)].id));
-  return found != model.merges.end() && found->second.id == candidate.id;
-}
-
-void merge_all(const BpeModel& model, std::vector<Symbol>& symbols) {
-  CandidateQueue queue;
-  for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
-    offer(model, symbols, static_cast<std::int64_t>(i), queue);
-  }
-  while (!queue.empty()) {
-    const Candidate best = queue.top();
-    queue.pop();
-    if (!still_holds(model, symbols, best)) {
-      continue;
-    }
-    Symbol& left = symbols[static_cast<std::size_t>(best.at)];
-    Symbol& right = symbols[static_cast<std::size_t>(left.next)];
-    right.removed = true;
-    left.id = best.id;
-    left.next = right.next;
-    if (left.next >= 0) {
-      symbols[static_cast<std::size_t>(left.next)].previous = best.at;
-    }
-    offer(model, symbols, left.previous, queue);
-    offer(model, symbols, best.at, queue);
-  }
+  return std::min(piece.find(word_start, from), piece.size());
 }
 
 }  // namespace
 
-void encode_piece(const BpeModel& model, std::string_view piece, std::vector<std::int32_t>& out) {
-  if (piece.empty()) {
-    return;
+std::string find_word_start(const BpeModel& model) {
+  if (model.of_bytes || model.ignore_merges || !model.continuation_prefix.empty() || !model.end_suffix.empty() ||
+      !model.ids.contains(kUnderline)) {
+    return {};
   }
-  if (model.ignore_merges) {
-    if (const auto found = model.ids.find(piece); found != model.ids.end()) {
-      out.push_back(found->second);
-      return;
+  for (const auto& [id, token] : model.tokens) {
+    if (end_of_word(token, kUnderline, 0) != token.size()) {
+      return {};
     }
   }
-  std::vector<Symbol> symbols = linked(characters(model, piece));
-  if (symbols.empty()) {
+  return std::string(kUnderline);
+}
+
+void encode_piece(const BpeModel& model, WordCache& cache, std::string_view piece, std::vector<std::int32_t>& out) {
+  if (model.word_start.empty()) {
+    encode_word(model, cache, piece, out);
     return;
   }
-  merge_all(model, symbols);
-  for (std::int64_t at = 0; at >= 0; at = symbols[static_cast<std::size_t>(at)].next) {
-    out.push_back(symbols[static_cast<std::size_t>(at)].id);
+  for (std::size_t at = 0; at < piece.size();) {
+    const std::size_t end = end_of_word(piece, model.word_start, at);
+    encode_word(model, cache, piece.substr(at, end - at), out);
+    at = end;
   }
 }
 

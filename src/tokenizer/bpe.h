@@ -1,13 +1,16 @@
-// Byte-pair encoding with byte fallback over one piece of text. A whole document is one piece for Llama, so merging is
-// O(n log n): a queue of candidate merges over a linked list of symbols.
+// Byte-pair encoding of pieces of text.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "src/tokenizer/pair_table.h"
+#include "src/tokenizer/word_cache.h"
 
 namespace lora_dist {
 
@@ -19,26 +22,27 @@ struct StringHash {
 template <class T>
 using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
 
-struct BpeMerge {
-  std::int32_t rank = 0;  // smaller merges first
-  std::int32_t id = 0;    // of the merged token
-};
-
 struct BpeModel {
   StringMap<std::int32_t> ids;
   std::unordered_map<std::int32_t, std::string> tokens;
-  std::unordered_map<std::uint64_t, BpeMerge> merges;  // key: left id * 2^32 + right id
+  PairTable merges;
   std::optional<std::int32_t> unk;
   bool fuse_unk = false;
   bool byte_fallback = false;
-  bool ignore_merges = false;  // a piece that is a token stays whole
+  bool ignore_merges = false;       // a piece that is a token stays whole
+  std::string continuation_prefix;  // before every character of a piece but the first, in the vocabulary
+  std::string end_suffix;           // after the last one
+  bool of_bytes = false;            // pieces are bytes, the vocabulary is written in GPT-2's alphabet
+  std::string word_start;           // see find_word_start; empty: pieces are not cut
+  std::shared_ptr<WordCaches> caches = std::make_shared<WordCaches>();
 };
 
-constexpr std::uint64_t merge_key(std::int32_t left, std::int32_t right) {
-  return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) | static_cast<std::uint32_t>(right);
-}
+/// The character (the underline of Llama's vocabulary) before which a piece may be cut without changing an id, because no merge
+/// reaches over the place between another character and it; or nothing. A whole document is one piece for Llama: its words are
+/// found in the cache only once it is cut.
+std::string find_word_start(const BpeModel& model);
 
-/// Appends the ids of `piece` (UTF-8) to `out`.
-void encode_piece(const BpeModel& model, std::string_view piece, std::vector<std::int32_t>& out);
+/// Appends the ids of `piece` (UTF-8, or bytes with of_bytes) to `out`.
+void encode_piece(const BpeModel& model, WordCache& cache, std::string_view piece, std::vector<std::int32_t>& out);
 
 }  // namespace lora_dist

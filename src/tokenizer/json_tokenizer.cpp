@@ -1,25 +1,37 @@
 // Encoding and decoding in the order of tokenizers/src/tokenizer/mod.rs.
 #include "src/tokenizer/json_tokenizer.h"
 
+#include "src/core/error.h"
+#include "src/tokenizer/byte_alphabet.h"
+
 namespace lora_dist {
 namespace {
 
+/// What one call of encode() works with.
+struct Work {
+  WordCache& cache;
+  Pieces pieces;  // kept from part to part for its memory
+};
+
 /// A part without plain added tokens: normalised, cut at the normalised added tokens, pre-tokenised, merged.
-void encode_part(const JsonTokenizer& t, std::string_view part, bool at_start, bool prepend, std::vector<std::int32_t>& out) {
-  const std::string normal = normalize(t.normalizer, part, prepend);
+void encode_part(const JsonTokenizer& t, std::string_view part, bool at_start, bool prepend, Work& work,
+                 std::vector<std::int32_t>& out) {
+  std::string room;
+  std::string_view normal = part;
+  if (!is_plainly_normal(t.normalizer, part)) {
+    room = normalize(t.normalizer, part, prepend);
+    normal = room;
+  }
   for (const TextPart& inner : split_at_tokens(t.added, t.added.normalized, normal)) {
     if (inner.id) {
       out.push_back(*inner.id);
       continue;
     }
-    const std::string_view text = std::string_view(normal).substr(inner.begin, inner.end - inner.begin);
+    const std::string_view text = normal.substr(inner.begin, inner.end - inner.begin);
     const bool front = inner.begin == 0;
-    if (t.pre_tokenizer.empty()) {
-      encode_piece(t.model, text, out);
-      continue;
-    }
-    for (const std::string& piece : pre_tokenize(t.pre_tokenizer, text, at_start && front, prepend || !front)) {
-      encode_piece(t.model, piece, out);
+    pre_tokenize(t.pre_tokenizer, text, at_start && front, prepend || !front, work.pieces);
+    for (const Range& range : work.pieces.ranges) {
+      encode_piece(t.model, work.cache, work.pieces.text.substr(range.begin, range.end - range.begin), out);
     }
   }
 }
@@ -28,14 +40,21 @@ void encode_part(const JsonTokenizer& t, std::string_view part, bool at_start, b
 
 std::vector<std::int32_t> encode(const JsonTokenizer& tokenizer, std::string_view text, bool continuation) {
   std::vector<std::int32_t> out;
-  for (const TextPart& part : split_at_tokens(tokenizer.added, tokenizer.added.plain, text)) {
-    if (part.id) {
-      out.push_back(*part.id);
-    } else {
-      const bool at_start = part.begin == 0;
-      encode_part(tokenizer, text.substr(part.begin, part.end - part.begin), at_start, !(continuation && at_start), out);
+  std::unique_ptr<WordCache> cache = tokenizer.model.caches->take();
+  Work work{*cache, {}};
+  try {
+    for (const TextPart& part : split_at_tokens(tokenizer.added, tokenizer.added.plain, text)) {
+      if (part.id) {
+        out.push_back(*part.id);
+      } else {
+        const bool at_start = part.begin == 0;
+        encode_part(tokenizer, text.substr(part.begin, part.end - part.begin), at_start, !(continuation && at_start), work, out);
+      }
     }
+  } catch (const RegexError& e) {
+    throw Error(ExitCode::model, std::string("a regular expression of the tokenizer ") + e.what());
   }
+  tokenizer.model.caches->put_back(std::move(cache));
   return out;
 }
 
@@ -81,6 +100,18 @@ std::optional<std::int32_t> token_id(const JsonTokenizer& tokenizer, std::string
     return found->second;
   }
   return std::nullopt;
+}
+
+bool is_byte_level(const JsonTokenizer& tokenizer) {
+  return tokenizer.decoder.size() == 1 && std::holds_alternative<FromByteLevelStep>(tokenizer.decoder[0]);
+}
+
+std::string token_bytes(const JsonTokenizer& tokenizer, std::int32_t id) {
+  if (const auto added = tokenizer.added.by_id.find(id); added != tokenizer.added.by_id.end()) {
+    return from_byte_alphabet(tokenizer.added.tokens[added->second].shown);
+  }
+  const auto text = token_text(tokenizer, id);
+  return text ? from_byte_alphabet(*text) : std::string();
 }
 
 bool is_special(const JsonTokenizer& tokenizer, std::int32_t id) {

@@ -1,4 +1,4 @@
-// Llama's tokenizer.json as Hugging Face's tokenizers library reads it: added tokens, normalizer, pre-tokenizer, BPE, decoder.
+// A BPE tokenizer.json as Hugging Face's tokenizers library reads it: added tokens, normalizer, pre-tokenizer, BPE, decoder.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,9 @@
 
 #include "src/tokenizer/added_tokens.h"
 #include "src/tokenizer/bpe.h"
-#include "src/tokenizer/text_steps.h"
+#include "src/tokenizer/decoder.h"
+#include "src/tokenizer/normalizer.h"
+#include "src/tokenizer/pre_tokenizer.h"
 
 namespace lora_dist {
 
@@ -19,21 +21,23 @@ struct JsonTokenizer {
   BpeModel model;
   AddedTokens added;
   std::vector<NormalizeStep> normalizer;
-  std::vector<MetaspaceStep> pre_tokenizer;
+  std::vector<PreTokenizeStep> pre_tokenizer;
   std::vector<DecodeStep> decoder;
   bool has_decoder = false;                  // without one the tokens are joined with spaces
   std::vector<std::int32_t> prefix, suffix;  // of the post-processor's template for one text
   std::int32_t largest_id = 0;
 };
 
-/// Throws Error(model) naming the file, and what is malformed or not supported.
-JsonTokenizer read_tokenizer_json(const std::filesystem::path& file);
-
-/// `text` must be UTF-8. continuation: no dummy space is put in front of the text.
+/// `text` must be UTF-8. continuation: no dummy space is put in front of the text. Throws Error(model) when a regular expression
+/// of the tokenizer takes too long on the text.
 std::vector<std::int32_t> encode(const JsonTokenizer& tokenizer, std::string_view text, bool continuation);
 std::string decode(const JsonTokenizer& tokenizer, std::span<const std::int32_t> ids, bool skip_special);
 std::optional<std::string_view> token_text(const JsonTokenizer& tokenizer, std::int32_t id);
 std::optional<std::int32_t> token_id(const JsonTokenizer& tokenizer, std::string_view token);
 bool is_special(const JsonTokenizer& tokenizer, std::int32_t id);
+/// Whether tokens are bytes in GPT-2's alphabet, and decoding joins them and nothing else.
+bool is_byte_level(const JsonTokenizer& tokenizer);
+/// What a token of such a tokenizer adds to the text before that is looked at as UTF-8; nothing for an unknown id.
+std::string token_bytes(const JsonTokenizer& tokenizer, std::int32_t id);
 
 }  // namespace lora_dist

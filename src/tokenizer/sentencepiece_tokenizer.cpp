@@ -7,7 +7,7 @@
 
 #include "src/core/error.h"
 #include "src/io/file.h"
-#include "src/tokenizer/text_steps.h"
+#include "src/tokenizer/normalizer.h"
 
 namespace lora_dist {
 namespace {
@@ -31,6 +31,17 @@ std::shared_ptr<const SentencePieceProcessor> load(const std::string& bytes, con
   return processor;
 }
 
+/// Lines of a token in base64, a space and its rank: "IQ== 0".
+bool is_tiktoken_file(std::string_view bytes) {
+  const std::string_view line = bytes.substr(0, std::min<std::size_t>(bytes.find('\n'), 200));
+  const std::size_t space = line.find(' ');
+  const auto all_of = [](std::string_view text, std::string_view letters) {
+    return !text.empty() && text.find_first_not_of(letters) == std::string_view::npos;
+  };
+  return space != std::string_view::npos && all_of(line.substr(space + 1), "0123456789") &&
+         all_of(line.substr(0, space), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
+}
+
 std::vector<std::int32_t> ids_of(const SentencePieceProcessor& processor, std::string_view text) {
   std::vector<int> ids;
   if (const auto status = processor.Encode(text, &ids); !status.ok()) {
@@ -43,6 +54,9 @@ std::vector<std::int32_t> ids_of(const SentencePieceProcessor& processor, std::s
 /// configuration.
 std::vector<AddedToken> special_tokens(const SentencePieceProcessor& processor, const std::vector<AddedToken>& configured) {
   std::vector<AddedToken> out = configured;
+  for (AddedToken& token : out) {
+    token.normalized = false;  // the text itself is searched; normalizing is the library's own affair
+  }
   for (int id = 0; id < processor.GetPieceSize(); ++id) {
     const bool named = std::any_of(out.begin(), out.end(), [&](const AddedToken& token) { return token.id == id; });
     if (!named && (processor.IsControl(id) || processor.IsUnknown(id))) {
@@ -82,6 +96,11 @@ std::string decode_pieces(const SentencePieceTokenizer& tokenizer, const std::ve
 SentencePieceTokenizer read_tokenizer_model(const std::filesystem::path& file, const std::vector<AddedToken>& added,
                                             bool legacy) {
   const std::string bytes = read_text_file(file, ExitCode::model);
+  if (is_tiktoken_file(bytes)) {
+    throw Error(ExitCode::model, file.string() +
+                                     " is a list of tokens for tiktoken, which holds neither the split pattern nor the special "
+                                     "tokens; put the model's tokenizer.json beside it");
+  }
   SentencePieceTokenizer out;
   out.processor = load(bytes, file);
   out.continuing = load(bytes + std::string(kNoDummySpace, 4), file);

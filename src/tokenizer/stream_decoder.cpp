@@ -1,6 +1,7 @@
 // Text of a growing list of ids. A token's text depends on the tokens before it only in the space at the front and in the bytes
 // of an unfinished character, so it is enough to decode one token of context and the byte tokens that are still open.
 #include <algorithm>
+#include <utility>
 
 #include "src/tokenizer/tokenizer.h"
 #include "src/tokenizer/utf8.h"
@@ -74,12 +75,44 @@ void go_on(StreamDecoder& decoder, std::int32_t id) {
   decoder.context.push_back(id);
 }
 
+/// Whether bytes that are the longest start of a character can become one; a byte that begins none cannot.
+bool may_continue(std::string_view part) {
+  const auto lead = static_cast<unsigned char>(part[0]);
+  return lead >= 0xC2 && lead <= 0xF4;
+}
+
+/// Takes the text off the front that no further byte can change: all but the start of a character at the end.
+std::string take_settled(std::string& bytes) {
+  std::string text;
+  std::string_view rest = bytes;
+  while (!rest.empty()) {
+    const std::size_t part = utf8_maximal_subpart(rest);
+    const bool whole = utf8_character(rest) > 0;
+    if (!whole && part == rest.size() && may_continue(rest)) {
+      break;
+    }
+    text += whole ? rest.substr(0, part) : kReplacementCharacter;
+    rest.remove_prefix(part);
+  }
+  bytes = rest;
+  return text;
+}
+
+const JsonTokenizer* byte_level(const Tokenizer& tokenizer) {
+  const auto* json = std::get_if<JsonTokenizer>(&tokenizer.kind);
+  return json != nullptr && is_byte_level(*json) ? json : nullptr;
+}
+
 }  // namespace
 
 std::string push(StreamDecoder& decoder, std::int32_t id) {
   const Tokenizer& tokenizer = *decoder.tokenizer;
   if (decoder.skip_special && is_special(tokenizer, id)) {
     return {};
+  }
+  if (const JsonTokenizer* json = byte_level(tokenizer)) {
+    decoder.held_bytes += token_bytes(*json, id);
+    return take_settled(decoder.held_bytes);
   }
   if (byte_of(tokenizer, id) < 0) {
     std::string text = finish(decoder);
@@ -102,6 +135,9 @@ std::string push(StreamDecoder& decoder, std::int32_t id) {
 }
 
 std::string finish(StreamDecoder& decoder) {
+  if (!decoder.held_bytes.empty()) {
+    return to_utf8(std::exchange(decoder.held_bytes, {}));
+  }
   if (!decoder.held.empty()) {
     go_on(decoder, decoder.held.back());
   }

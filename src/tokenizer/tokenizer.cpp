@@ -5,19 +5,27 @@
 
 #include "src/core/error.h"
 #include "src/tokenizer/tokenizer_config.h"
+#include "src/tokenizer/tokenizer_json.h"
 #include "src/tokenizer/utf8.h"
+#include "src/tokenizer/vocabulary_files.h"
 
 namespace lora_dist {
 namespace {
 
-/// The id of a named token; `fallback` (a name, tried only when the token exists) where the configuration names none.
+/// The id of a named token; the first of `fallbacks` that exists where the configuration names none. A name that is no token is
+/// an error for BOS and EOS. Python would add such an unk or pad to the vocabulary; nothing here needs one.
 std::optional<std::int32_t> special_id(const Tokenizer& tokenizer, const std::optional<std::string>& name, const char* key,
-                                       const char* fallback) {
+                                       std::initializer_list<const char*> fallbacks, bool needed) {
   if (!name) {
-    return token_id(tokenizer, fallback);
+    for (const char* fallback : fallbacks) {
+      if (const auto id = token_id(tokenizer, fallback)) {
+        return id;
+      }
+    }
+    return std::nullopt;
   }
   const auto id = token_id(tokenizer, *name);
-  if (!id) {
+  if (!id && needed) {
     throw Error(ExitCode::model, (tokenizer.file.parent_path() / "tokenizer_config.json").string() + ": " + key + " \"" +
                                      name->substr(0, 100) + "\" is not a token of " + tokenizer.file.filename().string());
   }
@@ -61,14 +69,16 @@ std::vector<std::int32_t> plain_ids(const Tokenizer& tokenizer, std::string_view
 }  // namespace
 
 bool has_tokenizer(const std::filesystem::path& model_folder) {
-  return std::filesystem::exists(model_folder / "tokenizer.json") || std::filesystem::exists(model_folder / "tokenizer.model");
+  return std::filesystem::exists(model_folder / "tokenizer.json") || std::filesystem::exists(model_folder / "tokenizer.model") ||
+         has_vocabulary_files(model_folder);
 }
 
 Tokenizer open_tokenizer(const std::filesystem::path& model_folder) {
   if (!has_tokenizer(model_folder)) {
-    throw Error(
-        ExitCode::model,
-        model_folder.string() + " has no tokenizer.json and no tokenizer.model; copy one into it, or give all data as input_ids");
+    throw Error(ExitCode::model,
+                model_folder.string() +
+                    " has no tokenizer.json and no tokenizer.model, nor vocab.json with merges.txt; copy one into "
+                    "it, or give all data as input_ids");
   }
   const TokenizerConfig config = read_tokenizer_config(model_folder);
   Tokenizer out;
@@ -76,15 +86,18 @@ Tokenizer open_tokenizer(const std::filesystem::path& model_folder) {
   out.file = model_folder / "tokenizer.json";
   if (std::filesystem::exists(out.file)) {
     out.kind = read_tokenizer_json(out.file);
+  } else if (has_vocabulary_files(model_folder)) {
+    out.file = model_folder / "vocab.json";
+    out.kind = read_tokenizer_document(read_vocabulary_files(model_folder, config), out.file);
   } else {
     out.file = model_folder / "tokenizer.model";
     out.kind = read_tokenizer_model(out.file, config.added, config.legacy);
   }
   out.vocab_size = std::visit([](const auto& kind) { return kind.largest_id; }, out.kind) + 1;
-  out.bos = special_id(out, config.bos, "bos_token", "<s>");
-  out.eos = special_id(out, config.eos, "eos_token", "</s>");
-  out.unk = special_id(out, config.unk, "unk_token", "<unk>");
-  out.pad = special_id(out, config.pad, "pad_token", "<pad>");
+  out.bos = special_id(out, config.bos, "bos_token", {"<s>"}, true);
+  out.eos = special_id(out, config.eos, "eos_token", {"</s>", "<|endoftext|>", "<|end_of_text|>"}, true);
+  out.unk = special_id(out, config.unk, "unk_token", {"<unk>"}, false);
+  out.pad = special_id(out, config.pad, "pad_token", {"<pad>"}, false);
   set_affixes(out, config);
   return out;
 }

@@ -1,5 +1,5 @@
-// A model folder's tokenizer: text to ids and back. Llama's two kinds: tokenizer.json (BPE with byte fallback) and
-// tokenizer.model (sentencepiece).
+// A model folder's tokenizer: text to ids and back. tokenizer.json (BPE, of bytes or with byte fallback), the same as vocab.json
+// and merges.txt, or tokenizer.model (sentencepiece).
 #pragma once
 
 #include <cstdint>
@@ -28,11 +28,11 @@ struct Tokenizer {
   std::filesystem::path file;        // what was opened
 };
 
-/// True when the folder has a tokenizer.json or a tokenizer.model.
+/// True when the folder has a tokenizer.json, a vocab.json with merges.txt, or a tokenizer.model.
 bool has_tokenizer(const std::filesystem::path& model_folder);
 
-/// Prefers tokenizer.json. tokenizer_config.json and special_tokens_map.json, where present, name bos, eos, unk and pad and say
-/// whether BOS and EOS are added. Throws Error(model) naming the file and what is wrong or not supported.
+/// Takes the first of these that is there. tokenizer_config.json and special_tokens_map.json, where present, name bos, eos, unk
+/// and pad and say whether BOS and EOS are added. Throws Error(model) naming the file and what is wrong or not supported.
 Tokenizer open_tokenizer(const std::filesystem::path& model_folder);
 
 /// Ids of a whole text, as Hugging Face's tokenizers give them. Special tokens written in the text ("</s>") become their ids.
@@ -57,12 +57,14 @@ std::string token_text(const Tokenizer& tokenizer, std::int32_t id);
 std::optional<std::int32_t> token_id(const Tokenizer& tokenizer, std::string_view token);
 
 /// Turns generated ids into text one at a time. It never gives out half a UTF-8 character: bytes wait until
-/// their character is whole, or until the next token shows that it never will be (U+FFFD for each byte).
+/// their character is whole, or until the next token shows that it never will be (U+FFFD). All pieces together are the text that
+/// decode() gives.
 struct StreamDecoder {
   const Tokenizer* tokenizer = nullptr;
   bool skip_special = true;
   std::vector<std::int32_t> context{};  // the last token given out (more where it alone has no text): what the next one follows
   std::vector<std::int32_t> held{};     // byte tokens of a character that is not yet whole
+  std::string held_bytes{};             // the same for tokens that are bytes anyway (byte-level tokenizers)
 };
 
 /// The text that `id` completes, perhaps empty.

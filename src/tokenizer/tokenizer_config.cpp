@@ -57,9 +57,11 @@ std::vector<AddedToken> read_added(const json& object, const JsonPlace& place) {
       fail(place, "has the key \"" + key.substr(0, 40) + "\", which is not a token id");
     }
     token.content = text_member(value, "content", place.at(key));
+    token.single_word = bool_member(value, "single_word", false, place.at(key));
     token.lstrip = bool_member(value, "lstrip", false, place.at(key));
     token.rstrip = bool_member(value, "rstrip", false, place.at(key));
     token.special = bool_member(value, "special", false, place.at(key));
+    token.normalized = bool_member(value, "normalized", !token.special, place.at(key));
     out.push_back(std::move(token));
   }
   return out;
@@ -77,6 +79,10 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_folder)
     out.add_bos = optional_bool(document, "add_bos_token", place);
     out.add_eos = optional_bool(document, "add_eos_token", place);
     out.legacy = bool_member(document, "legacy", true, place);
+    out.add_prefix_space = bool_member(document, "add_prefix_space", false, place);
+    if (!member(document, "tokenizer_class", place).is_null()) {
+      out.tokenizer_class = text_member(document, "tokenizer_class", place);
+    }
     out.has_chat_template = !member(document, "chat_template", place).is_null();
     out.added = read_added(member(document, "added_tokens_decoder", place), place.at("added_tokens_decoder"));
   }

@@ -14,6 +14,8 @@ struct TokenizerConfig {
   std::optional<std::string> bos, eos, unk, pad;
   std::optional<bool> add_bos, add_eos;
   bool legacy = true;
+  bool add_prefix_space = false;
+  std::string tokenizer_class;
   bool has_chat_template = false;
   std::vector<AddedToken> added;  // added_tokens_decoder
 };

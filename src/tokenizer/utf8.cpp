@@ -51,6 +51,13 @@ Scan scan_character(std::string_view text) {
   return {n, n == lead.length};
 }
 
+bool is_white_space(std::uint32_t c) {  // PropList.txt, White_Space
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+}  // namespace
+
 std::uint32_t code_point(std::string_view character) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(character[i])); };
   switch (character.size()) {
@@ -64,13 +71,6 @@ std::uint32_t code_point(std::string_view character) {
       return (byte(0) & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
   }
 }
-
-bool is_white_space(std::uint32_t c) {  // PropList.txt, White_Space
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
-}  // namespace
 
 std::size_t utf8_character(std::string_view text) {
   const Scan scan = scan_character(text);

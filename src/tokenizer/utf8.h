@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,9 @@ bool is_utf8(std::string_view text);
 
 /// Each maximal subpart that is not UTF-8 becomes U+FFFD, as in Python's decode(errors="replace").
 std::string to_utf8(std::string_view text);
+
+/// Of one well-formed character.
+std::uint32_t code_point(std::string_view character);
 
 /// Bytes of Unicode White_Space at the start, and at the end, of a UTF-8 text.
 std::size_t leading_space(std::string_view text);

@@ -44,35 +44,30 @@ TEST(TokenizerErrors, NoTokenizer) {
 
 TEST(TokenizerErrors, OtherKindsAreRefusedByName) {
   const auto pre = [](json step) { return error_of_edit([&](json& d) { d["pre_tokenizer"] = step; }); };
-  EXPECT_THAT(pre({{"type", "ByteLevel"}}), HasSubstr("tokenizer.json: pre_tokenizer ByteLevel is not supported yet"));
-  EXPECT_THAT(pre({{"type", "Sequence"}, {"pretokenizers", {{{"type", "Split"}}, {{"type", "ByteLevel"}}}}}),
-              HasSubstr("pre_tokenizer ByteLevel is not supported yet"));
+  EXPECT_THAT(pre({{"type", "Sequence"}, {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "ByteLevel"}}}}}),
+              HasSubstr("tokenizer.json: pre_tokenizer ByteLevel twice is not supported yet"));
   EXPECT_THAT(pre({{"type", "Whitespace"}}), HasSubstr("pre_tokenizer Whitespace is not supported yet"));
   for (const char* type : {"Unigram", "WordPiece", "WordLevel"}) {
     EXPECT_THAT(error_of_edit([&](json& d) { d["model"]["type"] = type; }),
                 HasSubstr(std::string("tokenizer.json: model ") + type + " is not supported yet"));
   }
   EXPECT_THAT(error_of_edit([](json& d) {
-                d["normalizer"] = {{"type", "NFC"}};
+                d["normalizer"] = {{"type", "Nmt"}};
               }),
-              HasSubstr("normalizer NFC is not supported yet"));
+              HasSubstr("normalizer Nmt is not supported yet"));
   EXPECT_THAT(error_of_edit([](json& d) {
                 d["decoder"] = {{"type", "WordPiece"}};
               }),
               HasSubstr("decoder WordPiece is not supported yet"));
   EXPECT_THAT(error_of_edit([](json& d) {
-                d["post_processor"] = {{"type", "BertProcessing"}};
+                d["decoder"] = {{"type", "Sequence"}, {"decoders", {{{"type", "ByteLevel"}}, {{"type", "Fuse"}}}}};
               }),
-              HasSubstr("post_processor BertProcessing is not supported yet"));
+              HasSubstr("decoder ByteLevel beside other decoders is not supported yet"));
   EXPECT_THAT(error_of_edit([](json& d) {
-                d["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", " +"}}}, {"content", " "}};
+                d["post_processor"] = {{"type", "Other"}};
               }),
-              HasSubstr("normalizer Replace with a regular expression is not supported yet"));
+              HasSubstr("post_processor Other is not supported yet"));
   EXPECT_THAT(error_of_edit([](json& d) { d["model"]["dropout"] = 0.1; }), HasSubstr("model dropout is not supported yet"));
-  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["end_of_word_suffix"] = "</w>"; }),
-              HasSubstr("model end_of_word_suffix is not supported yet"));
-  EXPECT_THAT(error_of_edit([](json& d) { d["added_tokens"][1]["single_word"] = true; }),
-              HasSubstr("added_tokens[1] single_word is not supported yet"));
   EXPECT_THAT(error_of_edit([](json& d) {
                 d["model"] = {{"vocab", json::array({json::array({"a", -1.0})})}, {"merges", json::array()}};
               }),
@@ -138,12 +133,64 @@ TEST(TokenizerErrors, MalformedSteps) {
   EXPECT_THAT(error_of_edit([](json& d) { d["post_processor"]["single"] = 1; }), HasSubstr("single must be a list"));
 }
 
+TEST(TokenizerErrors, Patterns) {
+  const auto split = [](const std::string& pattern) {
+    return error_of_edit([&](json& d) {
+      d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}};
+    });
+  };
+  EXPECT_THAT(split("(a"), HasSubstr("pre_tokenizer.pattern.Regex is not a regular expression that PCRE2 understands"));
+  EXPECT_THAT(split("[a&&b]"), HasSubstr("pattern.Regex combines sets"));
+  EXPECT_THAT(split("[a[b]]"), HasSubstr("pattern.Regex combines sets"));
+  EXPECT_THAT(split("[\\W]"), HasSubstr("has \\W within a set"));
+  EXPECT_THAT(split("a{2}+"), HasSubstr("has a + after an interval"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Other"}};
+              }),
+              HasSubstr("pre_tokenizer.behavior must be Removed, Isolated"));
+  EXPECT_THAT(error_of_edit([](json& d) {
+                d["post_processor"] = {{"type", "BertProcessing"}, {"cls", 1}, {"sep", {"</s>", 2}}};
+              }),
+              HasSubstr("post_processor.cls must be a list of a token and its id"));
+  EXPECT_THAT(error_of_edit([](json& d) { d["model"]["continuing_subword_prefix"] = "##"; }),
+              HasSubstr("has a right part without the continuing_subword_prefix"));
+}
+
+TEST(TokenizerErrors, APatternThatTakesTooLong) {
+  json document = json::parse(std::ifstream(demo_model() / "tokenizer.json"));
+  document["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a|aa)+$"}}}, {"behavior", "Isolated"}};
+  const Scratch folder;
+  folder.write("tokenizer.json", document.dump());
+  const Tokenizer tokenizer = open_tokenizer(folder.path());
+  const Thrown thrown = thrown_by([&] { encode(tokenizer, std::string(60, 'a') + 'b', false); });
+  EXPECT_EQ(thrown.code, ExitCode::model);
+  EXPECT_THAT(thrown.message, HasSubstr("a regular expression of the tokenizer takes too long on a text of"));
+}
+
+TEST(TokenizerErrors, VocabularyAndMerges) {
+  const Scratch folder;
+  folder.write("vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
+  folder.write("merges.txt", "#version: 0.2\na b\n");
+  EXPECT_EQ(error_of(folder.path()), "no error");
+  folder.write("merges.txt", "a b c\n");
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("vocab.json: model.merges[0] is neither"));
+  folder.write("merges.txt", "a b\n");
+  folder.write("vocab.json", "[]");
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("vocab.json: model.vocab"));
+  folder.write("vocab.json", "{");
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("vocab.json is not valid JSON"));
+  folder.write("tokenizer_config.json", R"({"tokenizer_class": "CodeGenTokenizer"})");
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("how CodeGenTokenizer cuts text is not known"));
+}
+
 TEST(TokenizerErrors, TokenizerModel) {
   const Scratch folder;
   folder.write("tokenizer.model", "this is not a protobuf message of sentencepiece");
   EXPECT_THAT(error_of(folder.path()), HasSubstr("tokenizer.model is not a sentencepiece model"));
   folder.write("tokenizer.model", "");
   EXPECT_THAT(error_of(folder.path()), HasSubstr("tokenizer.model is not a sentencepiece model"));
+  folder.write("tokenizer.model", "IQ== 0\nIg== 1\n");
+  EXPECT_THAT(error_of(folder.path()), HasSubstr("tokenizer.model is a list of tokens for tiktoken"));
   std::ifstream whole(demo_model() / "tokenizer.model", std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(whole)), {});
   folder.write("tokenizer.model", bytes.substr(0, bytes.size() / 2));

@@ -1,4 +1,5 @@
-// Ids and texts against Hugging Face's libraries (tests/golden/make_tokenizer_golden.py).
+// Ids and texts against Hugging Face's libraries (tests/golden/make_tokenizer_golden.py and
+// make_byte_level_golden.py).
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -65,6 +66,21 @@ TEST(TokenizerGolden, TokenizerJsonAndItsVariants) {
     // Without a decoder, or without byte fallback in it, text does not grow token by token; nothing of the Llama family is so.
     const bool streams = !variant["edits"].contains("decoder");
     expect_cases(open_tokenizer(folder.path()), variant["cases"], streams);
+  }
+}
+
+TEST(TokenizerGolden, ByteLevel) {
+  const json all = golden("byte_level.json");
+  ASSERT_GE(all["variants"].size(), 20U);
+  const json document = all["variants"][0]["edits"];
+  for (const json& variant : all["variants"]) {
+    SCOPED_TRACE(variant["name"].get<std::string>());
+    ASSERT_GE(variant["cases"].size(), 20U);
+    json edited = document;
+    edited.update(variant["edits"]);
+    const Scratch folder;
+    folder.write("tokenizer.json", edited.dump());
+    expect_cases(open_tokenizer(folder.path()), variant["cases"], true);
   }
 }
 

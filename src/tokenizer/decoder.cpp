@@ -1,38 +1,12 @@
-// The steps follow tokenizers' normalizers, pre_tokenizers/metaspace.rs and decoders.
-#include "src/tokenizer/text_steps.h"
+// After the decoders of tokenizers.
+#include "src/tokenizer/decoder.h"
 
+#include "src/tokenizer/byte_alphabet.h"
+#include "src/tokenizer/overloaded.h"
 #include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
-
-/// Cuts before every `mark`, so that each begins a piece.
-void split_before(std::string_view text, std::string_view mark, std::vector<std::string>& out) {
-  std::size_t begin = 0;
-  for (std::size_t at = text.find(mark, 1); at != std::string_view::npos; at = text.find(mark, at + mark.size())) {
-    out.emplace_back(text.substr(begin, at - begin));
-    begin = at;
-  }
-  if (begin < text.size()) {
-    out.emplace_back(text.substr(begin));
-  }
-}
-
-std::string with_front(const MetaspaceStep& step, std::string_view piece, bool at_start, bool prepend) {
-  std::string text = replace_all(piece, " ", step.replacement);
-  const bool wanted = step.scheme == PrependScheme::always || (step.scheme == PrependScheme::first && at_start);
-  if (prepend && wanted && !text.empty() && !text.starts_with(step.replacement)) {
-    text.insert(0, step.replacement);
-  }
-  return text;
-}
 
 /// The byte that a token like <0x0A> stands for, or -1.
 int byte_of(std::string_view token) {
@@ -98,68 +72,26 @@ std::string joined(const std::vector<std::string>& tokens) {
   return out;
 }
 
+std::string from_byte_level(const std::vector<std::string>& tokens) {
+  std::string bytes;
+  for (const std::string& token : tokens) {
+    bytes += from_byte_alphabet(token);
+  }
+  return is_utf8(bytes) ? bytes : to_utf8(bytes);
+}
+
 }  // namespace
-
-std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  out.reserve(text.size());
-  std::size_t done = 0;
-  if (!from.empty()) {
-    for (std::size_t at = text.find(from); at != std::string_view::npos; at = text.find(from, done)) {
-      out += text.substr(done, at - done);
-      out += to;
-      done = at + from.size();
-    }
-  }
-  out += text.substr(done);
-  return out;
-}
-
-std::string normalize(const std::vector<NormalizeStep>& steps, std::string_view text, bool prepend) {
-  std::string out(text);
-  for (const NormalizeStep& step : steps) {
-    std::visit(Overloaded{[&](const PrependStep& s) {
-                            if (prepend && !out.empty()) {
-                              out.insert(0, s.text);
-                            }
-                          },
-                          [&](const ReplaceStep& s) { out = replace_all(out, s.from, s.to); }},
-               step);
-  }
-  return out;
-}
-
-std::vector<std::string> pre_tokenize(const std::vector<MetaspaceStep>& steps, std::string_view part, bool at_start,
-                                      bool prepend) {
-  std::vector<std::string> pieces;
-  if (!part.empty()) {
-    pieces.emplace_back(part);
-  }
-  for (const MetaspaceStep& step : steps) {
-    std::vector<std::string> next;
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      const bool front = i == 0;
-      std::string text = with_front(step, pieces[i], at_start && front, prepend || !front);
-      if (step.split) {
-        split_before(text, step.replacement, next);
-      } else {
-        next.push_back(std::move(text));
-      }
-    }
-    pieces = std::move(next);
-  }
-  return pieces;
-}
 
 std::string decode_tokens(const std::vector<DecodeStep>& steps, std::vector<std::string> tokens) {
   for (const DecodeStep& step : steps) {
     std::visit(Overloaded{[&](const ReplaceStep& s) {
                             for (std::string& token : tokens) {
-                              token = replace_all(token, s.from, s.to);
+                              token = replace_all(s, token);
                             }
                           },
                           [&](const ByteFallbackStep&) { tokens = fall_back(tokens); },
                           [&](const FuseStep&) { tokens = {joined(tokens)}; },
+                          [&](const FromByteLevelStep&) { tokens = {from_byte_level(tokens)}; },
                           [&](const StripStep& s) {
                             for (std::string& token : tokens) {
                               token = strip(s, token);

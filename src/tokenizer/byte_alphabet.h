@@ -1,0 +1,15 @@
+// GPT-2's alphabet of 256 printable characters, one per byte, in which the vocabulary of a byte-level tokenizer is written.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lora_dist {
+
+/// Each byte as its character, in UTF-8.
+std::string to_byte_alphabet(std::string_view bytes);
+
+/// The bytes of a token; a token with a character outside the alphabet stays as it is. `token` must be UTF-8.
+std::string from_byte_alphabet(std::string_view token);
+
+}  // namespace lora_dist

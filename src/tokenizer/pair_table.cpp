@@ -1,0 +1,27 @@
+// Filling the table; asking it is in the header, to be inlined.
+#include "src/tokenizer/pair_table.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace lora_dist {
+
+void PairTable::insert(std::int32_t left, std::int32_t right, BpeMerge merge) {
+  if (2 * (used_ + 1) > slots_.size()) {
+    grow();
+  }
+  Slot& slot = slots_[place_of(key_of(left, right))];
+  used_ += slot.key == kFree ? 1 : 0;
+  slot = {key_of(left, right), merge};
+}
+
+void PairTable::grow() {
+  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(std::max<std::size_t>(64, slots_.size() * 2)));
+  for (const Slot& slot : old) {
+    if (slot.key != kFree) {
+      slots_[place_of(slot.key)] = slot;
+    }
+  }
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,57 @@
+// The merges of a BPE model: two ids to the rank of their merge and what they become. One flat table, since nearly all of the
+// time of merging is spent asking it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace lora_dist {
+
+struct BpeMerge {
+  std::int32_t rank = 0;  // smaller merges first
+  std::int32_t id = 0;    // of the merged token
+};
+
+/// Open addressing, at most half full. Ids are not negative.
+class PairTable {
+ public:
+  /// A pair given twice has the later merge.
+  void insert(std::int32_t left, std::int32_t right, BpeMerge merge);
+  /// Null when the two do not merge.
+  const BpeMerge* find(std::int32_t left, std::int32_t right) const {
+    if (slots_.empty()) {
+      return nullptr;
+    }
+    const Slot& slot = slots_[place_of(key_of(left, right))];
+    return slot.key == kFree ? nullptr : &slot.merge;
+  }
+
+ private:
+  static constexpr std::uint64_t kFree = ~std::uint64_t{0};
+  struct Slot {
+    std::uint64_t key = kFree;
+    BpeMerge merge;
+  };
+
+  static std::uint64_t key_of(std::int32_t left, std::int32_t right) {
+    return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) | static_cast<std::uint32_t>(right);
+  }
+  /// The slot of the key, or the free one where it belongs.
+  std::size_t place_of(std::uint64_t key) const {
+    const std::size_t mask = slots_.size() - 1;
+    std::uint64_t hash = key * 0x9E3779B97F4A7C15U;
+    hash ^= hash >> 32;
+    std::size_t at = hash & mask;
+    while (slots_[at].key != key && slots_[at].key != kFree) {
+      at = (at + 1) & mask;
+    }
+    return at;
+  }
+  void grow();
+
+  std::vector<Slot> slots_;  // a power of two
+  std::size_t used_ = 0;
+};
+
+}  // namespace lora_dist

@@ -1,0 +1,92 @@
+// Added tokens and post-processor of tokenizer.json.
+#include "src/tokenizer/tokenizer_json.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+/// Ids before and after the text in the template of one text: [SpecialToken or Sequence A, ...].
+Affixes read_template(const json& processor, const JsonPlace& place) {
+  Affixes out;
+  const json& pieces = member(processor, "single", place);
+  if (!pieces.is_array()) {
+    fail(place.at("single"), "must be a list");
+  }
+  int texts = 0;
+  for (const json& piece : pieces) {
+    const JsonPlace here = place.at("single");
+    if (const json& text = member(piece, "Sequence", here); !text.is_null()) {
+      ++texts;
+      continue;
+    }
+    const std::string name = text_member(member(piece, "SpecialToken", here), "id", here.at("SpecialToken"));
+    const json& special = member(member(processor, "special_tokens", place), name, place.at("special_tokens"));
+    const json& ids = member(special, "ids", place.at("special_tokens"));
+    if (!ids.is_array()) {
+      fail(place.at("special_tokens"), "has no ids for " + name);
+    }
+    for (const json& id : ids) {
+      (texts == 0 ? out.prefix : out.suffix).push_back(read_token_id(id, place.at("special_tokens")));
+    }
+  }
+  if (texts != 1) {
+    fail(place.at("single"), "must hold the text exactly once");
+  }
+  return out;
+}
+
+/// BERT's and RoBERTa's: [token, id] on each side.
+std::int32_t read_side(const json& processor, const char* key, const JsonPlace& place) {
+  const json& pair = member(processor, key, place);
+  if (!pair.is_array() || pair.size() != 2) {
+    fail(place.at(key), "must be a list of a token and its id");
+  }
+  return read_token_id(pair[1], place.at(key));
+}
+
+}  // namespace
+
+std::vector<AddedToken> read_added_tokens(const json& list, const BpeModel& model, const JsonPlace& place) {
+  if (!list.is_null() && !list.is_array()) {
+    fail(place, "must be a list");
+  }
+  std::vector<AddedToken> out;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const JsonPlace here{place.file, place.path + "[" + std::to_string(i) + "]"};
+    AddedToken token;
+    token.content = text_member(list[i], "content", here);
+    const auto in_model = model.ids.find(token.content);
+    const std::int32_t id = read_token_id(member(list[i], "id", here), here.at("id"));
+    token.id = in_model == model.ids.end() ? id : in_model->second;  // the vocabulary's own id wins, as in tokenizers
+    token.lstrip = bool_member(list[i], "lstrip", false, here);
+    token.rstrip = bool_member(list[i], "rstrip", false, here);
+    token.special = bool_member(list[i], "special", false, here);
+    token.normalized = bool_member(list[i], "normalized", !token.special, here);
+    token.single_word = bool_member(list[i], "single_word", false, here);
+    if (!token.content.empty()) {
+      out.push_back(std::move(token));
+    }
+  }
+  return out;
+}
+
+Affixes read_post_processor(const json& component, const JsonPlace& place) {
+  Affixes out;
+  for (const json& step : steps_of(component, "processors", place)) {
+    const std::string type = text_member(step, "type", place);
+    Affixes one;
+    if (type == "TemplateProcessing") {
+      one = read_template(step, place);
+    } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+      one = {{read_side(step, "cls", place)}, {read_side(step, "sep", place)}};
+    } else if (type != "ByteLevel") {  // which only moves offsets
+      refuse(place, type);
+    }
+    out.prefix.insert(out.prefix.begin(), one.prefix.begin(), one.prefix.end());  // each goes around those before it
+    out.suffix.insert(out.suffix.end(), one.suffix.begin(), one.suffix.end());
+  }
+  return out;
+}
+
+}  // namespace lora_dist

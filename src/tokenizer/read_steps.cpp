@@ -1,0 +1,186 @@
+// Normalizer, pre-tokenizer and decoder of tokenizer.json.
+#include <algorithm>
+
+#include "src/tokenizer/tokenizer_json.h"
+#include "src/tokenizer/utf8.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+PrependScheme read_scheme(const json& step, const JsonPlace& place) {
+  const bool add_space = bool_member(step, "add_prefix_space", true, place);
+  if (member(step, "prepend_scheme", place).is_null()) {  // files older than prepend_scheme
+    return add_space ? PrependScheme::always : PrependScheme::never;
+  }
+  const std::string name = text_member(step, "prepend_scheme", place);
+  if (name != "always" && name != "first" && name != "never") {
+    fail(place.at("prepend_scheme"), "must be always, first or never");
+  }
+  if (!add_space && name != "never") {
+    fail(place, "says add_prefix_space = false, and prepend_scheme = " + name);
+  }
+  return name == "always" ? PrependScheme::always : name == "first" ? PrependScheme::first : PrependScheme::never;
+}
+
+SplitStep read_split(const json& step, const JsonPlace& place) {
+  const std::string name = text_member(step, "behavior", place);
+  const std::pair<const char*, SplitBehavior> names[] = {{"Removed", SplitBehavior::removed},
+                                                         {"Isolated", SplitBehavior::isolated},
+                                                         {"MergedWithPrevious", SplitBehavior::merged_with_previous},
+                                                         {"MergedWithNext", SplitBehavior::merged_with_next},
+                                                         {"Contiguous", SplitBehavior::contiguous}};
+  const auto* found = std::find_if(std::begin(names), std::end(names), [&](const auto& entry) { return name == entry.first; });
+  if (found == std::end(names)) {
+    fail(place.at("behavior"), "must be Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
+  }
+  return {read_pattern(step, place), found->second, bool_member(step, "invert", false, place)};
+}
+
+SplitStep read_digits(const json& step, const JsonPlace& place) {
+  const bool one_by_one = bool_member(step, "individual_digits", false, place);
+  return {compile_regex(R"(\p{N})"), one_by_one ? SplitBehavior::isolated : SplitBehavior::contiguous};
+}
+
+SplitStep read_punctuation(const json& step, const JsonPlace& place) {
+  json as_split = step;
+  if (member(step, "behavior", place).is_null()) {
+    as_split["behavior"] = "Isolated";
+  }
+  as_split["pattern"] = {{"Regex", R"([\p{P}$+<=>\^`|~])"}};  // ASCII's punctuation includes nine symbols
+  return read_split(as_split, place);
+}
+
+/// last: no step follows, so that the model itself can take bytes.
+ByteLevelStep read_byte_level(const json& step, bool last, const JsonPlace& place) {
+  ByteLevelStep out{bool_member(step, "add_prefix_space", true, place), {}, !last};
+  if (bool_member(step, "use_regex", true, place)) {
+    out.split.push_back(gpt2_split());
+  }
+  return out;
+}
+
+std::size_t count_member(const json& step, const char* key, const JsonPlace& place) {
+  return static_cast<std::size_t>(count_of(member(step, key, place), 1 << 20, place.at(key)));
+}
+
+StripStep read_strip(const json& step, const JsonPlace& place) {
+  StripStep out{text_member(step, "content", place), count_member(step, "start", place), count_member(step, "stop", place)};
+  if (out.content.empty()) {
+    fail(place.at("content"), "must not be empty");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::variant<std::string, Regex> read_pattern(const json& step, const JsonPlace& place) {
+  const json& pattern = member(step, "pattern", place);
+  const JsonPlace here = place.at("pattern");
+  if (!member(pattern, "Regex", here).is_null()) {
+    try {
+      return compile_regex(text_member(pattern, "Regex", here));
+    } catch (const RegexError& e) {
+      fail(here.at("Regex"), e.what());
+    }
+  }
+  std::string text = text_member(pattern, "String", here);
+  if (text.empty()) {
+    fail(here.at("String"), "must not be empty");
+  }
+  return text;
+}
+
+ReplaceStep read_replace(const json& step, const JsonPlace& place) {
+  return {read_pattern(step, place), text_member(step, "content", place)};
+}
+
+MetaspaceStep read_metaspace(const json& step, const JsonPlace& place) {
+  MetaspaceStep out{text_member(step, "replacement", place), read_scheme(step, place), bool_member(step, "split", true, place)};
+  if (out.replacement.empty() || utf8_character(out.replacement) != out.replacement.size()) {
+    fail(place.at("replacement"), "must be one character");
+  }
+  return out;
+}
+
+std::vector<NormalizeStep> read_normalizer(const json& component, const JsonPlace& place) {
+  std::vector<NormalizeStep> out;
+  for (const json& step : steps_of(component, "normalizers", place)) {
+    const std::string type = text_member(step, "type", place);
+    if (type == "Prepend") {
+      out.emplace_back(PrependStep{text_member(step, "prepend", place)});
+    } else if (type == "Replace") {
+      out.emplace_back(read_replace(step, place));
+    } else if (type == "NFC" || type == "NFD" || type == "NFKC" || type == "NFKD") {
+      out.emplace_back(NormalFormStep{type == "NFC"    ? NormalForm::nfc
+                                      : type == "NFD"  ? NormalForm::nfd
+                                      : type == "NFKC" ? NormalForm::nfkc
+                                                       : NormalForm::nfkd});
+    } else if (type == "Lowercase") {
+      out.emplace_back(LowercaseStep{});
+    } else if (type == "Strip") {
+      out.emplace_back(
+          StripSpaceStep{bool_member(step, "strip_left", true, place), bool_member(step, "strip_right", true, place)});
+    } else {
+      refuse(place, type);
+    }
+  }
+  return out;
+}
+
+std::vector<PreTokenizeStep> read_pre_tokenizer(const json& component, const JsonPlace& place) {
+  std::vector<PreTokenizeStep> out;
+  const std::vector<json> steps = steps_of(component, "pretokenizers", place);
+  bool byte_level = false;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const std::string type = text_member(steps[i], "type", place);
+    if (type == "Split") {
+      out.emplace_back(read_split(steps[i], place));
+    } else if (type == "ByteLevel") {
+      if (byte_level) {
+        refuse(place, "ByteLevel twice");
+      }
+      byte_level = true;
+      out.emplace_back(read_byte_level(steps[i], i + 1 == steps.size(), place));
+    } else if (type == "Metaspace") {
+      out.emplace_back(read_metaspace(steps[i], place));
+    } else if (type == "Digits") {
+      out.emplace_back(read_digits(steps[i], place));
+    } else if (type == "Punctuation") {
+      out.emplace_back(read_punctuation(steps[i], place));
+    } else {
+      refuse(place, type);
+    }
+  }
+  return out;
+}
+
+std::vector<DecodeStep> read_decoder(const json& component, const JsonPlace& place) {
+  std::vector<DecodeStep> out;
+  const std::vector<json> steps = steps_of(component, "decoders", place);
+  for (const json& step : steps) {
+    const std::string type = text_member(step, "type", place);
+    if (type == "Replace") {
+      out.emplace_back(read_replace(step, place));
+    } else if (type == "ByteFallback") {
+      out.emplace_back(ByteFallbackStep{});
+    } else if (type == "Fuse") {
+      out.emplace_back(FuseStep{});
+    } else if (type == "Strip") {
+      out.emplace_back(read_strip(step, place));
+    } else if (type == "Metaspace") {
+      out.emplace_back(read_metaspace(step, place));
+    } else if (type == "ByteLevel") {
+      if (steps.size() > 1) {
+        refuse(place, "ByteLevel beside other decoders");
+      }
+      out.emplace_back(FromByteLevelStep{});
+    } else {
+      refuse(place, type);
+    }
+  }
+  return out;
+}
+
+}  // namespace lora_dist

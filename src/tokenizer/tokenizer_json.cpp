@@ -1,0 +1,93 @@
+// The document as a whole.
+#include "src/tokenizer/tokenizer_json.h"
+
+#include <algorithm>
+
+#include "src/io/strict_json.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kIdLimit = 1 << 24;  // far above any vocabulary; a lying id must not become an allocation
+
+std::int32_t largest_id(const JsonTokenizer& tokenizer) {
+  std::int32_t largest = 0;
+  for (const auto& [id, token] : tokenizer.model.tokens) {
+    largest = std::max(largest, id);
+  }
+  for (const AddedToken& token : tokenizer.added.tokens) {
+    largest = std::max(largest, token.id);
+  }
+  return largest;
+}
+
+/// Whether the pieces come out as bytes rather than in the alphabet of the vocabulary.
+bool ends_in_bytes(const PreTokenizeStep& step) {
+  const auto* bytes = std::get_if<ByteLevelStep>(&step);
+  return bytes != nullptr && !bytes->in_alphabet;
+}
+
+}  // namespace
+
+void refuse(const JsonPlace& place, const std::string& type) { fail(place, type + " is not supported yet"); }
+
+std::int32_t read_token_id(const json& value, const JsonPlace& place) {
+  return static_cast<std::int32_t>(count_of(value, kIdLimit, place));
+}
+
+std::vector<json> steps_of(const json& component, const std::string& list, const JsonPlace& place) {
+  if (component.is_null()) {
+    return {};
+  }
+  if (text_member(component, "type", place) != "Sequence") {
+    return {component};
+  }
+  const json& members = member(component, list, place);
+  if (!members.is_array()) {
+    fail(place.at(list), "must be a list");
+  }
+  std::vector<json> steps;
+  for (const json& one : members) {
+    const std::vector<json> inner = steps_of(one, list, place.at(list));
+    steps.insert(steps.end(), inner.begin(), inner.end());
+  }
+  return steps;
+}
+
+JsonTokenizer read_tokenizer_document(const json& document, const std::filesystem::path& file) {
+  const JsonPlace place{file, ""};
+  JsonTokenizer out;
+  const json& model = member(document, "model", place);
+  if (model.is_null()) {
+    fail(place, "has no model; is this the tokenizer.json of Hugging Face's tokenizers?");
+  }
+  out.pre_tokenizer = read_pre_tokenizer(member(document, "pre_tokenizer", place), place.at("pre_tokenizer"));
+  out.model = read_bpe_model(model, place.at("model"));
+  out.model.of_bytes = !out.pre_tokenizer.empty() && ends_in_bytes(out.pre_tokenizer.back());
+  out.model.word_start = find_word_start(out.model);
+  out.normalizer = read_normalizer(member(document, "normalizer", place), place.at("normalizer"));
+  out.decoder = read_decoder(member(document, "decoder", place), place.at("decoder"));
+  out.has_decoder = !member(document, "decoder", place).is_null();
+  Affixes affixes = read_post_processor(member(document, "post_processor", place), place.at("post_processor"));
+  out.prefix = std::move(affixes.prefix);
+  out.suffix = std::move(affixes.suffix);
+  out.added.tokens = read_added_tokens(member(document, "added_tokens", place), out.model, place.at("added_tokens"));
+  index_added_tokens(out.added, [&](std::string_view text) { return normalize(out.normalizer, text, true); });
+  out.largest_id = largest_id(out);
+  for (const auto* ids : {&out.prefix, &out.suffix}) {
+    for (const std::int32_t id : *ids) {
+      if (!token_text(out, id)) {
+        fail(place.at("post_processor"), "puts in the id " + std::to_string(id) + ", which is no token");
+      }
+    }
+  }
+  return out;
+}
+
+JsonTokenizer read_tokenizer_json(const std::filesystem::path& file) {
+  return read_tokenizer_document(read_json_file(file, ExitCode::model), file);
+}
+
+}  // namespace lora_dist

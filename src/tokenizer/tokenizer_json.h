@@ -1,0 +1,45 @@
+// Reading tokenizer.json: one function for each of its parts. All throw Error(model) naming the file, the place in it, and what
+// is malformed or not supported: what this program does not do as Hugging Face's tokenizers do is refused by name rather than
+// guessed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "src/tokenizer/json_fields.h"
+#include "src/tokenizer/json_tokenizer.h"
+
+namespace lora_dist {
+
+JsonTokenizer read_tokenizer_json(const std::filesystem::path& file);
+
+/// A document of that format, however it came to be; `file` is for messages.
+JsonTokenizer read_tokenizer_document(const nlohmann::json& document, const std::filesystem::path& file);
+
+std::vector<NormalizeStep> read_normalizer(const nlohmann::json& component, const JsonPlace& place);
+std::vector<PreTokenizeStep> read_pre_tokenizer(const nlohmann::json& component, const JsonPlace& place);
+std::vector<DecodeStep> read_decoder(const nlohmann::json& component, const JsonPlace& place);
+BpeModel read_bpe_model(const nlohmann::json& model, const JsonPlace& place);
+std::vector<AddedToken> read_added_tokens(const nlohmann::json& list, const BpeModel& model, const JsonPlace& place);
+
+/// Ids before and after one text.
+struct Affixes {
+  std::vector<std::int32_t> prefix, suffix;
+};
+Affixes read_post_processor(const nlohmann::json& component, const JsonPlace& place);
+
+// Pieces that several of them share.
+
+[[noreturn]] void refuse(const JsonPlace& place, const std::string& type);
+std::int32_t read_token_id(const nlohmann::json& value, const JsonPlace& place);
+/// The steps of a component: none for null, the members of a Sequence, else itself. `list`: the key of a Sequence's members.
+std::vector<nlohmann::json> steps_of(const nlohmann::json& component, const std::string& list, const JsonPlace& place);
+/// A step's pattern: {"String": text, not empty} or {"Regex": expression}.
+std::variant<std::string, Regex> read_pattern(const nlohmann::json& step, const JsonPlace& place);
+ReplaceStep read_replace(const nlohmann::json& step, const JsonPlace& place);
+MetaspaceStep read_metaspace(const nlohmann::json& step, const JsonPlace& place);
+
+}  // namespace lora_dist

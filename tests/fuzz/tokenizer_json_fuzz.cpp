@@ -1,0 +1,43 @@
+// An input is a tokenizer.json and, after a zero byte, a text. A file that is refused is refused with an Error; one that is read must
+// encode the text, decode the ids, and stream what it decodes.
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "src/core/error.h"
+#include "src/io/strict_json.h"
+#include "src/tokenizer/tokenizer_json.h"
+#include "src/tokenizer/utf8.h"
+
+namespace lora_dist {
+namespace {
+
+void use(const JsonTokenizer& tokenizer, const std::string& text) {
+  const std::vector<std::int32_t> ids = encode(tokenizer, text, false);
+  const std::string whole = decode(tokenizer, ids, true);
+  if (is_byte_level(tokenizer)) {
+    std::string bytes;
+    for (const std::int32_t id : ids) {
+      bytes += is_special(tokenizer, id) ? std::string() : token_bytes(tokenizer, id);
+    }
+    if (to_utf8(bytes) != whole) {
+      std::abort();
+    }
+  }
+  encode(tokenizer, text, true);
+}
+
+}  // namespace
+}  // namespace lora_dist
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  const std::size_t end = std::min(input.find('\0'), size);
+  const std::string text = lora_dist::to_utf8(input.substr(std::min(end + 1, size)));
+  try {
+    const nlohmann::json document = lora_dist::parse_strict_json(input.substr(0, end));
+    lora_dist::use(lora_dist::read_tokenizer_document(document, "tokenizer.json"), text);
+  } catch (const lora_dist::Error&) {
+  } catch (const lora_dist::JsonError&) {
+  }
+  return 0;
+}
