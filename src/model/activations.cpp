@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t kLogitsElements = std::int64_t{1} << 23;      // 32 MiB of logits at a time
 constexpr std::int64_t kLogitsElementsCuda = std::int64_t{1} << 26;  // enough rows to keep a GPU's product busy
 constexpr std::int64_t kLeastLogitsRows = 16;
+constexpr std::int64_t kLogitsTile = 256;  // rows of a GPU product's largest tile
 
 TensorView take(Arena& arena, MemoryKind kind, const std::string& name, DType dtype, std::int64_t count) {
   if (size_of(dtype) == 2) {
@@ -134,7 +135,11 @@ PassBuffers make_pass_buffers(std::int64_t tokens, Arena& arena) {
 
 void make_logits(Workspace& workspace, const ModelSpec& spec, Backend backend, Arena& arena) {
   const std::int64_t elements = backend == Backend::cuda ? kLogitsElementsCuda : kLogitsElements;
-  workspace.logits_rows = std::min(workspace.max_tokens, std::max(kLeastLogitsRows, elements / spec.vocab));
+  std::int64_t rows = std::max(kLeastLogitsRows, elements / spec.vocab);
+  if (backend == Backend::cuda && rows > kLogitsTile) {
+    rows -= rows % kLogitsTile;  // a product's last tile costs as much as a full one
+  }
+  workspace.logits_rows = std::min(workspace.max_tokens, rows);
   const std::int64_t count = workspace.logits_rows * spec.vocab;
   workspace.logits = arena.take<float>(MemoryKind::logits_chunk, "logits", count);
   const DType dtype = workspace.compute_dtype;
