@@ -30,6 +30,8 @@ class Staging {
     return {memory_, count};
   }
 
+  void follow(const Stream& stream) { stream_ = stream; }
+
  private:
   void free() {
     if (memory_ == nullptr) {
@@ -143,7 +145,15 @@ class HostStaged final : public Communicator {
 
   void barrier() override { host_->barrier(); }
   std::unique_ptr<Communicator> split(int color) override { return make_host_staged(host_->split(color), stream_); }
-  void follow(const Stream& stream) override { stream_ = stream; }
+  void follow(const Stream& stream) override {
+    stream_ = stream;
+    mine_.follow(stream);
+    all_.follow(stream);
+    for (const auto& gather : gathers_) {
+      gather->mine.follow(stream);
+      gather->all.follow(stream);
+    }
+  }
   const WireBytes& wire() const override { return host_->wire(); }
 
  private:
