@@ -17,7 +17,8 @@ class FuzzFolder {
  public:
   FuzzFolder() {
     const bool shared_memory = std::filesystem::is_directory("/dev/shm");
-    std::string pattern = (shared_memory ? "/dev/shm" : std::filesystem::temp_directory_path().string()) + "/lora_dist_fuzz_XXXXXX";
+    std::string pattern =
+        (shared_memory ? "/dev/shm" : std::filesystem::temp_directory_path().string()) + "/lora_dist_fuzz_XXXXXX";
     path_ = ::mkdtemp(pattern.data());
   }
   FuzzFolder(const FuzzFolder&) = delete;
