@@ -18,7 +18,7 @@ cd "$(dirname "$0")" || exit 2
 # name, seconds it may take, needs a GPU, title
 steps="
 gpu_operators        150 gpu Operators on the GPU beside the CPU
-gpu_training         150 gpu Demo training: 1 rank with NCCL, 2 and 4 ranks through the host
+gpu_training         150 gpu Demo training: 1 rank, 2 and 4 ranks through the host
 gpu_nccl             240 gpu NCCL between GPUs: same bits, strong and weak scaling
 parity               150 gpu Parity curve: losses on the GPU beside the CPU
 moved                150 gpu A checkpoint made on the GPU resumed on the CPU, and the other way round
@@ -61,8 +61,10 @@ done
 
 # What is here. A GPU counts when the CUDA build starts and finds a driver, and nvidia-smi lists one.
 work=runs/suite
-rm -rf "$work"
-mkdir -p "$work/steps" benchmarks/results
+if ! rm -rf "$work" || ! mkdir -p "$work/steps" benchmarks/results; then
+  echo "gpu_suite.sh: unpack the archive into a folder that you may write to" >&2
+  exit 2
+fi
 SUITE_BUILD=$(./run.sh --which 2>"$work/which.txt")
 cat "$work/which.txt"
 SUITE_GPUS=0
@@ -70,8 +72,8 @@ gpus=""
 if [ "$SUITE_BUILD" = cuda ]; then
   gpus=$(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>/dev/null)
   SUITE_GPUS=$(grep -c . <<<"$gpus")
-  if [ -n "${CUDA_VISIBLE_DEVICES-}" ]; then
-    SUITE_GPUS=$(tr ',' '\n' <<<"$CUDA_VISIBLE_DEVICES" | grep -c .)
+  if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then  # empty or -1: none
+    SUITE_GPUS=$(tr ',' '\n' <<<"$CUDA_VISIBLE_DEVICES" | sed '/^-/,$d' | grep -c .)
   fi
 fi
 export SUITE_BUILD SUITE_GPUS

@@ -64,8 +64,8 @@ gtest() {
 step_gpu_operators() { gtest cuda test_operators '*OnCuda*'; }
 
 step_gpu_training() {
-  train gpu_1 cuda 1 "${cuda[@]}" --set parallel.communicator=nccl
-  train gpu_1_again cuda 1 "${cuda[@]}" --set parallel.communicator=nccl
+  train gpu_1 cuda 1 "${cuda[@]}"
+  train gpu_1_again cuda 1 "${cuda[@]}"
   train gpu_2_host cuda 2 "${cuda[@]}" --set parallel.communicator=mpi
   train gpu_4_host cuda 4 "${cuda[@]}" --set parallel.communicator=mpi
   same_adapter gpu_1 gpu_1_again gpu_2_host gpu_4_host
@@ -76,10 +76,13 @@ step_gpu_training() {
 
 # Strong: the batch of the largest run on every number of GPUs; weak: a batch that grows with them.
 step_gpu_nccl() {
-  local ranks strong=() weak=()
+  local ranks strong=() weak=() found
   [ "$SUITE_GPUS" -ge 2 ] || skip "one GPU only"
-  if ! ./run.sh --which 2>&1 | grep -q '^NCCL: none'; then :; else skip "NCCL was not found on this machine"; fi
-  for ((ranks = 1; ranks <= SUITE_GPUS; ++ranks)); do
+  found=$(./run.sh --which 2>&1)
+  if grep -q '^NCCL: none' <<<"$found"; then
+    skip "NCCL was not found on this machine"
+  fi
+  for ((ranks = 1; ranks <= SUITE_GPUS; ranks *= 2)); do
     train "nccl_$ranks" cuda "$ranks" "${cuda[@]}" --set parallel.communicator=nccl --set train.global_batch=$((2 * SUITE_GPUS))
     strong+=("nccl_$ranks")
     train "weak_$ranks" cuda "$ranks" "${cuda[@]}" --set parallel.communicator=nccl --set train.global_batch=$((2 * ranks))
@@ -99,7 +102,7 @@ step_gpu_nccl() {
 step_parity() {
   local status=0
   train cpu_1 cpu 1 "${cpu[@]}"
-  train gpu_1 cuda 1 "${cuda[@]}" --set parallel.communicator=nccl
+  train gpu_1 cuda 1 "${cuda[@]}"
   train gpu_1_fp32 cuda 1 "${cuda[@]}" --set model.compute_dtype=fp32
   losses "$work/cpu_1" "$work/gpu_1_fp32" --limit 1e-4 || status=1
   echo
@@ -107,13 +110,14 @@ step_parity() {
   return $status
 }
 
+# In fp32, the one type that both compute in: a checkpoint keeps its own.
 step_moved() {
-  local half=(--set "train.max_steps=$(((SUITE_STEPS + 1) / 2))") status=0
+  local half=(--set "train.max_steps=$(((SUITE_STEPS + 1) / 2))") fp32=(--set model.compute_dtype=fp32) status=0
   train cpu_1 cpu 1 "${cpu[@]}"
-  train gpu_to_cpu cuda 1 "${cuda[@]}" "${half[@]}"
-  resume gpu_to_cpu cpu 2 "${cpu[@]}"
-  train cpu_to_gpu cpu 2 "${cpu[@]}" "${half[@]}"
-  resume cpu_to_gpu cuda 1 "${cuda[@]}"
+  train gpu_to_cpu cuda 1 "${cuda[@]}" "${fp32[@]}" "${half[@]}"
+  resume gpu_to_cpu cpu 2 "${cpu[@]}" "${fp32[@]}"
+  train cpu_to_gpu cpu 2 "${cpu[@]}" "${fp32[@]}" "${half[@]}"
+  resume cpu_to_gpu cuda 1 "${cuda[@]}" "${fp32[@]}"
   losses "$work/cpu_1" "$work/gpu_to_cpu" --limit 1e-2 || status=1
   echo
   losses "$work/cpu_1" "$work/cpu_to_gpu" --limit 1e-2 || status=1
@@ -126,6 +130,7 @@ step_sanitizer() {
   tool=$(command -v compute-sanitizer || ls "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer" 2>/dev/null) ||
     skip "compute-sanitizer is not installed"
   ./run.sh --under "$tool" --build cuda --program test_operators --gtest_brief=1 '--gtest_filter=*OnCuda.Bf16*' >"$log" 2>&1 || status=$?
+  grep -q 'ERROR SUMMARY: 0 errors' "$log" || status=1  # the tool itself ends as the program does
   cat "$log" >&2
   echo '```'
   grep -E 'ERROR SUMMARY|^\[  (PASSED|FAILED) |tests? ran' "$log" | sed 's/^=* *//'

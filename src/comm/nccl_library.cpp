@@ -14,7 +14,7 @@ struct NcclLibrary {
   NcclLibrary() {
     handle = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) {
-      problem = "libnccl.so.2 was not found on this machine (LD_LIBRARY_PATH says where to look)";
+      problem = std::string("libnccl.so.2 could not be opened (") + dlerror() + "); LD_LIBRARY_PATH says where to look";
       return;
     }
     find(get_version, "ncclGetVersion");
