@@ -87,7 +87,7 @@ void quantize_pool(std::span<const float> values, const BaseFormat& format, Aren
   const std::int64_t blocks = count / format.block_size;
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(count / 2));
   std::vector<float> absmax(static_cast<std::size_t>(blocks));
-  nf4_quantize_cpu(view(values), format.block_size, view(std::span(codes)), view(std::span(absmax)), Stream{});
+  nf4_quantize_cpu(view(values), format.block_size, view(std::span(codes)), view(std::span(absmax)), FourBit::nf4, Stream{});
   pools.codes = place_pool(std::as_bytes(std::span(codes)), kNestedBlock * format.block_size / 2, arena, stream);
   if (!format.double_quant) {
     pools.absmax = place_pool(std::as_bytes(std::span(absmax)), kNestedBlock * 4, arena, stream);

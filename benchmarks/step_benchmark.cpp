@@ -41,7 +41,9 @@ double seconds_of(const std::function<void()>& work) {
 struct PlainProducts {
   explicit PlainProducts(const ModelSpec& spec) : model(spec) {
     for (const Linear linear : kAllLinears) {
-      shapes.push_back(linear_shape(spec, linear));
+      if (const LinearShape shape = linear_shape(spec, linear); shape.out > 0) {
+        shapes.push_back(shape);
+      }
     }
     const std::int64_t widest = std::max(spec.vocab, spec.intermediate);
     x.assign(static_cast<std::size_t>(kSequences * kLength * widest), 0.5F);
