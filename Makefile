@@ -72,4 +72,4 @@ install: build  ## install the program and the configurations under PREFIX (/usr
 	@cmake --install build --prefix $(PREFIX)
 
 clean:  ## remove the build folders; what runs wrote under runs/ stays
-	@rm -rf build build-debug build-asan build-bundle
+	@rm -rf build build-debug build-asan build-fuzz build-bundle

@@ -25,7 +25,7 @@ struct FrozenWeight {
   TensorView dense;  // [out, in] in the compute dtype, where the window has it; else null
 };
 
-/// A block's seven weights, valid until release().
+/// A block's weights in the order of Linear, valid until release(); those that the family does not have are empty.
 using BlockWeights = std::array<FrozenWeight, kLinears>;
 
 /// Two slots that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
