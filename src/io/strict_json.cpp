@@ -18,7 +18,8 @@ constexpr std::uint64_t kMaxFileBytes = std::uint64_t{256} << 20;
 /// Keys of the objects that are open at this point of the text.
 class OpenObjects {
  public:
-  void watch(int depth, Event event, const json& parsed) {
+  template <class Json>
+  void watch(int depth, Event event, const Json& parsed) {
     if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxDepth) {
       throw JsonError("nested deeper than " + std::to_string(kMaxDepth) + " levels");
     }
@@ -26,8 +27,8 @@ class OpenObjects {
       keys_.emplace_back();
     } else if (event == Event::object_end) {
       keys_.pop_back();
-    } else if (event == Event::key && !keys_.back().insert(parsed.get<std::string>()).second) {
-      throw JsonError("the key \"" + parsed.get<std::string>().substr(0, 200) + "\" is given twice");
+    } else if (event == Event::key && !keys_.back().insert(parsed.template get<std::string>()).second) {
+      throw JsonError("the key \"" + parsed.template get<std::string>().substr(0, 200) + "\" is given twice");
     }
   }
 
@@ -35,9 +36,10 @@ class OpenObjects {
   std::vector<std::set<std::string>> keys_;
 };
 
-json parse_with(std::string_view text, const json::parser_callback_t& callback) {
+template <class Json>
+Json parse_with(std::string_view text, const typename Json::parser_callback_t& callback) {
   try {
-    return json::parse(text.begin(), text.end(), callback);
+    return Json::parse(text.begin(), text.end(), callback);
   } catch (const json::exception& e) {
     std::string what = e.what();
     if (const std::size_t bracket = what.find("] "); bracket != std::string::npos) {
@@ -47,15 +49,19 @@ json parse_with(std::string_view text, const json::parser_callback_t& callback) 
   }
 }
 
-}  // namespace
-
-json parse_strict_json(std::string_view text) {
+template <class Json>
+Json parse_watched(std::string_view text) {
   OpenObjects open;
-  return parse_with(text, [&](int depth, Event event, json& parsed) {
-    open.watch(depth, event, parsed);
+  return parse_with<Json>(text, [&](int depth, typename Json::parse_event_t event, Json& parsed) {
+    open.watch(depth, static_cast<Event>(event), parsed);
     return true;
   });
 }
+
+}  // namespace
+
+json parse_strict_json(std::string_view text) { return parse_watched<json>(text); }
+nlohmann::ordered_json parse_ordered_json(std::string_view text) { return parse_watched<nlohmann::ordered_json>(text); }
 
 void parse_json_members(std::string_view text, const std::function<void(const std::string&, const json&)>& member) {
   OpenObjects open;
@@ -74,7 +80,7 @@ void parse_json_members(std::string_view text, const std::function<void(const st
     }
     return true;
   };
-  parse_with(text, callback);
+  parse_with<json>(text, callback);
 }
 
 json read_json_file(const std::filesystem::path& file, ExitCode code) {

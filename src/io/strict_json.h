@@ -20,6 +20,8 @@ class JsonError : public std::runtime_error {
 
 /// Throws JsonError on a syntax error, invalid UTF-8, a key given twice, or nesting deeper than 64.
 nlohmann::json parse_strict_json(std::string_view text);
+/// The same, with the members of objects in the order of the text.
+nlohmann::ordered_json parse_ordered_json(std::string_view text);
 
 /// The members of a top-level object one by one, without holding the document. Throws JsonError as above, and when the text is
 /// not an object.

@@ -21,12 +21,13 @@ constexpr std::array<std::string_view, 11> kChain = {"kernels/common", "kernels/
 // Folders beside the chain: what each may include, and that only src/train and later may include them.
 struct SideFolder {
   std::string_view name;
-  std::array<std::string_view, 4> may_include;
+  std::array<std::string_view, 5> may_include;
 };
-constexpr std::array<SideFolder, 3> kSide = {{
+constexpr std::array<SideFolder, 4> kSide = {{
     {"src/config", {"kernels/common", "src/core", "src/io"}},
     {"src/tokenizer", {"kernels/common", "src/core", "src/io"}},
-    {"src/data", {"kernels/common", "src/core", "src/io", "src/tokenizer"}},
+    {"src/chat_template", {"kernels/common", "src/core", "src/io"}},
+    {"src/data", {"kernels/common", "src/core", "src/io", "src/tokenizer", "src/chat_template"}},
 }};
 
 // Outside libraries with a home; src/commands reads command lines and tells versions.

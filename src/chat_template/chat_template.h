@@ -1,0 +1,60 @@
+// A model folder's chat template: conversations to the text that the model was taught on, as Hugging Face transformers renders
+// it.
+#pragma once
+
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "src/chat_template/interpreter.h"
+
+namespace lora_dist {
+
+struct ChatTemplate {
+  std::shared_ptr<const jinja::Block> program;
+  std::string source;
+  std::filesystem::path file;  // where it was read
+  bool embedded = false;       // in tokenizer_config.json, so that lines are the template's and not the file's
+};
+
+/// Why a conversation could not be rendered, with the template's file and line. refused: the template itself said so
+/// (raise_exception), so the conversation is at fault.
+class RenderError : public std::runtime_error {
+ public:
+  RenderError(const std::string& what, bool refused) : std::runtime_error(what), refused_(refused) {}
+  bool refused() const { return refused_; }
+
+ private:
+  bool refused_;
+};
+
+/// chat_template.jinja, else chat_template of tokenizer_config.json: a text, or a list of {"name", "template"} of which "default"
+/// is taken. None where the folder has neither. Throws Error(model) with file and line for what is not a template.
+std::optional<ChatTemplate> open_chat_template(const std::filesystem::path& model_folder);
+
+/// `file` and `embedded` as in ChatTemplate. Throws Error(model) as open_chat_template does.
+ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded);
+
+struct Conversation {
+  nlohmann::ordered_json messages;  // a list of objects; members that are null are left out
+  nlohmann::ordered_json tools{};   // a list, or null
+  bool add_generation_prompt = false;
+  std::vector<std::pair<std::string, std::string>> special_tokens{};  // bos_token, eos_token, ...
+};
+
+struct RenderedChat {
+  std::string text;
+  std::vector<jinja::OutputSpan> generated;  // bytes printed by {% generation %} blocks, in order
+};
+
+/// Same input, same text; strftime_now gives the time of SOURCE_DATE_EPOCH where that is set. Throws RenderError.
+RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& conversation, const jinja::Limits& limits = {});
+
+}  // namespace lora_dist

@@ -1,0 +1,34 @@
+// A template's text to tokens, with white space cut as trim_blocks and lstrip_blocks say.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lora_dist::jinja {
+
+enum class TokenKind : std::uint8_t {
+  data,         // text that is printed as it stands
+  print_begin,  // {{
+  print_end,    // }}
+  block_begin,  // {%
+  block_end,    // %}
+  name,
+  text,     // a string literal, its escapes resolved
+  integer,  // digits without _
+  real,
+  op,  // + - * / // % ** ~ == != < <= > >= = . , : | ( ) [ ] { } ;
+  end,
+};
+
+struct Token {
+  TokenKind kind = TokenKind::end;
+  std::string text;
+  int line = 1;
+};
+
+/// Throws TemplateError with the line: an unknown character, a tag or comment that never ends, brackets that do not match.
+std::vector<Token> tokens_of(std::string_view source);
+
+}  // namespace lora_dist::jinja
