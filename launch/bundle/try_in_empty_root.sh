@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 archive=$(ls build-bundle/lora_dist-*.tar.*)
-root=build-bundle/root
+root=$PWD/build-bundle/root
 emulated=false
 if [ "${1-}" = --emulated ]; then
   emulated=true
