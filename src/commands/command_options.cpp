@@ -38,10 +38,9 @@ void add_merge_options(po::options_description& options, CommandLine& line) {
       ("adapter", po::value(&line.adapters)->value_name("DIR[=WEIGHT]"),
        "PEFT adapter folder; may be repeated, each added with its weight (default 1)")  //
       ("output", text(line.output, "DIR"), "new folder for the merged model")           //
-      (
-          "onto", text(line.onto, "dequantized|full"),
-          "add to the weights as the quantized base held them (default: what the adapter was trained on), or to those of the "
-          "files")                                                                                              //
+      ("onto", text(line.onto, "dequantized|full"),
+       "add to the weights as the quantized base held them (default: what the adapter was trained on), or to those of the "
+       "files")                                                                                                 //
       ("quantization", text(line.quantization, "none|nf4"), "how the base was held in training (default nf4)")  //
       ("block-size", po::value(&line.block_size)->value_name("N"), "with nf4: weights per scale (default 64)")  //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),

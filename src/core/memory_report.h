@@ -24,10 +24,9 @@ enum class MemoryKind : std::uint8_t {
 inline constexpr std::size_t kMemoryKinds = 10;
 
 constexpr std::string_view name_of(MemoryKind kind) {
-  constexpr std::array<std::string_view, kMemoryKinds> names = {"base shard",   "windows",   "embedding and head",
-                                                                "adapters",     "optimizer", "activations",
-                                                                "logits chunk", "scratch",   "operator scratch",
-                                                                "base shard (host)"};
+  constexpr std::array<std::string_view, kMemoryKinds> names = {
+      "base shard",   "windows", "embedding and head", "adapters",         "optimizer", "activations",
+      "logits chunk", "scratch", "operator scratch",   "base shard (host)"};
   return names[static_cast<std::size_t>(kind)];
 }
 
