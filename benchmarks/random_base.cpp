@@ -10,6 +10,7 @@
 #include "kernels/common/philox.h"
 #include "kernels/copy/copy.h"
 #include "kernels/nf4/nf4.h"
+#include "src/model/quantized_weight.h"
 
 namespace lora_dist::benchmarks {
 
@@ -84,22 +85,17 @@ struct Pools {
 
 void quantize_pool(std::span<const float> values, const BaseFormat& format, Arena& arena, const Stream& stream, Pools& pools) {
   const auto count = static_cast<std::int64_t>(values.size());
-  const std::int64_t blocks = count / format.block_size;
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(count / 2));
-  std::vector<float> absmax(static_cast<std::size_t>(blocks));
-  nf4_quantize_cpu(view(values), format.block_size, view(std::span(codes)), view(std::span(absmax)), FourBit::nf4, Stream{});
-  pools.codes = place_pool(std::as_bytes(std::span(codes)), kNestedBlock * format.block_size / 2, arena, stream);
-  if (!format.double_quant) {
-    pools.absmax = place_pool(std::as_bytes(std::span(absmax)), kNestedBlock * 4, arena, stream);
-    return;
+  std::vector<std::byte> codes(static_cast<std::size_t>(format.code_bytes(count)));
+  std::vector<float> absmax(static_cast<std::size_t>(count / format.block_size));
+  quantize_blocks(values, format.block_size, format, codes, absmax, Stream{});
+  const KeptScales scales = keep_scales(absmax, format, Stream{});
+  const std::int64_t bytes_per_scale = format.nested() ? 1 : 4;
+  pools.nested_offset = scales.offset;
+  pools.codes = place_pool(codes, format.code_bytes(kNestedBlock * format.block_size), arena, stream);
+  pools.absmax = place_pool(scales.absmax, kNestedBlock * bytes_per_scale, arena, stream);
+  if (format.nested()) {
+    pools.nested = place_pool(std::as_bytes(std::span(scales.nested)), 4, arena, stream);
   }
-  pools.nested_offset = mean_absmax(absmax);
-  std::vector<std::uint8_t> absmax_codes(absmax.size());
-  std::vector<float> nested(static_cast<std::size_t>(blocks / kNestedBlock));
-  nested_quantize_cpu(view(std::span<const float>(absmax)), pools.nested_offset, view(std::span(absmax_codes)),
-                      view(std::span(nested)), Stream{});
-  pools.absmax = place_pool(std::as_bytes(std::span(absmax_codes)), kNestedBlock, arena, stream);
-  pools.nested = place_pool(std::as_bytes(std::span(nested)), 4, arena, stream);
 }
 
 Pools make_pools(const BaseFormat& format, DType compute_dtype, Arena& arena, const Stream& stream) {
@@ -109,7 +105,7 @@ Pools make_pools(const BaseFormat& format, DType compute_dtype, Arena& arena, co
   Pools pools;
   pools.narrow = place_weights(values, unit, DType::bf16, arena, stream);
   pools.compute = place_weights(values, unit, compute_dtype, arena, stream);
-  if (format.quantization == Quantization::nf4) {
+  if (format.is_four_bit()) {
     quantize_pool(values, format, arena, stream, pools);
   }
   return pools;
@@ -152,19 +148,18 @@ FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DTy
                             const Stream& stream) {
   Arena pool_arena(stream);
   const Pools pools = make_pools(format, compute_dtype, pool_arena, stream);
-  std::array<LinearShape, kLinears> shapes;
-  std::array<DType, kLinears> dtypes;
-  dtypes.fill(DType::bf16);
+  require(format.quantization != Quantization::int8, "a random base is in four bits, or bf16");
+  std::array<WeightKind, kLinears> kinds;
   for (const Linear linear : kAllLinears) {
-    shapes[index_of(linear)] = linear_shape(spec, linear);
-    require(!shapes[index_of(linear)].bias, "a random base has no biases");
+    kinds[index_of(linear)] = {linear_shape(spec, linear), DType::bf16, format};
+    require(!kinds[index_of(linear)].shape.bias, "a random base has no biases");
   }
   FrozenBase base;
   base.spec = spec;
   base.format = format;
   std::int64_t start = 0;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
-    const BlockLayout layout = make_block_layout(dtypes, shapes, format, 1);
+    const BlockLayout layout = make_block_layout(kinds, 1);
     const std::span<std::byte> block =
         arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), layout.part_bytes);
     for (const WeightLayout& weight : layout.weights) {

@@ -5,8 +5,8 @@
 
 namespace lora_dist::benchmarks {
 
-/// Undivided, in the memory of `arena`, made for `stream`. Weights are drawn from N(0, 0.02), norms are 1; nf4: the codes and
-/// block scales are those of such weights; not quantized: bf16. Embedding in bf16, head in `compute_dtype`; one table in
+/// Undivided, in the memory of `arena`, made for `stream`. Weights are drawn from N(0, 0.02), norms are 1; nf4, fp4: the codes
+/// and block scales are those of such weights; not quantized: bf16. Embedding in bf16, head in `compute_dtype`; one table in
 /// `compute_dtype` when tied. About four million values are drawn and quantized on the host; every weight repeats them from a
 /// place of its own, which an operator cannot tell from fresh ones. Biases are not made. Throws Error(out_of_memory).
 FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DType compute_dtype, Arena& arena,

@@ -33,7 +33,7 @@ inline double dequantized_bytes_per_pass(const FrozenBase& base, DType compute_d
   double bytes = 0.0;
   for (const BlockLayout& layout : base.layouts) {
     for (const WeightLayout& weight : layout.weights) {
-      if (base.format.quantization == Quantization::nf4 || weight.dtype != compute_dtype) {
+      if (weight.format.quantization != Quantization::none || weight.dtype != compute_dtype) {
         bytes += static_cast<double>(weight.codes_bytes + weight.absmax_bytes + weight.nested_bytes) +
                  static_cast<double>(weight.rows * weight.cols) * static_cast<double>(size_of(compute_dtype));
       }

@@ -2,14 +2,15 @@
 // without a threshold).
 #pragma once
 
+#include "kernels/common/device_code.h"
 #include "kernels/common/dispatch.h"
 #include "kernels/common/tensor_view.h"
 
 namespace lora_dist {
 
-/// codes = round(values * (127 / absmax)), half to even; absmax: the largest magnitude of a row, NaN if it holds one.
-/// values: f32 [rows, width]; codes: i8 [rows, width]; absmax: f32 [rows]. A row of zeros, NaN or infinity has codes 0 where the
-/// product is NaN.
+/// codes = round(values * ((1 / absmax) * 127)), half to even, each operation rounded to f32, as bitsandbytes does on the CPU;
+/// absmax: the largest magnitude of a row, NaN if it holds one. values: f32 [rows, width]; codes: i8 [rows, width]; absmax: f32
+/// [rows]. A row of zeros, NaN or infinity has codes 0 where the product is NaN.
 void int8_quantize_cpu(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream);
 void int8_quantize_cuda(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream);
 
@@ -20,6 +21,9 @@ void int8_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, TensorV
 
 inline constexpr float kInt8Most = 127.0F;
 inline constexpr float kInt8Step = 1.0F / 127.0F;
+
+/// What values are multiplied by. torch divides a number by a tensor in two steps, and so does this.
+LORA_DIST_DEVICE inline float int8_inverse(float absmax) { return (1.0F / absmax) * kInt8Most; }
 
 inline void check_int8(ConstTensorView values, ConstTensorView codes, ConstTensorView absmax) {
   require(values.shape.rank == 2 && values.shape == codes.shape, "int8: values and codes must be [rows, width]");

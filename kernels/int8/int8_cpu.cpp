@@ -54,7 +54,7 @@ void int8_quantize_cpu(ConstTensorView values, TensorView codes, TensorView absm
   parallel_ranges(values.rows(), kRowsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       scales[r] = absmax_of(from + r * width, width);
-      quantize_row(from + r * width, kInt8Most / scales[r], to + r * width, width);
+      quantize_row(from + r * width, int8_inverse(scales[r]), to + r * width, width);
     }
   });
 }

@@ -30,7 +30,7 @@ __global__ void int8_quantize_row(const float* values, std::int8_t* codes, float
   if (threadIdx.x == 0) {
     absmax[blockIdx.x] = top;
   }
-  const float inverse = kInt8Most / top;
+  const float inverse = int8_inverse(top);
   for (std::int64_t c = threadIdx.x; c < width; c += blockDim.x) {
     const float x = row[c] * inverse;
     const float bounded = x >= -kInt8Most ? (x <= kInt8Most ? x : kInt8Most) : (x < -kInt8Most ? -kInt8Most : 0.0F);  // NaN: 0

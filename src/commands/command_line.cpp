@@ -68,6 +68,9 @@ void parse_options(const std::vector<std::string>& arguments, CommandLine& line)
     po::store(po::command_line_parser(arguments).options(options).positional(positional).style(style).run(), values);
     po::notify(values);
     line.has_prompt = values.count("prompt") > 0;
+    for (const auto& [name, value] : values) {
+      line.given.insert(name);
+    }
   } catch (const po::unknown_option& error) {
     const std::string name = without_dashes(error.get_option_name());
     fail(fmt::format("{} has no option --{}{} (lora_dist {} --help lists them)", line.command, name, similar_option(name, shown),
@@ -145,15 +148,10 @@ void check_word(const char* option, const std::string& value, std::initializer_l
 void check_values(const CommandLine& line) {
   if (line.command == "score" || line.command == "generate" || line.command == "merge") {
     check_required(line);
-    if (line.quantization == "fp4" || line.quantization == "int8") {
-      fail(fmt::format("--quantization {} is not built yet; what works is none, nf4", line.quantization));
-    }
     if (line.block_size < 32 || line.block_size > 4096 || (line.block_size & (line.block_size - 1)) != 0) {
       fail(fmt::format("--block-size must be a power of two from 32 to 4096 (got {})", line.block_size));
     }
-    if (line.quantization != "none" && line.quantization != "nf4") {
-      fail(fmt::format("--quantization must be one of none, nf4 (got {})", line.quantization));
-    }
+    check_word("--quantization", line.quantization, {"none", "nf4", "fp4", "int8"});
     check_word("--backend", line.backend, {"auto", "cpu", "cuda"});
     check_word("--onto", line.onto, {"dequantized", "full"});
     check_word("--compute-dtype", line.compute_dtype, {"auto", "fp32", "bf16", "fp16"});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@ struct CommandLine {
   bool command_given = false;  // false: train is meant
   bool help = false;
   bool version = false;
+  std::set<std::string> given;  // names of the options that were written
 
   // train, eval
   std::string cfg;                // --cfg FILE, as given
@@ -21,11 +23,11 @@ struct CommandLine {
   // score, generate; eval knows --adapter too
   std::string model;
   std::string adapter;
-  std::string quantization = "none";   // none | nf4
+  std::string quantization = "none";   // none | nf4 | fp4 | int8
   std::string backend = "auto";        // auto | cpu | cuda
   std::string compute_dtype = "auto";  // auto | fp32 | bf16 | fp16
-  bool double_quant = true;            // of nf4
-  int block_size = 64;                 // of nf4: weights per scale
+  bool double_quant = true;            // of nf4 and fp4
+  int block_size = 64;                 // of nf4 and fp4: weights per scale
   bool has_prompt = false;             // generate: either prompt, which may be empty, or input
   std::string prompt;
   std::string input;

@@ -18,14 +18,15 @@ void add_config_options(po::options_description& options, CommandLine& line) {
 }
 
 void add_model_options(po::options_description& options, CommandLine& line) {
-  options.add_options()                                                                                        //
-      ("model", text(line.model, "DIR"), "Hugging Face model folder")                                          //
-      ("adapter", text(line.adapter, "DIR"), "PEFT adapter folder; none: the base alone")                      //
-      ("quantization", text(line.quantization, "none|nf4"), "how the model is kept in memory (default none)")  //
+  options.add_options()                                                                    //
+      ("model", text(line.model, "DIR"), "Hugging Face model folder")                      //
+      ("adapter", text(line.adapter, "DIR"), "PEFT adapter folder; none: the base alone")  //
+      ("quantization", text(line.quantization, "none|nf4|fp4|int8"),
+       "how the base is kept in memory (default none, or as a folder that is quantized already has it)")  //
       ("block-size", po::value(&line.block_size)->value_name("N"),
-       "with nf4: weights per scale, as the adapter was trained (default 64)")  //
+       "with nf4 and fp4: weights per scale, as the adapter was trained (default 64)")  //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
-       "with nf4: quantize the block scales as well (default true)")                                                      //
+       "with nf4 and fp4: quantize the block scales as well (default true)")                                              //
       ("backend", text(line.backend, "auto|cpu|cuda"), "where to compute (default auto: on the GPU where there is one)")  //
       ("compute-dtype", text(line.compute_dtype, "auto|fp32|bf16|fp16"),
        "type of products (default auto: fp32 on the CPU, bf16 on a GPU)");
@@ -40,11 +41,11 @@ void add_merge_options(po::options_description& options, CommandLine& line) {
       ("output", text(line.output, "DIR"), "new folder for the merged model")           //
       ("onto", text(line.onto, "dequantized|full"),
        "add to the weights as the quantized base held them (default: what the adapter was trained on), or to those of the "
-       "files")                                                                                                 //
-      ("quantization", text(line.quantization, "none|nf4"), "how the base was held in training (default nf4)")  //
-      ("block-size", po::value(&line.block_size)->value_name("N"), "with nf4: weights per scale (default 64)")  //
+       "files")                                                                                                          //
+      ("quantization", text(line.quantization, "none|nf4|fp4|int8"), "how the base was held in training (default nf4)")  //
+      ("block-size", po::value(&line.block_size)->value_name("N"), "with nf4 and fp4: weights per scale (default 64)")   //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
-       "with nf4: whether the block scales were quantized as well (default true)")  //
+       "with nf4 and fp4: whether the block scales were quantized as well (default true)")  //
       ("text", text(line.text, "F.jsonl"),
        "{\"text\"} or {\"input_ids\"} lines: compare perplexity and log-probabilities of both ways on them");
 }

@@ -7,12 +7,15 @@ Transformer Inference::transformer() const {
   return {&model->base, &adapter.layout, model->window.get(), &workspace, adapter.params, model->stream};
 }
 
+WantedFormat wanted_format(const CommandLine& line) {
+  return {base_format(line.quantization, line.double_quant, line.block_size), "--quantization",
+          line.given.contains("quantization"), line.given.contains("double-quant"), line.given.contains("block-size")};
+}
+
 Inference open_for_inference(Communicator& world, const ProcessPlace& place, const CommandLine& line, const Console& console) {
-  const BaseFormat format{line.quantization == "none" ? Quantization::none : Quantization::nf4, line.double_quant,
-                          line.block_size};
   Inference inference;
   inference.compute = choose_compute_place({line.backend, line.compute_dtype, "auto", ""}, place, world, console);
-  inference.model = open_model(line.model, format, true, *inference.compute, world, console);
+  inference.model = open_model(line.model, wanted_format(line), true, *inference.compute, world, console);
   inference.adapter = open_adapter(line.adapter, *inference.model, world);
   return inference;
 }

@@ -19,6 +19,9 @@ struct Inference {
   Transformer transformer() const;
 };
 
+/// How the base is to be kept, as --quantization, --double-quant and --block-size say.
+WantedFormat wanted_format(const CommandLine& line);
+
 /// Opens --model and --adapter as --quantization says, divided over all ranks. The workspace is still empty. Collective.
 Inference open_for_inference(Communicator& world, const ProcessPlace& place, const CommandLine& line, const Console& console);
 

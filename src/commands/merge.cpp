@@ -16,6 +16,7 @@
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 #include "src/model/family.h"
+#include "src/model/prequantized.h"
 #include "src/train/console.h"
 
 namespace lora_dist {
@@ -55,13 +56,20 @@ Merge prepare(const CommandLine& line) {
   Merge merge;
   const ModelSpec spec = read_model_config(line.model);  // an unsound folder would give a folder that nobody can load
   merge.model = read_model_directory(line.model);
+  if (stored_format(spec, merge.model)) {
+    throw Error(
+        ExitCode::model,
+        fmt::format("{}: its weights are already quantized by bitsandbytes, and only float weights can be merged onto; give "
+                    "the folder with the original weights and --quantization as this one has it",
+                    line.model));
+  }
   for (const std::string& given : line.adapters) {
     merge.adapters.push_back(parse_adapter(given));
     merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
     merge.adapters.back().adapter.config.fan_in_fan_out = spec.family->transposed;  // as PEFT does, whatever the file says
   }
   merge.plan = make_merge_plan(merge.model, merge.adapters);
-  merge.trained = {line.quantization == "none" ? Quantization::none : Quantization::nf4, line.double_quant, line.block_size};
+  merge.trained = base_format(line.quantization, line.double_quant, line.block_size);
   std::error_code ignored;
   if (fs::exists(line.output, ignored)) {
     throw Error(ExitCode::usage, fmt::format("--output {} is already there; name a new folder, or remove that one", line.output));

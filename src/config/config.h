@@ -104,6 +104,11 @@ struct Config {
 
   /// "adapter.r" -> "default", "configs/x.toml:12" or "--set": where each value came from.
   std::map<std::string, std::string> origins;
+  /// True when the user wrote the key, in a file or with --set.
+  bool is_explicit(const std::string& key) const {
+    const auto found = origins.find(key);
+    return found != origins.end() && found->second != "default";
+  }
 };
 
 }  // namespace lora_dist

@@ -11,7 +11,7 @@
 #include "src/core/error.h"
 #include "src/io/file.h"
 #include "src/model/finite_weights.h"
-#include "src/model/round_trip.h"
+#include "src/model/quantized_weight.h"
 
 namespace lora_dist {
 
@@ -75,7 +75,7 @@ std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& v
     return values;
   }
   std::vector<float> held = is_transposed ? transposed(values, tensor.shape[0], tensor.shape[1]) : values;
-  quantize_and_back(held, format, stream);
+  quantize_and_back(held, tensor.shape[is_transposed ? 0 : 1], format, stream);
   return is_transposed ? transposed(held, tensor.shape[1], tensor.shape[0]) : held;
 }
 

@@ -1,6 +1,8 @@
 // A model folder: which safetensors files it has, and what to do when it has another format instead.
 #include <algorithm>
+#include <array>
 #include <system_error>
+#include <utility>
 
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
@@ -112,12 +114,19 @@ TensorDirectory read_indexed_files(const fs::path& folder, const fs::path& index
   return all;
 }
 
-void refuse_prequantized(const TensorDirectory& directory, const fs::path& folder) {
+/// Weights that other programs quantized, by the names of their parts. (What bitsandbytes has in 4 bits is read.)
+void refuse_quantized(const TensorDirectory& directory, const fs::path& folder) {
+  constexpr std::array<std::pair<const char*, const char*>, 4> kParts = {{{".SCB", "bitsandbytes in 8 bits"},
+                                                                          {".qweight", "GPTQ or AWQ"},
+                                                                          {".weight_packed", "compressed-tensors"},
+                                                                          {".weight_scale", "compressed-tensors or in fp8"}}};
   for (const auto& [name, tensor] : directory.tensors) {
-    if (name.find(".quant_state.bitsandbytes__") != std::string::npos) {
-      throw Error(ExitCode::model,
-                  folder.string() + " holds weights already quantized by bitsandbytes (" + name +
-                      "); give the unquantized model, which this program quantizes while loading (model.quantization)");
+    for (const auto& [ending, by] : kParts) {
+      if (name.ends_with(ending)) {
+        throw Error(ExitCode::model, folder.string() + " holds weights already quantized by " + by + " (" + name +
+                                         "), which cannot be read; give the folder with the original weights, or one in 4 bits "
+                                         "by bitsandbytes");
+      }
     }
   }
 }
@@ -139,7 +148,7 @@ TensorDirectory read_model_directory(const fs::path& folder) {
   if (directory.tensors.empty()) {
     throw Error(ExitCode::model, folder.string() + " holds no tensors");
   }
-  refuse_prequantized(directory, folder);
+  refuse_quantized(directory, folder);
   return directory;
 }
 

@@ -109,8 +109,7 @@ LinearScratch make_scratch(const FrozenBase& base, const AdapterLayout& layout, 
   scratch.weight.dtype = dtype;
   if (backend == Backend::cpu) {  // a GPU's window dequantizes whole blocks ahead
     scratch.weight = take(arena, MemoryKind::scratch, "dequantized weight", dtype, base.largest_weight());
-    scratch.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax",
-                                       (base.largest_weight() + base.format.block_size - 1) / base.format.block_size);
+    scratch.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax", base.most_scales());
   }
   scratch.dropped = take(arena, MemoryKind::scratch, "after dropout", dtype, options.dropout ? options.max_tokens * widest : 0);
   scratch.dz = take(arena, MemoryKind::scratch, "dz", dtype, options.max_tokens * largest_r);

@@ -103,9 +103,22 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
   return layout;
 }
 
+namespace {
+
+/// 1234567 -> "1,234,567".
+std::string with_commas(std::int64_t count) {
+  std::string digits = std::to_string(count);
+  for (auto at = static_cast<std::int64_t>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), ",");
+  }
+  return digits;
+}
+
+}  // namespace
+
 std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model) {
   const std::int64_t all = layout.count + parameter_count(model);
-  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", layout.count, all,
+  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(layout.count), with_commas(all),
                      100.0 * static_cast<double>(layout.count) / static_cast<double>(all));
 }
 

@@ -46,7 +46,7 @@ std::array<bool, kLinears> match_targets(const ModelSpec& model, const std::vect
 std::vector<std::string> target_names(const Family& family, const std::array<bool, kLinears>& linears);
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec);
 
-/// What is trained beside the whole, in the words of PEFT's print_trainable_parameters, without its thousands separators.
+/// What is trained beside the whole, in the words of PEFT's print_trainable_parameters.
 std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model);
 
 /// One factor of the flat buffer under PEFT's module path.

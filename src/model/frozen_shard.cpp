@@ -1,91 +1,54 @@
 // Reads the base matrix by matrix, quantizes it, and keeps the part that belongs to this rank.
 #include "src/model/frozen_shard.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <optional>
 
 #include "kernels/common/device.h"
 #include "kernels/copy/copy.h"
-#include "kernels/nf4/nf4.h"
 #include "src/comm/agree.h"
 #include "src/model/base_rest.h"
 #include "src/model/family.h"
+#include "src/model/finite_weights.h"
+#include "src/model/prequantized.h"
+#include "src/model/quantized_weight.h"
 #include "src/model/weight_source.h"
 
 namespace lora_dist {
 
 namespace {
 
-constexpr std::int64_t kAlign = 64;
 constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // read and quantized at a time
 
-std::int64_t round_up(std::int64_t value, std::int64_t to) { return (value + to - 1) / to * to; }
 std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
-
-/// A half-open range of bytes or of quantization blocks.
-struct Range {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-  std::int64_t size() const { return end > begin ? end - begin : 0; }
-};
-
-Range overlap(Range a, Range b) { return {std::max(a.begin, b.begin), std::min(a.end, b.end)}; }
-
-/// The bytes of a block's layout that part `rank` holds.
-Range part_of(const BlockLayout& layout, int rank) { return {rank * layout.part_bytes, (rank + 1) * layout.part_bytes}; }
-
-/// The code bytes of a weight that part `rank` holds, counted from the weight's first.
-Range codes_of(const BlockLayout& layout, const WeightLayout& weight, int rank) {
-  const Range held = overlap(part_of(layout, rank), {weight.codes_offset, weight.codes_offset + weight.codes_bytes});
-  return held.size() == 0 ? Range{} : Range{held.begin - weight.codes_offset, held.end - weight.codes_offset};
-}
-
-/// The quantization blocks whose absmax rank `rank` computes for everybody: those whose first code byte it holds.
-Range owned_blocks(const BlockLayout& layout, const WeightLayout& weight, std::int64_t block_size, int rank) {
-  const Range codes = codes_of(layout, weight, rank);
-  const std::int64_t bytes_per_block = block_size / 2;
-  return {divide_up(codes.begin, bytes_per_block), divide_up(codes.end, bytes_per_block)};
-}
-
-/// Copies that part of `source` (a section of the block that begins at byte `offset`) which this rank holds.
-void keep_section(std::span<const std::byte> source, std::int64_t offset, Range part, std::span<std::byte> kept) {
-  const Range held = overlap(part, {offset, offset + static_cast<std::int64_t>(source.size())});
-  if (held.size() > 0) {
-    std::memcpy(kept.data() + (held.begin - part.begin), source.data() + (held.begin - offset),
-                static_cast<std::size_t>(held.size()));
-  }
-}
 
 /// Quantizes the blocks of one weight that this rank's code bytes touch, keeps those bytes, and returns the absmax of the blocks
 /// it owns.
-std::vector<float> quantize_part(const WeightSource& source, const WeightLayout& weight, const BlockLayout& layout,
-                                 std::int64_t block_size, int rank, std::span<std::byte> kept, const Stream& stream) {
-  const Range codes = codes_of(layout, weight, rank);
-  const Range owned = owned_blocks(layout, weight, block_size, rank);
+std::vector<float> quantize_part(const WeightSource& source, const WeightLayout& weight, const BlockLayout& layout, int rank,
+                                 std::span<std::byte> kept, const Stream& stream) {
+  const BaseFormat& format = weight.format;
+  const BlockRange codes = codes_of(layout, weight, rank);
+  const BlockRange owned = owned_blocks(layout, weight, rank);
   std::vector<float> absmax(static_cast<std::size_t>(owned.size()));
-  const std::int64_t bytes_per_block = block_size / 2;
+  const std::int64_t block_size = format.scale_elements(weight.cols);
+  const std::int64_t bytes_per_block = format.code_bytes(block_size);
   const std::int64_t elements = weight.rows * weight.cols;
   const std::int64_t step = std::max<std::int64_t>(1, kReadElements / block_size);
-  const Range touched{codes.begin / bytes_per_block, divide_up(codes.end, bytes_per_block)};
+  const BlockRange touched{codes.begin / bytes_per_block, divide_up(codes.end, bytes_per_block)};
   std::vector<std::byte> raw;
   std::vector<float> values;
-  std::vector<std::uint8_t> chunk_codes;
+  std::vector<std::byte> chunk_codes;
   std::vector<float> chunk_absmax;
   for (std::int64_t first = touched.begin; first < touched.end && codes.size() > 0; first += step) {
-    const Range blocks{first, std::min(first + step, touched.end)};
-    const Range range{blocks.begin * block_size, std::min(blocks.end * block_size, elements)};
+    const BlockRange blocks{first, std::min(first + step, touched.end)};
+    const BlockRange range{blocks.begin * block_size, std::min(blocks.end * block_size, elements)};
     values.resize(static_cast<std::size_t>(range.size()));
-    chunk_codes.resize(static_cast<std::size_t>(divide_up(range.size(), 2)));
+    chunk_codes.resize(static_cast<std::size_t>(format.code_bytes(range.size())));
     chunk_absmax.resize(static_cast<std::size_t>(blocks.size()));
     read_as_f32(source, range.begin, values, raw, stream);
-    nf4_quantize(view(values.data(), {range.size()}), block_size, view(chunk_codes.data(), {divide_up(range.size(), 2)}),
-                 view(chunk_absmax.data(), {blocks.size()}), FourBit::nf4, stream);
-    keep_section(std::as_bytes(std::span(chunk_codes)), weight.codes_offset + blocks.begin * bytes_per_block,
-                 part_of(layout, rank), kept);
-    const Range mine = overlap(blocks, owned);
+    quantize_blocks(values, weight.cols, format, chunk_codes, chunk_absmax, stream);
+    keep_section(chunk_codes, weight.codes_offset + blocks.begin * bytes_per_block, part_of(layout, rank), kept);
+    const BlockRange mine = overlap(blocks, owned);
     for (std::int64_t b = mine.begin; b < mine.end; ++b) {
       absmax[static_cast<std::size_t>(b - owned.begin)] = chunk_absmax[static_cast<std::size_t>(b - blocks.begin)];
     }
@@ -96,12 +59,12 @@ std::vector<float> quantize_part(const WeightSource& source, const WeightLayout&
 /// Everybody's absmax of every weight of a block, from the ranks that own them.
 std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout,
                                                        const std::array<std::vector<float>, kLinears>& mine,
-                                                       std::int64_t block_size, Communicator& shards) {
+                                                       Communicator& shards) {
   std::size_t longest = 0;
   for (int rank = 0; rank < shards.size(); ++rank) {
     std::size_t count = 0;
     for (const WeightLayout& weight : layout.weights) {
-      count += static_cast<std::size_t>(owned_blocks(layout, weight, block_size, rank).size());
+      count += static_cast<std::size_t>(owned_blocks(layout, weight, rank).size());
     }
     longest = std::max(longest, count);
   }
@@ -117,7 +80,7 @@ std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout
   for (int rank = 0; rank < shards.size(); ++rank) {
     auto from = all.begin() + static_cast<std::ptrdiff_t>(longest) * rank;
     for (std::size_t i = 0; i < kLinears; ++i) {
-      const auto count = static_cast<std::ptrdiff_t>(owned_blocks(layout, layout.weights[i], block_size, rank).size());
+      const auto count = static_cast<std::ptrdiff_t>(owned_blocks(layout, layout.weights[i], rank).size());
       whole[i].insert(whole[i].end(), from, from + count);
       from += count;
     }
@@ -125,66 +88,130 @@ std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout
   return whole;
 }
 
-/// Keeps this rank's bytes of a weight's block scales, quantized once more where asked. Returns the offset that was subtracted.
-float keep_absmax(const std::vector<float>& absmax, const WeightLayout& weight, bool double_quant, Range part,
-                  std::span<std::byte> kept, const Stream& stream) {
-  if (!double_quant || absmax.empty()) {
-    keep_section(std::as_bytes(std::span(absmax)), weight.absmax_offset, part, kept);
-    return 0.0F;
-  }
-  const float offset = mean_absmax(absmax);
-  const auto count = static_cast<std::int64_t>(absmax.size());
-  const std::int64_t nested_count = divide_up(count, kNestedBlock);
-  std::vector<std::uint8_t> codes(absmax.size());
-  std::vector<float> nested(static_cast<std::size_t>(nested_count));
-  nested_quantize(view(absmax.data(), {count}), offset, view(codes.data(), {count}), view(nested.data(), {nested_count}), stream);
-  keep_section(std::as_bytes(std::span(codes)), weight.absmax_offset, part, kept);
-  keep_section(std::as_bytes(std::span(nested)), weight.nested_offset, part, kept);
-  return offset;
+/// Keeps this rank's bytes of a weight's scales. Returns the offset that double quantization subtracted.
+float keep_absmax(std::span<const float> absmax, const WeightLayout& weight, BlockRange part, std::span<std::byte> kept,
+                  const Stream& stream) {
+  const KeptScales scales = keep_scales(absmax, weight.format, stream);
+  keep_section(scales.absmax, weight.absmax_offset, part, kept);
+  keep_section(std::as_bytes(std::span(scales.nested)), weight.nested_offset, part, kept);
+  return scales.offset;
+}
+
+/// The bytes that this rank keeps of a section of the block.
+struct KeptSection {
+  BlockRange range;            // counted from the section's first
+  std::span<std::byte> bytes;  // where they go
+};
+KeptSection kept_section(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank,
+                         std::span<std::byte> kept) {
+  const BlockRange held = held_of(layout, offset, bytes, rank);
+  const std::int64_t at = held.size() == 0 ? 0 : offset + held.begin - rank * layout.part_bytes;
+  return {held, kept.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(held.size()))};
 }
 
 /// This rank's bytes of a weight that stays as the file has it.
 void read_raw_part(const WeightSource& source, const WeightLayout& weight, const BlockLayout& layout, int rank,
                    std::span<std::byte> kept) {
-  const Range codes = codes_of(layout, weight, rank);
-  if (codes.size() > 0) {
-    const std::int64_t at = weight.codes_offset + codes.begin - rank * layout.part_bytes;
-    const std::span<std::byte> place = kept.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(codes.size()));
-    read_as_is(source, codes.begin, place);
+  const KeptSection codes = kept_section(layout, weight.codes_offset, weight.codes_bytes, rank, kept);
+  if (codes.range.size() > 0) {
+    read_as_is(source, codes.range.begin, codes.bytes);
   }
 }
 
-void load_block(const ModelSpec& spec, const TensorDirectory& directory, std::int64_t layer, const BaseFormat& format,
-                const BlockLayout& layout, Communicator& shards, std::span<std::byte> kept, BlockRest& rest,
-                const Stream& stream) {
-  const int rank = shards.rank();
+/// This rank's bytes of a weight that the files have quantized already.
+void read_prequantized_part(const PrequantizedWeight& stored, const WeightLayout& weight, const BlockLayout& layout, int rank,
+                            std::span<std::byte> kept) {
+  const auto read = [&](const TensorInfo& tensor, std::int64_t offset, std::int64_t bytes) {
+    const KeptSection section = kept_section(layout, offset, bytes, rank, kept);
+    if (section.range.size() > 0) {
+      read_tensor_bytes(tensor, static_cast<std::uint64_t>(section.range.begin), section.bytes);
+    }
+    return section;
+  };
+  read(*stored.codes, weight.codes_offset, weight.codes_bytes);
+  if (!stored.nested_map.empty()) {
+    const std::vector<float> scales = read_scales(stored);
+    keep_section(std::as_bytes(std::span(scales)), weight.absmax_offset, part_of(layout, rank), kept);
+    return;
+  }
+  check_finite(*stored.absmax, read(*stored.absmax, weight.absmax_offset, weight.absmax_bytes).bytes);
+  if (stored.nested_absmax != nullptr) {
+    check_finite(*stored.nested_absmax, read(*stored.nested_absmax, weight.nested_offset, weight.nested_bytes).bytes);
+  }
+}
+
+using StoredWeights = std::array<std::optional<PrequantizedWeight>, kLinears>;
+
+/// What a base keeps of each weight of a block. In a folder that is quantized already, weights that are not stay as they are.
+std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const TensorDirectory& directory, std::int64_t layer,
+                                              const StoredWeights& stored, bool quantizes) {
+  std::array<WeightKind, kLinears> kinds;
+  for (const Linear linear : kAllLinears) {
+    WeightKind& kind = kinds[index_of(linear)];
+    kind.shape = linear_shape(base.spec, linear);
+    kind.format = quantizes ? base.format : BaseFormat{Quantization::none};
+    if (stored[index_of(linear)]) {
+      kind.format = stored[index_of(linear)]->format;
+    } else if (kind.shape.out > 0) {
+      kind.dtype = find_tensor(base.spec, directory, weight_tensor(base.spec, layer, linear)).dtype;
+    }
+  }
+  return kinds;
+}
+
+/// What it takes to read one block.
+struct BlockReader {
+  const ModelSpec& spec;
+  const TensorDirectory& directory;
+  std::int64_t layer;
+  const BlockLayout& layout;
+  const StoredWeights& stored;
+  int rank;
+  const Stream& stream;
+
+  /// Reads and keeps one weight; the absmax of the blocks that this rank owns where they are computed here.
+  std::vector<float> read(Linear linear, std::span<std::byte> kept) const {
+    const std::size_t i = index_of(linear);
+    const WeightLayout& weight = layout.weights[i];
+    if (stored[i]) {
+      read_prequantized_part(*stored[i], weight, layout, rank, kept);
+      return {};
+    }
+    if (codes_of(layout, weight, rank).size() == 0) {
+      return {};
+    }
+    const WeightSource source =
+        open_weight(find_tensor(spec, directory, weight_tensor(spec, layer, linear)), spec.family->transposed);
+    if (weight.format.quantization == Quantization::none) {
+      read_raw_part(source, weight, layout, rank, kept);
+      return {};
+    }
+    return quantize_part(source, weight, layout, rank, kept, stream);
+  }
+};
+
+/// `quantizes`: absmax are computed here, each by the rank that owns its block, and gathered.
+void load_block(const BlockReader& reader, bool quantizes, Communicator& shards, std::span<std::byte> kept, BlockRest& rest) {
   std::array<std::vector<float>, kLinears> absmax;
   run_together(shards, [&] {
     for (const Linear linear : kAllLinears) {
-      const std::size_t i = index_of(linear);
-      if (layout.weights[i].rows == 0 || codes_of(layout, layout.weights[i], rank).size() == 0) {
-        continue;
-      }
-      const WeightSource source =
-          open_weight(find_tensor(spec, directory, weight_tensor(spec, layer, linear)), spec.family->transposed);
-      if (format.quantization == Quantization::none) {
-        read_raw_part(source, layout.weights[i], layout, rank, kept);
-      } else {
-        absmax[i] = quantize_part(source, layout.weights[i], layout, format.block_size, rank, kept, stream);
-      }
+      absmax[index_of(linear)] = reader.read(linear, kept);
     }
   });
-  if (format.quantization == Quantization::none) {
-    return;
+  std::array<std::vector<float>, kLinears> whole;
+  if (quantizes) {
+    whole = gather_absmax(reader.layout, absmax, shards);
   }
-  const std::array<std::vector<float>, kLinears> whole = gather_absmax(layout, absmax, format.block_size, shards);
   for (std::size_t i = 0; i < kLinears; ++i) {
-    rest.nested_offset[i] = keep_absmax(whole[i], layout.weights[i], format.double_quant, part_of(layout, rank), kept, stream);
+    rest.nested_offset[i] = reader.stored[i] ? reader.stored[i]->nested_offset
+                                             : keep_absmax(whole[i], reader.layout.weights[i],
+                                                           part_of(reader.layout, reader.rank), kept, reader.stream);
   }
 }
 
 /// Reads and quantizes every block. Beside a GPU a part is made on the host and copied; there `staging` is that of one block.
-void load_blocks(FrozenBase& base, const TensorDirectory& directory, Communicator& shards, const BasePlace& place) {
+void load_blocks(FrozenBase& base, const TensorDirectory& directory, std::span<const StoredWeights> stored, bool quantizes,
+                 Communicator& shards, const BasePlace& place) {
   const bool copied = place.stream.backend == Backend::cuda && !base.on_host;
   Stream host;
   host.threads = place.stream.threads;
@@ -192,8 +219,9 @@ void load_blocks(FrozenBase& base, const TensorDirectory& directory, Communicato
   for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
     const std::span<std::byte> part = base.parts[layer];
     staging.resize(copied ? part.size() : 0);
-    load_block(base.spec, directory, static_cast<std::int64_t>(layer), base.format, base.layouts[layer], shards,
-               copied ? std::span<std::byte>(staging) : part, base.rest[layer], host);
+    const BlockReader reader{base.spec,     directory, static_cast<std::int64_t>(layer), base.layouts[layer], stored[layer],
+                             shards.rank(), host};
+    load_block(reader, quantizes, shards, copied ? std::span<std::byte>(staging) : part, base.rest[layer]);
     if (copied) {
       run_together(shards, [&] {
         const Shape bytes{static_cast<std::int64_t>(part.size())};
@@ -206,46 +234,6 @@ void load_blocks(FrozenBase& base, const TensorDirectory& directory, Communicato
 
 }  // namespace
 
-float mean_absmax(std::span<const float> absmax) {
-  double sum = 0.0;
-  for (const float value : absmax) {
-    sum += static_cast<double>(value);
-  }
-  return absmax.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(absmax.size()));
-}
-
-BlockLayout make_block_layout(const std::array<DType, kLinears>& dtypes, const std::array<LinearShape, kLinears>& shapes,
-                              const BaseFormat& format, int parts) {
-  BlockLayout layout;
-  std::int64_t at = 0;
-  const auto place = [&at](std::int64_t bytes) {
-    const std::int64_t offset = at;
-    at += round_up(bytes, kAlign);
-    return offset;
-  };
-  for (std::size_t i = 0; i < kLinears; ++i) {
-    WeightLayout& weight = layout.weights[i];
-    const std::int64_t elements = shapes[i].out * shapes[i].in;
-    weight.dtype = dtypes[i];
-    weight.rows = shapes[i].out;
-    weight.cols = shapes[i].in;
-    if (format.quantization == Quantization::none) {
-      weight.codes_bytes = elements * static_cast<std::int64_t>(size_of(weight.dtype));
-    } else {
-      const std::int64_t blocks = divide_up(elements, format.block_size);
-      weight.codes_bytes = divide_up(elements, 2);
-      weight.absmax_bytes = format.double_quant ? blocks : blocks * 4;
-      weight.nested_bytes = format.double_quant ? divide_up(blocks, kNestedBlock) * 4 : 0;
-    }
-    weight.codes_offset = place(weight.codes_bytes);
-    weight.absmax_offset = place(weight.absmax_bytes);
-    weight.nested_offset = place(weight.nested_bytes);
-  }
-  layout.bytes = at;
-  layout.part_bytes = round_up(divide_up(at, parts), kAlign);
-  return layout;
-}
-
 std::int64_t FrozenBase::largest_weight() const {
   std::int64_t largest = 0;
   for (const BlockLayout& layout : layouts) {
@@ -254,6 +242,16 @@ std::int64_t FrozenBase::largest_weight() const {
     }
   }
   return largest;
+}
+
+std::int64_t FrozenBase::most_scales() const {
+  std::int64_t most = 0;
+  for (const BlockLayout& layout : layouts) {
+    for (const WeightLayout& weight : layout.weights) {
+      most = std::max(most, weight.format.nested() ? weight.scales() : 0);
+    }
+  }
+  return most;
 }
 
 std::int64_t FrozenBase::largest_window() const {
@@ -274,22 +272,27 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
   base.rest.resize(static_cast<std::size_t>(spec.layers));
   Arena& blocks = base.on_host ? *place.pinned : place.arena;
   const MemoryKind kind = base.on_host ? MemoryKind::base_on_host : MemoryKind::base_shard;
+  bool quantizes = format.quantization != Quantization::none;
+  std::vector<StoredWeights> stored(base.rest.size());
   run_together(shards, [&] {
     check_model_tensors(spec, directory);
-    std::array<LinearShape, kLinears> shapes;
-    std::array<DType, kLinears> dtypes;
+    if (const std::optional<BaseFormat> of_folder = stored_format(spec, directory)) {
+      base.format = *of_folder;
+      quantizes = false;
+    }
     for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+      StoredWeights& weights = stored[static_cast<std::size_t>(layer)];
       for (const Linear linear : kAllLinears) {
-        const std::size_t i = index_of(linear);
-        shapes[i] = linear_shape(spec, linear);
-        dtypes[i] = shapes[i].out == 0 ? DType::f32 : find_tensor(spec, directory, weight_tensor(spec, layer, linear)).dtype;
+        if (linear_shape(spec, linear).out > 0) {
+          weights[index_of(linear)] = find_prequantized(spec, directory, weight_tensor(spec, layer, linear));
+        }
       }
-      base.layouts.push_back(make_block_layout(dtypes, shapes, format, shards.size()));
+      base.layouts.push_back(make_block_layout(weight_kinds(base, directory, layer, weights, quantizes), shards.size()));
       base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
     }
     load_rest(base, directory, place);
   });
-  load_blocks(base, directory, shards, place);
+  load_blocks(base, directory, stored, quantizes, shards, place);
   return base;
 }
 

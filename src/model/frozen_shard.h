@@ -13,45 +13,10 @@
 #include "kernels/common/tensor_view.h"
 #include "src/comm/communicator.h"
 #include "src/core/arena.h"
+#include "src/model/block_layout.h"
 #include "src/model/model_config.h"
-#include "src/model/tensor_table.h"
 
 namespace lora_dist {
-
-enum class Quantization : std::uint8_t { none, nf4 };
-
-struct BaseFormat {
-  Quantization quantization = Quantization::nf4;
-  bool double_quant = true;
-  std::int64_t block_size = 64;
-};
-
-/// The offset of double quantization: the mean of a weight's block scales. A fixed order and a wide type: the same on every mesh.
-float mean_absmax(std::span<const float> absmax);
-
-/// Where the parts of one weight lie in the bytes of its block. Offsets are multiples of 64; absent parts have 0 bytes.
-struct WeightLayout {
-  DType dtype = DType::f32;  // of the file; what `codes` holds when not quantized
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
-  std::int64_t codes_offset = 0;  // nf4: two codes a byte; none: the file's own elements
-  std::int64_t codes_bytes = 0;
-  std::int64_t absmax_offset = 0;  // f32 a block, or u8 a block with double quantization
-  std::int64_t absmax_bytes = 0;
-  std::int64_t nested_offset = 0;  // f32 for each 256 absmax values
-  std::int64_t nested_bytes = 0;
-};
-
-/// One block's weights laid end to end (a linear that the model does not have takes no bytes), cut into `parts` equal parts (the
-/// last one padded).
-struct BlockLayout {
-  std::array<WeightLayout, kLinears> weights;
-  std::int64_t bytes = 0;       // of the whole, before padding
-  std::int64_t part_bytes = 0;  // of each part, a multiple of 64
-};
-
-BlockLayout make_block_layout(const std::array<DType, kLinears>& dtypes, const std::array<LinearShape, kLinears>& shapes,
-                              const BaseFormat& format, int parts);
 
 /// Of RMSNorm or LayerNorm: [width] each.
 struct NormWeights {
@@ -80,7 +45,7 @@ struct BasePlace {
 /// Memory of the arenas that it was loaded into.
 struct FrozenBase {
   ModelSpec spec;
-  BaseFormat format;
+  BaseFormat format;                        // of its weights but those that quantized files left as floats
   int shards = 1;                           // ranks that divide every block
   std::vector<BlockLayout> layouts;         // per layer
   std::vector<std::span<std::byte>> parts;  // per layer: this rank's part, part_bytes long
@@ -92,14 +57,15 @@ struct FrozenBase {
   NormWeights final_norm;                   // [hidden]
 
   std::int64_t largest_weight() const;  // elements of the largest weight of a block: the size of the dequantization scratch
+  std::int64_t most_scales() const;     // of a weight whose scales are quantized too: the size of the scratch for them
   std::int64_t largest_window() const;  // bytes of the largest gathered block, padding included
 };
 
-/// Reads and quantizes the base. Collective over `shards`, whose ranks divide every block and which works on host memory; each
-/// rank reads only the bytes that it keeps (and, of a quantization block that a cut goes through, the rest of it). Beside a GPU
-/// the host holds this rank's part of one block at a time. Weights are quantized as if whole: codes do not depend on the number
-/// of parts; the offset of double quantization is summed in double, in the order of the blocks. Throws Error, the same on every
-/// rank: model, out_of_memory.
+/// Reads and quantizes the base; weights that the files have quantized already stay so, and decide the format. Collective over
+/// `shards`, whose ranks divide every block and which works on host memory; each rank reads only the bytes that it keeps (and, of
+/// a quantization block that a cut goes through, the rest of it). Beside a GPU the host holds this rank's part of one block at a
+/// time. Weights are quantized as if whole: codes do not depend on the number of parts; the offset of double quantization is
+/// summed in double, in the order of the blocks. Throws Error, the same on every rank: model, out_of_memory.
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             Communicator& shards, const BasePlace& place);
 

@@ -30,6 +30,24 @@ void warn_of_dropout(const ConfigFile& file, ModelSpec& spec) {
   }
 }
 
+/// Weights quantized by bitsandbytes in four bits can be read (prequantized.h); any other kind cannot.
+void check_quantization(const ConfigFile& file) {
+  if (!file.has("quantization_config")) {
+    return;
+  }
+  const nlohmann::json& config = file.root["quantization_config"];
+  const auto is_on = [&](const char* key) { return config.contains(key) && config[key] == true; };
+  const std::string method = config.is_object() ? file.text_or(config, "quant_method", "bitsandbytes") : "?";  // none: old files
+  if (method == "bitsandbytes" && is_on("load_in_4bit") && !is_on("load_in_8bit")) {
+    return;
+  }
+  const char* kind = method == "bitsandbytes" ? is_on("load_in_8bit") ? " in 8 bits (load_in_8bit)" : " (neither in 4 bits)" : "";
+  file.fail(
+      fmt::format("the weights of this folder are already quantized by {}{}, which cannot be read; give the folder with the "
+                  "original weights, or one in 4 bits by bitsandbytes",
+                  method.substr(0, 40), kind));
+}
+
 void check_spec(const ConfigFile& file, const ModelSpec& spec) {
   if (spec.heads % spec.kv_heads != 0) {
     file.fail(fmt::format("num_attention_heads ({}) must be a multiple of num_key_value_heads ({})", spec.heads, spec.kv_heads));
@@ -69,9 +87,7 @@ ModelSpec read_model_config(const std::filesystem::path& folder) {
   if (spec.family == nullptr) {
     file.fail(fmt::format("model_type \"{}\" is not supported ({} are)", spec.model_type, known_families()));
   }
-  if (file.has("quantization_config")) {
-    file.fail("the weights of this folder are already quantized; give the folder with the original weights");
-  }
+  check_quantization(file);
   spec.family->read(file, spec);
   check_spec(file, spec);
   read_special_ids(file, spec);

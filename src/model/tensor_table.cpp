@@ -8,26 +8,11 @@
 
 #include "src/core/error.h"
 #include "src/model/family.h"
+#include "src/model/prequantized.h"
 
 namespace lora_dist {
 
 namespace {
-
-const TensorInfo* look_up(const ModelSpec& spec, const TensorDirectory& directory, const std::string& name) {
-  const TensorNames& names = spec.family->names;
-  const auto find = [&](const std::string& candidate) {
-    const auto found = directory.tensors.find(candidate);
-    return found == directory.tensors.end() ? nullptr : &found->second;
-  };
-  const TensorInfo* tensor = find(name);
-  if (tensor == nullptr && name.starts_with(names.prefix)) {
-    tensor = find(name.substr(names.prefix.size()));
-  }
-  if (tensor == nullptr && !names.heads[1].empty() && name == std::string(names.heads[0]) + ".weight") {
-    tensor = find(std::string(names.heads[1]) + ".weight");
-  }
-  return tensor;
-}
 
 void add_norm(std::string_view name, std::int64_t layer, std::int64_t width, Norm kind, std::vector<ModelTensor>& tensors) {
   if (name.empty()) {
@@ -58,6 +43,22 @@ void add_block(const ModelSpec& spec, std::int64_t layer, std::vector<ModelTenso
 }
 
 }  // namespace
+
+const TensorInfo* look_up_tensor(const ModelSpec& spec, const TensorDirectory& directory, const std::string& name) {
+  const TensorNames& names = spec.family->names;
+  const auto find = [&](const std::string& candidate) {
+    const auto found = directory.tensors.find(candidate);
+    return found == directory.tensors.end() ? nullptr : &found->second;
+  };
+  const TensorInfo* tensor = find(name);
+  if (tensor == nullptr && name.starts_with(names.prefix)) {
+    tensor = find(name.substr(names.prefix.size()));
+  }
+  if (tensor == nullptr && !names.heads[1].empty() && name == std::string(names.heads[0]) + ".weight") {
+    tensor = find(std::string(names.heads[1]) + ".weight");
+  }
+  return tensor;
+}
 
 std::string path_of(std::string_view name, std::int64_t layer) {
   const std::size_t at = name.find("{}");
@@ -125,7 +126,7 @@ std::int64_t parameter_count(const ModelSpec& spec) {
 }
 
 const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted) {
-  const TensorInfo* found = look_up(spec, directory, wanted.name);
+  const TensorInfo* found = look_up_tensor(spec, directory, wanted.name);
   if (found == nullptr) {
     throw Error(ExitCode::model,
                 fmt::format("{}: tensor {} is missing; the weights do not belong to this config.json, or are incomplete",
@@ -145,7 +146,9 @@ const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& dire
 
 void check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory) {
   for (const ModelTensor& tensor : model_tensors(spec)) {
-    find_tensor(spec, directory, tensor);
+    if (!find_prequantized(spec, directory, tensor)) {
+      find_tensor(spec, directory, tensor);
+    }
   }
 }
 

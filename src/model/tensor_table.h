@@ -37,12 +37,14 @@ std::int64_t parameter_count(const ModelSpec& spec);
 /// The weight of a linear, as the file has it: [out, in], or [in, out] where the family keeps it so.
 ModelTensor weight_tensor(const ModelSpec& spec, std::int64_t layer, Linear linear);
 
-/// The tensor of that name (without the family's prefix, if the file leaves it out) with that shape and a float dtype; throws
-/// Error(model) naming the tensor, both shapes and the file.
+/// The tensor of that name, without the family's prefix if the file leaves it out; null where there is none.
+const TensorInfo* look_up_tensor(const ModelSpec& spec, const TensorDirectory& directory, const std::string& name);
+
+/// look_up_tensor, with that shape and a float dtype; throws Error(model) naming the tensor, both shapes and the file.
 const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted);
 
-/// Checks that every tensor which the configuration implies is there, in its shape. Throws Error(model) for the first that is
-/// not.
+/// Checks that every tensor which the configuration implies is there, in its shape, as floats or quantized by bitsandbytes.
+/// Throws Error(model) for the first that is not.
 void check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory);
 
 }  // namespace lora_dist

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "kernels/cast/cast.h"
+#include "kernels/int8/int8.h"
 #include "kernels/nf4/nf4.h"
 
 namespace lora_dist {
@@ -14,17 +15,27 @@ namespace {
 // In elements. Products choose their algorithm by the alignment of addresses, and look at 256 bytes at most.
 constexpr std::int64_t kDenseAlign = 128;
 
-bool is_dense_already(const FrozenBase& base, const WeightLayout& weight, DType dtype) {
-  return base.format.quantization == Quantization::none && weight.dtype == dtype;
+bool is_dense_already(const WeightLayout& weight, DType dtype) {
+  return weight.format.quantization == Quantization::none && weight.dtype == dtype;
+}
+
+/// Whether every weight of the base has to be dequantized.
+bool is_all_quantized(const FrozenBase& base) {
+  const auto quantized = [](const WeightLayout& weight) {
+    return weight.rows == 0 || weight.format.quantization != Quantization::none;
+  };
+  return std::all_of(base.layouts.begin(), base.layouts.end(), [&](const BlockLayout& layout) {
+    return std::all_of(layout.weights.begin(), layout.weights.end(), quantized);
+  });
 }
 
 /// Where each weight lies in a dequantized block, in elements; the last entry is the length of the whole.
 using DenseOffsets = std::array<std::int64_t, kLinears + 1>;
-DenseOffsets dense_offsets(const FrozenBase& base, const BlockLayout& layout, DType dtype) {
+DenseOffsets dense_offsets(const BlockLayout& layout, DType dtype) {
   DenseOffsets offsets{};
   for (std::size_t i = 0; i < kLinears; ++i) {
     const WeightLayout& weight = layout.weights[i];
-    const std::int64_t count = is_dense_already(base, weight, dtype) ? 0 : weight.rows * weight.cols;
+    const std::int64_t count = is_dense_already(weight, dtype) ? 0 : weight.rows * weight.cols;
     offsets[i + 1] = offsets[i] + (count + kDenseAlign - 1) / kDenseAlign * kDenseAlign;
   }
   return offsets;
@@ -53,15 +64,14 @@ WeightWindow::~WeightWindow() {
 
 void WeightWindow::take_buffers(Arena& arena) {
   const bool gathers = base_.shards > 1 || base_.on_host;
-  const bool quantized = base_.format.quantization != Quantization::none;
   std::int64_t dense = 0;
   if (compute_.backend == Backend::cuda) {
     for (const BlockLayout& layout : base_.layouts) {
-      dense = std::max(dense, dense_offsets(base_, layout, compute_dtype_).back());
+      dense = std::max(dense, dense_offsets(layout, compute_dtype_).back());
     }
   }
   in_place_ = !gathers && dense == 0;
-  one_window_ = gathers && dense > 0 && quantized;  // bytes are read by what dequantizes them alone
+  one_window_ = gathers && dense > 0 && is_all_quantized(base_);  // bytes are read by what dequantizes them alone
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const std::string number = std::to_string(i);
     if (gathers && one_window_ && i > 0) {
@@ -74,9 +84,8 @@ void WeightWindow::take_buffers(Arena& arena) {
                                               dense * static_cast<std::int64_t>(size_of(compute_dtype_)));
     }
   }
-  if (dense > 0 && quantized && base_.format.double_quant) {
-    absmax_ = arena.take<float>(MemoryKind::scratch, "dequantized absmax",
-                                (base_.largest_weight() + base_.format.block_size - 1) / base_.format.block_size);
+  if (dense > 0) {
+    absmax_ = arena.take<float>(MemoryKind::scratch, "dequantized absmax", base_.most_scales());
   }
 }
 
@@ -150,15 +159,11 @@ void WeightWindow::finish(Slot& slot) {
 BlockWeights WeightWindow::weights_of(std::int64_t layer, const Slot& slot) const {
   const auto l = static_cast<std::size_t>(layer);
   const BlockLayout& layout = base_.layouts[l];
-  const DenseOffsets offsets = dense_offsets(base_, layout, compute_dtype_);
+  const DenseOffsets offsets = dense_offsets(layout, compute_dtype_);
   BlockWeights weights;
   for (std::size_t i = 0; i < kLinears; ++i) {
     const WeightLayout& weight = layout.weights[i];
-    weights[i] = {&weight,
-                  &base_.format,
-                  slot.bytes.empty() ? base_.parts[l].data() : slot.bytes.data(),
-                  base_.rest[l].nested_offset[i],
-                  {}};
+    weights[i] = {&weight, slot.bytes.empty() ? base_.parts[l].data() : slot.bytes.data(), base_.rest[l].nested_offset[i], {}};
     if (!slot.dense.empty() && offsets[i + 1] > offsets[i]) {
       std::byte* dense = slot.dense.data() + static_cast<std::size_t>(offsets[i]) * size_of(compute_dtype_);
       weights[i].dense = {dense, compute_dtype_, {weight.rows, weight.cols}};
@@ -206,6 +211,24 @@ void WeightWindow::serve(std::int64_t layer, std::int64_t next) {
   release(layer);
 }
 
+namespace {
+
+/// The f32 scales of a quantized weight: where they lie, or in scratch.
+ConstTensorView scales_of(const FrozenWeight& weight, std::span<float> scratch, const Stream& stream) {
+  const WeightLayout& layout = *weight.layout;
+  const Shape shape{layout.scales()};
+  const std::byte* absmax = weight.block + layout.absmax_offset;
+  if (!layout.format.nested()) {
+    return {absmax, DType::f32, shape};
+  }
+  const TensorView expanded = view(scratch.data(), shape);
+  nested_dequantize({absmax, DType::u8, shape}, {weight.block + layout.nested_offset, DType::f32, {layout.nested_bytes / 4}},
+                    weight.nested_offset, expanded, stream);
+  return expanded;
+}
+
+}  // namespace
+
 ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_scratch, std::span<float> absmax_scratch,
                            const Stream& stream) {
   if (weight.dense.data != nullptr) {
@@ -214,7 +237,7 @@ ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_
   const WeightLayout& layout = *weight.layout;
   const Shape shape{layout.rows, layout.cols};
   const void* codes = weight.block + layout.codes_offset;
-  if (weight.format->quantization == Quantization::none) {
+  if (layout.format.quantization == Quantization::none) {
     if (layout.dtype == weight_scratch.dtype) {
       return {codes, layout.dtype, shape};
     }
@@ -222,18 +245,15 @@ ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_
     cast({codes, layout.dtype, shape}, out, stream);
     return out;
   }
-  const std::int64_t blocks = weight.format->double_quant ? layout.absmax_bytes : layout.absmax_bytes / 4;
-  ConstTensorView absmax{weight.block + layout.absmax_offset, DType::f32, {blocks}};
-  if (weight.format->double_quant) {
-    const TensorView expanded = view(absmax_scratch.data(), {blocks});
-    nested_dequantize({weight.block + layout.absmax_offset, DType::u8, {blocks}},
-                      {weight.block + layout.nested_offset, DType::f32, {layout.nested_bytes / 4}}, weight.nested_offset,
-                      expanded, stream);
-    absmax = expanded;
+  const TensorView out{weight_scratch.data, weight_scratch.dtype, shape};
+  const ConstTensorView scales = scales_of(weight, absmax_scratch, stream);
+  if (layout.format.quantization == Quantization::int8) {
+    int8_dequantize({codes, DType::i8, shape}, scales, out, stream);
+  } else {
+    nf4_dequantize({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size,
+                   {out.data, out.dtype, {shape.count()}}, layout.format.code(), stream);
   }
-  const TensorView out{weight_scratch.data, weight_scratch.dtype, {layout.rows * layout.cols}};
-  nf4_dequantize({codes, DType::u8, {layout.codes_bytes}}, absmax, weight.format->block_size, out, FourBit::nf4, stream);
-  return {out.data, out.dtype, shape};
+  return out;
 }
 
 }  // namespace lora_dist

@@ -19,7 +19,6 @@ namespace lora_dist {
 /// A whole weight as it lies in a window.
 struct FrozenWeight {
   const WeightLayout* layout = nullptr;
-  const BaseFormat* format = nullptr;
   const std::byte* block = nullptr;  // first byte of the gathered block
   float nested_offset = 0.0F;
   TensorView dense;  // [out, in] in the compute dtype, where the window has it; else null
@@ -86,7 +85,7 @@ class WeightWindow {
 };
 
 /// The weight [out, in] in the dtype of `weight_scratch`: where it lies when it has that already, else written there (at least
-/// out * in elements). `absmax_scratch` needs a float for each quantization block.
+/// out * in elements). `absmax_scratch` needs FrozenBase::most_scales() floats.
 ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_scratch, std::span<float> absmax_scratch,
                            const Stream& stream);
 

@@ -16,12 +16,6 @@ namespace lora_dist {
 
 namespace {
 
-/// True when the user wrote the key, in a file or with --set.
-bool is_explicit(const Config& config, const std::string& key) {
-  const auto found = config.origins.find(key);
-  return found != config.origins.end() && found->second != "default";
-}
-
 [[noreturn]] void refuse(const Config& config, const std::string& key, const std::string& asked, const std::string& has) {
   throw Error(ExitCode::usage,
               fmt::format("{} is {}, but the adapter in adapter.init_from ({}) has {}; leave the key out or set it to that", key,
@@ -29,13 +23,13 @@ bool is_explicit(const Config& config, const std::string& key) {
 }
 
 void check_keys_agree(const Config& config, const PeftConfig& peft) {
-  if (is_explicit(config, "adapter.r") && config.adapter.r != peft.r) {
+  if (config.is_explicit("adapter.r") && config.adapter.r != peft.r) {
     refuse(config, "adapter.r", std::to_string(config.adapter.r), std::to_string(peft.r));
   }
-  if (is_explicit(config, "adapter.alpha") && config.adapter.alpha != peft.alpha) {
+  if (config.is_explicit("adapter.alpha") && config.adapter.alpha != peft.alpha) {
     refuse(config, "adapter.alpha", fmt::format("{}", config.adapter.alpha), fmt::format("{}", peft.alpha));
   }
-  if (is_explicit(config, "adapter.rslora") && config.adapter.rslora != peft.use_rslora) {
+  if (config.is_explicit("adapter.rslora") && config.adapter.rslora != peft.use_rslora) {
     refuse(config, "adapter.rslora", fmt::format("{}", config.adapter.rslora), fmt::format("{}", peft.use_rslora));
   }
 }
@@ -53,7 +47,7 @@ std::array<bool, kLinears> adapted_linears(const AdapterLayout& layout) {
 
 void check_targets_agree(const Config& config, const ModelSpec& model, const AdapterLayout& layout) {
   const std::array<bool, kLinears> has = adapted_linears(layout);
-  if (!is_explicit(config, "adapter.target_modules") || match_targets(model, config.adapter.target_modules) == has) {
+  if (!config.is_explicit("adapter.target_modules") || match_targets(model, config.adapter.target_modules) == has) {
     return;
   }
   const std::string list = fmt::format("{}", fmt::join(target_names(*model.family, has), ", "));
@@ -72,7 +66,7 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
   config.adapter.rslora = peft.use_rslora;
   config.adapter.target_modules = target_names(*model.family, adapted_linears(layout));
   for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.target_modules"}) {
-    if (!is_explicit(config, key)) {
+    if (!config.is_explicit(key)) {
       config.origins[key] = "adapter.init_from";
     }
   }
@@ -121,13 +115,13 @@ void choose_targets(Config& config, const ModelSpec& model, const Console& conso
       of_family.emplace_back(target);
     }
   }
-  if (!is_explicit(config, key) && config.adapter.init_from.empty() && config.adapter.target_modules != of_family) {
+  if (!config.is_explicit(key) && config.adapter.init_from.empty() && config.adapter.target_modules != of_family) {
     console.line(
         fmt::format("note: {} models adapt {} unless {} says otherwise", model.model_type, fmt::join(of_family, ", "), key));
     config.adapter.target_modules = of_family;
     config.origins[key] = "model_type " + model.model_type;
   }
-  if (is_explicit(config, key)) {
+  if (config.is_explicit(key)) {
     match_targets(model, config.adapter.target_modules);
   }
 }

@@ -7,10 +7,29 @@
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/export/adapter_bridge.h"
+#include "src/model/prequantized.h"
 
 namespace lora_dist {
 
-std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const BaseFormat& format, bool shard,
+namespace {
+
+/// The format that the base will have.
+BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, const Console& console) {
+  const std::optional<BaseFormat> stored = stored_format(model.spec, model.directory);
+  if (!stored) {
+    return wanted.format;
+  }
+  const BaseFormat format = agree_on_format(wanted, *stored, model.folder.string());
+  if (describe(format) != describe(wanted.format)) {
+    console.line(fmt::format("note: the weights in {} are already quantized by bitsandbytes, and stay so: {}",
+                             model.folder.string(), describe(format)));
+  }
+  return format;
+}
+
+}  // namespace
+
+std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, bool shard,
                                       const ComputePlace& compute, Communicator& world, const Console& console,
                                       bool base_on_host) {
   auto model = std::make_unique<OpenModel>();
@@ -19,9 +38,11 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   model->compute_dtype = compute.dtype;
   model->arena = Arena(compute.stream);
   model->pinned = Arena(compute.stream, Arena::Place::pinned);
+  BaseFormat format;
   run_together(world, [&] {
     model->spec = read_model_config(folder);
     model->directory = read_model_directory(folder);
+    format = choose_format(*model, wanted, console);
     if (has_tokenizer(folder)) {
       model->tokenizer = open_tokenizer(folder);
       if (model->tokenizer->vocab_size > model->spec.vocab) {

@@ -19,9 +19,24 @@ namespace {
 
 constexpr std::int64_t kRoomForAnswers = 128;  // positions beyond max_length for generated text
 
-BaseFormat base_format(const Config& config) {
-  return {config.model.quantization == "none" ? Quantization::none : Quantization::nf4, config.model.double_quant,
-          config.model.block_size};
+/// How the base is to be kept, and which of it the user wrote.
+WantedFormat wanted_format(const Config& config) {
+  return {base_format(config.model.quantization, config.model.double_quant, config.model.block_size), "model.quantization",
+          config.is_explicit("model.quantization"), config.is_explicit("model.double_quant"),
+          config.is_explicit("model.block_size")};
+}
+
+/// The configuration shows the base as it is, whatever was wanted: a folder that is quantized already decides.
+void adopt_format(Config& config, const BaseFormat& format) {
+  if (format.quantization == Quantization::none || describe(format) == describe(wanted_format(config).format)) {
+    return;
+  }
+  config.model.quantization = name_of(format.quantization);
+  config.model.double_quant = format.double_quant;
+  config.model.block_size = static_cast<int>(format.block_size);
+  for (const char* key : {"model.quantization", "model.double_quant", "model.block_size"}) {
+    config.origins[key] = "model.path";
+  }
 }
 
 DataOptions data_options(const Config& config) {
@@ -77,13 +92,9 @@ void prepare_data(TrainingRun& run) {
 void show_model(const TrainingRun& run) {
   const ModelSpec& spec = run.model->spec;
   const Config& config = run.config;
-  const std::string base = config.model.quantization == "none"
-                               ? "not quantized"
-                               : fmt::format("NF4{}, blocks of {}", config.model.double_quant ? " with double quantization" : "",
-                                             config.model.block_size);
   run.console.line(fmt::format("model      {}: {} layers, hidden {}, {} heads ({} kv), intermediate {}, vocabulary {}; base {}",
                                config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate,
-                               spec.vocab, base));
+                               spec.vocab, describe(run.model->base.format)));
   run.console.line(fmt::format(
       "mesh       {} data-parallel rank{}, {}; base {}{}", run.world->size(), run.world->size() == 1 ? "" : "s",
       run.compute->description(),
@@ -143,8 +154,9 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
       make_output_directory(run.output, "output.dir");
     }
   });
-  run.model = open_model(config.model.path, base_format(config), config.parallel.base_shards != "1", compute, world, run.console,
-                         config.parallel.base_device == "host");
+  run.model = open_model(config.model.path, wanted_format(config), config.parallel.base_shards != "1", compute, world,
+                         run.console, config.parallel.base_device == "host");
+  adopt_format(run.config, run.model->base.format);
   show_model(run);
   prepare_data(run);
   prepare_adapter(run, purpose, adapter);

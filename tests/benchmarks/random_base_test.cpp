@@ -52,7 +52,8 @@ void expect_normal(const std::vector<float>& values) {
 
 TEST(RandomBase, WeightsAreNormalInEveryFormat) {
   for (const BaseFormat& format : {BaseFormat{Quantization::nf4, true, 64}, BaseFormat{Quantization::nf4, false, 64},
-                                   BaseFormat{Quantization::nf4, true, 4096}, BaseFormat{Quantization::none, true, 64}}) {
+                                   BaseFormat{Quantization::nf4, true, 4096}, BaseFormat{Quantization::fp4, true, 64},
+                                   BaseFormat{Quantization::none, true, 64}}) {
     Arena arena;
     const FrozenBase base = make_random_base(small_spec(), format, DType::f32, arena, Stream{});
     expect_normal(dequantized(base, 0, Linear::gate));

@@ -140,8 +140,7 @@ TEST(CommandLine, ValuesOutOfRange) {
   EXPECT_EQ(generate("--seed", "-1"), "--seed must be at least 0 (got -1)");
   EXPECT_THAT(generate("--top-k", "many"), HasSubstr("the argument ('many') for option '--top-k' is invalid"));
   EXPECT_THAT(generate("--max-new-tokens", "99999999999999999999"), HasSubstr("is invalid"));
-  EXPECT_EQ(generate("--quantization", "int8"), "--quantization int8 is not built yet; what works is none, nf4");
-  EXPECT_EQ(generate("--quantization", "nf5"), "--quantization must be one of none, nf4 (got nf5)");
+  EXPECT_EQ(generate("--quantization", "nf5"), "--quantization must be one of none, nf4, fp4, int8 (got nf5)");
 }
 
 TEST(Help, ListsCommandsOptionsAndKeys) {

@@ -191,8 +191,6 @@ TEST_F(LoadConfig, TheTopmostErrorIsReported) {
 
 TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"model.quantization=fp4", "model.quantization = fp4 is not built yet; what works is none, nf4"},
-      {"model.quantization=int8", "model.quantization = int8 is not built yet; what works is none, nf4"},
       {"adapter.method=dora", "adapter.method = dora is not built yet; what works is lora"},
       {"data.template=tokenizer", "data.template = tokenizer is not built yet; what works is auto, alpaca, qa, chatml, plain"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},

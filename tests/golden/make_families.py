@@ -334,7 +334,7 @@ def train(model, rows):
 
 def trainable_line(model):
     trainable, everything = model.get_nb_trainable_parameters()
-    return f"trainable params: {trainable} || all params: {everything} || trainable%: {100 * trainable / everything:.4f}"
+    return f"trainable params: {trainable:,} || all params: {everything:,} || trainable%: {100 * trainable / everything:.4f}"
 
 
 def make_variant(name, seed):

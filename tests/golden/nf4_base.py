@@ -1,4 +1,4 @@
-"""The NF4 base of the golden numbers: every linear weight of a block goes through bitsandbytes and back to fp32."""
+"""The quantized bases of the golden numbers: every linear weight of a block goes through bitsandbytes and back to fp32."""
 
 import hashlib
 
@@ -9,12 +9,18 @@ import torch
 BLOCK_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def dequantized(weight, double_quant):
-    """NF4 in blocks of 64 of `weight` [out, in], and back. Returns the fp32 weight and bitsandbytes' quant state."""
+def dequantized(weight, double_quant, quant_type="nf4"):
+    """Four bits in blocks of 64 of `weight` [out, in], and back. Returns the fp32 weight and bitsandbytes' quant state."""
     codes, state = bnb_functional.quantize_4bit(
-        weight.clone(), blocksize=64, compress_statistics=double_quant, quant_type="nf4"
+        weight.clone(), blocksize=64, compress_statistics=double_quant, quant_type=quant_type
     )
     return bnb_functional.dequantize_4bit(codes, state), state
+
+
+def dequantized_int8(weight):
+    """Rows of eight bits of `weight` [out, in], and back to fp32."""
+    codes, absmax, _ = bnb_functional.int8_vectorwise_quant(weight.clone())
+    return bnb_functional.int8_vectorwise_dequant(codes, absmax)
 
 
 def check_linear4bit(weight, restored, double_quant):
@@ -29,6 +35,16 @@ def check_linear4bit(weight, restored, double_quant):
     layer = layer.to("cpu")  # the move quantizes
     x = torch.randn(7, weight.shape[1], generator=torch.Generator().manual_seed(7))
     return (layer(x) - x @ restored.T).abs().max().item()
+
+
+def replace_base(model, quantization, double_quant):
+    """Replaces the block linears of a model in place by those of a base in fp4 or int8."""
+    for name, module in model.named_modules():
+        if name.split(".")[-1] in BLOCK_LINEARS:
+            weight = module.weight.data
+            module.weight.data = (
+                dequantized_int8(weight) if quantization == "int8" else dequantized(weight, double_quant, quantization)[0]
+            )
 
 
 def quantize_base(model, double_quant):

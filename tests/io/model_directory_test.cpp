@@ -90,10 +90,17 @@ TEST(ModelDirectory, OtherFormatsGetAUsefulMessage) {
             "cannot open the model folder /no/such/folder: No such file or directory");
 }
 
-TEST(ModelDirectory, PrequantizedWeightsAreNamed) {
-  const Scratch folder;
-  put_tensor(folder / "model.safetensors", "model.layers.0.mlp.up_proj.weight.quant_state.bitsandbytes__nf4");
-  EXPECT_THAT(problem_of(folder), HasSubstr("already quantized by bitsandbytes"));
+TEST(ModelDirectory, WeightsThatOthersQuantizedAreNamed) {
+  const auto problem_with = [](const std::string& part) {
+    const Scratch folder;
+    put_tensor(folder / "model.safetensors", "model.layers.0.mlp.up_proj" + part);
+    return problem_of(folder);
+  };
+  EXPECT_THAT(problem_with(".SCB"), HasSubstr("holds weights already quantized by bitsandbytes in 8 bits (model.layers.0.mlp"
+                                              ".up_proj.SCB), which cannot be read"));
+  EXPECT_THAT(problem_with(".qweight"), HasSubstr("quantized by GPTQ or AWQ"));
+  EXPECT_THAT(problem_with(".weight_packed"), HasSubstr("quantized by compressed-tensors"));
+  EXPECT_THAT(problem_with(".weight_scale"), HasSubstr("quantized by compressed-tensors or in fp8"));
 }
 
 }  // namespace

@@ -51,6 +51,15 @@ TEST(Int8, TiesGoToEvenAndTheEndsAreReached) {
   EXPECT_EQ(q.codes, (std::vector<std::int8_t>{127, -127, 0, 2, -2, 2, 0, 0}));
 }
 
+/// 127 / absmax in one division would give 83. From bitsandbytes 0.50 (row 157 of layer 1's gate_proj in demo/model).
+TEST(Int8, TheInverseIsRoundedTwice) {
+  const Quantized q = quantize({0.3449897766113281F, 0.2241075485944748F}, 1);
+  EXPECT_EQ(q.codes, (std::vector<std::int8_t>{127, 82}));
+  std::vector<float> row(16, 0.2241075485944748F);  // as many as a register holds
+  row[0] = 0.3449897766113281F;
+  EXPECT_EQ(quantize(row, 1).codes[15], 82);
+}
+
 TEST(Int8, RowsOfZerosNanAndInfinity) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();

@@ -182,7 +182,7 @@ TEST(Gpt2, HasPeftsNumbersOfParameters) {
   const ModelSpec spec = read_model_config(folder.path());
   EXPECT_EQ(parameter_count(spec), 124'439'808);
   EXPECT_EQ(trainable_line(make_adapter_layout(spec, {8, 32.0, 0.0, false, {"c_attn", "c_proj"}}), spec),
-            "trainable params: 811008 || all params: 125250816 || trainable%: 0.6475");
+            "trainable params: 811,008 || all params: 125,250,816 || trainable%: 0.6475");
 }
 
 }  // namespace

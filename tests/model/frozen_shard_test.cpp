@@ -53,10 +53,20 @@ TEST(FrozenShard, SameWeightsOnEveryMesh) {
   expect_same_on_all_meshes("demo/model", {Quantization::none});
   expect_same_on_all_meshes("demo/model", {Quantization::nf4, false});
   expect_same_on_all_meshes("demo/model", {Quantization::nf4, true});
+  expect_same_on_all_meshes("demo/model", {Quantization::fp4, true});
+  expect_same_on_all_meshes("demo/model", {Quantization::int8});
+  expect_same_on_all_meshes("tests/golden/tiny_llama_head_dim", {Quantization::int8});
   expect_same_on_all_meshes("tests/golden/tiny_llama_head_dim", {Quantization::none});  // bf16, and sizes no block divides
   expect_same_on_all_meshes("tests/golden/tiny_llama_head_dim", {Quantization::nf4, true});
   expect_same_on_all_meshes("tests/golden/families/gpt2_bare", {Quantization::none});  // turned matrices, bf16
   expect_same_on_all_meshes("tests/golden/families/gpt2_bare", {Quantization::nf4, true});
+  expect_same_on_all_meshes("tests/golden/families/gpt2_bare", {Quantization::int8});
+}
+
+/// Each rank reads its own bytes of codes and scales.
+TEST(FrozenShard, SameWeightsOfAQuantizedFolderOnEveryMesh) {
+  expect_same_on_all_meshes("tests/golden/prequantized/llama_nf4_nested", {Quantization::nf4});
+  expect_same_on_all_meshes("tests/golden/prequantized/gpt2_fp4_in_bf16", {Quantization::none});
 }
 
 /// Blocks of 1024 elements are 512 bytes of codes: cuts go through them.

@@ -58,6 +58,17 @@ TEST(LogProbs, Stories260KInNf4WithDoubleQuantization) {
   expect_golden(source("demo/model"), {Quantization::nf4, true}, source("tests/golden/stories260k/logprobs_nf4_double.json"),
                 kNf4);
 }
+TEST(LogProbs, Stories260KInFp4EqualsTransformersOnBitsandbytesWeights) {
+  expect_golden(source("demo/model"), {Quantization::fp4, false}, source("tests/golden/stories260k/logprobs_fp4.json"), kNf4);
+  expect_golden(source("demo/model"), {Quantization::fp4, true}, source("tests/golden/stories260k/logprobs_fp4_double.json"),
+                kNf4);
+}
+TEST(LogProbs, Stories260KInInt8EqualsTransformersOnBitsandbytesWeights) {
+  for (const bool double_quant : {false, true}) {  // says nothing of int8
+    expect_golden(source("demo/model"), {Quantization::int8, double_quant}, source("tests/golden/stories260k/logprobs_int8.json"),
+                  kFp32);
+  }
+}
 TEST(LogProbs, TinyLlamaWithBiasesTwoShardsAndConfigOfTransformers4) {
   expect_golden(source("tests/golden/tiny_llama_bias"), {Quantization::none},
                 source("tests/golden/tiny_llama_bias/logprobs_fp32.json"), kFp32);

@@ -111,7 +111,14 @@ TEST_F(ModelConfig, Messages) {
   expect(with("rope_parameters", {{"rope_type", "llama3"}, {"low_freq_factor", 4.0}, {"high_freq_factor", 4.0}}),
          "needs high_freq_factor above low_freq_factor");
   expect(with("eos_token_id", "</s>"), "must be an integer or a list of integers");
-  expect(with("quantization_config", {{"quant_method", "gptq"}}), "are already quantized");
+  expect(with("quantization_config", {{"quant_method", "gptq"}}), "are already quantized by gptq, which cannot be read");
+  expect(with("quantization_config", {{"quant_method", "awq"}}), "are already quantized by awq, which");
+  expect(with("quantization_config", {{"quant_method", "compressed-tensors"}}), "are already quantized by compressed-tensors");
+  expect(with("quantization_config", {{"quant_method", "bitsandbytes"}, {"load_in_8bit", true}}),
+         "are already quantized by bitsandbytes in 8 bits (load_in_8bit), which cannot be read");
+  expect(with("quantization_config", {{"load_in_8bit", true}}), "by bitsandbytes in 8 bits (load_in_8bit)");  // old files
+  expect(with("quantization_config", {{"quant_method", "bitsandbytes"}}), "by bitsandbytes (neither in 4 bits)");
+  expect(with("quantization_config", "gptq"), "are already quantized by ?");
   EXPECT_THROW(read_model_config(folder_ / "nothing"), Error);
 }
 

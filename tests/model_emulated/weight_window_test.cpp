@@ -131,6 +131,11 @@ TEST(WindowOnCuda, HasTheNf4WeightsOfTheCpuHoweverStreamsRun) {
   expect_weights_everywhere({"tests/golden/tiny_llama_bias", {Quantization::nf4, true}});
   expect_weights_everywhere({"tests/golden/tiny_llama_bias", {Quantization::nf4, false, 4096}});
 }
+TEST(WindowOnCuda, HasTheFp4AndInt8WeightsOfTheCpu) {
+  expect_weights_everywhere({"tests/golden/tiny_llama_bias", {Quantization::fp4, true}});
+  expect_weights_everywhere({"tests/golden/tiny_llama_bias", {Quantization::int8}});
+  expect_weights_everywhere({"tests/golden/prequantized/qwen2_fp4_nested_in_f32", {}});
+}
 TEST(WindowOnCuda, HasPlainWeightsWhereTheyLieOrCast) {
   expect_weights_everywhere({"demo/model", {Quantization::none}});
   expect_weights_everywhere({"tests/golden/tiny_llama_head_dim", {Quantization::none}});  // bf16

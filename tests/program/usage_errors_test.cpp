@@ -25,8 +25,8 @@ TEST(UsageErrors, CommandsAndOptions) {
   expect_usage_error({}, {"train needs a configuration: --cfg FILE"});
   expect_usage_error({"score"}, {"score needs --model DIR, --input FILE and --output FILE"});
   expect_usage_error({"score", "--model", "x"}, {"score needs --input FILE and --output FILE"});
-  expect_usage_error({"score", "--model", "x", "--input", "a", "--output", "b", "--quantization", "fp4"},
-                     {"--quantization fp4 is not built yet"});
+  expect_usage_error({"score", "--model", "x", "--input", "a", "--output", "b", "--quantization", "q4"},
+                     {"--quantization must be one of none, nf4, fp4, int8 (got q4)"});
   expect_usage_error({"generate", "--model", "x"}, {"generate needs either --prompt TEXT or --input FILE"});
   expect_usage_error({"generate", "--model", "x", "--prompt", "a", "--output", "b"}, {"--output goes with --input"});
   expect_usage_error({"generate", "--model", "x", "--prompt", "a", "--temperature", "-1"},
@@ -77,15 +77,13 @@ TEST(UsageErrors, Settings) {
 
 TEST(UsageErrors, WhatIsNotBuiltIsRefusedByName) {
   const std::map<std::string, std::string> settings = {
-      {"model.quantization", "fp4"},    {"adapter.method", "dora"},
-      {"data.template", "tokenizer"},   {"train.optimizer", "lion"},
-      {"train.deterministic", "false"}, {"parallel.tensor", "2"},
-      {"parallel.base_shards", "2"},    {"parallel.watchdog_seconds", "5"},
-      {"eval.metrics", "[\"rouge\"]"},  {"checkpoint.walltime_margin_seconds", "60"}};
+      {"adapter.method", "dora"},         {"data.template", "tokenizer"},  {"train.optimizer", "lion"},
+      {"train.deterministic", "false"},   {"parallel.tensor", "2"},        {"parallel.base_shards", "2"},
+      {"parallel.watchdog_seconds", "5"}, {"eval.metrics", "[\"rouge\"]"}, {"checkpoint.walltime_margin_seconds", "60"}};
   for (const auto& [key, value] : settings) {
     expect_usage_error({"--set", key + "=" + value}, {key, "not built yet"});
   }
-  expect_error_on_1_and_3_ranks(command({"--set", "model.quantization=fp4"}), 2, {"model.quantization", "fp4", "not built yet"});
+  expect_error_on_1_and_3_ranks(command({"--set", "adapter.method=dora"}), 2, {"adapter.method", "dora", "not built yet"});
 }
 
 TEST(UsageErrors, TargetModulesThatMatchNothing) {

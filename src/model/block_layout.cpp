@@ -1,0 +1,83 @@
+// Lays a block's weights end to end and cuts them.
+#include "src/model/block_layout.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/nf4/nf4.h"
+
+namespace lora_dist {
+
+namespace {
+
+constexpr std::int64_t kAlign = 64;
+
+std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
+std::int64_t round_up(std::int64_t value, std::int64_t to) { return divide_up(value, to) * to; }
+
+}  // namespace
+
+BlockRange overlap(BlockRange a, BlockRange b) { return {std::max(a.begin, b.begin), std::min(a.end, b.end)}; }
+
+BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int parts) {
+  BlockLayout layout;
+  std::int64_t at = 0;
+  const auto place = [&at](std::int64_t bytes) {
+    const std::int64_t offset = at;
+    at += round_up(bytes, kAlign);
+    return offset;
+  };
+  for (std::size_t i = 0; i < kLinears; ++i) {
+    const WeightKind& kind = kinds[i];
+    const std::int64_t elements = kind.shape.out * kind.shape.in;
+    WeightLayout& weight = layout.weights[i];
+    weight.format = kind.format;
+    weight.dtype = kind.dtype;
+    weight.rows = kind.shape.out;
+    weight.cols = kind.shape.in;
+    if (kind.format.quantization == Quantization::none) {
+      weight.codes_bytes = elements * static_cast<std::int64_t>(size_of(kind.dtype));
+    } else if (elements > 0) {
+      const std::int64_t blocks = divide_up(elements, kind.format.scale_elements(weight.cols));
+      weight.codes_bytes = kind.format.code_bytes(elements);
+      weight.absmax_bytes = kind.format.nested() ? blocks : blocks * 4;
+      weight.nested_bytes = kind.format.nested() ? divide_up(blocks, kNestedBlock) * 4 : 0;
+    }
+    weight.codes_offset = place(weight.codes_bytes);
+    weight.absmax_offset = place(weight.absmax_bytes);
+    weight.nested_offset = place(weight.nested_bytes);
+  }
+  layout.bytes = at;
+  layout.part_bytes = round_up(divide_up(at, parts), kAlign);
+  return layout;
+}
+
+BlockRange part_of(const BlockLayout& layout, int rank) { return {rank * layout.part_bytes, (rank + 1) * layout.part_bytes}; }
+
+BlockRange held_of(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank) {
+  const BlockRange held = overlap(part_of(layout, rank), {offset, offset + bytes});
+  return held.size() == 0 ? BlockRange{} : BlockRange{held.begin - offset, held.end - offset};
+}
+
+BlockRange codes_of(const BlockLayout& layout, const WeightLayout& weight, int rank) {
+  return held_of(layout, weight.codes_offset, weight.codes_bytes, rank);
+}
+
+BlockRange owned_blocks(const BlockLayout& layout, const WeightLayout& weight, int rank) {
+  const BlockRange codes = codes_of(layout, weight, rank);
+  if (codes.size() == 0) {
+    return {};
+  }
+  const std::int64_t bytes_per_block = weight.format.code_bytes(weight.format.scale_elements(weight.cols));
+  return {divide_up(codes.begin, bytes_per_block), divide_up(codes.end, bytes_per_block)};
+}
+
+void keep_section(std::span<const std::byte> source, std::int64_t offset, BlockRange part, std::span<std::byte> kept) {
+  const BlockRange held = overlap(part, {offset, offset + static_cast<std::int64_t>(source.size())});
+  if (held.size() > 0) {
+    std::memcpy(kept.data() + (held.begin - part.begin), source.data() + (held.begin - offset),
+                static_cast<std::size_t>(held.size()));
+  }
+}
+
+}  // namespace lora_dist
