@@ -57,11 +57,10 @@ BaseFormat agree_on_format(const WantedFormat& wanted, const BaseFormat& stored,
                       (!wanted.double_quant_given || wanted.format.double_quant == stored.double_quant) &&
                       (!wanted.block_size_given || wanted.format.block_size == stored.block_size);
   if (!agrees) {
-    throw Error(
-        ExitCode::usage,
-        fmt::format("{} asks for a base in {}, but the weights in {} are already quantized by bitsandbytes: {}; leave the "
-                    "key out, or give the folder with the original weights",
-                    wanted.key, describe(wanted.format), folder, describe(stored)));
+    throw Error(ExitCode::usage,
+                fmt::format("{} asks for another base ({}) than the weights in {} are, which bitsandbytes has already quantized "
+                            "({}); leave it out, or give the folder with the original weights",
+                            wanted.key, describe(wanted.format), folder, describe(stored)));
   }
   return stored;
 }

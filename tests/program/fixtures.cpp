@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <sstream>
 
@@ -95,6 +96,25 @@ void expect_same_training(const fs::path& output, const fs::path& reference) {
   const std::string adapter = get_file(reference / "adapter/adapter_model.safetensors");
   EXPECT_FALSE(adapter.empty());
   EXPECT_TRUE(get_file(output / "adapter/adapter_model.safetensors") == adapter) << "the adapter of " << output << " differs";
+}
+
+std::vector<json> scores_of(const std::vector<std::string>& model, const fs::path& input, const fs::path& output) {
+  Launch launch;
+  launch.arguments = {"score", "--input", input.string(), "--output", output.string()};
+  launch.arguments.insert(launch.arguments.end(), model.begin(), model.end());
+  expect_success(launch);
+  return read_lines(output);
+}
+
+double largest_change(const std::vector<json>& one, const std::vector<json>& other) {
+  EXPECT_EQ(one.size(), other.size());
+  double largest = 0.0;
+  for (std::size_t line = 0; line < std::min(one.size(), other.size()); ++line) {
+    for (std::size_t i = 1; i < one[line]["logprobs"].size(); ++i) {
+      largest = std::max(largest, std::fabs(one[line]["logprobs"][i].get<double>() - other[line]["logprobs"][i].get<double>()));
+    }
+  }
+  return largest;
 }
 
 fs::path copy_of_model(const fs::path& folder) {

@@ -43,6 +43,12 @@ void expect_steps(const std::filesystem::path& output, std::int64_t last);
 /// Losses and gradient norms of metrics.jsonl, and the adapter file: equal to the bit.
 void expect_same_training(const std::filesystem::path& output, const std::filesystem::path& reference);
 
+/// What `score` writes for the lines of `input`; `model`: --model and further options.
+std::vector<nlohmann::json> scores_of(const std::vector<std::string>& model, const std::filesystem::path& input,
+                                      const std::filesystem::path& output);
+/// Between the log-probabilities of two such files.
+double largest_change(const std::vector<nlohmann::json>& one, const std::vector<nlohmann::json>& other);
+
 /// A copy of stories260K that may be spoilt. The files are copies, not links.
 std::filesystem::path copy_of_model(const std::filesystem::path& folder);
 

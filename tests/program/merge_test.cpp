@@ -19,23 +19,8 @@ Launch merge_of(const std::vector<std::string>& options, int ranks) {
   return launch;
 }
 
-std::vector<json> scores_of(const std::vector<std::string>& model, const fs::path& output) {
-  Launch launch;
-  launch.arguments = {"score", "--input", source("tests/golden/stories260k/score_input.jsonl").string(), "--output",
-                      output.string()};
-  launch.arguments.insert(launch.arguments.end(), model.begin(), model.end());
-  expect_success(launch);
-  return read_lines(output);
-}
-
-double largest_change(const std::vector<json>& one, const std::vector<json>& other) {
-  double largest = 0.0;
-  for (std::size_t line = 0; line < one.size(); ++line) {
-    for (std::size_t i = 1; i < one[line]["logprobs"].size(); ++i) {
-      largest = std::max(largest, std::fabs(one[line]["logprobs"][i].get<double>() - other[line]["logprobs"][i].get<double>()));
-    }
-  }
-  return largest;
+std::vector<json> scores_of_story(const std::vector<std::string>& model, const fs::path& output) {
+  return scores_of(model, source("tests/golden/stories260k/score_input.jsonl"), output);
 }
 
 /// Trained on NF4: merged onto dequantized weights it is the same model; onto the files' it is another (a failure of peers).
@@ -44,17 +29,17 @@ TEST(Merge, OntoDequantizedWeightsIsTheModelThatWasTrained) {
   const std::string model = source("demo/model").string();
   const std::string adapter = source("tests/golden/lora_steps/nf4_double_all_linear/final").string();
   const std::vector<json> trained =
-      scores_of({"--model", model, "--adapter", adapter, "--quantization", "nf4"}, scratch / "trained.jsonl");
+      scores_of_story({"--model", model, "--adapter", adapter, "--quantization", "nf4"}, scratch / "trained.jsonl");
   for (const int ranks : {1, 2}) {
     const fs::path output = scratch / ("merged" + std::to_string(ranks));
     expect_success(merge_of({"--model", model, "--adapter", adapter, "--output", output.string()}, ranks));
     // fp32 files: only the order of sums differs from base and adapter side by side
-    EXPECT_LE(largest_change(trained, scores_of({"--model", output.string()}, scratch / "merged.jsonl")), 5e-5);
+    EXPECT_LE(largest_change(trained, scores_of_story({"--model", output.string()}, scratch / "merged.jsonl")), 5e-5);
   }
   EXPECT_EQ(digests_below(scratch / "merged1"), digests_below(scratch / "merged2"));
   const fs::path full = scratch / "full";
   expect_success(merge_of({"--model", model, "--adapter", adapter, "--output", full.string(), "--onto", "full"}, 1));
-  EXPECT_GE(largest_change(trained, scores_of({"--model", full.string()}, scratch / "full.jsonl")), 1e-2);
+  EXPECT_GE(largest_change(trained, scores_of_story({"--model", full.string()}, scratch / "full.jsonl")), 1e-2);
 }
 
 TEST(Merge, ComparesBothWaysOnAText) {
