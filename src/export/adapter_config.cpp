@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/io/file.h"
 #include "src/io/strict_json.h"
+#include "src/model/path_pattern.h"
 
 namespace lora_dist {
 namespace {
@@ -38,39 +40,12 @@ constexpr const char* kNotRepresented[] = {"use_dora",
 /// Initialisations that also change the base weights, so that the adapter means nothing on the original base.
 constexpr const char* kBaseChangingInits[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
 
-/// Keys of a pattern are the end of a path, from a dot on, as in PEFT; "^" asks for the whole path. "\." is a dot.
-std::string plain_key(const std::string& key) {
-  std::string plain;
-  for (std::size_t i = 0; i < key.size(); ++i) {
-    if (key[i] != '\\' || i + 1 == key.size() || key[i + 1] != '.') {
-      plain += key[i];
-    }
-  }
-  return plain;
-}
-
-bool key_matches(const std::string& key, const std::string& path) {
-  const std::string plain = plain_key(key);
-  if (plain.starts_with('^')) {
-    return plain.substr(1) == path;
-  }
-  return path == plain || path.ends_with("." + plain);
-}
-
+/// The first key that matches decides, as in PEFT.
 template <class T>
-T pattern_value(const char* what, const std::map<std::string, T>& pattern, const std::string& path, T otherwise) {
-  const std::pair<const std::string, T>* match = nullptr;
-  for (const auto& entry : pattern) {
-    if (!key_matches(entry.first, path)) {
-      continue;
-    }
-    if (match != nullptr && match->second != entry.second) {
-      throw Error(ExitCode::model, fmt::format("{} gives {} two values, by the keys {} and {}; leave one of them", what, path,
-                                               match->first, entry.first));
-    }
-    match = &entry;
-  }
-  return match != nullptr ? match->second : otherwise;
+T pattern_value(const PathPattern<T>& pattern, const std::string& path, T otherwise) {
+  const auto match =
+      std::find_if(pattern.begin(), pattern.end(), [&](const auto& entry) { return ending_matches(entry.first, path); });
+  return match == pattern.end() ? otherwise : match->second;
 }
 
 /// PEFT writes whole numbers as integers, and some readers insist on them.
@@ -122,22 +97,23 @@ class ConfigReader {
     return value.get<double>();
   }
 
-  const json& pattern(const char* key) const {
-    static const json kNone = json::object();
+  /// The members of an object of patterns, in the order of the file; `value_of` reads one.
+  template <class Read>
+  auto pattern(const char* key, const nlohmann::ordered_json& in_order, const Read& value_of) const {
+    PathPattern<decltype(value_of(std::string(), json()))> pattern;
     const json* value = find(key);
     if (value != nullptr && !value->is_object()) {
       refuse(fmt::format("{} must be an object", key));
     }
     if (value != nullptr) {
-      for (const auto& [name, ignored] : value->items()) {
-        const std::string plain = plain_key(name);
-        if (plain.find_first_of("*+?[](){}|\\$^", plain.starts_with('^') ? 1 : 0) != std::string::npos) {
-          refuse(
-              fmt::format("{} has the regular expression \"{}\"; only the ends of module paths are understood here", key, name));
+      for (const auto& [name, ignored] : in_order[key].items()) {
+        if (const std::string problem = problem_of_pattern(name); !problem.empty()) {
+          refuse(fmt::format("{} has the key \"{}\", which {}", key, name.substr(0, 80), problem));
         }
+        pattern.emplace_back(name, value_of(fmt::format("{}.{}", key, name), (*value)[name]));
       }
     }
-    return value == nullptr ? kNone : *value;
+    return pattern;
   }
 
  private:
@@ -191,14 +167,58 @@ void read_targets(const ConfigReader& reader, PeftConfig& config) {
   std::ranges::sort(config.target_modules);
 }
 
+std::int64_t layer_number(const ConfigReader& reader, const json& value) {
+  if (!value.is_number_integer() || value < 0) {
+    reader.refuse(
+        fmt::format("layers_to_transform must be a layer's number or a list of them (got {})", value.dump().substr(0, 40)));
+  }
+  return value.get<std::int64_t>();
+}
+
+void read_layers(const ConfigReader& reader, PeftConfig& config) {
+  if (const json* layers = reader.find("layers_to_transform"); layers != nullptr) {
+    for (const json& layer : layers->is_array() ? *layers : json::array({*layers})) {
+      config.layers_to_transform.push_back(layer_number(reader, layer));
+    }
+  }
+  if (const json* patterns = reader.find("layers_pattern"); patterns != nullptr) {
+    for (const json& pattern : patterns->is_array() ? *patterns : json::array({*patterns})) {
+      if (!pattern.is_string() || !problem_of_pattern(pattern.get<std::string>()).empty()) {
+        reader.refuse("layers_pattern must be a name or a list of names");
+      }
+      config.layers_pattern.push_back(pattern.get<std::string>());
+    }
+  }
+}
+
 }  // namespace
 
+bool is_transformed(const PeftConfig& config, const std::string& path) {
+  if (config.layers_to_transform.empty()) {
+    return true;
+  }
+  std::vector<std::string> patterns = {".*?\\.[^.]*"};  // PEFT's, where there are none
+  if (!config.layers_pattern.empty()) {
+    patterns.clear();
+    for (const std::string& pattern : config.layers_pattern) {
+      patterns.push_back("(?:|.*?\\.)(?:" + pattern + ")");
+    }
+  }
+  for (const std::string& pattern : patterns) {
+    if (const std::optional<std::int64_t> layer = number_after(pattern, path)) {
+      return std::find(config.layers_to_transform.begin(), config.layers_to_transform.end(), *layer) !=
+             config.layers_to_transform.end();
+    }
+  }
+  return false;
+}
+
 std::int64_t rank_of(const PeftConfig& config, const std::string& path) {
-  return pattern_value("rank_pattern", config.rank_pattern, path, config.r);
+  return pattern_value(config.rank_pattern, path, config.r);
 }
 
 double alpha_of(const PeftConfig& config, const std::string& path) {
-  return pattern_value("alpha_pattern", config.alpha_pattern, path, config.alpha);
+  return pattern_value(config.alpha_pattern, path, config.alpha);
 }
 
 double scale_of(const PeftConfig& config, const std::string& path) {
@@ -213,11 +233,7 @@ std::string adapter_config_text(const PeftConfig& config) {
     std::ranges::sort(sorted);
     targets = sorted;
   }
-  json alphas = json::object();
-  for (const auto& [key, value] : config.alpha_pattern) {
-    alphas[key] = number(value);
-  }
-  const json document = {{"alpha_pattern", alphas},
+  const json document = {{"alpha_pattern", nullptr},
                          {"auto_mapping", nullptr},
                          {"base_model_name_or_path", config.base_model_name_or_path},
                          {"bias", "none"},
@@ -235,13 +251,22 @@ std::string adapter_config_text(const PeftConfig& config) {
                          {"modules_to_save", nullptr},
                          {"peft_type", "LORA"},
                          {"r", config.r},
-                         {"rank_pattern", json(config.rank_pattern)},
+                         {"rank_pattern", nullptr},
                          {"revision", nullptr},
                          {"target_modules", targets},
                          {"task_type", config.task_type},
                          {"use_dora", false},
                          {"use_rslora", config.use_rslora}};
-  return document.dump(2, ' ', false, json::error_handler_t::replace);
+  nlohmann::ordered_json text(document);  // sorted, but for the patterns, where the first that matches decides
+  text["alpha_pattern"] = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : config.alpha_pattern) {
+    text["alpha_pattern"][key] = number(value);
+  }
+  text["rank_pattern"] = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : config.rank_pattern) {
+    text["rank_pattern"][key] = value;
+  }
+  return text.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 PeftConfig read_adapter_config(const std::filesystem::path& file) {
@@ -269,12 +294,12 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
   config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
   config.task_type = reader.text("task_type", "CAUSAL_LM");
   read_targets(reader, config);
-  for (const auto& [key, value] : reader.pattern("rank_pattern").items()) {
-    config.rank_pattern[key] = reader.rank("rank_pattern." + key, value);
-  }
-  for (const auto& [key, value] : reader.pattern("alpha_pattern").items()) {
-    config.alpha_pattern[key] = reader.finite("alpha_pattern." + key, value);
-  }
+  const nlohmann::ordered_json in_order = parse_ordered_json(read_text_file(file, ExitCode::model));  // sound: it was read above
+  config.rank_pattern = reader.pattern("rank_pattern", in_order,
+                                       [&](const std::string& key, const json& value) { return reader.rank(key, value); });
+  config.alpha_pattern = reader.pattern("alpha_pattern", in_order,
+                                        [&](const std::string& key, const json& value) { return reader.finite(key, value); });
+  read_layers(reader, config);
   return config;
 }
 

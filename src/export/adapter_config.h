@@ -3,11 +3,16 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lora_dist {
+
+/// Key to value, in the order of the file. A key stands for every module whose path, or an ending of it from a dot on, it matches
+/// as a regular expression; the first that does decides.
+template <class T>
+using PathPattern = std::vector<std::pair<std::string, T>>;
 
 struct PeftConfig {
   std::int64_t r = 8;
@@ -16,8 +21,10 @@ struct PeftConfig {
   bool use_rslora = false;
   std::vector<std::string> target_modules;  // names; empty when target_pattern is set
   std::string target_pattern;  // target_modules given as one string: "all-linear" or a regular expression, kept as it is
-  std::map<std::string, std::int64_t> rank_pattern;  // r of the modules whose path ends in the key
-  std::map<std::string, double> alpha_pattern;
+  PathPattern<std::int64_t> rank_pattern;  // r of those modules
+  PathPattern<double> alpha_pattern;
+  std::vector<std::int64_t> layers_to_transform;  // empty: all
+  std::vector<std::string> layers_pattern;        // what stands before a layer's number; empty: anything
   std::string base_model_name_or_path;
   std::string task_type = "CAUSAL_LM";
   bool fan_in_fan_out = false;  // the base keeps its weights [in, out] (GPT-2)
@@ -28,6 +35,9 @@ std::int64_t rank_of(const PeftConfig& config, const std::string& path);
 double alpha_of(const PeftConfig& config, const std::string& path);
 /// What the product B*A is multiplied by: alpha / r, or alpha / sqrt(r) for rsLoRA.
 double scale_of(const PeftConfig& config, const std::string& path);
+
+/// Whether layers_to_transform and layers_pattern leave this module in.
+bool is_transformed(const PeftConfig& config, const std::string& path);
 
 /// The file as PEFT writes it: sorted keys, indented by two.
 std::string adapter_config_text(const PeftConfig& config);

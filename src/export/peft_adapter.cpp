@@ -120,7 +120,12 @@ void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
       throw Error(ExitCode::model, fmt::format("{}: {} is [{}, {}], and adapter_config.json gives its module rank {}",
                                                file.string(), name, matrix.shape[0], matrix.shape[1], expected));
     }
-    alpha_of(adapter.config, path);  // throws where the patterns give two values
+    if (!is_transformed(adapter.config, path)) {
+      throw Error(ExitCode::model,
+                  fmt::format("{}: {} is in a layer that layers_to_transform of adapter_config.json leaves out; save "
+                              "the adapter again",
+                              file.string(), name));
+    }
   }
 }
 

@@ -10,14 +10,18 @@
 #include "kernels/common/philox.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
+#include "src/model/path_pattern.h"
 
 namespace lora_dist {
 
 namespace {
 
-/// PEFT's rule: the whole path, or an ending of it that starts after a dot. Paths of all blocks end alike, so block 0 stands for
-/// them.
-bool names_path(const std::string& target, const std::string& path) { return path == target || path.ends_with("." + target); }
+/// PEFT's rule: the whole path, or an ending of it that starts after a dot.
+bool ends_with_name(const std::string& path, const std::string& name) { return path == name || path.ends_with("." + name); }
+
+bool is_target(const std::string& target, const std::string& path) {
+  return target == "all-linear" || (is_regular_expression(target) ? path_matches(target, path) : ends_with_name(path, target));
+}
 
 /// The last `parts` parts of a path.
 std::string ending_of(const std::string& path, int parts) {
@@ -31,7 +35,7 @@ std::string ending_of(const std::string& path, int parts) {
 /// Whether no other linear than those asked for ends like this.
 bool names_no_other(const Family& family, const std::string& target, const std::array<bool, kLinears>& linears) {
   return std::all_of(kAllLinears.begin(), kAllLinears.end(), [&](Linear linear) {
-    return linears[index_of(linear)] || !names_path(target, module_path(family, 0, linear));
+    return linears[index_of(linear)] || !ends_with_name(module_path(family, 0, linear), target);
   });
 }
 
@@ -43,9 +47,8 @@ std::array<bool, kLinears> existing_linears(const ModelSpec& model) {
   return exist;
 }
 
-}  // namespace
-
-std::vector<std::string> target_names(const Family& family, const std::array<bool, kLinears>& linears) {
+/// Names for the same linears in every layer: block 0 stands for all.
+std::vector<std::string> names_of_linears(const Family& family, const std::array<bool, kLinears>& linears) {
   std::vector<std::string> names;
   for (const Linear linear : kAllLinears) {
     if (!linears[index_of(linear)]) {
@@ -61,43 +64,73 @@ std::vector<std::string> target_names(const Family& family, const std::array<boo
   return names;
 }
 
-std::array<bool, kLinears> match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules) {
-  const std::array<bool, kLinears> exist = existing_linears(model);
-  std::array<bool, kLinears> matched{};
-  for (const std::string& target : target_modules) {
-    bool any = false;
+[[noreturn]] void refuse_target(const ModelSpec& model, const std::string& target) {
+  throw Error(ExitCode::usage,
+              fmt::format("adapter.target_modules: \"{}\" matches no linear layer of this {} model; there are {}, or "
+                          "\"all-linear\" for all of them",
+                          target, model.model_type, fmt::join(names_of_linears(*model.family, existing_linears(model)), ", ")));
+}
+
+}  // namespace
+
+std::vector<std::string> target_names(const Family& family, const AdaptedLinears& linears) {
+  if (linears.empty()) {
+    return {};
+  }
+  if (std::all_of(linears.begin(), linears.end(), [&](const auto& layer) { return layer == linears.front(); })) {
+    return names_of_linears(family, linears.front());
+  }
+  std::vector<std::string> paths;
+  for (std::size_t layer = 0; layer < linears.size(); ++layer) {
     for (const Linear linear : kAllLinears) {
-      if (exist[index_of(linear)] && (target == "all-linear" || names_path(target, module_path(*model.family, 0, linear)))) {
-        matched[index_of(linear)] = true;
-        any = true;
+      if (linears[layer][index_of(linear)]) {
+        paths.push_back(module_path(family, static_cast<std::int64_t>(layer), linear));
+      }
+    }
+  }
+  return paths;
+}
+
+AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules) {
+  const std::array<bool, kLinears> exist = existing_linears(model);
+  AdaptedLinears matched(static_cast<std::size_t>(model.layers));
+  for (const std::string& target : target_modules) {
+    if (const std::string problem = is_regular_expression(target) ? problem_of_pattern(target) : ""; !problem.empty()) {
+      throw Error(ExitCode::usage, fmt::format("adapter.target_modules: \"{}\" {}", target, problem));
+    }
+    bool any = false;
+    for (std::size_t layer = 0; layer < matched.size(); ++layer) {
+      for (const Linear linear : kAllLinears) {
+        const std::size_t i = index_of(linear);
+        if (exist[i] && is_target(target, module_path(*model.family, static_cast<std::int64_t>(layer), linear))) {
+          matched[layer][i] = true;
+          any = true;
+        }
       }
     }
     if (!any) {
-      throw Error(ExitCode::usage,
-                  fmt::format("adapter.target_modules: \"{}\" matches no linear layer of this {} model; there are {}, or "
-                              "\"all-linear\" for all of them",
-                              target, model.model_type, fmt::join(target_names(*model.family, exist), ", ")));
+      refuse_target(model, target);
     }
   }
   return matched;
 }
 
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
-  const std::array<bool, kLinears> matched = match_targets(model, spec.target_modules);
+  const AdaptedLinears matched = match_targets(model, spec.target_modules);
   const double scale = spec.rslora ? spec.alpha / std::sqrt(static_cast<double>(spec.r)) : spec.alpha / spec.r;
   AdapterLayout layout;
   layout.family = model.family;
   layout.blocks.resize(static_cast<std::size_t>(model.layers));
-  for (auto& block : layout.blocks) {
+  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (const Linear linear : kAllLinears) {
-      if (!matched[index_of(linear)]) {
+      if (!matched[layer][index_of(linear)]) {
         continue;
       }
       const LinearShape shape = linear_shape(model, linear);
       LoraPlace place{spec.r, static_cast<float>(scale), layout.count, 0, shape.in, shape.out};
       place.b = place.a + place.r * shape.in;
       layout.count = place.b + shape.out * place.r;
-      block[index_of(linear)] = place;
+      layout.blocks[layer][index_of(linear)] = place;
     }
   }
   return layout;

@@ -18,8 +18,7 @@ struct AdapterSpec {
   double alpha = 32.0;
   double dropout = 0.0;
   bool rslora = false;
-  std::vector<std::string>
-      target_modules;  // module names or endings of module paths; {"all-linear"} for every linear of the block
+  std::vector<std::string> target_modules;  // as match_targets takes them; {"all-linear"} for every linear of the block
 };
 
 /// One adapted linear layer: y += scale * (x A^T) B^T.
@@ -39,11 +38,16 @@ struct AdapterLayout {
   std::int64_t count = 0;  // elements of the flat buffer
 };
 
-/// The linears that target_modules name, as PEFT matches them. Throws Error(usage) for a name that matches nothing, with the
-/// names that exist in this model.
-std::array<bool, kLinears> match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules);
-/// The shortest target_modules that name exactly these linears: "c_attn", or "attn.c_proj" where "c_proj" would name others too.
-std::vector<std::string> target_names(const Family& family, const std::array<bool, kLinears>& linears);
+/// The linears of each layer that are adapted.
+using AdaptedLinears = std::vector<std::array<bool, kLinears>>;
+
+/// The linears that target_modules name, as PEFT matches them: a whole path, or an ending of paths that starts after a dot;
+/// "all-linear"; what holds other characters than paths do is a regular expression for whole paths. Throws Error(usage) for one
+/// that matches nothing, with the names that exist in this model, or that is no regular expression.
+AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules);
+/// The shortest target_modules that name exactly these linears: "c_attn", or "attn.c_proj" where "c_proj" would name others too;
+/// whole paths where layers differ.
+std::vector<std::string> target_names(const Family& family, const AdaptedLinears& linears);
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec);
 
 /// What is trained beside the whole, in the words of PEFT's print_trainable_parameters.

@@ -34,19 +34,18 @@ void check_keys_agree(const Config& config, const PeftConfig& peft) {
   }
 }
 
-/// The linears that any block adapts.
-std::array<bool, kLinears> adapted_linears(const AdapterLayout& layout) {
-  std::array<bool, kLinears> adapted{};
-  for (const auto& block : layout.blocks) {
+AdaptedLinears adapted_linears(const AdapterLayout& layout) {
+  AdaptedLinears adapted(layout.blocks.size());
+  for (std::size_t layer = 0; layer < adapted.size(); ++layer) {
     for (std::size_t i = 0; i < kLinears; ++i) {
-      adapted[i] = adapted[i] || block[i].has_value();
+      adapted[layer][i] = layout.blocks[layer][i].has_value();
     }
   }
   return adapted;
 }
 
 void check_targets_agree(const Config& config, const ModelSpec& model, const AdapterLayout& layout) {
-  const std::array<bool, kLinears> has = adapted_linears(layout);
+  const AdaptedLinears has = adapted_linears(layout);
   if (!config.is_explicit("adapter.target_modules") || match_targets(model, config.adapter.target_modules) == has) {
     return;
   }

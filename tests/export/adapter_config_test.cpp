@@ -146,8 +146,14 @@ TEST(AdapterConfigFile, RefusesWhatIsMalformed) {
   EXPECT_THAT(with(R"("rank_pattern":[])"), HasSubstr("rank_pattern must be an object"));
   EXPECT_THAT(with(R"("rank_pattern":{"q":0})"), HasSubstr("rank_pattern.q must be a whole number"));
   EXPECT_THAT(with(R"("alpha_pattern":{"q":null})"), HasSubstr("alpha_pattern.q must be a number"));
-  EXPECT_THAT(with(R"("alpha_pattern":{"layers\\.(0|1)\\.q":4})"),
-              HasSubstr("only the ends of module paths are understood here"));
+  EXPECT_THAT(
+      with(R"("alpha_pattern":{"layers\\.(0|1\\.q":4})"),
+      HasSubstr("alpha_pattern has the key \"layers\\.(0|1\\.q\", which is not a regular expression that is understood here"));
+  EXPECT_THAT(with(R"("rank_pattern":{")" + std::string(1001, 'q') + R"(":4})"), HasSubstr("is longer than 1000 characters"));
+  EXPECT_THAT(with(R"("layers_to_transform":"all")"),
+              HasSubstr("layers_to_transform must be a layer's number or a list of them"));
+  EXPECT_THAT(with(R"("layers_to_transform":[0,-1])"), HasSubstr("(got -1)"));
+  EXPECT_THAT(with(R"("layers_pattern":3)"), HasSubstr("layers_pattern must be a name or a list of names"));
   EXPECT_THAT(with(R"("r":1,"r":2)"), HasSubstr("the key \"r\" is given twice"));
 }
 
@@ -171,10 +177,34 @@ TEST(AdapterConfigFile, PatternsAndScale) {
   config.use_rslora = true;
   EXPECT_EQ(scale_of(config, "model.layers.0.self_attn.v_proj"), 8.0);
   EXPECT_EQ(scale_of(config, "model.layers.1.self_attn.q_proj"), 32 / std::sqrt(2.0));
-  config.alpha_pattern["self_attn.k_proj"] = 9;
-  EXPECT_THAT(
-      thrown_by([&] { alpha_of(config, "model.layers.0.self_attn.k_proj"); }).message,
-      HasSubstr("alpha_pattern gives model.layers.0.self_attn.k_proj two values, by the keys k_proj and self_attn.k_proj"));
+}
+
+/// re.match(rf"(.*\.)?({key})$", path), and the first key of the file that matches (peft.utils.other.get_pattern_key).
+TEST(AdapterConfigFile, KeysOfPatternsAreRegularExpressions) {
+  const PeftConfig config = read_text(
+      R"({"peft_type":"LORA","r":16,"rank_pattern":{"layers\\.(0|2)\\.self_attn\\.q_proj":3,"q_proj":4,"layers.1.self_attn.q_proj":5,
+          ".*down.*":6}})");
+  EXPECT_EQ(rank_of(config, "model.layers.0.self_attn.q_proj"), 3);
+  EXPECT_EQ(rank_of(config, "model.layers.2.self_attn.q_proj"), 3);
+  EXPECT_EQ(rank_of(config, "model.layers.1.self_attn.q_proj"), 4);  // of two that match, the one that comes first
+  EXPECT_EQ(rank_of(config, "model.layers.12.self_attn.q_proj"), 4);
+  EXPECT_EQ(rank_of(config, "model.layers.1.mlp.down_proj"), 6);
+  EXPECT_EQ(rank_of(config, "model.layers.1.self_attn.v_proj"), 16);
+  const PeftConfig again = read_text(adapter_config_text(config));  // the order is kept
+  EXPECT_EQ(again.rank_pattern, config.rank_pattern);
+}
+
+TEST(AdapterConfigFile, LayersToTransform) {
+  const auto transformed = [](const std::string& keys, const std::string& path) {
+    return is_transformed(read_text(R"({"peft_type":"LORA")" + keys + "}"), path);
+  };
+  EXPECT_TRUE(transformed("", "model.layers.3.self_attn.q_proj"));
+  EXPECT_TRUE(transformed(R"(,"layers_to_transform":3)", "model.layers.3.self_attn.q_proj"));
+  EXPECT_FALSE(transformed(R"(,"layers_to_transform":3)", "model.layers.13.self_attn.q_proj"));
+  EXPECT_TRUE(transformed(R"(,"layers_to_transform":[0,3],"layers_pattern":"layers")", "model.layers.3.self_attn.q_proj"));
+  EXPECT_FALSE(transformed(R"(,"layers_to_transform":[0,3],"layers_pattern":["layers"])", "model.layers.1.self_attn.q_proj"));
+  EXPECT_FALSE(transformed(R"(,"layers_to_transform":[3],"layers_pattern":["h"])", "model.layers.3.self_attn.q_proj"));
+  EXPECT_TRUE(transformed(R"(,"layers_to_transform":[3],"layers_pattern":["x","h"])", "transformer.h.3.attn.c_attn"));
 }
 
 }  // namespace

@@ -122,6 +122,15 @@ TEST(PeftAdapter, AFullDiskLeavesTheEarlierOne) {
   EXPECT_EQ(::umount(small.c_str()), 0);
 }
 
+TEST_F(PeftFolder, LayersThatTheConfigurationLeavesOutAreRefused) {
+  put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}});
+  put_file(scratch_ / "adapter_config.json", R"({"peft_type":"LORA","r":2,"layers_to_transform":[1,2]})");
+  EXPECT_THAT(problem(), HasSubstr("model.layers.0.self_attn.q_proj.lora_A is in a layer that layers_to_transform of "
+                                   "adapter_config.json leaves out"));
+  put_file(scratch_ / "adapter_config.json", R"({"peft_type":"LORA","r":2,"layers_to_transform":[0]})");
+  EXPECT_EQ(read_peft_adapter(scratch_.path()).tensors.size(), 2U);
+}
+
 TEST_F(PeftFolder, ReadsHalfPrecision) {
   const std::vector<std::uint16_t> bf16 = {0x3f80, 0xc000, 0x0000, 0x3e80, 0x42c8, 0x7f80};  // 1 -2 0 0.25 100 inf
   const std::vector<std::uint16_t> f16 = {0x3c00, 0xc000, 0x0001, 0x3400, 0x5640,

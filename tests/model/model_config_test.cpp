@@ -142,9 +142,10 @@ TEST_F(ModelConfig, TensorsThatDoNotFit) {
 
 TEST(Targets, NamesAndAllLinear) {
   const ModelSpec llama = read_model_config(test::source("demo/model"));
-  EXPECT_EQ(match_targets(llama, {"all-linear"}), (std::array<bool, kLinears>{true, true, true, true, true, true, true, false}));
-  EXPECT_EQ(match_targets(llama, {"q_proj", "mlp.down_proj"}),
-            (std::array<bool, kLinears>{true, false, false, false, false, false, true, false}));
+  const std::array<bool, kLinears> all{true, true, true, true, true, true, true, false};
+  EXPECT_EQ(match_targets(llama, {"all-linear"}), AdaptedLinears(5, all));
+  const std::array<bool, kLinears> two{true, false, false, false, false, false, true, false};
+  EXPECT_EQ(match_targets(llama, {"q_proj", "mlp.down_proj"}), AdaptedLinears(5, two));
   try {
     match_targets(llama, {"q_proj", "c_attn"});
     FAIL();
@@ -157,14 +158,37 @@ TEST(Targets, NamesAndAllLinear) {
   }
 }
 
+/// peft.tuners.tuners_utils.check_target_module_exists: a whole path is one module of one layer.
+TEST(Targets, OfOneLayerAndByRegularExpression) {
+  const ModelSpec llama = read_model_config(test::source("demo/model"));
+  const std::array<bool, kLinears> q{true, false, false, false, false, false, false, false};
+  const AdaptedLinears one = match_targets(llama, {"model.layers.3.self_attn.q_proj"});
+  EXPECT_EQ(one, (AdaptedLinears{{}, {}, {}, q, {}}));
+  EXPECT_EQ(target_names(*llama.family, one), std::vector<std::string>{"model.layers.3.self_attn.q_proj"});
+  EXPECT_EQ(match_targets(llama, {"layers.3.self_attn.q_proj"}), one);
+  const AdaptedLinears two = match_targets(llama, {R"(.*\.[12]\..*\.(q|v)_proj)"});
+  const std::array<bool, kLinears> qv{true, false, true, false, false, false, false, false};
+  EXPECT_EQ(two, (AdaptedLinears{{}, qv, qv, {}, {}}));
+  EXPECT_EQ(match_targets(llama, target_names(*llama.family, two)), two);
+  const auto problem_of = [&](const std::string& target) {
+    const Thrown error = thrown_by([&] { match_targets(llama, {target}); });
+    EXPECT_EQ(error.code, ExitCode::usage);
+    return error.message;
+  };
+  EXPECT_NE(problem_of("(q|v)_proj").find("matches no linear layer"), std::string::npos);  // not the whole path
+  EXPECT_NE(problem_of("model.layers.5.self_attn.q_proj").find("matches no linear layer"), std::string::npos);
+  EXPECT_NE(problem_of(".*(q|v_proj").find("\".*(q|v_proj\" is not a regular expression"), std::string::npos);
+}
+
 /// GPT-2 calls two layers of a block c_proj: PEFT's rule takes both, and a name for one of them is longer.
 TEST(Targets, OfGpt2) {
   const ModelSpec gpt2 = read_model_config(test::source("tests/golden/families/gpt2"));
   const auto both = match_targets(gpt2, {"c_attn", "c_proj"});
-  EXPECT_EQ(both, (std::array<bool, kLinears>{false, false, false, true, false, false, true, true}));
+  EXPECT_EQ(both.front(), (std::array<bool, kLinears>{false, false, false, true, false, false, true, true}));
+  EXPECT_EQ(both, AdaptedLinears(2, both.front()));
   EXPECT_EQ(target_names(*gpt2.family, both), (std::vector<std::string>{"c_proj", "c_attn"}));
   const auto one = match_targets(gpt2, {"attn.c_proj"});
-  EXPECT_EQ(one, (std::array<bool, kLinears>{false, false, false, true, false, false, false, false}));
+  EXPECT_EQ(one, AdaptedLinears(2, {false, false, false, true, false, false, false, false}));
   EXPECT_EQ(target_names(*gpt2.family, one), std::vector<std::string>{"attn.c_proj"});
   try {
     match_targets(gpt2, {"q_proj"});
