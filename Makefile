@@ -8,7 +8,7 @@ PYTHON ?= python3
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help bench-gpu cuda deps deps-lint configure program build run test bench lint format asan bundle bundle-check install clean
+.PHONY: help bench-gpu cuda deps deps-lint configure program build run test interop bench lint format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,9 @@ run: deps program  ## install, build and run the demo: mpirun -np 2 build/lora_d
 
 test: deps build  ## install, build and run every test
 	@ctest --test-dir build --output-on-failure -j2
+
+interop: program  ## adapters and merged models of ours read back by PEFT and transformers (PYTHON=... has them)
+	@PYTHONWARNINGS=ignore $(PYTHON) tests/interop/check_interop.py build/lora_dist
 
 bench: deps build  ## operators and a training step beside the machine's own rate
 	@build/benchmarks/kernels_benchmark

@@ -5,14 +5,16 @@
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <system_error>
 
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
+#include "src/commands/inference.h"
 #include "src/commands/merge_report.h"
 #include "src/core/error.h"
 #include "src/core/version.h"
-#include "src/export/merge_weights.h"
+#include "src/export/merge_quantized.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 #include "src/model/family.h"
@@ -45,31 +47,43 @@ WeightedAdapter parse_adapter(const std::string& given) {
 }
 
 struct Merge {
-  TensorDirectory model;
+  TensorDirectory files;                    // what the folder has
+  std::optional<QuantizedModel> quantized;  // where that is quantized already: the plain folder that it stands for
   std::vector<WeightedAdapter> adapters;
   MergePlan plan;
   BaseFormat trained;  // how the base was held in training
   BaseFormat full{Quantization::none, false, 64};
+
+  const TensorDirectory& model() const { return quantized ? quantized->plain : files; }
 };
+
+/// A folder that is quantized already has but one kind of weights to merge onto.
+void open_quantized(const CommandLine& line, const BaseFormat& stored, const ModelSpec& spec, Merge& merge) {
+  merge.trained = agree_on_format(wanted_format(line), stored, line.model);
+  if (line.onto == "full") {
+    throw Error(
+        ExitCode::usage,
+        fmt::format("--onto full: {} does not hold the original weights, bitsandbytes has already quantized them; leave it "
+                    "out, or give the folder that does",
+                    line.model));
+  }
+  merge.quantized = as_plain_model(spec, merge.files);
+}
 
 Merge prepare(const CommandLine& line) {
   Merge merge;
   const ModelSpec spec = read_model_config(line.model);  // an unsound folder would give a folder that nobody can load
-  merge.model = read_model_directory(line.model);
-  if (stored_format(spec, merge.model)) {
-    throw Error(
-        ExitCode::model,
-        fmt::format("{}: its weights are already quantized by bitsandbytes, and only float weights can be merged onto; give "
-                    "the folder with the original weights and --quantization as this one has it",
-                    line.model));
+  merge.files = read_model_directory(line.model);
+  merge.trained = base_format(line.quantization, line.double_quant, line.block_size);
+  if (const std::optional<BaseFormat> stored = stored_format(spec, merge.files)) {
+    open_quantized(line, *stored, spec, merge);
   }
   for (const std::string& given : line.adapters) {
     merge.adapters.push_back(parse_adapter(given));
     merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
     merge.adapters.back().adapter.config.fan_in_fan_out = spec.family->transposed;  // as PEFT does, whatever the file says
   }
-  merge.plan = make_merge_plan(merge.model, merge.adapters);
-  merge.trained = base_format(line.quantization, line.double_quant, line.block_size);
+  merge.plan = make_merge_plan(merge.model(), merge.adapters);
   std::error_code ignored;
   if (fs::exists(line.output, ignored)) {
     throw Error(ExitCode::usage, fmt::format("--output {} is already there; name a new folder, or remove that one", line.output));
@@ -82,10 +96,12 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
                       const Stream& stream) {
   MergeSums mine;
   run_together(world, [&] {
-    for (std::size_t i = static_cast<std::size_t>(world.rank()); i < merge.model.files.size();
+    for (std::size_t i = static_cast<std::size_t>(world.rank()); i < merge.files.files.size();
          i += static_cast<std::size_t>(world.size())) {
-      const fs::path& source = merge.model.files[i];
-      const MergeSums sums = merge_file(merge.model, source, target / source.filename(), merge.plan, onto, merge.trained, stream);
+      const fs::path& source = merge.files.files[i];
+      const fs::path file = target / source.filename();
+      const MergeSums sums = merge.quantized ? merge_quantized_file(*merge.quantized, source, file, merge.plan, stream)
+                                             : merge_file(merge.files, source, file, merge.plan, onto, merge.trained, stream);
       mine.tensors += sums.tensors;
       mine.update += sums.update;
       mine.quantization += sums.quantization;
@@ -112,7 +128,7 @@ json describe(const Merge& merge, const MergeSums& sums, const CommandLine& line
   return {{"model", line.model},
           {"adapters", adapters},
           {"onto", line.onto},
-          {"quantization", line.quantization},
+          {"quantization", name_of(merge.trained.quantization)},
           {"weights",
            {{"merged", sums.tensors},
             {"norm_of_update", std::sqrt(sums.update)},
@@ -175,23 +191,39 @@ struct WorkFolder {
   bool owned;
 };
 
-/// Compares both ways on line.text. `merged` is the folder written so far, `other` the empty one for the other way.
-json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path& merged, const fs::path& other,
-                     Communicator& world, const ProcessPlace& place, const Console& console, const Stream& stream) {
-  const bool dequantized = line.onto == "dequantized";
-  merge_files(merge, other, dequantized ? merge.full : merge.trained, world, stream);
+/// What is beside the weights.
+void copy_descriptions(const Merge& merge, const CommandLine& line, const fs::path& folder, Communicator& world) {
   run_together(world, [&] {
     if (world.rank() == 0) {
-      copy_other_files(line.model, other);
+      copy_other_files(line.model, folder);
+      if (merge.quantized) {
+        write_plain_descriptions(*merge.quantized, line.model, folder);
+      }
     }
   });
-  const std::string trained = line.quantization == "none" ? "base and adapter" : "quantized base and adapter";
+}
+
+/// Compares on line.text what was trained, where it is one adapter as it is, with both ways. `merged` is the folder written so
+/// far; the other way's is made for it and taken away. A folder that is quantized already has no other way.
+json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path& merged, Communicator& world,
+                     const ProcessPlace& place, const Console& console, const Stream& stream) {
+  const bool dequantized = line.onto == "dequantized";
   std::vector<TextScore> scores;
+  const auto add = [&](const char* name, const fs::path& folder) {
+    scores.push_back(score_text(name, opened_as(line, folder), world, place, console));
+  };
   if (merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0) {
-    scores.push_back(score_text(trained, opened_as(line, {}), world, place, console));
+    add(merge.trained.quantization == Quantization::none ? "base and adapter" : "quantized base and adapter", {});
   }
-  scores.push_back(score_text("onto dequantized weights", opened_as(line, dequantized ? merged : other), world, place, console));
-  scores.push_back(score_text("onto full precision", opened_as(line, dequantized ? other : merged), world, place, console));
+  if (merge.quantized) {
+    add("onto dequantized weights", merged);
+    return compare(scores, line, console);
+  }
+  const WorkFolder other(line.output + ".other-way", world);
+  merge_files(merge, other.path, dequantized ? merge.full : merge.trained, world, stream);
+  copy_descriptions(merge, line, other.path, world);
+  add("onto dequantized weights", dequantized ? merged : other.path);
+  add("onto full precision", dequantized ? other.path : merged);
   return compare(scores, line, console);
 }
 
@@ -199,16 +231,11 @@ json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path
 void fill(const Merge& merge, const CommandLine& line, const fs::path& folder, Communicator& world, const ProcessPlace& place,
           const Console& console, const Stream& stream) {
   const MergeSums sums = merge_files(merge, folder, line.onto == "dequantized" ? merge.trained : merge.full, world, stream);
-  run_together(world, [&] {
-    if (world.rank() == 0) {
-      copy_other_files(line.model, folder);
-    }
-  });
+  copy_descriptions(merge, line, folder, world);
   show(sums, console);
   json report = describe(merge, sums, line);
   if (!line.text.empty()) {
-    const WorkFolder other(line.output + ".other-way", world);
-    report["text"] = compare_on_text(merge, line, folder, other.path, world, place, console, stream);
+    report["text"] = compare_on_text(merge, line, folder, world, place, console, stream);
   }
   run_together(world, [&] {
     if (world.rank() == 0) {

@@ -57,17 +57,6 @@ double squared_distance(std::span<const float> x, std::span<const float> y) {
   return sum;
 }
 
-/// [rows, cols] -> [cols, rows].
-std::vector<float> transposed(std::span<const float> values, std::int64_t rows, std::int64_t cols) {
-  std::vector<float> out(values.size());
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t c = 0; c < cols; ++c) {
-      out[static_cast<std::size_t>(c * rows + r)] = values[static_cast<std::size_t>(r * cols + c)];
-    }
-  }
-  return out;
-}
-
 /// The file's values as a base in `format` stands for them. Quantization sees a weight as [out, in].
 std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& values, bool is_transposed,
                            const BaseFormat& format, const Stream& stream) {
@@ -94,32 +83,19 @@ void add_update(const WeightUpdate& update, const TensorInfo& tensor, std::span<
 /// Reads, merges and writes one tensor.
 void merge_tensor(const TensorInfo& tensor, const std::vector<WeightUpdate>& updates, const BaseFormat& onto,
                   const BaseFormat& trained, OutputFile& out, MergeSums& sums, const Stream& stream) {
-  const Shape flat{tensor.shape[0] * tensor.shape[1]};
   std::vector<std::byte> bytes(tensor.bytes);
   read_tensor_bytes(tensor, 0, bytes);
   check_finite(tensor, bytes);
+  const Shape flat{tensor.shape[0] * tensor.shape[1]};
   std::vector<float> values(static_cast<std::size_t>(flat.count()));
   cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
 
-  const bool is_transposed = updates.front().transposed;
-  const std::vector<float> dequantized = as_held(tensor, values, is_transposed, trained, stream);
+  const std::vector<float> dequantized = as_held(tensor, values, updates.front().transposed, trained, stream);
   sums.quantization += squared_distance(dequantized, values);
   if (onto.quantization != Quantization::none) {
     values = dequantized;
   }
-  const std::vector<float> before = values;
-  for (const WeightUpdate& update : updates) {
-    add_update(update, tensor, values, stream);
-  }
-  sums.update += squared_distance(values, before);
-  ++sums.tensors;
-
-  cast(view(std::span<const float>(values)), {bytes.data(), tensor.dtype, flat}, stream);
-  std::vector<float> written(values.size());
-  cast({bytes.data(), tensor.dtype, flat}, view(std::span(written)), stream);
-  sums.rounding += squared_distance(written, values);
-  check_finite(tensor, bytes);
-  out.write(bytes);
+  out.write(fold_in(tensor, values, updates, sums, stream));
 }
 
 void copy_range(const InputFile& source, std::uint64_t begin, std::uint64_t end, OutputFile& out) {
@@ -141,6 +117,35 @@ bool is_weight_file(const fs::path& file) {
 }
 
 }  // namespace
+
+std::vector<float> transposed(std::span<const float> values, std::int64_t rows, std::int64_t cols) {
+  std::vector<float> out(values.size());
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < cols; ++c) {
+      out[static_cast<std::size_t>(c * rows + r)] = values[static_cast<std::size_t>(r * cols + c)];
+    }
+  }
+  return out;
+}
+
+std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, std::span<const WeightUpdate> updates,
+                               MergeSums& sums, const Stream& stream) {
+  const std::vector<float> before(values.begin(), values.end());
+  for (const WeightUpdate& update : updates) {
+    add_update(update, tensor, values, stream);
+  }
+  sums.update += squared_distance(values, before);
+  sums.tensors += updates.empty() ? 0 : 1;
+
+  const Shape flat{static_cast<std::int64_t>(values.size())};
+  std::vector<std::byte> bytes(values.size() * size_of(tensor.dtype));
+  cast(view(std::span<const float>(values)), {bytes.data(), tensor.dtype, flat}, stream);
+  std::vector<float> written(values.size());
+  cast({bytes.data(), tensor.dtype, flat}, view(std::span(written)), stream);
+  sums.rounding += squared_distance(written, values);
+  check_finite(tensor, bytes);
+  return bytes;
+}
 
 MergePlan make_merge_plan(const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
   constexpr std::string_view kHalfA = ".lora_A";

@@ -46,6 +46,14 @@ struct MergeSums {
   double rounding = 0.0;      // of what writing in the file's dtype takes away
 };
 
+/// [rows, cols] -> [cols, rows].
+std::vector<float> transposed(std::span<const float> values, std::int64_t rows, std::int64_t cols);
+
+/// The bytes of `tensor` (its name, shape and dtype) with the updates added to `values`, f32 in its order, and rounded once.
+/// Throws Error(model) where they are no numbers any more.
+std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, std::span<const WeightUpdate> updates,
+                               MergeSums& sums, const Stream& stream);
+
 /// Writes `target` like `source`, one file of `model`: the same tensors in the same places in the same dtypes, those of the plan
 /// with their updates added in f32 and rounded once. `onto`: how the base was held while the adapter was trained; weights are
 /// taken through it first (Quantization::none merges onto the file's own values). Throws Error(model).

@@ -198,8 +198,10 @@ void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<s
   InputFile(tensor.file, ExitCode::model).read_at(tensor.offset + from, out);
 }
 
-void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
-                       const std::map<std::string, std::string>& metadata) {
+namespace {
+
+/// Sorts the tensors as they lie in the file. Returns what is before them: the length of the header, and the header.
+std::string sorted_header(std::vector<TensorToWrite>& tensors, const std::map<std::string, std::string>& metadata) {
   std::ranges::sort(tensors, {}, [](const TensorToWrite& t) { return std::pair(place_of(t.dtype), t.name); });
   json notes = metadata;
   notes["format"] = "pt";
@@ -208,20 +210,40 @@ void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWr
   std::uint64_t offset = 0;
   for (const TensorToWrite& tensor : tensors) {
     require(names.insert(tensor.name).second, "write_safetensors: a tensor is named twice");
-    require(bytes_of(tensor.shape, tensor.dtype) == tensor.bytes.size(), "write_safetensors: shape and bytes disagree");
-    header +=
-        fmt::format(R"(,{}:{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})", json(tensor.name).dump(),
-                    kDTypeNames[place_of(tensor.dtype)].name, json(tensor.shape).dump(), offset, offset + tensor.bytes.size());
-    offset += tensor.bytes.size();
+    const std::uint64_t end = offset + bytes_of(tensor.shape, tensor.dtype).value();
+    header += fmt::format(R"(,{}:{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})", json(tensor.name).dump(),
+                          kDTypeNames[place_of(tensor.dtype)].name, json(tensor.shape).dump(), offset, end);
+    offset = end;
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   const std::uint64_t length = header.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header;
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const std::string header = sorted_header(tensors, metadata);
   OutputFile out(file, ExitCode::model);
-  out.write(std::as_bytes(std::span(&length, 1)));
   out.write(header);
   for (const TensorToWrite& tensor : tensors) {
+    require(bytes_of(tensor.shape, tensor.dtype) == tensor.bytes.size(), "write_safetensors: shape and bytes disagree");
     out.write(tensor.bytes);
+  }
+  out.close();
+}
+
+void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
+                       const std::function<std::vector<std::byte>(const TensorToWrite&)>& make) {
+  const std::string header = sorted_header(tensors, {});
+  OutputFile out(file, ExitCode::model);
+  out.write(header);
+  for (const TensorToWrite& tensor : tensors) {
+    const std::vector<std::byte> bytes = make(tensor);
+    require(bytes_of(tensor.shape, tensor.dtype) == bytes.size(), "write_safetensors: shape and bytes disagree");
+    out.write(bytes);
   }
   out.close();
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -52,5 +53,8 @@ struct TensorToWrite {
 /// bytes; fsynced.
 void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata = {});
+/// The same, with one tensor in memory at a time: `make` gives the bytes of each.
+void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
+                       const std::function<std::vector<std::byte>(const TensorToWrite&)>& make);
 
 }  // namespace lora_dist

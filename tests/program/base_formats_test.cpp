@@ -109,6 +109,43 @@ TEST(QuantizedFolder, TrainsAsItIsAndSaysSo) {
   }
 }
 
+Launch merge_of(const std::vector<std::string>& options, int ranks) {
+  Launch launch;
+  launch.ranks = ranks;
+  launch.arguments = {"merge"};
+  launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
+  return launch;
+}
+
+/// The weights come out as floats, in a folder that anybody can load.
+TEST(QuantizedFolder, MergesOntoWhatItsWeightsStandFor) {
+  const Scratch scratch;
+  for (const std::string& folder : {kFp4, kNf4}) {
+    const std::string name = fs::path(folder).filename().string();
+    const std::string model = source(folder).string();
+    const fs::path rows = rows_for(scratch, folder);
+    expect_success(launch_of(run_on_quantized(folder, scratch, scratch / name), 1));
+    const std::string adapter = (scratch / name / "adapter").string();
+    const auto trained = scores_of({"--model", model, "--adapter", adapter}, rows, scratch / "trained.jsonl");
+    const std::string merged = (scratch / (name + "_merged")).string();
+    const Finished outcome = expect_success(
+        merge_of({"--model", model, "--adapter", adapter, "--output", merged, "--text", rows.string()}, folder == kFp4 ? 1 : 2));
+    EXPECT_NE(outcome.out.find("quantized base and adapter"), std::string::npos);
+    // fp32 files: only the order of sums differs from base and adapter side by side
+    EXPECT_LE(largest_change(trained, scores_of({"--model", merged}, rows, scratch / "merged.jsonl")), 5e-5);
+    json config = read_json(source(folder) / "config.json");
+    config.erase("quantization_config");
+    EXPECT_EQ(read_json(fs::path(merged) / "config.json"), config);
+    EXPECT_EQ(read_json(fs::path(merged) / "lora_dist_merge.json")["quantization"], folder == kFp4 ? "fp4" : "nf4");
+
+    const std::string other = (scratch / "other").string();
+    expect_error_on_1_and_3_ranks(merge_of({"--model", model, "--adapter", adapter, "--output", other, "--onto", "full"}, 1), 2,
+                                  {"--onto full: " + model + " does not hold the original weights"});
+    expect_error(merge_of({"--model", model, "--adapter", adapter, "--output", other, "--quantization", "int8"}, 1), 2,
+                 {"--quantization asks for another base (int8"});
+  }
+}
+
 TEST(QuantizedFolder, AnotherFormatThatIsAskedForIsRefused) {
   const Scratch scratch;
   Settings settings = run_on_quantized(kFp4, scratch, scratch / "out");
