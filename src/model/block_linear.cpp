@@ -11,21 +11,31 @@ LoraLinear linear_of(const BlockInputs& block, Linear linear) {
   return {block.weights[i], block.rest->bias[i], place ? &*place : nullptr, static_cast<std::uint32_t>(block.layer), linear};
 }
 
+/// z [tokens, r]: a buffer that layers share is as wide as the largest r of them.
+TensorView z_of(const LoraLinear& layer, const BlockActivations& kept, std::int64_t tokens) {
+  RowBuffer z = kept.z[index_of(layer.linear)];
+  z.width = layer.place != nullptr ? layer.place->r : 0;
+  return z.rows(tokens);
+}
+
 }  // namespace
 
 void apply_linear(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x, const BlockActivations& kept,
                   TensorView y, ConstTensorView residual) {
-  lora_linear(linear_of(block, linear), pass, x, kept.z[index_of(linear)].rows(x.rows()), y, residual);
+  const LoraLinear layer = linear_of(block, linear);
+  lora_linear(layer, pass, x, z_of(layer, kept, x.rows()), y, residual);
 }
 
 void apply_linear_z(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x,
                     const BlockActivations& kept) {
-  lora_linear_z(linear_of(block, linear), pass, x, kept.z[index_of(linear)].rows(x.rows()));
+  const LoraLinear layer = linear_of(block, linear);
+  lora_linear_z(layer, pass, x, z_of(layer, kept, x.rows()));
 }
 
 void linear_backward(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy, ConstTensorView x,
                      const BlockActivations& kept, TensorView dx, InputGradient input) {
-  lora_linear_backward(linear_of(block, linear), pass, dy, x, kept.z[index_of(linear)].rows(x.rows()), dx, input);
+  const LoraLinear layer = linear_of(block, linear);
+  lora_linear_backward(layer, pass, dy, x, z_of(layer, kept, x.rows()), dx, input);
 }
 
 }  // namespace lora_dist

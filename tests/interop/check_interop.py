@@ -1,9 +1,10 @@
-"""Trains adapters with lora_dist on tiny models, and reads them back with PEFT and transformers.
+"""Trains adapters with lora_dist on tiny models, and reads them back with PEFT and transformers; and PEFT's with lora_dist.
 
     python check_interop.py PROGRAM [RESULTS.md]
 
 For each model: a few steps of training; then the log-probabilities of `lora_dist score` against those of PEFT with our adapter, and of the
-folder that `lora_dist merge` writes against those of transformers, all in fp32. Prints a table (and writes it to RESULTS.md), and ends with 1
+folder that `lora_dist merge` writes against those of transformers. Then adapters that PEFT saves with patterns of ranks and alphas and so
+on: scored as they are, and trained further and read back. All in fp32. Prints tables (and writes them to RESULTS.md), and ends with 1
 where a difference is above 5e-5.
 """
 
@@ -30,6 +31,21 @@ MODELS = [
     ("prequantized/llama_nf4_nested", "nf4"), ("prequantized/gpt2_fp4_in_bf16", "fp4"), ("prequantized/qwen2_fp4_nested_in_f32", "fp4"),
 ]
 
+# folder, what it is for, options of PEFT's LoraConfig
+PEFT_ADAPTERS = [
+    ("families/llama3", "patterns, rsLoRA, regular expression", dict(
+        r=4, lora_alpha=6, use_rslora=True, target_modules=r".*\.(q|v|down)_proj",
+        rank_pattern={r"layers\.1\..*": 2, "q_proj": 3}, alpha_pattern={"layers.0.self_attn.v_proj": 12, "down_proj": 5})),
+    ("families/qwen2_window", "layers_to_transform", dict(
+        r=4, lora_alpha=8, target_modules=["q_proj", "gate_proj"], layers_to_transform=[0, 2], layers_pattern="layers")),
+    ("families/mistral_window", "whole paths", dict(
+        r=2, lora_alpha=8, target_modules=["model.layers.1.self_attn.q_proj", "model.layers.0.mlp.up_proj"])),
+    ("families/gpt2", "fan_in_fan_out, patterns", dict(
+        r=4, lora_alpha=8, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True,
+        rank_pattern={"attn.c_proj": 2, "c_proj": 5}, alpha_pattern={r"h\.[01]\.mlp\.c_proj": 3})),
+    ("families/gpt_neox_parallel", "all-linear", dict(r=3, lora_alpha=7, target_modules="all-linear")),
+]
+
 
 def run(program, *arguments):
     done = subprocess.run([program, *arguments], capture_output=True, text=True)
@@ -44,10 +60,9 @@ def rows_of(folder):
     return [json.loads(line)["input_ids"] for line in (folder / "score_input.jsonl").read_text().splitlines()]
 
 
-def train(program, folder, data, output):
+def train(program, folder, data, output, adapter):
     settings = {
-        "model.path": str(folder), "adapter.r": "4", "adapter.alpha": "8", "adapter.dropout": "0",
-        "adapter.target_modules": "all-linear", "data.train": json.dumps([str(data)]), "data.validation_split": "0",
+        "model.path": str(folder), "adapter.dropout": "0", **adapter, "data.train": json.dumps([str(data)]), "data.validation_split": "0",
         "data.max_length": "64", "data.packing": "false", "train.max_steps": "6", "train.epochs": "100", "train.global_batch": "3",
         "train.learning_rate": "1e-2", "train.schedule": "constant", "train.warmup_ratio": "0", "checkpoint.every": "0",
         "output.dir": str(output),
@@ -87,14 +102,39 @@ def distance(ours, theirs):
     return max(abs(a - b) if math.isfinite(a - b) else math.inf for a, b in pairs)
 
 
+def write_data(work, rows):
+    (work / "train.jsonl").write_text("".join(json.dumps({"input_ids": ids}) + "\n" for ids in rows if len(ids) > 2))
+    return work / "train.jsonl"
+
+
+def with_peft(folder, adapter, rows):
+    return log_probs(peft.PeftModel.from_pretrained(load(folder), str(adapter)).eval(), rows)
+
+
+def check_peft_adapter(program, name, options, work):
+    """An adapter that PEFT makes, B random too: scored by lora_dist, then trained on and read back."""
+    folder = GOLDEN / name
+    rows = rows_of(folder)
+    torch.manual_seed(7)
+    model = peft.get_peft_model(load(folder), peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **options))
+    model.save_pretrained(work / "theirs", save_embedding_layers=False)
+    theirs = with_peft(folder, work / "theirs", rows)
+    result = {"scored": distance(score(program, folder, rows, work, "--adapter", str(work / "theirs")), theirs)}
+    ours = train(program, folder, write_data(work, rows), work / "run", {"adapter.init_from": str(work / "theirs")})
+    tuned = with_peft(folder, ours, rows)
+    result["trained"] = distance(score(program, folder, rows, work, "--adapter", str(ours)), tuned)
+    result["moved"] = distance(theirs, tuned)
+    return result
+
+
 def check(program, name, work):
     folder = GOLDEN / name
     rows = rows_of(folder)
-    data = work / "train.jsonl"
-    data.write_text("".join(json.dumps({"input_ids": ids}) + "\n" for ids in rows if len(ids) > 2))
-    adapter = train(program, folder, data, work / "run")
+    data = write_data(work, rows)
+    adapter = train(program, folder, data, work / "run",
+                    {"adapter.r": "4", "adapter.alpha": "8", "adapter.target_modules": "all-linear"})
     base = log_probs(load(folder), rows)
-    tuned = log_probs(peft.PeftModel.from_pretrained(load(folder), str(adapter)).eval(), rows)
+    tuned = with_peft(folder, adapter, rows)
     result = {"adapter": distance(score(program, folder, rows, work, "--adapter", str(adapter)), tuned)}
     result["moved"] = distance(base, tuned)
     merged = work / "merged"
@@ -104,7 +144,7 @@ def check(program, name, work):
     return result
 
 
-def table(results):
+def table(results, of_peft):
     lines = [
         f"transformers {transformers.__version__}, PEFT {peft.__version__}, bitsandbytes {bitsandbytes.__version__}, torch "
         f"{torch.__version__}, Python {platform.python_version()}; fp32 on a CPU. Largest differences of log-probabilities.",
@@ -114,6 +154,9 @@ def table(results):
     ]
     for (name, base), result in results:
         lines.append(f"| {name} | {base} | {result['adapter']:.1e} | {result['merged']:.1e} | {result['moved']:.2f} |")
+    lines += ["", "| PEFT's adapter of | with | in lora_dist | trained further, in PEFT | what training moved |", "|---|---|---|---|---|"]
+    for (name, purpose, _), result in of_peft:
+        lines.append(f"| {name} | {purpose} | {result['scored']:.1e} | {result['trained']:.1e} | {result['moved']:.2f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -122,15 +165,22 @@ def main():
         raise SystemExit(__doc__)
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    results = []
+    program = str(pathlib.Path(sys.argv[1]).resolve())
+    results, of_peft = [], []
     for model in MODELS:
         with tempfile.TemporaryDirectory() as work:
-            results.append((model, check(str(pathlib.Path(sys.argv[1]).resolve()), model[0], pathlib.Path(work))))
-    text = table(results)
+            results.append((model, check(program, model[0], pathlib.Path(work))))
+    for adapter in PEFT_ADAPTERS:
+        with tempfile.TemporaryDirectory() as work:
+            of_peft.append((adapter, check_peft_adapter(program, adapter[0], adapter[2], pathlib.Path(work))))
+    text = table(results, of_peft)
     print(text, end="")
     if sys.argv[2:]:
         pathlib.Path(sys.argv[2]).write_text("# Read back by PEFT and transformers\n\n`make interop PYTHON=...`\n\n" + text)
-    wrong = [model[0] for model, result in results if not max(result["adapter"], result["merged"]) <= LARGEST or result["moved"] < 0.01]
+    wrong = [
+        model[0] for model, result in results + of_peft
+        if not max(value for key, value in result.items() if key != "moved") <= LARGEST or result["moved"] < 0.01
+    ]
     if wrong:
         raise SystemExit(f"further than {LARGEST} apart, or not trained at all: {', '.join(wrong)}")
 

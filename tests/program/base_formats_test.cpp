@@ -109,6 +109,15 @@ TEST(QuantizedFolder, TrainsAsItIsAndSaysSo) {
   }
 }
 
+TEST(QuantizedFolder, IsInspected) {
+  Launch launch;
+  launch.arguments = {"inspect", "--verify", source(kNf4).string()};
+  const Finished outcome = expect_success(launch);
+  EXPECT_NE(outcome.out.find("weights         NF4 with double quantization, blocks of 64 (by bitsandbytes)"), std::string::npos);
+  launch.arguments.back() = source("demo/model").string();
+  EXPECT_NE(expect_success(launch).out.find("weights         not quantized"), std::string::npos);
+}
+
 Launch merge_of(const std::vector<std::string>& options, int ranks) {
   Launch launch;
   launch.ranks = ranks;
