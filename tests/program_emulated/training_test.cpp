@@ -51,6 +51,22 @@ TEST(OnCuda, LossCurvesAreTheCpus) {
   expect_losses_near(scratch / "bf16", scratch / "cpu", 1e-2);
 }
 
+TEST(OnCuda, LossCurvesOfFp4AndInt8AreTheCpus) {
+  const Scratch scratch;
+  for (const std::string format : {"fp4", "int8"}) {
+    const auto launch = [&](const std::string& name, const std::string& backend, int ranks) {
+      Settings settings = run_on(scratch / (format + name), backend, "fp32");
+      settings["model.quantization"] = format;
+      expect_success(open_launch(settings, ranks));
+    };
+    launch("cpu", "cpu", 1);
+    launch("gpu", "cuda", 1);
+    launch("gpus", "cuda", 2);
+    expect_losses_near(scratch / (format + "gpu"), scratch / (format + "cpu"), 1e-4);
+    expect_same_training(scratch / (format + "gpus"), scratch / (format + "gpu"));
+  }
+}
+
 TEST(OnCuda, AChipWithoutBf16ComputesInFp16WithALossScale) {
   const Scratch scratch;
   expect_success(open_launch(run_on(scratch / "cpu", "cpu"), 1));
