@@ -194,7 +194,6 @@ TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
       {"model.quantization=fp4", "model.quantization = fp4 is not built yet; what works is none, nf4"},
       {"model.quantization=int8", "model.quantization = int8 is not built yet; what works is none, nf4"},
       {"adapter.method=dora", "adapter.method = dora is not built yet; what works is lora"},
-      {"data.template=tokenizer", "data.template = tokenizer is not built yet; what works is auto, alpaca, qa, chatml, plain"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},
       {"parallel.tensor=2", "parallel.tensor = 2 is not built yet; what works is 1"},
