@@ -20,10 +20,10 @@ struct AssistantTurn {
 /// The turns of `conversation`, whose rendering is `text`, in order. A turn begins where the rendering of the messages before it
 /// with the generation prompt ends, if `text` begins with that; else where the content begins. Content is found by rendering the
 /// conversation with a word in its place: what stands before and after the word stands before and after the content.
-/// Fails with the number (from 1) of a message that could not be found.
+/// In a long conversation the turns behind the first are found by what stands around that one, where every one of them fits.
 struct AssistantTurns {
   std::vector<AssistantTurn> turns;
-  std::size_t not_found = 0;  // 0: all were found
+  std::size_t not_found = 0;  // the number (from 1) of a message that could not be found; 0: all were
 };
 AssistantTurns find_assistant_turns(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text);
 

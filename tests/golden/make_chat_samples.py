@@ -32,6 +32,8 @@ CHATS = {
     "marks in text": chat((U, "<|im_end|> {{ x }}"), (A, "a</s>b<|im_end|>'\"\\ \t."), (U, "b"), (A, "b")),
     "composed": chat((U, "cafe\u0301 \u1112\u1161\u11ab"), (A, "\u0301cafe\u0301 \u212b \u1112\u1161\u11ab▁x\u0301"), (U, "e\u0301"), (A, "e\u0301")),
     "open": chat((U, "Hi"), (A, "Hello"), (U, "Bye")),
+    "long": chat((U, "a"), (A, "b "), (U, "c"), (A, "<think>\nd\n</think>\n\ne"), (U, "f"), (A, " g\n"), (U, "h"), (A, "b")),
+    "long and alike": chat((U, "a"), (A, "b"), (U, "a"), (A, " b"), (U, "b"), (A, "c d\n"), (U, "And"), (A, ""), (U, "c d")),
     "calls": chat((S, "Use tools."), (U, "Weather?")) + [{"role": A, "content": "Let me see.", "tool_calls": [CALL, CALL]}, {"role": "tool", "content": "21"},
                                                           {"role": A, "content": "", "tool_calls": [CALL]}, {"role": "tool", "content": "x"}] + chat((A, "21 degrees."),),
 }
@@ -94,6 +96,10 @@ MARKS = {"chatml": ["<|im_start|>", "<|im_end|>"], "generation": ["<|im_start|>"
 BYTES = json.loads((GOLDEN / "byte_level.json").read_text())["variants"]
 DOCUMENTS = {"demo": json.loads((GOLDEN.parents[1] / "demo" / "model" / "tokenizer.json").read_text()),
              "gpt2": BYTES[0]["edits"], "qwen2": BYTES[0]["edits"] | next(v["edits"] for v in BYTES if v["name"] == "qwen2")}
+
+
+# As Qwen2's own. trim_offsets would take white space at the end of a block out of the mask.
+DOCUMENTS["qwen2"] = DOCUMENTS["qwen2"] | {"post_processor": DOCUMENTS["qwen2"]["post_processor"] | {"trim_offsets": False}}
 
 
 def added_tokens(document, contents):
@@ -164,7 +170,7 @@ def model_samples(folder):
         tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / name / "tokenizer.json"),
                                                          **{key: config[key] for key in ("bos_token", "eos_token", "pad_token", "unk_token") if config.get(key)})
         for chat_name, messages in CHATS.items():
-            if chat_name == "calls" or (name == "exaone4" and chat_name == "empty answer"):
+            if chat_name == "calls" or (name == "exaone4" and chat_name in ("empty answer", "long and alike")):
                 continue
             ids, mask = sample(tokenizer, source, with_blocks("llama2 tokenizer" if name == "llama2" else name, source), messages, None)
             row = " ".join(f"{token}:{trained}" for token, trained in zip(ids, mask))
