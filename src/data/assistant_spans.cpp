@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "src/data/chat_rows.h"
+
 namespace lora_dist {
 namespace {
 
@@ -80,8 +82,6 @@ std::size_t common_start(std::string_view a, std::string_view b) {
   const auto n = static_cast<std::ptrdiff_t>(std::min(a.size(), b.size()));
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + n, b.begin()).first - a.begin());
 }
-
-bool has_calls(const json& message) { return message.contains("tool_calls"); }
 
 std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const Conversation& conversation,
                                        const std::string& text, std::size_t message) {

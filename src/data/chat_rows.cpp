@@ -36,11 +36,6 @@ const std::string& text_of(const json& message, const char* key, const std::stri
   return found->get_ref<const std::string&>();
 }
 
-bool has_calls(const json& message) {
-  const auto calls = message.find("tool_calls");
-  return calls != message.end() && calls->is_array() && !calls->empty();
-}
-
 json read_message(const json& message, const std::string& place) {
   json out = message;
   const std::string& role = text_of(message, "role", place);
@@ -115,6 +110,11 @@ json read_tools(const json& row, const std::string& place) {
 }
 
 }  // namespace
+
+bool has_calls(const json& message) {
+  const auto calls = message.find("tool_calls");
+  return calls != message.end() && calls->is_array() && !calls->empty();
+}
 
 ChatRow read_chat_row(const json& row, const std::string& place) {
   const bool plain = row.contains("messages");

@@ -17,6 +17,9 @@ namespace lora_dist {
 /// "tools": a list, or a text that spells one. Throws Error(data) that begins with `place`.
 ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& place);
 
+/// Whether a message calls tools.
+bool has_calls(const nlohmann::ordered_json& message);
+
 /// Role and text of a message, for templates that know nothing else.
 struct ChatMessage {
   std::string role, content;  // system, user or assistant

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/data/chat_rows.h"
 #include "src/data/chat_sample.h"
 #include "src/data/formats.h"
 #include "src/data/shown_sample.h"
@@ -141,7 +142,17 @@ std::pair<std::optional<Sample>, const char*> sample_of_row(const Loader& loader
   return {std::move(sample), nullptr};
 }
 
+bool calls_tools(const Row& row) {
+  const auto* chat = std::get_if<ChatRow>(&row.content);
+  return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls);
+}
+
 void note_template(Loader& loader, const DatasetFile& file, const std::string& template_name) {
+  if (template_name == "tokenizer" && loader.chat_template->source.find("tool_calls") == std::string::npos &&
+      std::any_of(file.rows.begin(), file.rows.end(), calls_tools)) {
+    loader.report.notes.push_back(file.path.string() +
+                                  ": there are calls of tools, which the model's chat template does not know");
+  }
   if (loader.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
       loader.tokenizer->has_chat_template) {
     loader.report.notes.push_back(file.path.string() + ": the template is \"" + template_name +

@@ -30,14 +30,14 @@ const AddedTokens& added_of(const Tokenizer& tokenizer) {
   return std::visit([](const auto& kind) -> const AddedTokens& { return kind.added; }, tokenizer.kind);
 }
 
-std::string with_spaces(const Tokenizer& tokenizer, std::string text) {
-  return is_bytes(tokenizer) ? text : replace_all(text, kUnderline, " ");
+std::string with_spaces(const Tokenizer& tokenizer, std::string_view text) {
+  return is_bytes(tokenizer) ? std::string(text) : replace_all(text, kUnderline, " ");
 }
 
 /// Text between added tokens as the vocabulary sees it, without what is put in front of it.
 std::string seen(const Tokenizer& tokenizer, std::string_view text) {
   const auto* json = std::get_if<JsonTokenizer>(&tokenizer.kind);
-  return with_spaces(tokenizer, json == nullptr ? std::string(text) : normalize(json->normalizer, text, /*prepend=*/false));
+  return with_spaces(tokenizer, json == nullptr ? text : normalize(json->normalizer, text, /*prepend=*/false));
 }
 
 /// Bytes of one origin.

@@ -112,7 +112,7 @@ TEST(ChatSamples, OfModels) {
   Tokenizer tokenizer;
   for (const json& one : all["samples"]) {
     SCOPED_TRACE(one.dump());
-    if (folder != one["folder"]) {
+    if (folder != one["folder"].get<std::string>()) {
       folder = one["folder"].get<std::string>();
       tokenizer = open_tokenizer(*data / "tokenizers" / folder);
     }
@@ -177,14 +177,14 @@ struct ChatFolder {
     folder.write("chat_template.jinja", source);
     tokenizer = open_tokenizer(folder.path());
   }
-  Sample sample(const std::string& row, DataOptions options = without_split()) const {
+  Sample sample(const std::string& row, const DataOptions& options = without_split()) const {
     return load("x.jsonl", row, options, &tokenizer, 1000).train.at(0);
   }
-  std::string error(const std::string& row, DataOptions options = without_split()) const {
+  std::string error(const std::string& row, const DataOptions& options = without_split()) const {
     return error_from([&] { sample(row, options); });
   }
   /// The text of the tokens that are trained.
-  std::string trained(const std::string& row, DataOptions options = without_split()) const {
+  std::string trained(const std::string& row, const DataOptions& options = without_split()) const {
     std::vector<std::int32_t> ids = sample(row, options).labels;
     std::erase(ids, kNotTrained);
     return decode(tokenizer, ids, false);
@@ -254,6 +254,18 @@ TEST(ChatSamples, PartsAndCallsReachTheTemplate) {
                    R"({"role": "assistant", "content": null, "tool_calls": [{"z": 1, "a": {"c": "<s", "b": null}}]}], )"
                    R"("tools": [{"y": 1, "x": 2}]})"),
       "Oh no</s>{\"z\": 1, \"a\": {\"c\": \"<s\", \"b\": null}}</s>");
+}
+
+TEST(ChatSamples, CallsThatTheTemplateDoesNotKnowAreNoted) {
+  const std::string row =
+      R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "tool_calls": [{}]}]})";
+  const auto notes = [&](const std::string& source) {
+    const ChatFolder chat(source);
+    return load("x.jsonl", row, without_split(), &chat.tokenizer, 1000).report.notes;
+  };
+  EXPECT_THAT(notes(kPlainTemplate),
+              Contains(HasSubstr("x.jsonl: there are calls of tools, which the model's chat template does not know")));
+  EXPECT_THAT(notes(kPlainTemplate + "{% if messages[0].tool_calls %}{% endif %}"), IsEmpty());
 }
 
 TEST(ChatSampleErrors, TheTemplateRefuses) {

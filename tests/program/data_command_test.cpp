@@ -59,6 +59,33 @@ TEST(DataCommand, ShowsTheReportAndSamplesOnOneAndTwoRanks) {
   EXPECT_EQ(left, (std::vector<std::string>{"model", "rows.jsonl"}));  // nothing is written
 }
 
+/// What it shows is what training trains on.
+TEST(DataCommand, ShowsWhatTrainingTrainsOn) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  put_file(model / "chat_template.jinja", kTemplate);
+  std::string rows;
+  for (int i = 0; i < 8; ++i) {
+    rows += kRow;
+  }
+  put_file(scratch / "rows.jsonl", rows);
+  Settings settings = short_run(scratch / "out");
+  settings["model.path"] = model.string();
+  settings["data.train"] = toml_list({scratch / "rows.jsonl"});
+  settings["train.max_steps"] = "2";
+  settings["data.packing"] = "false";
+  const Finished trained = expect_success(launch_of(settings, 2));
+  const Finished shown = expect_success(launch_of(settings, 0, "data"));
+  const auto report = [](const std::string& out) {
+    const std::size_t begin = out.find("train: ");
+    return out.substr(begin, out.find('\n', begin) - begin);
+  };
+  EXPECT_EQ(report(shown.out), report(trained.out));
+  EXPECT_TRUE(report(shown.out).starts_with("train: 8 samples, ")) << shown.out;
+  EXPECT_EQ(count_of(trained.out, "  trained  ▁the"), 1) << trained.out;
+  EXPECT_EQ(column(read_lines(scratch / "out/metrics.jsonl"), "target_tokens")[0], 14);  // "the" and its end, seven times
+}
+
 TEST(DataCommand, FailsAsTrainingWould) {
   const Scratch scratch;
   put_folder(scratch / "model");
