@@ -156,6 +156,9 @@ void check_values(const CommandLine& line) {
     check_word("--onto", line.onto, {"dequantized", "full"});
     check_word("--compute-dtype", line.compute_dtype, {"auto", "fp32", "bf16", "fp16"});
   }
+  if (line.samples < 0) {
+    fail(fmt::format("--samples must be at least 0 (got {})", line.samples));
+  }
   if (line.command == "generate") {
     check_generate(line);
   } else if (line.command == "inspect") {

@@ -15,10 +15,11 @@ struct CommandLine {
   bool version = false;
   std::set<std::string> given;  // names of the options that were written
 
-  // train, eval
+  // train, eval, data
   std::string cfg;                // --cfg FILE, as given
   std::vector<std::string> sets;  // --set section.key=value, in order
   bool print_config = false;
+  int samples = 3;  // data: how many are shown
 
   // score, generate; eval knows --adapter too
   std::string model;
@@ -30,6 +31,7 @@ struct CommandLine {
   int block_size = 64;                 // of nf4 and fp4: weights per scale
   bool has_prompt = false;             // generate: either prompt, which may be empty, or input
   std::string prompt;
+  bool chat = false;  // a prompt is a user's message, for the model's own chat template
   std::string input;
   std::string output;
   int max_new_tokens = 128;

@@ -51,9 +51,11 @@ void add_merge_options(po::options_description& options, CommandLine& line) {
 }
 
 void add_generate_options(po::options_description& options, CommandLine& line) {
-  options.add_options()                                                                                             //
-      ("prompt", text(line.prompt, "TEXT"), "text to continue")                                                     //
-      ("input", text(line.input, "F.jsonl"), "a {\"prompt\": ...} per line instead")                                //
+  options.add_options()                                          //
+      ("prompt", text(line.prompt, "TEXT"), "text to continue")  //
+      ("chat", po::bool_switch(&line.chat),
+       "a prompt is a user's message: put it into the model's own chat template and answer it")                     //
+      ("input", text(line.input, "F.jsonl"), "a {\"prompt\": ...} or {\"messages\": [...]} per line instead")       //
       ("output", text(line.output, "F.jsonl"), "where answers to --input are written; standard output by default")  //
       ("max-new-tokens", po::value(&line.max_new_tokens)->value_name("N"), "tokens to add at most (default 128)")   //
       ("temperature", po::value(&line.temperature)->value_name("X"),
@@ -68,8 +70,12 @@ void add_generate_options(po::options_description& options, CommandLine& line) {
 
 po::options_description options_of(const std::string& command, CommandLine& line) {
   po::options_description options("Options", 110, 50);
-  if (command == "train" || command == "eval") {
+  if (command == "train" || command == "eval" || command == "data") {
     add_config_options(options, line);
+  }
+  if (command == "data") {
+    options.add_options()("samples", po::value(&line.samples)->value_name("N"),
+                          "training samples to show token by token (default 3)");
   }
   if (command == "eval") {
     options.add_options()("adapter", text(line.adapter, "DIR"),

@@ -19,7 +19,8 @@ const std::vector<Command>& commands() {
       {"generate", "continue a prompt, or each line of a file", true,
        "  lora_dist generate --model models/Llama-2-7b-hf --adapter runs/medical/adapter --prompt \"What is anaemia?\"\n"
        "  lora_dist generate --model models/Llama-2-7b-hf --input prompts.jsonl --output answers.jsonl --temperature 0.7 --top-p "
-       "0.9\n"},
+       "0.9\n"
+       "  lora_dist generate --model models/Qwen2-7B-Instruct --chat --prompt \"What is anaemia?\"\n"},
       {"merge", "fold adapters into a full model folder", true,
        "  lora_dist merge --model models/Llama-2-7b-hf --adapter runs/medical/adapter --output models/medical\n"
        "  lora_dist merge --model models/Llama-2-7b-hf --adapter a=0.7 --adapter b=0.3 --output models/both --text "
@@ -27,10 +28,12 @@ const std::vector<Command>& commands() {
       {"inspect", "what a checkpoint, adapter or model folder holds", true,
        "  lora_dist inspect runs/medical/checkpoints/step_00000100 --verify\n"
        "  lora_dist inspect runs/medical/adapter\n"},
+      {"data", "what a configuration makes of its datasets, with samples token by token; nothing is trained", true,
+       "  lora_dist data --cfg my.toml\n"
+       "  lora_dist data --cfg my.toml --set data.template=tokenizer --samples 10\n"},
       {"plan", "memory and traffic of a configuration, before it is run", false, ""},
       {"quantize", "write the quantized base once, so that ranks read only their part", false, ""},
       {"doctor", "check this machine", false, ""},
-      {"data", "report on datasets", false, ""},
   };
   return all;
 }

@@ -7,6 +7,7 @@
 #include "src/commands/input_lines.h"
 #include "src/commands/output_lines.h"
 #include "src/core/error.h"
+#include "src/data/chat_sample.h"
 #include "src/train/open_model.h"
 
 namespace lora_dist {
@@ -20,17 +21,31 @@ SamplingOptions sampling_options(const CommandLine& line) {
 }
 
 /// The prompt of the command line as an input line.
-InputLine prompt_line(const std::string& prompt, const OpenModel& model) {
+InputLine prompt_line(const std::string& prompt, bool chat, const OpenModel& model) {
   if (!model.tokenizer) {
     throw Error(ExitCode::model,
                 fmt::format("{}: has no tokenizer.json or tokenizer.model; give prompts as input_ids in a file with --input",
                             model.folder.string()));
+  }
+  if (chat) {
+    return chat_line(prompt, *model.tokenizer, "--prompt");
   }
   InputLine line{1, prompt, encode_prompt(*model.tokenizer, prompt), {}};
   if (line.ids.empty()) {
     throw Error(ExitCode::data, "the prompt has no tokens, and this tokenizer adds no BOS; give some text with --prompt");
   }
   return line;
+}
+
+/// The ids that end an answer: in a conversation the turn's end too.
+std::vector<std::int64_t> stop_ids(const OpenModel& model, const InputLine& line) {
+  std::vector<std::int64_t> ids = stop_ids_of(model);
+  if (line.chat) {
+    if (const auto end = end_of_turn(require_chat_template(*model.tokenizer), *model.tokenizer)) {
+      ids.push_back(*end);
+    }
+  }
+  return ids;
 }
 
 struct Generator {
@@ -41,7 +56,7 @@ struct Generator {
   SamplingOptions options;
 
   std::vector<std::int32_t> run(const InputLine& line, const std::function<void(std::int32_t)>& on_token = {}) const {
-    return generate(transformer, line.ids, cache, options, stop_ids_of(model), world, on_token);
+    return generate(transformer, line.ids, cache, options, stop_ids(model, line), world, on_token);
   }
 };
 
@@ -57,7 +72,7 @@ void stream_answer(const Generator& generator, const InputLine& line) {
       std::fflush(stdout);
     }
   };
-  show(line.text);
+  show(line.chat ? "" : line.text);
   generator.run(line, [&](std::int32_t id) { show(push(decoder, id)); });
   show(finish(decoder) + "\n");
 }
@@ -82,8 +97,8 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
   KvCache cache;
   std::unique_ptr<OutputLines> output;
   run_together(world, [&] {
-    lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, model)}
-                               : read_input_lines(line.input, {{"prompt", "text"}, true}, model);
+    lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, line.chat, model)}
+                               : read_input_lines(line.input, {{"prompt", "text"}, true, true, line.chat}, model);
     const std::int64_t longest = longest_of(lines);
     if (longest > model.spec.max_positions) {
       throw Error(ExitCode::data, fmt::format("a prompt has {} tokens, the model only {} positions; shorten it", longest,

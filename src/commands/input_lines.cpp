@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "src/core/error.h"
+#include "src/data/chat_rows.h"
+#include "src/data/chat_sample.h"
 #include "src/data/sample.h"
 #include "src/io/file.h"
 #include "src/io/strict_json.h"
@@ -15,15 +17,14 @@ namespace lora_dist {
 
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 struct Place {
   const std::filesystem::path& file;
   std::size_t line;
 
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ExitCode::data, fmt::format("{}:{}: {}", file.string(), line, what));
-  }
+  std::string name() const { return fmt::format("{}:{}", file.string(), line); }
+  [[noreturn]] void fail(const std::string& what) const { throw Error(ExitCode::data, name() + ": " + what); }
 };
 
 std::vector<std::int32_t> read_ids(const json& list, const char* name, std::int64_t vocab, bool labels, const Place& place) {
@@ -44,10 +45,47 @@ std::vector<std::int32_t> read_ids(const json& list, const char* name, std::int6
   return ids;
 }
 
+const Tokenizer& tokenizer_for_text(const OpenModel& model, const Place& place) {
+  if (!model.tokenizer) {
+    place.fail("has text, but the model folder has no tokenizer.json or tokenizer.model; give input_ids");
+  }
+  return *model.tokenizer;
+}
+
+InputLine conversation_line(const ChatRow& row, const Tokenizer& tokenizer, const std::string& where) {
+  ChatPrompt prompt = chat_prompt(require_chat_template(tokenizer), row, tokenizer, where);
+  InputLine line;
+  line.text = std::move(prompt.text);
+  line.ids = std::move(prompt.ids);
+  line.chat = true;
+  return line;
+}
+
+/// Text and ids of a line of words.
+InputLine text_line(const json& row, const LineFormat& format, const OpenModel& model, const Place& place) {
+  if (format.messages && row.contains("messages")) {
+    return conversation_line(read_chat_row(row, place.name()), tokenizer_for_text(model, place), place.name());
+  }
+  const auto key =
+      std::find_if(format.text_keys.begin(), format.text_keys.end(), [&](const std::string& name) { return row.contains(name); });
+  if (key == format.text_keys.end() || !row[*key].is_string()) {
+    place.fail(fmt::format("needs \"{}\" (a string) or \"input_ids\" (a list)", format.text_keys.front()));
+  }
+  const Tokenizer& tokenizer = tokenizer_for_text(model, place);
+  const std::string text = row[*key].get<std::string>();
+  if (format.chat) {
+    return chat_line(text, tokenizer, place.name());
+  }
+  InputLine line;
+  line.text = text;
+  line.ids = format.to_continue ? encode_prompt(tokenizer, text) : encode(tokenizer, text, true);
+  return line;
+}
+
 InputLine read_line(std::string_view text, const LineFormat& format, const OpenModel& model, const Place& place) {
   json row;
   try {
-    row = parse_strict_json(text);
+    row = parse_ordered_json(text);
   } catch (const JsonError& error) {
     place.fail(fmt::format("is not a JSON object ({})", error.what()));
   }
@@ -55,21 +93,12 @@ InputLine read_line(std::string_view text, const LineFormat& format, const OpenM
     place.fail("is not a JSON object");
   }
   InputLine line;
-  line.id = row.contains("id") ? row["id"] : json(place.line);
   if (row.contains("input_ids")) {
     line.ids = read_ids(row["input_ids"], "input_ids", model.spec.vocab, false, place);
   } else {
-    const auto key = std::find_if(format.text_keys.begin(), format.text_keys.end(),
-                                  [&](const std::string& name) { return row.contains(name); });
-    if (key == format.text_keys.end() || !row[*key].is_string()) {
-      place.fail(fmt::format("needs \"{}\" (a string) or \"input_ids\" (a list)", format.text_keys.front()));
-    }
-    if (!model.tokenizer) {
-      place.fail("has text, but the model folder has no tokenizer.json or tokenizer.model; give input_ids");
-    }
-    line.text = row[*key].get<std::string>();
-    line.ids = format.to_continue ? encode_prompt(*model.tokenizer, line.text) : encode(*model.tokenizer, line.text, true);
+    line = text_line(row, format, model, place);
   }
+  line.id = row.contains("id") ? row["id"] : json(place.line);
   if (line.ids.empty()) {
     place.fail("has no tokens");
   }
@@ -99,6 +128,11 @@ std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const
     throw Error(ExitCode::data, fmt::format("{}: holds no lines", file.string()));
   }
   return lines;
+}
+
+InputLine chat_line(const std::string& message, const Tokenizer& tokenizer, const std::string& where) {
+  const json messages = json::array({{{"role", "user"}, {"content", message}}});
+  return conversation_line({messages}, tokenizer, where);
 }
 
 std::int64_t longest_of(const std::vector<InputLine>& lines) {

@@ -1,4 +1,4 @@
-// The configuration of train and eval, from the command line.
+// The configuration of train, eval and data, from the command line.
 #include "src/commands/read_config.h"
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// The configuration of train and eval, from the command line, on every rank.
+// The configuration of train, eval and data, from the command line, on every rank.
 #pragma once
 
 #include "src/comm/communicator.h"

@@ -12,7 +12,7 @@
 namespace lora_dist {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 using RowFunction = std::function<void(std::int64_t, json)>;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
@@ -52,7 +52,7 @@ void json_lines(const std::filesystem::path& file, std::string_view text, const 
   for_each_line(text, [&](std::int64_t number, std::string_view line) {
     json value;
     try {
-      value = parse_strict_json(line);
+      value = parse_ordered_json(line);
     } catch (const JsonError& e) {
       throw Error(ExitCode::data, place_in(file, Container::jsonl, number) + ": the line is not JSON (" + reason(e, true) +
                                       "); a dataset has one object per line, or is a list of objects");
@@ -64,7 +64,7 @@ void json_lines(const std::filesystem::path& file, std::string_view text, const 
 void json_array(const std::filesystem::path& file, std::string_view text, const RowFunction& row) {
   json rows;
   try {
-    rows = parse_strict_json(text);
+    rows = parse_ordered_json(text);
   } catch (const JsonError& e) {
     throw Error(ExitCode::data, file.string() + " begins like a JSON list but is not JSON (" + reason(e, false) + ")");
   }

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/data/chat_rows.h"
+#include "src/data/chat_sample.h"
 #include "src/data/formats.h"
 #include "src/data/shown_sample.h"
 #include "src/data/split.h"
@@ -24,7 +26,8 @@ struct Loader {
   std::int64_t vocab_size;
   std::int64_t next_id = 0;
   std::int32_t next_file = 0;
-  DatasetReport report;
+  DatasetReport report{};
+  std::optional<ChatTemplate> chat_template{};  // opened when a file's rows need it
 };
 
 void check_choice(const char* key, const std::string& value, std::initializer_list<std::string_view> choices) {
@@ -58,12 +61,20 @@ const Tokenizer& tokenizer_for_text(const Loader& loader, const std::filesystem:
                     " holds text, but the model folder has no tokenizer; copy its tokenizer.json (or tokenizer.model) "
                     "into the folder, or give all data as input_ids");
   }
-  if (!loader.tokenizer->eos) {
+  return *loader.tokenizer;
+}
+
+/// Opens what the template needs. A text, and a chat template, bring their own ends.
+void prepare_template(Loader& loader, RowKind kind, const std::string& template_name) {
+  if (template_name == "tokenizer") {
+    if (!loader.chat_template) {
+      loader.chat_template = require_chat_template(*loader.tokenizer);
+    }
+  } else if (kind != RowKind::text && !loader.tokenizer->eos) {
     throw Error(ExitCode::model, loader.tokenizer->file.string() +
                                      " has no end-of-text token, without which the model would not learn to stop; "
                                      "name eos_token in tokenizer_config.json");
   }
-  return *loader.tokenizer;
 }
 
 bool blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
@@ -72,12 +83,29 @@ bool has_empty_completion(const RowContent& content) {
   const auto* alpaca = std::get_if<AlpacaRow>(&content);
   const auto* qa = std::get_if<QaRow>(&content);
   const auto* text = std::get_if<TextRow>(&content);
+  const auto* marked = std::get_if<MarkedRow>(&content);
   return (alpaca != nullptr && blank(alpaca->output)) || (qa != nullptr && blank(qa->answer)) ||
-         (text != nullptr && blank(text->text));
+         (text != nullptr && blank(text->text)) || (marked != nullptr && blank(marked->text));
+}
+
+/// Of a row that is not ids.
+Sample sample_of_words(const Loader& loader, const Row& row, RowKind kind, const std::string& template_name,
+                       const std::string& where) {
+  const bool train_all = loader.options.train_on == "all";
+  if (const auto* text = std::get_if<TextRow>(&row.content)) {
+    return sample_of_text(*loader.tokenizer, text->text);
+  }
+  if (const auto* marked = std::get_if<MarkedRow>(&row.content)) {
+    return sample_of_marked_text(*loader.tokenizer, kind, marked->text, train_all);
+  }
+  if (template_name == "tokenizer") {
+    return sample_of_chat(*loader.chat_template, conversation_row(row), *loader.tokenizer, train_all, where);
+  }
+  return tokenize_pieces(*loader.tokenizer, render_row(row, template_name, where), train_all);
 }
 
 /// The sample of a row, or the reason why there is none.
-std::pair<std::optional<Sample>, const char*> sample_of_row(const Loader& loader, const Row& row,
+std::pair<std::optional<Sample>, const char*> sample_of_row(const Loader& loader, const Row& row, RowKind kind,
                                                             const std::string& template_name, const std::string& where,
                                                             FileReport& report) {
   const DataOptions& options = loader.options;
@@ -88,7 +116,7 @@ std::pair<std::optional<Sample>, const char*> sample_of_row(const Loader& loader
     if (has_empty_completion(row.content)) {
       return {std::nullopt, "nothing to learn: the completion is empty"};
     }
-    sample = tokenize_pieces(*loader.tokenizer, render_row(row, template_name), options.train_on == "all");
+    sample = sample_of_words(loader, row, kind, template_name, where);
     check_ids(sample, loader.vocab_size, where);
   }
   if (trained_tokens(sample) == 0) {
@@ -114,13 +142,21 @@ std::pair<std::optional<Sample>, const char*> sample_of_row(const Loader& loader
   return {std::move(sample), nullptr};
 }
 
+bool calls_tools(const Row& row) {
+  const auto* chat = std::get_if<ChatRow>(&row.content);
+  return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls);
+}
+
 void note_template(Loader& loader, const DatasetFile& file, const std::string& template_name) {
-  if (template_name == "none") {
-    return;
+  if (template_name == "tokenizer" && loader.chat_template->source.find("tool_calls") == std::string::npos &&
+      std::any_of(file.rows.begin(), file.rows.end(), calls_tools)) {
+    loader.report.notes.push_back(file.path.string() +
+                                  ": there are calls of tools, which the model's chat template does not know");
   }
-  if (loader.options.template_name == "auto" && loader.tokenizer->has_chat_template) {
-    loader.report.notes.push_back(file.path.string() + ": the tokenizer's own chat template is not built yet; the template \"" +
-                                  template_name + "\" is used instead");
+  if (loader.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
+      loader.tokenizer->has_chat_template) {
+    loader.report.notes.push_back(file.path.string() + ": the template is \"" + template_name +
+                                  "\"; the model's own chat template is used with data.template = \"tokenizer\"");
   }
   if (template_name == "chatml" && !token_id(*loader.tokenizer, "<|im_end|>")) {
     loader.report.notes.push_back(file.path.string() + ": the tokenizer has no token <|im_end|>; chatml's marks are spelt out");
@@ -132,11 +168,12 @@ void load_file(Loader& loader, const std::filesystem::path& path, bool validatio
   FileReport report{path.string(), name_of(file.container), std::string(name_of(file.kind)), "none", validation, 0, 0, {}};
   if (file.kind != RowKind::ids) {
     report.template_name = choose_template(loader.options.template_name, file.kind, tokenizer_for_text(loader, path));
+    prepare_template(loader, file.kind, report.template_name);
     note_template(loader, file, report.template_name);
   }
   for (const Row& row : file.rows) {
     const std::string where = place_in(path, file.container, row.number);
-    auto [sample, reason] = sample_of_row(loader, row, report.template_name, where, report);
+    auto [sample, reason] = sample_of_row(loader, row, file.kind, report.template_name, where, report);
     ++report.rows;
     if (sample) {
       sample->id = loader.next_id;
@@ -195,7 +232,7 @@ SetReport report_of(const std::vector<Sample>& samples) {
 
 Dataset load_dataset(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size) {
   check_options(options);
-  Loader loader{options, tokenizer, vocab_size, 0, 0, {}};
+  Loader loader{options, tokenizer, vocab_size};
   Dataset out;
   for (const auto& path : options.train) {
     load_file(loader, path, false, out.train);

@@ -16,10 +16,11 @@ struct Dataset {
   DatasetReport report;
 };
 
-/// A function of its arguments and the files alone. tokenizer may be null when all rows are input_ids; vocab_size is the model's.
-/// Throws Error(data) naming file and row: see formats.h; ids outside [0, vocab_size); labels of another length, or neither
-/// -100 nor an id; an overlong sample with overlong = "error"; no sample left that trains anything.
-/// Throws Error(usage) for an option that is not one of its values, Error(model) for a tokenizer without EOS or absent.
+/// A function of its arguments and the files alone (the tokenizer's chat template, read from its folder when rows need it, is
+/// one). tokenizer may be null when all rows are input_ids; vocab_size is the model's. Throws Error(data) naming file and row:
+/// see formats.h; ids outside [0, vocab_size); labels of another length, or neither -100 nor an id; an overlong sample with
+/// overlong = "error"; no sample left that trains anything. Throws Error(usage) for an option that is not one of its values,
+/// Error(model) for a tokenizer without EOS or absent, and what chat_sample.h says of chat templates.
 Dataset load_dataset(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size);
 
 }  // namespace lora_dist

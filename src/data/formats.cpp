@@ -1,18 +1,22 @@
 // The meaning of a row: which kind it is, and its fields.
 #include "src/data/formats.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
 #include "src/core/error.h"
+#include "src/data/chat_rows.h"
+#include "src/data/marked_text.h"
 #include "src/io/file.h"
 
 namespace lora_dist {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 5> kKindNames = {"alpaca", "chat", "qa", "text", "ids"};
+constexpr std::array<std::string_view, 7> kKindNames = {"alpaca", "chat", "qa", "text", "ids", "marked_text", "qa_text"};
+constexpr std::size_t kRowsToFindMarks = 20;
 constexpr const char* kExpected =
     "instruction and output (alpaca), messages (chat), question and answer or prompt and completion or prompt and response (qa), "
     "text, or input_ids";
@@ -71,40 +75,6 @@ std::string text_of(const json& object, const char* key, const std::string& plac
   return found->get<std::string>();
 }
 
-std::string role_of(const std::string& name, const std::string& place) {
-  if (name == "human" || name == "user") {
-    return "user";
-  }
-  if (name == "gpt" || name == "assistant") {
-    return "assistant";
-  }
-  if (name == "system") {
-    return name;
-  }
-  fail_row(place, "the role \"" + name.substr(0, 40) + "\" is none of system, user, assistant");
-}
-
-ChatRow chat_row(const json& row, const std::string& place) {
-  const bool plain = row.contains("messages");
-  if (!plain && !row.contains("conversations")) {
-    fail_row(place, "\"messages\" is missing; the row has " + keys_of(row));
-  }
-  const json& list = plain ? row["messages"] : row["conversations"];
-  if (!list.is_array() || list.empty()) {
-    fail_row(place, "messages must be a list of at least one {\"role\", \"content\"}");
-  }
-  ChatRow out;
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const std::string here = place + ", message " + std::to_string(i + 1);
-    if (!list[i].is_object()) {
-      fail_row(here, "must be an object {\"role\", \"content\"}");
-    }
-    out.messages.push_back(
-        {role_of(text_of(list[i], plain ? "role" : "from", here), here), text_of(list[i], plain ? "content" : "value", here)});
-  }
-  return out;
-}
-
 QaRow qa_row(const json& row, const std::string& place) {
   for (const KeyPair& keys : kQaKeys) {
     if (row.contains(keys.question) && row.contains(keys.answer)) {
@@ -146,13 +116,19 @@ RowContent content_of(const json& row, RowKind kind, const std::string& place) {
     case RowKind::alpaca:
       return AlpacaRow{text_of(row, "instruction", place), text_of(row, "input", place, true), text_of(row, "output", place)};
     case RowKind::chat:
-      return chat_row(row, place);
+      if (!row.contains("messages") && !row.contains("conversations")) {
+        fail_row(place, "\"messages\" is missing; the row has " + keys_of(row));
+      }
+      return read_chat_row(row, place);
     case RowKind::qa:
       return qa_row(row, place);
     case RowKind::text:
       return TextRow{text_of(row, "text", place)};
     case RowKind::ids:
       return ids_row(row, place);
+    case RowKind::marked_text:
+    case RowKind::qa_text:
+      return MarkedRow{text_of(row, "text", place)};
   }
   fail_row(place, "unknown kind of row");
 }
@@ -164,9 +140,26 @@ std::optional<RowKind> kind_named(const std::string& format) {
     }
   }
   if (format != "auto") {
-    throw Error(ExitCode::usage, "data.format = \"" + format.substr(0, 40) + "\" is none of auto, alpaca, chat, qa, text, ids");
+    throw Error(ExitCode::usage, "data.format = \"" + format.substr(0, 40) +
+                                     "\" is none of auto, alpaca, chat, qa, text, ids, marked_text, qa_text");
   }
   return std::nullopt;
+}
+
+/// Texts of which the first rows all have the same marks are rows with marks.
+void look_for_marks(DatasetFile& file) {
+  const std::size_t looked_at = std::min(kRowsToFindMarks, file.rows.size());
+  for (const RowKind kind : {RowKind::marked_text, RowKind::qa_text}) {
+    const bool all = std::all_of(file.rows.begin(), file.rows.begin() + static_cast<std::ptrdiff_t>(looked_at),
+                                 [&](const Row& row) { return has_marks(kind, std::get<TextRow>(row.content).text); });
+    if (all) {
+      file.kind = kind;
+      for (Row& row : file.rows) {
+        row.content = MarkedRow{std::move(std::get<TextRow>(row.content).text)};
+      }
+      return;
+    }
+  }
 }
 
 }  // namespace
@@ -197,6 +190,9 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
                 path.string() + " holds no rows; give data.train and data.validation files with at least one each");
   }
   out.kind = *kind;
+  if (format == "auto" && out.kind == RowKind::text) {
+    look_for_marks(out);
+  }
   return out;
 }
 

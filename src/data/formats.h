@@ -20,10 +20,12 @@ struct DatasetFile {
 
 /// Keys of a row, other keys being left alone:
 ///   alpaca  instruction, input (may be absent), output
-///   chat    messages of {role, content}, or conversations of {from, value}
+///   chat    messages of {role, content}, or conversations of {from, value}; perhaps tools: see chat_rows.h
 ///   qa      question and answer, or prompt and completion, or prompt and response
 ///   text    text; each paragraph (between blank lines) of a .txt file
 ///   ids     input_ids, labels (may be absent)
+///   marked_text, qa_text   text with marks of its own: see marked_text.h; "auto" takes them when the first rows all have the
+///   marks
 /// format: "auto", or the kind that every row must have. Throws Error(data) with file and line or row: a missing or empty file, a
 /// row that is not JSON, a row that does not fit (with what was expected, never with its text).
 DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format);

@@ -11,8 +11,8 @@ namespace lora_dist {
 struct DataOptions {
   std::vector<std::filesystem::path> train, validation;
   double validation_split = 0.05;       // of the training samples; without effect when there are validation files
-  std::string format = "auto";          // auto, alpaca, chat, qa, text, ids
-  std::string template_name = "auto";   // auto, alpaca, qa, chatml, plain
+  std::string format = "auto";          // auto, alpaca, chat, qa, text, ids, marked_text, qa_text
+  std::string template_name = "auto";   // auto, alpaca, qa, chatml, plain, tokenizer
   std::string train_on = "completion";  // completion, all
   int max_length = 1024;                // tokens of a sample, and of a packed sequence
   bool packing = true;

@@ -1,7 +1,8 @@
-// A row of a dataset, whatever file it came from: one of five kinds.
+// A row of a dataset, whatever file it came from: one of a few kinds.
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,11 +16,9 @@ struct AlpacaRow {
 struct QaRow {
   std::string question, answer;
 };
-struct ChatMessage {
-  std::string role, content;  // system, user or assistant
-};
 struct ChatRow {
-  std::vector<ChatMessage> messages;
+  nlohmann::ordered_json messages;  // a list of objects, each with a role; content is text, a list of parts, or absent
+  nlohmann::ordered_json tools{};   // a list, or null
 };
 struct TextRow {
   std::string text;
@@ -27,15 +26,19 @@ struct TextRow {
 struct IdsRow {
   std::vector<std::int64_t> input_ids, labels;  // labels as input_ids where the row has none
 };
+/// A text with marks of its own that say who speaks: see find_answers.
+struct MarkedRow {
+  std::string text;
+};
 
-using RowContent = std::variant<AlpacaRow, ChatRow, QaRow, TextRow, IdsRow>;
+using RowContent = std::variant<AlpacaRow, ChatRow, QaRow, TextRow, IdsRow, MarkedRow>;
 
 struct Row {
   std::int64_t number = 0;  // as Sample::row
   RowContent content;
 };
 
-enum class RowKind : std::uint8_t { alpaca, chat, qa, text, ids };  // in the order of RowContent
+enum class RowKind : std::uint8_t { alpaca, chat, qa, text, ids, marked_text, qa_text };  // the last two: MarkedRow
 
 std::string_view name_of(RowKind kind);  // as in data.format
 

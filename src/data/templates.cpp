@@ -1,15 +1,16 @@
-// The few prompts that are built in. A model's own chat template belongs to its tokenizer.
+// The few prompts that are built in; chat_sample.h has the model's own chat template.
 #include "src/data/templates.h"
 
 #include <algorithm>
 #include <array>
 
 #include "src/core/error.h"
+#include "src/data/chat_rows.h"
 
 namespace lora_dist {
 namespace {
 
-constexpr std::array<std::string_view, 4> kTemplates = {"alpaca", "qa", "chatml", "plain"};
+constexpr std::array<std::string_view, 5> kTemplates = {"alpaca", "qa", "chatml", "plain", "tokenizer"};
 
 bool has_chatml_tokens(const Tokenizer& tokenizer) {
   return token_id(tokenizer, "<|im_start|>").has_value() && token_id(tokenizer, "<|im_end|>").has_value();
@@ -85,10 +86,10 @@ std::vector<Piece> joined(const std::vector<Piece>& pieces) {
 
 std::string question_of(const AlpacaRow& row) { return row.input.empty() ? row.instruction : row.instruction + "\n" + row.input; }
 
-/// A single exchange as a conversation.
-std::vector<ChatMessage> messages_of(const Row& row) {
+/// A single exchange, or a chat without calls of tools.
+std::vector<ChatMessage> messages_of(const Row& row, const std::string& place) {
   if (const auto* chat = std::get_if<ChatRow>(&row.content)) {
-    return chat->messages;
+    return plain_messages(*chat, place);
   }
   if (const auto* qa = std::get_if<QaRow>(&row.content)) {
     return {{"user", qa->question}, {"assistant", qa->answer}};
@@ -100,37 +101,44 @@ std::vector<ChatMessage> messages_of(const Row& row) {
 }  // namespace
 
 std::string choose_template(std::string_view name, RowKind kind, const Tokenizer& tokenizer) {
-  if (name == "tokenizer") {
-    throw Error(ExitCode::usage,
-                "data.template = \"tokenizer\" (the chat template that ships with the tokenizer) is not built yet; "
-                "use auto, alpaca, qa, chatml or plain");
-  }
   if (name != "auto" && std::find(kTemplates.begin(), kTemplates.end(), name) == kTemplates.end()) {
-    throw Error(ExitCode::usage,
-                "data.template = \"" + std::string(name.substr(0, 40)) + "\" is none of auto, alpaca, qa, chatml, plain");
+    throw Error(ExitCode::usage, "data.template = \"" + std::string(name.substr(0, 40)) +
+                                     "\" is none of auto, alpaca, qa, chatml, plain, tokenizer");
   }
-  if (kind == RowKind::text || kind == RowKind::ids) {
+  if (kind != RowKind::alpaca && kind != RowKind::chat && kind != RowKind::qa) {
     return "none";
   }
   if (kind == RowKind::chat && (name == "alpaca" || name == "qa")) {
-    throw Error(ExitCode::usage, "data.template = \"" + std::string(name) +
-                                     "\" has one question and one answer, but the rows are chats; use auto, chatml or plain");
+    throw Error(ExitCode::usage,
+                "data.template = \"" + std::string(name) +
+                    "\" has one question and one answer, but the rows are chats; use auto, chatml, plain or tokenizer");
   }
   if (name != "auto") {
     return std::string(name);
   }
-  return kind == RowKind::alpaca ? "alpaca" : kind == RowKind::qa ? "qa" : has_chatml_tokens(tokenizer) ? "chatml" : "plain";
+  if (kind != RowKind::chat) {
+    return kind == RowKind::alpaca ? "alpaca" : "qa";
+  }
+  return tokenizer.has_chat_template ? "tokenizer" : has_chatml_tokens(tokenizer) ? "chatml" : "plain";
 }
 
-std::vector<Piece> render_row(const Row& row, std::string_view template_name) {
-  if (const auto* text = std::get_if<TextRow>(&row.content)) {
-    return {{text->text, true, true}};
+ChatRow conversation_row(const Row& row) {
+  if (const auto* chat = std::get_if<ChatRow>(&row.content)) {
+    return *chat;
   }
+  ChatRow out{nlohmann::ordered_json::array()};
+  for (const ChatMessage& message : messages_of(row, "")) {
+    out.messages.push_back({{"role", message.role}, {"content", message.content}});
+  }
+  return out;
+}
+
+std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& place) {
   if (template_name == "chatml") {
-    return joined(chatml_pieces(messages_of(row)));
+    return joined(chatml_pieces(messages_of(row, place)));
   }
   if (template_name == "plain") {
-    return joined(plain_pieces(messages_of(row)));
+    return joined(plain_pieces(messages_of(row, place)));
   }
   const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
   const auto* qa = std::get_if<QaRow>(&row.content);

@@ -18,16 +18,20 @@ struct Piece {
   bool end_of_text = false;  // the tokenizer's EOS follows, and is trained if the piece is
 };
 
-/// Template of rows of this kind: `name` as in data.template. "auto": alpaca rows get alpaca, qa rows qa, chat rows chatml where
-/// the tokenizer has <|im_start|> and <|im_end|>, else plain; text rows need none ("none"). Throws Error(usage) for an unknown
-/// name, "tokenizer" (not built yet), or a template that has no place for such rows.
+/// Template of rows of this kind: `name` as in data.template. "auto": alpaca rows get alpaca, qa rows qa, chat rows the model's
+/// own chat template ("tokenizer") where there is one, else chatml where the tokenizer has <|im_start|> and <|im_end|>, else
+/// plain. Texts and ids need none ("none"). Throws Error(usage) for an unknown name, or a template that has no place for such
+/// rows.
 std::string choose_template(std::string_view name, RowKind kind, const Tokenizer& tokenizer);
 
-/// Prompt and completion of a row (not for ids):
+/// The row as a conversation: a chat as it is, a question and its answer as one exchange.
+ChatRow conversation_row(const Row& row);
+
+/// Prompt and completion of a row of alpaca, chat or qa. `place` begins the Error(data) of plain_messages.
 ///   alpaca   the prompt of Stanford Alpaca, with or without an input; completion: the output
 ///   qa       "Question: {question}\nAnswer:", completion " {answer}"
 ///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>
 ///   plain    "User: {content}\nAssistant:", completion " {content}", end of text; "System: {content}\n" before them
-std::vector<Piece> render_row(const Row& row, std::string_view template_name);
+std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& place);
 
 }  // namespace lora_dist

@@ -1,7 +1,10 @@
 // Ids with their labels.
 #include "src/data/tokenize.h"
 
+#include <algorithm>
+
 #include "src/core/error.h"
+#include "src/data/marked_text.h"
 
 namespace lora_dist {
 namespace {
@@ -51,6 +54,46 @@ Sample tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece>& pie
     if (piece.end_of_text && !has_end && tokenizer.eos) {
       append(sample, std::vector{*tokenizer.eos}, trained);
     }
+  }
+  return sample;
+}
+
+Sample sample_of_text(const Tokenizer& tokenizer, std::string_view text) {
+  Sample sample;
+  sample.input_ids = encode(tokenizer, text, true);
+  sample.labels = sample.input_ids;
+  if (tokenizer.pad && tokenizer.pad != tokenizer.eos) {
+    std::replace(sample.labels.begin(), sample.labels.end(), *tokenizer.pad, kNotTrained);
+  }
+  return sample;
+}
+
+void train_within(Sample& sample, std::size_t first, const TokenBorders& borders, Range span) {
+  for (std::size_t i = 0; i < borders.ids.size(); ++i) {
+    const Range& token = borders.ranges[i];
+    const bool inside = token.begin < token.end ? token.begin < span.end && token.end > span.begin
+                                                : token.begin >= span.begin && token.begin < span.end;
+    if (inside) {
+      sample.labels[first + i] = borders.ids[i];
+    }
+  }
+}
+
+Sample sample_of_marked_text(const Tokenizer& tokenizer, RowKind kind, std::string_view text, bool train_all) {
+  const TokenBorders borders = encode_with_borders(tokenizer, text);
+  Sample sample;
+  const std::vector<std::int32_t>& prefix = tokenizer.prefix;
+  const bool has_prefix = borders.ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), borders.ids.begin());
+  const std::size_t first = has_prefix ? 0 : prefix.size();
+  append(sample, std::span(prefix).first(first), false);
+  append(sample, borders.ids, train_all);
+  const std::vector<Range> answers = find_answers(kind, text);
+  for (const Range& answer : answers) {
+    train_within(sample, first, borders, answer);
+  }
+  const bool ends_in_answer = !answers.empty() && answers.back().end == text.size();
+  if (ends_in_answer && tokenizer.eos && sample.input_ids.back() != tokenizer.eos) {
+    append(sample, std::vector{*tokenizer.eos}, true);
   }
   return sample;
 }

@@ -8,25 +8,6 @@
 namespace lora_dist {
 namespace {
 
-/// The byte that a token like <0x0A> stands for, or -1.
-int byte_of(std::string_view token) {
-  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') {
-    return -1;
-  }
-  int value = 0;
-  for (const char c : token.substr(3, 2)) {
-    const int digit = c >= '0' && c <= '9'   ? c - '0'
-                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                             : -1;
-    if (digit < 0) {
-      return -1;
-    }
-    value = value * 16 + digit;
-  }
-  return value;
-}
-
 std::vector<std::string> fall_back(const std::vector<std::string>& tokens) {
   std::vector<std::string> out;
   std::string bytes;
@@ -39,7 +20,7 @@ std::vector<std::string> fall_back(const std::vector<std::string>& tokens) {
     bytes.clear();
   };
   for (const std::string& token : tokens) {
-    if (const int byte = byte_of(token); byte >= 0) {
+    if (const int byte = byte_of_token(token); byte >= 0) {
       bytes.push_back(static_cast<char>(byte));
       continue;
     }
@@ -81,6 +62,24 @@ std::string from_byte_level(const std::vector<std::string>& tokens) {
 }
 
 }  // namespace
+
+int byte_of_token(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') {
+    return -1;
+  }
+  int value = 0;
+  for (const char c : token.substr(3, 2)) {
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                             : -1;
+    if (digit < 0) {
+      return -1;
+    }
+    value = value * 16 + digit;
+  }
+  return value;
+}
 
 std::string decode_tokens(const std::vector<DecodeStep>& steps, std::vector<std::string> tokens) {
   for (const DecodeStep& step : steps) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct StripStep {
 struct FromByteLevelStep {};  // out of GPT-2's alphabet: all tokens become one, and what is not UTF-8 U+FFFD
 
 using DecodeStep = std::variant<ReplaceStep, ByteFallbackStep, FuseStep, StripStep, MetaspaceStep, FromByteLevelStep>;
+
+/// The byte that a token like <0x41> stands for, or -1.
+int byte_of_token(std::string_view token);
 
 /// The text of tokens. Throws RegexError.
 std::string decode_tokens(const std::vector<DecodeStep>& steps, std::vector<std::string> tokens);

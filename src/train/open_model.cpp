@@ -8,6 +8,7 @@
 #include "src/core/error.h"
 #include "src/export/adapter_bridge.h"
 #include "src/model/prequantized.h"
+#include "src/train/data_setup.h"
 
 namespace lora_dist {
 
@@ -43,16 +44,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     model->spec = read_model_config(folder);
     model->directory = read_model_directory(folder);
     format = choose_format(*model, wanted, console);
-    if (has_tokenizer(folder)) {
-      model->tokenizer = open_tokenizer(folder);
-      if (model->tokenizer->vocab_size > model->spec.vocab) {
-        throw Error(
-            ExitCode::model,
-            fmt::format(
-                "{}: the tokenizer has ids up to {}, the embedding only {} rows; tokenizer and weights do not belong together",
-                model->tokenizer->file.string(), model->tokenizer->vocab_size - 1, model->spec.vocab));
-      }
-    }
+    model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
   for (const std::string& warning : model->spec.warnings) {
     console.warn(warning);

@@ -12,6 +12,7 @@
 #include "src/io/sha256.h"
 #include "src/model/base_hash.h"
 #include "src/train/adapter_setup.h"
+#include "src/train/data_setup.h"
 
 namespace lora_dist {
 
@@ -39,22 +40,6 @@ void adopt_format(Config& config, const BaseFormat& format) {
   }
 }
 
-DataOptions data_options(const Config& config) {
-  DataOptions options;
-  options.train.assign(config.data.train.begin(), config.data.train.end());
-  options.validation.assign(config.data.validation.begin(), config.data.validation.end());
-  options.validation_split = config.data.validation_split;
-  options.format = config.data.format;
-  options.template_name = config.data.template_name;
-  options.train_on = config.data.train_on;
-  options.max_length = config.data.max_length;
-  options.packing = config.data.packing;
-  options.shuffle = config.data.shuffle;
-  options.overlong = config.data.overlong;
-  options.seed = static_cast<std::uint64_t>(config.train.seed);
-  return options;
-}
-
 std::string digest_of(const std::vector<Sample>& samples) {
   Sha256 digest;
   for (const Sample& sample : samples) {
@@ -69,11 +54,7 @@ std::string digest_of(const std::vector<Sample>& samples) {
 void prepare_data(TrainingRun& run) {
   Config& config = run.config;
   const ModelSpec& spec = run.model->spec;
-  if (config.data.max_length > spec.max_positions) {
-    run.console.warn(fmt::format("data.max_length is {}, but the model has only {} positions: lowered to them",
-                                 config.data.max_length, spec.max_positions));
-    config.data.max_length = static_cast<int>(spec.max_positions);
-  }
+  fit_max_length(config, spec, run.console);
   run_together(*run.world, [&] {
     run.dataset = load_dataset(data_options(config), run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab);
     run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);

@@ -68,9 +68,23 @@ TEST(CommandLine, ScoreGenerateAndInspect) {
   EXPECT_TRUE(empty.has_prompt);
   EXPECT_EQ(empty.prompt, "");
 
+  EXPECT_FALSE(empty.chat);
+  EXPECT_TRUE(parse_command_line({"generate", "--model", "m", "--chat", "--prompt", "p"}).chat);
+
   const CommandLine inspect = parse_command_line({"inspect", "runs/x", "--verify"});
   EXPECT_EQ(inspect.path, "runs/x");
   EXPECT_TRUE(inspect.verify);
+}
+
+TEST(CommandLine, Data) {
+  const CommandLine data = parse_command_line({"data", "--cfg", "a.toml", "--set", "adapter.r=4", "--samples", "7"});
+  EXPECT_EQ(data.command, "data");
+  EXPECT_EQ(data.cfg, "a.toml");
+  EXPECT_EQ(data.sets, (Words{"adapter.r=4"}));
+  EXPECT_EQ(data.samples, 7);
+  EXPECT_EQ(parse_command_line({"data", "--cfg", "a.toml"}).samples, 3);
+  EXPECT_EQ(error_of({"data"}), "data needs a configuration: --cfg FILE (lora_dist data --help shows examples)");
+  EXPECT_EQ(error_of({"data", "--cfg", "a", "--samples", "-1"}), "--samples must be at least 0 (got -1)");
 }
 
 TEST(CommandLine, HelpAndVersionAskForNothingElse) {
@@ -97,7 +111,7 @@ TEST(CommandLine, UnknownCommandsAndOptionsNameTheNearest) {
 }
 
 TEST(CommandLine, CommandsThatAreNotBuilt) {
-  for (const char* name : {"plan", "quantize", "doctor", "data"}) {
+  for (const char* name : {"plan", "quantize", "doctor"}) {
     EXPECT_EQ(error_of({name, "--cfg", "x"}), std::string("the command ") + name + " is not built yet");
   }
 }

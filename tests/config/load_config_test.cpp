@@ -192,7 +192,6 @@ TEST_F(LoadConfig, TheTopmostErrorIsReported) {
 TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"adapter.method=dora", "adapter.method = dora is not built yet; what works is lora"},
-      {"data.template=tokenizer", "data.template = tokenizer is not built yet; what works is auto, alpaca, qa, chatml, plain"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},
       {"parallel.tensor=2", "parallel.tensor = 2 is not built yet; what works is 1"},

@@ -56,8 +56,10 @@ TEST(Dataset, TextNeedsATokenizerThatCanStop) {
               AllOf(HasSubstr("4: "), HasSubstr("holds text, but the model folder has no tokenizer")));
   Tokenizer endless = demo_tokenizer();
   endless.eos.reset();
-  EXPECT_THAT(error_of(R"({"text": "a"})", without_split(), &endless),
-              AllOf(HasSubstr("4: "), HasSubstr("has no end-of-text token")));
+  for (const char* row : {R"({"question": "a", "answer": "b"})", R"({"text": "Q: a\nA: b"})"}) {
+    EXPECT_THAT(error_of(row, without_split(), &endless), AllOf(HasSubstr("4: "), HasSubstr("has no end-of-text token")));
+  }
+  EXPECT_EQ(error_of(R"({"text": "a"})", without_split(), &endless), "no error");  // a text gets no end
 }
 
 TEST(Dataset, Overlong) {
@@ -180,11 +182,8 @@ TEST(Dataset, ValidationFilesReplaceTheSplit) {
 }
 
 TEST(Dataset, NotesOnTemplates) {
-  Tokenizer tokenizer = demo_tokenizer();
-  tokenizer.has_chat_template = true;
+  const Tokenizer& tokenizer = demo_tokenizer();
   const std::string row = R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})";
-  EXPECT_THAT(load("x.jsonl", row, without_split(), &tokenizer).report.notes,
-              Contains(HasSubstr("the tokenizer's own chat template is not built yet; the template \"plain\" is used instead")));
   DataOptions options = without_split();
   options.template_name = "chatml";
   EXPECT_THAT(load("x.jsonl", row, options, &tokenizer).report.notes, Contains(HasSubstr("has no token <|im_end|>")));

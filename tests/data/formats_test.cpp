@@ -33,6 +33,7 @@ TEST(Formats, KindIsFoundFromTheFirstRow) {
   EXPECT_EQ(kind(R"({"prompt": "a", "completion": "b"})"), RowKind::qa);
   EXPECT_EQ(kind(R"({"prompt": "a", "response": "b"})"), RowKind::qa);
   EXPECT_EQ(kind(R"({"text": "a"})"), RowKind::text);
+  EXPECT_EQ(kind(R"({"text": "Q: a\nA: b"})"), RowKind::qa_text);
   EXPECT_EQ(kind(R"({"input_ids": [1], "text": "a"})"), RowKind::ids);
   EXPECT_EQ(read("x.jsonl", R"({"question": "a", "answer": "b", "text": "c"})", "text").kind, RowKind::text);
 }
@@ -119,15 +120,6 @@ TEST(FormatErrors, RowsThatDoNotFit) {
     many += ", \"k" + std::to_string(i) + "\": 1";
   }
   EXPECT_LT(error_of("x.jsonl", many + "}").size(), 600U);
-}
-
-TEST(FormatErrors, Chats) {
-  EXPECT_THAT(error_of("x.jsonl", R"({"messages": []})"), HasSubstr("messages must be a list of at least one"));
-  EXPECT_THAT(error_of("x.jsonl", R"({"messages": [3]})"), HasSubstr("x.jsonl:1, message 1: must be an object"));
-  EXPECT_THAT(error_of("x.jsonl", R"({"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]})"),
-              HasSubstr("x.jsonl:1, message 2: the role \"tool\" is none of system, user, assistant"));
-  EXPECT_THAT(error_of("x.jsonl", R"({"messages": [{"role": "user"}]})"), HasSubstr("message 1: \"content\" is missing"));
-  EXPECT_THAT(error_of("x.jsonl", R"({"conversations": [{"from": "human"}]})"), HasSubstr("message 1: \"value\" is missing"));
 }
 
 TEST(FormatErrors, Ids) {

@@ -1,4 +1,4 @@
-// Ids and labels of every format and template against Hugging Face's tokenizers (tests/golden/make_data_golden.py).
+// Ids and labels of every built-in template against Hugging Face's tokenizers (tests/golden/make_data_golden.py).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,11 +30,11 @@ Tokenizer with_marks() {
 TEST(SamplesGolden, IdsAndLabels) {
   const Tokenizer tokenizer = with_marks();
   const json all = golden();
-  ASSERT_EQ(all["samples"].size(), 13U);
+  ASSERT_EQ(all["samples"].size(), 11U);
   for (const json& one : all["samples"]) {
     SCOPED_TRACE(one["name"].get<std::string>());
     DataOptions options = without_split();
-    options.template_name = one["template"] == "none" ? "auto" : one["template"];
+    options.template_name = one["template"];
     const Dataset dataset = load("x.jsonl", one["row"].dump(), options, &tokenizer, 514);
     ASSERT_EQ(dataset.train.size(), 1U);
     EXPECT_EQ(dataset.train[0].input_ids, one["input_ids"].get<std::vector<std::int32_t>>());
@@ -63,16 +63,23 @@ TEST(Templates, AutoFollowsTheRowsAndTheTokenizer) {
   EXPECT_EQ(choose_template("qa", RowKind::text, plain), "none");
   EXPECT_EQ(choose_template("auto", RowKind::ids, plain), "none");
   EXPECT_EQ(choose_template("plain", RowKind::alpaca, plain), "plain");
+  EXPECT_EQ(choose_template("tokenizer", RowKind::qa, plain), "tokenizer");
+  EXPECT_EQ(choose_template("tokenizer", RowKind::text, plain), "none");
+  EXPECT_EQ(choose_template("auto", RowKind::marked_text, plain), "none");
+  EXPECT_EQ(choose_template("plain", RowKind::qa_text, plain), "none");
+  Tokenizer chats = marks;
+  chats.has_chat_template = true;
+  EXPECT_EQ(choose_template("auto", RowKind::chat, chats), "tokenizer");
+  EXPECT_EQ(choose_template("chatml", RowKind::chat, chats), "chatml");
+  EXPECT_EQ(choose_template("auto", RowKind::alpaca, chats), "alpaca");
 }
 
 TEST(Templates, WhatIsRefused) {
   const auto error = [](const char* name, RowKind kind) {
     return error_from([&] { choose_template(name, kind, demo_tokenizer()); });
   };
-  EXPECT_THAT(error("tokenizer", RowKind::chat), HasSubstr("2: data.template = \"tokenizer\""));
-  EXPECT_THAT(error("tokenizer", RowKind::text), HasSubstr("is not built yet"));
   EXPECT_THAT(error("llama9", RowKind::text),
-              HasSubstr("2: data.template = \"llama9\" is none of auto, alpaca, qa, chatml, plain"));
+              HasSubstr("2: data.template = \"llama9\" is none of auto, alpaca, qa, chatml, plain, tokenizer"));
   EXPECT_THAT(error("qa", RowKind::chat), HasSubstr("has one question and one answer, but the rows are chats"));
   EXPECT_THAT(error("alpaca", RowKind::chat), HasSubstr("2: data.template = \"alpaca\""));
 }

@@ -23,7 +23,6 @@ QA = {"question": "What is a stroke?", "answer": "A stroke is  serious."}
 CHAT = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"},
                      {"role": "user", "content": "How are you?"}, {"role": "assistant", "content": "Fine, 고마워."}]}
 CHAT_OPEN = {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello!"}, {"from": "human", "value": "Bye"}]}
-TEXT = {"text": "Once upon a time\nthere was a dog."}
 
 NO_INPUT = "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\n{}\n\n### Response:\n"
 INPUT = ("Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes "
@@ -43,8 +42,6 @@ CASES = [
     ("chat, chatml", CHAT, "chatml", [(0, "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", 0), (1, "Hello!<|im_end|>", 0),
                                       (0, "\n<|im_start|>user\nHow are you?<|im_end|>\n<|im_start|>assistant\n", 0), (1, "Fine, 고마워.<|im_end|>", 1)]),
     ("chat, last word the user's", CHAT_OPEN, "plain", [(0, "User: Hi\nAssistant:", 0), (1, " Hello!", 1), (0, "\nUser: Bye\n", 0)]),
-    ("text", TEXT, "none", [(1, TEXT["text"], 1)]),
-    ("text that begins with BOS and ends in EOS", {"text": "<s> Once</s>"}, "none", [(1, "<s> Once</s>", 0)]),
 ]
 
 

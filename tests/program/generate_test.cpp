@@ -9,10 +9,10 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-Launch generate(int ranks, const std::vector<std::string>& options) {
+Launch generate(int ranks, const std::vector<std::string>& options, const fs::path& model = source("demo/model")) {
   Launch launch;
   launch.ranks = ranks;
-  launch.arguments = {"generate", "--model", source("demo/model").string()};
+  launch.arguments = {"generate", "--model", model.string()};
   launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
   return launch;
 }
@@ -77,6 +77,100 @@ TEST(Generate, AnswersTextPromptsOfAFile) {
   EXPECT_EQ(lines[0]["output_ids"].size(), 5U);
   EXPECT_EQ(lines[1]["id"], "b");
   EXPECT_TRUE(lines[1]["text"].is_string());
+}
+
+/// The demo with a chat template under which its own way of telling stories is an answer.
+fs::path chat_model(const Scratch& scratch) {
+  const fs::path model = copy_of_model(scratch / "model");
+  put_file(model / "chat_template.jinja",
+           "{{ bos_token }}{% if tools %}{{ tools[0].name ~ ' ' }}{% endif %}{% for m in messages %}{{ m.content }}"
+           "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}");
+  return model;
+}
+
+TEST(Generate, PutsAMessageIntoTheChatTemplate) {
+  const Scratch scratch;
+  const fs::path model = chat_model(scratch);
+  const std::string plain = expect_success(generate(1, {"--prompt", "Once upon a time", "--max-new-tokens", "20"})).out;
+  const Finished chat = expect_success(generate(2, {"--chat", "--prompt", "Once upon a time", "--max-new-tokens", "20"}, model));
+  EXPECT_EQ("Once upon a time" + chat.out, plain);  // the same ids, and the answer alone is printed
+}
+
+TEST(Generate, AnswersConversationsOfAFile) {
+  const Scratch scratch;
+  const fs::path model = chat_model(scratch);
+  put_file(scratch / "in.jsonl", R"({"id":"a","messages":[{"role":"user","content":"Once upon a time"}]})"
+                                 "\n"
+                                 R"({"prompt":"Once upon a time"})"
+                                 "\n"
+                                 R"({"messages":[{"role":"user","content":"upon"}],"tools":[{"name":"Once"}]})"
+                                 "\n");
+  const auto answers = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> options = {"--input",  (scratch / "in.jsonl").string(), "--max-new-tokens", "5",
+                                        "--output", (scratch / "out.jsonl").string()};
+    options.insert(options.end(), more.begin(), more.end());
+    expect_success(generate(1, options, model));
+    return read_lines(scratch / "out.jsonl");
+  };
+  const std::vector<json> lines = answers({});
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_EQ(lines[0]["id"], "a");
+  EXPECT_EQ(lines[0]["prompt"], "<s>Once upon a time");
+  EXPECT_EQ(lines[1]["prompt"], "Once upon a time");
+  EXPECT_EQ(lines[2]["prompt"], "<s>Once upon");
+  EXPECT_EQ(lines[0]["input_ids"], lines[1]["input_ids"]);  // BOS is there once
+  EXPECT_EQ(lines[0]["output_ids"], lines[1]["output_ids"]);
+  EXPECT_EQ(answers({"--chat"})[1]["prompt"], "<s>Once upon a time");
+}
+
+TEST(Generate, StopsAtTheEndOfATurn) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  // A turn ends where the model would say "there" after "Once upon a time, ".
+  json tokenizer = read_json(model / "tokenizer.json");
+  const json plain = read_json(source("tests/golden/stories260k/reference_run_c.json"))["greedy_from_bos"]["ids"];
+  const int end = plain[6].get<int>();
+  std::string content;
+  for (const auto& [token, id] : tokenizer["model"]["vocab"].items()) {
+    content = id == end ? token : content;
+  }
+  tokenizer["added_tokens"].push_back({{"id", end},
+                                       {"content", content},
+                                       {"single_word", false},
+                                       {"lstrip", false},
+                                       {"rstrip", false},
+                                       {"normalized", false},
+                                       {"special", true}});
+  put_file(model / "tokenizer.json", tokenizer.dump());
+  put_file(model / "chat_template.jinja", "{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}{{ m.content ~ '" +
+                                              content +
+                                              "' }}{% endif %}"
+                                              "{% endfor %}");
+  put_file(scratch / "in.jsonl", R"({"messages":[{"role":"user","content":"x"}]})"
+                                 "\n");
+  put_file(scratch / "ids.jsonl", "{\"input_ids\":[1]}\n");
+  const auto output = [&](const char* name) {
+    expect_success(generate(
+        1, {"--input", (scratch / name).string(), "--output", (scratch / "out.jsonl").string(), "--max-new-tokens", "20"},
+        model));
+    return read_lines(scratch / "out.jsonl")[0]["output_ids"];
+  };
+  const json chat = output("in.jsonl");
+  const json ids = output("ids.jsonl");
+  EXPECT_EQ(ids.size(), 20U);
+  ASSERT_LT(chat.size(), 20U) << chat << ids;
+  EXPECT_EQ(chat, json(std::vector<json>(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(chat.size()))));
+}
+
+TEST(Generate, ChatErrors) {
+  const Scratch scratch;
+  expect_error(generate(1, {"--chat", "--prompt", "Hi"}), 4, {"demo/model has no chat template"});
+  put_file(scratch / "in.jsonl", R"({"messages":[{"role":"user","content":"Hi"}]})"
+                                 "\n");
+  expect_error(generate(1, {"--input", (scratch / "in.jsonl").string()}), 4, {"demo/model has no chat template"});
+  put_file(scratch / "in.jsonl", R"({"messages":[{"role":"user"}]})"
+                                 "\n");
+  expect_error(generate(1, {"--input", (scratch / "in.jsonl").string()}), 3, {"in.jsonl:1, message 1: \"content\" is missing"});
 }
 
 }  // namespace

@@ -1,0 +1,55 @@
+// lora_dist data: what training would see, without a model's weights.
+#include <algorithm>
+
+#include "src/comm/agree.h"
+#include "src/commands/commands.h"
+#include "src/commands/read_config.h"
+#include "src/core/error.h"
+#include "src/data/dataset.h"
+#include "src/data/shown_sample.h"
+#include "src/model/model_config.h"
+#include "src/train/console.h"
+#include "src/train/data_setup.h"
+
+namespace lora_dist {
+
+namespace {
+
+void show_samples(const Dataset& dataset, const Tokenizer* tokenizer, int count, const Console& console) {
+  const std::size_t shown = std::min(dataset.train.size(), static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < shown; ++i) {
+    const Sample& sample = dataset.train[i];
+    console.line(fmt::format("\ntraining sample {} of {}: {}, row {} (position, id, label, token):", i + 1, dataset.train.size(),
+                             dataset.report.files[static_cast<std::size_t>(sample.file)].path, sample.row));
+    for (const std::string& line : show_sample(sample, tokenizer)) {
+      console.line(line);
+    }
+  }
+}
+
+}  // namespace
+
+int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+  const Console console{place.rank == 0};
+  Config config = read_config(world, line);
+  ModelSpec spec;
+  std::optional<Tokenizer> tokenizer;
+  run_together(world, [&] {
+    spec = read_model_config(config.model.path);
+    tokenizer = open_model_tokenizer(config.model.path, spec);
+  });
+  for (const std::string& warning : spec.warnings) {
+    console.warn(warning);
+  }
+  fit_max_length(config, spec, console);
+  Dataset dataset;
+  run_together(world, [&] { dataset = load_dataset(data_options(config), tokenizer ? &*tokenizer : nullptr, spec.vocab); });
+  dataset.report.shown_sample.clear();  // among those below
+  for (const std::string& text : render_report(dataset.report)) {
+    console.line(text);
+  }
+  show_samples(dataset, tokenizer ? &*tokenizer : nullptr, line.samples, console);
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,230 @@
+// Rendering again, with less or with something else, and comparing.
+#include "src/data/assistant_spans.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "src/data/chat_rows.h"
+
+namespace lora_dist {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+constexpr std::size_t kManyTurns = 3;  // from here on, rendering each turn's start costs more than looking for what is alike
+
+/// Nothing when the template does not take such a conversation; the whole one it took.
+std::optional<std::string> rendered(const ChatTemplate& chat_template, const Conversation& conversation) {
+  try {
+    return render_chat(chat_template, conversation).text;
+  } catch (const RenderError&) {
+    return std::nullopt;
+  }
+}
+
+/// The first `count` messages.
+std::optional<std::string> rendered_start(const ChatTemplate& chat_template, const Conversation& conversation, std::size_t count,
+                                          bool generation_prompt) {
+  if (count == 0 && !generation_prompt) {
+    return std::nullopt;
+  }
+  Conversation start = conversation;
+  start.messages = json::array();
+  for (std::size_t i = 0; i < count; ++i) {
+    start.messages.push_back(conversation.messages[i]);
+  }
+  start.add_generation_prompt = generation_prompt;
+  return rendered(chat_template, start);
+}
+
+/// A word of letters and digits that the text does not hold: what templates trim, split or compare leaves it alone.
+std::string unused_word(const std::string& text) {
+  std::string word = "Xq7answer0";
+  for (int i = 1; text.find(word) != std::string::npos; ++i) {
+    word = "Xq7answer" + std::to_string(i);
+  }
+  return word;
+}
+
+/// The content, where it could be told.
+struct Content {
+  std::optional<std::size_t> begin, end;
+};
+
+Content find_content(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
+                     std::size_t message) {
+  const auto content = conversation.messages[message].find("content");
+  if (content == conversation.messages[message].end() || content->is_null()) {
+    return {};
+  }
+  const std::string word = unused_word(text);
+  Conversation other = conversation;
+  other.messages[message]["content"] = content->is_array() ? json::array({{{"type", "text"}, {"text", word}}}) : json(word);
+  const std::optional<std::string> changed = rendered(chat_template, other);
+  const std::size_t at = changed ? changed->find(word) : std::string::npos;
+  if (at == std::string::npos) {
+    return {};
+  }
+  Content out;
+  const std::string_view before = std::string_view(*changed).substr(0, at);
+  const std::string_view after = std::string_view(*changed).substr(at + word.size());
+  if (std::string_view(text).starts_with(before)) {
+    out.begin = at;
+  }
+  if (std::string_view(text).ends_with(after) && text.size() - after.size() >= out.begin.value_or(0)) {
+    out.end = text.size() - after.size();
+  }
+  return out;
+}
+
+std::size_t common_start(std::string_view a, std::string_view b) {
+  const auto n = static_cast<std::ptrdiff_t>(std::min(a.size(), b.size()));
+  return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + n, b.begin()).first - a.begin());
+}
+
+std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const Conversation& conversation,
+                                       const std::string& text, std::size_t message) {
+  const bool last = message + 1 == conversation.messages.size();
+  const std::optional<std::string> before = rendered_start(chat_template, conversation, message, true);
+  const std::optional<std::string> until = last ? text : rendered_start(chat_template, conversation, message + 1, false);
+  const Content content = find_content(chat_template, conversation, text, message);
+  AssistantTurn out;
+  if (before && text.starts_with(*before)) {
+    out.begin = before->size();
+  } else if (content.begin) {
+    out.begin = *content.begin;
+  } else {
+    return std::nullopt;
+  }
+  if (!has_calls(conversation.messages[message]) && content.end && *content.end >= out.begin) {
+    out.content = content.end;
+  }
+  const std::size_t least = out.content.value_or(out.begin);
+  const std::size_t shared = until ? common_start(text, *until) : 0;
+  if (shared < least && !out.content) {
+    return std::nullopt;
+  }
+  out.end = shared < least ? text.size() : shared;
+  return out;
+}
+
+std::vector<std::size_t> assistant_messages(const Conversation& conversation) {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
+    if (conversation.messages[i].value("role", "") == "assistant") {
+      out.push_back(i);
+    }
+  }
+  return out;
+}
+
+/// The text between the contents of these messages, and around them: one piece more than messages. Nothing where a content does
+/// not come out as one.
+std::optional<std::vector<std::string>> text_around(const ChatTemplate& chat_template, const Conversation& conversation,
+                                                    const std::string& text, const std::vector<std::size_t>& messages) {
+  const std::string word = unused_word(text);
+  Conversation other = conversation;
+  for (const std::size_t i : messages) {
+    const auto content = conversation.messages[i].find("content");
+    if (content == conversation.messages[i].end() || !content->is_string() || has_calls(conversation.messages[i])) {
+      return std::nullopt;
+    }
+    other.messages[i]["content"] = word;
+  }
+  const std::optional<std::string> changed = rendered(chat_template, other);
+  std::vector<std::string> out;
+  std::size_t from = 0;
+  for (std::size_t at = 0; changed && (at = changed->find(word, from)) != std::string::npos; from = at + word.size()) {
+    out.push_back(changed->substr(from, at - from));
+  }
+  if (out.size() != messages.size()) {
+    return std::nullopt;
+  }
+  out.push_back(changed->substr(from));
+  return out;
+}
+
+/// What stands around an answer.
+struct Surroundings {
+  std::string before;   // the generation prompt, and what follows it before the content
+  std::size_t gap = 0;  // bytes of the latter
+  std::string after;    // from the content to the next message
+};
+
+/// Of the first turn, where its content begins at `content`.
+std::optional<Surroundings> surroundings_of(const ChatTemplate& chat_template, const Conversation& conversation,
+                                            const std::string& text, std::size_t message, std::size_t content) {
+  const std::optional<AssistantTurn> turn = find_turn(chat_template, conversation, text, message);
+  const std::optional<std::string> without_prompt = rendered_start(chat_template, conversation, message, false);
+  if (!turn || !turn->content || turn->begin > content || *turn->content < content || !without_prompt ||
+      !text.starts_with(*without_prompt) || without_prompt->size() > turn->begin) {
+    return std::nullopt;
+  }
+  return Surroundings{text.substr(without_prompt->size(), content - without_prompt->size()), content - turn->begin,
+                      text.substr(*turn->content, turn->end - *turn->content)};
+}
+
+/// The end of a content that begins at `begin` and is followed by `after`: as it stands, or without white space at its ends.
+std::optional<std::size_t> end_of_content(std::string_view text, std::size_t begin, std::string_view content,
+                                          std::string_view after) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t first = std::min(content.find_first_not_of(kSpace), content.size());
+  const std::string_view trimmed = content.substr(first, content.find_last_not_of(kSpace) + 1 - first);
+  for (const std::string_view candidate : {content, trimmed}) {
+    if (text.substr(begin).starts_with(candidate) && text.substr(begin + candidate.size()).starts_with(after)) {
+      return begin + candidate.size();
+    }
+  }
+  return std::nullopt;
+}
+
+/// Turns that all stand in the surroundings of the first; nothing where one does not.
+std::optional<std::vector<AssistantTurn>> find_alike_turns(const ChatTemplate& chat_template, const Conversation& conversation,
+                                                           const std::string& text, const std::vector<std::size_t>& messages) {
+  const auto around = text_around(chat_template, conversation, text, messages);
+  if (!around || !text.starts_with(around->front())) {
+    return std::nullopt;
+  }
+  std::size_t begin = around->front().size();
+  const auto like = surroundings_of(chat_template, conversation, text, messages.front(), begin);
+  if (!like) {
+    return std::nullopt;
+  }
+  const std::string_view all = text;
+  std::vector<AssistantTurn> out;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const std::string& content = conversation.messages[messages[i]]["content"].get_ref<const std::string&>();
+    const std::optional<std::size_t> end = end_of_content(all, begin, content, (*around)[i + 1]);
+    if (!end || !all.substr(0, begin).ends_with(like->before) || !all.substr(*end).starts_with(like->after)) {
+      return std::nullopt;
+    }
+    out.push_back({begin - like->gap, end, *end + like->after.size()});
+    begin = *end + (*around)[i + 1].size();
+  }
+  return begin == text.size() ? std::optional(out) : std::nullopt;
+}
+
+}  // namespace
+
+AssistantTurns find_assistant_turns(const ChatTemplate& chat_template, const Conversation& conversation,
+                                    const std::string& text) {
+  const std::vector<std::size_t> messages = assistant_messages(conversation);
+  if (messages.size() >= kManyTurns) {
+    if (auto alike = find_alike_turns(chat_template, conversation, text, messages)) {
+      return {std::move(*alike)};
+    }
+  }
+  AssistantTurns out;
+  for (const std::size_t i : messages) {
+    const std::optional<AssistantTurn> turn = find_turn(chat_template, conversation, text, i);
+    if (!turn) {
+      out.not_found = i + 1;
+      return out;
+    }
+    out.turns.push_back(*turn);
+  }
+  return out;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,143 @@
+// Render, encode, mark.
+#include "src/data/chat_sample.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "src/core/error.h"
+#include "src/data/assistant_spans.h"
+#include "src/data/tokenize.h"
+#include "src/tokenizer/token_borders.h"
+
+namespace lora_dist {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+/// The turn with its end token, and nothing behind it.
+Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, const Tokenizer& tokenizer) {
+  Range span{turn.begin, turn.end};
+  for (std::size_t i = 0; i < borders.ids.size(); ++i) {
+    const Range& token = borders.ranges[i];
+    if (token.begin < turn.content.value_or(turn.begin) || token.end > turn.end || token.begin == token.end ||
+        !is_special_id(tokenizer, borders.ids[i])) {
+      continue;
+    }
+    span.end = token.end;
+    if (turn.content) {
+      break;
+    }
+  }
+  return span;
+}
+
+void train_turns(Sample& sample, const ChatTemplate& chat_template, const Conversation& conversation, const RenderedChat& chat,
+                 const TokenBorders& borders, const Tokenizer& tokenizer, const std::string& where) {
+  if (!chat.generated.empty()) {
+    for (const jinja::OutputSpan& span : chat.generated) {
+      train_within(sample, 0, borders, {span.begin, span.end});
+    }
+    return;
+  }
+  const AssistantTurns found = find_assistant_turns(chat_template, conversation, chat.text);
+  if (found.not_found != 0) {
+    throw Error(ExitCode::data, where + ", message " + std::to_string(found.not_found) +
+                                    ": the answer cannot be found in what the chat template " + chat_template.file.string() +
+                                    " makes of the conversation; use data.train_on = \"all\" or another data.template");
+  }
+  for (const AssistantTurn& turn : found.turns) {
+    train_within(sample, 0, borders, with_end_token(turn, borders, tokenizer));
+  }
+}
+
+}  // namespace
+
+ChatTemplate require_chat_template(const Tokenizer& tokenizer) {
+  const std::filesystem::path folder = tokenizer.file.parent_path();
+  std::optional<ChatTemplate> found = open_chat_template(folder);
+  if (!found) {
+    throw Error(ExitCode::model, folder.string() +
+                                     " has no chat template: neither chat_template.jinja nor chat_template in "
+                                     "tokenizer_config.json; put the model's there, or name another data.template");
+  }
+  return std::move(*found);
+}
+
+Conversation conversation_of(const ChatRow& row, const Tokenizer& tokenizer) {
+  Conversation out{row.messages, row.tools};
+  const auto add = [&](const char* name, const std::optional<std::int32_t>& id) {
+    if (id) {
+      out.special_tokens.emplace_back(name, token_text(tokenizer, *id));
+    }
+  };
+  add("bos_token", tokenizer.bos);
+  add("eos_token", tokenizer.eos);
+  add("unk_token", tokenizer.unk);
+  add("pad_token", tokenizer.pad);
+  return out;
+}
+
+RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& where) {
+  try {
+    return render_chat(chat_template, conversation);
+  } catch (const RenderError& e) {
+    if (e.refused()) {
+      throw Error(ExitCode::data, where + ": the chat template refuses the conversation: " + e.what());
+    }
+    throw Error(ExitCode::model, std::string(e.what()) + " (while it rendered " + where + ")");
+  }
+}
+
+Sample sample_of_chat(const ChatTemplate& chat_template, const ChatRow& row, const Tokenizer& tokenizer, bool train_all,
+                      const std::string& where) {
+  const Conversation conversation = conversation_of(row, tokenizer);
+  const RenderedChat chat = render_row_chat(chat_template, conversation, where);
+  TokenBorders borders = encode_with_borders(tokenizer, chat.text);
+  Sample sample;
+  if (train_all) {
+    sample.labels = borders.ids;
+    if (!sample.labels.empty() && sample.labels[0] == tokenizer.bos) {
+      sample.labels[0] = kNotTrained;
+    }
+  } else {
+    sample.labels.assign(borders.ids.size(), kNotTrained);
+    train_turns(sample, chat_template, conversation, chat, borders, tokenizer, where);
+  }
+  sample.input_ids = std::move(borders.ids);
+  return sample;
+}
+
+ChatPrompt chat_prompt(const ChatTemplate& chat_template, const ChatRow& row, const Tokenizer& tokenizer,
+                       const std::string& where) {
+  Conversation conversation = conversation_of(row, tokenizer);
+  conversation.add_generation_prompt = true;
+  ChatPrompt out;
+  out.text = render_row_chat(chat_template, conversation, where).text;
+  out.ids = encode(tokenizer, out.text, false);
+  if (out.ids.empty()) {
+    throw Error(ExitCode::data, where + ": the chat template makes an empty text of the conversation");
+  }
+  return out;
+}
+
+std::optional<std::int32_t> end_of_turn(const ChatTemplate& chat_template, const Tokenizer& tokenizer) {
+  const json messages = json::array({{{"role", "user"}, {"content", "a"}}, {{"role", "assistant"}, {"content", "b"}}});
+  Sample sample;
+  try {
+    sample = sample_of_chat(chat_template, {messages}, tokenizer, false, "a conversation");
+  } catch (const Error&) {
+    return std::nullopt;  // a template for other conversations; the model's own EOS is known
+  }
+  std::size_t last = sample.labels.size();
+  while (last > 0 && sample.labels[last - 1] == kNotTrained) {
+    --last;
+  }
+  for (std::size_t i = last == 0 ? sample.labels.size() : last - 1; i < sample.input_ids.size(); ++i) {
+    if (is_special_id(tokenizer, sample.input_ids[i])) {
+      return sample.input_ids[i];
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace lora_dist

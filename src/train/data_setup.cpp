@@ -1,0 +1,49 @@
+// Shared by training, evaluation and the report on data.
+#include "src/train/data_setup.h"
+
+#include <fmt/format.h>
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+DataOptions data_options(const Config& config) {
+  DataOptions options;
+  options.train.assign(config.data.train.begin(), config.data.train.end());
+  options.validation.assign(config.data.validation.begin(), config.data.validation.end());
+  options.validation_split = config.data.validation_split;
+  options.format = config.data.format;
+  options.template_name = config.data.template_name;
+  options.train_on = config.data.train_on;
+  options.max_length = config.data.max_length;
+  options.packing = config.data.packing;
+  options.shuffle = config.data.shuffle;
+  options.overlong = config.data.overlong;
+  options.seed = static_cast<std::uint64_t>(config.train.seed);
+  return options;
+}
+
+void fit_max_length(Config& config, const ModelSpec& spec, const Console& console) {
+  if (config.data.max_length > spec.max_positions) {
+    console.warn(fmt::format("data.max_length is {}, but the model has only {} positions: lowered to them",
+                             config.data.max_length, spec.max_positions));
+    config.data.max_length = static_cast<int>(spec.max_positions);
+  }
+}
+
+std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec) {
+  if (!has_tokenizer(folder)) {
+    return std::nullopt;
+  }
+  Tokenizer tokenizer = open_tokenizer(folder);
+  if (tokenizer.vocab_size > spec.vocab) {
+    throw Error(
+        ExitCode::model,
+        fmt::format(
+            "{}: the tokenizer has ids up to {}, the embedding only {} rows; tokenizer and weights do not belong together",
+            tokenizer.file.string(), tokenizer.vocab_size - 1, spec.vocab));
+  }
+  return tokenizer;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,25 @@
+// What the [data] section and the model's folder mean for loading data.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "src/config/config.h"
+#include "src/data/options.h"
+#include "src/model/model_config.h"
+#include "src/tokenizer/tokenizer.h"
+#include "src/train/console.h"
+
+namespace lora_dist {
+
+/// The section as plain values; the seed is the training's.
+DataOptions data_options(const Config& config);
+
+/// Lowers data.max_length to the model's positions, with a warning.
+void fit_max_length(Config& config, const ModelSpec& spec, const Console& console);
+
+/// Nothing where the folder has none: it serves data given as input_ids. Throws Error(model) as open_tokenizer does, and for ids
+/// that the embedding has no rows for.
+std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec);
+
+}  // namespace lora_dist

@@ -1,0 +1,108 @@
+// lora_dist data: the report and samples of a configuration, from a folder without weights, and the exit codes that training
+// would give.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/program/fixtures.h"
+
+namespace lora_dist::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kTemplate =
+    "{% for m in messages %}{{ m.role + ': ' + m.content + eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
+
+/// config.json and the tokenizer of the demo, with a chat template.
+void put_folder(const fs::path& folder) {
+  fs::create_directories(folder);
+  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
+    fs::copy_file(source("demo/model") / name, folder / name);
+  }
+  put_file(folder / "chat_template.jinja", kTemplate);
+}
+
+Launch data(const Scratch& scratch, int ranks, Settings more, const std::vector<std::string>& options = {}) {
+  more.insert({{"model.path", (scratch / "model").string()},
+               {"data.train", toml_list({scratch / "rows.jsonl"})},
+               {"data.validation_split", "0"}});
+  Launch launch = launch_of(more, ranks, "data");
+  launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
+  launch.folder = scratch.path();
+  return launch;
+}
+
+const std::string kRow = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":\"the\"}]}\n";
+
+TEST(DataCommand, ShowsTheReportAndSamplesOnOneAndTwoRanks) {
+  const Scratch scratch;
+  put_folder(scratch / "model");
+  put_file(scratch / "rows.jsonl", kRow + kRow + kRow + "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}\n");
+  for (const int ranks : {0, 2}) {
+    const Finished finished = expect_success(data(scratch, ranks, {}, {"--samples", "2"}));
+    for (const char* text : {"rows.jsonl: 4 rows, JSONL, format chat, template tokenizer", "  1 dropped: no trained token",
+                             "train: 3 samples", "training sample 1 of 3: ", "rows.jsonl, row 2 (position, id, label, token):",
+                             "  trained  ▁the", "       2  trained  </s>", "       2  -        </s>"}) {
+      EXPECT_EQ(count_of(finished.out, text) > 0, true) << text << "\n" << finished.out;
+    }
+    EXPECT_EQ(count_of(finished.out, "training sample "), 2) << finished.out;
+    EXPECT_EQ(count_of(finished.out, "data.max_length is 1024, but the model has only 512"), 0);
+    EXPECT_EQ(count_of(finished.err, "data.max_length is 1024, but the model has only 512"), 1) << finished.err;
+  }
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(scratch.path())) {
+    left.push_back(entry.path().filename().string());
+  }
+  std::sort(left.begin(), left.end());
+  EXPECT_EQ(left, (std::vector<std::string>{"model", "rows.jsonl"}));  // nothing is written
+}
+
+/// What it shows is what training trains on.
+TEST(DataCommand, ShowsWhatTrainingTrainsOn) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  put_file(model / "chat_template.jinja", kTemplate);
+  std::string rows;
+  for (int i = 0; i < 8; ++i) {
+    rows += kRow;
+  }
+  put_file(scratch / "rows.jsonl", rows);
+  Settings settings = short_run(scratch / "out");
+  settings["model.path"] = model.string();
+  settings["data.train"] = toml_list({scratch / "rows.jsonl"});
+  settings["train.max_steps"] = "2";
+  settings["data.packing"] = "false";
+  const Finished trained = expect_success(launch_of(settings, 2));
+  const Finished shown = expect_success(launch_of(settings, 0, "data"));
+  const auto report = [](const std::string& out) {
+    const std::size_t begin = out.find("train: ");
+    return out.substr(begin, out.find('\n', begin) - begin);
+  };
+  EXPECT_EQ(report(shown.out), report(trained.out));
+  EXPECT_TRUE(report(shown.out).starts_with("train: 8 samples, ")) << shown.out;
+  EXPECT_EQ(count_of(trained.out, "  trained  ▁the"), 1) << trained.out;
+  EXPECT_EQ(column(read_lines(scratch / "out/metrics.jsonl"), "target_tokens")[0], 14);  // "the" and its end, seven times
+}
+
+TEST(DataCommand, FailsAsTrainingWould) {
+  const Scratch scratch;
+  put_folder(scratch / "model");
+  put_file(scratch / "rows.jsonl", kRow + "{\"messages\":[]}\n");
+  expect_error_on_1_and_3_ranks(data(scratch, 1, {}), 3, {"rows.jsonl:2: messages must be a list"});
+  expect_error(data(scratch, 1, {{"data.template", "llama9"}}), 2, {"data.template", "llama9"});
+  put_file(scratch / "rows.jsonl", kRow);
+  put_file(scratch / "model/chat_template.jinja", "{{ raise_exception('No') }}");
+  expect_error(data(scratch, 1, {}), 3,
+               {"rows.jsonl:1: the chat template refuses the conversation: No", "chat_template.jinja:1"});
+  put_file(scratch / "model/chat_template.jinja", "{{ messages + 1 }}");
+  expect_error(data(scratch, 1, {}), 4, {"chat_template.jinja:1: "});
+  fs::remove(scratch / "model/chat_template.jinja");
+  expect_error(data(scratch, 1, {{"data.template", "tokenizer"}}), 4, {"has no chat template"});
+  fs::remove(scratch / "model/config.json");
+  expect_error(data(scratch, 1, {}), 4, {"config.json"});
+}
+
+}  // namespace
+}  // namespace lora_dist::program
