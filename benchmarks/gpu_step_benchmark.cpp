@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <functional>
+#include <list>
 
 #include "benchmarks/random_base.h"
 #include "benchmarks/step_costs.h"
@@ -80,16 +81,15 @@ DeviceRates measure_rates(const ComputePlace& place, std::int64_t n) {
 struct FixedBatch {
   FixedBatch(const StepBenchOptions& options, std::int64_t vocab) {
     for (std::int64_t i = 0; i < options.global_batch; ++i) {
-      Sample sample;
-      sample.id = i;
+      std::vector<std::int32_t>& ids = tokens.emplace_back();
       for (std::int64_t t = 0; t < options.sequence_length; ++t) {
-        sample.input_ids.push_back(static_cast<std::int32_t>((i * 7919 + t * 104729) % vocab));
+        ids.push_back(static_cast<std::int32_t>((i * 7919 + t * 104729) % vocab));
       }
-      sample.labels = sample.input_ids;
-      samples.push_back(std::move(sample));
+      samples.push_back({i, ids, ids});
       sequences.push_back({static_cast<std::int32_t>(i)});
     }
   }
+  std::list<std::vector<std::int32_t>> tokens;
   std::vector<Sample> samples;
   std::vector<Sequence> sequences;
 };

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <list>
 
 #include "benchmarks/random_model.h"
 #include "kernels/common/parallel.h"
@@ -104,16 +105,15 @@ void run_bench(const Bench& bench, const std::filesystem::path& folder, int thre
   const Workspace workspace = make_workspace(model->base, layout, options, model->arena, model->stream);
   const Transformer transformer{&model->base, &layout, model->window.get(), &workspace, buffers.params, model->stream};
 
+  std::list<std::vector<std::int32_t>> tokens;
   std::vector<Sample> samples;
   std::vector<Sequence> sequences;
   for (std::int64_t i = 0; i < kSequences * world.size(); ++i) {
-    Sample sample;
-    sample.id = i;
+    std::vector<std::int32_t>& ids = tokens.emplace_back();
     for (std::int64_t t = 0; t < kLength; ++t) {
-      sample.input_ids.push_back(static_cast<std::int32_t>((i * 7919 + t * 104729) % model->spec.vocab));
+      ids.push_back(static_cast<std::int32_t>((i * 7919 + t * 104729) % model->spec.vocab));
     }
-    sample.labels = sample.input_ids;
-    samples.push_back(std::move(sample));
+    samples.push_back({i, ids, ids});
     sequences.push_back({static_cast<std::int32_t>(i)});
   }
   StepOptions step_options;

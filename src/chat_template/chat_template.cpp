@@ -60,11 +60,6 @@ ordered_json plain_message(const ordered_json& message) {
   return out;
 }
 
-std::time_t present_time() {
-  const char* fixed = std::getenv("SOURCE_DATE_EPOCH");
-  return fixed != nullptr ? static_cast<std::time_t>(std::strtoll(fixed, nullptr, 10)) : std::time(nullptr);
-}
-
 }  // namespace
 
 ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded) {
@@ -100,10 +95,15 @@ std::optional<ChatTemplate> open_chat_template(const std::filesystem::path& mode
   return parse_chat_template(found->is_string() ? found->get<std::string>() : default_of(*found, config), config, true);
 }
 
+std::time_t chat_template_time() {
+  const char* fixed = std::getenv("SOURCE_DATE_EPOCH");
+  return fixed != nullptr ? static_cast<std::time_t>(std::strtoll(fixed, nullptr, 10)) : std::time(nullptr);
+}
+
 RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& conversation, const jinja::Limits& limits) {
   jinja::Interpreter interpreter;
   interpreter.limits = limits;
-  interpreter.now = present_time();
+  interpreter.now = chat_template_time();
   try {
     ordered_json messages = ordered_json::array();
     for (const ordered_json& message : conversation.messages) {

@@ -54,7 +54,10 @@ struct RenderedChat {
   std::vector<jinja::OutputSpan> generated;  // bytes printed by {% generation %} blocks, in order
 };
 
-/// Same input, same text; strftime_now gives the time of SOURCE_DATE_EPOCH where that is set. Throws RenderError.
+/// What strftime_now tells: now, or the seconds since 1970 in the environment's SOURCE_DATE_EPOCH.
+std::time_t chat_template_time();
+
+/// Same input, same text (strftime_now tells chat_template_time). Throws RenderError.
 RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& conversation, const jinja::Limits& limits = {});
 
 }  // namespace lora_dist

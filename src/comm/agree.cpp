@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <optional>
+#include <limits>
 #include <string>
 
 #include "src/core/error_of.h"
@@ -17,6 +17,14 @@ std::int64_t least(Communicator& comm, std::int64_t value) {
   return value;
 }
 
+/// What rank `speaker` noticed.
+Error error_of_rank(Communicator& comm, const std::optional<Error>& mine, int speaker) {
+  const std::string text = broadcast_string(comm, mine ? mine->what() : "", speaker);
+  auto code = static_cast<std::int64_t>(mine ? mine->code() : ExitCode::done);
+  comm.broadcast(std::as_writable_bytes(std::span(&code, 1)), speaker, WireKind::control);
+  return {static_cast<ExitCode>(code), text, Noticed::every_rank};
+}
+
 }  // namespace
 
 void run_together(Communicator& comm, const std::function<void()>& work) {
@@ -25,11 +33,20 @@ void run_together(Communicator& comm, const std::function<void()>& work) {
   if (speaker == comm.size()) {
     return;
   }
-  const std::string text = broadcast_string(comm, mine ? mine->what() : "", speaker);
-  auto code = static_cast<std::int64_t>(mine ? mine->code() : ExitCode::done);
-  comm.broadcast(std::as_writable_bytes(std::span(&code, 1)), speaker, WireKind::control);
+  const Error theirs = error_of_rank(comm, mine, speaker);
+  const std::string text = theirs.what();
   const bool all_alike = least(comm, mine && mine->what() == text ? 1 : 0) == 1;
-  throw Error(static_cast<ExitCode>(code), all_alike ? text : fmt::format("rank {}: {}", speaker, text), Noticed::every_rank);
+  throw Error(theirs.code(), all_alike ? text : fmt::format("rank {}: {}", speaker, text), Noticed::every_rank);
+}
+
+void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t place) {
+  constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
+  const std::int64_t first = least(comm, mine ? place : kNone);
+  if (first == kNone) {
+    return;
+  }
+  const bool is_mine = mine && place == first;
+  throw error_of_rank(comm, mine, static_cast<int>(least(comm, is_mine ? comm.rank() : comm.size())));
 }
 
 }  // namespace lora_dist

@@ -1,9 +1,12 @@
 // Turning one rank's failure into everybody's, so that no rank is left waiting in a collective and the user reads it once.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "src/comm/communicator.h"
+#include "src/core/error.h"
 
 namespace lora_dist {
 
@@ -11,5 +14,9 @@ namespace lora_dist {
 /// rank throws the same Error(noticed = every_rank): that of the lowest failing rank, whose number is named unless all failed
 /// alike.
 void run_together(Communicator& comm, const std::function<void()>& work);
+
+/// For work that the ranks divide: every rank throws the Error whose `place` is least as it stands (of equals the lowest rank's),
+/// noticed = every_rank; none where no rank has one. Collective.
+void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t place);
 
 }  // namespace lora_dist

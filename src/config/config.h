@@ -37,6 +37,7 @@ struct DataConfig {
   bool packing = true;
   bool shuffle = true;
   std::string overlong = "truncate";  // truncate | drop | error
+  std::string cache_dir;              // where tokens are kept; empty: output.dir/token_cache; "none": nowhere
 };
 
 struct TrainConfig {

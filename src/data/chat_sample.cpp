@@ -31,8 +31,8 @@ Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, con
   return span;
 }
 
-void train_turns(Sample& sample, const ChatTemplate& chat_template, const Conversation& conversation, const RenderedChat& chat,
-                 const TokenBorders& borders, const Tokenizer& tokenizer, const std::string& where) {
+void train_turns(TokenizedRow& sample, const ChatTemplate& chat_template, const Conversation& conversation,
+                 const RenderedChat& chat, const TokenBorders& borders, const Tokenizer& tokenizer, const std::string& where) {
   if (!chat.generated.empty()) {
     for (const jinja::OutputSpan& span : chat.generated) {
       train_within(sample, 0, borders, {span.begin, span.end});
@@ -88,12 +88,12 @@ RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversati
   }
 }
 
-Sample sample_of_chat(const ChatTemplate& chat_template, const ChatRow& row, const Tokenizer& tokenizer, bool train_all,
-                      const std::string& where) {
+TokenizedRow sample_of_chat(const ChatTemplate& chat_template, const ChatRow& row, const Tokenizer& tokenizer, bool train_all,
+                            const std::string& where) {
   const Conversation conversation = conversation_of(row, tokenizer);
   const RenderedChat chat = render_row_chat(chat_template, conversation, where);
   TokenBorders borders = encode_with_borders(tokenizer, chat.text);
-  Sample sample;
+  TokenizedRow sample;
   if (train_all) {
     sample.labels = borders.ids;
     if (!sample.labels.empty() && sample.labels[0] == tokenizer.bos) {
@@ -122,7 +122,7 @@ ChatPrompt chat_prompt(const ChatTemplate& chat_template, const ChatRow& row, co
 
 std::optional<std::int32_t> end_of_turn(const ChatTemplate& chat_template, const Tokenizer& tokenizer) {
   const json messages = json::array({{{"role", "user"}, {"content", "a"}}, {{"role", "assistant"}, {"content", "b"}}});
-  Sample sample;
+  TokenizedRow sample;
   try {
     sample = sample_of_chat(chat_template, {messages}, tokenizer, false, "a conversation");
   } catch (const Error&) {

@@ -30,8 +30,8 @@ RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversati
 /// with its end token: the first special token after the content, or where the content's end cannot be told the last before the
 /// next message. Throws as render_row_chat, and Error(data) with `where` for an assistant's message that cannot be found in the
 /// text.
-Sample sample_of_chat(const ChatTemplate& chat_template, const ChatRow& row, const Tokenizer& tokenizer, bool train_all,
-                      const std::string& where);
+TokenizedRow sample_of_chat(const ChatTemplate& chat_template, const ChatRow& row, const Tokenizer& tokenizer, bool train_all,
+                            const std::string& where);
 
 /// What is put before the answer to a conversation: rendered with the generation prompt.
 struct ChatPrompt {

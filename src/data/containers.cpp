@@ -48,8 +48,12 @@ void for_each_line(std::string_view text, Line line) {
   }
 }
 
-void json_lines(const std::filesystem::path& file, std::string_view text, const RowFunction& row) {
+void json_lines(const std::filesystem::path& file, std::string_view text, const WantedRow& wanted, const RowFunction& row) {
+  std::int64_t index = 0;
   for_each_line(text, [&](std::int64_t number, std::string_view line) {
+    if (!wanted(index++)) {
+      return;
+    }
     json value;
     try {
       value = parse_ordered_json(line);
@@ -61,20 +65,22 @@ void json_lines(const std::filesystem::path& file, std::string_view text, const 
   });
 }
 
-void json_array(const std::filesystem::path& file, std::string_view text, const RowFunction& row) {
+void json_array(const std::filesystem::path& file, std::string_view text, const WantedRow& wanted, const RowFunction& row) {
   json rows;
   try {
     rows = parse_ordered_json(text);
   } catch (const JsonError& e) {
     throw Error(ExitCode::data, file.string() + " begins like a JSON list but is not JSON (" + reason(e, false) + ")");
   }
-  std::int64_t number = 0;
+  std::int64_t index = 0;
   for (json& one : rows) {
-    row(++number, std::move(one));
+    if (wanted(index++)) {
+      row(index, std::move(one));
+    }
   }
 }
 
-void csv_rows(const std::filesystem::path& file, std::string_view text, const RowFunction& row) {
+void csv_rows(const std::filesystem::path& file, std::string_view text, const WantedRow& wanted, const RowFunction& row) {
   std::vector<CsvRecord> records;
   try {
     records = parse_csv(text);
@@ -82,6 +88,9 @@ void csv_rows(const std::filesystem::path& file, std::string_view text, const Ro
     throw Error(ExitCode::data, file.string() + ": " + e.what());
   }
   for (std::size_t i = 1; i < records.size(); ++i) {
+    if (!wanted(static_cast<std::int64_t>(i) - 1)) {
+      continue;
+    }
     const auto& columns = records[0].fields;
     const auto& fields = records[i].fields;
     const std::string place = place_in(file, Container::csv, records[i].line);
@@ -100,17 +109,19 @@ void csv_rows(const std::filesystem::path& file, std::string_view text, const Ro
   }
 }
 
-void paragraphs(const std::filesystem::path& file, std::string_view text, const RowFunction& row) {
+void paragraphs(const std::filesystem::path& file, std::string_view text, const WantedRow& wanted, const RowFunction& row) {
   std::int64_t number = 0;
   std::string paragraph;
   const auto end_paragraph = [&] {
     if (paragraph.empty()) {
       return;
     }
-    if (!is_utf8(paragraph)) {
-      throw Error(ExitCode::data, place_in(file, Container::text, number + 1) + ": not UTF-8; save the file as UTF-8");
+    if (wanted(number++)) {
+      if (!is_utf8(paragraph)) {
+        throw Error(ExitCode::data, place_in(file, Container::text, number) + ": not UTF-8; save the file as UTF-8");
+      }
+      row(number, json{{"text", paragraph}});
     }
-    row(++number, json{{"text", paragraph}});
     paragraph.clear();
   };
   std::int64_t last_line = 0;
@@ -167,17 +178,18 @@ Container find_container(const std::filesystem::path& file, const std::string& c
   return first != std::string_view::npos && text[first] == '[' ? Container::json : Container::jsonl;
 }
 
-void for_each_row(const std::filesystem::path& file, Container container, const std::string& content, const RowFunction& row) {
+void for_each_row(const std::filesystem::path& file, Container container, const std::string& content, const WantedRow& wanted,
+                  const RowFunction& row) {
   const std::string_view text = without_mark(content);
   switch (container) {
     case Container::json:
-      return json_array(file, text, row);
+      return json_array(file, text, wanted, row);
     case Container::jsonl:
-      return json_lines(file, text, row);
+      return json_lines(file, text, wanted, row);
     case Container::csv:
-      return csv_rows(file, text, row);
+      return csv_rows(file, text, wanted, row);
     case Container::text:
-      return paragraphs(file, text, row);
+      return paragraphs(file, text, wanted, row);
   }
 }
 

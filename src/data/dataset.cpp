@@ -1,8 +1,7 @@
-// Files to samples: read, render, tokenise, check, split, report.
+// Files to tokens: read, render, tokenise, check.
 #include "src/data/dataset.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -11,8 +10,6 @@
 #include "src/data/chat_rows.h"
 #include "src/data/chat_sample.h"
 #include "src/data/formats.h"
-#include "src/data/shown_sample.h"
-#include "src/data/split.h"
 #include "src/data/templates.h"
 #include "src/data/tokenize.h"
 
@@ -24,9 +21,10 @@ struct Loader {
   const DataOptions& options;
   const Tokenizer* tokenizer;
   std::int64_t vocab_size;
-  std::int64_t next_id = 0;
-  std::int32_t next_file = 0;
-  DatasetReport report{};
+  RowShare& share;
+  TokenizedRows out{};
+  TokenizingFigures figures{};
+  std::int64_t first_id = 0;                    // of the file at hand
   std::optional<ChatTemplate> chat_template{};  // opened when a file's rows need it
 };
 
@@ -40,18 +38,15 @@ void check_choice(const char* key, const std::string& value, std::initializer_li
   }
 }
 
-void check_options(const DataOptions& options) {
-  check_choice("train_on", options.train_on, {"completion", "all"});
-  check_choice("overlong", options.overlong, {"truncate", "drop", "error"});
-  if (options.max_length < 2) {
-    throw Error(ExitCode::usage, "data.max_length must be at least 2 (got " + std::to_string(options.max_length) + ")");
+/// As far as that is known.
+double bytes_in(const std::vector<std::filesystem::path>& files) {
+  double bytes = 0.0;
+  for (const auto& file : files) {
+    std::error_code problem;
+    const std::uintmax_t size = std::filesystem::file_size(file, problem);
+    bytes += problem ? 0.0 : static_cast<double>(size);
   }
-  if (!(options.validation_split >= 0.0 && options.validation_split < 1.0)) {
-    throw Error(ExitCode::usage, "data.validation_split must be at least 0 and less than 1");
-  }
-  if (options.train.empty()) {
-    throw Error(ExitCode::data, "data.train names no file");
-  }
+  return bytes;
 }
 
 const Tokenizer& tokenizer_for_text(const Loader& loader, const std::filesystem::path& file) {
@@ -89,8 +84,8 @@ bool has_empty_completion(const RowContent& content) {
 }
 
 /// Of a row that is not ids.
-Sample sample_of_words(const Loader& loader, const Row& row, RowKind kind, const std::string& template_name,
-                       const std::string& where) {
+TokenizedRow sample_of_words(const Loader& loader, const Row& row, RowKind kind, const std::string& template_name,
+                             const std::string& where) {
   const bool train_all = loader.options.train_on == "all";
   if (const auto* text = std::get_if<TextRow>(&row.content)) {
     return sample_of_text(*loader.tokenizer, text->text);
@@ -105,11 +100,11 @@ Sample sample_of_words(const Loader& loader, const Row& row, RowKind kind, const
 }
 
 /// The sample of a row, or the reason why there is none.
-std::pair<std::optional<Sample>, const char*> sample_of_row(const Loader& loader, const Row& row, RowKind kind,
-                                                            const std::string& template_name, const std::string& where,
-                                                            FileReport& report) {
+std::pair<std::optional<TokenizedRow>, const char*> sample_of_row(const Loader& loader, const Row& row, RowKind kind,
+                                                                  const std::string& template_name, const std::string& where,
+                                                                  FileReport& report) {
   const DataOptions& options = loader.options;
-  Sample sample;
+  TokenizedRow sample;
   if (const auto* ids = std::get_if<IdsRow>(&row.content)) {
     sample = sample_of_ids(*ids, loader.vocab_size, where);
   } else {
@@ -119,7 +114,7 @@ std::pair<std::optional<Sample>, const char*> sample_of_row(const Loader& loader
     sample = sample_of_words(loader, row, kind, template_name, where);
     check_ids(sample, loader.vocab_size, where);
   }
-  if (trained_tokens(sample) == 0) {
+  if (trained_tokens(sample.labels) == 0) {
     return {std::nullopt, "no trained token"};
   }
   const auto limit = static_cast<std::size_t>(options.max_length);
@@ -135,7 +130,7 @@ std::pair<std::optional<Sample>, const char*> sample_of_row(const Loader& loader
     sample.input_ids.resize(limit);
     sample.labels.resize(limit);
     ++report.truncated;
-    if (trained_tokens(sample) == 0) {
+    if (trained_tokens(sample.labels) == 0) {
       return {std::nullopt, "no trained token within data.max_length"};
     }
   }
@@ -147,115 +142,119 @@ bool calls_tools(const Row& row) {
   return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls);
 }
 
-void note_template(Loader& loader, const DatasetFile& file, const std::string& template_name) {
+std::vector<std::string> notes_on_template(const Loader& loader, const DatasetFile& file, const std::string& template_name) {
+  std::vector<std::string> notes;
   if (template_name == "tokenizer" && loader.chat_template->source.find("tool_calls") == std::string::npos &&
       std::any_of(file.rows.begin(), file.rows.end(), calls_tools)) {
-    loader.report.notes.push_back(file.path.string() +
-                                  ": there are calls of tools, which the model's chat template does not know");
+    notes.emplace_back("there are calls of tools, which the model's chat template does not know");
   }
   if (loader.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
       loader.tokenizer->has_chat_template) {
-    loader.report.notes.push_back(file.path.string() + ": the template is \"" + template_name +
-                                  "\"; the model's own chat template is used with data.template = \"tokenizer\"");
+    notes.push_back("the template is \"" + template_name +
+                    "\"; the model's own chat template is used with data.template = \"tokenizer\"");
   }
   if (template_name == "chatml" && !token_id(*loader.tokenizer, "<|im_end|>")) {
-    loader.report.notes.push_back(file.path.string() + ": the tokenizer has no token <|im_end|>; chatml's marks are spelt out");
+    notes.emplace_back("the tokenizer has no token <|im_end|>; chatml's marks are spelt out");
+  }
+  return notes;
+}
+
+void keep(Loader& loader, const TokenizedRow& sample, const Row& row) {
+  TokenizedRows& out = loader.out;
+  out.samples.push_back({loader.first_id + row.index, row.number, static_cast<std::int32_t>(out.files.size()),
+                         static_cast<std::int32_t>(sample.input_ids.size())});
+  out.input_ids.insert(out.input_ids.end(), sample.input_ids.begin(), sample.input_ids.end());
+  out.labels.insert(out.labels.end(), sample.labels.begin(), sample.labels.end());
+}
+
+/// Where the work is: files are first read, then tokenized, row by row.
+enum class Stage : std::uint8_t { read, tokenize };
+void reach(Loader& loader, Stage stage, std::int64_t index) {
+  const auto file = static_cast<std::int64_t>(loader.out.files.size());
+  loader.share.reached = (2 * file + (stage == Stage::tokenize ? 1 : 0)) * (std::int64_t{1} << 32) + index;
+}
+
+DatasetFile read_share(Loader& loader, const std::filesystem::path& path) {
+  reach(loader, Stage::read, 0);
+  return read_dataset_file(path, loader.options.format, [&](std::int64_t index) {
+    reach(loader, Stage::read, index);
+    return index % loader.share.ranks == loader.share.rank;
+  });
+}
+
+void show_progress(Loader& loader, double bytes_before, double file_bytes, std::int64_t rows_done, std::int64_t rows) {
+  loader.figures.rows_done = rows_done;
+  loader.figures.rows = rows;
+  loader.figures.bytes_done = bytes_before + file_bytes * static_cast<double>(rows_done) / static_cast<double>(rows);
+  if (loader.share.on_row) {
+    loader.share.on_row(loader.figures);
   }
 }
 
-void load_file(Loader& loader, const std::filesystem::path& path, bool validation, std::vector<Sample>& out) {
-  const DatasetFile file = read_dataset_file(path, loader.options.format);
-  FileReport report{path.string(), name_of(file.container), std::string(name_of(file.kind)), "none", validation, 0, 0, {}};
+void load_file(Loader& loader, const std::filesystem::path& path, bool validation) {
+  const DatasetFile file = read_share(loader, path);
+  const double bytes_before = loader.figures.bytes_done;
+  const double file_bytes = bytes_in({path});
+  FileReport report{path.string(), name_of(file.container), std::string(name_of(file.kind)), "none", validation, file.row_count};
+  reach(loader, Stage::tokenize, 0);
   if (file.kind != RowKind::ids) {
     report.template_name = choose_template(loader.options.template_name, file.kind, tokenizer_for_text(loader, path));
     prepare_template(loader, file.kind, report.template_name);
-    note_template(loader, file, report.template_name);
+    report.notes = notes_on_template(loader, file, report.template_name);
   }
   for (const Row& row : file.rows) {
     const std::string where = place_in(path, file.container, row.number);
-    auto [sample, reason] = sample_of_row(loader, row, file.kind, report.template_name, where, report);
-    ++report.rows;
+    reach(loader, Stage::tokenize, row.index);
+    if (loader.first_id + row.index >= INT32_MAX) {
+      throw Error(ExitCode::data, where + ": more than 2,147,483,647 rows");
+    }
+    const auto [sample, reason] = sample_of_row(loader, row, file.kind, report.template_name, where, report);
     if (sample) {
-      sample->id = loader.next_id;
-      sample->file = loader.next_file;
-      sample->row = row.number;
-      out.push_back(std::move(*sample));
+      keep(loader, *sample, row);
     } else {
       ++report.dropped[reason];
     }
-    if (++loader.next_id > INT32_MAX) {
-      throw Error(ExitCode::data, where + ": more than 2,147,483,647 rows");
-    }
+    show_progress(loader, bytes_before, file_bytes, row.index + 1, file.row_count);
   }
-  ++loader.next_file;
-  loader.report.files.push_back(std::move(report));
-}
-
-/// A set of which nothing is left would train, or score, nothing.
-void check_not_empty(const Loader& loader, const std::vector<Sample>& samples, bool validation) {
-  if (!samples.empty()) {
-    return;
-  }
-  std::string why;
-  for (const FileReport& file : loader.report.files) {
-    for (const auto& [reason, count] : file.dropped) {
-      if (file.validation == validation) {
-        why += (why.empty() ? "" : "; ") + file.path + ": " + std::to_string(count) + " x " + reason;
-      }
-    }
-  }
-  throw Error(ExitCode::data,
-              std::string("no ") + (validation ? "validation" : "training") + " sample has a token to train on (" + why +
-                  "). Check the labels, data.template, data.max_length and data.train_on; the label at a sample's "
-                  "first position never trains, because nothing comes before it");
-}
-
-SetReport report_of(const std::vector<Sample>& samples) {
-  SetReport out;
-  std::vector<std::int64_t> lengths;
-  for (const Sample& sample : samples) {
-    lengths.push_back(static_cast<std::int64_t>(sample.input_ids.size()));
-    out.tokens += lengths.back();
-    out.trained_tokens += trained_tokens(sample);
-  }
-  out.samples = static_cast<std::int64_t>(samples.size());
-  std::sort(lengths.begin(), lengths.end());
-  constexpr std::array<std::int64_t, 4> kPercents = {50, 90, 99, 100};
-  for (std::size_t i = 0; i < kPercents.size() && !lengths.empty(); ++i) {
-    const std::int64_t rank = (kPercents[i] * out.samples + 99) / 100;  // nearest rank, from 1
-    out.length_percentiles[i] = lengths[static_cast<std::size_t>(rank - 1)];
-  }
-  return out;
+  loader.figures.bytes_done = bytes_before + file_bytes;
+  loader.first_id += file.row_count;
+  loader.out.files.push_back(std::move(report));
 }
 
 }  // namespace
 
-Dataset load_dataset(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size) {
-  check_options(options);
-  Loader loader{options, tokenizer, vocab_size};
-  Dataset out;
+void check_data_options(const DataOptions& options) {
+  check_choice("train_on", options.train_on, {"completion", "all"});
+  check_choice("overlong", options.overlong, {"truncate", "drop", "error"});
+  if (options.max_length < 2) {
+    throw Error(ExitCode::usage, "data.max_length must be at least 2 (got " + std::to_string(options.max_length) + ")");
+  }
+  if (!(options.validation_split >= 0.0 && options.validation_split < 1.0)) {
+    throw Error(ExitCode::usage, "data.validation_split must be at least 0 and less than 1");
+  }
+  if (options.train.empty()) {
+    throw Error(ExitCode::data, "data.train names no file");
+  }
+}
+
+TokenizedRows tokenize_rows(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size, RowShare& share) {
+  check_data_options(options);
+  Loader loader{options, tokenizer, vocab_size, share};
+  loader.figures.bytes = bytes_in(options.train) + bytes_in(options.validation);
   for (const auto& path : options.train) {
-    load_file(loader, path, false, out.train);
+    load_file(loader, path, false);
   }
-  check_not_empty(loader, out.train, false);
   for (const auto& path : options.validation) {
-    load_file(loader, path, true, out.validation);
+    load_file(loader, path, true);
   }
-  if (!options.validation.empty()) {
-    check_not_empty(loader, out.validation, true);
-  } else if (options.validation_split > 0.0) {
-    const std::size_t n = out.train.size();
-    out.validation = take_validation(out.train, options.validation_split, options.seed);
-    if (out.validation.empty()) {
-      loader.report.notes.push_back("data.validation_split leaves none of " + std::to_string(n) +
-                                    " samples to validate on; there will be no evaluation");
-    }
-  }
-  out.report = std::move(loader.report);
-  out.report.train = report_of(out.train);
-  out.report.validation = report_of(out.validation);
-  out.report.shown_sample = show_sample(out.train.front(), tokenizer);
-  return out;
+  return std::move(loader.out);
+}
+
+Dataset load_dataset(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size) {
+  RowShare all;
+  const TokenizedRows rows = tokenize_rows(options, tokenizer, vocab_size, all);
+  const TokenImage part = view_of(rows);
+  return make_dataset(make_token_image(std::span(&part, 1), ""), options, tokenizer);
 }
 
 }  // namespace lora_dist

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 
 #include "src/core/error.h"
 #include "src/data/chat_rows.h"
@@ -166,13 +167,23 @@ void look_for_marks(DatasetFile& file) {
 
 std::string_view name_of(RowKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
 
-DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format) {
+DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format, const WantedRow& wanted) {
   std::optional<RowKind> kind = kind_named(format);
   const std::string content = read_text_file(path, ExitCode::data);
   DatasetFile out;
   out.path = path;
   out.container = find_container(path, content);
-  for_each_row(path, out.container, content, [&](std::int64_t number, const json& row) {
+  std::set<std::int64_t> only_for_kind;
+  const auto looked_at = [&](std::int64_t index) {
+    ++out.row_count;
+    const bool kept = wanted(index);
+    if (!kept && index < static_cast<std::int64_t>(kRowsToFindMarks)) {
+      only_for_kind.insert(index);
+      return true;
+    }
+    return kept;
+  };
+  for_each_row(path, out.container, content, looked_at, [&](std::int64_t number, const json& row) {
     const std::string place = place_in(path, out.container, number);
     if (!row.is_object()) {
       fail_row(place, std::string("a row must be an object (it is of type ") + row.type_name() + "); expected " + kExpected);
@@ -183,9 +194,9 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
     if (!kind) {
       fail_row(place, "a row with " + keys_of(row) + " fits no format; expected " + kExpected);
     }
-    out.rows.push_back({number, content_of(row, *kind, place)});
+    out.rows.push_back({number, content_of(row, *kind, place), out.row_count - 1});
   });
-  if (out.rows.empty()) {
+  if (out.row_count == 0) {
     throw Error(ExitCode::data,
                 path.string() + " holds no rows; give data.train and data.validation files with at least one each");
   }
@@ -193,6 +204,7 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
   if (format == "auto" && out.kind == RowKind::text) {
     look_for_marks(out);
   }
+  std::erase_if(out.rows, [&](const Row& row) { return only_for_kind.contains(row.index); });
   return out;
 }
 

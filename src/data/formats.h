@@ -15,7 +15,8 @@ struct DatasetFile {
   std::filesystem::path path;
   Container container = Container::jsonl;
   RowKind kind = RowKind::text;
-  std::vector<Row> rows;
+  std::vector<Row> rows;       // those that are wanted
+  std::int64_t row_count = 0;  // of the file
 };
 
 /// Keys of a row, other keys being left alone:
@@ -27,7 +28,9 @@ struct DatasetFile {
 ///   marked_text, qa_text   text with marks of its own: see marked_text.h; "auto" takes them when the first rows all have the
 ///   marks
 /// format: "auto", or the kind that every row must have. Throws Error(data) with file and line or row: a missing or empty file, a
-/// row that is not JSON, a row that does not fit (with what was expected, never with its text).
-DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format);
+/// row that is not JSON, a row that does not fit (with what was expected, never with its text). Rows that are not wanted are
+/// looked at only where the kind of the rows depends on them.
+DatasetFile read_dataset_file(
+    const std::filesystem::path& path, const std::string& format, const WantedRow& wanted = [](std::int64_t) { return true; });
 
 }  // namespace lora_dist

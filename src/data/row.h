@@ -36,6 +36,7 @@ using RowContent = std::variant<AlpacaRow, ChatRow, QaRow, TextRow, IdsRow, Mark
 struct Row {
   std::int64_t number = 0;  // as Sample::row
   RowContent content;
+  std::int64_t index = 0;  // among the rows of its file, from 0
 };
 
 enum class RowKind : std::uint8_t { alpaca, chat, qa, text, ids, marked_text, qa_text };  // the last two: MarkedRow

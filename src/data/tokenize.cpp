@@ -21,7 +21,7 @@ void check_range(std::span<const std::int64_t> values, std::int64_t vocab_size, 
   }
 }
 
-void append(Sample& sample, std::span<const std::int32_t> ids, bool trained) {
+void append(TokenizedRow& sample, std::span<const std::int32_t> ids, bool trained) {
   sample.input_ids.insert(sample.input_ids.end(), ids.begin(), ids.end());
   for (const std::int32_t id : ids) {
     sample.labels.push_back(trained ? id : kNotTrained);
@@ -30,16 +30,16 @@ void append(Sample& sample, std::span<const std::int32_t> ids, bool trained) {
 
 }  // namespace
 
-std::int64_t trained_tokens(const Sample& sample) {
+std::int64_t trained_tokens(std::span<const std::int32_t> labels) {
   std::int64_t n = 0;
-  for (std::size_t i = 1; i < sample.labels.size(); ++i) {
-    n += sample.labels[i] != kNotTrained ? 1 : 0;
+  for (std::size_t i = 1; i < labels.size(); ++i) {
+    n += labels[i] != kNotTrained ? 1 : 0;
   }
   return n;
 }
 
-Sample tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece>& pieces, bool train_all) {
-  Sample sample;
+TokenizedRow tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece>& pieces, bool train_all) {
+  TokenizedRow sample;
   bool first = true;
   for (const Piece& piece : pieces) {
     const bool trained = train_all || piece.completion;
@@ -58,8 +58,8 @@ Sample tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece>& pie
   return sample;
 }
 
-Sample sample_of_text(const Tokenizer& tokenizer, std::string_view text) {
-  Sample sample;
+TokenizedRow sample_of_text(const Tokenizer& tokenizer, std::string_view text) {
+  TokenizedRow sample;
   sample.input_ids = encode(tokenizer, text, true);
   sample.labels = sample.input_ids;
   if (tokenizer.pad && tokenizer.pad != tokenizer.eos) {
@@ -68,7 +68,7 @@ Sample sample_of_text(const Tokenizer& tokenizer, std::string_view text) {
   return sample;
 }
 
-void train_within(Sample& sample, std::size_t first, const TokenBorders& borders, Range span) {
+void train_within(TokenizedRow& sample, std::size_t first, const TokenBorders& borders, Range span) {
   for (std::size_t i = 0; i < borders.ids.size(); ++i) {
     const Range& token = borders.ranges[i];
     const bool inside = token.begin < token.end ? token.begin < span.end && token.end > span.begin
@@ -79,9 +79,9 @@ void train_within(Sample& sample, std::size_t first, const TokenBorders& borders
   }
 }
 
-Sample sample_of_marked_text(const Tokenizer& tokenizer, RowKind kind, std::string_view text, bool train_all) {
+TokenizedRow sample_of_marked_text(const Tokenizer& tokenizer, RowKind kind, std::string_view text, bool train_all) {
   const TokenBorders borders = encode_with_borders(tokenizer, text);
-  Sample sample;
+  TokenizedRow sample;
   const std::vector<std::int32_t>& prefix = tokenizer.prefix;
   const bool has_prefix = borders.ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), borders.ids.begin());
   const std::size_t first = has_prefix ? 0 : prefix.size();
@@ -98,7 +98,7 @@ Sample sample_of_marked_text(const Tokenizer& tokenizer, RowKind kind, std::stri
   return sample;
 }
 
-Sample sample_of_ids(const IdsRow& row, std::int64_t vocab_size, std::string_view where) {
+TokenizedRow sample_of_ids(const IdsRow& row, std::int64_t vocab_size, std::string_view where) {
   if (row.input_ids.empty()) {
     throw Error(ExitCode::data, std::string(where) + ": input_ids is empty");
   }
@@ -109,13 +109,13 @@ Sample sample_of_ids(const IdsRow& row, std::int64_t vocab_size, std::string_vie
   }
   check_range(row.input_ids, vocab_size, "input_ids", false, where);
   check_range(row.labels, vocab_size, "labels", true, where);
-  Sample sample;
+  TokenizedRow sample;
   sample.input_ids.assign(row.input_ids.begin(), row.input_ids.end());
   sample.labels.assign(row.labels.begin(), row.labels.end());
   return sample;
 }
 
-void check_ids(const Sample& sample, std::int64_t vocab_size, std::string_view where) {
+void check_ids(const TokenizedRow& sample, std::int64_t vocab_size, std::string_view where) {
   for (const std::int32_t id : sample.input_ids) {
     if (id >= vocab_size) {
       throw Error(ExitCode::data, std::string(where) + ": the tokenizer gives the id " + std::to_string(id) +

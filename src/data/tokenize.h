@@ -17,24 +17,24 @@ namespace lora_dist {
 
 /// ids and labels of pieces: the tokenizer's prefix (BOS, never twice), then piece by piece. Trained: completions and the EOS
 /// after them, or everything but the prefix where train_all.
-Sample tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece>& pieces, bool train_all);
+TokenizedRow tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece>& pieces, bool train_all);
 
 /// Exactly the ids that the tokenizer gives the text with its special tokens, each of them trained but a padding token that is
 /// not EOS as well: what Hugging Face's DataCollatorForLanguageModeling(mlm=False) makes of tokenizer(text).
-Sample sample_of_text(const Tokenizer& tokenizer, std::string_view text);
+TokenizedRow sample_of_text(const Tokenizer& tokenizer, std::string_view text);
 
 /// The text behind the tokenizer's prefix (BOS, never twice). Trained: the tokens that hold a byte of an answer (find_answers),
 /// or all with train_all. Where the text ends in an answer and not in EOS, EOS follows and is trained.
-Sample sample_of_marked_text(const Tokenizer& tokenizer, RowKind kind, std::string_view text, bool train_all);
+TokenizedRow sample_of_marked_text(const Tokenizer& tokenizer, RowKind kind, std::string_view text, bool train_all);
 
 /// Makes the tokens trained that hold a byte of `span`, or that stand for no byte and lie in it. The sample's ids are those of
 /// `borders` from `first` on.
-void train_within(Sample& sample, std::size_t first, const TokenBorders& borders, Range span);
+void train_within(TokenizedRow& sample, std::size_t first, const TokenBorders& borders, Range span);
 
 /// A row of ids as a sample. Throws Error(data) as load_dataset says; `where` is "file:line".
-Sample sample_of_ids(const IdsRow& row, std::int64_t vocab_size, std::string_view where);
+TokenizedRow sample_of_ids(const IdsRow& row, std::int64_t vocab_size, std::string_view where);
 
 /// Throws Error(data) when an id or a label lies outside the model's vocabulary.
-void check_ids(const Sample& sample, std::int64_t vocab_size, std::string_view where);
+void check_ids(const TokenizedRow& sample, std::int64_t vocab_size, std::string_view where);
 
 }  // namespace lora_dist

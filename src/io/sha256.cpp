@@ -57,8 +57,8 @@ std::string sha256_of(std::span<const std::byte> bytes) {
   return hash.hex();
 }
 
-std::string sha256_of_file(const std::filesystem::path& file) {
-  const InputFile input(file, ExitCode::model);
+std::string sha256_of_file(const std::filesystem::path& file, ExitCode code) {
+  const InputFile input(file, code);
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(input.size(), 1 << 20)));
   Sha256 hash;
   for (std::uint64_t at = 0; at < input.size(); at += buffer.size()) {

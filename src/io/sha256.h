@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 
+#include "src/core/error.h"
+
 namespace lora_dist {
 
 /// Incremental: update() any number of times, then hex().
@@ -27,7 +29,7 @@ class Sha256 {
 };
 
 std::string sha256_of(std::span<const std::byte> bytes);
-/// Throws Error(model) naming the file when it cannot be read.
-std::string sha256_of_file(const std::filesystem::path& file);
+/// Throws Error(code) naming the file when it cannot be read.
+std::string sha256_of_file(const std::filesystem::path& file, ExitCode code = ExitCode::model);
 
 }  // namespace lora_dist

@@ -13,6 +13,7 @@
 #include "src/model/base_hash.h"
 #include "src/train/adapter_setup.h"
 #include "src/train/data_setup.h"
+#include "src/train/tokenize_together.h"
 
 namespace lora_dist {
 
@@ -40,6 +41,15 @@ void adopt_format(Config& config, const BaseFormat& format) {
   }
 }
 
+/// Empty where nothing is to be kept.
+std::filesystem::path token_cache_folder(const Config& config) {
+  if (config.data.cache_dir == "none") {
+    return {};
+  }
+  return config.data.cache_dir.empty() ? std::filesystem::path(config.output.dir) / "token_cache"
+                                       : std::filesystem::path(config.data.cache_dir);
+}
+
 std::string digest_of(const std::vector<Sample>& samples) {
   Sha256 digest;
   for (const Sample& sample : samples) {
@@ -55,8 +65,9 @@ void prepare_data(TrainingRun& run) {
   Config& config = run.config;
   const ModelSpec& spec = run.model->spec;
   fit_max_length(config, spec, run.console);
+  run.dataset = tokenize_together(data_options(config), run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab,
+                                  token_cache_folder(config), *run.world, run.console);
   run_together(*run.world, [&] {
-    run.dataset = load_dataset(data_options(config), run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab);
     run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);
     std::span<const Sample> validation = run.dataset.validation;
     if (config.eval.max_samples > 0) {

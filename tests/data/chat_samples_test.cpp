@@ -82,14 +82,14 @@ TEST(ChatSamples, IdsAndLabelsAreThoseOfTransformers) {
       const std::string row = row_of(all["chats"][name], name == "calls" ? all["tools"] : json());
       const Dataset dataset = load("x.jsonl", row, without_split(), &tokenizer, 1000);
       const auto ids = sample["input_ids"].get<std::vector<std::int32_t>>();
-      EXPECT_EQ(dataset.train[0].input_ids, ids);
-      EXPECT_EQ(dataset.train[0].labels, labels_of(ids, sample["mask"].get<std::string>()));
+      EXPECT_EQ(copy_of(dataset.train[0].input_ids), ids);
+      EXPECT_EQ(copy_of(dataset.train[0].labels), labels_of(ids, sample["mask"].get<std::string>()));
       EXPECT_EQ(dataset.report.files[0].template_name, "tokenizer");
     }
   }
 }
 
-std::string digest_of(const Sample& sample) {
+std::string digest_of(const TokenizedRow& sample) {
   std::string row;
   for (std::size_t i = 0; i < sample.input_ids.size(); ++i) {
     row += (i == 0 ? "" : " ") + std::to_string(sample.input_ids[i]) + (sample.labels[i] == kNotTrained ? ":0" : ":1");
@@ -117,7 +117,7 @@ TEST(ChatSamples, OfModels) {
       tokenizer = open_tokenizer(*data / "tokenizers" / folder);
     }
     const std::string row = row_of(chats[one["chat"].get<std::string>()]);
-    const Sample sample = load("x.jsonl", row, without_split(), &tokenizer, 200000).train[0];
+    const TokenizedRow sample = first_sample(load("x.jsonl", row, without_split(), &tokenizer, 200000));
     EXPECT_EQ(static_cast<std::int64_t>(sample.input_ids.size()), one["tokens"].get<std::int64_t>());
     EXPECT_EQ(digest_of(sample), one["sha256"].get<std::string>());
   }
@@ -134,7 +134,8 @@ TEST(TextSamples, LabelsAreThoseOfTheLanguageModelingCollator) {
     for (const json& text : one["texts"]) {
       rows += json{{"text", text["text"]}}.dump() + "\n";
     }
-    const std::vector<Sample> samples = load("x.jsonl", rows, without_split(), &tokenizer, 1000).train;
+    const Dataset dataset = load("x.jsonl", rows, without_split(), &tokenizer, 1000);
+    const std::vector<Sample>& samples = dataset.train;
     std::size_t kept = 0;
     for (std::size_t i = 0; i < one["texts"].size(); ++i) {
       const json& expected = one["texts"][i];
@@ -143,15 +144,15 @@ TEST(TextSamples, LabelsAreThoseOfTheLanguageModelingCollator) {
         EXPECT_TRUE(expected["text"] == "" || expected["text"] == "<pad>");  // nothing to learn: left out
         continue;
       }
-      EXPECT_EQ(samples[kept].input_ids, expected["input_ids"].get<std::vector<std::int32_t>>());
-      EXPECT_EQ(samples[kept].labels, expected["labels"].get<std::vector<std::int32_t>>());
+      EXPECT_EQ(copy_of(samples[kept].input_ids), expected["input_ids"].get<std::vector<std::int32_t>>());
+      EXPECT_EQ(copy_of(samples[kept].labels), expected["labels"].get<std::vector<std::int32_t>>());
       std::vector<std::int32_t> padded;  // the same row within a padded batch
       for (std::size_t t = 0; t < one["padded"]["labels"][i].size(); ++t) {
         if (one["padded"]["attention_mask"][i][t] == 1) {
           padded.push_back(one["padded"]["labels"][i][t].get<std::int32_t>());
         }
       }
-      EXPECT_EQ(samples[kept].labels, padded);
+      EXPECT_EQ(copy_of(samples[kept].labels), padded);
       ++kept;
     }
     EXPECT_EQ(kept, samples.size());
@@ -162,7 +163,7 @@ TEST(TextSamples, LabelsAreThoseOfTheLanguageModelingCollator) {
 TEST(TextSamples, APadTokenThatIsEosIsTrained) {
   Tokenizer tokenizer = demo_tokenizer();
   tokenizer.pad = tokenizer.eos;
-  const Sample sample = sample_of_text(tokenizer, "a</s>");
+  const TokenizedRow sample = sample_of_text(tokenizer, "a</s>");
   EXPECT_EQ(sample.labels, sample.input_ids);
   EXPECT_EQ(sample.labels.back(), 2);
 }
@@ -177,8 +178,8 @@ struct ChatFolder {
     folder.write("chat_template.jinja", source);
     tokenizer = open_tokenizer(folder.path());
   }
-  Sample sample(const std::string& row, const DataOptions& options = without_split()) const {
-    return load("x.jsonl", row, options, &tokenizer, 1000).train.at(0);
+  TokenizedRow sample(const std::string& row, const DataOptions& options = without_split()) const {
+    return first_sample(load("x.jsonl", row, options, &tokenizer, 1000));
   }
   std::string error(const std::string& row, const DataOptions& options = without_split()) const {
     return error_from([&] { sample(row, options); });
@@ -205,7 +206,7 @@ DataOptions with_template(const std::string& name) {
 TEST(ChatSamples, QuestionsBecomeAnExchange) {
   const ChatFolder chat(kPlainTemplate);
   for (const char* row : {R"({"question": "Hi", "answer": "Oh no"})", R"({"instruction": "Hi", "output": "Oh no"})"}) {
-    const Sample sample = chat.sample(row, with_template("tokenizer"));
+    const TokenizedRow sample = chat.sample(row, with_template("tokenizer"));
     EXPECT_EQ(sample.input_ids, encode(chat.tokenizer, "user: Hi</s>\nassistant: Oh no</s>\n", false));
     EXPECT_EQ(chat.trained(row, with_template("tokenizer")), "Oh no</s>");
   }
@@ -218,7 +219,7 @@ TEST(ChatSamples, TrainOnAll) {
   const ChatFolder chat("{{ bos_token }}" + kPlainTemplate);
   DataOptions options = without_split();
   options.train_on = "all";
-  const Sample sample = chat.sample(kExchange, options);
+  const TokenizedRow sample = chat.sample(kExchange, options);
   EXPECT_EQ(sample.input_ids[0], 1);
   EXPECT_NE(sample.input_ids[1], 1);  // the tokenizer would add one itself
   EXPECT_EQ(sample.labels[0], kNotTrained);

@@ -27,9 +27,9 @@ TEST(Dataset, IdsAreUsedAsTheyAre) {
                                "{\"input_ids\": [1, 1, 511]}\n",
                                without_split(), nullptr);
   ASSERT_EQ(dataset.train.size(), 2U);
-  EXPECT_EQ(dataset.train[0].input_ids, (std::vector<std::int32_t>{5, 6, 7}));
-  EXPECT_EQ(dataset.train[0].labels, (std::vector<std::int32_t>{-100, 6, -100}));
-  EXPECT_EQ(dataset.train[1].labels, dataset.train[1].input_ids);
+  EXPECT_EQ(copy_of(dataset.train[0].input_ids), (std::vector<std::int32_t>{5, 6, 7}));
+  EXPECT_EQ(copy_of(dataset.train[0].labels), (std::vector<std::int32_t>{-100, 6, -100}));
+  EXPECT_EQ(copy_of(dataset.train[1].labels), copy_of(dataset.train[1].input_ids));
   EXPECT_EQ(trained_tokens(dataset.train[1]), 2);  // the first position has nothing before it
   EXPECT_EQ(dataset.report.train.trained_tokens, 3);
 }
@@ -70,7 +70,7 @@ TEST(Dataset, Overlong) {
   options.max_length = 4;
   const Dataset cut = load("x.jsonl", rows, options);
   ASSERT_EQ(cut.train.size(), 2U);
-  EXPECT_EQ(cut.train[1].input_ids, (std::vector<std::int32_t>{1, 2, 3, 4}));
+  EXPECT_EQ(copy_of(cut.train[1].input_ids), (std::vector<std::int32_t>{1, 2, 3, 4}));
   EXPECT_EQ(cut.train[1].labels.size(), 4U);
   EXPECT_EQ(cut.report.files[0].truncated, 2);
   EXPECT_EQ(cut.report.files[0].dropped.at("no trained token within data.max_length"), 1);
@@ -226,13 +226,13 @@ TEST(Dataset, TheDemo) {
   EXPECT_TRUE(dataset.report.notes.empty());
   std::set<std::vector<std::int32_t>> train;
   for (const Sample& sample : dataset.train) {
-    train.insert(sample.input_ids);
+    train.insert(copy_of(sample.input_ids));
     EXPECT_EQ(sample.input_ids.front(), 1);
     EXPECT_EQ(sample.labels.back(), 2);
   }
   EXPECT_EQ(train.size(), 2400U);
   for (const Sample& sample : dataset.validation) {
-    EXPECT_FALSE(train.contains(sample.input_ids));
+    EXPECT_FALSE(train.contains(copy_of(sample.input_ids)));
   }
 }
 

@@ -1,7 +1,9 @@
 // Dataset files written for one test, and the demo's tokenizer.
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
 #include "src/core/error.h"
 #include "src/data/dataset.h"
@@ -27,6 +29,9 @@ std::string error_from(Work work) {
   return "no error";
 }
 
+/// Tokens to compare with a vector.
+inline std::vector<std::int32_t> copy_of(std::span<const std::int32_t> tokens) { return {tokens.begin(), tokens.end()}; }
+
 /// Loads one file of the given name and content. Options other than the file are the caller's.
 inline Dataset load(const std::string& name, const std::string& content, DataOptions options = {},
                     const Tokenizer* tokenizer = &demo_tokenizer(), std::int64_t vocab_size = 512) {
@@ -34,6 +39,12 @@ inline Dataset load(const std::string& name, const std::string& content, DataOpt
   folder.write(name, content);
   options.train = {folder / name};
   return load_dataset(options, tokenizer, vocab_size);
+}
+
+/// The first training sample, with tokens of its own.
+inline TokenizedRow first_sample(const Dataset& dataset) {
+  const Sample& sample = dataset.train.at(0);
+  return {copy_of(sample.input_ids), copy_of(sample.labels)};
 }
 
 inline DataOptions without_split() {

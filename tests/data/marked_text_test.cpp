@@ -64,14 +64,14 @@ TEST(MarkedText, IsFoundWhereTheFirstRowsAllHaveMarks) {
 std::string trained(const std::vector<std::string>& texts, const std::string& train_on = "completion") {
   DataOptions options = without_split();
   options.train_on = train_on;
-  std::vector<std::int32_t> ids = load("x.jsonl", rows_of(texts), options).train.at(0).labels;
+  std::vector<std::int32_t> ids = first_sample(load("x.jsonl", rows_of(texts), options)).labels;
   std::erase(ids, kNotTrained);
   return decode(demo_tokenizer(), ids, false);
 }
 
 TEST(MarkedText, AnswersAndTheirEndAreTrained) {
   const std::string text = "Q: Is it?\nA: It is.";
-  const Sample sample = load("x.jsonl", rows_of({text}), without_split()).train[0];
+  const TokenizedRow sample = first_sample(load("x.jsonl", rows_of({text}), without_split()));
   std::vector<std::int32_t> expected = encode(demo_tokenizer(), text, true);
   expected.push_back(2);
   EXPECT_EQ(sample.input_ids, expected);  // the text as it stands, and EOS
@@ -79,7 +79,7 @@ TEST(MarkedText, AnswersAndTheirEndAreTrained) {
   EXPECT_EQ(trained({text + "</s>"}), "It is.</s>");
   const std::string with_bos = "<s><|user|>Is it?<|assistant|>It is.";
   EXPECT_EQ(trained({with_bos}), "It is.</s>");
-  const std::vector<std::int32_t> ids = load("x.jsonl", rows_of({with_bos}), without_split()).train[0].input_ids;
+  const std::vector<std::int32_t> ids = first_sample(load("x.jsonl", rows_of({with_bos}), without_split())).input_ids;
   EXPECT_EQ(ids[0], 1);
   EXPECT_NE(ids[1], 1);
   EXPECT_EQ(trained({"<|user|>a</s><|assistant|>It is.</s> <|user|>b"}), "It is.</s>");

@@ -15,16 +15,17 @@
 namespace lora_dist {
 namespace {
 
+/// Samples whose ids count up from ten times their number; the labels are the ids.
 std::vector<Sample> samples_of(const std::vector<int>& lengths) {
+  static const std::vector<std::int32_t> numbers = [] {
+    std::vector<std::int32_t> out(60000);
+    std::iota(out.begin(), out.end(), 0);
+    return out;
+  }();
   std::vector<Sample> samples;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    Sample sample;
-    sample.id = 100 + static_cast<std::int64_t>(i);
-    for (int t = 0; t < lengths[i]; ++t) {
-      sample.input_ids.push_back(static_cast<std::int32_t>(10 * i) + t);
-    }
-    sample.labels = sample.input_ids;
-    samples.push_back(std::move(sample));
+    const auto ids = std::span(numbers).subspan(10 * i, static_cast<std::size_t>(lengths[i]));
+    samples.push_back({100 + static_cast<std::int64_t>(i), ids, ids});
   }
   return samples;
 }
@@ -125,7 +126,8 @@ TEST(Sampler, StepsCoverEachEpochOnceAndNeverMix) {
 
 TEST(Batch, SamplesAreSegmentsAndLabelsShiftWithin) {
   auto samples = samples_of({3, 1, 2});
-  samples[0].labels = {-100, -100, 2};
+  const std::vector<std::int32_t> labels = {-100, -100, 2};
+  samples[0].labels = labels;
   const std::vector<Sequence> sequences = {{2, 0}, {1}};
   const Batch batch = make_batch(sequences, samples);
   EXPECT_EQ(batch.ids, (std::vector<std::int32_t>{20, 21, 0, 1, 2, 10}));

@@ -37,8 +37,8 @@ TEST(SamplesGolden, IdsAndLabels) {
     options.template_name = one["template"];
     const Dataset dataset = load("x.jsonl", one["row"].dump(), options, &tokenizer, 514);
     ASSERT_EQ(dataset.train.size(), 1U);
-    EXPECT_EQ(dataset.train[0].input_ids, one["input_ids"].get<std::vector<std::int32_t>>());
-    EXPECT_EQ(dataset.train[0].labels, one["labels"].get<std::vector<std::int32_t>>());
+    EXPECT_EQ(copy_of(dataset.train[0].input_ids), one["input_ids"].get<std::vector<std::int32_t>>());
+    EXPECT_EQ(copy_of(dataset.train[0].labels), one["labels"].get<std::vector<std::int32_t>>());
     EXPECT_EQ(dataset.report.files[0].template_name, one["template"].get<std::string>());
   }
 }

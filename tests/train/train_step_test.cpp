@@ -20,18 +20,20 @@ using test::source;
 
 /// Eleven samples of uneven length, some with masked prompts; two share a sequence.
 struct Rows {
+  std::vector<TokenizedRow> tokens;
   std::vector<Sample> samples;
   std::vector<Sequence> sequences;
 
   Rows() {
     for (std::int32_t i = 0; i < 11; ++i) {
-      Sample sample;
-      sample.id = i;
+      TokenizedRow& row = tokens.emplace_back();
       for (std::int32_t t = 0; t < 6 + 3 * i; ++t) {
-        sample.input_ids.push_back((7 + 31 * i + 17 * t) % 512);
-        sample.labels.push_back(t < i ? kNotTrained : sample.input_ids.back());
+        row.input_ids.push_back((7 + 31 * i + 17 * t) % 512);
+        row.labels.push_back(t < i ? kNotTrained : row.input_ids.back());
       }
-      samples.push_back(std::move(sample));
+    }
+    for (const TokenizedRow& row : tokens) {
+      samples.push_back({static_cast<std::int64_t>(samples.size()), row.input_ids, row.labels});
     }
     for (std::int32_t i = 0; i + 1 < 11; ++i) {
       sequences.push_back({i});

@@ -1,0 +1,115 @@
+// The key, and a file that is trusted only when every bit of it was checked.
+#include "src/data/token_cache.h"
+
+#include <array>
+#include <ctime>
+#include <string_view>
+
+#include "src/chat_template/chat_template.h"
+#include "src/core/error.h"
+#include "src/io/file.h"
+#include "src/io/sha256.h"
+
+namespace lora_dist {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// To be raised with every change of what rows become.
+constexpr std::int64_t kTokenizing = 1;
+
+constexpr std::array<const char*, 8> kTokenizerFiles = {
+    "tokenizer.json",        "tokenizer.model",         "vocab.json",         "merges.txt", "added_tokens.json",
+    "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
+
+/// A digest of named parts, so that no two lists of parts look alike.
+struct KeyDigest {
+  Sha256 digest;
+
+  void add(std::string_view name, std::string_view value) {
+    for (const std::string_view part : {name, value}) {
+      const std::string size = std::to_string(part.size()) + ":";
+      digest.update(std::as_bytes(std::span(size)));
+      digest.update(std::as_bytes(std::span(part)));
+    }
+  }
+};
+
+/// The day, in the time zone that a chat template sees.
+std::string day() {
+  const std::time_t now = chat_template_time();
+  std::tm time{};
+  localtime_r(&now, &time);
+  return std::to_string(time.tm_year) + "." + std::to_string(time.tm_yday);
+}
+
+void add_tokenizer(KeyDigest& key, const fs::path& folder) {
+  bool asks_for_day = false;
+  for (const char* name : kTokenizerFiles) {
+    std::error_code ignored;
+    if (fs::exists(folder / name, ignored)) {
+      const std::string content = read_text_file(folder / name, ExitCode::model);
+      key.add(name, content);
+      asks_for_day = asks_for_day || content.find("strftime_now") != std::string::npos;
+    }
+  }
+  if (asks_for_day) {
+    key.add("day", day());
+  }
+}
+
+}  // namespace
+
+std::string token_cache_key(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size) {
+  KeyDigest key;
+  key.add("tokenizing", std::to_string(kTokenizing));
+  for (const auto* files : {&options.train, &options.validation}) {
+    key.add("files", std::to_string(files->size()));
+    for (const fs::path& file : *files) {
+      key.add(file.extension().string(), sha256_of_file(file, ExitCode::data));
+    }
+  }
+  key.add("format", options.format);
+  key.add("template", options.template_name);
+  key.add("train_on", options.train_on);
+  key.add("max_length", std::to_string(options.max_length));
+  key.add("overlong", options.overlong);
+  key.add("vocab_size", std::to_string(vocab_size));
+  if (tokenizer != nullptr) {
+    add_tokenizer(key, tokenizer->file.parent_path());
+  }
+  return key.digest.hex();
+}
+
+fs::path token_cache_file(const fs::path& folder, const std::string& key) { return folder / (key.substr(0, 32) + ".tokens"); }
+
+CachedTokens open_token_cache(const fs::path& file, const std::string& key) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) {
+    return {};
+  }
+  CachedTokens out;
+  const auto refuse = [&](const std::string& reason) {
+    out.store.reset();
+    out.problem = "the token cache " + file.string() + " is not used: " + reason;
+  };
+  try {
+    out.store = MappedFile(file, ExitCode::data);
+    const std::span<const std::byte> bytes = bytes_of(*out.store);
+    if (read_token_image(bytes).key != key) {
+      refuse("it belongs to other data or settings");
+    } else if (!has_right_digest(bytes)) {
+      refuse("its content is not what was written");
+    }
+  } catch (const Error& e) {
+    refuse(e.what());
+  }
+  return out;
+}
+
+void write_token_cache(const fs::path& file, std::span<const std::byte> image) {
+  make_output_directory(file.parent_path(), "data.cache_dir");
+  write_file_atomically(file, {reinterpret_cast<const char*>(image.data()), image.size()}, ExitCode::data);
+}
+
+}  // namespace lora_dist

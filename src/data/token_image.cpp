@@ -1,0 +1,236 @@
+// Header, checks, and parts put together.
+#include "src/data/token_image.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+#include "src/core/error.h"
+#include "src/io/sha256.h"
+#include "src/io/strict_json.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kDigits = 64;  // of a SHA-256
+constexpr std::array<char, 16> kMagic = {'l', 'o', 'r', 'a', '_', 'd', 'i', 's', 't', ' ', 't', 'o', 'k', 'e', 'n', 's'};
+constexpr std::uint64_t kLayout = 1;
+
+struct Header {
+  std::array<char, 16> magic = kMagic;
+  std::uint64_t layout = kLayout;
+  std::uint64_t samples = 0, tokens = 0, report_bytes = 0;
+  std::array<char, kDigits> key{};     // zeros: none
+  std::array<char, kDigits> sha256{};  // of all other bytes, with zeros in this place
+};
+static_assert(sizeof(Header) % sizeof(SampleRecord::id) == 0 && std::is_trivially_copyable_v<Header>);
+static_assert(sizeof(SampleRecord) == 24);
+
+/// `count` items behind `at`, which moves on; nothing where the bytes end before.
+template <class T>
+std::span<const T> take(std::span<const std::byte>& bytes, std::uint64_t count) {
+  if (count > bytes.size() / sizeof(T)) {
+    throw Error(ExitCode::data, "it is cut off");
+  }
+  const std::span<const T> out(reinterpret_cast<const T*>(bytes.data()), static_cast<std::size_t>(count));
+  bytes = bytes.subspan(out.size_bytes());
+  return out;
+}
+
+template <class T>
+std::span<T> take_mutable(std::span<std::byte>& bytes, std::size_t count) {
+  const std::span<T> out(reinterpret_cast<T*>(bytes.data()), count);
+  bytes = bytes.subspan(out.size_bytes());
+  return out;
+}
+
+Header header_of(std::span<const std::byte> bytes) {
+  Header header;
+  if (bytes.size() < sizeof(Header)) {
+    throw Error(ExitCode::data, "it is cut off");
+  }
+  std::memcpy(&header, bytes.data(), sizeof(Header));
+  if (header.magic != kMagic || header.layout != kLayout) {
+    throw Error(ExitCode::data, "it is no file of tokens, or one of another version of this program");
+  }
+  return header;
+}
+
+std::string digest_of(std::span<const std::byte> bytes) {
+  Header header = header_of(bytes);
+  header.sha256 = {};
+  Sha256 digest;
+  digest.update(std::as_bytes(std::span(&header, 1)));
+  digest.update(bytes.subspan(sizeof(Header)));
+  return digest.hex();
+}
+
+json json_of(const FileReport& file) {
+  return {{"container", file.container},   {"kind", file.kind},  {"template", file.template_name},
+          {"validation", file.validation}, {"rows", file.rows},  {"truncated", file.truncated},
+          {"dropped", file.dropped},       {"notes", file.notes}};
+}
+
+FileReport report_of(const json& file) {
+  FileReport out;
+  file.at("container").get_to(out.container);
+  file.at("kind").get_to(out.kind);
+  file.at("template").get_to(out.template_name);
+  file.at("validation").get_to(out.validation);
+  file.at("rows").get_to(out.rows);
+  file.at("truncated").get_to(out.truncated);
+  file.at("dropped").get_to(out.dropped);
+  file.at("notes").get_to(out.notes);
+  return out;
+}
+
+std::vector<FileReport> reports_of(std::string_view text) {
+  std::vector<FileReport> out;
+  try {
+    for (const json& file : parse_strict_json(text)) {
+      out.push_back(report_of(file));
+    }
+  } catch (const JsonError& e) {
+    throw Error(ExitCode::data, std::string("its report is damaged: ") + e.what());
+  } catch (const json::exception& e) {
+    throw Error(ExitCode::data, std::string("its report is damaged: ") + e.what());
+  }
+  return out;
+}
+
+/// What several parts say about the same files.
+std::vector<FileReport> merged_reports(std::span<const TokenImage> parts) {
+  std::vector<FileReport> out = parts[0].files;
+  for (const TokenImage& part : parts.subspan(1)) {
+    bool same = part.files.size() == out.size();
+    for (std::size_t i = 0; same && i < out.size(); ++i) {
+      const FileReport& file = part.files[i];
+      same = file.rows == out[i].rows && file.kind == out[i].kind && file.container == out[i].container;
+      out[i].truncated += file.truncated;
+      for (const auto& [reason, count] : file.dropped) {
+        out[i].dropped[reason] += count;
+      }
+      for (const std::string& note : file.notes) {  // about rows that not every part has
+        if (std::find(out[i].notes.begin(), out[i].notes.end(), note) == out[i].notes.end()) {
+          out[i].notes.push_back(note);
+        }
+      }
+    }
+    if (!same) {
+      throw Error(ExitCode::data,
+                  "the ranks do not read the same data: the files of data.train and data.validation must be the "
+                  "same on every machine");
+    }
+  }
+  return out;
+}
+
+/// A sample of a part, by its first token there.
+struct Piece {
+  const TokenImage* part;
+  SampleRecord record;
+  std::size_t first;
+};
+
+std::vector<Piece> pieces_in_order(std::span<const TokenImage> parts) {
+  std::vector<Piece> out;
+  for (const TokenImage& part : parts) {
+    std::size_t first = 0;
+    for (const SampleRecord& record : part.samples) {
+      out.push_back({&part, record, first});
+      first += static_cast<std::size_t>(record.tokens);
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const Piece& a, const Piece& b) { return a.record.id < b.record.id; });
+  return out;
+}
+
+}  // namespace
+
+TokenImage view_of(const TokenizedRows& rows) { return {"", rows.samples, rows.input_ids, rows.labels, rows.files}; }
+
+std::vector<std::byte> make_token_image(std::span<const TokenImage> parts, const std::string& key) {
+  json files = json::array();
+  for (const FileReport& file : merged_reports(parts)) {
+    files.push_back(json_of(file));
+  }
+  const std::string report = files.dump();
+  Header header;
+  header.report_bytes = report.size();
+  for (const TokenImage& part : parts) {
+    header.samples += part.samples.size();
+    header.tokens += part.input_ids.size();
+  }
+  std::copy_n(key.begin(), std::min(key.size(), kDigits), header.key.begin());
+
+  std::vector<std::byte> image(sizeof(Header) + header.samples * sizeof(SampleRecord) + 2 * header.tokens * sizeof(std::int32_t) +
+                               report.size());
+  std::span<std::byte> rest = std::span(image).subspan(sizeof(Header));
+  const auto records = take_mutable<SampleRecord>(rest, header.samples);
+  const auto ids = take_mutable<std::int32_t>(rest, header.tokens);
+  const auto labels = take_mutable<std::int32_t>(rest, header.tokens);
+  std::memcpy(rest.data(), report.data(), report.size());
+  std::size_t sample = 0;
+  std::size_t token = 0;
+  for (const Piece& piece : pieces_in_order(parts)) {
+    const auto n = static_cast<std::size_t>(piece.record.tokens);
+    records[sample++] = piece.record;
+    std::copy_n(piece.part->input_ids.begin() + static_cast<std::ptrdiff_t>(piece.first), n,
+                ids.begin() + static_cast<std::ptrdiff_t>(token));
+    std::copy_n(piece.part->labels.begin() + static_cast<std::ptrdiff_t>(piece.first), n,
+                labels.begin() + static_cast<std::ptrdiff_t>(token));
+    token += n;
+  }
+  std::memcpy(image.data(), &header, sizeof(Header));
+  const std::string digest = digest_of(image);
+  std::copy_n(digest.begin(), kDigits, header.sha256.begin());
+  std::memcpy(image.data(), &header, sizeof(Header));
+  return image;
+}
+
+TokenImage read_token_image(std::span<const std::byte> bytes) {
+  const Header header = header_of(bytes);
+  std::span<const std::byte> rest = bytes.subspan(sizeof(Header));
+  TokenImage out;
+  if (header.key[0] != '\0') {
+    out.key.assign(header.key.begin(), header.key.end());
+  }
+  out.samples = take<SampleRecord>(rest, header.samples);
+  out.input_ids = take<std::int32_t>(rest, header.tokens);
+  out.labels = take<std::int32_t>(rest, header.tokens);
+  const std::span<const char> report = take<char>(rest, header.report_bytes);
+  out.files = reports_of({report.data(), report.size()});
+  std::uint64_t tokens = 0;
+  std::int64_t last = -1;
+  for (const SampleRecord& record : out.samples) {
+    const bool sound =
+        record.id > last && record.tokens > 0 && record.file >= 0 && static_cast<std::size_t>(record.file) < out.files.size();
+    if (!sound) {
+      throw Error(ExitCode::data, "its list of samples is damaged");
+    }
+    last = record.id;
+    tokens += static_cast<std::uint64_t>(record.tokens);
+  }
+  if (tokens != header.tokens || !rest.empty()) {
+    throw Error(ExitCode::data, "its lengths do not add up");
+  }
+  return out;
+}
+
+bool has_right_digest(std::span<const std::byte> bytes) {
+  const Header header = header_of(bytes);
+  return digest_of(bytes) == std::string_view(header.sha256.data(), header.sha256.size());
+}
+
+std::span<const std::byte> bytes_of(const TokenStore& store) {
+  if (const auto* mapped = std::get_if<MappedFile>(&store)) {
+    return mapped->bytes();
+  }
+  return std::get<std::vector<std::byte>>(store);
+}
+
+}  // namespace lora_dist

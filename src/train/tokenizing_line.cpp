@@ -1,0 +1,60 @@
+// Rows, speed and time left.
+#include "src/train/tokenizing_line.h"
+
+#include "src/train/progress.h"
+
+namespace lora_dist {
+
+namespace {
+
+constexpr std::chrono::seconds kSilence{2};
+constexpr std::chrono::milliseconds kBetweenRewrites{500};
+constexpr std::chrono::seconds kBetweenLines{10};
+
+std::string with_commas(std::int64_t number) {
+  std::string text = std::to_string(number);
+  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3) {
+    text.insert(static_cast<std::size_t>(at), ",");
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string format_tokenizing(const TokenizingFigures& figures, double seconds) {
+  const double speed = figures.bytes_done / seconds;
+  return fmt::format("tokenizing  {}/{} rows  {:.1f} MB/s  {} left", with_commas(figures.rows_done), with_commas(figures.rows),
+                     speed / 1e6, human_duration((figures.bytes - figures.bytes_done) / speed));
+}
+
+TokenizingLine::TokenizingLine(const Console& console)
+    : console_(console), live_(console.speaks && is_live_terminal(stdout)), start_(Clock::now()), next_(start_ + kSilence) {}
+
+void TokenizingLine::show(const TokenizingFigures& figures) {
+  if (!console_.speaks) {
+    return;
+  }
+  const Clock::time_point now = Clock::now();
+  if (now < next_) {
+    return;
+  }
+  const std::string line = format_tokenizing(figures, std::chrono::duration<double>(now - start_).count());
+  if (live_) {
+    fmt::print("\r{}\x1b[K", line);
+    std::fflush(stdout);
+  } else {
+    console_.line(line);
+  }
+  line_open_ = live_;
+  next_ = now;
+  next_ += live_ ? Clock::duration(kBetweenRewrites) : Clock::duration(kBetweenLines);
+}
+
+void TokenizingLine::end() {
+  if (line_open_) {
+    console_.line("");
+    line_open_ = false;
+  }
+}
+
+}  // namespace lora_dist
