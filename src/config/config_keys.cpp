@@ -41,7 +41,7 @@ std::vector<Key> make_keys() {
     {"data.packing", [](Config& c) -> Slot { return &c.data.packing; }, Flag{}, kRefuse, "several samples in one sequence, not seeing each other"},
     {"data.shuffle", [](Config& c) -> Slot { return &c.data.shuffle; }, Flag{}, kRefuse, "another order each epoch; false: file order"},
     {"data.overlong", [](Config& c) -> Slot { return &c.data.overlong; }, Words{{"truncate", "drop", "error"}}, kRefuse, "samples above max_length: truncate, drop, error"},
-    {"data.cache_dir", [](Config& c) -> Slot { return &c.data.cache_dir; }, Text{}, kAllow, "where tokens are kept for the next run; empty: in output.dir; none: nowhere"},
+    {"data.cache_dir", [](Config& c) -> Slot { return &c.data.cache_dir; }, Text{true}, kAllow, "where tokens are kept for the next run; empty: in output.dir; none: nowhere"},
 
     {"train.seed", [](Config& c) -> Slot { return &c.train.seed; }, Whole{0, std::numeric_limits<std::int64_t>::max()}, kRefuse, "of order, dropout and fresh adapter weights"},
     {"train.epochs", [](Config& c) -> Slot { return &c.train.epochs; }, Real{0.0, 1e6, true}, kAllow, "passes over the training data"},

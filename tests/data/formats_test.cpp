@@ -38,6 +38,37 @@ TEST(Formats, KindIsFoundFromTheFirstRow) {
   EXPECT_EQ(read("x.jsonl", R"({"question": "a", "answer": "b", "text": "c"})", "text").kind, RowKind::text);
 }
 
+TEST(Formats, OnlyWantedRowsAreRead) {
+  const Scratch folder;
+  std::string rows;
+  for (int i = 0; i < 30; ++i) {
+    rows += i == 25 ? "nonsense\n" : "{\"text\": \"" + std::to_string(i) + "\"}\n\n";
+  }
+  const auto third = [&](const char* name, const std::string& content) {
+    folder.write(name, content);
+    return read_dataset_file(folder / name, "auto", [](std::int64_t index) { return index % 3 == 2; });
+  };
+  const DatasetFile lines = third("x.jsonl", rows);
+  EXPECT_EQ(lines.row_count, 30);
+  ASSERT_EQ(lines.rows.size(), 10U);
+  EXPECT_EQ(lines.rows[9].index, 29);
+  EXPECT_EQ(lines.rows[9].number, 58);  // two lines a row, but for the one without sense
+  EXPECT_EQ(std::get<TextRow>(lines.rows[0].content).text, "2");
+  const DatasetFile list = third("x.json", R"([{"text": "a"}, {"text": "b"}, {"text": "c"}, {"text": "d"}])");
+  EXPECT_EQ(list.row_count, 4);
+  ASSERT_EQ(list.rows.size(), 1U);
+  EXPECT_EQ(list.rows[0].number, 3);
+  const DatasetFile table = third("x.csv", "text\na\nb\nc\n\"d\ne\"\nf\ng\n");
+  EXPECT_EQ(table.row_count, 6);
+  ASSERT_EQ(table.rows.size(), 2U);
+  EXPECT_EQ(std::get<TextRow>(table.rows[1].content).text, "g");
+  const DatasetFile paragraphs = third("x.txt", "a\n\nb\n\nc\nd\n");
+  EXPECT_EQ(paragraphs.row_count, 3);
+  ASSERT_EQ(paragraphs.rows.size(), 1U);
+  EXPECT_EQ(std::get<TextRow>(paragraphs.rows[0].content).text, "c\nd");
+  EXPECT_TRUE(read_dataset_file(folder / "x.txt", "auto", [](std::int64_t) { return false; }).rows.empty());
+}
+
 TEST(Formats, ContainersHoldTheSameRows) {
   const std::string row = R"({"instruction": "a, \"b\"", "input": null, "output": "c\nd"})";
   for (const auto& [name, content, container, number] :

@@ -52,8 +52,8 @@ struct Files {
 };
 
 std::string problem_of(const Scratch& folder, const Bytes& bytes, const std::string& key = kKey) {
-  const std::filesystem::path file = token_cache_file(folder / "cache", key);
-  write_token_cache(file, bytes);
+  const std::filesystem::path file = token_cache_file(folder.path(), key);
+  put_file(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   const CachedTokens cached = open_token_cache(file, key);
   EXPECT_EQ(cached.store.has_value(), cached.problem.empty());
   return cached.problem;

@@ -256,6 +256,23 @@ TEST_F(Together, TheLowestFailingRankSpeaks) {
   EXPECT_EQ(error.code(), world_->size() == 1 ? ExitCode::model : ExitCode::data);
 }
 
+TEST_F(Together, OfDividedWorkTheFirstFailureInPlaceIsEverybodys) {
+  EXPECT_NO_THROW(throw_first(*world_, std::nullopt, 0));
+  const int last = world_->size() - 1;
+  const auto first_of = [&](std::int64_t place) {
+    try {
+      throw_first(*world_, Error(ExitCode::data, "row " + std::to_string(place)), place);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::data);
+      EXPECT_EQ(error.noticed(), Noticed::every_rank);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(first_of(10 - world_->rank()), "row " + std::to_string(10 - last));  // as it stands: no rank is named
+  EXPECT_EQ(first_of(7), "row 7");
+}
+
 TEST_F(Together, MemoryAndProgramFailuresHaveTheirCodes) {
   const Error memory = error_of([] { throw std::bad_alloc(); });
   EXPECT_EQ(memory.code(), ExitCode::out_of_memory);

@@ -81,7 +81,7 @@ TEST(RunFiles, AreThoseOfTheManual) {
     names.insert(entry.path().filename().string());
   }
   EXPECT_EQ(names, (std::set<std::string>{"adapter", "adapter_best", "checkpoints", "config.resolved.toml", "eval.jsonl",
-                                          "metrics.jsonl", "tensorboard"}));
+                                          "metrics.jsonl", "tensorboard", "token_cache"}));
   EXPECT_EQ(checkpoints_of(scratch / "out"), (std::vector<std::string>{"step_00000009", "step_00000010"}));
   for (const char* file : {"shard_00000.h5", "shard_00001.h5", "MANIFEST.json"}) {
     EXPECT_TRUE(fs::exists(scratch / "out/checkpoints/step_00000010" / file)) << file;
