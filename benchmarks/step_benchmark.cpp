@@ -138,9 +138,9 @@ void run_bench(const Bench& bench, const std::filesystem::path& folder, int thre
   }
   const double flop =
       4.0 * static_cast<double>(weights_of(model->spec)) * static_cast<double>(kSequences * kLength * world.size());
-  const double tokens = static_cast<double>(kSequences * kLength * world.size());
+  const double tokens_per_step = static_cast<double>(kSequences * kLength * world.size());
   console.line(fmt::format("| {} | {} x {} | {:.0f} | {:.0f} | {:.0f} | {:.1f} % |", bench.name, world.size(), threads,
-                           tokens / best_step, flop / best_step * 1e-9, flop / best_products * 1e-9,
+                           tokens_per_step / best_step, flop / best_step * 1e-9, flop / best_products * 1e-9,
                            100.0 * best_products / best_step));
 }
 

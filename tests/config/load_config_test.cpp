@@ -284,7 +284,7 @@ TEST(ConfigKeys, TheTableIsSound) {
       EXPECT_LE(rule.high, std::numeric_limits<int>::max()) << key.name;
     }
   }
-  EXPECT_EQ(names.size(), 60U);
+  EXPECT_EQ(names.size(), 61U);
 }
 
 class FindConfigFile : public testing::Test {
