@@ -87,7 +87,7 @@ TEST(RunFiles, AreThoseOfTheManual) {
     EXPECT_TRUE(fs::exists(scratch / "out/checkpoints/step_00000010" / file)) << file;
   }
   for (const char* word :
-       {"memory per rank by kind", "trainable params: 23120", "evaluation at step 4", "base ", "tuned ", "tok/s"}) {
+       {"memory per rank by kind", "trainable params: 23,120", "evaluation at step 4", "base ", "tuned ", "tok/s"}) {
     EXPECT_NE(finished.out.find(word), std::string::npos) << word << "\n" << finished.out;
   }
 }
