@@ -7,8 +7,8 @@
 #include <cmath>
 #include <cstdio>
 #include <functional>
-#include <list>
 
+#include "benchmarks/fixed_batch.h"
 #include "benchmarks/random_base.h"
 #include "benchmarks/step_costs.h"
 #include "benchmarks/step_options.h"
@@ -77,23 +77,6 @@ DeviceRates measure_rates(const ComputePlace& place, std::int64_t n) {
   return {2.0 * size * size * size / product, 2.0 * static_cast<double>(bytes) / copying};
 }
 
-/// The batch of every step: full sequences, ids that benchmarks/peft_step.py makes by the same formula.
-struct FixedBatch {
-  FixedBatch(const StepBenchOptions& options, std::int64_t vocab) {
-    for (std::int64_t i = 0; i < options.global_batch; ++i) {
-      std::vector<std::int32_t>& ids = tokens.emplace_back();
-      for (std::int64_t t = 0; t < options.sequence_length; ++t) {
-        ids.push_back(static_cast<std::int32_t>((i * 7919 + t * 104729) % vocab));
-      }
-      samples.push_back({i, ids, ids});
-      sequences.push_back({static_cast<std::int32_t>(i)});
-    }
-  }
-  std::list<std::vector<std::int32_t>> tokens;
-  std::vector<Sample> samples;
-  std::vector<Sequence> sequences;
-};
-
 /// What a row of the table says.
 struct Measured {
   double seconds = 0.0;  // of a step, on average
@@ -141,7 +124,7 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const Co
   const Workspace workspace = make_workspace(base, layout, sizes, arena, place.stream);
   const Transformer transformer{&base, &layout, &window, &workspace, buffers.params, place.stream};
 
-  const FixedBatch batch(options, step.spec.vocab);
+  const FixedBatch batch(options.global_batch, options.sequence_length, step.spec.vocab);
   StepOptions step_options;
   step_options.micro_batch = options.micro_batch;
   step_options.scaled = place.dtype == DType::f16;
@@ -171,7 +154,7 @@ const char* name_of_recompute(Recompute recompute) {
 
 /// "16384 tokens, 16376 of them targets": as train_step counts them.
 std::string tokens_of_step(const StepBenchOptions& options) {
-  const FixedBatch batch(options, 1);
+  const FixedBatch batch(options.global_batch, options.sequence_length, 1);
   std::int64_t tokens = 0;
   std::int64_t targets = 0;
   for (const Sample& sample : batch.samples) {

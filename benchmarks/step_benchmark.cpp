@@ -15,8 +15,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
-#include <list>
 
+#include "benchmarks/fixed_batch.h"
 #include "benchmarks/random_model.h"
 #include "kernels/common/parallel.h"
 #include "src/comm/mpi_communicator.h"
@@ -105,17 +105,7 @@ void run_bench(const Bench& bench, const std::filesystem::path& folder, int thre
   const Workspace workspace = make_workspace(model->base, layout, options, model->arena, model->stream);
   const Transformer transformer{&model->base, &layout, model->window.get(), &workspace, buffers.params, model->stream};
 
-  std::list<std::vector<std::int32_t>> tokens;
-  std::vector<Sample> samples;
-  std::vector<Sequence> sequences;
-  for (std::int64_t i = 0; i < kSequences * world.size(); ++i) {
-    std::vector<std::int32_t>& ids = tokens.emplace_back();
-    for (std::int64_t t = 0; t < kLength; ++t) {
-      ids.push_back(static_cast<std::int32_t>((i * 7919 + t * 104729) % model->spec.vocab));
-    }
-    samples.push_back({i, ids, ids});
-    sequences.push_back({static_cast<std::int32_t>(i)});
-  }
+  const benchmarks::FixedBatch batch(kSequences * world.size(), kLength, model->spec.vocab);
   StepOptions step_options;
   step_options.micro_batch = kSequences;
   step_options.dropout = bench.dropout;
@@ -130,17 +120,18 @@ void run_bench(const Bench& bench, const std::filesystem::path& folder, int thre
     seconds[0] = seconds_of([&] { products.run(); });
     set_library_threads();
     world.barrier();
-    seconds[1] = seconds_of(
-        [&] { train_step(transformer, world, sequences, samples, step_options, trial, trial + 1, 1e-4, buffers, false); });
+    seconds[1] = seconds_of([&] {
+      train_step(transformer, world, batch.sequences, batch.samples, step_options, trial, trial + 1, 1e-4, buffers, false);
+    });
     world.all_reduce(seconds, Reduce::max, WireKind::control);
     best_products = std::min(best_products, seconds[0]);
     best_step = std::min(best_step, trial == 0 ? 1e9 : seconds[1]);
   }
   const double flop =
       4.0 * static_cast<double>(weights_of(model->spec)) * static_cast<double>(kSequences * kLength * world.size());
-  const double tokens_per_step = static_cast<double>(kSequences * kLength * world.size());
+  const double tokens = static_cast<double>(kSequences * kLength * world.size());
   console.line(fmt::format("| {} | {} x {} | {:.0f} | {:.0f} | {:.0f} | {:.1f} % |", bench.name, world.size(), threads,
-                           tokens_per_step / best_step, flop / best_step * 1e-9, flop / best_products * 1e-9,
+                           tokens / best_step, flop / best_step * 1e-9, flop / best_products * 1e-9,
                            100.0 * best_products / best_step));
 }
 

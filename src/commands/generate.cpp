@@ -1,6 +1,8 @@
 // lora_dist generate: continues a prompt on the screen, or prompts of a JSONL file.
 #include "src/model/generate.h"
 
+#include <algorithm>
+
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
@@ -37,10 +39,10 @@ InputLine prompt_line(const std::string& prompt, bool chat, const OpenModel& mod
   return line;
 }
 
-/// The ids that end an answer: in a conversation the turn's end too.
-std::vector<std::int64_t> stop_ids(const OpenModel& model, const InputLine& line) {
+/// The ids that end an answer in a conversation: the turn's end too.
+std::vector<std::int64_t> chat_stop_ids(const OpenModel& model, const std::vector<InputLine>& lines) {
   std::vector<std::int64_t> ids = stop_ids_of(model);
-  if (line.chat) {
+  if (std::any_of(lines.begin(), lines.end(), [](const InputLine& line) { return line.chat; })) {
     if (const auto end = end_of_turn(require_chat_template(*model.tokenizer), *model.tokenizer)) {
       ids.push_back(*end);
     }
@@ -54,9 +56,11 @@ struct Generator {
   KvCache& cache;
   Communicator& world;
   SamplingOptions options;
+  std::vector<std::int64_t> stop;
+  std::vector<std::int64_t> stop_in_chat;
 
   std::vector<std::int32_t> run(const InputLine& line, const std::function<void(std::int32_t)>& on_token = {}) const {
-    return generate(transformer, line.ids, cache, options, stop_ids(model, line), world, on_token);
+    return generate(transformer, line.ids, cache, options, line.chat ? stop_in_chat : stop, world, on_token);
   }
 };
 
@@ -112,7 +116,8 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
     }
   });
   const Transformer transformer = inference.transformer();
-  const Generator generator{model, transformer, cache, world, sampling_options(line)};
+  const Generator generator{
+      model, transformer, cache, world, sampling_options(line), stop_ids_of(model), chat_stop_ids(model, lines)};
   if (line.input.empty()) {
     stream_answer(generator, lines.front());
     return static_cast<int>(ExitCode::done);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "src/core/error.h"
@@ -52,8 +53,19 @@ const Tokenizer& tokenizer_for_text(const OpenModel& model, const Place& place) 
   return *model.tokenizer;
 }
 
-InputLine conversation_line(const ChatRow& row, const Tokenizer& tokenizer, const std::string& where) {
-  ChatPrompt prompt = chat_prompt(require_chat_template(tokenizer), row, tokenizer, where);
+/// What the lines of a file share.
+struct LineReader {
+  const LineFormat& format;
+  const OpenModel& model;
+  std::optional<ChatTemplate> chat_template{};  // opened when a line needs it
+};
+
+InputLine conversation_line(const ChatRow& row, const Tokenizer& tokenizer, std::optional<ChatTemplate>& chat_template,
+                            const std::string& where) {
+  if (!chat_template) {
+    chat_template = require_chat_template(tokenizer);
+  }
+  ChatPrompt prompt = chat_prompt(*chat_template, row, tokenizer, where);
   InputLine line;
   line.text = std::move(prompt.text);
   line.ids = std::move(prompt.ids);
@@ -61,20 +73,24 @@ InputLine conversation_line(const ChatRow& row, const Tokenizer& tokenizer, cons
   return line;
 }
 
+ChatRow question_row(const std::string& message) { return {json::array({{{"role", "user"}, {"content", message}}}), {}}; }
+
 /// Text and ids of a line of words.
-InputLine text_line(const json& row, const LineFormat& format, const OpenModel& model, const Place& place) {
+InputLine text_line(const json& row, LineReader& reader, const Place& place) {
+  const LineFormat& format = reader.format;
   if (format.messages && row.contains("messages")) {
-    return conversation_line(read_chat_row(row, place.name()), tokenizer_for_text(model, place), place.name());
+    const ChatRow chat = read_chat_row(row, place.name());
+    return conversation_line(chat, tokenizer_for_text(reader.model, place), reader.chat_template, place.name());
   }
   const auto key =
       std::find_if(format.text_keys.begin(), format.text_keys.end(), [&](const std::string& name) { return row.contains(name); });
   if (key == format.text_keys.end() || !row[*key].is_string()) {
     place.fail(fmt::format("needs \"{}\" (a string) or \"input_ids\" (a list)", format.text_keys.front()));
   }
-  const Tokenizer& tokenizer = tokenizer_for_text(model, place);
+  const Tokenizer& tokenizer = tokenizer_for_text(reader.model, place);
   const std::string text = row[*key].get<std::string>();
   if (format.chat) {
-    return chat_line(text, tokenizer, place.name());
+    return conversation_line(question_row(text), tokenizer, reader.chat_template, place.name());
   }
   InputLine line;
   line.text = text;
@@ -82,7 +98,8 @@ InputLine text_line(const json& row, const LineFormat& format, const OpenModel& 
   return line;
 }
 
-InputLine read_line(std::string_view text, const LineFormat& format, const OpenModel& model, const Place& place) {
+InputLine read_line(std::string_view text, LineReader& reader, const Place& place) {
+  const OpenModel& model = reader.model;
   json row;
   try {
     row = parse_ordered_json(text);
@@ -96,7 +113,7 @@ InputLine read_line(std::string_view text, const LineFormat& format, const OpenM
   if (row.contains("input_ids")) {
     line.ids = read_ids(row["input_ids"], "input_ids", model.spec.vocab, false, place);
   } else {
-    line = text_line(row, format, model, place);
+    line = text_line(row, reader, place);
   }
   line.id = row.contains("id") ? row["id"] : json(place.line);
   if (line.ids.empty()) {
@@ -113,6 +130,7 @@ InputLine read_line(std::string_view text, const LineFormat& format, const OpenM
 
 std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const LineFormat& format, const OpenModel& model) {
   const std::string content = read_text_file(file, ExitCode::data);
+  LineReader reader{format, model};
   std::vector<InputLine> lines;
   std::size_t number = 0;
   for (std::size_t begin = 0; begin < content.size();) {
@@ -120,7 +138,7 @@ std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const
     const std::string_view text = std::string_view(content).substr(begin, end - begin);
     ++number;
     if (text.find_first_not_of(" \t\r") != std::string_view::npos) {
-      lines.push_back(read_line(text, format, model, {file, number}));
+      lines.push_back(read_line(text, reader, {file, number}));
     }
     begin = end + 1;
   }
@@ -131,8 +149,8 @@ std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const
 }
 
 InputLine chat_line(const std::string& message, const Tokenizer& tokenizer, const std::string& where) {
-  const json messages = json::array({{{"role", "user"}, {"content", message}}});
-  return conversation_line({messages}, tokenizer, where);
+  std::optional<ChatTemplate> chat_template;
+  return conversation_line(question_row(message), tokenizer, chat_template, where);
 }
 
 std::int64_t longest_of(const std::vector<InputLine>& lines) {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "src/core/error.h"
+#include "src/data/row_fields.h"
 #include "src/io/strict_json.h"
 
 namespace lora_dist {
@@ -23,17 +23,12 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kSpeakers
                                                                                      {"observation", "tool"},
                                                                                      {"function_call", "assistant"}}};
 
-[[noreturn]] void fail(const std::string& place, const std::string& what) { throw Error(ExitCode::data, place + ": " + what); }
-
 const std::string& text_of(const json& message, const char* key, const std::string& place) {
   const auto found = message.find(key);
   if (found == message.end()) {
-    fail(place, std::string("\"") + key + "\" is missing");
+    fail_row(place, std::string("\"") + key + "\" is missing");
   }
-  if (!found->is_string()) {
-    fail(place, std::string("\"") + key + "\" must be text (it is of type " + found->type_name() + ")");
-  }
-  return found->get_ref<const std::string&>();
+  return text_value(*found, key, place);
 }
 
 json read_message(const json& message, const std::string& place) {
@@ -80,8 +75,8 @@ json read_turn(const json& turn, const std::string& place) {
   const std::string& value = text_of(turn, "value", place);
   const auto speaker = std::find_if(kSpeakers.begin(), kSpeakers.end(), [&](const auto& each) { return each.first == from; });
   if (speaker == kSpeakers.end()) {
-    fail(place, "\"from\" is \"" + from.substr(0, 40) +
-                    "\", which is none of human, user, gpt, assistant, system, tool, observation, function_call");
+    fail_row(place, "\"from\" is \"" + from.substr(0, 40) +
+                        "\", which is none of human, user, gpt, assistant, system, tool, observation, function_call");
   }
   json calls = from == "function_call" ? calls_in(value) : json();
   if (!calls.is_null()) {
@@ -100,11 +95,11 @@ json read_tools(const json& row, const std::string& place) {
     try {
       tools = parse_ordered_json(found->get_ref<const std::string&>());
     } catch (const JsonError&) {
-      fail(place, "\"tools\" is a text that is not JSON; it must spell a list of tools, or be one");
+      fail_row(place, "\"tools\" is a text that is not JSON; it must spell a list of tools, or be one");
     }
   }
   if (!tools.is_array()) {
-    fail(place, std::string("\"tools\" must be a list (it is of type ") + tools.type_name() + ")");
+    fail_row(place, std::string("\"tools\" must be a list (it is of type ") + tools.type_name() + ")");
   }
   return tools;
 }
@@ -120,7 +115,7 @@ ChatRow read_chat_row(const json& row, const std::string& place) {
   const bool plain = row.contains("messages");
   const json& list = plain ? row["messages"] : row["conversations"];
   if (!list.is_array() || list.empty()) {
-    fail(place, "messages must be a list of at least one {\"role\", \"content\"}");
+    fail_row(place, "messages must be a list of at least one {\"role\", \"content\"}");
   }
   ChatRow out{json::array(), read_tools(row, place)};
   const auto system = row.find("system");
@@ -130,7 +125,7 @@ ChatRow read_chat_row(const json& row, const std::string& place) {
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string here = place + ", message " + std::to_string(i + 1);
     if (!list[i].is_object()) {
-      fail(here, plain ? "must be an object {\"role\", \"content\"}" : "must be an object {\"from\", \"value\"}");
+      fail_row(here, plain ? "must be an object {\"role\", \"content\"}" : "must be an object {\"from\", \"value\"}");
     }
     out.messages.push_back(plain ? read_message(list[i], here) : read_turn(list[i], here));
   }
@@ -144,13 +139,14 @@ std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& p
     const std::string here = place + ", message " + std::to_string(i + 1);
     const std::string role = message["role"].get<std::string>();
     if (role != "system" && role != "user" && role != "assistant") {
-      fail(here, "the role \"" + role.substr(0, 40) +
-                     "\" is none of system, user, assistant; data.template = \"tokenizer\" leaves roles to the model's own chat "
-                     "template");
+      fail_row(here,
+               "the role \"" + role.substr(0, 40) +
+                   "\" is none of system, user, assistant; data.template = \"tokenizer\" leaves roles to the model's own chat "
+                   "template");
     }
     const auto content = message.find("content");
     if (has_calls(message) || content == message.end() || !content->is_string()) {
-      fail(here, "calls of tools and content in parts have no place in this template; use data.template = \"tokenizer\"");
+      fail_row(here, "calls of tools and content in parts have no place in this template; use data.template = \"tokenizer\"");
     }
     out.push_back({role, content->get<std::string>()});
   }

@@ -9,6 +9,7 @@
 #include "src/core/error.h"
 #include "src/data/chat_rows.h"
 #include "src/data/marked_text.h"
+#include "src/data/row_fields.h"
 #include "src/io/file.h"
 
 namespace lora_dist {
@@ -27,10 +28,6 @@ struct KeyPair {
   const char* answer;
 };
 constexpr std::array<KeyPair, 3> kQaKeys = {{{"question", "answer"}, {"prompt", "completion"}, {"prompt", "response"}}};
-
-[[noreturn]] void fail_row(const std::string& place, const std::string& what) {
-  throw Error(ExitCode::data, place + ": " + what);
-}
 
 /// The row's keys, for a message; never its values.
 std::string keys_of(const json& row) {
@@ -70,10 +67,7 @@ std::string text_of(const json& object, const char* key, const std::string& plac
     }
     fail_row(place, std::string("\"") + key + "\" is missing; the row has " + keys_of(object));
   }
-  if (!found->is_string()) {
-    fail_row(place, std::string("\"") + key + "\" must be text (it is of type " + found->type_name() + ")");
-  }
-  return found->get<std::string>();
+  return text_value(*found, key, place);
 }
 
 QaRow qa_row(const json& row, const std::string& place) {

@@ -25,7 +25,7 @@ struct Header {
   std::uint64_t layout = kLayout;
   std::uint64_t samples = 0, tokens = 0, report_bytes = 0;
   std::array<char, kDigits> key{};     // zeros: none
-  std::array<char, kDigits> sha256{};  // of all other bytes, with zeros in this place
+  std::array<char, kDigits> sha256{};  // of all other bytes, with zeros in this place; only with a key
 };
 static_assert(sizeof(Header) % sizeof(SampleRecord::id) == 0 && std::is_trivially_copyable_v<Header>);
 static_assert(sizeof(SampleRecord) == 24);
@@ -186,9 +186,11 @@ std::vector<std::byte> make_token_image(std::span<const TokenImage> parts, const
     token += n;
   }
   std::memcpy(image.data(), &header, sizeof(Header));
-  const std::string digest = digest_of(image);
-  std::copy_n(digest.begin(), kDigits, header.sha256.begin());
-  std::memcpy(image.data(), &header, sizeof(Header));
+  if (!key.empty()) {  // one without a key is never kept
+    const std::string digest = digest_of(image);
+    std::copy_n(digest.begin(), kDigits, header.sha256.begin());
+    std::memcpy(image.data(), &header, sizeof(Header));
+  }
   return image;
 }
 

@@ -46,7 +46,7 @@ std::vector<std::byte> make_token_image(std::span<const TokenImage> parts, const
 /// Checks sizes, versions and every length. Throws Error(data) with what is wrong ("it is cut off").
 TokenImage read_token_image(std::span<const std::byte> bytes);
 
-/// False where any bit is not what make_token_image wrote.
+/// Of an image with a key: false where any bit is not what make_token_image wrote.
 bool has_right_digest(std::span<const std::byte> bytes);
 
 /// Owns an image: in memory, or in a file that the processes of a machine share.

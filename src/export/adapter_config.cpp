@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "src/core/error.h"
-#include "src/io/file.h"
 #include "src/io/strict_json.h"
 #include "src/model/path_pattern.h"
 
@@ -270,7 +269,8 @@ std::string adapter_config_text(const PeftConfig& config) {
 }
 
 PeftConfig read_adapter_config(const std::filesystem::path& file) {
-  const json document = read_json_file(file, ExitCode::model);
+  const nlohmann::ordered_json in_order = read_ordered_json_file(file, ExitCode::model);
+  const json document(in_order);
   const ConfigReader reader(document, file);
   if (!document.is_object()) {
     reader.refuse("it is not an object");
@@ -294,7 +294,6 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
   config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
   config.task_type = reader.text("task_type", "CAUSAL_LM");
   read_targets(reader, config);
-  const nlohmann::ordered_json in_order = parse_ordered_json(read_text_file(file, ExitCode::model));  // sound: it was read above
   config.rank_pattern = reader.pattern("rank_pattern", in_order,
                                        [&](const std::string& key, const json& value) { return reader.rank(key, value); });
   config.alpha_pattern = reader.pattern("alpha_pattern", in_order,

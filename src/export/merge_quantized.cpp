@@ -123,7 +123,7 @@ MergeSums merge_quantized_file(const QuantizedModel& model, const fs::path& sour
 }
 
 void write_plain_descriptions(const QuantizedModel& model, const fs::path& folder, const fs::path& target) {
-  nlohmann::ordered_json config = parse_ordered_json(read_text_file(folder / "config.json", ExitCode::model));
+  nlohmann::ordered_json config = read_ordered_json_file(folder / "config.json", ExitCode::model);
   config.erase("quantization_config");
   write_file_atomically(target / "config.json", config.dump(2) + "\n", ExitCode::model);
   std::error_code ignored;

@@ -83,15 +83,26 @@ void parse_json_members(std::string_view text, const std::function<void(const st
   parse_with<json>(text, callback);
 }
 
-json read_json_file(const std::filesystem::path& file, ExitCode code) {
+namespace {
+
+template <class Json>
+Json read_watched_file(const std::filesystem::path& file, ExitCode code) {
   if (InputFile(file, code).size() > kMaxFileBytes) {
     throw Error(code, file.string() + " is larger than 256 MiB, which no JSON file of this kind is");
   }
   try {
-    return parse_strict_json(read_text_file(file, code));
+    return parse_watched<Json>(read_text_file(file, code));
   } catch (const JsonError& e) {
     throw Error(code, file.string() + " is not valid JSON: " + e.what());
   }
+}
+
+}  // namespace
+
+json read_json_file(const std::filesystem::path& file, ExitCode code) { return read_watched_file<json>(file, code); }
+
+nlohmann::ordered_json read_ordered_json_file(const std::filesystem::path& file, ExitCode code) {
+  return read_watched_file<nlohmann::ordered_json>(file, code);
 }
 
 }  // namespace lora_dist

@@ -30,5 +30,7 @@ void parse_json_members(std::string_view text,
 
 /// A whole file of at most 256 MiB. Throws Error(code) naming the file.
 nlohmann::json read_json_file(const std::filesystem::path& file, ExitCode code);
+/// The same, with the members of objects in the order of the file.
+nlohmann::ordered_json read_ordered_json_file(const std::filesystem::path& file, ExitCode code);
 
 }  // namespace lora_dist

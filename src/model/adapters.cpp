@@ -9,15 +9,13 @@
 
 #include "kernels/common/philox.h"
 #include "src/core/error.h"
+#include "src/core/with_commas.h"
 #include "src/model/family.h"
 #include "src/model/path_pattern.h"
 
 namespace lora_dist {
 
 namespace {
-
-/// PEFT's rule: the whole path, or an ending of it that starts after a dot.
-bool ends_with_name(const std::string& path, const std::string& name) { return path == name || path.ends_with("." + name); }
 
 bool is_target(const std::string& target, const std::string& path) {
   return target == "all-linear" || (is_regular_expression(target) ? path_matches(target, path) : ends_with_name(path, target));
@@ -135,19 +133,6 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
   }
   return layout;
 }
-
-namespace {
-
-/// 1234567 -> "1,234,567".
-std::string with_commas(std::int64_t count) {
-  std::string digits = std::to_string(count);
-  for (auto at = static_cast<std::int64_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
-  }
-  return digits;
-}
-
-}  // namespace
 
 std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model) {
   const std::int64_t all = layout.count + parameter_count(model);

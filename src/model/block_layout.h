@@ -12,6 +12,9 @@
 
 namespace lora_dist {
 
+/// Rounded up.
+constexpr std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
+
 /// A half-open range of bytes or of quantization blocks.
 struct BlockRange {
   std::int64_t begin = 0;

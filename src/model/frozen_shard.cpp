@@ -20,8 +20,6 @@ namespace {
 
 constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // read and quantized at a time
 
-std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
-
 /// Quantizes the blocks of one weight that this rank's code bytes touch, keeps those bytes, and returns the absmax of the blocks
 /// it owns.
 std::vector<float> quantize_part(const WeightSource& source, const WeightLayout& weight, const BlockLayout& layout, int rank,

@@ -31,11 +31,13 @@ std::string problem_of_pattern(const std::string& pattern) {
 
 bool path_matches(const std::string& pattern, const std::string& path) { return std::regex_match(path, std::regex(pattern)); }
 
+bool ends_with_name(const std::string& path, const std::string& name) { return path == name || path.ends_with("." + name); }
+
 bool ending_matches(const std::string& pattern, const std::string& path) {
   if (is_regular_expression(pattern)) {
     return path_matches("(?:.*\\.)?(?:" + pattern + ")", path);
   }
-  return path == pattern || path.ends_with("." + pattern);
+  return ends_with_name(path, pattern);
 }
 
 std::optional<std::int64_t> number_after(const std::string& pattern, const std::string& path) {

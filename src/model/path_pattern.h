@@ -13,6 +13,8 @@ bool is_regular_expression(const std::string& text);
 std::string problem_of_pattern(const std::string& pattern);
 /// Whether the whole path matches, as PEFT takes target_modules given as one text.
 bool path_matches(const std::string& pattern, const std::string& path);
+/// Whether `name` is the path, or an ending of it that starts after a dot: PEFT's rule for names.
+bool ends_with_name(const std::string& path, const std::string& name);
 /// Whether the path, or an ending of it from a dot on, matches, as PEFT takes keys of rank_pattern and alpha_pattern.
 bool ending_matches(const std::string& pattern, const std::string& path);
 

@@ -10,6 +10,7 @@
 
 #include "src/core/error.h"
 #include "src/io/strict_json.h"
+#include "src/model/block_layout.h"
 #include "src/model/family.h"
 #include "src/model/finite_weights.h"
 
@@ -145,7 +146,7 @@ void read_nested(const TensorDirectory& directory, const QuantState& state, std:
     refuse(state.tensor, "has a nested_offset that is no f32 number");
   }
   weight.absmax = &part(directory, *weight.codes, ".absmax", DType::u8, scales);
-  weight.nested_absmax = &part(directory, *weight.codes, ".nested_absmax", DType::f32, (scales + block - 1) / block);
+  weight.nested_absmax = &part(directory, *weight.codes, ".nested_absmax", DType::f32, divide_up(scales, block));
   std::vector<float> map = read_floats(part(directory, *weight.codes, ".nested_quant_map", DType::f32, 256));
   weight.format.double_quant = block == kNestedBlock && std::ranges::equal(map, dynamic_map());
   if (!weight.format.double_quant) {
@@ -180,7 +181,7 @@ std::optional<PrequantizedWeight> find_prequantized(const ModelSpec& spec, const
     refuse(*codes, fmt::format("has {} bytes; {} are needed for the codes of {} weights", codes->bytes, bytes, elements));
   }
   check_code_table(directory, *codes, weight.format);
-  const std::int64_t scales = (elements + weight.format.block_size - 1) / weight.format.block_size;
+  const std::int64_t scales = divide_up(elements, weight.format.block_size);
   if (state.document.contains("nested_blocksize") || find_part(directory, codes->name + ".nested_absmax") != nullptr) {
     read_nested(directory, state, scales, weight);
   } else {

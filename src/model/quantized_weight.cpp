@@ -5,12 +5,11 @@
 
 #include "kernels/int8/int8.h"
 #include "kernels/nf4/nf4.h"
+#include "src/model/block_layout.h"
 
 namespace lora_dist {
 
 namespace {
-
-std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
 
 /// The mean, in double and in order: bitsandbytes sums in f32, in an order of its own.
 float mean_of(std::span<const float> absmax) {

@@ -1,6 +1,7 @@
 // Rows, speed and time left.
 #include "src/train/tokenizing_line.h"
 
+#include "src/core/with_commas.h"
 #include "src/train/progress.h"
 
 namespace lora_dist {
@@ -10,14 +11,6 @@ namespace {
 constexpr std::chrono::seconds kSilence{2};
 constexpr std::chrono::milliseconds kBetweenRewrites{500};
 constexpr std::chrono::seconds kBetweenLines{10};
-
-std::string with_commas(std::int64_t number) {
-  std::string text = std::to_string(number);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3) {
-    text.insert(static_cast<std::size_t>(at), ",");
-  }
-  return text;
-}
 
 }  // namespace
 

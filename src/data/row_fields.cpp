@@ -1,0 +1,17 @@
+// Names keys and types, never what a row says.
+#include "src/data/row_fields.h"
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+void fail_row(const std::string& place, const std::string& what) { throw Error(ExitCode::data, place + ": " + what); }
+
+const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& place) {
+  if (!value.is_string()) {
+    fail_row(place, std::string("\"") + key + "\" must be text (it is of type " + value.type_name() + ")");
+  }
+  return value.get_ref<const std::string&>();
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,15 @@
+// What readers of rows have in common: how they refuse one.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace lora_dist {
+
+/// Throws Error(data): "place: what".
+[[noreturn]] void fail_row(const std::string& place, const std::string& what);
+
+/// The member `key` of a row, which must be text. Throws Error(data) that begins with `place`.
+const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& place);
+
+}  // namespace lora_dist
