@@ -23,7 +23,8 @@ struct Added {
 /// A linear layer y = x W^T is matmul(x, no, W, yes); its dx = dy W is matmul(dy, no, W, no); dW = dy^T x is matmul(dy, yes, x,
 /// no). Throws KernelError when shapes disagree. CPU: oneDNN.
 /// CUDA: a and b of one dtype (f32, bf16, f16), c of that dtype or f32; products are summed in f32, never in TF32, and rounded
-/// once, after what is added. cuBLASLt, with one algorithm per shape, dtypes and alignment of the addresses, and none that adds
+/// once, after what is added. (Where cuBLASLt does not add the bias, as for 16-bit rows of odd length, beta * onto + bias is
+/// rounded on its own first.) cuBLASLt, with one algorithm per shape, dtypes and alignment of the addresses, and none that adds
 /// in an order of chance. Throws DeviceError.
 void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, const Added& added,
                 TensorView c, const Stream& stream);

@@ -22,6 +22,8 @@ constexpr std::size_t kWorkspaceBytes = 32U << 20U;
 constexpr std::size_t kHopperWorkspaceBytes = 64U << 20U;
 // Packed batches bring new numbers of tokens all the time; the oldest shapes have no claim to stay.
 constexpr std::size_t kMostPlans = 1024;
+// Kernels that add a bias may read 16 bytes of it at once, and no preference tells cuBLASLt of less.
+constexpr std::uint32_t kLeastBiasAlign = 16;
 
 // What decides the algorithm: the same numbers always get the same one.
 struct Problem {
@@ -38,6 +40,7 @@ struct Problem {
   std::uint32_t align_b = 0;
   std::uint32_t align_onto = 0;
   std::uint32_t align_c = 0;
+  std::uint32_t align_bias = 0;
 
   auto operator<=>(const Problem&) const = default;
 };
@@ -97,6 +100,7 @@ using Layout = std::unique_ptr<std::remove_pointer_t<cublasLtMatrixLayout_t>, De
 using Preference = std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>, DestroyPreference>;
 
 struct Plan {
+  bool bias_apart = false;  // no algorithm adds this bias: the rest is empty, and c takes it before the product
   Operation operation;
   Layout a;
   Layout b;
@@ -163,7 +167,16 @@ Preference preference_for(const Problem& p, std::size_t workspace_bytes, const s
   return preference;
 }
 
+Plan bias_apart() {
+  Plan plan;
+  plan.bias_apart = true;
+  return plan;
+}
+
 Plan make_plan(const Products& products, const Problem& p, const void* bias) {
+  if (p.bias && p.align_bias < kLeastBiasAlign) {
+    return bias_apart();
+  }
   const std::string name = described(p);
   Plan plan;
   cublasLtMatmulDesc_t made = nullptr;
@@ -181,9 +194,14 @@ Plan make_plan(const Products& products, const Problem& p, const void* bias) {
   const Preference preference = preference_for(p, products.workspace_bytes, name);
   cublasLtMatmulHeuristicResult_t found = {};
   int count = 0;
-  check_products(cublasLtMatmulAlgoGetHeuristic(products.handle.get(), plan.operation.get(), plan.b.get(), plan.a.get(),
-                                                plan.c.get(), plan.c.get(), preference.get(), 1, &found, &count),
-                 "choosing an algorithm for " + name);
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(products.handle.get(), plan.operation.get(), plan.b.get(), plan.a.get(), plan.c.get(),
+                                     plan.c.get(), preference.get(), 1, &found, &count);
+  const bool none = status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && count == 0);
+  if (none && p.bias) {  // 16-bit results with an odd number of columns, for one
+    return bias_apart();
+  }
+  check_products(status, "choosing an algorithm for " + name);
   if (count == 0) {
     throw DeviceError(DeviceProblem::failed, name + ": cuBLASLt has no algorithm for it");
   }
@@ -214,12 +232,13 @@ __global__ void write_added(const T* onto, float beta, const T* bias, T* c, std:
   }
 }
 
-/// What a product with no k leaves.
+/// What a product with no k leaves, and one whose bias is apart starts from.
 void put_added(const Added& added, ConstTensorView onto, TensorView c, const Stream& stream) {
   constexpr int kThreads = 256;
   with_float_type(c.dtype, [&]<class T>(T) {
-    launch("matmul with no k", write_added<T>, dim3(blocks_for(c.count(), kThreads)), dim3(kThreads), 0, stream, floats<T>(onto),
-           added.beta, added.bias.data == nullptr ? nullptr : floats<T>(added.bias), floats<T>(c), c.cols(), c.count());
+    launch("what is added to a product", write_added<T>, dim3(blocks_for(c.count(), kThreads)), dim3(kThreads), 0, stream,
+           floats<T>(onto), added.beta, added.bias.data == nullptr ? nullptr : floats<T>(added.bias), floats<T>(c), c.cols(),
+           c.count());
   });
 }
 
@@ -256,8 +275,14 @@ void matmul_cuda(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose
   p.align_b = alignment_of(b.data);
   p.align_onto = alignment_of(onto.data);
   p.align_c = alignment_of(c.data);
+  p.align_bias = p.bias ? alignment_of(added.bias.data) : 0;
   Products& products = products_of(stream);
   const Plan& plan = plan_for(products, p, added.bias.data);
+  if (plan.bias_apart) {
+    put_added(added, onto, c, stream);
+    matmul_cuda(a, op_a, b, op_b, alpha, Added{1.0F, {}, {}}, c, stream);
+    return;
+  }
   if (p.bias) {  // another layer's
     set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, added.bias.data, "giving a product its bias");
   }

@@ -50,6 +50,11 @@ void write(cudaDataType_t type, void* data, std::size_t i, float value) {
   }
 }
 
+std::uint64_t alignment_of(const void* data) {
+  const auto bits = reinterpret_cast<std::uintptr_t>(data) | 256U;
+  return bits & (~bits + 1U);
+}
+
 struct Product {
   cublasLtMatmulDescOpaque_t operation;
   cublasLtMatrixLayoutOpaque_t a, b, c, d;
@@ -64,6 +69,17 @@ struct Product {
   std::size_t n() const { return operation.b == CUBLAS_OP_N ? b.cols : b.rows; }
   std::size_t k() const { return operation.a == CUBLAS_OP_N ? a.cols : a.rows; }
 };
+
+// The real one has no algorithm that adds a bias to 16-bit columns of odd length, and its kernels may read 16 bytes of a bias at
+// once.
+constexpr std::uint64_t kLeastBiasAlign = 16;
+bool adds_bias(const Product& p) { return p.operation.epilogue == CUBLASLT_EPILOGUE_BIAS; }
+cudaDataType_t bias_type_of(const Product& p) {
+  return p.operation.bias_type < 0 ? p.d.type : static_cast<cudaDataType_t>(p.operation.bias_type);
+}
+bool has_algorithm(const Product& p) {
+  return !adds_bias(p) || ((p.d.type == CUDA_R_32F || p.m() % 2 == 0) && alignment_of(p.operation.bias) >= kLeastBiasAlign);
+}
 
 bool fits(const Product& p) {
   return well_formed(p.a) && well_formed(p.b) && well_formed(p.c) && well_formed(p.d) &&
@@ -88,7 +104,7 @@ std::vector<float> lines(const cublasLtMatrixLayoutOpaque_t& m, const void* data
 void multiply(const Product& p) {
   const std::vector<float> a = lines(p.a, p.a_data, p.operation.a == CUBLAS_OP_N);
   const std::vector<float> b = lines(p.b, p.b_data, p.operation.b != CUBLAS_OP_N);
-  const auto bias_type = p.operation.bias_type < 0 ? p.d.type : static_cast<cudaDataType_t>(p.operation.bias_type);
+  const cudaDataType_t bias_type = bias_type_of(p);
   const std::size_t k = p.k();
   for (std::size_t col = 0; col < p.n(); ++col) {
     for (std::size_t row = 0; row < p.m(); ++row) {
@@ -100,7 +116,7 @@ void multiply(const Product& p) {
       if (p.beta != 0.0F) {  // C is not read otherwise: it may hold NaN
         value += static_cast<double>(p.beta) * read(p.c.type, p.c_data, place_in(p.c, row, col));
       }
-      if (p.operation.epilogue == CUBLASLT_EPILOGUE_BIAS) {
+      if (adds_bias(p)) {
         value += read(bias_type, p.operation.bias, row);
       }
       write(p.d.type, p.d_data, place_in(p.d, row, col), static_cast<float>(value));
@@ -128,15 +144,19 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t /*handle*/, cubla
   if (asked < 1 || !fits(p)) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
+  if (!has_algorithm(p)) {
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
   *found = 1;
   results[0] = {};
-  // The alignments that were promised travel along, to be held against the addresses.
+  // The alignments that were promised travel along, to be held against the addresses; so does that of the bias it was shown.
   results[0].algo.data[0] = kAlgorithm;
   for (int i = 0; i < 4; ++i) {
     results[0].algo.data[1 + i] = preference->alignment[i];
   }
+  results[0].algo.data[5] = adds_bias(p) ? alignment_of(operation->bias) : 1;
   results[0].workspaceSize = preference->most_workspace < kWorkspace ? preference->most_workspace : kWorkspace;
-  results[0].algo.data[5] = results[0].workspaceSize;
+  results[0].algo.data[6] = results[0].workspaceSize;
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -158,18 +178,19 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   std::memcpy(&p.alpha, alpha, sizeof(float));
   std::memcpy(&p.beta, beta, sizeof(float));
   if (!fits(p) || !on_device(a, bytes_of(p.a), stream) || !on_device(b, bytes_of(p.b), stream) ||
-      (p.beta != 0.0F && !on_device(c, bytes_of(p.c), stream)) || !on_device(d, bytes_of(p.d), stream)) {
+      (p.beta != 0.0F && !on_device(c, bytes_of(p.c), stream)) || !on_device(d, bytes_of(p.d), stream) ||
+      (adds_bias(p) && !on_device(operation->bias, p.m() * size_of_type(bias_type_of(p)), stream))) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
   if (algorithm != nullptr) {
-    const void* const addresses[] = {a, b, p.beta != 0.0F ? c : d, d};
-    for (int i = 0; i < 4; ++i) {
+    const void* const addresses[] = {a, b, p.beta != 0.0F ? c : d, d, adds_bias(p) ? operation->bias : nullptr};
+    for (int i = 0; i < 5; ++i) {
       if (algorithm->data[0] != kAlgorithm || reinterpret_cast<std::uintptr_t>(addresses[i]) % algorithm->data[1 + i] != 0) {
         std::fprintf(stderr, "emulated CUDA: a product was given an address less aligned than its algorithm was chosen for\n");
         return CUBLAS_STATUS_INVALID_VALUE;
       }
     }
-    if (workspace_bytes < algorithm->data[5] || (workspace_bytes > 0 && !on_device(workspace, workspace_bytes, stream))) {
+    if (workspace_bytes < algorithm->data[6] || (workspace_bytes > 0 && !on_device(workspace, workspace_bytes, stream))) {
       return CUBLAS_STATUS_INVALID_VALUE;
     }
   }

@@ -323,6 +323,25 @@ void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& 
   }
 }
 
+/// Twice the same product onto c: with a bias as aligned as memory is, then with one that is aligned to an element.
+void add_products_with_shifted_bias(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& shapes) {
+  constexpr double kFourRoundings = 2e-5;
+  for (const auto& [m, n, k] : shapes) {
+    const auto call = [n = n](Views v, const Stream& s) {
+      for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
+        const auto* bias = static_cast<const std::byte*>(v[2].data) + first * size_of(v[2].dtype);
+        matmul(v[0], Transpose::no, v[1], Transpose::yes, 1.0F, Added{1.0F, {}, {bias, v[2].dtype, {n}}}, v[3], s);
+      }
+    };
+    cases.push_back({"matmul x W^T onto with bias, shifted",
+                     fmt::format("{} x {} x {}", m, n, k),
+                     {activation({m, k}, 1), activation({n, k}, 2, 0.1), activation({n + 1}, 3), changed_activation({m, n}, 4)},
+                     call,
+                     0.0,
+                     kFourRoundings});
+  }
+}
+
 }  // namespace
 
 std::vector<OperatorCase> operator_cases(Size size) {
@@ -339,6 +358,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_fused_qkv(cases, {{1, 1, 1}, {5, 4, 16}, {3, 3, 10}, {2, 12, 64}});
     add_loss(cases, {{3, 1}, {5, 257}, {2, 5000}});
     add_products(cases, {{1, 1, 1}, {7, 5, 3}, {33, 64, 40}, {65, 16, 70}});
+    add_products_with_shifted_bias(cases, {{7, 5, 3}, {33, 64, 40}});
     add_attention(cases, {{1, 1, 8, {0, 1}}, {4, 2, 16, {0, 5, 38}}, {3, 1, 10, {0, 65, 66, 100}}, {2, 2, 128, {0, 70}}});
     add_attention(cases, {{4, 2, 16, {0, 5, 38}, 2},
                           {3, 1, 10, {0, 165, 166, 200}, 7},
