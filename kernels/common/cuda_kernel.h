@@ -86,10 +86,6 @@ template <class T>
 __device__ Pack<T> load_pack(const T* from) {
   return *reinterpret_cast<const Pack<T>*>(from);
 }
-template <class T>
-__device__ void store_pack(T* to, const Pack<T>& pack) {
-  *reinterpret_cast<Pack<T>*>(to) = pack;
-}
 /// True when rows of `width` elements that start at these addresses can be read and written in packs.
 template <class T>
 bool fits_packs(std::int64_t width, const T* a, const T* b = nullptr, const T* c = nullptr) {

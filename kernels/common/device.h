@@ -32,8 +32,6 @@ struct DeviceInfo {
   int multiprocessors = 0;
   std::int64_t total_bytes = 0;
   std::int64_t free_bytes = 0;
-  int driver_version = 0;   // as CUDA counts: 13000
-  int runtime_version = 0;  // that this program was built with
 
   bool has_bf16() const { return capability >= 80; }
 };

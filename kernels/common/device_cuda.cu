@@ -109,8 +109,6 @@ DeviceInfo use_device(int index) {
   check_cuda(cudaMemGetInfo(&free_bytes, &total_bytes), "asking for the device's memory");
   info.free_bytes = static_cast<std::int64_t>(free_bytes);
   info.total_bytes = static_cast<std::int64_t>(total_bytes);
-  cudaDriverGetVersion(&info.driver_version);
-  cudaRuntimeGetVersion(&info.runtime_version);
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(1);
   config.blockDim = dim3(1);

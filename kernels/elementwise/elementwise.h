@@ -10,16 +10,11 @@ namespace lora_dist {
 void add_to_cpu(ConstTensorView x, TensorView y, const Stream& stream);
 void add_to_cuda(ConstTensorView x, TensorView y, const Stream& stream);
 
-/// y[t, :] += bias. bias: f32 [width]; y: f32 [tokens, width], on CUDA also bf16 or f16.
-void add_bias_cpu(ConstTensorView bias, TensorView y, const Stream& stream);
-void add_bias_cuda(ConstTensorView bias, TensorView y, const Stream& stream);
-
 /// x *= factor. x: f32, on CUDA also bf16 or f16.
 void scale_cpu(TensorView x, float factor, const Stream& stream);
 void scale_cuda(TensorView x, float factor, const Stream& stream);
 
 inline void add_to(ConstTensorView x, TensorView y, const Stream& stream) { LORA_DIST_DISPATCH(add_to, stream, x, y); }
-inline void add_bias(ConstTensorView bias, TensorView y, const Stream& stream) { LORA_DIST_DISPATCH(add_bias, stream, bias, y); }
 inline void scale(TensorView x, float factor, const Stream& stream) { LORA_DIST_DISPATCH(scale, stream, x, factor); }
 
 }  // namespace lora_dist

@@ -8,7 +8,6 @@ namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kElementsPerPiece = 1 << 15;
-constexpr std::int64_t kRowsPerPiece = 64;
 
 LORA_DIST_MULTIVERSION void add_range(const float* x, float* y, std::int64_t n) {
 #pragma omp simd
@@ -32,18 +31,6 @@ void add_to_cpu(ConstTensorView x, TensorView y, const Stream& stream) {
   float* to = y.as<float>();
   parallel_ranges(x.count(), kElementsPerPiece, stream,
                   [&](std::int64_t begin, std::int64_t end) { add_range(from + begin, to + begin, end - begin); });
-}
-
-void add_bias_cpu(ConstTensorView bias, TensorView y, const Stream& stream) {
-  require(y.shape.rank == 2 && bias.count() == y.cols(), "add_bias: bias must be [width] and y [tokens, width]");
-  const std::int64_t width = y.cols();
-  const float* from = bias.as<float>();
-  float* to = y.as<float>();
-  parallel_ranges(y.rows(), kRowsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) {
-      add_range(from, to + t * width, width);
-    }
-  });
 }
 
 void scale_cpu(TensorView x, float factor, const Stream& stream) {

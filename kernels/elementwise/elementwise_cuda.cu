@@ -8,7 +8,6 @@ namespace lora_dist {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kGroupsPerThread = 2;  // of add_bias
 
 template <class T, int kCount>
 __global__ void add_to_elements(const T* x, T* y, std::int64_t groups) {
@@ -37,20 +36,6 @@ __global__ void scale_elements(T* x, float factor, std::int64_t groups) {
   store_group(x + g * kCount, scaled);
 }
 
-// A block a row.
-template <class T, int kCount>
-__global__ void add_bias_row(const float* bias, T* y, std::int64_t width) {
-  T* row = y + blockIdx.x * width;
-  for (std::int64_t c = static_cast<std::int64_t>(threadIdx.x) * kCount; c < width; c += blockDim.x * kCount) {
-    const Group<float, kCount> added = load_group<kCount>(bias + c);
-    Group<T, kCount> sum = load_group<kCount>(row + c);
-    for (int i = 0; i < kCount; ++i) {
-      sum.v[i] = from_float<T>(to_float(sum.v[i]) + added.v[i]);
-    }
-    store_group(row + c, sum);
-  }
-}
-
 template <class T, int kCount>
 void add_groups(ConstTensorView x, TensorView y, const Stream& stream) {
   const std::int64_t groups = x.count() / kCount;
@@ -64,12 +49,6 @@ void scale_groups(TensorView x, float factor, const Stream& stream) {
   launch("scale", scale_elements<T, kCount>, blocks_for(groups, kThreads), kThreads, 0, stream, floats<T>(x), factor, groups);
 }
 
-template <class T, int kCount>
-void add_bias_rows(const float* bias, TensorView y, const Stream& stream) {
-  launch("add_bias", add_bias_row<T, kCount>, blocks_for(y.rows(), 1), threads_for(y.cols() / kCount, kGroupsPerThread, kThreads),
-         0, stream, bias, floats<T>(y), y.cols());
-}
-
 }  // namespace
 
 void add_to_cuda(ConstTensorView x, TensorView y, const Stream& stream) {
@@ -79,17 +58,6 @@ void add_to_cuda(ConstTensorView x, TensorView y, const Stream& stream) {
     constexpr int kPack = Pack<T>::kCount;
     const bool packs = fits_groups(x.count(), kPack, {x.data, y.data});
     packs ? add_groups<T, kPack>(x, y, stream) : add_groups<T, 1>(x, y, stream);
-  });
-}
-
-void add_bias_cuda(ConstTensorView bias, TensorView y, const Stream& stream) {
-  require(y.shape.rank == 2 && bias.count() == y.cols(), "add_bias: bias must be [width] and y [tokens, width]");
-  const float* from = bias.as<float>();
-  with_float_type(y.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    constexpr int kPack = Pack<T>::kCount;
-    const bool packs = fits_groups(y.cols(), kPack, {from, y.data});
-    packs ? add_bias_rows<T, kPack>(from, y, stream) : add_bias_rows<T, 1>(from, y, stream);
   });
 }
 

@@ -2,7 +2,6 @@
 #include "src/model/weight_window.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "kernels/cast/cast.h"
 #include "kernels/int8/int8.h"
@@ -178,11 +177,7 @@ BlockWeights WeightWindow::acquire(std::int64_t layer) {
   }
   prefetch(layer);
   Slot& slot = *find(layer);
-  if (!slot.ready) {
-    const auto start = std::chrono::steady_clock::now();
-    finish(slot);
-    waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
+  finish(slot);
   slot.filled.hold_back(compute_);
   slot.held = true;
   return weights_of(layer, slot);

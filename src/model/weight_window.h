@@ -53,8 +53,6 @@ class WeightWindow {
   /// acquire, prefetch of `next` (-1: none) and release without computing.
   void serve(std::int64_t layer, std::int64_t next);
 
-  double waited_seconds() const { return waited_seconds_; }  // time spent in acquire()
-
  private:
   struct Slot {
     std::int64_t layer = -1;
@@ -81,7 +79,6 @@ class WeightWindow {
   bool one_window_ = false;  // both slots gather into the same bytes
   std::span<float> absmax_;  // block scales of the weight being dequantized ahead
   std::array<Slot, 2> slots_;
-  double waited_seconds_ = 0.0;
 };
 
 /// The weight [out, in] in the dtype of `weight_scratch`: where it lies when it has that already, else written there (at least

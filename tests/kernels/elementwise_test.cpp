@@ -23,19 +23,6 @@ TEST(Elementwise, AddTo) {
   });
 }
 
-TEST(Elementwise, AddBias) {
-  const std::vector<float> bias = random_floats(37, 1);
-  const std::vector<float> y = random_floats(150 * 37, 2);
-  expect_same_bits_on_any_threads([&](const Stream& stream) {
-    std::vector<float> sum = y;
-    add_bias(view(bias.data(), {37}), view(sum.data(), {150, 37}), stream);
-    for (std::size_t i = 0; i < sum.size(); ++i) {
-      EXPECT_EQ(sum[i], y[i] + bias[i % 37]);
-    }
-    return sum;
-  });
-}
-
 TEST(Elementwise, Scale) {
   const std::vector<float> x = random_floats(70001, 1);
   expect_same_bits_on_any_threads([&](const Stream& stream) {
@@ -52,8 +39,6 @@ TEST(Elementwise, RefusesWhatTheContractExcludes) {
   std::vector<float> x(12);
   std::vector<std::int32_t> ids(12);
   EXPECT_THROW(add_to(view(std::as_const(x).data(), {12}), view(x.data(), {11}), Stream{}), KernelError);
-  EXPECT_THROW(add_bias(view(std::as_const(x).data(), {3}), view(x.data(), {3, 4}), Stream{}), KernelError);
-  EXPECT_THROW(add_bias(view(std::as_const(x).data(), {12}), view(x.data(), {12}), Stream{}), KernelError);
   EXPECT_THROW(scale(view(ids.data(), {12}), 2.0F, Stream{}), KernelError);
 }
 

@@ -53,9 +53,6 @@ void add_elementwise(Cases& cases, const Rows& shapes) {
         {"add_to", shape, {activation({n, width}, 4), changed_activation({n, width}, 5)}, [](Views v, const Stream& s) {
            add_to(v[0], v[1], s);
          }});
-    cases.push_back({"add_bias", shape, {f32({width}, 6), changed_activation({n, width}, 7)}, [](Views v, const Stream& s) {
-                       add_bias(v[0], v[1], s);
-                     }});
     cases.push_back(
         {"scale", shape, {changed_activation({n, width}, 8)}, [](Views v, const Stream& s) { scale(v[0], 0.37F, s); }});
   }
