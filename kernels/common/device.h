@@ -41,7 +41,7 @@ int device_count() noexcept;
 /// Why device_count() is 0, as a sentence; empty where there is a device.
 std::string why_no_device();
 
-/// "13.0, driver 13.1" (or "driver none"); "none" in a build without CUDA.
+/// "13.0, driver 13.1, devices 2" (or "driver none, devices 0"); "none" in a build without CUDA. Devices: device_count().
 std::string cuda_version();
 
 /// Makes device `index` this thread's own and runs an empty kernel on it. Throws DeviceError: no_device, old_driver (older than

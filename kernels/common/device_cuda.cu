@@ -80,7 +80,8 @@ std::string cuda_version() {
   int runtime = 0;
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
-  return version_text(runtime) + ", driver " + (driver > 0 ? version_text(driver) : "none");
+  return version_text(runtime) + ", driver " + (driver > 0 ? version_text(driver) : "none") + ", devices " +
+         std::to_string(device_count());
 }
 
 DeviceInfo use_device(int index) {

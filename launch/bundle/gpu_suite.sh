@@ -59,7 +59,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-# What is here. A GPU counts when the CUDA build starts and finds a driver, and nvidia-smi lists one.
+# What is here. A GPU counts when the CUDA build may use it (CUDA_VISIBLE_DEVICES has its say); nvidia-smi, where there is one, names it.
 work=runs/suite
 if ! rm -rf "$work" || ! mkdir -p "$work/steps" benchmarks/results; then
   echo "gpu_suite.sh: unpack the archive into a folder that you may write to" >&2
@@ -67,15 +67,14 @@ if ! rm -rf "$work" || ! mkdir -p "$work/steps" benchmarks/results; then
 fi
 SUITE_BUILD=$(./run.sh --which 2>"$work/which.txt")
 cat "$work/which.txt"
-SUITE_GPUS=0
-gpus=""
-if [ "$SUITE_BUILD" = cuda ]; then
-  gpus=$(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>/dev/null)
-  SUITE_GPUS=$(grep -c . <<<"$gpus")
-  if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then  # empty or -1: none
-    SUITE_GPUS=$(tr ',' '\n' <<<"$CUDA_VISIBLE_DEVICES" | sed '/^-/,$d' | grep -c .)
-  fi
-fi
+version=$(./run.sh --build "$SUITE_BUILD" --version)
+SUITE_GPUS=$(sed -n 's/^CUDA .*, devices \([0-9]*\)$/\1/p' <<<"$version")
+SUITE_GPUS=${SUITE_GPUS:-0}
+gpus=$(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>/dev/null || true)
+gpus=$(for ((i = 1; i <= SUITE_GPUS; i++)); do
+  name=$(sed -n "${i}p" <<<"$gpus")
+  echo "${name:-GPU (no nvidia-smi to name it)}"
+done)
 export SUITE_BUILD SUITE_GPUS
 {
   echo "command: ${command% }"
@@ -86,7 +85,7 @@ export SUITE_BUILD SUITE_GPUS
   echo "build: $(sed -n 's/^build: //p' "$work/which.txt")"
   echo "gpus: $SUITE_GPUS"
   sed -n 's/^\(.\)/gpu: \1/p' <<<"$gpus"
-  ./run.sh --build "$SUITE_BUILD" --version | sed 's/^/version: /'
+  sed 's/^/version: /' <<<"$version"
 } >"$work/machine.txt"
 
 report() { python3 launch/bundle/write_report.py "$work" benchmarks/results $([ "$only" = " " ] || echo --part); }

@@ -181,7 +181,7 @@ TEST(Version, NamesWhatTheProgramIsBuiltOn) {
     EXPECT_THAT(text, HasSubstr(what));
   }
 #if defined(LORA_DIST_WITH_CUDA)
-  EXPECT_THAT(text, ContainsRegex("\nCUDA      [1-9][0-9]+\\.[0-9], driver "));
+  EXPECT_THAT(text, ContainsRegex("\nCUDA      [1-9][0-9]+\\.[0-9], driver ([0-9]+\\.[0-9]|none), devices [0-9]+\n"));
 #else
   EXPECT_THAT(text, HasSubstr("\nCUDA      none\nNCCL      none\n"));
 #endif

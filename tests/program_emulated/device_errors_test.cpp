@@ -86,6 +86,22 @@ TEST(DeviceErrors, OneDeviceThatBreaksDuringTraining) {
   expect_error(training(scratch, 2, {{"BREAKS_AT_RANK1", "100"}}), 5, {"rank 1: ", "the GPU failed", "ECC", "Xid"});
 }
 
+/// launch/bundle counts GPUs by it.
+TEST(DeviceErrors, TheVersionCountsTheDevices) {
+  const std::vector<std::pair<Environment, std::string>> machines = {
+      {{{"LORA_DIST_EMULATED_DEVICES", "2"}}, "CUDA      13.0, driver 13.0, devices 2\n"},
+      {{{"LORA_DIST_EMULATED_DEVICES", "0"}}, "CUDA      13.0, driver 13.0, devices 0\n"},
+      {{{"LORA_DIST_EMULATED_DRIVER", "0"}}, "CUDA      13.0, driver none, devices 0\n"},
+      {{{"LORA_DIST_EMULATED_DRIVER", "12040"}}, "CUDA      13.0, driver 12.4, devices 0\n"}};
+  for (const auto& [environment, text] : machines) {
+    Launch launch;
+    launch.arguments = {"--version"};
+    launch.environment = environment;
+    const Finished finished = expect_success(launch);
+    EXPECT_NE(finished.out.find(text), std::string::npos) << finished.out;
+  }
+}
+
 TEST(DeviceErrors, ARankThatCannotStartNccl) {
   const Scratch scratch;
   expect_error(training_on_nccl(scratch, {{"NCCL_START_FAILS_RANK1", "1"}}), 5,
