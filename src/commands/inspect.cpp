@@ -12,6 +12,7 @@
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
 #include "src/model/base_hash.h"
+#include "src/model/folder_warnings.h"
 #include "src/model/model_config.h"
 #include "src/model/prequantized.h"
 #include "src/model/tensor_table.h"
@@ -93,7 +94,7 @@ void inspect_model(const fs::path& path, bool verify, const Console& console) {
       "  intermediate    {}\n  vocabulary      {}\n  positions       {}\n  tied head       {}\n  weights         {}",
       path.string(), spec.model_type, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.head_dim, spec.intermediate,
       spec.vocab, spec.max_positions, spec.tied_head, stored ? describe(*stored) + " (by bitsandbytes)" : "not quantized"));
-  for (const std::string& warning : spec.warnings) {
+  for (const std::string& warning : folder_warnings(spec, directory)) {
     console.warn(warning);
   }
   show_tensors(directory, console);

@@ -18,6 +18,7 @@
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 #include "src/model/family.h"
+#include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
 #include "src/train/console.h"
 
@@ -49,6 +50,7 @@ WeightedAdapter parse_adapter(const std::string& given) {
 struct Merge {
   TensorDirectory files;                    // what the folder has
   std::optional<QuantizedModel> quantized;  // where that is quantized already: the plain folder that it stands for
+  std::vector<std::string> warnings;        // of the folder
   std::vector<WeightedAdapter> adapters;
   MergePlan plan;
   BaseFormat trained;  // how the base was held in training
@@ -74,6 +76,7 @@ Merge prepare(const CommandLine& line) {
   Merge merge;
   const ModelSpec spec = read_model_config(line.model);  // an unsound folder would give a folder that nobody can load
   merge.files = read_model_directory(line.model);
+  merge.warnings = folder_warnings(spec, merge.files);
   merge.trained = base_format(line.quantization, line.double_quant, line.block_size);
   if (const std::optional<BaseFormat> stored = stored_format(spec, merge.files)) {
     open_quantized(line, *stored, spec, merge);
@@ -203,16 +206,22 @@ void copy_descriptions(const Merge& merge, const CommandLine& line, const fs::pa
   });
 }
 
-/// Compares on line.text what was trained, where it is one adapter as it is, with both ways. `merged` is the folder written so
-/// far; the other way's is made for it and taken away. A folder that is quantized already has no other way.
+/// One adapter as it is can be scored beside the base that it was trained on.
+bool scores_what_was_trained(const Merge& merge, const CommandLine& line) {
+  return !line.text.empty() && merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0;
+}
+
+/// Compares on line.text what was trained, where it can be scored, with both ways. `merged` is the folder written so far; the
+/// other way's is made for it and taken away. A folder that is quantized already has no other way.
 json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path& merged, Communicator& world,
                      const ProcessPlace& place, const Console& console, const Stream& stream) {
   const bool dequantized = line.onto == "dequantized";
   std::vector<TextScore> scores;
   const auto add = [&](const char* name, const fs::path& folder) {
-    scores.push_back(score_text(name, opened_as(line, folder), world, place, console));
+    const Console silent;  // a merged folder holds what the model's does, and that was said
+    scores.push_back(score_text(name, opened_as(line, folder), world, place, folder.empty() ? console : silent));
   };
-  if (merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0) {
+  if (scores_what_was_trained(merge, line)) {
     add(merge.trained.quantization == Quantization::none ? "base and adapter" : "quantized base and adapter", {});
   }
   if (merge.quantized) {
@@ -252,6 +261,11 @@ int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine&
   stream.threads = threads_per_rank(place);
   Merge merge;
   run_together(world, [&] { merge = prepare(line); });
+  for (const std::string& warning : merge.warnings) {
+    if (!scores_what_was_trained(merge, line)) {  // opening it for that warns too
+      console.warn(warning);
+    }
+  }
   WorkFolder folder(line.output, world);
   fill(merge, line, folder.path, world, place, console, stream);
   run_together(world, [&] {
