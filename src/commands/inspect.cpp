@@ -15,7 +15,6 @@
 #include "src/model/folder_warnings.h"
 #include "src/model/model_config.h"
 #include "src/model/prequantized.h"
-#include "src/model/tensor_table.h"
 #include "src/train/console.h"
 
 namespace lora_dist {
@@ -87,8 +86,7 @@ void inspect_adapter(const fs::path& path, bool verify, const Console& console) 
 void inspect_model(const fs::path& path, bool verify, const Console& console) {
   const ModelSpec spec = read_model_config(path);
   const TensorDirectory directory = read_model_directory(path);
-  check_model_tensors(spec, directory);
-  const std::optional<BaseFormat> stored = stored_format(spec, directory);
+  const std::optional<BaseFormat> stored = stored_format(check_model_tensors(spec, directory));
   console.line(fmt::format(
       "model {}\n  type            {}\n  layers          {}\n  hidden          {}\n  heads           {} ({} kv, head_dim {})\n"
       "  intermediate    {}\n  vocabulary      {}\n  positions       {}\n  tied head       {}\n  weights         {}",
