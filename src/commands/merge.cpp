@@ -17,7 +17,6 @@
 #include "src/export/merge_quantized.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
-#include "src/model/family.h"
 #include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
 #include "src/train/console.h"
@@ -60,8 +59,8 @@ struct Merge {
 };
 
 /// A folder that is quantized already has but one kind of weights to merge onto.
-void open_quantized(const CommandLine& line, const BaseFormat& stored, const ModelSpec& spec, Merge& merge) {
-  merge.trained = agree_on_format(wanted_format(line), stored, line.model);
+void open_quantized(const CommandLine& line, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
+  merge.trained = agree_on_format(wanted_format(line), *stored_format(stored), line.model);
   if (line.onto == "full") {
     throw Error(
         ExitCode::usage,
@@ -69,7 +68,7 @@ void open_quantized(const CommandLine& line, const BaseFormat& stored, const Mod
                     "out, or give the folder that does",
                     line.model));
   }
-  merge.quantized = as_plain_model(spec, merge.files);
+  merge.quantized = as_plain_model(spec, merge.files, stored);
 }
 
 Merge prepare(const CommandLine& line) {
@@ -78,15 +77,14 @@ Merge prepare(const CommandLine& line) {
   merge.files = read_model_directory(line.model);
   merge.warnings = folder_warnings(spec, merge.files);
   merge.trained = base_format(line.quantization, line.double_quant, line.block_size);
-  if (const std::optional<BaseFormat> stored = stored_format(spec, merge.files)) {
-    open_quantized(line, *stored, spec, merge);
+  if (const std::vector<StoredWeights> stored = check_model_tensors(spec, merge.files); stored_format(stored)) {
+    open_quantized(line, stored, spec, merge);
   }
   for (const std::string& given : line.adapters) {
     merge.adapters.push_back(parse_adapter(given));
     merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
-    merge.adapters.back().adapter.config.fan_in_fan_out = spec.family->transposed;  // as PEFT does, whatever the file says
   }
-  merge.plan = make_merge_plan(merge.model(), merge.adapters);
+  merge.plan = make_merge_plan(spec, merge.model(), merge.adapters);
   std::error_code ignored;
   if (fs::exists(line.output, ignored)) {
     throw Error(ExitCode::usage, fmt::format("--output {} is already there; name a new folder, or remove that one", line.output));
@@ -106,6 +104,7 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
       const MergeSums sums = merge.quantized ? merge_quantized_file(*merge.quantized, source, file, merge.plan, stream)
                                              : merge_file(merge.files, source, file, merge.plan, onto, merge.trained, stream);
       mine.tensors += sums.tensors;
+      mine.held += sums.held;
       mine.update += sums.update;
       mine.quantization += sums.quantization;
       mine.rounding += sums.rounding;
@@ -113,12 +112,13 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
   });
   MergeSums all;
   for (const std::string& part :
-       all_gather_strings(world, json({mine.tensors, mine.update, mine.quantization, mine.rounding}).dump())) {
+       all_gather_strings(world, json({mine.tensors, mine.held, mine.update, mine.quantization, mine.rounding}).dump())) {
     const json sums = json::parse(part);
     all.tensors += sums[0].get<std::int64_t>();
-    all.update += sums[1].get<double>();
-    all.quantization += sums[2].get<double>();
-    all.rounding += sums[3].get<double>();
+    all.held += sums[1].get<std::int64_t>();
+    all.update += sums[2].get<double>();
+    all.quantization += sums[3].get<double>();
+    all.rounding += sums[4].get<double>();
   }
   return all;
 }
@@ -134,16 +134,18 @@ json describe(const Merge& merge, const MergeSums& sums, const CommandLine& line
           {"quantization", name_of(merge.trained.quantization)},
           {"weights",
            {{"merged", sums.tensors},
+            {"dequantized_besides", sums.held},
             {"norm_of_update", std::sqrt(sums.update)},
             {"norm_of_dequantized_minus_full", std::sqrt(sums.quantization)},
             {"norm_of_rounding", std::sqrt(sums.rounding)}}}};
 }
 
 void show(const MergeSums& sums, const Console& console) {
+  const std::string held = sums.held == 0 ? "" : fmt::format(", {} more written as the quantized base held them", sums.held);
   console.line(
-      fmt::format("{} weights merged. Norms: update of the adapters {:.4g}, dequantized minus full weights {:.4g} ({:.1f} % of "
+      fmt::format("{} weights merged{}. Norms: update of the adapters {:.4g}, dequantized minus full weights {:.4g} ({:.1f} % of "
                   "the update), rounding to the files' types {:.4g}",
-                  sums.tensors, std::sqrt(sums.update), std::sqrt(sums.quantization),
+                  sums.tensors, held, std::sqrt(sums.update), std::sqrt(sums.quantization),
                   100.0 * std::sqrt(sums.quantization / std::max(sums.update, 1e-300)), std::sqrt(sums.rounding)));
 }
 
