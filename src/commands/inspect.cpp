@@ -12,9 +12,9 @@
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
 #include "src/model/base_hash.h"
+#include "src/model/folder_warnings.h"
 #include "src/model/model_config.h"
 #include "src/model/prequantized.h"
-#include "src/model/tensor_table.h"
 #include "src/train/console.h"
 
 namespace lora_dist {
@@ -86,14 +86,13 @@ void inspect_adapter(const fs::path& path, bool verify, const Console& console) 
 void inspect_model(const fs::path& path, bool verify, const Console& console) {
   const ModelSpec spec = read_model_config(path);
   const TensorDirectory directory = read_model_directory(path);
-  check_model_tensors(spec, directory);
-  const std::optional<BaseFormat> stored = stored_format(spec, directory);
+  const std::optional<BaseFormat> stored = stored_format(check_model_tensors(spec, directory));
   console.line(fmt::format(
       "model {}\n  type            {}\n  layers          {}\n  hidden          {}\n  heads           {} ({} kv, head_dim {})\n"
       "  intermediate    {}\n  vocabulary      {}\n  positions       {}\n  tied head       {}\n  weights         {}",
       path.string(), spec.model_type, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.head_dim, spec.intermediate,
       spec.vocab, spec.max_positions, spec.tied_head, stored ? describe(*stored) + " (by bitsandbytes)" : "not quantized"));
-  for (const std::string& warning : spec.warnings) {
+  for (const std::string& warning : folder_warnings(spec, directory)) {
     console.warn(warning);
   }
   show_tensors(directory, console);

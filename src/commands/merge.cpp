@@ -17,7 +17,7 @@
 #include "src/export/merge_quantized.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
-#include "src/model/family.h"
+#include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
 #include "src/train/console.h"
 
@@ -49,6 +49,7 @@ WeightedAdapter parse_adapter(const std::string& given) {
 struct Merge {
   TensorDirectory files;                    // what the folder has
   std::optional<QuantizedModel> quantized;  // where that is quantized already: the plain folder that it stands for
+  std::vector<std::string> warnings;        // of the folder
   std::vector<WeightedAdapter> adapters;
   MergePlan plan;
   BaseFormat trained;  // how the base was held in training
@@ -58,8 +59,8 @@ struct Merge {
 };
 
 /// A folder that is quantized already has but one kind of weights to merge onto.
-void open_quantized(const CommandLine& line, const BaseFormat& stored, const ModelSpec& spec, Merge& merge) {
-  merge.trained = agree_on_format(wanted_format(line), stored, line.model);
+void open_quantized(const CommandLine& line, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
+  merge.trained = agree_on_format(wanted_format(line), *stored_format(stored), line.model);
   if (line.onto == "full") {
     throw Error(
         ExitCode::usage,
@@ -67,23 +68,23 @@ void open_quantized(const CommandLine& line, const BaseFormat& stored, const Mod
                     "out, or give the folder that does",
                     line.model));
   }
-  merge.quantized = as_plain_model(spec, merge.files);
+  merge.quantized = as_plain_model(spec, merge.files, stored);
 }
 
 Merge prepare(const CommandLine& line) {
   Merge merge;
   const ModelSpec spec = read_model_config(line.model);  // an unsound folder would give a folder that nobody can load
   merge.files = read_model_directory(line.model);
+  merge.warnings = folder_warnings(spec, merge.files);
   merge.trained = base_format(line.quantization, line.double_quant, line.block_size);
-  if (const std::optional<BaseFormat> stored = stored_format(spec, merge.files)) {
-    open_quantized(line, *stored, spec, merge);
+  if (const std::vector<StoredWeights> stored = check_model_tensors(spec, merge.files); stored_format(stored)) {
+    open_quantized(line, stored, spec, merge);
   }
   for (const std::string& given : line.adapters) {
     merge.adapters.push_back(parse_adapter(given));
     merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
-    merge.adapters.back().adapter.config.fan_in_fan_out = spec.family->transposed;  // as PEFT does, whatever the file says
   }
-  merge.plan = make_merge_plan(merge.model(), merge.adapters);
+  merge.plan = make_merge_plan(spec, merge.model(), merge.adapters);
   std::error_code ignored;
   if (fs::exists(line.output, ignored)) {
     throw Error(ExitCode::usage, fmt::format("--output {} is already there; name a new folder, or remove that one", line.output));
@@ -103,6 +104,7 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
       const MergeSums sums = merge.quantized ? merge_quantized_file(*merge.quantized, source, file, merge.plan, stream)
                                              : merge_file(merge.files, source, file, merge.plan, onto, merge.trained, stream);
       mine.tensors += sums.tensors;
+      mine.held += sums.held;
       mine.update += sums.update;
       mine.quantization += sums.quantization;
       mine.rounding += sums.rounding;
@@ -110,12 +112,13 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
   });
   MergeSums all;
   for (const std::string& part :
-       all_gather_strings(world, json({mine.tensors, mine.update, mine.quantization, mine.rounding}).dump())) {
+       all_gather_strings(world, json({mine.tensors, mine.held, mine.update, mine.quantization, mine.rounding}).dump())) {
     const json sums = json::parse(part);
     all.tensors += sums[0].get<std::int64_t>();
-    all.update += sums[1].get<double>();
-    all.quantization += sums[2].get<double>();
-    all.rounding += sums[3].get<double>();
+    all.held += sums[1].get<std::int64_t>();
+    all.update += sums[2].get<double>();
+    all.quantization += sums[3].get<double>();
+    all.rounding += sums[4].get<double>();
   }
   return all;
 }
@@ -131,16 +134,18 @@ json describe(const Merge& merge, const MergeSums& sums, const CommandLine& line
           {"quantization", name_of(merge.trained.quantization)},
           {"weights",
            {{"merged", sums.tensors},
+            {"dequantized_besides", sums.held},
             {"norm_of_update", std::sqrt(sums.update)},
             {"norm_of_dequantized_minus_full", std::sqrt(sums.quantization)},
             {"norm_of_rounding", std::sqrt(sums.rounding)}}}};
 }
 
 void show(const MergeSums& sums, const Console& console) {
+  const std::string held = sums.held == 0 ? "" : fmt::format(", {} more written as the quantized base held them", sums.held);
   console.line(
-      fmt::format("{} weights merged. Norms: update of the adapters {:.4g}, dequantized minus full weights {:.4g} ({:.1f} % of "
+      fmt::format("{} weights merged{}. Norms: update of the adapters {:.4g}, dequantized minus full weights {:.4g} ({:.1f} % of "
                   "the update), rounding to the files' types {:.4g}",
-                  sums.tensors, std::sqrt(sums.update), std::sqrt(sums.quantization),
+                  sums.tensors, held, std::sqrt(sums.update), std::sqrt(sums.quantization),
                   100.0 * std::sqrt(sums.quantization / std::max(sums.update, 1e-300)), std::sqrt(sums.rounding)));
 }
 
@@ -203,16 +208,22 @@ void copy_descriptions(const Merge& merge, const CommandLine& line, const fs::pa
   });
 }
 
-/// Compares on line.text what was trained, where it is one adapter as it is, with both ways. `merged` is the folder written so
-/// far; the other way's is made for it and taken away. A folder that is quantized already has no other way.
+/// One adapter as it is can be scored beside the base that it was trained on.
+bool scores_what_was_trained(const Merge& merge, const CommandLine& line) {
+  return !line.text.empty() && merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0;
+}
+
+/// Compares on line.text what was trained, where it can be scored, with both ways. `merged` is the folder written so far; the
+/// other way's is made for it and taken away. A folder that is quantized already has no other way.
 json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path& merged, Communicator& world,
                      const ProcessPlace& place, const Console& console, const Stream& stream) {
   const bool dequantized = line.onto == "dequantized";
   std::vector<TextScore> scores;
   const auto add = [&](const char* name, const fs::path& folder) {
-    scores.push_back(score_text(name, opened_as(line, folder), world, place, console));
+    const Console silent;  // a merged folder holds what the model's does, and that was said
+    scores.push_back(score_text(name, opened_as(line, folder), world, place, folder.empty() ? console : silent));
   };
-  if (merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0) {
+  if (scores_what_was_trained(merge, line)) {
     add(merge.trained.quantization == Quantization::none ? "base and adapter" : "quantized base and adapter", {});
   }
   if (merge.quantized) {
@@ -252,6 +263,11 @@ int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine&
   stream.threads = threads_per_rank(place);
   Merge merge;
   run_together(world, [&] { merge = prepare(line); });
+  for (const std::string& warning : merge.warnings) {
+    if (!scores_what_was_trained(merge, line)) {  // opening it for that warns too
+      console.warn(warning);
+    }
+  }
   WorkFolder folder(line.output, world);
   fill(merge, line, folder.path, world, place, console, stream);
   run_together(world, [&] {

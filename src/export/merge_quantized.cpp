@@ -21,8 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* kIndex = "model.safetensors.index.json";
-
 /// torch's name of a float type.
 DType dtype_of(const PrequantizedWeight& weight) {
   if (weight.dtype == "float32") {
@@ -68,20 +66,16 @@ bool is_part(const std::string& name, const std::map<std::string, PrequantizedWe
 
 }  // namespace
 
-QuantizedModel as_plain_model(const ModelSpec& spec, const TensorDirectory& directory) {
+QuantizedModel as_plain_model(const ModelSpec& spec, const TensorDirectory& directory, std::span<const StoredWeights> stored) {
   QuantizedModel model;
   model.transposed = spec.family->transposed;
   std::map<std::string, TensorInfo> replaced;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     for (const Linear linear : kAllLinears) {
-      if (linear_shape(spec, linear).out == 0) {
-        continue;
-      }
-      const ModelTensor wanted = weight_tensor(spec, layer, linear);
-      if (const auto weight = find_prequantized(spec, directory, wanted)) {
+      if (const auto& weight = stored[static_cast<std::size_t>(layer)][index_of(linear)]) {
         TensorInfo plain = *weight->codes;
         plain.dtype = dtype_of(*weight);
-        plain.shape = wanted.shape;
+        plain.shape = weight_tensor(spec, layer, linear).shape;
         plain.bytes = static_cast<std::uint64_t>(plain.shape[0] * plain.shape[1]) * size_of(plain.dtype);
         model.quantized.emplace(plain.name, *weight);
         replaced.emplace(plain.name, plain);
@@ -110,14 +104,15 @@ MergeSums merge_quantized_file(const QuantizedModel& model, const fs::path& sour
   MergeSums sums;
   write_safetensors(target, std::move(tensors), [&](const TensorToWrite& wanted) {
     const TensorInfo& tensor = model.plain.tensors.at(wanted.name);
-    const auto updates = plan.find(wanted.name);
-    if (updates == plan.end() && !model.quantized.contains(wanted.name)) {
+    const auto found = plan.find(wanted.name);
+    const WeightChange change = found == plan.end() ? WeightChange{} : found->second;
+    if (change.updates.empty() && !model.quantized.contains(wanted.name)) {
       std::vector<std::byte> bytes(tensor.bytes);
       read_tensor_bytes(tensor, 0, bytes);
       return bytes;
     }
     std::vector<float> values = plain_values(model, tensor, stream);
-    return fold_in(tensor, values, updates == plan.end() ? std::span<const WeightUpdate>() : updates->second, sums, stream);
+    return fold_in(tensor, values, change, sums, stream);
   });
   return sums;
 }
@@ -127,7 +122,7 @@ void write_plain_descriptions(const QuantizedModel& model, const fs::path& folde
   config.erase("quantization_config");
   write_file_atomically(target / "config.json", config.dump(2) + "\n", ExitCode::model);
   std::error_code ignored;
-  if (!fs::exists(folder / kIndex, ignored)) {
+  if (!fs::exists(folder / kIndexName, ignored)) {
     return;
   }
   json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", json::object()}};
@@ -137,7 +132,7 @@ void write_plain_descriptions(const QuantizedModel& model, const fs::path& folde
     total += tensor.bytes;
   }
   index["metadata"]["total_size"] = total;
-  write_file_atomically(target / kIndex, index.dump(2) + "\n", ExitCode::model);
+  write_file_atomically(target / kIndexName, index.dump(2) + "\n", ExitCode::model);
 }
 
 }  // namespace lora_dist

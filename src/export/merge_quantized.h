@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 
 #include "src/export/merge_weights.h"
@@ -18,8 +19,8 @@ struct QuantizedModel {
   bool transposed = false;                              // the plain folder keeps them [in, out] (GPT-2)
 };
 
-/// `directory` must outlive the result. Throws Error(model).
-QuantizedModel as_plain_model(const ModelSpec& spec, const TensorDirectory& directory);
+/// `stored`: of check_model_tensors. `directory` must outlive the result. Throws Error(model).
+QuantizedModel as_plain_model(const ModelSpec& spec, const TensorDirectory& directory, std::span<const StoredWeights> stored);
 
 /// Writes `target` with those tensors of the plain folder that `source` has, one at a time: quantized weights dequantized, the
 /// plan's updates added in f32, rounded once to their dtype. Throws Error(model).

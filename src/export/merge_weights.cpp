@@ -5,13 +5,17 @@
 
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include "kernels/cast/cast.h"
 #include "kernels/matmul/matmul.h"
 #include "src/core/error.h"
 #include "src/io/file.h"
+#include "src/model/family.h"
 #include "src/model/finite_weights.h"
+#include "src/model/folder_warnings.h"
 #include "src/model/quantized_weight.h"
+#include "src/model/tensor_table.h"
 
 namespace lora_dist {
 
@@ -21,20 +25,23 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kCopyBytes = std::size_t{16} << 20;
 
-/// The weight of the module at `path`. GPT-2's files may leave out the prefix that PEFT's paths have.
-const TensorInfo* find_weight(const TensorDirectory& model, const std::string& path) {
-  constexpr std::string_view kPrefix = "transformer.";
-  for (const std::string& name : {path, path.starts_with(kPrefix) ? path.substr(kPrefix.size()) : path}) {
-    if (const auto found = model.tensors.find(name + ".weight"); found != model.tensors.end()) {
-      return &found->second;
+/// Every linear of every block, with nothing to add yet.
+MergePlan plan_of_blocks(const ModelSpec& spec, const TensorDirectory& model) {
+  MergePlan plan;
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (linear_shape(spec, linear).out > 0) {
+        const TensorInfo& weight = find_tensor(spec, model, weight_tensor(spec, layer, linear));
+        plan[weight.name] = {.in_block = true, .transposed = spec.family->transposed, .updates = {}};
+      }
     }
   }
-  return nullptr;
+  return plan;
 }
 
-void check_fits(const TensorInfo& weight, const WeightUpdate& update, const fs::path& adapter) {
+void check_fits(const TensorInfo& weight, const WeightUpdate& update, bool is_transposed, const fs::path& adapter) {
   std::vector<std::int64_t> needed = {update.b->shape[0], update.a->shape[1]};
-  if (update.transposed) {
+  if (is_transposed) {
     std::swap(needed[0], needed[1]);
   }
   if (weight.shape != needed) {
@@ -60,20 +67,18 @@ double squared_distance(std::span<const float> x, std::span<const float> y) {
 /// The file's values as a base in `format` stands for them. Quantization sees a weight as [out, in].
 std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& values, bool is_transposed,
                            const BaseFormat& format, const Stream& stream) {
-  if (format.quantization == Quantization::none) {
-    return values;
-  }
   std::vector<float> held = is_transposed ? transposed(values, tensor.shape[0], tensor.shape[1]) : values;
   quantize_and_back(held, tensor.shape[is_transposed ? 0 : 1], format, stream);
   return is_transposed ? transposed(held, tensor.shape[1], tensor.shape[0]) : held;
 }
 
 /// values += scale * B A, or its transpose.
-void add_update(const WeightUpdate& update, const TensorInfo& tensor, std::span<float> values, const Stream& stream) {
+void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo& tensor, std::span<float> values,
+                const Stream& stream) {
   const ConstTensorView a = view(update.a->values.data(), {update.a->shape[0], update.a->shape[1]});
   const ConstTensorView b = view(update.b->values.data(), {update.b->shape[0], update.b->shape[1]});
   const TensorView weight = view(values.data(), {tensor.shape[0], tensor.shape[1]});
-  if (update.transposed) {
+  if (is_transposed) {
     matmul(a, Transpose::yes, b, Transpose::yes, update.scale, 1.0F, weight, stream);
   } else {
     matmul(b, Transpose::no, a, Transpose::no, update.scale, 1.0F, weight, stream);
@@ -81,8 +86,8 @@ void add_update(const WeightUpdate& update, const TensorInfo& tensor, std::span<
 }
 
 /// Reads, merges and writes one tensor.
-void merge_tensor(const TensorInfo& tensor, const std::vector<WeightUpdate>& updates, const BaseFormat& onto,
-                  const BaseFormat& trained, OutputFile& out, MergeSums& sums, const Stream& stream) {
+void merge_tensor(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto, const BaseFormat& trained,
+                  OutputFile& out, MergeSums& sums, const Stream& stream) {
   std::vector<std::byte> bytes(tensor.bytes);
   read_tensor_bytes(tensor, 0, bytes);
   check_finite(tensor, bytes);
@@ -90,12 +95,20 @@ void merge_tensor(const TensorInfo& tensor, const std::vector<WeightUpdate>& upd
   std::vector<float> values(static_cast<std::size_t>(flat.count()));
   cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
 
-  const std::vector<float> dequantized = as_held(tensor, values, updates.front().transposed, trained, stream);
-  sums.quantization += squared_distance(dequantized, values);
-  if (onto.quantization != Quantization::none) {
-    values = dequantized;
+  const bool moves = change.in_block && onto.quantization != Quantization::none;
+  if (change.in_block && trained.quantization != Quantization::none) {
+    std::vector<float> dequantized = as_held(tensor, values, change.transposed, trained, stream);
+    sums.quantization += squared_distance(dequantized, values);
+    if (moves) {
+      values = std::move(dequantized);
+    }
   }
-  out.write(fold_in(tensor, values, updates, sums, stream));
+  out.write(moves || !change.updates.empty() ? fold_in(tensor, values, change, sums, stream) : bytes);
+}
+
+/// Whether the tensor has to be looked at: its bytes change, or how far quantization moves it is counted.
+bool is_touched(const WeightChange& change, const BaseFormat& trained) {
+  return !change.updates.empty() || (change.in_block && trained.quantization != Quantization::none);
 }
 
 void copy_range(const InputFile& source, std::uint64_t begin, std::uint64_t end, OutputFile& out) {
@@ -128,14 +141,16 @@ std::vector<float> transposed(std::span<const float> values, std::int64_t rows, 
   return out;
 }
 
-std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, std::span<const WeightUpdate> updates,
-                               MergeSums& sums, const Stream& stream) {
-  const std::vector<float> before(values.begin(), values.end());
-  for (const WeightUpdate& update : updates) {
-    add_update(update, tensor, values, stream);
+std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, const WeightChange& change, MergeSums& sums,
+                               const Stream& stream) {
+  if (!change.updates.empty()) {
+    const std::vector<float> before(values.begin(), values.end());
+    for (const WeightUpdate& update : change.updates) {
+      add_update(update, change.transposed, tensor, values, stream);
+    }
+    sums.update += squared_distance(values, before);
   }
-  sums.update += squared_distance(values, before);
-  sums.tensors += updates.empty() ? 0 : 1;
+  (change.updates.empty() ? sums.held : sums.tensors) += 1;
 
   const Shape flat{static_cast<std::int64_t>(values.size())};
   std::vector<std::byte> bytes(values.size() * size_of(tensor.dtype));
@@ -147,27 +162,28 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
   return bytes;
 }
 
-MergePlan make_merge_plan(const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
+MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
   constexpr std::string_view kHalfA = ".lora_A";
-  MergePlan plan;
+  MergePlan plan = plan_of_blocks(spec, model);
+  const std::vector<std::string> unused = unused_tensors(spec, model);
   for (const WeightedAdapter& each : adapters) {
     for (const auto& [name, matrix] : each.adapter.tensors) {
       if (!name.ends_with(kHalfA)) {
         continue;
       }
       const std::string path = name.substr(0, name.size() - kHalfA.size());
-      const TensorInfo* weight = find_weight(model, path);
-      if (weight == nullptr) {
+      const TensorInfo* weight = look_up_tensor(spec, model, path + ".weight");
+      if (weight == nullptr || std::ranges::find(unused, weight->name) != unused.end()) {
         throw Error(ExitCode::model,
                     fmt::format("{}: it adapts {}, which the model does not have; the adapter belongs to another "
                                 "model",
                                 each.folder.string(), path));
       }
       const WeightUpdate update{&matrix, &each.adapter.tensors.at(path + ".lora_B"),
-                                static_cast<float>(scale_of(each.adapter.config, path) * each.weight),
-                                each.adapter.config.fan_in_fan_out};
-      check_fits(*weight, update, each.folder);
-      plan[weight->name].push_back(update);
+                                static_cast<float>(scale_of(each.adapter.config, path) * each.weight)};
+      WeightChange& change = plan[weight->name];
+      check_fits(*weight, update, change.transposed, each.folder);
+      change.updates.push_back(update);
     }
   }
   return plan;
@@ -187,9 +203,9 @@ MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const
   MergeSums sums;
   std::uint64_t at = 0;  // the header goes along as it is: names, dtypes, shapes and places stay
   for (const TensorInfo* tensor : tensors) {
-    if (const auto updates = plan.find(tensor->name); updates != plan.end()) {
+    if (const auto change = plan.find(tensor->name); change != plan.end() && is_touched(change->second, trained)) {
       copy_range(input, at, tensor->offset, out);
-      merge_tensor(*tensor, updates->second, onto, trained, out, sums, stream);
+      merge_tensor(*tensor, change->second, onto, trained, out, sums, stream);
       at = tensor->offset + tensor->bytes;
     }
   }

@@ -28,19 +28,27 @@ struct WeightUpdate {
   const AdapterMatrix* a = nullptr;  // [r, in]
   const AdapterMatrix* b = nullptr;  // [out, r]
   float scale = 0.0F;                // the adapter's own times its weight
-  bool transposed = false;           // the file keeps the weight [in, out] (GPT-2)
 };
 
-/// Tensor name -> what is added to it.
-using MergePlan = std::map<std::string, std::vector<WeightUpdate>>;
+/// What merging does to one weight.
+struct WeightChange {
+  bool in_block = false;    // a linear of a block, which training held in the base's format whether it was adapted or not
+  bool transposed = false;  // the file keeps it [in, out] (GPT-2)
+  std::vector<WeightUpdate> updates;
+};
 
-/// Finds each adapted module's weight; `adapters` must outlive the plan. Throws Error(model) naming adapter and module where the
-/// model has no such weight or one of another shape: the adapter belongs to another model.
-MergePlan make_merge_plan(const TensorDirectory& model, std::span<const WeightedAdapter> adapters);
+/// By the tensor's name in the files: the linears of all blocks, and what is adapted besides.
+using MergePlan = std::map<std::string, WeightChange>;
 
-/// Sums of squares over all merged tensors, for norms.
+/// Finds the weights as loading does, with or without the family's prefix; `adapters` must outlive the plan. Throws Error(model)
+/// naming adapter and module where the model has no such weight or one of another shape: the adapter belongs to another model;
+/// naming the tensor where a block lacks a weight.
+MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters);
+
+/// Sums of squares over the weights of the plan, for norms.
 struct MergeSums {
-  std::int64_t tensors = 0;
+  std::int64_t tensors = 0;   // that something was added to
+  std::int64_t held = 0;      // others that were written as the base held them
   double update = 0.0;        // of what the adapters add
   double quantization = 0.0;  // of dequantized - full weight: the difference between the two ways to merge
   double rounding = 0.0;      // of what writing in the file's dtype takes away
@@ -51,12 +59,13 @@ std::vector<float> transposed(std::span<const float> values, std::int64_t rows, 
 
 /// The bytes of `tensor` (its name, shape and dtype) with the updates added to `values`, f32 in its order, and rounded once.
 /// Throws Error(model) where they are no numbers any more.
-std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, std::span<const WeightUpdate> updates,
-                               MergeSums& sums, const Stream& stream);
+std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, const WeightChange& change, MergeSums& sums,
+                               const Stream& stream);
 
 /// Writes `target` like `source`, one file of `model`: the same tensors in the same places in the same dtypes, those of the plan
-/// with their updates added in f32 and rounded once. `onto`: how the base was held while the adapter was trained; weights are
-/// taken through it first (Quantization::none merges onto the file's own values). Throws Error(model).
+/// with their updates added in f32 and rounded once. `trained`: how the base was held while the adapter was trained. `onto`: the
+/// same, and every linear of the blocks is taken through it first; or Quantization::none, which merges onto the file's own
+/// values. Throws Error(model).
 MergeSums merge_file(const TensorDirectory& model, const std::filesystem::path& source, const std::filesystem::path& target,
                      const MergePlan& plan, const BaseFormat& onto, const BaseFormat& trained, const Stream& stream);
 

@@ -81,6 +81,23 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   return weight_map;
 }
 
+/// A warning of the tensors that the files have and the index does not; nothing where there is none.
+std::vector<std::string> unlisted_tensors(const fs::path& index, const std::map<std::string, std::string>& weight_map,
+                                          const TensorDirectory& all) {
+  std::vector<const TensorInfo*> unlisted;
+  for (const auto& [name, tensor] : all.tensors) {
+    if (!weight_map.contains(name)) {
+      unlisted.push_back(&tensor);
+    }
+  }
+  if (unlisted.empty()) {
+    return {};
+  }
+  return {index.string() + " leaves out " + std::to_string(unlisted.size()) + (unlisted.size() == 1 ? " tensor" : " tensors") +
+          " of the files that it names; the first is " + unlisted.front()->name + " in " +
+          unlisted.front()->file.filename().string() + ". They are read like the others"};
+}
+
 TensorDirectory read_indexed_files(const fs::path& folder, const fs::path& index) {
   const std::map<std::string, std::string> weight_map = read_weight_map(index);
   std::map<std::string, std::string> first_tensor_of;  // file name -> a tensor in it, to name in a message
@@ -111,6 +128,7 @@ TensorDirectory read_indexed_files(const fs::path& folder, const fs::path& index
                                        ", which does not have it; copy or download both again");
     }
   }
+  all.warnings = unlisted_tensors(index, weight_map, all);
   return all;
 }
 
@@ -136,7 +154,7 @@ void refuse_quantized(const TensorDirectory& directory, const fs::path& folder) 
 TensorDirectory read_model_directory(const fs::path& folder) {
   std::error_code problem;
   const fs::path single = folder / "model.safetensors";
-  const fs::path index = folder / "model.safetensors.index.json";
+  const fs::path index = folder / kIndexName;
   TensorDirectory directory;
   if (fs::exists(single, problem)) {
     directory = read_safetensors_header(single);

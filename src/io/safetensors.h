@@ -28,15 +28,20 @@ struct TensorDirectory {
   std::map<std::string, TensorInfo> tensors;
   std::map<std::string, std::string> metadata;  // __metadata__ of a single file
   std::vector<std::filesystem::path> files;     // in the order of their names
+  std::vector<std::string> warnings;            // what is odd about them, but no error
 };
 
 /// One file's header. Throws Error(model) naming the file and what is wrong: header longer than 100,000,000 or than the file,
 /// not JSON, duplicate keys, unknown dtype, shape and size that disagree, holes, overlaps, bytes beyond the last tensor.
 TensorDirectory read_safetensors_header(const std::filesystem::path& file);
 
+/// Which file of a model folder has which tensor, where there are several.
+constexpr const char* kIndexName = "model.safetensors.index.json";
+
 /// A model folder: model.safetensors, or model.safetensors.index.json and the files that it names (each checked; a tensor that
-/// the index puts in a file which does not have it, a missing file or a tensor named twice is an error). A folder with only
-/// pytorch_model.bin gets the two lines of Python that convert it.
+/// the index puts in a file which does not have it, a missing file or a tensor named twice is an error; a tensor that the index
+/// leaves out is there all the same, with a warning). A folder with only pytorch_model.bin gets the two lines of Python that
+/// convert it.
 TensorDirectory read_model_directory(const std::filesystem::path& folder);
 
 /// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) when the file has become shorter.

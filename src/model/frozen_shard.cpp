@@ -138,8 +138,6 @@ void read_prequantized_part(const PrequantizedWeight& stored, const WeightLayout
   }
 }
 
-using StoredWeights = std::array<std::optional<PrequantizedWeight>, kLinears>;
-
 /// What a base keeps of each weight of a block. In a folder that is quantized already, weights that are not stay as they are.
 std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const TensorDirectory& directory, std::int64_t layer,
                                               const StoredWeights& stored, bool quantizes) {
@@ -271,20 +269,15 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
   Arena& blocks = base.on_host ? *place.pinned : place.arena;
   const MemoryKind kind = base.on_host ? MemoryKind::base_on_host : MemoryKind::base_shard;
   bool quantizes = format.quantization != Quantization::none;
-  std::vector<StoredWeights> stored(base.rest.size());
+  std::vector<StoredWeights> stored;
   run_together(shards, [&] {
-    check_model_tensors(spec, directory);
-    if (const std::optional<BaseFormat> of_folder = stored_format(spec, directory)) {
+    stored = check_model_tensors(spec, directory);
+    if (const std::optional<BaseFormat> of_folder = stored_format(stored)) {
       base.format = *of_folder;
       quantizes = false;
     }
     for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
-      StoredWeights& weights = stored[static_cast<std::size_t>(layer)];
-      for (const Linear linear : kAllLinears) {
-        if (linear_shape(spec, linear).out > 0) {
-          weights[index_of(linear)] = find_prequantized(spec, directory, weight_tensor(spec, layer, linear));
-        }
-      }
+      const StoredWeights& weights = stored[static_cast<std::size_t>(layer)];
       base.layouts.push_back(make_block_layout(weight_kinds(base, directory, layer, weights, quantizes), shards.size()));
       base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
     }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <set>
 
 #include "src/core/error.h"
 #include "src/io/strict_json.h"
@@ -155,6 +156,12 @@ void read_nested(const TensorDirectory& directory, const QuantState& state, std:
   }
 }
 
+BaseFormat format_of(const PrequantizedWeight& weight) {
+  BaseFormat format = weight.format;
+  format.double_quant = weight.nested_absmax != nullptr;
+  return format;
+}
+
 }  // namespace
 
 std::optional<PrequantizedWeight> find_prequantized(const ModelSpec& spec, const TensorDirectory& directory,
@@ -190,6 +197,40 @@ std::optional<PrequantizedWeight> find_prequantized(const ModelSpec& spec, const
   return weight;
 }
 
+std::vector<StoredWeights> check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory) {
+  std::vector<StoredWeights> stored(static_cast<std::size_t>(spec.layers));
+  std::set<std::string> quantized;
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (linear_shape(spec, linear).out > 0) {
+        const ModelTensor tensor = weight_tensor(spec, layer, linear);
+        std::optional<PrequantizedWeight>& weight = stored[static_cast<std::size_t>(layer)][index_of(linear)];
+        weight = find_prequantized(spec, directory, tensor);
+        if (weight) {
+          quantized.insert(tensor.name);
+        }
+      }
+    }
+  }
+  for (const ModelTensor& tensor : model_tensors(spec)) {
+    if (!quantized.contains(tensor.name)) {
+      find_tensor(spec, directory, tensor);
+    }
+  }
+  return stored;
+}
+
+std::optional<BaseFormat> stored_format(std::span<const StoredWeights> stored) {
+  for (const StoredWeights& block : stored) {
+    for (const std::optional<PrequantizedWeight>& weight : block) {
+      if (weight) {
+        return format_of(*weight);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<BaseFormat> stored_format(const ModelSpec& spec, const TensorDirectory& directory) {
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     for (const Linear linear : kAllLinears) {
@@ -197,9 +238,7 @@ std::optional<BaseFormat> stored_format(const ModelSpec& spec, const TensorDirec
         continue;
       }
       if (const auto weight = find_prequantized(spec, directory, weight_tensor(spec, layer, linear))) {
-        BaseFormat format = weight->format;
-        format.double_quant = weight->nested_absmax != nullptr;
-        return format;
+        return format_of(*weight);
       }
     }
   }

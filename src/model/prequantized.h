@@ -2,8 +2,10 @@
 // They are used as they lie: no code and no scale is computed anew.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,7 +36,16 @@ struct PrequantizedWeight {
 std::optional<PrequantizedWeight> find_prequantized(const ModelSpec& spec, const TensorDirectory& directory,
                                                     const ModelTensor& wanted);
 
-/// The format of the first weight that is quantized; nothing where none is. Throws as above.
+/// The linears of one block that the files have quantized.
+using StoredWeights = std::array<std::optional<PrequantizedWeight>, kLinears>;
+
+/// Checks that every tensor which the configuration implies is there, in its shape, as floats or quantized by bitsandbytes.
+/// Returns the latter, of each block; `directory` must outlive them. Throws Error(model) for the first that is not.
+std::vector<StoredWeights> check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory);
+
+/// The format of the first weight that is quantized; nothing where none is.
+std::optional<BaseFormat> stored_format(std::span<const StoredWeights> stored);
+/// The same before all is checked. Throws as find_prequantized does.
 std::optional<BaseFormat> stored_format(const ModelSpec& spec, const TensorDirectory& directory);
 
 /// All scales of a weight as f32, by the file's own map. Throws Error(model) where they hold NaN or infinity.

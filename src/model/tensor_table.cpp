@@ -8,7 +8,6 @@
 
 #include "src/core/error.h"
 #include "src/model/family.h"
-#include "src/model/prequantized.h"
 
 namespace lora_dist {
 
@@ -142,14 +141,6 @@ const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& dire
                                              tensor.name, name_of(tensor.dtype)));
   }
   return tensor;
-}
-
-void check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory) {
-  for (const ModelTensor& tensor : model_tensors(spec)) {
-    if (!find_prequantized(spec, directory, tensor)) {
-      find_tensor(spec, directory, tensor);
-    }
-  }
 }
 
 }  // namespace lora_dist

@@ -43,8 +43,4 @@ const TensorInfo* look_up_tensor(const ModelSpec& spec, const TensorDirectory& d
 /// look_up_tensor, with that shape and a float dtype; throws Error(model) naming the tensor, both shapes and the file.
 const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted);
 
-/// Checks that every tensor which the configuration implies is there, in its shape, as floats or quantized by bitsandbytes.
-/// Throws Error(model) for the first that is not.
-void check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory);
-
 }  // namespace lora_dist

@@ -7,6 +7,7 @@
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/export/adapter_bridge.h"
+#include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
 #include "src/train/data_setup.h"
 
@@ -46,7 +47,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     format = choose_format(*model, wanted, console);
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
-  for (const std::string& warning : model->spec.warnings) {
+  for (const std::string& warning : folder_warnings(model->spec, model->directory)) {
     console.warn(warning);
   }
   const int color = shard ? 0 : world.rank();

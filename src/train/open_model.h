@@ -38,7 +38,7 @@ struct OpenModel {
 /// Collective over `world`. `wanted`: how the base is to be kept; a folder that is quantized already stays as it is, with a note
 /// where that is another format, and is refused where the user wrote another. The model lives where `compute` says, which must
 /// outlive it. `shard`: the ranks divide the base; otherwise each holds all of it. `base_on_host`: on a GPU the blocks stay in
-/// the host's memory and are copied when their turn comes. Warnings of config.json are shown. Throws Error, the same on every
+/// the host's memory and are copied when their turn comes. Warnings of the folder are shown. Throws Error, the same on every
 /// rank: usage, model, out_of_memory.
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, bool shard,
                                       const ComputePlace& compute, Communicator& world, const Console& console,

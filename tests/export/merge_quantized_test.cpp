@@ -18,11 +18,15 @@ using testing::HasSubstr;
 
 fs::path golden(const std::string& name) { return fs::path(LORA_DIST_SOURCE_DIR) / "tests/golden/prequantized" / name; }
 
+QuantizedModel plain_model(const ModelSpec& spec, const TensorDirectory& directory) {
+  return as_plain_model(spec, directory, check_model_tensors(spec, directory));
+}
+
 TEST(PlainModel, HasTheTensorsOfAnUnquantizedFolder) {
   for (const std::string name : {"llama_nf4_nested", "gpt2_fp4_in_bf16", "qwen2_fp4_nested_in_f32"}) {
     const ModelSpec spec = read_model_config(golden(name));
     const TensorDirectory directory = read_model_directory(golden(name));
-    const QuantizedModel model = as_plain_model(spec, directory);
+    const QuantizedModel model = plain_model(spec, directory);
     std::vector<std::string> expected;
     for (const ModelTensor& tensor : model_tensors(spec)) {
       EXPECT_EQ(find_tensor(spec, model.plain, tensor).dtype, DType::f32) << tensor.name;
@@ -36,7 +40,7 @@ TEST(PlainModel, WithoutAnAdapterItsFileHoldsTheDequantizedWeights) {
   const Scratch scratch;
   const fs::path folder = golden("gpt2_fp4_in_bf16");
   const TensorDirectory directory = read_model_directory(folder);
-  const QuantizedModel model = as_plain_model(read_model_config(folder), directory);
+  const QuantizedModel model = plain_model(read_model_config(folder), directory);
   const MergeSums sums = merge_quantized_file(model, folder / "model.safetensors", scratch / "model.safetensors", {}, Stream{});
   EXPECT_EQ(sums.tensors, 0);
   EXPECT_EQ(sums.update, 0.0);
@@ -75,7 +79,7 @@ TEST(PlainModel, AnIndexNamesItsTensorsAlone) {
   put_file(scratch / "in/model.safetensors.index.json", index.dump());
   const TensorDirectory directory = read_model_directory(scratch / "in");
   const ModelSpec spec = read_model_config(scratch / "in");
-  const QuantizedModel model = as_plain_model(spec, directory);
+  const QuantizedModel model = plain_model(spec, directory);
   write_plain_descriptions(model, scratch / "in", scratch / "out");
   const json written = json::parse(get_file(scratch / "out/model.safetensors.index.json"));
   EXPECT_EQ(written["metadata"]["total_size"], parameter_count(spec) * 4);
@@ -95,7 +99,7 @@ TEST(PlainModel, AnUnknownTypeIsRefused) {
   put_file(scratch / "model.safetensors", file);
   const ModelSpec spec = read_model_config(scratch.path());
   const TensorDirectory directory = read_model_directory(scratch.path());
-  const Thrown error = thrown_by([&] { as_plain_model(spec, directory); });
+  const Thrown error = thrown_by([&] { plain_model(spec, directory); });
   EXPECT_EQ(error.code, ExitCode::model);
   EXPECT_THAT(error.message, HasSubstr("was float64 before it was quantized; float32, float16 and bfloat16 can be written"));
 }

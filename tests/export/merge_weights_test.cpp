@@ -21,6 +21,10 @@ const BaseFormat kNf4{Quantization::nf4, true, 64};
 
 fs::path tiny() { return fs::path(LORA_DIST_SOURCE_DIR) / "tests/golden/tiny_llama_bias"; }
 
+MergePlan tiny_plan(const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
+  return make_merge_plan(read_model_config(tiny()), model, adapters);
+}
+
 std::vector<WeightedAdapter> tiny_adapter(double weight = 1.0) {
   return {{tiny() / "adapter", weight, read_peft_adapter(tiny() / "adapter")}};
 }
@@ -56,7 +60,7 @@ TEST_P(MergeWeights, AreThoseOfPeft) {
   const Scratch scratch;
   const TensorDirectory model = read_model_directory(tiny());
   const std::vector<WeightedAdapter> adapters = tiny_adapter();
-  const MergePlan plan = make_merge_plan(model, adapters);
+  const MergePlan plan = tiny_plan(model, adapters);
   const TensorDirectory merged = merge_all(scratch.path(), plan, model, dequantized ? kNf4 : kFull);
   const TensorDirectory expected =
       read_safetensors_header(tiny() / (dequantized ? "merged_nf4.safetensors" : "merged_full.safetensors"));
@@ -82,7 +86,7 @@ TEST(MergeFiles, KeepEveryOtherByte) {
   const Scratch scratch;
   const TensorDirectory model = read_model_directory(tiny());
   const std::vector<WeightedAdapter> adapters = tiny_adapter();
-  MergePlan plan = make_merge_plan(model, adapters);
+  MergePlan plan = tiny_plan(model, adapters);
   const TensorDirectory merged = merge_all(scratch.path(), plan, model, kFull);
   ASSERT_EQ(merged.tensors.size(), model.tensors.size());
   int kept = 0;
@@ -106,8 +110,8 @@ TEST(MergeFiles, AddSeveralAdaptersByTheirWeights) {
   const std::vector<WeightedAdapter> whole = tiny_adapter();
   fs::create_directories(scratch / "halves");
   fs::create_directories(scratch / "whole");
-  const TensorDirectory in_two = merge_all(scratch / "halves", make_merge_plan(model, halves), model, kFull);
-  const TensorDirectory in_one = merge_all(scratch / "whole", make_merge_plan(model, whole), model, kFull);
+  const TensorDirectory in_two = merge_all(scratch / "halves", tiny_plan(model, halves), model, kFull);
+  const TensorDirectory in_one = merge_all(scratch / "whole", tiny_plan(model, whole), model, kFull);
   const std::string name = "model.layers.1.mlp.down_proj.weight";
   const std::vector<std::uint16_t> two = bf16_bits(in_two.tensors.at(name));
   const std::vector<std::uint16_t> one = bf16_bits(in_one.tensors.at(name));
@@ -117,21 +121,28 @@ TEST(MergeFiles, AddSeveralAdaptersByTheirWeights) {
   }
 }
 
-/// [rows, cols] in f32 as one tensor of a model file.
-void put_weight(const fs::path& folder, std::int64_t rows, std::int64_t cols) {
-  std::vector<float> values(static_cast<std::size_t>(rows * cols));
+/// A GPT-2 of one block without the prefix of its names, weights as [in, out]: 2 wide, its own attn.c_attn [2, 6].
+ModelSpec put_gpt2(const fs::path& folder) {
+  put_file(folder / "config.json",
+           R"({"model_type":"gpt2","n_embd":2,"n_layer":1,"n_head":1,"n_inner":2,"n_positions":4,"vocab_size":3})");
+  std::vector<float> values(12);
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] = static_cast<float>(i % 7) - 3.0F;
   }
+  const auto tensor = [&](const char* name, std::vector<std::int64_t> shape) {
+    const auto count = static_cast<std::size_t>(shape[0] * shape[1]);
+    return TensorToWrite{name, DType::f32, std::move(shape), std::as_bytes(std::span(values).first(count))};
+  };
   write_safetensors(folder / "model.safetensors",
-                    {{"h.0.attn.c_attn.weight", DType::f32, {rows, cols}, std::as_bytes(std::span(values))}});
+                    {tensor("h.0.attn.c_attn.weight", {2, 6}), tensor("h.0.attn.c_proj.weight", {2, 2}),
+                     tensor("h.0.mlp.c_fc.weight", {2, 2}), tensor("h.0.mlp.c_proj.weight", {2, 2})});
+  return read_model_config(folder);
 }
 
-PeftAdapter transposed_adapter(std::int64_t in, std::int64_t out) {
+PeftAdapter gpt2_adapter(std::int64_t in, std::int64_t out) {
   PeftAdapter adapter;
   adapter.config.r = 1;
   adapter.config.alpha = 2;
-  adapter.config.fan_in_fan_out = true;
   AdapterMatrix a{{1, in}, std::vector<float>(static_cast<std::size_t>(in))};
   AdapterMatrix b{{out, 1}, std::vector<float>(static_cast<std::size_t>(out))};
   for (std::size_t i = 0; i < a.values.size(); ++i) {
@@ -146,45 +157,91 @@ PeftAdapter transposed_adapter(std::int64_t in, std::int64_t out) {
 
 TEST(MergeFiles, TransposeWhereTheFileKeepsWeightsAsInByOut) {
   const Scratch scratch;
-  put_weight(scratch.path(), 2, 3);  // [in, out]
+  const ModelSpec spec = put_gpt2(scratch.path());
   const TensorDirectory model = read_model_directory(scratch.path());
-  const std::vector<WeightedAdapter> adapters = {{"a", 1.0, transposed_adapter(2, 3)}};
-  const MergePlan plan = make_merge_plan(model, adapters);
+  const std::vector<WeightedAdapter> adapters = {{"a", 1.0, gpt2_adapter(2, 6)}};
+  const MergePlan plan = make_merge_plan(spec, model, adapters);
+  EXPECT_EQ(plan.size(), 4U);
   ASSERT_TRUE(plan.contains("h.0.attn.c_attn.weight"));
   const fs::path target = scratch / "merged.safetensors";
   const MergeSums sums = merge_file(model, model.files[0], target, plan, kFull, kFull, Stream{});
-  std::vector<float> out(6);
+  std::vector<float> out(12);
   const TensorInfo tensor = read_safetensors_header(target).tensors.at("h.0.attn.c_attn.weight");
   read_tensor_bytes(tensor, 0, std::as_writable_bytes(std::span(out)));
   // w[i][o] + 2 * a[i] * b[o]
-  EXPECT_EQ(out, (std::vector<float>{-3 + 20, -2 + 40, -1 + 60, 0 + 40, 1 + 80, 2 + 120}));
+  EXPECT_EQ(out, (std::vector<float>{-3 + 20, -2 + 40, -1 + 60, 0 + 80, 1 + 100, 2 + 120, 3 + 40, -3 + 80, -2 + 120, -1 + 160,
+                                     0 + 200, 1 + 240}));
   EXPECT_EQ(sums.tensors, 1);
-  EXPECT_DOUBLE_EQ(sums.update, 400.0 + 1600 + 3600 + 1600 + 6400 + 14400);
+  EXPECT_EQ(sums.held, 0);
+  EXPECT_DOUBLE_EQ(sums.update, (1.0 + 4.0) * 400.0 * (1 + 4 + 9 + 16 + 25 + 36));
   EXPECT_DOUBLE_EQ(sums.quantization, 0.0);
   EXPECT_DOUBLE_EQ(sums.rounding, 0.0);
 }
 
-std::string plan_error(const TensorDirectory& model, const std::vector<WeightedAdapter>& adapters) {
-  try {
-    make_merge_plan(model, adapters);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::model);
-    return error.what();
+/// Two of the four linears of GPT-2's blocks are adapted; training held all of them in NF4.
+TEST(MergeFiles, CountEveryLinearOfTheBlocksHoweverTheyMerge) {
+  const Scratch scratch;
+  const fs::path folder = fs::path(LORA_DIST_SOURCE_DIR) / "tests/golden/families/gpt2";
+  const TensorDirectory model = read_model_directory(folder);
+  const auto merge = [&](const char* adapter, const BaseFormat& onto) {
+    const std::vector<WeightedAdapter> adapters = {{folder / adapter, 1.0, read_peft_adapter(folder / adapter)}};
+    const MergePlan plan = make_merge_plan(read_model_config(folder), model, adapters);
+    return merge_file(model, model.files[0], scratch / "merged.safetensors", plan, onto, kNf4, Stream{});
+  };
+  const MergeSums dequantized = merge("adapter_nf4", kNf4);
+  EXPECT_EQ(dequantized.tensors, 6);  // c_attn and both c_proj of two blocks
+  EXPECT_EQ(dequantized.held, 2);     // c_fc
+  const TensorDirectory merged = read_safetensors_header(scratch / "merged.safetensors");
+  const auto differs = [&](const std::string& name) {
+    std::vector<std::byte> before(model.tensors.at(name).bytes);
+    std::vector<std::byte> after(before.size());
+    read_tensor_bytes(model.tensors.at(name), 0, before);
+    read_tensor_bytes(merged.tensors.at(name), 0, after);
+    return before != after;
+  };
+  for (const auto& [name, tensor] : model.tensors) {
+    EXPECT_EQ(differs(name), name.find(".c_") != std::string::npos && name.ends_with(".weight")) << name;
   }
-  return "";
+  const MergeSums full = merge("adapter_nf4", kFull);
+  EXPECT_EQ(full.tensors, 6);
+  EXPECT_EQ(full.held, 0);
+  EXPECT_GT(full.quantization, 0.0);
+  EXPECT_DOUBLE_EQ(full.quantization, dequantized.quantization);
+}
+
+std::string plan_error(const ModelSpec& spec, const TensorDirectory& model, const std::vector<WeightedAdapter>& adapters) {
+  const Thrown error = thrown_by([&] { make_merge_plan(spec, model, adapters); });
+  EXPECT_EQ(error.code, ExitCode::model);
+  return error.message;
 }
 
 TEST(MergePlan, RefusesAdaptersOfOtherModels) {
   const Scratch scratch;
-  put_weight(scratch.path(), 4, 3);
+  const ModelSpec spec = put_gpt2(scratch.path());
   const TensorDirectory model = read_model_directory(scratch.path());
-  EXPECT_THAT(plan_error(model, {{"some/adapter", 1.0, transposed_adapter(2, 3)}}),
-              AllOf(HasSubstr("some/adapter: its update of h.0.attn.c_attn.weight is [2, 3]"),
+  EXPECT_THAT(plan_error(spec, model, {{"some/adapter", 1.0, gpt2_adapter(4, 3)}}),
+              AllOf(HasSubstr("some/adapter: its update of h.0.attn.c_attn.weight is [4, 3]"),
                     HasSubstr("the adapter belongs to another model")));
-  PeftAdapter strange = transposed_adapter(4, 3);
+  PeftAdapter strange = gpt2_adapter(2, 6);
   strange.tensors = {{"model.x.lora_A", {{1, 4}, {}}}, {"model.x.lora_B", {{3, 1}, {}}}};
-  EXPECT_THAT(plan_error(model, {{"some/adapter", 1.0, strange}}),
+  EXPECT_THAT(plan_error(spec, model, {{"some/adapter", 1.0, strange}}),
               HasSubstr("some/adapter: it adapts model.x, which the model does not have; the adapter belongs to another model"));
+}
+
+/// A block that the files have and config.json does not count is not part of the model.
+TEST(MergePlan, RefusesAdaptersOfBlocksThatAreNotUsed) {
+  const TensorDirectory model = read_model_directory(tiny());
+  ModelSpec spec = read_model_config(tiny());
+  spec.layers = 2;
+  EXPECT_THAT(plan_error(spec, model, tiny_adapter()),
+              HasSubstr("it adapts model.layers.2.mlp.down_proj, which the model does not have"));
+}
+
+TEST(MergePlan, RefusesAModelThatLacksAWeight) {
+  TensorDirectory model = read_model_directory(tiny());
+  model.tensors.erase("model.layers.1.mlp.up_proj.weight");
+  EXPECT_THAT(plan_error(read_model_config(tiny()), model, tiny_adapter()),
+              HasSubstr("tensor model.layers.1.mlp.up_proj.weight is missing"));
 }
 
 }  // namespace

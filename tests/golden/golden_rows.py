@@ -15,6 +15,17 @@ def rounded(values):
     return [float(f"{value:.9g}") for value in values]
 
 
+def log_probs(model, rows):
+    """Of each row of ids, log p of every token from the second on; fp32 logits, log softmax in double."""
+    scores = []
+    for ids in rows:
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0].double()
+        given = torch.log_softmax(logits, dim=-1)
+        scores.append([given[i - 1, ids[i]].item() for i in range(1, len(ids))])
+    return scores
+
+
 def score_row(model, row):
     """fp32 logits; log softmax in double, so that the numbers carry the forward's rounding alone."""
     ids = row["input_ids"]

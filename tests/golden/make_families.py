@@ -2,7 +2,7 @@
 
     python make_families.py [NAME...]
 
-writes families/NAME/ beside this script; see README.md. EXAONE 3 has no class in transformers: it is a Llama under other names.
+writes families/NAME/ beside this script, but for greedy.json (make_window_greedy.py); see README.md. EXAONE 3 has no class in transformers: it is a Llama under other names.
 """
 
 import json
@@ -18,6 +18,8 @@ import safetensors.torch
 import torch
 import transformers
 from transformers.pytorch_utils import Conv1D
+
+import golden_rows
 
 HERE = pathlib.Path(__file__).resolve().parent
 STEPS, GLOBAL_BATCH, LEARNING_RATE = 8, 4, 2e-3
@@ -242,13 +244,7 @@ def make_training_rows(seed, vocabulary):
 
 
 def log_probs(model, rows):
-    scores = []
-    for ids in rows:
-        with torch.no_grad():
-            logits = model(input_ids=torch.tensor([ids])).logits[0].double()
-        given = torch.log_softmax(logits, dim=-1)
-        scores.append([float(f"{given[i - 1, ids[i]].item():.9g}") for i in range(1, len(ids))])
-    return scores
+    return [golden_rows.rounded(given) for given in golden_rows.log_probs(model, rows)]
 
 
 def greedy(model, prompt):

@@ -4,7 +4,8 @@
 
 For each model: a few steps of training; then the log-probabilities of `lora_dist score` against those of PEFT with our adapter, and of the
 folder that `lora_dist merge` writes against those of transformers. Then adapters that PEFT saves with patterns of ranks and alphas and so
-on: scored as they are, and trained further and read back. All in fp32. Prints tables (and writes them to RESULTS.md), and ends with 1
+on: scored as they are, and trained further and read back. Then adapters on some linears of a base in NF4, merged onto what that base
+stands for, against PEFT on weights that went through bitsandbytes. All in fp32. Prints tables (and writes them to RESULTS.md), and ends with 1
 where a difference is above 5e-5.
 """
 
@@ -22,6 +23,10 @@ import torch
 import transformers
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
+sys.path.insert(0, str(GOLDEN))
+import make_families  # noqa: E402
+from golden_rows import log_probs  # noqa: E402
+
 LARGEST = 5e-5  # fp32 sums over two or three layers
 # folder below tests/golden, quantization of the base
 MODELS = [
@@ -46,6 +51,12 @@ PEFT_ADAPTERS = [
     ("families/gpt_neox_parallel", "all-linear", dict(r=3, lora_alpha=7, target_modules="all-linear")),
 ]
 
+# folders that are trained on in NF4, with adapters on some of the blocks' linears
+PARTLY_ADAPTED = [
+    ("families/llama3", ["q_proj", "v_proj"]), ("families/mistral_window", ["o_proj"]), ("families/gemma", ["down_proj", "k_proj"]),
+    ("families/gpt2", ["c_attn"]), ("families/gpt_neox_parallel", ["query_key_value"]),
+]
+
 
 def run(program, *arguments):
     done = subprocess.run([program, *arguments], capture_output=True, text=True)
@@ -60,7 +71,7 @@ def rows_of(folder):
     return [json.loads(line)["input_ids"] for line in (folder / "score_input.jsonl").read_text().splitlines()]
 
 
-def train(program, folder, data, output, adapter):
+def train(program, folder, data, output, adapter, quantization="none"):
     settings = {
         "model.path": str(folder), "adapter.dropout": "0", **adapter, "data.train": json.dumps([str(data)]), "data.validation_split": "0",
         "data.max_length": "64", "data.packing": "false", "train.max_steps": "6", "train.epochs": "100", "train.global_batch": "3",
@@ -68,7 +79,7 @@ def train(program, folder, data, output, adapter):
         "output.dir": str(output),
     }
     if not folder.parent.name == "prequantized":
-        settings["model.quantization"] = "none"
+        settings.update({"model.quantization": quantization, "model.double_quant": "false"})
     run(program, "train", *(part for key, value in settings.items() for part in ("--set", f"{key}={value}")))
     return output / "adapter"
 
@@ -78,16 +89,6 @@ def score(program, model, rows, work, *more):
     run(program, "score", "--model", str(model), "--compute-dtype", "fp32", "--backend", "cpu", "--input", str(work / "in.jsonl"),
         "--output", str(work / "out.jsonl"), *more)
     return [json.loads(line)["logprobs"][1:] for line in (work / "out.jsonl").read_text().splitlines()]
-
-
-def log_probs(model, rows):
-    scores = []
-    for ids in rows:
-        with torch.no_grad():
-            logits = model(input_ids=torch.tensor([ids])).logits[0].double()
-        given = torch.log_softmax(logits, dim=-1)
-        scores.append([given[i - 1, ids[i]].item() for i in range(1, len(ids))])
-    return scores
 
 
 def load(folder):
@@ -144,7 +145,25 @@ def check(program, name, work):
     return result
 
 
-def table(results, of_peft):
+def check_partly_adapted(program, name, targets, work):
+    """Trained on NF4 and merged onto what that stands for: as PEFT on a base whose every block linear went through bitsandbytes."""
+    rows = rows_of(GOLDEN / name)
+    load(GOLDEN / name).save_pretrained(work / "model")  # in fp32, so that merged weights are not rounded
+    adapter = train(program, work / "model", write_data(work, rows), work / "run",
+                    {"adapter.r": "4", "adapter.alpha": "8", "adapter.target_modules": json.dumps(targets)}, "nf4")
+    base = load(work / "model")
+    make_families.quantize_base(base)
+    unadapted = log_probs(base, rows)
+    tuned = log_probs(peft.PeftModel.from_pretrained(base, str(adapter)).eval(), rows)
+    result = {"moved": distance(unadapted, tuned)}
+    run(program, "merge", "--model", str(work / "model"), "--adapter", str(adapter), "--double-quant", "false",
+        "--output", str(work / "merged"))
+    result["merged"] = distance(tuned, log_probs(load(work / "merged"), rows))
+    result["scored"] = distance(tuned, score(program, work / "merged", rows, work))
+    return result
+
+
+def table(results, of_peft, partly):
     lines = [
         f"transformers {transformers.__version__}, PEFT {peft.__version__}, bitsandbytes {bitsandbytes.__version__}, torch "
         f"{torch.__version__}, Python {platform.python_version()}; fp32 on a CPU. Largest differences of log-probabilities.",
@@ -157,6 +176,10 @@ def table(results, of_peft):
     lines += ["", "| PEFT's adapter of | with | in lora_dist | trained further, in PEFT | what training moved |", "|---|---|---|---|---|"]
     for (name, purpose, _), result in of_peft:
         lines.append(f"| {name} | {purpose} | {result['scored']:.1e} | {result['trained']:.1e} | {result['moved']:.2f} |")
+    lines += ["", "| on NF4 | adapted | PEFT on bitsandbytes' weights, and merged in transformers | and in lora_dist | what training moved |",
+              "|---|---|---|---|---|"]
+    for (name, targets), result in partly:
+        lines.append(f"| {name} | {', '.join(targets)} | {result['merged']:.1e} | {result['scored']:.1e} | {result['moved']:.2f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -166,19 +189,22 @@ def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     program = str(pathlib.Path(sys.argv[1]).resolve())
-    results, of_peft = [], []
+    results, of_peft, partly = [], [], []
     for model in MODELS:
         with tempfile.TemporaryDirectory() as work:
             results.append((model, check(program, model[0], pathlib.Path(work))))
     for adapter in PEFT_ADAPTERS:
         with tempfile.TemporaryDirectory() as work:
             of_peft.append((adapter, check_peft_adapter(program, adapter[0], adapter[2], pathlib.Path(work))))
-    text = table(results, of_peft)
+    for case in PARTLY_ADAPTED:
+        with tempfile.TemporaryDirectory() as work:
+            partly.append((case, check_partly_adapted(program, *case, pathlib.Path(work))))
+    text = table(results, of_peft, partly)
     print(text, end="")
     if sys.argv[2:]:
         pathlib.Path(sys.argv[2]).write_text("# Read back by PEFT and transformers\n\n`make interop PYTHON=...`\n\n" + text)
     wrong = [
-        model[0] for model, result in results + of_peft
+        model[0] for model, result in results + of_peft + partly
         if not max(value for key, value in result.items() if key != "moved") <= LARGEST or result["moved"] < 0.01
     ]
     if wrong:

@@ -9,6 +9,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 const std::vector<float> kOne = {1};
 
@@ -44,6 +45,27 @@ TEST(ModelDirectory, IndexOfSeveralFiles) {
   EXPECT_EQ(directory.tensors.at("b").file, folder / "model-00001-of-00002.safetensors");
   EXPECT_THAT(directory.files,
               ElementsAre(folder / "model-00001-of-00002.safetensors", folder / "model-00002-of-00002.safetensors"));
+}
+
+/// As in transformers, which reads all of a file that the index names.
+TEST(ModelDirectory, TensorsThatTheIndexLeavesOutAreThereWithAWarning) {
+  const Scratch folder;
+  put_tensor(folder / "1.safetensors", "a");
+  write_safetensors(folder / "2.safetensors", {{"b", DType::f32, {1}, std::as_bytes(std::span(kOne))},
+                                               {"c", DType::f32, {1}, std::as_bytes(std::span(kOne))}});
+  const std::string index = (folder / "model.safetensors.index.json").string();
+  put_index(folder, R"({"a":"1.safetensors","b":"2.safetensors","c":"2.safetensors"})");
+  EXPECT_THAT(read_model_directory(folder.path()).warnings, IsEmpty());
+  put_index(folder, R"({"a":"1.safetensors","b":"2.safetensors"})");
+  const TensorDirectory one = read_model_directory(folder.path());
+  EXPECT_TRUE(one.tensors.contains("c"));
+  EXPECT_THAT(one.warnings, ElementsAre(index + " leaves out 1 tensor of the files that it names; the first is c in "
+                                                "2.safetensors. They are read like the others"));
+  write_safetensors(folder / "1.safetensors", {{"a", DType::f32, {1}, std::as_bytes(std::span(kOne))},
+                                               {"a2", DType::f32, {1}, std::as_bytes(std::span(kOne))}});
+  EXPECT_THAT(read_model_directory(folder.path()).warnings,
+              ElementsAre(index + " leaves out 2 tensors of the files that it names; the first is a2 in 1.safetensors. They are "
+                                  "read like the others"));
 }
 
 TEST(ModelDirectory, ALyingIndex) {

@@ -174,6 +174,26 @@ INSTANTIATE_TEST_SUITE_P(Models, Families,
                                          "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid", "exaone4_global"),
                          [](const auto& info) { return std::string(info.param); });
 
+/// Texts of several windows: what the cache still holds of keys beyond the window must not be seen. Each id of the answers is the
+/// most probable one of a pass over the whole text.
+TEST(WindowedFamilies, GreedyAnswersOverACacheAreThoseOfTheWholeText) {
+  for (const char* name : {"mistral_window", "qwen2_window", "exaone4_hybrid"}) {
+    const std::filesystem::path folder = source("tests/golden/families") / name;
+    const auto comm = make_single_rank();
+    const OpenedModel opened(folder, {Quantization::none}, *comm, 84);
+    Arena arena;
+    KvCache cache = make_kv_cache(opened.spec, 84, arena);
+    for (const auto& each : read_json(folder / "greedy.json")) {
+      const Ids prompt = each["prompt"].get<Ids>();
+      const Ids expected = each["answer"].get<Ids>();
+      ASSERT_EQ(expected.size(), 24U);
+      SamplingOptions options;
+      options.max_new_tokens = 24;
+      EXPECT_EQ(generate(opened.transformer(), prompt, cache, options, {}, *comm), expected) << name << ", " << prompt.size();
+    }
+  }
+}
+
 /// GPT-2 as OpenAI published it, from its config.json alone.
 TEST(Gpt2, HasPeftsNumbersOfParameters) {
   const Scratch folder;

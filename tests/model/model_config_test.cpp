@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "src/core/error.h"
+#include "src/model/prequantized.h"
 #include "tests/model/model_fixture.h"
 #include "tests/support/scratch.h"
 

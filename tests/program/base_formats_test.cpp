@@ -62,21 +62,11 @@ TEST(BaseFormats, MergedOntoDequantizedWeightsItIsTheModelThatWasTrained) {
   }
 }
 
-/// Rows of ids for the tiny models.
-fs::path rows_for(const Scratch& scratch, const std::string& folder) {
-  std::string lines;
-  const json golden = read_json(source(folder) / "golden.json");
-  for (const json& row : golden["rows"]) {
-    lines += json({{"input_ids", row}}).dump() + "\n";
-  }
-  return scratch.write("rows.jsonl", lines);
-}
-
 Settings run_on_quantized(const std::string& folder, const Scratch& scratch, const fs::path& output) {
   Settings settings = short_run(output);
   settings.erase("model.quantization");
   settings["model.path"] = source(folder).string();
-  settings["data.train"] = toml_list({rows_for(scratch, folder)});
+  settings["data.train"] = toml_list({put_golden_rows(scratch, folder)});
   settings["data.max_length"] = "64";
   settings["train.max_steps"] = "4";
   return settings;
@@ -132,7 +122,7 @@ TEST(QuantizedFolder, MergesOntoWhatItsWeightsStandFor) {
   for (const std::string& folder : {kFp4, kNf4}) {
     const std::string name = fs::path(folder).filename().string();
     const std::string model = source(folder).string();
-    const fs::path rows = rows_for(scratch, folder);
+    const fs::path rows = put_golden_rows(scratch, folder);
     expect_success(launch_of(run_on_quantized(folder, scratch, scratch / name), 1));
     const std::string adapter = (scratch / name / "adapter").string();
     const auto trained = scores_of({"--model", model, "--adapter", adapter}, rows, scratch / "trained.jsonl");
@@ -176,7 +166,7 @@ TEST(QuantizedFolder, AnotherFormatThatIsAskedForIsRefused) {
                      "--quantization",
                      "none",
                      "--input",
-                     rows_for(scratch, kNf4).string(),
+                     put_golden_rows(scratch, kNf4).string(),
                      "--output",
                      (scratch / "scores.jsonl").string()};
   expect_error(score, 2,

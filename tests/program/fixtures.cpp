@@ -98,6 +98,15 @@ void expect_same_training(const fs::path& output, const fs::path& reference) {
   EXPECT_TRUE(get_file(output / "adapter/adapter_model.safetensors") == adapter) << "the adapter of " << output << " differs";
 }
 
+fs::path put_golden_rows(const Scratch& scratch, const std::string& folder) {
+  std::string lines;
+  const json golden = read_json(source(folder) / "golden.json");
+  for (const json& row : golden["rows"]) {
+    lines += json({{"input_ids", row}}).dump() + "\n";
+  }
+  return scratch.write("rows.jsonl", lines);
+}
+
 std::vector<json> scores_of(const std::vector<std::string>& model, const fs::path& input, const fs::path& output) {
   Launch launch;
   launch.arguments = {"score", "--input", input.string(), "--output", output.string()};

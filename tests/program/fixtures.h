@@ -43,6 +43,9 @@ void expect_steps(const std::filesystem::path& output, std::int64_t last);
 /// Losses and gradient norms of metrics.jsonl, and the adapter file: equal to the bit.
 void expect_same_training(const std::filesystem::path& output, const std::filesystem::path& reference);
 
+/// The rows of ids in the golden.json of a folder, as a file to train on or to score.
+std::filesystem::path put_golden_rows(const Scratch& scratch, const std::string& folder);
+
 /// What `score` writes for the lines of `input`; `model`: --model and further options.
 std::vector<nlohmann::json> scores_of(const std::vector<std::string>& model, const std::filesystem::path& input,
                                       const std::filesystem::path& output);

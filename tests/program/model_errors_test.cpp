@@ -106,6 +106,84 @@ TEST(ModelErrors, ShapesThatConfigJsonDoesNotImply) {
   expect_error(train_on(model, scratch / "out"), 4, {"config.json", "model_type \"mamba\" is not supported"});
 }
 
+/// The lines of warning about a folder.
+int warnings_about(const Finished& finished, const fs::path& model, const std::string& text) {
+  return count_of(finished.err, "lora_dist: warning: " + model.string() + text);
+}
+
+TEST(ModelErrors, BlocksThatConfigJsonDoesNotCountAreWarnedOfOnce) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  set_config(model, {{"num_hidden_layers", 3}});
+  const std::string warning =
+      ": 18 of its tensors are not used; the first is model.layers.3.input_layernorm.weight, and config.json says 3 blocks\n";
+  for (const int ranks : {1, 3}) {
+    Launch launch = train_on(model, scratch / ("out" + std::to_string(ranks)));
+    launch.ranks = ranks;
+    const Finished finished = expect_success(launch);
+    EXPECT_EQ(warnings_about(finished, model, warning), 1) << finished.err;
+    EXPECT_EQ(count_of(finished.err, "warning"), 1) << finished.err;
+  }
+  Launch other;
+  other.arguments = {"inspect", model.string()};
+  EXPECT_EQ(warnings_about(expect_success(other), model, warning), 1);
+  const std::string rows = scratch.write("rows.jsonl", "{\"input_ids\":[1,2,3]}\n").string();
+  const std::vector<std::string> merge = {"merge",
+                                          "--model",
+                                          model.string(),
+                                          "--adapter",
+                                          (scratch / "out1/adapter").string(),
+                                          "--output",
+                                          (scratch / "merged").string()};
+  other.arguments = merge;
+  EXPECT_EQ(count_of(expect_success(other).err, "warning"), 1);
+  other.arguments = merge;
+  other.arguments.back() = (scratch / "merged2").string();
+  other.arguments.insert(other.arguments.end(), {"--text", rows});
+  const Finished compared = expect_success(other);  // scores three models
+  EXPECT_EQ(warnings_about(compared, model, warning), 1) << compared.err;
+  EXPECT_EQ(count_of(compared.err, "warning"), 1) << compared.err;
+}
+
+TEST(ModelErrors, AnIndexThatDoesNotTellTheTruth) {
+  const Scratch scratch;
+  const fs::path model = scratch / "model";
+  fs::copy(source("tests/golden/tiny_llama_bias"), model, fs::copy_options::recursive);
+  const fs::path index = model / "model.safetensors.index.json";
+  const json honest = read_json(index);
+  const std::string name = "model.layers.0.mlp.up_proj.weight";
+  const std::string file = honest["weight_map"][name];
+  const fs::path rows = source("tests/golden/tiny_llama_bias/score_input.jsonl");
+  const std::vector<json> expected = scores_of({"--model", model.string()}, rows, scratch / "scores.jsonl");
+
+  json silent = honest;
+  silent["weight_map"].erase(name);
+  put_file(index, silent.dump());
+  Launch launch;
+  launch.arguments = {
+      "score", "--model", model.string(), "--input", rows.string(), "--output", (scratch / "scores.jsonl").string()};
+  for (const int ranks : {1, 3}) {
+    launch.ranks = ranks;
+    const Finished finished = expect_success(launch);
+    EXPECT_EQ(
+        count_of(finished.err, "warning: " + index.string() + " leaves out 1 tensor of the files that it names; the first is " +
+                                   name + " in " + file + ". They are read like the others\n"),
+        1)
+        << finished.err;
+    EXPECT_EQ(count_of(finished.err, "warning"), 1) << finished.err;
+    EXPECT_EQ(column(read_lines(scratch / "scores.jsonl"), "logprobs"), column(expected, "logprobs"));
+  }
+
+  json lying = honest;
+  const std::string other =
+      file == "model-00001-of-00002.safetensors" ? "model-00002-of-00002.safetensors" : "model-00001-of-00002.safetensors";
+  lying["weight_map"][name] = other;
+  put_file(index, lying.dump());
+  launch.ranks = 0;
+  expect_error_on_1_and_3_ranks(launch, 4,
+                                {index.string() + " puts tensor " + name + " in " + other + ", which does not have it"});
+}
+
 TEST(ModelErrors, ATokenizerLargerThanTheEmbedding) {
   const Scratch scratch;
   fs::copy(source("tests/golden/tiny_llama_bias"), scratch / "model", fs::copy_options::recursive);
