@@ -16,6 +16,7 @@
 namespace lora_dist {
 namespace {
 
+using test::on_ranks;
 using test::source;
 
 ModelSpec heads_of(std::int64_t heads, std::int64_t kv_heads) {
