@@ -105,7 +105,10 @@ void quantize_kept(const WeightSource& source, const WeightLayout& weight, const
     const Stretch stretch = stretch_at(weight, at, kept.elements.end);
     read.add(source, weight, stretch, stream);
     at += stretch.count;
-    if (static_cast<std::int64_t>(read.values.size()) >= kReadElements || at == kept.elements.end) {
+    const bool at_short_block =
+        stretch.in_whole + stretch.count > weight.whole_elements / weight.scale_elements() * weight.scale_elements();
+    const bool enough = static_cast<std::int64_t>(read.values.size()) >= kReadElements;
+    if (enough || at_short_block || at == kept.elements.end) {  // only the last block of a call may be short
       read.quantize(weight, kept, absmax, stream);
     }
   }

@@ -25,7 +25,7 @@ ModelSpec heads_of(std::int64_t heads, std::int64_t kv_heads) {
   spec.heads = heads;
   spec.kv_heads = kv_heads;
   spec.head_dim = 4;
-  spec.intermediate = 30;
+  spec.intermediate = 130;
   spec.vocab = 101;
   return spec;
 }
