@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <vector>
 
+#include "src/comm/data_plane.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
@@ -49,6 +51,19 @@ Mesh make_mesh(Communicator& world, int tensor) {
   mesh.data_group = world.split(mesh.tensor_rank);
   mesh.tensor_group = world.split(mesh.data_rank);
   return mesh;
+}
+
+std::string tensor_ranks_apart(const Mesh& mesh) {
+  const std::vector<std::string> machines = all_gather_strings(*mesh.tensor_group, machine_identity(kBootId));
+  const auto on_first = std::count(machines.begin(), machines.end(), machines.front());
+  if (static_cast<std::size_t>(on_first) == machines.size()) {
+    return {};
+  }
+  return fmt::format(
+      "the {} tensor-parallel ranks of a pass are on several machines ({} of them beside the first): four sums of "
+      "activations a block then cross the network in every pass. Start ranks so that nodes are filled one after the "
+      "other, or lower parallel.tensor",
+      mesh.tensor, on_first);
 }
 
 int base_replica_of(const Mesh& mesh, int shards) { return mesh.data_rank / shards; }

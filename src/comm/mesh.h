@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "src/comm/communicator.h"
 
@@ -20,6 +21,10 @@ struct Mesh {
 
 /// Collective. Throws Error(usage), the same on every rank, unless `tensor` divides the world; it names the numbers that do.
 Mesh make_mesh(Communicator& world, int tensor);
+
+/// What to say where tensor ranks of one pass are on different machines: every sum of theirs then crosses the network. Empty:
+/// they are not. Collective over the tensor group.
+std::string tensor_ranks_apart(const Mesh& mesh);
 
 /// The ranks that hold the base together: those of `shards` neighbouring data ranks with all their tensor ranks.
 int base_replica_of(const Mesh& mesh, int shards);

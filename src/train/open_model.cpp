@@ -9,6 +9,7 @@
 #include "src/export/adapter_bridge.h"
 #include "src/model/prequantized.h"
 #include "src/train/data_setup.h"
+#include "src/train/ranks_agree.h"
 
 namespace lora_dist {
 
@@ -48,6 +49,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     part = tensor_part(model->spec, mesh.tensor_rank, mesh.tensor);
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
+  check_same_model(world, folder, model->directory);
   for (const std::string& warning : model->spec.warnings) {
     console.warn(warning);
   }

@@ -13,6 +13,7 @@
 #include "src/model/base_hash.h"
 #include "src/train/adapter_setup.h"
 #include "src/train/data_setup.h"
+#include "src/train/ranks_agree.h"
 #include "src/train/tokenize_together.h"
 
 namespace lora_dist {
@@ -138,6 +139,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.compute = &compute;
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
+  check_same_program(world, config);
   run_together(world, [&] {  // before minutes of loading
     if (config.parallel.base_device == "device" && !compute.on_device()) {
       throw Error(ExitCode::usage,
@@ -151,6 +153,9 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
     }
   });
   run.mesh = make_mesh(world, config.parallel.tensor);
+  if (const std::string apart = tensor_ranks_apart(run.mesh); !apart.empty()) {
+    run.console.warn(apart);
+  }
   run.model =
       open_model(config.model.path, wanted_format(config), run.mesh, base_shards_of(run.mesh, config.parallel.base_shards),
                  compute, world, run.console, config.parallel.base_device == "host");

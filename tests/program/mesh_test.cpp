@@ -164,5 +164,44 @@ TEST(Mesh, ErrorsNameWhatWorks) {
   expect_error(launch_of(settings, 9), 2, {"parallel.tensor = 9", "8 attention heads", "at most 8"});
 }
 
+/// Rank 1 is started with other words than rank 0 (mpirun's colon), and in another folder where one is given.
+Launch with_another_rank(const Settings& first, const Settings& second, const fs::path& folder = {}) {
+  Launch launch = launch_of(first, 1);
+  std::vector<std::string> words = {":", "-np", "1"};
+  if (!folder.empty()) {
+    words.insert(words.end(), {"-wdir", folder.string()});
+  }
+  words.emplace_back(LORA_DIST_PROGRAM);
+  launch.arguments.insert(launch.arguments.end(), words.begin(), words.end());
+  const Launch other = launch_of(second, 1);
+  launch.arguments.insert(launch.arguments.end(), other.arguments.begin(), other.arguments.end());
+  return launch;
+}
+
+TEST(Mesh, ARankWithOtherSettingsIsNamed) {
+  const Scratch scratch;
+  const Settings settings = mesh_run(scratch / "out");
+  Settings other = settings;
+  other["adapter.r"] = "5";
+  expect_error(with_another_rank(settings, other), 2, {"rank 1: adapter.r is 5 here and", "on rank 0", "the same configuration"});
+}
+
+TEST(Mesh, ARankWithAnotherModelIsNamed) {
+  const Scratch scratch;
+  Settings settings = mesh_run(scratch / "out");
+  settings["model.path"] = "model";  // in the folder that a rank starts in
+  for (const char* rank : {"0", "1"}) {
+    fs::create_directory(scratch / rank);
+    copy_of_model(scratch / rank / "model");
+  }
+  const fs::path config = scratch / "1" / "model" / "config.json";
+  json changed = read_json(config);
+  changed["rms_norm_eps"] = 1e-4;
+  put_file(config, changed.dump());
+  Launch launch = with_another_rank(settings, settings, scratch / "1");
+  launch.folder = scratch / "0";
+  expect_error(launch, 4, {"rank 1: model is another model here than on rank 0", "copy the same folder"});
+}
+
 }  // namespace
 }  // namespace lora_dist::program
