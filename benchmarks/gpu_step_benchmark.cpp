@@ -94,6 +94,9 @@ TrainedBuffers make_buffers(const AdapterLayout& layout, Arena& arena, const Str
                          arena.take_zeroed<float>(MemoryKind::optimizer, "v", layout.count),
                          arena.take_zeroed<float>(MemoryKind::adapters, "gradients", layout.count),
                          arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums", layout.count)};
+  buffers.part_params = buffers.params;
+  buffers.part_grads = buffers.grads;
+  buffers.part_sums = buffers.sums;
   std::vector<float> factors(static_cast<std::size_t>(layout.count));
   initialize_adapters(layout, 42, factors);
   from_host(view(std::span<const float>(factors)), view(buffers.params), stream);
@@ -133,8 +136,8 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const Co
   std::int64_t done = 0;
   const auto train = [&](std::int64_t steps) {
     for (std::int64_t i = 0; i < steps; ++i, ++done) {
-      result.last = train_step(transformer, world, batch.sequences, batch.samples, step_options, done, done + 1, 1e-4, buffers,
-                               false, loss_scale, gradients);
+      result.last = train_step(transformer, AdapterPart{}, {world, world, gradients}, batch.sequences, batch.samples,
+                               step_options, done, done + 1, 1e-4, buffers, false, loss_scale);
     }
     synchronize(place.stream);
   };

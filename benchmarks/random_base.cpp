@@ -151,11 +151,13 @@ FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DTy
   require(format.quantization != Quantization::int8, "a random base is in four bits, or bf16");
   std::array<WeightKind, kLinears> kinds;
   for (const Linear linear : kAllLinears) {
-    kinds[index_of(linear)] = {linear_shape(spec, linear), DType::bf16, format};
+    const LinearShape shape = linear_shape(spec, linear);
+    kinds[index_of(linear)] = {shape, shape, {1, shape.out * shape.in, 0, 0}, DType::bf16, format};
     require(!kinds[index_of(linear)].shape.bias, "a random base has no biases");
   }
   FrozenBase base;
   base.spec = spec;
+  base.part = tensor_part(spec, 0, 1);
   base.format = format;
   std::int64_t start = 0;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {

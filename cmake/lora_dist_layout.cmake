@@ -42,7 +42,7 @@ function(lora_dist_sources)
 
   lora_dist_folder(core src/core lora_dist_kernels_copy fmt::fmt)
   lora_dist_folder(config src/config lora_dist_core tomlplusplus::tomlplusplus)
-  lora_dist_folder(comm src/comm lora_dist_core MPI::MPI_CXX)
+  lora_dist_folder(comm src/comm lora_dist_core lora_dist_kernels_cast MPI::MPI_CXX)
   lora_dist_folder(io src/io lora_dist_comm PkgConfig::HDF5_SERIAL OpenSSL::Crypto nlohmann_json::nlohmann_json)
   lora_dist_folder(tokenizer src/tokenizer lora_dist_io PkgConfig::SENTENCEPIECE PkgConfig::PCRE2
                  PkgConfig::UTF8PROC)

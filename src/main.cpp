@@ -48,6 +48,9 @@ int run_command(Communicator& world, const ProcessPlace& place, const CommandLin
   if (line.command == "inspect") {
     return run_inspect(world, place, line);
   }
+  if (line.command == "quantize") {
+    return run_quantize(world, place, line);
+  }
   if (line.command == "data") {
     return run_data(world, place, line);
   }

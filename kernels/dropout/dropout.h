@@ -11,12 +11,13 @@ namespace lora_dist {
 
 /// The part of the mask's coordinates that a whole call shares.
 /// Philox key: {low, high word of seed} with the step mixed into the high word (xor step * 0x9E3779B9);
-/// counter: {feature / 4, position, sample id, layer * 16 + module}; lane feature % 4.
+/// counter: {feature / 4 (counted in the whole row), position, sample id, layer * 16 + module}; lane feature % 4.
 struct DropoutKey {
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
   std::uint32_t layer = 0;
-  std::uint32_t module = 0;  // less than 16
+  std::uint32_t module = 0;         // less than 16
+  std::uint32_t first_feature = 0;  // of x in the whole row, where a mesh cuts it
 };
 
 /// y = x * mask / (1 - p); an element is dropped when its 32 random bits are below floor(p * 2^32).

@@ -54,9 +54,13 @@ void for_each_block(ConstTensorView in, ConstTensorView samples, ConstTensorView
       Row row = shared;
       row.counter[1] = static_cast<std::uint32_t>(position[t]);
       row.counter[2] = static_cast<std::uint32_t>(sample[t]);
-      for (std::int64_t f = 0; f < features; f += kBlock) {
-        fill_block(row, f, factors);
-        apply(from + t * features + f, factors, to + t * features + f, std::min(kBlock, features - f));
+      for (std::int64_t f = 0; f < features;) {
+        const std::int64_t whole = key.first_feature + f;
+        const std::int64_t ahead = whole % 4;  // a counter gives four numbers
+        const std::int64_t n = std::min(kBlock - ahead, features - f);
+        fill_block(row, whole - ahead, factors);
+        apply(from + t * features + f, factors + ahead, to + t * features + f, n);
+        f += n;
       }
     }
   });

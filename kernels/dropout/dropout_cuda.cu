@@ -14,7 +14,8 @@ struct MaskOfCall {
   std::uint32_t key1 = 0;
   std::uint32_t layer_and_module = 0;
   std::uint32_t threshold = 0;
-  float factor = 0.0F;  // 1 / (1 - p)
+  float factor = 0.0F;             // 1 / (1 - p)
+  std::int64_t first_feature = 0;  // a multiple of 4 where several are drawn at once
 };
 
 // factors[i]: 0 or 1 / (1 - p) for feature first + i. A counter gives four numbers; a lone element draws its four for itself.
@@ -55,7 +56,7 @@ __global__ void dropout_token(const T* in, const std::int32_t* samples, const st
     if constexpr (kAdd) {
       sum = load_group<kCount>(to + f);
     }
-    const Group<float, kCount> factors = mask_factors<kCount>(mask, position, sample, f);
+    const Group<float, kCount> factors = mask_factors<kCount>(mask, position, sample, mask.first_feature + f);
     Group<T, kCount> result;
     for (int i = 0; i < kCount; ++i) {
       const float product = to_float(values.v[i]) * factors.v[i];
@@ -84,13 +85,14 @@ void dropout_either_way(ConstTensorView in, ConstTensorView samples, ConstTensor
                            .key1 = static_cast<std::uint32_t>(key.seed >> 32) ^ (key.step * 0x9E3779B9U),
                            .layer_and_module = key.layer * 16 + key.module,
                            .threshold = static_cast<std::uint32_t>(static_cast<double>(p) * 0x1p32),
-                           .factor = static_cast<float>(1.0 / (1.0 - static_cast<double>(p)))};
+                           .factor = static_cast<float>(1.0 / (1.0 - static_cast<double>(p))),
+                           .first_feature = key.first_feature};
   const std::int32_t* sample = samples.as<std::int32_t>();
   const std::int32_t* position = positions.as<std::int32_t>();
   with_float_type(in.dtype, [&](auto zero) {
     using T = decltype(zero);
     constexpr int kPack = Pack<T>::kCount;
-    const bool packs = fits_groups(in.cols(), kPack, {in.data, out.data});
+    const bool packs = key.first_feature % 4 == 0 && fits_groups(in.cols(), kPack, {in.data, out.data});
     packs ? drop_tokens<T, kPack, kAdd>(in, sample, position, mask, out, stream)
           : drop_tokens<T, 1, kAdd>(in, sample, position, mask, out, stream);
   });

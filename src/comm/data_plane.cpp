@@ -21,7 +21,7 @@ namespace {
 /// machine several.
 bool every_rank_has_its_own_device(Communicator& world) {
   std::string mine;
-  run_together(world, [&] { mine = machine_identity("/proc/sys/kernel/random/boot_id") + " " + nccl_device_address(); });
+  run_together(world, [&] { mine = machine_identity(kBootId) + " " + nccl_device_address(); });
   const std::vector<std::string> all = all_gather_strings(world, mine);
   return std::set<std::string>(all.begin(), all.end()).size() == all.size();
 }

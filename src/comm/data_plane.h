@@ -11,6 +11,8 @@
 
 namespace lora_dist {
 
+inline constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
+
 /// The same for all processes of a machine, another for each machine: the first line of `boot_id` (Linux's
 /// /proc/sys/kernel/random/boot_id), or the host name where there is none.
 std::string machine_identity(const std::filesystem::path& boot_id);

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/cast/cast.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 
@@ -133,6 +134,27 @@ class HostStaged final : public Communicator {
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override { reduce(values, op, kind); }
   void all_reduce(std::span<double> values, Reduce op, WireKind kind) override { reduce(values, op, kind); }
 
+  /// In f32 on the host, rounded once.
+  void all_reduce_sum(const TensorView& values, WireKind kind) override {
+    if (size() == 1) {
+      return;
+    }
+    const auto bytes = static_cast<std::size_t>(values.count()) * size_of(values.dtype);
+    const std::span<std::byte> there(static_cast<std::byte*>(values.data), bytes);
+    const std::span<std::byte> here = fetch(there, mine_);
+    const TensorView narrow{here.data(), values.dtype, {values.count()}};
+    if (values.dtype == DType::f32) {
+      host_->all_reduce_sum(narrow, kind);
+    } else {
+      sums_.resize(static_cast<std::size_t>(values.count()));
+      const TensorView wide = view(std::span(sums_));
+      cast_cpu(narrow, wide, Stream{});
+      host_->all_reduce_sum(wide, kind);
+      cast_cpu(wide, narrow, Stream{});
+    }
+    put(here, there);
+  }
+
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     if (size() == 1) {
       host_->broadcast({}, root, kind);  // checks the root
@@ -203,6 +225,7 @@ class HostStaged final : public Communicator {
   Stream stream_;
   Staging mine_;
   Staging all_;
+  std::vector<float> sums_;  // of values that are narrower on the device
   std::vector<std::unique_ptr<GatherStaging>> gathers_;
 };
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "kernels/common/check.h"
 #include "src/comm/mpi_check.h"
@@ -137,6 +138,17 @@ class MpiCommunicator final : public Communicator {
     std::transform(ordered.begin(), ordered.end(), values.begin(), from_ordered);
   }
 
+  /// Each rank adds one share of the values in the order of the ranks, and hands it to all: MPI's own sum is free to choose an
+  /// order by the size of the message.
+  void all_reduce_sum(const TensorView& values, WireKind kind) override {
+    const std::span<float> all(values.as<float>(), static_cast<std::size_t>(values.count()));
+    (*ledger_)[kind] += static_cast<std::int64_t>(all.size_bytes());
+    const std::size_t piece = std::max<std::size_t>(1, largest_message_ / sizeof(float));
+    for (std::size_t at = 0; at < all.size(); at += piece) {
+      sum_piece(all.subspan(at, std::min(piece, all.size() - at)));
+    }
+  }
+
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     require(root >= 0 && root < size_, "broadcast: root is not a rank of the group");
     if (rank_ == root) {
@@ -155,6 +167,36 @@ class MpiCommunicator final : public Communicator {
   const WireBytes& wire() const override { return *ledger_; }
 
  private:
+  void sum_piece(std::span<float> values) {
+    const auto ranks = static_cast<std::size_t>(size_);
+    std::vector<int> counts(ranks);
+    std::vector<int> offsets(ranks);
+    for (std::size_t r = 0; r < ranks; ++r) {
+      offsets[r] = static_cast<int>(values.size() * r / ranks);
+      counts[r] = static_cast<int>(values.size() * (r + 1) / ranks) - offsets[r];
+    }
+    const auto mine = static_cast<std::size_t>(counts[static_cast<std::size_t>(rank_)]);
+    const std::vector<int> equal(ranks, static_cast<int>(mine));
+    std::vector<int> in_turn(ranks);
+    for (std::size_t r = 0; r < ranks; ++r) {
+      in_turn[r] = static_cast<int>(r * mine);
+    }
+    shares_.resize(mine * ranks);
+    check_mpi(MPI_Alltoallv(values.data(), counts.data(), offsets.data(), MPI_FLOAT, shares_.data(), equal.data(), in_turn.data(),
+                            MPI_FLOAT, comm_),
+              "all_reduce");
+    float* sum = values.data() + offsets[static_cast<std::size_t>(rank_)];
+    std::copy_n(shares_.begin(), mine, sum);
+    for (std::size_t r = 1; r < ranks; ++r) {
+      const float* share = shares_.data() + r * mine;
+      for (std::size_t i = 0; i < mine; ++i) {
+        sum[i] += share[i];
+      }
+    }
+    check_mpi(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values.data(), counts.data(), offsets.data(), MPI_FLOAT, comm_),
+              "all_reduce");
+  }
+
   /// Calls gather(from, length, to, count, type) for each piece of `mine`: rank r's piece goes to `to` + r * mine.size().
   template <class Gather>
   void for_each_piece(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind, Gather gather) {
@@ -175,6 +217,7 @@ class MpiCommunicator final : public Communicator {
   std::shared_ptr<WireBytes> ledger_;
   int rank_ = 0;
   int size_ = 1;
+  std::vector<float> shares_;  // every rank's share of what this rank adds up
 };
 
 /// A group of one needs no MPI: its collectives copy, and send nothing.

@@ -62,6 +62,10 @@ ncclRedOp_t nccl_op(Reduce op) {
   return ncclSum;
 }
 
+ncclDataType_t nccl_type(DType dtype) {
+  return dtype == DType::f32 ? ncclFloat32 : dtype == DType::bf16 ? ncclBfloat16 : ncclFloat16;
+}
+
 class NcclCommunicator final : public Communicator {
  public:
   /// `staged` is the same group through the host: barriers, doubles and splits go that way.
@@ -99,6 +103,18 @@ class NcclCommunicator final : public Communicator {
 
   /// Through the host: NCCL does not say what its maximum of a NaN is.
   void all_reduce(std::span<double> values, Reduce op, WireKind kind) override { staged_->all_reduce(values, op, kind); }
+
+  /// The operators' stream waits for it, not the host.
+  void all_reduce_sum(const TensorView& values, WireKind kind) override {
+    const auto count = static_cast<std::size_t>(values.count());
+    (*ledger_)[kind] += static_cast<std::int64_t>(count * size_of(values.dtype));
+    start_after_followed();
+    group_->finish(ncclAllReduce(values.data, values.data, count, nccl_type(values.dtype), ncclSum, group_->handle("all_reduce"),
+                                 streams_->handle()),
+                   "all_reduce");
+    done_.record(streams_->comm);
+    done_.hold_back(followed_);
+  }
 
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     require(root >= 0 && root < size(), "broadcast: root is not a rank of the group");

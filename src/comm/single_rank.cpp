@@ -37,6 +37,7 @@ class SingleRank final : public Communicator {
   void all_reduce(std::span<double> /*values*/, Reduce op, WireKind /*kind*/) override {
     require(op != Reduce::sum, "all_reduce: doubles have no sum that is the same on every mesh");
   }
+  void all_reduce_sum(const TensorView& /*values*/, WireKind /*kind*/) override {}
   void broadcast(std::span<std::byte> /*data*/, int root, WireKind /*kind*/) override {
     require(root == 0, "broadcast: root is not a rank of the group");
   }

@@ -87,16 +87,17 @@ void parse_options(const std::vector<std::string>& arguments, CommandLine& line)
   }
 }
 
-/// Everything that score, generate and merge cannot do without and that is not there, in one sentence.
+/// Everything that score, generate, merge and quantize cannot do without and that is not there, in one sentence.
 void check_required(const CommandLine& line) {
   std::vector<std::string> missing;
-  if (line.model.empty()) {
+  const bool configured = line.command == "quantize" && !(line.cfg.empty() && line.sets.empty());
+  if (line.model.empty() && !configured) {
     missing.emplace_back("--model DIR");
   }
   if (line.command == "merge" && line.adapters.empty()) {
     missing.emplace_back("--adapter DIR");
   }
-  if (line.command == "merge" && line.output.empty()) {
+  if ((line.command == "merge" || line.command == "quantize") && line.output.empty()) {
     missing.emplace_back("--output DIR");
   }
   if (line.command == "score" && line.input.empty()) {
@@ -146,7 +147,7 @@ void check_word(const char* option, const std::string& value, std::initializer_l
 }
 
 void check_values(const CommandLine& line) {
-  if (line.command == "score" || line.command == "generate" || line.command == "merge") {
+  if (line.command == "score" || line.command == "generate" || line.command == "merge" || line.command == "quantize") {
     check_required(line);
     if (line.block_size < 32 || line.block_size > 4096 || (line.block_size & (line.block_size - 1)) != 0) {
       fail(fmt::format("--block-size must be a power of two from 32 to 4096 (got {})", line.block_size));
@@ -165,7 +166,8 @@ void check_values(const CommandLine& line) {
     if (line.path.empty()) {
       fail("inspect needs the path of a checkpoint, adapter or model folder");
     }
-  } else if (line.command != "score" && line.command != "merge" && line.cfg.empty() && line.sets.empty() && !line.print_config) {
+  } else if (line.command != "score" && line.command != "merge" && line.command != "quantize" && line.cfg.empty() &&
+             line.sets.empty() && !line.print_config) {
     fail(fmt::format("{} needs a configuration: --cfg FILE (lora_dist {} --help shows examples)", line.command, line.command));
   }
 }

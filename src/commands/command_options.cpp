@@ -96,6 +96,17 @@ po::options_description options_of(const std::string& command, CommandLine& line
   if (command == "merge") {
     add_merge_options(options, line);
   }
+  if (command == "quantize") {
+    add_config_options(options, line);
+    line.quantization = "nf4";
+    options.add_options()                                                                                               //
+        ("model", text(line.model, "DIR"), "Hugging Face model folder (default: model.path of --cfg)")                  //
+        ("output", text(line.output, "DIR"), "new folder, which then takes the model's place in model.path")            //
+        ("quantization", text(line.quantization, "nf4|fp4"), "(default: of --cfg, else nf4)")                           //
+        ("block-size", po::value(&line.block_size)->value_name("N"), "weights per scale (default: of --cfg, else 64)")  //
+        ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
+         "quantize the block scales as well (default: of --cfg, else true)");
+  }
   if (command == "inspect") {
     options.add_options()("verify", po::bool_switch(&line.verify), "read everything and compare it with its digests");
   }

@@ -32,7 +32,9 @@ const std::vector<Command>& commands() {
        "  lora_dist data --cfg my.toml\n"
        "  lora_dist data --cfg my.toml --set data.template=tokenizer --samples 10\n"},
       {"plan", "memory and traffic of a configuration, before it is run", false, ""},
-      {"quantize", "write the quantized base once, so that ranks read only their part", false, ""},
+      {"quantize", "write the quantized base once, so that ranks read only their part", true,
+       "  lora_dist quantize --model models/Llama-2-7b-hf --output models/Llama-2-7b-nf4\n"
+       "  lora_dist quantize --cfg medical.toml --output models/medical-nf4\n"},
       {"doctor", "check this machine", false, ""},
   };
   return all;

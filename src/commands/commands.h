@@ -12,6 +12,7 @@ int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& 
 int run_score(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_generate(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+int run_quantize(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_inspect(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 

@@ -44,8 +44,8 @@ int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& 
     throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",
                 Noticed::every_rank);
   }
-  const Evaluation evaluation = evaluate(run.tuned(), world, run.validation, run.dataset.validation, config.train.micro_batch,
-                                         [&](std::int64_t done, std::int64_t all) {
+  const Evaluation evaluation = evaluate(run.tuned(), *run.mesh.data_group, run.validation, run.dataset.validation,
+                                         config.train.micro_batch, [&](std::int64_t done, std::int64_t all) {
                                            if (done == all || done % 50 < world.size()) {
                                              run.console.line(fmt::format("scored {} of {} passes", done, all));
                                            }

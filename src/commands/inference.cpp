@@ -15,7 +15,8 @@ WantedFormat wanted_format(const CommandLine& line) {
 Inference open_for_inference(Communicator& world, const ProcessPlace& place, const CommandLine& line, const Console& console) {
   Inference inference;
   inference.compute = choose_compute_place({line.backend, line.compute_dtype, "auto", ""}, place, world, console);
-  inference.model = open_model(line.model, wanted_format(line), true, *inference.compute, world, console);
+  const Mesh mesh = make_mesh(world, 1);
+  inference.model = open_model(line.model, wanted_format(line), mesh, mesh.data, *inference.compute, world, console);
   inference.adapter = open_adapter(line.adapter, *inference.model, world);
   return inference;
 }

@@ -8,6 +8,7 @@
 #include "src/commands/commands.h"
 #include "src/core/error.h"
 #include "src/export/peft_adapter.h"
+#include "src/io/base_store.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
@@ -96,7 +97,15 @@ void inspect_model(const fs::path& path, bool verify, const Console& console) {
     console.warn(warning);
   }
   show_tensors(directory, console);
-  if (verify) {
+  if (const auto made_from = directory.metadata.find("made_from"); made_from != directory.metadata.end()) {
+    console.line("base store made from " + made_from->second);
+  }
+  if (verify && fs::exists(path / kBaseStoreFile)) {
+    if (const std::vector<std::string> problems = base_store_problems(path / kBaseStoreFile); !problems.empty()) {
+      throw Error(ExitCode::model, fmt::format("this base store is not sound:\n  {}", fmt::join(problems, "\n  ")));
+    }
+    console.line("every tensor is there, in its shape, and has its digest");
+  } else if (verify) {
     read_all(directory);
     console.line("every tensor is there, in its shape, and can be read");
   }

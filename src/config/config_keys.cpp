@@ -62,8 +62,8 @@ std::vector<Key> make_keys() {
     {"train.max_skipped_steps", [](Config& c) -> Slot { return &c.train.max_skipped_steps; }, Whole{0, kManySteps}, kAllow, "non-finite steps that are left out before the job ends"},
     {"train.deterministic", [](Config& c) -> Slot { return &c.train.deterministic; }, Flag{}, kRefuse, "the same bits on every number of ranks", {"true"}},
 
-    {"parallel.tensor", [](Config& c) -> Slot { return &c.parallel.tensor; }, Whole{1, 4096}, kBits, "ranks that share each layer", {"1"}},
-    {"parallel.base_shards", [](Config& c) -> Slot { return &c.parallel.base_shards; }, ShardCount{}, kAllow, "ranks that share one copy of the base: \"all\", or 1: each keeps it whole", {"all", "1"}},
+    {"parallel.tensor", [](Config& c) -> Slot { return &c.parallel.tensor; }, Whole{1, 4096}, kBits, "ranks that share each layer: a number that divides the ranks"},
+    {"parallel.base_shards", [](Config& c) -> Slot { return &c.parallel.base_shards; }, ShardCount{}, kAllow, "data-parallel ranks that share one copy of the base: \"all\", or a number that divides them (1: each keeps it whole)"},
     {"parallel.base_device", [](Config& c) -> Slot { return &c.parallel.base_device; }, Words{{"auto", "device", "host"}}, kAllow, "auto, device, host: where each rank keeps its part of the base"},
     {"parallel.backend", [](Config& c) -> Slot { return &c.parallel.backend; }, Words{{"auto", "cpu", "cuda"}}, kBits, "auto, cpu, cuda"},
     {"parallel.communicator", [](Config& c) -> Slot { return &c.parallel.communicator; }, Words{{"auto", "mpi", "nccl"}}, kAllow, "auto, mpi, nccl"},

@@ -16,7 +16,8 @@
 namespace lora_dist {
 namespace {
 
-constexpr hsize_t kChunkElements = 65536;  // 256 KiB of floats: a checksum each, and the unit of reading
+constexpr hsize_t kChunkBytes = 256 << 10;  // a checksum each, and the unit of reading
+constexpr std::size_t kCachedChunkBytes = 8 << 20;
 constexpr hsize_t kMaxChunkElements = hsize_t{1} << 24;
 constexpr std::size_t kMaxAttributeBytes = 60'000;  // what HDF5 keeps in an object header
 
@@ -101,31 +102,33 @@ void abandon(hid_t file) {
   H5Fclose(file);
 }
 
-struct OpenDataset {
-  Handle id;
-  hsize_t count = 0;
-};
+hid_t type_in_file(bool floats) { return floats ? H5T_IEEE_F32LE : H5T_STD_U8LE; }
+hid_t type_in_memory(bool floats) { return floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_UINT8; }
+std::size_t size_of_element(bool floats) { return floats ? sizeof(float) : 1; }
 
-/// A dataset, once it is known to be of the kind that this program writes: flat, of 32-bit floats, in chunks of sane size.
-OpenDataset open_dataset(std::int64_t handle, const std::filesystem::path& path, const std::string& name) {
-  OpenDataset dataset{Handle(H5Dopen2(handle, name.c_str(), H5P_DEFAULT), H5Dclose)};
-  if (!dataset.id.ok()) {
-    fail("find the dataset " + name + " in", path);
+void write_dataset(std::int64_t handle, const std::filesystem::path& file, const std::string& name, bool floats,
+                   const void* values, std::size_t elements) {
+  require(handle >= 0, "Hdf5Writer: written after close()");
+  require(!name.empty() && name.find('/') == std::string::npos, "Hdf5Writer: datasets are flat, without / in the name");
+  const Quiet quiet;
+  const hsize_t count = elements;
+  const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
+  const Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  if (count > 0) {  // a chunk may not be larger than the dataset, so an empty one has none
+    const hsize_t chunk = std::min<hsize_t>(count, kChunkBytes / size_of_element(floats));
+    H5Pset_chunk(layout.get(), 1, &chunk);
+    H5Pset_fletcher32(layout.get());
   }
-  const Handle space(H5Dget_space(dataset.id.get()), H5Sclose);
-  const Handle stored(H5Dget_type(dataset.id.get()), H5Tclose);
-  const Handle layout(H5Dget_create_plist(dataset.id.get()), H5Pclose);
-  hsize_t chunk = 0;
-  const bool flat =
-      H5Sget_simple_extent_ndims(space.get()) == 1 && H5Sget_simple_extent_dims(space.get(), &dataset.count, nullptr) == 1;
-  const bool typed = H5Tequal(stored.get(), H5T_IEEE_F32LE) > 0;
-  const bool chunked =
-      H5Pget_layout(layout.get()) == H5D_CHUNKED && H5Pget_chunk(layout.get(), 1, &chunk) == 1 && chunk <= kMaxChunkElements;
-  if (!flat || !typed || dataset.count > static_cast<hsize_t>(INT64_MAX) || (!chunked && dataset.count > 0)) {
-    throw Error(ExitCode::model,
-                "the dataset " + name + " in " + path.string() + " is not one that this program wrote (shape, type or layout)");
+  Handle dataset(H5Dcreate2(handle, name.c_str(), type_in_file(floats), space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT),
+                 H5Dclose);
+  const std::string act = "write the dataset " + name + " of";
+  if (!dataset.ok() ||
+      (count > 0 && H5Dwrite(dataset.get(), type_in_memory(floats), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)) {
+    fail(act, file);
   }
-  return dataset;
+  if (dataset.reset() < 0 || H5Fflush(handle, H5F_SCOPE_LOCAL) < 0) {
+    fail(act, file);
+  }
 }
 
 }  // namespace
@@ -147,27 +150,10 @@ Hdf5Writer::~Hdf5Writer() {
 }
 
 void Hdf5Writer::write(const std::string& name, std::span<const float> values) {
-  require(handle_ >= 0, "Hdf5Writer: written after close()");
-  require(!name.empty() && name.find('/') == std::string::npos, "Hdf5Writer: datasets are flat, without / in the name");
-  const Quiet quiet;
-  const hsize_t count = values.size();
-  const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
-  const Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  if (count > 0) {  // a chunk may not be larger than the dataset, so an empty one has none
-    const hsize_t chunk = std::min(count, kChunkElements);
-    H5Pset_chunk(layout.get(), 1, &chunk);
-    H5Pset_fletcher32(layout.get());
-  }
-  Handle dataset(H5Dcreate2(handle_, name.c_str(), H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, layout.get(), H5P_DEFAULT),
-                 H5Dclose);
-  const std::string act = "write the dataset " + name + " of";
-  if (!dataset.ok() ||
-      (count > 0 && H5Dwrite(dataset.get(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)) {
-    fail(act, file_);
-  }
-  if (dataset.reset() < 0 || H5Fflush(handle_, H5F_SCOPE_LOCAL) < 0) {
-    fail(act, file_);
-  }
+  write_dataset(handle_, file_, name, true, values.data(), values.size());
+}
+void Hdf5Writer::write(const std::string& name, std::span<const std::byte> bytes) {
+  write_dataset(handle_, file_, name, false, bytes.data(), bytes.size());
 }
 
 void Hdf5Writer::attribute(const std::string& name, const std::string& text) {
@@ -209,28 +195,78 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& file) : file_(file) {
 
 Hdf5Reader::~Hdf5Reader() {
   const Quiet quiet;
+  opened_.reset();
   H5Fclose(handle_);
 }
 
-void Hdf5Reader::read(const std::string& name, std::int64_t from, std::span<float> out) const {
+struct Hdf5Reader::Opened {
+  std::string name;
+  bool floats = true;
+  Handle id;
+  hsize_t count = 0;
+};
+
+/// A dataset, once it is known to be of the kind that this program writes: flat, of 32-bit floats or of bytes, in chunks of sane
+/// size.
+const Hdf5Reader::Opened& Hdf5Reader::open(const std::string& name, bool floats) const {
+  if (opened_ && opened_->name == name && opened_->floats == floats) {
+    return *opened_;
+  }
+  opened_.reset();
+  const Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
+  H5Pset_chunk_cache(access.get(), H5D_CHUNK_CACHE_NSLOTS_DEFAULT, kCachedChunkBytes, H5D_CHUNK_CACHE_W0_DEFAULT);
+  auto dataset = std::make_unique<Opened>(Opened{name, floats, Handle(H5Dopen2(handle_, name.c_str(), access.get()), H5Dclose)});
+  if (!dataset->id.ok()) {
+    fail("find the dataset " + name + " in", file_);
+  }
+  const Handle space(H5Dget_space(dataset->id.get()), H5Sclose);
+  const Handle stored(H5Dget_type(dataset->id.get()), H5Tclose);
+  const Handle layout(H5Dget_create_plist(dataset->id.get()), H5Pclose);
+  hsize_t chunk = 0;
+  const bool flat =
+      H5Sget_simple_extent_ndims(space.get()) == 1 && H5Sget_simple_extent_dims(space.get(), &dataset->count, nullptr) == 1;
+  const bool typed = H5Tequal(stored.get(), type_in_file(floats)) > 0;
+  const bool chunked =
+      H5Pget_layout(layout.get()) == H5D_CHUNKED && H5Pget_chunk(layout.get(), 1, &chunk) == 1 && chunk <= kMaxChunkElements;
+  if (!flat || !typed || dataset->count > static_cast<hsize_t>(INT64_MAX) || (!chunked && dataset->count > 0)) {
+    throw Error(ExitCode::model,
+                "the dataset " + name + " in " + file_.string() + " is not one that this program wrote (shape, type or layout)");
+  }
+  opened_ = std::move(dataset);
+  return *opened_;
+}
+
+void Hdf5Reader::read_elements(const std::string& name, bool floats, std::int64_t from, std::size_t count, void* out) const {
   const Quiet quiet;
-  const OpenDataset dataset = open_dataset(handle_, file_, name);
-  if (from < 0 || static_cast<hsize_t>(from) > dataset.count || out.size() > dataset.count - static_cast<hsize_t>(from)) {
+  const Opened& dataset = open(name, floats);
+  if (from < 0 || static_cast<hsize_t>(from) > dataset.count || count > dataset.count - static_cast<hsize_t>(from)) {
     throw Error(ExitCode::model, "the dataset " + name + " in " + file_.string() + " has " + std::to_string(dataset.count) +
-                                     " elements; " + std::to_string(out.size()) + " from element " + std::to_string(from) +
+                                     " elements; " + std::to_string(count) + " from element " + std::to_string(from) +
                                      " were asked for");
   }
-  if (out.empty()) {
+  if (count == 0) {
     return;
   }
   const hsize_t start = static_cast<hsize_t>(from);
-  const hsize_t count = out.size();
+  const hsize_t elements = count;
   const Handle file_space(H5Dget_space(dataset.id.get()), H5Sclose);
-  const Handle memory_space(H5Screate_simple(1, &count, nullptr), H5Sclose);
-  H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, &start, nullptr, &count, nullptr);
-  if (H5Dread(dataset.id.get(), H5T_NATIVE_FLOAT, memory_space.get(), file_space.get(), H5P_DEFAULT, out.data()) < 0) {
+  const Handle memory_space(H5Screate_simple(1, &elements, nullptr), H5Sclose);
+  H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, &start, nullptr, &elements, nullptr);
+  if (H5Dread(dataset.id.get(), type_in_memory(floats), memory_space.get(), file_space.get(), H5P_DEFAULT, out) < 0) {
     fail("read the dataset " + name + " of", file_);  // a wrong Fletcher-32 is named by HDF5's own reason
   }
+}
+
+void Hdf5Reader::read(const std::string& name, std::int64_t from, std::span<float> out) const {
+  read_elements(name, true, from, out.size(), out.data());
+}
+void Hdf5Reader::read(const std::string& name, std::int64_t from, std::span<std::byte> out) const {
+  read_elements(name, false, from, out.size(), out.data());
+}
+
+std::int64_t Hdf5Reader::bytes_of(const std::string& name) const {
+  const Quiet quiet;
+  return static_cast<std::int64_t>(open(name, false).count);
 }
 
 std::string Hdf5Reader::attribute(const std::string& name) const {

@@ -1,9 +1,11 @@
-// A thin wrapper over the serial HDF5 library: flat datasets of floats, chunked, with a Fletcher-32 checksum, in the V110 file
-// format.
+// A thin wrapper over the serial HDF5 library: flat datasets of floats or bytes, chunked, with a Fletcher-32 checksum, in the
+// V110 file format.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -19,6 +21,7 @@ class Hdf5Writer {
   ~Hdf5Writer();
 
   void write(const std::string& name, std::span<const float> values);
+  void write(const std::string& name, std::span<const std::byte> bytes);
   void attribute(const std::string& name, const std::string& text);
   void close();
 
@@ -38,11 +41,19 @@ class Hdf5Reader {
 
   /// Elements [from, from + out.size()) by hyperslab.
   void read(const std::string& name, std::int64_t from, std::span<float> out) const;
+  void read(const std::string& name, std::int64_t from, std::span<std::byte> out) const;
+  /// Elements of a dataset of bytes.
+  std::int64_t bytes_of(const std::string& name) const;
   std::string attribute(const std::string& name) const;
 
  private:
+  struct Opened;
+  const Opened& open(const std::string& name, bool floats) const;
+  void read_elements(const std::string& name, bool floats, std::int64_t from, std::size_t count, void* out) const;
+
   std::filesystem::path file_;
   std::int64_t handle_ = -1;
+  mutable std::unique_ptr<Opened> opened_;  // the dataset read last: many small reads of one keep its chunks in memory
 };
 
 }  // namespace lora_dist

@@ -4,6 +4,7 @@
 #include <system_error>
 #include <utility>
 
+#include "src/io/base_store.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
 #include "src/io/strict_json.h"
@@ -156,6 +157,9 @@ TensorDirectory read_model_directory(const fs::path& folder) {
   const fs::path single = folder / "model.safetensors";
   const fs::path index = folder / kIndexName;
   TensorDirectory directory;
+  if (fs::exists(folder / kBaseStoreFile, problem)) {
+    return read_base_store(folder / kBaseStoreFile);
+  }
   if (fs::exists(single, problem)) {
     directory = read_safetensors_header(single);
   } else if (fs::exists(index, problem)) {

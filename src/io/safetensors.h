@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "kernels/common/dtype.h"
 
 namespace lora_dist {
+
+class Hdf5Reader;
 
 /// Where one tensor lies. Nothing is read until asked for.
 struct TensorInfo {
@@ -22,6 +25,7 @@ struct TensorInfo {
   std::filesystem::path file;
   std::uint64_t offset = 0;  // of its first byte in the file
   std::uint64_t bytes = 0;
+  std::shared_ptr<const Hdf5Reader> store;  // of a base store (base_store.h), where it is a dataset of that name
 };
 
 struct TensorDirectory {
@@ -38,13 +42,14 @@ TensorDirectory read_safetensors_header(const std::filesystem::path& file);
 /// Which file of a model folder has which tensor, where there are several.
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
-/// A model folder: model.safetensors, or model.safetensors.index.json and the files that it names (each checked; a tensor that
-/// the index puts in a file which does not have it, a missing file or a tensor named twice is an error; a tensor that the index
-/// leaves out is there all the same, with a warning). A folder with only pytorch_model.bin gets the two lines of Python that
-/// convert it.
+/// A model folder: a base store (base_store.h), or model.safetensors, or model.safetensors.index.json and the files that it names
+/// (each checked; a tensor that the index puts in a file which does not have it, a missing file or a tensor named twice is an
+/// error; a tensor that the index leaves out is there all the same, with a warning). A folder with only pytorch_model.bin gets
+/// the two lines of Python that convert it.
 TensorDirectory read_model_directory(const std::filesystem::path& folder);
 
-/// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) when the file has become shorter.
+/// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) when the file has become shorter, or a store's
+/// checksum is wrong.
 void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out);
 
 struct TensorToWrite {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/copy/copy.h"
+#include "kernels/cross_entropy_part/cross_entropy_part.h"
 #include "src/model/operator_scratch.h"
 
 namespace lora_dist {
@@ -132,9 +133,10 @@ PassBuffers make_pass_buffers(std::int64_t tokens, Arena& arena) {
   return pass;
 }
 
-void make_logits(Workspace& workspace, const ModelSpec& spec, Backend backend, Arena& arena) {
+void make_logits(Workspace& workspace, const ModelSpec& spec, const TensorPart& part, Backend backend, Arena& arena) {
   const std::int64_t elements = backend == Backend::cuda ? kLogitsElementsCuda : kLogitsElements;
-  std::int64_t rows = std::max(kLeastLogitsRows, elements / spec.vocab);
+  const std::int64_t widest = part.is_whole() ? spec.vocab : part.widest_vocab;  // as many rows on every rank
+  std::int64_t rows = std::max(kLeastLogitsRows, elements / widest);
   if (backend == Backend::cuda && rows > kLogitsTile) {
     rows -= rows % kLogitsTile;  // a product's last tile costs as much as a full one
   }
@@ -145,6 +147,14 @@ void make_logits(Workspace& workspace, const ModelSpec& spec, Backend backend, A
   void* gradient = dtype == DType::f32 ? workspace.logits.data()
                                        : take(arena, MemoryKind::logits_chunk, "gradient of logits", dtype, count).data;
   workspace.logits_gradient = {gradient, spec.vocab, dtype};
+  if (!part.is_whole()) {
+    const std::int64_t numbers = workspace.logits_rows * kSoftmaxNumbers;
+    workspace.softmax_numbers = arena.take<float>(MemoryKind::logits_chunk, "softmax of a part", numbers);
+    workspace.all_softmax_numbers = arena.take<float>(MemoryKind::logits_chunk, "softmax of all parts", numbers * part.ranks);
+    workspace.next_logits = arena.take_zeroed<float>(MemoryKind::logits_chunk, "logits of a token", part.widest_vocab);
+    workspace.all_next_logits =
+        arena.take<float>(MemoryKind::logits_chunk, "logits of a token, of all parts", part.widest_vocab * part.ranks);
+  }
 }
 
 void make_rope(Workspace& workspace, const ModelSpec& spec, std::int64_t positions, Arena& arena, const Stream& stream) {
@@ -189,7 +199,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   workspace.picked_normed = build.kept("picked normed", spec.hidden);
   workspace.picked_norm = make_norm(build, spec, "picked");
   workspace.token_loss = build.kept_f32("token loss", 1);
-  make_logits(workspace, spec, stream.backend, arena);
+  make_logits(workspace, spec, base.part, stream.backend, arena);
   workspace.pass = make_pass_buffers(options.max_tokens, arena);
   if (options.compute_dtype != DType::f32) {
     workspace.factors = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);

@@ -125,6 +125,11 @@ struct Workspace {
   std::span<float> logits;
   std::int64_t logits_rows = 0;  // tokens whose logits exist at a time
   RowBuffer logits_gradient;     // [logits_rows, vocab]: the logits themselves in f32
+  // Where ranks share the vocabulary:
+  std::span<float> softmax_numbers;      // [logits_rows, 3]
+  std::span<float> all_softmax_numbers;  // [ranks * logits_rows, 3]
+  std::span<float> next_logits;          // [widest part]: of one token
+  std::span<float> all_next_logits;      // [ranks * widest part]
   PassBuffers pass;
   TensorView factors;  // the adapters' factors in the compute dtype, made again for each pass; null when that is f32
   std::span<float> rope_table;

@@ -29,6 +29,7 @@ struct LoraPlace {
   std::int64_t b = 0;  // first element of B [out, r]
   std::int64_t in = 0;
   std::int64_t out = 0;
+  std::int64_t first_in = 0;  // the whole input's feature that comes first, where tensor ranks cut it
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), A then B.

@@ -9,6 +9,7 @@
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 #include "src/model/block_linear.h"
+#include "src/model/tensor_sum.h"
 
 namespace lora_dist {
 
@@ -137,10 +138,12 @@ void attention_forward(const BlockInputs& block, const LoraPass& pass, ConstTens
     attention(q, k, v, block.starts, block.starts, attention_shape(block), attended, kept.log_sum_exp.rows(n), stream);
   }
   if (norm_first) {
-    apply_linear(block, pass, Linear::o, attended, kept, middle, hidden);
+    apply_linear(block, pass, Linear::o, attended, kept, middle, has_residual(pass) ? hidden : ConstTensorView{});
+    sum_over_tensor(pass, middle);
     return;
   }
   apply_linear(block, pass, Linear::o, attended, kept, kept.attention_out.rows(n));
+  sum_over_tensor(pass, kept.attention_out.rows(n));
   norm(block.rest->attention_norm, spec.norm_eps, kept.attention_out.rows(n), middle, kept.attention_norm.rows(n), stream);
   add_to(hidden, middle, stream);
 }
@@ -187,11 +190,15 @@ void attention_in_backward(const BlockInputs& block, const LoraPass& pass, Const
   HalfInput input;
   input.x = norm_first ? ConstTensorView(kept.normed_in.rows(n)) : hidden;
   input.dx = norm_first ? gradients.normed.rows(n) : dhidden;
-  input.first = norm_first ? InputGradient::write : InputGradient::add;  // the residual's share is there already
+  // With the norm after, the residual's share is there already.
+  input.first = norm_first || !has_residual(pass) ? InputGradient::write : InputGradient::add;
   if (!input_gradient) {
     input.first = input.others = InputGradient::none;
   }
   project_backward(block, pass, input, kept, dq, dk, dv);
+  if (input_gradient) {
+    sum_over_tensor(pass, input.dx);
+  }
   if (input_gradient && norm_first) {
     norm_backward(block.rest->attention_norm, input.dx, hidden, kept.attention_norm.rows(n), dhidden, stream);
   }

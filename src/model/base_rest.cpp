@@ -1,4 +1,4 @@
-// Reads what every rank holds whole.
+// Reads what data ranks do not divide.
 #include "src/model/base_rest.h"
 
 #include <algorithm>
@@ -15,33 +15,32 @@ namespace {
 constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // at a time
 
 struct RestLoader {
-  const ModelSpec& spec;
+  const ModelSpec& whole;
   const TensorDirectory& directory;
   const BasePlace& place;
 
-  /// A tensor in `dtype` where the operators run, read and rounded in pieces. `added`: to each element, before rounding.
-  TensorView tensor(const ModelTensor& wanted, DType dtype, float added = 0.0F) const {
-    const WeightSource source{&find_tensor(spec, directory, wanted), {}};
-    std::int64_t count = 1;
-    for (const std::int64_t dim : wanted.shape) {
-      count *= dim;
-    }
+  /// A part of a tensor in `dtype` where the operators run, read and rounded in pieces. `added`: to each element, before
+  /// rounding.
+  TensorView part(const ModelTensor& wanted, const Runs& runs, Shape shape, DType dtype, float added = 0.0F) const {
+    const WeightSource source{&find_tensor(whole, directory, wanted), {}};
     const auto width = static_cast<std::int64_t>(size_of(dtype));
-    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, count * width);
+    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, runs.elements() * width);
     Stream host;
     host.threads = place.stream.threads;
     std::vector<std::byte> raw;
     std::vector<float> values;
-    for (std::int64_t begin = 0; begin < count; begin += kReadElements) {
-      const Shape piece{std::min(kReadElements, count - begin)};
+    for (std::int64_t begin = 0; begin < runs.elements();) {
+      const std::int64_t at = begin % runs.length;
+      const std::int64_t in_whole = runs.first(begin / runs.length) + at;
+      const Shape piece{std::min(kReadElements, runs.length - at)};
       ConstTensorView from;
       if (source.tensor->dtype == dtype && added == 0.0F) {
         raw.resize(static_cast<std::size_t>(piece.count() * width));
-        read_as_is(source, begin * width, raw);
+        read_as_is(source, in_whole * width, raw);
         from = {raw.data(), dtype, piece};
       } else {
         values.resize(static_cast<std::size_t>(piece.count()));
-        read_as_f32(source, begin, values, raw, host);
+        read_as_f32(source, in_whole, values, raw, host);
         std::for_each(values.begin(), values.end(), [&](float& value) { value += added; });
         from = view(static_cast<const float*>(values.data()), piece);
         if (dtype != DType::f32) {
@@ -51,12 +50,23 @@ struct RestLoader {
         }
       }
       from_host(from, {there.data() + begin * width, dtype, piece}, place.stream);
+      begin += piece.count();
     }
-    return {there.data(), dtype, wanted.shape.size() == 1 ? Shape{count} : Shape{wanted.shape[0], wanted.shape[1]}};
+    return {there.data(), dtype, shape};
+  }
+
+  /// All of a table [rows, hidden].
+  TensorView table(std::string_view name, std::int64_t rows, DType dtype) const {
+    return part(table_tensor(name, rows), {1, rows * whole.hidden, 0, 0}, {rows, whole.hidden}, dtype);
+  }
+  /// This rank's rows of a table of the vocabulary.
+  TensorView vocab_table(std::string_view name, const PartRange& ids, DType dtype) const {
+    return part(table_tensor(name, whole.vocab), {1, ids.size() * whole.hidden, ids.begin * whole.hidden, 0},
+                {ids.size(), whole.hidden}, dtype);
   }
 
   std::span<float> vector(const std::string& name, std::int64_t width, float added = 0.0F) const {
-    const TensorView there = tensor({name, {width}}, DType::f32, added);
+    const TensorView there = part({name, {width}}, {1, width, 0, 0}, {width}, DType::f32, added);
     return {there.as<float>(), static_cast<std::size_t>(width)};
   }
 
@@ -65,42 +75,42 @@ struct RestLoader {
     if (name.empty()) {
       return norm;
     }
-    norm.weight = vector(path_of(name, layer) + ".weight", width, spec.norm_adds_one ? 1.0F : 0.0F);
+    norm.weight = vector(path_of(name, layer) + ".weight", width, whole.norm_adds_one ? 1.0F : 0.0F);
     if (kind == Norm::layer) {
       norm.bias = vector(path_of(name, layer) + ".bias", width);
     }
     return norm;
   }
 
-  ModelTensor table(std::string_view name, std::int64_t rows) const {
-    return {std::string(name) + ".weight", {rows, spec.hidden}};
+  ModelTensor table_tensor(std::string_view name, std::int64_t rows) const {
+    return {std::string(name) + ".weight", {rows, whole.hidden}};
   }
 };
 
 }  // namespace
 
-void load_rest(FrozenBase& base, const TensorDirectory& directory, const BasePlace& place) {
-  const ModelSpec& spec = base.spec;
-  const TensorNames& names = spec.family->names;
-  const RestLoader load{spec, directory, place};
-  const ModelTensor embedding = load.table(names.embedding, spec.vocab);
-  const DType of_file = find_tensor(spec, directory, embedding).dtype;
-  base.embedding = load.tensor(embedding, spec.tied_head ? place.compute_dtype : of_file);
-  base.head = spec.tied_head ? base.embedding : load.tensor(load.table(names.heads[0], spec.vocab), place.compute_dtype);
-  if (spec.learned_positions) {
-    base.positions = load.tensor(load.table(names.positions, spec.max_positions), DType::f32);
+void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place) {
+  const TensorNames& names = whole.family->names;
+  const RestLoader load{whole, directory, place};
+  const DType of_file = find_tensor(whole, directory, load.table_tensor(names.embedding, whole.vocab)).dtype;
+  base.embedding = load.vocab_table(names.embedding, base.part.vocab, whole.tied_head ? place.compute_dtype : of_file);
+  base.head = whole.tied_head ? base.embedding : load.vocab_table(names.heads[0], base.part.vocab, place.compute_dtype);
+  if (whole.learned_positions) {
+    base.positions = load.table(names.positions, whole.max_positions, DType::f32);
   }
-  base.final_norm = load.norm(names.final_norm, 0, spec.hidden, spec.norm);
-  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+  base.final_norm = load.norm(names.final_norm, 0, whole.hidden, whole.norm);
+  for (std::int64_t layer = 0; layer < whole.layers; ++layer) {
     BlockRest& rest = base.rest[static_cast<std::size_t>(layer)];
-    rest.attention_norm = load.norm(names.attention_norm, layer, spec.hidden, spec.norm);
-    rest.mlp_norm = load.norm(names.mlp_norm, layer, spec.hidden, spec.norm);
-    rest.q_norm = load.norm(names.q_norm, layer, spec.head_dim, Norm::rms);
-    rest.k_norm = load.norm(names.k_norm, layer, spec.head_dim, Norm::rms);
+    rest.attention_norm = load.norm(names.attention_norm, layer, whole.hidden, whole.norm);
+    rest.mlp_norm = load.norm(names.mlp_norm, layer, whole.hidden, whole.norm);
+    rest.q_norm = load.norm(names.q_norm, layer, whole.head_dim, Norm::rms);
+    rest.k_norm = load.norm(names.k_norm, layer, whole.head_dim, Norm::rms);
     for (const Linear linear : kAllLinears) {
-      if (const LinearShape shape = linear_shape(spec, linear); shape.out > 0 && shape.bias) {
-        rest.bias[index_of(linear)] =
-            load.tensor({module_path(*spec.family, layer, linear) + ".bias", {shape.out}}, place.compute_dtype);
+      const LinearShape shape = linear_shape(whole, linear);
+      const Runs runs = shape.bias ? bias_runs(whole, base.part, linear) : Runs{};
+      if (runs.elements() > 0) {
+        rest.bias[index_of(linear)] = load.part({module_path(*whole.family, layer, linear) + ".bias", {shape.out}}, runs,
+                                                {runs.elements()}, place.compute_dtype);
       }
     }
   }

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/nf4/nf4.h"
+#include "kernels/nf4/nf4_part.h"
 
 namespace lora_dist {
 
@@ -34,13 +34,16 @@ BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int
     weight.dtype = kind.dtype;
     weight.rows = kind.shape.out;
     weight.cols = kind.shape.in;
+    weight.runs = kind.runs;
+    weight.whole_elements = kind.whole.out * kind.whole.in;
+    weight.whole_cols = kind.whole.in;
     if (kind.format.quantization == Quantization::none) {
       weight.codes_bytes = elements * static_cast<std::int64_t>(size_of(kind.dtype));
     } else if (elements > 0) {
-      const std::int64_t blocks = divide_up(elements, kind.format.scale_elements(weight.cols));
+      const std::int64_t scales = weight.runs.count * scales_per_run(weight.runs, weight.scale_elements());
       weight.codes_bytes = kind.format.code_bytes(elements);
-      weight.absmax_bytes = kind.format.nested() ? blocks : blocks * 4;
-      weight.nested_bytes = kind.format.nested() ? divide_up(blocks, kNestedBlock) * 4 : 0;
+      weight.absmax_bytes = kind.format.nested() ? scales : scales * 4;
+      weight.nested_bytes = kind.format.nested() ? divide_up(weight.whole_scales(), kNestedBlock) * 4 : 0;
     }
     weight.codes_offset = place(weight.codes_bytes);
     weight.absmax_offset = place(weight.absmax_bytes);
@@ -62,13 +65,14 @@ BlockRange codes_of(const BlockLayout& layout, const WeightLayout& weight, int r
   return held_of(layout, weight.codes_offset, weight.codes_bytes, rank);
 }
 
-BlockRange owned_blocks(const BlockLayout& layout, const WeightLayout& weight, int rank) {
+BlockRange elements_of(const BlockLayout& layout, const WeightLayout& weight, int rank) {
   const BlockRange codes = codes_of(layout, weight, rank);
-  if (codes.size() == 0) {
-    return {};
+  if (weight.format.quantization == Quantization::none) {
+    const auto width = static_cast<std::int64_t>(size_of(weight.dtype));
+    return {codes.begin / width, codes.end / width};  // cuts are multiples of 64 bytes
   }
-  const std::int64_t bytes_per_block = weight.format.code_bytes(weight.format.scale_elements(weight.cols));
-  return {divide_up(codes.begin, bytes_per_block), divide_up(codes.end, bytes_per_block)};
+  const std::int64_t per_byte = weight.format.is_four_bit() ? 2 : 1;
+  return {codes.begin * per_byte, std::min(codes.end * per_byte, weight.rows * weight.cols)};
 }
 
 void keep_section(std::span<const std::byte> source, std::int64_t offset, BlockRange part, std::span<std::byte> kept) {

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "kernels/common/dtype.h"
+#include "kernels/common/runs.h"
 #include "src/model/base_format.h"
 #include "src/model/tensor_table.h"
 
@@ -25,26 +26,37 @@ BlockRange overlap(BlockRange a, BlockRange b);
 
 /// A weight as a base keeps it.
 struct WeightKind {
-  LinearShape shape;         // out 0: the model does not have it
+  LinearShape shape;         // of the rank's part; out 0: the model does not have it
+  LinearShape whole;         // before the tensor ranks cut it
+  Runs runs;                 // where the part lies in the whole [out, in]
   DType dtype = DType::f32;  // of the file
   BaseFormat format;
 };
 
-/// Where the parts of one weight lie in the bytes of its block. Offsets are multiples of 64; absent parts have 0 bytes.
+/// Where the sections of one weight lie in the bytes of its block. Offsets are multiples of 64; absent sections have 0 bytes. A
+/// weight that tensor ranks cut keeps its own codes, and the scales of all blocks of the whole that it touches.
 struct WeightLayout {
   BaseFormat format;
   DType dtype = DType::f32;  // of the file; what `codes` holds when not quantized
-  std::int64_t rows = 0;
+  std::int64_t rows = 0;     // of the part
   std::int64_t cols = 0;
+  Runs runs;  // of the part in the whole
+  std::int64_t whole_elements = 0;
+  std::int64_t whole_cols = 0;
   std::int64_t codes_offset = 0;  // four bits: two codes a byte; int8: one; none: the file's own elements
   std::int64_t codes_bytes = 0;
   std::int64_t absmax_offset = 0;  // f32 a block (int8: a row), or u8 a block with double quantization
   std::int64_t absmax_bytes = 0;
-  std::int64_t nested_offset = 0;  // f32 for each 256 absmax values
+  std::int64_t nested_offset = 0;  // f32 for each 256 absmax values of the whole
   std::int64_t nested_bytes = 0;
 
   /// How many scales it has.
   std::int64_t scales() const { return format.nested() ? absmax_bytes : absmax_bytes / 4; }
+  /// Elements that share one.
+  std::int64_t scale_elements() const { return format.scale_elements(whole_cols); }
+  /// Scales of the whole weight.
+  std::int64_t whole_scales() const { return divide_up(whole_elements, scale_elements()); }
+  bool is_whole() const { return rows * cols == whole_elements; }
 };
 
 /// One block's weights laid end to end (a linear that the model does not have takes no bytes), cut into `parts` equal parts (the
@@ -63,8 +75,8 @@ BlockRange part_of(const BlockLayout& layout, int rank);
 BlockRange held_of(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank);
 /// The code bytes of a weight.
 BlockRange codes_of(const BlockLayout& layout, const WeightLayout& weight, int rank);
-/// The quantization blocks whose absmax rank `rank` computes for everybody: those whose first code byte it holds.
-BlockRange owned_blocks(const BlockLayout& layout, const WeightLayout& weight, int rank);
+/// The elements of a weight's part whose codes rank `rank` holds.
+BlockRange elements_of(const BlockLayout& layout, const WeightLayout& weight, int rank);
 /// Copies to `kept` that part of `source` (a section of the block that begins at byte `offset`) which part `part` of the block
 /// holds.
 void keep_section(std::span<const std::byte> source, std::int64_t offset, BlockRange part, std::span<std::byte> kept);

@@ -2,6 +2,7 @@
 #include "src/model/frozen_shard.h"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "kernels/common/device.h"
@@ -12,88 +13,12 @@
 #include "src/model/finite_weights.h"
 #include "src/model/prequantized.h"
 #include "src/model/quantized_weight.h"
+#include "src/model/weight_part.h"
 #include "src/model/weight_source.h"
 
 namespace lora_dist {
 
 namespace {
-
-constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // read and quantized at a time
-
-/// Quantizes the blocks of one weight that this rank's code bytes touch, keeps those bytes, and returns the absmax of the blocks
-/// it owns.
-std::vector<float> quantize_part(const WeightSource& source, const WeightLayout& weight, const BlockLayout& layout, int rank,
-                                 std::span<std::byte> kept, const Stream& stream) {
-  const BaseFormat& format = weight.format;
-  const BlockRange codes = codes_of(layout, weight, rank);
-  const BlockRange owned = owned_blocks(layout, weight, rank);
-  std::vector<float> absmax(static_cast<std::size_t>(owned.size()));
-  const std::int64_t block_size = format.scale_elements(weight.cols);
-  const std::int64_t bytes_per_block = format.code_bytes(block_size);
-  const std::int64_t elements = weight.rows * weight.cols;
-  const std::int64_t step = std::max<std::int64_t>(1, kReadElements / block_size);
-  const BlockRange touched{codes.begin / bytes_per_block, divide_up(codes.end, bytes_per_block)};
-  std::vector<std::byte> raw;
-  std::vector<float> values;
-  std::vector<std::byte> chunk_codes;
-  std::vector<float> chunk_absmax;
-  for (std::int64_t first = touched.begin; first < touched.end && codes.size() > 0; first += step) {
-    const BlockRange blocks{first, std::min(first + step, touched.end)};
-    const BlockRange range{blocks.begin * block_size, std::min(blocks.end * block_size, elements)};
-    values.resize(static_cast<std::size_t>(range.size()));
-    chunk_codes.resize(static_cast<std::size_t>(format.code_bytes(range.size())));
-    chunk_absmax.resize(static_cast<std::size_t>(blocks.size()));
-    read_as_f32(source, range.begin, values, raw, stream);
-    quantize_blocks(values, weight.cols, format, chunk_codes, chunk_absmax, stream);
-    keep_section(chunk_codes, weight.codes_offset + blocks.begin * bytes_per_block, part_of(layout, rank), kept);
-    const BlockRange mine = overlap(blocks, owned);
-    for (std::int64_t b = mine.begin; b < mine.end; ++b) {
-      absmax[static_cast<std::size_t>(b - owned.begin)] = chunk_absmax[static_cast<std::size_t>(b - blocks.begin)];
-    }
-  }
-  return absmax;
-}
-
-/// Everybody's absmax of every weight of a block, from the ranks that own them.
-std::array<std::vector<float>, kLinears> gather_absmax(const BlockLayout& layout,
-                                                       const std::array<std::vector<float>, kLinears>& mine,
-                                                       Communicator& shards) {
-  std::size_t longest = 0;
-  for (int rank = 0; rank < shards.size(); ++rank) {
-    std::size_t count = 0;
-    for (const WeightLayout& weight : layout.weights) {
-      count += static_cast<std::size_t>(owned_blocks(layout, weight, rank).size());
-    }
-    longest = std::max(longest, count);
-  }
-  std::vector<float> packed;
-  for (const std::vector<float>& part : mine) {
-    packed.insert(packed.end(), part.begin(), part.end());
-  }
-  packed.resize(longest);
-  std::vector<float> all(longest * static_cast<std::size_t>(shards.size()));
-  shards.all_gather(std::as_bytes(std::span(packed)), std::as_writable_bytes(std::span(all)), WireKind::control);
-
-  std::array<std::vector<float>, kLinears> whole;
-  for (int rank = 0; rank < shards.size(); ++rank) {
-    auto from = all.begin() + static_cast<std::ptrdiff_t>(longest) * rank;
-    for (std::size_t i = 0; i < kLinears; ++i) {
-      const auto count = static_cast<std::ptrdiff_t>(owned_blocks(layout, layout.weights[i], rank).size());
-      whole[i].insert(whole[i].end(), from, from + count);
-      from += count;
-    }
-  }
-  return whole;
-}
-
-/// Keeps this rank's bytes of a weight's scales. Returns the offset that double quantization subtracted.
-float keep_absmax(std::span<const float> absmax, const WeightLayout& weight, BlockRange part, std::span<std::byte> kept,
-                  const Stream& stream) {
-  const KeptScales scales = keep_scales(absmax, weight.format, stream);
-  keep_section(scales.absmax, weight.absmax_offset, part, kept);
-  keep_section(std::as_bytes(std::span(scales.nested)), weight.nested_offset, part, kept);
-  return scales.offset;
-}
 
 /// The bytes that this rank keeps of a section of the block.
 struct KeptSection {
@@ -107,49 +32,70 @@ KeptSection kept_section(const BlockLayout& layout, std::int64_t offset, std::in
   return {held, kept.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(held.size()))};
 }
 
-/// This rank's bytes of a weight that stays as the file has it.
-void read_raw_part(const WeightSource& source, const WeightLayout& weight, const BlockLayout& layout, int rank,
-                   std::span<std::byte> kept) {
-  const KeptSection codes = kept_section(layout, weight.codes_offset, weight.codes_bytes, rank, kept);
-  if (codes.range.size() > 0) {
-    read_as_is(source, codes.range.begin, codes.bytes);
+/// Everybody's absmax: each rank has those of the blocks that it read, and 0 elsewhere. As integers, magnitudes sort as they do.
+void share_absmax(std::array<std::vector<float>, kLinears>& absmax, Communicator& holders) {
+  if (holders.size() == 1) {
+    return;
+  }
+  std::vector<std::int64_t> bits;
+  for (const std::vector<float>& of_weight : absmax) {
+    for (const float value : of_weight) {
+      bits.push_back(std::bit_cast<std::uint32_t>(value));
+    }
+  }
+  holders.all_reduce(bits, Reduce::max, WireKind::control);
+  auto from = bits.begin();
+  for (std::vector<float>& of_weight : absmax) {
+    for (float& value : of_weight) {
+      value = std::bit_cast<float>(static_cast<std::uint32_t>(*from++));
+    }
   }
 }
 
-/// This rank's bytes of a weight that the files have quantized already.
-void read_prequantized_part(const PrequantizedWeight& stored, const WeightLayout& weight, const BlockLayout& layout, int rank,
-                            std::span<std::byte> kept) {
-  const auto read = [&](const TensorInfo& tensor, std::int64_t offset, std::int64_t bytes) {
-    const KeptSection section = kept_section(layout, offset, bytes, rank, kept);
-    if (section.range.size() > 0) {
-      read_tensor_bytes(tensor, static_cast<std::uint64_t>(section.range.begin), section.bytes);
-    }
-    return section;
-  };
-  read(*stored.codes, weight.codes_offset, weight.codes_bytes);
+/// Keeps this rank's bytes of a weight's scales.
+void keep_scale_sections(std::span<const std::byte> absmax, std::span<const std::byte> nested, const WeightLayout& weight,
+                         BlockRange part, std::span<std::byte> kept) {
+  if (weight.absmax_bytes > 0) {
+    keep_section(scales_of_part(absmax, weight.format.nested() ? 1 : 4, weight), weight.absmax_offset, part, kept);
+    keep_section(nested, weight.nested_offset, part, kept);
+  }
+}
+
+/// All bytes of a tensor, checked to be finite where they are floats.
+std::vector<std::byte> read_whole(const TensorInfo& tensor) {
+  std::vector<std::byte> bytes(tensor.bytes);
+  read_tensor_bytes(tensor, 0, bytes);
+  check_finite(tensor, bytes);
+  return bytes;
+}
+
+/// This rank's scales of a weight that the files have quantized already.
+void keep_stored_scales(const PrequantizedWeight& stored, const WeightLayout& weight, BlockRange part,
+                        std::span<std::byte> kept) {
   if (!stored.nested_map.empty()) {
     const std::vector<float> scales = read_scales(stored);
-    keep_section(std::as_bytes(std::span(scales)), weight.absmax_offset, part_of(layout, rank), kept);
+    keep_scale_sections(std::as_bytes(std::span(scales)), {}, weight, part, kept);
     return;
   }
-  check_finite(*stored.absmax, read(*stored.absmax, weight.absmax_offset, weight.absmax_bytes).bytes);
-  if (stored.nested_absmax != nullptr) {
-    check_finite(*stored.nested_absmax, read(*stored.nested_absmax, weight.nested_offset, weight.nested_bytes).bytes);
-  }
+  const std::vector<std::byte> nested =
+      stored.nested_absmax != nullptr ? read_whole(*stored.nested_absmax) : std::vector<std::byte>{};
+  keep_scale_sections(read_whole(*stored.absmax), nested, weight, part, kept);
 }
 
 /// What a base keeps of each weight of a block. In a folder that is quantized already, weights that are not stay as they are.
-std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const TensorDirectory& directory, std::int64_t layer,
-                                              const StoredWeights& stored, bool quantizes) {
+std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory,
+                                              std::int64_t layer, const StoredWeights& stored, bool quantizes) {
   std::array<WeightKind, kLinears> kinds;
   for (const Linear linear : kAllLinears) {
     WeightKind& kind = kinds[index_of(linear)];
     kind.shape = linear_shape(base.spec, linear);
+    kind.whole = linear_shape(whole, linear);
+    kind.runs = weight_runs(whole, base.part, linear);
     kind.format = quantizes ? base.format : BaseFormat{Quantization::none};
     if (stored[index_of(linear)]) {
       kind.format = stored[index_of(linear)]->format;
     } else if (kind.shape.out > 0) {
-      kind.dtype = find_tensor(base.spec, directory, weight_tensor(base.spec, layer, linear)).dtype;
+      kind.dtype = find_tensor(whole, directory, weight_tensor(whole, layer, linear)).dtype;
     }
   }
   return kinds;
@@ -157,7 +103,7 @@ std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const Tens
 
 /// What it takes to read one block.
 struct BlockReader {
-  const ModelSpec& spec;
+  const ModelSpec& whole;
   const TensorDirectory& directory;
   std::int64_t layer;
   const BlockLayout& layout;
@@ -165,49 +111,59 @@ struct BlockReader {
   int rank;
   const Stream& stream;
 
-  /// Reads and keeps one weight; the absmax of the blocks that this rank owns where they are computed here.
+  /// Reads and keeps one weight's codes. The absmax of the whole where they are computed here: those of the blocks that were
+  /// read, 0 elsewhere.
   std::vector<float> read(Linear linear, std::span<std::byte> kept) const {
     const std::size_t i = index_of(linear);
     const WeightLayout& weight = layout.weights[i];
+    const KeptSection section = kept_section(layout, weight.codes_offset, weight.codes_bytes, rank, kept);
+    const KeptCodes codes{elements_of(layout, weight, rank), section.bytes};
+    const bool here = section.range.size() > 0;
     if (stored[i]) {
-      read_prequantized_part(*stored[i], weight, layout, rank, kept);
+      if (here) {
+        read_kept_codes(*stored[i]->codes, weight, codes);
+      }
+      keep_stored_scales(*stored[i], weight, part_of(layout, rank), kept);
       return {};
     }
-    if (codes_of(layout, weight, rank).size() == 0) {
-      return {};
+    const bool quantizes = weight.format.quantization != Quantization::none;
+    std::vector<float> absmax(static_cast<std::size_t>(quantizes && weight.rows > 0 ? weight.whole_scales() : 0));
+    if (here) {
+      const WeightSource source =
+          open_weight(find_tensor(whole, directory, weight_tensor(whole, layer, linear)), whole.family->transposed);
+      quantizes ? quantize_kept(source, weight, codes, absmax, stream) : read_kept(source, weight, codes);
     }
-    const WeightSource source =
-        open_weight(find_tensor(spec, directory, weight_tensor(spec, layer, linear)), spec.family->transposed);
-    if (weight.format.quantization == Quantization::none) {
-      read_raw_part(source, weight, layout, rank, kept);
-      return {};
-    }
-    return quantize_part(source, weight, layout, rank, kept, stream);
+    return absmax;
   }
 };
 
-/// `quantizes`: absmax are computed here, each by the rank that owns its block, and gathered.
-void load_block(const BlockReader& reader, bool quantizes, Communicator& shards, std::span<std::byte> kept, BlockRest& rest) {
+/// `quantizes`: absmax are computed here, by the ranks that read their blocks, and shared.
+void load_block(const BlockReader& reader, bool quantizes, Communicator& holders, std::span<std::byte> kept, BlockRest& rest) {
   std::array<std::vector<float>, kLinears> absmax;
-  run_together(shards, [&] {
+  run_together(holders, [&] {
     for (const Linear linear : kAllLinears) {
       absmax[index_of(linear)] = reader.read(linear, kept);
     }
   });
-  std::array<std::vector<float>, kLinears> whole;
   if (quantizes) {
-    whole = gather_absmax(reader.layout, absmax, shards);
+    share_absmax(absmax, holders);
   }
   for (std::size_t i = 0; i < kLinears; ++i) {
-    rest.nested_offset[i] = reader.stored[i] ? reader.stored[i]->nested_offset
-                                             : keep_absmax(whole[i], reader.layout.weights[i],
-                                                           part_of(reader.layout, reader.rank), kept, reader.stream);
+    if (reader.stored[i]) {
+      rest.nested_offset[i] = reader.stored[i]->nested_offset;
+      continue;
+    }
+    const WeightLayout& weight = reader.layout.weights[i];
+    const KeptScales scales = keep_scales(absmax[i], weight.format, reader.stream);
+    keep_scale_sections(scales.absmax, std::as_bytes(std::span(scales.nested)), weight, part_of(reader.layout, reader.rank),
+                        kept);
+    rest.nested_offset[i] = scales.offset;
   }
 }
 
 /// Reads and quantizes every block. Beside a GPU a part is made on the host and copied; there `staging` is that of one block.
-void load_blocks(FrozenBase& base, const TensorDirectory& directory, std::span<const StoredWeights> stored, bool quantizes,
-                 Communicator& shards, const BasePlace& place) {
+void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory,
+                 std::span<const StoredWeights> stored, bool quantizes, const BaseHolders& holders, const BasePlace& place) {
   const bool copied = place.stream.backend == Backend::cuda && !base.on_host;
   Stream host;
   host.threads = place.stream.threads;
@@ -215,17 +171,17 @@ void load_blocks(FrozenBase& base, const TensorDirectory& directory, std::span<c
   for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
     const std::span<std::byte> part = base.parts[layer];
     staging.resize(copied ? part.size() : 0);
-    const BlockReader reader{base.spec,     directory, static_cast<std::int64_t>(layer), base.layouts[layer], stored[layer],
-                             shards.rank(), host};
-    load_block(reader, quantizes, shards, copied ? std::span<std::byte>(staging) : part, base.rest[layer]);
+    const BlockReader reader{
+        whole, directory, static_cast<std::int64_t>(layer), base.layouts[layer], stored[layer], holders.shards.rank(), host};
+    load_block(reader, quantizes, holders.all, copied ? std::span<std::byte>(staging) : part, base.rest[layer]);
     if (copied) {
-      run_together(shards, [&] {
+      run_together(holders.all, [&] {
         const Shape bytes{static_cast<std::int64_t>(part.size())};
         from_host({staging.data(), DType::u8, bytes}, {part.data(), DType::u8, bytes}, place.stream);
       });
     }
   }
-  run_together(shards, [&] { synchronize(place.stream); });  // other streams read it too
+  run_together(holders.all, [&] { synchronize(place.stream); });  // other streams read it too
 }
 
 }  // namespace
@@ -259,18 +215,19 @@ std::int64_t FrozenBase::largest_window() const {
 }
 
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            Communicator& shards, const BasePlace& place) {
+                            const BaseHolders& holders, const BasePlace& place) {
   FrozenBase base;
-  base.spec = spec;
+  base.part = holders.part;
+  base.spec = spec_of(spec, holders.part);
   base.format = format;
-  base.shards = shards.size();
+  base.shards = holders.shards.size();
   base.on_host = place.pinned != nullptr && place.stream.backend == Backend::cuda;
   base.rest.resize(static_cast<std::size_t>(spec.layers));
   Arena& blocks = base.on_host ? *place.pinned : place.arena;
   const MemoryKind kind = base.on_host ? MemoryKind::base_on_host : MemoryKind::base_shard;
   bool quantizes = format.quantization != Quantization::none;
   std::vector<StoredWeights> stored;
-  run_together(shards, [&] {
+  run_together(holders.all, [&] {
     stored = check_model_tensors(spec, directory);
     if (const std::optional<BaseFormat> of_folder = stored_format(stored)) {
       base.format = *of_folder;
@@ -278,13 +235,18 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
     }
     for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
       const StoredWeights& weights = stored[static_cast<std::size_t>(layer)];
-      base.layouts.push_back(make_block_layout(weight_kinds(base, directory, layer, weights, quantizes), shards.size()));
+      base.layouts.push_back(make_block_layout(weight_kinds(base, spec, directory, layer, weights, quantizes), base.shards));
       base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
     }
-    load_rest(base, directory, place);
+    load_rest(base, spec, directory, place);
   });
-  load_blocks(base, directory, stored, quantizes, shards, place);
+  load_blocks(base, spec, directory, stored, quantizes, holders, place);
   return base;
+}
+
+FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
+                            Communicator& shards, const BasePlace& place) {
+  return load_frozen_base(spec, directory, format, BaseHolders{shards, shards, tensor_part(spec, 0, 1)}, place);
 }
 
 }  // namespace lora_dist

@@ -15,6 +15,7 @@
 #include "src/core/arena.h"
 #include "src/model/block_layout.h"
 #include "src/model/model_config.h"
+#include "src/model/tensor_part.h"
 
 namespace lora_dist {
 
@@ -42,17 +43,25 @@ struct BasePlace {
   Arena* pinned = nullptr;           // of the host: the blocks' parts stay there; null: they go to `arena`
 };
 
+/// Who holds a base together.
+struct BaseHolders {
+  Communicator& shards;  // the ranks that divide every block of this tensor rank's part; over host memory
+  Communicator& all;     // those of all tensor ranks; over host memory
+  TensorPart part;       // of this rank
+};
+
 /// Memory of the arenas that it was loaded into.
 struct FrozenBase {
-  ModelSpec spec;
+  ModelSpec spec;  // as this rank computes it: of its tensor part
+  TensorPart part;
   BaseFormat format;                        // of its weights but those that quantized files left as floats
   int shards = 1;                           // ranks that divide every block
   std::vector<BlockLayout> layouts;         // per layer
   std::vector<std::span<std::byte>> parts;  // per layer: this rank's part, part_bytes long
   bool on_host = false;                     // `parts` are pinned host memory beside a GPU
   std::vector<BlockRest> rest;              // per layer
-  ConstTensorView embedding;                // [vocab, hidden], in the file's dtype (that of the head when tied)
-  ConstTensorView head;                     // compute dtype (f32 on the CPU) [vocab, hidden]; the embedding itself when tied
+  ConstTensorView embedding;                // [vocab of the part, hidden], in the file's dtype (that of the head when tied)
+  ConstTensorView head;                     // likewise, in the compute dtype (f32 on the CPU); the embedding itself when tied
   ConstTensorView positions;                // f32 [max_positions, hidden]: learned positions, where there are any
   NormWeights final_norm;                   // [hidden]
 
@@ -62,10 +71,13 @@ struct FrozenBase {
 };
 
 /// Reads and quantizes the base; weights that the files have quantized already stay so, and decide the format. Collective over
-/// `shards`, whose ranks divide every block and which works on host memory; each rank reads only the bytes that it keeps (and, of
-/// a quantization block that a cut goes through, the rest of it). Beside a GPU the host holds this rank's part of one block at a
-/// time. Weights are quantized as if whole: codes do not depend on the number of parts; the offset of double quantization is
-/// summed in double, in the order of the blocks. Throws Error, the same on every rank: model, out_of_memory.
+/// `holders.all`; each rank reads only the codes that it keeps (and, of a quantization block that a cut goes through, the rest of
+/// it). Beside a GPU the host holds this rank's part of one block at a time. Weights are quantized as if whole: codes do not
+/// depend on the number of parts, nor on the tensor cut; the offset of double quantization is summed in double, in the order of
+/// the blocks. Throws Error, the same on every rank: model, out_of_memory.
+FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
+                            const BaseHolders& holders, const BasePlace& place);
+/// Of one tensor rank: `shards` hold it all.
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             Communicator& shards, const BasePlace& place);
 

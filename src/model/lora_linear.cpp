@@ -22,7 +22,8 @@ TensorView part_of(const TensorView& scratch, Shape shape) {
 }
 
 DropoutKey dropout_key(const LoraLinear& layer, const LoraPass& pass) {
-  return {pass.seed, pass.step, layer.layer, static_cast<std::uint32_t>(layer.linear)};
+  return {pass.seed, pass.step, layer.layer, static_cast<std::uint32_t>(layer.linear),
+          static_cast<std::uint32_t>(layer.place->first_in)};
 }
 
 /// The adapter's input: x itself, or x after dropout in scratch.

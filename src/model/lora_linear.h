@@ -29,6 +29,7 @@ struct LoraPass {
   ConstTensorView samples;    // i32 [tokens]: sample id of each token, for the dropout mask
   ConstTensorView positions;  // i32 [tokens]: place of each token in its sample
   LinearScratch scratch;
+  Communicator* tensor = nullptr;  // the ranks that share this pass, over the operators' memory; null: this one alone
   WeightWindow* window = nullptr;  // poked between products so that the next block's gather moves
   Stream stream;
 };

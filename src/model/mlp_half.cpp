@@ -8,6 +8,7 @@
 #include "kernels/swiglu/swiglu.h"
 #include "src/core/error.h"
 #include "src/model/block_linear.h"
+#include "src/model/tensor_sum.h"
 
 namespace lora_dist {
 
@@ -76,10 +77,13 @@ void mlp_recompute_cheap(const BlockInputs& block, const LoraPass& pass, ConstTe
 void mlp_out_forward(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept, TensorView out) {
   const std::int64_t n = out.rows();
   if (block.spec->norm_place == NormPlace::before) {
-    apply_linear(block, pass, Linear::down, kept.activated.rows(n), kept, out, kept.middle.rows(n));
+    apply_linear(block, pass, Linear::down, kept.activated.rows(n), kept, out,
+                 has_residual(pass) ? ConstTensorView(kept.middle.rows(n)) : ConstTensorView{});
+    sum_over_tensor(pass, out);
     return;
   }
   apply_linear(block, pass, Linear::down, kept.activated.rows(n), kept, kept.mlp_out.rows(n));
+  sum_over_tensor(pass, kept.mlp_out.rows(n));
   norm(block.rest->mlp_norm, block.spec->norm_eps, kept.mlp_out.rows(n), out, kept.mlp_norm.rows(n), pass.stream);
   add_to(kept.middle.rows(n), out, pass.stream);
 }
@@ -91,6 +95,7 @@ void mlp_out_recompute(const BlockInputs& block, const LoraPass& pass, const Blo
     return;
   }
   apply_linear(block, pass, Linear::down, kept.activated.rows(n), kept, kept.mlp_out.rows(n));
+  sum_over_tensor(pass, kept.mlp_out.rows(n));
   // The normed rows are not needed, only what the norm keeps.
   norm(block.rest->mlp_norm, block.spec->norm_eps, kept.mlp_out.rows(n), kept.normed_middle.rows(n), kept.mlp_norm.rows(n),
        pass.stream);
@@ -119,7 +124,7 @@ void mlp_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorVie
   HalfInput input;
   input.x = norm_first ? ConstTensorView(kept.normed_middle.rows(n)) : branch;
   input.dx = norm_first ? gradients.normed.rows(n) : dhidden;
-  input.first = norm_first ? InputGradient::write : InputGradient::add;
+  input.first = norm_first || !has_residual(pass) ? InputGradient::write : InputGradient::add;
   if (!input_gradient) {
     input.first = input.others = InputGradient::none;
   }
@@ -127,6 +132,9 @@ void mlp_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorVie
     linear_backward(block, pass, Linear::gate, dactivated, input.x, kept, input.dx, input.first);
   }
   linear_backward(block, pass, Linear::up, dup, input.x, kept, input.dx, spec.gated ? input.others : input.first);
+  if (input_gradient) {
+    sum_over_tensor(pass, input.dx);
+  }
   if (input_gradient && norm_first) {
     norm_backward(block.rest->mlp_norm, input.dx, branch, kept.mlp_norm.rows(n), dhidden, stream);
   }

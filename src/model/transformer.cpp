@@ -8,8 +8,10 @@
 #include "kernels/cast/cast.h"
 #include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/cross_entropy_part/cross_entropy_part.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
+#include "kernels/embedding_part/embedding_part.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/rows/rows.h"
 
@@ -72,8 +74,8 @@ LoraPass make_lora_pass(const Transformer& model, const StagedPass& pass, const 
     cast(params, narrow, model.stream);
     params = narrow;
   }
-  return {params,       grads,          dropout.p,         dropout.seed, dropout.step,
-          pass.samples, pass.positions, workspace.scratch, model.window, model.stream};
+  return {params,       grads,        dropout.p,   dropout.seed, dropout.step, pass.samples, pass.positions, workspace.scratch,
+          model.tensor, model.window, model.stream};
 }
 
 BlockInputs make_block_inputs(const Transformer& model, const StagedPass& pass, std::int64_t layer, const BlockWeights& weights) {
@@ -91,7 +93,12 @@ BlockInputs make_block_inputs(const Transformer& model, const StagedPass& pass, 
 void embed(const Transformer& model, const StagedPass& pass) {
   const FrozenBase& base = *model.base;
   const TensorView hidden = model.workspace->entering(0).rows(pass.tokens);
-  embedding(pass.ids, base.embedding, hidden, model.stream);
+  if (model.tensor == nullptr) {
+    embedding(pass.ids, base.embedding, hidden, model.stream);
+  } else {
+    embedding_part(pass.ids, base.part.vocab.begin, base.embedding, hidden, model.stream);
+    model.tensor->all_reduce_sum(hidden, WireKind::tensor_activation);
+  }
   if (base.spec.embedding_scale != 1.0F) {
     scale(hidden, base.spec.embedding_scale, model.stream);
   }
@@ -209,17 +216,36 @@ void for_each_logits_chunk(const Transformer& model, const Picked& picked, Work 
   }
 }
 
+/// Losses of a chunk, and its gradient over the logits or beside them. Where ranks share the vocabulary they tell each other
+/// three numbers of each row.
+void chunk_loss(const Transformer& model, const LogitsChunk& chunk, float loss_scale) {
+  const Workspace& workspace = *model.workspace;
+  const TensorView loss = workspace.token_loss.column_from(chunk.first, chunk.rows);
+  const TensorView gradient = workspace.logits_gradient.rows(chunk.rows);
+  if (model.tensor == nullptr) {
+    cross_entropy(chunk.logits, chunk.targets, loss_scale, loss, gradient, model.stream);
+    return;
+  }
+  const std::int64_t first_id = model.base->part.vocab.begin;
+  const auto floats = static_cast<std::size_t>(chunk.rows * kSoftmaxNumbers);
+  const std::span<float> mine = workspace.softmax_numbers.first(floats);
+  const std::span<float> all = workspace.all_softmax_numbers.first(floats * static_cast<std::size_t>(model.tensor->size()));
+  softmax_numbers(chunk.logits, chunk.targets, first_id, view(mine.data(), {chunk.rows, kSoftmaxNumbers}), model.stream);
+  model.tensor->all_gather(std::as_bytes(mine), std::as_writable_bytes(all), WireKind::tensor_activation);
+  const ConstTensorView numbers = view(all.data(), {chunk.rows * model.tensor->size(), kSoftmaxNumbers});
+  cross_entropy_part(chunk.logits, chunk.targets, first_id, numbers, loss_scale, loss, gradient, model.stream);
+}
+
 /// Losses of the picked tokens in workspace.token_loss, and the gradient of loss_scale * their sum in workspace.gradients.hidden
 /// when `backward`. Returns how many tokens were picked.
 std::int64_t head_and_loss(const Transformer& model, const Pass& pass, float loss_scale, bool backward) {
   const Workspace& workspace = *model.workspace;
   const Picked picked = pick_and_norm(model, pass, true);
   for_each_logits_chunk(model, picked, [&](const LogitsChunk& chunk) {
-    const TensorView gradient = workspace.logits_gradient.rows(chunk.rows);
-    cross_entropy(chunk.logits, chunk.targets, loss_scale, workspace.token_loss.column_from(chunk.first, chunk.rows), gradient,
-                  model.stream);
+    chunk_loss(model, chunk, loss_scale);
     if (backward) {  // the normed rows have served: their gradient takes their place
-      matmul(gradient, Transpose::no, model.base->head, Transpose::no, 1.0F, 0.0F, chunk.normed, model.stream);
+      matmul(workspace.logits_gradient.rows(chunk.rows), Transpose::no, model.base->head, Transpose::no, 1.0F, 0.0F, chunk.normed,
+             model.stream);
     }
   });
   if (!backward) {
@@ -229,12 +255,31 @@ std::int64_t head_and_loss(const Transformer& model, const Pass& pass, float los
     zero(workspace.gradients.hidden.rows(pass.tokens()), model.stream);
     return 0;
   }
+  if (model.tensor != nullptr) {
+    model.tensor->all_reduce_sum(workspace.picked_normed.rows(picked.count), WireKind::tensor_activation);
+  }
   const TensorView dpicked = workspace.gradients.normed.rows(picked.count);
   zero(dpicked, model.stream);
   norm_backward(model.base->final_norm, workspace.picked_normed.rows(picked.count), workspace.picked.rows(picked.count),
                 workspace.picked_norm.rows(picked.count), dpicked, model.stream);
   scatter_rows(dpicked, picked.index, workspace.gradients.hidden.rows(pass.tokens()), model.stream);
   return picked.count;
+}
+
+/// One token's logits from the ranks that share the vocabulary.
+std::vector<float> join_logits(const Transformer& model) {
+  const Workspace& workspace = *model.workspace;
+  const int ranks = model.tensor->size();
+  model.tensor->all_gather(std::as_bytes(workspace.next_logits), std::as_writable_bytes(workspace.all_next_logits),
+                           WireKind::tensor_activation);
+  std::vector<float> padded(workspace.all_next_logits.size());
+  to_host(view(workspace.all_next_logits), view(std::span(padded)), model.stream);
+  std::vector<float> out;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const auto from = padded.begin() + static_cast<std::ptrdiff_t>(workspace.next_logits.size()) * rank;
+    out.insert(out.end(), from, from + vocab_part(model.base->part, rank).size());
+  }
+  return out;
 }
 
 /// Waits for the losses and adds them in double, in the order of the tokens.
@@ -269,6 +314,7 @@ double forward_loss(const Transformer& model, const Pass& pass) {
 }
 
 void forward_log_probs(const Transformer& model, const Pass& pass, std::span<float> log_prob, std::span<std::int32_t> argmax) {
+  require(model.tensor == nullptr, "log-probabilities are for ranks that compute alone");
   const Workspace& workspace = *model.workspace;
   const StagedPass staged = stage_pass(model, pass, nullptr);
   run_forward(model, staged, make_lora_pass(model, staged, {}, {}));
@@ -300,8 +346,12 @@ std::vector<float> forward_next(const Transformer& model, std::span<const std::i
   const ModelSpec& spec = model.base->spec;
   norm(model.base->final_norm, spec.norm_eps, workspace.entering(spec.layers).rows_from(n - 1, 1),
        workspace.picked_normed.rows(1), workspace.picked_norm.rows(1), model.stream);
-  const TensorView logits = view(workspace.logits.data(), {1, spec.vocab});
+  const std::span<float> to = model.tensor == nullptr ? workspace.logits : workspace.next_logits;
+  const TensorView logits = view(to.data(), {1, spec.vocab});
   matmul(workspace.picked_normed.rows(1), Transpose::no, model.base->head, Transpose::yes, 1.0F, 0.0F, logits, model.stream);
+  if (model.tensor != nullptr) {
+    return join_logits(model);
+  }
   std::vector<float> out(static_cast<std::size_t>(spec.vocab));
   to_host(logits, view(std::span(out)), model.stream);
   return out;

@@ -31,6 +31,7 @@ struct Transformer {
   const Workspace* workspace = nullptr;
   std::span<const float> params;  // the flat buffer of factors, where the operators run
   Stream stream;
+  Communicator* tensor = nullptr;  // the ranks that share every pass, over the operators' memory; null: this one alone
 };
 
 /// Dropout of a training step.
@@ -41,15 +42,16 @@ struct StepDropout {
 };
 
 /// Forward and backward. Writes to `grads` (the flat buffer, where the operators run) the gradient of loss_scale * (sum of token
-/// losses); returns that sum, unscaled, added in double in the order of the tokens. The workspace must be made for training.
+/// losses), of a tensor rank its share of it; returns that sum, unscaled, added in double in the order of the tokens. The
+/// workspace must be made for training.
 double forward_backward(const Transformer& model, const Pass& pass, const StepDropout& dropout, float loss_scale,
                         std::span<float> grads);
 
 /// Forward alone; returns the sum of token losses.
 double forward_loss(const Transformer& model, const Pass& pass);
 
-/// Forward alone; for every token the log-probability of its target (0 where that is -100) and the most probable next id.
-/// log_prob: [tokens], argmax: [tokens].
+/// Forward alone, of a rank that computes alone; for every token the log-probability of its target (0 where that is -100) and the
+/// most probable next id. log_prob: [tokens], argmax: [tokens].
 void forward_log_probs(const Transformer& model, const Pass& pass, std::span<float> log_prob, std::span<std::int32_t> argmax);
 
 /// Runs new tokens of one sequence against its cache, appends them to it, and returns the logits after the last one: [vocab].

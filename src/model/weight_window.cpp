@@ -5,7 +5,7 @@
 
 #include "kernels/cast/cast.h"
 #include "kernels/int8/int8.h"
-#include "kernels/nf4/nf4.h"
+#include "kernels/nf4/nf4_part.h"
 
 namespace lora_dist {
 
@@ -217,8 +217,13 @@ ConstTensorView scales_of(const FrozenWeight& weight, std::span<float> scratch, 
     return {absmax, DType::f32, shape};
   }
   const TensorView expanded = view(scratch.data(), shape);
-  nested_dequantize({absmax, DType::u8, shape}, {weight.block + layout.nested_offset, DType::f32, {layout.nested_bytes / 4}},
-                    weight.nested_offset, expanded, stream);
+  const ConstTensorView codes{absmax, DType::u8, shape};
+  const ConstTensorView nested{weight.block + layout.nested_offset, DType::f32, {layout.nested_bytes / 4}};
+  if (layout.is_whole()) {
+    nested_dequantize(codes, nested, weight.nested_offset, expanded, stream);
+  } else {
+    nested_dequantize_part(codes, nested, weight.nested_offset, layout.scale_elements(), layout.runs, expanded, stream);
+  }
   return expanded;
 }
 
@@ -244,9 +249,13 @@ ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_
   const ConstTensorView scales = scales_of(weight, absmax_scratch, stream);
   if (layout.format.quantization == Quantization::int8) {
     int8_dequantize({codes, DType::i8, shape}, scales, out, stream);
+  } else if (const TensorView values{out.data, out.dtype, {shape.count()}};
+             is_cut_between_blocks(layout.runs, layout.format.block_size)) {
+    nf4_dequantize({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, values, layout.format.code(),
+                   stream);
   } else {
-    nf4_dequantize({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size,
-                   {out.data, out.dtype, {shape.count()}}, layout.format.code(), stream);
+    nf4_dequantize_part({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, layout.runs, values,
+                        layout.format.code(), stream);
   }
   return out;
 }

@@ -89,6 +89,19 @@ void take_buffers(TrainingRun& run, Purpose purpose) {
     run.buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
     run.buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
   }
+  run.part = make_adapter_part(run.layout, run.model->spec, run.model->base.part);
+  run.buffers.part_params = run.buffers.params;
+  run.buffers.part_grads = run.buffers.grads;
+  run.buffers.part_sums = run.buffers.sums;
+  if (run.model->base.part.is_whole()) {
+    return;
+  }
+  const std::int64_t of_part = run.part.layout.count;
+  run.buffers.part_params = arena.take<float>(MemoryKind::adapters, "factors of the part", of_part);
+  if (purpose == Purpose::train) {
+    run.buffers.part_grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a pass of the part", of_part);
+    run.buffers.part_sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step of the part", of_part);
+  }
 }
 
 /// How the adapter is described when it is saved. Patterns of rank and alpha stay as the folder had them.
@@ -147,6 +160,7 @@ void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::p
       copy_factors(read, run.layout, factors);
     }
     from_host(view(std::span<const float>(factors)), view(run.buffers.params), run.model->stream);
+    take_part(run.part, run.buffers.params, run.buffers.part_params, run.model->stream);
     if (purpose == Purpose::train) {
       describe(run);
     }

@@ -10,6 +10,7 @@
 #include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
 #include "src/train/data_setup.h"
+#include "src/train/ranks_agree.h"
 
 namespace lora_dist {
 
@@ -31,8 +32,8 @@ BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, con
 
 }  // namespace
 
-std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, bool shard,
-                                      const ComputePlace& compute, Communicator& world, const Console& console,
+std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
+                                      int shards, const ComputePlace& compute, Communicator& world, const Console& console,
                                       bool base_on_host) {
   auto model = std::make_unique<OpenModel>();
   model->folder = folder;
@@ -41,20 +42,28 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   model->arena = Arena(compute.stream);
   model->pinned = Arena(compute.stream, Arena::Place::pinned);
   BaseFormat format;
+  TensorPart part;
   run_together(world, [&] {
     model->spec = read_model_config(folder);
     model->directory = read_model_directory(folder);
     format = choose_format(*model, wanted, console);
+    part = tensor_part(model->spec, mesh.tensor_rank, mesh.tensor);
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
+  check_same_model(world, folder, model->directory);
   for (const std::string& warning : folder_warnings(model->spec, model->directory)) {
     console.warn(warning);
   }
-  const int color = shard ? 0 : world.rank();
-  std::unique_ptr<Communicator> host_shards = world.split(color);
-  model->base = load_frozen_base(model->spec, model->directory, format, *host_shards,
+  const int replica = base_replica_of(mesh, shards);
+  const int of_shards = replica * mesh.tensor + mesh.tensor_rank;
+  const std::unique_ptr<Communicator> holders = world.split(replica);
+  std::unique_ptr<Communicator> host_shards = world.split(of_shards);
+  model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, part},
                                  {model->arena, model->stream, model->compute_dtype, base_on_host ? &model->pinned : nullptr});
-  model->shards = compute.on_device() ? compute.data->split(color) : std::move(host_shards);
+  model->shards = compute.on_device() ? compute.data->split(of_shards) : std::move(host_shards);
+  if (mesh.tensor > 1) {
+    model->tensor = (compute.on_device() ? *compute.data : world).split(mesh.data_rank);
+  }
   run_together(world, [&] {
     model->window =
         std::make_unique<WeightWindow>(model->base, *model->shards, model->arena, model->stream, model->compute_dtype);

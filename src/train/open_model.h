@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/comm/communicator.h"
+#include "src/comm/mesh.h"
 #include "src/core/arena.h"
 #include "src/export/peft_adapter.h"
 #include "src/model/adapters.h"
@@ -31,17 +32,18 @@ struct OpenModel {
   Arena arena;                           // where the operators run
   Arena pinned;                          // of the host, beside a GPU: the base's blocks when they stay there
   std::unique_ptr<Communicator> shards;  // the ranks that divide the base; its spans are the operators' memory
+  std::unique_ptr<Communicator> tensor;  // the ranks that share every pass; null: none; its spans are the operators' memory
   FrozenBase base;
   std::unique_ptr<WeightWindow> window;
 };
 
 /// Collective over `world`. `wanted`: how the base is to be kept; a folder that is quantized already stays as it is, with a note
 /// where that is another format, and is refused where the user wrote another. The model lives where `compute` says, which must
-/// outlive it. `shard`: the ranks divide the base; otherwise each holds all of it. `base_on_host`: on a GPU the blocks stay in
-/// the host's memory and are copied when their turn comes. Warnings of the folder are shown. Throws Error, the same on every
+/// outlive it. `shards`: how many data ranks divide the base. `base_on_host`: on a GPU the blocks stay in the host's memory and
+/// are copied when their turn comes. Warnings of the folder are shown. Throws Error, the same on every
 /// rank: usage, model, out_of_memory.
-std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, bool shard,
-                                      const ComputePlace& compute, Communicator& world, const Console& console,
+std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
+                                      int shards, const ComputePlace& compute, Communicator& world, const Console& console,
                                       bool base_on_host = false);
 
 /// Every byte that the model's arenas hold.

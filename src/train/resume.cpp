@@ -120,6 +120,7 @@ std::optional<RunProgress> resume(TrainingRun& run) {
   });
   const Stream& stream = run.model->stream;
   from_host(view(std::span<const float>(state.params)), view(run.buffers.params), stream);
+  take_part(run.part, run.buffers.params, run.buffers.part_params, stream);
   from_host(view(std::span<const float>(state.m)), view(run.buffers.m), stream);
   from_host(view(std::span<const float>(state.v)), view(run.buffers.v), stream);
   run.console.line(fmt::format("resuming from {} (step {})", from->string(), progress->step));

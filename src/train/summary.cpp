@@ -31,7 +31,7 @@ void show_answers(const TrainingRun& run, const Sample& sample) {
     return;  // plain text has no question
   }
   Arena arena;
-  KvCache cache = make_kv_cache(run.model->spec, run.workspace.rope_positions, arena, run.model->compute_dtype);
+  KvCache cache = make_kv_cache(run.model->base.spec, run.workspace.rope_positions, arena, run.model->compute_dtype);
   const std::string base = answer(run, run.base(), prompt, cache);
   const std::string tuned = answer(run, run.tuned(), prompt, cache);
   const Tokenizer& tokenizer = *run.model->tokenizer;

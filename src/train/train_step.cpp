@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 #include "kernels/adamw/adamw.h"
 #include "kernels/copy/copy.h"
@@ -48,9 +49,9 @@ void run_pass(const Transformer& model, std::span<const Sequence> sequences, std
               const StepDropout& dropout, const StepScale& step, const TrainedBuffers& buffers, PassTotals& totals) {
   const Batch batch = make_batch(sequences, samples);
   const auto loss_scale = static_cast<float>(step.loss_scale / step.target_tokens);
-  const double loss = forward_backward(model, pass_of(batch), dropout, loss_scale, buffers.grads);
-  const std::int64_t bad = fixed_point_add(view(buffers.grads), static_cast<float>(1.0 / step.loss_scale), view(buffers.sums),
-                                           step.largest_gradient, model.stream);
+  const double loss = forward_backward(model, pass_of(batch), dropout, loss_scale, buffers.part_grads);
+  const std::int64_t bad = fixed_point_add(view(buffers.part_grads), static_cast<float>(1.0 / step.loss_scale),
+                                           view(buffers.part_sums), step.largest_gradient, model.stream);
   std::int64_t bad_losses = 0;
   if (!std::isfinite(loss) || loss > kLossLimit * static_cast<double>(std::max<std::int64_t>(1, batch.target_tokens))) {
     ++bad_losses;
@@ -66,7 +67,7 @@ void run_pass(const Transformer& model, std::span<const Sequence> sequences, std
   }
 }
 
-/// Every rank's list, joined in rank order.
+/// Every rank's list, joined in rank order; what several ranks of a pass name counts once.
 std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::int64_t>& mine) {
   std::string bytes(mine.size() * sizeof(std::int64_t), '\0');
   if (!mine.empty()) {  // memcpy takes no null pointer
@@ -74,12 +75,12 @@ std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::
   }
   std::vector<std::int64_t> all;
   for (const std::string& part : all_gather_strings(comm, bytes)) {
-    if (part.empty()) {
-      continue;
+    std::vector<std::int64_t> theirs(part.size() / sizeof(std::int64_t));
+    if (!part.empty()) {
+      std::memcpy(theirs.data(), part.data(), part.size());
     }
-    const std::size_t before = all.size();
-    all.resize(before + part.size() / sizeof(std::int64_t));
-    std::memcpy(all.data() + before, part.data(), part.size());
+    std::copy_if(theirs.begin(), theirs.end(), std::back_inserter(all),
+                 [&](std::int64_t row) { return std::find(all.begin(), all.end(), row) == all.end(); });
   }
   return all;
 }
@@ -89,12 +90,12 @@ PassTotals run_passes(const Transformer& model, const Communicator& data, std::s
                       std::span<const Sample> samples, std::int64_t micro_batch, const StepDropout& dropout,
                       const StepScale& step, const TrainedBuffers& buffers) {
   PassTotals totals;
-  zero(view(buffers.sums), model.stream);
+  zero(view(buffers.part_sums), model.stream);
   const std::int64_t passes = passes_of(sequences, micro_batch);
   for (std::int64_t first = 0; first < passes; first += data.size()) {
     const std::span<const Sequence> mine = sequences_of_pass(sequences, first + data.rank(), micro_batch);
     if (mine.empty()) {
-      forward_backward(model, Pass{}, dropout, 0.0F, buffers.grads);
+      forward_backward(model, Pass{}, dropout, 0.0F, buffers.part_grads);
     } else {
       run_pass(model, mine, samples, dropout, step, buffers, totals);
     }
@@ -112,10 +113,10 @@ void grow_after_good_step(LossScale& scale) {
 
 Pass pass_of(const Batch& batch) { return {batch.ids, batch.targets, batch.positions, batch.samples, batch.starts}; }
 
-StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
-                      std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
-                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here, LossScale& loss_scale,
-                      Communicator& gradients) {
+StepResult train_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks,
+                      std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,
+                      std::int64_t step, std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers,
+                      bool stop_asked_here, LossScale& loss_scale) {
   StepResult result;
   for (const Sequence& sequence : sequences) {
     for (const std::int32_t index : sequence) {
@@ -127,17 +128,24 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   const auto target_tokens = static_cast<double>(std::max<std::int64_t>(1, result.target_tokens));
   const StepDropout dropout{options.dropout, options.seed, static_cast<std::uint32_t>(step)};
   const std::int64_t passes = std::max<std::int64_t>(1, passes_of(sequences, options.micro_batch));
-  StepScale scale_of_step{target_tokens, 1.0, kFixedPointLimit / static_cast<float>(passes)};
+  const auto shares = static_cast<float>(passes * (model.tensor == nullptr ? 1 : model.tensor->size()));
+  StepScale scale_of_step{target_tokens, 1.0, kFixedPointLimit / shares};
 
   PassTotals totals;
   std::array<std::int64_t, 4> shared{};
   const LossScale before = loss_scale;
   for (bool again = true; again;) {
     scale_of_step.loss_scale = options.scaled ? loss_scale.value : 1.0;
-    totals = run_passes(model, data, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
-    gradients.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
-    shared = {totals.loss, totals.bad, totals.bad_losses, stop_asked_here ? 1 : 0};
-    data.all_reduce(shared, Reduce::sum, WireKind::control);
+    totals = run_passes(model, ranks.data, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
+    if (!part.factors.empty()) {
+      zero(view(buffers.sums), model.stream);
+      add_part(part, buffers.part_sums, buffers.sums, model.stream);
+    }
+    ranks.gradients.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
+    // Tensor ranks have the same loss: one of them says it.
+    const bool speaks = model.tensor == nullptr || model.tensor->rank() == 0;
+    shared = {speaks ? totals.loss : 0, totals.bad, totals.bad_losses, stop_asked_here ? 1 : 0};
+    ranks.world.all_reduce(shared, Reduce::sum, WireKind::control);
     again = options.scaled && shared[1] > 0 && shared[2] == 0 && loss_scale.value > 1.0;
     if (again) {
       loss_scale = {loss_scale.value / 2.0, 0};
@@ -150,7 +158,7 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   if (shared[1] + shared[2] > 0 || !std::isfinite(result.grad_norm)) {
     result.finite = false;
     loss_scale = before;  // a batch that no scale helps says nothing about the next
-    result.bad_samples = join_lists(data, totals.bad_samples);
+    result.bad_samples = join_lists(ranks.world, totals.bad_samples);
     return result;
   }
   // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm it divides by
@@ -160,6 +168,7 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
   }
   adamw(view(buffers.params), view(buffers.grads), view(buffers.m), view(buffers.v),
         {optimizer_step, learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, model.stream);
+  take_part(part, buffers.params, buffers.part_params, model.stream);
   if (options.scaled) {
     grow_after_good_step(loss_scale);
   }
@@ -170,8 +179,12 @@ StepResult train_step(const Transformer& model, Communicator& data, std::span<co
                       std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
                       double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here) {
   LossScale unused;
-  return train_step(model, data, sequences, samples, options, step, optimizer_step, learning_rate, buffers, stop_asked_here,
-                    unused, data);
+  TrainedBuffers whole = buffers;
+  whole.part_params = buffers.params;
+  whole.part_grads = buffers.grads;
+  whole.part_sums = buffers.sums;
+  return train_step(model, AdapterPart{}, {data, data, data}, sequences, samples, options, step, optimizer_step, learning_rate,
+                    whole, stop_asked_here, unused);
 }
 
 }  // namespace lora_dist

@@ -8,6 +8,7 @@
 
 #include "src/comm/communicator.h"
 #include "src/data/batch.h"
+#include "src/model/adapter_part.h"
 #include "src/model/transformer.h"
 
 namespace lora_dist {
@@ -41,6 +42,17 @@ struct TrainedBuffers {
   std::span<float> v;
   std::span<float> grads;        // of one pass; then of the step
   std::span<std::int64_t> sums;  // of the step's passes, in fixed point
+  // What a tensor rank computes with: the part's own, or the whole ones again where nothing is cut.
+  std::span<float> part_params = {};
+  std::span<float> part_grads = {};
+  std::span<std::int64_t> part_sums = {};
+};
+
+/// Who works on a step.
+struct StepRanks {
+  Communicator& data;       // the passes are dealt to its ranks
+  Communicator& world;      // all ranks, over host memory: losses, and what went wrong
+  Communicator& gradients;  // all ranks, over the memory that operators run in
 };
 
 struct StepResult {
@@ -53,16 +65,17 @@ struct StepResult {
   std::vector<std::int64_t> bad_samples;  // indices of the samples in the passes that were not finite
 };
 
-/// Collective over `data`, the data-parallel group. `sequences` is the global batch, the same on every rank; it is cut into
-/// passes of micro_batch sequences, the same on every mesh, and pass i is computed by rank i mod size. `step` (from 0) names the
-/// dropout masks; `optimizer_step` (from 1) is AdamW's. Loss, gradient and update are the same bits for every size of the group.
-/// `gradients`: the same group, reducing the memory that operators run in. With options.scaled a step whose gradients overflow is
-/// computed again with half the scale, so that no batch is lost.
-StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
-                      std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
-                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here, LossScale& loss_scale,
-                      Communicator& gradients);
-/// The same on the CPU, where gradients are reduced by `data` itself and need no scale.
+/// Collective over `ranks.world`. `sequences` is the global batch, the same on every rank; it is cut into passes of micro_batch
+/// sequences, the same on every mesh, and pass i is computed by data rank i mod their number. `step` (from 0) names the dropout
+/// masks; `optimizer_step` (from 1) is AdamW's. Loss, gradient and update are the same bits for every number of data ranks.
+/// `part`: of this tensor rank. With options.scaled a step whose gradients overflow is computed again with half the scale, so
+/// that no batch is lost.
+StepResult train_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks,
+                      std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,
+                      std::int64_t step, std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers,
+                      bool stop_asked_here, LossScale& loss_scale);
+/// The same on the CPU without a tensor cut, where gradients are reduced by `data` itself and need no scale. buffers.part_* may
+/// be left empty.
 StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
                       std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
                       double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here);

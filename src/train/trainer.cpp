@@ -159,9 +159,10 @@ bool do_step(Loop& loop) {
   const bool stop_here = run.config.checkpoint.on_signal && stop_requested();
   StepResult result;
   explain_full_memory(run.model->arena, fmt::format("an operator of step {}", loop.progress.step + 1), [&] {
-    result = train_step(run.tuned(), *run.world, next_global_batch(loop), run.dataset.train, step_options(run),
+    const StepRanks ranks{*run.mesh.data_group, *run.world, run.compute->data ? *run.compute->data : *run.world};
+    result = train_step(run.tuned(), run.part, ranks, next_global_batch(loop), run.dataset.train, step_options(run),
                         loop.progress.step, loop.progress.optimizer_step + 1, metrics.learning_rate, run.buffers, stop_here,
-                        loop.progress.loss_scale, run.compute->data ? *run.compute->data : *run.world);
+                        loop.progress.loss_scale);
   });
   if (result.finite) {
     ++loop.progress.optimizer_step;
@@ -190,7 +191,7 @@ bool do_step(Loop& loop) {
 void do_evaluation(Loop& loop) {
   TrainingRun& run = loop.run;
   const Evaluation evaluation =
-      evaluate(run.tuned(), *run.world, run.validation, run.dataset.validation, run.config.train.micro_batch);
+      evaluate(run.tuned(), *run.mesh.data_group, run.validation, run.dataset.validation, run.config.train.micro_batch);
   const double value = run.config.eval.best_metric == "perplexity" ? evaluation.perplexity : evaluation.loss;
   const bool before_training = loop.progress.step == 0;
   if (before_training) {

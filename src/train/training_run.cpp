@@ -13,6 +13,7 @@
 #include "src/model/base_hash.h"
 #include "src/train/adapter_setup.h"
 #include "src/train/data_setup.h"
+#include "src/train/ranks_agree.h"
 #include "src/train/tokenize_together.h"
 
 namespace lora_dist {
@@ -87,11 +88,13 @@ void show_model(const TrainingRun& run) {
   run.console.line(fmt::format("model      {}: {} layers, hidden {}, {} heads ({} kv), intermediate {}, vocabulary {}; base {}",
                                config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate,
                                spec.vocab, describe(run.model->base.format)));
-  run.console.line(fmt::format(
-      "mesh       {} data-parallel rank{}, {}; base {}{}", run.world->size(), run.world->size() == 1 ? "" : "s",
-      run.compute->description(),
-      run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards) : "whole on each rank",
-      run.model->base.on_host ? ", in the host's memory" : ""));
+  run.console.line(
+      fmt::format("mesh       {} data-parallel rank{}{}, {}; base {}{}", run.mesh.data, run.mesh.data == 1 ? "" : "s",
+                  run.mesh.tensor == 1 ? "" : fmt::format(" x {} tensor-parallel", run.mesh.tensor), run.compute->description(),
+                  run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards)
+                  : run.mesh.tensor > 1      ? "divided by the tensor ranks alone"
+                                             : "whole on each rank",
+                  run.model->base.on_host ? ", in the host's memory" : ""));
 }
 
 void show_adapter(const TrainingRun& run) {
@@ -105,10 +108,12 @@ void show_adapter(const TrainingRun& run) {
 }  // namespace
 
 Transformer TrainingRun::tuned() const {
-  return {&model->base, &layout, model->window.get(), &workspace, buffers.params, model->stream};
+  return {&model->base, &part.layout, model->window.get(), &workspace, buffers.part_params, model->stream, model->tensor.get()};
 }
 
-Transformer TrainingRun::base() const { return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream}; }
+Transformer TrainingRun::base() const {
+  return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream, model->tensor.get()};
+}
 
 WireBytes sent_bytes(const TrainingRun& run) {
   WireBytes sent = run.world->wire();
@@ -134,6 +139,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.compute = &compute;
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
+  check_same_program(world, config);
   run_together(world, [&] {  // before minutes of loading
     if (config.parallel.base_device == "device" && !compute.on_device()) {
       throw Error(ExitCode::usage,
@@ -146,8 +152,13 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
       make_output_directory(run.output, "output.dir");
     }
   });
-  run.model = open_model(config.model.path, wanted_format(config), config.parallel.base_shards != "1", compute, world,
-                         run.console, config.parallel.base_device == "host");
+  run.mesh = make_mesh(world, config.parallel.tensor);
+  if (const std::string apart = tensor_ranks_apart(run.mesh); !apart.empty()) {
+    run.console.warn(apart);
+  }
+  run.model =
+      open_model(config.model.path, wanted_format(config), run.mesh, base_shards_of(run.mesh, config.parallel.base_shards),
+                 compute, world, run.console, config.parallel.base_device == "host");
   adopt_format(run.config, run.model->base.format);
   show_model(run);
   prepare_data(run);
@@ -168,7 +179,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   options.dropout = training && config.adapter.dropout > 0.0;
   run_together(world, [&] {
     Arena& arena = run.model->arena;
-    run.workspace = make_workspace(run.model->base, run.layout, options, arena, run.model->stream);
+    run.workspace = make_workspace(run.model->base, run.part.layout, options, arena, run.model->stream);
     if (training && compute.on_device()) {  // the optimizer's sums keep memory too; the gradients are zero so far
       explain_full_memory(arena, "what operators keep for themselves",
                           [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });

@@ -7,12 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "src/comm/communicator.h"
+#include "src/comm/mesh.h"
 #include "src/config/config.h"
 #include "src/data/dataset.h"
 #include "src/data/packing.h"
 #include "src/export/adapter_config.h"
 #include "src/model/activations.h"
+#include "src/model/adapter_part.h"
 #include "src/model/adapters.h"
 #include "src/model/transformer.h"
 #include "src/train/console.h"
@@ -27,6 +28,7 @@ enum class Purpose : std::uint8_t { train, evaluate };
 struct TrainingRun {
   Config config;
   Communicator* world = nullptr;
+  Mesh mesh;
   const ComputePlace* compute = nullptr;
   Console console;
   std::filesystem::path output;
@@ -38,7 +40,8 @@ struct TrainingRun {
   std::string data_digest;  // of the training samples' ids and labels
   std::string base_hash;    // empty where nothing is trained
 
-  AdapterLayout layout;
+  AdapterLayout layout;     // of the whole flat buffers
+  AdapterPart part;         // what this rank's tensor part computes with
   PeftConfig peft;          // how the adapter is described in its folder
   AdapterLayout no_layout;  // the base alone
   TrainedBuffers buffers;

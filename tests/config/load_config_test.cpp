@@ -194,8 +194,6 @@ TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
       {"adapter.method=dora", "adapter.method = dora is not built yet; what works is lora"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},
-      {"parallel.tensor=2", "parallel.tensor = 2 is not built yet; what works is 1"},
-      {"parallel.base_shards=4", "parallel.base_shards = 4 is not built yet; what works is all, 1"},
       {"parallel.watchdog_seconds=30", "parallel.watchdog_seconds = 30 is not built yet; what works is 0, 600"},
       {"eval.metrics=[\"loss\", \"rouge\"]", "eval.metrics = rouge is not built yet; what works is loss, perplexity"},
       {"checkpoint.walltime_margin_seconds=60", "checkpoint.walltime_margin_seconds = 60 is not built yet; what works is 0, 120"},

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/cast/cast.h"
 #include "src/comm/nccl_communicator.h"
 #include "tests/cuda_emulation/emulator.h"
 
@@ -56,7 +57,33 @@ ncclResult_t wrap(MPI_Comm ranks, ncclComm_t* comm) {
   return ncclSuccess;
 }
 
-std::size_t size_of(ncclDataType_t type) { return type == ncclInt64 ? 8 : 1; }
+std::size_t size_of(ncclDataType_t type) {
+  return type == ncclInt64 ? 8 : type == ncclFloat32 ? 4 : type == ncclBfloat16 || type == ncclFloat16 ? 2 : 1;
+}
+bool is_float(ncclDataType_t type) { return type == ncclFloat32 || type == ncclBfloat16 || type == ncclFloat16; }
+
+/// Everybody's values added in f32, in the order of the ranks.
+void sum_floats(std::vector<char>& values, std::size_t count, ncclDataType_t type, MPI_Comm ranks) {
+  int parts = 1;
+  MPI_Comm_size(ranks, &parts);
+  std::vector<char> all(values.size() * static_cast<std::size_t>(parts));
+  const auto size = static_cast<int>(values.size());
+  MPI_Allgather(values.data(), size, MPI_BYTE, all.data(), size, MPI_BYTE, ranks);
+  const lora_dist::DType dtype = type == ncclFloat32    ? lora_dist::DType::f32
+                                 : type == ncclBfloat16 ? lora_dist::DType::bf16
+                                                        : lora_dist::DType::f16;
+  std::vector<float> sum(count);
+  std::vector<float> theirs(count);
+  const auto n = static_cast<std::int64_t>(count);
+  for (int part = 0; part < parts; ++part) {
+    lora_dist::cast_cpu({all.data() + values.size() * static_cast<std::size_t>(part), dtype, {n}},
+                        lora_dist::view(std::span(theirs)), {});
+    for (std::size_t i = 0; i < count; ++i) {
+      sum[i] += theirs[i];
+    }
+  }
+  lora_dist::cast_cpu(lora_dist::view(std::span<const float>(sum)), {values.data(), dtype, {n}}, {});
+}
 
 /// True on every rank when two ranks of a node have the same device.
 bool devices_are_shared(MPI_Comm ranks) {
@@ -253,8 +280,9 @@ ncclResult_t ncclAllGather(const void* mine, void* all, std::size_t count, ncclD
 ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
                            cudaStream_t stream) {
   const std::size_t size = count * size_of(type);
-  if (!is_on_device(from, size) || !is_on_device(to, size) || type != ncclInt64 || op == ncclProd) {
-    return fail(ncclInvalidArgument, "all_reduce: not sums, maxima or minima of int64 in memory of this device");
+  if (!is_on_device(from, size) || !is_on_device(to, size) || op == ncclProd ||
+      (type != ncclInt64 && !(is_float(type) && op == ncclSum))) {
+    return fail(ncclInvalidArgument, "all_reduce: neither integers nor sums of floats in memory of this device");
   }
   if (is_lost(comm, stream)) {
     return ncclSuccess;
@@ -263,6 +291,10 @@ ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDa
     std::vector<char> values(size);
     if (const ncclResult_t result = fetch(from, values, stream); result != ncclSuccess) {
       return result;
+    }
+    if (is_float(type)) {
+      sum_floats(values, count, type, comm->ranks);
+      return put(values, to, stream);
     }
     MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(count), MPI_INT64_T,
                   op == ncclSum   ? MPI_SUM

@@ -7,9 +7,11 @@
 #include "kernels/cast/cast.h"
 #include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/cross_entropy_part/cross_entropy_part.h"
 #include "kernels/dropout/dropout.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
+#include "kernels/embedding_part/embedding_part.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "kernels/fused_qkv/fused_qkv.h"
 #include "kernels/geglu/geglu.h"
@@ -17,10 +19,11 @@
 #include "kernels/int8/int8.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/matmul/matmul.h"
-#include "kernels/nf4/nf4.h"
+#include "kernels/nf4/nf4_part.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/rows/rows.h"
+#include "kernels/runs/runs.h"
 #include "kernels/swiglu/swiglu.h"
 #include "tests/operators/attention_cases.h"
 #include "tests/operators/build_case.h"
@@ -78,10 +81,42 @@ void add_rows(Cases& cases, const Rows& shapes) {
                      shape,
                      {whole(Kind::i32, {n}, 501, 3), activation({501, width}, 4), written(Kind::activation, {n, width})},
                      [](Views v, const Stream& s) { embedding(v[0], v[1], v[2], s); }});
+    cases.push_back({"embedding_part",
+                     shape,
+                     {whole(Kind::i32, {n}, 501, 3), activation({170, width}, 4), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { embedding_part(v[0], 160, v[1], v[2], s); }});
     cases.push_back({"add_rows",
                      shape,
                      {whole(Kind::i32, {n}, 77, 5), activation({77, width}, 6), changed_activation({n, width}, 7)},
                      [](Views v, const Stream& s) { lora_dist::add_rows(v[1], v[0], v[2], s); }});
+  }
+}
+
+/// A part of a flat buffer, and of a weight that was quantized whole: cuts between blocks, through them, and through bytes.
+void add_parts(Cases& cases, const std::vector<Runs>& parts) {
+  for (const Runs& runs : parts) {
+    const std::string shape =
+        fmt::format("{} runs of {}, one every {} from {}", runs.count, runs.length, runs.stride, runs.start);
+    const std::int64_t n = runs.elements();
+    cases.push_back({"take_runs", shape, {f32({runs.end() + 3}, 1), written(Kind::f32, {n})}, [runs](Views v, const Stream& s) {
+                       take_runs(v[0], runs, v[1], s);
+                     }});
+    cases.push_back({"add_runs",
+                     shape,
+                     {whole(Kind::i64, {n}, 1000, 2), {Kind::i64, Use::in_out, {runs.end()}, {0.0, 3.0, -17592186044416.0}}},
+                     [runs](Views v, const Stream& s) { add_runs(v[0], runs, v[1], s); }});
+    const std::int64_t scales = runs.count * scales_per_run(runs, 64);
+    for (const FourBit code : {FourBit::nf4, FourBit::fp4}) {
+      cases.push_back({code == FourBit::nf4 ? "nf4_dequantize_part" : "fp4_dequantize_part",
+                       shape,
+                       {whole(Kind::u8, {(n + 1) / 2}, 256, 3), f32({scales}, 4, 0.1, 1.0), written(Kind::activation, {n})},
+                       [code, runs](Views v, const Stream& s) { nf4_dequantize_part(v[0], v[1], 64, runs, v[2], code, s); }});
+    }
+    const std::int64_t nested = runs.end() / 64 / 256 + 1;
+    cases.push_back({"nested_dequantize_part",
+                     shape,
+                     {whole(Kind::u8, {scales}, 256, 5), f32({nested}, 6), written(Kind::f32, {scales})},
+                     [runs](Views v, const Stream& s) { nested_dequantize_part(v[0], v[1], 0.5F, 64, runs, v[2], s); }});
   }
 }
 
@@ -205,6 +240,12 @@ void add_activations(Cases& cases, const Rows& shapes) {
                      [](Views v, const Stream& s) { swiglu_backward(v[0], v[1], v[2], v[0], v[3], s); }});
     add_gelu(cases, shape, n, width);
     const DropoutKey key{12345678901234ULL, 7, 3, 5};
+    const DropoutKey cut{12345678901234ULL, 7, 3, 5, 67};
+    cases.push_back({"dropout of a part",
+                     shape,
+                     {activation({n, width}, 6), whole(Kind::i32, {n}, 9, 7), whole(Kind::i32, {n}, 100, 8),
+                      written(Kind::activation, {n, width})},
+                     [cut](Views v, const Stream& s) { dropout(v[0], v[1], v[2], 0.3F, cut, v[3], s); }});
     cases.push_back({"dropout",
                      shape,
                      {activation({n, width}, 6), whole(Kind::i32, {n}, 9, 7), whole(Kind::i32, {n}, 100, 8),
@@ -268,6 +309,21 @@ void add_loss(Cases& cases, const Rows& shapes) {
                        cross_entropy(v[0], v[1], 0.5F, v[2], in_place ? v[0] : v[3], s);
                        if (in_place) {
                          copy(v[0], v[3], s);
+                       }
+                     }});
+    cases.push_back(
+        {"softmax_numbers", shape, {logits, targets, written(Kind::f32, {n, kSoftmaxNumbers})}, [](Views v, const Stream& s) {
+           softmax_numbers(v[0], v[1], 11, v[2], s);
+         }});
+    cases.push_back({"cross_entropy_part",
+                     shape,
+                     {logits, targets, f32({2 * n, kSoftmaxNumbers}, 3, 0.2, 5.0), written(Kind::f32, {n}),
+                      written(Kind::activation, {n, vocab})},
+                     [](Views v, const Stream& s) {
+                       const bool in_place = v[4].dtype == DType::f32;
+                       cross_entropy_part(v[0], v[1], 11, v[2], 0.5F, v[3], in_place ? v[0] : v[4], s);
+                       if (in_place) {
+                         copy(v[0], v[4], s);
                        }
                      }});
     cases.push_back({"token_log_prob",
@@ -348,6 +404,8 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_elementwise(cases, shapes);
     add_rows(cases, shapes);
     add_flat(cases, {1, 63, 1000, 16448});
+    add_parts(cases,
+              {{1, 700, 0, 0}, {1, 129, 77, 0}, {9, 100, 32, 200}, {9, 37, 5, 101}, {3, 64, 64, 640}, {300, 128, 64, 256}});
     add_norms(cases, shapes);
     add_int8(cases, shapes);
     add_activations(cases, shapes);
@@ -372,6 +430,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_elementwise(cases, {{4096, 4096}});
     add_rows(cases, {{4096, 4096}});
     add_flat(cases, {4096 * 14336});
+    add_parts(cases, {{4096, 7168, 7168, 14336}, {4096, 7100, 36, 14336}});
     add_norms(cases, {{4096, 4096}});
     add_int8(cases, {{4096, 14336}});
     add_activations(cases, {{4096, 14336}});

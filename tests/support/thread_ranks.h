@@ -57,6 +57,22 @@ class ThreadCommunicator final : public Communicator {
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override { reduce(values, op, kind); }
   void all_reduce(std::span<double> values, Reduce op, WireKind kind) override { reduce(values, op, kind); }
 
+  void all_reduce_sum(const TensorView& values, WireKind kind) override {
+    const std::span<float> mine(values.as<float>(), static_cast<std::size_t>(values.count()));
+    count(static_cast<std::int64_t>(mine.size_bytes()), kind);
+    std::vector<float> sum(mine.size());
+    share(std::as_writable_bytes(mine), [&] {
+      for (const auto part : group_->sent) {
+        const auto* theirs = reinterpret_cast<const float*>(part.data());
+        for (std::size_t i = 0; i < sum.size(); ++i) {
+          sum[i] += theirs[i];
+        }
+      }
+    });
+    std::copy(sum.begin(), sum.end(), mine.begin());
+    barrier();
+  }
+
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     count(rank_ == root ? static_cast<std::int64_t>(data.size()) : 0, kind);
     share(data, [&] {

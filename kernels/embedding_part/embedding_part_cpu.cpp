@@ -1,0 +1,47 @@
+// The CPU side of embedding_part.
+#include "kernels/embedding_part/embedding_part.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/common/half.h"
+#include "kernels/common/parallel.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr std::int64_t kTokensPerPiece = 64;
+
+void widen_row(ConstTensorView table, std::int64_t row, float* out) {
+  const std::int64_t hidden = table.cols();
+  if (table.dtype == DType::f32) {
+    std::memcpy(out, static_cast<const float*>(table.data) + row * hidden, static_cast<std::size_t>(hidden) * sizeof(float));
+    return;
+  }
+  const std::uint16_t* in = static_cast<const std::uint16_t*>(table.data) + row * hidden;
+  const bool bf16 = table.dtype == DType::bf16;
+  std::transform(in, in + hidden, out, [bf16](std::uint16_t bits) { return bf16 ? float_of_bf16(bits) : float_of_f16(bits); });
+}
+
+}  // namespace
+
+void embedding_part_cpu(ConstTensorView ids, std::int64_t first, ConstTensorView table, TensorView out, const Stream& stream) {
+  check_embedding_part(ids, table, out);
+  require(table.dtype == DType::f32 || table.dtype == DType::f16 || table.dtype == DType::bf16,
+          "embedding_part: the table must be f32, f16 or bf16");
+  const std::int32_t* id = ids.as<std::int32_t>();
+  float* rows = out.as<float>();
+  const std::int64_t hidden = table.cols();
+  parallel_ranges(ids.count(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      const std::int64_t row = id[t] - first;
+      if (row >= 0 && row < table.rows()) {
+        widen_row(table, row, rows + t * hidden);
+      } else {
+        std::fill_n(rows + t * hidden, hidden, 0.0F);
+      }
+    }
+  });
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,86 @@
+// Splits the world into its two axes.
+#include "src/comm/mesh.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <vector>
+
+#include "src/comm/data_plane.h"
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+namespace {
+
+/// "1, 2 or 4".
+std::string divisors(int number) {
+  std::vector<std::string> found;
+  for (int i = 1; i <= number; ++i) {
+    if (number % i == 0) {
+      found.push_back(std::to_string(i));
+    }
+  }
+  if (found.size() == 1) {
+    return found.front();
+  }
+  const std::string last = found.back();
+  found.pop_back();
+  return fmt::format("{} or {}", fmt::join(found, ", "), last);
+}
+
+}  // namespace
+
+Mesh make_mesh(Communicator& world, int tensor) {
+  if (world.size() % tensor != 0) {
+    throw Error(
+        ExitCode::usage,
+        fmt::format("parallel.tensor = {} does not divide the {} rank{} of this job; set it to {}, or start another number "
+                    "of ranks",
+                    tensor, world.size(), world.size() == 1 ? "" : "s", divisors(world.size())),
+        Noticed::every_rank);
+  }
+  Mesh mesh;
+  mesh.tensor = tensor;
+  mesh.data = world.size() / tensor;
+  mesh.data_rank = world.rank() / tensor;
+  mesh.tensor_rank = world.rank() % tensor;
+  mesh.data_group = world.split(mesh.tensor_rank);
+  mesh.tensor_group = world.split(mesh.data_rank);
+  return mesh;
+}
+
+std::string tensor_ranks_apart(const Mesh& mesh) {
+  const std::vector<std::string> machines = all_gather_strings(*mesh.tensor_group, machine_identity(kBootId));
+  const auto on_first = std::count(machines.begin(), machines.end(), machines.front());
+  if (static_cast<std::size_t>(on_first) == machines.size()) {
+    return {};
+  }
+  return fmt::format(
+      "the {} tensor-parallel ranks of a pass are on several machines ({} of them beside the first): four sums of "
+      "activations a block then cross the network in every pass. Start ranks so that nodes are filled one after the "
+      "other, or lower parallel.tensor",
+      mesh.tensor, on_first);
+}
+
+int base_replica_of(const Mesh& mesh, int shards) { return mesh.data_rank / shards; }
+
+int base_shards_of(const Mesh& mesh, const std::string& base_shards) {
+  if (base_shards == "all") {
+    return mesh.data;
+  }
+  int shards = 0;
+  std::from_chars(base_shards.data(), base_shards.data() + base_shards.size(), shards);
+  if (shards < 1 || mesh.data % shards != 0) {
+    throw Error(ExitCode::usage,
+                fmt::format("parallel.base_shards = \"{}\" does not divide the {} data-parallel rank{}; set it to \"all\", {}",
+                            base_shards, mesh.data, mesh.data == 1 ? "" : "s", divisors(mesh.data)),
+                Noticed::every_rank);
+  }
+  return shards;
+}
+
+}  // namespace lora_dist

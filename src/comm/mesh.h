@@ -1,0 +1,36 @@
+// The ranks as a mesh: data x tensor. Tensor ranks share the work of a pass; data ranks compute different passes.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "src/comm/communicator.h"
+
+namespace lora_dist {
+
+/// World rank = data_rank * tensor + tensor_rank: the tensor ranks of a pass are neighbours, so on one node where nodes are
+/// filled.
+struct Mesh {
+  int data = 1;
+  int tensor = 1;
+  int data_rank = 0;
+  int tensor_rank = 0;
+  std::unique_ptr<Communicator> data_group;    // the ranks with this tensor rank, over host memory
+  std::unique_ptr<Communicator> tensor_group;  // the ranks with this data rank, over host memory
+};
+
+/// Collective. Throws Error(usage), the same on every rank, unless `tensor` divides the world; it names the numbers that do.
+Mesh make_mesh(Communicator& world, int tensor);
+
+/// What to say where tensor ranks of one pass are on different machines: every sum of theirs then crosses the network. Empty:
+/// they are not. Collective over the tensor group.
+std::string tensor_ranks_apart(const Mesh& mesh);
+
+/// The ranks that hold the base together: those of `shards` neighbouring data ranks with all their tensor ranks.
+int base_replica_of(const Mesh& mesh, int shards);
+
+/// How many data ranks divide the base: parallel.base_shards ("all", or a number that divides the data ranks). Throws
+/// Error(usage) naming the numbers that do.
+int base_shards_of(const Mesh& mesh, const std::string& base_shards);
+
+}  // namespace lora_dist

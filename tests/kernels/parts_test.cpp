@@ -1,0 +1,141 @@
+// What tensor-parallel ranks compute of an operator, against the whole.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/cross_entropy_part/cross_entropy_part.h"
+#include "kernels/dropout/dropout.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/embedding_part/embedding_part.h"
+#include "kernels/runs/runs.h"
+#include "tests/support/random_floats.h"
+
+namespace lora_dist {
+namespace {
+
+using namespace testing_support;
+
+/// Columns [begin, end) of [rows, cols].
+std::vector<float> columns(const std::vector<float>& whole, std::int64_t rows, std::int64_t begin, std::int64_t end) {
+  const auto cols = static_cast<std::int64_t>(whole.size()) / rows;
+  std::vector<float> part;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    part.insert(part.end(), whole.begin() + r * cols + begin, whole.begin() + r * cols + end);
+  }
+  return part;
+}
+
+/// Sums of exponentials are rounded to float between the parts: a few units in the last place of a loss near 6.
+TEST(Parts, CrossEntropyOverAVocabularyInThreeParts) {
+  constexpr std::int64_t kTokens = 7;
+  constexpr std::int64_t kVocab = 301;
+  const std::vector<float> logits = random_floats(kTokens * kVocab, 1, 4.0F);
+  const std::vector<std::int32_t> targets = {0, 99, 100, 101, kNotTrained, 300, 17};
+  std::vector<float> whole = logits;
+  std::vector<float> whole_loss(kTokens);
+  const TensorView whole_view = view(whole.data(), {kTokens, kVocab});
+  cross_entropy(whole_view, view(std::span(targets)), 0.5F, view(std::span(whole_loss)), whole_view, Stream{});
+
+  const std::vector<std::int64_t> cuts = {0, 100, 101, kVocab};
+  std::vector<std::vector<float>> parts;
+  std::vector<float> numbers(3 * kTokens * kSoftmaxNumbers);
+  for (std::size_t p = 0; p < 3; ++p) {
+    parts.push_back(columns(logits, kTokens, cuts[p], cuts[p + 1]));
+    const TensorView own =
+        view(numbers.data() + static_cast<std::int64_t>(p) * kTokens * kSoftmaxNumbers, {kTokens, kSoftmaxNumbers});
+    softmax_numbers(view(parts[p].data(), {kTokens, cuts[p + 1] - cuts[p]}), view(std::span(targets)), cuts[p], own, Stream{});
+  }
+  for (std::size_t p = 0; p < 3; ++p) {
+    std::vector<float> loss(kTokens);
+    const TensorView own = view(parts[p].data(), {kTokens, cuts[p + 1] - cuts[p]});
+    cross_entropy_part(own, view(std::span(targets)), cuts[p], view(numbers.data(), {3 * kTokens, kSoftmaxNumbers}), 0.5F,
+                       view(std::span(loss)), own, Stream{});
+    for (std::size_t t = 0; t < loss.size(); ++t) {
+      EXPECT_NEAR(loss[t], whole_loss[t], 3e-6) << t;
+    }
+    const std::vector<float> expected = columns(whole, kTokens, cuts[p], cuts[p + 1]);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(parts[p][i], expected[i], 1e-6) << "part " << p << ", element " << i;
+    }
+  }
+}
+
+TEST(Parts, ANaNInOnePartIsANaNInTheLossOfAll) {
+  std::vector<float> numbers = {1.0F, 2.0F, 0.5F, 1.0F, std::nanf(""), 0.0F};
+  std::vector<float> logits = {0.5F, 1.0F};
+  std::vector<float> loss(1);
+  const std::vector<std::int32_t> target = {0};
+  const TensorView own = view(logits.data(), {1, 2});
+  cross_entropy_part(own, view(std::span(target)), 0, view(numbers.data(), {2, kSoftmaxNumbers}), 1.0F, view(std::span(loss)),
+                     own, Stream{});
+  EXPECT_TRUE(std::isnan(loss[0]));
+}
+
+TEST(Parts, EmbeddingsOfTwoPartsAddUp) {
+  constexpr std::int64_t kHidden = 5;
+  const std::vector<float> table = random_floats(9 * kHidden, 2, 1.0F);
+  const std::vector<std::int32_t> ids = {8, 0, 3, 4, 3};
+  const Shape shape{static_cast<std::int64_t>(ids.size()), kHidden};
+  std::vector<float> whole(static_cast<std::size_t>(shape.count()));
+  embedding(view(std::span(ids)), view(table.data(), {9, kHidden}), view(whole.data(), shape), Stream{});
+  std::vector<float> low(whole.size());
+  std::vector<float> high(whole.size());
+  embedding_part(view(std::span(ids)), 0, view(table.data(), {4, kHidden}), view(low.data(), shape), Stream{});
+  embedding_part(view(std::span(ids)), 4, view(table.data() + 4 * kHidden, {5, kHidden}), view(high.data(), shape), Stream{});
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(low[i] + high[i], whole[i]);
+    EXPECT_TRUE(low[i] == 0.0F || high[i] == 0.0F);
+  }
+}
+
+TEST(Parts, DropoutOfAPartIsThatPartOfTheMask) {
+  constexpr std::int64_t kTokens = 3;
+  constexpr std::int64_t kWidth = 700;
+  const std::vector<float> x = random_floats(kTokens * kWidth, 3, 1.0F);
+  const std::vector<std::int32_t> samples = {4, 4, 9};
+  const std::vector<std::int32_t> positions = {0, 1, 7};
+  const auto dropped = [&](const std::vector<float>& in, std::uint32_t first) {
+    std::vector<float> out(in.size());
+    const Shape shape{kTokens, static_cast<std::int64_t>(in.size()) / kTokens};
+    dropout(view(in.data(), shape), view(std::span(samples)), view(std::span(positions)), 0.3F, {42, 3, 1, 2, first},
+            view(out.data(), shape), Stream{});
+    return out;
+  };
+  const std::vector<float> whole = dropped(x, 0);
+  for (const auto& [begin, end] :
+       std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 256}, {1, 300}, {255, 700}, {258, 515}, {699, 700}}) {
+    EXPECT_EQ(dropped(columns(x, kTokens, begin, end), static_cast<std::uint32_t>(begin)), columns(whole, kTokens, begin, end))
+        << begin << " to " << end;
+  }
+}
+
+TEST(Parts, RunsAreTakenAndAddedInTheirPlaces) {
+  std::vector<float> whole(20);
+  std::iota(whole.begin(), whole.end(), 0.0F);
+  const Runs runs{3, 2, 1, 6};
+  std::vector<float> part(6);
+  take_runs(view(std::span(std::as_const(whole))), runs, view(std::span(part)), Stream{});
+  EXPECT_EQ(part, (std::vector<float>{1, 2, 7, 8, 13, 14}));
+  std::vector<std::int64_t> sums(15, 100);
+  const std::vector<std::int64_t> added = {1, 2, 3, 4, 5, 6};
+  add_runs(view(std::span(added)), runs, view(std::span(sums)), Stream{});
+  EXPECT_EQ(sums, (std::vector<std::int64_t>{100, 101, 102, 100, 100, 100, 100, 103, 104, 100, 100, 100, 100, 105, 106}));
+}
+
+TEST(Parts, RunsThatOverlapOrReachTooFarAreRefused) {
+  std::vector<float> whole(10);
+  std::vector<float> part(4);
+  const auto take = [&](const Runs& runs) {
+    take_runs(view(std::span(std::as_const(whole))), runs, view(std::span(part)), Stream{});
+  };
+  EXPECT_THROW(take({2, 2, 0, 1}), KernelError);
+  EXPECT_THROW(take({2, 2, 0, 9}), KernelError);
+  EXPECT_THROW(take({1, 3, 0, 0}), KernelError);
+}
+
+}  // namespace
+}  // namespace lora_dist

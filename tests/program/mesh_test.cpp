@@ -1,0 +1,207 @@
+// Data x tensor meshes: every family as on one rank, the same bits for every number of data ranks, checkpoints that any mesh
+// resumes, and what goes over the wire.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/program/family_runs.h"
+
+namespace lora_dist::program {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+struct MeshSize {
+  int data;
+  int tensor;
+  int ranks() const { return data * tensor; }
+  std::string name() const { return std::to_string(data) + "x" + std::to_string(tensor); }
+};
+
+Launch on_mesh(Settings settings, const MeshSize& mesh) {
+  settings["parallel.tensor"] = std::to_string(mesh.tensor);
+  return launch_of(settings, mesh.ranks());
+}
+
+double largest_change_of_loss(const fs::path& a, const fs::path& b) {
+  const std::vector<json> ours = read_lines(a / "metrics.jsonl");
+  const std::vector<json> theirs = read_lines(b / "metrics.jsonl");
+  EXPECT_EQ(ours.size(), theirs.size());
+  double worst = 0.0;
+  for (std::size_t i = 0; i < std::min(ours.size(), theirs.size()); ++i) {
+    const double change = std::fabs(ours[i]["loss"].get<double>() - theirs[i]["loss"].get<double>());
+    worst = change <= worst ? worst : change;
+  }
+  return worst;
+}
+
+class FamilyMesh : public testing::TestWithParam<const char*> {};
+
+/// Sums over the tensor ranks are rounded in another order: loss within 2e-5, the adapter within 1e-3.
+TEST_P(FamilyMesh, TrainsAsOnOneRank) {
+  const fs::path model = source("tests/golden/families") / GetParam();
+  const Scratch scratch;
+  const fs::path rows = training_rows(model, scratch / "train.jsonl");
+  const std::int64_t heads =
+      read_json(model / "config.json").value("num_attention_heads", read_json(model / "config.json").value("n_head", 1));
+  for (const std::string quantization : {"none", "nf4"}) {
+    const auto run = [&](const MeshSize& mesh) {
+      const fs::path output = scratch / (quantization + mesh.name());
+      Settings settings = steps_of(model, quantization, rows, output);
+      settings["adapter.dropout"] = "0.1";
+      settings["model.double_quant"] = "true";
+      expect_success(on_mesh(settings, mesh));
+      return output;
+    };
+    const fs::path alone = run({1, 1});
+    for (const MeshSize mesh : {MeshSize{1, 2}, MeshSize{1, 4}, MeshSize{2, 2}}) {
+      if (mesh.tensor > heads) {
+        continue;
+      }
+      const fs::path output = run(mesh);
+      const double loss = largest_change_of_loss(output, alone);
+      const double adapter = largest_difference(read_peft_adapter(output / "adapter"), read_peft_adapter(alone / "adapter"));
+      EXPECT_LE(loss, 2e-5) << mesh.name();
+      EXPECT_LE(adapter, 1e-3) << mesh.name();
+      std::printf("%-18s %-4s %s: largest difference of loss %.2e, of the adapter %.2e\n", GetParam(), quantization.c_str(),
+                  mesh.name().c_str(), loss, adapter);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, FamilyMesh,
+                         testing::Values("llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2",
+                                         "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid"),
+                         [](const auto& info) { return std::string(info.param); });
+
+Settings mesh_run(const fs::path& output) {
+  Settings settings = short_run(output);
+  settings["data.validation_split"] = "0.1";
+  settings["eval.every"] = "4";
+  settings["adapter.target_modules"] = R"(["q_proj","k_proj","v_proj","o_proj","gate_proj","up_proj","down_proj"])";
+  return settings;
+}
+
+TEST(Mesh, DataRanksAndBaseShardsChangeNoBit) {
+  const Scratch scratch;
+  Settings settings = mesh_run(scratch / "1x2");
+  expect_success(on_mesh(settings, {1, 2}));
+  for (const std::string shards : {"all", "1", "2"}) {
+    settings["output.dir"] = (scratch / ("4x2" + shards)).string();
+    settings["parallel.base_shards"] = shards;
+    expect_success(on_mesh(settings, {4, 2}));
+    expect_same_training(scratch / ("4x2" + shards), scratch / "1x2");
+  }
+}
+
+/// Stopped at step 4 on one mesh and finished on another: the same state, and with T unchanged the same run to the bit.
+TEST(Mesh, ResumesOnEveryOther) {
+  const std::vector<MeshSize> meshes = {{1, 1}, {2, 1}, {4, 1}, {1, 2}, {2, 2}, {1, 4}};
+  const Scratch scratch;
+  for (const MeshSize& mesh : meshes) {
+    Settings settings = mesh_run(scratch / mesh.name());
+    expect_success(on_mesh(settings, mesh));
+    settings["output.dir"] = (scratch / (mesh.name() + "half")).string();
+    settings["train.max_steps"] = "4";
+    settings["train.schedule"] = "constant";
+    expect_success(on_mesh(settings, mesh));
+  }
+  for (const MeshSize& from : meshes) {
+    for (const MeshSize& to : meshes) {
+      const fs::path output = scratch / (from.name() + "to" + to.name());
+      fs::copy(scratch / (from.name() + "half"), output, fs::copy_options::recursive);
+      Settings settings = mesh_run(output);
+      settings["train.schedule"] = "constant";
+      settings["train.max_steps"] = "6";
+      expect_success(on_mesh(settings, to));
+      expect_steps(output, 6);
+    }
+  }
+  for (const MeshSize& from : meshes) {  // what came of it depends on both T alone
+    const fs::path reference = scratch / ("1x" + std::to_string(from.tensor) + "to1x1");
+    EXPECT_LE(largest_change_of_loss(scratch / (from.name() + "to1x1"), reference), 0.0) << from.name();
+    for (const MeshSize& to : meshes) {
+      EXPECT_LE(largest_change_of_loss(scratch / (from.name() + "to" + to.name()), reference), 1e-5) << from.name() << to.name();
+      if (to.tensor == from.tensor) {
+        expect_same_training(scratch / (from.name() + "to" + to.name()),
+                             scratch / ("1x" + std::to_string(from.tensor) + "to1x" + std::to_string(from.tensor)));
+      }
+    }
+  }
+}
+
+TEST(Mesh, OnlyTheAdaptersGradientsCross) {
+  const Scratch scratch;
+  Settings settings = mesh_run(scratch / "out");
+  settings["parallel.base_shards"] = "1";
+  expect_success(on_mesh(settings, {2, 2}));
+  const std::int64_t factors = [&] {
+    std::int64_t count = 0;
+    for (const auto& [name, matrix] : read_peft_adapter(scratch / "out/adapter").tensors) {
+      count += static_cast<std::int64_t>(matrix.values.size());
+    }
+    return count;
+  }();
+  for (const json& line : read_lines(scratch / "out/metrics.jsonl")) {
+    EXPECT_EQ(line["wire_bytes"]["adapter_gradient"].get<std::int64_t>(), 4 * 8 * factors);
+    EXPECT_EQ(line["wire_bytes"]["base_gather"].get<std::int64_t>(), 0);
+    EXPECT_GT(line["wire_bytes"]["tensor_activation"].get<std::int64_t>(), 0);
+  }
+}
+
+TEST(Mesh, ErrorsNameWhatWorks) {
+  const Scratch scratch;
+  Settings settings = mesh_run(scratch / "out");
+  settings["parallel.tensor"] = "2";
+  expect_error(launch_of(settings, 3), 2, {"parallel.tensor = 2 does not divide the 3 ranks", "1 or 3"});
+  settings["parallel.tensor"] = "1";
+  settings["parallel.base_shards"] = "2";
+  expect_error(launch_of(settings, 3), 2, {"parallel.base_shards = \"2\" does not divide the 3 data-parallel ranks", "1 or 3"});
+  settings["parallel.base_shards"] = "all";
+  settings["parallel.tensor"] = "9";
+  expect_error(launch_of(settings, 9), 2, {"parallel.tensor = 9", "8 attention heads", "at most 8"});
+}
+
+/// Rank 1 is started with other words than rank 0 (mpirun's colon), and in another folder where one is given.
+Launch with_another_rank(const Settings& first, const Settings& second, const fs::path& folder = {}) {
+  Launch launch = launch_of(first, 1);
+  std::vector<std::string> words = {":", "-np", "1"};
+  if (!folder.empty()) {
+    words.insert(words.end(), {"-wdir", folder.string()});
+  }
+  words.emplace_back(LORA_DIST_PROGRAM);
+  launch.arguments.insert(launch.arguments.end(), words.begin(), words.end());
+  const Launch other = launch_of(second, 1);
+  launch.arguments.insert(launch.arguments.end(), other.arguments.begin(), other.arguments.end());
+  return launch;
+}
+
+TEST(Mesh, ARankWithOtherSettingsIsNamed) {
+  const Scratch scratch;
+  const Settings settings = mesh_run(scratch / "out");
+  Settings other = settings;
+  other["adapter.r"] = "5";
+  expect_error(with_another_rank(settings, other), 2, {"rank 1: adapter.r is 5 here and", "on rank 0", "the same configuration"});
+}
+
+TEST(Mesh, ARankWithAnotherModelIsNamed) {
+  const Scratch scratch;
+  Settings settings = mesh_run(scratch / "out");
+  settings["model.path"] = "model";  // in the folder that a rank starts in
+  for (const char* rank : {"0", "1"}) {
+    fs::create_directory(scratch / rank);
+    copy_of_model(scratch / rank / "model");
+  }
+  const fs::path config = scratch / "1" / "model" / "config.json";
+  json changed = read_json(config);
+  changed["rms_norm_eps"] = 1e-4;
+  put_file(config, changed.dump());
+  Launch launch = with_another_rank(settings, settings, scratch / "1");
+  launch.folder = scratch / "0";
+  expect_error(launch, 4, {"rank 1: model is another model here than on rank 0", "copy the same folder"});
+}
+
+}  // namespace
+}  // namespace lora_dist::program
