@@ -24,14 +24,14 @@ namespace {
 using nlohmann::json;
 
 /// The matrices of the blocks that are floats, by their tensors' names.
-std::map<std::string, LinearShape> weights_to_quantize(const ModelSpec& spec, const TensorDirectory& directory) {
+std::map<std::string, LinearShape> weights_to_quantize(const ModelSpec& spec, const TensorDirectory& directory,
+                                                       std::span<const StoredWeights> stored) {
   std::map<std::string, LinearShape> weights;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     for (const Linear linear : kAllLinears) {
       const LinearShape shape = linear_shape(spec, linear);
-      const ModelTensor wanted = weight_tensor(spec, layer, linear);
-      if (shape.out > 0 && !find_prequantized(spec, directory, wanted)) {
-        weights[find_tensor(spec, directory, wanted).name] = shape;
+      if (shape.out > 0 && !stored[static_cast<std::size_t>(layer)][index_of(linear)]) {
+        weights[find_tensor(spec, directory, weight_tensor(spec, layer, linear)).name] = shape;
       }
     }
   }
@@ -103,8 +103,8 @@ void write_base_store(const std::filesystem::path& model, const std::filesystem:
                       const Stream& stream, const std::function<void(std::int64_t, std::int64_t)>& on_tensor) {
   const ModelSpec spec = read_model_config(model);
   const TensorDirectory directory = read_model_directory(model);
-  check_model_tensors(spec, directory);
-  const std::map<std::string, LinearShape> weights = weights_to_quantize(spec, directory);
+  const std::vector<StoredWeights> stored = check_model_tensors(spec, directory);
+  const std::map<std::string, LinearShape> weights = weights_to_quantize(spec, directory, stored);
   BaseStoreWriter store(target / kBaseStoreFile);
   std::int64_t done = 0;
   for (const auto& [name, tensor] : directory.tensors) {
