@@ -48,7 +48,7 @@ ordered_json plain_message(const ordered_json& message) {
       out[key] = value;
     }
   }
-  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+  for (const char* name : kReasoningKeys) {
     if (const auto found = out.find(name); found != out.end()) {
       const ordered_json reasoning = *found;
       ordered_json aliased = {{"thinking", reasoning}};

@@ -2,6 +2,7 @@
 // it.
 #pragma once
 
+#include <array>
 #include <ctime>
 #include <filesystem>
 #include <memory>
@@ -41,6 +42,9 @@ std::optional<ChatTemplate> open_chat_template(const std::filesystem::path& mode
 
 /// `file` and `embedded` as in ChatTemplate. Throws Error(model) as open_chat_template does.
 ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded);
+
+/// Names under which a message may tell what was thought before the answer.
+inline constexpr std::array<const char*, 3> kReasoningKeys = {"reasoning_content", "thinking", "reasoning"};
 
 struct Conversation {
   nlohmann::ordered_json messages;  // a list of objects; members that are null are left out
