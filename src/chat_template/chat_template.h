@@ -21,8 +21,10 @@ namespace lora_dist {
 struct ChatTemplate {
   std::shared_ptr<const jinja::Block> program;
   std::string source;
-  std::filesystem::path file;  // where it was read
-  bool embedded = false;       // in tokenizer_config.json, so that lines are the template's and not the file's
+  std::filesystem::path file;        // where it was read
+  bool embedded = false;             // in tokenizer_config.json, so that lines are the template's and not the file's
+  std::string name{};                // where it is one of several
+  std::shared_ptr<const ChatTemplate> with_tools{};  // in its place where a conversation has tools
 };
 
 /// Why a conversation could not be rendered, with the template's file and line. refused: the template itself said so
@@ -36,12 +38,13 @@ class RenderError : public std::runtime_error {
   bool refused_;
 };
 
-/// chat_template.jinja, else chat_template of tokenizer_config.json: a text, or a list of {"name", "template"} of which "default"
-/// is taken. None where the folder has neither. Throws Error(model) with file and line for what is not a template.
+/// The folder's template (read_named_templates): the one named "default", and "tool_use" for conversations with tools. None where
+/// the folder has none. Throws Error(model) with file and line for what is not a template, and with the names there are where
+/// none of them is "default".
 std::optional<ChatTemplate> open_chat_template(const std::filesystem::path& model_folder);
 
-/// `file` and `embedded` as in ChatTemplate. Throws Error(model) as open_chat_template does.
-ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded);
+/// `file`, `embedded` and `name` as in ChatTemplate. Throws Error(model) as open_chat_template does.
+ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded, std::string name = "");
 
 /// Names under which a message may tell what was thought before the answer.
 inline constexpr std::array<const char*, 3> kReasoningKeys = {"reasoning_content", "thinking", "reasoning"};
@@ -52,6 +55,9 @@ struct Conversation {
   bool add_generation_prompt = false;
   std::vector<std::pair<std::string, std::string>> special_tokens{};  // bos_token, eos_token, ...
 };
+
+/// The one of the templates that renders a conversation with these tools (a list, or null).
+const ChatTemplate& template_for(const ChatTemplate& chat_template, const nlohmann::ordered_json& tools);
 
 struct RenderedChat {
   std::string text;

@@ -56,7 +56,8 @@ void train_turns(TokenizedRow& sample, const ChatTemplate& chat_template, const 
   const AssistantTurns found = find_assistant_turns(chat_template, conversation, chat.text);
   if (found.not_found != 0) {
     throw Error(ExitCode::data, where + ", message " + std::to_string(found.not_found) +
-                                    ": the answer cannot be found in what the chat template " + chat_template.file.string() +
+                                    ": the answer cannot be found in what the chat template " +
+                                    template_for(chat_template, conversation.tools).file.string() +
                                     " makes of the conversation; use data.train_on = \"all\" or another data.template");
   }
   sample.empty_answers = found.empty;
@@ -71,9 +72,10 @@ ChatTemplate require_chat_template(const Tokenizer& tokenizer) {
   const std::filesystem::path folder = tokenizer.file.parent_path();
   std::optional<ChatTemplate> found = open_chat_template(folder);
   if (!found) {
-    throw Error(ExitCode::model, folder.string() +
-                                     " has no chat template: neither chat_template.jinja nor chat_template in "
-                                     "tokenizer_config.json; put the model's there, or name another data.template");
+    throw Error(ExitCode::model,
+                folder.string() +
+                    " has no chat template: neither chat_template.jinja, nor additional_chat_templates, nor "
+                    "chat_template in tokenizer_config.json; put the model's there, or name another data.template");
   }
   return std::move(*found);
 }

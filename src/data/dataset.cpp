@@ -142,15 +142,17 @@ std::pair<std::optional<TokenizedRow>, const char*> sample_of_row(const Loader& 
   return {std::move(sample), nullptr};
 }
 
-bool calls_tools(const Row& row) {
+/// Whether a row calls tools that its template does not look at.
+bool calls_in_vain(const ChatTemplate& chat_template, const Row& row) {
   const auto* chat = std::get_if<ChatRow>(&row.content);
-  return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls);
+  return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls) &&
+         template_for(chat_template, chat->tools).source.find("tool_calls") == std::string::npos;
 }
 
 std::vector<std::string> notes_on_template(const Loader& loader, const DatasetFile& file, const std::string& template_name) {
   std::vector<std::string> notes;
-  if (template_name == "tokenizer" && loader.chat_template->source.find("tool_calls") == std::string::npos &&
-      std::any_of(file.rows.begin(), file.rows.end(), calls_tools)) {
+  const auto in_vain = [&](const Row& row) { return calls_in_vain(*loader.chat_template, row); };
+  if (template_name == "tokenizer" && std::any_of(file.rows.begin(), file.rows.end(), in_vain)) {
     notes.emplace_back("there are calls of tools, which the model's chat template does not know");
   }
   if (loader.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&

@@ -7,6 +7,7 @@
 
 #include "src/chat_template/chat_template.h"
 #include "src/core/error.h"
+#include "src/io/chat_template_files.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 
@@ -18,9 +19,9 @@ namespace fs = std::filesystem;
 /// To be raised with every change of what rows become.
 constexpr std::int64_t kTokenizing = 2;
 
-constexpr std::array<const char*, 8> kTokenizerFiles = {
-    "tokenizer.json",        "tokenizer.model",         "vocab.json",         "merges.txt", "added_tokens.json",
-    "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
+constexpr std::array<const char*, 7> kTokenizerFiles = {
+    "tokenizer.json",        "tokenizer.model",        "vocab.json", "merges.txt", "added_tokens.json",
+    "tokenizer_config.json", "special_tokens_map.json"};
 
 /// A digest of named parts, so that no two lists of parts look alike.
 struct KeyDigest {
@@ -45,11 +46,15 @@ std::string day() {
 
 void add_tokenizer(KeyDigest& key, const fs::path& folder) {
   bool asks_for_day = false;
-  for (const char* name : kTokenizerFiles) {
+  std::vector<fs::path> files(kTokenizerFiles.begin(), kTokenizerFiles.end());
+  for (const fs::path& file : chat_template_files(folder)) {
+    files.push_back(file.lexically_relative(folder));
+  }
+  for (const fs::path& name : files) {
     std::error_code ignored;
     if (fs::exists(folder / name, ignored)) {
       const std::string content = read_text_file(folder / name, ExitCode::model);
-      key.add(name, content);
+      key.add(name.string(), content);
       asks_for_day = asks_for_day || content.find("strftime_now") != std::string::npos;
     }
   }

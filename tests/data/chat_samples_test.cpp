@@ -360,6 +360,23 @@ TEST(ChatSamples, CallsThatTheTemplateDoesNotKnowAreNoted) {
   EXPECT_THAT(notes(kPlainTemplate + "{% if messages[0].tool_calls %}{% endif %}"), IsEmpty());
 }
 
+TEST(ChatSamples, ConversationsWithToolsHaveATemplateOfTheirOwn) {
+  const ChatFolder chat("{{ 'plain' }}");
+  chat.folder.write("additional_chat_templates/tool_use.jinja", kPlainTemplate);
+  EXPECT_THAT(chat.error(kExchange),
+              HasSubstr("x.jsonl: 1 x nothing to learn: every answer is empty, or not printed by the chat"));
+  EXPECT_EQ(chat.trained(row_of(json::parse(kExchange)["messages"], json::array({1}))), "Oh no</s>");
+}
+
+TEST(ChatSamples, ATemplateAmongOthersCountsAsTheModelsOwn) {
+  const ChatFolder chat(kPlainTemplate);
+  std::filesystem::remove(chat.folder / "chat_template.jinja");
+  EXPECT_FALSE(open_tokenizer(chat.folder.path()).has_chat_template);
+  chat.folder.write("additional_chat_templates/default.jinja", kPlainTemplate);
+  EXPECT_TRUE(open_tokenizer(chat.folder.path()).has_chat_template);
+  EXPECT_EQ(chat.trained(kExchange), "Oh no</s>");
+}
+
 TEST(ChatSampleErrors, TheTemplateRefuses) {
   const ChatFolder chat("{{ raise_exception('Only\npoets') }}");
   EXPECT_THAT(chat.error(kExchange),
