@@ -1,10 +1,10 @@
 // Chooses, parses and renders (transformers/utils/chat_template_utils.py).
 #include "src/chat_template/chat_template.h"
 
-#include <cstdlib>
 #include <map>
 
 #include "src/chat_template/named_templates.h"
+#include "src/chat_template/template_date.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
@@ -89,16 +89,16 @@ const ChatTemplate& template_for(const ChatTemplate& chat_template, const nlohma
   return chat_template.with_tools && !tools.is_null() ? *chat_template.with_tools : chat_template;
 }
 
-std::time_t chat_template_time() {
-  const char* fixed = std::getenv("SOURCE_DATE_EPOCH");
-  return fixed != nullptr ? static_cast<std::time_t>(std::strtoll(fixed, nullptr, 10)) : std::time(nullptr);
+bool asks_for_date(const ChatTemplate& chat_template) {
+  return chat_template.source.find("strftime_now") != std::string::npos ||
+         (chat_template.with_tools && asks_for_date(*chat_template.with_tools));
 }
 
 RenderedChat render_chat(const ChatTemplate& templates, const Conversation& conversation, const jinja::Limits& limits) {
   const ChatTemplate& chat_template = template_for(templates, conversation.tools);
   jinja::Interpreter interpreter;
   interpreter.limits = limits;
-  interpreter.now = chat_template_time();
+  interpreter.now = templates.now.value_or(chat_template_time());
   try {
     ordered_json messages = ordered_json::array();
     for (const ordered_json& message : conversation.messages) {

@@ -24,6 +24,7 @@ struct ChatTemplate {
   std::filesystem::path file;        // where it was read
   bool embedded = false;             // in tokenizer_config.json, so that lines are the template's and not the file's
   std::string name{};                // where it is one of several
+  std::optional<std::time_t> now{};  // what strftime_now tells; none: chat_template_time()
   std::shared_ptr<const ChatTemplate> with_tools{};  // in its place where a conversation has tools
 };
 
@@ -64,10 +65,10 @@ struct RenderedChat {
   std::vector<jinja::OutputSpan> generated;  // bytes printed by {% generation %} blocks, in order
 };
 
-/// What strftime_now tells: now, or the seconds since 1970 in the environment's SOURCE_DATE_EPOCH.
-std::time_t chat_template_time();
+/// Whether one of the templates asks for the date or the time.
+bool asks_for_date(const ChatTemplate& chat_template);
 
-/// Same input, same text (strftime_now tells chat_template_time). Throws RenderError.
+/// Same input, same text (strftime_now tells `now`). Throws RenderError.
 RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& conversation, const jinja::Limits& limits = {});
 
 }  // namespace lora_dist

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "src/chat_template/template_date.h"
 #include "src/core/error.h"
 #include "src/data/chat_rows.h"
 #include "src/data/chat_sample.h"
@@ -65,6 +66,7 @@ void prepare_template(Loader& loader, RowKind kind, const std::string& template_
   if (template_name == "tokenizer") {
     if (!loader.chat_template) {
       loader.chat_template = require_chat_template(*loader.tokenizer);
+      loader.chat_template->now = noon_of(day_of_templates(loader.options));
     }
   } else if (kind != RowKind::text && !loader.tokenizer->eos) {
     throw Error(ExitCode::model, loader.tokenizer->file.string() +
@@ -230,6 +232,10 @@ void load_file(Loader& loader, const std::filesystem::path& path, bool validatio
 }
 
 }  // namespace
+
+std::string day_of_templates(const DataOptions& options) {
+  return options.template_day.empty() ? chat_template_today() : options.template_day;
+}
 
 void check_data_options(const DataOptions& options) {
   check_choice("train_on", options.train_on, {"completion", "all"});

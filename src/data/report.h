@@ -28,6 +28,7 @@ struct DatasetReport {
   std::vector<FileReport> files;
   SetReport train, validation;
   std::vector<std::string> notes;
+  std::string template_day;               // that the chat template was told, where it asks
   std::vector<std::string> shown_sample;  // one sample, token by token with its label
 };
 

@@ -2,11 +2,10 @@
 #include "src/data/token_cache.h"
 
 #include <array>
-#include <ctime>
 #include <string_view>
 
-#include "src/chat_template/chat_template.h"
 #include "src/core/error.h"
+#include "src/data/dataset.h"
 #include "src/io/chat_template_files.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
@@ -36,15 +35,7 @@ struct KeyDigest {
   }
 };
 
-/// The day, in the time zone that a chat template sees.
-std::string day() {
-  const std::time_t now = chat_template_time();
-  std::tm time{};
-  localtime_r(&now, &time);
-  return std::to_string(time.tm_year) + "." + std::to_string(time.tm_yday);
-}
-
-void add_tokenizer(KeyDigest& key, const fs::path& folder) {
+void add_tokenizer(KeyDigest& key, const fs::path& folder, const std::string& day) {
   bool asks_for_day = false;
   std::vector<fs::path> files(kTokenizerFiles.begin(), kTokenizerFiles.end());
   for (const fs::path& file : chat_template_files(folder)) {
@@ -59,7 +50,7 @@ void add_tokenizer(KeyDigest& key, const fs::path& folder) {
     }
   }
   if (asks_for_day) {
-    key.add("day", day());
+    key.add("day", day);
   }
 }
 
@@ -81,7 +72,7 @@ std::string token_cache_key(const DataOptions& options, const Tokenizer* tokeniz
   key.add("overlong", options.overlong);
   key.add("vocab_size", std::to_string(vocab_size));
   if (tokenizer != nullptr) {
-    add_tokenizer(key, tokenizer->file.parent_path());
+    add_tokenizer(key, tokenizer->file.parent_path(), day_of_templates(options));
   }
   return key.digest.hex();
 }

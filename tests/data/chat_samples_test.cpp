@@ -360,6 +360,22 @@ TEST(ChatSamples, CallsThatTheTemplateDoesNotKnowAreNoted) {
   EXPECT_THAT(notes(kPlainTemplate + "{% if messages[0].tool_calls %}{% endif %}"), IsEmpty());
 }
 
+TEST(ChatSamples, TheDateIsTheRunsAndIsNoted) {
+  const ChatFolder chat("{{ 'Today: ' + strftime_now('%d %b %Y') + '\\n' }}" + kPlainTemplate);
+  DataOptions options = without_split();
+  options.template_day = "2026-11-26";
+  const Dataset dataset = load("x.jsonl", kExchange, options, &chat.tokenizer, 1000);
+  EXPECT_EQ(copy_of(dataset.train[0].input_ids),
+            encode(chat.tokenizer, "Today: 26 Nov 2026\nuser: Hi</s>\nassistant: Oh no</s>\n", false));
+  EXPECT_EQ(dataset.report.template_day, "2026-11-26");
+  EXPECT_THAT(render_report(dataset.report),
+              Contains("note: the model's chat template prints the date: 2026-11-26 here, and whenever this run is resumed"));
+  const Dataset other = load("x.jsonl", R"({"question": "a", "answer": "b"})", options, &chat.tokenizer, 1000);
+  EXPECT_EQ(other.report.template_day, "");  // rows that have no use for the template
+  const ChatFolder timeless(kPlainTemplate);
+  EXPECT_EQ(load("x.jsonl", kExchange, options, &timeless.tokenizer, 1000).report.template_day, "");
+}
+
 TEST(ChatSamples, ConversationsWithToolsHaveATemplateOfTheirOwn) {
   const ChatFolder chat("{{ 'plain' }}");
   chat.folder.write("additional_chat_templates/tool_use.jinja", kPlainTemplate);

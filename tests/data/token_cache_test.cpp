@@ -253,6 +253,8 @@ TEST(TokenCacheKey, ATemplateThatTellsTheDateHoldsForADay) {
   one.folder.write("model/chat_template.jinja", "{{ strftime_now('%d %b %Y') }}");
   EXPECT_EQ(key_at("1700000000"), key_at("1700000060"));
   EXPECT_NE(key_at("1700000000"), key_at("1700100000"));
+  one.options.template_day = "2026-11-26";  // of the run that goes on
+  EXPECT_EQ(key_at("1700000000"), key_at("1700100000"));
 }
 
 TEST(TokenCacheKey, FilesThatCannotBeReadAreNamed) {
