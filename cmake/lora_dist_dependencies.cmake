@@ -14,7 +14,12 @@ lora_dist_need(MPI_CXX_FOUND "MPI" libopenmpi-dev)
 find_program(LORA_DIST_MPIRUN NAMES mpirun mpiexec)
 lora_dist_need(LORA_DIST_MPIRUN "mpirun" openmpi-bin)
 find_package(OpenMP QUIET COMPONENTS CXX)
-lora_dist_need(OpenMP_CXX_FOUND "OpenMP" g++)
+set(LORA_DIST_OPENMP_PACKAGE g++)
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  string(REGEX MATCH "^[0-9]+" major "${CMAKE_CXX_COMPILER_VERSION}")
+  set(LORA_DIST_OPENMP_PACKAGE libomp-${major}-dev)
+endif()
+lora_dist_need(OpenMP_CXX_FOUND "OpenMP" ${LORA_DIST_OPENMP_PACKAGE})
 
 # Debian's dnnl-config.cmake asks for OpenCL, which nothing here uses: look for the library itself.
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)

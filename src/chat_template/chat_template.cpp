@@ -1,43 +1,32 @@
-// Finds, parses and renders (transformers/utils/chat_template_utils.py).
+// Chooses, parses and renders (transformers/utils/chat_template_utils.py).
 #include "src/chat_template/chat_template.h"
 
-#include <array>
-#include <cstdlib>
+#include <map>
 
+#include "src/chat_template/named_templates.h"
+#include "src/chat_template/template_date.h"
 #include "src/core/error.h"
-#include "src/io/file.h"
-#include "src/io/strict_json.h"
 
 namespace lora_dist {
 namespace {
 
-using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr std::size_t kMostTemplateBytes = std::size_t{1} << 20;
 
 std::string place_of(const ChatTemplate& chat_template, int line) {
   const std::string number = std::to_string(line);
-  return chat_template.embedded ? chat_template.file.string() + ": chat_template, line " + number
+  const std::string name = chat_template.name.empty() ? "" : " \"" + chat_template.name.substr(0, 40) + "\"";
+  return chat_template.embedded ? chat_template.file.string() + ": chat_template" + name + ", line " + number
                                 : chat_template.file.string() + ":" + number;
 }
 
-/// The template of tokenizer_config.json's list that is used without tools.
-std::string default_of(const json& list, const std::filesystem::path& file) {
-  std::string names;
-  for (const json& item : list) {
-    const bool fits = item.is_object() && item.contains("name") && item["name"].is_string() && item.contains("template") &&
-                      item["template"].is_string();
-    if (!fits) {
-      throw Error(ExitCode::model, file.string() + ": chat_template must be a text, or a list of {\"name\", \"template\"}");
-    }
-    if (item["name"] == "default") {
-      return item["template"].get<std::string>();
-    }
-    names += (names.empty() ? "" : ", ") + item["name"].get<std::string>().substr(0, 40);
+std::string names_of(const std::map<std::string, TemplateText>& templates) {
+  std::string out;
+  for (const auto& [name, text] : templates) {
+    out += (out.empty() ? "" : ", ") + name.substr(0, 40);
   }
-  throw Error(ExitCode::model,
-              file.string() + ": chat_template has no template named default (it has " + (names.empty() ? "none" : names) + ")");
+  return out.substr(0, 400);
 }
 
 /// Members that are null are left out, and the reasoning is given under each name that templates know.
@@ -48,7 +37,7 @@ ordered_json plain_message(const ordered_json& message) {
       out[key] = value;
     }
   }
-  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+  for (const char* name : kReasoningKeys) {
     if (const auto found = out.find(name); found != out.end()) {
       const ordered_json reasoning = *found;
       ordered_json aliased = {{"thinking", reasoning}};
@@ -62,8 +51,8 @@ ordered_json plain_message(const ordered_json& message) {
 
 }  // namespace
 
-ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded) {
-  ChatTemplate out{nullptr, std::move(source), std::move(file), embedded};
+ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded, std::string name) {
+  ChatTemplate out{nullptr, std::move(source), std::move(file), embedded, std::move(name)};
   if (out.source.size() > kMostTemplateBytes) {
     throw Error(ExitCode::model, out.file.string() + ": the chat template is larger than 1 MiB");
   }
@@ -76,34 +65,40 @@ ChatTemplate parse_chat_template(std::string source, std::filesystem::path file,
 }
 
 std::optional<ChatTemplate> open_chat_template(const std::filesystem::path& model_folder) {
-  const std::filesystem::path own = model_folder / "chat_template.jinja";
-  if (std::filesystem::exists(own)) {
-    return parse_chat_template(read_text_file(own, ExitCode::model), own, false);
-  }
-  const std::filesystem::path config = model_folder / "tokenizer_config.json";
-  if (!std::filesystem::exists(config)) {
+  const std::map<std::string, TemplateText> all = read_named_templates(model_folder);
+  if (all.empty()) {
     return std::nullopt;
   }
-  const json document = read_json_file(config, ExitCode::model);
-  const auto found = document.is_object() ? document.find("chat_template") : document.end();
-  if (found == document.end() || found->is_null()) {
-    return std::nullopt;
+  const auto parsed = [&](const TemplateText& text, const std::string& name) {
+    return parse_chat_template(text.source, text.file, text.embedded, all.size() > 1 ? name : "");
+  };
+  const auto found = all.find("default");
+  if (found == all.end()) {
+    throw Error(ExitCode::model, model_folder.string() + " has chat templates named " + names_of(all) +
+                                     ", but none named default; name the one to use default (or put it into "
+                                     "chat_template.jinja), or choose another data.template");
   }
-  if (!found->is_string() && !found->is_array()) {
-    throw Error(ExitCode::model, config.string() + ": chat_template must be a text, or a list of {\"name\", \"template\"}");
+  ChatTemplate out = parsed(found->second, "default");
+  if (const auto tools = all.find("tool_use"); tools != all.end()) {
+    out.with_tools = std::make_shared<const ChatTemplate>(parsed(tools->second, "tool_use"));
   }
-  return parse_chat_template(found->is_string() ? found->get<std::string>() : default_of(*found, config), config, true);
+  return out;
 }
 
-std::time_t chat_template_time() {
-  const char* fixed = std::getenv("SOURCE_DATE_EPOCH");
-  return fixed != nullptr ? static_cast<std::time_t>(std::strtoll(fixed, nullptr, 10)) : std::time(nullptr);
+const ChatTemplate& template_for(const ChatTemplate& chat_template, const nlohmann::ordered_json& tools) {
+  return chat_template.with_tools && !tools.is_null() ? *chat_template.with_tools : chat_template;
 }
 
-RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& conversation, const jinja::Limits& limits) {
+bool asks_for_date(const ChatTemplate& chat_template) {
+  return chat_template.source.find("strftime_now") != std::string::npos ||
+         (chat_template.with_tools && asks_for_date(*chat_template.with_tools));
+}
+
+RenderedChat render_chat(const ChatTemplate& templates, const Conversation& conversation, const jinja::Limits& limits) {
+  const ChatTemplate& chat_template = template_for(templates, conversation.tools);
   jinja::Interpreter interpreter;
   interpreter.limits = limits;
-  interpreter.now = chat_template_time();
+  interpreter.now = templates.now.value_or(chat_template_time());
   try {
     ordered_json messages = ordered_json::array();
     for (const ordered_json& message : conversation.messages) {

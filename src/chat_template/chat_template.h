@@ -2,6 +2,7 @@
 // it.
 #pragma once
 
+#include <array>
 #include <ctime>
 #include <filesystem>
 #include <memory>
@@ -20,8 +21,11 @@ namespace lora_dist {
 struct ChatTemplate {
   std::shared_ptr<const jinja::Block> program;
   std::string source;
-  std::filesystem::path file;  // where it was read
-  bool embedded = false;       // in tokenizer_config.json, so that lines are the template's and not the file's
+  std::filesystem::path file;        // where it was read
+  bool embedded = false;             // in tokenizer_config.json, so that lines are the template's and not the file's
+  std::string name{};                // where it is one of several
+  std::optional<std::time_t> now{};  // what strftime_now tells; none: chat_template_time()
+  std::shared_ptr<const ChatTemplate> with_tools{};  // in its place where a conversation has tools
 };
 
 /// Why a conversation could not be rendered, with the template's file and line. refused: the template itself said so
@@ -35,12 +39,16 @@ class RenderError : public std::runtime_error {
   bool refused_;
 };
 
-/// chat_template.jinja, else chat_template of tokenizer_config.json: a text, or a list of {"name", "template"} of which "default"
-/// is taken. None where the folder has neither. Throws Error(model) with file and line for what is not a template.
+/// The folder's template (read_named_templates): the one named "default", and "tool_use" for conversations with tools. None where
+/// the folder has none. Throws Error(model) with file and line for what is not a template, and with the names there are where
+/// none of them is "default".
 std::optional<ChatTemplate> open_chat_template(const std::filesystem::path& model_folder);
 
-/// `file` and `embedded` as in ChatTemplate. Throws Error(model) as open_chat_template does.
-ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded);
+/// `file`, `embedded` and `name` as in ChatTemplate. Throws Error(model) as open_chat_template does.
+ChatTemplate parse_chat_template(std::string source, std::filesystem::path file, bool embedded, std::string name = "");
+
+/// Names under which a message may tell what was thought before the answer.
+inline constexpr std::array<const char*, 3> kReasoningKeys = {"reasoning_content", "thinking", "reasoning"};
 
 struct Conversation {
   nlohmann::ordered_json messages;  // a list of objects; members that are null are left out
@@ -49,15 +57,18 @@ struct Conversation {
   std::vector<std::pair<std::string, std::string>> special_tokens{};  // bos_token, eos_token, ...
 };
 
+/// The one of the templates that renders a conversation with these tools (a list, or null).
+const ChatTemplate& template_for(const ChatTemplate& chat_template, const nlohmann::ordered_json& tools);
+
 struct RenderedChat {
   std::string text;
   std::vector<jinja::OutputSpan> generated;  // bytes printed by {% generation %} blocks, in order
 };
 
-/// What strftime_now tells: now, or the seconds since 1970 in the environment's SOURCE_DATE_EPOCH.
-std::time_t chat_template_time();
+/// Whether one of the templates asks for the date or the time.
+bool asks_for_date(const ChatTemplate& chat_template);
 
-/// Same input, same text (strftime_now tells chat_template_time). Throws RenderError.
+/// Same input, same text (strftime_now tells `now`). Throws RenderError.
 RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& conversation, const jinja::Limits& limits = {});
 
 }  // namespace lora_dist

@@ -10,6 +10,7 @@
 #include "src/model/model_config.h"
 #include "src/train/console.h"
 #include "src/train/data_setup.h"
+#include "src/train/resume.h"
 
 namespace lora_dist {
 
@@ -42,8 +43,10 @@ int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& 
     console.warn(warning);
   }
   fit_max_length(config, spec, console);
+  DataOptions options = data_options(config);
+  options.template_day = day_of_templates(config, world);
   Dataset dataset;
-  run_together(world, [&] { dataset = load_dataset(data_options(config), tokenizer ? &*tokenizer : nullptr, spec.vocab); });
+  run_together(world, [&] { dataset = load_dataset(options, tokenizer ? &*tokenizer : nullptr, spec.vocab); });
   dataset.report.shown_sample.clear();  // among those below
   for (const std::string& text : render_report(dataset.report)) {
     console.line(text);

@@ -98,9 +98,9 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
     return std::nullopt;
   }
   if (!has_calls(conversation.messages[message]) && content.end && *content.end >= out.begin) {
-    out.content = content.end;
+    out.content = Range{content.begin.value_or(*content.end), *content.end};
   }
-  const std::size_t least = out.content.value_or(out.begin);
+  const std::size_t least = out.content ? out.content->end : out.begin;
   const std::size_t shared = until ? common_start(text, *until) : 0;
   if (shared < least && !out.content) {
     return std::nullopt;
@@ -109,10 +109,25 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
   return out;
 }
 
-std::vector<std::size_t> assistant_messages(const Conversation& conversation) {
+/// Whether the text is the same with an empty message in its place.
+bool prints_nothing_of(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
+                       std::size_t message) {
+  Conversation other = conversation;
+  json& silent = other.messages[message];
+  silent.erase("tool_calls");
+  for (const char* key : kReasoningKeys) {
+    silent.erase(key);
+  }
+  silent["content"] = "";
+  return rendered(chat_template, other) == text;
+}
+
+/// The assistant's that say something.
+std::vector<std::size_t> answers_in(const Conversation& conversation) {
   std::vector<std::size_t> out;
   for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
-    if (conversation.messages[i].value("role", "") == "assistant") {
+    const json& message = conversation.messages[i];
+    if (message.value("role", "") == "assistant" && !says_nothing(message)) {
       out.push_back(i);
     }
   }
@@ -157,12 +172,12 @@ std::optional<Surroundings> surroundings_of(const ChatTemplate& chat_template, c
                                             const std::string& text, std::size_t message, std::size_t content) {
   const std::optional<AssistantTurn> turn = find_turn(chat_template, conversation, text, message);
   const std::optional<std::string> without_prompt = rendered_start(chat_template, conversation, message, false);
-  if (!turn || !turn->content || turn->begin > content || *turn->content < content || !without_prompt ||
+  if (!turn || !turn->content || turn->begin > content || turn->content->end < content || !without_prompt ||
       !text.starts_with(*without_prompt) || without_prompt->size() > turn->begin) {
     return std::nullopt;
   }
   return Surroundings{text.substr(without_prompt->size(), content - without_prompt->size()), content - turn->begin,
-                      text.substr(*turn->content, turn->end - *turn->content)};
+                      text.substr(turn->content->end, turn->end - turn->content->end)};
 }
 
 /// The end of a content that begins at `begin` and is followed by `after`: as it stands, or without white space at its ends.
@@ -199,7 +214,7 @@ std::optional<std::vector<AssistantTurn>> find_alike_turns(const ChatTemplate& c
     if (!end || !all.substr(0, begin).ends_with(like->before) || !all.substr(*end).starts_with(like->after)) {
       return std::nullopt;
     }
-    out.push_back({begin - like->gap, end, *end + like->after.size()});
+    out.push_back({begin - like->gap, Range{begin, *end}, *end + like->after.size()});
     begin = *end + (*around)[i + 1].size();
   }
   return begin == text.size() ? std::optional(out) : std::nullopt;
@@ -209,20 +224,25 @@ std::optional<std::vector<AssistantTurn>> find_alike_turns(const ChatTemplate& c
 
 AssistantTurns find_assistant_turns(const ChatTemplate& chat_template, const Conversation& conversation,
                                     const std::string& text) {
-  const std::vector<std::size_t> messages = assistant_messages(conversation);
+  const std::vector<std::size_t> messages = answers_in(conversation);
+  AssistantTurns out{{}, empty_answers({conversation.messages})};
   if (messages.size() >= kManyTurns) {
     if (auto alike = find_alike_turns(chat_template, conversation, text, messages)) {
-      return {std::move(*alike)};
+      out.turns = std::move(*alike);
+      return out;
     }
   }
-  AssistantTurns out;
   for (const std::size_t i : messages) {
     const std::optional<AssistantTurn> turn = find_turn(chat_template, conversation, text, i);
-    if (!turn) {
+    const bool printed = turn && turn->content && turn->content->begin < turn->content->end;
+    if (!printed && prints_nothing_of(chat_template, conversation, text, i)) {
+      ++out.empty;
+    } else if (turn) {
+      out.turns.push_back(*turn);
+    } else {
       out.not_found = i + 1;
       return out;
     }
-    out.turns.push_back(*turn);
   }
   return out;
 }

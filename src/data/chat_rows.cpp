@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "src/chat_template/chat_template.h"
 #include "src/data/row_fields.h"
 #include "src/io/strict_json.h"
 
@@ -104,11 +105,32 @@ json read_tools(const json& row, const std::string& place) {
   return tools;
 }
 
+/// White space, nothing at all, or a list of such parts.
+bool is_blank_content(const json& content) {
+  if (content.is_array()) {
+    return std::all_of(content.begin(), content.end(), [](const json& part) {
+      const auto text = part.is_object() ? part.find("text") : part.end();
+      return part.is_object() && text != part.end() && is_blank_content(*text);
+    });
+  }
+  return content.is_null() || (content.is_string() && is_blank(content.get_ref<const std::string&>()));
+}
+
 }  // namespace
 
 bool has_calls(const json& message) {
   const auto calls = message.find("tool_calls");
   return calls != message.end() && calls->is_array() && !calls->empty();
+}
+
+bool says_nothing(const json& message) {
+  const auto blank = [&](const char* key) { return !message.contains(key) || is_blank_content(message[key]); };
+  return !has_calls(message) && blank("content") && std::all_of(kReasoningKeys.begin(), kReasoningKeys.end(), blank);
+}
+
+std::int64_t empty_answers(const ChatRow& row) {
+  return std::count_if(row.messages.begin(), row.messages.end(),
+                       [](const json& message) { return message.value("role", "") == "assistant" && says_nothing(message); });
 }
 
 ChatRow read_chat_row(const json& row, const std::string& place) {

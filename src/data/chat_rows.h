@@ -1,6 +1,7 @@
 // Rows that are conversations, as templates want them: a list of {"role", "content", ...} and perhaps a list of tools.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -19,6 +20,12 @@ ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& plac
 
 /// Whether a message calls tools.
 bool has_calls(const nlohmann::ordered_json& message);
+
+/// Whether a message says nothing: no content but white space, no calls, no reasoning.
+bool says_nothing(const nlohmann::ordered_json& message);
+
+/// The assistant's messages that say nothing.
+std::int64_t empty_answers(const ChatRow& row);
 
 /// Role and text of a message, for templates that know nothing else.
 struct ChatMessage {

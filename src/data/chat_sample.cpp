@@ -1,6 +1,7 @@
 // Render, encode, mark.
 #include "src/data/chat_sample.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -16,11 +17,11 @@ using json = nlohmann::ordered_json;
 
 /// The turn with its end token, and nothing behind it.
 Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, const Tokenizer& tokenizer) {
+  const std::size_t least = turn.content ? turn.content->end : turn.begin;
   Range span{turn.begin, turn.end};
   for (std::size_t i = 0; i < borders.ids.size(); ++i) {
     const Range& token = borders.ranges[i];
-    if (token.begin < turn.content.value_or(turn.begin) || token.end > turn.end || token.begin == token.end ||
-        !is_special_id(tokenizer, borders.ids[i])) {
+    if (token.begin < least || token.end > turn.end || token.begin == token.end || !is_special_id(tokenizer, borders.ids[i])) {
       continue;
     }
     span.end = token.end;
@@ -31,20 +32,35 @@ Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, con
   return span;
 }
 
+/// What {% generation %} blocks printed. An empty block lies within a token, or between two, that is none of its own.
+void train_blocks(TokenizedRow& sample, const Conversation& conversation, const RenderedChat& chat, const TokenBorders& borders) {
+  std::int64_t answers = 0;
+  for (const json& message : conversation.messages) {
+    answers += message.value("role", "") == "assistant" ? 1 : 0;
+  }
+  for (const jinja::OutputSpan& span : chat.generated) {
+    if (span.begin < span.end) {
+      train_within(sample, 0, borders, {span.begin, span.end});
+      --answers;
+    }
+  }
+  sample.empty_answers = std::max<std::int64_t>(answers, 0);
+}
+
 void train_turns(TokenizedRow& sample, const ChatTemplate& chat_template, const Conversation& conversation,
                  const RenderedChat& chat, const TokenBorders& borders, const Tokenizer& tokenizer, const std::string& where) {
   if (!chat.generated.empty()) {
-    for (const jinja::OutputSpan& span : chat.generated) {
-      train_within(sample, 0, borders, {span.begin, span.end});
-    }
+    train_blocks(sample, conversation, chat, borders);
     return;
   }
   const AssistantTurns found = find_assistant_turns(chat_template, conversation, chat.text);
   if (found.not_found != 0) {
     throw Error(ExitCode::data, where + ", message " + std::to_string(found.not_found) +
-                                    ": the answer cannot be found in what the chat template " + chat_template.file.string() +
+                                    ": the answer cannot be found in what the chat template " +
+                                    template_for(chat_template, conversation.tools).file.string() +
                                     " makes of the conversation; use data.train_on = \"all\" or another data.template");
   }
+  sample.empty_answers = found.empty;
   for (const AssistantTurn& turn : found.turns) {
     train_within(sample, 0, borders, with_end_token(turn, borders, tokenizer));
   }
@@ -56,9 +72,10 @@ ChatTemplate require_chat_template(const Tokenizer& tokenizer) {
   const std::filesystem::path folder = tokenizer.file.parent_path();
   std::optional<ChatTemplate> found = open_chat_template(folder);
   if (!found) {
-    throw Error(ExitCode::model, folder.string() +
-                                     " has no chat template: neither chat_template.jinja nor chat_template in "
-                                     "tokenizer_config.json; put the model's there, or name another data.template");
+    throw Error(ExitCode::model,
+                folder.string() +
+                    " has no chat template: neither chat_template.jinja, nor additional_chat_templates, nor "
+                    "chat_template in tokenizer_config.json; put the model's there, or name another data.template");
   }
   return std::move(*found);
 }

@@ -26,10 +26,10 @@ RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversati
 /// ids: those of the whole text, as Hugging Face's apply_chat_template(tokenize=True) gives them; nothing is added, so BOS is
 /// there when the template prints it. Trained: every token that holds a byte of an assistant's turn, or, with train_all, all but
 /// a BOS in front. A turn is what a {% generation %} block prints, as in return_assistant_tokens_mask (white space too where
-/// the tokenizer's trim_offsets would leave it out there); without such blocks it begins behind the generation prompt and ends
-/// with its end token: the first special token after the content, or where the content's end cannot be told the last before the
-/// next message. Throws as render_row_chat, and Error(data) with `where` for an assistant's message that cannot be found in the
-/// text.
+/// the tokenizer's trim_offsets would leave it out there); without such blocks it begins behind the generation
+/// prompt and ends with its end token: the first special token after the content, or where the content's end cannot be told the
+/// last before the next message. Messages without a turn (AssistantTurns), and blocks that print nothing, are counted. Throws as
+/// render_row_chat, and Error(data) with `where` for an assistant's message that cannot be found in the text.
 TokenizedRow sample_of_chat(const ChatTemplate& chat_template, const ChatRow& row, const Tokenizer& tokenizer, bool train_all,
                             const std::string& where);
 

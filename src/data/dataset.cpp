@@ -6,10 +6,12 @@
 #include <string_view>
 #include <utility>
 
+#include "src/chat_template/template_date.h"
 #include "src/core/error.h"
 #include "src/data/chat_rows.h"
 #include "src/data/chat_sample.h"
 #include "src/data/formats.h"
+#include "src/data/row_fields.h"
 #include "src/data/templates.h"
 #include "src/data/tokenize.h"
 
@@ -64,6 +66,7 @@ void prepare_template(Loader& loader, RowKind kind, const std::string& template_
   if (template_name == "tokenizer") {
     if (!loader.chat_template) {
       loader.chat_template = require_chat_template(*loader.tokenizer);
+      loader.chat_template->now = noon_of(day_of_templates(loader.options));
     }
   } else if (kind != RowKind::text && !loader.tokenizer->eos) {
     throw Error(ExitCode::model, loader.tokenizer->file.string() +
@@ -72,15 +75,15 @@ void prepare_template(Loader& loader, RowKind kind, const std::string& template_
   }
 }
 
-bool blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+constexpr const char* kEmptyAnswers = "nothing to learn: every answer is empty, or not printed by the chat template";
 
 bool has_empty_completion(const RowContent& content) {
   const auto* alpaca = std::get_if<AlpacaRow>(&content);
   const auto* qa = std::get_if<QaRow>(&content);
   const auto* text = std::get_if<TextRow>(&content);
   const auto* marked = std::get_if<MarkedRow>(&content);
-  return (alpaca != nullptr && blank(alpaca->output)) || (qa != nullptr && blank(qa->answer)) ||
-         (text != nullptr && blank(text->text)) || (marked != nullptr && blank(marked->text));
+  return (alpaca != nullptr && is_blank(alpaca->output)) || (qa != nullptr && is_blank(qa->answer)) ||
+         (text != nullptr && is_blank(text->text)) || (marked != nullptr && is_blank(marked->text));
 }
 
 /// Of a row that is not ids.
@@ -96,7 +99,11 @@ TokenizedRow sample_of_words(const Loader& loader, const Row& row, RowKind kind,
   if (template_name == "tokenizer") {
     return sample_of_chat(*loader.chat_template, conversation_row(row), *loader.tokenizer, train_all, where);
   }
-  return tokenize_pieces(*loader.tokenizer, render_row(row, template_name, where), train_all);
+  TokenizedRow sample = tokenize_pieces(*loader.tokenizer, render_row(row, template_name, where), train_all);
+  if (const auto* chat = std::get_if<ChatRow>(&row.content); chat != nullptr && !train_all) {
+    sample.empty_answers = empty_answers(*chat);
+  }
+  return sample;
 }
 
 /// The sample of a row, or the reason why there is none.
@@ -115,7 +122,7 @@ std::pair<std::optional<TokenizedRow>, const char*> sample_of_row(const Loader& 
     check_ids(sample, loader.vocab_size, where);
   }
   if (trained_tokens(sample.labels) == 0) {
-    return {std::nullopt, "no trained token"};
+    return {std::nullopt, sample.empty_answers > 0 ? kEmptyAnswers : "no trained token"};
   }
   const auto limit = static_cast<std::size_t>(options.max_length);
   if (sample.input_ids.size() > limit) {
@@ -137,15 +144,17 @@ std::pair<std::optional<TokenizedRow>, const char*> sample_of_row(const Loader& 
   return {std::move(sample), nullptr};
 }
 
-bool calls_tools(const Row& row) {
+/// Whether a row calls tools that its template does not look at.
+bool calls_in_vain(const ChatTemplate& chat_template, const Row& row) {
   const auto* chat = std::get_if<ChatRow>(&row.content);
-  return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls);
+  return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls) &&
+         template_for(chat_template, chat->tools).source.find("tool_calls") == std::string::npos;
 }
 
 std::vector<std::string> notes_on_template(const Loader& loader, const DatasetFile& file, const std::string& template_name) {
   std::vector<std::string> notes;
-  if (template_name == "tokenizer" && loader.chat_template->source.find("tool_calls") == std::string::npos &&
-      std::any_of(file.rows.begin(), file.rows.end(), calls_tools)) {
+  const auto in_vain = [&](const Row& row) { return calls_in_vain(*loader.chat_template, row); };
+  if (template_name == "tokenizer" && std::any_of(file.rows.begin(), file.rows.end(), in_vain)) {
     notes.emplace_back("there are calls of tools, which the model's chat template does not know");
   }
   if (loader.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
@@ -210,6 +219,7 @@ void load_file(Loader& loader, const std::filesystem::path& path, bool validatio
     }
     const auto [sample, reason] = sample_of_row(loader, row, file.kind, report.template_name, where, report);
     if (sample) {
+      report.empty_answers += sample->empty_answers;
       keep(loader, *sample, row);
     } else {
       ++report.dropped[reason];
@@ -222,6 +232,10 @@ void load_file(Loader& loader, const std::filesystem::path& path, bool validatio
 }
 
 }  // namespace
+
+std::string day_of_templates(const DataOptions& options) {
+  return options.template_day.empty() ? chat_template_today() : options.template_day;
+}
 
 void check_data_options(const DataOptions& options) {
   check_choice("train_on", options.train_on, {"completion", "all"});

@@ -21,10 +21,11 @@ struct Dataset {
 };
 
 /// A function of its arguments and the files alone (the tokenizer's chat template, read from its folder when rows need it, is
-/// one). tokenizer may be null when all rows are input_ids; vocab_size is the model's. Throws Error(data) naming file and row:
-/// see formats.h; ids outside [0, vocab_size); labels of another length, or neither -100 nor an id; an overlong sample with
-/// overlong = "error"; no sample left that trains anything. Throws Error(usage) for an option that is not one of its values,
-/// Error(model) for a tokenizer without EOS or absent, and what chat_sample.h says of chat templates.
+/// one), and of the day where options.template_day is empty. tokenizer may be null when all rows are input_ids; vocab_size is the
+/// model's. Throws Error(data) naming file and row: see formats.h; ids outside [0, vocab_size); labels of another length, or
+/// neither -100 nor an id; an overlong sample with overlong = "error"; no sample left that trains anything. Throws Error(usage)
+/// for an option that is not one of its values, Error(model) for a tokenizer without EOS or absent, and what chat_sample.h says
+/// of chat templates.
 Dataset load_dataset(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size);
 
 /// How far the work is, all shares together if they keep pace.
@@ -42,6 +43,9 @@ struct RowShare {
   /// is what a single share would have met first.
   std::int64_t reached = 0;
 };
+
+/// DataOptions::template_day, or today.
+std::string day_of_templates(const DataOptions& options);
 
 /// Throws Error(usage) for an option that is not one of its values, Error(data) where no file is named.
 void check_data_options(const DataOptions& options);

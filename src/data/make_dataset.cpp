@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/data/chat_sample.h"
 #include "src/data/dataset.h"
 #include "src/data/shown_sample.h"
 #include "src/data/split.h"
@@ -60,6 +61,17 @@ void name_files(DatasetReport& report, const DataOptions& options) {
   }
 }
 
+/// The day that the rows' chat template was told, where it asks.
+void note_day(DatasetReport& report, const DataOptions& options, const Tokenizer* tokenizer) {
+  const bool has_chats = std::any_of(report.files.begin(), report.files.end(),
+                                     [](const FileReport& file) { return file.template_name == "tokenizer"; });
+  if (has_chats && tokenizer != nullptr && asks_for_date(require_chat_template(*tokenizer))) {
+    report.template_day = day_of_templates(options);
+    report.notes.push_back("the model's chat template prints the date: " + report.template_day +
+                           " here, and whenever this run is resumed");
+  }
+}
+
 /// Samples of training and of validation files.
 void take_samples(const TokenImage& image, Dataset& out) {
   std::size_t first = 0;
@@ -79,6 +91,7 @@ Dataset make_dataset(TokenStore tokens, const DataOptions& options, const Tokeni
   take_samples(image, out);
   out.report.files = std::move(image.files);
   name_files(out.report, options);
+  note_day(out.report, options, tokenizer);
   check_not_empty(out.train, out.report.files, false);
   if (!options.validation.empty()) {
     check_not_empty(out.validation, out.report.files, true);

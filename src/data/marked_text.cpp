@@ -68,10 +68,7 @@ std::vector<Range> find_answers(RowKind kind, std::string_view text) {
     for (std::size_t at = 0; (at = find_mark(text, marks.answer, at, marks.at_line_start)) != std::string_view::npos;) {
       const std::size_t begin = at + marks.answer.size();
       at = end_of_answer(marks, text, begin);
-      if (at > begin) {
-        out.push_back({begin, at});
-      }
-      at = std::max(at, begin);
+      out.push_back({begin, at});
     }
     return out;
   }

@@ -14,7 +14,8 @@ namespace lora_dist {
 bool has_marks(RowKind kind, std::string_view text);
 
 /// The bytes that are answers: from behind <|assistant|>, or "A:", to the next mark (of marked_text: <|system|>, <|user|>,
-/// <|assistant|>, <|tool|>; of qa_text: "Q:") without the white space before that mark, or to the end of the text.
+/// <|assistant|>, <|tool|>; of qa_text: "Q:") without the white space before that mark, or to the end of the text. They may be
+/// empty, or white space.
 std::vector<Range> find_answers(RowKind kind, std::string_view text);
 
 }  // namespace lora_dist

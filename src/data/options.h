@@ -18,6 +18,7 @@ struct DataOptions {
   bool packing = true;
   bool shuffle = true;
   std::string overlong = "truncate";  // truncate, drop, error
+  std::string template_day{};         // that chat templates are told, as "2026-11-26"; empty: today
   std::uint64_t seed = 42;
 };
 

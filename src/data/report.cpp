@@ -54,6 +54,9 @@ std::vector<std::string> render_report(const DatasetReport& report) {
     if (file.truncated > 0) {
       lines.push_back(fmt::format("  {} cut to data.max_length", file.truncated));
     }
+    if (file.empty_answers > 0) {
+      lines.push_back(fmt::format("  {} answers not trained: empty, or not printed by the chat template", file.empty_answers));
+    }
     for (const auto& [reason, count] : file.dropped) {
       lines.push_back(fmt::format("  {} dropped: {}", count, reason));
     }

@@ -14,6 +14,7 @@ struct FileReport {
   bool validation = false;
   std::int64_t rows = 0;
   std::int64_t truncated = 0;
+  std::int64_t empty_answers = 0;                 // of samples, not trained
   std::map<std::string, std::int64_t> dropped{};  // reason to count
   std::vector<std::string> notes{};               // about the file as a whole
 };
@@ -27,6 +28,7 @@ struct DatasetReport {
   std::vector<FileReport> files;
   SetReport train, validation;
   std::vector<std::string> notes;
+  std::string template_day;               // that the chat template was told, where it asks
   std::vector<std::string> shown_sample;  // one sample, token by token with its label
 };
 

@@ -1,8 +1,9 @@
-// What readers of rows have in common: how they refuse one.
+// What readers of rows have in common: how they refuse one, and what they take for nothing.
 #pragma once
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 namespace lora_dist {
 
@@ -11,5 +12,8 @@ namespace lora_dist {
 
 /// The member `key` of a row, which must be text. Throws Error(data) that begins with `place`.
 const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& place);
+
+/// No text but white space.
+bool is_blank(std::string_view text);
 
 }  // namespace lora_dist

@@ -13,6 +13,7 @@ namespace lora_dist {
 struct TokenizedRow {
   std::vector<std::int32_t> input_ids;
   std::vector<std::int32_t> labels;  // as Sample::labels
+  std::int64_t empty_answers = 0;    // that the row has and that train nothing
 };
 
 /// Its tokens lie in the dataset's TokenStore.

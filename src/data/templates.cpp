@@ -6,6 +6,7 @@
 
 #include "src/core/error.h"
 #include "src/data/chat_rows.h"
+#include "src/data/row_fields.h"
 
 namespace lora_dist {
 namespace {
@@ -39,6 +40,8 @@ std::vector<Piece> qa_pieces(const QaRow& row) {
   return {{"Question: " + row.question + "\nAnswer:", false, false}, {" " + row.answer, true, true}};
 }
 
+bool is_answer(const ChatMessage& message) { return message.role == "assistant" && !is_blank(message.content); }
+
 std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
   std::vector<Piece> out;
   bool after_answer = false;
@@ -47,7 +50,7 @@ std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
     after_answer = message.role == "assistant";
     if (after_answer) {
       out.push_back({gap + "Assistant:", false, false});
-      out.push_back({" " + message.content, true, true});
+      out.push_back({" " + message.content, is_answer(message), true});
     } else {
       out.push_back({gap + (message.role == "system" ? "System: " : "User: ") + message.content + "\n", false, false});
     }
@@ -58,7 +61,7 @@ std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
 std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages) {
   std::vector<Piece> out;
   for (std::size_t i = 0; i < messages.size(); ++i) {
-    const bool answer = messages[i].role == "assistant";
+    const bool answer = is_answer(messages[i]);
     const bool last = i + 1 == messages.size();
     out.push_back({"<|im_start|>" + messages[i].role + "\n", false, false});
     out.push_back({messages[i].content + "<|im_end|>", answer, answer && last});

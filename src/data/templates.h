@@ -27,7 +27,8 @@ std::string choose_template(std::string_view name, RowKind kind, const Tokenizer
 /// The row as a conversation: a chat as it is, a question and its answer as one exchange.
 ChatRow conversation_row(const Row& row);
 
-/// Prompt and completion of a row of alpaca, chat or qa. `place` begins the Error(data) of plain_messages.
+/// Prompt and completion of a row of alpaca, chat or qa; an empty answer of a chat is no completion. `place` begins the
+/// Error(data) of plain_messages.
 ///   alpaca   the prompt of Stanford Alpaca, with or without an input; completion: the output
 ///   qa       "Question: {question}\nAnswer:", completion " {answer}"
 ///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>

@@ -2,11 +2,11 @@
 #include "src/data/token_cache.h"
 
 #include <array>
-#include <ctime>
 #include <string_view>
 
-#include "src/chat_template/chat_template.h"
 #include "src/core/error.h"
+#include "src/data/dataset.h"
+#include "src/io/chat_template_files.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 
@@ -16,11 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 
 /// To be raised with every change of what rows become.
-constexpr std::int64_t kTokenizing = 1;
+constexpr std::int64_t kTokenizing = 2;
 
-constexpr std::array<const char*, 8> kTokenizerFiles = {
-    "tokenizer.json",        "tokenizer.model",         "vocab.json",         "merges.txt", "added_tokens.json",
-    "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
+constexpr std::array<const char*, 7> kTokenizerFiles = {
+    "tokenizer.json",        "tokenizer.model",        "vocab.json", "merges.txt", "added_tokens.json",
+    "tokenizer_config.json", "special_tokens_map.json"};
 
 /// A digest of named parts, so that no two lists of parts look alike.
 struct KeyDigest {
@@ -35,26 +35,22 @@ struct KeyDigest {
   }
 };
 
-/// The day, in the time zone that a chat template sees.
-std::string day() {
-  const std::time_t now = chat_template_time();
-  std::tm time{};
-  localtime_r(&now, &time);
-  return std::to_string(time.tm_year) + "." + std::to_string(time.tm_yday);
-}
-
-void add_tokenizer(KeyDigest& key, const fs::path& folder) {
+void add_tokenizer(KeyDigest& key, const fs::path& folder, const std::string& day) {
   bool asks_for_day = false;
-  for (const char* name : kTokenizerFiles) {
+  std::vector<fs::path> files(kTokenizerFiles.begin(), kTokenizerFiles.end());
+  for (const fs::path& file : chat_template_files(folder)) {
+    files.push_back(file.lexically_relative(folder));
+  }
+  for (const fs::path& name : files) {
     std::error_code ignored;
     if (fs::exists(folder / name, ignored)) {
       const std::string content = read_text_file(folder / name, ExitCode::model);
-      key.add(name, content);
+      key.add(name.string(), content);
       asks_for_day = asks_for_day || content.find("strftime_now") != std::string::npos;
     }
   }
   if (asks_for_day) {
-    key.add("day", day());
+    key.add("day", day);
   }
 }
 
@@ -76,7 +72,7 @@ std::string token_cache_key(const DataOptions& options, const Tokenizer* tokeniz
   key.add("overlong", options.overlong);
   key.add("vocab_size", std::to_string(vocab_size));
   if (tokenizer != nullptr) {
-    add_tokenizer(key, tokenizer->file.parent_path());
+    add_tokenizer(key, tokenizer->file.parent_path(), day_of_templates(options));
   }
   return key.digest.hex();
 }

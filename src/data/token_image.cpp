@@ -70,9 +70,9 @@ std::string digest_of(std::span<const std::byte> bytes) {
 }
 
 json json_of(const FileReport& file) {
-  return {{"container", file.container},   {"kind", file.kind},  {"template", file.template_name},
-          {"validation", file.validation}, {"rows", file.rows},  {"truncated", file.truncated},
-          {"dropped", file.dropped},       {"notes", file.notes}};
+  return {{"container", file.container},   {"kind", file.kind},   {"template", file.template_name},
+          {"validation", file.validation}, {"rows", file.rows},   {"truncated", file.truncated},
+          {"dropped", file.dropped},       {"notes", file.notes}, {"empty_answers", file.empty_answers}};
 }
 
 FileReport report_of(const json& file) {
@@ -85,6 +85,7 @@ FileReport report_of(const json& file) {
   file.at("truncated").get_to(out.truncated);
   file.at("dropped").get_to(out.dropped);
   file.at("notes").get_to(out.notes);
+  file.at("empty_answers").get_to(out.empty_answers);
   return out;
 }
 
@@ -111,6 +112,7 @@ std::vector<FileReport> merged_reports(std::span<const TokenImage> parts) {
       const FileReport& file = part.files[i];
       same = file.rows == out[i].rows && file.kind == out[i].kind && file.container == out[i].container;
       out[i].truncated += file.truncated;
+      out[i].empty_answers += file.empty_answers;
       for (const auto& [reason, count] : file.dropped) {
         out[i].dropped[reason] += count;
       }

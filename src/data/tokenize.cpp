@@ -5,6 +5,7 @@
 
 #include "src/core/error.h"
 #include "src/data/marked_text.h"
+#include "src/data/row_fields.h"
 
 namespace lora_dist {
 namespace {
@@ -26,6 +27,13 @@ void append(TokenizedRow& sample, std::span<const std::int32_t> ids, bool traine
   for (const std::int32_t id : ids) {
     sample.labels.push_back(trained ? id : kNotTrained);
   }
+}
+
+/// White space, perhaps with an EOS in it.
+bool is_empty_answer(const Tokenizer& tokenizer, std::string_view answer) {
+  const std::string eos = tokenizer.eos ? token_text(tokenizer, *tokenizer.eos) : "";
+  const std::size_t end = eos.empty() ? std::string_view::npos : answer.find(eos);
+  return is_blank(answer.substr(0, end)) && (end == std::string_view::npos || is_blank(answer.substr(end + eos.size())));
 }
 
 }  // namespace
@@ -87,11 +95,15 @@ TokenizedRow sample_of_marked_text(const Tokenizer& tokenizer, RowKind kind, std
   const std::size_t first = has_prefix ? 0 : prefix.size();
   append(sample, std::span(prefix).first(first), false);
   append(sample, borders.ids, train_all);
-  const std::vector<Range> answers = find_answers(kind, text);
-  for (const Range& answer : answers) {
-    train_within(sample, first, borders, answer);
+  bool ends_in_answer = false;
+  for (const Range& answer : find_answers(kind, text)) {
+    if (is_empty_answer(tokenizer, text.substr(answer.begin, answer.end - answer.begin))) {
+      sample.empty_answers += train_all ? 0 : 1;
+    } else {
+      train_within(sample, first, borders, answer);
+      ends_in_answer = answer.end == text.size();
+    }
   }
-  const bool ends_in_answer = !answers.empty() && answers.back().end == text.size();
   if (ends_in_answer && tokenizer.eos && sample.input_ids.back() != tokenizer.eos) {
     append(sample, std::vector{*tokenizer.eos}, true);
   }

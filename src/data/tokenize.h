@@ -24,7 +24,8 @@ TokenizedRow tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece
 TokenizedRow sample_of_text(const Tokenizer& tokenizer, std::string_view text);
 
 /// The text behind the tokenizer's prefix (BOS, never twice). Trained: the tokens that hold a byte of an answer (find_answers),
-/// or all with train_all. Where the text ends in an answer and not in EOS, EOS follows and is trained.
+/// or all with train_all; an answer of white space is counted and not trained. Where the text ends in an answer and not in EOS,
+/// EOS follows and is trained.
 TokenizedRow sample_of_marked_text(const Tokenizer& tokenizer, RowKind kind, std::string_view text, bool train_all);
 
 /// Makes the tokens trained that hold a byte of `span`, or that stand for no byte and lie in it. The sample's ids are those of

@@ -4,12 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <system_error>
 #include <utility>
 
 #include "kernels/cast/cast.h"
 #include "kernels/matmul/matmul.h"
 #include "src/core/error.h"
+#include "src/io/chat_template_files.h"
 #include "src/io/file.h"
 #include "src/model/family.h"
 #include "src/model/finite_weights.h"
@@ -215,17 +217,26 @@ MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const
 }
 
 void copy_other_files(const fs::path& model, const fs::path& target) {
+  std::set<fs::path> names;
   std::error_code problem;
   fs::directory_iterator at(model, problem);
   for (const fs::directory_iterator end; !problem && at != end; at.increment(problem)) {
     const fs::path file = at->path();
-    const bool wanted = at->is_regular_file() && !is_weight_file(file) && !file.filename().string().starts_with('.');
-    if (wanted && !fs::copy_file(file, target / file.filename(), problem) && problem) {
-      throw Error(ExitCode::model, system_error_text("copy to " + target.string(), file, problem.value()));
+    if (at->is_regular_file() && !is_weight_file(file) && !file.filename().string().starts_with('.')) {
+      names.insert(file.filename());
     }
   }
   if (problem) {
     throw Error(ExitCode::model, system_error_text("read", model, problem.value()));
+  }
+  for (const fs::path& file : chat_template_files(model)) {
+    names.insert(file.lexically_relative(model));
+  }
+  for (const fs::path& name : names) {
+    fs::create_directories((target / name).parent_path(), problem);
+    if (!fs::copy_file(model / name, target / name, problem) && problem) {
+      throw Error(ExitCode::model, system_error_text("copy to " + target.string(), model / name, problem.value()));
+    }
   }
 }
 

@@ -69,7 +69,7 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
 MergeSums merge_file(const TensorDirectory& model, const std::filesystem::path& source, const std::filesystem::path& target,
                      const MergePlan& plan, const BaseFormat& onto, const BaseFormat& trained, const Stream& stream);
 
-/// Copies what is beside the weights in a model folder: configuration, tokenizer, index. Throws Error(model).
+/// Copies what is beside the weights in a model folder: configuration, tokenizer, chat templates, index. Throws Error(model).
 void copy_other_files(const std::filesystem::path& model, const std::filesystem::path& target);
 
 }  // namespace lora_dist

@@ -77,6 +77,9 @@ Regex compile_regex(std::string_view pattern) {
   Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                           PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE, &error, &at,
                           nullptr));
+  if (error == PCRE2_ERROR_LOOKBEHIND_NOT_FIXED_LENGTH) {
+    throw RegexError("has a lookbehind of no fixed length ((?<=a+)), which is not supported");
+  }
   if (!code) {
     throw RegexError("is not a regular expression that PCRE2 understands (" + message_of(error) + ")");
   }

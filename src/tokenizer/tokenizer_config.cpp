@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "src/io/chat_template_files.h"
 #include "src/io/strict_json.h"
 #include "src/tokenizer/json_fields.h"
 
@@ -90,7 +91,7 @@ TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_folder)
   if (std::filesystem::exists(map)) {
     fill_special_tokens(read_json_file(map, ExitCode::model), {map, ""}, out);
   }
-  out.has_chat_template = out.has_chat_template || std::filesystem::exists(model_folder / "chat_template.jinja");
+  out.has_chat_template = out.has_chat_template || !chat_template_files(model_folder).empty();
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/copy/copy.h"
+#include "src/chat_template/template_date.h"
 #include "src/checkpoint/folders.h"
 #include "src/checkpoint/manifest.h"
 #include "src/comm/agree.h"
@@ -40,6 +41,7 @@ std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
 }
 
 constexpr const char* kComputeDtype = "model.compute_dtype";
+constexpr const char* kTemplateDay = "chat_template_day";  // in the progress
 
 /// As the checkpoint's settings have it: "\"bf16\"" (TOML text), or "\"auto\"" from before the type was recorded. Empty where the
 /// manifest cannot be read: loading says why.
@@ -47,6 +49,29 @@ std::string recorded_compute_dtype(const std::filesystem::path& checkpoint) {
   std::string recorded;
   error_of([&] { recorded = read_manifest(checkpoint).identity.settings.value(kComputeDtype, ""); });
   return recorded;
+}
+
+/// Empty where templates were told none, or before days were kept.
+std::string recorded_day(const std::filesystem::path& checkpoint) {
+  std::string recorded;
+  error_of([&] { recorded = read_manifest(checkpoint).state.progress.value(kTemplateDay, ""); });
+  return recorded;
+}
+
+/// What `read` finds in the checkpoint to go on from, or in the newest one that says something. Collective.
+template <class Read>
+std::string recorded_in_checkpoint(const Config& config, Communicator& world, Read read) {
+  std::string recorded;
+  if (world.rank() == 0 && config.checkpoint.resume != "never") {
+    std::vector<std::filesystem::path> checkpoints = {config.checkpoint.resume};
+    if (config.checkpoint.resume == "auto") {
+      error_of([&] { checkpoints = find_checkpoints(std::filesystem::path(config.output.dir) / "checkpoints"); });
+    }
+    for (std::size_t i = 0; i < checkpoints.size() && recorded.empty(); ++i) {
+      recorded = read(checkpoints[i]);
+    }
+  }
+  return broadcast_string(world, recorded, 0);
 }
 
 /// What the checkpoint must agree with.
@@ -90,18 +115,13 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
 }
 
 std::string compute_dtype_of_checkpoint(const Config& config, Communicator& world) {
-  std::string recorded;
-  if (world.rank() == 0 && config.checkpoint.resume != "never") {
-    std::vector<std::filesystem::path> checkpoints = {config.checkpoint.resume};
-    if (config.checkpoint.resume == "auto") {
-      error_of([&] { checkpoints = find_checkpoints(std::filesystem::path(config.output.dir) / "checkpoints"); });
-    }
-    for (std::size_t i = 0; i < checkpoints.size() && recorded.empty(); ++i) {
-      recorded = recorded_compute_dtype(checkpoints[i]);
-    }
-  }
-  recorded = broadcast_string(world, recorded, 0);
+  const std::string recorded = recorded_in_checkpoint(config, world, recorded_compute_dtype);
   return recorded.size() < 2 || recorded == "\"auto\"" ? "" : recorded.substr(1, recorded.size() - 2);
+}
+
+std::string day_of_templates(const Config& config, Communicator& world) {
+  const std::string recorded = recorded_in_checkpoint(config, world, recorded_day);
+  return broadcast_string(world, noon_of(recorded) ? recorded : chat_template_today(), 0);
 }
 
 std::optional<RunProgress> resume(TrainingRun& run) {
@@ -165,6 +185,9 @@ void save(const TrainingRun& run, const RunProgress& progress) {
   state.position_in_epoch = cursor.position;
   state.seed = static_cast<std::uint64_t>(run.config.train.seed);
   state.progress = to_json(progress, to_flat_settings(run.config));
+  if (const std::string& day = run.dataset.report.template_day; !day.empty()) {
+    state.progress[kTemplateDay] = day;
+  }
   const SavedCheckpoint saved =
       save_checkpoint(*run.world, checkpoints_of(run), identity_of(run), state, run.config.checkpoint.keep);
   for (const std::string& warning : saved.warnings) {

@@ -19,6 +19,10 @@ CheckpointIdentity identity_of(const TrainingRun& run);
 /// alone.
 std::string compute_dtype_of_checkpoint(const Config& config, Communicator& world);
 
+/// The day that chat templates are told: the one kept in the checkpoint that `config` goes on from, else today's of rank 0.
+/// Collective.
+std::string day_of_templates(const Config& config, Communicator& world);
+
 /// Goes on from checkpoint.resume: the newest sound checkpoint in output.dir ("auto"), a named one, or nothing ("never", or none
 /// there). Fills the run's buffers. Shows what it resumed from, which checkpoints it passed over, and which changed settings may
 /// change bits. Collective; throws Error, the same on every rank.

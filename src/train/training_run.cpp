@@ -14,6 +14,7 @@
 #include "src/train/adapter_setup.h"
 #include "src/train/data_setup.h"
 #include "src/train/ranks_agree.h"
+#include "src/train/resume.h"
 #include "src/train/tokenize_together.h"
 
 namespace lora_dist {
@@ -66,7 +67,9 @@ void prepare_data(TrainingRun& run) {
   Config& config = run.config;
   const ModelSpec& spec = run.model->spec;
   fit_max_length(config, spec, run.console);
-  run.dataset = tokenize_together(data_options(config), run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab,
+  DataOptions options = data_options(config);
+  options.template_day = day_of_templates(config, *run.world);
+  run.dataset = tokenize_together(options, run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab,
                                   token_cache_folder(config), *run.world, run.console);
   run_together(*run.world, [&] {
     run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);

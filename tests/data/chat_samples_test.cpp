@@ -243,6 +243,97 @@ TEST(ChatSamples, TurnsWithoutAnEndTokenGoOnToTheNextMessage) {
             "Oh no\n");
 }
 
+std::string chat_of(const std::vector<std::string>& answers) {
+  json messages = json::array();
+  for (const std::string& answer : answers) {
+    messages.push_back({{"role", "user"}, {"content", "Hi"}});
+    messages.push_back({{"role", "assistant"}, {"content", answer}});
+  }
+  return row_of(messages);
+}
+
+/// What is trained of one row, and how many answers are not.
+std::pair<std::string, std::int64_t> learnt(const ChatFolder& chat, const std::string& row,
+                                            const DataOptions& options = without_split()) {
+  return {chat.trained(row, options), load("x.jsonl", row, options, &chat.tokenizer, 1000).report.files[0].empty_answers};
+}
+
+TEST(EmptyAnswers, TrainNothingAndAreCounted) {
+  using Learnt = std::pair<std::string, std::int64_t>;
+  const ChatFolder chat(kPlainTemplate);
+  EXPECT_EQ(learnt(chat, chat_of({"", "So"})), Learnt("So</s>", 1));
+  EXPECT_EQ(learnt(chat, chat_of({"So", " \n"})), Learnt("So</s>", 1));
+  EXPECT_EQ(learnt(chat, chat_of({"a", "", "b", "c", "d", " "})),
+            Learnt("a</s> b</s> c</s> d</s>", 2));  // found by their likeness
+  const Dataset dataset =
+      load("x.jsonl", chat_of({"So", ""}) + "\n" + chat_of({"", " "}), without_split(), &chat.tokenizer, 1000);
+  EXPECT_EQ(dataset.train.size(), 1U);
+  EXPECT_THAT(render_report(dataset.report),
+              AllOf(Contains("  1 answers not trained: empty, or not printed by the chat template"),
+                    Contains("  1 dropped: nothing to learn: every answer is empty, or not printed by the chat template")));
+  DataOptions all = without_split();
+  all.train_on = "all";
+  EXPECT_EQ(learnt(chat, chat_of({""}), all), Learnt("user: Hi</s> \nassistant: </s> \n", 0));
+}
+
+TEST(EmptyAnswers, UnderBuiltInTemplates) {
+  const json marks = {{{"id", 512}, {"content", "<|im_start|>"}, {"special", true}, {"normalized", false}},
+                      {{"id", 513}, {"content", "<|im_end|>"}, {"special", true}, {"normalized", false}}};
+  const ChatFolder chat(kPlainTemplate, marks);
+  for (const char* name : {"plain", "chatml"}) {
+    const auto [text, count] = learnt(chat, chat_of({" ", "So", ""}), with_template(name));
+    EXPECT_EQ(text, name == std::string("plain") ? "So</s>" : "So<|im_end|>") << name;
+    EXPECT_EQ(count, 2) << name;
+  }
+}
+
+TEST(EmptyAnswers, AreAlsoThoseThatTheTemplateDoesNotPrint) {
+  using Learnt = std::pair<std::string, std::int64_t>;
+  const std::string prompt = "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
+  const ChatFolder strips("{% for m in messages %}{{ m.role + ': ' + m.content.split('</think>')[-1] + eos_token }}{% endfor %}" +
+                          prompt);
+  EXPECT_EQ(learnt(strips, chat_of({"<think>well</think>", "<think>well</think>So"})), Learnt("So</s>", 1));
+  const ChatFolder forgets(
+      "{% for m in messages %}{% if m.role == 'user' or loop.last %}{{ m.role + ': ' + m.content + eos_token }}{% endif %}"
+      "{% endfor %}" +
+      prompt);
+  EXPECT_EQ(learnt(forgets, chat_of({"Oh", "So"})), Learnt("So</s>", 1));
+  const std::string calls =
+      R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{"name": "f"}]}, )"
+      R"({"role": "user", "content": "a"}, {"role": "assistant", "content": "So"}]})";
+  EXPECT_EQ(learnt(ChatFolder(kPlainTemplate), calls), Learnt("So</s>", 1));
+  const ChatFolder knows(
+      "{% for m in messages %}{{ m.role + ': ' }}{{ m.tool_calls | tojson if m.tool_calls }}{{ m.content + eos_token }}{% endfor "
+      "%}" +
+      prompt);
+  EXPECT_EQ(learnt(knows, calls), Learnt("[{\"name\": \"f\"}]</s> So</s>", 0));
+}
+
+TEST(EmptyAnswers, WithReasoningAreNone) {
+  const std::string row =
+      R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "reasoning_content": "well"}]})";
+  const ChatFolder chat(
+      "{% for m in messages %}{{ m.role + ': ' }}{{ m.reasoning_content }}{{ m.content + eos_token }}{% endfor %}"
+      "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}");
+  EXPECT_EQ(learnt(chat, row), (std::pair<std::string, std::int64_t>("well</s>", 0)));
+  EXPECT_EQ(ChatFolder(kPlainTemplate).error(row).substr(0, 2), "3:");  // it has no place for reasoning: nothing is left
+}
+
+/// An empty block in the middle of a token: what transformers' mask makes of it (the token is trained) teaches a prompt.
+TEST(EmptyAnswers, OfBlocksLeaveTheTokenAroundThemAlone) {
+  const ChatFolder chat(
+      "{% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}Onc{% generation %}{{ m.content }}"
+      "{% endgeneration %}e\n{% else %}{{ m.content }}\n{% endif %}{% endfor %}");
+  ASSERT_EQ(encode(chat.tokenizer, "Once", false).size(), 1U);
+  EXPECT_EQ(learnt(chat, chat_of({"", "So"})).second, 1);
+  const TokenizedRow sample = chat.sample(chat_of({"", "So"}));
+  const std::vector<std::int32_t> start = encode(chat.tokenizer, "user: Hi\nassistant: Once\n", false);
+  ASSERT_TRUE(std::equal(start.begin(), start.end(), sample.input_ids.begin()));
+  EXPECT_TRUE(std::all_of(sample.labels.begin(), sample.labels.begin() + static_cast<std::ptrdiff_t>(start.size()),
+                          [](std::int32_t label) { return label == kNotTrained; }));
+  EXPECT_GT(trained_tokens(sample.labels), 0);
+}
+
 TEST(ChatSamples, PartsAndCallsReachTheTemplate) {
   const ChatFolder chat(
       "{{ tools | tojson if tools }}{% for m in messages %}{{ m.role }}:{% if m.content is string %}{{ m.content }}{% else %}{% "
@@ -267,6 +358,39 @@ TEST(ChatSamples, CallsThatTheTemplateDoesNotKnowAreNoted) {
   EXPECT_THAT(notes(kPlainTemplate),
               Contains(HasSubstr("x.jsonl: there are calls of tools, which the model's chat template does not know")));
   EXPECT_THAT(notes(kPlainTemplate + "{% if messages[0].tool_calls %}{% endif %}"), IsEmpty());
+}
+
+TEST(ChatSamples, TheDateIsTheRunsAndIsNoted) {
+  const ChatFolder chat("{{ 'Today: ' + strftime_now('%d %b %Y') + '\\n' }}" + kPlainTemplate);
+  DataOptions options = without_split();
+  options.template_day = "2026-11-26";
+  const Dataset dataset = load("x.jsonl", kExchange, options, &chat.tokenizer, 1000);
+  EXPECT_EQ(copy_of(dataset.train[0].input_ids),
+            encode(chat.tokenizer, "Today: 26 Nov 2026\nuser: Hi</s>\nassistant: Oh no</s>\n", false));
+  EXPECT_EQ(dataset.report.template_day, "2026-11-26");
+  EXPECT_THAT(render_report(dataset.report),
+              Contains("note: the model's chat template prints the date: 2026-11-26 here, and whenever this run is resumed"));
+  const Dataset other = load("x.jsonl", R"({"question": "a", "answer": "b"})", options, &chat.tokenizer, 1000);
+  EXPECT_EQ(other.report.template_day, "");  // rows that have no use for the template
+  const ChatFolder timeless(kPlainTemplate);
+  EXPECT_EQ(load("x.jsonl", kExchange, options, &timeless.tokenizer, 1000).report.template_day, "");
+}
+
+TEST(ChatSamples, ConversationsWithToolsHaveATemplateOfTheirOwn) {
+  const ChatFolder chat("{{ 'plain' }}");
+  chat.folder.write("additional_chat_templates/tool_use.jinja", kPlainTemplate);
+  EXPECT_THAT(chat.error(kExchange),
+              HasSubstr("x.jsonl: 1 x nothing to learn: every answer is empty, or not printed by the chat"));
+  EXPECT_EQ(chat.trained(row_of(json::parse(kExchange)["messages"], json::array({1}))), "Oh no</s>");
+}
+
+TEST(ChatSamples, ATemplateAmongOthersCountsAsTheModelsOwn) {
+  const ChatFolder chat(kPlainTemplate);
+  std::filesystem::remove(chat.folder / "chat_template.jinja");
+  EXPECT_FALSE(open_tokenizer(chat.folder.path()).has_chat_template);
+  chat.folder.write("additional_chat_templates/default.jinja", kPlainTemplate);
+  EXPECT_TRUE(open_tokenizer(chat.folder.path()).has_chat_template);
+  EXPECT_EQ(chat.trained(kExchange), "Oh no</s>");
 }
 
 TEST(ChatSampleErrors, TheTemplateRefuses) {

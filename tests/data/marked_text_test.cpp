@@ -28,7 +28,8 @@ TEST(MarkedText, Answers) {
       answers(RowKind::marked_text, "<|system|>s<|user|>\na</s>\n<|assistant|>\nb</s>\n<|user|>c<|assistant|>d <|tool|>e"),
       ElementsAre("\nb</s>", "d"));
   EXPECT_THAT(answers(RowKind::marked_text, "<|user|>a<|assistant|>b\n"), ElementsAre("b\n"));
-  EXPECT_THAT(answers(RowKind::marked_text, "<|user|>a<|assistant|> <|user|>b<|assistant|><|assistant|>c"), ElementsAre("c"));
+  EXPECT_THAT(answers(RowKind::marked_text, "<|user|>a<|assistant|> <|user|>b<|assistant|><|assistant|>c"),
+              ElementsAre("", "", "c"));
   EXPECT_THAT(answers(RowKind::qa_text, "Q: a A: b\nA: c\nd A: e\n\nQ: f\nA:g"), ElementsAre(" c\nd A: e", "g"));
   EXPECT_THAT(answers(RowKind::qa_text, "Be brief.\nQuestion: a\nAnswer: b\n"), ElementsAre(" b\n"));
   EXPECT_TRUE(answers(RowKind::qa_text, "A: b\nQ: a").empty());
@@ -92,6 +93,17 @@ TEST(MarkedText, AnswersAndTheirEndAreTrained) {
   EXPECT_EQ(dataset.train.size(), 2U);
   EXPECT_EQ(dataset.report.files[0].dropped.at("no trained token"), 1);
   EXPECT_EQ(dataset.report.files[0].kind, "qa_text");
+}
+
+TEST(MarkedText, EmptyAnswersTrainNothing) {
+  const std::string row = rows_of({"<|user|>a<|assistant|>b</s><|user|>c<|assistant|>\n</s>\n<|user|>d<|assistant|> "});
+  EXPECT_EQ(trained({"<|user|>a<|assistant|>b</s><|user|>c<|assistant|>\n</s>\n<|user|>d<|assistant|> "}), "b</s>");
+  const Dataset dataset = load("x.jsonl", row + rows_of({"<|user|>a<|assistant|> </s>"}), without_split());
+  EXPECT_EQ(dataset.train.size(), 1U);
+  EXPECT_EQ(dataset.report.files[0].empty_answers, 2);
+  EXPECT_EQ(dataset.report.files[0].dropped.at("nothing to learn: every answer is empty, or not printed by the chat template"),
+            1);
+  EXPECT_EQ(trained({"<|user|>a<|assistant|> "}, "all"), "<|user|>a<|assistant|> ");
 }
 
 }  // namespace

@@ -31,8 +31,17 @@ struct Files {
     folder.write("a.jsonl", texts);
     folder.write("b.json", R"([{"input_ids": [1, 2]}, {"input_ids": [1]}, {"input_ids": [3, 4, 5]}])");
     folder.write("c.csv", "question,answer\na,b\n\"c\nd\",e\n");
+    folder.write("e.jsonl", [] {
+      std::string chats;
+      for (int i = 0; i < 5; ++i) {
+        chats += R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}, )"
+                 R"({"role": "assistant", "content": "b"}]})"
+                 "\n";
+      }
+      return chats;
+    }());
     folder.write("d.txt", "One paragraph\nof two lines\n\nAnother\n");
-    options.train = {folder / "a.jsonl", folder / "b.json", folder / "c.csv"};
+    options.train = {folder / "a.jsonl", folder / "b.json", folder / "c.csv", folder / "e.jsonl"};
     options.validation = {folder / "d.txt"};
     options.max_length = 40;
   }
@@ -81,8 +90,9 @@ TEST(TokenImage, AndAFileGiveTheDatasetThatLoadingGives) {
   EXPECT_THAT(render_report(read.report), testing::Contains("  6 dropped: nothing to learn: the completion is empty"));
   EXPECT_EQ(read.report.files[0].truncated, loaded.report.files[0].truncated);
   EXPECT_GT(read.report.files[0].truncated, 0);
+  EXPECT_EQ(read.report.files[3].empty_answers, 5);
   ASSERT_EQ(read.train.size(), loaded.train.size());
-  EXPECT_EQ(read.train.size(), 51U + 2U + 2U);
+  EXPECT_EQ(read.train.size(), 51U + 2U + 2U + 5U);
   for (std::size_t i = 0; i < read.train.size(); ++i) {
     EXPECT_EQ(read.train[i].id, loaded.train[i].id);
     EXPECT_EQ(read.train[i].file, loaded.train[i].file);
@@ -147,7 +157,7 @@ TEST(TokenCache, LengthsAreCheckedBeforeTheyAreUsed) {
   EXPECT_THAT(problem_of(folder, with_field(good, 40, 5)), HasSubstr("its report is damaged"));
   EXPECT_THAT(problem_of(folder, with_field(good, 176, 500)), HasSubstr("its list of samples is damaged"));         // an id
   EXPECT_THAT(problem_of(folder, with_field(good, 192, 9)), HasSubstr("its list of samples is damaged"));           // no tokens
-  EXPECT_THAT(problem_of(folder, with_field(good, 192, 1ULL << 32 | 4)), HasSubstr("list of samples is damaged"));  // file 4
+  EXPECT_THAT(problem_of(folder, with_field(good, 192, 1ULL << 32 | 5)), HasSubstr("list of samples is damaged"));  // file 5
   EXPECT_THAT(problem_of(folder, with_field(good, 192, 1ULL << 32)), HasSubstr("its lengths do not add up"));
 }
 
@@ -211,6 +221,8 @@ TEST(TokenCacheKey, DependsOnContentAndOptionsAlone) {
   with([](KeyCase& c) { c.folder.write("model/tokenizer.model", "b"); });
   with([](KeyCase& c) { c.folder.write("model/tokenizer_config.json", "{ }"); });
   with([](KeyCase& c) { c.folder.write("model/chat_template.jinja", ""); });
+  with([](KeyCase& c) { c.folder.write("model/additional_chat_templates/tool_use.jinja", ""); });
+  with([](KeyCase& c) { c.folder.write("model/additional_chat_templates/rag.jinja", ""); });
   with([](KeyCase& c) { c.folder.write("model/added_tokens.json", ""); });
   with([](KeyCase& c) { std::swap(c.options.train[0], c.options.train[1]); });
   with([](KeyCase& c) { c.options.train.pop_back(); });
@@ -241,6 +253,8 @@ TEST(TokenCacheKey, ATemplateThatTellsTheDateHoldsForADay) {
   one.folder.write("model/chat_template.jinja", "{{ strftime_now('%d %b %Y') }}");
   EXPECT_EQ(key_at("1700000000"), key_at("1700000060"));
   EXPECT_NE(key_at("1700000000"), key_at("1700100000"));
+  one.options.template_day = "2026-11-26";  // of the run that goes on
+  EXPECT_EQ(key_at("1700000000"), key_at("1700100000"));
 }
 
 TEST(TokenCacheKey, FilesThatCannotBeReadAreNamed) {

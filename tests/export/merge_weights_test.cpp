@@ -53,6 +53,25 @@ TensorDirectory merge_all(const fs::path& target, const MergePlan& plan, const T
   return all;
 }
 
+TEST(CopyOtherFiles, TakesChatTemplatesAlong) {
+  const Scratch model;
+  const Scratch target;
+  for (const char* name : {"config.json", "chat_template.jinja", "additional_chat_templates/tool_use.jinja", "model.safetensors",
+                           "additional_chat_templates/notes.txt", "onnx/config.json"}) {
+    model.write(name, name);
+  }
+  copy_other_files(model.path(), target.path());
+  std::vector<std::string> found;
+  for (const auto& entry : fs::recursive_directory_iterator(target.path())) {
+    if (entry.is_regular_file()) {
+      found.push_back(entry.path().lexically_relative(target.path()).string());
+      EXPECT_EQ(get_file(entry.path()), found.back());
+    }
+  }
+  EXPECT_THAT(found,
+              testing::UnorderedElementsAre("config.json", "chat_template.jinja", "additional_chat_templates/tool_use.jinja"));
+}
+
 class MergeWeights : public testing::TestWithParam<bool> {};
 
 TEST_P(MergeWeights, AreThoseOfPeft) {

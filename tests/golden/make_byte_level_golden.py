@@ -84,6 +84,8 @@ def variants():
         "with next": {"pre_tokenizer": sequence("pretokenizers", split(r"\s", "MergedWithNext"), byte_level(regex=False))},
         "contiguous": {"pre_tokenizer": sequence("pretokenizers", split("a", "Contiguous", kind="String"), byte_level(regex=False))},
         "empty matches": {"pre_tokenizer": sequence("pretokenizers", split("a*"), byte_level(regex=False))},
+        "lookbehind": {"pre_tokenizer": sequence("pretokenizers", split(r"(?<=\p{L})(?=\p{N})|(?<!\p{N})\p{N}{1,2}|(?<=e|on|\u00e9|\ud55c\uad6d\uc5b4)\s+"),
+                                                 split(r"(?<=[\s!?])\S+(?<![.,])", "MergedWithPrevious"), byte_level(regex=False))},
         "added tokens": {"added_tokens": flags, "normalizer": sequence("normalizers", step("NFC"), step("Lowercase"))},
         "nfd": {"normalizer": step("NFD")},
         "nfkc": {"normalizer": step("NFKC")},

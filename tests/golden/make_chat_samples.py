@@ -4,8 +4,8 @@ chat_samples_of_models.json for tokenizers that are not part of this project (ar
     python make_chat_samples.py [/path/to/tokenizers]
 
 The oracle is apply_chat_template(tokenize=True, return_assistant_tokens_mask=True). Most templates have no {% generation %} blocks and so no
-mask: each is written out a second time with blocks around what an assistant says and its end token, and must give the same text. Texts go
-through DataCollatorForLanguageModeling(mlm=False), one by one and padded. Versions: requirements.txt (transformers).
+mask: each is written out a second time with blocks around what an assistant says and its end token, and must give the same text; the end
+tokens of empty answers are taken out of these masks. Texts go through DataCollatorForLanguageModeling(mlm=False), one by one and padded. Versions: requirements.txt (transformers).
 """
 import hashlib
 import json
@@ -115,13 +115,27 @@ def tokenizer_of(document, **names):
     return transformers.PreTrainedTokenizerFast(tokenizer_file=str(path), **names)
 
 
+def without_empty(mask, messages):
+    """The mask but for the end tokens of empty answers, which the program leaves out where the template itself has no blocks."""
+    mask = list(mask)
+    starts = [i for i, one in enumerate(mask) if one and not (i and mask[i - 1])]
+    answers = [one for one in messages if one["role"] == A]
+    assert len(starts) == len(answers), (mask, messages)
+    for start, answer in zip(starts, answers):
+        empty = not answer["content"].strip() and "tool_calls" not in answer
+        while empty and start < len(mask) and mask[start]:
+            mask[start] = 0
+            start += 1
+    return mask
+
+
 def sample(tokenizer, template, blocks, messages, tools):
     ids = tokenizer.apply_chat_template(messages, tools=tools, chat_template=template, tokenize=True, return_dict=True)["input_ids"]
     text = tokenizer.apply_chat_template(messages, tools=tools, chat_template=template, tokenize=False)
     assert text == tokenizer.apply_chat_template(messages, tools=tools, chat_template=blocks, tokenize=False), (text, blocks)
     out = tokenizer.apply_chat_template(messages, tools=tools, chat_template=blocks, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
     assert out["input_ids"] == ids
-    return ids, out["assistant_masks"]
+    return ids, out["assistant_masks"] if template == blocks else without_empty(out["assistant_masks"], messages)
 
 
 def fits(template, name):

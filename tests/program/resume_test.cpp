@@ -103,6 +103,51 @@ TEST(Resume, AfterAStopOnRequestGoesOnToTheSameBits) {
   expect_same_run(scratch / "stopped", scratch / "straight");
 }
 
+/// Conversations under a chat template that prints the date.
+Settings dated_run(const Scratch& scratch, const fs::path& output) {
+  const fs::path model = copy_of_model(scratch / "model");
+  put_file(model / "chat_template.jinja",
+           "{{ strftime_now('%d %b %Y') }}{% for m in messages %}{{ m.role + ':' + m.content + eos_token }}{% endfor %}"
+           "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}");
+  std::string rows;
+  for (int i = 0; i < 60; ++i) {
+    rows += R"({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "So )" + std::string(i, 'o') +
+            "\"}]}\n";
+  }
+  put_file(scratch / "chats.jsonl", rows);
+  Settings settings = evaluated_run(output, "4");
+  settings["model.path"] = model.string();
+  settings["data.train"] = toml_list({scratch / "chats.jsonl"});
+  return settings;
+}
+
+TEST(Resume, OnAnotherDayTellsTheTemplateTheDayOfTheStart) {
+  const Scratch scratch;
+  const auto on_day = [&](Settings settings, const std::string& steps, const char* seconds, const char* command = "train") {
+    settings["train.max_steps"] = steps;
+    settings["data.cache_dir"] = "none";  // so that the tokens are made again
+    Launch launch = launch_of(settings, 2, command);
+    launch.environment["SOURCE_DATE_EPOCH"] = seconds;
+    launch.environment["TZ"] = "UTC";
+    return expect_success(launch).out;
+  };
+  const std::string note = "note: the model's chat template prints the date: ";
+  const Settings straight = dated_run(scratch, scratch / "straight");
+  Settings cut = straight;
+  cut["output.dir"] = (scratch / "cut").string();
+  EXPECT_EQ(count_of(on_day(straight, "10", "1700000000"), note + "2023-11-14 here"), 1);
+  on_day(cut, "4", "1700000000");
+  const std::string resumed = on_day(cut, "10", "1700400000");
+  EXPECT_EQ(count_of(resumed, note + "2023-11-14 here"), 1) << resumed;
+  EXPECT_EQ(count_of(resumed, "resuming from "), 1) << resumed;
+  expect_same_run(scratch / "cut", scratch / "straight");
+  for (const char* command : {"data", "eval"}) {
+    EXPECT_EQ(count_of(on_day(cut, "10", "1700400000", command), note + "2023-11-14 here"), 1) << command;
+  }
+  cut["checkpoint.resume"] = "never";
+  EXPECT_EQ(count_of(on_day(cut, "1", "1700400000"), note + "2023-11-19 here"), 1);
+}
+
 /// A batch system may send its signal while the model is still being read.
 TEST(Resume, AStopAskedForWhileLoadingIsHeardAfterTheFirstStep) {
   const Scratch scratch;

@@ -140,6 +140,9 @@ TEST(TokenizerErrors, Patterns) {
     });
   };
   EXPECT_THAT(split("(a"), HasSubstr("pre_tokenizer.pattern.Regex is not a regular expression that PCRE2 understands"));
+  for (const char* pattern : {"(?<=a+)b", "(?<!a*b)c", "(?<=\\X)a"}) {
+    EXPECT_THAT(split(pattern), HasSubstr("pattern.Regex has a lookbehind of no fixed length ((?<=a+)), which is not supported"));
+  }
   EXPECT_THAT(split("[a&&b]"), HasSubstr("pattern.Regex combines sets"));
   EXPECT_THAT(split("[a[b]]"), HasSubstr("pattern.Regex combines sets"));
   EXPECT_THAT(split("[\\W]"), HasSubstr("has \\W within a set"));
