@@ -94,11 +94,11 @@ bool asks_for_date(const ChatTemplate& chat_template) {
          (chat_template.with_tools && asks_for_date(*chat_template.with_tools));
 }
 
-RenderedChat render_chat(const ChatTemplate& templates, const Conversation& conversation, const jinja::Limits& limits) {
-  const ChatTemplate& chat_template = template_for(templates, conversation.tools);
+RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& conversation, const jinja::Limits& limits) {
+  const ChatTemplate& chosen = template_for(chat_template, conversation.tools);
   jinja::Interpreter interpreter;
   interpreter.limits = limits;
-  interpreter.now = templates.now.value_or(chat_template_time());
+  interpreter.now = chat_template.now.value_or(chat_template_time());
   try {
     ordered_json messages = ordered_json::array();
     for (const ordered_json& message : conversation.messages) {
@@ -111,11 +111,11 @@ RenderedChat render_chat(const ChatTemplate& templates, const Conversation& conv
     for (const auto& [name, token] : conversation.special_tokens) {
       interpreter.globals.emplace_back(name, token);
     }
-    interpreter.run(*chat_template.program, std::make_shared<jinja::Scope>());
+    interpreter.run(*chosen.program, std::make_shared<jinja::Scope>());
   } catch (const jinja::RaisedByTemplate& e) {
-    throw RenderError(std::string(e.what()) + " (" + place_of(chat_template, interpreter.line) + ")", true);
+    throw RenderError(std::string(e.what()) + " (" + place_of(chosen, interpreter.line) + ")", true);
   } catch (const jinja::TemplateError& e) {
-    throw RenderError(place_of(chat_template, interpreter.line) + ": " + e.what(), false);
+    throw RenderError(place_of(chosen, interpreter.line) + ": " + e.what(), false);
   }
   return {std::move(interpreter.output), std::move(interpreter.generated)};
 }

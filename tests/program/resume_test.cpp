@@ -123,29 +123,33 @@ Settings dated_run(const Scratch& scratch, const fs::path& output) {
 
 TEST(Resume, OnAnotherDayTellsTheTemplateTheDayOfTheStart) {
   const Scratch scratch;
-  const auto on_day = [&](Settings settings, const std::string& steps, const char* seconds, const char* command = "train") {
-    settings["train.max_steps"] = steps;
+  const auto launch_on = [](Settings settings, const char* seconds, const std::string& command = "train") {
     settings["data.cache_dir"] = "none";  // so that the tokens are made again
     Launch launch = launch_of(settings, 2, command);
     launch.environment["SOURCE_DATE_EPOCH"] = seconds;
     launch.environment["TZ"] = "UTC";
-    return expect_success(launch).out;
+    return launch;
   };
-  const std::string note = "note: the model's chat template prints the date: ";
+  const std::string note = "note: the model's chat template prints the date: 2023-11-14 here";
+  const char* start = "1700000000";
+  const char* later = "1700400000";
   const Settings straight = dated_run(scratch, scratch / "straight");
   Settings cut = straight;
   cut["output.dir"] = (scratch / "cut").string();
-  EXPECT_EQ(count_of(on_day(straight, "10", "1700000000"), note + "2023-11-14 here"), 1);
-  on_day(cut, "4", "1700000000");
-  const std::string resumed = on_day(cut, "10", "1700400000");
-  EXPECT_EQ(count_of(resumed, note + "2023-11-14 here"), 1) << resumed;
+  EXPECT_EQ(count_of(expect_success(launch_on(straight, start)).out, note), 1);
+  Launch stopped = launch_on(cut, start);
+  stopped.when = progress_text(2, 10);
+  stopped.act = [](const RunningJob& job) { kill(job.launcher, SIGUSR1); };
+  EXPECT_EQ(run_program(stopped).exit_code, 75);
+  const std::string resumed = expect_success(launch_on(cut, later)).out;
+  EXPECT_EQ(count_of(resumed, note), 1) << resumed;
   EXPECT_EQ(count_of(resumed, "resuming from "), 1) << resumed;
   expect_same_run(scratch / "cut", scratch / "straight");
   for (const char* command : {"data", "eval"}) {
-    EXPECT_EQ(count_of(on_day(cut, "10", "1700400000", command), note + "2023-11-14 here"), 1) << command;
+    EXPECT_EQ(count_of(expect_success(launch_on(cut, later, command)).out, note), 1) << command;
   }
   cut["checkpoint.resume"] = "never";
-  EXPECT_EQ(count_of(on_day(cut, "1", "1700400000"), note + "2023-11-19 here"), 1);
+  EXPECT_EQ(count_of(expect_success(launch_on(cut, later)).out, "prints the date: 2023-11-19 here"), 1);
 }
 
 /// A batch system may send its signal while the model is still being read.
