@@ -101,6 +101,27 @@ TEST(OnCuda, NcclGivesTheSameBits) {
   expect_same_training(scratch / "nccl", scratch / "np1");
 }
 
+/// Tensor ranks: through the host and by NCCL, in f32 as on one rank but for the order of sums; the same bits on more data ranks.
+TEST(OnCuda, TensorRanksShareAPass) {
+  const Scratch scratch;
+  expect_success(open_launch(run_on(scratch / "np1", "cuda", "fp32"), 1));
+  const auto run = [&](const std::string& name, const char* communicator, int ranks) {
+    Settings settings = run_on(scratch / name, "cuda", "fp32");
+    settings["parallel.tensor"] = "2";
+    settings["parallel.communicator"] = communicator;
+    Launch launch = open_launch(settings, ranks);
+    launch.environment["LORA_DIST_EMULATED_DEVICES"] = std::to_string(ranks);
+    launch.environment["LORA_DIST_EMULATED_LATE"] = "1";
+    expect_success(launch);
+  };
+  run("host", "mpi", 2);
+  run("hosts", "mpi", 4);
+  run("nccl", "nccl", 4);
+  expect_losses_near(scratch / "host", scratch / "np1", 2e-5);
+  expect_same_training(scratch / "hosts", scratch / "host");
+  expect_losses_near(scratch / "nccl", scratch / "np1", 2e-5);
+}
+
 /// Streams run late, so that a missing wait between copies, gathers, dequantization and products shows.
 TEST(OnCuda, ABaseOnTheHostGivesTheSameBits) {
   const Scratch scratch;
