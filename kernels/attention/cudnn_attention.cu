@@ -20,12 +20,22 @@ using fused_attention::CachedGraph;
 using fused_attention::GraphKey;
 
 constexpr std::size_t kMostGraphs = 256;
+constexpr std::int64_t kMostSegments = 32768;
+
+// Device arrays that say where segments are. Past the last segment: empty ones.
+struct Offsets {
+  std::int64_t* q = nullptr;   // [kMostSegments + 1], as the next two
+  std::int64_t* kv = nullptr;  // where a graph reads [batch + 1]
+  std::int64_t* stats = nullptr;
+  std::int32_t* lengths = nullptr;  // [kMostSegments]
+};
+constexpr std::size_t kOffsetsBytes = (kMostSegments + 1) * 3 * sizeof(std::int64_t) + kMostSegments * sizeof(std::int32_t);
 
 struct FusedAttention final : CudaExtension {
   FusedAttention() = default;
   ~FusedAttention() override {
     graphs.clear();
-    free_device(offsets);
+    free_device(offsets.q);
     if (handle != nullptr) {
       fused_attention::close_cudnn(handle);
     }
@@ -33,49 +43,31 @@ struct FusedAttention final : CudaExtension {
 
   cudnnHandle_t handle = nullptr;  // null: there is no cuDNN that would do
   std::map<GraphKey, CachedGraph> graphs;
-  void* offsets = nullptr;
-  std::int64_t capacity = 0;  // segments that `offsets` has room for
+  Offsets offsets;
 };
+
+// For the most segments that are taken, so that no batch ever brings an allocation.
+Offsets allocate_offsets() {
+  Offsets offsets;
+  offsets.q = static_cast<std::int64_t*>(allocate_device(kOffsetsBytes));
+  offsets.kv = offsets.q + kMostSegments + 1;
+  offsets.stats = offsets.kv + kMostSegments + 1;
+  offsets.lengths = reinterpret_cast<std::int32_t*>(offsets.stats + kMostSegments + 1);
+  return offsets;
+}
 
 FusedAttention& fused_of(const Stream& stream) {
   CudaContext& context = cuda_context(stream);
   if (!context.attention) {
     auto made = std::make_unique<FusedAttention>();
     made->handle = fused_attention::open_cudnn(context.stream);
+    if (made->handle != nullptr) {
+      made->offsets = allocate_offsets();
+      context.extension_bytes += kOffsetsBytes;
+    }
     context.attention = std::move(made);
   }
   return static_cast<FusedAttention&>(*context.attention);
-}
-
-// Device arrays that say where segments are. Past the last segment: empty ones.
-struct Offsets {
-  std::int64_t* q = nullptr;      // [batch + 1]
-  std::int64_t* kv = nullptr;     // [batch + 1]
-  std::int64_t* stats = nullptr;  // [batch + 1]
-  std::int32_t* lengths = nullptr;
-};
-
-Offsets offsets_for(std::int64_t batch, const Stream& stream) {
-  constexpr std::int64_t kBytesEach = 3 * sizeof(std::int64_t) + sizeof(std::int32_t);
-  FusedAttention& fused = fused_of(stream);
-  CudaContext& context = cuda_context(stream);
-  if (batch > fused.capacity) {
-    synchronize(stream);
-    free_device(fused.offsets);
-    fused.offsets = nullptr;
-    context.extension_bytes -= static_cast<std::size_t>(fused.capacity > 0 ? (fused.capacity + 1) * kBytesEach : 0);
-    fused.capacity = 0;
-    const auto bytes = static_cast<std::size_t>((batch + 1) * kBytesEach);
-    fused.offsets = allocate_device(bytes);
-    fused.capacity = batch;
-    context.extension_bytes += bytes;
-  }
-  Offsets offsets;
-  offsets.q = static_cast<std::int64_t*>(fused.offsets);
-  offsets.kv = offsets.q + fused.capacity + 1;
-  offsets.stats = offsets.kv + fused.capacity + 1;
-  offsets.lengths = reinterpret_cast<std::int32_t*>(offsets.stats + fused.capacity + 1);
-  return offsets;
 }
 
 // What segments that make no sense are spoiled in; a null is left alone.
@@ -135,6 +127,11 @@ const CachedGraph& graph_for(FusedAttention& fused, const GraphKey& key) {
   return fused.graphs.emplace(key, std::move(made)).first->second;
 }
 
+// A graph whose workspace is not out of proportion: the kernels of our own need next to none.
+bool worth_it(const CachedGraph& cached) {
+  return cached.graph != nullptr && cached.workspace_bytes <= 2 * fused_attention::kPartBytes;
+}
+
 // A window no shorter than every segment hides nothing. One that does goes to the kernels of our own: these graphs know none.
 bool window_matters(ConstTensorView q, const AttentionShape& shape) {
   return shape.window > 0 && shape.window < attention_device::longest_segment(shape, q.rows());
@@ -142,7 +139,6 @@ bool window_matters(ConstTensorView q, const AttentionShape& shape) {
 
 bool takes(ConstTensorView q, std::int64_t segments, const AttentionShape& shape) {
   constexpr int kMostDims = 256;
-  constexpr std::int64_t kMostSegments = 32768;
   return (q.dtype == DType::bf16 || q.dtype == DType::f16) && shape.head_dim % 8 == 0 && shape.head_dim <= kMostDims &&
          segments <= kMostSegments && !window_matters(q, shape);
 }
@@ -233,10 +229,10 @@ bool cudnn_attention(ConstTensorView q, ConstTensorView k, ConstTensorView v, Co
   }
   const GraphKey key = key_of(q, k, segments, shape);
   const CachedGraph& cached = graph_for(fused_of(stream), key);
-  if (!cached.graph) {
+  if (!worth_it(cached)) {
     return false;
   }
-  const Offsets offsets = offsets_for(key.batch, stream);
+  const Offsets& offsets = fused_of(stream).offsets;
   with_float_type(q.dtype, [&]<class T>(T) {
     const Outputs<T> outputs = {floats<T>(out), nullptr, nullptr, log_sum_exp.as<float>()};
     find_segments(query_starts, q.rows(), shape, outputs, offsets, key.batch, stream);
@@ -264,10 +260,10 @@ bool cudnn_attention_backward(ConstTensorView dout, ConstTensorView q, ConstTens
     return false;
   }
   const CachedGraph& cached = graph_for(fused_of(stream), key);
-  if (!cached.graph || cached.workspace_bytes > 2 * fused_attention::kPartBytes) {
+  if (!worth_it(cached)) {
     return false;
   }
-  const Offsets offsets = offsets_for(batch, stream);
+  const Offsets& offsets = fused_of(stream).offsets;
   with_float_type(q.dtype, [&]<class T>(T) {
     const Outputs<T> outputs = {floats<T>(dq), floats<T>(dk), floats<T>(dv), nullptr};
     find_segments(starts, q.rows(), shape, outputs, offsets, batch, stream);

@@ -61,6 +61,10 @@ class Communicator {
   /// its order. Until then it is the operators' stream. Nothing may be under way. In host memory it changes nothing.
   virtual void follow(const Stream& /*stream*/) {}
 
+  /// Not collective: ends what is under way, so that a rank that leaves with an error waits for nobody. No group over this
+  /// transport is of use afterwards. MPI has nothing to end here.
+  virtual void give_up() {}
+
   virtual const WireBytes& wire() const = 0;
 };
 

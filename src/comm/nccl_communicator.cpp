@@ -147,6 +147,8 @@ class NcclCommunicator final : public Communicator {
     followed_ = stream;
   }
 
+  void give_up() override { streams_->give_up(); }
+
   const WireBytes& wire() const override { return *ledger_; }
 
  private:

@@ -28,6 +28,12 @@ NcclStreams::~NcclStreams() {
   destroy_device_stream(comm);
 }
 
+void NcclStreams::give_up() const {
+  for (NcclGroup* group : groups) {
+    group->give_up();
+  }
+}
+
 NcclGroup::NcclGroup(ncclComm_t comm, int rank, std::shared_ptr<NcclStreams> streams)
     : comm_(comm), rank_(rank), streams_(std::move(streams)) {
   streams_->groups.push_back(this);
@@ -88,9 +94,7 @@ void NcclGroup::check(ncclResult_t status, const char* collective) {
     return;
   }
   const Error error = failure(collective, nccl_reason(status, comm_));
-  for (NcclGroup* group : streams_->groups) {
-    group->give_up();
-  }
+  streams_->give_up();
   throw error;
 }
 

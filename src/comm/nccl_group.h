@@ -28,6 +28,8 @@ struct NcclStreams {
   ~NcclStreams();
 
   cudaStream_t handle() const { return cuda_context(comm).stream; }
+  /// All groups: their kernels end, and what the streams hold behind them goes on.
+  void give_up() const;
 
   Stream compute;
   Stream comm;

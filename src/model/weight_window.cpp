@@ -2,6 +2,7 @@
 #include "src/model/weight_window.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "kernels/cast/cast.h"
 #include "kernels/int8/int8.h"
@@ -43,7 +44,12 @@ DenseOffsets dense_offsets(const BlockLayout& layout, DType dtype) {
 }  // namespace
 
 WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype)
-    : base_(base), shards_(shards), compute_dtype_(compute_dtype), compute_(compute), stream_(compute) {
+    : base_(base),
+      shards_(shards),
+      compute_dtype_(compute_dtype),
+      compute_(compute),
+      stream_(compute),
+      exceptions_(std::uncaught_exceptions()) {
   take_buffers(arena);
   if (!in_place_ && compute.backend == Backend::cuda) {
     stream_ = make_device_stream();
@@ -52,6 +58,9 @@ WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& 
 }
 
 WeightWindow::~WeightWindow() {
+  if (std::uncaught_exceptions() > exceptions_) {
+    shards_.give_up();
+  }
   for (Slot& slot : slots_) {
     slot.pending.reset();
   }

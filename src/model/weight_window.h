@@ -39,6 +39,7 @@ class WeightWindow {
   WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype);
   WeightWindow(const WeightWindow&) = delete;
   WeightWindow& operator=(const WeightWindow&) = delete;
+  /// While an exception leaves the window's scope, `shards` is given up first: a gather under way may never end.
   ~WeightWindow();
 
   /// Starts fetching a block unless it is already here or on its way. The other block stays.
@@ -79,6 +80,7 @@ class WeightWindow {
   bool one_window_ = false;  // both slots gather into the same bytes
   std::span<float> absmax_;  // block scales of the weight being dequantized ahead
   std::array<Slot, 2> slots_;
+  int exceptions_;  // under way when the window was made
 };
 
 /// The weight [out, in] in the dtype of `weight_scratch`: where it lies when it has that already, else written there (at least

@@ -327,6 +327,24 @@ TEST_P(DataPlane, APeerLostLaterIsNamedByWhoeverWaitsForTheStream) {
   EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);
 }
 
+/// A rank that leaves with an error of its own waits for nobody, though nothing ever says that a peer is lost.
+TEST_P(DataPlane, GroupsThatAreGivenUpHoldNoStream) {
+  if (!is_nccl() || !emulated_) {
+    GTEST_SKIP() << "only the emulated NCCL loses peers when it is asked to";
+  }
+  const auto part = plane_->split(0);
+  Bytes mine(part_of(rank(), 64), stream_);
+  Bytes all(64 * static_cast<std::size_t>(size()), stream_);
+  setenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT", "1", 1);
+  setenv("LORA_DIST_EMULATED_NCCL_HANGS", "1000000000", 1);
+  part->start_all_gather(mine.span(), all.span(), WireKind::base_gather).reset();
+  unsetenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT");
+  unsetenv("LORA_DIST_EMULATED_NCCL_HANGS");
+  part->give_up();
+  EXPECT_NO_THROW(synchronize(stream_));
+  EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);  // the group that it came from as well
+}
+
 /// The others would wait in NCCL's start for a rank that is not coming.
 TEST_P(DataPlane, ARankThatCannotStartNcclIsNamedOnEveryRank) {
   if (!is_nccl() || !emulated_) {

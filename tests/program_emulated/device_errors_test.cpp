@@ -117,6 +117,14 @@ TEST(DeviceErrors, ALostPeerIsNamedWithTheCollective) {
   }
 }
 
+/// Rank 1 ends by an error of its own while a gather holds its streams for ever, and nothing says that a peer is lost.
+TEST(DeviceErrors, ARankThatEndsDoesNotWaitForAGatherThatNeverEnds) {
+  const Scratch scratch;
+  expect_error(
+      training_on_nccl(scratch, {{"NCCL_BREAKS_AT_RANK1", "2"}, {"NCCL_HANGS", "1000000000"}, {"PRODUCTS_FULL_AT_RANK1", "2"}}),
+      6, {"rank 1: out of memory", "cuBLASLt"});
+}
+
 /// Rank 0 only hears that rank 1 is gone; rank 1 knows why.
 TEST(DeviceErrors, TheCauseIsHeardBeforeItsConsequences) {
   const Scratch scratch;
