@@ -86,24 +86,47 @@ struct Bench {
   Quantization quantization;
   Recompute recompute;
   float dropout;
+  int tensor = 1;
+  int shards = 0;  // data ranks that divide the base; 0: all
 };
+
+/// The buffers of the whole adapter and of this rank's part of it, which are the same where nothing is cut.
+TrainedBuffers make_buffers(const AdapterLayout& whole, const AdapterPart& part, Arena& arena) {
+  const auto take = [&arena](MemoryKind kind, const char* name, std::int64_t count) {
+    return arena.take_zeroed<float>(kind, name, count);
+  };
+  TrainedBuffers buffers{take(MemoryKind::adapters, "factors", whole.count), take(MemoryKind::optimizer, "m", whole.count),
+                         take(MemoryKind::optimizer, "v", whole.count), take(MemoryKind::adapters, "gradients", whole.count),
+                         arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums", whole.count)};
+  initialize_adapters(whole, 42, buffers.params);
+  buffers.part_params = buffers.params;
+  buffers.part_grads = buffers.grads;
+  buffers.part_sums = buffers.sums;
+  if (!part.factors.empty()) {
+    buffers.part_params = take(MemoryKind::adapters, "factors of the part", part.layout.count);
+    buffers.part_grads = take(MemoryKind::adapters, "gradients of the part", part.layout.count);
+    buffers.part_sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums of the part", part.layout.count);
+    take_part(part, buffers.params, buffers.part_params, Stream{});
+  }
+  return buffers;
+}
 
 /// Best seconds of a step, over all ranks (the slowest counts), beside the best of the plain products.
 void run_bench(const Bench& bench, const std::filesystem::path& folder, int threads, Communicator& world) {
   const Console console{world.rank() == 0};
   ComputePlace compute;
   compute.stream.threads = threads;
-  const auto model = open_model(folder, {bench.quantization, true, 64}, true, compute, world, console);
+  const Mesh mesh = make_mesh(world, bench.tensor);
+  const int shards = bench.shards == 0 ? mesh.data : bench.shards;
+  const auto model = open_model(folder, {{bench.quantization, true, 64}}, mesh, shards, compute, world, console);
   const AdapterLayout layout = make_adapter_layout(model->spec, {kRank, 32.0, bench.dropout, false, {"all-linear"}});
-  TrainedBuffers buffers{model->arena.take<float>(MemoryKind::adapters, "factors", layout.count),
-                         model->arena.take_zeroed<float>(MemoryKind::optimizer, "m", layout.count),
-                         model->arena.take_zeroed<float>(MemoryKind::optimizer, "v", layout.count),
-                         model->arena.take_zeroed<float>(MemoryKind::adapters, "gradients", layout.count),
-                         model->arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums", layout.count)};
-  initialize_adapters(layout, 42, buffers.params);
+  const AdapterPart part = make_adapter_part(layout, model->spec, model->base.part);
+  const TrainedBuffers buffers = make_buffers(layout, part, model->arena);
   const WorkspaceOptions options{kSequences * kLength, kLength, true, bench.recompute, bench.dropout > 0.0F};
-  const Workspace workspace = make_workspace(model->base, layout, options, model->arena, model->stream);
-  const Transformer transformer{&model->base, &layout, model->window.get(), &workspace, buffers.params, model->stream};
+  const Workspace workspace = make_workspace(model->base, part.layout, options, model->arena, model->stream);
+  const Transformer transformer{&model->base,        &part.layout,  model->window.get(), &workspace,
+                                buffers.part_params, model->stream, model->tensor.get()};
+  LossScale unused;
 
   const benchmarks::FixedBatch batch(kSequences * world.size(), kLength, model->spec.vocab);
   StepOptions step_options;
@@ -121,7 +144,8 @@ void run_bench(const Bench& bench, const std::filesystem::path& folder, int thre
     set_library_threads();
     world.barrier();
     seconds[1] = seconds_of([&] {
-      train_step(transformer, world, batch.sequences, batch.samples, step_options, trial, trial + 1, 1e-4, buffers, false);
+      train_step(transformer, part, {*mesh.data_group, world, world}, batch.sequences, batch.samples, step_options, trial,
+                 trial + 1, 1e-4, buffers, false, unused);
     });
     world.all_reduce(seconds, Reduce::max, WireKind::control);
     best_products = std::min(best_products, seconds[0]);
@@ -153,6 +177,12 @@ int main(int argc, char** argv) {
                              Bench{"NF4, recompute block", Quantization::nf4, Recompute::block, 0.0F},
                              Bench{"fp32 base, recompute none", Quantization::none, Recompute::none, 0.0F}}) {
     run_bench(bench, folder, threads, *world);
+  }
+  if (world->size() > 1) {
+    run_bench({"NF4, recompute none, base on each rank", Quantization::nf4, Recompute::none, 0.0F, 1, 1}, folder, threads,
+              *world);
+    run_bench({"NF4, recompute none, all ranks share a pass", Quantization::nf4, Recompute::none, 0.0F, world->size()}, folder,
+              threads, *world);
   }
   world->barrier();
   if (world->rank() == 0) {
