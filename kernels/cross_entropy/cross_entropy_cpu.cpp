@@ -8,22 +8,12 @@
 #include "kernels/common/exp.h"
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
+#include "kernels/common/row_softmax.h"
 
 namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kTokensPerPiece = 8;
-constexpr std::int64_t kSumPiece = 1024;  // summed in float, then added to a double: large vocabularies lose nothing
-
-// A NaN is passed over here and comes back through the sum of exponentials.
-LORA_DIST_MULTIVERSION float row_max(const float* x, std::int64_t n) {
-  float top = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : top)
-  for (std::int64_t i = 0; i < n; ++i) {
-    top = x[i] > top ? x[i] : top;
-  }
-  return top;
-}
 
 // out[i] = exp(x[i] - top); returns their sum. out may be x.
 LORA_DIST_MULTIVERSION float exp_and_sum(const float* x, float* out, float top, std::int64_t n) {
@@ -33,15 +23,6 @@ LORA_DIST_MULTIVERSION float exp_and_sum(const float* x, float* out, float top, 
     const float e = fast_exp(x[i] - top);
     out[i] = e;
     sum += e;
-  }
-  return sum;
-}
-
-LORA_DIST_MULTIVERSION float sum_of_exp(const float* x, float top, std::int64_t n) {
-  float sum = 0.0F;
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t i = 0; i < n; ++i) {
-    sum += fast_exp(x[i] - top);
   }
   return sum;
 }

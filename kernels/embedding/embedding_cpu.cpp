@@ -1,29 +1,14 @@
 // The CPU side of embedding and add_rows: copies, widens or adds one row per token.
-#include <cstring>
-
 #include "kernels/common/half.h"
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
+#include "kernels/common/widen_row.h"
 #include "kernels/embedding/embedding.h"
 
 namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kTokensPerPiece = 64;
-
-LORA_DIST_MULTIVERSION void widen_bf16(const std::uint16_t* in, float* out, std::int64_t n) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) {
-    out[i] = float_of_bf16(in[i]);
-  }
-}
-
-LORA_DIST_MULTIVERSION void widen_f16(const std::uint16_t* in, float* out, std::int64_t n) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) {
-    out[i] = float_of_f16(in[i]);
-  }
-}
 
 LORA_DIST_MULTIVERSION void add_f32(const float* in, float* out, std::int64_t n) {
 #pragma omp simd
@@ -43,20 +28,6 @@ LORA_DIST_MULTIVERSION void add_f16(const std::uint16_t* in, float* out, std::in
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) {
     out[i] += float_of_f16(in[i]);
-  }
-}
-
-void copy_row(ConstTensorView table, std::int64_t row, float* out) {
-  const std::int64_t hidden = table.cols();
-  if (table.dtype == DType::f32) {
-    std::memcpy(out, static_cast<const float*>(table.data) + row * hidden, static_cast<std::size_t>(hidden) * sizeof(float));
-    return;
-  }
-  const std::uint16_t* in = static_cast<const std::uint16_t*>(table.data) + row * hidden;
-  if (table.dtype == DType::bf16) {
-    widen_bf16(in, out, hidden);
-  } else {
-    widen_f16(in, out, hidden);
   }
 }
 
@@ -101,7 +72,7 @@ void for_each_token(ConstTensorView table, ConstTensorView index, TensorView out
 }  // namespace
 
 void embedding_cpu(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream) {
-  for_each_token(table, ids, out, stream, copy_row);
+  for_each_token(table, ids, out, stream, widen_row);
 }
 
 void add_rows_cpu(ConstTensorView table, ConstTensorView index, TensorView y, const Stream& stream) {

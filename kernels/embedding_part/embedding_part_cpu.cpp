@@ -2,26 +2,14 @@
 #include "kernels/embedding_part/embedding_part.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "kernels/common/half.h"
 #include "kernels/common/parallel.h"
+#include "kernels/common/widen_row.h"
 
 namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kTokensPerPiece = 64;
-
-void widen_row(ConstTensorView table, std::int64_t row, float* out) {
-  const std::int64_t hidden = table.cols();
-  if (table.dtype == DType::f32) {
-    std::memcpy(out, static_cast<const float*>(table.data) + row * hidden, static_cast<std::size_t>(hidden) * sizeof(float));
-    return;
-  }
-  const std::uint16_t* in = static_cast<const std::uint16_t*>(table.data) + row * hidden;
-  const bool bf16 = table.dtype == DType::bf16;
-  std::transform(in, in + hidden, out, [bf16](std::uint16_t bits) { return bf16 ? float_of_bf16(bits) : float_of_f16(bits); });
-}
 
 }  // namespace
 

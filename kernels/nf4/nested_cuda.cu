@@ -1,5 +1,5 @@
 // The CUDA side of double quantization.
-#include "kernels/nf4/nf4.h"
+#include "kernels/nf4/nf4_cuda.h"
 
 #include <limits>
 
@@ -13,19 +13,6 @@ static_assert(kThreads == kNestedBlock);
 constexpr int kGridTop = 65535;
 constexpr int kBlocksPerMap = 4;  // how many 256 absmax share the cost of reading the map
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-/// The 256 values of dynamic_map() as an argument of kernels.
-struct DynamicMap {
-  float v[256];
-};
-
-DynamicMap dynamic_map_argument() {
-  DynamicMap map = {};
-  for (int i = 0; i < 256; ++i) {
-    map.v[i] = dynamic_map()[static_cast<std::size_t>(i)];
-  }
-  return map;
-}
 
 /// How many midpoints of the map lie below the step of the grid that is nearest to `scaled` (nested_cpu.cpp says why a grid).
 __device__ std::uint8_t nested_code_of(float scaled, const float* map) {
@@ -95,7 +82,7 @@ void nested_quantize_cuda(ConstTensorView absmax, float offset, TensorView codes
                           const Stream& stream) {
   check_nested(absmax, codes, nested_absmax);
   launch("nested_quantize", nested_quantize_block, blocks_for(absmax.count(), kThreads), kThreads, 0, stream, absmax.as<float>(),
-         offset, absmax.count(), codes.as<std::uint8_t>(), nested_absmax.as<float>(), dynamic_map_argument());
+         offset, absmax.count(), codes.as<std::uint8_t>(), nested_absmax.as<float>(), table_of(dynamic_map()));
 }
 
 void nested_dequantize_cuda(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,
@@ -103,7 +90,7 @@ void nested_dequantize_cuda(ConstTensorView codes, ConstTensorView nested_absmax
   check_nested(absmax, codes, nested_absmax);
   launch("nested_dequantize", nested_dequantize_blocks, blocks_for(absmax.count(), kBlocksPerMap * kNestedBlock), kThreads, 0,
          stream, codes.as<std::uint8_t>(), nested_absmax.as<float>(), offset, absmax.count(), absmax.as<float>(),
-         dynamic_map_argument());
+         table_of(dynamic_map()));
 }
 
 }  // namespace lora_dist

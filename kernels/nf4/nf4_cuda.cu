@@ -1,5 +1,5 @@
 // The CUDA side of NF4 and FP4: the codes of the CPU bit for bit, and dequantization at the pace of memory.
-#include "kernels/nf4/nf4.h"
+#include "kernels/nf4/nf4_cuda.h"
 
 #include <array>
 #include <bit>
@@ -16,19 +16,6 @@ constexpr int kWarpsPerBlock = kThreads / kWarp;
 constexpr int kWordsPerThread = 4;
 constexpr std::int64_t kLargestBlock = 4096;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-/// The 16 values as an argument of kernels.
-struct FourBitTable {
-  float v[16];
-};
-
-FourBitTable table_of(const std::array<float, 16>& values) {
-  FourBitTable table = {};
-  for (int i = 0; i < 16; ++i) {
-    table.v[i] = values[static_cast<std::size_t>(i)];
-  }
-  return table;
-}
 
 /// What quantizing needs: rising values, and the code of each.
 struct FourBitCodes {

@@ -1,19 +1,13 @@
-// The CUDA side of nf4_part.h: a thread a byte of codes. Only cuts that go through quantization blocks come here.
+// The CUDA side of nf4_part.h: a thread a byte of codes, or a scale. Only cuts that go through quantization blocks come here with
+// their codes; the scales of every part do.
 #include "kernels/common/cuda_kernel.h"
+#include "kernels/nf4/nf4_cuda.h"
 #include "kernels/nf4/nf4_part.h"
 
 namespace lora_dist {
 namespace {
 
 constexpr int kThreads = 256;
-
-struct FourBitTable {
-  float v[16];
-};
-
-struct NestedMap {
-  float v[256];
-};
 
 __device__ float part_value(unsigned code, const float* absmax, int block_size, const Runs& runs, std::int64_t per_run,
                             std::int64_t i, const float* table) {
@@ -45,7 +39,7 @@ __global__ void nf4_dequantize_part_byte(const std::uint8_t* codes, const float*
 /// `nested`: how many nested scales there are.
 __global__ void nested_dequantize_part_scale(const std::uint8_t* codes, const float* nested_absmax, std::int64_t nested,
                                              float offset, int block_size, Runs runs, std::int64_t per_run, float* absmax,
-                                             NestedMap map) {
+                                             DynamicMap map) {
   __shared__ float shared_map[256];
   shared_map[threadIdx.x] = map.v[threadIdx.x];
   __syncthreads();
@@ -63,15 +57,11 @@ __global__ void nested_dequantize_part_scale(const std::uint8_t* codes, const fl
 void nf4_dequantize_part_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
                               TensorView values, FourBit code, const Stream& stream) {
   check_nf4_part(codes, absmax, block_size, runs, values);
-  FourBitTable table = {};
-  for (std::size_t i = 0; i < 16; ++i) {
-    table.v[i] = code_table(code)[i];
-  }
   with_float_type(values.dtype, [&](auto zero) {
     using T = decltype(zero);
     launch("nf4_dequantize_part", nf4_dequantize_part_byte<T>, blocks_for(codes.count(), kThreads), kThreads, 0, stream,
            codes.as<std::uint8_t>(), absmax.as<float>(), static_cast<int>(block_size), runs, scales_per_run(runs, block_size),
-           floats<T>(values), table);
+           floats<T>(values), table_of(code_table(code)));
   });
 }
 
@@ -79,13 +69,9 @@ void nested_dequantize_part_cuda(ConstTensorView codes, ConstTensorView nested_a
                                  const Runs& runs, TensorView absmax, const Stream& stream) {
   check_nested_part(codes, nested_absmax, block_size, runs, absmax);
   static_assert(kThreads == 256, "a thread for each value of the map");
-  NestedMap map = {};
-  for (std::size_t i = 0; i < 256; ++i) {
-    map.v[i] = dynamic_map()[i];
-  }
   launch("nested_dequantize_part", nested_dequantize_part_scale, blocks_for(absmax.count(), kThreads), kThreads, 0, stream,
          codes.as<std::uint8_t>(), nested_absmax.as<float>(), nested_absmax.count(), offset, static_cast<int>(block_size), runs,
-         scales_per_run(runs, block_size), absmax.as<float>(), map);
+         scales_per_run(runs, block_size), absmax.as<float>(), table_of(dynamic_map()));
 }
 
 }  // namespace lora_dist

@@ -49,8 +49,9 @@ class Communicator {
   virtual void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) = 0;
   /// max and min only (a sum of doubles depends on order). A NaN on any rank is a NaN on all.
   virtual void all_reduce(std::span<double> values, Reduce op, WireKind kind) = 0;
-  /// values = their sum over the ranks, added in f32 in an order that the group alone decides, so that it is the same on every
-  /// rank and in every run. f32; where the group is over device memory also bf16 or f16.
+  /// values = their sum over the ranks, the same on every rank. f32, added in the order of the ranks; where the group is over
+  /// device memory also bf16 or f16. Through the host those are added in f32 and rounded once; NCCL adds in an order and a type
+  /// of its own, the same in every run of one group on the same links.
   virtual void all_reduce_sum(const TensorView& values, WireKind kind) = 0;
   virtual void broadcast(std::span<std::byte> data, int root, WireKind kind) = 0;
   virtual void barrier() = 0;

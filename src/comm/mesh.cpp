@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,8 @@ namespace lora_dist {
 
 namespace {
 
-/// "1, 2 or 4".
-std::string divisors(int number) {
-  std::vector<std::string> found;
+/// "1, 2 or 4"; `found`: what comes first.
+std::string divisors(int number, std::vector<std::string> found = {}) {
   for (int i = 1; i <= number; ++i) {
     if (number % i == 0) {
       found.push_back(std::to_string(i));
@@ -53,17 +53,21 @@ Mesh make_mesh(Communicator& world, int tensor) {
   return mesh;
 }
 
-std::string tensor_ranks_apart(const Mesh& mesh) {
-  const std::vector<std::string> machines = all_gather_strings(*mesh.tensor_group, machine_identity(kBootId));
-  const auto on_first = std::count(machines.begin(), machines.end(), machines.front());
-  if (static_cast<std::size_t>(on_first) == machines.size()) {
+std::string tensor_ranks_apart(const Mesh& mesh, Communicator& world) {
+  const std::vector<std::string> machines = all_gather_strings(world, machine_identity(kBootId));
+  int apart = 0;
+  for (std::size_t first = 0; first < machines.size(); first += static_cast<std::size_t>(mesh.tensor)) {
+    const auto of_pass = std::span(machines).subspan(first, static_cast<std::size_t>(mesh.tensor));
+    apart += std::all_of(of_pass.begin(), of_pass.end(), [&](const std::string& each) { return each == of_pass[0]; }) ? 0 : 1;
+  }
+  if (apart == 0) {
     return {};
   }
   return fmt::format(
-      "the {} tensor-parallel ranks of a pass are on several machines ({} of them beside the first): four sums of "
-      "activations a block then cross the network in every pass. Start ranks so that nodes are filled one after the "
-      "other, or lower parallel.tensor",
-      mesh.tensor, on_first);
+      "in {} of {} groups the {} tensor-parallel ranks are on several machines: four sums of activations a block then "
+      "cross the network in every pass. Start ranks so that nodes are filled one after the other and parallel.tensor "
+      "divides the ranks of a node, or lower parallel.tensor",
+      apart, mesh.data, mesh.tensor);
 }
 
 int base_replica_of(const Mesh& mesh, int shards) { return mesh.data_rank / shards; }
@@ -76,8 +80,8 @@ int base_shards_of(const Mesh& mesh, const std::string& base_shards) {
   std::from_chars(base_shards.data(), base_shards.data() + base_shards.size(), shards);
   if (shards < 1 || mesh.data % shards != 0) {
     throw Error(ExitCode::usage,
-                fmt::format("parallel.base_shards = \"{}\" does not divide the {} data-parallel rank{}; set it to \"all\", {}",
-                            base_shards, mesh.data, mesh.data == 1 ? "" : "s", divisors(mesh.data)),
+                fmt::format("parallel.base_shards = \"{}\" does not divide the {} data-parallel rank{}; set it to {}",
+                            base_shards, mesh.data, mesh.data == 1 ? "" : "s", divisors(mesh.data, {"\"all\""})),
                 Noticed::every_rank);
   }
   return shards;

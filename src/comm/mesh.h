@@ -23,8 +23,8 @@ struct Mesh {
 Mesh make_mesh(Communicator& world, int tensor);
 
 /// What to say where tensor ranks of one pass are on different machines: every sum of theirs then crosses the network. Empty:
-/// they are not. Collective over the tensor group.
-std::string tensor_ranks_apart(const Mesh& mesh);
+/// they are not. Collective over the world.
+std::string tensor_ranks_apart(const Mesh& mesh, Communicator& world);
 
 /// The ranks that hold the base together: those of `shards` neighbouring data ranks with all their tensor ranks.
 int base_replica_of(const Mesh& mesh, int shards);

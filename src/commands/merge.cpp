@@ -12,10 +12,11 @@
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
 #include "src/commands/merge_report.h"
+#include "src/commands/work_folder.h"
 #include "src/core/error.h"
 #include "src/core/version.h"
 #include "src/export/merge_quantized.h"
-#include "src/io/atomic_directory.h"
+#include "src/io/base_store.h"
 #include "src/io/file.h"
 #include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
@@ -100,7 +101,8 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
     for (std::size_t i = static_cast<std::size_t>(world.rank()); i < merge.files.files.size();
          i += static_cast<std::size_t>(world.size())) {
       const fs::path& source = merge.files.files[i];
-      const fs::path file = target / source.filename();
+      const bool is_store = source.filename() == kBaseStoreFile;
+      const fs::path file = target / (is_store ? fs::path("model.safetensors") : source.filename());
       const MergeSums sums = merge.quantized ? merge_quantized_file(*merge.quantized, source, file, merge.plan, stream)
                                              : merge_file(merge.files, source, file, merge.plan, onto, merge.trained, stream);
       mine.tensors += sums.tensors;
@@ -141,20 +143,21 @@ json describe(const Merge& merge, const MergeSums& sums, const CommandLine& line
 }
 
 void show(const MergeSums& sums, const Console& console) {
+  const std::string share =
+      sums.update > 0.0 ? fmt::format(" ({:.1f} % of the update)", 100.0 * std::sqrt(sums.quantization / sums.update)) : "";
   const std::string held = sums.held == 0 ? "" : fmt::format(", {} more written as the quantized base held them", sums.held);
-  console.line(
-      fmt::format("{} weights merged{}. Norms: update of the adapters {:.4g}, dequantized minus full weights {:.4g} ({:.1f} % of "
-                  "the update), rounding to the files' types {:.4g}",
-                  sums.tensors, held, std::sqrt(sums.update), std::sqrt(sums.quantization),
-                  100.0 * std::sqrt(sums.quantization / std::max(sums.update, 1e-300)), std::sqrt(sums.rounding)));
+  console.line(fmt::format(
+      "{} weights merged{}. Norms: update of the adapters {:.4g}, dequantized minus full weights {:.4g}{}, rounding to "
+      "the files' types {:.4g}",
+      sums.tensors, held, std::sqrt(sums.update), std::sqrt(sums.quantization), share, std::sqrt(sums.rounding)));
 }
 
-/// The line that opens what training saw (`folder` empty), or a merged folder.
-CommandLine opened_as(const CommandLine& line, const fs::path& folder) {
+/// The line that opens what training saw, the model under `adapter` (`folder` empty), or a merged folder.
+CommandLine opened_as(const CommandLine& line, const fs::path& adapter, const fs::path& folder) {
   CommandLine out = line;
   out.adapter.clear();
   if (folder.empty()) {
-    out.adapter = line.adapters.front();
+    out.adapter = adapter.string();
   } else {
     out.model = folder.string();
     out.quantization = "none";
@@ -177,24 +180,6 @@ json compare(const std::vector<TextScore>& scores, const CommandLine& line, cons
   }
   return rows;
 }
-
-/// A folder beside `near` that rank 0 makes and, unless it was committed, takes away again; its path is everybody's.
-struct WorkFolder {
-  WorkFolder(const fs::path& near, Communicator& world) : owned(world.rank() == 0) {
-    run_together(world, [&] { path = owned ? begin_atomic_directory(near) : fs::path(); });
-    path = broadcast_string(world, path.string(), 0);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  ~WorkFolder() {
-    if (std::error_code ignored; owned) {
-      fs::remove_all(path, ignored);
-    }
-  }
-
-  fs::path path;
-  bool owned;
-};
 
 /// What is beside the weights.
 void copy_descriptions(const Merge& merge, const CommandLine& line, const fs::path& folder, Communicator& world) {
@@ -221,7 +206,8 @@ json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path
   std::vector<TextScore> scores;
   const auto add = [&](const char* name, const fs::path& folder) {
     const Console silent;  // a merged folder holds what the model's does, and that was said
-    scores.push_back(score_text(name, opened_as(line, folder), world, place, folder.empty() ? console : silent));
+    scores.push_back(score_text(name, opened_as(line, merge.adapters.front().folder, folder), world, place,
+                                folder.empty() ? console : silent));
   };
   if (scores_what_was_trained(merge, line)) {
     add(merge.trained.quantization == Quantization::none ? "base and adapter" : "quantized base and adapter", {});

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -20,15 +21,12 @@ using nlohmann::json;
 constexpr const char* kTable = "tensors";  // no tensor's name: those have a dot
 constexpr const char* kFormat = "lora_dist base store 1";
 
-constexpr std::array<DType, 6> kDTypes = {DType::f32, DType::f16, DType::bf16, DType::u8, DType::i8, DType::i32};
+constexpr std::array<DType, 10> kDTypes = {DType::f64, DType::f32, DType::f16, DType::bf16, DType::i64,
+                                           DType::i32, DType::i16, DType::i8,  DType::u8,   DType::boolean};
 
 std::optional<DType> dtype_named(const std::string& name) {
-  for (const DType dtype : kDTypes) {
-    if (name == name_of(dtype)) {
-      return dtype;
-    }
-  }
-  return std::nullopt;
+  const auto* const found = std::find_if(kDTypes.begin(), kDTypes.end(), [&](DType dtype) { return name == name_of(dtype); });
+  return found == kDTypes.end() ? std::nullopt : std::optional<DType>(*found);
 }
 
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& what) {
@@ -47,7 +45,7 @@ Entry read_entry(const json& row, const std::filesystem::path& file, const std::
     entry.tensor.name = row.at("name").get<std::string>();
     entry.tensor.shape = row.at("shape").get<std::vector<std::int64_t>>();
     entry.sha256 = row.at("sha256").get<std::string>();
-    const auto dtype = dtype_named(row.at("dtype").get<std::string>());
+    const std::optional<DType> dtype = dtype_named(row.at("dtype").get<std::string>());
     if (!dtype) {
       refuse(file, "the table of tensors has an unknown type for " + entry.tensor.name);
     }

@@ -30,7 +30,7 @@ void show_answers(const TrainingRun& run, const Sample& sample) {
   if (prompt.empty() || static_cast<std::int64_t>(prompt.size()) >= run.workspace.rope_positions) {
     return;  // plain text has no question
   }
-  Arena arena;
+  Arena arena(run.model->stream);
   KvCache cache = make_kv_cache(run.model->base.spec, run.workspace.rope_positions, arena, run.model->compute_dtype);
   const std::string base = answer(run, run.base(), prompt, cache);
   const std::string tuned = answer(run, run.tuned(), prompt, cache);

@@ -156,7 +156,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
     }
   });
   run.mesh = make_mesh(world, config.parallel.tensor);
-  if (const std::string apart = tensor_ranks_apart(run.mesh); !apart.empty()) {
+  if (const std::string apart = tensor_ranks_apart(run.mesh, world); !apart.empty()) {
     run.console.warn(apart);
   }
   run.model =

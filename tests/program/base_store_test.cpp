@@ -73,6 +73,33 @@ TEST(BaseStore, ABitThatFlippedIsFound) {
   }
 }
 
+/// A merged model on a store is a plain folder, the same as on the folder that the store was made from.
+TEST(BaseStore, MergesLikeTheFolder) {
+  const fs::path model = source("tests/golden/families/gpt_neox_parallel");
+  const Scratch scratch;
+  const fs::path store = scratch / "store";
+  expect_success(quantize(model, store));
+  const auto merge = [&](const fs::path& onto, const std::string& name) {
+    expect_success(command({"merge", "--model", onto.string(), "--adapter", (model / "adapter_init").string(), "--output",
+                            (scratch / name).string()}));
+    const fs::path input = scratch / (name + ".jsonl");
+    put_file(input, "{\"id\": 1, \"input_ids\": [5, 9, 40, 3, 77]}\n");
+    return scores_of({"--model", (scratch / name).string()}, input, scratch / (name + "_scores.jsonl"));
+  };
+  EXPECT_LE(largest_change(merge(store, "from_store"), merge(model, "from_folder")), 1e-6);
+  EXPECT_FALSE(fs::exists(scratch / "from_store" / "base_store.h5"));
+}
+
+/// A folder that bitsandbytes quantized says how its store is held; other wishes are refused.
+TEST(BaseStore, AQuantizedFolderKeepsItsFormat) {
+  const Scratch scratch;
+  const fs::path folder = source("tests/golden/prequantized/qwen2_fp4_nested_in_f32");
+  const Finished made = expect_success(quantize(folder, scratch / "store"));
+  EXPECT_NE(made.out.find("FP4 with double quantization"), std::string::npos) << made.out;
+  expect_error(quantize(folder, scratch / "refused", {"--quantization", "nf4"}), 2, {"--quantization asks for another base"});
+  EXPECT_FALSE(fs::exists(scratch / "refused"));
+}
+
 TEST(BaseStore, ErrorsSayWhatToDo) {
   const Scratch scratch;
   const fs::path store = scratch / "store";
@@ -89,7 +116,7 @@ TEST(BaseStore, ErrorsSayWhatToDo) {
   expect_success(quantize(source("demo/model"), made));
   settings["model.path"] = made.string();
   settings["model.quantization"] = "nf4";
-  expect_error(launch_of(settings, 1), 2, {"model.block_size"});
+  expect_error(launch_of(settings, 1), 2, {"asks for another base", "blocks of 128", "blocks of 64"});
 }
 
 }  // namespace
