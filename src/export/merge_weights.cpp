@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -160,6 +161,12 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
   std::vector<float> written(values.size());
   cast({bytes.data(), tensor.dtype, flat}, view(std::span(written)), stream);
   sums.rounding += squared_distance(written, values);
+  if (!change.updates.empty() && !std::all_of(written.begin(), written.end(), [](float value) { return std::isfinite(value); })) {
+    throw Error(ExitCode::model,
+                fmt::format("{} is no number any more with the adapter's update added; the adapter is damaged, or its "
+                            "weight is too large",
+                            tensor.name));
+  }
   check_finite(tensor, bytes);
   return bytes;
 }

@@ -9,7 +9,7 @@ namespace lora_dist {
 
 /// True when `text` cannot be a path, or an ending of one, as it stands.
 bool is_regular_expression(const std::string& text);
-/// Why `pattern` cannot be used; empty where it can. The grammar is ECMAScript's, which most of Python's patterns are in too.
+/// Why `pattern` cannot be used; empty where it can. The grammar is that of PCRE2, which most of Python's patterns are in too.
 std::string problem_of_pattern(const std::string& pattern);
 /// Whether the whole path matches, as PEFT takes target_modules given as one text.
 bool path_matches(const std::string& pattern, const std::string& path);
