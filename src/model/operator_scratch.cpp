@@ -45,7 +45,7 @@ void attend_once(const ModelSpec& spec, const Workspace& workspace, std::int64_t
 
 void take_operator_scratch(const ModelSpec& spec, const Workspace& workspace, std::int64_t longest, bool training, Arena& arena,
                            const Stream& stream) {
-  if (stream.backend == Backend::cpu || workspace.max_tokens == 0) {
+  if (stream.backend == Backend::cpu || workspace.max_tokens == 0 || !arena.holds_memory()) {
     return;
   }
   explain_full_memory(arena, "what operators keep for themselves", [&] {

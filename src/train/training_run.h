@@ -60,6 +60,12 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
 /// Bytes that this rank has sent so far, over the host and between devices.
 WireBytes sent_bytes(const TrainingRun& run);
 
+/// How the base is to be kept, and which of it the user wrote.
+WantedFormat wanted_format(const Config& config);
+
+/// The sizes of a run's passes. `config.data.max_length` fits the model.
+WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose);
+
 /// What the configuration says about where operators run.
 ComputeChoice compute_choice(const Config& config);
 
