@@ -46,6 +46,8 @@ struct TrainingRun {
   AdapterLayout no_layout;  // the base alone
   TrainedBuffers buffers;
   Workspace workspace;
+  WireBytes last_wire;               // of the last step, summed over the ranks
+  std::int64_t last_peak_bytes = 0;  // most that was ever resident in a process
 
   /// The model with the factors as they are now, or the base alone.
   Transformer tuned() const;
