@@ -54,6 +54,9 @@ int run_command(Communicator& world, const ProcessPlace& place, const CommandLin
   if (line.command == "data") {
     return run_data(world, place, line);
   }
+  if (line.command == "plan") {
+    return run_plan(world, place, line);
+  }
   return run_train(world, place, line);
 }
 

@@ -34,15 +34,19 @@ std::string divisors(int number, std::vector<std::string> found = {}) {
 
 }  // namespace
 
-Mesh make_mesh(Communicator& world, int tensor) {
-  if (world.size() % tensor != 0) {
+void check_tensor_ranks(int ranks, int tensor) {
+  if (ranks % tensor != 0) {
     throw Error(
         ExitCode::usage,
         fmt::format("parallel.tensor = {} does not divide the {} rank{} of this job; set it to {}, or start another number "
                     "of ranks",
-                    tensor, world.size(), world.size() == 1 ? "" : "s", divisors(world.size())),
+                    tensor, ranks, ranks == 1 ? "" : "s", divisors(ranks)),
         Noticed::every_rank);
   }
+}
+
+Mesh make_mesh(Communicator& world, int tensor) {
+  check_tensor_ranks(world.size(), tensor);
   Mesh mesh;
   mesh.tensor = tensor;
   mesh.data = world.size() / tensor;

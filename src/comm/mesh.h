@@ -19,7 +19,10 @@ struct Mesh {
   std::unique_ptr<Communicator> tensor_group;  // the ranks with this data rank, over host memory
 };
 
-/// Collective. Throws Error(usage), the same on every rank, unless `tensor` divides the world; it names the numbers that do.
+/// Throws Error(usage, every_rank) unless `tensor` divides the ranks; it names the numbers that do.
+void check_tensor_ranks(int ranks, int tensor);
+
+/// Collective. Throws as check_tensor_ranks does, the same on every rank.
 Mesh make_mesh(Communicator& world, int tensor);
 
 /// What to say where tensor ranks of one pass are on different machines: every sum of theirs then crosses the network. Empty:

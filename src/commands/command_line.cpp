@@ -146,6 +146,21 @@ void check_word(const char* option, const std::string& value, std::initializer_l
   }
 }
 
+/// Numbers of `plan`, where they were written.
+void check_plan(const CommandLine& line) {
+  const auto check = [&](const std::string& option, std::int64_t value, std::int64_t most) {
+    if (line.given.contains(option) && (value < 1 || value > most)) {
+      fail(fmt::format("--{} must be from 1 to {} (got {})", option, most, value));
+    }
+  };
+  constexpr std::int64_t kMany = std::int64_t{1} << 40;
+  check("ranks", line.plan.ranks, kMostRanks);
+  check("gpus-per-node", line.plan.gpus_per_node, kMostRanks);
+  check("samples", line.plan.samples, kMany);
+  check("tokens-per-sample", line.plan.tokens_per_sample, kMany);
+  check("tokens-per-sequence", line.plan.tokens_per_sequence, kMany);
+}
+
 void check_values(const CommandLine& line) {
   if (line.command == "score" || line.command == "generate" || line.command == "merge" || line.command == "quantize") {
     check_required(line);
@@ -159,6 +174,9 @@ void check_values(const CommandLine& line) {
   }
   if (line.samples < 0) {
     fail(fmt::format("--samples must be at least 0 (got {})", line.samples));
+  }
+  if (line.command == "plan") {
+    check_plan(line);
   }
   if (line.command == "generate") {
     check_generate(line);

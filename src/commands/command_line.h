@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "src/plan/plan_options.h"
+
 namespace lora_dist {
 
 struct CommandLine {
@@ -15,7 +17,7 @@ struct CommandLine {
   bool version = false;
   std::set<std::string> given;  // names of the options that were written
 
-  // train, eval, data
+  // train, eval, data, plan
   std::string cfg;                // --cfg FILE, as given
   std::vector<std::string> sets;  // --set section.key=value, in order
   bool print_config = false;
@@ -44,6 +46,8 @@ struct CommandLine {
   std::vector<std::string> adapters;  // --adapter DIR or DIR=WEIGHT, in order
   std::string onto = "dequantized";   // dequantized | full
   std::string text;                   // lines to compare both ways on
+
+  PlanOptions plan;
 
   // inspect
   std::string path;

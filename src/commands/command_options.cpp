@@ -66,16 +66,42 @@ void add_generate_options(po::options_description& options, CommandLine& line) {
       ("seed", po::value(&line.seed)->value_name("N"), "of sampling (default 42)");
 }
 
+void add_plan_options(po::options_description& options, CommandLine& line) {
+  PlanOptions& plan = line.plan;
+  options.add_options()                                                                                                        //
+      ("memory", text(plan.memory, "80GB"), "of one GPU (or of one rank on CPUs): does it fit? (default: the device's)")       //
+      ("ranks", po::value(&plan.ranks)->value_name("N"), "GPUs, or ranks on CPUs (default 1, or those of mpirun)")             //
+      ("target", text(plan.target, "cpu|cuda"), "(default cuda where --memory, --device or the configuration ask for a GPU)")  //
+      ("device", text(plan.device, "NAME"), "GPU: v100, a100, h100, h200, rtx3090, rtx4090, l40s ... (default h100)")          //
+      ("efficiency", po::value(&plan.efficiency)->value_name("X"),
+       "share of the device's peak that is reached; an assumption (default 0.45)")                                   //
+      ("gpus-per-node", po::value(&plan.gpus_per_node)->value_name("N"), "(default 8)")                              //
+      ("link-intra", text(plan.link_intra, "450GB/s"), "of a GPU within its node, one way (default: the device's)")  //
+      ("link-inter", text(plan.link_inter, "25GB/s"), "of a GPU to other nodes, one way (default 25GB/s)")           //
+      ("latency-intra", text(plan.latency_intra, "5us"), "(default 5us)")                                            //
+      ("latency-inter", text(plan.latency_inter, "15us"), "(default 15us)")                                          //
+      ("link", text(plan.link, "FILE"),
+       "TOML with link_intra, link_inter, latency_intra, latency_inter, gpus_per_node; options overrule it")              //
+      ("samples", po::value(&plan.samples)->value_name("N"), "of the training data: tells the hours of the whole run")    //
+      ("tokens-per-sample", po::value(&plan.tokens_per_sample)->value_name("N"), "(default: a sample fills a sequence)")  //
+      ("tokens-per-sequence", po::value(&plan.tokens_per_sequence)->value_name("N"),
+       "(default: sequences are full, data.max_length)")  //
+      ("json", po::bool_switch(&plan.json), "print JSON");
+}
+
 }  // namespace
 
 po::options_description options_of(const std::string& command, CommandLine& line) {
   po::options_description options("Options", 110, 50);
-  if (command == "train" || command == "eval" || command == "data") {
+  if (command == "train" || command == "eval" || command == "data" || command == "plan") {
     add_config_options(options, line);
   }
   if (command == "data") {
     options.add_options()("samples", po::value(&line.samples)->value_name("N"),
                           "training samples to show token by token (default 3)");
+  }
+  if (command == "plan") {
+    add_plan_options(options, line);
   }
   if (command == "eval") {
     options.add_options()("adapter", text(line.adapter, "DIR"),

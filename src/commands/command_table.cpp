@@ -31,7 +31,10 @@ const std::vector<Command>& commands() {
       {"data", "what a configuration makes of its datasets, with samples token by token; nothing is trained", true,
        "  lora_dist data --cfg my.toml\n"
        "  lora_dist data --cfg my.toml --set data.template=tokenizer --samples 10\n"},
-      {"plan", "memory and traffic of a configuration, before it is run", false, ""},
+      {"plan", "memory, traffic and time of a configuration before it is run; needs config.json alone", true,
+       "  lora_dist plan --cfg medical.toml --memory 80GB --ranks 8\n"
+       "  lora_dist plan --cfg llama2_70b.toml --device a100 --ranks 64 --samples 150000 --tokens-per-sample 512\n"
+       "  lora_dist plan --cfg my.toml --ranks 512 --gpus-per-node 4 --link-inter 100Gbit/s --json\n"},
       {"quantize", "write the quantized base once, so that ranks read only their part", true,
        "  lora_dist quantize --model models/Llama-2-7b-hf --output models/Llama-2-7b-nf4\n"
        "  lora_dist quantize --cfg medical.toml --output models/medical-nf4\n"},

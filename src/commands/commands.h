@@ -14,6 +14,7 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
 int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_quantize(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+int run_plan(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_inspect(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 
 }  // namespace lora_dist

@@ -54,7 +54,7 @@ std::string command_help(const std::string& name) {
   const auto command = std::find_if(all.begin(), all.end(), [&](const Command& each) { return each.name == name; });
   std::string text =
       fmt::format("lora_dist {}: {}\n\n{}\nExamples:\n{}", name, command->summary, options_text(name), command->examples);
-  if (name == "train" || name == "eval" || name == "data") {
+  if (name == "train" || name == "eval" || name == "data" || name == "plan") {
     text +=
         "\nKeys of the configuration, with their defaults. Relative paths, in files too, are relative to the folder that the "
         "program\n"

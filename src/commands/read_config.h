@@ -1,11 +1,16 @@
-// The configuration of train, eval and data, from the command line, on every rank.
+// The configuration of train, eval, data and plan, from the command line, on every rank.
 #pragma once
+
+#include <filesystem>
 
 #include "src/comm/communicator.h"
 #include "src/commands/command_line.h"
 #include "src/config/config.h"
 
 namespace lora_dist {
+
+/// Of the running executable.
+std::filesystem::path program_path();
 
 /// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train must be there. Collective: a failure on
 /// any rank is Error(usage, every_rank) on all.

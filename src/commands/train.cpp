@@ -1,6 +1,7 @@
 // lora_dist train: fine-tunes, or continues where a run stopped.
 #include "src/commands/commands.h"
 #include "src/commands/read_config.h"
+#include "src/plan/beside_run.h"
 #include "src/train/resume.h"
 #include "src/train/trainer.h"
 
@@ -12,7 +13,11 @@ int run_train(Communicator& world, const ProcessPlace& place, const CommandLine&
   choice.checkpoint_dtype = compute_dtype_of_checkpoint(config, world);
   const auto compute = choose_compute_place(choice, place, world, Console{world.rank() == 0});
   TrainingRun run = prepare_run(config, world, *compute, Purpose::train, {});
-  return static_cast<int>(run_training(run));
+  const ExitCode code = run_training(run);
+  if (const std::string line = plan_beside_run(run); code == ExitCode::done && !line.empty()) {
+    run.console.line(line);
+  }
+  return static_cast<int>(code);
 }
 
 }  // namespace lora_dist

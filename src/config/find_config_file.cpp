@@ -39,6 +39,11 @@ std::string similar_preset(const std::string& name, const std::vector<fs::path>&
 
 }  // namespace
 
+std::vector<fs::path> config_folders(const fs::path& program) {
+  const fs::path home = program.parent_path().parent_path();
+  return {home / "share/lora_dist/configs", home / "configs"};
+}
+
 fs::path find_config_file(const std::string& name, const fs::path& program) {
   const fs::path given(name);
   if (name.empty()) {
@@ -47,8 +52,7 @@ fs::path find_config_file(const std::string& name, const fs::path& program) {
   if (is_there(given)) {
     return given;
   }
-  const fs::path home = program.parent_path().parent_path();
-  const std::vector<fs::path> folders = {home / "share/lora_dist/configs", home / "configs"};
+  const std::vector<fs::path> folders = config_folders(program);
   if (given.is_relative()) {
     for (const fs::path& folder : folders) {
       if (is_there(folder / given)) {

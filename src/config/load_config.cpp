@@ -168,11 +168,15 @@ Config load_config(const std::filesystem::path& file, const std::vector<std::str
   return std::move(loading.config);
 }
 
-void check_required_keys(const Config& config) {
+void check_model_is_named(const Config& config) {
   if (config.model.path.empty()) {
     throw Error(ExitCode::usage,
                 "model.path is not set: name the model folder, in the configuration file or with --set model.path=FOLDER");
   }
+}
+
+void check_required_keys(const Config& config) {
+  check_model_is_named(config);
   if (config.data.train.empty()) {
     throw Error(ExitCode::usage,
                 "data.train is not set: name the training files, in the configuration file or with --set data.train=FILE");

@@ -14,11 +14,16 @@ namespace lora_dist {
 /// known one), wrong types, values out of range, values that contradict each other, values for something that is not built yet.
 Config load_config(const std::filesystem::path& file, const std::vector<std::string>& sets);
 
+/// Throws Error(usage) unless model.path is given.
+void check_model_is_named(const Config& config);
 /// Throws Error(usage) unless model.path and data.train, which have no default, are given.
 void check_required_keys(const Config& config);
 
-/// Where `--cfg name` is: as given, else in the configs folder of the installation or of the build tree that `program` (the path
-/// of the executable) belongs to. Throws Error(usage) naming the places that were looked at.
+/// The configs folder of the installation and of the build tree that `program` (the path of the executable) belongs to; one of
+/// them is there.
+std::vector<std::filesystem::path> config_folders(const std::filesystem::path& program);
+
+/// Where `--cfg name` is: as given, else in config_folders(program). Throws Error(usage) naming the places that were looked at.
 std::filesystem::path find_config_file(const std::string& name, const std::filesystem::path& program);
 
 }  // namespace lora_dist

@@ -2,6 +2,7 @@
 #include "src/core/arena.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <limits>
@@ -39,13 +40,23 @@ std::string held_by_kind(const std::vector<MemoryItem>& held) {
   out_of_memory(fmt::format("out of memory: asked for {} for {}", asked, name), held);
 }
 
+/// Addresses without memory behind them: who touches them is ended by the system.
+void* reserve_addresses(std::size_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+
+std::size_t padded(std::size_t bytes) { return bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
-  const std::size_t padded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (place == Arena::Place::nowhere) {
+    return reserve_addresses(bytes);
+  }
   if (backend == Backend::cpu) {
-    return std::aligned_alloc(kAlignment, padded);
+    return std::aligned_alloc(kAlignment, bytes);
   }
   try {
-    return place == Arena::Place::pinned ? allocate_pinned(padded) : allocate_device(padded);
+    return place == Arena::Place::pinned ? allocate_pinned(bytes) : allocate_device(bytes);
   } catch (const DeviceError& error) {
     if (error.problem() == DeviceProblem::out_of_memory) {
       return nullptr;
@@ -57,7 +68,9 @@ void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
 }  // namespace
 
 void Arena::Free::operator()(void* memory) const {
-  if (backend == Backend::cuda) {
+  if (place == Place::nowhere) {
+    munmap(memory, bytes);
+  } else if (backend == Backend::cuda) {
     place == Place::pinned ? free_pinned(memory) : free_device(memory);
   } else {
     std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc)
@@ -65,7 +78,9 @@ void Arena::Free::operator()(void* memory) const {
 }
 
 void Arena::fill_with_zeros(std::span<std::byte> bytes) const {
-  zero({bytes.data(), DType::u8, {static_cast<std::int64_t>(bytes.size())}}, stream_);
+  if (holds_memory()) {
+    zero({bytes.data(), DType::u8, {static_cast<std::int64_t>(bytes.size())}}, stream_);
+  }
 }
 
 void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element) {
@@ -74,7 +89,7 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
     out_of_memory(name, "more than an address can name", items_);
   }
   const std::size_t bytes = elements * element;
-  void* memory = allocate(stream_.backend, place_, bytes);
+  void* memory = allocate(stream_.backend, place_, padded(bytes));
   if (memory == nullptr && place_ == Place::pinned) {
     throw Error(ExitCode::out_of_memory,
                 fmt::format("out of pinned host memory: asked for {} for {}\n"
@@ -85,7 +100,7 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
   if (memory == nullptr) {
     out_of_memory(name, human_bytes(static_cast<std::int64_t>(bytes)), items_);
   }
-  buffers_.emplace_back(memory, Free{stream_.backend, place_});
+  buffers_.emplace_back(memory, Free{stream_.backend, place_, padded(bytes)});
   items_.push_back({kind, name, static_cast<std::int64_t>(bytes)});
   return memory;
 }

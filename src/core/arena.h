@@ -19,7 +19,8 @@ namespace lora_dist {
 /// batch costs only what the batches need; device memory is taken whole, at the start.
 class Arena {
  public:
-  enum class Place : std::uint8_t { operators, pinned };  // pinned: the host's memory, that a CUDA stream copies from by itself
+  /// pinned: the host's memory, that a CUDA stream copies from by itself; nowhere: addresses alone, to see what would be held.
+  enum class Place : std::uint8_t { operators, pinned, nowhere };
 
   Arena() = default;
   explicit Arena(const Stream& stream, Place place = Place::operators) : stream_(stream), place_(place) {}
@@ -46,11 +47,14 @@ class Arena {
   void count(MemoryKind kind, const std::string& name, std::int64_t bytes);
 
   const std::vector<MemoryItem>& items() const { return items_; }
+  /// False for Place::nowhere, whose buffers may neither be written nor read: who fills buffers leaves them as they are.
+  bool holds_memory() const { return place_ != Place::nowhere; }
 
  private:
   struct Free {
     Backend backend = Backend::cpu;
     Place place = Place::operators;
+    std::size_t bytes = 0;
     void operator()(void* memory) const;
   };
   void* take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element);

@@ -158,10 +158,12 @@ void make_logits(Workspace& workspace, const ModelSpec& spec, const TensorPart& 
 }
 
 void make_rope(Workspace& workspace, const ModelSpec& spec, std::int64_t positions, Arena& arena, const Stream& stream) {
-  const std::vector<float> table = make_rope_table(spec, positions);
   workspace.rope_positions = positions;
-  workspace.rope_table = arena.take<float>(MemoryKind::scratch, "rotation table", static_cast<std::int64_t>(table.size()));
-  from_host(view(std::span(table)), view(workspace.rope_table), stream);
+  workspace.rope_table = arena.take<float>(MemoryKind::scratch, "rotation table", positions * spec.rotary_width());
+  if (arena.holds_memory()) {
+    const std::vector<float> table = make_rope_table(spec, positions);
+    from_host(view(std::span(table)), view(workspace.rope_table), stream);
+  }
 }
 
 }  // namespace

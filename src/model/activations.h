@@ -141,7 +141,7 @@ struct Workspace {
   const BlockActivations& block(std::int64_t layer) const { return blocks[static_cast<std::size_t>(layer) % blocks.size()]; }
 };
 
-/// In the arena's memory; `stream` is the one that operators will run on.
+/// In the arena's memory; `stream` is the one that operators will run on. From an arena that holds none, nothing is called.
 Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena,
                          const Stream& stream);
 KvCache make_kv_cache(const ModelSpec& spec, std::int64_t capacity, Arena& arena, DType dtype = DType::f32);

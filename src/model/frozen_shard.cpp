@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <bit>
 #include <optional>
+#include <utility>
 
+#include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/copy/copy.h"
 #include "src/comm/agree.h"
@@ -214,39 +216,63 @@ std::int64_t FrozenBase::largest_window() const {
   return largest;
 }
 
-FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            const BaseHolders& holders, const BasePlace& place) {
+namespace {
+
+/// A base with its memory taken, and where the weights of its blocks come from.
+struct LaidOut {
   FrozenBase base;
-  base.part = holders.part;
-  base.spec = spec_of(spec, holders.part);
+  std::vector<StoredWeights> stored;  // per layer
+  bool quantizes = false;             // weights are quantized as they are read
+};
+
+/// Fills what data ranks do not divide. `base.part` and what follows from the format are set from the arguments.
+LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, const TensorPart& part,
+                int shards, const BasePlace& place) {
+  LaidOut laid;
+  FrozenBase& base = laid.base;
+  base.part = part;
+  base.spec = spec_of(spec, part);
   base.format = format;
-  base.shards = holders.shards.size();
+  base.shards = shards;
   base.on_host = place.pinned != nullptr && place.stream.backend == Backend::cuda;
   base.rest.resize(static_cast<std::size_t>(spec.layers));
+  laid.quantizes = format.quantization != Quantization::none;
   Arena& blocks = base.on_host ? *place.pinned : place.arena;
   const MemoryKind kind = base.on_host ? MemoryKind::base_on_host : MemoryKind::base_shard;
-  bool quantizes = format.quantization != Quantization::none;
-  std::vector<StoredWeights> stored;
-  run_together(holders.all, [&] {
-    stored = check_model_tensors(spec, directory);
-    if (const std::optional<BaseFormat> of_folder = stored_format(stored)) {
-      base.format = *of_folder;
-      quantizes = false;
-    }
-    for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
-      const StoredWeights& weights = stored[static_cast<std::size_t>(layer)];
-      base.layouts.push_back(make_block_layout(weight_kinds(base, spec, directory, layer, weights, quantizes), base.shards));
-      base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
-    }
-    load_rest(base, spec, directory, place);
-  });
-  load_blocks(base, spec, directory, stored, quantizes, holders, place);
-  return base;
+  laid.stored = check_model_tensors(spec, directory);
+  if (const std::optional<BaseFormat> of_folder = stored_format(laid.stored)) {
+    base.format = *of_folder;
+    laid.quantizes = false;
+  }
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    const StoredWeights& weights = laid.stored[static_cast<std::size_t>(layer)];
+  }
+  base.layouts.push_back(make_block_layout(weight_kinds(base, spec, directory, layer, weights, laid.quantizes), base.shards));
+  base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
+}
+load_rest(base, spec, directory, place);
+return laid;
+}
+
+}  // namespace
+
+FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
+                            const BaseHolders& holders, const BasePlace& place) {
+  LaidOut laid;
+  run_together(holders.all, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), place); });
+  load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, place);
+  return std::move(laid.base);
 }
 
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             Communicator& shards, const BasePlace& place) {
   return load_frozen_base(spec, directory, format, BaseHolders{shards, shards, tensor_part(spec, 0, 1)}, place);
+}
+
+FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
+                               const TensorPart& part, int shards, const BasePlace& place) {
+  require(!place.arena.holds_memory(), "a base that is only laid out takes no memory");
+  return lay_out(spec, directory, format, part, shards, place).base;
 }
 
 }  // namespace lora_dist

@@ -81,4 +81,9 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             Communicator& shards, const BasePlace& place);
 
+/// The base that load_frozen_base would make, with nothing read: its layouts, and buffers of arenas that hold no memory. Of
+/// `directory` only names, shapes and dtypes are asked. Throws Error(model).
+FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
+                               const TensorPart& part, int shards, const BasePlace& place);
+
 }  // namespace lora_dist

@@ -62,7 +62,7 @@ void attend_once(const ModelSpec& spec, const Workspace& workspace, const std::v
 
 void take_operator_scratch(const ModelSpec& spec, const Workspace& workspace, std::int64_t longest, bool training, Arena& arena,
                            const Stream& stream) {
-  if (stream.backend == Backend::cpu || workspace.max_tokens == 0) {
+  if (stream.backend == Backend::cpu || workspace.max_tokens == 0 || !arena.holds_memory()) {
     return;
   }
   const std::int64_t most = longest > 0 ? longest : workspace.max_tokens;

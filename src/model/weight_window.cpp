@@ -43,6 +43,35 @@ DenseOffsets dense_offsets(const BlockLayout& layout, DType dtype) {
 
 }  // namespace
 
+WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype) {
+  const bool gathers = base.shards > 1 || base.on_host;
+  std::int64_t dense = 0;
+  if (backend == Backend::cuda) {
+    for (const BlockLayout& layout : base.layouts) {
+      dense = std::max(dense, dense_offsets(layout, compute_dtype).back());
+    }
+  }
+  WindowBuffers taken;
+  taken.in_place = !gathers && dense == 0;
+  taken.one_window = gathers && dense > 0 && is_all_quantized(base);  // bytes are read by what dequantizes them alone
+  for (std::size_t i = 0; i < taken.bytes.size(); ++i) {
+    const std::string number = std::to_string(i);
+    if (gathers && taken.one_window && i > 0) {
+      taken.bytes[i] = taken.bytes[0];
+    } else if (gathers) {
+      taken.bytes[i] = arena.take<std::byte>(MemoryKind::windows, "window " + number, base.largest_window());
+    }
+    if (dense > 0) {
+      taken.dense[i] = arena.take<std::byte>(MemoryKind::windows, "dequantized block " + number,
+                                             dense * static_cast<std::int64_t>(size_of(compute_dtype)));
+    }
+  }
+  if (dense > 0) {
+    taken.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax", base.most_scales());
+  }
+  return taken;
+}
+
 WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype)
     : base_(base),
       shards_(shards),
@@ -50,7 +79,14 @@ WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& 
       compute_(compute),
       stream_(compute),
       exceptions_(std::uncaught_exceptions()) {
-  take_buffers(arena);
+  const WindowBuffers taken = take_window_buffers(base, arena, compute.backend, compute_dtype);
+  in_place_ = taken.in_place;
+  one_window_ = taken.one_window;
+  absmax_ = taken.absmax;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].bytes = taken.bytes[i];
+    slots_[i].dense = taken.dense[i];
+  }
   if (!in_place_ && compute.backend == Backend::cuda) {
     stream_ = make_device_stream();
     shards_.follow(stream_);
@@ -67,33 +103,6 @@ WeightWindow::~WeightWindow() {
   if (stream_.handle != compute_.handle) {
     shards_.follow(compute_);
     destroy_device_stream(stream_);
-  }
-}
-
-void WeightWindow::take_buffers(Arena& arena) {
-  const bool gathers = base_.shards > 1 || base_.on_host;
-  std::int64_t dense = 0;
-  if (compute_.backend == Backend::cuda) {
-    for (const BlockLayout& layout : base_.layouts) {
-      dense = std::max(dense, dense_offsets(layout, compute_dtype_).back());
-    }
-  }
-  in_place_ = !gathers && dense == 0;
-  one_window_ = gathers && dense > 0 && is_all_quantized(base_);  // bytes are read by what dequantizes them alone
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const std::string number = std::to_string(i);
-    if (gathers && one_window_ && i > 0) {
-      slots_[i].bytes = slots_[0].bytes;
-    } else if (gathers) {
-      slots_[i].bytes = arena.take<std::byte>(MemoryKind::windows, "window " + number, base_.largest_window());
-    }
-    if (dense > 0) {
-      slots_[i].dense = arena.take<std::byte>(MemoryKind::windows, "dequantized block " + number,
-                                              dense * static_cast<std::int64_t>(size_of(compute_dtype_)));
-    }
-  }
-  if (dense > 0) {
-    absmax_ = arena.take<float>(MemoryKind::scratch, "dequantized absmax", base_.most_scales());
   }
 }
 

@@ -27,6 +27,17 @@ struct FrozenWeight {
 /// A block's weights in the order of Linear, valid until release(); those that the family does not have are empty.
 using BlockWeights = std::array<FrozenWeight, kLinears>;
 
+/// The memory of a window, by slot.
+struct WindowBuffers {
+  bool in_place = false;    // none: the operators read the parts where they lie
+  bool one_window = false;  // both slots gather into the same bytes
+  std::array<std::span<std::byte>, 2> bytes;
+  std::array<std::span<std::byte>, 2> dense;
+  std::span<float> absmax;  // block scales of the weight being dequantized ahead
+};
+/// Takes it from the arena, for operators of `backend`.
+WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype);
+
 /// Two slots that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
 /// rank that has nothing to compute calls serve() and keeps the others going.
 ///
@@ -66,7 +77,6 @@ class WeightWindow {
     DeviceEvent read;    // what the next block waits for
   };
   Slot* find(std::int64_t layer);
-  void take_buffers(Arena& arena);
   void fetch(Slot& slot);
   void finish(Slot& slot);
   BlockWeights weights_of(std::int64_t layer, const Slot& slot) const;

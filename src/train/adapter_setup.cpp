@@ -80,28 +80,8 @@ AdapterLayout fresh_layout(const Config& config, const ModelSpec& model, Purpose
 }
 
 void take_buffers(TrainingRun& run, Purpose purpose) {
-  Arena& arena = run.model->arena;
-  const std::int64_t n = run.layout.count;
-  run.buffers.params = arena.take<float>(MemoryKind::adapters, "factors", n);
-  if (purpose == Purpose::train) {
-    run.buffers.grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a pass", n);
-    run.buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", n);
-    run.buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
-    run.buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
-  }
   run.part = make_adapter_part(run.layout, run.model->spec, run.model->base.part);
-  run.buffers.part_params = run.buffers.params;
-  run.buffers.part_grads = run.buffers.grads;
-  run.buffers.part_sums = run.buffers.sums;
-  if (run.model->base.part.is_whole()) {
-    return;
-  }
-  const std::int64_t of_part = run.part.layout.count;
-  run.buffers.part_params = arena.take<float>(MemoryKind::adapters, "factors of the part", of_part);
-  if (purpose == Purpose::train) {
-    run.buffers.part_grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a pass of the part", of_part);
-    run.buffers.part_sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step of the part", of_part);
-  }
+  run.buffers = take_trained_buffers(run.layout, run.part, purpose, run.model->arena);
 }
 
 /// How the adapter is described when it is saved. Patterns of rank and alpha stay as the folder had them.
@@ -118,6 +98,31 @@ void describe(TrainingRun& run) {
 }
 
 }  // namespace
+
+TrainedBuffers take_trained_buffers(const AdapterLayout& layout, const AdapterPart& part, Purpose purpose, Arena& arena) {
+  TrainedBuffers buffers;
+  const std::int64_t n = layout.count;
+  buffers.params = arena.take<float>(MemoryKind::adapters, "factors", n);
+  if (purpose == Purpose::train) {
+    buffers.grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a pass", n);
+    buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", n);
+    buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
+    buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
+  }
+  buffers.part_params = buffers.params;
+  buffers.part_grads = buffers.grads;
+  buffers.part_sums = buffers.sums;
+  if (part.factors.empty()) {
+    return buffers;
+  }
+  const std::int64_t of_part = part.layout.count;
+  buffers.part_params = arena.take<float>(MemoryKind::adapters, "factors of the part", of_part);
+  if (purpose == Purpose::train) {
+    buffers.part_grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a pass of the part", of_part);
+    buffers.part_sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step of the part", of_part);
+  }
+  return buffers;
+}
 
 void choose_targets(Config& config, const ModelSpec& model, const Console& console) {
   const std::string key = "adapter.target_modules";

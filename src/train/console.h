@@ -10,9 +10,10 @@ namespace lora_dist {
 
 struct Console {
   bool speaks = false;
+  bool only_warnings = false;  // standard output is for something else
 
   void line(std::string_view text) const {
-    if (speaks) {
+    if (speaks && !only_warnings) {
       fmt::print("{}\n", text);
       std::fflush(stdout);
     }

@@ -144,8 +144,8 @@ void add_totals(Loop& loop, StepMetrics& metrics) {
   world.all_reduce(sent, Reduce::sum, WireKind::control);
   std::array<std::int64_t, 1> peak = {peak_resident_bytes()};
   world.all_reduce(peak, Reduce::max, WireKind::control);
-  metrics.memory_peak_bytes = peak[0];
-  metrics.wire.bytes = sent;
+  metrics.memory_peak_bytes = loop.run.last_peak_bytes = peak[0];
+  metrics.wire.bytes = loop.run.last_wire.bytes = sent;
 }
 
 /// One optimizer step with its line in the logs. Returns true when a stop was asked for.

@@ -23,13 +23,6 @@ namespace {
 
 constexpr std::int64_t kRoomForAnswers = 128;  // positions beyond max_length for generated text
 
-/// How the base is to be kept, and which of it the user wrote.
-WantedFormat wanted_format(const Config& config) {
-  return {base_format(config.model.quantization, config.model.double_quant, config.model.block_size), "model.quantization",
-          config.is_explicit("model.quantization"), config.is_explicit("model.double_quant"),
-          config.is_explicit("model.block_size")};
-}
-
 /// The configuration shows the base as it is, whatever was wanted: a folder that is quantized already decides.
 void adopt_format(Config& config, const BaseFormat& format) {
   if (format.quantization == Quantization::none || describe(format) == describe(wanted_format(config).format)) {
@@ -129,6 +122,26 @@ WireBytes sent_bytes(const TrainingRun& run) {
   return sent;
 }
 
+WantedFormat wanted_format(const Config& config) {
+  return {base_format(config.model.quantization, config.model.double_quant, config.model.block_size), "model.quantization",
+          config.is_explicit("model.quantization"), config.is_explicit("model.double_quant"),
+          config.is_explicit("model.block_size")};
+}
+
+WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose) {
+  WorkspaceOptions options;
+  options.max_positions = std::min<std::int64_t>(spec.max_positions, config.data.max_length + kRoomForAnswers);
+  options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * config.data.max_length;
+  options.longest = config.data.max_length;
+  options.training = purpose == Purpose::train;
+  options.recompute = config.train.recompute == "none"        ? Recompute::none
+                      : config.train.recompute == "selective" ? Recompute::selective
+                                                              : Recompute::block;
+  options.compute_dtype = compute_dtype;
+  options.dropout = options.training && config.adapter.dropout > 0.0;
+  return options;
+}
+
 ComputeChoice compute_choice(const Config& config) {
   return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator, ""};
 }
@@ -170,16 +183,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
     show_adapter(run);
     run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);
   }
-  WorkspaceOptions options;
-  options.max_positions = std::min<std::int64_t>(run.model->spec.max_positions, run.config.data.max_length + kRoomForAnswers);
-  options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * run.config.data.max_length;
-  options.longest = run.config.data.max_length;
-  options.training = training;
-  options.recompute = config.train.recompute == "none"        ? Recompute::none
-                      : config.train.recompute == "selective" ? Recompute::selective
-                                                              : Recompute::block;
-  options.compute_dtype = compute.dtype;
-  options.dropout = training && config.adapter.dropout > 0.0;
+  const WorkspaceOptions options = workspace_options(run.config, run.model->spec, compute.dtype, purpose);
   run_together(world, [&] {
     Arena& arena = run.model->arena;
     run.workspace = make_workspace(run.model->base, run.part.layout, options, arena, run.model->stream);

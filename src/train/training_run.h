@@ -46,6 +46,8 @@ struct TrainingRun {
   AdapterLayout no_layout;  // the base alone
   TrainedBuffers buffers;
   Workspace workspace;
+  WireBytes last_wire;               // of the last step, summed over the ranks
+  std::int64_t last_peak_bytes = 0;  // most that was ever resident in a process
 
   /// The model with the factors as they are now, or the base alone.
   Transformer tuned() const;
@@ -59,6 +61,12 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
 
 /// Bytes that this rank has sent so far, over the host and between devices.
 WireBytes sent_bytes(const TrainingRun& run);
+
+/// How the base is to be kept, and which of it the user wrote.
+WantedFormat wanted_format(const Config& config);
+
+/// The sizes of a run's passes. `config.data.max_length` fits the model.
+WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose);
 
 /// What the configuration says about where operators run.
 ComputeChoice compute_choice(const Config& config);

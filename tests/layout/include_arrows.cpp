@@ -14,9 +14,9 @@ namespace {
 constexpr int kMostLines = 400;
 
 // A folder may include itself and every folder before it.
-constexpr std::array<std::string_view, 11> kChain = {"kernels/common", "kernels/<op>", "src/core",    "src/comm",
-                                                     "src/io",         "src/model",    "src/optim",   "src/checkpoint",
-                                                     "src/export",     "src/train",    "src/commands"};
+constexpr std::array<std::string_view, 12> kChain = {"kernels/common", "kernels/<op>", "src/core",  "src/comm",
+                                                     "src/io",         "src/model",    "src/optim", "src/checkpoint",
+                                                     "src/export",     "src/train",    "src/plan",  "src/commands"};
 
 // Folders beside the chain: what each may include, and that only src/train and later may include them.
 struct SideFolder {

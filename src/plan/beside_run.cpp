@@ -1,0 +1,58 @@
+// Plans a run once more, from the configuration that ran.
+#include "src/plan/beside_run.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <numeric>
+
+#include "src/core/memory_report.h"
+#include "src/plan/mesh_plan.h"
+
+namespace lora_dist {
+
+namespace {
+
+/// The target that the run was on, as far as memory goes: of the device only operators' workspace depends on it.
+PlanTarget target_of(const TrainingRun& run) {
+  PlanTarget target;
+  target.dtype = run.compute->dtype;
+  if (run.compute->on_device()) {
+    constexpr int kHopper = 90;
+    target.backend = Backend::cuda;
+    target.device = &find_device(run.compute->device->capability >= kHopper ? "h100" : "a100");
+  }
+  return target;
+}
+
+std::int64_t sum_of(const WireBytes& wire) {
+  return std::accumulate(wire.bytes.begin(), wire.bytes.end(), std::int64_t{0}) - wire[WireKind::control];
+}
+
+}  // namespace
+
+std::string plan_beside_run(const TrainingRun& run) {
+  std::array<std::int64_t, 1> held = {sum_by_kind(memory_of(*run.model)).back()};
+  run.world->all_reduce(held, Reduce::max, WireKind::control);
+  if (run.last_peak_bytes == 0) {
+    return "";
+  }
+  PlannedModel model;
+  model.config = run.config;
+  model.folder = run.model->folder;
+  model.spec = run.model->spec;
+  model.directory = run.model->directory;
+  model.format = run.model->base.format;
+  model.layout = run.layout;
+  const PlanTarget target = target_of(run);
+  const StepShape step = step_shape(model.config, {});
+  const MeshPlan plan = Planner(model, target, step).plan(mesh_of(model.config, run.world->size()));
+  return fmt::format(
+      "plan       memory of a rank: {} planned, {} held in buffers, {} at the peak of a process; wire of a step: {} planned for "
+      "full "
+      "sequences, {} in the last",
+      human_bytes(plan.most.back()), human_bytes(held[0]), human_bytes(run.last_peak_bytes), human_bytes(sum_of(plan.wire)),
+      human_bytes(sum_of(run.last_wire)));
+}
+
+}  // namespace lora_dist

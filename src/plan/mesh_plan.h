@@ -1,0 +1,65 @@
+// Everything that is predicted of one mesh, and the search over meshes.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "src/core/memory_report.h"
+#include "src/plan/step_time.h"
+
+namespace lora_dist {
+
+struct MeshPlan {
+  PlannedMesh mesh;
+  MemoryByKind least{};  // over the ranks, as the table at the start of a run
+  MemoryByKind most{};
+  std::vector<AssumedMemory> beside;
+  WireBytes wire;                // of a step, summed over the ranks
+  std::optional<StepTime> time;  // only for devices
+
+  /// Bytes of the rank that holds most, with what is assumed beside its buffers.
+  std::int64_t memory() const;
+};
+
+/// Plans meshes of one model, target and step. What depends on the tensor ranks and the shards alone is kept.
+class Planner {
+ public:
+  Planner(const PlannedModel& model, const PlanTarget& target, const StepShape& step)
+      : model_(model), target_(target), step_(step) {}
+
+  /// Throws Error(usage) for more tensor ranks than the model has heads, features or ids.
+  MeshPlan plan(const PlannedMesh& mesh);
+  bool fits(const MeshPlan& plan) const { return target_.memory_limit == 0 || plan.memory() <= target_.memory_limit; }
+
+ private:
+  struct Footprint {
+    MemoryByKind least{};
+    MemoryByKind most{};
+    std::int64_t part_bytes = 0;  // of a pass, of all tensor ranks
+    std::vector<PassWork> work;   // per tensor rank
+  };
+  const Footprint& footprint(const PlannedMesh& mesh);
+
+  const PlannedModel& model_;
+  const PlanTarget& target_;
+  const StepShape& step_;
+  std::map<std::pair<int, int>, Footprint> known_;  // by tensor ranks and shards
+};
+
+/// The meshes of so many ranks that are tried: tensor ranks that divide them, within a node and the model's heads; the base over
+/// all data ranks, over those of a node, or whole on each.
+std::vector<PlannedMesh> meshes_of(const ModelSpec& spec, const Cluster& cluster, int ranks);
+
+struct MeshSearch {
+  std::vector<MeshPlan> best;        // of 1, 2, 4 ... 4096 ranks and of `ranks`: the fastest that fits, where one does
+  std::optional<MeshPlan> smallest;  // the first of them
+  std::optional<MeshPlan> fastest;   // of `ranks`
+  std::optional<MeshPlan> leanest;   // that needs least memory, whether it fits or not
+};
+
+/// On CPUs, where no time is predicted, the mesh with least memory counts as the best.
+MeshSearch search_meshes(Planner& planner, const ModelSpec& spec, const Cluster& cluster, int ranks);
+
+}  // namespace lora_dist

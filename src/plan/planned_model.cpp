@@ -1,0 +1,98 @@
+// Opens config.json, and headers of weights where they are there.
+#include "src/plan/planned_model.h"
+
+#include <fmt/format.h>
+
+#include "src/config/load_config.h"
+#include "src/core/error.h"
+#include "src/export/adapter_bridge.h"
+#include "src/export/peft_adapter.h"
+#include "src/io/strict_json.h"
+#include "src/model/config_file.h"
+#include "src/model/prequantized.h"
+#include "src/train/adapter_setup.h"
+#include "src/train/data_setup.h"
+
+namespace lora_dist {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+fs::path find_folder(const std::string& path, const std::vector<fs::path>& shipped) {
+  if (is_there(path)) {
+    return path;
+  }
+  for (const fs::path& folder : shipped) {
+    if (const fs::path found = folder / fs::path(path).filename(); is_there(found / "config.json")) {
+      return found;
+    }
+  }
+  return path;
+}
+
+/// The type that config.json says the weights have: torch_dtype of transformers 4, dtype of 5; f32 where it says nothing.
+DType dtype_of_weights(const fs::path& folder) {
+  ConfigFile file{folder / "config.json", {}};
+  file.root = read_json_file(file.path, ExitCode::model);
+  const std::string name = file.text_or("dtype", file.text_or("torch_dtype", "float32"));
+  if (name == "float32") {
+    return DType::f32;
+  }
+  if (name == "float16" || name == "bfloat16") {
+    return name == "float16" ? DType::f16 : DType::bf16;
+  }
+  file.fail(fmt::format("weights are of type \"{}\"; float32, float16 and bfloat16 can be read", name.substr(0, 40)));
+}
+
+TensorDirectory implied_directory(const ModelSpec& spec, const fs::path& folder) {
+  const DType dtype = dtype_of_weights(folder);
+  TensorDirectory directory;
+  for (const ModelTensor& tensor : model_tensors(spec)) {
+    TensorInfo& info = directory.tensors[tensor.name];
+    info.name = tensor.name;
+    info.dtype = dtype;
+    info.shape = tensor.shape;
+    info.file = folder / "config.json";
+  }
+  return directory;
+}
+
+AdapterLayout planned_layout(const Config& config, const ModelSpec& spec) {
+  if (!config.adapter.init_from.empty()) {
+    return layout_of(read_peft_adapter(config.adapter.init_from), spec, config.adapter.init_from);
+  }
+  return make_adapter_layout(spec, {config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
+                                    config.adapter.target_modules});
+}
+
+}  // namespace
+
+PlannedModel open_planned_model(const Config& config, const std::vector<fs::path>& shipped, const Console& console) {
+  check_model_is_named(config);
+  PlannedModel model;
+  model.config = config;
+  model.folder = find_folder(config.model.path, shipped);
+  model.spec = read_model_config(model.folder);
+  for (const std::string& warning : model.spec.warnings) {
+    console.warn(warning);
+  }
+  fit_max_length(model.config, model.spec, console);
+  choose_targets(model.config, model.spec, console);
+  for (const char* file : {"model.safetensors", "model.safetensors.index.json", "base_store.h5"}) {
+    model.has_weights = model.has_weights || is_there(model.folder / file);
+  }
+  model.directory = model.has_weights ? read_model_directory(model.folder) : implied_directory(model.spec, model.folder);
+  const WantedFormat wanted = wanted_format(config);
+  const std::optional<BaseFormat> stored = stored_format(model.spec, model.directory);
+  model.format = stored ? agree_on_format(wanted, *stored, model.folder.string()) : wanted.format;
+  model.layout = planned_layout(model.config, model.spec);
+  return model;
+}
+
+}  // namespace lora_dist

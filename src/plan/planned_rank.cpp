@@ -1,0 +1,80 @@
+// Takes a rank's buffers from nowhere.
+#include "src/plan/planned_rank.h"
+
+#include <algorithm>
+
+#include "src/comm/mesh.h"
+#include "src/model/activations.h"
+#include "src/model/weight_window.h"
+#include "src/train/adapter_setup.h"
+#include "src/train/training_run.h"
+
+namespace lora_dist {
+
+namespace {
+
+constexpr std::int64_t kMebi = std::int64_t{1} << 20;
+
+// None of these is measured by this program; they are round figures of what such processes are seen to hold.
+constexpr std::int64_t kContextBytes = 600 * kMebi;       // CUDA's context, with the kernels of the program and of cuBLASLt
+constexpr std::int64_t kCommunicatorBytes = 400 * kMebi;  // NCCL's buffers, of each communicator
+constexpr std::int64_t kProgramBytes = 150 * kMebi;       // on CPUs: program, libraries, MPI's buffers
+
+/// cuBLASLt's workspace, and the widest sums of attention's backward: cuDNN adds the gradient of q up in f32, the program's own
+/// kernel keeps a number for each head.
+std::int64_t operator_bytes(const ModelSpec& spec, const PlanTarget& target, std::int64_t tokens) {
+  const bool fused = target.dtype != DType::f32 && spec.head_dim % 8 == 0;
+  const std::int64_t attention = tokens * (fused ? spec.query_width() : spec.heads) * static_cast<std::int64_t>(sizeof(float));
+  return target.device->product_mib * kMebi + attention;
+}
+
+}  // namespace
+
+PlannedMesh mesh_of(const Config& config, int ranks) {
+  check_tensor_ranks(ranks, config.parallel.tensor);
+  Mesh mesh;
+  mesh.tensor = config.parallel.tensor;
+  mesh.data = ranks / mesh.tensor;
+  return {mesh.data, mesh.tensor, base_shards_of(mesh, config.parallel.base_shards)};
+}
+
+std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,
+                                       int tensor_rank) {
+  const TensorPart part = tensor_part(model.spec, tensor_rank, mesh.tensor);
+  const bool on_host = target.on_device() && model.config.parallel.base_device == "host";
+  Stream stream;
+  stream.backend = target.backend;
+  auto rank = std::make_unique<PlannedRank>();
+  rank->base = lay_out_frozen_base(model.spec, model.directory, model.format, part, mesh.shards,
+                                   {rank->arena, stream, target.dtype, on_host ? &rank->pinned : nullptr});
+  take_window_buffers(rank->base, rank->arena, target.backend, target.dtype);
+  rank->part = make_adapter_part(model.layout, model.spec, part);
+  take_trained_buffers(model.layout, rank->part, Purpose::train, rank->arena);
+  const WorkspaceOptions options = workspace_options(model.config, model.spec, target.dtype, Purpose::train);
+  make_workspace(rank->base, rank->part.layout, options, rank->arena, stream);
+  if (target.on_device()) {
+    rank->arena.count(MemoryKind::operator_scratch, "operators' own",
+                      operator_bytes(rank->base.spec, target, options.max_tokens));
+  }
+  return rank;
+}
+
+std::vector<MemoryItem> memory_of(const PlannedRank& rank) {
+  std::vector<MemoryItem> items = rank.arena.items();
+  items.insert(items.end(), rank.pinned.items().begin(), rank.pinned.items().end());
+  return items;
+}
+
+std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh, const std::string& communicator) {
+  if (!target.on_device()) {
+    return {{"program and MPI", kProgramBytes}};
+  }
+  std::vector<AssumedMemory> beside = {{"CUDA context", kContextBytes}};
+  if (mesh.ranks() > 1 && communicator != "mpi") {  // of all ranks, of those of a base, of those of a pass
+    const int communicators = 1 + (mesh.shards > 1 ? 1 : 0) + (mesh.tensor > 1 ? 1 : 0);
+    beside.push_back({"NCCL", communicators * kCommunicatorBytes});
+  }
+  return beside;
+}
+
+}  // namespace lora_dist

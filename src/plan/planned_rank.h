@@ -1,0 +1,51 @@
+// One rank of a mesh with every buffer that it would take, none of them there: what a run calls to take memory is called here
+// with arenas that hold none.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/core/arena.h"
+#include "src/model/adapter_part.h"
+#include "src/model/frozen_shard.h"
+#include "src/plan/plan_options.h"
+#include "src/plan/planned_model.h"
+
+namespace lora_dist {
+
+/// data x tensor ranks, of which `shards` neighbouring data ranks divide a copy of the base.
+struct PlannedMesh {
+  int data = 1;
+  int tensor = 1;
+  int shards = 1;
+  int ranks() const { return data * tensor; }
+  bool operator==(const PlannedMesh&) const = default;
+};
+
+/// The mesh that a run on so many ranks would be. Throws Error(usage, every_rank) as a run does where parallel.tensor or
+/// parallel.base_shards do not divide.
+PlannedMesh mesh_of(const Config& config, int ranks);
+
+struct PlannedRank {
+  Arena arena{Stream{}, Arena::Place::nowhere};
+  Arena pinned{Stream{}, Arena::Place::nowhere};
+  FrozenBase base;
+  AdapterPart part;
+};
+
+/// Data ranks are alike: `tensor_rank` says all. Throws Error: usage (more tensor ranks than heads), model.
+std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,
+                                       int tensor_rank);
+
+/// What such a rank holds, as the table at the start of a run lists it. What operators keep for themselves on a GPU is estimated.
+std::vector<MemoryItem> memory_of(const PlannedRank& rank);
+
+/// Memory of a rank that no arena knows of. Assumed, not measured: the CUDA context, NCCL's buffers; the program itself on CPUs.
+struct AssumedMemory {
+  std::string name;
+  std::int64_t bytes = 0;
+};
+std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh, const std::string& communicator);
+
+}  // namespace lora_dist

@@ -1,0 +1,35 @@
+// How long a step takes by a small model of it. All of it is arithmetic on data sheets and one assumed share; nothing is
+// measured.
+#pragma once
+
+#include "src/plan/step_work.h"
+
+namespace lora_dist {
+
+/// Parts of a step that follow one another, in seconds. Their sum is the step.
+///
+/// A data rank computes rounds() passes, all of full size:
+///   compute             FLOP / (device's FLOP/s * efficiency)
+///   dequantize          bytes read and written / memory rate; it runs beside products, but for the same memory
+///   base_gather         what does not fit beside the blocks' computing and dequantizing, forward and backward apart: an
+///                       all-gather of a block over n ranks takes (n-1)/n * bytes / rate + (n-1) * latency (a ring); a base on
+///                       the host adds the copy of the part over PCI Express
+///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); nothing hides them
+/// and once a step
+///   adapter_all_reduce  the same over all ranks, 8 bytes a factor
+/// A group that lies in one node uses the link of the node, any other one the link between nodes throughout. The optimizer,
+/// norms, activations and the loading of data are in the assumed share.
+struct StepTime {
+  double compute = 0.0;
+  double dequantize = 0.0;
+  double base_gather = 0.0;
+  double tensor_reductions = 0.0;
+  double adapter_all_reduce = 0.0;
+  double total() const { return compute + dequantize + base_gather + tensor_reductions + adapter_all_reduce; }
+};
+
+/// `work`: of the tensor rank. Only for a target with a device.
+StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
+                      const PassWork& work);
+
+}  // namespace lora_dist

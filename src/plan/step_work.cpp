@@ -1,0 +1,168 @@
+// Counts along transformer.cpp, attention_half.cpp, mlp_half.cpp and weight_window.cpp.
+#include "src/plan/step_work.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/cross_entropy_part/cross_entropy_part.h"
+#include "src/core/error.h"
+
+namespace lora_dist {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::usage, message, Noticed::every_rank); }
+
+/// Keys that a query sees, on average over a sample.
+double keys_seen(std::int64_t tokens, std::int64_t window) {
+  const auto n = static_cast<double>(tokens);
+  const double w = window > 0 ? std::min(n, static_cast<double>(window)) : n;
+  return (w * (w + 1.0) / 2.0 + (n - w) * w) / n;
+}
+
+bool is_recomputed(const PlannedModel& model, std::int64_t layer) {
+  return model.config.train.recompute == "block" && layer + 1 < model.spec.layers;
+}
+
+/// How often a pass fetches this block: each way ends where the other one begins, and finds the last two blocks in the slots.
+std::int64_t fetches_of(std::int64_t layer, std::int64_t layers) { return (layer >= 2 ? 1 : 0) + (layer + 3 <= layers ? 1 : 0); }
+
+/// Weights of a block, without those of its last product.
+struct BlockWeightCount {
+  double all = 0.0;
+  double but_down = 0.0;
+};
+BlockWeightCount count_weights(const BlockLayout& layout) {
+  BlockWeightCount count;
+  for (const Linear linear : kAllLinears) {
+    const WeightLayout& weight = layout.weights[index_of(linear)];
+    const auto elements = static_cast<double>(weight.rows * weight.cols);
+    count.all += elements;
+    count.but_down += linear == Linear::down ? 0.0 : elements;
+  }
+  return count;
+}
+
+double count_factors(const AdapterLayout& layout, std::int64_t layer) {
+  double count = 0.0;
+  for (const auto& place : layout.blocks[static_cast<std::size_t>(layer)]) {
+    count += place ? static_cast<double>(place->r * (place->in + place->out)) : 0.0;
+  }
+  return count;
+}
+
+/// FLOP for each token.
+void add_block_flops(const PlannedModel& model, const PlannedRank& rank, std::int64_t layer, std::int64_t sample_tokens,
+                     double tokens, PassWork& work) {
+  const BlockWeightCount weights = count_weights(rank.base.layouts[static_cast<std::size_t>(layer)]);
+  const double factors = count_factors(rank.part.layout, layer);
+  const double attention =
+      keys_seen(sample_tokens, model.spec.layer(layer).window) * static_cast<double>(rank.base.spec.query_width());
+  work.forward_flops += tokens * (2.0 * weights.all + 2.0 * factors + 4.0 * attention);
+  work.backward_flops += tokens * (2.0 * weights.all + 4.0 * factors + 10.0 * attention);
+  if (is_recomputed(model, layer)) {
+    work.backward_flops += tokens * (2.0 * weights.but_down + 2.0 * factors + 4.0 * attention);
+  }
+}
+
+/// What dequantizing a block ahead reads and writes.
+double dequantized_bytes(const BlockLayout& layout, DType dtype) {
+  double bytes = 0.0;
+  for (const WeightLayout& weight : layout.weights) {
+    if (weight.format.quantization != Quantization::none || weight.dtype != dtype) {
+      bytes += static_cast<double>(weight.codes_bytes + weight.absmax_bytes + weight.nested_bytes) +
+               static_cast<double>(weight.rows * weight.cols) * static_cast<double>(size_of(dtype));
+    }
+  }
+  return bytes;
+}
+
+/// Sums over the tensor ranks that a pass makes over [tokens, hidden]: after the embedding, after attention and MLP, again where
+/// they are recomputed, and before each of them on the way back. The lowest block's input has no gradient.
+std::int64_t hidden_sums(const PlannedModel& model) {
+  const ModelSpec& spec = model.spec;
+  std::int64_t sums = 1;
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    sums += 2;
+    sums += layer > 0 ? 2 : spec.parallel_residual ? 0 : 1;
+    if (is_recomputed(model, layer)) {
+      sums += spec.norm_place == NormPlace::after ? 2 : 1;
+    }
+  }
+  return sums;
+}
+
+/// Bytes that a tensor rank hands over for so many tokens and targets.
+std::int64_t activation_bytes(const PlannedModel& model, const PlanTarget& target, std::int64_t tokens, std::int64_t targets) {
+  // MPI through the host adds in f32.
+  const bool widened = target.on_device() && model.config.parallel.communicator == "mpi";
+  const auto width = static_cast<std::int64_t>(widened ? sizeof(float) : size_of(target.dtype));
+  const auto softmax = static_cast<std::int64_t>(kSoftmaxNumbers * sizeof(float));
+  return tokens * hidden_sums(model) * model.spec.hidden * width + targets * (model.spec.hidden * width + softmax);
+}
+
+}  // namespace
+
+StepShape step_shape(const Config& config, const PlanOptions& options) {
+  StepShape step;
+  step.sequences = config.train.global_batch;
+  step.micro_batch = std::min(config.train.micro_batch, config.train.global_batch);
+  step.sequence_tokens = options.tokens_per_sequence > 0 ? options.tokens_per_sequence : config.data.max_length;
+  const char* full = options.tokens_per_sequence > 0 ? "--tokens-per-sequence" : "data.max_length";
+  if (step.sequence_tokens > config.data.max_length) {
+    fail(fmt::format("--tokens-per-sequence {} is more than data.max_length ({}) allows", step.sequence_tokens,
+                     config.data.max_length));
+  }
+  step.sample_tokens = options.tokens_per_sample > 0 ? options.tokens_per_sample : step.sequence_tokens;
+  if (step.sample_tokens > step.sequence_tokens) {
+    fail(fmt::format("--tokens-per-sample {} is more than a sequence has ({} {})", step.sample_tokens, full,
+                     step.sequence_tokens));
+  }
+  if (!config.data.packing && options.tokens_per_sample > 0) {  // a sequence is a sample
+    step.sequence_tokens = step.sample_tokens;
+  }
+  step.samples_of_sequence = std::max<std::int64_t>(1, step.sequence_tokens / step.sample_tokens);
+  return step;
+}
+
+PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank, const StepShape& step) {
+  const ModelSpec& spec = rank.base.spec;
+  const std::int64_t tokens = step.micro_batch * step.sequence_tokens;
+  const std::int64_t targets = step.micro_batch * (step.sequence_tokens - step.samples_of_sequence);
+  PassWork work;
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    add_block_flops(model, rank, layer, step.sample_tokens, static_cast<double>(tokens), work);
+    const BlockLayout& layout = rank.base.layouts[static_cast<std::size_t>(layer)];
+    const std::int64_t fetches = fetches_of(layer, spec.layers);
+    work.fetches += fetches;
+    work.part_bytes += fetches * layout.part_bytes;
+    work.fetched_bytes += fetches * layout.part_bytes * rank.base.shards;
+    if (target.on_device()) {
+      work.dequantized_bytes += static_cast<double>(fetches) * dequantized_bytes(layout, target.dtype);
+    }
+  }
+  work.head_flops = 4.0 * static_cast<double>(targets) * static_cast<double>(spec.vocab * spec.hidden);
+  if (!rank.base.part.is_whole()) {
+    work.reductions = hidden_sums(model) + 1;
+    work.reduced_bytes = activation_bytes(model, target, tokens, targets);
+  }
+  return work;
+}
+
+WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
+                       std::int64_t part_bytes) {
+  WireBytes wire;
+  if (mesh.shards > 1) {  // ranks without a pass serve the others
+    wire[WireKind::base_gather] = step.rounds(mesh.data) * mesh.data * part_bytes;
+  }
+  if (mesh.ranks() > 1) {  // fixed point of 64 bits
+    wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.count * static_cast<std::int64_t>(sizeof(std::int64_t));
+  }
+  if (mesh.tensor > 1) {
+    wire[WireKind::tensor_activation] = mesh.tensor * activation_bytes(model, target, step.tokens(), step.targets());
+  }
+  return wire;
+}
+
+}  // namespace lora_dist

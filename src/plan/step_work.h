@@ -1,0 +1,52 @@
+// What a step has to do, counted: passes, floating point operations, bytes moved and bytes sent.
+#pragma once
+
+#include <cstdint>
+
+#include "src/comm/wire.h"
+#include "src/plan/plan_options.h"
+#include "src/plan/planned_rank.h"
+
+namespace lora_dist {
+
+/// Sequences are taken to be full, or of --tokens-per-sequence tokens; every token is trained but the first of each sample.
+struct StepShape {
+  std::int64_t sequences = 0;            // of the global batch
+  std::int64_t micro_batch = 0;          // of a pass, at most
+  std::int64_t sequence_tokens = 0;      // of each
+  std::int64_t samples_of_sequence = 1;  // that share one
+  std::int64_t sample_tokens = 0;        // of each sample: what attention sees
+
+  std::int64_t passes() const { return (sequences + micro_batch - 1) / micro_batch; }
+  /// Passes of the data rank that has most.
+  std::int64_t rounds(int data) const { return (passes() + data - 1) / data; }
+  std::int64_t tokens() const { return sequences * sequence_tokens; }
+  std::int64_t targets() const { return sequences * (sequence_tokens - samples_of_sequence); }
+};
+
+/// Throws Error(usage, every_rank) for options that do not fit data.max_length.
+StepShape step_shape(const Config& config, const PlanOptions& options);
+
+/// One pass of full size on one rank. FLOP: 2 for each weight and token forward, 2 for the gradient of the input (frozen weights
+/// have none); recompute = block adds what a block's forward costs but its last product, of all blocks but the last. Attention: 4
+/// for each key that a query sees, dimension and head forward, 10 backward. Factors: 2 forward, 4 backward.
+struct PassWork {
+  double forward_flops = 0.0;  // of the blocks
+  double backward_flops = 0.0;
+  double head_flops = 0.0;         // both ways
+  double dequantized_bytes = 0;    // read and written, of all blocks fetched; 0 on CPUs, whose products do it as they go
+  std::int64_t fetches = 0;        // blocks that the window does not have yet
+  std::int64_t fetched_bytes = 0;  // of these, whole (of the tensor part)
+  std::int64_t part_bytes = 0;     // this rank's parts of these
+  std::int64_t reductions = 0;     // sums over the tensor ranks
+  std::int64_t reduced_bytes = 0;  // handed to them
+};
+PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank, const StepShape& step);
+
+/// Payload handed to collectives in a step, summed over the ranks, as metrics.jsonl counts it. `part_bytes`: of a pass, of all
+/// tensor ranks together. Right for a step that follows another one: the first, and those after an evaluation, fetch two or more
+/// blocks more. Control (losses, agreement) is left at 0: some hundred bytes a rank.
+WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
+                       std::int64_t part_bytes);
+
+}  // namespace lora_dist

@@ -1,0 +1,53 @@
+// Arenas: what they note, and the one that holds nothing.
+#include "src/core/arena.h"
+
+#include <gtest/gtest.h>
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+namespace {
+
+TEST(Arena, NotesWhatWasTaken) {
+  Arena arena;
+  const auto zeros = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums", 3);
+  EXPECT_EQ(zeros[2], 0);
+  arena.take<float>(MemoryKind::scratch, "empty", 0);
+  ASSERT_EQ(arena.items().size(), 2U);
+  EXPECT_EQ(arena.items()[0].bytes, 24);
+  EXPECT_EQ(arena.items()[1].bytes, 0);
+  EXPECT_TRUE(arena.holds_memory());
+}
+
+/// A hundred times 100 GB: more than any machine here has.
+TEST(Arena, NowhereTakesAddressesAlone) {
+  const std::int64_t before = peak_resident_bytes();
+  for (const Backend backend : {Backend::cpu, Backend::cuda}) {
+    Stream stream;
+    stream.backend = backend;  // no device is asked
+    Arena arena(stream, Arena::Place::nowhere);
+    EXPECT_FALSE(arena.holds_memory());
+    const float* last = nullptr;
+    for (int i = 0; i < 100; ++i) {
+      const auto taken = arena.take_zeroed<float>(MemoryKind::windows, "large", 25'000'000'000);
+      EXPECT_NE(taken.data(), last);
+      last = taken.data();
+    }
+    EXPECT_EQ(sum_by_kind(arena.items()).back(), 10'000'000'000'000);
+  }
+  EXPECT_LT(peak_resident_bytes() - before, 50'000'000);
+}
+
+TEST(Arena, MoreThanAddressesIsOutOfMemory) {
+  Arena arena(Stream{}, Arena::Place::nowhere);
+  try {
+    arena.take<float>(MemoryKind::windows, "a window", std::int64_t{1} << 55);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::out_of_memory);
+    EXPECT_NE(std::string(error.what()).find("for a window"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace lora_dist
