@@ -246,12 +246,11 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
   }
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     const StoredWeights& weights = laid.stored[static_cast<std::size_t>(layer)];
+    base.layouts.push_back(make_block_layout(weight_kinds(base, spec, directory, layer, weights, laid.quantizes), base.shards));
+    base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
   }
-  base.layouts.push_back(make_block_layout(weight_kinds(base, spec, directory, layer, weights, laid.quantizes), base.shards));
-  base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
-}
-load_rest(base, spec, directory, place);
-return laid;
+  load_rest(base, spec, directory, place);
+  return laid;
 }
 
 }  // namespace
