@@ -2,8 +2,6 @@
 #include "src/core/arena.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <limits>
 #include <new>
@@ -40,18 +38,9 @@ std::string held_by_kind(const std::vector<MemoryItem>& held) {
   out_of_memory(fmt::format("out of memory: asked for {} for {}", asked, name), held);
 }
 
-/// Addresses without memory behind them: who touches them is ended by the system.
-void* reserve_addresses(std::size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return memory == MAP_FAILED ? nullptr : memory;
-}
-
 std::size_t padded(std::size_t bytes) { return bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
-  if (place == Arena::Place::nowhere) {
-    return reserve_addresses(bytes);
-  }
   if (backend == Backend::cpu) {
     return std::aligned_alloc(kAlignment, bytes);
   }
@@ -68,9 +57,7 @@ void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
 }  // namespace
 
 void Arena::Free::operator()(void* memory) const {
-  if (place == Place::nowhere) {
-    munmap(memory, bytes);
-  } else if (backend == Backend::cuda) {
+  if (backend == Backend::cuda) {
     place == Place::pinned ? free_pinned(memory) : free_device(memory);
   } else {
     std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc)
@@ -89,6 +76,9 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
     out_of_memory(name, "more than an address can name", items_);
   }
   const std::size_t bytes = elements * element;
+  if (!holds_memory()) {
+    return note(kind, name, bytes);
+  }
   void* memory = allocate(stream_.backend, place_, padded(bytes));
   if (memory == nullptr && place_ == Place::pinned) {
     throw Error(ExitCode::out_of_memory,
@@ -100,9 +90,23 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
   if (memory == nullptr) {
     out_of_memory(name, human_bytes(static_cast<std::int64_t>(bytes)), items_);
   }
-  buffers_.emplace_back(memory, Free{stream_.backend, place_, padded(bytes)});
+  buffers_.emplace_back(memory, Free{stream_.backend, place_});
   items_.push_back({kind, name, static_cast<std::int64_t>(bytes)});
   return memory;
+}
+
+/// Addresses that no process has: who touches them is ended by the system. They are not mapped, since a limit on addresses
+/// (ulimit -v) would count them.
+void* Arena::note(MemoryKind kind, const std::string& name, std::size_t bytes) {
+  constexpr std::uintptr_t kFirst = std::uintptr_t{0xF0} << 48U;
+  constexpr std::size_t kMost = std::size_t{1} << 52U;
+  if (bytes > kMost - noted_bytes_) {
+    out_of_memory(name, human_bytes(static_cast<std::int64_t>(bytes)), items_);
+  }
+  const std::uintptr_t address = kFirst + noted_bytes_;
+  noted_bytes_ += padded(bytes);
+  items_.push_back({kind, name, static_cast<std::int64_t>(bytes)});
+  return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
 }
 
 void Arena::count(MemoryKind kind, const std::string& name, std::int64_t bytes) {

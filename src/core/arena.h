@@ -54,16 +54,17 @@ class Arena {
   struct Free {
     Backend backend = Backend::cpu;
     Place place = Place::operators;
-    std::size_t bytes = 0;
     void operator()(void* memory) const;
   };
   void* take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element);
+  void* note(MemoryKind kind, const std::string& name, std::size_t bytes);
   void fill_with_zeros(std::span<std::byte> bytes) const;
 
   Stream stream_;
   Place place_ = Place::operators;
   std::vector<std::unique_ptr<void, Free>> buffers_;
   std::vector<MemoryItem> items_;
+  std::size_t noted_bytes_ = 0;  // of Place::nowhere
 };
 
 /// Runs `work`, which may take device memory outside the arena, for `purpose`. Where there is none left, throws

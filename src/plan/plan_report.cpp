@@ -92,6 +92,9 @@ PlanReport make_plan_report(const std::string& name, const PlannedModel& model, 
   report.fits = planner.fits(report.plan);
   report.run = run_length(report, options);
   report.search = search_meshes(planner, model.spec, report.target.cluster, ranks);
+  if (report.target.memory_limit == 0) {
+    report.search.smallest.reset();  // of what fits anywhere
+  }
   if (!report.fits) {
     report.changes = memory_changes(report);
   }
@@ -108,9 +111,10 @@ void check_that_something_fits(const PlanReport& report) {
     more += change.fits ? fmt::format("; on the mesh that was asked for, {} would fit", change.what) : "";
   }
   throw Error(ExitCode::usage,
-              fmt::format("no mesh of up to {} ranks fits into {}: the least is {} a rank ({}, {} ranks){}\nUse {}.", kMostRanks,
-                          human_bytes(report.target.memory_limit), human_bytes(leanest.memory()), mesh_name(leanest.mesh),
-                          leanest.mesh.ranks(), more, kMemoryAdvice),
+              fmt::format("no mesh of up to {} ranks fits into {}: the least is {} a rank ({}, {} ranks){}\nUse a smaller "
+                          "train.micro_batch or data.max_length, train.recompute = \"block\", or more memory.",
+                          kMostRanks, human_bytes(report.target.memory_limit), human_bytes(leanest.memory()),
+                          mesh_name(leanest.mesh), leanest.mesh.ranks(), more),
               Noticed::every_rank);
 }
 

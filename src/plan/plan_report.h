@@ -45,7 +45,7 @@ void check_that_something_fits(const PlanReport& report);
 std::string plan_text(const PlanReport& report);
 nlohmann::ordered_json plan_json(const PlanReport& report);
 
-/// "nvidia h100": "8 data x 2 tensor, base over 4".
+/// "8 data x 2 tensor, base over 4".
 std::string mesh_name(const PlannedMesh& mesh);
 
 }  // namespace lora_dist

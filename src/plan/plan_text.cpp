@@ -117,12 +117,14 @@ std::string run_text(const PlanReport& report) {
 }
 
 std::string search_text(const PlanReport& report) {
-  std::string text = fmt::format("{:>7}  {:<38}{:>{}}{:>{}}  {}\n", "ranks", "fastest mesh that fits", "memory", kNumber, "step",
-                                 kNumber, report.target.on_device() ? "tokens/s" : "");
+  const bool timed = report.plan.time.has_value();
+  std::string text =
+      fmt::format("{:>7}  {:<42}{:>{}}{:>{}}\n", "ranks", timed ? "fastest mesh that fits" : "mesh with least memory", "memory",
+                  kNumber - 2, timed ? "step" : "", kNumber - 2);
   for (const MeshPlan& plan : report.search.best) {
-    text += fmt::format("{:>7}  {:<38}{:>{}}{:>{}}  {}\n", plan.mesh.ranks(), mesh_name(plan.mesh), human_bytes(plan.memory()),
-                        kNumber, plan.time ? human_seconds(plan.time->total()) : "", kNumber,
-                        plan.time ? rate_text(report, *plan.time) : "");
+    text += fmt::format("{:>7}  {:<42}{:>{}}{:>{}}{}\n", plan.mesh.ranks(), mesh_name(plan.mesh), human_bytes(plan.memory()),
+                        kNumber - 2, timed ? human_seconds(plan.time->total()) : "", kNumber - 2,
+                        timed ? "  " + rate_text(report, *plan.time) : "");
   }
   return text;
 }

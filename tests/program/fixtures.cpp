@@ -79,6 +79,20 @@ std::vector<json> column(const std::vector<json>& lines, const std::string& key)
   return values;
 }
 
+std::map<std::string, std::string> memory_rows(const std::string& out) {
+  constexpr std::size_t kName = 22;  // columns
+  std::map<std::string, std::string> rows;
+  std::istringstream lines(out.substr(std::min(out.find("memory "), out.size())));
+  for (std::string line; !rows.contains("total") && std::getline(lines, line);) {
+    if (line.starts_with("  ") && line.size() > kName) {
+      const std::string name = line.substr(2, kName - 2);
+      rows[name.substr(0, name.find_last_not_of(' ') + 1)] = line.substr(kName);
+    }
+  }
+  EXPECT_TRUE(rows.contains("total")) << "no table of memory in: " << out;
+  return rows;
+}
+
 void expect_steps(const fs::path& output, std::int64_t last) {
   std::vector<json> expected;
   for (std::int64_t step = 1; step <= last; ++step) {

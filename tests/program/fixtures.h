@@ -37,6 +37,9 @@ nlohmann::json read_json(const std::filesystem::path& file);
 /// One member of each line.
 std::vector<nlohmann::json> column(const std::vector<nlohmann::json>& lines, const std::string& key);
 
+/// The table of memory that a run or a plan prints, its total included: kind to what stands behind it.
+std::map<std::string, std::string> memory_rows(const std::string& out);
+
 /// The steps of a metrics.jsonl must be 1 to `last`, each once and in order.
 void expect_steps(const std::filesystem::path& output, std::int64_t last);
 
