@@ -18,7 +18,7 @@ constexpr std::int64_t kMebi = std::int64_t{1} << 20;
 // None of these is measured by this program; they are round figures of what such processes are seen to hold.
 constexpr std::int64_t kContextBytes = 600 * kMebi;       // CUDA's context, with the kernels of the program and of cuBLASLt
 constexpr std::int64_t kCommunicatorBytes = 400 * kMebi;  // NCCL's buffers, of each communicator
-constexpr std::int64_t kProgramBytes = 150 * kMebi;       // on CPUs: program, libraries, MPI's buffers
+constexpr std::int64_t kProgramBytes = 200 * kMebi;       // on CPUs: program, libraries, MPI's buffers
 
 /// cuBLASLt's workspace, and the widest sums of attention's backward: cuDNN adds the gradient of q up in f32, the program's own
 /// kernel keeps a number for each head.

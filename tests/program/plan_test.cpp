@@ -92,7 +92,8 @@ TEST_P(PlanBesideARun, MemoryAndWireAreThoseOfTheRun) {
       EXPECT_EQ(plan["wire_bytes"][kind], steps[step]["wire_bytes"][kind]) << kind << " of step " << step + 1;
     }
   }
-  EXPECT_EQ(plan["wire_bytes"]["base_gather"] > 0, each.data > 1 && std::string(each.shards) != "1");
+  const bool gathers = each.data > 1 && std::string(each.shards) != "1" && plan["model"]["layers"] > 2;  // two stay in the slots
+  EXPECT_EQ(plan["wire_bytes"]["base_gather"] > 0, gathers);
   EXPECT_EQ(plan["wire_bytes"]["adapter_gradient"] > 0, ranks > 1);
   EXPECT_EQ(plan["wire_bytes"]["tensor_activation"] > 0, each.tensor > 1);
 }
@@ -160,9 +161,9 @@ TEST(Plan, TheSameOnceUnderMpirun) {
 
 TEST(Plan, SaysWhatToChangeWhereItDoesNotFit) {
   Launch launch;
-  launch.arguments = {"plan", "--cfg", "llama2_13b.toml", "--memory", "12GB", "--ranks", "2", "--set", "train.recompute=none"};
+  launch.arguments = {"plan", "--cfg", "llama2_13b.toml", "--memory", "13GB", "--ranks", "2", "--set", "train.recompute=none"};
   const Finished plan = expect_success(launch);
-  for (const char* part : {"does not fit into 11.2 GiB", "with train.recompute = \"block\"", "with train.micro_batch = 1",
+  for (const char* part : {"does not fit into 12.1 GiB", "with train.recompute = \"block\"", "with train.micro_batch = 1",
                            "with parallel.base_device = \"host\"", "with all of these", "smallest"}) {
     EXPECT_NE(plan.out.find(part), std::string::npos) << part << "\n" << plan.out;
   }
