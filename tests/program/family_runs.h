@@ -27,8 +27,9 @@ inline Settings steps_of(const std::filesystem::path& model, const std::string& 
 
 /// The golden's training rows as a data file.
 inline std::filesystem::path training_rows(const std::filesystem::path& model, const std::filesystem::path& file) {
+  const nlohmann::json golden = read_json(model / "golden.json");
   std::string rows;
-  for (const nlohmann::json& row : read_json(model / "golden.json")["training_rows"]) {
+  for (const nlohmann::json& row : golden["training_rows"]) {
     rows += row.dump() + "\n";
   }
   put_file(file, rows);
