@@ -124,7 +124,7 @@ TEST(MeshPlan, BesideTheBuffers) {
     }
     return names;
   };
-  EXPECT_THAT(names(PlanTarget{}, {4, 1, 4}, "auto"), testing::ElementsAre("program and MPI 150 MiB"));
+  EXPECT_THAT(names(PlanTarget{}, {4, 1, 4}, "auto"), testing::ElementsAre("program and MPI 200 MiB"));
   EXPECT_THAT(names(target_on("h100"), {1, 1, 1}, "auto"), testing::ElementsAre("CUDA context 600 MiB"));
   EXPECT_THAT(names(target_on("h100"), {4, 1, 1}, "auto"), testing::ElementsAre("CUDA context 600 MiB", "NCCL 400 MiB"));
   EXPECT_THAT(names(target_on("h100"), {4, 2, 4}, "auto"), testing::ElementsAre("CUDA context 600 MiB", "NCCL 1.17 GiB"));
