@@ -1,5 +1,6 @@
 // The program: parse, start MPI, run the command. The one place where an error ends the job.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -99,6 +100,7 @@ int run(int argc, char** argv) {
     }
     return 0;
   }
+  umask(S_IRWXG | S_IRWXO);  // what a run writes holds its data in one form or another: it is the owner's alone
   if (!usage_error && line.command == "train" && !line.print_config) {
     listen_for_stop_requests();  // before MPI starts threads
   }

@@ -25,6 +25,7 @@ struct ChatTemplate {
   bool embedded = false;             // in tokenizer_config.json, so that lines are the template's and not the file's
   std::string name{};                // where it is one of several
   std::optional<std::time_t> now{};  // what strftime_now tells; none: chat_template_time()
+  bool show_text = true;             // whether an error may tell a refusal's own words, which may quote the conversation
   std::shared_ptr<const ChatTemplate> with_tools{};  // in its place where a conversation has tools
 };
 

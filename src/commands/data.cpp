@@ -51,7 +51,7 @@ int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& 
   for (const std::string& text : render_report(dataset.report)) {
     console.line(text);
   }
-  show_samples(dataset, tokenizer ? &*tokenizer : nullptr, line.samples, console);
+  show_samples(dataset, tokenizer ? &*tokenizer : nullptr, config.output.show_text ? line.samples : 0, console);
   return static_cast<int>(ExitCode::done);
 }
 

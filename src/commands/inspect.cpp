@@ -12,6 +12,7 @@
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
+#include "src/io/strict_json.h"
 #include "src/model/base_hash.h"
 #include "src/model/folder_warnings.h"
 #include "src/model/model_config.h"
@@ -78,6 +79,11 @@ void inspect_adapter(const fs::path& path, bool verify, const Console& console) 
                   fmt::join(config.target_modules, ", "), config.target_pattern, parameters));
   for (const auto& [name, matrix] : adapter.tensors) {
     console.line(fmt::format("  {:60} [{}]", name, fmt::join(matrix.shape, ", ")));
+  }
+  if (const fs::path origin = path / kOriginFile; fs::exists(origin)) {
+    for (const auto& [key, value] : read_json_file(origin, ExitCode::model).items()) {
+      console.line(fmt::format("  {:24} {}", key, value.dump()));
+    }
   }
   if (verify) {
     console.line(fmt::format("adapter_model.safetensors  SHA-256 {}", sha256_of_file(path / "adapter_model.safetensors")));

@@ -91,6 +91,7 @@ struct OutputConfig {
   int log_every = 1;
   bool tensorboard = true;
   std::string adapter_dtype = "fp32";
+  bool show_text = true;
 };
 
 struct Config {

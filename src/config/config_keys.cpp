@@ -85,6 +85,7 @@ std::vector<Key> make_keys() {
     {"output.log_every", [](Config& c) -> Slot { return &c.output.log_every; }, Whole{1, 1 << 24}, kAllow, "steps between progress lines"},
     {"output.tensorboard", [](Config& c) -> Slot { return &c.output.tensorboard; }, Flag{}, kAllow, "write TensorBoard event files"},
     {"output.adapter_dtype", [](Config& c) -> Slot { return &c.output.adapter_dtype; }, Words{{"fp32", "bf16"}}, kAllow, "of the factors in adapter folders"},
+    {"output.show_text", [](Config& c) -> Slot { return &c.output.show_text; }, Flag{}, kAllow, "false: no sample, no generated text, no quotation of the data in what is printed"},
   };
 }
 // clang-format on

@@ -76,8 +76,7 @@ json read_turn(const json& turn, const std::string& place) {
   const std::string& value = text_of(turn, "value", place);
   const auto speaker = std::find_if(kSpeakers.begin(), kSpeakers.end(), [&](const auto& each) { return each.first == from; });
   if (speaker == kSpeakers.end()) {
-    fail_row(place, "\"from\" is \"" + from.substr(0, 40) +
-                        "\", which is none of human, user, gpt, assistant, system, tool, observation, function_call");
+    fail_row(place, "\"from\" is none of human, user, gpt, assistant, system, tool, observation, function_call");
   }
   json calls = from == "function_call" ? calls_in(value) : json();
   if (!calls.is_null()) {

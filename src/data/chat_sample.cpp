@@ -99,7 +99,10 @@ RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversati
     return render_chat(chat_template, conversation);
   } catch (const RenderError& e) {
     if (e.refused()) {
-      throw Error(ExitCode::data, where + ": the chat template refuses the conversation: " + e.what());
+      throw Error(ExitCode::data, where + ": the chat template refuses the conversation" +
+                                      (chat_template.show_text ? std::string(": ") + e.what()
+                                                               : " (its words, which may quote the row, are kept back: "
+                                                                 "output.show_text = false)"));
     }
     throw Error(ExitCode::model, std::string(e.what()) + " (while it rendered " + where + ")");
   }

@@ -67,6 +67,7 @@ void prepare_template(Loader& loader, RowKind kind, const std::string& template_
     if (!loader.chat_template) {
       loader.chat_template = require_chat_template(*loader.tokenizer);
       loader.chat_template->now = noon_of(day_of_templates(loader.options));
+      loader.chat_template->show_text = loader.options.show_text;
     }
   } else if (kind != RowKind::text && !loader.tokenizer->eos) {
     throw Error(ExitCode::model, loader.tokenizer->file.string() +

@@ -105,7 +105,11 @@ Dataset make_dataset(TokenStore tokens, const DataOptions& options, const Tokeni
   }
   out.report.train = report_of(out.train);
   out.report.validation = report_of(out.validation);
-  out.report.shown_sample = show_sample(out.train.front(), tokenizer);
+  if (options.show_text) {
+    out.report.shown_sample = show_sample(out.train.front(), tokenizer);
+  } else {
+    out.report.notes.emplace_back("samples are not shown: output.show_text = false");
+  }
   return out;
 }
 

@@ -19,6 +19,7 @@ struct DataOptions {
   bool shuffle = true;
   std::string overlong = "truncate";  // truncate, drop, error
   std::string template_day{};         // that chat templates are told, as "2026-11-26"; empty: today
+  bool show_text = true;              // whether reports and errors may quote the data; not part of the token cache's key
   std::uint64_t seed = 42;
 };
 

@@ -132,7 +132,7 @@ void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
 }  // namespace
 
 void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
-                        std::span<const float> params, DType dtype) {
+                        std::span<const float> params, DType dtype, const nlohmann::json& origin) {
   std::vector<std::byte> rounded;
   std::vector<TensorToWrite> content = tensors_to_write(tensors, params, dtype, rounded);
   const fs::path temporary = begin_atomic_directory(folder);
@@ -140,6 +140,9 @@ void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::s
     write_safetensors(temporary / "adapter_model.safetensors", std::move(content));
     write_file_atomically(temporary / "adapter_config.json", adapter_config_text(config), ExitCode::model);
     write_file_atomically(temporary / "README.md", model_card(config), ExitCode::model);
+    if (!origin.is_null()) {
+      write_file_atomically(temporary / kOriginFile, origin.dump(2) + "\n", ExitCode::model);
+    }
     commit_atomic_directory(temporary, folder);
   } catch (const Error&) {
     std::error_code ignored;

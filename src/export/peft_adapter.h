@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "src/export/adapter_config.h"
 
 namespace lora_dist {
+
+/// Beside PEFT's files, which no reader of PEFT folders looks at: digests of base, data and configuration.
+inline constexpr const char* kOriginFile = "lora_dist.json";
 
 struct AdapterMatrix {
   std::vector<std::int64_t> shape;  // lora_A [r, in], lora_B [out, r]
@@ -25,10 +29,10 @@ struct PeftAdapter {
 };
 
 /// Writes `folder` as a whole, replacing an earlier adapter there; call it on one rank. `tensors` are named "<path>.lora_A" and
-/// "<path>.lora_B" and lie in `params`; the file has them in `dtype` (f32 or bf16). Throws Error(model) with the system's reason;
-/// the earlier adapter then remains.
+/// "<path>.lora_B" and lie in `params`; the file has them in `dtype` (f32 or bf16). `origin`: what the adapter came from, for
+/// kOriginFile; nothing is written of null. Throws Error(model) with the system's reason; the earlier adapter then remains.
 void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
-                        std::span<const float> params, DType dtype = DType::f32);
+                        std::span<const float> params, DType dtype = DType::f32, const nlohmann::json& origin = nullptr);
 
 /// Reads a folder written here or by PEFT; f32, f16 and bf16 tensors become f32. Throws Error(model) naming file and tensor: a
 /// missing half of a pair, shapes that disagree with each other or with r, tensors that are not LoRA's (biases, embeddings, whole

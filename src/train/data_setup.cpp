@@ -19,6 +19,7 @@ DataOptions data_options(const Config& config) {
   options.packing = config.data.packing;
   options.shuffle = config.data.shuffle;
   options.overlong = config.data.overlong;
+  options.show_text = config.output.show_text;
   options.seed = static_cast<std::uint64_t>(config.train.seed);
   return options;
 }

@@ -17,6 +17,7 @@
 #include "src/export/adapter_bridge.h"
 #include "src/export/peft_adapter.h"
 #include "src/io/file.h"
+#include "src/io/sha256.h"
 
 namespace lora_dist {
 
@@ -87,6 +88,16 @@ std::vector<float> on_host(std::span<const float> there, const Stream& stream) {
   std::vector<float> here(there.size());
   to_host(view(there), view(std::span(here)), stream);
   return here;
+}
+
+/// What an adapter came from, by digests alone: it may go where the data may not.
+nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
+  const std::string configuration = print_config(run.config);
+  return {{"program_version", kProgramVersion},
+          {"step", step},
+          {"base_model_hash", run.base_hash},
+          {"training_samples_digest", run.data_digest},
+          {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
 }
 
 void show_changes(const TrainingRun& run, const std::map<std::string, std::string>& before) {
@@ -195,13 +206,13 @@ void save(const TrainingRun& run, const RunProgress& progress) {
   }
 }
 
-void save_adapter(const TrainingRun& run, const std::string& name) {
+void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& name) {
   run_together(*run.world, [&] {
     if (run.world->rank() != 0) {
       return;
     }
     write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), on_host(run.buffers.params, run.model->stream),
-                       run.config.output.adapter_dtype == "bf16" ? DType::bf16 : DType::f32);
+                       run.config.output.adapter_dtype == "bf16" ? DType::bf16 : DType::f32, origin_of(run, step));
   });
 }
 

@@ -35,7 +35,8 @@ void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step);
 /// Writes output.dir/checkpoints/step_NNNNNNNN. Collective.
 void save(const TrainingRun& run, const RunProgress& progress);
 
-/// Writes the factors as a PEFT folder output.dir/`name`. Collective; rank 0 writes.
-void save_adapter(const TrainingRun& run, const std::string& name);
+/// Writes the factors after `step` steps as a PEFT folder output.dir/`name`, with the digests of what they came from. Collective;
+/// rank 0 writes.
+void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& name);
 
 }  // namespace lora_dist

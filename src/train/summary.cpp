@@ -53,8 +53,9 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, std::int6
     console.line(fmt::format("base         {:9.4f}    {:9.3f}", progress.base->loss, progress.base->perplexity));
     console.line(fmt::format("tuned        {:9.4f}    {:9.3f}", progress.last->loss, progress.last->perplexity));
   }
-  const std::size_t questions =
-      run.model->tokenizer ? static_cast<std::size_t>(std::max(1, run.config.eval.generate_samples)) : 0;
+  const std::size_t questions = run.model->tokenizer && run.config.output.show_text
+                                    ? static_cast<std::size_t>(std::max(1, run.config.eval.generate_samples))
+                                    : 0;
   for (std::size_t i = 0; i < std::min(questions, run.dataset.validation.size()); ++i) {
     show_answers(run, run.dataset.validation[i]);
   }

@@ -212,7 +212,7 @@ void do_evaluation(Loop& loop) {
                                     : ""));
   });
   if (best && !before_training) {
-    save_adapter(run, "adapter_best");
+    save_adapter(run, loop.progress.step, "adapter_best");
   }
 }
 
@@ -256,7 +256,7 @@ bool adapter_is_there(const TrainingRun& run) {
 
 ExitCode stop_now(Loop& loop) {
   do_save(loop);
-  save_adapter(loop.run, "adapter");
+  save_adapter(loop.run, loop.progress.step, "adapter");
   loop.run.console.line(fmt::format("stopped on request at step {} of {}; the checkpoint is saved, run the same command to go on",
                                     loop.progress.step, loop.plan.total_steps));
   return ExitCode::stopped;
@@ -271,7 +271,7 @@ ExitCode do_steps(Loop& loop) {
       do_evaluation(loop);
     }
     if (is_complete(loop)) {
-      save_adapter(loop.run, "adapter");  // before the checkpoint that calls the run complete
+      save_adapter(loop.run, loop.progress.step, "adapter");  // before the checkpoint that calls the run complete
       do_save(loop);
     } else if (stop) {
       return stop_now(loop);
@@ -302,7 +302,7 @@ ExitCode run_training(TrainingRun& run) {
   loop.progress = resumed.value_or(RunProgress{});
   if (resumed && is_complete(loop)) {
     if (!adapter_is_there(run)) {
-      save_adapter(run, "adapter");
+      save_adapter(run, loop.progress.step, "adapter");
     }
     run.console.line(fmt::format(
         "this run is complete: {} of {} steps are done, the adapter is in {}. To train further, raise train.max_steps "

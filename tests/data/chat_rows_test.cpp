@@ -54,8 +54,7 @@ TEST(ChatRowErrors, Messages) {
               HasSubstr("\"content\" must be text (it is of type null)"));
   EXPECT_THAT(error_of(R"({"messages":[{"role":"user","content":{"a":1}}]})"), HasSubstr("\"content\" must be text"));
   EXPECT_THAT(error_of(R"({"messages":[{"role":"assistant","tool_calls":[]}]})"), HasSubstr("\"content\" is missing"));
-  EXPECT_THAT(error_of(R"({"conversations":[{"from":"bing","value":"a"}]})"),
-              HasSubstr("\"from\" is \"bing\", which is none of human, user, gpt"));
+  EXPECT_THAT(error_of(R"({"conversations":[{"from":"bing","value":"a"}]})"), HasSubstr("\"from\" is none of human, user, gpt"));
 }
 
 TEST(ChatRowErrors, Tools) {
