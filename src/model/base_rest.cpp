@@ -62,7 +62,7 @@ struct RestLoader {
     return part(table_tensor(name, rows), {1, rows * whole.hidden, 0, 0}, {rows, whole.hidden}, dtype);
   }
   /// This rank's rows of a table of the vocabulary.
-  TensorView vocab_table(std::string_view name, const PartRange& ids, DType dtype) const {
+  TensorView vocab_table(std::string_view name, const IndexRange& ids, DType dtype) const {
     return part(table_tensor(name, whole.vocab), {1, ids.size() * whole.hidden, ids.begin * whole.hidden, 0},
                 {ids.size(), whole.hidden}, dtype);
   }

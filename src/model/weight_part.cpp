@@ -50,7 +50,7 @@ void copy_codes(const BaseFormat& format, const std::byte* from, std::int64_t fi
 struct ReadBlocks {
   struct Piece {
     RunStretch stretch;
-    BlockRange blocks;       // of the whole that it touches
+    IndexRange blocks;       // of the whole that it touches
     std::int64_t value = 0;  // where its first block begins in `values`
     std::int64_t scale = 0;  // and in `absmax`
   };
@@ -63,7 +63,7 @@ struct ReadBlocks {
 
   void add(const WeightSource& source, const WeightLayout& weight, const RunStretch& stretch, const Stream& stream) {
     const std::int64_t block_size = weight.scale_elements();
-    const BlockRange blocks{stretch.in_whole / block_size, divide_up(stretch.in_whole + stretch.count, block_size)};
+    const IndexRange blocks{stretch.in_whole / block_size, divide_up(stretch.in_whole + stretch.count, block_size)};
     const std::int64_t begin = blocks.begin * block_size;
     const std::int64_t end = std::min(blocks.end * block_size, weight.whole_elements);
     pieces.push_back({stretch, blocks, static_cast<std::int64_t>(values.size()), scales});

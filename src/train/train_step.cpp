@@ -85,7 +85,7 @@ std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::
   return all;
 }
 
-/// All passes of this rank; the others need its part of the base even where it has none left.
+/// All passes of this rank; the others need its slices of the base even where it has none left.
 PassTotals run_passes(const Transformer& model, const Communicator& data, std::span<const Sequence> sequences,
                       std::span<const Sample> samples, std::int64_t micro_batch, const StepDropout& dropout,
                       const StepScale& step, const TrainedBuffers& buffers) {

@@ -159,8 +159,8 @@ TEST(WindowOnCuda, TakesTwoDequantizedBlocksAndOneForCodesThatAreFetched) {
     EXPECT_LE(held(opened.arena, "dequantized block"), 2 * 4 * (block + 7 * 128));
     EXPECT_EQ(held(opened.arena, "window"), on_host ? opened.base.largest_window() : 0);
     EXPECT_EQ(sum_by_kind(opened.pinned.items())[static_cast<std::size_t>(MemoryKind::base_on_host)],
-              on_host ? layers * opened.base.layouts[0].part_bytes : 0);
-    EXPECT_EQ(held(opened.arena, "block"), on_host ? 0 : layers * opened.base.layouts[0].part_bytes);
+              on_host ? layers * opened.base.layouts[0].slice_bytes : 0);
+    EXPECT_EQ(held(opened.arena, "block"), on_host ? 0 : layers * opened.base.layouts[0].slice_bytes);
   }
   const OpenedOnGpu plain(source("demo/model"), {Quantization::none}, false, *single);
   EXPECT_EQ(sum_by_kind(plain.arena.items())[static_cast<std::size_t>(MemoryKind::windows)], 0);

@@ -173,7 +173,7 @@ TEST(TrainStep, BytesOnTheWire) {
     train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2, trained.buffers(),
                false);
     EXPECT_EQ(comm.wire()[WireKind::adapter_gradient] - before[WireKind::adapter_gradient], 8 * trained.opened.layout.count);
-    const std::int64_t part = trained.opened.base.layouts[0].part_bytes;
+    const std::int64_t part = trained.opened.base.layouts[0].slice_bytes;
     // 3 rounds of 5 blocks up and 5 down; where the direction turns, two blocks are still in their windows
     EXPECT_EQ(comm.wire()[WireKind::base_gather] - before[WireKind::base_gather], part * (3 * 10 - 2 * 5));
     EXPECT_EQ(comm.wire()[WireKind::tensor_activation], 0);
