@@ -263,11 +263,6 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
   return std::move(laid.base);
 }
 
-FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            Communicator& shards, const BasePlace& place) {
-  return load_frozen_base(spec, directory, format, BaseHolders{shards, shards, tensor_part(spec, 0, 1)}, place);
-}
-
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                                const TensorPart& part, int shards, const BasePlace& place) {
   require(!place.arena.holds_memory(), "a base that is only laid out takes no memory");

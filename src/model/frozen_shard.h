@@ -77,9 +77,6 @@ struct FrozenBase {
 /// the blocks. Throws Error, the same on every rank: model, out_of_memory.
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             const BaseHolders& holders, const BasePlace& place);
-/// Of one tensor rank: `shards` hold it all.
-FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            Communicator& shards, const BasePlace& place);
 
 /// The base that load_frozen_base would make, with nothing read: its layouts, and buffers of arenas that hold no memory. Of
 /// `directory` only names, shapes and dtypes are asked. Throws Error(model).

@@ -13,6 +13,7 @@
 #include "tests/cuda_emulation/emulator.h"
 #include "tests/model/model_fixture.h"
 #include "tests/support/thread_ranks.h"
+#include "tests/support/whole_base.h"
 
 namespace lora_dist {
 namespace {
@@ -34,8 +35,8 @@ struct OpenedOnGpu {
   OpenedOnGpu(const std::filesystem::path& folder, const BaseFormat& format, bool on_host, Communicator& host)
       : shards(make_host_staged(host.split(0), gpu.stream)) {
     const TensorDirectory directory = read_model_directory(folder);
-    base = load_frozen_base(read_model_config(folder), directory, format, host,
-                            {arena, gpu.stream, DType::f32, on_host ? &pinned : nullptr});
+    base = test::load_whole_base(read_model_config(folder), directory, format, host,
+                                 {arena, gpu.stream, DType::f32, on_host ? &pinned : nullptr});
     window = std::make_unique<WeightWindow>(base, *shards, arena, gpu.stream, DType::f32);
   }
 
@@ -98,8 +99,8 @@ struct Base {
 std::vector<float> weights_on_cpu(const Base& of) {
   const auto comm = make_single_rank();
   Arena arena;
-  const FrozenBase base = load_frozen_base(read_model_config(source(of.folder)), read_model_directory(source(of.folder)),
-                                           of.format, *comm, {arena, {}});
+  const FrozenBase base = test::load_whole_base(read_model_config(source(of.folder)), read_model_directory(source(of.folder)),
+                                                of.format, *comm, {arena, {}});
   WeightWindow window(base, *comm, arena, Stream{}, DType::f32);
   return weights_of_visits(window, base, arena, Stream{});
 }
