@@ -1,4 +1,4 @@
-// Counts along transformer.cpp, attention_half.cpp, mlp_half.cpp and weight_window.cpp.
+// Counts along transformer.cpp, head.cpp, attention_half.cpp, mlp_half.cpp and weight_window.cpp.
 #include "src/plan/step_work.h"
 
 #include <fmt/format.h>
