@@ -163,7 +163,7 @@ FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DTy
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     const BlockLayout layout = make_block_layout(kinds, 1);
     const std::span<std::byte> block =
-        arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), layout.part_bytes);
+        arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), layout.slice_bytes);
     for (const WeightLayout& weight : layout.weights) {
       fill_weight(weight, format.quantization, pools, start++, block, stream);
     }
@@ -172,7 +172,7 @@ FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DTy
     rest.mlp_norm.weight = make_norm(spec.hidden, arena, stream);
     rest.nested_offset.fill(pools.nested_offset);
     base.layouts.push_back(layout);
-    base.parts.push_back(block);
+    base.slices.push_back(block);
     base.rest.push_back(rest);
   }
   base.final_norm.weight = make_norm(spec.hidden, arena, stream);

@@ -14,7 +14,7 @@ if(NOT LORA_DIST_CUDA STREQUAL OFF)
   list(APPEND CMAKE_CUDA_ARCHITECTURES ${last_architecture})
   include(CheckLanguage)
   check_language(CUDA)
-  find_package(CUDAToolkit QUIET)
+  find_package(CUDAToolkit 12.8 QUIET)  # the first whose nvcc has --compress-mode
   if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND AND TARGET CUDA::cublasLt)
     enable_language(CUDA)
     if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know it for nvcc 13
@@ -36,8 +36,8 @@ if(NOT LORA_DIST_CUDA STREQUAL OFF)
     message(STATUS "CUDA ${CUDAToolkit_VERSION} for ${LORA_DIST_CUDA_ARCHITECTURES}; NCCL: ${LORA_DIST_WITH_NCCL}; cuDNN attention: "
                    "${LORA_DIST_WITH_CUDNN}")
   elseif(LORA_DIST_CUDA STREQUAL ON)
-    message(FATAL_ERROR "LORA_DIST_CUDA=ON, but nvcc (${CMAKE_CUDA_COMPILER}) or cuBLASLt was not found. Install the CUDA toolkit "
-                        "(nvcc, cudart, cuBLAS) and put nvcc on PATH or set CUDACXX.")
+    message(FATAL_ERROR "LORA_DIST_CUDA=ON, but nvcc (${CMAKE_CUDA_COMPILER}) or cuBLASLt of CUDA 12.8 or newer was not found. Install the "
+                        "CUDA toolkit (nvcc, cudart, cuBLAS) and put nvcc on PATH or set CUDACXX.")
   else()
     message(STATUS "CUDA: not found, left out (make cuda says what is missing)")
   endif()

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/common/block_size.h"
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
 #include "kernels/nf4/nf4_dequantize.h"
@@ -12,14 +13,12 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::int64_t kLargestBlock = 4096;
 constexpr std::int64_t kElementsPerPiece = 1 << 15;  // a multiple of every block size
 
 std::int64_t pieces(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
 
 void check_4bit(ConstTensorView values, ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size) {
-  require(block_size >= 32 && block_size <= kLargestBlock && (block_size & (block_size - 1)) == 0,
-          "nf4: block_size must be a power of two from 32 to 4096");
+  require(is_block_size(block_size), "nf4: block_size must be a power of two from 32 to 4096");
   require(codes.count() == pieces(values.count(), 2), "nf4: codes must have a byte for every two values");
   require(absmax.count() == pieces(values.count(), block_size), "nf4: absmax must have a value for every block");
 }

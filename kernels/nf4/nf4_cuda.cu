@@ -5,6 +5,7 @@
 #include <bit>
 #include <limits>
 
+#include "kernels/common/block_size.h"
 #include "kernels/common/cuda_group.h"
 #include "kernels/common/cuda_kernel.h"
 
@@ -14,7 +15,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWarpsPerBlock = kThreads / kWarp;
 constexpr int kWordsPerThread = 4;
-constexpr std::int64_t kLargestBlock = 4096;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 /// What quantizing needs: rising values, and the code of each.
@@ -36,8 +36,7 @@ FourBitCodes codes_for(FourBit code) {
 std::int64_t pieces(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
 
 void check_4bit(ConstTensorView values, ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size) {
-  require(block_size >= 32 && block_size <= kLargestBlock && (block_size & (block_size - 1)) == 0,
-          "nf4: block_size must be a power of two from 32 to 4096");
+  require(is_block_size(block_size), "nf4: block_size must be a power of two from 32 to 4096");
   require(codes.count() == pieces(values.count(), 2), "nf4: codes must have a byte for every two values");
   require(absmax.count() == pieces(values.count(), block_size), "nf4: absmax must have a value for every block");
 }

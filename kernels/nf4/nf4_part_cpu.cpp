@@ -46,10 +46,9 @@ void nf4_dequantize_part_cpu(ConstTensorView codes, ConstTensorView absmax, std:
   const nf4::DequantizeBlock dequantize_block = nf4::best_dequantize_block();
   parallel_ranges(runs.elements(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end;) {
-      const std::int64_t run = i / runs.length;
-      const std::int64_t whole = runs.first(run) + i % runs.length;
-      const std::int64_t n = std::min({block_size - whole % block_size, runs.length - i % runs.length, end - i});
-      const float scale = scales[run * per_run + whole / block_size - runs.first(run) / block_size];
+      const RunStretch stretch = stretch_at(runs, i, end);
+      const std::int64_t n = std::min(stretch.count, block_size - stretch.in_whole % block_size);
+      const float scale = scales[stretch.run * per_run + stretch.in_whole / block_size - runs.first(stretch.run) / block_size];
       dequantize_stretch(table, from, scale, to, i, i + n, dequantize_block);
       i += n;
     }

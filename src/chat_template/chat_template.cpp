@@ -90,8 +90,7 @@ const ChatTemplate& template_for(const ChatTemplate& chat_template, const nlohma
 }
 
 bool asks_for_date(const ChatTemplate& chat_template) {
-  return chat_template.source.find("strftime_now") != std::string::npos ||
-         (chat_template.with_tools && asks_for_date(*chat_template.with_tools));
+  return asks_for_date(chat_template.source) || (chat_template.with_tools && asks_for_date(*chat_template.with_tools));
 }
 
 RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& conversation, const jinja::Limits& limits) {

@@ -15,6 +15,8 @@ std::string text_of(const std::tm& time) {
 
 }  // namespace
 
+bool asks_for_date(std::string_view text) { return text.find("strftime_now") != std::string_view::npos; }
+
 std::time_t chat_template_time() {
   const char* fixed = std::getenv("SOURCE_DATE_EPOCH");
   return fixed != nullptr ? static_cast<std::time_t>(std::strtoll(fixed, nullptr, 10)) : std::time(nullptr);

@@ -4,8 +4,12 @@
 #include <ctime>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace lora_dist {
+
+/// Whether a template, or a file with one in it, may ask for the date or the time.
+bool asks_for_date(std::string_view text);
 
 /// What strftime_now tells where no day is given: now, or the seconds since 1970 in the environment's SOURCE_DATE_EPOCH.
 std::time_t chat_template_time();

@@ -48,16 +48,11 @@ std::string machine_identity(const std::filesystem::path& boot_id) {
   return host.data();
 }
 
-std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator,
-                                              const ProcessPlace& /*process*/, const Stream& stream) {
-  if (communicator == "nccl" && stream.backend != Backend::cuda) {
-    throw Error(ExitCode::usage, "parallel.communicator = \"nccl\" needs GPUs; on CPUs use \"mpi\" or \"auto\"",
-                Noticed::every_rank);
-  }
-  if (stream.backend != Backend::cuda || communicator == "mpi") {
+std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator, const Stream& stream) {
+  if (communicator == "mpi") {
     return make_host_staged(world.split(0), stream);
   }
-  const std::string problem = why_no_nccl_anywhere(world);
+  const std::string problem = stream.backend == Backend::cuda ? why_no_nccl_anywhere(world) : "it is made for GPUs";
   if (communicator == "nccl" && !problem.empty()) {
     throw Error(ExitCode::usage,
                 "parallel.communicator = \"nccl\", but " + problem + "; use parallel.communicator = \"mpi\" or \"auto\"",
@@ -70,7 +65,7 @@ std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::st
                 "parallel.communicator = \"mpi\", or start as many ranks on a node as it has GPUs",
                 Noticed::every_rank);
   }
-  const bool nccl = communicator == "nccl" || (communicator == "auto" && own_devices && world.size() > 1);
+  const bool nccl = communicator == "nccl" || (own_devices && world.size() > 1);
   return nccl ? make_nccl(world, stream) : make_host_staged(world.split(0), stream);
 }
 

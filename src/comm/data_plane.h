@@ -7,7 +7,6 @@
 
 #include "kernels/common/stream.h"
 #include "src/comm/communicator.h"
-#include "src/comm/process.h"
 
 namespace lora_dist {
 
@@ -19,8 +18,7 @@ std::string machine_identity(const std::filesystem::path& boot_id);
 
 /// Collectives over memory of `stream`'s backend, between the ranks of `world`. communicator: "auto" (NCCL where it is built in,
 /// there are several ranks, and each has a device of its own; else MPI), "mpi" or "nccl". Collective. Throws Error(usage), the
-/// same on every rank, for "nccl" where several ranks share a device, or in a build without it.
-std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator, const ProcessPlace& process,
-                                              const Stream& stream);
+/// same on every rank, for "nccl" on CPUs, where several ranks share a device, or in a build without it.
+std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator, const Stream& stream);
 
 }  // namespace lora_dist

@@ -8,6 +8,7 @@
 #include "kernels/cast/cast.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
+#include "src/comm/done_gather.h"
 
 namespace lora_dist {
 
@@ -89,12 +90,6 @@ class StagedGather final : public PendingGather {
   std::span<const std::byte> from_;
   std::span<std::byte> to_;
   Stream stream_;
-};
-
-class DoneGather final : public PendingGather {
- public:
-  void wait() override {}
-  bool poke() override { return true; }
 };
 
 class HostStaged final : public Communicator {

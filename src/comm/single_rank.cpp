@@ -5,15 +5,10 @@
 #include <utility>
 
 #include "kernels/common/check.h"
+#include "src/comm/done_gather.h"
 
 namespace lora_dist {
 namespace {
-
-class DoneGather final : public PendingGather {
- public:
-  void wait() override {}
-  bool poke() override { return true; }
-};
 
 class SingleRank final : public Communicator {
  public:

@@ -10,6 +10,7 @@
 #include <boost/program_options/variables_map.hpp>
 #include <cmath>
 
+#include "kernels/common/block_size.h"
 #include "src/commands/command_options.h"
 #include "src/commands/command_table.h"
 #include "src/config/nearest_name.h"
@@ -164,8 +165,9 @@ void check_plan(const CommandLine& line) {
 void check_values(const CommandLine& line) {
   if (line.command == "score" || line.command == "generate" || line.command == "merge" || line.command == "quantize") {
     check_required(line);
-    if (line.block_size < 32 || line.block_size > 4096 || (line.block_size & (line.block_size - 1)) != 0) {
-      fail(fmt::format("--block-size must be a power of two from 32 to 4096 (got {})", line.block_size));
+    if (!is_block_size(line.block_size)) {
+      fail(fmt::format("--block-size must be a power of two from {} to {} (got {})", kSmallestBlock, kLargestBlock,
+                       line.block_size));
     }
     check_word("--quantization", line.quantization, {"none", "nf4", "fp4", "int8"});
     check_word("--backend", line.backend, {"auto", "cpu", "cuda"});

@@ -17,13 +17,13 @@ struct CommandLine {
   bool version = false;
   std::set<std::string> given;  // names of the options that were written
 
-  // train, eval, data, plan
+  // train, eval, data, plan; quantize
   std::string cfg;                // --cfg FILE, as given
   std::vector<std::string> sets;  // --set section.key=value, in order
   bool print_config = false;
   int samples = 3;  // data: how many are shown
 
-  // score, generate; eval knows --adapter too
+  // score, generate; merge and quantize know model, output and how the base is kept, eval knows --adapter
   std::string model;
   std::string adapter;
   std::string quantization = "none";   // none | nf4 | fp4 | int8

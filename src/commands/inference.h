@@ -19,7 +19,7 @@ struct Inference {
   Transformer transformer() const;
 };
 
-/// How the base is to be kept, as --quantization, --double-quant and --block-size say.
+/// How the base is to be kept, as --quantization, --double-quant and --block-size say; merge and quantize ask it too.
 WantedFormat wanted_format(const CommandLine& line);
 
 /// Opens --model and --adapter as --quantization says, divided over all ranks. The workspace is still empty. Collective.

@@ -94,11 +94,12 @@ void inspect_model(const fs::path& path, bool verify, const Console& console) {
   const ModelSpec spec = read_model_config(path);
   const TensorDirectory directory = read_model_directory(path);
   const std::optional<BaseFormat> stored = stored_format(check_model_tensors(spec, directory));
+  const char* origin = fs::exists(path / kBaseStoreFile) ? " (a base store)" : " (by bitsandbytes)";
   console.line(fmt::format(
       "model {}\n  type            {}\n  layers          {}\n  hidden          {}\n  heads           {} ({} kv, head_dim {})\n"
       "  intermediate    {}\n  vocabulary      {}\n  positions       {}\n  tied head       {}\n  weights         {}",
       path.string(), spec.model_type, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.head_dim, spec.intermediate,
-      spec.vocab, spec.max_positions, spec.tied_head, stored ? describe(*stored) + " (by bitsandbytes)" : "not quantized"));
+      spec.vocab, spec.max_positions, spec.tied_head, stored ? describe(*stored) + origin : "not quantized"));
   for (const std::string& warning : folder_warnings(spec, directory)) {
     console.warn(warning);
   }

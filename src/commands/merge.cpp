@@ -63,11 +63,9 @@ struct Merge {
 void open_quantized(const CommandLine& line, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
   merge.trained = agree_on_format(wanted_format(line), *stored_format(stored), line.model);
   if (line.onto == "full") {
-    throw Error(
-        ExitCode::usage,
-        fmt::format("--onto full: {} does not hold the original weights, bitsandbytes has already quantized them; leave it "
-                    "out, or give the folder that does",
-                    line.model));
+    throw Error(ExitCode::usage, fmt::format("--onto full: {} does not hold the original weights, but quantized ones; leave it "
+                                             "out, or give the folder that does",
+                                             line.model));
   }
   merge.quantized = as_plain_model(spec, merge.files, stored);
 }

@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
+
+#include "kernels/common/block_size.h"
 
 namespace lora_dist {
 namespace {
@@ -16,7 +17,7 @@ bool contains(const std::vector<std::string>& values, const std::string& value) 
 }  // namespace
 
 ConfigProblem find_contradiction(const Config& config) {
-  if (!std::has_single_bit(static_cast<unsigned>(config.model.block_size))) {
+  if (!is_block_size(config.model.block_size)) {
     return {{"model.block_size"},
             "model.block_size must be a power of two (got " + std::to_string(config.model.block_size) + ")"};
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/common/block_size.h"
 #include "src/config/nearest_name.h"
 
 namespace lora_dist {
@@ -20,7 +21,7 @@ std::vector<Key> make_keys() {
     {"model.path", [](Config& c) -> Slot { return &c.model.path; }, Text{}, kRefuse, "Hugging Face model folder (required)"},
     {"model.quantization", [](Config& c) -> Slot { return &c.model.quantization; }, Words{{"none", "nf4", "fp4", "int8"}}, kRefuse, "how the frozen base is kept: none, nf4, fp4, int8"},
     {"model.double_quant", [](Config& c) -> Slot { return &c.model.double_quant; }, Flag{}, kRefuse, "quantize the scales too (saves 0.4 bit per weight)"},
-    {"model.block_size", [](Config& c) -> Slot { return &c.model.block_size; }, Whole{32, 4096}, kRefuse, "weights that share one scale: a power of two"},
+    {"model.block_size", [](Config& c) -> Slot { return &c.model.block_size; }, Whole{kSmallestBlock, kLargestBlock}, kRefuse, "weights that share one scale: a power of two"},
     {"model.compute_dtype", [](Config& c) -> Slot { return &c.model.compute_dtype; }, Words{{"auto", "fp32", "bf16", "fp16"}}, kRefuse, "type that products are computed in: auto, fp32, bf16, fp16"},
 
     {"adapter.method", [](Config& c) -> Slot { return &c.adapter.method; }, Words{{"lora", "dora", "adalora", "prompt", "prefix", "p_tuning"}}, kRefuse, "kind of adapter", {"lora"}},

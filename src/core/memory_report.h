@@ -10,7 +10,7 @@
 namespace lora_dist {
 
 enum class MemoryKind : std::uint8_t {
-  base_shard,          // this rank's part of the blocks' (quantized) weights
+  base_shard,          // this rank's slice of the blocks' (quantized) weights
   windows,             // gathered and dequantized blocks, two at a time
   embedding_and_head,  // with the norms
   adapters,            // factors and their gradients
@@ -19,7 +19,7 @@ enum class MemoryKind : std::uint8_t {
   logits_chunk,        // head and loss, chunk by chunk
   scratch,
   operator_scratch,  // what operators and their libraries keep on a GPU, outside the arena
-  base_on_host,      // this rank's part in pinned memory of the host, beside a GPU; no part of the total
+  base_on_host,      // this rank's slices in pinned memory of the host, beside a GPU; no part of the total
 };
 inline constexpr std::size_t kMemoryKinds = 10;
 

@@ -6,6 +6,7 @@
 
 #include "src/core/error.h"
 #include "src/data/csv.h"
+#include "src/data/row_fields.h"
 #include "src/io/strict_json.h"
 #include "src/tokenizer/utf8.h"
 
@@ -16,9 +17,6 @@ using json = nlohmann::ordered_json;
 using RowFunction = std::function<void(std::int64_t, json)>;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr std::string_view kBlank = " \t\r\n";
-
-bool is_blank(std::string_view text) { return text.find_first_not_of(kBlank) == std::string_view::npos; }
 
 std::string_view without_mark(std::string_view text) {
   return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;

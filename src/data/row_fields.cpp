@@ -14,6 +14,6 @@ const std::string& text_value(const nlohmann::ordered_json& value, const char* k
   return value.get_ref<const std::string&>();
 }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+bool is_blank(std::string_view text) { return text.find_first_not_of(kBlank) == std::string_view::npos; }
 
 }  // namespace lora_dist

@@ -13,6 +13,7 @@ namespace lora_dist {
 /// The member `key` of a row, which must be text. Throws Error(data) that begins with `place`.
 const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& place);
 
+inline constexpr std::string_view kBlank = " \t\r\n";  // white space
 /// No text but white space.
 bool is_blank(std::string_view text);
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "src/chat_template/template_date.h"
 #include "src/core/error.h"
 #include "src/data/dataset.h"
 #include "src/io/chat_template_files.h"
@@ -46,7 +47,7 @@ void add_tokenizer(KeyDigest& key, const fs::path& folder, const std::string& da
     if (fs::exists(folder / name, ignored)) {
       const std::string content = read_text_file(folder / name, ExitCode::model);
       key.add(name.string(), content);
-      asks_for_day = asks_for_day || content.find("strftime_now") != std::string::npos;
+      asks_for_day = asks_for_day || asks_for_date(content);
     }
   }
   if (asks_for_day) {

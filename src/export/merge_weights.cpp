@@ -19,6 +19,7 @@
 #include "src/model/folder_warnings.h"
 #include "src/model/quantized_weight.h"
 #include "src/model/tensor_table.h"
+#include "src/model/transpose_elements.h"
 
 namespace lora_dist {
 
@@ -52,10 +53,7 @@ void check_fits(const TensorInfo& weight, const WeightUpdate& update, bool is_tr
                                              "adapter belongs to another model",
                                              adapter.string(), weight.name, needed[0], needed[1]));
   }
-  if (weight.dtype != DType::f32 && weight.dtype != DType::f16 && weight.dtype != DType::bf16) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", weight.file.string(),
-                                             weight.name, name_of(weight.dtype)));
-  }
+  check_float_dtype(weight);
 }
 
 double squared_distance(std::span<const float> x, std::span<const float> y) {
@@ -136,11 +134,8 @@ bool is_weight_file(const fs::path& file) {
 
 std::vector<float> transposed(std::span<const float> values, std::int64_t rows, std::int64_t cols) {
   std::vector<float> out(values.size());
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t c = 0; c < cols; ++c) {
-      out[static_cast<std::size_t>(c * rows + r)] = values[static_cast<std::size_t>(r * cols + c)];
-    }
-  }
+  transpose_elements<sizeof(float)>(std::as_bytes(values), static_cast<std::size_t>(rows), static_cast<std::size_t>(cols),
+                                    std::as_writable_bytes(std::span(out)));
   return out;
 }
 

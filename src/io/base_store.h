@@ -1,5 +1,5 @@
 // A quantized base in one HDF5 file, written once: each tensor is a dataset of bytes with a checksum for each 256 KiB, so that a
-// rank reads its slice by hyperslab, and what it reads is checked. Weights are named as bitsandbytes names their parts.
+// rank reads what it keeps by hyperslab, and what it reads is checked. Weights are named as bitsandbytes names their parts.
 #pragma once
 
 #include <cstddef>

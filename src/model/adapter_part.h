@@ -24,7 +24,7 @@ struct AdapterPart {
   std::vector<FactorPart> factors;  // empty: the part is the whole
 };
 
-/// Column layers (cut by outputs) keep A whole and cut B; row layers cut A and keep B whole.
+/// A linear cut by rows (outputs) keeps A whole and cuts B; one cut by columns (inputs) cuts A and keeps B whole.
 AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whole, const TensorPart& part);
 
 /// part_params = the part's factors. f32 [layout.count] and [part.layout.count], where the operators run.

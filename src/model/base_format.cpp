@@ -58,8 +58,8 @@ BaseFormat agree_on_format(const WantedFormat& wanted, const BaseFormat& stored,
                       (!wanted.block_size_given || wanted.format.block_size == stored.block_size);
   if (!agrees) {
     throw Error(ExitCode::usage,
-                fmt::format("{} asks for another base ({}) than the weights in {} are, which bitsandbytes has already quantized "
-                            "({}); leave it out, or give the folder with the original weights",
+                fmt::format("{} asks for another base ({}) than the weights in {} are, which are quantized already ({}); "
+                            "leave it out, or give the folder with the original weights",
                             wanted.key, describe(wanted.format), folder, describe(stored)));
   }
   return stored;

@@ -33,17 +33,16 @@ struct RestLoader {
     std::vector<std::byte> raw;
     std::vector<float> values;
     for (std::int64_t begin = 0; begin < runs.elements();) {
-      const std::int64_t at = begin % runs.length;
-      const std::int64_t in_whole = runs.first(begin / runs.length) + at;
-      const Shape piece{std::min(kReadElements, runs.length - at)};
+      const RunStretch stretch = stretch_at(runs, begin, std::min(begin + kReadElements, runs.elements()));
+      const Shape piece{stretch.count};
       ConstTensorView from;
       if (source.tensor->dtype == dtype && added == 0.0F) {
         raw.resize(static_cast<std::size_t>(piece.count() * width));
-        read_as_is(source, in_whole * width, raw);
+        read_as_is(source, stretch.in_whole * width, raw);
         from = {raw.data(), dtype, piece};
       } else {
         values.resize(static_cast<std::size_t>(piece.count()));
-        read_as_f32(source, in_whole, values, raw, host);
+        read_as_f32(source, stretch.in_whole, values, raw, host);
         std::for_each(values.begin(), values.end(), [&](float& value) { value += added; });
         from = view(static_cast<const float*>(values.data()), piece);
         if (dtype != DType::f32) {
@@ -63,7 +62,7 @@ struct RestLoader {
     return part(table_tensor(name, rows), {1, rows * whole.hidden, 0, 0}, {rows, whole.hidden}, dtype);
   }
   /// This rank's rows of a table of the vocabulary.
-  TensorView vocab_table(std::string_view name, const PartRange& ids, DType dtype) const {
+  TensorView vocab_table(std::string_view name, const IndexRange& ids, DType dtype) const {
     return part(table_tensor(name, whole.vocab), {1, ids.size() * whole.hidden, ids.begin * whole.hidden, 0},
                 {ids.size(), whole.hidden}, dtype);
   }

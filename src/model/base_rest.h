@@ -5,7 +5,7 @@
 
 namespace lora_dist {
 
-/// Fills all of `base` but its blocks' parts; base.spec, base.part and the size of base.rest are set. `whole`: the model before
+/// Fills all of `base` but its blocks' slices; base.spec, base.part and the size of base.rest are set. `whole`: the model before
 /// tensor ranks cut it. Throws Error(model).
 void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place);
 

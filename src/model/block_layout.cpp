@@ -16,9 +16,7 @@ std::int64_t round_up(std::int64_t value, std::int64_t to) { return divide_up(va
 
 }  // namespace
 
-BlockRange overlap(BlockRange a, BlockRange b) { return {std::max(a.begin, b.begin), std::min(a.end, b.end)}; }
-
-BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int parts) {
+BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int slices) {
   BlockLayout layout;
   std::int64_t at = 0;
   const auto place = [&at](std::int64_t bytes) {
@@ -50,23 +48,23 @@ BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int
     weight.nested_offset = place(weight.nested_bytes);
   }
   layout.bytes = at;
-  layout.part_bytes = round_up(divide_up(at, parts), kAlign);
+  layout.slice_bytes = round_up(divide_up(at, slices), kAlign);
   return layout;
 }
 
-BlockRange part_of(const BlockLayout& layout, int rank) { return {rank * layout.part_bytes, (rank + 1) * layout.part_bytes}; }
+IndexRange slice_of(const BlockLayout& layout, int rank) { return {rank * layout.slice_bytes, (rank + 1) * layout.slice_bytes}; }
 
-BlockRange held_of(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank) {
-  const BlockRange held = overlap(part_of(layout, rank), {offset, offset + bytes});
-  return held.size() == 0 ? BlockRange{} : BlockRange{held.begin - offset, held.end - offset};
+IndexRange held_of(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank) {
+  const IndexRange held = overlap(slice_of(layout, rank), {offset, offset + bytes});
+  return held.size() == 0 ? IndexRange{} : IndexRange{held.begin - offset, held.end - offset};
 }
 
-BlockRange codes_of(const BlockLayout& layout, const WeightLayout& weight, int rank) {
+IndexRange codes_of(const BlockLayout& layout, const WeightLayout& weight, int rank) {
   return held_of(layout, weight.codes_offset, weight.codes_bytes, rank);
 }
 
-BlockRange elements_of(const BlockLayout& layout, const WeightLayout& weight, int rank) {
-  const BlockRange codes = codes_of(layout, weight, rank);
+IndexRange elements_of(const BlockLayout& layout, const WeightLayout& weight, int rank) {
+  const IndexRange codes = codes_of(layout, weight, rank);
   if (weight.format.quantization == Quantization::none) {
     const auto width = static_cast<std::int64_t>(size_of(weight.dtype));
     return {codes.begin / width, codes.end / width};  // cuts are multiples of 64 bytes
@@ -75,10 +73,10 @@ BlockRange elements_of(const BlockLayout& layout, const WeightLayout& weight, in
   return {codes.begin * per_byte, std::min(codes.end * per_byte, weight.rows * weight.cols)};
 }
 
-void keep_section(std::span<const std::byte> source, std::int64_t offset, BlockRange part, std::span<std::byte> kept) {
-  const BlockRange held = overlap(part, {offset, offset + static_cast<std::int64_t>(source.size())});
+void keep_section(std::span<const std::byte> source, std::int64_t offset, IndexRange slice, std::span<std::byte> kept) {
+  const IndexRange held = overlap(slice, {offset, offset + static_cast<std::int64_t>(source.size())});
   if (held.size() > 0) {
-    std::memcpy(kept.data() + (held.begin - part.begin), source.data() + (held.begin - offset),
+    std::memcpy(kept.data() + (held.begin - slice.begin), source.data() + (held.begin - offset),
                 static_cast<std::size_t>(held.size()));
   }
 }

@@ -9,20 +9,13 @@
 #include "kernels/common/dtype.h"
 #include "kernels/common/runs.h"
 #include "src/model/base_format.h"
+#include "src/model/index_range.h"
 #include "src/model/tensor_table.h"
 
 namespace lora_dist {
 
 /// Rounded up.
 constexpr std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
-
-/// A half-open range of bytes or of quantization blocks.
-struct BlockRange {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-  std::int64_t size() const { return end > begin ? end - begin : 0; }
-};
-BlockRange overlap(BlockRange a, BlockRange b);
 
 /// A weight as a base keeps it.
 struct WeightKind {
@@ -59,26 +52,26 @@ struct WeightLayout {
   bool is_whole() const { return rows * cols == whole_elements; }
 };
 
-/// One block's weights laid end to end (a linear that the model does not have takes no bytes), cut into `parts` equal parts (the
-/// last one padded).
+/// One block's weights laid end to end (a linear that the model does not have takes no bytes), cut into `slices` equal slices of
+/// bytes, one per data rank (the last one padded).
 struct BlockLayout {
   std::array<WeightLayout, kLinears> weights;
-  std::int64_t bytes = 0;       // of the whole, before padding
-  std::int64_t part_bytes = 0;  // of each part, a multiple of 64
+  std::int64_t bytes = 0;        // of the whole, before padding
+  std::int64_t slice_bytes = 0;  // of each slice, a multiple of 64
 };
 
-BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int parts);
+BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int slices);
 
-/// The bytes of a block's layout that part `rank` holds.
-BlockRange part_of(const BlockLayout& layout, int rank);
+/// The bytes of a block's layout that data rank `rank` holds.
+IndexRange slice_of(const BlockLayout& layout, int rank);
 /// Those of a section of `bytes` from `offset` on, counted from the section's first.
-BlockRange held_of(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank);
+IndexRange held_of(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank);
 /// The code bytes of a weight.
-BlockRange codes_of(const BlockLayout& layout, const WeightLayout& weight, int rank);
+IndexRange codes_of(const BlockLayout& layout, const WeightLayout& weight, int rank);
 /// The elements of a weight's part whose codes rank `rank` holds.
-BlockRange elements_of(const BlockLayout& layout, const WeightLayout& weight, int rank);
-/// Copies to `kept` that part of `source` (a section of the block that begins at byte `offset`) which part `part` of the block
-/// holds.
-void keep_section(std::span<const std::byte> source, std::int64_t offset, BlockRange part, std::span<std::byte> kept);
+IndexRange elements_of(const BlockLayout& layout, const WeightLayout& weight, int rank);
+/// Copies to `kept` those bytes of `source` (a section of the block that begins at byte `offset`) which lie in `slice` of the
+/// block.
+void keep_section(std::span<const std::byte> source, std::int64_t offset, IndexRange slice, std::span<std::byte> kept);
 
 }  // namespace lora_dist

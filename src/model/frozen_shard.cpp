@@ -1,4 +1,4 @@
-// Reads the base matrix by matrix, quantizes it, and keeps the part that belongs to this rank.
+// Reads the base matrix by matrix, quantizes it, and keeps the slice that belongs to this rank.
 #include "src/model/frozen_shard.h"
 
 #include <algorithm>
@@ -24,13 +24,13 @@ namespace {
 
 /// The bytes that this rank keeps of a section of the block.
 struct KeptSection {
-  BlockRange range;            // counted from the section's first
+  IndexRange range;            // counted from the section's first
   std::span<std::byte> bytes;  // where they go
 };
 KeptSection kept_section(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank,
                          std::span<std::byte> kept) {
-  const BlockRange held = held_of(layout, offset, bytes, rank);
-  const std::int64_t at = held.size() == 0 ? 0 : offset + held.begin - rank * layout.part_bytes;
+  const IndexRange held = held_of(layout, offset, bytes, rank);
+  const std::int64_t at = held.size() == 0 ? 0 : offset + held.begin - rank * layout.slice_bytes;
   return {held, kept.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(held.size()))};
 }
 
@@ -56,10 +56,10 @@ void share_absmax(std::array<std::vector<float>, kLinears>& absmax, Communicator
 
 /// Keeps this rank's bytes of a weight's scales.
 void keep_scale_sections(std::span<const std::byte> absmax, std::span<const std::byte> nested, const WeightLayout& weight,
-                         BlockRange part, std::span<std::byte> kept) {
+                         IndexRange slice, std::span<std::byte> kept) {
   if (weight.absmax_bytes > 0) {
-    keep_section(scales_of_part(absmax, weight.format.nested() ? 1 : 4, weight), weight.absmax_offset, part, kept);
-    keep_section(nested, weight.nested_offset, part, kept);
+    keep_section(scales_of_part(absmax, weight.format.nested() ? 1 : 4, weight), weight.absmax_offset, slice, kept);
+    keep_section(nested, weight.nested_offset, slice, kept);
   }
 }
 
@@ -72,16 +72,16 @@ std::vector<std::byte> read_whole(const TensorInfo& tensor) {
 }
 
 /// This rank's scales of a weight that the files have quantized already.
-void keep_stored_scales(const PrequantizedWeight& stored, const WeightLayout& weight, BlockRange part,
+void keep_stored_scales(const PrequantizedWeight& stored, const WeightLayout& weight, IndexRange slice,
                         std::span<std::byte> kept) {
   if (!stored.nested_map.empty()) {
     const std::vector<float> scales = read_scales(stored);
-    keep_scale_sections(std::as_bytes(std::span(scales)), {}, weight, part, kept);
+    keep_scale_sections(std::as_bytes(std::span(scales)), {}, weight, slice, kept);
     return;
   }
   const std::vector<std::byte> nested =
       stored.nested_absmax != nullptr ? read_whole(*stored.nested_absmax) : std::vector<std::byte>{};
-  keep_scale_sections(read_whole(*stored.absmax), nested, weight, part, kept);
+  keep_scale_sections(read_whole(*stored.absmax), nested, weight, slice, kept);
 }
 
 /// What a base keeps of each weight of a block. In a folder that is quantized already, weights that are not stay as they are.
@@ -125,7 +125,7 @@ struct BlockReader {
       if (here) {
         read_kept_codes(*stored[i]->codes, weight, codes);
       }
-      keep_stored_scales(*stored[i], weight, part_of(layout, rank), kept);
+      keep_stored_scales(*stored[i], weight, slice_of(layout, rank), kept);
       return {};
     }
     const bool quantizes = weight.format.quantization != Quantization::none;
@@ -157,13 +157,13 @@ void load_block(const BlockReader& reader, bool quantizes, Communicator& holders
     }
     const WeightLayout& weight = reader.layout.weights[i];
     const KeptScales scales = keep_scales(absmax[i], weight.format, reader.stream);
-    keep_scale_sections(scales.absmax, std::as_bytes(std::span(scales.nested)), weight, part_of(reader.layout, reader.rank),
+    keep_scale_sections(scales.absmax, std::as_bytes(std::span(scales.nested)), weight, slice_of(reader.layout, reader.rank),
                         kept);
     rest.nested_offset[i] = scales.offset;
   }
 }
 
-/// Reads and quantizes every block. Beside a GPU a part is made on the host and copied; there `staging` is that of one block.
+/// Reads and quantizes every block. Beside a GPU a slice is made on the host and copied; there `staging` is that of one block.
 void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory,
                  std::span<const StoredWeights> stored, bool quantizes, const BaseHolders& holders, const BasePlace& place) {
   const bool copied = place.stream.backend == Backend::cuda && !base.on_host;
@@ -171,15 +171,15 @@ void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
   host.threads = place.stream.threads;
   std::vector<std::byte> staging;
   for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
-    const std::span<std::byte> part = base.parts[layer];
-    staging.resize(copied ? part.size() : 0);
+    const std::span<std::byte> slice = base.slices[layer];
+    staging.resize(copied ? slice.size() : 0);
     const BlockReader reader{
         whole, directory, static_cast<std::int64_t>(layer), base.layouts[layer], stored[layer], holders.shards.rank(), host};
-    load_block(reader, quantizes, holders.all, copied ? std::span<std::byte>(staging) : part, base.rest[layer]);
+    load_block(reader, quantizes, holders.all, copied ? std::span<std::byte>(staging) : slice, base.rest[layer]);
     if (copied) {
       run_together(holders.all, [&] {
-        const Shape bytes{static_cast<std::int64_t>(part.size())};
-        from_host({staging.data(), DType::u8, bytes}, {part.data(), DType::u8, bytes}, place.stream);
+        const Shape bytes{static_cast<std::int64_t>(slice.size())};
+        from_host({staging.data(), DType::u8, bytes}, {slice.data(), DType::u8, bytes}, place.stream);
       });
     }
   }
@@ -211,7 +211,7 @@ std::int64_t FrozenBase::most_scales() const {
 std::int64_t FrozenBase::largest_window() const {
   std::int64_t largest = 0;
   for (const BlockLayout& layout : layouts) {
-    largest = std::max(largest, layout.part_bytes * shards);
+    largest = std::max(largest, layout.slice_bytes * shards);
   }
   return largest;
 }
@@ -247,7 +247,7 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     const StoredWeights& weights = laid.stored[static_cast<std::size_t>(layer)];
     base.layouts.push_back(make_block_layout(weight_kinds(base, spec, directory, layer, weights, laid.quantizes), base.shards));
-    base.parts.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().part_bytes));
+    base.slices.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().slice_bytes));
   }
   load_rest(base, spec, directory, place);
   return laid;
@@ -261,11 +261,6 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
   run_together(holders.all, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), place); });
   load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, place);
   return std::move(laid.base);
-}
-
-FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            Communicator& shards, const BasePlace& place) {
-  return load_frozen_base(spec, directory, format, BaseHolders{shards, shards, tensor_part(spec, 0, 1)}, place);
 }
 
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,

@@ -1,4 +1,4 @@
-// The frozen base as one rank holds it: its part of every block's (quantized) weights, and the small or shared rest whole.
+// The frozen base as one rank holds it: its slice of every block's (quantized) weights, and the small or shared rest whole.
 #pragma once
 
 #include <array>
@@ -40,7 +40,7 @@ struct BasePlace {
   Arena& arena;                      // where the operators run
   Stream stream;                     // that it was made for
   DType compute_dtype = DType::f32;  // that the head and biases are rounded to
-  Arena* pinned = nullptr;           // of the host: the blocks' parts stay there; null: they go to `arena`
+  Arena* pinned = nullptr;           // of the host: the blocks' slices stay there; null: they go to `arena`
 };
 
 /// Who holds a base together.
@@ -52,18 +52,18 @@ struct BaseHolders {
 
 /// Memory of the arenas that it was loaded into.
 struct FrozenBase {
-  ModelSpec spec;  // as this rank computes it: of its tensor part
-  TensorPart part;
-  BaseFormat format;                        // of its weights but those that quantized files left as floats
-  int shards = 1;                           // ranks that divide every block
-  std::vector<BlockLayout> layouts;         // per layer
-  std::vector<std::span<std::byte>> parts;  // per layer: this rank's part, part_bytes long
-  bool on_host = false;                     // `parts` are pinned host memory beside a GPU
-  std::vector<BlockRest> rest;              // per layer
-  ConstTensorView embedding;                // [vocab of the part, hidden], in the file's dtype (that of the head when tied)
-  ConstTensorView head;                     // likewise, in the compute dtype (f32 on the CPU); the embedding itself when tied
-  ConstTensorView positions;                // f32 [max_positions, hidden]: learned positions, where there are any
-  NormWeights final_norm;                   // [hidden]
+  ModelSpec spec;                            // as this rank computes it: of its tensor part
+  TensorPart part;                           // of the model: what this tensor rank computes with
+  BaseFormat format;                         // of its weights but those that quantized files left as floats
+  int shards = 1;                            // data ranks that divide the bytes of every block of the part
+  std::vector<BlockLayout> layouts;          // per layer
+  std::vector<std::span<std::byte>> slices;  // per layer: this data rank's slice of those bytes, slice_bytes long
+  bool on_host = false;                      // `slices` are pinned host memory beside a GPU
+  std::vector<BlockRest> rest;               // per layer
+  ConstTensorView embedding;                 // [vocab of the part, hidden], in the file's dtype (that of the head when tied)
+  ConstTensorView head;                      // likewise, in the compute dtype (f32 on the CPU); the embedding itself when tied
+  ConstTensorView positions;                 // f32 [max_positions, hidden]: learned positions, where there are any
+  NormWeights final_norm;                    // [hidden]
 
   std::int64_t largest_weight() const;  // elements of the largest weight of a block: the size of the dequantization scratch
   std::int64_t most_scales() const;     // of a weight whose scales are quantized too: the size of the scratch for them
@@ -72,14 +72,11 @@ struct FrozenBase {
 
 /// Reads and quantizes the base; weights that the files have quantized already stay so, and decide the format. Collective over
 /// `holders.all`; each rank reads only the codes that it keeps (and, of a quantization block that a cut goes through, the rest of
-/// it). Beside a GPU the host holds this rank's part of one block at a time. Weights are quantized as if whole: codes do not
-/// depend on the number of parts, nor on the tensor cut; the offset of double quantization is summed in double, in the order of
+/// it). Beside a GPU the host holds this rank's slice of one block at a time. Weights are quantized as if whole: codes do not
+/// depend on the number of slices, nor on the tensor cut; the offset of double quantization is summed in double, in the order of
 /// the blocks. Throws Error, the same on every rank: model, out_of_memory.
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             const BaseHolders& holders, const BasePlace& place);
-/// Of one tensor rank: `shards` hold it all.
-FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            Communicator& shards, const BasePlace& place);
 
 /// The base that load_frozen_base would make, with nothing read: its layouts, and buffers of arenas that hold no memory. Of
 /// `directory` only names, shapes and dtypes are asked. Throws Error(model).

@@ -1,14 +1,14 @@
-// Finds and checks the parts of weights that bitsandbytes quantized.
+// Finds and checks the tensors that weights were quantized to.
 #include "src/model/prequantized.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <set>
 
+#include "kernels/common/block_size.h"
 #include "src/core/error.h"
 #include "src/io/strict_json.h"
 #include "src/model/block_layout.h"
@@ -44,8 +44,7 @@ const TensorInfo& part(const TensorDirectory& directory, const TensorInfo& of, c
                        std::int64_t count) {
   const TensorInfo* found = find_part(directory, of.name + ending);
   if (found == nullptr) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {}{} is missing; {} is quantized by bitsandbytes and means nothing "
-                                             "without it",
+    throw Error(ExitCode::model, fmt::format("{}: tensor {}{} is missing; {} is quantized and means nothing without it",
                                              of.file.string(), of.name, ending, of.name));
   }
   const auto bytes = static_cast<std::uint64_t>(count) * size_of(dtype);
@@ -110,8 +109,9 @@ Quantization read_type(const QuantState& state) {
 
 std::int64_t read_block_size(const QuantState& state, const char* key) {
   const std::int64_t size = state.integer(key);
-  if (size < 32 || size > 4096 || !std::has_single_bit(static_cast<std::uint64_t>(size))) {
-    refuse(state.tensor, fmt::format("has {} {}; it must be a power of two from 32 to 4096", key, size));
+  if (!is_block_size(size)) {
+    refuse(state.tensor,
+           fmt::format("has {} {}; it must be a power of two from {} to {}", key, size, kSmallestBlock, kLargestBlock));
   }
   return size;
 }

@@ -1,5 +1,5 @@
-// Weights that bitsandbytes quantized before they were saved (functional.py: QuantState.as_dict; transformers' save_pretrained).
-// They are used as they lie: no code and no scale is computed anew.
+// Weights that were quantized before they were saved: by bitsandbytes (functional.py: QuantState.as_dict; transformers'
+// save_pretrained), or in a base store, under the same names. They are used as they lie: no code and no scale is computed anew.
 #pragma once
 
 #include <array>
@@ -39,7 +39,7 @@ std::optional<PrequantizedWeight> find_prequantized(const ModelSpec& spec, const
 /// The linears of one block that the files have quantized.
 using StoredWeights = std::array<std::optional<PrequantizedWeight>, kLinears>;
 
-/// Checks that every tensor which the configuration implies is there, in its shape, as floats or quantized by bitsandbytes.
+/// Checks that every tensor which the configuration implies is there, in its shape, as floats or quantized.
 /// Returns the latter, of each block; `directory` must outlive them. Throws Error(model) for the first that is not.
 std::vector<StoredWeights> check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory);
 

@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t kCutAlign = 64;
 constexpr std::int64_t kWideEnough = 16 * kCutAlign;
 
-PartRange range_of(std::int64_t n, int rank, int ranks, std::int64_t align = 1) {
+IndexRange range_of(std::int64_t n, int rank, int ranks, std::int64_t align = 1) {
   const auto cut = [&](std::int64_t i) { return i == ranks ? n : n * i / ranks / align * align; };
   return {cut(rank), cut(rank + 1)};
 }
@@ -33,7 +33,7 @@ void cut_heads(const ModelSpec& whole, TensorPart& part) {
   };
   const std::int64_t kv = part.rank * whole.kv_heads / part.ranks;
   const int first = first_rank_of(kv);
-  const PartRange of_group = range_of(group, part.rank - first, first_rank_of(kv + 1) - first);
+  const IndexRange of_group = range_of(group, part.rank - first, first_rank_of(kv + 1) - first);
   part.kv_heads = {kv, kv + 1};
   part.heads = {kv * group + of_group.begin, kv * group + of_group.end};
 }
@@ -46,7 +46,7 @@ struct LinearCut {
 
 LinearCut cut_of(const ModelSpec& whole, const TensorPart& part, Linear linear) {
   const std::int64_t d = whole.head_dim;
-  const auto one = [](const PartRange& range, std::int64_t width) {
+  const auto one = [](const IndexRange& range, std::int64_t width) {
     return Runs{1, range.size() * width, range.begin * width, 0};
   };
   switch (linear) {
@@ -105,7 +105,7 @@ TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks) {
   return part;
 }
 
-PartRange vocab_part(const TensorPart& part, int rank) { return range_of(part.whole_vocab, rank, part.ranks); }
+IndexRange vocab_part(const TensorPart& part, int rank) { return range_of(part.whole_vocab, rank, part.ranks); }
 
 ModelSpec spec_of(const ModelSpec& whole, const TensorPart& part) {
   ModelSpec spec = whole;

@@ -6,26 +6,20 @@
 #include <optional>
 
 #include "kernels/common/runs.h"
+#include "src/model/index_range.h"
 #include "src/model/linear.h"
 #include "src/model/model_config.h"
 
 namespace lora_dist {
 
-/// A half-open range of heads, features or ids.
-struct PartRange {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-  std::int64_t size() const { return end - begin; }
-};
-
 /// One rank's part of a model. Of one rank: all of it.
 struct TensorPart {
   int rank = 0;
   int ranks = 1;
-  PartRange heads;
-  PartRange kv_heads;  // those that its heads attend to; ranks share one where there are fewer of them than ranks
-  PartRange intermediate;
-  PartRange vocab;
+  IndexRange heads;
+  IndexRange kv_heads;  // those that its heads attend to; ranks share one where there are fewer of them than ranks
+  IndexRange intermediate;
+  IndexRange vocab;
   std::int64_t whole_vocab = 0;
   std::int64_t widest_vocab = 0;  // of any rank's part
 
@@ -35,7 +29,7 @@ struct TensorPart {
 /// Throws Error(usage) where there are more ranks than heads, intermediate features or ids.
 TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks);
 /// The ids of another of its ranks.
-PartRange vocab_part(const TensorPart& part, int rank);
+IndexRange vocab_part(const TensorPart& part, int rank);
 /// The model as that rank computes it: fewer heads, a narrower MLP, fewer ids; the same hidden states.
 ModelSpec spec_of(const ModelSpec& whole, const TensorPart& part);
 

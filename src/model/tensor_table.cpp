@@ -124,6 +124,13 @@ std::int64_t parameter_count(const ModelSpec& spec) {
   return count;
 }
 
+void check_float_dtype(const TensorInfo& tensor) {
+  if (tensor.dtype != DType::f32 && tensor.dtype != DType::f16 && tensor.dtype != DType::bf16) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", tensor.file.string(),
+                                             tensor.name, name_of(tensor.dtype)));
+  }
+}
+
 const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted) {
   const TensorInfo* found = look_up_tensor(spec, directory, wanted.name);
   if (found == nullptr) {
@@ -136,10 +143,7 @@ const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& dire
     throw Error(ExitCode::model, fmt::format("{}: tensor {} has shape [{}], config.json implies [{}]", tensor.file.string(),
                                              tensor.name, fmt::join(tensor.shape, ", "), fmt::join(wanted.shape, ", ")));
   }
-  if (tensor.dtype != DType::f32 && tensor.dtype != DType::f16 && tensor.dtype != DType::bf16) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", tensor.file.string(),
-                                             tensor.name, name_of(tensor.dtype)));
-  }
+  check_float_dtype(tensor);
   return tensor;
 }
 

@@ -40,6 +40,9 @@ ModelTensor weight_tensor(const ModelSpec& spec, std::int64_t layer, Linear line
 /// The tensor of that name, without the family's prefix if the file leaves it out; null where there is none.
 const TensorInfo* look_up_tensor(const ModelSpec& spec, const TensorDirectory& directory, const std::string& name);
 
+/// Throws Error(model) naming tensor and file, unless its elements are f32, f16 or bf16.
+void check_float_dtype(const TensorInfo& tensor);
+
 /// look_up_tensor, with that shape and a float dtype; throws Error(model) naming the tensor, both shapes and the file.
 const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted);
 

@@ -13,21 +13,13 @@ namespace {
 
 constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // read and quantized at a time
 
-/// Elements that lie together in the part and in the whole.
-struct Stretch {
-  std::int64_t in_part = 0;
-  std::int64_t in_whole = 0;
-  std::int64_t count = 0;
-};
-
 /// The stretch of the part that begins at `begin`, at most up to `end`. One that goes on longer than is read at a time ends with
 /// a block.
-Stretch stretch_at(const WeightLayout& weight, std::int64_t begin, std::int64_t end) {
-  const Runs& runs = weight.runs;
-  const std::int64_t at = begin % runs.length;
-  const std::int64_t in_whole = runs.first(begin / runs.length) + at;
+RunStretch stretch_to_read(const WeightLayout& weight, std::int64_t begin, std::int64_t end) {
+  RunStretch stretch = stretch_at(weight.runs, begin, end);
   const std::int64_t most = std::max(kReadElements / weight.scale_elements(), std::int64_t{1}) * weight.scale_elements();
-  return {begin, in_whole, std::min({runs.length - at, end - begin, most - in_whole % weight.scale_elements()})};
+  stretch.count = std::min(stretch.count, most - stretch.in_whole % weight.scale_elements());
+  return stretch;
 }
 
 /// Four-bit codes from element `first` on to element `to` of other ones. What shares the last byte is written later, or padding.
@@ -57,8 +49,8 @@ void copy_codes(const BaseFormat& format, const std::byte* from, std::int64_t fi
 /// Blocks of several stretches, one after the other, as they are quantized at a time.
 struct ReadBlocks {
   struct Piece {
-    Stretch stretch;
-    BlockRange blocks;       // of the whole that it touches
+    RunStretch stretch;
+    IndexRange blocks;       // of the whole that it touches
     std::int64_t value = 0;  // where its first block begins in `values`
     std::int64_t scale = 0;  // and in `absmax`
   };
@@ -69,9 +61,9 @@ struct ReadBlocks {
   std::vector<float> absmax;
   std::int64_t scales = 0;
 
-  void add(const WeightSource& source, const WeightLayout& weight, const Stretch& stretch, const Stream& stream) {
+  void add(const WeightSource& source, const WeightLayout& weight, const RunStretch& stretch, const Stream& stream) {
     const std::int64_t block_size = weight.scale_elements();
-    const BlockRange blocks{stretch.in_whole / block_size, divide_up(stretch.in_whole + stretch.count, block_size)};
+    const IndexRange blocks{stretch.in_whole / block_size, divide_up(stretch.in_whole + stretch.count, block_size)};
     const std::int64_t begin = blocks.begin * block_size;
     const std::int64_t end = std::min(blocks.end * block_size, weight.whole_elements);
     pieces.push_back({stretch, blocks, static_cast<std::int64_t>(values.size()), scales});
@@ -102,7 +94,7 @@ void quantize_kept(const WeightSource& source, const WeightLayout& weight, const
                    const Stream& stream) {
   ReadBlocks read;
   for (std::int64_t at = kept.elements.begin; at < kept.elements.end;) {
-    const Stretch stretch = stretch_at(weight, at, kept.elements.end);
+    const RunStretch stretch = stretch_to_read(weight, at, kept.elements.end);
     read.add(source, weight, stretch, stream);
     at += stretch.count;
     const bool at_short_block =
@@ -117,7 +109,7 @@ void quantize_kept(const WeightSource& source, const WeightLayout& weight, const
 void read_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept) {
   const auto width = static_cast<std::int64_t>(size_of(weight.dtype));
   for (std::int64_t at = kept.elements.begin; at < kept.elements.end;) {
-    const Stretch stretch = stretch_at(weight, at, kept.elements.end);
+    const RunStretch stretch = stretch_to_read(weight, at, kept.elements.end);
     const auto to = static_cast<std::size_t>((at - kept.elements.begin) * width);
     read_as_is(source, stretch.in_whole * width, kept.bytes.subspan(to, static_cast<std::size_t>(stretch.count * width)));
     at += stretch.count;
@@ -128,7 +120,7 @@ void read_kept_codes(const TensorInfo& codes, const WeightLayout& weight, const 
   const std::int64_t per_byte = weight.format.is_four_bit() ? 2 : 1;
   std::vector<std::byte> bytes;
   for (std::int64_t at = kept.elements.begin; at < kept.elements.end;) {
-    const Stretch stretch = stretch_at(weight, at, kept.elements.end);
+    const RunStretch stretch = stretch_to_read(weight, at, kept.elements.end);
     const std::int64_t begin = stretch.in_whole / per_byte;
     bytes.resize(static_cast<std::size_t>(divide_up(stretch.in_whole + stretch.count, per_byte) - begin));
     read_tensor_bytes(codes, static_cast<std::uint64_t>(begin), bytes);

@@ -15,7 +15,7 @@ namespace lora_dist {
 
 /// What a rank keeps of the codes of a weight's part.
 struct KeptCodes {
-  BlockRange elements;         // of the part; the first lies at the start of a byte
+  IndexRange elements;         // of the part; the first lies at the start of a byte
   std::span<std::byte> bytes;  // where their codes go
 };
 

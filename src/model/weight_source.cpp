@@ -5,24 +5,9 @@
 
 #include "kernels/cast/cast.h"
 #include "src/model/finite_weights.h"
+#include "src/model/transpose_elements.h"
 
 namespace lora_dist {
-
-namespace {
-
-/// [rows, cols] to [cols, rows], element by element.
-template <class Element>
-std::vector<std::byte> transposed_bytes(std::span<const std::byte> bytes, std::size_t rows, std::size_t cols) {
-  std::vector<std::byte> out(bytes.size());
-  for (std::size_t c = 0; c < cols; ++c) {
-    for (std::size_t r = 0; r < rows; ++r) {
-      std::memcpy(&out[(c * rows + r) * sizeof(Element)], &bytes[(r * cols + c) * sizeof(Element)], sizeof(Element));
-    }
-  }
-  return out;
-}
-
-}  // namespace
 
 WeightSource open_weight(const TensorInfo& tensor, bool transposed) {
   WeightSource source{&tensor, {}};
@@ -32,8 +17,9 @@ WeightSource open_weight(const TensorInfo& tensor, bool transposed) {
     check_finite(tensor, bytes);
     const auto rows = static_cast<std::size_t>(tensor.shape[0]);
     const auto cols = static_cast<std::size_t>(tensor.shape[1]);
-    source.turned = size_of(tensor.dtype) == 4 ? transposed_bytes<std::uint32_t>(bytes, rows, cols)
-                                               : transposed_bytes<std::uint16_t>(bytes, rows, cols);
+    source.turned.resize(bytes.size());
+    size_of(tensor.dtype) == 4 ? transpose_elements<4>(bytes, rows, cols, source.turned)
+                               : transpose_elements<2>(bytes, rows, cols, source.turned);
   }
   return source;
 }

@@ -140,7 +140,7 @@ void WeightWindow::fetch(Slot& slot) {
     return;
   }
   const auto l = static_cast<std::size_t>(slot.layer);
-  std::span<const std::byte> mine = base_.parts[l];
+  std::span<const std::byte> mine = base_.slices[l];
   const std::span<std::byte> all = slot.bytes.first(mine.size() * static_cast<std::size_t>(base_.shards));
   if (base_.on_host) {
     const std::span<std::byte> place = all.subspan(mine.size() * static_cast<std::size_t>(shards_.rank()), mine.size());
@@ -180,7 +180,7 @@ BlockWeights WeightWindow::weights_of(std::int64_t layer, const Slot& slot) cons
   BlockWeights weights;
   for (std::size_t i = 0; i < kLinears; ++i) {
     const WeightLayout& weight = layout.weights[i];
-    weights[i] = {&weight, slot.bytes.empty() ? base_.parts[l].data() : slot.bytes.data(), base_.rest[l].nested_offset[i], {}};
+    weights[i] = {&weight, slot.bytes.empty() ? base_.slices[l].data() : slot.bytes.data(), base_.rest[l].nested_offset[i], {}};
     if (!slot.dense.empty() && offsets[i + 1] > offsets[i]) {
       std::byte* dense = slot.dense.data() + static_cast<std::size_t>(offsets[i]) * size_of(compute_dtype_);
       weights[i].dense = {dense, compute_dtype_, {weight.rows, weight.cols}};

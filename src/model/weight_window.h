@@ -1,4 +1,4 @@
-// One block's weights at a time, whole, from the parts that the ranks hold: block l+1 is fetched while block l computes.
+// One block's weights at a time, whole, from the slices that the ranks hold: block l+1 is fetched while block l computes.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ using BlockWeights = std::array<FrozenWeight, kLinears>;
 
 /// The memory of a window, by slot.
 struct WindowBuffers {
-  bool in_place = false;    // none: the operators read the parts where they lie
+  bool in_place = false;    // none: the operators read the slices where they lie
   bool one_window = false;  // both slots gather into the same bytes
   std::array<std::span<std::byte>, 2> bytes;
   std::array<std::span<std::byte>, 2> dense;
@@ -42,7 +42,7 @@ WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend 
 /// rank that has nothing to compute calls serve() and keeps the others going.
 ///
 /// On the CPU a slot holds a gathered block's bytes; with one shard there is nothing to hold, copy or send. On a GPU a slot also
-/// holds the block dequantized, once for all that a visit computes with it. There a stream of the window's own copies parts that
+/// holds the block dequantized, once for all that a visit computes with it. There a stream of the window's own copies slices that
 /// lie on the host, waits for gathers and dequantizes, beside the operators' stream; the two meet at events alone.
 class WeightWindow {
  public:
@@ -86,7 +86,7 @@ class WeightWindow {
   DType compute_dtype_;
   Stream compute_;
   Stream stream_;            // the window's own on a GPU
-  bool in_place_ = false;    // the operators read the parts where they lie
+  bool in_place_ = false;    // the operators read the slices where they lie
   bool one_window_ = false;  // both slots gather into the same bytes
   std::span<float> absmax_;  // block scales of the weight being dequantized ahead
   std::array<Slot, 2> slots_;

@@ -25,7 +25,7 @@ const Planner::Footprint& Planner::footprint(const PlannedMesh& mesh) {
       footprint.most[kind] = std::max(footprint.most[kind], held[kind]);
     }
     footprint.work.push_back(work_of_pass(model_, target_, *rank, step_));
-    footprint.part_bytes += footprint.work.back().part_bytes;
+    footprint.slice_bytes += footprint.work.back().slice_bytes;
   }
   return footprint;
 }
@@ -37,7 +37,7 @@ MeshPlan Planner::plan(const PlannedMesh& mesh) {
   plan.least = known.least;
   plan.most = known.most;
   plan.beside = memory_beside(target_, mesh, model_.config.parallel.communicator);
-  plan.wire = wire_of_step(model_, target_, mesh, step_, known.part_bytes);
+  plan.wire = wire_of_step(model_, target_, mesh, step_, known.slice_bytes);
   if (target_.on_device()) {
     for (const PassWork& work : known.work) {  // the slowest holds up the others
       const StepTime time = time_of_step(model_, target_, mesh, step_, work);

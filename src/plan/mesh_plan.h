@@ -37,8 +37,8 @@ class Planner {
   struct Footprint {
     MemoryByKind least{};
     MemoryByKind most{};
-    std::int64_t part_bytes = 0;  // of a pass, of all tensor ranks
-    std::vector<PassWork> work;   // per tensor rank
+    std::int64_t slice_bytes = 0;  // of a pass, of all tensor ranks
+    std::vector<PassWork> work;    // per tensor rank
   };
   const Footprint& footprint(const PlannedMesh& mesh);
 

@@ -7,6 +7,7 @@
 #include "src/core/error.h"
 #include "src/export/adapter_bridge.h"
 #include "src/export/peft_adapter.h"
+#include "src/io/base_store.h"
 #include "src/io/strict_json.h"
 #include "src/model/config_file.h"
 #include "src/model/prequantized.h"
@@ -84,7 +85,7 @@ PlannedModel open_planned_model(const Config& config, const std::vector<fs::path
   }
   fit_max_length(model.config, model.spec, console);
   choose_targets(model.config, model.spec, console);
-  for (const char* file : {"model.safetensors", "model.safetensors.index.json", "base_store.h5"}) {
+  for (const char* file : {"model.safetensors", "model.safetensors.index.json", kBaseStoreFile}) {
     model.has_weights = model.has_weights || is_there(model.folder / file);
   }
   model.directory = model.has_weights ? read_model_directory(model.folder) : implied_directory(model.spec, model.folder);

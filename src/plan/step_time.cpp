@@ -30,7 +30,7 @@ double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const 
     seconds += all_gather_seconds(link, mesh.shards, static_cast<double>(work.fetches), static_cast<double>(work.fetched_bytes));
   }
   if (model.config.parallel.base_device == "host") {
-    seconds += static_cast<double>(work.part_bytes) / kHostCopyRate;
+    seconds += static_cast<double>(work.slice_bytes) / kHostCopyRate;
   }
   return seconds / 2.0;
 }

@@ -13,7 +13,7 @@ namespace lora_dist {
 ///   dequantize          bytes read and written / memory rate; it runs beside products, but for the same memory
 ///   base_gather         what does not fit beside the blocks' computing and dequantizing, forward and backward apart: an
 ///                       all-gather of a block over n ranks takes (n-1)/n * bytes / rate + (n-1) * latency (a ring); a base on
-///                       the host adds the copy of the part over PCI Express
+///                       the host adds the copy of the slice over PCI Express
 ///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); nothing hides them
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor

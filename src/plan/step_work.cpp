@@ -1,4 +1,4 @@
-// Counts along transformer.cpp, attention_half.cpp, mlp_half.cpp and weight_window.cpp.
+// Counts along transformer.cpp, head.cpp, attention_half.cpp, mlp_half.cpp and weight_window.cpp.
 #include "src/plan/step_work.h"
 
 #include <fmt/format.h>
@@ -136,8 +136,8 @@ PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const
     const BlockLayout& layout = rank.base.layouts[static_cast<std::size_t>(layer)];
     const std::int64_t fetches = fetches_of(layer, spec.layers);
     work.fetches += fetches;
-    work.part_bytes += fetches * layout.part_bytes;
-    work.fetched_bytes += fetches * layout.part_bytes * rank.base.shards;
+    work.slice_bytes += fetches * layout.slice_bytes;
+    work.fetched_bytes += fetches * layout.slice_bytes * rank.base.shards;
     if (target.on_device()) {
       work.dequantized_bytes += static_cast<double>(fetches) * dequantized_bytes(layout, target.dtype);
     }
@@ -151,10 +151,10 @@ PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const
 }
 
 WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
-                       std::int64_t part_bytes) {
+                       std::int64_t slice_bytes) {
   WireBytes wire;
   if (mesh.shards > 1) {  // ranks without a pass serve the others
-    wire[WireKind::base_gather] = step.rounds(mesh.data) * mesh.data * part_bytes;
+    wire[WireKind::base_gather] = step.rounds(mesh.data) * mesh.data * slice_bytes;
   }
   if (mesh.ranks() > 1) {  // fixed point of 64 bits
     wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.count * static_cast<std::int64_t>(sizeof(std::int64_t));

@@ -37,16 +37,16 @@ struct PassWork {
   double dequantized_bytes = 0;    // read and written, of all blocks fetched; 0 on CPUs, whose products do it as they go
   std::int64_t fetches = 0;        // blocks that the window does not have yet
   std::int64_t fetched_bytes = 0;  // of these, whole (of the tensor part)
-  std::int64_t part_bytes = 0;     // this rank's parts of these
+  std::int64_t slice_bytes = 0;    // this rank's slices of these
   std::int64_t reductions = 0;     // sums over the tensor ranks
   std::int64_t reduced_bytes = 0;  // handed to them
 };
 PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank, const StepShape& step);
 
-/// Payload handed to collectives in a step, summed over the ranks, as metrics.jsonl counts it. `part_bytes`: of a pass, of all
+/// Payload handed to collectives in a step, summed over the ranks, as metrics.jsonl counts it. `slice_bytes`: of a pass, of all
 /// tensor ranks together. Right for a step that follows another one: the first, and those after an evaluation, fetch two or more
 /// blocks more. Control (losses, agreement) is left at 0: some hundred bytes a rank.
 WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
-                       std::int64_t part_bytes);
+                       std::int64_t slice_bytes);
 
 }  // namespace lora_dist

@@ -146,7 +146,7 @@ std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, 
   }
   place->stream.threads = threads_per_rank(process);
   if (cuda) {
-    place->data = make_data_plane(world, choice.communicator, process, place->stream);
+    place->data = make_data_plane(world, choice.communicator, place->stream);
   }
   return place;
 }

@@ -24,8 +24,8 @@ BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, con
   }
   const BaseFormat format = agree_on_format(wanted, *stored, model.folder.string());
   if (describe(format) != describe(wanted.format)) {
-    console.line(fmt::format("note: the weights in {} are already quantized by bitsandbytes, and stay so: {}",
-                             model.folder.string(), describe(format)));
+    console.line(
+        fmt::format("note: the weights in {} are quantized already, and stay so: {}", model.folder.string(), describe(format)));
   }
   return format;
 }

@@ -85,7 +85,7 @@ std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::
   return all;
 }
 
-/// All passes of this rank; the others need its part of the base even where it has none left.
+/// All passes of this rank; the others need its slices of the base even where it has none left.
 PassTotals run_passes(const Transformer& model, const Communicator& data, std::span<const Sequence> sequences,
                       std::span<const Sample> samples, std::int64_t micro_batch, const StepDropout& dropout,
                       const StepScale& step, const TrainedBuffers& buffers) {
@@ -109,14 +109,8 @@ void grow_after_good_step(LossScale& scale) {
   }
 }
 
-}  // namespace
-
-Pass pass_of(const Batch& batch) { return {batch.ids, batch.targets, batch.positions, batch.samples, batch.starts}; }
-
-StepResult train_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks,
-                      std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,
-                      std::int64_t step, std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers,
-                      bool stop_asked_here, LossScale& loss_scale) {
+/// Tokens of the global batch, and those that are trained on.
+StepResult count_tokens(std::span<const Sequence> sequences, std::span<const Sample> samples) {
   StepResult result;
   for (const Sequence& sequence : sequences) {
     for (const std::int32_t index : sequence) {
@@ -125,6 +119,54 @@ StepResult train_step(const Transformer& model, const AdapterPart& part, const S
       result.target_tokens += trained_tokens(sample);
     }
   }
+  return result;
+}
+
+/// What all ranks found in a step.
+struct StepSums {
+  std::int64_t loss = 0;  // in units of kLossUnit
+  std::int64_t bad = 0;   // gradients that are not finite
+  std::int64_t bad_losses = 0;
+  bool stop_asked = false;
+};
+
+/// Adds the gradients of all ranks in buffers.sums, and what they found beside them.
+StepSums reduce_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks, const PassTotals& totals,
+                     const TrainedBuffers& buffers, bool stop_asked_here) {
+  if (!part.factors.empty()) {
+    zero(view(buffers.sums), model.stream);
+    add_part(part, buffers.part_sums, buffers.sums, model.stream);
+  }
+  ranks.gradients.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
+  // Tensor ranks have the same loss: one of them says it.
+  const bool speaks = model.tensor == nullptr || model.tensor->rank() == 0;
+  std::array<std::int64_t, 4> shared = {speaks ? totals.loss : 0, totals.bad, totals.bad_losses, stop_asked_here ? 1 : 0};
+  ranks.world.all_reduce(shared, Reduce::sum, WireKind::control);
+  return {shared[0], shared[1], shared[2], shared[3] > 0};
+}
+
+/// Clips the gradient, whose norm is known, and updates the factors.
+void update_factors(const Transformer& model, const AdapterPart& part, const StepOptions& options, double grad_norm,
+                    std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers) {
+  // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm it divides by
+  const double clip = options.max_grad_norm > 0.0 ? options.max_grad_norm / (grad_norm + 1e-6) : 1.0;
+  if (clip < 1.0) {
+    scale(view(buffers.grads), static_cast<float>(clip), model.stream);
+  }
+  adamw(view(buffers.params), view(buffers.grads), view(buffers.m), view(buffers.v),
+        {optimizer_step, learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, model.stream);
+  take_part(part, buffers.params, buffers.part_params, model.stream);
+}
+
+}  // namespace
+
+Pass pass_of(const Batch& batch) { return {batch.ids, batch.targets, batch.positions, batch.samples, batch.starts}; }
+
+StepResult train_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks,
+                      std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,
+                      std::int64_t step, std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers,
+                      bool stop_asked_here, LossScale& loss_scale) {
+  StepResult result = count_tokens(sequences, samples);
   const auto target_tokens = static_cast<double>(std::max<std::int64_t>(1, result.target_tokens));
   const StepDropout dropout{options.dropout, options.seed, static_cast<std::uint32_t>(step)};
   const std::int64_t passes = std::max<std::int64_t>(1, passes_of(sequences, options.micro_batch));
@@ -132,59 +174,32 @@ StepResult train_step(const Transformer& model, const AdapterPart& part, const S
   StepScale scale_of_step{target_tokens, 1.0, kFixedPointLimit / shares};
 
   PassTotals totals;
-  std::array<std::int64_t, 4> shared{};
+  StepSums sums;
   const LossScale before = loss_scale;
   for (bool again = true; again;) {
     scale_of_step.loss_scale = options.scaled ? loss_scale.value : 1.0;
     totals = run_passes(model, ranks.data, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
-    if (!part.factors.empty()) {
-      zero(view(buffers.sums), model.stream);
-      add_part(part, buffers.part_sums, buffers.sums, model.stream);
-    }
-    ranks.gradients.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
-    // Tensor ranks have the same loss: one of them says it.
-    const bool speaks = model.tensor == nullptr || model.tensor->rank() == 0;
-    shared = {speaks ? totals.loss : 0, totals.bad, totals.bad_losses, stop_asked_here ? 1 : 0};
-    ranks.world.all_reduce(shared, Reduce::sum, WireKind::control);
-    again = options.scaled && shared[1] > 0 && shared[2] == 0 && loss_scale.value > 1.0;
+    sums = reduce_step(model, part, ranks, totals, buffers, stop_asked_here);
+    again = options.scaled && sums.bad > 0 && sums.bad_losses == 0 && loss_scale.value > 1.0;
     if (again) {
       loss_scale = {loss_scale.value / 2.0, 0};
     }
   }
 
-  result.stop_asked = shared[3] > 0;
-  result.loss = static_cast<double>(shared[0]) * kLossUnit;
+  result.stop_asked = sums.stop_asked;
+  result.loss = static_cast<double>(sums.loss) * kLossUnit;
   result.grad_norm = std::sqrt(fixed_point_read(view(buffers.sums), view(buffers.grads), model.stream));
-  if (shared[1] + shared[2] > 0 || !std::isfinite(result.grad_norm)) {
+  if (sums.bad + sums.bad_losses > 0 || !std::isfinite(result.grad_norm)) {
     result.finite = false;
     loss_scale = before;  // a batch that no scale helps says nothing about the next
     result.bad_samples = join_lists(ranks.world, totals.bad_samples);
     return result;
   }
-  // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm it divides by
-  const double clip = options.max_grad_norm > 0.0 ? options.max_grad_norm / (result.grad_norm + 1e-6) : 1.0;
-  if (clip < 1.0) {
-    scale(view(buffers.grads), static_cast<float>(clip), model.stream);
-  }
-  adamw(view(buffers.params), view(buffers.grads), view(buffers.m), view(buffers.v),
-        {optimizer_step, learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, model.stream);
-  take_part(part, buffers.params, buffers.part_params, model.stream);
+  update_factors(model, part, options, result.grad_norm, optimizer_step, learning_rate, buffers);
   if (options.scaled) {
     grow_after_good_step(loss_scale);
   }
   return result;
-}
-
-StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
-                      std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
-                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here) {
-  LossScale unused;
-  TrainedBuffers whole = buffers;
-  whole.part_params = buffers.params;
-  whole.part_grads = buffers.grads;
-  whole.part_sums = buffers.sums;
-  return train_step(model, AdapterPart{}, {data, data, data}, sequences, samples, options, step, optimizer_step, learning_rate,
-                    whole, stop_asked_here, unused);
 }
 
 }  // namespace lora_dist

@@ -74,11 +74,6 @@ StepResult train_step(const Transformer& model, const AdapterPart& part, const S
                       std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,
                       std::int64_t step, std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers,
                       bool stop_asked_here, LossScale& loss_scale);
-/// The same on the CPU without a tensor cut, where gradients are reduced by `data` itself and need no scale. buffers.part_* may
-/// be left empty.
-StepResult train_step(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
-                      std::span<const Sample> samples, const StepOptions& options, std::int64_t step, std::int64_t optimizer_step,
-                      double learning_rate, const TrainedBuffers& buffers, bool stop_asked_here);
 
 /// A view of a batch as the model takes it.
 Pass pass_of(const Batch& batch);

@@ -101,6 +101,36 @@ void show_adapter(const TrainingRun& run) {
   run.console.line(trainable_line(run.layout, run.model->spec));
 }
 
+/// What would be a pity to find only after minutes of loading. Collective.
+void check_before_loading(TrainingRun& run, bool training) {
+  run_together(*run.world, [&] {
+    if (run.config.parallel.base_device == "device" && !run.compute->on_device()) {
+      throw Error(ExitCode::usage,
+                  "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
+    }
+    if (training) {
+      choose_targets(run.config, read_model_config(run.config.model.path), run.console);
+    }
+    if (run.world->rank() == 0) {
+      make_output_directory(run.output, "output.dir");
+    }
+  });
+}
+
+/// Takes every buffer that a pass needs. Collective.
+void prepare_workspace(TrainingRun& run, Purpose purpose) {
+  const WorkspaceOptions options = workspace_options(run.config, run.model->spec, run.compute->dtype, purpose);
+  run_together(*run.world, [&] {
+    Arena& arena = run.model->arena;
+    run.workspace = make_workspace(run.model->base, run.part.layout, options, arena, run.model->stream);
+    if (purpose == Purpose::train && run.compute->on_device()) {  // the optimizer's sums keep memory too; the gradients are zero
+      explain_full_memory(arena, "what operators keep for themselves",
+                          [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });
+      arena.count(MemoryKind::operator_scratch, "operators' own", operator_scratch_bytes(run.model->stream));
+    }
+  });
+}
+
 }  // namespace
 
 Transformer TrainingRun::tuned() const {
@@ -156,18 +186,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
   check_same_program(world, config);
-  run_together(world, [&] {  // before minutes of loading
-    if (config.parallel.base_device == "device" && !compute.on_device()) {
-      throw Error(ExitCode::usage,
-                  "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
-    }
-    if (training) {
-      choose_targets(run.config, read_model_config(config.model.path), run.console);
-    }
-    if (world.rank() == 0) {
-      make_output_directory(run.output, "output.dir");
-    }
-  });
+  check_before_loading(run, training);
   run.mesh = make_mesh(world, config.parallel.tensor);
   if (const std::string apart = tensor_ranks_apart(run.mesh, world); !apart.empty()) {
     run.console.warn(apart);
@@ -183,16 +202,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
     show_adapter(run);
     run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);
   }
-  const WorkspaceOptions options = workspace_options(run.config, run.model->spec, compute.dtype, purpose);
-  run_together(world, [&] {
-    Arena& arena = run.model->arena;
-    run.workspace = make_workspace(run.model->base, run.part.layout, options, arena, run.model->stream);
-    if (training && compute.on_device()) {  // the optimizer's sums keep memory too; the gradients are zero so far
-      explain_full_memory(arena, "what operators keep for themselves",
-                          [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });
-      arena.count(MemoryKind::operator_scratch, "operators' own", operator_scratch_bytes(run.model->stream));
-    }
-  });
+  prepare_workspace(run, purpose);
   return run;
 }
 

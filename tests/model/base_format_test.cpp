@@ -34,7 +34,7 @@ TEST(BaseFormat, AFolderDecidesWhatTheUserDidNotWrite) {
   EXPECT_EQ(
       error.message,
       "--quantization asks for another base (FP4 with double quantization, blocks of 64) than the weights in folder are, which "
-      "bitsandbytes has already quantized (FP4, blocks of 128); leave it out, or give the folder with the original weights");
+      "are quantized already (FP4, blocks of 128); leave it out, or give the folder with the original weights");
 }
 
 }  // namespace

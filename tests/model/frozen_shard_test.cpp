@@ -112,15 +112,15 @@ TEST(FrozenShard, EachRankHoldsItsShare) {
   const auto single = make_single_rank();
   const OpenedModel whole(source("demo/model"), {Quantization::nf4}, *single, 8);
   std::int64_t all = 0;
-  for (const auto part : whole.base.parts) {
-    all += static_cast<std::int64_t>(part.size());
+  for (const auto slice : whole.base.slices) {
+    all += static_cast<std::int64_t>(slice.size());
   }
   for (const int ranks : {2, 4}) {
     test::on_ranks(ranks, [&](Communicator& comm) {
       const OpenedModel opened(source("demo/model"), {Quantization::nf4}, comm, 8);
       std::int64_t mine = 0;
-      for (const auto part : opened.base.parts) {
-        mine += static_cast<std::int64_t>(part.size());
+      for (const auto slice : opened.base.slices) {
+        mine += static_cast<std::int64_t>(slice.size());
       }
       EXPECT_LE(static_cast<double>(mine), 1.02 * static_cast<double>(all) / ranks);
       const MemoryByKind held = sum_by_kind(opened.arena.items());
@@ -133,16 +133,16 @@ TEST(FrozenShard, WindowGathersEachBlockOnce) {
   test::on_ranks(2, [](Communicator& comm) {
     OpenedModel opened(source("demo/model"), {Quantization::nf4}, comm, 8);
     const std::int64_t before = comm.wire()[WireKind::base_gather];
-    const std::int64_t part = opened.base.layouts[0].part_bytes;
+    const std::int64_t slice = opened.base.layouts[0].slice_bytes;
     const std::int64_t layers = opened.spec.layers;
     for (std::int64_t l = 0; l < layers; ++l) {
       opened.window->serve(l, l + 1 < layers ? l + 1 : -1);
     }
-    EXPECT_EQ(comm.wire()[WireKind::base_gather] - before, layers * part);
+    EXPECT_EQ(comm.wire()[WireKind::base_gather] - before, layers * slice);
     for (std::int64_t l = layers - 1; l >= 0; --l) {  // the two last blocks are still in their windows
       opened.window->serve(l, l - 1);
     }
-    EXPECT_EQ(comm.wire()[WireKind::base_gather] - before, (2 * layers - 2) * part);
+    EXPECT_EQ(comm.wire()[WireKind::base_gather] - before, (2 * layers - 2) * slice);
   });
 }
 

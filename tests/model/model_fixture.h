@@ -11,6 +11,7 @@
 #include "src/comm/communicator.h"
 #include "src/model/adapters.h"
 #include "src/model/transformer.h"
+#include "tests/support/whole_base.h"
 
 namespace lora_dist::test {
 
@@ -28,7 +29,7 @@ struct OpenedModel {
   OpenedModel(const std::filesystem::path& folder, const BaseFormat& format, Communicator& comm, std::int64_t max_tokens,
               Recompute recompute = Recompute::block, const AdapterSpec* adapter = nullptr) {
     spec = read_model_config(folder);
-    base = load_frozen_base(spec, read_model_directory(folder), format, comm, {arena, stream});
+    base = load_whole_base(spec, read_model_directory(folder), format, comm, {arena, stream});
     window = std::make_unique<WeightWindow>(base, comm, arena, stream, DType::f32);
     layout.blocks.resize(static_cast<std::size_t>(spec.layers));
     if (adapter != nullptr) {

@@ -12,6 +12,7 @@
 #include "src/model/tensor_table.h"
 #include "tests/model/model_fixture.h"
 #include "tests/support/thread_ranks.h"
+#include "tests/support/whole_base.h"
 
 namespace lora_dist {
 namespace {
@@ -117,7 +118,7 @@ TEST_P(HeldPart, IsToTheBitAPartOfTheWhole) {
   Weights whole;
   on_ranks(1, [&](Communicator& world) {
     Arena arena;
-    whole = dequantized(load_frozen_base(spec, directory, c.format, world, {arena, Stream{}}), world);
+    whole = dequantized(test::load_whole_base(spec, directory, c.format, world, {arena, Stream{}}), world);
   });
   on_ranks(c.data * c.tensor, [&](Communicator& world) {
     const TensorPart part = tensor_part(spec, world.rank() % c.tensor, c.tensor);

@@ -8,6 +8,7 @@
 #include "src/comm/single_rank.h"
 #include "src/model/frozen_shard.h"
 #include "tests/support/scratch.h"
+#include "tests/support/whole_base.h"
 
 namespace lora_dist {
 namespace {
@@ -65,7 +66,7 @@ TEST(LoadingOnCuda, TheHostHoldsOneBlockAtATime) {
     const float one = 1.0F;  // the first copy takes the pinned memory that all copies go through
     from_host(view(&one, {1}), view(arena.take<float>(MemoryKind::scratch, "one", 1)), stream);
     const std::int64_t before = heap_bytes();
-    const FrozenBase base = load_frozen_base(spec, directory, {Quantization::none}, comm, {arena, stream});
+    const FrozenBase base = test::load_whole_base(spec, directory, {Quantization::none}, comm, {arena, stream});
     const std::int64_t block = base.layouts[0].bytes;
     EXPECT_GE(comm.times, spec.layers);
     EXPECT_GT(block, 8'000'000);

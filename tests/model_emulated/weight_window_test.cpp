@@ -13,6 +13,7 @@
 #include "tests/cuda_emulation/emulator.h"
 #include "tests/model/model_fixture.h"
 #include "tests/support/thread_ranks.h"
+#include "tests/support/whole_base.h"
 
 namespace lora_dist {
 namespace {
@@ -34,8 +35,8 @@ struct OpenedOnGpu {
   OpenedOnGpu(const std::filesystem::path& folder, const BaseFormat& format, bool on_host, Communicator& host)
       : shards(make_host_staged(host.split(0), gpu.stream)) {
     const TensorDirectory directory = read_model_directory(folder);
-    base = load_frozen_base(read_model_config(folder), directory, format, host,
-                            {arena, gpu.stream, DType::f32, on_host ? &pinned : nullptr});
+    base = test::load_whole_base(read_model_config(folder), directory, format, host,
+                                 {arena, gpu.stream, DType::f32, on_host ? &pinned : nullptr});
     window = std::make_unique<WeightWindow>(base, *shards, arena, gpu.stream, DType::f32);
   }
 
@@ -98,8 +99,8 @@ struct Base {
 std::vector<float> weights_on_cpu(const Base& of) {
   const auto comm = make_single_rank();
   Arena arena;
-  const FrozenBase base = load_frozen_base(read_model_config(source(of.folder)), read_model_directory(source(of.folder)),
-                                           of.format, *comm, {arena, {}});
+  const FrozenBase base = test::load_whole_base(read_model_config(source(of.folder)), read_model_directory(source(of.folder)),
+                                                of.format, *comm, {arena, {}});
   WeightWindow window(base, *comm, arena, Stream{}, DType::f32);
   return weights_of_visits(window, base, arena, Stream{});
 }
@@ -159,8 +160,8 @@ TEST(WindowOnCuda, TakesTwoDequantizedBlocksAndOneForCodesThatAreFetched) {
     EXPECT_LE(held(opened.arena, "dequantized block"), 2 * 4 * (block + 7 * 128));
     EXPECT_EQ(held(opened.arena, "window"), on_host ? opened.base.largest_window() : 0);
     EXPECT_EQ(sum_by_kind(opened.pinned.items())[static_cast<std::size_t>(MemoryKind::base_on_host)],
-              on_host ? layers * opened.base.layouts[0].part_bytes : 0);
-    EXPECT_EQ(held(opened.arena, "block"), on_host ? 0 : layers * opened.base.layouts[0].part_bytes);
+              on_host ? layers * opened.base.layouts[0].slice_bytes : 0);
+    EXPECT_EQ(held(opened.arena, "block"), on_host ? 0 : layers * opened.base.layouts[0].slice_bytes);
   }
   const OpenedOnGpu plain(source("demo/model"), {Quantization::none}, false, *single);
   EXPECT_EQ(sum_by_kind(plain.arena.items())[static_cast<std::size_t>(MemoryKind::windows)], 0);

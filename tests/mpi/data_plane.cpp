@@ -99,8 +99,7 @@ std::vector<T> reduced(Communicator& plane, std::vector<T> values, Reduce op, co
 /// All ranks of these tests are on one node.
 class DataPlane : public testing::TestWithParam<const char*> {
  protected:
-  DataPlane()
-      : place_{.rank = world_->rank(), .ranks = world_->size(), .node_rank = world_->rank(), .node_ranks = world_->size()} {
+  DataPlane() {
     if (const int count = device_count(); count > 0) {
       emulated_ = use_device(world_->rank() % count).name == "emulated";
       stream_ = make_device_stream();
@@ -114,7 +113,7 @@ class DataPlane : public testing::TestWithParam<const char*> {
     if (std::strcmp(GetParam(), "nccl") == 0 && !nccl_can_run()) {
       GTEST_SKIP() << "no NCCL, or no GPU for each rank";
     }
-    plane_ = make_data_plane(*world_, GetParam(), place_, stream_);
+    plane_ = make_data_plane(*world_, GetParam(), stream_);
   }
 
   bool nccl_can_run() const {
@@ -129,7 +128,6 @@ class DataPlane : public testing::TestWithParam<const char*> {
   int rank() const { return world_->rank(); }
 
   std::unique_ptr<Communicator> world_ = make_mpi_world();
-  ProcessPlace place_;
   Stream stream_;
   bool emulated_ = false;
   std::unique_ptr<Communicator> plane_;
@@ -266,7 +264,7 @@ TEST_P(DataPlane, NcclWhereItCannotRunIsAUsageErrorOnEveryRank) {
     GTEST_SKIP() << "it can";
   }
   try {
-    make_data_plane(*world_, "nccl", place_, stream_);
+    make_data_plane(*world_, "nccl", stream_);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
@@ -352,7 +350,7 @@ TEST_P(DataPlane, ARankThatCannotStartNcclIsNamedOnEveryRank) {
   }
   setenv("LORA_DIST_EMULATED_NCCL_START_FAILS_RANK1", "1", 1);
   try {
-    make_data_plane(*world_, "nccl", place_, stream_);
+    make_data_plane(*world_, "nccl", stream_);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::communication);

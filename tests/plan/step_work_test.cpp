@@ -72,8 +72,8 @@ TEST(PassWork, FetchesAreThoseOfTheWindow) {
     forward_backward(transformer, Pass{}, {}, 1.0F, {});
     const PassWork work = work_of_pass(model, target, *rank, step_shape(model.config, {}));
     EXPECT_EQ(work.fetches, shards.calls - calls) << layers;
-    EXPECT_EQ(work.part_bytes, shards.wire()[WireKind::base_gather] - bytes) << layers;
-    EXPECT_EQ(work.fetched_bytes, 3 * work.part_bytes);
+    EXPECT_EQ(work.slice_bytes, shards.wire()[WireKind::base_gather] - bytes) << layers;
+    EXPECT_EQ(work.fetched_bytes, 3 * work.slice_bytes);
     EXPECT_GT(calls, 0);
   }
 }

@@ -55,7 +55,7 @@ TEST(BaseStore, IsInspectedAndVerified) {
   const Finished shown = expect_success(command({"inspect", store.string(), "--verify"}));
   EXPECT_NE(shown.out.find("base store made from"), std::string::npos) << shown.out;
   EXPECT_NE(shown.out.find("has its digest"), std::string::npos) << shown.out;
-  EXPECT_NE(shown.out.find("FP4"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("blocks of 128 (a base store)"), std::string::npos) << shown.out;
 }
 
 TEST(BaseStore, ABitThatFlippedIsFound) {

@@ -57,7 +57,13 @@ struct Trained {
     options.dropout = dropout;
     options.seed = 5;
   }
-  TrainedBuffers buffers() { return {opened.params, m, v, grads, sums}; }
+  /// One step without a tensor cut, where `comm` deals the passes and adds their gradients.
+  StepResult step(Communicator& comm, const Rows& rows, std::int64_t index = 0, bool stop_asked_here = false) {
+    const TrainedBuffers buffers{opened.params, m, v, grads, sums, opened.params, grads, sums};
+    LossScale unused;
+    return train_step(opened.transformer(), AdapterPart{}, {comm, comm, comm}, rows.sequences, rows.samples, options, index,
+                      index + 1, 1e-2, buffers, stop_asked_here, unused);
+  }
 
   AdapterSpec spec;
   OpenedModel opened;
@@ -76,8 +82,7 @@ Outcome three_steps(Communicator& comm, const Rows& rows) {
   Trained trained(comm);
   Outcome outcome;
   for (std::int64_t step = 0; step < 3; ++step) {
-    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, step,
-                                         step + 1, 1e-2, trained.buffers(), false);
+    const StepResult result = trained.step(comm, rows, step);
     EXPECT_TRUE(result.finite);
     outcome.losses.push_back(result.loss);
     outcome.losses.push_back(result.grad_norm);
@@ -117,8 +122,7 @@ TEST(TrainStep, LossIsTheMeanOverTargetTokens) {
   for (const std::int64_t micro_batch : {1, 2, 3}) {
     Trained again(*comm, 0.0F);
     again.options.micro_batch = micro_batch;
-    const StepResult result = train_step(again.opened.transformer(), *comm, rows.sequences, rows.samples, again.options, 0, 1,
-                                         1e-2, again.buffers(), false);
+    const StepResult result = again.step(*comm, rows);
     EXPECT_EQ(result.target_tokens, targets);
     EXPECT_NEAR(result.loss, sum / static_cast<double>(targets), 1e-6);  // sums of fp32 token losses in another order
   }
@@ -129,8 +133,7 @@ TEST(TrainStep, ClipsByTheGlobalNorm) {
   const auto comm = make_single_rank();
   Trained trained(*comm, 0.0F);
   trained.options.max_grad_norm = 1e-3;
-  const StepResult result = train_step(trained.opened.transformer(), *comm, rows.sequences, rows.samples, trained.options, 0, 1,
-                                       1e-2, trained.buffers(), false);
+  const StepResult result = trained.step(*comm, rows);
   EXPECT_GT(result.grad_norm, 1e-3);  // as it was before
   double square = 0.0;
   for (const float g : trained.grads) {
@@ -145,8 +148,7 @@ TEST(TrainStep, NothingOfANonFiniteStepReachesTheAdapter) {
     Trained trained(comm);
     trained.opened.params[3] = std::numeric_limits<float>::infinity();
     const std::vector<float> before = trained.opened.params;
-    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1,
-                                         1e-2, trained.buffers(), false);
+    const StepResult result = trained.step(comm, rows);
     EXPECT_FALSE(result.finite);
     EXPECT_EQ(result.bad_samples.size(), rows.samples.size());  // every pass ran into it, on whichever rank
     EXPECT_EQ(trained.opened.params, before);
@@ -158,8 +160,7 @@ TEST(TrainStep, AStopAskedForOnOneRankIsKnownToAll) {
   const Rows rows;
   test::on_ranks(3, [&](Communicator& comm) {
     Trained trained(comm);
-    const StepResult result = train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1,
-                                         1e-2, trained.buffers(), comm.rank() == 1);
+    const StepResult result = trained.step(comm, rows, 0, comm.rank() == 1);
     EXPECT_TRUE(result.stop_asked);
   });
 }
@@ -170,12 +171,11 @@ TEST(TrainStep, BytesOnTheWire) {
   test::on_ranks(2, [&](Communicator& comm) {
     Trained trained(comm);
     const WireBytes before = comm.wire();
-    train_step(trained.opened.transformer(), comm, rows.sequences, rows.samples, trained.options, 0, 1, 1e-2, trained.buffers(),
-               false);
+    trained.step(comm, rows);
     EXPECT_EQ(comm.wire()[WireKind::adapter_gradient] - before[WireKind::adapter_gradient], 8 * trained.opened.layout.count);
-    const std::int64_t part = trained.opened.base.layouts[0].part_bytes;
+    const std::int64_t slice = trained.opened.base.layouts[0].slice_bytes;
     // 3 rounds of 5 blocks up and 5 down; where the direction turns, two blocks are still in their windows
-    EXPECT_EQ(comm.wire()[WireKind::base_gather] - before[WireKind::base_gather], part * (3 * 10 - 2 * 5));
+    EXPECT_EQ(comm.wire()[WireKind::base_gather] - before[WireKind::base_gather], slice * (3 * 10 - 2 * 5));
     EXPECT_EQ(comm.wire()[WireKind::tensor_activation], 0);
   });
 }

@@ -1,0 +1,14 @@
+// A base whose layers are not cut.
+#pragma once
+
+#include "src/model/frozen_shard.h"
+
+namespace lora_dist::test {
+
+/// load_frozen_base of one tensor rank: `shards` hold it all.
+inline FrozenBase load_whole_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
+                                  Communicator& shards, const BasePlace& place) {
+  return load_frozen_base(spec, directory, format, BaseHolders{shards, shards, tensor_part(spec, 0, 1)}, place);
+}
+
+}  // namespace lora_dist::test
