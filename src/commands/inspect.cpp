@@ -81,7 +81,8 @@ void inspect_adapter(const fs::path& path, bool verify, const Console& console) 
     console.line(fmt::format("  {:60} [{}]", name, fmt::join(matrix.shape, ", ")));
   }
   if (const fs::path origin = path / kOriginFile; fs::exists(origin)) {
-    for (const auto& [key, value] : read_json_file(origin, ExitCode::model).items()) {
+    const nlohmann::json came_from = read_json_file(origin, ExitCode::model);
+    for (const auto& [key, value] : came_from.items()) {
       console.line(fmt::format("  {:24} {}", key, value.dump()));
     }
   }
