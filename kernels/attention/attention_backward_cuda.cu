@@ -198,7 +198,7 @@ void attend_backward(const GradientArguments<T>& a, std::int64_t longest, std::i
   constexpr int kThreads = 256;
   launch("attention_deltas", attention_deltas<T>, dim3(blocks_for(a.tokens * a.heads, kThreads / kWarp)), dim3(kThreads), 0,
          stream, a);
-  with_block<32, 32, 16, 16>(a.dim, [&]<class Shape>(Shape) {
+  const auto work = [&]<class Shape>(Shape) {
     constexpr std::size_t kTileFloats = 2 * (Shape::kRows + Shape::kCols) * Shape::kStride;
     constexpr std::size_t kScoreFloats = Shape::kRows * Shape::kScoreStride;
     constexpr std::size_t kQueryBytes = sizeof(float) * (kTileFloats + kScoreFloats);
@@ -211,7 +211,9 @@ void attend_backward(const GradientArguments<T>& a, std::int64_t longest, std::i
     allow_shared(attention_key_gradients<T, Shape>, kKeyBytes);
     launch("attention_key_gradients", attention_key_gradients<T, Shape>, dim3(tiles, static_cast<unsigned>(kv_heads), count),
            dim3(Shape::kThreads), kKeyBytes, stream, a);
-  });
+  };
+  has_little_shared(stream) ? with_block<Block<64, 32, 32>, Block<128, 32, 16>, Block<256, 8, 16>>(a.dim, work)
+                            : with_block<Block<64, 32, 32>, Block<128, 32, 32>, Block<256, 16, 16>>(a.dim, work);
 }
 
 }  // namespace

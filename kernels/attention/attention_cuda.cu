@@ -217,13 +217,15 @@ void attend(const AttentionArguments<T>& a, std::int64_t longest, std::int64_t s
            dim3(kRowWarps * kWarp), 0, stream, a);
     return;
   }
-  with_block<64, 32, 32, 32>(a.dim, [&]<class Shape>(Shape) {
+  const auto work = [&]<class Shape>(Shape) {
     constexpr std::size_t kBytes =
         sizeof(float) * ((Shape::kRows + Shape::kCols) * Shape::kStride + Shape::kRows * Shape::kScoreStride);
     allow_shared(attention_tiles<T, Shape>, kBytes);
     launch("attention_tiles", attention_tiles<T, Shape>, dim3(blocks_for(longest, Shape::kRows), heads, count),
            dim3(Shape::kThreads), kBytes, stream, a);
-  });
+  };
+  has_little_shared(stream) ? with_block<Block<64, 64, 32>, Block<128, 64, 32>, Block<256, 16, 32>>(a.dim, work)
+                            : with_block<Block<64, 64, 32>, Block<128, 64, 32>, Block<256, 32, 32>>(a.dim, work);
 }
 
 }  // namespace

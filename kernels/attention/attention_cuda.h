@@ -232,17 +232,21 @@ struct Sums {
   }
 };
 
-/// Calls work with the Block of the narrowest width that holds head_dim.
-template <int kRows, int kCols, int kWideRows, int kWideCols, class Work>
+/// Calls work with the one of three blocks, of 64, 128 and 256 dimensions, that is the narrowest to hold head_dim.
+template <class Narrow, class Middle, class Wide, class Work>
 void with_block(int head_dim, Work work) {
+  static_assert(Narrow::kDim == 64 && Middle::kDim == 128 && Wide::kDim == 256);
   if (head_dim <= 64) {
-    work(Block<64, kRows, kCols>{});
+    work(Narrow{});
   } else if (head_dim <= 128) {
-    work(Block<128, kRows, kCols>{});
+    work(Middle{});
   } else {
-    work(Block<256, kWideRows, kWideCols>{});
+    work(Wide{});
   }
 }
+
+/// True on chips before sm_80, where a block may have 64 KB; later ones give at least 99 KB.
+inline bool has_little_shared(const Stream& stream) { return cuda_context(stream).capability < 80; }
 
 /// Over the sixteen threads that share rows, the same bits on each.
 __device__ inline float row_sum(float value) {

@@ -136,21 +136,27 @@ namespace lora_dist::emulation {
 
 /// Puts `thread_body`, the call of the kernel, on the stream once for every thread of the grid.
 cudaError_t launch_kernel(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> thread_body);
-/// True for null and for memory that kernels on the stream's device may use.
+/// True for null and for memory that kernels on the stream's device may use; says what it is otherwise.
 bool reachable(const void* memory, cudaStream_t stream);
+/// The same for each pointer in a struct that a kernel takes by value.
+bool holds_reachable(const void* argument, std::size_t bytes, cudaStream_t stream);
+
+template <class T>
+bool may_be_given(const T& argument, cudaStream_t stream) {
+  if constexpr (std::is_pointer_v<T>) {
+    return reachable(argument, stream);
+  } else if constexpr (std::is_class_v<T>) {
+    return holds_reachable(&argument, sizeof(T), stream);
+  } else {
+    return true;
+  }
+}
 
 }  // namespace lora_dist::emulation
 
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
-  [[maybe_unused]] const auto can_be_read = [config](const auto& argument) {
-    if constexpr (std::is_pointer_v<std::remove_cvref_t<decltype(argument)>>) {
-      return lora_dist::emulation::reachable(argument, config->stream);
-    } else {
-      return true;
-    }
-  };
-  if (!(can_be_read(arguments) && ...)) {
+  if (!(lora_dist::emulation::may_be_given(arguments, config->stream) && ...)) {
     return cudaErrorIllegalAddress;
   }
   return lora_dist::emulation::launch_kernel(*config, reinterpret_cast<const void*>(kernel),

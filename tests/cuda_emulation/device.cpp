@@ -70,6 +70,11 @@ cudaError_t report(cudaError_t error) {
 }
 
 int current_device() { return of_thread().device; }
+std::size_t most_shared_bytes() {
+  const int chip = capability();
+  const int kilobytes = chip < 80 ? 64 : chip == 80 || chip == 87 ? 163 : chip < 90 || chip >= 120 ? 99 : 227;
+  return static_cast<std::size_t>(kilobytes) << 10;
+}
 int device_total() { return static_cast<int>(setting("LORA_DIST_EMULATED_DEVICES", 1)); }
 
 std::recursive_mutex& lock_of_devices() {
@@ -136,7 +141,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   std::size_t free_bytes = 0;
   cudaMemGetInfo(&free_bytes, &properties->totalGlobalMem);
   properties->sharedMemPerBlock = std::size_t{48} << 10;
-  properties->sharedMemPerBlockOptin = std::size_t{227} << 10;
+  properties->sharedMemPerBlockOptin = most_shared_bytes();
   properties->major = capability() / 10;
   properties->minor = capability() % 10;
   properties->multiProcessorCount = 4;

@@ -19,18 +19,22 @@ cudaError_t report(cudaError_t error);
 /// The device that the calling thread has chosen.
 int current_device();
 int device_total();
+/// Shared memory that a block may have on a chip of this capability once cudaFuncSetAttribute has asked for it.
+std::size_t most_shared_bytes();
 
 /// Held by whoever changes or uses the emulated devices: they do one thing at a time.
 std::recursive_mutex& lock_of_devices();
 
-enum class Memory : std::uint8_t { pageable, pinned, device };
-/// Where the bytes lie; `whole` tells whether all of them do so within one allocation.
+enum class Memory : std::uint8_t { pageable, pinned, device, freed };
+/// Where the bytes lie; `whole` tells whether all of them do so within one allocation. freed: device memory until cudaFree.
 struct Place {
   Memory memory = Memory::pageable;
   int device = 0;
   bool whole = true;
 };
 Place place_of(const void* memory, std::size_t bytes);
+/// "pageable memory of the host" and the like, for messages.
+const char* name_of(Memory memory);
 
 /// How many allocations of device and pinned memory there have been.
 std::int64_t allocations_made();

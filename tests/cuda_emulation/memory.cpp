@@ -1,10 +1,13 @@
 // Memory of the emulated devices: each allocation ends where an unmapped page begins, and none of it can be touched by the host.
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <map>
 
 #include "tests/cuda_emulation/emulator.h"
@@ -25,9 +28,17 @@ struct Allocation {
   std::size_t mapped = 0;   // without the guard page
 };
 
+// Where device memory was: kept closed for a while, so that nothing new lies there and whoever still uses it is found.
+struct Freed {
+  char* mapping = nullptr;
+  std::size_t mapped = 0;  // with the guard page
+};
+constexpr std::size_t kMostFreed = 2048;
+
 struct Memories {
   std::map<std::uintptr_t, Allocation> allocations;  // by address
-  std::vector<std::size_t> used;                     // bytes, by device
+  std::deque<Freed> freed;
+  std::vector<std::size_t> used;  // bytes, by device
   int open = 0;
   std::int64_t made = 0;
 };
@@ -67,6 +78,29 @@ const std::pair<const std::uintptr_t, Allocation>* find(const void* memory) {
   return address <= next->first + next->second.bytes ? &*next : nullptr;  // one past the end belongs to it
 }
 
+bool was_freed(const void* memory) {
+  const auto* at = static_cast<const char*>(memory);
+  const auto& freed = memories().freed;
+  return std::any_of(freed.begin(), freed.end(), [at](const Freed& one) {
+    return !std::less<>{}(at, one.mapping) && std::less<>{}(at, one.mapping + one.mapped);
+  });
+}
+
+void retire(const Allocation& allocation) {
+  auto& freed = memories().freed;
+  const std::size_t mapped = allocation.mapped + kPage;
+  // The pages go back to the system, the addresses stay taken.
+  if (mmap(allocation.mapping, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
+    std::perror("emulated CUDA: mmap");
+    std::abort();
+  }
+  freed.push_back({allocation.mapping, mapped});
+  if (freed.size() > kMostFreed) {
+    munmap(freed.front().mapping, freed.front().mapped);
+    freed.pop_front();
+  }
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 
 void explain_crashes() {}  // AddressSanitizer has a handler of its own
@@ -83,6 +117,10 @@ void explain(int signal, siginfo_t* info, void* /*context*/) {
                    memories().open > 0 ? "a kernel left its memory" : "the host touched device memory",
                    static_cast<std::ptrdiff_t>(address - start), allocation.bytes, allocation.device);
     }
+  }
+  if (was_freed(info->si_addr)) {
+    std::fprintf(stderr, "emulated CUDA: %s device memory that was freed\n",
+                 memories().open > 0 ? "a kernel used" : "the host touched");
   }
   std::signal(signal, SIG_DFL);
 }
@@ -106,10 +144,16 @@ std::int64_t allocations_made() {
 Place place_of(const void* memory, std::size_t bytes) {
   const auto* found = find(memory);
   if (found == nullptr) {
-    return {};
+    return {was_freed(memory) ? Memory::freed : Memory::pageable, 0, true};
   }
   const std::size_t offset = reinterpret_cast<std::uintptr_t>(memory) - found->first;
   return {found->second.memory, found->second.device, bytes <= found->second.bytes - offset};
+}
+
+const char* name_of(Memory memory) {
+  constexpr const char* kNames[] = {"pageable memory of the host", "pinned memory of the host", "device memory",
+                                    "device memory that was freed"};
+  return kNames[static_cast<int>(memory)];
 }
 
 OpenMemory::OpenMemory() {
@@ -132,17 +176,6 @@ OpenMemory::~OpenMemory() {
     }
   }
   lock_of_devices().unlock();
-}
-
-bool reachable(const void* memory, cudaStream_t stream) {
-  const std::lock_guard lock(lock_of_devices());
-  const Place place = place_of(memory, 0);
-  const bool fits = memory == nullptr || place.memory == Memory::pinned ||
-                    (place.memory == Memory::device && place.device == device_of(stream));
-  if (!fits) {
-    std::fprintf(stderr, "emulated CUDA: a kernel was given %p, which is not memory of its device\n", memory);
-  }
-  return fits;
 }
 
 }  // namespace lora_dist::emulation
@@ -213,7 +246,7 @@ cudaError_t cudaFree(void* memory) {
     }
   }
   used_on(allocation.device) -= allocation.bytes;
-  munmap(allocation.mapping, allocation.mapped + kPage);
+  retire(allocation);
   memories().allocations.erase(found);
   return report(before);
 }

@@ -77,6 +77,32 @@ bool late(const CUstream_st& stream) {
   return asked == 1 || (asked == 2 && stream.first);
 }
 
+bool on_device(const Place& place) { return place.memory == Memory::device; }
+
+// A direction that names the wrong sides is an error on a GPU too; between two pieces of pageable memory it would be none, but
+// nobody asks a stream for that on purpose.
+bool fits_direction(cudaMemcpyKind kind, const Place& source, const Place& target) {
+  switch (kind) {
+    case cudaMemcpyHostToHost:
+      return !on_device(source) && !on_device(target);
+    case cudaMemcpyHostToDevice:
+      return !on_device(source) && on_device(target);
+    case cudaMemcpyDeviceToHost:
+      return on_device(source) && !on_device(target);
+    case cudaMemcpyDeviceToDevice:
+      return on_device(source) && on_device(target);
+    case cudaMemcpyDefault:
+      return source.memory != Memory::pageable || target.memory != Memory::pageable;
+  }
+  return false;
+}
+
+cudaError_t refuse_copy(std::size_t bytes, const char* why, const Place& source, const Place& target) {
+  std::fprintf(stderr, "emulated CUDA: a copy of %zu bytes %s: from %s to %s\n", bytes, why, name_of(source.memory),
+               name_of(target.memory));
+  return report(cudaErrorInvalidValue);
+}
+
 cudaError_t copy(void* to, const void* from, std::size_t bytes) {
   const OpenMemory open;
   std::memcpy(to, from, bytes);
@@ -151,14 +177,15 @@ using namespace lora_dist::emulation;
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
   const std::lock_guard lock(lock_of_devices());
-  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 || value > (227 << 10)) {
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
+      static_cast<std::size_t>(value) > most_shared_bytes()) {
     return report(cudaErrorInvalidValue);
   }
   streams().shared_allowed[kernel] = static_cast<std::size_t>(value);
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind /*kind*/, cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   const std::lock_guard lock(lock_of_devices());
   if (bytes == 0) {
     return cudaSuccess;
@@ -166,8 +193,13 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   const Place source = place_of(from, bytes);
   const Place target = place_of(to, bytes);
   if (to == nullptr || from == nullptr || !source.whole || !target.whole) {
-    std::fprintf(stderr, "emulated CUDA: a copy of %zu bytes leaves the memory that it is about\n", bytes);
-    return report(cudaErrorInvalidValue);
+    return refuse_copy(bytes, "leaves the memory that it is about", source, target);
+  }
+  if (source.memory == Memory::freed || target.memory == Memory::freed) {
+    return refuse_copy(bytes, "is about memory that was freed", source, target);
+  }
+  if (!fits_direction(kind, source, target)) {
+    return refuse_copy(bytes, "goes another way than it was told", source, target);
   }
   if (source.memory == Memory::pageable && setting("LORA_DIST_EMULATED_PAGEABLE", 0) == 0) {  // staged: it may change at once
     const auto* begin = static_cast<const char*>(from);
@@ -188,7 +220,7 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
     return cudaSuccess;
   }
   const Place target = place_of(to, bytes);
-  if (target.memory == Memory::pageable || !target.whole) {
+  if ((target.memory != Memory::device && target.memory != Memory::pinned) || !target.whole) {
     std::fprintf(stderr, "emulated CUDA: a fill of %zu bytes leaves the memory that it is about\n", bytes);
     return report(cudaErrorInvalidValue);
   }
