@@ -69,6 +69,11 @@ std::string why_no_device() {
   if (status == cudaErrorInsufficientDriver) {
     return old_driver_text();
   }
+  if (status != cudaSuccess && status != cudaErrorNoDevice) {  // a fabric manager that is not up, drivers of two versions
+    return std::string("the GPUs cannot be used: ") + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) +
+           (status == cudaErrorSystemNotReady ? "; on machines with NVSwitch nvidia-fabricmanager must run)"
+                                              : "; try nvidia-smi)");
+  }
   if (status != cudaSuccess || count == 0) {
     return "no GPU was found (does nvidia-smi show one, and does CUDA_VISIBLE_DEVICES leave one?)";
   }

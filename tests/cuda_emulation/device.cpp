@@ -40,6 +40,7 @@ constexpr ErrorText kErrors[] = {
     {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
     {cudaErrorIllegalAddress, "cudaErrorIllegalAddress", "an illegal memory access was encountered"},
     {cudaErrorLaunchFailure, "cudaErrorLaunchFailure", "unspecified launch failure"},
+    {cudaErrorSystemNotReady, "cudaErrorSystemNotReady", "system not yet initialized"},
 };
 
 int capability() { return static_cast<int>(setting("LORA_DIST_EMULATED_CAPABILITY", 90)); }
@@ -49,6 +50,9 @@ int driver() { return static_cast<int>(setting("LORA_DIST_EMULATED_DRIVER", CUDA
 cudaError_t absence() {
   if (driver() < CUDART_VERSION) {
     return cudaErrorInsufficientDriver;
+  }
+  if (setting("LORA_DIST_EMULATED_NOT_READY", 0) != 0) {
+    return cudaErrorSystemNotReady;
   }
   return device_total() == 0 ? cudaErrorNoDevice : cudaSuccess;
 }

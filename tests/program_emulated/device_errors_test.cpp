@@ -40,6 +40,12 @@ TEST(DeviceErrors, ADriverOlderThanTheRunTime) {
   expect_error(training(scratch, 1, {{"DRIVER", "0"}}), 5, {"no NVIDIA driver", "nvidia-smi"});
 }
 
+TEST(DeviceErrors, DevicesThatAreNotReady) {
+  const Scratch scratch;
+  expect_error(training(scratch, 2, {{"NOT_READY", "1"}}), 5,
+               {"the GPUs cannot be used: system not yet initialized (cudaErrorSystemNotReady", "nvidia-fabricmanager"});
+}
+
 TEST(DeviceErrors, AChipThatTheBuildHasNoCodeFor) {
   const Scratch scratch;
   const Environment old_chip = {{"CODE", "90"}, {"CAPABILITY", "70"}};
