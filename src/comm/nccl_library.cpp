@@ -78,21 +78,24 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) { return nccl().get_unique_id(id)
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
   return nccl().comm_init_rank_config(comm, ranks, id, rank, config);
 }
-ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* part, ncclConfig_t* config) {
-  return nccl().comm_split(comm, color, key, part, config);
+ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* newcomm, ncclConfig_t* config) {
+  return nccl().comm_split(comm, color, key, newcomm, config);
 }
 ncclResult_t ncclCommFinalize(ncclComm_t comm) { return nccl().comm_finalize(comm); }
 ncclResult_t ncclCommDestroy(ncclComm_t comm) { return nccl().comm_destroy(comm); }
 ncclResult_t ncclCommAbort(ncclComm_t comm) { return nccl().comm_abort(comm); }
-ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* status) { return nccl().comm_get_async_error(comm, status); }
-ncclResult_t ncclAllGather(const void* mine, void* all, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
-  return nccl().all_gather(mine, all, count, type, comm, stream);
+ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* asyncError) {
+  return nccl().comm_get_async_error(comm, asyncError);
 }
-ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+ncclResult_t ncclAllGather(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t type, ncclComm_t comm,
                            cudaStream_t stream) {
-  return nccl().all_reduce(from, to, count, type, op, comm, stream);
+  return nccl().all_gather(sendbuff, recvbuff, count, type, comm, stream);
 }
-ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+ncclResult_t ncclAllReduce(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t type, ncclRedOp_t op,
+                           ncclComm_t comm, cudaStream_t stream) {
+  return nccl().all_reduce(sendbuff, recvbuff, count, type, op, comm, stream);
+}
+ncclResult_t ncclBroadcast(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
                            cudaStream_t stream) {
-  return nccl().broadcast(from, to, count, type, root, comm, stream);
+  return nccl().broadcast(sendbuff, recvbuff, count, type, root, comm, stream);
 }
