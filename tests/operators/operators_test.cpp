@@ -18,10 +18,14 @@ std::string name_of_case(const testing::TestParamInfo<std::size_t>& info) {
   return name;
 }
 
+const std::vector<OperatorCase>& cases_for_tests() {
+  static const std::vector<OperatorCase> made = operator_cases(Size::test);  // once for all
+  return made;
+}
+
 class Operators : public testing::TestWithParam<std::size_t> {
  protected:
-  const std::vector<OperatorCase> cases_ = operator_cases(Size::test);
-  const OperatorCase& case_ = cases_[GetParam()];
+  const OperatorCase& case_ = cases_for_tests()[GetParam()];
 };
 
 TEST_P(Operators, CpuWritesEverythingAndTheSameBitsOnAnyNumberOfThreads) {
@@ -72,8 +76,8 @@ TEST_P(OperatorsOnCuda, Fp32EqualsCpu) { expect_near_cpu(DType::f32, 1e-9); }
 TEST_P(OperatorsOnCuda, Bf16EqualsCpu) { expect_near_cpu(DType::bf16, case_.error_16_bit); }
 TEST_P(OperatorsOnCuda, Fp16EqualsCpu) { expect_near_cpu(DType::f16, case_.error_16_bit); }
 
-INSTANTIATE_TEST_SUITE_P(All, Operators, testing::Range<std::size_t>(0, operator_cases(Size::test).size()), name_of_case);
-INSTANTIATE_TEST_SUITE_P(All, OperatorsOnCuda, testing::Range<std::size_t>(0, operator_cases(Size::test).size()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(All, Operators, testing::Range<std::size_t>(0, cases_for_tests().size()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(All, OperatorsOnCuda, testing::Range<std::size_t>(0, cases_for_tests().size()), name_of_case);
 
 }  // namespace
 }  // namespace lora_dist::operators
