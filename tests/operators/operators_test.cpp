@@ -9,18 +9,18 @@
 namespace lora_dist::operators {
 namespace {
 
+const std::vector<OperatorCase>& cases_for_tests() {
+  static const std::vector<OperatorCase> made = operator_cases(Size::test);  // once for all
+  return made;
+}
+
 std::string name_of_case(const testing::TestParamInfo<std::size_t>& info) {
-  static const std::vector<OperatorCase> cases = operator_cases(Size::test);
-  std::string name = cases[info.param].name + "_" + cases[info.param].shape + "_" + std::to_string(info.param);
+  std::string name =
+      cases_for_tests()[info.param].name + "_" + cases_for_tests()[info.param].shape + "_" + std::to_string(info.param);
   for (char& c : name) {
     c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
   }
   return name;
-}
-
-const std::vector<OperatorCase>& cases_for_tests() {
-  static const std::vector<OperatorCase> made = operator_cases(Size::test);  // once for all
-  return made;
 }
 
 class Operators : public testing::TestWithParam<std::size_t> {
