@@ -1,8 +1,7 @@
 // The CUDA side of AdamW: seven floats move for a dozen operations, so memory sets the pace.
 #include "kernels/adamw/adamw.h"
 
-#include <cmath>
-
+#include "kernels/adamw/adamw_constants.h"
 #include "kernels/common/cuda_group.h"
 #include "kernels/common/cuda_kernel.h"
 
@@ -10,29 +9,6 @@ namespace lora_dist {
 namespace {
 
 constexpr int kThreads = 256;
-
-struct AdamWConstants {
-  float decay;     // 1 - lr * weight_decay
-  float weight_m;  // 1 - beta1
-  float beta2;
-  float weight_v;    // 1 - beta2
-  float step_size;   // lr / bias1
-  float root_bias2;  // sqrt(bias2)
-  float eps;
-};
-
-AdamWConstants adamw_constants(const AdamWStep& step) {
-  const auto t = static_cast<double>(step.step);
-  const double bias1 = 1.0 - std::pow(step.beta1, t);
-  const double bias2 = 1.0 - std::pow(step.beta2, t);
-  return {.decay = static_cast<float>(1.0 - step.learning_rate * step.weight_decay),
-          .weight_m = static_cast<float>(1.0 - step.beta1),
-          .beta2 = static_cast<float>(step.beta2),
-          .weight_v = static_cast<float>(1.0 - step.beta2),
-          .step_size = static_cast<float>(step.learning_rate / bias1),
-          .root_bias2 = static_cast<float>(std::sqrt(bias2)),
-          .eps = static_cast<float>(step.eps)};
-}
 
 // Products and sums are each rounded (the intrinsics keep nvcc from fusing them): the bits of the CPU side where the compiler
 // does not fuse either; where it does (its AVX-512 loop), the last bit may differ.
