@@ -9,7 +9,7 @@ while IFS= read -r file; do
   if head -n 1 "$file" | grep -qE '^#!/bin/bash|^# shellcheck shell=bash'; then
     scripts+=("$file")
   fi
-done < <(find launch/environment.sh launch/submit launch/local_mpi.sh launch/slurm tests/launch tests/cmake -type f)
+done < <(find launch/environment.sh launch/submit launch/local_mpi.sh launch/slurm tests/launch tests/slurm tests/cmake -type f)
 [ "${#scripts[@]}" -ge 8 ] || fail "found ${#scripts[@]} scripts alone"
 for file in "${scripts[@]}"; do
   bash -n "$file" || fail "$file"
