@@ -15,7 +15,7 @@ constexpr const char* kCheck = "GPU";
 
 Finding judge_absent(const DeviceFacts& facts) {
   if (facts.backend == "cuda") {
-    return broken(kCheck, facts.problem, "or train on CPUs: parallel.backend = \"cpu\"", ExitCode::communication);
+    return broken(kCheck, facts.problem, "parallel.backend = \"cpu\" trains on CPUs", ExitCode::communication);
   }
   if (facts.hardware) {
     return warning(kCheck, fmt::format("there is an NVIDIA device, and CPUs will compute: {}", facts.problem),
@@ -25,9 +25,6 @@ Finding judge_absent(const DeviceFacts& facts) {
 }
 
 Finding judge_unusable(const DeviceFacts& facts) {
-  if (facts.backend == "cuda") {
-    return broken(kCheck, facts.problem, "or train on CPUs: parallel.backend = \"cpu\"", ExitCode::communication);
-  }
   return broken(kCheck, facts.problem, "parallel.backend = \"cpu\" leaves the GPU alone", ExitCode::communication);
 }
 

@@ -32,9 +32,11 @@ bool sums_arrive(Communicator& world) {
 }
 
 std::string described(const LaunchFacts& facts) {
-  const std::string how = facts.launcher.empty() ? "without mpirun or srun" : "started by " + facts.launcher;
-  return fmt::format("{}, {} rank{} on {} machine{}, {}{}", facts.mpi, facts.ranks, facts.ranks == 1 ? "" : "s", facts.machines,
-                     facts.machines == 1 ? "" : "s", how, facts.pmix ? " with PMIx" : "");
+  // A process that is started alone has PMIx's variables too, from MPI itself.
+  const std::string how =
+      facts.launcher.empty() ? "without mpirun or srun" : "started by " + facts.launcher + (facts.pmix ? " with PMIx" : "");
+  return fmt::format("{}, {} rank{} on {} machine{}, {}", facts.mpi, facts.ranks, facts.ranks == 1 ? "" : "s", facts.machines,
+                     facts.machines == 1 ? "" : "s", how);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ TEST(LaunchCheck, SaysHowTheJobWasStarted) {
   EXPECT_THAT(verdicts(judge_launch(facts)), ElementsAre("ok: Open MPI 4.1.4, 4 ranks on 2 machines, started by srun with PMIx"));
   facts = {};
   facts.mpi = "Open MPI 4.1.4";
+  facts.pmix = true;  // of its own making
   EXPECT_THAT(verdicts(judge_launch(facts)), ElementsAre("ok: Open MPI 4.1.4, 1 rank on 1 machine, without mpirun or srun"));
 }
 

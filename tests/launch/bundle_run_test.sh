@@ -10,6 +10,8 @@ cp "$root/launch/bundle/environment.sh" "$scratch/bundle/launch/bundle/"
 printf '#!/bin/bash\necho "started with $*"\n' >"$scratch/bundle/programs/cpu/lora_dist"
 chmod +x "$scratch/bundle/programs/cpu/lora_dist"
 
+stand_in python3 "exit 1" # it is asked where CUDA is
+
 # glibc <version>: what getconf says
 glibc() { stand_in getconf "echo 'glibc $1'"; }
 
