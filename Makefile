@@ -8,7 +8,7 @@ PYTHON ?= python3
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help bench-gpu cuda deps deps-lint configure program build run test interop bench lint format asan bundle bundle-check install clean
+.PHONY: help bench-gpu cuda deps deps-lint configure program build run test soak interop bench lint format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -34,6 +34,9 @@ test: deps build  ## install, build and run every test
 
 interop: program  ## adapters and merged models of ours read back by PEFT and transformers (PYTHON=... has them)
 	@PYTHONWARNINGS=ignore $(PYTHON) tests/interop/check_interop.py build/lora_dist
+
+soak: program  ## as root, with SLURM installed: a job stopped and continued 20 times on four virtual nodes; writes a table to benchmarks/results/
+	@tests/slurm/soak.sh build/lora_dist $(CYCLES)
 
 bench: deps build  ## operators and a training step beside the machine's own rate
 	@build/benchmarks/kernels_benchmark

@@ -58,6 +58,9 @@ int run_command(Communicator& world, const ProcessPlace& place, const CommandLin
   if (line.command == "plan") {
     return run_plan(world, place, line);
   }
+  if (line.command == "doctor") {
+    return run_doctor(world, place, line);
+  }
   return run_train(world, place, line);
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the program for CPUs and for GPUs and packs both, with every library but glibc's and CUDA's, into one archive that runs from
-# wherever it is unpacked: build-bundle/lora_dist-<version>.tar.gz (or .tar.xz where gzip's is over 40 MB). Made on Debian 12, it runs
-# where glibc is 2.36 or newer. The CUDA build is left out, with a word, where there is no nvcc.
+# wherever it is unpacked: build-bundle/lora_dist-<version>.tar.gz (or .tar.xz where gzip's is over 40 MB). It runs where glibc is as new
+# as here or newer (2.36 on Debian 12). The CUDA build is left out, with a word, where there is no nvcc.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly most_bytes=40000000
@@ -81,6 +81,7 @@ copy_texts() {
     fi
   done
   echo "$version $(git describe --always --dirty 2>/dev/null || true)" >"$stage/VERSION"
+  getconf GNU_LIBC_VERSION | sed 's/^glibc //' >"$stage/GLIBC"  # run.sh asks for it
 }
 
 mkdir -p build-bundle

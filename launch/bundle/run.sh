@@ -9,6 +9,15 @@
 # libraries are found); --program NAME (a file of programs/<build>; lora_dist); --under TOOL (starts the program by way of a tool).
 set -eu
 bundle=$(cd "$(dirname "$0")" && pwd)
+
+# Before anything is loaded: an older glibc fails with a symbol's name, or with a library that is there.
+needed=$(cat "$bundle/GLIBC" 2>/dev/null || echo 2.36)
+found=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/^glibc //' || true)
+if [ "$(printf '%s\n%s\n' "$needed" "${found:-0}" | sort -V | head -n 1)" != "$needed" ]; then
+  echo "run.sh: this bundle needs glibc $needed or newer, and this machine has ${found:-another C library}: use a newer system, or a" \
+    "container of one (Debian 12, Ubuntu 24.04, RHEL 10), or build the program here" >&2
+  exit 2
+fi
 source "$bundle/launch/bundle/environment.sh"
 
 build=auto

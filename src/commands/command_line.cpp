@@ -31,9 +31,6 @@ std::string suggestion(const char* dashes, std::string_view similar) {
 std::string command_of(const std::string& word) {
   std::vector<std::string_view> names;
   for (const Command& command : commands()) {
-    if (command.name == word && !command.built) {
-      fail(fmt::format("the command {} is not built yet", word));
-    }
     if (command.name == word) {
       return word;
     }
@@ -186,8 +183,8 @@ void check_values(const CommandLine& line) {
     if (line.path.empty()) {
       fail("inspect needs the path of a checkpoint, adapter or model folder");
     }
-  } else if (line.command != "score" && line.command != "merge" && line.command != "quantize" && line.cfg.empty() &&
-             line.sets.empty() && !line.print_config) {
+  } else if (line.command != "doctor" && line.command != "score" && line.command != "merge" && line.command != "quantize" &&
+             line.cfg.empty() && line.sets.empty() && !line.print_config) {
     fail(fmt::format("{} needs a configuration: --cfg FILE (lora_dist {} --help shows examples)", line.command, line.command));
   }
 }

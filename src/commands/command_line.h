@@ -17,11 +17,12 @@ struct CommandLine {
   bool version = false;
   std::set<std::string> given;  // names of the options that were written
 
-  // train, eval, data, plan; quantize
+  // train, eval, data, plan, doctor; quantize
   std::string cfg;                // --cfg FILE, as given
   std::vector<std::string> sets;  // --set section.key=value, in order
   bool print_config = false;
-  int samples = 3;  // data: how many are shown
+  int samples = 3;    // data: how many are shown
+  bool json = false;  // doctor
 
   // score, generate; merge and quantize know model, output and how the base is kept, eval knows --adapter
   std::string model;
@@ -55,7 +56,7 @@ struct CommandLine {
 };
 
 /// `arguments` without the program's name. Throws Error(usage, every_rank) for an unknown command or option (naming a similar
-/// one), a value out of range, a missing option, and for commands that are not built yet.
+/// one), a value out of range, a missing option.
 CommandLine parse_command_line(const std::vector<std::string>& arguments);
 
 }  // namespace lora_dist

@@ -93,12 +93,15 @@ void add_plan_options(po::options_description& options, CommandLine& line) {
 
 po::options_description options_of(const std::string& command, CommandLine& line) {
   po::options_description options("Options", 110, 50);
-  if (command == "train" || command == "eval" || command == "data" || command == "plan") {
+  if (command == "train" || command == "eval" || command == "data" || command == "plan" || command == "doctor") {
     add_config_options(options, line);
   }
   if (command == "data") {
     options.add_options()("samples", po::value(&line.samples)->value_name("N"),
                           "training samples to show token by token (default 3)");
+  }
+  if (command == "doctor") {
+    options.add_options()("json", po::bool_switch(&line.json), "print JSON");
   }
   if (command == "plan") {
     add_plan_options(options, line);

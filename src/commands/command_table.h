@@ -8,8 +8,7 @@ namespace lora_dist {
 
 struct Command {
   std::string_view name;
-  std::string_view summary;  // one line
-  bool built;
+  std::string_view summary;   // one line
   std::string_view examples;  // command lines, one per line
 };
 

@@ -15,6 +15,7 @@ int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine&
 int run_quantize(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_plan(Communicator& world, const ProcessPlace& place, const CommandLine& line);
+int run_doctor(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 int run_inspect(Communicator& world, const ProcessPlace& place, const CommandLine& line);
 
 }  // namespace lora_dist

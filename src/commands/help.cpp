@@ -2,7 +2,6 @@
 #include "src/commands/help.h"
 
 #include <fmt/format.h>
-#include <hdf5.h>
 #include <oneapi/dnnl/dnnl.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "src/commands/command_table.h"
 #include "src/config/print_config.h"
 #include "src/core/version.h"
+#include "src/io/hdf5_library.h"
 
 namespace lora_dist {
 namespace {
@@ -40,7 +40,7 @@ std::string program_help() {
       "\n"
       "Commands (train when none is named; lora_dist COMMAND --help says more):\n";
   for (const Command& command : commands()) {
-    text += fmt::format("  {:<10}{}{}\n", command.name, command.summary, command.built ? "" : " (not built yet)");
+    text += fmt::format("  {:<10}{}\n", command.name, command.summary);
   }
   text += "\nExamples:\n";
   for (const Command& command : commands()) {
@@ -54,7 +54,7 @@ std::string command_help(const std::string& name) {
   const auto command = std::find_if(all.begin(), all.end(), [&](const Command& each) { return each.name == name; });
   std::string text =
       fmt::format("lora_dist {}: {}\n\n{}\nExamples:\n{}", name, command->summary, options_text(name), command->examples);
-  if (name == "train" || name == "eval" || name == "data" || name == "plan") {
+  if (name == "train" || name == "eval" || name == "data" || name == "plan" || name == "doctor") {
     text +=
         "\nKeys of the configuration, with their defaults. Relative paths, in files too, are relative to the folder that the "
         "program\n"
@@ -72,14 +72,6 @@ std::string compiler_version() {
 #endif
 }
 
-std::string hdf5_version() {
-  unsigned major = 0;
-  unsigned minor = 0;
-  unsigned release = 0;
-  H5get_libversion(&major, &minor, &release);
-  return fmt::format("{}.{}.{}", major, minor, release);
-}
-
 std::string onednn_version() {
   const dnnl_version_t* version = dnnl_version();
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
@@ -91,7 +83,7 @@ std::string help_text(const CommandLine& line) { return line.command_given ? com
 
 std::string version_text() {
   return fmt::format("lora_dist {}\ncompiler  {}\nCUDA      {}\nNCCL      {}\nMPI       {}\nHDF5      {}\noneDNN    {}\n",
-                     LORA_DIST_VERSION, compiler_version(), cuda_version(), nccl_version(), mpi_version(), hdf5_version(),
+                     LORA_DIST_VERSION, compiler_version(), cuda_version(), nccl_version(), mpi_version(), hdf5_library().version,
                      onednn_version());
 }
 

@@ -14,9 +14,9 @@ namespace {
 constexpr int kMostLines = 400;
 
 // A folder may include itself and every folder before it.
-constexpr std::array<std::string_view, 12> kChain = {"kernels/common", "kernels/<op>", "src/core",  "src/comm",
-                                                     "src/io",         "src/model",    "src/optim", "src/checkpoint",
-                                                     "src/export",     "src/train",    "src/plan",  "src/commands"};
+constexpr std::array<std::string_view, 13> kChain = {
+    "kernels/common", "kernels/<op>", "src/core",  "src/comm", "src/io",     "src/model",   "src/optim",
+    "src/checkpoint", "src/export",   "src/train", "src/plan", "src/doctor", "src/commands"};
 
 // Folders beside the chain: what each may include, and that only src/train and later may include them.
 struct SideFolder {
@@ -30,15 +30,13 @@ constexpr std::array<SideFolder, 4> kSide = {{
     {"src/data", {"kernels/common", "src/core", "src/io", "src/tokenizer", "src/chat_template"}},
 }};
 
-// Outside libraries with a home; src/commands reads command lines and tells versions.
+// Outside libraries with a home; src/commands reads command lines.
 struct LibraryHome {
   std::string_view header;  // how the name between < and > starts
   std::array<std::string_view, 2> folders;
 };
-constexpr std::array<LibraryHome, 4> kHomes = {{{"mpi.h", {"src/comm"}},
-                                                {"nccl.h", {"src/comm"}},
-                                                {"hdf5", {"src/io", "src/commands"}},
-                                                {"boost/", {"src/config", "src/commands"}}}};
+constexpr std::array<LibraryHome, 4> kHomes = {
+    {{"mpi.h", {"src/comm"}}, {"nccl.h", {"src/comm"}}, {"hdf5", {"src/io"}}, {"boost/", {"src/config", "src/commands"}}}};
 
 /// "src/model/block.h" -> "src/model", "kernels/nf4/nf4.h" -> "kernels/<op>", "src/main.cpp" -> "src/main".
 std::string_view folder_of(std::string_view path) {

@@ -32,9 +32,6 @@ TEST(UsageErrors, CommandsAndOptions) {
   expect_usage_error({"generate", "--model", "x", "--prompt", "a", "--temperature", "-1"},
                      {"--temperature must be at least 0 (got -1)"});
   expect_usage_error({"inspect"}, {"inspect needs the path"});
-  for (const char* name : {"doctor"}) {
-    expect_usage_error({name}, {std::string("the command ") + name + " is not built yet"});
-  }
 }
 
 /// Rank 1 finds a fault where rank 0 finds none: the job ends, and says whose it is.

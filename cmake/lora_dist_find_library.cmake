@@ -1,0 +1,37 @@
+# A library without a CMake package of its own that could be relied on: by its header, under CMAKE_PREFIX_PATH first, then where the
+# system has it.
+
+# lora_dist_find_library(<NAME> HEADER <file> LIBRARIES <names>... [SUFFIXES <folders below include>...]
+#                        [VERSION_IN <header> MACROS <names of numbers>...] [AT_LEAST <version>])
+# Sets <NAME>_FOUND and <NAME>_VERSION in the caller's scope and makes the target lora_dist::<name>. Found but too old is not found.
+function(lora_dist_find_library name)
+  cmake_parse_arguments(ARG "" "HEADER;VERSION_IN;AT_LEAST" "LIBRARIES;SUFFIXES;MACROS" ${ARGN})
+  find_path(${name}_INCLUDE_DIR ${ARG_HEADER} PATH_SUFFIXES ${ARG_SUFFIXES})
+  find_library(${name}_LIBRARY NAMES ${ARG_LIBRARIES})
+  mark_as_advanced(${name}_INCLUDE_DIR ${name}_LIBRARY)
+  set(found FALSE)
+  set(version "")
+  if(${name}_INCLUDE_DIR AND ${name}_LIBRARY)
+    set(found TRUE)
+    if(ARG_VERSION_IN AND EXISTS ${${name}_INCLUDE_DIR}/${ARG_VERSION_IN})
+      foreach(macro IN LISTS ARG_MACROS)
+        file(STRINGS ${${name}_INCLUDE_DIR}/${ARG_VERSION_IN} line REGEX "^#[ \t]*define[ \t]+${macro}[ \t]+[0-9]+" LIMIT_COUNT 1)
+        string(REGEX REPLACE "^#[ \t]*define[ \t]+${macro}[ \t]+([0-9]+).*" "\\1" number "${line}")
+        list(APPEND version ${number})
+      endforeach()
+      list(JOIN version "." version)
+    endif()
+    if(ARG_AT_LEAST AND version AND version VERSION_LESS ARG_AT_LEAST)
+      set(found FALSE)
+      set(version "${version} in ${${name}_INCLUDE_DIR}")
+    endif()
+  endif()
+  string(TOLOWER ${name} target)
+  if(found AND NOT TARGET lora_dist::${target})
+    add_library(lora_dist::${target} UNKNOWN IMPORTED)
+    set_target_properties(lora_dist::${target} PROPERTIES IMPORTED_LOCATION ${${name}_LIBRARY}
+                                                          INTERFACE_INCLUDE_DIRECTORIES ${${name}_INCLUDE_DIR})
+  endif()
+  set(${name}_FOUND ${found} PARENT_SCOPE)
+  set(${name}_VERSION "${version}" PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,31 @@
+// What the system lets a process have.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "src/comm/process.h"
+#include "src/doctor/finding.h"
+
+namespace lora_dist {
+
+inline constexpr std::int64_t kUnlimited = -1;
+
+struct LimitFacts {
+  std::int64_t locked_bytes = kUnlimited;   // memlock
+  std::int64_t open_files = kUnlimited;     // nofile
+  std::int64_t address_space = kUnlimited;  // bytes
+  std::int64_t shared_free = 0;             // bytes of /dev/shm
+  int ranks = 1;                            // of this machine
+  int devices = 0;                          // that this rank may use
+  bool infiniband = false;                  // an adapter is there
+};
+
+LimitFacts look_at_limits(const ProcessPlace& place, int devices);
+
+/// Bytes of /dev/shm that ranks on one machine want: an assumption, 16 MiB for each rank, 64 MiB for each GPU, and 32 MiB.
+std::int64_t shared_memory_wanted(int ranks, int devices);
+
+std::vector<Finding> judge_limits(const LimitFacts& facts);
+
+}  // namespace lora_dist

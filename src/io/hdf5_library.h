@@ -1,0 +1,16 @@
+// Which HDF5 this is.
+#pragma once
+
+#include <string>
+
+namespace lora_dist {
+
+struct Hdf5Library {
+  std::string version;     // of the library that is loaded: "1.10.8"
+  std::string built_with;  // of the headers
+  bool parallel = false;   // the headers are those of the MPI flavour
+};
+
+Hdf5Library hdf5_library();
+
+}  // namespace lora_dist
