@@ -96,6 +96,31 @@ TEST(Mesh, DataRanksAndBaseShardsChangeNoBit) {
   }
 }
 
+/// Ten passes of one sequence, so that eight data ranks have two rounds of which the second is not full.
+TEST(Mesh, EightRanksOnEveryMesh) {
+  const Scratch scratch;
+  const auto run = [&](const MeshSize& mesh, const std::string& shards) {
+    const fs::path output = scratch / (mesh.name() + "over" + shards);
+    Settings settings = mesh_run(output);
+    settings["data.validation_split"] = "0";
+    settings["train.global_batch"] = "10";
+    settings["train.micro_batch"] = "1";
+    settings["train.max_steps"] = "3";
+    settings["parallel.base_shards"] = shards;
+    expect_success(on_mesh(settings, mesh));
+    expect_steps(output, 3);
+    return output;
+  };
+  for (const MeshSize mesh : {MeshSize{8, 1}, MeshSize{4, 2}, MeshSize{2, 4}, MeshSize{1, 8}}) {
+    const fs::path one_data_rank = run({1, mesh.tensor}, "all");
+    for (const std::string shards : {"1", "2", "all"}) {
+      if (mesh.data > 1) {  // of one data rank there is nothing to divide
+        expect_same_training(run(mesh, shards), one_data_rank);
+      }
+    }
+  }
+}
+
 /// Ended at step 2 on one mesh and finished on another: the same state, and with T unchanged the same run to the bit.
 TEST(Mesh, ResumesOnEveryOther) {
   const std::vector<MeshSize> meshes = {{1, 1}, {2, 1}, {4, 1}, {1, 2}, {2, 2}, {1, 4}};
