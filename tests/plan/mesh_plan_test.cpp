@@ -237,5 +237,31 @@ TEST(PlanReport, HoursOfARun) {
   EXPECT_FALSE(steps.run->hours);
 }
 
+/// The three projects of docs/mesh.md.
+TEST(PlanReport, HoursOfThreeProjects) {
+  const auto hours = [](const char* model, const char* device, int ranks, std::int64_t samples, std::int64_t tokens) {
+    PlanOptions options;
+    options.device = device;
+    options.samples = samples;
+    options.tokens_per_sample = tokens;
+    return *make_plan_report("x", shipped_model(model), options, ranks).run->hours;
+  };
+  EXPECT_NEAR(hours("llama2_7b", "v100", 4, 150'000, 0), 21.6, 0.05);
+  EXPECT_NEAR(hours("koalpaca_12_8b", "rtx4090", 8, 6'000'000, 256), 49.5, 0.05);
+  EXPECT_NEAR(hours("koalpaca_12_8b", "rtx4090", 8, 6'000'000, 512), 99.7, 0.05);
+  EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 1024), 24.9, 0.05);
+  EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 0), 51.3, 0.05);
+}
+
+/// Of an all-reduce of the gradients of all weights, in the same type.
+TEST(MeshPlan, AdapterTrafficIsASmallShare) {
+  const PlannedModel model = shipped_model("llama2_7b");
+  const StepShape step = step_shape(model.config, {});
+  const PlanTarget target = target_on("v100");
+  const MeshPlan plan = Planner(model, target, step).plan({4, 1, 4});
+  EXPECT_EQ(plan.wire[WireKind::adapter_gradient], std::int64_t{4} * 8 * 16'777'216);
+  EXPECT_LE(plan.wire[WireKind::adapter_gradient] * 150, 4 * 8 * parameter_count(model.spec));
+}
+
 }  // namespace
 }  // namespace lora_dist
