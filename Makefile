@@ -8,7 +8,7 @@ PYTHON ?= python3
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help bench-gpu cuda deps deps-lint configure program build run test interop bench lint format asan bundle bundle-check install clean
+.PHONY: help bench-gpu bench-link cuda deps deps-lint configure program build run test interop bench lint format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,9 @@ bench-gpu: deps build  ## operators and training steps on the GPU beside its own
 	@echo && if command -v $(PYTHON) >/dev/null; then $(PYTHON) benchmarks/peft_step.py --all; \
 	  else echo "transformers + PEFT skipped: no $(PYTHON) (PYTHON=... names another)"; fi
 	@echo && echo "Results worth keeping: benchmarks/results/<model>_<hardware>_<yyyymm>.md"
+
+bench-link: deps build  ## as root: what two ranks wait over a link of 1 Gbit/s and 0.2 ms, beside what plan predicts
+	@benchmarks/slow_link.sh build
 
 cuda:  ## say what a build for NVIDIA GPUs finds here, and what it lacks
 	@cmake/show_cuda.sh
