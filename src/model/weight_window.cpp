@@ -48,7 +48,7 @@ DenseOffsets dense_offsets(const BlockLayout& layout, DType dtype) {
 }  // namespace
 
 WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype) {
-  const bool gathers = base.shards > 1 || base.on_host;
+  const bool gathers = base.gathers() || base.on_host;
   std::int64_t dense = 0;
   if (backend == Backend::cuda) {
     for (const BlockLayout& layout : base.layouts) {
@@ -197,7 +197,10 @@ BlockWeights WeightWindow::weights_of(std::int64_t layer, const Slot& slot) cons
   BlockWeights weights;
   for (std::size_t i = 0; i < kLinears; ++i) {
     const WeightLayout& weight = layout.weights[i];
-    weights[i] = {&weight, slot.bytes.empty() ? base_.slices[l].data() : slot.bytes.data(), base_.rest[l].nested_offset[i], {}};
+    weights[i] = {&weight,
+                  slot.bytes.empty() ? base_.block_in_place(layer, shards_.rank()) : slot.bytes.data(),
+                  base_.rest[l].nested_offset[i],
+                  {}};
     if (!slot.dense.empty() && offsets[i + 1] > offsets[i]) {
       std::byte* dense = slot.dense.data() + static_cast<std::size_t>(offsets[i]) * size_of(compute_dtype_);
       weights[i].dense = {dense, compute_dtype_, {weight.rows, weight.cols}};
