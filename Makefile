@@ -8,7 +8,7 @@ PYTHON ?= python3
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help bench-gpu cuda deps deps-lint configure program build run test soak interop bench lint format asan bundle bundle-check install clean
+.PHONY: help bench-gpu bench-link cuda deps deps-lint configure program build run test soak interop bench lint format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,7 @@ bench: deps build  ## operators and a training step beside the machine's own rat
 	@build/benchmarks/kernels_benchmark
 	@OMP_NUM_THREADS=2 build/benchmarks/step_benchmark
 	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/step_benchmark
+	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/mesh_benchmark
 
 bench-gpu: deps build  ## operators and training steps on the GPU beside its own rates, and the same steps in PyTorch (PYTHON=...)
 	@build/benchmarks/operators_benchmark
@@ -49,6 +50,9 @@ bench-gpu: deps build  ## operators and training steps on the GPU beside its own
 	@echo && if command -v $(PYTHON) >/dev/null; then $(PYTHON) benchmarks/peft_step.py --all; \
 	  else echo "transformers + PEFT skipped: no $(PYTHON) (PYTHON=... names another)"; fi
 	@echo && echo "Results worth keeping: benchmarks/results/<model>_<hardware>_<yyyymm>.md"
+
+bench-link: deps build  ## as root: what two ranks wait over a link of 1 Gbit/s and 0.2 ms, beside what plan predicts
+	@benchmarks/slow_link.sh build
 
 cuda:  ## say what a build for NVIDIA GPUs finds here, and what it lacks
 	@cmake/show_cuda.sh

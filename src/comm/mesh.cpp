@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "src/comm/data_plane.h"
 #include "src/core/error.h"
+#include "src/core/memory_report.h"
 
 namespace lora_dist {
 
@@ -57,8 +57,7 @@ Mesh make_mesh(Communicator& world, int tensor) {
   return mesh;
 }
 
-std::string tensor_ranks_apart(const Mesh& mesh, Communicator& world) {
-  const std::vector<std::string> machines = all_gather_strings(world, machine_identity(kBootId));
+std::string tensor_ranks_apart(const Mesh& mesh, const std::vector<std::string>& machines, std::int64_t sum_bytes) {
   int apart = 0;
   for (std::size_t first = 0; first < machines.size(); first += static_cast<std::size_t>(mesh.tensor)) {
     const auto of_pass = std::span(machines).subspan(first, static_cast<std::size_t>(mesh.tensor));
@@ -68,17 +67,49 @@ std::string tensor_ranks_apart(const Mesh& mesh, Communicator& world) {
     return {};
   }
   return fmt::format(
-      "in {} of {} groups the {} tensor-parallel ranks are on several machines: four sums of activations a block then "
-      "cross the network in every pass. Start ranks so that nodes are filled one after the other and parallel.tensor "
+      "in {} of {} groups the {} tensor-parallel ranks are on several machines: four sums of activations a block, of up "
+      "to {} each, then cross the network in every pass. Start ranks so that nodes are filled one after the other and "
+      "parallel.tensor "
       "divides the ranks of a node, or lower parallel.tensor",
-      apart, mesh.data, mesh.tensor);
+      apart, mesh.data, mesh.tensor, human_bytes(sum_bytes));
+}
+
+int data_ranks_of_node(const Mesh& mesh, const std::vector<std::string>& machines) {
+  const auto machine_of = [&](int data_rank, int tensor_rank) {
+    return machines[static_cast<std::size_t>(data_rank * mesh.tensor + tensor_rank)];
+  };
+  int of_node = 1;
+  while (of_node < mesh.data && machine_of(of_node, 0) == machine_of(0, 0)) {
+    ++of_node;
+  }
+  for (int data_rank = 0; data_rank < mesh.data; ++data_rank) {
+    for (int tensor_rank = 0; tensor_rank < mesh.tensor; ++tensor_rank) {
+      const int first = data_rank / of_node * of_node;
+      const bool with_first = machine_of(data_rank, tensor_rank) == machine_of(first, tensor_rank);
+      const bool with_next =
+          first + of_node < mesh.data && machine_of(data_rank, tensor_rank) == machine_of(first + of_node, tensor_rank);
+      if (!with_first || with_next || mesh.data % of_node != 0) {
+        throw Error(
+            ExitCode::usage,
+            fmt::format("parallel.base_shards = \"node\" needs as many data-parallel ranks on every node, one after the "
+                        "other: the first node has {} of the {}, and rank {} begins another number. Start as many ranks on "
+                        "each node, or set parallel.base_shards = \"all\"",
+                        of_node, mesh.data, data_rank * mesh.tensor + tensor_rank),
+            Noticed::every_rank);
+      }
+    }
+  }
+  return of_node;
 }
 
 int base_replica_of(const Mesh& mesh, int shards) { return mesh.data_rank / shards; }
 
-int base_shards_of(const Mesh& mesh, const std::string& base_shards) {
+int base_shards_of(const Mesh& mesh, const std::string& base_shards, int of_node) {
   if (base_shards == "all") {
     return mesh.data;
+  }
+  if (base_shards == "node") {
+    return of_node;
   }
   int shards = 0;
   std::from_chars(base_shards.data(), base_shards.data() + base_shards.size(), shards);

@@ -1,8 +1,10 @@
 // The ranks as a mesh: data x tensor. Tensor ranks share the work of a pass; data ranks compute different passes.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "src/comm/communicator.h"
 
@@ -26,14 +28,18 @@ void check_tensor_ranks(int ranks, int tensor);
 Mesh make_mesh(Communicator& world, int tensor);
 
 /// What to say where tensor ranks of one pass are on different machines: every sum of theirs then crosses the network. Empty:
-/// they are not. Collective over the world.
-std::string tensor_ranks_apart(const Mesh& mesh, Communicator& world);
+/// they are not. `sum_bytes`: of one such sum. `machines`: of every rank (machine_identity).
+std::string tensor_ranks_apart(const Mesh& mesh, const std::vector<std::string>& machines, std::int64_t sum_bytes);
 
 /// The ranks that hold the base together: those of `shards` neighbouring data ranks with all their tensor ranks.
 int base_replica_of(const Mesh& mesh, int shards);
 
-/// How many data ranks divide the base: parallel.base_shards ("all", or a number that divides the data ranks). Throws
-/// Error(usage) naming the numbers that do.
-int base_shards_of(const Mesh& mesh, const std::string& base_shards);
+/// How many data ranks of a machine share a copy of the base with parallel.base_shards = "node". `machines`: of every rank.
+/// Throws Error(usage, every_rank) unless they are neighbours, and as many on every machine.
+int data_ranks_of_node(const Mesh& mesh, const std::vector<std::string>& machines);
+
+/// How many data ranks divide the base: parallel.base_shards ("all", "node": `of_node`, or a number that divides the data ranks).
+/// Throws Error(usage) naming the numbers that do.
+int base_shards_of(const Mesh& mesh, const std::string& base_shards, int of_node);
 
 }  // namespace lora_dist

@@ -74,7 +74,9 @@ void add_plan_options(po::options_description& options, CommandLine& line) {
       ("target", text(plan.target, "cpu|cuda"), "(default cuda where --memory, --device or the configuration ask for a GPU)")  //
       ("device", text(plan.device, "NAME"), "GPU: v100, a100, h100, h200, rtx3090, rtx4090, l40s ... (default h100)")          //
       ("efficiency", po::value(&plan.efficiency)->value_name("X"),
-       "share of the device's peak that is reached; an assumption (default 0.45)")                                   //
+       "share of the device's peak that is reached; an assumption (default 0.45)")  //
+      ("cpu-gflops", po::value(&plan.cpu_gflops)->value_name("X"),
+       "10^9 floating point operations a second that a rank on CPUs reaches: predicts times for them too")           //
       ("gpus-per-node", po::value(&plan.gpus_per_node)->value_name("N"), "(default 8)")                              //
       ("link-intra", text(plan.link_intra, "450GB/s"), "of a GPU within its node, one way (default: the device's)")  //
       ("link-inter", text(plan.link_inter, "25GB/s"), "of a GPU to other nodes, one way (default 25GB/s)")           //

@@ -37,7 +37,7 @@ struct Texts {  // a list; one string counts as a list of one
   bool may_be_empty = false;
   bool may_repeat = false;
 };
-struct ShardCount {};  // "all" or a number of ranks
+struct ShardCount {};  // "all", "node" or a number of ranks
 using Rule = std::variant<Flag, Whole, Real, Words, Text, Texts, ShardCount>;
 
 /// May a resumed run have another value than the run that wrote the checkpoint?

@@ -63,7 +63,9 @@ std::string check_word(const Words& rule, const std::string& word) {
 std::string check_shard_count(const std::string& text) {
   const bool number =
       !text.empty() && text.size() <= 6 && text.find_first_not_of("0123456789") == std::string::npos && text[0] != '0';
-  return text == "all" || number ? "" : fmt::format("must be \"all\" or a number of ranks (got {})", quoted(text));
+  return text == "all" || text == "node" || number
+             ? ""
+             : fmt::format("must be \"all\", \"node\" or a number of ranks (got {})", quoted(text));
 }
 
 std::string check_text(const std::string& text, bool may_be_empty) {

@@ -188,6 +188,11 @@ void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
 
 }  // namespace
 
+const std::byte* FrozenBase::block_in_place(std::int64_t layer, int shard) const {
+  const std::span<std::byte> slice = slices[static_cast<std::size_t>(layer)];
+  return of_node ? slice.data() - static_cast<std::size_t>(shard) * slice.size() : slice.data();
+}
+
 std::int64_t FrozenBase::largest_weight() const {
   std::int64_t largest = 0;
   for (const BlockLayout& layout : layouts) {
@@ -235,6 +240,7 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
   base.format = format;
   base.shards = shards;
   base.on_host = place.pinned != nullptr && place.stream.backend == Backend::cuda;
+  base.of_node = place.of_node && shards > 1 && place.stream.backend == Backend::cpu;
   base.rest.resize(static_cast<std::size_t>(spec.layers));
   laid.quantizes = format.quantization != Quantization::none;
   Arena& blocks = base.on_host ? *place.pinned : place.arena;
@@ -247,10 +253,31 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     const StoredWeights& weights = laid.stored[static_cast<std::size_t>(layer)];
     base.layouts.push_back(make_block_layout(weight_kinds(base, spec, directory, layer, weights, laid.quantizes), base.shards));
-    base.slices.push_back(blocks.take<std::byte>(kind, "block " + std::to_string(layer), base.layouts.back().slice_bytes));
+    const std::string name = "block " + std::to_string(layer);
+    const std::int64_t bytes = base.layouts.back().slice_bytes;
+    if (base.of_node) {
+      blocks.count(kind, name, bytes);
+    } else {
+      base.slices.push_back(blocks.take<std::byte>(kind, name, bytes));
+    }
   }
   load_rest(base, spec, directory, place);
   return laid;
+}
+
+/// Takes the memory of the blocks together with the other ranks of the machine.
+void share_blocks(FrozenBase& base, Communicator& shards) {
+  std::size_t bytes = 0;
+  for (const BlockLayout& layout : base.layouts) {
+    bytes += static_cast<std::size_t>(layout.slice_bytes * base.shards);
+  }
+  base.node = share_node_memory(shards, bytes);
+  std::span<std::byte> left = base.node->bytes();
+  for (const BlockLayout& layout : base.layouts) {
+    const auto slice = static_cast<std::size_t>(layout.slice_bytes);
+    base.slices.push_back(left.subspan(static_cast<std::size_t>(shards.rank()) * slice, slice));
+    left = left.subspan(slice * static_cast<std::size_t>(base.shards));
+  }
 }
 
 }  // namespace
@@ -259,6 +286,9 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
                             const BaseHolders& holders, const BasePlace& place) {
   LaidOut laid;
   run_together(holders.all, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), place); });
+  if (laid.base.of_node) {
+    share_blocks(laid.base, holders.shards);
+  }
   load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, place);
   return std::move(laid.base);
 }

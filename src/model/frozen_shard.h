@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "kernels/common/stream.h"
 #include "kernels/common/tensor_view.h"
 #include "src/comm/communicator.h"
+#include "src/comm/node_memory.h"
 #include "src/core/arena.h"
 #include "src/model/block_layout.h"
 #include "src/model/model_config.h"
@@ -41,6 +43,7 @@ struct BasePlace {
   Stream stream;                     // that it was made for
   DType compute_dtype = DType::f32;  // that the head and biases are rounded to
   Arena* pinned = nullptr;           // of the host: the blocks' slices stay there; null: they go to `arena`
+  bool of_node = false;              // ranks of a machine that divide the base do so in memory that they share; on CPUs alone
 };
 
 /// Who holds a base together.
@@ -59,12 +62,17 @@ struct FrozenBase {
   std::vector<BlockLayout> layouts;          // per layer
   std::vector<std::span<std::byte>> slices;  // per layer: this data rank's slice of those bytes, slice_bytes long
   bool on_host = false;                      // `slices` are pinned host memory beside a GPU
+  bool of_node = false;                      // ranks of a machine divide it: the slices of all of them lie end to end in `node`
+  std::shared_ptr<NodeMemory> node = {};     // null where nothing was read
   std::vector<BlockRest> rest;               // per layer
   ConstTensorView embedding;                 // [vocab of the part, hidden], in the file's dtype (that of the head when tied)
   ConstTensorView head;                      // likewise, in the compute dtype (f32 on the CPU); the embedding itself when tied
   ConstTensorView positions;                 // f32 [max_positions, hidden]: learned positions, where there are any
   NormWeights final_norm;                    // [hidden]
 
+  bool gathers() const { return shards > 1 && !of_node; }
+  /// The first byte of a block that is not gathered.
+  const std::byte* block_in_place(std::int64_t layer, int shard) const;
   std::int64_t largest_weight() const;  // elements of the largest weight of a block: the size of the dequantization scratch
   std::int64_t most_scales() const;     // of a weight whose scales are quantized too: the size of the scratch for them
   std::int64_t largest_window() const;  // bytes of the largest gathered block, padding included

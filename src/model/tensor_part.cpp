@@ -80,22 +80,30 @@ Runs columns(const Runs& units, std::int64_t rows, std::int64_t cols) { return {
 
 Runs all_of(std::int64_t elements) { return {1, elements, 0, 0}; }
 
-void refuse_ranks(int ranks, const char* what, std::int64_t there) {
-  throw Error(ExitCode::usage, fmt::format("parallel.tensor = {}, but this model has {} {}: at most {} ranks can share a layer",
-                                           ranks, there, what, there));
+void refuse_ranks(int ranks, const char* what, std::int64_t there, int world) {
+  std::string message = fmt::format("parallel.tensor = {}, but this model has {} {}: at most {} ranks can share a layer", ranks,
+                                    there, what, there);
+  if (world > 0) {
+    int works = 1;
+    for (int i = 1; i <= there; ++i) {
+      works = world % i == 0 ? i : works;
+    }
+    message += fmt::format("; of {} ranks, parallel.tensor = {} is the nearest that works", world, works);
+  }
+  throw Error(ExitCode::usage, message);
 }
 
 }  // namespace
 
-TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks) {
+TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks, int world) {
   if (ranks > whole.heads) {
-    refuse_ranks(ranks, "attention heads", whole.heads);
+    refuse_ranks(ranks, "attention heads", whole.heads, world);
   }
   if (ranks > whole.intermediate) {
-    refuse_ranks(ranks, "intermediate features", whole.intermediate);
+    refuse_ranks(ranks, "intermediate features", whole.intermediate, world);
   }
   if (ranks > whole.vocab) {
-    refuse_ranks(ranks, "token ids", whole.vocab);
+    refuse_ranks(ranks, "token ids", whole.vocab, world);
   }
   TensorPart part{rank, ranks, {}, {}, {}, {}, whole.vocab, 0};
   cut_heads(whole, part);

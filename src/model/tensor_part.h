@@ -26,8 +26,9 @@ struct TensorPart {
   bool is_whole() const { return ranks == 1; }
 };
 
-/// Throws Error(usage) where there are more ranks than heads, intermediate features or ids.
-TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks);
+/// Throws Error(usage) where there are more ranks than heads, intermediate features or ids; with `world`, the ranks of the job,
+/// it names the largest number that would do.
+TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks, int world = 0);
 /// The ids of another of its ranks.
 IndexRange vocab_part(const TensorPart& part, int rank);
 /// The model as that rank computes it: fewer heads, a narrower MLP, fewer ids; the same hidden states.

@@ -19,6 +19,10 @@ bool is_dense_already(const WeightLayout& weight, DType dtype) {
   return weight.format.quantization == Quantization::none && weight.dtype == dtype;
 }
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
 /// Whether every weight of the base has to be dequantized.
 bool is_all_quantized(const FrozenBase& base) {
   const auto quantized = [](const WeightLayout& weight) {
@@ -44,7 +48,7 @@ DenseOffsets dense_offsets(const BlockLayout& layout, DType dtype) {
 }  // namespace
 
 WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype) {
-  const bool gathers = base.shards > 1 || base.on_host;
+  const bool gathers = base.gathers() || base.on_host;
   std::int64_t dense = 0;
   if (backend == Backend::cuda) {
     for (const BlockLayout& layout : base.layouts) {
@@ -128,7 +132,7 @@ void WeightWindow::prefetch(std::int64_t layer) {
   slot.layer = layer;
   slot.ready = false;
   fetch(slot);
-  if (slot.pending == nullptr || slot.pending->poke()) {
+  if (slot.pending == nullptr || move(slot)) {
     finish(slot);
   }
 }
@@ -148,8 +152,18 @@ void WeightWindow::fetch(Slot& slot) {
     mine = place;
   }
   if (base_.shards > 1) {
+    slot.started = Clock::now();
     slot.pending = shards_.start_all_gather(mine, all, WireKind::base_gather);
+    times_.waited += seconds_since(slot.started);
   }
+}
+
+/// Lets the slot's gather move. True when it has ended.
+bool WeightWindow::move(Slot& slot) {
+  const Clock::time_point start = Clock::now();
+  const bool ended = slot.pending->poke();
+  times_.waited += seconds_since(start);
+  return ended;
 }
 
 /// What follows when a block's bytes are there.
@@ -158,8 +172,11 @@ void WeightWindow::finish(Slot& slot) {
     return;
   }
   if (slot.pending != nullptr) {
+    const Clock::time_point start = Clock::now();
     slot.pending->wait();
     slot.pending.reset();
+    times_.waited += seconds_since(start);
+    times_.under_way += seconds_since(slot.started);
   }
   const BlockWeights weights = weights_of(slot.layer, slot);
   for (const FrozenWeight& weight : weights) {
@@ -180,7 +197,10 @@ BlockWeights WeightWindow::weights_of(std::int64_t layer, const Slot& slot) cons
   BlockWeights weights;
   for (std::size_t i = 0; i < kLinears; ++i) {
     const WeightLayout& weight = layout.weights[i];
-    weights[i] = {&weight, slot.bytes.empty() ? base_.slices[l].data() : slot.bytes.data(), base_.rest[l].nested_offset[i], {}};
+    weights[i] = {&weight,
+                  slot.bytes.empty() ? base_.block_in_place(layer, shards_.rank()) : slot.bytes.data(),
+                  base_.rest[l].nested_offset[i],
+                  {}};
     if (!slot.dense.empty() && offsets[i + 1] > offsets[i]) {
       std::byte* dense = slot.dense.data() + static_cast<std::size_t>(offsets[i]) * size_of(compute_dtype_);
       weights[i].dense = {dense, compute_dtype_, {weight.rows, weight.cols}};
@@ -210,7 +230,7 @@ void WeightWindow::release(std::int64_t layer) {
 
 void WeightWindow::poke() {
   for (Slot& slot : slots_) {
-    if (slot.pending != nullptr && slot.pending->poke()) {
+    if (slot.pending != nullptr && move(slot)) {
       finish(slot);
     }
   }

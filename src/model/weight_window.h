@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -38,6 +39,12 @@ struct WindowBuffers {
 /// Takes it from the arena, for operators of `backend`.
 WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype);
 
+/// Time of gathers as this rank's host sees it, in seconds; of transports that it drives itself (MPI).
+struct GatherTimes {
+  double under_way = 0.0;  // from the start of each gather to its end
+  double waited = 0.0;     // how much of that the host spent on it: waiting, and moving bytes between operators
+};
+
 /// Two slots that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
 /// rank that has nothing to compute calls serve() and keeps the others going.
 ///
@@ -62,6 +69,9 @@ class WeightWindow {
   /// Lets a gather under way move, and what waits for it go on; called between operators.
   void poke();
 
+  /// Of all gathers that have ended.
+  const GatherTimes& gather_times() const { return times_; }
+
   /// acquire, prefetch of `next` (-1: none) and release without computing.
   void serve(std::int64_t layer, std::int64_t next);
 
@@ -71,13 +81,15 @@ class WeightWindow {
     std::span<std::byte> bytes;  // of the block, whole; empty where the base lies whole where operators run
     std::span<std::byte> dense;  // its weights end to end in the compute dtype; empty where nothing is dequantized ahead
     std::unique_ptr<PendingGather> pending;
-    bool ready = true;   // the weights are there in the order of the window's stream
-    bool held = false;   // between acquire() and release()
-    DeviceEvent filled;  // what the operators wait for
-    DeviceEvent read;    // what the next block waits for
+    std::chrono::steady_clock::time_point started;  // of the gather
+    bool ready = true;                              // the weights are there in the order of the window's stream
+    bool held = false;                              // between acquire() and release()
+    DeviceEvent filled;                             // what the operators wait for
+    DeviceEvent read;                               // what the next block waits for
   };
   Slot* find(std::int64_t layer);
   void fetch(Slot& slot);
+  bool move(Slot& slot);
   void finish(Slot& slot);
   BlockWeights weights_of(std::int64_t layer, const Slot& slot) const;
 
@@ -90,6 +102,7 @@ class WeightWindow {
   bool one_window_ = false;  // both slots gather into the same bytes
   std::span<float> absmax_;  // block scales of the weight being dequantized ahead
   std::array<Slot, 2> slots_;
+  GatherTimes times_;
   int exceptions_;  // under way when the window was made
 };
 

@@ -14,8 +14,9 @@ namespace lora_dist {
 namespace {
 
 /// The target that the run was on, as far as memory goes: of the device only operators' workspace depends on it.
-PlanTarget target_of(const TrainingRun& run) {
+PlanTarget target_of(const TrainingRun& run, std::int64_t program) {
   PlanTarget target;
+  target.program_bytes = program;
   target.dtype = run.compute->dtype;
   if (run.compute->on_device()) {
     constexpr int kHopper = 90;
@@ -31,7 +32,7 @@ std::int64_t sum_of(const WireBytes& wire) {
 
 }  // namespace
 
-std::string plan_beside_run(const TrainingRun& run) {
+std::string plan_beside_run(const TrainingRun& run, std::int64_t program) {
   std::array<std::int64_t, 1> held = {sum_by_kind(memory_of(*run.model)).back()};
   run.world->all_reduce(held, Reduce::max, WireKind::control);
   if (run.last_peak_bytes == 0) {
@@ -44,15 +45,17 @@ std::string plan_beside_run(const TrainingRun& run) {
   model.directory = run.model->directory;
   model.format = run.model->base.format;
   model.layout = run.layout;
-  const PlanTarget target = target_of(run);
+  const PlanTarget target = target_of(run, program);
   const StepShape step = step_shape(model.config, {});
-  const MeshPlan plan = Planner(model, target, step).plan(mesh_of(model.config, run.world->size()));
+  const MeshPlan plan =
+      Planner(model, target, step).plan({run.mesh.data, run.mesh.tensor, run.model->base.shards, run.model->base.of_node});
   return fmt::format(
-      "plan       memory of a rank: {} planned, {} held in buffers, {} at the peak of a process; wire of a step: {} planned for "
-      "full "
-      "sequences, {} in the last",
-      human_bytes(plan.most.back()), human_bytes(held[0]), human_bytes(run.last_peak_bytes), human_bytes(sum_of(plan.wire)),
-      human_bytes(sum_of(run.last_wire)));
+      "plan       memory of a rank: {} planned, {} held in buffers{}, {} at the peak of a process; wire of a step: {} planned "
+      "for "
+      "full sequences, {} in the last",
+      human_bytes(plan.most.back()), human_bytes(held[0]),
+      target.on_device() ? "" : fmt::format("; {} of a process planned", human_bytes(plan.memory())),
+      human_bytes(run.last_peak_bytes), human_bytes(sum_of(plan.wire)), human_bytes(sum_of(run.last_wire)));
 }
 
 }  // namespace lora_dist

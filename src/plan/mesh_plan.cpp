@@ -15,7 +15,7 @@ std::int64_t MeshPlan::memory() const {
 }
 
 const Planner::Footprint& Planner::footprint(const PlannedMesh& mesh) {
-  const auto [at, fresh] = known_.try_emplace({mesh.tensor, mesh.shards});
+  const auto [at, fresh] = known_.try_emplace({mesh.tensor, mesh.shards, mesh.of_node});
   Footprint& footprint = at->second;
   for (int tensor_rank = 0; fresh && tensor_rank < mesh.tensor; ++tensor_rank) {
     const std::unique_ptr<PlannedRank> rank = plan_rank(model_, target_, mesh, tensor_rank);
@@ -38,7 +38,7 @@ MeshPlan Planner::plan(const PlannedMesh& mesh) {
   plan.most = known.most;
   plan.beside = memory_beside(target_, mesh, model_.config.parallel.communicator);
   plan.wire = wire_of_step(model_, target_, mesh, step_, known.slice_bytes);
-  if (target_.on_device()) {
+  if (target_.is_timed()) {
     for (const PassWork& work : known.work) {  // the slowest holds up the others
       const StepTime time = time_of_step(model_, target_, mesh, step_, work);
       plan.time = !plan.time || time.total() > plan.time->total() ? time : *plan.time;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,7 +18,7 @@ struct MeshPlan {
   MemoryByKind most{};
   std::vector<AssumedMemory> beside;
   WireBytes wire;                // of a step, summed over the ranks
-  std::optional<StepTime> time;  // only for devices
+  std::optional<StepTime> time;  // where the target is_timed()
 
   /// Bytes of the rank that holds most, with what is assumed beside its buffers.
   std::int64_t memory() const;
@@ -45,7 +46,7 @@ class Planner {
   const PlannedModel& model_;
   const PlanTarget& target_;
   const StepShape& step_;
-  std::map<std::pair<int, int>, Footprint> known_;  // by tensor ranks and shards
+  std::map<std::tuple<int, int, bool>, Footprint> known_;  // by tensor ranks, shards and whether they share memory
 };
 
 /// The meshes of so many ranks that are tried: tensor ranks that divide them, within a node and the model's heads; the base over

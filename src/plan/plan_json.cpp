@@ -18,7 +18,11 @@ std::string key_of(std::string name) {
 }
 
 ordered_json mesh_json(const PlannedMesh& mesh) {
-  return {{"ranks", mesh.ranks()}, {"data", mesh.data}, {"tensor", mesh.tensor}, {"base_shards", mesh.shards}};
+  return {{"ranks", mesh.ranks()},
+          {"data", mesh.data},
+          {"tensor", mesh.tensor},
+          {"base_shards", mesh.shards},
+          {"of_node", mesh.of_node}};
 }
 
 ordered_json memory_json(const MeshPlan& plan) {

@@ -8,6 +8,7 @@
 
 #include "src/config/read_toml.h"
 #include "src/core/error.h"
+#include "src/plan/program_memory.h"
 #include "src/plan/quantities.h"
 
 namespace lora_dist {
@@ -120,6 +121,14 @@ PlanTarget choose_target(const PlanOptions& options, const Config& config) {
     target.memory_limit = target.device->memory_bytes();
   } else if (!options.device.empty()) {
     fail("--device names a GPU, and --target cpu plans for CPUs; leave one of them out");
+  }
+  if (options.cpu_gflops < 0.0 || (options.cpu_gflops > 0.0 && target.on_device())) {
+    fail(fmt::format("--cpu-gflops must be above 0, and is for CPUs (--target cpu; got {})", options.cpu_gflops));
+  }
+  target.cpu_flops = options.cpu_gflops * 1e9;
+  if (!target.on_device()) {
+    target.program_bytes = program_bytes();
+    target.program_is_measured = true;
   }
   if (!options.memory.empty()) {
     target.memory_limit = parse_bytes(options.memory, "--memory");

@@ -20,7 +20,8 @@ struct PlanOptions {
   std::string target;  // cpu | cuda
   std::string device;  // of devices()
   double efficiency = 0.45;
-  std::string link;  // a TOML file with the five that follow
+  double cpu_gflops = 0.0;  // that a rank on CPUs reaches
+  std::string link;         // a TOML file with the five that follow
   std::string link_intra;
   std::string link_inter;
   std::string latency_intra;
@@ -49,12 +50,20 @@ struct Cluster {
 struct PlanTarget {
   Backend backend = Backend::cpu;
   DType dtype = DType::f32;        // that operators compute in
-  const Device* device = nullptr;  // null on CPUs: no time is predicted
+  const Device* device = nullptr;  // null on CPUs
+  double cpu_flops = 0.0;          // a second, that a rank on CPUs reaches; 0: no time is predicted for them
   double efficiency = 0.45;        // share of the device's products that a step reaches
   std::int64_t memory_limit = 0;   // bytes of a rank; 0: none
+  std::int64_t program_bytes = std::int64_t{200} << 20U;  // of a process on CPUs, beside its buffers (program_memory.h)
+  bool program_is_measured = false;
   Cluster cluster;
 
   bool on_device() const { return device != nullptr; }
+  bool is_timed() const { return on_device() || cpu_flops > 0.0; }
+  /// Floating point operations a second that a step is taken to reach.
+  double flops() const {
+    return !on_device() ? cpu_flops : (dtype == DType::f32 ? device->single_flops : device->half_flops) * efficiency;
+  }
 };
 
 /// The target is a GPU where `options` or `config` name something that only GPUs have, else CPUs. Throws Error(usage,

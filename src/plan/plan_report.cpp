@@ -88,7 +88,7 @@ PlanReport make_plan_report(const std::string& name, const PlannedModel& model, 
   report.target = choose_target(options, model.config);
   report.step = step_shape(model.config, options);
   Planner planner(report.model, report.target, report.step);
-  report.plan = planner.plan(mesh_of(model.config, ranks));
+  report.plan = planner.plan(mesh_of(model.config, ranks, report.target));
   report.fits = planner.fits(report.plan);
   report.run = run_length(report, options);
   report.search = search_meshes(planner, model.spec, report.target.cluster, ranks);
@@ -119,7 +119,9 @@ void check_that_something_fits(const PlanReport& report) {
 }
 
 std::string mesh_name(const PlannedMesh& mesh) {
-  const std::string base = mesh.shards == 1 ? "base whole on each" : fmt::format("base over {}", mesh.shards);
+  const std::string base = mesh.of_node       ? fmt::format("base once for {} of a node", mesh.shards)
+                           : mesh.shards == 1 ? "base whole on each"
+                                              : fmt::format("base over {}", mesh.shards);
   return fmt::format("{} data x {} tensor, {}", mesh.data, mesh.tensor, base);
 }
 

@@ -52,8 +52,8 @@ std::string memory_text(const PlanReport& report) {
   const MeshPlan& plan = report.plan;
   std::string text = memory_table(plan.least, plan.most, plan.mesh.ranks());
   for (const AssumedMemory& each : plan.beside) {
-    text += fmt::format("  {:<{}}{:>{}}  (assumed)\n", each.name, kName - 2, human_bytes(each.bytes),
-                        plan.mesh.ranks() == 1 ? kNumber : 2 * kNumber);
+    text += fmt::format("  {:<{}}{:>{}}  ({})\n", each.name, kName - 2, human_bytes(each.bytes),
+                        plan.mesh.ranks() == 1 ? kNumber : 2 * kNumber, each.measured ? "as this process" : "assumed");
   }
   text += fmt::format("  {:<{}}{:>{}}\n", "all", kName - 2, human_bytes(plan.memory()),
                       plan.mesh.ranks() == 1 ? kNumber : 2 * kNumber);
@@ -85,16 +85,16 @@ std::string rate_text(const PlanReport& report, const StepTime& time) {
 
 std::string time_text(const PlanReport& report) {
   if (!report.plan.time) {
-    return "time of a step: not predicted for CPUs (--device names a GPU)\n";
+    return "time of a step: not predicted for CPUs without --cpu-gflops (--device names a GPU)\n";
   }
   const StepTime& time = *report.plan.time;
   const Cluster& cluster = report.target.cluster;
-  return fmt::format(
-             "time of a step (model: {:.0f} % of {:.0f} TFLOP/s reached, {:.0f} GB/s in a node of {}, {:.3g} GB/s between "
-             "nodes)\n",
-             100.0 * report.target.efficiency,
-             (report.target.dtype == DType::f32 ? report.target.device->single_flops : report.target.device->half_flops) / 1e12,
-             cluster.intra.rate / 1e9, cluster.gpus_per_node, cluster.inter.rate / 1e9) +
+  const std::string rates = report.target.on_device()
+                                ? fmt::format("{:.0f} % of {:.0f} TFLOP/s reached", 100.0 * report.target.efficiency,
+                                              report.target.flops() / report.target.efficiency / 1e12)
+                                : fmt::format("{:.3g} GFLOP/s of a rank", report.target.flops() / 1e9);
+  return fmt::format("time of a step (model: {}, {:.3g} GB/s in a node of {}, {:.3g} GB/s between nodes)\n", rates,
+                     cluster.intra.rate / 1e9, cluster.gpus_per_node, cluster.inter.rate / 1e9) +
          row("compute", human_seconds(time.compute)) + row("dequantize", human_seconds(time.dequantize)) +
          row("base gather, waited", human_seconds(time.base_gather)) +
          row("tensor reductions", human_seconds(time.tensor_reductions)) +

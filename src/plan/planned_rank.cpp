@@ -1,9 +1,12 @@
 // Takes a rank's buffers from nowhere.
 #include "src/plan/planned_rank.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "src/comm/mesh.h"
+#include "src/core/error.h"
 #include "src/model/activations.h"
 #include "src/model/weight_window.h"
 #include "src/train/adapter_setup.h"
@@ -18,7 +21,6 @@ constexpr std::int64_t kMebi = std::int64_t{1} << 20;
 // None of these is measured by this program; they are round figures of what such processes are seen to hold.
 constexpr std::int64_t kContextBytes = 600 * kMebi;       // CUDA's context, with the kernels of the program and of cuBLASLt
 constexpr std::int64_t kCommunicatorBytes = 400 * kMebi;  // NCCL's buffers, of each communicator
-constexpr std::int64_t kProgramBytes = 200 * kMebi;       // on CPUs: program, libraries, MPI's buffers
 
 /// cuBLASLt's workspace, and the widest sums of attention's backward: cuDNN adds the gradient of q up in f32, the program's own
 /// kernel keeps a number for each head.
@@ -30,23 +32,34 @@ std::int64_t operator_bytes(const ModelSpec& spec, const PlanTarget& target, std
 
 }  // namespace
 
-PlannedMesh mesh_of(const Config& config, int ranks) {
+PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target) {
   check_tensor_ranks(ranks, config.parallel.tensor);
   Mesh mesh;
   mesh.tensor = config.parallel.tensor;
   mesh.data = ranks / mesh.tensor;
-  return {mesh.data, mesh.tensor, base_shards_of(mesh, config.parallel.base_shards)};
+  const int of_node = std::min(mesh.data, std::max(1, target.cluster.gpus_per_node / mesh.tensor));
+  const bool by_node = config.parallel.base_shards == "node";
+  if (by_node && mesh.data % of_node != 0) {
+    throw Error(
+        ExitCode::usage,
+        fmt::format("parallel.base_shards = \"node\": {} data-parallel ranks do not fill nodes of {}; ask for another number "
+                    "of --ranks or --gpus-per-node, or set it to \"all\"",
+                    mesh.data, of_node),
+        Noticed::every_rank);
+  }
+  return {mesh.data, mesh.tensor, base_shards_of(mesh, config.parallel.base_shards, of_node),
+          by_node && of_node > 1 && !target.on_device()};
 }
 
 std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,
                                        int tensor_rank) {
-  const TensorPart part = tensor_part(model.spec, tensor_rank, mesh.tensor);
+  const TensorPart part = tensor_part(model.spec, tensor_rank, mesh.tensor, mesh.ranks());
   const bool on_host = target.on_device() && model.config.parallel.base_device == "host";
   Stream stream;
   stream.backend = target.backend;
   auto rank = std::make_unique<PlannedRank>();
   rank->base = lay_out_frozen_base(model.spec, model.directory, model.format, part, mesh.shards,
-                                   {rank->arena, stream, target.dtype, on_host ? &rank->pinned : nullptr});
+                                   {rank->arena, stream, target.dtype, on_host ? &rank->pinned : nullptr, mesh.of_node});
   take_window_buffers(rank->base, rank->arena, target.backend, target.dtype);
   rank->part = make_adapter_part(model.layout, model.spec, part);
   take_trained_buffers(model.layout, rank->part, Purpose::train, rank->arena);
@@ -67,7 +80,7 @@ std::vector<MemoryItem> memory_of(const PlannedRank& rank) {
 
 std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh, const std::string& communicator) {
   if (!target.on_device()) {
-    return {{"program and MPI", kProgramBytes}};
+    return {{"program and MPI", target.program_bytes, target.program_is_measured}};
   }
   std::vector<AssumedMemory> beside = {{"CUDA context", kContextBytes}};
   if (mesh.ranks() > 1 && communicator != "mpi") {  // of all ranks, of those of a base, of those of a pass

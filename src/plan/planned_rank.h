@@ -19,13 +19,15 @@ struct PlannedMesh {
   int data = 1;
   int tensor = 1;
   int shards = 1;
+  bool of_node = false;  // on CPUs they share memory, and gather nothing
+  bool gathers() const { return shards > 1 && !of_node; }
   int ranks() const { return data * tensor; }
   bool operator==(const PlannedMesh&) const = default;
 };
 
-/// The mesh that a run on so many ranks would be. Throws Error(usage, every_rank) as a run does where parallel.tensor or
-/// parallel.base_shards do not divide.
-PlannedMesh mesh_of(const Config& config, int ranks);
+/// The mesh that a run on so many ranks would be, with the target's ranks on each node. Throws Error(usage, every_rank) as a run
+/// does where parallel.tensor or parallel.base_shards do not divide.
+PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target);
 
 struct PlannedRank {
   Arena arena{Stream{}, Arena::Place::nowhere};
@@ -41,10 +43,11 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
 /// What such a rank holds, as the table at the start of a run lists it. What operators keep for themselves on a GPU is estimated.
 std::vector<MemoryItem> memory_of(const PlannedRank& rank);
 
-/// Memory of a rank that no arena knows of. Assumed, not measured: the CUDA context, NCCL's buffers; the program itself on CPUs.
+/// Memory of a rank that no arena knows of: the CUDA context and NCCL's buffers, assumed; on CPUs the program itself.
 struct AssumedMemory {
   std::string name;
   std::int64_t bytes = 0;
+  bool measured = false;  // in the process that plans
 };
 std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh, const std::string& communicator);
 

@@ -25,7 +25,7 @@ double all_reduce_seconds(const Link& link, int ranks, double calls, double byte
 /// Fetching half of a pass's blocks: one way.
 double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const PassWork& work) {
   double seconds = 0.0;
-  if (mesh.shards > 1) {
+  if (mesh.gathers()) {
     const Link& link = target.cluster.link_of(std::int64_t{mesh.shards} * mesh.tensor);
     seconds += all_gather_seconds(link, mesh.shards, static_cast<double>(work.fetches), static_cast<double>(work.fetched_bytes));
   }
@@ -39,11 +39,10 @@ double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const 
 
 StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
                       const PassWork& work) {
-  require(target.device != nullptr, "a time is predicted for a device");
-  const Device& device = *target.device;
-  const double flops = (target.dtype == DType::f32 ? device.single_flops : device.half_flops) * target.efficiency;
+  require(target.is_timed(), "a time is predicted for a device, or a rate of CPUs");
+  const double flops = target.flops();
   const auto rounds = static_cast<double>(step.rounds(mesh.data));
-  const double dequantize = work.dequantized_bytes / device.memory_rate;
+  const double dequantize = target.on_device() ? work.dequantized_bytes / target.device->memory_rate : 0.0;
   const double fetch = fetch_seconds(model, target, mesh, work);
   const auto not_hidden = [&](double block_flops) { return std::max(0.0, fetch - block_flops / flops - dequantize / 2.0); };
   StepTime time;

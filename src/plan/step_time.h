@@ -9,7 +9,7 @@ namespace lora_dist {
 /// Parts of a step that follow one another, in seconds. Their sum is the step.
 ///
 /// A data rank computes rounds() passes, all of full size:
-///   compute             FLOP / (device's FLOP/s * efficiency)
+///   compute             FLOP / (device's FLOP/s * efficiency); on CPUs FLOP / (what a rank is said to reach)
 ///   dequantize          bytes read and written / memory rate; it runs beside products, but for the same memory
 ///   base_gather         what does not fit beside the blocks' computing and dequantizing, forward and backward apart: an
 ///                       all-gather of a block over n ranks takes (n-1)/n * bytes / rate + (n-1) * latency (a ring); a base on
@@ -28,7 +28,7 @@ struct StepTime {
   double total() const { return compute + dequantize + base_gather + tensor_reductions + adapter_all_reduce; }
 };
 
-/// `work`: of the tensor rank. Only for a target with a device.
+/// `work`: of the tensor rank. Only for a target that is_timed().
 StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
                       const PassWork& work);
 

@@ -153,7 +153,7 @@ PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const
 WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
                        std::int64_t slice_bytes) {
   WireBytes wire;
-  if (mesh.shards > 1) {  // ranks without a pass serve the others
+  if (mesh.gathers()) {  // ranks without a pass serve the others
     wire[WireKind::base_gather] = step.rounds(mesh.data) * mesh.data * slice_bytes;
   }
   if (mesh.ranks() > 1) {  // fixed point of 64 bits

@@ -1,6 +1,7 @@
 // Writing the two logs of a run, line by line.
 #include "src/train/metrics_log.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <system_error>
@@ -53,7 +54,25 @@ const std::filesystem::path& cut_back(const std::filesystem::path& path, std::in
   return path;
 }
 
+/// Null where it is not known.
+nlohmann::ordered_json waits_json(const WaitTimes& waits) {
+  if (!waits.known) {
+    return nullptr;
+  }
+  const std::optional<double> hidden = waits.hidden();
+  return {{"base_gather", waits.base_gather},
+          {"adapter_gradient", waits.adapter_gradient},
+          {"gathers_hidden", hidden ? nlohmann::ordered_json(*hidden) : nlohmann::ordered_json()}};
+}
+
 }  // namespace
+
+std::optional<double> WaitTimes::hidden() const {
+  if (!known || gathers <= 0.0) {
+    return std::nullopt;
+  }
+  return std::clamp(1.0 - base_gather / gathers, 0.0, 1.0);
+}
 
 std::string to_json_line(const StepMetrics& metrics) {
   nlohmann::ordered_json wire;
@@ -72,6 +91,7 @@ std::string to_json_line(const StepMetrics& metrics) {
   json["tokens_per_second"] = metrics.tokens_per_second;
   json["memory_peak_bytes"] = metrics.memory_peak_bytes;
   json["wire_bytes"] = std::move(wire);
+  json["waited"] = waits_json(metrics.waits);
   return json.dump();
 }
 

@@ -3,12 +3,24 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "src/comm/wire.h"
 #include "src/io/append_file.h"
 
 namespace lora_dist {
+
+/// What ranks waited for each other, in seconds, mean over the ranks; known where MPI moves the bytes.
+struct WaitTimes {
+  bool known = false;
+  double gathers = 0.0;      // under way, each from its start to its end
+  double base_gather = 0.0;  // how much of that was not hidden behind computing
+  double adapter_gradient = 0.0;
+
+  /// Share of the gathers' time that computing hid, 0 to 1; empty where nothing was gathered.
+  std::optional<double> hidden() const;
+};
 
 /// One optimizer step; the fields of a line of metrics.jsonl.
 struct StepMetrics {
@@ -23,6 +35,7 @@ struct StepMetrics {
   double tokens_per_second = 0.0;
   std::int64_t memory_peak_bytes = 0;  // of the rank that holds most
   WireBytes wire;                      // of this step, summed over the ranks
+  WaitTimes waits;                     // of this step
 };
 
 /// One evaluation; the fields of a line of eval.jsonl. Step 0 is the base model before training.

@@ -34,7 +34,7 @@ BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, con
 
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
                                       int shards, const ComputePlace& compute, Communicator& world, const Console& console,
-                                      bool base_on_host) {
+                                      bool base_on_host, bool base_of_node) {
   auto model = std::make_unique<OpenModel>();
   model->folder = folder;
   model->stream = compute.stream;
@@ -47,7 +47,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     model->spec = read_model_config(folder);
     model->directory = read_model_directory(folder);
     format = choose_format(*model, wanted, console);
-    part = tensor_part(model->spec, mesh.tensor_rank, mesh.tensor);
+    part = tensor_part(model->spec, mesh.tensor_rank, mesh.tensor, world.size());
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
   check_same_model(world, folder, model->directory);
@@ -58,8 +58,9 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   const int of_shards = replica * mesh.tensor + mesh.tensor_rank;
   const std::unique_ptr<Communicator> holders = world.split(replica);
   std::unique_ptr<Communicator> host_shards = world.split(of_shards);
-  model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, part},
-                                 {model->arena, model->stream, model->compute_dtype, base_on_host ? &model->pinned : nullptr});
+  model->base = load_frozen_base(
+      model->spec, model->directory, format, {*host_shards, *holders, part},
+      {model->arena, model->stream, model->compute_dtype, base_on_host ? &model->pinned : nullptr, base_of_node});
   model->shards = compute.on_device() ? compute.data->split(of_shards) : std::move(host_shards);
   if (mesh.tensor > 1) {
     model->tensor = (compute.on_device() ? *compute.data : world).split(mesh.data_rank);

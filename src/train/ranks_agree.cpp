@@ -13,7 +13,6 @@
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
 #include "src/core/error.h"
-#include "src/core/version.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 
@@ -47,15 +46,15 @@ std::string fingerprint(const std::filesystem::path& folder, const TensorDirecto
 
 }  // namespace
 
-void check_same_program(Communicator& world, const Config& config) {
-  const std::string of_rank_0 = broadcast_string(world, LORA_DIST_VERSION, 0);
+void check_same_program(Communicator& world, const Config& config, const std::string& version) {
+  const std::string of_rank_0 = broadcast_string(world, version, 0);
   const auto settings = nlohmann::json::parse(broadcast_string(world, nlohmann::json(to_flat_settings(config)).dump(), 0))
                             .get<std::map<std::string, std::string>>();
   run_together(world, [&] {
-    if (of_rank_0 != LORA_DIST_VERSION) {
-      throw Error(ExitCode::communication,
-                  fmt::format("this is lora_dist {}, and rank 0 runs {}; start the same program on every node", LORA_DIST_VERSION,
-                              of_rank_0));
+    if (of_rank_0 != version) {
+      throw Error(
+          ExitCode::communication,
+          fmt::format("this is lora_dist {}, and rank 0 runs {}; start the same program on every node", version, of_rank_0));
     }
     for (const auto& [key, value] : to_flat_settings(config)) {
       if (const auto theirs = settings.find(key); theirs == settings.end() || theirs->second != value) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "src/comm/communicator.h"
 #include "src/config/config.h"
@@ -11,7 +12,8 @@ namespace lora_dist {
 
 /// Collective: every rank against rank 0. Throws Error(usage) for another value of a key, Error(communication) for another
 /// version of the program, naming the rank, the key and both values.
-void check_same_program(Communicator& world, const Config& config);
+/// `version`: of this rank's program.
+void check_same_program(Communicator& world, const Config& config, const std::string& version);
 
 /// Collective: config.json, names, types, shapes and places of the tensors, and a few pages of each file. Throws Error(model)
 /// naming the rank that has another model in its folder.

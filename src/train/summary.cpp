@@ -48,6 +48,10 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, std::int6
     console.line(
         fmt::format("stopped early at step {}: no better evaluation since step {}", progress.step, progress.best.best_step));
   }
+  if (const std::optional<double> hidden = run.waits.hidden()) {
+    console.line(fmt::format("gathers    {:.1f} % of the {:.3g} s of gathering the base were hidden behind computing",
+                             100.0 * *hidden, run.waits.gathers));
+  }
   if (progress.base && progress.last) {
     console.line("\nvalidation        loss   perplexity");
     console.line(fmt::format("base         {:9.4f}    {:9.3f}", progress.base->loss, progress.base->perplexity));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -128,6 +129,7 @@ struct StepSums {
   std::int64_t bad = 0;   // gradients that are not finite
   std::int64_t bad_losses = 0;
   bool stop_asked = false;
+  double gradient_seconds = 0.0;  // of this rank's host, in the all-reduce of the gradients
 };
 
 /// Adds the gradients of all ranks in buffers.sums, and what they found beside them.
@@ -137,12 +139,14 @@ StepSums reduce_step(const Transformer& model, const AdapterPart& part, const St
     zero(view(buffers.sums), model.stream);
     add_part(part, buffers.part_sums, buffers.sums, model.stream);
   }
+  const auto start = std::chrono::steady_clock::now();
   ranks.gradients.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   // Tensor ranks have the same loss: one of them says it.
   const bool speaks = model.tensor == nullptr || model.tensor->rank() == 0;
   std::array<std::int64_t, 4> shared = {speaks ? totals.loss : 0, totals.bad, totals.bad_losses, stop_asked_here ? 1 : 0};
   ranks.world.all_reduce(shared, Reduce::sum, WireKind::control);
-  return {shared[0], shared[1], shared[2], shared[3] > 0};
+  return {shared[0], shared[1], shared[2], shared[3] > 0, seconds};
 }
 
 /// Clips the gradient, whose norm is known, and updates the factors.
@@ -180,6 +184,7 @@ StepResult train_step(const Transformer& model, const AdapterPart& part, const S
     scale_of_step.loss_scale = options.scaled ? loss_scale.value : 1.0;
     totals = run_passes(model, ranks.data, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
     sums = reduce_step(model, part, ranks, totals, buffers, stop_asked_here);
+    result.gradient_seconds += sums.gradient_seconds;
     again = options.scaled && sums.bad > 0 && sums.bad_losses == 0 && loss_scale.value > 1.0;
     if (again) {
       loss_scale = {loss_scale.value / 2.0, 0};

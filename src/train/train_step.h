@@ -60,6 +60,7 @@ struct StepResult {
   double grad_norm = 0.0;  // before clipping
   std::int64_t tokens = 0;
   std::int64_t target_tokens = 0;
+  double gradient_seconds = 0.0;          // that the host spent in the all-reduce of the gradients
   bool finite = true;                     // false: nothing was changed
   bool stop_asked = false;                // on any rank
   std::vector<std::int64_t> bad_samples;  // indices of the samples in the passes that were not finite

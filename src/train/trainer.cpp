@@ -68,6 +68,7 @@ struct Loop {
   std::unique_ptr<RunLogs> logs;  // on rank 0
   ProgressLine line;
   WireBytes wire_before;
+  GatherTimes gathers_before = {};
   std::int64_t order_epoch = -1;
   std::vector<std::int32_t> order = {};  // of that epoch
 
@@ -148,11 +149,32 @@ void add_totals(Loop& loop, StepMetrics& metrics) {
   metrics.wire.bytes = loop.run.last_wire.bytes = sent;
 }
 
+/// What the ranks waited in this step, on average; what they did in all steps of this process is kept for the end.
+void add_waits(Loop& loop, double gradient_seconds, StepMetrics& metrics) {
+  TrainingRun& run = loop.run;
+  if (run.compute->on_device()) {
+    return;  // the host does not see when bytes move
+  }
+  const GatherTimes& now = run.model->window->gather_times();
+  const std::array<double, 3> mine = {now.under_way - loop.gathers_before.under_way, now.waited - loop.gathers_before.waited,
+                                      gradient_seconds};
+  std::array<std::int64_t, 3> nanoseconds{};
+  std::transform(mine.begin(), mine.end(), nanoseconds.begin(), [](double seconds) { return std::llrint(seconds * 1e9); });
+  run.world->all_reduce(nanoseconds, Reduce::sum, WireKind::control);
+  const auto mean = [&](std::size_t i) { return static_cast<double>(nanoseconds[i]) * 1e-9 / run.world->size(); };
+  metrics.waits = {true, mean(0), mean(1), mean(2)};
+  run.waits.known = true;
+  run.waits.gathers += mean(0);
+  run.waits.base_gather += mean(1);
+  run.waits.adapter_gradient += mean(2);
+}
+
 /// One optimizer step with its line in the logs. Returns true when a stop was asked for.
 bool do_step(Loop& loop) {
   TrainingRun& run = loop.run;
   const auto start = Clock::now();
   loop.wire_before = sent_bytes(run);
+  loop.gathers_before = run.model->window->gather_times();
   StepMetrics metrics;
   metrics.learning_rate = learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup,
                                         run.config.train.learning_rate, loop.plan.schedule);
@@ -178,6 +200,7 @@ bool do_step(Loop& loop) {
   metrics.tokens = result.tokens;
   metrics.target_tokens = result.target_tokens;
   add_totals(loop, metrics);
+  add_waits(loop, result.gradient_seconds, metrics);
   metrics.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
   loop.on_rank_0([&] {

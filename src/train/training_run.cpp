@@ -6,8 +6,10 @@
 #include "kernels/common/device.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "src/comm/agree.h"
+#include "src/comm/data_plane.h"
 #include "src/core/error.h"
 #include "src/core/memory_report.h"
+#include "src/core/version.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 #include "src/model/base_hash.h"
@@ -87,9 +89,10 @@ void show_model(const TrainingRun& run) {
   run.console.line(
       fmt::format("mesh       {} data-parallel rank{}{}, {}; base {}{}", run.mesh.data, run.mesh.data == 1 ? "" : "s",
                   run.mesh.tensor == 1 ? "" : fmt::format(" x {} tensor-parallel", run.mesh.tensor), run.compute->description(),
-                  run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards)
-                  : run.mesh.tensor > 1      ? "divided by the tensor ranks alone"
-                                             : "whole on each rank",
+                  run.model->base.of_node      ? fmt::format("once a node, in memory that {} ranks share", run.model->base.shards)
+                  : run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards)
+                  : run.mesh.tensor > 1        ? "divided by the tensor ranks alone"
+                                               : "whole on each rank",
                   run.model->base.on_host ? ", in the host's memory" : ""));
 }
 
@@ -115,6 +118,23 @@ void check_before_loading(TrainingRun& run, bool training) {
       make_output_directory(run.output, "output.dir");
     }
   });
+}
+
+/// How many data ranks divide the base; warns of tensor ranks on several machines. Collective.
+int choose_shards(const TrainingRun& run) {
+  const Config& config = run.config;
+  const std::vector<std::string> machines = all_gather_strings(*run.world, machine_identity(kBootId));
+  std::int64_t sum_bytes = 0;
+  run_together(*run.world, [&] {
+    const ModelSpec spec = read_model_config(config.model.path);
+    sum_bytes = config.train.micro_batch * std::min<std::int64_t>(config.data.max_length, spec.max_positions) * spec.hidden *
+                static_cast<std::int64_t>(size_of(run.compute->dtype));
+  });
+  if (const std::string apart = tensor_ranks_apart(run.mesh, machines, sum_bytes); !apart.empty()) {
+    run.console.warn(apart);
+  }
+  const bool by_node = config.parallel.base_shards == "node";
+  return base_shards_of(run.mesh, config.parallel.base_shards, by_node ? data_ranks_of_node(run.mesh, machines) : 1);
 }
 
 /// Takes every buffer that a pass needs. Collective.
@@ -185,15 +205,11 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.compute = &compute;
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
-  check_same_program(world, config);
+  check_same_program(world, config, kProgramVersion);
   check_before_loading(run, training);
   run.mesh = make_mesh(world, config.parallel.tensor);
-  if (const std::string apart = tensor_ranks_apart(run.mesh, world); !apart.empty()) {
-    run.console.warn(apart);
-  }
-  run.model =
-      open_model(config.model.path, wanted_format(config), run.mesh, base_shards_of(run.mesh, config.parallel.base_shards),
-                 compute, world, run.console, config.parallel.base_device == "host");
+  run.model = open_model(config.model.path, wanted_format(config), run.mesh, choose_shards(run), compute, world, run.console,
+                         config.parallel.base_device == "host", config.parallel.base_shards == "node");
   adopt_format(run.config, run.model->base.format);
   show_model(run);
   prepare_data(run);

@@ -17,6 +17,7 @@
 #include "src/model/adapters.h"
 #include "src/model/transformer.h"
 #include "src/train/console.h"
+#include "src/train/metrics_log.h"
 #include "src/train/open_model.h"
 #include "src/train/train_step.h"
 
@@ -48,6 +49,7 @@ struct TrainingRun {
   Workspace workspace;
   WireBytes last_wire;               // of the last step, summed over the ranks
   std::int64_t last_peak_bytes = 0;  // most that was ever resident in a process
+  WaitTimes waits;                   // of all steps of this process
 
   /// The model with the factors as they are now, or the base alone.
   Transformer tuned() const;

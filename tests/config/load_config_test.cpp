@@ -163,9 +163,9 @@ TEST_F(LoadConfig, WordsAndLists) {
             "x.toml:2: eval.metrics must be one of loss, perplexity, accuracy, exact_match, rouge, bleu (got \"los\"; the "
             "nearest is loss)");
   EXPECT_EQ(error_of("[parallel]\nbase_shards = 0\n"),
-            "x.toml:2: parallel.base_shards must be \"all\" or a number of ranks (got \"0\")");
+            "x.toml:2: parallel.base_shards must be \"all\", \"node\" or a number of ranks (got \"0\")");
   EXPECT_EQ(error_of("[parallel]\nbase_shards = \"some\"\n"),
-            "x.toml:2: parallel.base_shards must be \"all\" or a number of ranks (got \"some\")");
+            "x.toml:2: parallel.base_shards must be \"all\", \"node\" or a number of ranks (got \"some\")");
 }
 
 TEST_F(LoadConfig, UnknownKeysNameTheNearest) {

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "src/core/error.h"
+#include "src/core/error_of.h"
 #include "src/train/training_run.h"
 #include "tests/plan/plan_fixture.h"
 #include "tests/support/scratch.h"
@@ -74,7 +74,7 @@ TEST_P(PlannedMemory, IsWhatARunTakes) {
   const Config config = load_config("", sets);
   const PlannedModel model = open_planned_model(config, {}, Console{});
   EXPECT_TRUE(model.has_weights);
-  const PlannedMesh mesh = mesh_of(config, each.data * each.tensor);
+  const PlannedMesh mesh = mesh_of(config, each.data * each.tensor, PlanTarget{});
   test::on_ranks(mesh.ranks(), [&](Communicator& world) {
     ComputePlace place;
     const TrainingRun run = prepare_run(config, world, place, Purpose::train, {});
@@ -87,6 +87,8 @@ INSTANTIATE_TEST_SUITE_P(
     Runs, PlannedMemory,
     testing::Values(Case{"alone", "demo/model", 1, 1, {"train.recompute=none"}},
                     Case{"divided", "demo/model", 3, 1, {"adapter.target_modules=all-linear"}},
+                    Case{"once_a_node", "demo/model", 3, 1, {"parallel.base_shards=node"}},
+                    Case{"once_a_node_cut", "demo/model", 2, 2, {"parallel.base_shards=node"}},
                     Case{"replicated", "demo/model", 2, 1, {"parallel.base_shards=1", "train.recompute=selective"}},
                     Case{"mesh", "demo/model", 2, 2, {"model.double_quant=false", "adapter.dropout=0"}},
                     Case{"int8", "demo/model", 2, 2, {"model.quantization=int8"}},
@@ -163,6 +165,23 @@ TEST(StepTime, IsItsFormula) {
   EXPECT_EQ(time_of_step(model, target, {8, 2, 8}, step, work).base_gather, 0.0);
 }
 
+TEST(StepTime, OfCpusIsByTheirRate) {
+  PlanOptions options;
+  options.cpu_gflops = 50.0;
+  options.link_intra = "1Gbit/s";
+  options.latency_intra = "200us";
+  const PlanTarget target = choose_target(options, {});
+  const PlannedModel model = shipped_model("llama2_7b");
+  PassWork work;
+  work.forward_flops = work.backward_flops = 1e10;
+  work.fetches = 60;
+  work.fetched_bytes = 1'000'000'000;
+  const StepTime time = time_of_step(model, target, {2, 1, 2}, step_shape(model.config, {}), work);  // 8 rounds
+  EXPECT_NEAR(time.compute, 8.0 * 0.4, 1e-9);
+  EXPECT_EQ(time.dequantize, 0.0);
+  EXPECT_NEAR(time.base_gather, 8.0 * 2.0 * ((0.5e9 / 125e6 + 60.0 * 200e-6) / 2.0 - 0.2), 1e-9);
+}
+
 TEST(Search, TriesWhatDivides) {
   const ModelSpec spec = shipped_model("gpt2").spec;  // 12 heads
   const auto has = [](const std::vector<PlannedMesh>& meshes, const PlannedMesh& mesh) {
@@ -235,6 +254,48 @@ TEST(PlanReport, HoursOfARun) {
   const PlanReport steps = make_plan_report("x", shipped_model("llama2_7b", {"train.max_steps=7"}), {}, 4);
   EXPECT_EQ(steps.run->steps, 7);
   EXPECT_FALSE(steps.run->hours);
+}
+
+TEST(MeshPlan, OnceANode) {
+  const Config config = load_config("", {"parallel.base_shards=node", "parallel.tensor=2"});
+  PlanTarget target;
+  target.cluster.gpus_per_node = 4;
+  const PlannedMesh mesh = mesh_of(config, 8, target);
+  EXPECT_TRUE(mesh.of_node && !mesh.gathers());
+  EXPECT_EQ(mesh.shards, 2);
+  EXPECT_EQ(mesh_name(mesh), "4 data x 2 tensor, base once for 2 of a node");
+  target = target_on("a100");  // GPUs have no memory in common: those of a node gather
+  EXPECT_TRUE(mesh_of(config, 32, target).gathers());
+  EXPECT_EQ(mesh_of(config, 32, target).shards, 4);
+  const auto error = error_of([&] { mesh_of(config, 12, target); });
+  ASSERT_TRUE(error);
+  EXPECT_THAT(error->what(), testing::HasSubstr("6 data-parallel ranks do not fill nodes of 4"));
+}
+
+/// The three projects of docs/mesh.md.
+TEST(PlanReport, HoursOfThreeProjects) {
+  const auto hours = [](const char* model, const char* device, int ranks, std::int64_t samples, std::int64_t tokens) {
+    PlanOptions options;
+    options.device = device;
+    options.samples = samples;
+    options.tokens_per_sample = tokens;
+    return *make_plan_report("x", shipped_model(model), options, ranks).run->hours;
+  };
+  EXPECT_NEAR(hours("llama2_7b", "v100", 4, 150'000, 0), 21.6, 0.05);
+  EXPECT_NEAR(hours("koalpaca_12_8b", "rtx4090", 8, 6'000'000, 256), 49.5, 0.05);
+  EXPECT_NEAR(hours("koalpaca_12_8b", "rtx4090", 8, 6'000'000, 512), 99.7, 0.05);
+  EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 1024), 24.9, 0.05);
+  EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 0), 51.3, 0.05);
+}
+
+/// Of an all-reduce of the gradients of all weights, in the same type.
+TEST(MeshPlan, AdapterTrafficIsASmallShare) {
+  const PlannedModel model = shipped_model("llama2_7b");
+  const StepShape step = step_shape(model.config, {});
+  const PlanTarget target = target_on("v100");
+  const MeshPlan plan = Planner(model, target, step).plan({4, 1, 4});
+  EXPECT_EQ(plan.wire[WireKind::adapter_gradient], std::int64_t{4} * 8 * 16'777'216);
+  EXPECT_LE(plan.wire[WireKind::adapter_gradient] * 150, 4 * 8 * parameter_count(model.spec));
 }
 
 }  // namespace

@@ -107,6 +107,13 @@ TEST(PlanTarget, ErrorsSayWhatToDo) {
               testing::AllOf(HasSubstr("--device h1000: known are v100,"), HasSubstr("l40s"), HasSubstr("--memory")));
   EXPECT_EQ(error_of([](PlanOptions& options, Config&) { options.target = "tpu"; }),
             "--target must be one of cpu, cuda (got tpu)");
+  EXPECT_EQ(error_of([](PlanOptions& options, Config&) { options.cpu_gflops = -1.0; }),
+            "--cpu-gflops must be above 0, and is for CPUs (--target cpu; got -1)");
+  EXPECT_EQ(error_of([](PlanOptions& options, Config&) {
+              options.device = "h100";
+              options.cpu_gflops = 50.0;
+            }),
+            "--cpu-gflops must be above 0, and is for CPUs (--target cpu; got 50)");
   EXPECT_EQ(error_of([](PlanOptions& options, Config&) { options.efficiency = 1.5; }),
             "--efficiency must be above 0 and at most 1 (got 1.5)");
   EXPECT_EQ(error_of([](PlanOptions& options, Config&) { options.memory = "much"; }),

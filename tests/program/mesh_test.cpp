@@ -88,11 +88,36 @@ TEST(Mesh, DataRanksAndBaseShardsChangeNoBit) {
   const Scratch scratch;
   Settings settings = mesh_run(scratch / "1x2");
   expect_success(on_mesh(settings, {1, 2}));
-  for (const std::string shards : {"all", "1", "2"}) {
+  for (const std::string shards : {"all", "1", "2", "node"}) {
     settings["output.dir"] = (scratch / ("4x2" + shards)).string();
     settings["parallel.base_shards"] = shards;
     expect_success(on_mesh(settings, {4, 2}));
     expect_same_training(scratch / ("4x2" + shards), scratch / "1x2");
+  }
+}
+
+/// Ten passes of one sequence, so that eight data ranks have two rounds of which the second is not full.
+TEST(Mesh, EightRanksOnEveryMesh) {
+  const Scratch scratch;
+  const auto run = [&](const MeshSize& mesh, const std::string& shards) {
+    const fs::path output = scratch / (mesh.name() + "over" + shards);
+    Settings settings = mesh_run(output);
+    settings["data.validation_split"] = "0";
+    settings["train.global_batch"] = "10";
+    settings["train.micro_batch"] = "1";
+    settings["train.max_steps"] = "3";
+    settings["parallel.base_shards"] = shards;
+    expect_success(on_mesh(settings, mesh));
+    expect_steps(output, 3);
+    return output;
+  };
+  for (const MeshSize mesh : {MeshSize{8, 1}, MeshSize{4, 2}, MeshSize{2, 4}, MeshSize{1, 8}}) {
+    const fs::path one_data_rank = run({1, mesh.tensor}, "all");
+    for (const std::string shards : {"1", "2", "all", "node"}) {
+      if (mesh.data > 1) {  // of one data rank there is nothing to divide
+        expect_same_training(run(mesh, shards), one_data_rank);
+      }
+    }
   }
 }
 
@@ -132,11 +157,16 @@ TEST(Mesh, ResumesOnEveryOther) {
   }
 }
 
-TEST(Mesh, OnlyTheAdaptersGradientsCross) {
+class WithoutGathers : public testing::TestWithParam<const char*> {};
+
+/// Of the base nothing is sent where every rank has it, or reads it in the memory of its node.
+TEST_P(WithoutGathers, OnlyTheAdaptersGradientsCross) {
   const Scratch scratch;
   Settings settings = mesh_run(scratch / "out");
-  settings["parallel.base_shards"] = "1";
-  expect_success(on_mesh(settings, {2, 2}));
+  settings["parallel.base_shards"] = GetParam();
+  const Finished finished = expect_success(on_mesh(settings, {2, 2}));
+  const bool of_node = std::string(GetParam()) == "node";
+  EXPECT_EQ(finished.out.find("base once a node, in memory that 2 ranks share") != std::string::npos, of_node) << finished.out;
   const std::int64_t factors = [&] {
     std::int64_t count = 0;
     for (const auto& [name, matrix] : read_peft_adapter(scratch / "out/adapter").tensors) {
@@ -150,6 +180,8 @@ TEST(Mesh, OnlyTheAdaptersGradientsCross) {
     EXPECT_GT(line["wire_bytes"]["tensor_activation"].get<std::int64_t>(), 0);
   }
 }
+INSTANTIATE_TEST_SUITE_P(Shards, WithoutGathers, testing::Values("1", "node"),
+                         [](const auto& info) { return std::string(info.index == 0 ? "whole" : "node"); });
 
 TEST(Mesh, ErrorsNameWhatWorks) {
   const Scratch scratch;
@@ -161,7 +193,8 @@ TEST(Mesh, ErrorsNameWhatWorks) {
   expect_error(launch_of(settings, 3), 2, {"parallel.base_shards = \"2\" does not divide the 3 data-parallel ranks", "1 or 3"});
   settings["parallel.base_shards"] = "all";
   settings["parallel.tensor"] = "9";
-  expect_error(launch_of(settings, 9), 2, {"parallel.tensor = 9", "8 attention heads", "at most 8"});
+  expect_error(launch_of(settings, 9), 2,
+               {"parallel.tensor = 9", "8 attention heads", "at most 8", "of 9 ranks, parallel.tensor = 3 is the nearest"});
 }
 
 /// Rank 1 is started with other words than rank 0 (mpirun's colon), and in another folder where one is given.

@@ -38,7 +38,7 @@ TEST(RunFiles, MetricsHaveTheFieldsOfTheManual) {
   for (const json& line : lines) {
     EXPECT_EQ(keys_of(line),
               (std::vector<std::string>{"epoch", "grad_norm", "learning_rate", "loss", "memory_peak_bytes", "seconds", "step",
-                                        "target_tokens", "tokens", "tokens_per_second", "wire_bytes"}));
+                                        "target_tokens", "tokens", "tokens_per_second", "waited", "wire_bytes"}));
     EXPECT_EQ(keys_of(line["wire_bytes"]),
               (std::vector<std::string>{"adapter_gradient", "base_gather", "control", "tensor_activation"}));
     EXPECT_GT(line["loss"].get<double>(), 0.0);
@@ -52,6 +52,11 @@ TEST(RunFiles, MetricsHaveTheFieldsOfTheManual) {
     EXPECT_GT(line["wire_bytes"]["base_gather"].get<std::int64_t>(), 0);
     EXPECT_GT(line["wire_bytes"]["control"].get<std::int64_t>(), 0);
     EXPECT_EQ(line["wire_bytes"]["tensor_activation"], 0);
+    EXPECT_EQ(keys_of(line["waited"]), (std::vector<std::string>{"adapter_gradient", "base_gather", "gathers_hidden"}));
+    EXPECT_GT(line["waited"]["adapter_gradient"].get<double>(), 0.0);
+    EXPECT_GT(line["waited"]["base_gather"].get<double>(), 0.0);
+    EXPECT_GE(line["waited"]["gathers_hidden"].get<double>(), 0.0);
+    EXPECT_LE(line["waited"]["gathers_hidden"].get<double>(), 1.0);
   }
   const std::vector<json> evaluations = read_lines(scratch / "out/eval.jsonl");
   EXPECT_EQ(column(evaluations, "step"), (std::vector<json>{0, 4, 8, 10}));
@@ -67,9 +72,11 @@ TEST(RunFiles, OneRankSendsNothing) {
   const Scratch scratch;
   Settings settings = short_run(scratch / "out");
   settings["train.max_steps"] = "2";
-  expect_success(launch_of(settings, 0));
+  const Finished finished = expect_success(launch_of(settings, 0));
+  EXPECT_EQ(finished.out.find("\ngathers "), std::string::npos) << finished.out;
   for (const json& line : read_lines(scratch / "out/metrics.jsonl")) {
     EXPECT_EQ(line["wire_bytes"]["base_gather"], 0);
+    EXPECT_EQ(line["waited"]["gathers_hidden"], nullptr);
   }
 }
 
@@ -86,8 +93,8 @@ TEST(RunFiles, AreThoseOfTheManual) {
   for (const char* file : {"shard_00000.h5", "shard_00001.h5", "MANIFEST.json"}) {
     EXPECT_TRUE(fs::exists(scratch / "out/checkpoints/step_00000010" / file)) << file;
   }
-  for (const char* word :
-       {"memory per rank by kind", "trainable params: 23,120", "evaluation at step 4", "base ", "tuned ", "tok/s"}) {
+  for (const char* word : {"memory per rank by kind", "trainable params: 23,120", "evaluation at step 4", "base ", "tuned ",
+                           "tok/s", "\ngathers    "}) {
     EXPECT_NE(finished.out.find(word), std::string::npos) << word << "\n" << finished.out;
   }
 }

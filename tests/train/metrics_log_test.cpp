@@ -41,7 +41,8 @@ StepMetrics some_step(std::int64_t step) {
                          .seconds = 0.5,
                          .tokens_per_second = 8192.0,
                          .memory_peak_bytes = 1 << 20,
-                         .wire = {}};
+                         .wire = {},
+                         .waits = {true, 0.5, 0.125, 0.25}};
   metrics.wire.bytes = {1, 2, 3, 4};
   return metrics;
 }
@@ -50,7 +51,18 @@ TEST_F(MetricsLogTest, AStepHasThePromisedFieldsInOrder) {
   EXPECT_EQ(to_json_line(some_step(1)),
             R"({"step":1,"epoch":0.1,"loss":0.3333333333333333,"learning_rate":0.0002,"grad_norm":0.30000000000000004,)"
             R"("tokens":4096,"target_tokens":1024,"seconds":0.5,"tokens_per_second":8192.0,"memory_peak_bytes":1048576,)"
-            R"("wire_bytes":{"base_gather":1,"adapter_gradient":2,"tensor_activation":3,"control":4}})");
+            R"("wire_bytes":{"base_gather":1,"adapter_gradient":2,"tensor_activation":3,"control":4},)"
+            R"("waited":{"base_gather":0.125,"adapter_gradient":0.25,"gathers_hidden":0.75}})");
+}
+
+TEST_F(MetricsLogTest, WaitsThatNobodyKnowsAreNull) {
+  StepMetrics metrics = some_step(1);
+  metrics.waits.known = false;
+  EXPECT_TRUE(nlohmann::json::parse(to_json_line(metrics))["waited"].is_null());
+  metrics.waits = {true, 0.0, 0.0, 0.25};  // nothing was gathered
+  EXPECT_TRUE(nlohmann::json::parse(to_json_line(metrics))["waited"]["gathers_hidden"].is_null());
+  metrics.waits = {true, 0.5, 0.75, 0.0};  // clocks are not exact
+  EXPECT_EQ(nlohmann::json::parse(to_json_line(metrics))["waited"]["gathers_hidden"], 0.0);
 }
 
 TEST_F(MetricsLogTest, AnEvaluationHasThePromisedFieldsInOrder) {

@@ -1,0 +1,52 @@
+// Opens the model and takes the buffers that a run would take.
+#include "benchmarks/measured_step.h"
+
+#include <array>
+
+#include "src/train/adapter_setup.h"
+
+namespace lora_dist::benchmarks {
+
+namespace {
+
+constexpr int kRank = 16;
+
+}  // namespace
+
+std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::filesystem::path& folder, int threads,
+                                        Communicator& world) {
+  auto step = std::make_unique<MeasuredStep>();
+  step->compute.stream.threads = threads;
+  step->mesh = make_mesh(world, setting.tensor);
+  const int shards = setting.shards == 0 ? step->mesh.data : setting.shards;
+  step->model = open_model(folder, {{setting.quantization, true, 64}}, step->mesh, shards, step->compute, world,
+                           Console{world.rank() == 0});
+  OpenModel& model = *step->model;
+  step->batch.emplace(kSequences * world.size(), kLength, model.spec.vocab);
+  step->layout = make_adapter_layout(model.spec, {kRank, 32.0, setting.dropout, false, {"all-linear"}});
+  step->part = make_adapter_part(step->layout, model.spec, model.base.part);
+  step->buffers = take_trained_buffers(step->layout, step->part, Purpose::train, model.arena);
+  initialize_adapters(step->layout, 42, step->buffers.params);
+  take_part(step->part, step->buffers.params, step->buffers.part_params, model.stream);
+  const WorkspaceOptions sizes{kSequences * kLength, kLength, true, setting.recompute, setting.dropout > 0.0F};
+  step->workspace = make_workspace(model.base, step->part.layout, sizes, model.arena, model.stream);
+  step->options.micro_batch = kSequences;
+  step->options.dropout = setting.dropout;
+  return step;
+}
+
+double seconds_of_step(MeasuredStep& step, Communicator& world) {
+  OpenModel& model = *step.model;
+  const Transformer transformer{&model.base,  &step.part.layout, model.window.get(), &step.workspace, step.buffers.part_params,
+                                model.stream, model.tensor.get()};
+  world.barrier();
+  std::array<double, 1> seconds = {seconds_of([&] {
+    train_step(transformer, step.part, {*step.mesh.data_group, world, world}, step.batch->sequences, step.batch->samples,
+               step.options, step.steps, step.steps + 1, 1e-4, step.buffers, false, step.loss_scale);
+  })};
+  ++step.steps;
+  world.all_reduce(seconds, Reduce::max, WireKind::control);
+  return seconds[0];
+}
+
+}  // namespace lora_dist::benchmarks

@@ -1,0 +1,55 @@
+// A training step of the random model of hidden 512, as a rank of a mesh makes it: what step_benchmark and mesh_benchmark time.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "benchmarks/fixed_batch.h"
+#include "src/train/open_model.h"
+#include "src/train/train_step.h"
+
+namespace lora_dist::benchmarks {
+
+constexpr std::int64_t kSequences = 4;  // of a pass; the global batch has so many for each rank
+constexpr std::int64_t kLength = 256;
+
+struct StepSetting {
+  Quantization quantization = Quantization::nf4;
+  Recompute recompute = Recompute::none;
+  float dropout = 0.0F;
+  int tensor = 1;
+  int shards = 0;  // data ranks that divide the base; 0: all
+};
+
+/// Everything that steps of one setting need. Its address must not change: parts point at one another.
+struct MeasuredStep {
+  ComputePlace compute;
+  Mesh mesh;
+  std::unique_ptr<OpenModel> model;
+  AdapterLayout layout;
+  AdapterPart part;
+  TrainedBuffers buffers;
+  Workspace workspace;
+  std::optional<FixedBatch> batch;
+  StepOptions options;
+  LossScale loss_scale;
+  std::int64_t steps = 0;  // done
+};
+
+/// Collective. `folder`: of write_random_model.
+std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::filesystem::path& folder, int threads,
+                                        Communicator& world);
+
+/// Makes one step; its seconds, of the slowest rank. Collective.
+double seconds_of_step(MeasuredStep& step, Communicator& world);
+
+inline double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace lora_dist::benchmarks

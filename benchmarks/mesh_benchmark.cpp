@@ -1,0 +1,98 @@
+// What dividing costs: the same training step with the base on each rank, with the base divided, and with every pass divided, in
+// one run.
+//
+//   OMP_NUM_THREADS=1 mpirun -np 2 build/benchmarks/mesh_benchmark
+//
+// The shape and the batch are those of step_benchmark. The steps of all rows take turns, and the best of each is kept, because
+// rates drift on a shared machine. The first row of a table is what the others are held against.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "benchmarks/measured_step.h"
+#include "benchmarks/random_model.h"
+#include "kernels/common/parallel.h"
+#include "src/comm/mpi_communicator.h"
+#include "src/comm/process.h"
+#include "src/core/memory_report.h"
+
+namespace {
+
+using namespace lora_dist;
+using namespace lora_dist::benchmarks;
+
+constexpr int kTrials = 25;
+
+struct Row {
+  std::string name;
+  StepSetting setting;
+  double goal = 0.0;  // times the first row, at most; 0: none
+  double best = 1e9;  // seconds of a step
+  std::unique_ptr<MeasuredStep> step = {};
+};
+
+/// Of the blocks, of the rank that holds most.
+std::int64_t base_bytes(const MeasuredStep& step, Communicator& world) {
+  std::array<std::int64_t, 1> bytes = {sum_by_kind(step.model->arena.items())[static_cast<std::size_t>(MemoryKind::base_shard)]};
+  world.all_reduce(bytes, Reduce::max, WireKind::control);
+  return bytes[0];
+}
+
+void measure(std::vector<Row>& rows, const std::filesystem::path& folder, int threads, Communicator& world) {
+  for (Row& row : rows) {
+    row.step = make_step(row.setting, folder, threads, world);
+    seconds_of_step(*row.step, world);  // the first touches memory
+  }
+  for (int trial = 0; trial < kTrials; ++trial) {
+    for (Row& row : rows) {
+      row.best = std::min(row.best, seconds_of_step(*row.step, world));
+    }
+  }
+}
+
+void print_rows(const std::vector<Row>& rows, int threads, Communicator& world) {
+  const std::int64_t whole = base_bytes(*rows[0].step, world);
+  for (const Row& row : rows) {
+    const std::int64_t held = base_bytes(*row.step, world);
+    const std::string goal = row.goal > 0.0 ? fmt::format(" (at most {:.2f})", row.goal) : "";
+    if (world.rank() == 0) {
+      fmt::print("| {} | {} x {} | {:.1f} ms | {:.3f}{} | {} | {:.1f} % |\n", row.name, world.size(), threads, 1e3 * row.best,
+                 row.best / rows[0].best, goal, human_bytes(held),
+                 100.0 * static_cast<double>(held) / static_cast<double>(whole));
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  MpiSession session(argc, argv);
+  set_library_threads();
+  const auto world = make_mpi_world();
+  const int threads = threads_per_rank(session.place());
+  const auto folder = std::filesystem::temp_directory_path() / "lora_dist_mesh_benchmark";
+  if (world->rank() == 0) {
+    write_random_model(folder, hidden_512());
+    fmt::print(
+        "| NF4 | ranks x threads | step | against the first | base of a rank | of the whole |\n|---|---|---|---|---|---|\n");
+  }
+  world->barrier();
+  for (const auto& [recompute, name] : {std::pair(Recompute::none, "none"), std::pair(Recompute::block, "block")}) {
+    const auto row = [&, recompute = recompute, name = name](const char* what, int tensor, int shards, double goal) {
+      return Row{fmt::format("recompute {}, {}", name, what), {Quantization::nf4, recompute, 0.0F, tensor, shards}, goal};
+    };
+    std::vector<Row> rows;
+    rows.push_back(row("base on each rank", 1, 1, 0.0));
+    rows.push_back(row("base divided over all", 1, 0, 1.10));
+    rows.push_back(row("all ranks share a pass", world->size(), 0, 1.25));
+    measure(rows, folder, threads, *world);
+    print_rows(rows, threads, *world);
+  }
+  world->barrier();
+  if (world->rank() == 0) {
+    std::filesystem::remove_all(folder);
+  }
+  return 0;
+}
