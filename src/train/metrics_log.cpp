@@ -72,6 +72,8 @@ std::string to_json_line(const StepMetrics& metrics) {
   json["tokens_per_second"] = metrics.tokens_per_second;
   json["memory_peak_bytes"] = metrics.memory_peak_bytes;
   json["wire_bytes"] = std::move(wire);
+  json["slowest_rank"] = metrics.slowest_rank;
+  json["slowest_ratio"] = metrics.slowest_ratio;
   return json.dump();
 }
 

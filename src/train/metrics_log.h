@@ -23,6 +23,8 @@ struct StepMetrics {
   double tokens_per_second = 0.0;
   std::int64_t memory_peak_bytes = 0;  // of the rank that holds most
   WireBytes wire;                      // of this step, summed over the ranks
+  int slowest_rank = 0;                // whose own work took longest
+  double slowest_ratio = 1.0;          // how many times as long as the middle rank's
 };
 
 /// One evaluation; the fields of a line of eval.jsonl. Step 0 is the base model before training.

@@ -8,6 +8,7 @@
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/core/memory_report.h"
+#include "src/core/pulse.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 #include "src/model/base_hash.h"
@@ -187,6 +188,9 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.output = config.output.dir;
   check_same_program(world, config);
   check_before_loading(run, training);
+  if (training) {
+    run.watch = std::make_unique<RunWatch>(config, world, run.console);
+  }
   run.mesh = make_mesh(world, config.parallel.tensor);
   if (const std::string apart = tensor_ranks_apart(run.mesh, world); !apart.empty()) {
     run.console.warn(apart);
@@ -200,6 +204,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   prepare_adapter(run, purpose, adapter);
   if (training) {
     show_adapter(run);
+    const AtWork now("hashing the base model");
     run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);
   }
   prepare_workspace(run, purpose);

@@ -18,6 +18,7 @@
 #include "src/model/transformer.h"
 #include "src/train/console.h"
 #include "src/train/open_model.h"
+#include "src/train/run_watch.h"
 #include "src/train/train_step.h"
 
 namespace lora_dist {
@@ -32,6 +33,7 @@ struct TrainingRun {
   const ComputePlace* compute = nullptr;
   Console console;
   std::filesystem::path output;
+  std::unique_ptr<RunWatch> watch;  // while training
 
   std::unique_ptr<OpenModel> model;
   Dataset dataset;
