@@ -14,6 +14,7 @@
 #include "kernels/common/parallel.h"
 #include "src/comm/mpi_communicator.h"
 #include "src/comm/process.h"
+#include "src/comm/watched.h"
 #include "src/commands/command_line.h"
 #include "src/commands/commands.h"
 #include "src/commands/help.h"
@@ -66,7 +67,8 @@ int run_command(Communicator& world, const ProcessPlace& place, const CommandLin
 
 void print_error(const std::string& speaker, const Error& error) {
   std::fflush(stdout);
-  fmt::print(stderr, "lora_dist: error: {}{}\n", speaker, error.what());
+  const bool stopped = error.code() == ExitCode::stopped;  // as it was asked to
+  fmt::print(stderr, "lora_dist: {}{}{}\n", stopped ? "" : "error: ", speaker, error.what());
 }
 
 /// Reports `error` once per job. Returns the exit code where all ranks end alike, and else ends the job.
@@ -111,7 +113,7 @@ int run(int argc, char** argv) {
   set_library_threads();
   int code = 0;
   const std::optional<Error> error = usage_error ? usage_error : error_of([&] {
-    const auto world = make_mpi_world();
+    const auto world = watch_collectives(make_mpi_world());
     code = run_command(*world, session.place(), line);
   });
   return error ? end_with(*error, session.place()) : code;

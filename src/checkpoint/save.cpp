@@ -11,6 +11,7 @@
 #include "src/checkpoint/shard.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
+#include "src/core/fault_point.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 
@@ -88,6 +89,7 @@ void write_and_verify(Communicator& comm, const fs::path& temporary, const Check
                       const TrainingState& state) {
   WrittenShard mine;
   run_together(comm, [&] {
+    fault_point("save");
     mine.entry = write_shard(temporary, comm.rank(), comm.size(), state);
     mine.content = content_sha256(temporary, mine.entry);
   });

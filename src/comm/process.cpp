@@ -143,6 +143,15 @@ void abort_job(int exit_code) {
   std::_Exit(exit_code);
 }
 
+void abort_stuck_job(const std::string& message, int exit_code) {
+  const ssize_t ignored = ::write(STDERR_FILENO, message.data(), message.size());
+  static_cast<void>(ignored);
+  // MPI tells the launcher, which ends processes that are stopped too; should that be stuck as well, this one's end tells it.
+  std::thread([exit_code] { abort_job(exit_code); }).detach();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  std::_Exit(exit_code);
+}
+
 std::string mpi_version() {
 #ifdef OMPI_MAJOR_VERSION
   return fmt::format("Open MPI {}.{}.{}", OMPI_MAJOR_VERSION, OMPI_MINOR_VERSION, OMPI_RELEASE_VERSION);

@@ -41,6 +41,10 @@ int launcher_rank();
 /// Ends the whole job at once with `exit_code`, also from a rank whose peers wait in a collective.
 [[noreturn]] void abort_job(int exit_code);
 
+/// The same from a thread beside one that may be stuck in MPI or hold the lock of an output stream. Writes `message` to stderr
+/// first.
+[[noreturn]] void abort_stuck_job(const std::string& message, int exit_code);
+
 /// "Open MPI 4.1.4" and the like.
 std::string mpi_version();
 

@@ -1,6 +1,10 @@
 // lora_dist train: fine-tunes, or continues where a run stopped.
+#include <functional>
+
+#include "src/comm/flight_record.h"
 #include "src/commands/commands.h"
 #include "src/commands/read_config.h"
+#include "src/core/stop_request.h"
 #include "src/plan/beside_run.h"
 #include "src/plan/program_memory.h"
 #include "src/train/resume.h"
@@ -8,14 +12,36 @@
 
 namespace lora_dist {
 
+namespace {
+
+/// Where communication fails, what this rank did last is kept, and the error says where.
+ExitCode with_flight_record(const TrainingRun& run, const std::function<ExitCode()>& train) {
+  try {
+    return train();
+  } catch (const Error& error) {
+    const std::filesystem::path& folder = run.watch->folder();
+    if (error.code() != ExitCode::communication || !write_flight_record(folder, run.world->rank())) {
+      throw;
+    }
+    throw Error(error.code(),
+                fmt::format("{}. Each rank's last collectives are in {}/flight_*.jsonl", error.what(), folder.string()),
+                error.noticed());
+  }
+}
+
+}  // namespace
+
 int run_train(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
   const Config config = read_config(world, line);
+  if (!config.checkpoint.on_signal) {
+    end_on_stop_requests();
+  }
   ComputeChoice choice = compute_choice(config);
   choice.checkpoint_dtype = compute_dtype_of_checkpoint(config, world);
   const auto compute = choose_compute_place(choice, place, world, Console{world.rank() == 0});
   const std::int64_t program = program_bytes();
   TrainingRun run = prepare_run(config, world, *compute, Purpose::train, {});
-  const ExitCode code = run_training(run);
+  const ExitCode code = with_flight_record(run, [&] { return run_training(run); });
   if (const std::string line = plan_beside_run(run, program); code == ExitCode::done && !line.empty()) {
     run.console.line(line);
   }

@@ -68,6 +68,7 @@ struct ParallelConfig {
   std::string backend = "auto";       // auto | cpu | cuda
   std::string communicator = "auto";  // auto | mpi | nccl
   int watchdog_seconds = 600;         // 0: off
+  int verify_replicas_every = 100;    // steps; 0: never
 };
 
 struct EvalConfig {

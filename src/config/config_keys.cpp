@@ -68,7 +68,8 @@ std::vector<Key> make_keys() {
     {"parallel.base_device", [](Config& c) -> Slot { return &c.parallel.base_device; }, Words{{"auto", "device", "host"}}, kAllow, "auto, device, host: where each rank keeps its part of the base"},
     {"parallel.backend", [](Config& c) -> Slot { return &c.parallel.backend; }, Words{{"auto", "cpu", "cuda"}}, kBits, "auto, cpu, cuda"},
     {"parallel.communicator", [](Config& c) -> Slot { return &c.parallel.communicator; }, Words{{"auto", "mpi", "nccl"}}, kAllow, "auto, mpi, nccl"},
-    {"parallel.watchdog_seconds", [](Config& c) -> Slot { return &c.parallel.watchdog_seconds; }, Whole{0, 1 << 24}, kAllow, "a job that makes no progress for this long is ended", {"0", "600"}},
+    {"parallel.watchdog_seconds", [](Config& c) -> Slot { return &c.parallel.watchdog_seconds; }, Whole{0, 1 << 24}, kAllow, "a job in which no rank makes progress for this long is ended with exit code 86; 0: never"},
+    {"parallel.verify_replicas_every", [](Config& c) -> Slot { return &c.parallel.verify_replicas_every; }, Whole{0, 1 << 24}, kAllow, "steps between comparisons of the ranks' adapters, besides those before a checkpoint; 0: none at all"},
 
     {"eval.every", [](Config& c) -> Slot { return &c.eval.every; }, Whole{0, kManySteps}, kAllow, "steps between evaluations; 0: after each epoch"},
     {"eval.max_samples", [](Config& c) -> Slot { return &c.eval.max_samples; }, Whole{0, kManySteps}, kAllow, "validation samples at most; 0: all"},
@@ -80,7 +81,7 @@ std::vector<Key> make_keys() {
     {"checkpoint.keep", [](Config& c) -> Slot { return &c.checkpoint.keep; }, Whole{1, 1 << 20}, kAllow, "how many of the newest stay"},
     {"checkpoint.resume", [](Config& c) -> Slot { return &c.checkpoint.resume; }, Text{}, kAllow, "auto, never, or a checkpoint folder"},
     {"checkpoint.on_signal", [](Config& c) -> Slot { return &c.checkpoint.on_signal; }, Flag{}, kAllow, "SIGUSR1 and SIGTERM save a checkpoint and stop"},
-    {"checkpoint.walltime_margin_seconds", [](Config& c) -> Slot { return &c.checkpoint.walltime_margin_seconds; }, Whole{0, 1 << 24}, kAllow, "save and stop this long before the batch system ends the job", {"0", "120"}},
+    {"checkpoint.walltime_margin_seconds", [](Config& c) -> Slot { return &c.checkpoint.walltime_margin_seconds; }, Whole{0, 1 << 24}, kAllow, "save and stop this long before SLURM ends the job; 0: never"},
 
     {"output.dir", [](Config& c) -> Slot { return &c.output.dir; }, Text{}, kAllow, "where everything is written; runs/NAME by default"},
     {"output.log_every", [](Config& c) -> Slot { return &c.output.log_every; }, Whole{1, 1 << 24}, kAllow, "steps between progress lines"},
@@ -125,7 +126,5 @@ std::string_view nearest_key(std::string_view name) {
   }
   return nearest_name(name, names);
 }
-
-bool is_off(const Key& key) { return std::find(key.built.begin(), key.built.end(), "0") != key.built.end(); }
 
 }  // namespace lora_dist

@@ -66,7 +66,4 @@ std::string_view section_of(std::string_view name);
 /// "r" of "adapter.r".
 std::string_view bare_name_of(std::string_view name);
 
-/// True for a setting that is accepted and does nothing yet, whatever its value.
-bool is_off(const Key& key);
-
 }  // namespace lora_dist

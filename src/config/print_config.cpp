@@ -43,7 +43,7 @@ std::string print_config(const Config& config) {
     if (is_missing(config, key)) {
       return fmt::format("# {:<38}  # not set\n", assignment);
     }
-    return fmt::format("{:<40}  # {}{}\n", assignment, origin_of(config, key), is_off(key) ? "; off: not built yet" : "");
+    return fmt::format("{:<40}  # {}\n", assignment, origin_of(config, key));
   });
 }
 
@@ -60,7 +60,7 @@ std::string describe_keys() {
   defaults.output.dir = "runs/NAME";
   return by_section([&](const Key& key) {
     const std::string assignment = fmt::format("  {} = {}", bare_name_of(key.name), value_text(defaults, key));
-    return fmt::format("{:<42}  {}{}\n", assignment, key.meaning, is_off(key) ? " (not built yet)" : "");
+    return fmt::format("{:<42}  {}\n", assignment, key.meaning);
   });
 }
 

@@ -8,6 +8,8 @@
 
 #include "src/chat_template/template_date.h"
 #include "src/core/error.h"
+#include "src/core/fault_point.h"
+#include "src/core/stop_request.h"
 #include "src/data/chat_rows.h"
 #include "src/data/chat_sample.h"
 #include "src/data/formats.h"
@@ -213,6 +215,8 @@ void load_file(Loader& loader, const std::filesystem::path& path, bool validatio
     report.notes = notes_on_template(loader, file, report.template_name);
   }
   for (const Row& row : file.rows) {
+    stop_if_requested();
+    fault_point("tokenize");
     const std::string where = place_in(path, file.container, row.number);
     reach(loader, Stage::tokenize, row.index);
     if (loader.first_id + row.index >= INT32_MAX) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/comm/agree.h"
+#include "src/core/stop_request.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 
@@ -21,6 +22,7 @@ void hash_pieces(const std::filesystem::path& path, const Communicator& comm, st
   std::vector<std::byte> bytes;
   for (std::uint64_t at = 0; at < file.size(); at += kPiece, ++piece) {
     if (piece % comm.size() == comm.rank()) {
+      stop_if_requested();
       bytes.resize(static_cast<std::size_t>(std::min(kPiece, file.size() - at)));
       file.read_at(at, bytes);
       digests += sha256_of(bytes);

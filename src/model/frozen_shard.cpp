@@ -10,6 +10,8 @@
 #include "kernels/common/device.h"
 #include "kernels/copy/copy.h"
 #include "src/comm/agree.h"
+#include "src/core/fault_point.h"
+#include "src/core/stop_request.h"
 #include "src/model/base_rest.h"
 #include "src/model/family.h"
 #include "src/model/finite_weights.h"
@@ -144,6 +146,8 @@ void load_block(const BlockReader& reader, bool quantizes, Communicator& holders
   std::array<std::vector<float>, kLinears> absmax;
   run_together(holders, [&] {
     for (const Linear linear : kAllLinears) {
+      stop_if_requested();
+      fault_point("load");
       absmax[index_of(linear)] = reader.read(linear, kept);
     }
   });

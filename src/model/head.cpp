@@ -9,6 +9,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/rows/rows.h"
+#include "src/core/pulse.h"
 #include "src/model/stage_values.h"
 
 namespace lora_dist {
@@ -61,6 +62,7 @@ template <class Work>
 void for_each_logits_chunk(const Transformer& model, const Picked& picked, Work work) {
   const Workspace& workspace = *model.workspace;
   for (std::int64_t first = 0; first < picked.count; first += workspace.logits_rows) {
+    beat();
     LogitsChunk chunk;
     chunk.first = first;
     chunk.rows = std::min(workspace.logits_rows, picked.count - first);

@@ -11,6 +11,7 @@
 #include "kernels/embedding/embedding.h"
 #include "kernels/embedding_part/embedding_part.h"
 #include "kernels/rows/rows.h"
+#include "src/core/pulse.h"
 #include "src/model/head.h"
 #include "src/model/stage_values.h"
 
@@ -103,6 +104,7 @@ void run_forward(const Transformer& model, const StagedPass& pass, const LoraPas
     embed(model, pass);
   }
   for (std::int64_t layer = 0; layer < layers; ++layer) {
+    beat();
     const std::int64_t next = layer + 1 < layers ? layer + 1 : -1;
     if (n == 0) {
       model.window->serve(layer, next);
@@ -124,6 +126,7 @@ void run_backward(const Transformer& model, const StagedPass& pass, const LoraPa
   const Workspace& workspace = *model.workspace;
   const std::int64_t n = pass.tokens;
   for (std::int64_t layer = layers - 1; layer >= 0; --layer) {
+    beat();
     if (n == 0) {
       model.window->serve(layer, layer - 1);
       continue;

@@ -7,6 +7,7 @@
 
 #include "src/comm/agree.h"
 #include "src/comm/data_plane.h"
+#include "src/comm/watched.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
@@ -146,7 +147,7 @@ std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, 
   }
   place->stream.threads = threads_per_rank(process);
   if (cuda) {
-    place->data = make_data_plane(world, choice.communicator, place->stream);
+    place->data = watch_device_collectives(make_data_plane(world, choice.communicator, place->stream), world);
   }
   return place;
 }

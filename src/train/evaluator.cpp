@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/core/fault_point.h"
 #include "src/train/train_step.h"
 
 namespace lora_dist {
@@ -39,6 +40,7 @@ struct Director {
 
 double loss_of_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples,
                     std::int64_t micro_batch, std::int64_t pass) {
+  fault_point("evaluate");
   if (pass < 0) {
     return forward_loss(model, Pass{});
   }

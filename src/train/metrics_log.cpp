@@ -92,6 +92,8 @@ std::string to_json_line(const StepMetrics& metrics) {
   json["memory_peak_bytes"] = metrics.memory_peak_bytes;
   json["wire_bytes"] = std::move(wire);
   json["waited"] = waits_json(metrics.waits);
+  json["slowest_rank"] = metrics.slowest_rank;
+  json["slowest_ratio"] = metrics.slowest_ratio;
   return json.dump();
 }
 

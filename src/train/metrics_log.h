@@ -36,6 +36,8 @@ struct StepMetrics {
   std::int64_t memory_peak_bytes = 0;  // of the rank that holds most
   WireBytes wire;                      // of this step, summed over the ranks
   WaitTimes waits;                     // of this step
+  int slowest_rank = 0;                // whose own work took longest
+  double slowest_ratio = 1.0;          // how many times as long as the middle rank's
 };
 
 /// One evaluation; the fields of a line of eval.jsonl. Step 0 is the base model before training.

@@ -6,6 +6,7 @@
 #include "kernels/copy/copy.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
+#include "src/core/pulse.h"
 #include "src/export/adapter_bridge.h"
 #include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
@@ -35,6 +36,7 @@ BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, con
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
                                       int shards, const ComputePlace& compute, Communicator& world, const Console& console,
                                       bool base_on_host, bool base_of_node) {
+  const AtWork here("reading the model");
   auto model = std::make_unique<OpenModel>();
   model->folder = folder;
   model->stream = compute.stream;

@@ -52,9 +52,10 @@ std::string human_duration(double seconds) {
 
 std::string format_progress(const ProgressFigures& figures) {
   const auto width = std::to_string(figures.total_steps).size();
-  return fmt::format("step {:>{}}/{}  epoch {:.2f}  loss {:.4f}  lr {:.2e}  {}  {} left", figures.step, width,
+  return fmt::format("step {:>{}}/{}  epoch {:.2f}  loss {:.4f}  lr {:.2e}  {}  {} left{}{}", figures.step, width,
                      figures.total_steps, figures.epoch, figures.loss, figures.learning_rate,
-                     human_rate(figures.tokens_per_second), human_duration(figures.seconds_left));
+                     human_rate(figures.tokens_per_second), human_duration(figures.seconds_left),
+                     figures.remark.empty() ? "" : "  ", figures.remark);
 }
 
 bool is_live_terminal(std::FILE* file) {
@@ -69,7 +70,7 @@ bool is_live_terminal(std::FILE* file) {
 }
 
 void ProgressLine::step_done(std::int64_t step, double epoch, double loss, double learning_rate, std::int64_t tokens,
-                             double seconds) {
+                             double seconds, const std::string& remark) {
   rate_.add(static_cast<double>(tokens), seconds);
   if (step % log_every_ != 0 && step != total_steps_) {
     return;
@@ -80,7 +81,8 @@ void ProgressLine::step_done(std::int64_t step, double epoch, double loss, doubl
                                    .loss = loss,
                                    .learning_rate = learning_rate,
                                    .tokens_per_second = rate_.tokens_per_second(),
-                                   .seconds_left = rate_.seconds_per_step() * static_cast<double>(total_steps_ - step)};
+                                   .seconds_left = rate_.seconds_per_step() * static_cast<double>(total_steps_ - step),
+                                   .remark = remark};
   constexpr std::string_view clear_to_end = "\x1b[K";
   const std::string line = format_progress(figures);
   const std::string text = live_ ? "\r" + line + std::string(clear_to_end) : line + "\n";

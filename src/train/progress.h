@@ -27,6 +27,7 @@ struct ProgressFigures {
   double learning_rate = 0.0;
   double tokens_per_second = 0.0;
   double seconds_left = 0.0;
+  std::string remark = {};  // what comes last
 };
 
 /// "42 s", "3 min 05 s", "2 h 07 min", "3 d 04 h"; "?" when it is not a number.
@@ -45,7 +46,8 @@ class ProgressLine {
       : file_(file), live_(live), total_steps_(total_steps), log_every_(log_every < 1 ? 1 : log_every) {}
 
   /// After every step; prints at every log_every-th and at the last one.
-  void step_done(std::int64_t step, double epoch, double loss, double learning_rate, std::int64_t tokens, double seconds);
+  void step_done(std::int64_t step, double epoch, double loss, double learning_rate, std::int64_t tokens, double seconds,
+                 const std::string& remark = {});
   /// Ends a line that is still being rewritten. To be called before anything else is printed.
   void end_line();
 

@@ -39,6 +39,7 @@ json to_json(const RunProgress& progress, const std::map<std::string, std::strin
                  {"skipped", progress.skipped},
                  {"tokens", progress.tokens},
                  {"loss_scale", {{"value", progress.loss_scale.value}, {"good_steps", progress.loss_scale.good_steps}}},
+                 {"evaluation_due", progress.evaluation_due},
                  {"base", to_json(progress.base)},
                  {"last", to_json(progress.last)},
                  {"best", nullptr},
@@ -60,6 +61,7 @@ RunProgress progress_from_json(const json& object, std::map<std::string, std::st
     if (const auto scale = object.find("loss_scale"); scale != object.end()) {  // absent in checkpoints before fp16
       progress.loss_scale = {scale->at("value").get<double>(), scale->at("good_steps").get<std::int64_t>()};
     }
+    progress.evaluation_due = object.value("evaluation_due", false);  // absent in checkpoints before evaluations could be left
     progress.base = evaluation_from(object.at("base"));
     progress.last = evaluation_from(object.at("last"));
     if (const json& best = object.at("best"); !best.is_null()) {

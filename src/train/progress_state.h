@@ -19,6 +19,7 @@ struct RunProgress {
   std::int64_t skipped = 0;         // steps left out because they were not finite
   std::int64_t tokens = 0;          // seen so far
   LossScale loss_scale;             // of fp16
+  bool evaluation_due = false;      // of this step: a stop came first
   EarlyStopping best;
   std::optional<Evaluation> base;  // the model before training
   std::optional<Evaluation> last;  // the newest evaluation

@@ -12,6 +12,7 @@
 #include "src/config/print_config.h"
 #include "src/config/resume_rules.h"
 #include "src/core/error_of.h"
+#include "src/core/pulse.h"
 #include "src/core/version.h"
 #include "src/data/sampler.h"
 #include "src/export/adapter_bridge.h"
@@ -135,14 +136,12 @@ std::string day_of_templates(const Config& config, Communicator& world) {
   return broadcast_string(world, noon_of(recorded) ? recorded : chat_template_today(), 0);
 }
 
-std::optional<RunProgress> resume(TrainingRun& run) {
-  const std::optional<std::filesystem::path> from = find_start(run);
-  if (!from) {
-    return std::nullopt;
-  }
+namespace {
+
+RunProgress go_on_from(TrainingRun& run, const std::filesystem::path& from) {
   CheckpointIdentity wanted;
-  run_together(*run.world, [&] { wanted = wanted_identity(run, *from); });
-  const TrainingState state = load_checkpoint(*run.world, *from, wanted);
+  run_together(*run.world, [&] { wanted = wanted_identity(run, from); });
+  const TrainingState state = load_checkpoint(*run.world, from, wanted);
   std::optional<RunProgress> progress;
   run_together(*run.world, [&] {
     std::map<std::string, std::string> before;
@@ -154,8 +153,22 @@ std::optional<RunProgress> resume(TrainingRun& run) {
   take_part(run.part, run.buffers.params, run.buffers.part_params, stream);
   from_host(view(std::span<const float>(state.m)), view(run.buffers.m), stream);
   from_host(view(std::span<const float>(state.v)), view(run.buffers.v), stream);
-  run.console.line(fmt::format("resuming from {} (step {})", from->string(), progress->step));
-  return progress;
+  run.console.line(fmt::format("resuming from {} (step {})", from.string(), progress->step));
+  return *progress;
+}
+
+}  // namespace
+
+std::optional<RunProgress> resume(TrainingRun& run) {
+  const AtWork here("looking for a checkpoint to go on from");
+  const std::optional<std::filesystem::path> from = find_start(run);
+  return from ? std::optional<RunProgress>(go_on_from(run, *from)) : std::nullopt;
+}
+
+std::optional<RunProgress> go_back(TrainingRun& run) {
+  const AtWork here("going back to the last checkpoint");
+  const SoundCheckpoint found = newest_sound_checkpoint(*run.world, checkpoints_of(run));
+  return found.path ? std::optional<RunProgress>(go_on_from(run, *found.path)) : resume(run);
 }
 
 void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step) {
@@ -207,6 +220,7 @@ void save(const TrainingRun& run, const RunProgress& progress) {
 }
 
 void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& name) {
+  const AtWork here("writing the adapter");
   run_together(*run.world, [&] {
     if (run.world->rank() != 0) {
       return;

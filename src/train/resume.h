@@ -28,6 +28,10 @@ std::string day_of_templates(const Config& config, Communicator& world);
 /// change bits. Collective; throws Error, the same on every rank.
 std::optional<RunProgress> resume(TrainingRun& run);
 
+/// Goes back to the newest sound checkpoint in output.dir, or to where the run started from. Nothing where there is neither.
+/// Collective; throws as resume() does.
+std::optional<RunProgress> go_back(TrainingRun& run);
+
 /// Moves checkpoints of steps beyond `step`, which belong to an earlier run of this folder, to
 /// output.dir/checkpoints_set_aside_N, so that no later resume takes them for this run's. Called by one rank.
 void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step);

@@ -3,7 +3,11 @@
 
 #include <algorithm>
 
+#include "src/core/fault_point.h"
+#include "src/core/pulse.h"
+#include "src/core/stop_request.h"
 #include "src/model/generate.h"
+#include "src/train/run_watch.h"
 
 namespace lora_dist {
 
@@ -21,11 +25,18 @@ std::span<const std::int32_t> prompt_of(const Sample& sample) {
 std::string answer(const TrainingRun& run, const Transformer& model, std::span<const std::int32_t> prompt, KvCache& cache) {
   SamplingOptions options;
   options.max_new_tokens = kAnswerTokens;
-  const std::vector<std::int32_t> ids = generate(model, prompt, cache, options, stop_ids_of(*run.model), *run.world);
+  const auto look_for_stop = [&](std::int32_t) {
+    fault_point("answer");
+    if (stop_agreed(*run.world)) {
+      throw Error(ExitCode::stopped, stopped_on_request(), Noticed::every_rank);
+    }
+  };
+  const std::vector<std::int32_t> ids =
+      generate(model, prompt, cache, options, stop_ids_of(*run.model), *run.world, look_for_stop);
   return decode(*run.model->tokenizer, ids, true);
 }
 
-void show_answers(const TrainingRun& run, const Sample& sample) {
+void show_answer(const TrainingRun& run, const Sample& sample) {
   const std::span<const std::int32_t> prompt = prompt_of(sample);
   if (prompt.empty() || static_cast<std::int64_t>(prompt.size()) >= run.workspace.rope_positions) {
     return;  // plain text has no question
@@ -38,6 +49,24 @@ void show_answers(const TrainingRun& run, const Sample& sample) {
   const std::span<const std::int32_t> expected = std::span(sample.input_ids).subspan(prompt.size());
   run.console.line(fmt::format("\nprompt    | {}\nbase      | {}\ntuned     | {}\nreference | {}",
                                decode(tokenizer, prompt, true), base, tuned, decode(tokenizer, expected, true)));
+}
+
+/// To as many questions as were asked for; none after a request to stop, since the run is complete and saved.
+void show_answers(const TrainingRun& run) {
+  const AtWork here("answering questions");
+  const std::size_t questions = run.model->tokenizer && run.config.output.show_text
+                                    ? static_cast<std::size_t>(std::max(1, run.config.eval.generate_samples))
+                                    : 0;
+  try {
+    for (std::size_t i = 0; i < std::min(questions, run.dataset.validation.size()); ++i) {
+      show_answer(run, run.dataset.validation[i]);
+    }
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::stopped) {
+      throw;
+    }
+    run.console.line(fmt::format("{}: the run is complete and saved; answers are left out", error.what()));
+  }
 }
 
 }  // namespace
@@ -57,12 +86,7 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, std::int6
     console.line(fmt::format("base         {:9.4f}    {:9.3f}", progress.base->loss, progress.base->perplexity));
     console.line(fmt::format("tuned        {:9.4f}    {:9.3f}", progress.last->loss, progress.last->perplexity));
   }
-  const std::size_t questions = run.model->tokenizer && run.config.output.show_text
-                                    ? static_cast<std::size_t>(std::max(1, run.config.eval.generate_samples))
-                                    : 0;
-  for (std::size_t i = 0; i < std::min(questions, run.dataset.validation.size()); ++i) {
-    show_answers(run, run.dataset.validation[i]);
-  }
+  show_answers(run);
   console.line(fmt::format("\nadapter (PEFT) in {}", (run.output / "adapter").string()));
   if (progress.best.best_step > 0) {
     console.line(fmt::format("best adapter ({} {:.4f} at step {}) in {}", run.config.eval.best_metric, progress.best.best,

@@ -11,6 +11,7 @@
 
 #include "src/comm/agree.h"
 #include "src/core/error_of.h"
+#include "src/core/pulse.h"
 #include "src/data/token_cache.h"
 #include "src/train/progress.h"
 #include "src/train/tokenizing_line.h"
@@ -173,6 +174,7 @@ TokenStore tokenize_anew(const Job& job) {
 
 Dataset tokenize_together(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size,
                           const fs::path& cache_folder, Communicator& world, const Console& console) {
+  const AtWork here("reading and tokenizing data");
   Job job{options, tokenizer, vocab_size, world, console};
   std::optional<TokenStore> store;
   if (!cache_folder.empty()) {

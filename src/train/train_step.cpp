@@ -12,6 +12,7 @@
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fixed_point/fixed_point.h"
+#include "src/core/fault_point.h"
 
 namespace lora_dist {
 
@@ -25,6 +26,7 @@ struct PassTotals {
   std::int64_t bad = 0;         // gradients that are not finite
   std::int64_t bad_losses = 0;  // passes whose loss is not
   std::vector<std::int64_t> bad_samples;
+  bool given_up = false;
 };
 
 std::span<const Sequence> sequences_of_pass(std::span<const Sequence> sequences, std::int64_t pass, std::int64_t micro_batch) {
@@ -50,7 +52,9 @@ void run_pass(const Transformer& model, std::span<const Sequence> sequences, std
               const StepDropout& dropout, const StepScale& step, const TrainedBuffers& buffers, PassTotals& totals) {
   const Batch batch = make_batch(sequences, samples);
   const auto loss_scale = static_cast<float>(step.loss_scale / step.target_tokens);
+  fault_point("pass");
   const double loss = forward_backward(model, pass_of(batch), dropout, loss_scale, buffers.part_grads);
+  fault_point("gradient", buffers.part_grads);
   const std::int64_t bad = fixed_point_add(view(buffers.part_grads), static_cast<float>(1.0 / step.loss_scale),
                                            view(buffers.part_sums), step.largest_gradient, model.stream);
   std::int64_t bad_losses = 0;
@@ -87,19 +91,21 @@ std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::
 }
 
 /// All passes of this rank; the others need its slices of the base even where it has none left.
-PassTotals run_passes(const Transformer& model, const Communicator& data, std::span<const Sequence> sequences,
+PassTotals run_passes(const Transformer& model, const StepRanks& ranks, std::span<const Sequence> sequences,
                       std::span<const Sample> samples, std::int64_t micro_batch, const StepDropout& dropout,
                       const StepScale& step, const TrainedBuffers& buffers) {
   PassTotals totals;
+  const Communicator& data = ranks.data;
   zero(view(buffers.part_sums), model.stream);
   const std::int64_t passes = passes_of(sequences, micro_batch);
-  for (std::int64_t first = 0; first < passes; first += data.size()) {
+  for (std::int64_t first = 0; first < passes && !totals.given_up; first += data.size()) {
     const std::span<const Sequence> mine = sequences_of_pass(sequences, first + data.rank(), micro_batch);
     if (mine.empty()) {
       forward_backward(model, Pass{}, dropout, 0.0F, buffers.part_grads);
     } else {
       run_pass(model, mine, samples, dropout, step, buffers, totals);
     }
+    totals.given_up = first + data.size() < passes && ranks.give_up && ranks.give_up();
   }
   return totals;
 }
@@ -182,7 +188,12 @@ StepResult train_step(const Transformer& model, const AdapterPart& part, const S
   const LossScale before = loss_scale;
   for (bool again = true; again;) {
     scale_of_step.loss_scale = options.scaled ? loss_scale.value : 1.0;
-    totals = run_passes(model, ranks.data, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
+    totals = run_passes(model, ranks, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
+    if (totals.given_up) {
+      result.given_up = true;
+      loss_scale = before;
+      return result;
+    }
     sums = reduce_step(model, part, ranks, totals, buffers, stop_asked_here);
     result.gradient_seconds += sums.gradient_seconds;
     again = options.scaled && sums.bad > 0 && sums.bad_losses == 0 && loss_scale.value > 1.0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -53,6 +54,8 @@ struct StepRanks {
   Communicator& data;       // the passes are dealt to its ranks
   Communicator& world;      // all ranks, over host memory: losses, and what went wrong
   Communicator& gradients;  // all ranks, over the memory that operators run in
+  /// Asked between passes, by all ranks together: true on all ends the step as if it had not begun. May be empty.
+  std::function<bool()> give_up = {};
 };
 
 struct StepResult {
@@ -62,6 +65,7 @@ struct StepResult {
   std::int64_t target_tokens = 0;
   double gradient_seconds = 0.0;          // that the host spent in the all-reduce of the gradients
   bool finite = true;                     // false: nothing was changed
+  bool given_up = false;                  // so was this: nothing was changed
   bool stop_asked = false;                // on any rank
   std::vector<std::int64_t> bad_samples;  // indices of the samples in the passes that were not finite
 };

@@ -1,43 +1,30 @@
 // The loop over steps, with evaluations, checkpoints and logs.
 #include "src/train/trainer.h"
 
-#include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <optional>
 
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
+#include "src/core/pulse.h"
 #include "src/core/stop_request.h"
 #include "src/data/sampler.h"
-#include "src/io/directory_lock.h"
 #include "src/io/file.h"
-#include "src/optim/schedule.h"
-#include "src/train/progress.h"
+#include "src/train/replicas.h"
 #include "src/train/resume.h"
-#include "src/train/run_logs.h"
+#include "src/train/run_watch.h"
 #include "src/train/summary.h"
+#include "src/train/training_loop.h"
 
 namespace lora_dist {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-/// How long the run is, in steps.
-struct Plan {
-  std::int64_t steps_per_epoch = 0;
-  std::int64_t total_steps = 0;
-  std::int64_t warmup = 0;
-  Schedule schedule = Schedule::cosine;
-};
-
-Plan plan_of(const TrainingRun& run) {
+StepPlan plan_of(const TrainingRun& run) {
   const TrainConfig& train = run.config.train;
-  Plan plan;
+  StepPlan plan;
   plan.steps_per_epoch = steps_per_epoch(static_cast<std::int64_t>(run.train.size()), train.global_batch);
   plan.total_steps = train.max_steps > 0
                          ? train.max_steps
@@ -47,174 +34,34 @@ Plan plan_of(const TrainingRun& run) {
   return plan;
 }
 
-StepOptions step_options(const TrainingRun& run) {
-  const TrainConfig& train = run.config.train;
-  return {train.micro_batch,
-          static_cast<float>(run.config.adapter.dropout),
-          static_cast<std::uint64_t>(train.seed),
-          train.max_grad_norm,
-          train.beta1,
-          train.beta2,
-          train.eps,
-          train.weight_decay,
-          run.compute->dtype == DType::f16};
+/// Nothing where a stop was asked for on the way.
+std::optional<Evaluation> evaluate_unless_stopped(const TrainingRun& run) {
+  const AtWork here("evaluation");
+  const auto look_for_stop = [&](std::int64_t done, std::int64_t all) {
+    if (done < all && stop_agreed(*run.world)) {
+      throw Error(ExitCode::stopped, stopped_on_request(), Noticed::every_rank);
+    }
+  };
+  try {
+    return evaluate(run.tuned(), *run.mesh.data_group, run.validation, run.dataset.validation, run.config.train.micro_batch,
+                    look_for_stop);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::stopped) {
+      throw;
+    }
+    return std::nullopt;
+  }
 }
 
-/// The loop's own state.
-struct Loop {
-  TrainingRun& run;
-  Plan plan;
-  RunProgress progress;
-  std::unique_ptr<RunLogs> logs;  // on rank 0
-  ProgressLine line;
-  WireBytes wire_before;
-  GatherTimes gathers_before = {};
-  std::int64_t order_epoch = -1;
-  std::vector<std::int32_t> order = {};  // of that epoch
-
-  double epoch() const { return static_cast<double>(progress.step) / static_cast<double>(plan.steps_per_epoch); }
-
-  /// Work of rank 0 that may fail (a full disk): everybody learns of it.
-  template <class Work>
-  void on_rank_0(Work work) {
-    run_together(*run.world, [&] {
-      if (logs) {
-        work();
-      }
-    });
-  }
-};
-
-/// The sequences of the step that comes next.
-std::vector<Sequence> next_global_batch(Loop& loop) {
-  const TrainConfig& train = loop.run.config.train;
-  const auto count = static_cast<std::int64_t>(loop.run.train.size());
-  const Cursor cursor = cursor_at(loop.progress.step, count, train.global_batch);
-  if (cursor.epoch != loop.order_epoch) {
-    loop.order = epoch_order(static_cast<std::uint64_t>(train.seed), cursor.epoch, count, loop.run.config.data.shuffle);
-    loop.order_epoch = cursor.epoch;
-  }
-  std::vector<Sequence> sequences;
-  for (const std::int32_t index : global_batch_at(loop.order, cursor, train.global_batch)) {
-    sequences.push_back(loop.run.train[static_cast<std::size_t>(index)]);
-  }
-  return sequences;
-}
-
-/// Which rows were in the passes that were not finite, at most a few.
-std::string describe_rows(const TrainingRun& run, std::vector<std::int64_t> samples) {
-  constexpr std::size_t kShown = 8;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(kShown, samples.size()); ++i) {
-    const Sample& sample = run.dataset.train[static_cast<std::size_t>(samples[i])];
-    const std::string& file = run.dataset.report.files[static_cast<std::size_t>(sample.file)].path;
-    text += fmt::format("{}{}:{}", i == 0 ? "" : ", ", file, sample.row);
-  }
-  return samples.size() > kShown ? text + fmt::format(" and {} more", samples.size() - kShown) : text;
-}
-
-void refuse_non_finite(Loop& loop, const StepResult& result) {
-  const std::int64_t step = loop.progress.step + 1;
-  const std::string rows = describe_rows(loop.run, result.bad_samples);
-  ++loop.progress.skipped;
-  const std::int64_t allowed = loop.run.config.train.max_skipped_steps;
-  if (loop.progress.skipped > allowed) {
-    loop.line.end_line();
-    throw Error(
-        ExitCode::non_finite,
-        fmt::format(
-            "step {}: loss or gradient is not finite (or too large to be added up){}. Nothing of it reached the adapter; "
-            "checkpoints are as they were. Lower train.learning_rate, check these rows, or allow steps to be left out with "
-            "train.max_skipped_steps.",
-            step, rows.empty() ? "" : " in a pass with rows " + rows),
-        Noticed::every_rank);
-  }
-  loop.line.end_line();
-  loop.run.console.warn(fmt::format("step {} is not finite and was left out ({} of {} allowed){}", step, loop.progress.skipped,
-                                    allowed, rows.empty() ? "" : "; rows " + rows));
-}
-
-/// Peak memory and bytes sent, over all ranks.
-void add_totals(Loop& loop, StepMetrics& metrics) {
-  Communicator& world = *loop.run.world;
-  std::array<std::int64_t, kWireKinds> sent{};
-  const WireBytes now = sent_bytes(loop.run);
-  for (std::size_t i = 0; i < kWireKinds; ++i) {
-    sent[i] = now.bytes[i] - loop.wire_before.bytes[i];
-  }
-  world.all_reduce(sent, Reduce::sum, WireKind::control);
-  std::array<std::int64_t, 1> peak = {peak_resident_bytes()};
-  world.all_reduce(peak, Reduce::max, WireKind::control);
-  metrics.memory_peak_bytes = loop.run.last_peak_bytes = peak[0];
-  metrics.wire.bytes = loop.run.last_wire.bytes = sent;
-}
-
-/// What the ranks waited in this step, on average; what they did in all steps of this process is kept for the end.
-void add_waits(Loop& loop, double gradient_seconds, StepMetrics& metrics) {
+/// Scores the validation data and notes the result; the best adapter so far is kept. False where a stop came first.
+bool do_evaluation(TrainingLoop& loop) {
   TrainingRun& run = loop.run;
-  if (run.compute->on_device()) {
-    return;  // the host does not see when bytes move
+  const std::optional<Evaluation> found = evaluate_unless_stopped(run);
+  if (!found) {
+    return false;
   }
-  const GatherTimes& now = run.model->window->gather_times();
-  const std::array<double, 3> mine = {now.under_way - loop.gathers_before.under_way, now.waited - loop.gathers_before.waited,
-                                      gradient_seconds};
-  std::array<std::int64_t, 3> nanoseconds{};
-  std::transform(mine.begin(), mine.end(), nanoseconds.begin(), [](double seconds) { return std::llrint(seconds * 1e9); });
-  run.world->all_reduce(nanoseconds, Reduce::sum, WireKind::control);
-  const auto mean = [&](std::size_t i) { return static_cast<double>(nanoseconds[i]) * 1e-9 / run.world->size(); };
-  metrics.waits = {true, mean(0), mean(1), mean(2)};
-  run.waits.known = true;
-  run.waits.gathers += mean(0);
-  run.waits.base_gather += mean(1);
-  run.waits.adapter_gradient += mean(2);
-}
-
-/// One optimizer step with its line in the logs. Returns true when a stop was asked for.
-bool do_step(Loop& loop) {
-  TrainingRun& run = loop.run;
-  const auto start = Clock::now();
-  loop.wire_before = sent_bytes(run);
-  loop.gathers_before = run.model->window->gather_times();
-  StepMetrics metrics;
-  metrics.learning_rate = learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup,
-                                        run.config.train.learning_rate, loop.plan.schedule);
-  const bool stop_here = run.config.checkpoint.on_signal && stop_requested();
-  StepResult result;
-  explain_full_memory(run.model->arena, fmt::format("an operator of step {}", loop.progress.step + 1), [&] {
-    const StepRanks ranks{*run.mesh.data_group, *run.world, run.compute->data ? *run.compute->data : *run.world};
-    result = train_step(run.tuned(), run.part, ranks, next_global_batch(loop), run.dataset.train, step_options(run),
-                        loop.progress.step, loop.progress.optimizer_step + 1, metrics.learning_rate, run.buffers, stop_here,
-                        loop.progress.loss_scale);
-  });
-  if (result.finite) {
-    ++loop.progress.optimizer_step;
-  } else {
-    refuse_non_finite(loop, result);
-  }
-  ++loop.progress.step;
-  loop.progress.tokens += result.tokens;
-  metrics.step = loop.progress.step;
-  metrics.epoch = loop.epoch();
-  metrics.loss = result.finite ? result.loss : std::numeric_limits<double>::quiet_NaN();
-  metrics.grad_norm = result.finite ? result.grad_norm : std::numeric_limits<double>::quiet_NaN();
-  metrics.tokens = result.tokens;
-  metrics.target_tokens = result.target_tokens;
-  add_totals(loop, metrics);
-  add_waits(loop, result.gradient_seconds, metrics);
-  metrics.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
-  loop.on_rank_0([&] {
-    loop.logs->add(metrics);
-    loop.line.step_done(metrics.step, metrics.epoch, metrics.loss, metrics.learning_rate, metrics.tokens, metrics.seconds);
-  });
-  return result.stop_asked;
-}
-
-/// Scores the validation data and notes the result; the best adapter so far is kept.
-void do_evaluation(Loop& loop) {
-  TrainingRun& run = loop.run;
-  const Evaluation evaluation =
-      evaluate(run.tuned(), *run.mesh.data_group, run.validation, run.dataset.validation, run.config.train.micro_batch);
+  const Evaluation& evaluation = *found;
+  loop.progress.evaluation_due = false;
   const double value = run.config.eval.best_metric == "perplexity" ? evaluation.perplexity : evaluation.loss;
   const bool before_training = loop.progress.step == 0;
   if (before_training) {
@@ -237,27 +84,75 @@ void do_evaluation(Loop& loop) {
   if (best && !before_training) {
     save_adapter(run, loop.progress.step, "adapter_best");
   }
+  return true;
 }
 
-bool evaluation_is_due(const Loop& loop) {
+/// True when no step is left to do.
+bool is_complete(const TrainingLoop& loop) {
+  return loop.progress.step >= loop.plan.total_steps ||
+         should_stop(loop.progress.best, loop.run.config.train.early_stopping_patience);
+}
+
+bool checkpoint_is_due(const TrainingLoop& loop) {
+  const std::int64_t every = loop.run.config.checkpoint.every;
+  return every > 0 && loop.progress.step % every == 0;
+}
+
+bool evaluation_is_due(const TrainingLoop& loop) {
   const std::int64_t step = loop.progress.step;
   const std::int64_t every = loop.run.config.eval.every > 0 ? loop.run.config.eval.every : loop.plan.steps_per_epoch;
   return !loop.run.validation.empty() && (step % every == 0 || step == loop.plan.total_steps);
 }
 
-void do_save(Loop& loop) {
+/// True when the ranks' adapters are to be compared after this step: every so often, and before they are saved.
+bool comparison_is_due(const TrainingLoop& loop, bool stop) {
+  const std::int64_t every = loop.run.config.parallel.verify_replicas_every;
+  return every > 0 && loop.run.world->size() > 1 &&
+         (stop || loop.progress.step % every == 0 || checkpoint_is_due(loop) || is_complete(loop));
+}
+
+/// False where ranks differed and all went back to the last checkpoint. Throws Error(communication, every_rank) the second time,
+/// or where there is none.
+bool replicas_agree(TrainingLoop& loop) {
+  TrainingRun& run = loop.run;
+  const std::string difference = replica_difference(run);
+  if (difference.empty()) {
+    return true;
+  }
+  const std::string what =
+      fmt::format("after step {} {}: memory, a GPU or the network gave wrong bits", loop.progress.step, difference);
+  const std::string advice =
+      "Leave that rank's node out (srun --exclude), then run the same command again to go on from the last "
+      "checkpoint; none of the wrong bits is in it";
+  if (loop.went_back) {
+    throw Error(ExitCode::communication, what + fmt::format(", again. {}", advice), Noticed::every_rank);
+  }
+  loop.line.end_line();
+  run.console.warn(what + "; going back to the last checkpoint, once");
+  const std::optional<RunProgress> progress = go_back(run);
+  if (!progress) {
+    throw Error(ExitCode::communication, what + fmt::format(", and there is no checkpoint yet to go back to. {}", advice),
+                Noticed::every_rank);
+  }
+  loop.went_back = true;
+  loop.progress = *progress;
+  loop.order_epoch = -1;
+  loop.trend = {};
+  loop.on_rank_0([&] {
+    loop.logs.reset();
+    loop.logs = std::make_unique<RunLogs>(run.output, run.config.output.tensorboard, loop.progress.step);
+  });
+  return false;
+}
+
+void do_save(TrainingLoop& loop) {
+  const AtWork here("saving a checkpoint");
   loop.line.end_line();
   loop.on_rank_0([&] { loop.logs->sync(); });
   save(loop.run, loop.progress);
 }
 
-/// True when nothing is left to do.
-bool is_complete(const Loop& loop) {
-  return loop.progress.step >= loop.plan.total_steps ||
-         should_stop(loop.progress.best, loop.run.config.train.early_stopping_patience);
-}
-
-void start_output(Loop& loop, bool resumed) {
+void start_output(TrainingLoop& loop, bool resumed) {
   TrainingRun& run = loop.run;
   run_together(*run.world, [&] {
     if (run.world->rank() == 0) {
@@ -277,29 +172,49 @@ bool adapter_is_there(const TrainingRun& run) {
   return there[0] != 0;
 }
 
-ExitCode stop_now(Loop& loop) {
-  do_save(loop);
+/// The checkpoint of this step is saved.
+ExitCode stop_saved(const TrainingLoop& loop) {
   save_adapter(loop.run, loop.progress.step, "adapter");
-  loop.run.console.line(fmt::format("stopped on request at step {} of {}; the checkpoint is saved, run the same command to go on",
-                                    loop.progress.step, loop.plan.total_steps));
+  const std::string reason = stop_reason();
+  loop.run.console.line(
+      fmt::format("stopped on request at step {} of {}{}; the checkpoint is saved, run the same command to go on",
+                  loop.progress.step, loop.plan.total_steps, reason.empty() ? "" : " (" + reason + ")"));
   return ExitCode::stopped;
 }
 
+/// Of a step that was given up nothing is left.
+ExitCode stop_before_step(TrainingLoop& loop) {
+  if (loop.progress.step == 0) {
+    throw Error(ExitCode::stopped, nothing_trained_sentence(), Noticed::every_rank);
+  }
+  do_save(loop);
+  return stop_saved(loop);
+}
+
 /// Steps until the end; returns stopped when asked to.
-ExitCode do_steps(Loop& loop) {
-  const std::int64_t every = loop.run.config.checkpoint.every;
-  while (!is_complete(loop)) {
-    const bool stop = do_step(loop);
-    if (evaluation_is_due(loop)) {
-      do_evaluation(loop);
+ExitCode do_steps(TrainingLoop& loop) {
+  while (loop.progress.evaluation_due || !is_complete(loop)) {
+    bool stop = false;
+    if (!loop.progress.evaluation_due) {
+      const StepEnd end = do_step(loop);
+      if (end == StepEnd::given_up) {
+        return stop_before_step(loop);
+      }
+      stop = end == StepEnd::stop_asked;
+      if (comparison_is_due(loop, stop) && !replicas_agree(loop)) {
+        continue;
+      }
+      loop.progress.evaluation_due = evaluation_is_due(loop);
     }
-    if (is_complete(loop)) {
+    stop = stop || (loop.progress.evaluation_due && !do_evaluation(loop));
+    if (is_complete(loop) && !loop.progress.evaluation_due) {
       save_adapter(loop.run, loop.progress.step, "adapter");  // before the checkpoint that calls the run complete
       do_save(loop);
-    } else if (stop) {
-      return stop_now(loop);
-    } else if (every > 0 && loop.progress.step % every == 0) {
+    } else if (stop || checkpoint_is_due(loop)) {
       do_save(loop);
+      if (stop || stop_agreed(*loop.run.world)) {
+        return stop_saved(loop);
+      }
     }
   }
   return ExitCode::done;
@@ -308,22 +223,14 @@ ExitCode do_steps(Loop& loop) {
 }  // namespace
 
 ExitCode run_training(TrainingRun& run) {
-  if (!run.config.checkpoint.on_signal) {
-    end_on_stop_requests();
-  }
-  std::optional<DirectoryLock> lock;  // held by rank 0
-  run_together(*run.world, [&] {
-    if (run.world->rank() == 0) {
-      lock.emplace(run.output, "output.dir");
-    }
-  });
-  const Plan plan = plan_of(run);
+  const StepPlan plan = plan_of(run);
   const bool live = run.console.speaks && is_live_terminal(stdout);
-  Loop loop{run, plan, {}, nullptr, ProgressLine(stdout, live, plan.total_steps, run.config.output.log_every), sent_bytes(run)};
+  TrainingLoop loop{
+      run, plan, {}, nullptr, ProgressLine(stdout, live, plan.total_steps, run.config.output.log_every), sent_bytes(run)};
   show_memory(run);
   const std::optional<RunProgress> resumed = resume(run);
   loop.progress = resumed.value_or(RunProgress{});
-  if (resumed && is_complete(loop)) {
+  if (resumed && is_complete(loop) && !loop.progress.evaluation_due) {
     if (!adapter_is_there(run)) {
       save_adapter(run, loop.progress.step, "adapter");
     }
@@ -337,9 +244,10 @@ ExitCode run_training(TrainingRun& run) {
   run.console.line(fmt::format("training   {} steps, {} per epoch, {} sequences per step in passes of {}; output in {}",
                                plan.total_steps, plan.steps_per_epoch, run.config.train.global_batch,
                                run.config.train.micro_batch, run.output.string()));
-  if (!resumed && !run.validation.empty()) {
-    do_evaluation(loop);
+  if (!resumed && !run.validation.empty() && !do_evaluation(loop)) {
+    throw Error(ExitCode::stopped, nothing_trained_sentence(), Noticed::every_rank);
   }
+  run.watch->steps_begin();
   if (const ExitCode code = do_steps(loop); code != ExitCode::done) {
     return code;
   }

@@ -9,6 +9,7 @@
 #include "src/comm/data_plane.h"
 #include "src/core/error.h"
 #include "src/core/memory_report.h"
+#include "src/core/pulse.h"
 #include "src/core/version.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
@@ -207,6 +208,9 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.output = config.output.dir;
   check_same_program(world, config, kProgramVersion);
   check_before_loading(run, training);
+  if (training) {
+    run.watch = std::make_unique<RunWatch>(config, world, run.console);
+  }
   run.mesh = make_mesh(world, config.parallel.tensor);
   run.model = open_model(config.model.path, wanted_format(config), run.mesh, choose_shards(run), compute, world, run.console,
                          config.parallel.base_device == "host", config.parallel.base_shards == "node");
@@ -216,6 +220,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   prepare_adapter(run, purpose, adapter);
   if (training) {
     show_adapter(run);
+    const AtWork now("hashing the base model");
     run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);
   }
   prepare_workspace(run, purpose);

@@ -19,6 +19,7 @@
 #include "src/train/console.h"
 #include "src/train/metrics_log.h"
 #include "src/train/open_model.h"
+#include "src/train/run_watch.h"
 #include "src/train/train_step.h"
 
 namespace lora_dist {
@@ -33,6 +34,7 @@ struct TrainingRun {
   const ComputePlace* compute = nullptr;
   Console console;
   std::filesystem::path output;
+  std::unique_ptr<RunWatch> watch;  // while training
 
   std::unique_ptr<OpenModel> model;
   Dataset dataset;

@@ -194,14 +194,11 @@ TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
       {"adapter.method=dora", "adapter.method = dora is not built yet; what works is lora"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},
-      {"parallel.watchdog_seconds=30", "parallel.watchdog_seconds = 30 is not built yet; what works is 0, 600"},
       {"eval.metrics=[\"loss\", \"rouge\"]", "eval.metrics = rouge is not built yet; what works is loss, perplexity"},
-      {"checkpoint.walltime_margin_seconds=60", "checkpoint.walltime_margin_seconds = 60 is not built yet; what works is 0, 120"},
   };
   for (const auto& [setting, message] : cases) {
     EXPECT_EQ(error_of_set(setting), "--set " + setting + ": " + message);
   }
-  EXPECT_EQ(error_of("", {"parallel.watchdog_seconds=0", "checkpoint.walltime_margin_seconds=0"}), "no error");
 }
 
 TEST_F(LoadConfig, ContradictionsPointAtWhatWasWritten) {

@@ -53,7 +53,6 @@ base_shards = 1
   EXPECT_THAT(text, testing::ContainsRegex("\nr = 3 +# --set\n"));
   EXPECT_THAT(text, testing::ContainsRegex("\nalpha = 0.1 +# .*/x.toml:5\n"));
   EXPECT_THAT(text, testing::ContainsRegex("\ndropout = 0.05 +# default\n"));
-  EXPECT_THAT(text, testing::ContainsRegex("\nwatchdog_seconds = 600 +# default; off: not built yet\n"));
 }
 
 TEST_F(PrintConfig, WithoutTheRequiredKeysToo) {

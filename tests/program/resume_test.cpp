@@ -153,14 +153,16 @@ TEST(Resume, OnAnotherDayTellsTheTemplateTheDayOfTheStart) {
 }
 
 /// A batch system may send its signal while the model is still being read.
-TEST(Resume, AStopAskedForWhileLoadingIsHeardAfterTheFirstStep) {
+TEST(Resume, AStopAskedForWhileLoadingEndsTheJobAtOnce) {
   const Scratch scratch;
   Launch launch = launch_of(evaluated_run(scratch / "out", "0"), 2);
   launch.when = "model ";
   launch.act = [](const RunningJob& job) { kill(job.launcher, SIGUSR1); };
   const Finished stopped = run_program(launch);
   EXPECT_EQ(stopped.exit_code, 75) << stopped.out << stopped.err;
-  EXPECT_EQ(checkpoints_of(scratch / "out"), std::vector<std::string>{"step_00000001"});
+  EXPECT_LE(checkpoints_of(scratch / "out").size(), 1U);  // one where the signal came late, after loading
+  EXPECT_EQ(count_of(stopped.err, "nothing was trained yet") + count_of(stopped.out, "stopped on request at step "), 1)
+      << stopped.out << stopped.err;
 }
 
 TEST(Resume, TheSignalEndsTheJobWhereItIsNotListenedFor) {

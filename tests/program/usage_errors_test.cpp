@@ -74,8 +74,10 @@ TEST(UsageErrors, Settings) {
 
 TEST(UsageErrors, WhatIsNotBuiltIsRefusedByName) {
   const std::map<std::string, std::string> settings = {
-      {"adapter.method", "dora"},         {"train.optimizer", "lion"},     {"train.deterministic", "false"},
-      {"parallel.watchdog_seconds", "5"}, {"eval.metrics", "[\"rouge\"]"}, {"checkpoint.walltime_margin_seconds", "60"}};
+      {"adapter.method", "dora"},
+      {"train.optimizer", "lion"},
+      {"train.deterministic", "false"},
+      {"eval.metrics", "[\"rouge\"]"}};
   for (const auto& [key, value] : settings) {
     expect_usage_error({"--set", key + "=" + value}, {key, "not built yet"});
   }

@@ -42,17 +42,20 @@ StepMetrics some_step(std::int64_t step) {
                          .tokens_per_second = 8192.0,
                          .memory_peak_bytes = 1 << 20,
                          .wire = {},
-                         .waits = {true, 0.5, 0.125, 0.25}};
+                         .waits = {true, 0.5, 0.125, 0.25},
+                         .slowest_rank = 2,
+                         .slowest_ratio = 1.5};
   metrics.wire.bytes = {1, 2, 3, 4};
   return metrics;
 }
 
 TEST_F(MetricsLogTest, AStepHasThePromisedFieldsInOrder) {
-  EXPECT_EQ(to_json_line(some_step(1)),
-            R"({"step":1,"epoch":0.1,"loss":0.3333333333333333,"learning_rate":0.0002,"grad_norm":0.30000000000000004,)"
-            R"("tokens":4096,"target_tokens":1024,"seconds":0.5,"tokens_per_second":8192.0,"memory_peak_bytes":1048576,)"
-            R"("wire_bytes":{"base_gather":1,"adapter_gradient":2,"tensor_activation":3,"control":4},)"
-            R"("waited":{"base_gather":0.125,"adapter_gradient":0.25,"gathers_hidden":0.75}})");
+  EXPECT_EQ(
+      to_json_line(some_step(1)),
+      R"({"step":1,"epoch":0.1,"loss":0.3333333333333333,"learning_rate":0.0002,"grad_norm":0.30000000000000004,)"
+      R"("tokens":4096,"target_tokens":1024,"seconds":0.5,"tokens_per_second":8192.0,"memory_peak_bytes":1048576,)"
+      R"("wire_bytes":{"base_gather":1,"adapter_gradient":2,"tensor_activation":3,"control":4},)"
+      R"("waited":{"base_gather":0.125,"adapter_gradient":0.25,"gathers_hidden":0.75},"slowest_rank":2,"slowest_ratio":1.5})");
 }
 
 TEST_F(MetricsLogTest, WaitsThatNobodyKnowsAreNull) {

@@ -1,0 +1,180 @@
+// Notes around each call; the calls themselves are another communicator's.
+#include "src/comm/watched.h"
+
+#include <numeric>
+#include <utility>
+
+#include "src/core/fault_point.h"
+#include "src/core/pulse.h"
+
+namespace lora_dist {
+
+namespace {
+
+class WatchedGather final : public PendingGather {
+ public:
+  WatchedGather(std::unique_ptr<PendingGather> gather, CollectiveRecord record)
+      : gather_(std::move(gather)), record_(std::move(record)) {}
+  ~WatchedGather() override {
+    if (gather_ != nullptr) {
+      const InCollective here(record_);
+      gather_.reset();
+    }
+  }
+
+  void wait() override {
+    const InCollective here(record_);
+    gather_->wait();
+    gather_.reset();
+  }
+  bool poke() override { return gather_ == nullptr || gather_->poke(); }
+
+ private:
+  std::unique_ptr<PendingGather> gather_;
+  CollectiveRecord record_;
+};
+
+class Watched final : public Communicator {
+ public:
+  /// `members`: the ranks of the job that are in the group. `host`: the same group over host memory; null: there is none.
+  Watched(std::unique_ptr<Communicator> comm, Communicator* host, std::vector<std::int64_t> members, int group,
+          std::shared_ptr<int> groups)
+      : comm_(std::move(comm)), host_(host), members_(std::move(members)), groups_(std::move(groups)) {
+    record_.ranks = ranks_text(members_);
+    record_.group = group;
+  }
+
+  int rank() const override { return comm_->rank(); }
+  int size() const override { return comm_->size(); }
+
+  void all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) override {
+    const InCollective here(next("all_gather", name_of(kind), mine.size()));
+    fault_point("all_gather");
+    comm_->all_gather(mine, all, kind);
+  }
+
+  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                  WireKind kind) override {
+    const CollectiveRecord record = next("all_gather", name_of(kind), mine.size());
+    const InCollective here(record);
+    fault_point("all_gather");
+    return std::make_unique<WatchedGather>(comm_->start_all_gather(mine, all, kind), record);
+  }
+
+  void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
+    const InCollective here(next("all_reduce", name_of(kind), values.size_bytes()));
+    fault_point(kind == WireKind::adapter_gradient ? "gradient_all_reduce" : "all_reduce");
+    comm_->all_reduce(values, op, kind);
+  }
+
+  void all_reduce(std::span<double> values, Reduce op, WireKind kind) override {
+    const InCollective here(next("all_reduce", name_of(kind), values.size_bytes()));
+    fault_point("all_reduce");
+    comm_->all_reduce(values, op, kind);
+  }
+
+  void all_reduce_sum(const TensorView& values, WireKind kind) override {
+    const auto bytes = static_cast<std::size_t>(values.count()) * size_of(values.dtype);
+    const InCollective here(next("all_reduce", name_of(kind), bytes));
+    fault_point("all_reduce_sum");
+    comm_->all_reduce_sum(values, kind);
+  }
+
+  void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
+    const InCollective here(next("broadcast", name_of(kind), data.size()));
+    fault_point("broadcast");
+    comm_->broadcast(data, root, kind);
+  }
+
+  void barrier() override {
+    const InCollective here(next("barrier", name_of(WireKind::control), 0));
+    fault_point("barrier");
+    comm_->barrier();
+  }
+
+  std::unique_ptr<Communicator> split(int color) override {
+    const InCollective here(next("split", name_of(WireKind::control), 0));
+    std::unique_ptr<Communicator> part = comm_->split(color);
+    const int group = ++*groups_;
+    std::vector<std::int64_t> members = members_of(color);
+    if (part->size() == 1) {
+      return part;
+    }
+    Communicator* host = host_ == comm_.get() ? part.get() : nullptr;
+    return std::make_unique<Watched>(std::move(part), host, std::move(members), group, groups_);
+  }
+
+  void follow(const Stream& stream) override { comm_->follow(stream); }
+  void give_up() override { comm_->give_up(); }
+  const WireBytes& wire() const override { return comm_->wire(); }
+
+ private:
+  CollectiveRecord next(const char* name, std::string_view what, std::size_t bytes) {
+    ++record_.number;
+    record_.name = name;
+    record_.what = what;
+    record_.bytes = static_cast<std::int64_t>(bytes);
+    return record_;
+  }
+
+  /// Of the part that this rank goes to. Over the host: a group over a device takes no other memory.
+  std::vector<std::int64_t> members_of(int color) {
+    std::vector<std::int64_t> members;
+    if (host_ == nullptr) {
+      return members;
+    }
+    const std::int64_t mine = color;
+    std::vector<std::int64_t> colors(static_cast<std::size_t>(size()));
+    host_->all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(colors)), WireKind::control);
+    for (std::size_t i = 0; i < colors.size(); ++i) {
+      if (colors[i] == mine) {
+        members.push_back(members_[i]);
+      }
+    }
+    return members;
+  }
+
+  std::unique_ptr<Communicator> comm_;
+  Communicator* host_;
+  std::vector<std::int64_t> members_;
+  std::shared_ptr<int> groups_;
+  CollectiveRecord record_;
+};
+
+std::unique_ptr<Communicator> watched(std::unique_ptr<Communicator> comm, Communicator* host, std::shared_ptr<int> groups) {
+  if (comm->size() == 1) {
+    return comm;
+  }
+  std::vector<std::int64_t> members(static_cast<std::size_t>(comm->size()));
+  std::iota(members.begin(), members.end(), 0);
+  const int group = *groups;
+  return std::make_unique<Watched>(std::move(comm), host, std::move(members), group, std::move(groups));
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> watch_collectives(std::unique_ptr<Communicator> comm) {
+  Communicator* host = comm.get();
+  return watched(std::move(comm), host, std::make_shared<int>(0));
+}
+
+std::unique_ptr<Communicator> watch_device_collectives(std::unique_ptr<Communicator> comm, Communicator& world) {
+  constexpr int kFirstGroup = 1000;  // apart from the host's
+  return watched(std::move(comm), &world, std::make_shared<int>(kFirstGroup));
+}
+
+std::string ranks_text(std::span<const std::int64_t> ranks) {
+  std::string text;
+  for (std::size_t i = 0; i < ranks.size();) {
+    std::size_t last = i;
+    while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) {
+      ++last;
+    }
+    text += (text.empty() ? "" : ", ") + std::to_string(ranks[i]);
+    text += last == i ? "" : "-" + std::to_string(ranks[last]);
+    i = last + 1;
+  }
+  return text;
+}
+
+}  // namespace lora_dist

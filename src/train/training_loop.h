@@ -1,0 +1,60 @@
+// The state of a training loop, and its step. Shared by the files of the loop alone.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "src/comm/agree.h"
+#include "src/optim/schedule.h"
+#include "src/train/progress.h"
+#include "src/train/progress_state.h"
+#include "src/train/run_logs.h"
+#include "src/train/step_watch.h"
+#include "src/train/training_run.h"
+
+namespace lora_dist {
+
+/// How long the run is, in steps.
+struct StepPlan {
+  std::int64_t steps_per_epoch = 0;
+  std::int64_t total_steps = 0;
+  std::int64_t warmup = 0;
+  Schedule schedule = Schedule::cosine;
+};
+
+/// The loop's own state.
+struct TrainingLoop {
+  TrainingRun& run;
+  StepPlan plan;
+  RunProgress progress;
+  std::unique_ptr<RunLogs> logs;  // on rank 0
+  ProgressLine line;
+  WireBytes wire_before;
+  GatherTimes gathers_before = {};
+  std::int64_t order_epoch = -1;
+  std::vector<std::int32_t> order = {};  // of that epoch
+  LossTrend trend = {};
+  double step_seconds = 0.0;  // of the last step's slowest rank; 0: no step was done yet
+  bool went_back = false;     // ranks differed once, and all went back to the last checkpoint
+
+  double epoch() const { return static_cast<double>(progress.step) / static_cast<double>(plan.steps_per_epoch); }
+
+  /// Work of rank 0 that may fail (a full disk): everybody learns of it.
+  template <class Work>
+  void on_rank_0(Work work) {
+    run_together(*run.world, [&] {
+      if (logs) {
+        work();
+      }
+    });
+  }
+};
+
+/// given_up: a stop was asked for between two passes of a step that takes long, and it is as if it had not begun.
+enum class StepEnd : std::uint8_t { done, stop_asked, given_up };
+
+/// One optimizer step with its line in the logs. Collective; the same on every rank. Throws Error(non_finite,
+/// every_rank) when the step is not finite and train.max_skipped_steps is used up.
+StepEnd do_step(TrainingLoop& loop);
+
+}  // namespace lora_dist

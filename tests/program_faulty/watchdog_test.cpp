@@ -1,0 +1,125 @@
+// Ranks that stop, hang or lose a message: the job ends with exit code 86 and says who waits for whom.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "tests/program/fixtures.h"
+
+namespace lora_dist::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+Settings watched_run(const fs::path& output, const std::string& seconds) {
+  Settings settings = short_run(output);
+  settings["parallel.watchdog_seconds"] = seconds;
+  settings["train.max_steps"] = "100000";
+  settings["checkpoint.every"] = "0";
+  settings["output.tensorboard"] = "false";
+  return settings;
+}
+
+/// LORA_DIST_FAULT as tests/faults/fault_points.cpp reads it.
+Launch faulty(const Settings& settings, int ranks, const std::string& fault) {
+  Launch launch = launch_of(settings, ranks);
+  launch.environment["LORA_DIST_FAULT"] = fault;
+  launch.timeout_seconds = 90.0;
+  return launch;
+}
+
+TEST(Watchdog, NamesARankThatIsStopped) {
+  const Scratch scratch;
+  const Finished ended =
+      expect_error(faulty(watched_run(scratch / "out", "2"), 4, "stop,step,2,3"), 86,
+                   {"no progress on any rank for 2 s (parallel.watchdog_seconds = 2)", "rank 2 on ",
+                    "gives no sign of life since", "it was last at step ", "ranks 0-1, 3 wait in step 3, ",
+                    (scratch / "out/watchdog").string() + "/flight_*.jsonl", "Run the same command again"});
+  for (const char* file : {"flight_00000.jsonl", "flight_00001.jsonl", "flight_00003.jsonl"}) {
+    const auto lines = read_lines(scratch / "out/watchdog" / file);
+    ASSERT_GT(lines.size(), 10U) << file;
+    EXPECT_LE(lines.size(), 257U) << file;
+    EXPECT_EQ(lines.front()["at"], "training");
+    EXPECT_TRUE(lines.back()["ended"].is_null()) << lines.back();  // what it waits in
+    EXPECT_TRUE(lines[5]["ended"].is_number()) << lines[5];
+  }
+  EXPECT_FALSE(fs::exists(scratch / "out/watchdog/flight_00002.jsonl"));
+}
+
+TEST(Watchdog, AnotherRankSpeaksWhereRank0IsStopped) {
+  const Scratch scratch;
+  expect_error(faulty(watched_run(scratch / "out", "2"), 2, "stop,step,0,3"), 86,
+               {"rank 0 on ", "gives no sign of life since", "rank 1 waits in step 3, "});
+}
+
+TEST(Watchdog, NamesARankThatNeverCame) {
+  const Scratch scratch;
+  expect_error(faulty(watched_run(scratch / "out", "1"), 4, "hang,load,1,2"), 86,
+               {"rank 1 never came: it is in reading the model, since ", "ranks 0, 2-3 wait in "});
+}
+
+TEST(Watchdog, TellsALostMessageFromALostRank) {
+  const Scratch scratch;
+  expect_error(faulty(watched_run(scratch / "out", "1"), 2, "hang,gradient_all_reduce,0,2"), 86,
+               {"all ranks are in the same collective", "ranks 0-1 wait in step 2, all_reduce #", "adapter_gradient since "});
+}
+
+TEST(Watchdog, OneRankAlone) {
+  const Scratch scratch;
+  expect_error(faulty(watched_run(scratch / "out", "1"), 1, "hang,step,0,2"), 86, {"rank 0 is in step 2, training, since "});
+}
+
+/// One rank is busy for longer than the watchdog's time while the other waits for it: that is progress.
+TEST(Watchdog, LeavesALongPhaseAlone) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["parallel.watchdog_seconds"] = "3";
+  settings["train.max_steps"] = "1";
+  Launch launch = faulty(settings, 2, "slow,tokenize,1,1,0,0.15");
+  const Finished finished = expect_success(launch);
+  EXPECT_GT(finished.seconds, 5.0);
+  EXPECT_FALSE(fs::exists(scratch / "out/watchdog"));
+}
+
+/// A batch system may stop all processes of a job for a while.
+TEST(Watchdog, LeavesAJobAloneThatWasSuspended) {
+  const Scratch scratch;
+  Settings settings = watched_run(scratch / "out", "2");
+  settings["train.max_steps"] = "40";
+  Launch launch = launch_of(settings, 2);
+  launch.when = "step  3/40";
+  launch.act = [](const RunningJob& job) {
+    const auto ranks = job.ranks();
+    for (const auto& [rank, process] : ranks) {
+      kill(process, SIGSTOP);
+    }
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+    for (const auto& [rank, process] : ranks) {
+      kill(process, SIGCONT);
+    }
+  };
+  expect_success(launch);
+}
+
+TEST(Watchdog, IsOffWhereItIsToBe) {
+  const Scratch scratch;
+  Launch launch = faulty(watched_run(scratch / "out", "0"), 2, "hang,step,1,2");
+  launch.timeout_seconds = 8.0;
+  EXPECT_TRUE(run_program(launch).timed_out);
+}
+
+TEST(SlowRank, IsNamedInEveryLine) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["train.max_steps"] = "3";
+  const Finished finished = expect_success(faulty(settings, 2, "slow,step,1,1,0,0.5"));
+  EXPECT_EQ(count_of(finished.out, "slowest rank 1 ("), 3) << finished.out;
+  for (const auto& line : read_lines(scratch / "out/metrics.jsonl")) {
+    EXPECT_EQ(line["slowest_rank"], 1);
+    EXPECT_GT(line["slowest_ratio"].get<double>(), 1.0);
+  }
+}
+
+}  // namespace
+}  // namespace lora_dist::program
