@@ -46,10 +46,11 @@ expect_code 75 batch srun ends_with_75
 
 # Both signals become SIGUSR1 for the ranks.
 for signal in USR1 TERM; do
+  rm -f out  # the last one's words would be taken for this one's
   bash -c "source '$root/launch/slurm/requeue.sh'; run_requeueable srun 1 stops_on_request" >out 2>&1 &
   shell=$!
   for ((i = 0; i < 100; ++i)); do
-    if grep -q started out; then break; fi
+    if grep -qs started out; then break; fi
     sleep 0.1
   done
   kill "-$signal" "$shell"
