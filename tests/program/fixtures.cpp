@@ -82,7 +82,8 @@ std::vector<json> column(const std::vector<json>& lines, const std::string& key)
 std::map<std::string, std::string> memory_rows(const std::string& out) {
   constexpr std::size_t kName = 22;  // columns
   std::map<std::string, std::string> rows;
-  std::istringstream lines(out.substr(std::min(out.find("memory "), out.size())));
+  const std::size_t table = ("\n" + out).find("\nmemory ");  // at the beginning of a line: others speak of memory too
+  std::istringstream lines(out.substr(std::min(table, out.size())));
   for (std::string line; !rows.contains("total") && std::getline(lines, line);) {
     if (line.starts_with("  ") && line.size() > kName) {
       const std::string name = line.substr(2, kName - 2);
