@@ -31,14 +31,15 @@ Finished stop_at_point(const Settings& settings, int ranks, const std::string& f
 
 TEST(Stop, BeforeTheFirstStepSaysThatNothingWasTrained) {
   const Scratch scratch;
+  int number = 0;
   for (const char* fault :
        {"signal,load,1,3", "signal,tokenize,1,5", "signal,evaluate,1,1", "signal,tokenize,0,5;hang,tokenize,1,2"}) {
-    const Settings settings = evaluated_run(scratch / "out");
-    const Finished stopped = stop_at_point(settings, 2, fault);
+    const fs::path output = scratch / std::to_string(number++);  // of its own: tokens kept by another run are not made again
+    const Finished stopped = stop_at_point(evaluated_run(output), 2, fault);
     EXPECT_EQ(count_of(stopped.err, "stopped on request"), 1) << fault << stopped.err;
     EXPECT_EQ(count_of(stopped.err, "nothing was trained yet and nothing is lost; run the same command to start again"), 1)
         << fault << stopped.err;
-    EXPECT_TRUE(checkpoints_of(scratch / "out").empty()) << fault;
+    EXPECT_TRUE(checkpoints_of(output).empty()) << fault;
     EXPECT_LT(stopped.seconds, 60.0) << fault;
   }
 }
