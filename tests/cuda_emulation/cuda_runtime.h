@@ -147,7 +147,9 @@ bool may_be_given(const T& argument, cudaStream_t stream) {
   if constexpr (std::is_pointer_v<T>) {
     return reachable(argument, stream);
   } else if constexpr (std::is_class_v<T>) {
-    return holds_reachable(&argument, sizeof(T), stream);
+    T held = argument;
+    __builtin_clear_padding(&held);  // what the stack left between its members may look like an address
+    return holds_reachable(&held, sizeof(T), stream);
   } else {
     return true;
   }
