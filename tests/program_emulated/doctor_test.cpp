@@ -22,10 +22,19 @@ Finished doctor(int ranks, const std::map<std::string, std::string>& environment
   return run_program(launch);
 }
 
-TEST(Doctor, EveryPairOfRanksExchanges) {
-  const Finished finished = doctor(3, {{"DEVICES", "3"}});
+TEST(Doctor, APairOfRanksExchanges) {
+  const Finished finished = doctor(2, {{"DEVICES", "2"}});
   EXPECT_EQ(finished.exit_code, 0) << finished.out << finished.err;
-  EXPECT_THAT(finished.out, HasSubstr(", 3 pairs of ranks exchanged"));
+  EXPECT_THAT(finished.out, HasSubstr(", 1 pair of ranks exchanged"));
+}
+
+/// The emulated NCCL knows no groups but that of all ranks.
+TEST(Doctor, EveryPairThatDoesNotExchangeIsNamed) {
+  const Finished finished = doctor(3, {{"DEVICES", "3"}});
+  EXPECT_EQ(finished.exit_code, 5) << finished.out << finished.err;
+  for (const char* pair : {"between ranks 0 and 1: ", "between ranks 0 and 2: ", "between ranks 1 and 2: "}) {
+    EXPECT_THAT(finished.out, HasSubstr(std::string("broken   NCCL         ") + pair + "NCCL did not start"));
+  }
 }
 
 TEST(Doctor, RanksThatShareADevice) {
