@@ -117,10 +117,10 @@ std::string who_waits_for_whom(std::span<const SeenRank> ranks) {
     }
   }
   if (sentences.empty()) {
-    sentences.push_back(groups.size() == 1
-                            ? "all ranks are in the same collective, so what one of them sent was lost (the network, "
-                              "or the transport below MPI)"
-                            : "the ranks wait in different collectives");
+    sentences.emplace_back(groups.size() == 1
+                               ? "all ranks are in the same collective, so what one of them sent was lost (the network, "
+                                 "or the transport below MPI)"
+                               : "the ranks wait in different collectives");
   }
   const std::string everybody = ranks.size() > 1 ? fmt::format("0-{}", ranks.size() - 1) : "0";
   for (const Waiting& group : groups) {

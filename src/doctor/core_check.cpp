@@ -41,11 +41,12 @@ std::vector<Finding> judge_cores(const CoreFacts& facts) {
                         ? "they are bound too narrowly: mpirun --bind-to none, or srun --cpu-bind=cores with --cpus-per-task"
                         : "start fewer ranks; for a trial, launch/local_mpi.sh lets waiting ranks give up their core")};
   }
-  if (facts.threads_were_set && facts.threads * facts.ranks > facts.together) {
+  const std::int64_t threads = std::int64_t{facts.threads} * facts.ranks;
+  if (facts.threads_were_set && threads > facts.together) {
     return {
         warning(kCheck,
-                fmt::format("OMP_NUM_THREADS = {} with {} makes {} threads on {}", facts.threads, ranks,
-                            facts.threads * facts.ranks, plural(facts.together, "core")),
+                fmt::format("OMP_NUM_THREADS = {} with {} makes {} threads on {}", facts.threads, ranks, threads,
+                            plural(facts.together, "core")),
                 fmt::format("OMP_NUM_THREADS={}, or leave it unset", std::max<std::int64_t>(1, facts.together / facts.ranks)))};
   }
   // Open MPI binds each of one or two ranks to one core unless told otherwise.
