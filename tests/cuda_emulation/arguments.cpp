@@ -30,10 +30,10 @@ bool is_mapped(std::uintptr_t address) {
   return mincore(reinterpret_cast<void*>(address / kPage * kPage), 1, &in_core) == 0 || errno != ENOMEM;  // NOLINT
 }
 
-// Numbers and floats of a struct are no addresses: those of this process are between 4 GiB and 128 TiB, where neither counts
-// nor pairs of floats come, and pairs of integers hardly ever meet a page.
+// Numbers and floats of a struct are no addresses: those of this process are between 64 and 128 TiB, also under AddressSanitizer
+// (whose shadow lies below), where counts do not come and pairs of integers hardly ever meet a page.
 bool looks_like_address(std::uintptr_t word) {
-  return word >= (std::uintptr_t{1} << 32U) && word < (std::uintptr_t{1} << 47U) && is_mapped(word);
+  return word >= (std::uintptr_t{1} << 46U) && word < (std::uintptr_t{1} << 47U) && is_mapped(word);
 }
 
 }  // namespace
