@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "benchmarks/random_model.h"
 #include "src/train/adapter_setup.h"
 
 namespace lora_dist::benchmarks {
@@ -47,6 +48,19 @@ double seconds_of_step(MeasuredStep& step, Communicator& world) {
   ++step.steps;
   world.all_reduce(seconds, Reduce::max, WireKind::control);
   return seconds[0];
+}
+
+void with_random_model(Communicator& world, const char* name, const std::function<void(const std::filesystem::path&)>& work) {
+  const auto folder = std::filesystem::temp_directory_path() / name;
+  if (world.rank() == 0) {
+    write_random_model(folder, hidden_512());
+  }
+  world.barrier();
+  work(folder);
+  world.barrier();
+  if (world.rank() == 0) {
+    std::filesystem::remove_all(folder);
+  }
 }
 
 }  // namespace lora_dist::benchmarks

@@ -46,6 +46,9 @@ std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::f
 /// Makes one step; its seconds, of the slowest rank. Collective.
 double seconds_of_step(MeasuredStep& step, Communicator& world);
 
+/// Calls `work` with the folder of a model that rank 0 writes there and removes afterwards. Collective.
+void with_random_model(Communicator& world, const char* name, const std::function<void(const std::filesystem::path&)>& work);
+
 inline double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();

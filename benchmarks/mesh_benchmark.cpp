@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "benchmarks/measured_step.h"
-#include "benchmarks/random_model.h"
 #include "kernels/common/parallel.h"
 #include "src/comm/mpi_communicator.h"
 #include "src/comm/process.h"
@@ -72,27 +71,22 @@ int main(int argc, char** argv) {
   set_library_threads();
   const auto world = make_mpi_world();
   const int threads = threads_per_rank(session.place());
-  const auto folder = std::filesystem::temp_directory_path() / "lora_dist_mesh_benchmark";
   if (world->rank() == 0) {
-    write_random_model(folder, hidden_512());
     fmt::print(
         "| NF4 | ranks x threads | step | against the first | base of a rank | of the whole |\n|---|---|---|---|---|---|\n");
   }
-  world->barrier();
-  for (const auto& [recompute, name] : {std::pair(Recompute::none, "none"), std::pair(Recompute::block, "block")}) {
-    const auto row = [&, recompute = recompute, name = name](const char* what, int tensor, int shards, double goal) {
-      return Row{fmt::format("recompute {}, {}", name, what), {Quantization::nf4, recompute, 0.0F, tensor, shards}, goal};
-    };
-    std::vector<Row> rows;
-    rows.push_back(row("base on each rank", 1, 1, 0.0));
-    rows.push_back(row("base divided over all", 1, 0, 1.10));
-    rows.push_back(row("all ranks share a pass", world->size(), 0, 1.25));
-    measure(rows, folder, threads, *world);
-    print_rows(rows, threads, *world);
-  }
-  world->barrier();
-  if (world->rank() == 0) {
-    std::filesystem::remove_all(folder);
-  }
+  with_random_model(*world, "lora_dist_mesh_benchmark", [&](const std::filesystem::path& folder) {
+    for (const auto& [recompute, name] : {std::pair(Recompute::none, "none"), std::pair(Recompute::block, "block")}) {
+      const auto row = [&, recompute = recompute, name = name](const char* what, int tensor, int shards, double goal) {
+        return Row{fmt::format("recompute {}, {}", name, what), {Quantization::nf4, recompute, 0.0F, tensor, shards}, goal};
+      };
+      std::vector<Row> rows;
+      rows.push_back(row("base on each rank", 1, 1, 0.0));
+      rows.push_back(row("base divided over all", 1, 0, 1.10));
+      rows.push_back(row("all ranks share a pass", world->size(), 0, 1.25));
+      measure(rows, folder, threads, *world);
+      print_rows(rows, threads, *world);
+    }
+  });
   return 0;
 }

@@ -15,7 +15,6 @@
 #include <array>
 
 #include "benchmarks/measured_step.h"
-#include "benchmarks/random_model.h"
 #include "kernels/common/parallel.h"
 #include "src/comm/mpi_communicator.h"
 #include "src/comm/process.h"
@@ -106,21 +105,16 @@ int main(int argc, char** argv) {
   set_library_threads();
   const auto world = make_mpi_world();
   const int threads = threads_per_rank(session.place());
-  const auto folder = std::filesystem::temp_directory_path() / "lora_dist_step_benchmark";
   if (world->rank() == 0) {
-    write_random_model(folder, hidden_512());
     fmt::print("| step | ranks x threads | tokens/s | GFLOP/s | oneDNN alone, GFLOP/s | share |\n|---|---|---|---|---|---|\n");
   }
-  world->barrier();
-  for (const Bench& bench : {Bench{"NF4, recompute none", {Quantization::nf4, Recompute::none, 0.0F}},
-                             Bench{"NF4, recompute none, dropout 0.05", {Quantization::nf4, Recompute::none, 0.05F}},
-                             Bench{"NF4, recompute block", {Quantization::nf4, Recompute::block, 0.0F}},
-                             Bench{"fp32 base, recompute none", {Quantization::none, Recompute::none, 0.0F}}}) {
-    run_bench(bench, folder, threads, *world);
-  }
-  world->barrier();
-  if (world->rank() == 0) {
-    std::filesystem::remove_all(folder);
-  }
+  with_random_model(*world, "lora_dist_step_benchmark", [&](const std::filesystem::path& folder) {
+    for (const Bench& bench : {Bench{"NF4, recompute none", {Quantization::nf4, Recompute::none, 0.0F}},
+                               Bench{"NF4, recompute none, dropout 0.05", {Quantization::nf4, Recompute::none, 0.05F}},
+                               Bench{"NF4, recompute block", {Quantization::nf4, Recompute::block, 0.0F}},
+                               Bench{"fp32 base, recompute none", {Quantization::none, Recompute::none, 0.0F}}}) {
+      run_bench(bench, folder, threads, *world);
+    }
+  });
   return 0;
 }

@@ -49,4 +49,13 @@ void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int6
   throw error_of_rank(comm, mine, static_cast<int>(least(comm, is_mine ? comm.rank() : comm.size())));
 }
 
+std::string first_problem(Communicator& comm, const std::string& mine) {
+  for (const std::string& problem : all_gather_strings(comm, mine)) {
+    if (!problem.empty()) {
+      return problem;
+    }
+  }
+  return {};
+}
+
 }  // namespace lora_dist

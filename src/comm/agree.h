@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "src/comm/communicator.h"
 #include "src/core/error.h"
@@ -18,5 +19,8 @@ void run_together(Communicator& comm, const std::function<void()>& work);
 /// For work that the ranks divide: every rank throws the Error whose `place` is least as it stands (of equals the lowest rank's),
 /// noticed = every_rank; none where no rank has one. Collective.
 void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t place);
+
+/// What is no error yet: the lowest rank's `mine` that is not empty; empty where all are. Collective; the same on every rank.
+std::string first_problem(Communicator& comm, const std::string& mine);
 
 }  // namespace lora_dist

@@ -1,15 +1,13 @@
 // Chooses what carries device memory between ranks.
 #include "src/comm/data_plane.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <fstream>
 #include <set>
 
 #include "src/comm/agree.h"
 #include "src/comm/host_staged.h"
 #include "src/comm/nccl_communicator.h"
+#include "src/comm/process.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
@@ -27,14 +25,7 @@ bool every_rank_has_its_own_device(Communicator& world) {
 }
 
 /// The first rank's reason not to use NCCL; the library may be missing on some node only.
-std::string why_no_nccl_anywhere(Communicator& world) {
-  for (const std::string& problem : all_gather_strings(world, why_no_nccl())) {
-    if (!problem.empty()) {
-      return problem;
-    }
-  }
-  return {};
-}
+std::string why_no_nccl_anywhere(Communicator& world) { return first_problem(world, why_no_nccl()); }
 
 }  // namespace
 
@@ -43,9 +34,7 @@ std::string machine_identity(const std::filesystem::path& boot_id) {
   if (std::ifstream file(boot_id); std::getline(file, id) && !id.empty()) {
     return id;
   }
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  return host.data();
+  return host_name();
 }
 
 std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator, const Stream& stream) {

@@ -80,10 +80,6 @@ std::vector<Waiting> waiting_groups(std::span<const SeenRank> ranks) {
   return all;
 }
 
-std::string named_ranks(const std::vector<std::int64_t>& ranks) {
-  return fmt::format("{} {}", ranks.size() == 1 ? "rank" : "ranks", ranks_text(ranks));
-}
-
 std::string sentence_of_waiting(const Waiting& group, bool among_all) {
   return fmt::format("{} {} in {}{}{} since {}", named_ranks(group.ranks), group.ranks.size() == 1 ? "waits" : "wait",
                      step_text(group.step), collective_text(group.record),

@@ -165,4 +165,9 @@ std::string mpi_version() {
 #endif
 }
 
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+}
+
 }  // namespace lora_dist

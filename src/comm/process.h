@@ -45,6 +45,9 @@ int launcher_rank();
 /// first.
 [[noreturn]] void abort_stuck_job(const std::string& message, int exit_code);
 
+/// This machine's; "localhost" where it has none.
+std::string host_name();
+
 /// "Open MPI 4.1.4" and the like.
 std::string mpi_version();
 

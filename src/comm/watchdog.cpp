@@ -2,10 +2,8 @@
 #include "src/comm/watchdog.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -15,9 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "src/comm/agree.h"
 #include "src/comm/beat_file.h"
 #include "src/comm/flight_record.h"
 #include "src/comm/hang_report.h"
+#include "src/comm/process.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
@@ -28,12 +28,6 @@ using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 double seconds_since(Clock::time_point start) { return Seconds(Clock::now() - start).count(); }
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 
 /// What one rank has read of another so far.
 struct Reading {
@@ -239,7 +233,8 @@ class Watchdog::Threads {
   std::thread guarding_;
 };
 
-Watchdog::Watchdog(int rank, int ranks, WatchdogOptions options) : threads_(std::make_unique<Threads>(rank, ranks, options)) {}
+Watchdog::Watchdog(int rank, int ranks, WatchdogOptions options)
+    : threads_(std::make_unique<Threads>(rank, ranks, std::move(options))) {}
 
 Watchdog::~Watchdog() = default;
 
@@ -260,16 +255,6 @@ int unseen_rank(const Communicator& world, const std::filesystem::path& folder) 
     }
   }
   return -1;
-}
-
-/// Of the lowest rank that has one; empty where nobody has. Collective.
-std::string first_problem(Communicator& world, const std::string& mine) {
-  for (const std::string& problem : all_gather_strings(world, mine)) {
-    if (!problem.empty()) {
-      return problem;
-    }
-  }
-  return {};
 }
 
 }  // namespace

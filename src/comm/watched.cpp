@@ -177,4 +177,8 @@ std::string ranks_text(std::span<const std::int64_t> ranks) {
   return text;
 }
 
+std::string named_ranks(std::span<const std::int64_t> ranks) {
+  return (ranks.size() == 1 ? "rank " : "ranks ") + ranks_text(ranks);
+}
+
 }  // namespace lora_dist

@@ -16,5 +16,7 @@ std::unique_ptr<Communicator> watch_device_collectives(std::unique_ptr<Communica
 
 /// "0-3, 8": numbers in rising order.
 std::string ranks_text(std::span<const std::int64_t> ranks);
+/// "rank 8", "ranks 0-3, 8".
+std::string named_ranks(std::span<const std::int64_t> ranks);
 
 }  // namespace lora_dist

@@ -1,27 +1,26 @@
-// gethostname and getaddrinfo.
+// The machine's name, and getaddrinfo.
 #include "src/doctor/name_check.h"
 
 #include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+
+#include "src/comm/process.h"
 
 namespace lora_dist {
 
 NameFacts look_at_name(int machines) {
   NameFacts facts;
   facts.machines = machines;
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
-  facts.host = host.data();
+  facts.host = host_name();
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (const int code = getaddrinfo(host.data(), nullptr, &hints, &found); code != 0) {
+  if (const int code = getaddrinfo(facts.host.c_str(), nullptr, &hints, &found); code != 0) {
     facts.problem = gai_strerror(code);
     return facts;
   }

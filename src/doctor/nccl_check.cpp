@@ -9,6 +9,7 @@
 #include <set>
 
 #include "kernels/common/device.h"
+#include "src/comm/agree.h"
 #include "src/comm/data_plane.h"
 #include "src/comm/nccl_communicator.h"
 #include "src/core/error_of.h"
@@ -84,11 +85,6 @@ void exchange_in_pairs(Communicator& world, NcclFacts& facts) {
   destroy_device_stream(stream);
 }
 
-std::string first_of(const std::vector<std::string>& texts) {
-  const auto found = std::find_if(texts.begin(), texts.end(), [](const std::string& text) { return !text.empty(); });
-  return found == texts.end() ? "" : *found;
-}
-
 }  // namespace
 
 std::vector<PairRound> pair_rounds(int ranks, int most) {
@@ -124,7 +120,7 @@ NcclFacts look_at_nccl(Communicator& world, bool works, const std::string& commu
   facts.ranks = world.size();
   facts.communicator = communicator;
   facts.version = nccl_version();
-  facts.missing = first_of(all_gather_strings(world, why_no_nccl()));
+  facts.missing = first_problem(world, why_no_nccl());
   std::array<std::int64_t, 1> everybody = {works ? 1 : 0};
   world.all_reduce(everybody, Reduce::min, WireKind::control);
   facts.devices = everybody[0] == 1;

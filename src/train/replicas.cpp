@@ -24,10 +24,6 @@ std::uint64_t mixed(std::uint64_t hash, std::uint64_t word) {
   return std::rotl((hash ^ word) * kOdd, 29);
 }
 
-std::string named_ranks(const std::vector<std::int64_t>& ranks) {
-  return fmt::format("rank{} {}", ranks.size() == 1 ? "" : "s", ranks_text(ranks));
-}
-
 }  // namespace
 
 std::uint64_t quick_digest(std::span<const float> values, std::uint64_t seed) {

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "src/comm/process.h"
 #include "src/io/file.h"
 
 namespace lora_dist {
@@ -76,11 +77,6 @@ std::int64_t next_file_seconds(const std::filesystem::path& dir) {
     }
   }
   return seconds;
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
 }
 
 std::filesystem::path new_file_in(const std::filesystem::path& dir) {

@@ -1,16 +1,10 @@
 // Wrong bits on one rank: found before they are saved, named, and undone once.
 #include <gtest/gtest.h>
 
-#include "tests/program/fixtures.h"
+#include "tests/program_faulty/faulty_launch.h"
 
 namespace lora_dist::program {
 namespace {
-
-Launch faulty(const Settings& settings, int ranks, const std::string& fault) {
-  Launch launch = launch_of(settings, ranks);
-  launch.environment["LORA_DIST_FAULT"] = fault;
-  return launch;
-}
 
 TEST(Replicas, ADifferenceIsUndoneOnce) {
   const Scratch scratch;

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <csignal>
 
-#include "tests/program/fixtures.h"
+#include "tests/program_faulty/faulty_launch.h"
 
 namespace lora_dist::program {
 namespace {
@@ -21,9 +21,7 @@ Settings evaluated_run(const fs::path& output) {
 
 /// A stop that one rank alone is asked for, where `point` is passed for the n-th time.
 Finished stop_at_point(const Settings& settings, int ranks, const std::string& fault) {
-  Launch launch = launch_of(settings, ranks);
-  launch.environment["LORA_DIST_FAULT"] = fault;
-  Finished stopped = run_program(launch);
+  Finished stopped = run_program(faulty(settings, ranks, fault));
   EXPECT_EQ(stopped.exit_code, 75) << fault << "\n" << stopped.out << stopped.err;
   EXPECT_EQ(count_of(stopped.err, "lora_dist: error:"), 0) << stopped.err;
   return stopped;
@@ -84,9 +82,7 @@ TEST(Stop, WhileTheAnswersAreShownLeavesThemOut) {
     rows += R"({"question": "Who is Tom?", "answer": "A boy with )" + std::to_string(i) + R"( toys."})" + "\n";
   }
   put_file(scratch / "rows.jsonl", rows);
-  Launch launch = launch_of(settings, 2);
-  launch.environment["LORA_DIST_FAULT"] = "signal,answer,1,3";
-  const Finished finished = expect_success(launch);
+  const Finished finished = expect_success(faulty(settings, 2, "signal,answer,1,3"));
   EXPECT_EQ(count_of(finished.out, "the run is complete and saved; answers are left out"), 1) << finished.out;
   EXPECT_EQ(checkpoints_of(scratch / "out").back(), "step_00000010");
 }

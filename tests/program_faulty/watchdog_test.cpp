@@ -5,7 +5,7 @@
 #include <csignal>
 #include <thread>
 
-#include "tests/program/fixtures.h"
+#include "tests/program_faulty/faulty_launch.h"
 
 namespace lora_dist::program {
 namespace {
@@ -21,21 +21,19 @@ Settings watched_run(const fs::path& output, const std::string& seconds) {
   return settings;
 }
 
-/// LORA_DIST_FAULT as tests/faults/fault_points.cpp reads it.
-Launch faulty(const Settings& settings, int ranks, const std::string& fault) {
-  Launch launch = launch_of(settings, ranks);
-  launch.environment["LORA_DIST_FAULT"] = fault;
+/// What the watchdog does not end the test does.
+Launch hanging(const Settings& settings, int ranks, const std::string& fault) {
+  Launch launch = faulty(settings, ranks, fault);
   launch.timeout_seconds = 90.0;
   return launch;
 }
 
 TEST(Watchdog, NamesARankThatIsStopped) {
   const Scratch scratch;
-  const Finished ended =
-      expect_error(faulty(watched_run(scratch / "out", "2"), 4, "stop,step,2,3"), 86,
-                   {"no progress on any rank for 2 s (parallel.watchdog_seconds = 2)", "rank 2 on ",
-                    "gives no sign of life since", "it was last at step ", "ranks 0-1, 3 wait in step 3, ",
-                    (scratch / "out/watchdog").string() + "/flight_*.jsonl", "Run the same command again"});
+  const Finished ended = expect_error(hanging(watched_run(scratch / "out", "2"), 4, "stop,step,2,3"), 86,
+                                      {"no progress on any rank for 2 s (parallel.watchdog_seconds = 2)", "rank 2 on ",
+                                       "gives no sign of life since", "it was last at step ", "ranks 0-1, 3 wait in step 3, ",
+                                       (scratch / "out/watchdog").string() + "/flight_*.jsonl", "Run the same command again"});
   for (const char* file : {"flight_00000.jsonl", "flight_00001.jsonl", "flight_00003.jsonl"}) {
     const auto lines = read_lines(scratch / "out/watchdog" / file);
     ASSERT_GT(lines.size(), 10U) << file;
@@ -49,25 +47,25 @@ TEST(Watchdog, NamesARankThatIsStopped) {
 
 TEST(Watchdog, AnotherRankSpeaksWhereRank0IsStopped) {
   const Scratch scratch;
-  expect_error(faulty(watched_run(scratch / "out", "2"), 2, "stop,step,0,3"), 86,
+  expect_error(hanging(watched_run(scratch / "out", "2"), 2, "stop,step,0,3"), 86,
                {"rank 0 on ", "gives no sign of life since", "rank 1 waits in step 3, "});
 }
 
 TEST(Watchdog, NamesARankThatNeverCame) {
   const Scratch scratch;
-  expect_error(faulty(watched_run(scratch / "out", "1"), 4, "hang,load,1,2"), 86,
+  expect_error(hanging(watched_run(scratch / "out", "1"), 4, "hang,load,1,2"), 86,
                {"rank 1 never came: it is in reading the model, since ", "ranks 0, 2-3 wait in "});
 }
 
 TEST(Watchdog, TellsALostMessageFromALostRank) {
   const Scratch scratch;
-  expect_error(faulty(watched_run(scratch / "out", "1"), 2, "hang,gradient_all_reduce,0,2"), 86,
+  expect_error(hanging(watched_run(scratch / "out", "1"), 2, "hang,gradient_all_reduce,0,2"), 86,
                {"all ranks are in the same collective", "ranks 0-1 wait in step 2, all_reduce #", "adapter_gradient since "});
 }
 
 TEST(Watchdog, OneRankAlone) {
   const Scratch scratch;
-  expect_error(faulty(watched_run(scratch / "out", "1"), 1, "hang,step,0,2"), 86, {"rank 0 is in step 2, training, since "});
+  expect_error(hanging(watched_run(scratch / "out", "1"), 1, "hang,step,0,2"), 86, {"rank 0 is in step 2, training, since "});
 }
 
 /// One rank is busy for longer than the watchdog's time while the other waits for it: that is progress.
@@ -76,7 +74,7 @@ TEST(Watchdog, LeavesALongPhaseAlone) {
   Settings settings = short_run(scratch / "out");
   settings["parallel.watchdog_seconds"] = "3";
   settings["train.max_steps"] = "1";
-  Launch launch = faulty(settings, 2, "slow,tokenize,1,1,0,0.15");
+  Launch launch = hanging(settings, 2, "slow,tokenize,1,1,0,0.15");
   const Finished finished = expect_success(launch);
   EXPECT_GT(finished.seconds, 5.0);
   EXPECT_FALSE(fs::exists(scratch / "out/watchdog"));
@@ -104,7 +102,7 @@ TEST(Watchdog, LeavesAJobAloneThatWasSuspended) {
 
 TEST(Watchdog, IsOffWhereItIsToBe) {
   const Scratch scratch;
-  Launch launch = faulty(watched_run(scratch / "out", "0"), 2, "hang,step,1,2");
+  Launch launch = hanging(watched_run(scratch / "out", "0"), 2, "hang,step,1,2");
   launch.timeout_seconds = 8.0;
   EXPECT_TRUE(run_program(launch).timed_out);
 }
@@ -113,7 +111,7 @@ TEST(SlowRank, IsNamedInEveryLine) {
   const Scratch scratch;
   Settings settings = short_run(scratch / "out");
   settings["train.max_steps"] = "3";
-  const Finished finished = expect_success(faulty(settings, 2, "slow,step,1,1,0,0.5"));
+  const Finished finished = expect_success(hanging(settings, 2, "slow,step,1,1,0,0.5"));
   EXPECT_EQ(count_of(finished.out, "slowest rank 1 ("), 3) << finished.out;
   for (const auto& line : read_lines(scratch / "out/metrics.jsonl")) {
     EXPECT_EQ(line["slowest_rank"], 1);
