@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "kernels/common/check.h"
+#include "src/io/base_store.h"
 #include "src/io/file.h"
-#include "src/io/hdf5_file.h"
 #include "src/io/strict_json.h"
 
 namespace lora_dist {
@@ -197,7 +197,7 @@ TensorDirectory read_safetensors_header(const std::filesystem::path& file) {
 void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out) {
   require(from <= tensor.bytes && out.size() <= tensor.bytes - from, "read_tensor_bytes: the piece lies outside the tensor");
   if (tensor.store) {
-    tensor.store->read(tensor.name, static_cast<std::int64_t>(from), out);
+    tensor.store->read(tensor.name, from, out);
     return;
   }
   InputFile(tensor.file, ExitCode::model).read_at(tensor.offset + from, out);

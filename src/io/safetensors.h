@@ -15,7 +15,7 @@
 
 namespace lora_dist {
 
-class Hdf5Reader;
+class BaseStoreReader;
 
 /// Where one tensor lies. Nothing is read until asked for.
 struct TensorInfo {
@@ -25,7 +25,7 @@ struct TensorInfo {
   std::filesystem::path file;
   std::uint64_t offset = 0;  // of its first byte in the file
   std::uint64_t bytes = 0;
-  std::shared_ptr<const Hdf5Reader> store;  // of a base store (base_store.h), where it is a dataset of that name
+  std::shared_ptr<const BaseStoreReader> store;  // of a base store (base_store.h), where it is a dataset of that name
 };
 
 struct TensorDirectory {
@@ -49,7 +49,7 @@ constexpr const char* kIndexName = "model.safetensors.index.json";
 TensorDirectory read_model_directory(const std::filesystem::path& folder);
 
 /// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) when the file has become shorter, or a store's
-/// checksum is wrong.
+/// bytes do not have their digest.
 void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out);
 
 struct TensorToWrite {
