@@ -35,8 +35,8 @@ test: deps build  ## install, build and run every test
 interop: program  ## adapters and merged models of ours read back by PEFT and transformers (PYTHON=... has them)
 	@PYTHONWARNINGS=ignore $(PYTHON) tests/interop/check_interop.py build/lora_dist
 
-soak: program  ## as root, with SLURM installed: a job stopped and continued 20 times on four virtual nodes; writes a table to benchmarks/results/
-	@tests/slurm/soak.sh build/lora_dist $(CYCLES)
+soak: build  ## hours of damaged files, kills, faults and (as root, with SLURM) stopped jobs; tables to benchmarks/results/
+	@tests/soak/run.sh build
 
 bench: deps build  ## operators and a training step beside the machine's own rate
 	@build/benchmarks/kernels_benchmark

@@ -1,7 +1,8 @@
 // Fault points that do something: what LORA_DIST_FAULT says, "KIND,POINT,RANK[,PASSING[,TIMES[,SECONDS]]]", several between
 // semicolons. The PASSING-th time (1 where it is left out) that RANK passes POINT, and TIMES in all (1; 0: from then on always),
-// it is killed, stopped (SIGSTOP), asked to stop (signal), held for SECONDS (slow) or for ever (hang), or its numbers become nan
-// or a lie.
+// it is killed, stopped (SIGSTOP), asked to stop (signal), held for SECONDS (slow) or for ever (hang), ends without a word
+// (exit), throws what nobody expects (throw), or its numbers become nan or a lie. The file LORA_DIST_FAULT_TOLD is made at that
+// moment.
 #include "src/core/fault_point.h"
 
 #include <unistd.h>
@@ -10,8 +11,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <limits>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -63,7 +66,15 @@ bool happens_now(Fault& fault, std::string_view point) {
   return fault.passed >= fault.passing && (fault.times == 0 || fault.passed < fault.passing + fault.times);
 }
 
+/// So that a test knows when it was.
+void tell() {
+  if (const char* file = std::getenv("LORA_DIST_FAULT_TOLD"); file != nullptr && !std::ifstream(file)) {
+    std::ofstream(file) << "now";
+  }
+}
+
 void befall(const Fault& fault, std::span<float> values) {
+  tell();
   if (fault.kind == "kill") {
     ::kill(::getpid(), SIGKILL);
   } else if (fault.kind == "stop") {
@@ -71,6 +82,10 @@ void befall(const Fault& fault, std::span<float> values) {
   } else if (fault.kind == "signal") {
     ::kill(::getpid(), SIGUSR1);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));  // until it was noted
+  } else if (fault.kind == "exit") {
+    std::_Exit(0);
+  } else if (fault.kind == "throw") {
+    throw std::runtime_error("thrown by a test");
   } else if (fault.kind == "slow") {
     std::this_thread::sleep_for(std::chrono::duration<double>(fault.seconds));
   } else if (fault.kind == "hang") {

@@ -16,7 +16,7 @@ need_cluster() {
 
 die() {
   echo "FAILED: $*"
-  tail -n 40 "$scratch"/lora_dist_*.log 2>/dev/null
+  tail -n 40 "$scratch"/lora_dist_*.log >&2 2>/dev/null
   exit 1
 }
 

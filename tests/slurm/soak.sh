@@ -1,7 +1,7 @@
 #!/bin/bash
 # Cycles of stopping a job and letting it go on with another number of nodes, on a SLURM cluster of four virtual nodes:
 #
-#   tests/slurm/soak.sh PROGRAM [CYCLES]      20 cycles; a table to benchmarks/results/demo_slurm-4-nodes_<yyyymm>.md
+#   tests/slurm/soak.sh PROGRAM [CYCLES]      20 cycles; a table of Markdown to standard output
 #
 # It is stopped in turn by a signal to the batch script, by a job of a higher partition, by scontrol requeue and by a node that fails, and
 # goes on with 2, 3 and 4 nodes in turn. Fails unless every step was done once and the adapter is that of a run without a stop.
@@ -13,11 +13,10 @@ need_cluster
 start_cluster
 steps=${STEPS:-$((cycles * 60))} # a fast machine does some forty between two stops
 configuration "$steps" 6
-results=$root/benchmarks/results/demo_slurm-4-nodes_$(date +%Y%m).md
 hows=(signal preemption requeue failure)
 nodes=(2 3 4)
 
-echo "the run without a stop, $steps steps"
+echo "the run without a stop, $steps steps" >&2
 OMPI_MCA_hwloc_base_binding_policy=none mpirun -np 1 "$program" --cfg job.toml --set output.dir=reference >reference.log 2>&1 ||
   die "the run without a stop: $(cat reference.log)"
 
@@ -36,20 +35,17 @@ for ((cycle = 1; cycle <= cycles; ++cycle)); do
   until_true 300 "a resumed step" has_steps $(($(resumed_from) + 3))
   seconds=$(awk -v ns=$(($(date +%s%N) - began)) 'BEGIN { printf "%.1f", ns / 1e9 }')
   row="| $cycle | $how | $before | $(nodes_of_start) | $stopped | $(resumed_from) | $seconds |"
-  echo "$row"
+  echo "$row" >&2
   rows+=$row$'\n'
 done
 give_nodes 4
 until_true 1200 "the end" is_in_state COMPLETED
 check_result "$steps" reference
 
-cat >"$results" <<MARKDOWN
-# A job that is stopped again and again, four virtual SLURM nodes, $(LC_ALL=C date '+%B %Y')
-
-\`make soak\`: the demo's model, $steps steps of 6 sequences, a checkpoint every 10 steps, on a SLURM $(sinfo --version | sed 's/.* //') of four
-virtual nodes on $(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1).
-$cycles times it was stopped, put back into the queue, and went on with another number of nodes. Every step stands in metrics.jsonl once, and the adapter is, to the bit, that of a run without a stop on one node:
-SHA-256 $(adapter_sum out | cut -c 1-16).
+cat <<MARKDOWN
+The demo's model, $steps steps of 6 sequences, a checkpoint every 10 steps, on a SLURM $(sinfo --version | sed 's/.* //') of four virtual nodes.
+$cycles times it was stopped, put back into the queue, and went on with another number of nodes. Every step stands in metrics.jsonl once, and the
+adapter is, to the bit, that of a run without a stop on one node: SHA-256 $(adapter_sum out | cut -c 1-16).
 
 A signal and a preemption leave time to save, so nothing is computed twice; after a failed node the run goes back to its last checkpoint.
 The last column is from the moment when the job may start again to its third step, on a machine that other programs share.
@@ -58,4 +54,3 @@ The last column is from the moment when the job may start again to its third ste
 |---|---|---|---|---|---|---|
 $rows
 MARKDOWN
-echo "Written: $results"
