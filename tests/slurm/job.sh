@@ -122,6 +122,8 @@ go_on() {
 
 # The step that the newest start of the job continued from.
 resumed_from() { sed -n 's/^resuming from .*(step \([0-9]*\))$/\1/p' "lora_dist_$job.log" | tail -n 1; }
+# has_resumed <times>
+has_resumed() { [ "$(grep -c '^resuming from ' "lora_dist_$job.log")" -ge "$1" ]; }
 starts() { grep -c ' batch: job .*, start ' "lora_dist_$job.log" 2>/dev/null || true; }
 has_started() { [ "$(starts)" -ge "$1" ]; }
 nodes_of_start() { sed -n "s/.* batch: job .*, start .*, \([0-9]*\) nodes: .*/\1/p" "lora_dist_$job.log" | tail -n 1; }

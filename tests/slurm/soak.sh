@@ -32,6 +32,7 @@ for ((cycle = 1; cycle <= cycles; ++cycle)); do
   began=$(date +%s%N)
   go_on "${nodes[$(((cycle - 1) % 3))]}"
   until_true 300 "start $((cycle + 1))" has_started $((cycle + 1))
+  until_true 300 "start $((cycle + 1)) going on from a checkpoint" has_resumed "$cycle"
   until_true 300 "a resumed step" has_steps $(($(resumed_from) + 3))
   seconds=$(awk -v ns=$(($(date +%s%N) - began)) 'BEGIN { printf "%.1f", ns / 1e9 }')
   row="| $cycle | $how | $before | $(nodes_of_start) | $stopped | $(resumed_from) | $seconds |"

@@ -177,6 +177,8 @@ int run(std::int64_t wanted, std::uint64_t seed) {
     const fs::path output = scratch / std::to_string(runs);
     points += run_to_the_end(output, scratch / "straight", random, tally);
     fs::remove_all(output);
+    std::fprintf(stderr, "%lld of %lld kills, %lld failures\n", static_cast<long long>(points), static_cast<long long>(wanted),
+                 static_cast<long long>(tally.failures));
   }
   std::printf("%lld kills in %lld runs, seed %llu: %lld failures\n", static_cast<long long>(points), static_cast<long long>(runs),
               static_cast<unsigned long long>(seed), static_cast<long long>(tally.failures));

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Every soak test at full length, hours in all; a table of each to benchmarks/results/soak_<hardware>_<yyyymm>.md:
 #
-#   tests/soak/run.sh BUILD        BUILD: the build folder; FILES=100000 RUNS=500 KILLS=1000 CYCLES=20 STEPS=240 change the lengths
+#   tests/soak/run.sh BUILD        BUILD: the build folder; FILES=100000 RUNS=500 KILLS=1000 CYCLES=20 change the lengths
 #
 # A part that fails does not keep the others from running; the exit code tells. The last part needs root and SLURM, and is left out without.
 set -uo pipefail
@@ -50,6 +50,6 @@ part "The program meets damage" "The same through the program: exit code 4, or t
 part "SIGKILL" "Runs of 16 steps with a checkpoint after each, killed again and again and started again on 2 or 4 ranks, to the bits of a run without a kill." \
   "$build/tests/soak/soak_kills" "${KILLS:-1000}"
 part "One fault after the other" "A watchdog of 3 s; then the same command again." "$build/tests/soak/soak_fault_matrix"
-STEPS=${STEPS:-240} part "A job on four virtual SLURM nodes" "Stopped again and again." "$root/tests/slurm/soak.sh" "$build/lora_dist" "${CYCLES:-20}"
+part "A job on four virtual SLURM nodes" "Stopped again and again." "$root/tests/slurm/soak.sh" "$build/lora_dist" "${CYCLES:-20}"
 echo "Written: $results"
 exit "$bad"

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -16,7 +17,7 @@
 namespace lora_dist::soak {
 namespace {
 
-constexpr std::int64_t kPerProcess = 500;
+constexpr std::int64_t kPerProcess = 250;
 constexpr long kMostKiB = 1024L << 10;  // resident
 
 [[noreturn]] void work(std::int64_t first, std::int64_t end, unsigned seconds, const std::function<Outcome(std::int64_t)>& trial,
@@ -89,6 +90,8 @@ Tally run_trials(const Trials& trials, const std::function<Outcome(std::int64_t)
     } else if (usage.ru_maxrss > kMostKiB) {
       fail(tally, next - 1, std::to_string(usage.ru_maxrss >> 10) + " MiB of memory in this trial or one before it");
     }
+    std::fprintf(stderr, "%lld of %lld, %lld failures\n", static_cast<long long>(next - trials.first),
+                 static_cast<long long>(trials.count), static_cast<long long>(tally.failures));
   }
   return tally;
 }
