@@ -21,7 +21,8 @@ struct StepSetting {
   Recompute recompute = Recompute::none;
   float dropout = 0.0F;
   int tensor = 1;
-  int shards = 0;  // data ranks that divide the base; 0: all
+  int shards = 0;                 // data ranks that divide the base; 0: all
+  bool shards_vocabulary = true;  // embedding and head too
 };
 
 /// Everything that steps of one setting need. Its address must not change: parts point at one another.

@@ -1,4 +1,4 @@
-// Embedding over a part of the vocabulary: the sum over the parts is the embedding.
+// Embedding over a part of the vocabulary.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -6,8 +6,8 @@
 
 namespace lora_dist {
 
-/// out[t] = table[ids[t] - first], or zeros where that id belongs to another part. ids: i32 [tokens]; table: f32, f16 or bf16
-/// [rows, hidden]: the ids from `first` on; out: f32 [tokens, hidden], on CUDA also bf16 or f16.
+/// out[t] = table[ids[t] - first]; where that id belongs to another part, out[t] stays as it is. ids: i32 [tokens]; table: f32,
+/// f16 or bf16 [rows, hidden]: the ids from `first` on; out: f32 [tokens, hidden], on CUDA also bf16 or f16.
 void embedding_part_cpu(ConstTensorView ids, std::int64_t first, ConstTensorView table, TensorView out, const Stream& stream);
 void embedding_part_cuda(ConstTensorView ids, std::int64_t first, ConstTensorView table, TensorView out, const Stream& stream);
 

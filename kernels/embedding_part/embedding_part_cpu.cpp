@@ -25,8 +25,6 @@ void embedding_part_cpu(ConstTensorView ids, std::int64_t first, ConstTensorView
       const std::int64_t row = id[t] - first;
       if (row >= 0 && row < table.rows()) {
         widen_row(table, row, rows + t * hidden);
-      } else {
-        std::fill_n(rows + t * hidden, hidden, 0.0F);
       }
     }
   });

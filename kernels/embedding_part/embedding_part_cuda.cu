@@ -11,10 +11,12 @@ template <class From, class To>
 __global__ void embedding_part_row(const std::int32_t* ids, std::int64_t first, const From* table, To* out, std::int64_t rows,
                                    std::int64_t hidden) {
   const std::int64_t row = ids[blockIdx.x] - first;
-  const bool here = row >= 0 && row < rows;
+  if (row < 0 || row >= rows) {
+    return;
+  }
   To* to = out + blockIdx.x * hidden;
   for (std::int64_t c = threadIdx.x; c < hidden; c += kThreads) {
-    to[c] = from_float<To>(here ? to_float(table[row * hidden + c]) : 0.0F);
+    to[c] = from_float<To>(to_float(table[row * hidden + c]));
   }
 }
 

@@ -16,7 +16,8 @@ Inference open_for_inference(Communicator& world, const ProcessPlace& place, con
   Inference inference;
   inference.compute = choose_compute_place({line.backend, line.compute_dtype, "auto", ""}, place, world, console);
   const Mesh mesh = make_mesh(world, 1);
-  inference.model = open_model(line.model, wanted_format(line), mesh, mesh.data, *inference.compute, world, console);
+  const BaseKeeping keeping{mesh.data, false};  // a row's probabilities are of all ids at once
+  inference.model = open_model(line.model, wanted_format(line), mesh, keeping, *inference.compute, world, console);
   inference.adapter = open_adapter(line.adapter, *inference.model, world);
   return inference;
 }

@@ -64,6 +64,7 @@ struct TrainConfig {
 struct ParallelConfig {
   int tensor = 1;
   std::string base_shards = "all";    // all | node | a number of ranks (1: every rank keeps the whole base)
+  bool shard_vocabulary = true;       // embedding and head are divided like the blocks; false: each rank keeps them whole
   std::string base_device = "auto";   // auto | device | host: where this rank's part of the base lies
   std::string backend = "auto";       // auto | cpu | cuda
   std::string communicator = "auto";  // auto | mpi | nccl

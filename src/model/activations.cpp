@@ -133,23 +133,28 @@ PassBuffers make_pass_buffers(std::int64_t tokens, Arena& arena) {
   return pass;
 }
 
-void make_logits(Workspace& workspace, const ModelSpec& spec, const TensorPart& part, Backend backend, Arena& arena) {
+/// Sizes are the same on every tensor rank where they share a collective.
+void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, Arena& arena) {
+  const TensorPart& part = base.part;
   const std::int64_t elements = backend == Backend::cuda ? kLogitsElementsCuda : kLogitsElements;
-  const std::int64_t widest = part.is_whole() ? spec.vocab : part.widest_vocab;  // as many rows on every rank
+  const std::int64_t widest = part.is_whole() ? base.spec.vocab : part.widest_vocab;
   std::int64_t rows = std::max(kLeastLogitsRows, elements / widest);
   if (backend == Backend::cuda && rows > kLogitsTile) {
     rows -= rows % kLogitsTile;  // a product's last tile costs as much as a full one
   }
   workspace.logits_rows = std::min(workspace.max_tokens, rows);
-  const std::int64_t count = workspace.logits_rows * spec.vocab;
+  const std::int64_t at_a_time = base.head.gathers() ? base.head.most_rows() : base.spec.vocab;
+  const std::int64_t count = std::max(workspace.logits_rows * at_a_time, base.spec.vocab);  // a generated token has all at once
   workspace.logits = arena.take<float>(MemoryKind::logits_chunk, "logits", count);
   const DType dtype = workspace.compute_dtype;
-  void* gradient = dtype == DType::f32 ? workspace.logits.data()
-                                       : take(arena, MemoryKind::logits_chunk, "gradient of logits", dtype, count).data;
-  workspace.logits_gradient = {gradient, spec.vocab, dtype};
+  workspace.logits_gradient = dtype == DType::f32
+                                  ? workspace.logits.data()
+                                  : take(arena, MemoryKind::logits_chunk, "gradient of logits", dtype, count).data;
+  const std::int64_t numbers = base.head.chunks * workspace.max_tokens * kSoftmaxNumbers;
+  if (base.head.chunks > 1 || !part.is_whole()) {
+    workspace.softmax_numbers = arena.take<float>(MemoryKind::logits_chunk, "softmax of chunks", numbers);
+  }
   if (!part.is_whole()) {
-    const std::int64_t numbers = workspace.logits_rows * kSoftmaxNumbers;
-    workspace.softmax_numbers = arena.take<float>(MemoryKind::logits_chunk, "softmax of a part", numbers);
     workspace.all_softmax_numbers = arena.take<float>(MemoryKind::logits_chunk, "softmax of all parts", numbers * part.ranks);
     workspace.next_logits = arena.take_zeroed<float>(MemoryKind::logits_chunk, "logits of a token", part.widest_vocab);
     workspace.all_next_logits =
@@ -201,7 +206,12 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   workspace.picked_normed = build.kept("picked normed", spec.hidden);
   workspace.picked_norm = make_norm(build, spec, "picked");
   workspace.token_loss = build.kept_f32("token loss", 1);
-  make_logits(workspace, spec, base.part, stream.backend, arena);
+  make_logits(workspace, base, stream.backend, arena);
+  if (options.training && base.head.chunks > 1) {
+    const Builder sums{arena, base.head.gathers() ? options.max_tokens : workspace.logits_rows, DType::f32};
+    workspace.head_gradient =
+        options.compute_dtype == DType::f32 ? workspace.gradients.normed : sums.kept_f32("gradient of picked", spec.hidden);
+  }
   workspace.pass = make_pass_buffers(options.max_tokens, arena);
   if (options.compute_dtype != DType::f32) {
     workspace.factors = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);

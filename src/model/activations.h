@@ -120,14 +120,16 @@ struct Workspace {
   LinearScratch scratch;
   RowBuffer picked;         // [tokens, hidden]: rows that have a target
   RowBuffer picked_normed;  // and after the final norm; then their gradient
+  RowBuffer head_gradient;  // f32 [tokens, or logits_rows, hidden]: the same as it is summed, where the vocabulary has chunks
   NormBuffers picked_norm;
   RowBuffer token_loss;  // [tokens]
   std::span<float> logits;
-  std::int64_t logits_rows = 0;  // tokens whose logits exist at a time
-  RowBuffer logits_gradient;     // [logits_rows, vocab]: the logits themselves in f32
+  std::int64_t logits_rows =
+      0;  // tokens whose logits exist at a time: of all chunks of the vocabulary, or of one that is gathered
+  void* logits_gradient = nullptr;   // as many elements in the compute dtype: the logits themselves in f32
+  std::span<float> softmax_numbers;  // [chunks * tokens, 3], where there are chunks or ranks that share the vocabulary
   // Where ranks share the vocabulary:
-  std::span<float> softmax_numbers;      // [logits_rows, 3]
-  std::span<float> all_softmax_numbers;  // [ranks * logits_rows, 3]
+  std::span<float> all_softmax_numbers;  // [ranks * chunks * tokens, 3]
   std::span<float> next_logits;          // [widest part]: of one token
   std::span<float> all_next_logits;      // [ranks * widest part]
   PassBuffers pass;

@@ -1,4 +1,4 @@
-// Reads what data ranks do not divide.
+// Reads what is not in blocks.
 #include "src/model/base_rest.h"
 
 #include <algorithm>
@@ -19,15 +19,11 @@ struct RestLoader {
   const TensorDirectory& directory;
   const BasePlace& place;
 
-  /// A part of a tensor in `dtype` where the operators run, read and rounded in pieces. `added`: to each element, before
+  /// Reads a part of a tensor to `there`, where the operators run, rounded to `dtype` in pieces. `added`: to each element, before
   /// rounding.
-  TensorView part(const ModelTensor& wanted, const Runs& runs, Shape shape, DType dtype, float added = 0.0F) const {
+  void read(const ModelTensor& wanted, const Runs& runs, DType dtype, float added, std::byte* there) const {
     const WeightSource source{&find_tensor(whole, directory, wanted), {}};
     const auto width = static_cast<std::int64_t>(size_of(dtype));
-    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, runs.elements() * width);
-    if (!place.arena.holds_memory()) {
-      return {there.data(), dtype, shape};
-    }
     Stream host;
     host.threads = place.stream.threads;
     std::vector<std::byte> raw;
@@ -51,8 +47,17 @@ struct RestLoader {
           from = {raw.data(), dtype, piece};
         }
       }
-      from_host(from, {there.data() + begin * width, dtype, piece}, place.stream);
+      from_host(from, {there + begin * width, dtype, piece}, place.stream);
       begin += piece.count();
+    }
+  }
+
+  /// The same, to memory that it takes.
+  TensorView part(const ModelTensor& wanted, const Runs& runs, Shape shape, DType dtype, float added = 0.0F) const {
+    const auto width = static_cast<std::int64_t>(size_of(dtype));
+    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, runs.elements() * width);
+    if (place.arena.holds_memory()) {
+      read(wanted, runs, dtype, added, there.data());
     }
     return {there.data(), dtype, shape};
   }
@@ -61,10 +66,15 @@ struct RestLoader {
   TensorView table(std::string_view name, std::int64_t rows, DType dtype) const {
     return part(table_tensor(name, rows), {1, rows * whole.hidden, 0, 0}, {rows, whole.hidden}, dtype);
   }
-  /// This rank's rows of a table of the vocabulary.
-  TensorView vocab_table(std::string_view name, const IndexRange& ids, DType dtype) const {
-    return part(table_tensor(name, whole.vocab), {1, ids.size() * whole.hidden, ids.begin * whole.hidden, 0},
-                {ids.size(), whole.hidden}, dtype);
+
+  /// This rank's slices of a table of the vocabulary, of which `ids` are those of its tensor rank.
+  void slices(std::string_view name, const VocabTable& to, const IndexRange& ids, int shard) const {
+    for (std::int64_t i = 0; i < to.chunks; ++i) {
+      const IndexRange held = to.slice_elements(i, shard);
+      const std::int64_t first = (ids.begin + to.chunk(i).begin) * whole.hidden + held.begin;
+      read(table_tensor(name, whole.vocab), {1, held.size(), first, 0}, to.dtype, 0.0F,
+           to.slices[static_cast<std::size_t>(i)].data());
+    }
   }
 
   std::span<float> vector(const std::string& name, std::int64_t width, float added = 0.0F) const {
@@ -89,14 +99,55 @@ struct RestLoader {
   }
 };
 
+/// Takes a table's memory in one piece.
+void take_slices(VocabTable& table, const std::string& name, Arena& arena) {
+  std::int64_t bytes = 0;
+  for (std::int64_t i = 0; i < table.chunks; ++i) {
+    bytes += table.slice_bytes(i);
+  }
+  if (table.of_node) {
+    arena.count(MemoryKind::embedding_and_head, name, bytes);
+    return;
+  }
+  std::span<std::byte> left = arena.take<std::byte>(MemoryKind::embedding_and_head, name, bytes);
+  for (std::int64_t i = 0; i < table.chunks; ++i) {
+    table.slices.push_back(left.first(static_cast<std::size_t>(table.slice_bytes(i))));
+    left = left.subspan(table.slices.back().size());
+  }
+}
+
 }  // namespace
+
+void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place) {
+  const TensorNames& names = whole.family->names;
+  const std::int64_t by_default = place.stream.backend == Backend::cuda ? kChunkElementsCuda : kChunkElements;
+  const std::int64_t elements = place.chunk_elements > 0 ? place.chunk_elements : by_default;
+  const auto take = [&](std::string_view tensor, DType dtype) {
+    const std::int64_t widest = base.part.is_whole() ? whole.vocab : base.part.widest_vocab;
+    VocabTable table = lay_out_table(base.part.vocab.size(), whole.hidden, dtype, widest, elements);
+    table.shards = place.divides_vocabulary ? base.shards : 1;
+    table.of_node = base.of_node && table.shards > 1;
+    take_slices(table, std::string(tensor) + ".weight", place.arena);
+    return table;
+  };
+  const ModelTensor embedding{std::string(names.embedding) + ".weight", {whole.vocab, whole.hidden}};
+  base.embedding = take(names.embedding, whole.tied_head ? place.compute_dtype : find_tensor(whole, directory, embedding).dtype);
+  base.head = whole.tied_head ? base.embedding : take(names.heads[0], place.compute_dtype);
+}
+
+void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place,
+                 int shard) {
+  const TensorNames& names = whole.family->names;
+  const RestLoader load{whole, directory, place};
+  load.slices(names.embedding, base.embedding, base.part.vocab, shard);
+  if (!whole.tied_head) {
+    load.slices(names.heads[0], base.head, base.part.vocab, shard);
+  }
+}
 
 void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place) {
   const TensorNames& names = whole.family->names;
   const RestLoader load{whole, directory, place};
-  const DType of_file = find_tensor(whole, directory, load.table_tensor(names.embedding, whole.vocab)).dtype;
-  base.embedding = load.vocab_table(names.embedding, base.part.vocab, whole.tied_head ? place.compute_dtype : of_file);
-  base.head = whole.tied_head ? base.embedding : load.vocab_table(names.heads[0], base.part.vocab, place.compute_dtype);
   if (whole.learned_positions) {
     base.positions = load.table(names.positions, whole.max_positions, DType::f32);
   }

@@ -234,7 +234,7 @@ struct LaidOut {
   bool quantizes = false;             // weights are quantized as they are read
 };
 
-/// Fills what data ranks do not divide. `base.part` and what follows from the format are set from the arguments.
+/// Fills what every rank has whole. `base.part` and what follows from the format are set from the arguments.
 LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, const TensorPart& part,
                 int shards, const BasePlace& place) {
   LaidOut laid;
@@ -265,22 +265,51 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
       base.slices.push_back(blocks.take<std::byte>(kind, name, bytes));
     }
   }
+  take_tables(base, spec, directory, place);
   load_rest(base, spec, directory, place);
   return laid;
 }
 
-/// Takes the memory of the blocks together with the other ranks of the machine.
-void share_blocks(FrozenBase& base, Communicator& shards) {
-  std::size_t bytes = 0;
+/// A slice to be taken.
+struct WantedSlice {
+  std::vector<std::span<std::byte>>* to;
+  std::int64_t bytes;
+};
+std::vector<WantedSlice> wanted_slices(FrozenBase& base) {
+  std::vector<WantedSlice> wanted;
   for (const BlockLayout& layout : base.layouts) {
-    bytes += static_cast<std::size_t>(layout.slice_bytes * base.shards);
+    wanted.push_back({&base.slices, layout.slice_bytes});
   }
-  base.node = share_node_memory(shards, bytes);
+  const auto add_table = [&](VocabTable& table) {
+    for (std::int64_t i = 0; i < table.chunks; ++i) {
+      wanted.push_back({&table.slices, table.slice_bytes(i)});
+    }
+  };
+  if (base.embedding.of_node) {
+    add_table(base.embedding);
+    if (!base.spec.tied_head) {
+      add_table(base.head);
+    }
+  }
+  return wanted;
+}
+
+/// Takes the memory of blocks and tables together with the other ranks of the machine: the slices of all of them end to end.
+void share_slices(FrozenBase& base, Communicator& shards) {
+  const std::vector<WantedSlice> wanted = wanted_slices(base);
+  std::int64_t bytes = 0;
+  for (const WantedSlice& slice : wanted) {
+    bytes += slice.bytes * base.shards;
+  }
+  base.node = share_node_memory(shards, static_cast<std::size_t>(bytes));
   std::span<std::byte> left = base.node->bytes();
-  for (const BlockLayout& layout : base.layouts) {
-    const auto slice = static_cast<std::size_t>(layout.slice_bytes);
-    base.slices.push_back(left.subspan(static_cast<std::size_t>(shards.rank()) * slice, slice));
-    left = left.subspan(slice * static_cast<std::size_t>(base.shards));
+  for (const WantedSlice& slice : wanted) {
+    const auto each = static_cast<std::size_t>(slice.bytes);
+    slice.to->push_back(left.subspan(static_cast<std::size_t>(shards.rank()) * each, each));
+    left = left.subspan(each * static_cast<std::size_t>(base.shards));
+  }
+  if (base.spec.tied_head) {
+    base.head = base.embedding;
   }
 }
 
@@ -291,8 +320,9 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
   LaidOut laid;
   run_together(holders.all, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), place); });
   if (laid.base.of_node) {
-    share_blocks(laid.base, holders.shards);
+    share_slices(laid.base, holders.shards);
   }
+  run_together(holders.all, [&] { load_tables(laid.base, spec, directory, place, holders.shards.rank()); });
   load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, place);
   return std::move(laid.base);
 }

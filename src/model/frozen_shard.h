@@ -1,4 +1,5 @@
-// The frozen base as one rank holds it: its slice of every block's (quantized) weights, and the small or shared rest whole.
+// The frozen base as one rank holds it: its slice of every block's (quantized) weights and of embedding and head, and the small
+// rest whole.
 #pragma once
 
 #include <array>
@@ -18,6 +19,7 @@
 #include "src/model/block_layout.h"
 #include "src/model/model_config.h"
 #include "src/model/tensor_part.h"
+#include "src/model/vocab_table.h"
 
 namespace lora_dist {
 
@@ -44,6 +46,8 @@ struct BasePlace {
   DType compute_dtype = DType::f32;  // that the head and biases are rounded to
   Arena* pinned = nullptr;           // of the host: the blocks' slices stay there; null: they go to `arena`
   bool of_node = false;              // ranks of a machine that divide the base do so in memory that they share; on CPUs alone
+  bool divides_vocabulary = true;    // embedding and head too; false: each rank has its tensor part's whole
+  std::int64_t chunk_elements = 0;   // of their chunks at most; 0: kChunkElements, on GPUs kChunkElementsCuda
 };
 
 /// Who holds a base together.
@@ -63,10 +67,10 @@ struct FrozenBase {
   std::vector<std::span<std::byte>> slices;  // per layer: this data rank's slice of those bytes, slice_bytes long
   bool on_host = false;                      // `slices` are pinned host memory beside a GPU
   bool of_node = false;                      // ranks of a machine divide it: the slices of all of them lie end to end in `node`
-  std::shared_ptr<NodeMemory> node = {};     // null where nothing was read
+  std::shared_ptr<NodeMemory> node = {};     // embedding and head lie behind the blocks; null where nothing was read
   std::vector<BlockRest> rest;               // per layer
-  ConstTensorView embedding;                 // [vocab of the part, hidden], in the file's dtype (that of the head when tied)
-  ConstTensorView head;                      // likewise, in the compute dtype (f32 on the CPU); the embedding itself when tied
+  VocabTable embedding;                      // [vocab of the part, hidden], in the file's dtype (that of the head when tied)
+  VocabTable head;                           // likewise, in the compute dtype (f32 on the CPU); the embedding itself when tied
   ConstTensorView positions;                 // f32 [max_positions, hidden]: learned positions, where there are any
   NormWeights final_norm;                    // [hidden]
 

@@ -1,8 +1,10 @@
-// The head in chunks of tokens, so that logits of a whole batch never exist.
+// The head in chunks of tokens and of the vocabulary, so that logits of a whole batch never exist. Products have the same shapes,
+// and are added in the same order, whether chunks of the vocabulary are all there or gathered one after the other.
 #include "src/model/head.h"
 
 #include <algorithm>
 
+#include "kernels/cast/cast.h"
 #include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/cross_entropy_part/cross_entropy_part.h"
@@ -49,49 +51,187 @@ Picked pick_and_norm(const Transformer& model, const Pass& pass, bool only_targe
   return picked;
 }
 
-/// Some of the picked tokens with their logits.
-struct LogitsChunk {
+/// Some of the picked tokens, and where what belongs to them lies.
+struct TokenChunk {
   std::int64_t first = 0;
   std::int64_t rows = 0;
-  TensorView normed;        // [rows, hidden]: what the logits came from
-  TensorView logits;        // f32 [rows, vocab]
-  ConstTensorView targets;  // i32 [rows]
+  TensorView normed;             // [rows, hidden]: what logits come from; then its gradient
+  TensorView gradient;           // f32 [rows, hidden]: the same as it is summed
+  ConstTensorView targets;       // i32 [rows]
+  TensorView loss;               // f32 [rows]
+  std::span<float> numbers;      // [chunks * rows, 3]: this rank's of each chunk of the vocabulary
+  std::span<float> all_numbers;  // [ranks * chunks * rows, 3]
 };
 
 template <class Work>
-void for_each_logits_chunk(const Transformer& model, const Picked& picked, Work work) {
+void for_each_token_chunk(const Transformer& model, const Picked& picked, Work work) {
   const Workspace& workspace = *model.workspace;
+  const VocabTable& head = model.base->head;
   for (std::int64_t first = 0; first < picked.count; first += workspace.logits_rows) {
     beat();
-    LogitsChunk chunk;
+    model.window->poke();
+    TokenChunk chunk;
     chunk.first = first;
     chunk.rows = std::min(workspace.logits_rows, picked.count - first);
     chunk.normed = workspace.picked_normed.rows_from(first, chunk.rows);
-    chunk.logits = view(workspace.logits.data(), {chunk.rows, model.base->spec.vocab});
+    chunk.gradient = head.chunks == 1 ? chunk.normed
+                     : head.gathers() ? workspace.head_gradient.rows_from(first, chunk.rows)
+                                      : workspace.head_gradient.rows(chunk.rows);
     chunk.targets = view(picked.targets.as<std::int32_t>() + first, {chunk.rows});
-    matmul(chunk.normed, Transpose::no, model.base->head, Transpose::yes, 1.0F, 0.0F, chunk.logits, model.stream);
+    chunk.loss = workspace.token_loss.column_from(first, chunk.rows);
+    const auto number = [&](std::int64_t tokens) { return static_cast<std::size_t>(tokens * head.chunks * kSoftmaxNumbers); };
+    if (!workspace.softmax_numbers.empty()) {
+      chunk.numbers = workspace.softmax_numbers.subspan(number(first), number(chunk.rows));
+    }
+    chunk.all_numbers = chunk.numbers;
+    if (model.tensor != nullptr) {
+      const int ranks = model.tensor->size();
+      chunk.all_numbers = workspace.all_softmax_numbers.subspan(number(first * ranks), number(chunk.rows * ranks));
+    }
     work(chunk);
   }
 }
 
-/// Losses of a chunk, and its gradient over the logits or beside them. Where ranks share the vocabulary they tell each other
-/// three numbers of each row.
-void chunk_loss(const Transformer& model, const LogitsChunk& chunk, float loss_scale) {
+/// Logits of some tokens over a chunk of the vocabulary.
+struct LogitsChunk {
+  std::int64_t first_id = 0;
+  std::int64_t number = 0;  // which chunk of the vocabulary
+  ConstTensorView head;     // [ids, hidden]
+  TensorView logits;        // f32 [rows, ids]
+  TensorView gradient;      // [rows, ids] in the compute dtype
+};
+
+/// `from`: element of the logits' buffer.
+LogitsChunk logits_chunk(const Transformer& model, const TokenChunk& tokens, std::int64_t number, ConstTensorView head,
+                         std::int64_t from) {
   const Workspace& workspace = *model.workspace;
-  const TensorView loss = workspace.token_loss.column_from(chunk.first, chunk.rows);
-  const TensorView gradient = workspace.logits_gradient.rows(chunk.rows);
-  if (model.tensor == nullptr) {
-    cross_entropy(chunk.logits, chunk.targets, loss_scale, loss, gradient, model.stream);
+  const Shape shape{tokens.rows, head.rows()};
+  auto* gradient = static_cast<std::byte*>(workspace.logits_gradient);
+  return {model.base->part.vocab.begin + model.base->head.chunk(number).begin,
+          number,
+          head,
+          view(workspace.logits.data() + from, shape),
+          {gradient + static_cast<std::size_t>(from) * size_of(workspace.compute_dtype), workspace.compute_dtype, shape}};
+}
+
+void compute_logits(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
+  matmul(tokens.normed, Transpose::no, chunk.head, Transpose::yes, 1.0F, 0.0F, chunk.logits, model.stream);
+}
+
+/// Whether one softmax sees all of the vocabulary.
+bool is_alone(const Transformer& model) { return model.base->head.chunks == 1 && model.tensor == nullptr; }
+
+void note_numbers(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
+  if (!is_alone(model)) {
+    float* numbers = tokens.numbers.data() + chunk.number * tokens.rows * kSoftmaxNumbers;
+    softmax_numbers(chunk.logits, tokens.targets, chunk.first_id, view(numbers, {tokens.rows, kSoftmaxNumbers}), model.stream);
+  }
+}
+
+/// The ranks that share the vocabulary tell each other three numbers of each row and chunk.
+void exchange_numbers(const Transformer& model, const TokenChunk& tokens) {
+  if (model.tensor != nullptr) {
+    model.tensor->all_gather(std::as_bytes(tokens.numbers), std::as_writable_bytes(tokens.all_numbers),
+                             WireKind::tensor_activation);
+  }
+}
+
+/// Losses of the tokens, and the gradient of a chunk of the vocabulary over its logits or beside them.
+void loss_of_chunk(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk, float loss_scale) {
+  if (is_alone(model)) {
+    cross_entropy(chunk.logits, tokens.targets, loss_scale, tokens.loss, chunk.gradient, model.stream);
     return;
   }
-  const std::int64_t first_id = model.base->part.vocab.begin;
-  const auto floats = static_cast<std::size_t>(chunk.rows * kSoftmaxNumbers);
-  const std::span<float> mine = workspace.softmax_numbers.first(floats);
-  const std::span<float> all = workspace.all_softmax_numbers.first(floats * static_cast<std::size_t>(model.tensor->size()));
-  softmax_numbers(chunk.logits, chunk.targets, first_id, view(mine.data(), {chunk.rows, kSoftmaxNumbers}), model.stream);
-  model.tensor->all_gather(std::as_bytes(mine), std::as_writable_bytes(all), WireKind::tensor_activation);
-  const ConstTensorView numbers = view(all.data(), {chunk.rows * model.tensor->size(), kSoftmaxNumbers});
-  cross_entropy_part(chunk.logits, chunk.targets, first_id, numbers, loss_scale, loss, gradient, model.stream);
+  const auto rows = static_cast<std::int64_t>(tokens.all_numbers.size()) / kSoftmaxNumbers;
+  cross_entropy_part(chunk.logits, tokens.targets, chunk.first_id, view(tokens.all_numbers.data(), {rows, kSoftmaxNumbers}),
+                     loss_scale, tokens.loss, chunk.gradient, model.stream);
+}
+
+/// Adds a chunk's part of the gradient; chunks come in falling order. The normed rows of a head of one chunk have served: their
+/// gradient takes their place.
+void add_gradient(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
+  const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
+  matmul(chunk.gradient, Transpose::no, chunk.head, Transpose::no, 1.0F, beta, tokens.gradient, model.stream);
+}
+
+/// Puts the summed gradient where the normed rows were.
+void keep_gradient(const Transformer& model, const TokenChunk& tokens) {
+  if (tokens.gradient.dtype != tokens.normed.dtype) {
+    cast(tokens.gradient, tokens.normed, model.stream);
+  } else if (tokens.gradient.data != tokens.normed.data) {
+    copy(tokens.gradient, tokens.normed, model.stream);
+  }
+}
+
+/// All of the vocabulary is there: some tokens after the other, with logits over all of it.
+void loss_by_tokens(const Transformer& model, const Picked& picked, float loss_scale, bool backward) {
+  TableWindow& tables = model.window->tables();
+  const VocabTable& head = model.base->head;
+  for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
+    const auto chunk_at = [&](std::int64_t i) {
+      return logits_chunk(model, tokens, i, tables.acquire(head, i), tokens.rows * head.chunk(i).begin);
+    };
+    for (std::int64_t i = 0; i < head.chunks; ++i) {
+      compute_logits(model, tokens, chunk_at(i));
+      note_numbers(model, tokens, chunk_at(i));
+    }
+    exchange_numbers(model, tokens);
+    for (std::int64_t i = head.chunks - 1; i >= 0; --i) {
+      loss_of_chunk(model, tokens, chunk_at(i), loss_scale);
+      if (backward) {
+        add_gradient(model, tokens, chunk_at(i));
+      }
+    }
+    if (backward) {
+      keep_gradient(model, tokens);
+    }
+  });
+}
+
+/// Chunks of the vocabulary come one after the other, up for the losses and down for the gradient, with logits of one at a time.
+void loss_by_vocabulary(const Transformer& model, const Picked& picked, float loss_scale, bool backward) {
+  TableWindow& tables = model.window->tables();
+  const VocabTable& head = model.base->head;
+  const auto with_chunk = [&](std::int64_t i, std::int64_t next, auto work) {
+    const ConstTensorView rows = tables.acquire(head, i);
+    if (next >= 0 && next < head.chunks) {
+      tables.prefetch(head, next);
+    }
+    for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
+      const LogitsChunk chunk = logits_chunk(model, tokens, i, rows, 0);
+      compute_logits(model, tokens, chunk);
+      work(tokens, chunk);
+    });
+    tables.release(head, i);
+  };
+  for (std::int64_t i = 0; i < head.chunks; ++i) {
+    with_chunk(i, i + 1, [&](const TokenChunk& tokens, const LogitsChunk& chunk) { note_numbers(model, tokens, chunk); });
+  }
+  for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) { exchange_numbers(model, tokens); });
+  const std::int64_t last = backward ? 0 : head.chunks - 1;  // any chunk gives the losses
+  for (std::int64_t i = head.chunks - 1; i >= last; --i) {
+    with_chunk(i, i > last ? i - 1 : -1, [&](const TokenChunk& tokens, const LogitsChunk& chunk) {
+      loss_of_chunk(model, tokens, chunk, loss_scale);
+      if (backward) {
+        add_gradient(model, tokens, chunk);
+      }
+    });
+  }
+  if (backward) {
+    for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) { keep_gradient(model, tokens); });
+  }
+}
+
+void loss_of_picked(const Transformer& model, const Picked& picked, float loss_scale, bool backward) {
+  TableWindow& tables = model.window->tables();
+  const VocabTable& head = model.base->head;
+  if (head.gathers() && head.chunks > 1) {
+    loss_by_vocabulary(model, picked, loss_scale, backward);
+    return;
+  }
+  tables.acquire(head, 0);  // the only chunk that may have to be gathered
+  loss_by_tokens(model, picked, loss_scale, backward);
+  tables.release(head, 0);
 }
 
 /// One token's logits from the ranks that share the vocabulary.
@@ -115,13 +255,7 @@ std::vector<float> join_logits(const Transformer& model) {
 std::int64_t head_and_loss(const Transformer& model, const Pass& pass, float loss_scale, bool backward) {
   const Workspace& workspace = *model.workspace;
   const Picked picked = pick_and_norm(model, pass, true);
-  for_each_logits_chunk(model, picked, [&](const LogitsChunk& chunk) {
-    chunk_loss(model, chunk, loss_scale);
-    if (backward) {  // the normed rows have served: their gradient takes their place
-      matmul(workspace.logits_gradient.rows(chunk.rows), Transpose::no, model.base->head, Transpose::no, 1.0F, 0.0F, chunk.normed,
-             model.stream);
-    }
-  });
+  loss_of_picked(model, picked, loss_scale, backward);
   if (!backward) {
     return picked.count;
   }
@@ -154,10 +288,13 @@ double sum_of_losses(const Transformer& model, std::int64_t count) {
 
 void head_log_probs(const Transformer& model, const Pass& pass, std::span<float> log_prob, std::span<std::int32_t> argmax) {
   const Workspace& workspace = *model.workspace;
+  const ConstTensorView head = model.base->head.whole();
   const Picked picked = pick_and_norm(model, pass, false);
-  for_each_logits_chunk(model, picked, [&](const LogitsChunk& chunk) {
-    token_log_prob(chunk.logits, chunk.targets, workspace.token_loss.column_from(chunk.first, chunk.rows),
-                   view(workspace.pass.argmax.data() + chunk.first, {chunk.rows}), model.stream);
+  for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
+    const TensorView logits = view(workspace.logits.data(), {tokens.rows, head.rows()});
+    matmul(tokens.normed, Transpose::no, head, Transpose::yes, 1.0F, 0.0F, logits, model.stream);
+    token_log_prob(logits, tokens.targets, tokens.loss, view(workspace.pass.argmax.data() + tokens.first, {tokens.rows}),
+                   model.stream);
   });
   if (picked.count > 0) {
     const auto count = static_cast<std::size_t>(picked.count);
@@ -169,16 +306,24 @@ void head_log_probs(const Transformer& model, const Pass& pass, std::span<float>
 std::vector<float> head_next(const Transformer& model, std::int64_t tokens) {
   const Workspace& workspace = *model.workspace;
   const ModelSpec& spec = model.base->spec;
+  const VocabTable& head = model.base->head;
   norm(model.base->final_norm, spec.norm_eps, workspace.entering(spec.layers).rows_from(tokens - 1, 1),
        workspace.picked_normed.rows(1), workspace.picked_norm.rows(1), model.stream);
   const std::span<float> to = model.tensor == nullptr ? workspace.logits : workspace.next_logits;
-  const TensorView logits = view(to.data(), {1, spec.vocab});
-  matmul(workspace.picked_normed.rows(1), Transpose::no, model.base->head, Transpose::yes, 1.0F, 0.0F, logits, model.stream);
+  for (std::int64_t i = 0; i < head.chunks; ++i) {
+    const ConstTensorView rows = model.window->tables().acquire(head, i);
+    if (i + 1 < head.chunks) {
+      model.window->tables().prefetch(head, i + 1);
+    }
+    matmul(workspace.picked_normed.rows(1), Transpose::no, rows, Transpose::yes, 1.0F, 0.0F,
+           view(to.data() + head.chunk(i).begin, {1, rows.rows()}), model.stream);
+    model.window->tables().release(head, i);
+  }
   if (model.tensor != nullptr) {
     return join_logits(model);
   }
   std::vector<float> out(static_cast<std::size_t>(spec.vocab));
-  to_host(logits, view(std::span(out)), model.stream);
+  to_host(view(to.data(), {1, spec.vocab}), view(std::span(out)), model.stream);
   return out;
 }
 

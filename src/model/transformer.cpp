@@ -77,14 +77,37 @@ BlockInputs make_block_inputs(const Transformer& model, const StagedPass& pass, 
       pass.cache,   pass.key_starts};
 }
 
+/// Rows of the embedding, chunk by chunk of the vocabulary.
+void look_up(const Transformer& model, const StagedPass& pass, const TensorView& hidden) {
+  const FrozenBase& base = *model.base;
+  const VocabTable& table = base.embedding;
+  const bool alone = table.chunks == 1 && model.tensor == nullptr;
+  if (!alone && pass.tokens > 0) {
+    zero(hidden, model.stream);
+  }
+  for (std::int64_t i = 0; i < table.chunks; ++i) {
+    const ConstTensorView rows = model.window->tables().acquire(table, i);
+    if (i + 1 < table.chunks) {
+      model.window->tables().prefetch(table, i + 1);
+    }
+    if (pass.tokens > 0 && alone) {
+      embedding(pass.ids, rows, hidden, model.stream);
+    } else if (pass.tokens > 0) {
+      embedding_part(pass.ids, base.part.vocab.begin + table.chunk(i).begin, rows, hidden, model.stream);
+    }
+    model.window->tables().release(table, i);
+  }
+}
+
 /// What enters the first block.
 void embed(const Transformer& model, const StagedPass& pass) {
   const FrozenBase& base = *model.base;
-  const TensorView hidden = model.workspace->entering(0).rows(pass.tokens);
-  if (model.tensor == nullptr) {
-    embedding(pass.ids, base.embedding, hidden, model.stream);
-  } else {
-    embedding_part(pass.ids, base.part.vocab.begin, base.embedding, hidden, model.stream);
+  const TensorView hidden = pass.tokens > 0 ? model.workspace->entering(0).rows(pass.tokens) : TensorView{};
+  look_up(model, pass, hidden);
+  if (pass.tokens == 0) {
+    return;
+  }
+  if (model.tensor != nullptr) {
     model.tensor->all_reduce_sum(hidden, WireKind::tensor_activation);
   }
   if (base.spec.embedding_scale != 1.0F) {
@@ -95,24 +118,28 @@ void embed(const Transformer& model, const StagedPass& pass) {
   }
 }
 
+/// What comes after the last block is fetched while that block computes.
+void prefetch_after(const Transformer& model, std::int64_t next) {
+  if (next < model.base->spec.layers) {
+    model.window->prefetch(next);
+  } else {
+    model.window->tables().prefetch(model.base->head, 0);
+  }
+}
+
 /// All blocks upwards; hidden states are left in workspace.entering(0 .. layers).
 void run_forward(const Transformer& model, const StagedPass& pass, const LoraPass& lora) {
   const std::int64_t layers = model.base->spec.layers;
   const Workspace& workspace = *model.workspace;
   const std::int64_t n = pass.tokens;
-  if (n > 0) {
-    embed(model, pass);
-  }
+  embed(model, pass);
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     beat();
-    const std::int64_t next = layer + 1 < layers ? layer + 1 : -1;
-    if (n == 0) {
-      model.window->serve(layer, next);
-      continue;
-    }
     const BlockWeights weights = model.window->acquire(layer);
-    if (next >= 0) {
-      model.window->prefetch(next);
+    prefetch_after(model, layer + 1);
+    if (n == 0) {  // it serves the others
+      model.window->release(layer);
+      continue;
     }
     block_forward(make_block_inputs(model, pass, layer, weights), lora, workspace.entering(layer).rows(n), workspace.block(layer),
                   workspace.entering(layer + 1).rows(n));
@@ -156,7 +183,7 @@ double forward_backward(const Transformer& model, const Pass& pass, const StepDr
   const StagedPass staged = stage_pass(model, pass, nullptr);
   const LoraPass lora = make_lora_pass(model, staged, dropout, grads);
   run_forward(model, staged, lora);
-  const std::int64_t picked = staged.tokens > 0 ? head_and_loss(model, pass, loss_scale, true) : 0;
+  const std::int64_t picked = head_and_loss(model, pass, loss_scale, true);
   run_backward(model, staged, lora);
   return sum_of_losses(model, picked);  // only now: a GPU has had all of the pass before the host waits for it
 }
@@ -164,7 +191,7 @@ double forward_backward(const Transformer& model, const Pass& pass, const StepDr
 double forward_loss(const Transformer& model, const Pass& pass) {
   const StagedPass staged = stage_pass(model, pass, nullptr);
   run_forward(model, staged, make_lora_pass(model, staged, {}, {}));
-  return sum_of_losses(model, staged.tokens > 0 ? head_and_loss(model, pass, 1.0F, false) : 0);
+  return sum_of_losses(model, head_and_loss(model, pass, 1.0F, false));
 }
 
 void forward_log_probs(const Transformer& model, const Pass& pass, std::span<float> log_prob, std::span<std::int32_t> argmax) {

@@ -19,10 +19,6 @@ bool is_dense_already(const WeightLayout& weight, DType dtype) {
   return weight.format.quantization == Quantization::none && weight.dtype == dtype;
 }
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 /// Whether every weight of the base has to be dequantized.
 bool is_all_quantized(const FrozenBase& base) {
   const auto quantized = [](const WeightLayout& weight) {
@@ -73,6 +69,7 @@ WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend 
   if (dense > 0) {
     taken.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax", base.most_scales());
   }
+  taken.tables = take_table_buffers(base, arena);
   return taken;
 }
 
@@ -81,18 +78,15 @@ WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& 
       shards_(shards),
       compute_dtype_(compute_dtype),
       compute_(compute),
-      stream_(compute),
+      memory_(take_window_buffers(base, arena, compute.backend, compute_dtype)),
+      stream_(!memory_.in_place && compute.backend == Backend::cuda ? make_device_stream() : compute),
+      tables_(memory_.tables, shards, compute, stream_),
       exceptions_(std::uncaught_exceptions()) {
-  const WindowBuffers taken = take_window_buffers(base, arena, compute.backend, compute_dtype);
-  in_place_ = taken.in_place;
-  one_window_ = taken.one_window;
-  absmax_ = taken.absmax;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    slots_[i].bytes = taken.bytes[i];
-    slots_[i].dense = taken.dense[i];
+    slots_[i].bytes = memory_.bytes[i];
+    slots_[i].dense = memory_.dense[i];
   }
-  if (!in_place_ && compute.backend == Backend::cuda) {
-    stream_ = make_device_stream();
+  if (stream_.handle != compute_.handle) {
     shards_.follow(stream_);
   }
 }
@@ -102,12 +96,18 @@ WeightWindow::~WeightWindow() {
     shards_.give_up();
   }
   for (Slot& slot : slots_) {
-    slot.pending.reset();
+    slot.gather.drop();
   }
+  tables_.drop();
   if (stream_.handle != compute_.handle) {
     shards_.follow(compute_);
     destroy_device_stream(stream_);
   }
+}
+
+GatherTimes WeightWindow::gather_times() const {
+  const GatherTimes& tables = tables_.gather_times();
+  return {times_.under_way + tables.under_way, times_.waited + tables.waited};
 }
 
 WeightWindow::Slot* WeightWindow::find(std::int64_t layer) {
@@ -120,19 +120,19 @@ WeightWindow::Slot* WeightWindow::find(std::int64_t layer) {
 }
 
 void WeightWindow::prefetch(std::int64_t layer) {
-  if (in_place_ || find(layer) != nullptr) {
+  if (memory_.in_place || find(layer) != nullptr) {
     return;
   }
   Slot& slot = slots_[0].held ? slots_[1] : slots_[0];
   require(!slot.held, "at most one block of a window may be held while another is gathered");
-  slot.pending.reset();  // waits for a gather that nobody came for
-  if (one_window_) {
+  slot.gather.drop();
+  if (memory_.one_window) {
     finish(slots_[&slot == slots_.data() ? 1 : 0]);
   }
   slot.layer = layer;
   slot.ready = false;
   fetch(slot);
-  if (slot.pending == nullptr || move(slot)) {
+  if (!slot.gather.under_way() || slot.gather.move(times_)) {
     finish(slot);
   }
 }
@@ -152,18 +152,8 @@ void WeightWindow::fetch(Slot& slot) {
     mine = place;
   }
   if (base_.shards > 1) {
-    slot.started = Clock::now();
-    slot.pending = shards_.start_all_gather(mine, all, WireKind::base_gather);
-    times_.waited += seconds_since(slot.started);
+    slot.gather.start(shards_, mine, all, times_);
   }
-}
-
-/// Lets the slot's gather move. True when it has ended.
-bool WeightWindow::move(Slot& slot) {
-  const Clock::time_point start = Clock::now();
-  const bool ended = slot.pending->poke();
-  times_.waited += seconds_since(start);
-  return ended;
 }
 
 /// What follows when a block's bytes are there.
@@ -171,19 +161,15 @@ void WeightWindow::finish(Slot& slot) {
   if (slot.ready) {
     return;
   }
-  if (slot.pending != nullptr) {
-    const Clock::time_point start = Clock::now();
-    slot.pending->wait();
-    slot.pending.reset();
-    times_.waited += seconds_since(start);
-    times_.under_way += seconds_since(slot.started);
+  if (slot.gather.under_way()) {
+    slot.gather.wait(times_);
   }
   const BlockWeights weights = weights_of(slot.layer, slot);
   for (const FrozenWeight& weight : weights) {
     if (weight.dense.data != nullptr) {
       FrozenWeight codes = weight;
       codes.dense = {};
-      dequantize(codes, weight.dense, absmax_, stream_);
+      dequantize(codes, weight.dense, memory_.absmax, stream_);
     }
   }
   slot.filled.record(stream_);
@@ -210,7 +196,7 @@ BlockWeights WeightWindow::weights_of(std::int64_t layer, const Slot& slot) cons
 }
 
 BlockWeights WeightWindow::acquire(std::int64_t layer) {
-  if (in_place_) {
+  if (memory_.in_place) {
     return weights_of(layer, Slot{});
   }
   prefetch(layer);
@@ -230,10 +216,11 @@ void WeightWindow::release(std::int64_t layer) {
 
 void WeightWindow::poke() {
   for (Slot& slot : slots_) {
-    if (slot.pending != nullptr && move(slot)) {
+    if (slot.gather.under_way() && slot.gather.move(times_)) {
       finish(slot);
     }
   }
+  tables_.poke();
 }
 
 void WeightWindow::serve(std::int64_t layer, std::int64_t next) {

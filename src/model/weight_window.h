@@ -2,10 +2,8 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
 #include "kernels/common/device.h"
@@ -14,6 +12,8 @@
 #include "src/comm/communicator.h"
 #include "src/core/arena.h"
 #include "src/model/frozen_shard.h"
+#include "src/model/table_window.h"
+#include "src/model/timed_gather.h"
 
 namespace lora_dist {
 
@@ -35,15 +35,10 @@ struct WindowBuffers {
   std::array<std::span<std::byte>, 2> bytes;
   std::array<std::span<std::byte>, 2> dense;
   std::span<float> absmax;  // block scales of the weight being dequantized ahead
+  TableBuffers tables;
 };
 /// Takes it from the arena, for operators of `backend`.
 WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype);
-
-/// Time of gathers as this rank's host sees it, in seconds; of transports that it drives itself (MPI).
-struct GatherTimes {
-  double under_way = 0.0;  // from the start of each gather to its end
-  double waited = 0.0;     // how much of that the host spent on it: waiting, and moving bytes between operators
-};
 
 /// Two slots that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
 /// rank that has nothing to compute calls serve() and keeps the others going.
@@ -69,8 +64,11 @@ class WeightWindow {
   /// Lets a gather under way move, and what waits for it go on; called between operators.
   void poke();
 
-  /// Of all gathers that have ended.
-  const GatherTimes& gather_times() const { return times_; }
+  /// The chunks of embedding and head, gathered on the same stream.
+  TableWindow& tables() { return tables_; }
+
+  /// Of all gathers that have ended, those of chunks too.
+  GatherTimes gather_times() const;
 
   /// acquire, prefetch of `next` (-1: none) and release without computing.
   void serve(std::int64_t layer, std::int64_t next);
@@ -80,16 +78,14 @@ class WeightWindow {
     std::int64_t layer = -1;
     std::span<std::byte> bytes;  // of the block, whole; empty where the base lies whole where operators run
     std::span<std::byte> dense;  // its weights end to end in the compute dtype; empty where nothing is dequantized ahead
-    std::unique_ptr<PendingGather> pending;
-    std::chrono::steady_clock::time_point started;  // of the gather
-    bool ready = true;                              // the weights are there in the order of the window's stream
-    bool held = false;                              // between acquire() and release()
-    DeviceEvent filled;                             // what the operators wait for
-    DeviceEvent read;                               // what the next block waits for
+    TimedGather gather;
+    bool ready = true;   // the weights are there in the order of the window's stream
+    bool held = false;   // between acquire() and release()
+    DeviceEvent filled;  // what the operators wait for
+    DeviceEvent read;    // what the next block waits for
   };
   Slot* find(std::int64_t layer);
   void fetch(Slot& slot);
-  bool move(Slot& slot);
   void finish(Slot& slot);
   BlockWeights weights_of(std::int64_t layer, const Slot& slot) const;
 
@@ -97,12 +93,11 @@ class WeightWindow {
   Communicator& shards_;
   DType compute_dtype_;
   Stream compute_;
-  Stream stream_;            // the window's own on a GPU
-  bool in_place_ = false;    // the operators read the slices where they lie
-  bool one_window_ = false;  // both slots gather into the same bytes
-  std::span<float> absmax_;  // block scales of the weight being dequantized ahead
+  WindowBuffers memory_;
+  Stream stream_;  // the window's own on a GPU
   std::array<Slot, 2> slots_;
   GatherTimes times_;
+  TableWindow tables_;
   int exceptions_;  // under way when the window was made
 };
 

@@ -25,7 +25,8 @@ const Planner::Footprint& Planner::footprint(const PlannedMesh& mesh) {
       footprint.most[kind] = std::max(footprint.most[kind], held[kind]);
     }
     footprint.work.push_back(work_of_pass(model_, target_, *rank, step_));
-    footprint.slice_bytes += footprint.work.back().slice_bytes;
+    const PassWork& work = footprint.work.back();
+    footprint.slice_bytes += work.blocks.slice_bytes + work.embedding.slice_bytes + work.head.slice_bytes;
   }
   return footprint;
 }
@@ -37,7 +38,7 @@ MeshPlan Planner::plan(const PlannedMesh& mesh) {
   plan.least = known.least;
   plan.most = known.most;
   plan.beside = memory_beside(target_, mesh, model_.config.parallel.communicator);
-  plan.wire = wire_of_step(model_, target_, mesh, step_, known.slice_bytes);
+  plan.wire = wire_of_step(model_, target_, mesh, step_, known.slice_bytes, known.work.front().head_chunks);
   if (target_.is_timed()) {
     for (const PassWork& work : known.work) {  // the slowest holds up the others
       const StepTime time = time_of_step(model_, target_, mesh, step_, work);

@@ -59,7 +59,8 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
   stream.backend = target.backend;
   auto rank = std::make_unique<PlannedRank>();
   rank->base = lay_out_frozen_base(model.spec, model.directory, model.format, part, mesh.shards,
-                                   {rank->arena, stream, target.dtype, on_host ? &rank->pinned : nullptr, mesh.of_node});
+                                   {rank->arena, stream, target.dtype, on_host ? &rank->pinned : nullptr, mesh.of_node,
+                                    model.config.parallel.shard_vocabulary});
   take_window_buffers(rank->base, rank->arena, target.backend, target.dtype);
   rank->part = make_adapter_part(model.layout, model.spec, part);
   take_trained_buffers(model.layout, rank->part, Purpose::train, rank->arena);

@@ -22,17 +22,19 @@ double all_reduce_seconds(const Link& link, int ranks, double calls, double byte
   return 2.0 * bytes * (ranks - 1) / ranks / link.rate + calls * 2.0 * levels * link.latency;
 }
 
+double gather_seconds(const PlanTarget& target, const PlannedMesh& mesh, const FetchWork& work) {
+  if (!mesh.gathers()) {
+    return 0.0;
+  }
+  const Link& link = target.cluster.link_of(std::int64_t{mesh.shards} * mesh.tensor);
+  return all_gather_seconds(link, mesh.shards, static_cast<double>(work.fetches), static_cast<double>(work.bytes));
+}
+
 /// Fetching half of a pass's blocks: one way.
-double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const PassWork& work) {
-  double seconds = 0.0;
-  if (mesh.gathers()) {
-    const Link& link = target.cluster.link_of(std::int64_t{mesh.shards} * mesh.tensor);
-    seconds += all_gather_seconds(link, mesh.shards, static_cast<double>(work.fetches), static_cast<double>(work.fetched_bytes));
-  }
-  if (model.config.parallel.base_device == "host") {
-    seconds += static_cast<double>(work.slice_bytes) / kHostCopyRate;
-  }
-  return seconds / 2.0;
+double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const FetchWork& blocks) {
+  const bool on_host = model.config.parallel.base_device == "host";
+  const double copied = on_host ? static_cast<double>(blocks.slice_bytes) / kHostCopyRate : 0.0;
+  return (gather_seconds(target, mesh, blocks) + copied) / 2.0;
 }
 
 }  // namespace
@@ -43,12 +45,14 @@ StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const
   const double flops = target.flops();
   const auto rounds = static_cast<double>(step.rounds(mesh.data));
   const double dequantize = target.on_device() ? work.dequantized_bytes / target.device->memory_rate : 0.0;
-  const double fetch = fetch_seconds(model, target, mesh, work);
+  const double fetch = fetch_seconds(model, target, mesh, work.blocks);
+  const double embedding = gather_seconds(target, mesh, work.embedding);
+  const double head = std::max(0.0, gather_seconds(target, mesh, work.head) - work.head_flops / flops);
   const auto not_hidden = [&](double block_flops) { return std::max(0.0, fetch - block_flops / flops - dequantize / 2.0); };
   StepTime time;
   time.compute = rounds * (work.forward_flops + work.backward_flops + work.head_flops) / flops;
   time.dequantize = rounds * dequantize;
-  time.base_gather = rounds * (not_hidden(work.forward_flops) + not_hidden(work.backward_flops));
+  time.base_gather = rounds * (embedding + head + not_hidden(work.forward_flops) + not_hidden(work.backward_flops));
   if (mesh.tensor > 1) {
     time.tensor_reductions =
         rounds * all_reduce_seconds(target.cluster.link_of(mesh.tensor), mesh.tensor, static_cast<double>(work.reductions),

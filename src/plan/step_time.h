@@ -11,9 +11,10 @@ namespace lora_dist {
 /// A data rank computes rounds() passes, all of full size:
 ///   compute             FLOP / (device's FLOP/s * efficiency); on CPUs FLOP / (what a rank is said to reach)
 ///   dequantize          bytes read and written / memory rate; it runs beside products, but for the same memory
-///   base_gather         what does not fit beside the blocks' computing and dequantizing, forward and backward apart: an
-///                       all-gather of a block over n ranks takes (n-1)/n * bytes / rate + (n-1) * latency (a ring); a base on
-///                       the host adds the copy of the slice over PCI Express
+///   base_gather         what does not fit beside the blocks' computing and dequantizing, forward and backward apart, and beside
+///                       the head's computing; all of the embedding. An all-gather of a block or chunk over n ranks takes
+///                       (n-1)/n * bytes / rate + (n-1) * latency (a ring); a base on the host adds the copy of a block's slice
+///                       over PCI Express
 ///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); nothing hides them
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor

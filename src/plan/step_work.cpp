@@ -1,4 +1,4 @@
-// Counts along transformer.cpp, head.cpp, attention_half.cpp, mlp_half.cpp and weight_window.cpp.
+// Counts along transformer.cpp, head.cpp, attention_half.cpp, mlp_half.cpp, weight_window.cpp and table_window.cpp.
 #include "src/plan/step_work.h"
 
 #include <fmt/format.h>
@@ -7,6 +7,7 @@
 
 #include "kernels/cross_entropy_part/cross_entropy_part.h"
 #include "src/core/error.h"
+#include "src/model/table_window.h"
 
 namespace lora_dist {
 
@@ -27,6 +28,59 @@ bool is_recomputed(const PlannedModel& model, std::int64_t layer) {
 
 /// How often a pass fetches this block: each way ends where the other one begins, and finds the last two blocks in the slots.
 std::int64_t fetches_of(std::int64_t layer, std::int64_t layers) { return (layer >= 2 ? 1 : 0) + (layer + 3 <= layers ? 1 : 0); }
+
+void add_fetch(FetchWork& work, std::int64_t slice_bytes, int shards) {
+  ++work.fetches;
+  work.bytes += slice_bytes * shards;
+  work.slice_bytes += slice_bytes;
+}
+
+/// A window's way through embedding and head, with the slots that it has.
+struct TableWalk {
+  TwoSlots slots;
+  const FrozenBase& base;
+  const std::byte* first;  // addresses that stand for chunks: those of the embedding, then the head's where it is not tied
+
+  const std::byte* key(bool of_head, std::int64_t chunk) const {
+    return first + chunk + (of_head && !base.spec.tied_head ? base.embedding.chunks : 0);
+  }
+  void fetch(const VocabTable& table, bool of_head, std::int64_t chunk, FetchWork& work) {
+    if (slots.find(key(of_head, chunk)) < 0) {
+      slots.slice[static_cast<std::size_t>(slots.choose())] = key(of_head, chunk);
+      add_fetch(work, table.slice_bytes(chunk), table.shards);
+    }
+  }
+  /// From chunk to chunk, the next one fetched while one is held.
+  void walk(const VocabTable& table, bool of_head, std::int64_t from, std::int64_t by, FetchWork& work) {
+    for (std::int64_t i = from; i >= 0 && i < table.chunks; i += by) {
+      fetch(table, of_head, i, work);
+      slots.held[static_cast<std::size_t>(slots.find(key(of_head, i)))] = true;
+      if (i + by >= 0 && i + by < table.chunks) {
+        fetch(table, of_head, i + by, work);
+      }
+      slots.held = {};
+    }
+  }
+};
+
+/// Of a training pass that follows another one.
+void count_table_fetches(const FrozenBase& base, PassWork& work) {
+  if (!base.head.gathers()) {
+    return;
+  }
+  const std::vector<std::byte> keys(static_cast<std::size_t>(base.embedding.chunks + base.head.chunks));
+  TableWalk window{{}, base, keys.data()};
+  for (int pass = 0; pass < 2; ++pass) {
+    work.embedding = {};
+    work.head = {};
+    window.walk(base.embedding, false, 0, 1, work.embedding);
+    window.fetch(base.head, true, 0, work.head);
+    window.walk(base.head, true, 0, 1, work.head);
+    if (base.head.chunks > 1) {
+      window.walk(base.head, true, base.head.chunks - 1, -1, work.head);
+    }
+  }
+}
 
 /// Weights of a block, without those of its last product.
 struct BlockWeightCount {
@@ -94,11 +148,13 @@ std::int64_t hidden_sums(const PlannedModel& model) {
 }
 
 /// Bytes that a tensor rank hands over for so many tokens and targets.
-std::int64_t activation_bytes(const PlannedModel& model, const PlanTarget& target, std::int64_t tokens, std::int64_t targets) {
+/// `chunks`: of the head.
+std::int64_t activation_bytes(const PlannedModel& model, const PlanTarget& target, std::int64_t chunks, std::int64_t tokens,
+                              std::int64_t targets) {
   // MPI through the host adds in f32.
   const bool widened = target.on_device() && model.config.parallel.communicator == "mpi";
   const auto width = static_cast<std::int64_t>(widened ? sizeof(float) : size_of(target.dtype));
-  const auto softmax = static_cast<std::int64_t>(kSoftmaxNumbers * sizeof(float));
+  const auto softmax = chunks * static_cast<std::int64_t>(kSoftmaxNumbers * sizeof(float));
   return tokens * hidden_sums(model) * model.spec.hidden * width + targets * (model.spec.hidden * width + softmax);
 }
 
@@ -135,23 +191,26 @@ PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const
     add_block_flops(model, rank, layer, step.sample_tokens, static_cast<double>(tokens), work);
     const BlockLayout& layout = rank.base.layouts[static_cast<std::size_t>(layer)];
     const std::int64_t fetches = fetches_of(layer, spec.layers);
-    work.fetches += fetches;
-    work.slice_bytes += fetches * layout.slice_bytes;
-    work.fetched_bytes += fetches * layout.slice_bytes * rank.base.shards;
+    for (std::int64_t i = 0; i < fetches; ++i) {
+      add_fetch(work.blocks, layout.slice_bytes, rank.base.shards);
+    }
     if (target.on_device()) {
       work.dequantized_bytes += static_cast<double>(fetches) * dequantized_bytes(layout, target.dtype);
     }
   }
-  work.head_flops = 4.0 * static_cast<double>(targets) * static_cast<double>(spec.vocab * spec.hidden);
+  count_table_fetches(rank.base, work);
+  work.head_chunks = rank.base.head.chunks;
+  const bool twice = rank.base.head.gathers() && rank.base.head.chunks > 1;
+  work.head_flops = (twice ? 6.0 : 4.0) * static_cast<double>(targets) * static_cast<double>(spec.vocab * spec.hidden);
   if (!rank.base.part.is_whole()) {
     work.reductions = hidden_sums(model) + 1;
-    work.reduced_bytes = activation_bytes(model, target, tokens, targets);
+    work.reduced_bytes = activation_bytes(model, target, rank.base.head.chunks, tokens, targets);
   }
   return work;
 }
 
 WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
-                       std::int64_t slice_bytes) {
+                       std::int64_t slice_bytes, std::int64_t head_chunks) {
   WireBytes wire;
   if (mesh.gathers()) {  // ranks without a pass serve the others
     wire[WireKind::base_gather] = step.rounds(mesh.data) * mesh.data * slice_bytes;
@@ -160,7 +219,7 @@ WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, cons
     wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.count * static_cast<std::int64_t>(sizeof(std::int64_t));
   }
   if (mesh.tensor > 1) {
-    wire[WireKind::tensor_activation] = mesh.tensor * activation_bytes(model, target, step.tokens(), step.targets());
+    wire[WireKind::tensor_activation] = mesh.tensor * activation_bytes(model, target, head_chunks, step.tokens(), step.targets());
   }
   return wire;
 }

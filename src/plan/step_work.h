@@ -27,26 +27,34 @@ struct StepShape {
 /// Throws Error(usage, every_rank) for options that do not fit data.max_length.
 StepShape step_shape(const Config& config, const PlanOptions& options);
 
+/// What a window does not have yet when its turn comes.
+struct FetchWork {
+  std::int64_t fetches = 0;
+  std::int64_t bytes = 0;        // whole (of the tensor part)
+  std::int64_t slice_bytes = 0;  // this rank's slices of these
+};
+
 /// One pass of full size on one rank. FLOP: 2 for each weight and token forward, 2 for the gradient of the input (frozen weights
 /// have none); recompute = block adds what a block's forward costs but its last product, of all blocks but the last. Attention: 4
 /// for each key that a query sees, dimension and head forward, 10 backward. Factors: 2 forward, 4 backward.
 struct PassWork {
   double forward_flops = 0.0;  // of the blocks
   double backward_flops = 0.0;
-  double head_flops = 0.0;         // both ways
-  double dequantized_bytes = 0;    // read and written, of all blocks fetched; 0 on CPUs, whose products do it as they go
-  std::int64_t fetches = 0;        // blocks that the window does not have yet
-  std::int64_t fetched_bytes = 0;  // of these, whole (of the tensor part)
-  std::int64_t slice_bytes = 0;    // this rank's slices of these
+  double head_flops = 0.0;       // both ways; logits are made twice where chunks of the head are gathered
+  double dequantized_bytes = 0;  // read and written, of all blocks fetched; 0 on CPUs, whose products do it as they go
+  FetchWork blocks;
+  FetchWork embedding;  // chunks of it
+  FetchWork head;       // likewise
+  std::int64_t head_chunks = 1;
   std::int64_t reductions = 0;     // sums over the tensor ranks
   std::int64_t reduced_bytes = 0;  // handed to them
 };
 PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank, const StepShape& step);
 
 /// Payload handed to collectives in a step, summed over the ranks, as metrics.jsonl counts it. `slice_bytes`: of a pass, of all
-/// tensor ranks together. Right for a step that follows another one: the first, and those after an evaluation, fetch two or more
-/// blocks more. Control (losses, agreement) is left at 0: some hundred bytes a rank.
+/// tensor ranks together; `head_chunks`: PassWork's. Right for a step that follows another one: the first, and those after an
+/// evaluation, fetch two or more blocks more. Control (losses, agreement) is left at 0: some hundred bytes a rank.
 WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
-                       std::int64_t slice_bytes);
+                       std::int64_t slice_bytes, std::int64_t head_chunks);
 
 }  // namespace lora_dist

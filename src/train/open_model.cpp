@@ -34,8 +34,8 @@ BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, con
 }  // namespace
 
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
-                                      int shards, const ComputePlace& compute, Communicator& world, const Console& console,
-                                      bool base_on_host, bool base_of_node) {
+                                      const BaseKeeping& keeping, const ComputePlace& compute, Communicator& world,
+                                      const Console& console) {
   const AtWork here("reading the model");
   auto model = std::make_unique<OpenModel>();
   model->folder = folder;
@@ -56,13 +56,13 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   for (const std::string& warning : folder_warnings(model->spec, model->directory)) {
     console.warn(warning);
   }
-  const int replica = base_replica_of(mesh, shards);
+  const int replica = base_replica_of(mesh, keeping.shards);
   const int of_shards = replica * mesh.tensor + mesh.tensor_rank;
   const std::unique_ptr<Communicator> holders = world.split(replica);
   std::unique_ptr<Communicator> host_shards = world.split(of_shards);
-  model->base = load_frozen_base(
-      model->spec, model->directory, format, {*host_shards, *holders, part},
-      {model->arena, model->stream, model->compute_dtype, base_on_host ? &model->pinned : nullptr, base_of_node});
+  model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, part},
+                                 {model->arena, model->stream, model->compute_dtype, keeping.on_host ? &model->pinned : nullptr,
+                                  keeping.of_node, keeping.divides_vocabulary});
   model->shards = compute.on_device() ? compute.data->split(of_shards) : std::move(host_shards);
   if (mesh.tensor > 1) {
     model->tensor = (compute.on_device() ? *compute.data : world).split(mesh.data_rank);

@@ -37,15 +37,20 @@ struct OpenModel {
   std::unique_ptr<WeightWindow> window;
 };
 
-/// Collective over `world`. `wanted`: how the base is to be kept; a folder that is quantized already stays as it is, with a note
-/// where that is another format, and is refused where the user wrote another. The model lives where `compute` says, which must
-/// outlive it. `shards`: how many data ranks divide the base. `base_on_host`: on a GPU the blocks stay in the host's memory and
-/// are copied when their turn comes. `base_of_node`: the data ranks that divide the base are on one machine, and on
-/// CPUs do so in memory that they share. Warnings of the folder are shown. Throws Error, the same on every
-/// rank: usage, model, out_of_memory.
+/// How ranks keep a base between them.
+struct BaseKeeping {
+  int shards = 1;                  // data ranks that divide it
+  bool divides_vocabulary = true;  // embedding and head too
+  bool on_host = false;            // beside a GPU the blocks stay in the host's memory, and are copied when their turn comes
+  bool of_node = false;            // those that divide it are on one machine, and on CPUs do so in memory that they share
+};
+
+/// Collective over `world`. `wanted`: how the base is to be quantized; a folder that is quantized already stays as it is, with a
+/// note where that is another format, and is refused where the user wrote another. The model lives where `compute` says, which
+/// must outlive it. Warnings of the folder are shown. Throws Error, the same on every rank: usage, model, out_of_memory.
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
-                                      int shards, const ComputePlace& compute, Communicator& world, const Console& console,
-                                      bool base_on_host = false, bool base_of_node = false);
+                                      const BaseKeeping& keeping, const ComputePlace& compute, Communicator& world,
+                                      const Console& console);
 
 /// Every byte that the model's arenas hold.
 std::vector<MemoryItem> memory_of(const OpenModel& model);

@@ -212,8 +212,9 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
     run.watch = std::make_unique<RunWatch>(config, world, run.console);
   }
   run.mesh = make_mesh(world, config.parallel.tensor);
-  run.model = open_model(config.model.path, wanted_format(config), run.mesh, choose_shards(run), compute, world, run.console,
-                         config.parallel.base_device == "host", config.parallel.base_shards == "node");
+  const BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == "host",
+                            config.parallel.base_shards == "node"};
+  run.model = open_model(config.model.path, wanted_format(config), run.mesh, keeping, compute, world, run.console);
   adopt_format(run.config, run.model->base.format);
   show_model(run);
   prepare_data(run);

@@ -124,7 +124,8 @@ TEST(FrozenShard, EachRankHoldsItsShare) {
       }
       EXPECT_LE(static_cast<double>(mine), 1.02 * static_cast<double>(all) / ranks);
       const MemoryByKind held = sum_by_kind(opened.arena.items());
-      EXPECT_EQ(held[static_cast<std::size_t>(MemoryKind::windows)], 2 * opened.base.largest_window());
+      EXPECT_EQ(held[static_cast<std::size_t>(MemoryKind::windows)],
+                2 * (opened.base.largest_window() + opened.base.embedding.largest_window()));
     });
   }
 }

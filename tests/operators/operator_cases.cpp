@@ -83,7 +83,7 @@ void add_rows(Cases& cases, const Rows& shapes) {
                      [](Views v, const Stream& s) { embedding(v[0], v[1], v[2], s); }});
     cases.push_back({"embedding_part",
                      shape,
-                     {whole(Kind::i32, {n}, 501, 3), activation({170, width}, 4), written(Kind::activation, {n, width})},
+                     {whole(Kind::i32, {n}, 501, 3), activation({170, width}, 4), changed_activation({n, width}, 5)},
                      [](Views v, const Stream& s) { embedding_part(v[0], 160, v[1], v[2], s); }});
     cases.push_back({"add_rows",
                      shape,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "src/core/error.h"
+#include "src/model/family.h"
 #include "src/model/transformer.h"
 #include "tests/plan/plan_fixture.h"
 
@@ -53,28 +54,50 @@ class Counting final : public Communicator {
   WireBytes wire_;
 };
 
-/// A rank without work walks through all blocks: forward and backward, twice.
+/// A rank without work walks through embedding, blocks and head: forward and backward, twice.
+void expect_fetches_of_the_window(const char* name, std::int64_t layers, std::int64_t vocab) {
+  PlannedModel model = shipped_model(name);
+  model.spec.layers = layers;
+  model.spec.vocab = vocab;
+  const TensorNames& names = model.spec.family->names;
+  for (const std::string_view table : {names.embedding, names.heads[0]}) {
+    if (const auto at = model.directory.tensors.find(std::string(table) + ".weight"); at != model.directory.tensors.end()) {
+      at->second.shape[0] = vocab;
+    }
+  }
+  model.layout = make_adapter_layout(model.spec, {8, 16.0, 0.0, false, {"all-linear"}});
+  const PlanTarget target;
+  const auto rank = plan_rank(model, target, {3, 1, 3}, 0);
+  Counting shards(3);
+  Arena nowhere(Stream{}, Arena::Place::nowhere);
+  WeightWindow window(rank->base, shards, nowhere, Stream{}, DType::f32);
+  const Workspace workspace;
+  const Transformer transformer{&rank->base, &rank->part.layout, &window, &workspace, {}, Stream{}};
+  forward_backward(transformer, Pass{}, {}, 1.0F, {});
+  const std::int64_t calls = shards.calls;
+  const std::int64_t bytes = shards.wire()[WireKind::base_gather];
+  forward_backward(transformer, Pass{}, {}, 1.0F, {});
+  const PassWork work = work_of_pass(model, target, *rank, step_shape(model.config, {}));
+  std::int64_t fetches = 0;
+  std::int64_t slice_bytes = 0;
+  for (const FetchWork* each : {&work.blocks, &work.embedding, &work.head}) {
+    fetches += each->fetches;
+    slice_bytes += each->slice_bytes;
+    EXPECT_EQ(each->bytes, 3 * each->slice_bytes);
+  }
+  EXPECT_EQ(fetches, shards.calls - calls) << name << " " << layers << " " << vocab;
+  EXPECT_EQ(slice_bytes, shards.wire()[WireKind::base_gather] - bytes) << name << " " << layers << " " << vocab;
+  EXPECT_GT(calls, 0);
+}
+
 TEST(PassWork, FetchesAreThoseOfTheWindow) {
   for (const int layers : {1, 2, 3, 4, 7}) {
-    PlannedModel model = shipped_model("gpt2");
-    model.spec.layers = layers;
-    model.layout = make_adapter_layout(model.spec, {8, 16.0, 0.0, false, {"c_attn"}});
-    const PlanTarget target;
-    const auto rank = plan_rank(model, target, {3, 1, 3}, 0);
-    Counting shards(3);
-    Arena nowhere(Stream{}, Arena::Place::nowhere);
-    WeightWindow window(rank->base, shards, nowhere, Stream{}, DType::f32);
-    const Workspace workspace;
-    const Transformer transformer{&rank->base, &rank->part.layout, &window, &workspace, {}, Stream{}};
-    forward_backward(transformer, Pass{}, {}, 1.0F, {});
-    const std::int64_t calls = shards.calls;
-    const std::int64_t bytes = shards.wire()[WireKind::base_gather];
-    forward_backward(transformer, Pass{}, {}, 1.0F, {});
-    const PassWork work = work_of_pass(model, target, *rank, step_shape(model.config, {}));
-    EXPECT_EQ(work.fetches, shards.calls - calls) << layers;
-    EXPECT_EQ(work.slice_bytes, shards.wire()[WireKind::base_gather] - bytes) << layers;
-    EXPECT_EQ(work.fetched_bytes, 3 * work.slice_bytes);
-    EXPECT_GT(calls, 0);
+    expect_fetches_of_the_window("gpt2", layers, 50257);
+  }
+  for (const char* name : {"gpt2", "llama2_7b"}) {  // one table, and two
+    for (const std::int64_t vocab : {500, 6000, 12000, 20000}) {
+      expect_fetches_of_the_window(name, 3, vocab);
+    }
   }
 }
 
@@ -94,7 +117,7 @@ TEST(PassWork, FlopsOfLlama2) {
               1e-9 * work.backward_flops);
   EXPECT_DOUBLE_EQ(work.head_flops, 4.0 * (4.0 * 1023.0) * 32000.0 * 4096.0);
   EXPECT_EQ(work.reductions, 0);
-  EXPECT_EQ(work.fetches, 60);
+  EXPECT_EQ(work.blocks.fetches, 60);
 }
 
 TEST(PassWork, TensorRanksShareIt) {

@@ -134,7 +134,7 @@ TEST(DeviceErrors, ARankThatEndsDoesNotWaitForAGatherThatNeverEnds) {
 /// Rank 0 only hears that rank 1 is gone; rank 1 knows why.
 TEST(DeviceErrors, TheCauseIsHeardBeforeItsConsequences) {
   const Scratch scratch;
-  expect_error(training_on_nccl(scratch, {{"PRODUCTS_FULL_AT_RANK1", "2"}, {"NCCL_BREAKS_AT_RANK0", "3"}}), 6,
+  expect_error(training_on_nccl(scratch, {{"PRODUCTS_FULL_AT_RANK1", "2"}, {"NCCL_BREAKS_AT_RANK0", "4"}}), 6,
                {"rank 1: out of memory", "cuBLASLt"});
 }
 

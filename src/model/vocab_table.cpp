@@ -1,0 +1,70 @@
+// Cuts tables into chunks, and chunks into slices.
+#include "src/model/vocab_table.h"
+
+#include <algorithm>
+
+namespace lora_dist {
+
+namespace {
+
+constexpr std::int64_t kRowAlign = 128;  // chunks then begin at multiples of 256 bytes: products look at alignment that far
+constexpr std::int64_t kSliceAlign = 64;
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+VocabTable lay_out_table(std::int64_t rows, std::int64_t cols, DType dtype, std::int64_t widest, std::int64_t chunk_elements) {
+  VocabTable table{rows, cols, dtype, 1, 1, false, {}};
+  const std::int64_t narrowest = widest - 1;  // parts differ by a row: no chunk of any rank may be empty
+  table.chunks = std::clamp<std::int64_t>(narrowest / kRowAlign, 1, divide_up(widest * cols, chunk_elements));
+  return table;
+}
+
+IndexRange VocabTable::chunk(std::int64_t i) const {
+  const auto cut = [&](std::int64_t at) { return at == chunks ? rows : rows * at / chunks / kRowAlign * kRowAlign; };
+  return {cut(i), cut(i + 1)};
+}
+
+std::int64_t VocabTable::most_rows() const {
+  std::int64_t most = 0;
+  for (std::int64_t i = 0; i < chunks; ++i) {
+    most = std::max(most, chunk(i).size());
+  }
+  return most;
+}
+
+std::int64_t VocabTable::slice_bytes(std::int64_t i) const {
+  const std::int64_t bytes = chunk(i).size() * cols * static_cast<std::int64_t>(size_of(dtype));
+  return shards == 1 ? bytes : divide_up(divide_up(bytes, shards), kSliceAlign) * kSliceAlign;
+}
+
+std::int64_t VocabTable::largest_window() const {
+  std::int64_t largest = 0;
+  for (std::int64_t i = 0; i < chunks; ++i) {
+    largest = std::max(largest, slice_bytes(i) * shards);
+  }
+  return largest;
+}
+
+IndexRange VocabTable::slice_elements(std::int64_t i, int shard) const {
+  const std::int64_t each = slice_bytes(i) / static_cast<std::int64_t>(size_of(dtype));
+  return overlap({each * shard, each * (shard + 1)}, {0, chunk(i).size() * cols});
+}
+
+ConstTensorView VocabTable::view_of(std::int64_t i, const std::byte* first) const {
+  return {first, dtype, {chunk(i).size(), cols}};
+}
+
+ConstTensorView VocabTable::in_place(std::int64_t i, int shard) const {
+  require(!gathers(), "a chunk that ranks divide lies nowhere whole");
+  const std::span<std::byte> slice = slices[static_cast<std::size_t>(i)];
+  return view_of(i, of_node ? slice.data() - static_cast<std::size_t>(shard) * slice.size() : slice.data());
+}
+
+ConstTensorView VocabTable::whole() const {
+  require(shards == 1, "this table is divided");
+  return {slices[0].data(), dtype, {rows, cols}};
+}
+
+}  // namespace lora_dist
