@@ -175,16 +175,18 @@ Result try_one(const Kind& kind, int ranks, const fs::path& place, const fs::pat
   return result;
 }
 
-/// The program's sentence, of one line and without the machine's name.
-std::string sentence(const Finished& finished, const Kind& kind) {
-  const std::string mark = "lora_dist: ";
-  const std::string all = finished.err + finished.out;
-  std::size_t at = all.find(mark + "error: ");
+/// The beginning of the program's sentence, with `place` left out.
+std::string sentence(const Finished& finished, const Kind& kind, const std::string& place) {
+  std::string all = finished.err + finished.out;
+  for (std::size_t found = all.find(place); found != std::string::npos; found = all.find(place)) {
+    all.erase(found, place.size());
+  }
+  std::size_t at = all.find("lora_dist: error: ");
   at = at == std::string::npos && *kind.message != '\0' ? all.find(kind.message) : at;
   if (at == std::string::npos) {
     return finished.err.find("mpirun noticed") != std::string::npos ? "(mpirun's)" : "";
   }
-  std::string text = all.substr(at, 110);
+  std::string text = all.substr(at, 140);
   text = text.substr(0, text.find('\n'));
   std::ranges::replace(text, '|', '/');
   return text;
@@ -204,7 +206,7 @@ int run(std::size_t rows, const std::vector<int>& all_ranks) {
       const Result result = try_one(kKinds[i], ranks, place, straight);
       failures += result.wrong.empty() ? 0 : 1;
       std::printf("| %s | %d | %d | %.1f | %s | %s | %s |\n", kKinds[i].name, ranks, result.finished.exit_code, result.seconds,
-                  sentence(result.finished, kKinds[i]).c_str(), result.checkpoint.c_str(),
+                  sentence(result.finished, kKinds[i], place.string() + "/").c_str(), result.checkpoint.c_str(),
                   result.wrong.empty() ? "same bits" : ("FAILED: " + result.wrong + said(result.finished)).c_str());
       std::fflush(stdout);
       fs::remove_all(place);
