@@ -150,20 +150,25 @@ void refuse_unrepresented(const ConfigReader& reader) {
   }
 }
 
-void read_targets(const ConfigReader& reader, PeftConfig& config) {
-  const json* targets = reader.find("target_modules");
-  if (targets == nullptr) {
-    return;  // old files: the tensors say which modules there are
-  }
-  if (targets->is_string()) {
-    config.target_pattern = targets->get<std::string>();
+/// A list of names, or one text.
+void read_modules(const ConfigReader& reader, const char* key, std::vector<std::string>& names, std::string& pattern) {
+  const json* modules = reader.find(key);
+  if (modules == nullptr) {
     return;
   }
-  if (!targets->is_array() || !std::ranges::all_of(*targets, [](const json& t) { return t.is_string(); })) {
-    reader.refuse("target_modules must be a list of names, or one text");
+  if (modules->is_string()) {
+    pattern = modules->get<std::string>();
+    return;
   }
-  config.target_modules = targets->get<std::vector<std::string>>();
-  std::ranges::sort(config.target_modules);
+  if (!modules->is_array() || !std::ranges::all_of(*modules, [](const json& t) { return t.is_string(); })) {
+    reader.refuse(fmt::format("{} must be a list of names, or one text", key));
+  }
+  names = modules->get<std::vector<std::string>>();
+  std::ranges::sort(names);
+}
+
+bool is_among(const std::vector<std::string>& names, const std::string& path) {
+  return std::ranges::any_of(names, [&](const std::string& name) { return ends_with_name(path, name); });
 }
 
 std::int64_t layer_number(const ConfigReader& reader, const json& value) {
@@ -191,6 +196,20 @@ void read_layers(const ConfigReader& reader, PeftConfig& config) {
 }
 
 }  // namespace
+
+bool is_targeted(const PeftConfig& config, const std::string& path) {
+  const auto matches = [&](const std::string& pattern, bool otherwise) {
+    const bool understood = !pattern.empty() && problem_of_pattern(pattern).empty();
+    return understood ? path_matches(pattern, path) : otherwise;
+  };
+  if (is_among(config.exclude_modules, path) || matches(config.exclude_pattern, false)) {
+    return false;
+  }
+  if (config.target_modules.empty()) {
+    return config.target_pattern == "all-linear" || matches(config.target_pattern, true);
+  }
+  return is_among(config.target_modules, path);
+}
 
 bool is_transformed(const PeftConfig& config, const std::string& path) {
   if (config.layers_to_transform.empty()) {
@@ -293,7 +312,8 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
   config.fan_in_fan_out = reader.flag("fan_in_fan_out", false);
   config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
   config.task_type = reader.text("task_type", "CAUSAL_LM");
-  read_targets(reader, config);
+  read_modules(reader, "target_modules", config.target_modules, config.target_pattern);  // none in old files
+  read_modules(reader, "exclude_modules", config.exclude_modules, config.exclude_pattern);
   config.rank_pattern = reader.pattern("rank_pattern", in_order,
                                        [&](const std::string& key, const json& value) { return reader.rank(key, value); });
   config.alpha_pattern = reader.pattern("alpha_pattern", in_order,

@@ -21,6 +21,8 @@ struct PeftConfig {
   bool use_rslora = false;
   std::vector<std::string> target_modules;  // names; empty when target_pattern is set
   std::string target_pattern;  // target_modules given as one string: "all-linear" or a regular expression, kept as it is
+  std::vector<std::string> exclude_modules;  // read, never written: what was excluded is not among the targets
+  std::string exclude_pattern;               // given as one string
   PathPattern<std::int64_t> rank_pattern;  // r of those modules
   PathPattern<double> alpha_pattern;
   std::vector<std::int64_t> layers_to_transform;  // empty: all
@@ -35,6 +37,10 @@ std::int64_t rank_of(const PeftConfig& config, const std::string& path);
 double alpha_of(const PeftConfig& config, const std::string& path);
 /// What the product B*A is multiplied by: alpha / r, or alpha / sqrt(r) for rsLoRA.
 double scale_of(const PeftConfig& config, const std::string& path);
+
+/// Whether target_modules name this module, as PEFT takes them, and exclude_modules do not. Of a file that names none, and of a
+/// regular expression that is not understood here, any.
+bool is_targeted(const PeftConfig& config, const std::string& path);
 
 /// Whether layers_to_transform and layers_pattern leave this module in.
 bool is_transformed(const PeftConfig& config, const std::string& path);

@@ -70,7 +70,7 @@ struct RestLoader {
   /// This rank's slices of a table of the vocabulary, of which `ids` are those of its tensor rank.
   void slices(std::string_view name, const VocabTable& to, const IndexRange& ids, int shard) const {
     for (std::int64_t i = 0; i < to.chunks; ++i) {
-      const IndexRange held = to.slice_elements(i, shard);
+      const IndexRange held = to.slice_elements(i, to.shards == 1 ? 0 : shard);
       const std::int64_t first = (ids.begin + to.chunk(i).begin) * whole.hidden + held.begin;
       read(table_tensor(name, whole.vocab), {1, held.size(), first, 0}, to.dtype, 0.0F,
            to.slices[static_cast<std::size_t>(i)].data());

@@ -194,6 +194,23 @@ TEST(AdapterConfigFile, KeysOfPatternsAreRegularExpressions) {
   EXPECT_EQ(again.rank_pattern, config.rank_pattern);
 }
 
+TEST(AdapterConfigFile, TargetAndExcludedModules) {
+  const auto targeted = [](const std::string& keys) {
+    return is_targeted(read_text(R"({"peft_type":"LORA")" + keys + "}"), "model.layers.3.self_attn.q_proj");
+  };
+  EXPECT_TRUE(targeted(""));
+  EXPECT_TRUE(targeted(R"(,"target_modules":"all-linear")"));
+  EXPECT_TRUE(targeted(R"(,"target_modules":["o_proj","q_proj"])"));
+  EXPECT_TRUE(targeted(R"(,"target_modules":["model.layers.3.self_attn.q_proj"])"));
+  EXPECT_FALSE(targeted(R"(,"target_modules":["o_proj","proj","model.layers.2.self_attn.q_proj"])"));
+  EXPECT_TRUE(targeted(R"(,"target_modules":".*\\.[qv]_proj")"));
+  EXPECT_FALSE(targeted(R"(,"target_modules":"[qv]_proj")"));  // of the whole path
+  EXPECT_TRUE(targeted(R"(,"target_modules":"(?P<")"));        // not understood: the tensors decide
+  EXPECT_FALSE(targeted(R"(,"target_modules":["q_proj"],"exclude_modules":["self_attn.q_proj"])"));
+  EXPECT_FALSE(targeted(R"(,"target_modules":["q_proj"],"exclude_modules":".*\\.3\\..*")"));
+  EXPECT_TRUE(targeted(R"(,"target_modules":["q_proj"],"exclude_modules":["v_proj"])"));
+}
+
 TEST(AdapterConfigFile, LayersToTransform) {
   const auto transformed = [](const std::string& keys, const std::string& path) {
     return is_transformed(read_text(R"({"peft_type":"LORA")" + keys + "}"), path);

@@ -131,6 +131,15 @@ TEST_F(PeftFolder, LayersThatTheConfigurationLeavesOutAreRefused) {
   EXPECT_EQ(read_peft_adapter(scratch_.path()).tensors.size(), 2U);
 }
 
+TEST_F(PeftFolder, ModulesThatTheConfigurationLeavesOutAreRefused) {
+  put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}});
+  put_file(scratch_ / "adapter_config.json", R"({"peft_type":"LORA","r":2,"target_modules":["v_proj"]})");
+  EXPECT_THAT(problem(), HasSubstr("model.layers.0.self_attn.q_proj.lora_A is of a module that target_modules and "
+                                   "exclude_modules of adapter_config.json leave out"));
+  put_file(scratch_ / "adapter_config.json", R"({"peft_type":"LORA","r":2,"target_modules":["v_proj","q_proj"]})");
+  EXPECT_EQ(read_peft_adapter(scratch_.path()).tensors.size(), 2U);
+}
+
 TEST_F(PeftFolder, ReadsHalfPrecision) {
   const std::vector<std::uint16_t> bf16 = {0x3f80, 0xc000, 0x0000, 0x3e80, 0x42c8, 0x7f80};  // 1 -2 0 0.25 100 inf
   const std::vector<std::uint16_t> f16 = {0x3c00, 0xc000, 0x0001, 0x3400, 0x5640,
@@ -146,6 +155,7 @@ TEST_F(PeftFolder, ReadsHalfPrecision) {
 TEST_F(PeftFolder, RanksMayDifferByPattern) {
   PeftConfig config = small_config();
   config.rank_pattern = {{"k_proj", 4}};
+  config.target_modules.emplace_back("k_proj");
   put_file(scratch_ / "adapter_config.json", adapter_config_text(config));
   put_weights({{kNameA, {2, 3}},
                {kNameB, {5, 2}},

@@ -27,10 +27,12 @@ inline nlohmann::json read_json(const std::filesystem::path& path) {
 /// Everything that a Transformer points to. Not movable once made.
 struct OpenedModel {
   OpenedModel(const std::filesystem::path& folder, const BaseFormat& format, Communicator& comm, std::int64_t max_tokens,
-              Recompute recompute = Recompute::block, const AdapterSpec* adapter = nullptr, std::int64_t chunk_elements = 0) {
+              Recompute recompute = Recompute::block, const AdapterSpec* adapter = nullptr, std::int64_t chunk_elements = 0,
+              bool divides_vocabulary = true) {
     spec = read_model_config(folder);
     BasePlace place{arena, stream};
     place.chunk_elements = chunk_elements;
+    place.divides_vocabulary = divides_vocabulary;
     base = load_whole_base(spec, read_model_directory(folder), format, comm, place);
     window = std::make_unique<WeightWindow>(base, comm, arena, stream, DType::f32);
     layout.blocks.resize(static_cast<std::size_t>(spec.layers));

@@ -48,9 +48,10 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-Outcome outcome_of(const std::filesystem::path& folder, Communicator& comm, std::int64_t chunk_elements, const Pass& pass) {
+Outcome outcome_of(const std::filesystem::path& folder, Communicator& comm, std::int64_t chunk_elements, const Pass& pass,
+                   bool divides = true) {
   const AdapterSpec adapter{4, 8.0, 0.0, false, {"all-linear"}};
-  OpenedModel opened(folder, {Quantization::nf4, true}, comm, 320, Recompute::block, &adapter, chunk_elements);
+  OpenedModel opened(folder, {Quantization::nf4, true}, comm, 320, Recompute::block, &adapter, chunk_elements, divides);
   initialize_adapters(opened.layout, 3, opened.params);
   for (std::size_t i = 0; i < opened.params.size(); ++i) {  // B too: it begins as zeros
     opened.params[i] += 0.01F * static_cast<float>(i % 7);
@@ -75,6 +76,9 @@ void expect_same_on_all_ranks(const std::filesystem::path& folder, std::int64_t 
   for (const int ranks : {2, 3, 4, 7}) {
     test::on_ranks(ranks, [&](Communicator& comm) {
       EXPECT_TRUE(outcome_of(folder, comm, chunk_elements, pass.pass()) == whole) << ranks << " ranks";
+      if (ranks == 2) {  // blocks divided, tables not
+        EXPECT_TRUE(outcome_of(folder, comm, chunk_elements, pass.pass(), false) == whole);
+      }
     });
   }
 }
