@@ -81,12 +81,24 @@ void stream_answer(const Generator& generator, const InputLine& line) {
   show(finish(decoder) + "\n");
 }
 
+/// The text of ids as it goes on from the token before them: a text of its own would begin without its space.
+std::string continuation(const Tokenizer& tokenizer, std::int32_t before, const std::vector<std::int32_t>& ids) {
+  StreamDecoder decoder;
+  decoder.tokenizer = &tokenizer;
+  decoder.context = {before};
+  std::string text;
+  for (const std::int32_t id : ids) {
+    text += push(decoder, id);
+  }
+  return text + finish(decoder);
+}
+
 json answer_line(const Generator& generator, const InputLine& line) {
   const std::vector<std::int32_t> ids = generator.run(line);
   json answer = {{"id", line.id}, {"input_ids", line.ids}, {"output_ids", ids}};
   if (generator.model.tokenizer) {
     answer["prompt"] = line.text;
-    answer["text"] = decode(*generator.model.tokenizer, ids, true);
+    answer["text"] = continuation(*generator.model.tokenizer, line.ids.back(), ids);
   }
   return answer;
 }
@@ -103,16 +115,16 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
   run_together(world, [&] {
     lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, line.chat, model)}
                                : read_input_lines(line.input, {{"prompt", "text"}, true, true, line.chat}, model);
-    const std::int64_t longest = longest_of(lines);
+    const std::int64_t longest = longest_of(lines).tokens();
     if (longest > model.spec.max_positions) {
-      throw Error(ExitCode::data, fmt::format("a prompt has {} tokens, the model only {} positions; shorten it", longest,
-                                              model.spec.max_positions));
+      throw Error(ExitCode::data, fmt::format("{}: the prompt has {} tokens, the model only {} positions; shorten it",
+                                              place_of(longest_of(lines), line.input), longest, model.spec.max_positions));
     }
     const std::int64_t positions = std::min<std::int64_t>(model.spec.max_positions, longest + line.max_new_tokens);
     make_inference_workspace(inference, longest, positions);
     cache = make_kv_cache(model.spec, positions, model.arena, model.compute_dtype);
     if (!line.output.empty() && world.rank() == 0) {
-      output = std::make_unique<OutputLines>(line.output);
+      output = std::make_unique<OutputLines>(line.output, line.input);
     }
   });
   const Transformer transformer = inference.transformer();

@@ -116,6 +116,7 @@ InputLine read_line(std::string_view text, LineReader& reader, const Place& plac
     line = text_line(row, reader, place);
   }
   line.id = row.contains("id") ? row["id"] : json(place.line);
+  line.number = place.line;
   if (line.ids.empty()) {
     place.fail("has no tokens");
   }
@@ -153,12 +154,13 @@ InputLine chat_line(const std::string& message, const Tokenizer& tokenizer, cons
   return conversation_line(question_row(message), tokenizer, chat_template, where);
 }
 
-std::int64_t longest_of(const std::vector<InputLine>& lines) {
-  std::size_t longest = 0;
-  for (const InputLine& line : lines) {
-    longest = std::max(longest, line.ids.size());
-  }
-  return static_cast<std::int64_t>(longest);
+const InputLine& longest_of(const std::vector<InputLine>& lines) {
+  return *std::max_element(lines.begin(), lines.end(),
+                           [](const InputLine& a, const InputLine& b) { return a.tokens() < b.tokens(); });
+}
+
+std::string place_of(const InputLine& line, const std::string& file) {
+  return line.number == 0 ? "--prompt" : fmt::format("{}:{}", file, line.number);
 }
 
 }  // namespace lora_dist

@@ -18,6 +18,9 @@ struct InputLine {
   std::vector<std::int32_t> ids;     // never empty
   std::vector<std::int32_t> labels;  // as long as ids; -100 where not counted
   bool chat = false;                 // text is a conversation in the model's chat template
+  std::size_t number = 0;            // of the line in the file, from 1; 0: not of a file
+
+  std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }
 };
 
 /// What a command takes a line's text for.
@@ -37,7 +40,9 @@ std::vector<InputLine> read_input_lines(const std::filesystem::path& file, const
 /// A user's message as a line, in the chat template of the model's folder. `where` begins what is said about it.
 InputLine chat_line(const std::string& message, const Tokenizer& tokenizer, const std::string& where);
 
-/// The longest line, in tokens.
-std::int64_t longest_of(const std::vector<InputLine>& lines);
+/// The line with most tokens, the first of several. `lines` is not empty.
+const InputLine& longest_of(const std::vector<InputLine>& lines);
+/// "FILE:LINE", or "--prompt".
+std::string place_of(const InputLine& line, const std::string& file);
 
 }  // namespace lora_dist

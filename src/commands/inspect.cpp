@@ -18,6 +18,7 @@
 #include "src/model/model_config.h"
 #include "src/model/prequantized.h"
 #include "src/train/console.h"
+#include "src/train/data_setup.h"
 
 namespace lora_dist {
 
@@ -104,6 +105,7 @@ void inspect_model(const fs::path& path, bool verify, const Console& console) {
   for (const std::string& warning : folder_warnings(spec, directory)) {
     console.warn(warning);
   }
+  open_model_tokenizer(path, spec);  // throws where it does not fit
   show_tensors(directory, console);
   if (const auto made_from = directory.metadata.find("made_from"); made_from != directory.metadata.end()) {
     console.line("base store made from " + made_from->second);

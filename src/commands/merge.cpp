@@ -21,6 +21,7 @@
 #include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
 #include "src/train/console.h"
+#include "src/train/data_setup.h"
 
 namespace lora_dist {
 
@@ -74,6 +75,7 @@ Merge prepare(const CommandLine& line) {
   Merge merge;
   const ModelSpec spec = read_model_config(line.model);  // an unsound folder would give a folder that nobody can load
   merge.files = read_model_directory(line.model);
+  open_model_tokenizer(line.model, spec);
   merge.warnings = folder_warnings(spec, merge.files);
   merge.trained = base_format(line.quantization, line.double_quant, line.block_size);
   if (const std::vector<StoredWeights> stored = check_model_tensors(spec, merge.files); stored_format(stored)) {

@@ -45,7 +45,7 @@ TextScore score_text(const std::string& name, const CommandLine& line, Communica
   std::vector<InputLine> lines;
   run_together(world, [&] {
     lines = read_input_lines(line.text, {{"text"}}, *inference.model);
-    const std::int64_t longest = longest_of(lines);
+    const std::int64_t longest = longest_of(lines).tokens();
     make_inference_workspace(inference, longest, longest);
   });
   const Transformer transformer = inference.transformer();

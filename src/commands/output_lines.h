@@ -10,10 +10,10 @@
 namespace lora_dist {
 
 /// Lines go to NAME.part beside the file, which finish() renames. Every function throws Error(usage) naming the file, the
-/// system's reason and --output. Only the rank that writes makes one.
+/// system's reason and --output; so does the constructor where `input` is the same file. Only the rank that writes makes one.
 class OutputLines {
  public:
-  explicit OutputLines(std::filesystem::path path);
+  OutputLines(std::filesystem::path path, const std::filesystem::path& input);
 
   void append(std::string_view lines) { file_->append(lines); }
   void finish();

@@ -14,6 +14,7 @@
 #include "src/io/base_store.h"
 #include "src/model/prequantized.h"
 #include "src/train/console.h"
+#include "src/train/data_setup.h"
 #include "src/train/progress.h"
 
 namespace lora_dist {
@@ -56,7 +57,9 @@ BaseFormat checked_format(const Job& job, const fs::path& output) {
   if (fs::exists(output, ignored)) {
     throw Error(ExitCode::usage, fmt::format("--output {} is there already; name a new folder", output.string()));
   }
-  if (const auto stored = stored_format(read_model_config(job.model), read_model_directory(job.model))) {
+  const ModelSpec spec = read_model_config(job.model);
+  open_model_tokenizer(job.model, spec);  // its files go with the store
+  if (const auto stored = stored_format(spec, read_model_directory(job.model))) {
     return agree_on_format(job.wanted, *stored, job.model.string());
   }
   if (!job.wanted.format.is_four_bit()) {

@@ -99,18 +99,19 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
   std::unique_ptr<OutputLines> output;
   run_together(world, [&] {
     lines = read_input_lines(line.input, {{"text"}}, model);
-    const std::int64_t longest = longest_of(lines);
+    const std::int64_t longest = longest_of(lines).tokens();
+    const std::string where = place_of(longest_of(lines), line.input);
     if (longest > model.spec.max_positions && model.spec.learned_positions) {
-      throw Error(ExitCode::data, fmt::format("{}: the longest line has {} tokens, the model only {} positions; shorten it",
-                                              line.input, longest, model.spec.max_positions));
+      throw Error(ExitCode::data, fmt::format("{}: the line has {} tokens, the model only {} positions; shorten it", where,
+                                              longest, model.spec.max_positions));
     }
     if (longest > model.spec.max_positions) {
-      console.warn(
-          fmt::format("the longest line has {} tokens, the model was made for {} positions", longest, model.spec.max_positions));
+      console.warn(fmt::format("{}: the longest line has {} tokens, the model was made for {} positions", where, longest,
+                               model.spec.max_positions));
     }
     make_inference_workspace(inference, longest, longest);
     if (world.rank() == 0) {
-      output = std::make_unique<OutputLines>(line.output);
+      output = std::make_unique<OutputLines>(line.output, line.input);
     }
   });
   const Transformer transformer = inference.transformer();

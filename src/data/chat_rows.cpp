@@ -161,9 +161,8 @@ std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& p
     const std::string role = message["role"].get<std::string>();
     if (role != "system" && role != "user" && role != "assistant") {
       fail_row(here,
-               "the role \"" + role.substr(0, 40) +
-                   "\" is none of system, user, assistant; data.template = \"tokenizer\" leaves roles to the model's own chat "
-                   "template");
+               "the role is none of system, user, assistant; data.template = \"tokenizer\" leaves roles to the model's own chat "
+               "template");
     }
     const auto content = message.find("content");
     if (has_calls(message) || content == message.end() || !content->is_string()) {

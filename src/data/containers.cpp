@@ -26,6 +26,9 @@ std::string_view without_mark(std::string_view text) {
 /// 1".
 std::string reason(const JsonError& error, bool one_line) {
   std::string what = error.what();
+  if (what.ends_with("is given twice")) {
+    return "a key is given twice";
+  }
   what = what.substr(0, std::min(what.find("; last read"), std::size_t{160}));
   const std::string first_line = "parse error at line 1, ";
   return one_line && what.starts_with(first_line) ? "at " + what.substr(first_line.size()) : what;

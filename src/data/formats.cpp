@@ -11,6 +11,7 @@
 #include "src/data/marked_text.h"
 #include "src/data/row_fields.h"
 #include "src/io/file.h"
+#include "src/io/strict_json.h"
 
 namespace lora_dist {
 namespace {
@@ -29,16 +30,27 @@ struct KeyPair {
 };
 constexpr std::array<KeyPair, 3> kQaKeys = {{{"question", "answer"}, {"prompt", "completion"}, {"prompt", "response"}}};
 
-/// The row's keys, for a message; never its values.
+// All that mean something in some kind of row. Other keys may be data: the first row of a table without a header is.
+constexpr std::array<std::string_view, 16> kKnownKeys = {"instruction",   "input", "output",    "system", "history", "messages",
+                                                         "conversations", "tools", "question",  "answer", "prompt",  "completion",
+                                                         "response",      "text",  "input_ids", "labels"};
+
+/// The row's keys, for a message, by name where they are known; never its values.
 std::string keys_of(const json& row) {
-  std::string out;
+  std::string known;
+  std::size_t others = 0;
   for (const auto& [key, value] : row.items()) {
-    if (out.size() > 120) {
-      return out + ", ...";
+    if (std::find(kKnownKeys.begin(), kKnownKeys.end(), key) == kKnownKeys.end()) {
+      ++others;
+    } else {
+      known += (known.empty() ? "" : ", ") + key;
     }
-    out += (out.empty() ? "" : ", ") + key.substr(0, 40);
   }
-  return out.empty() ? "no keys" : "the keys " + out;
+  if (others == 0) {
+    return known.empty() ? "no keys" : "the keys " + known;
+  }
+  const std::string unknown = std::to_string(others) + (others == 1 ? " key that is" : " keys that are") + " not known";
+  return known.empty() ? unknown : "the keys " + known + " and " + unknown;
 }
 
 std::optional<RowKind> kind_of(const json& row) {
@@ -68,6 +80,38 @@ std::string text_of(const json& object, const char* key, const std::string& plac
     fail_row(place, std::string("\"") + key + "\" is missing; the row has " + keys_of(object));
   }
   return text_value(*found, key, place);
+}
+
+/// A list of [question, answer], or a text that spells one (in a table).
+std::vector<QaRow> history_of(const json& row, const std::string& place) {
+  const auto found = row.find("history");
+  if (found == row.end() || found->is_null() || (found->is_string() && is_blank(found->get_ref<const std::string&>()))) {
+    return {};
+  }
+  json list = *found;
+  if (list.is_string()) {
+    try {
+      list = parse_ordered_json(found->get_ref<const std::string&>());
+    } catch (const JsonError&) {
+      list = nullptr;
+    }
+  }
+  const auto is_exchange = [](const json& each) {
+    return each.is_array() && each.size() == 2 && each[0].is_string() && each[1].is_string();
+  };
+  if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_exchange)) {
+    fail_row(place, "\"history\" must be a list of [question, answer]");
+  }
+  std::vector<QaRow> out;
+  for (const json& exchange : list) {
+    out.push_back({exchange[0].get<std::string>(), exchange[1].get<std::string>()});
+  }
+  return out;
+}
+
+AlpacaRow alpaca_row(const json& row, const std::string& place) {
+  return {text_of(row, "instruction", place), text_of(row, "input", place, true), text_of(row, "output", place),
+          text_of(row, "system", place, true), history_of(row, place)};
 }
 
 QaRow qa_row(const json& row, const std::string& place) {
@@ -109,7 +153,7 @@ IdsRow ids_row(const json& row, const std::string& place) {
 RowContent content_of(const json& row, RowKind kind, const std::string& place) {
   switch (kind) {
     case RowKind::alpaca:
-      return AlpacaRow{text_of(row, "instruction", place), text_of(row, "input", place, true), text_of(row, "output", place)};
+      return alpaca_row(row, place);
     case RowKind::chat:
       if (!row.contains("messages") && !row.contains("conversations")) {
         fail_row(place, "\"messages\" is missing; the row has " + keys_of(row));

@@ -20,7 +20,7 @@ struct DatasetFile {
 };
 
 /// Keys of a row, other keys being left alone:
-///   alpaca  instruction, input (may be absent), output
+///   alpaca  instruction, input (may be absent), output; perhaps system, and history: a list of [question, answer]
 ///   chat    messages of {role, content}, or conversations of {from, value}; perhaps tools: see chat_rows.h
 ///   qa      question and answer, or prompt and completion, or prompt and response
 ///   text    text; each paragraph (between blank lines) of a .txt file

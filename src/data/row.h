@@ -10,11 +10,13 @@
 
 namespace lora_dist {
 
-struct AlpacaRow {
-  std::string instruction, input, output;  // input may be empty
-};
 struct QaRow {
   std::string question, answer;
+};
+struct AlpacaRow {
+  std::string instruction, input, output;  // input may be empty
+  std::string system{};                    // empty: none
+  std::vector<QaRow> history{};            // exchanges before this one
 };
 struct ChatRow {
   nlohmann::ordered_json messages;  // a list of objects, each with a role; content is text, a list of parts, or absent

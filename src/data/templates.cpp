@@ -19,19 +19,28 @@ bool has_chatml_tokens(const Tokenizer& tokenizer) {
 
 // The two prompts of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line end that later tools put after
 // "Response:".
-std::string alpaca_prompt(const std::string& instruction, const std::string& input) {
-  if (input.empty()) {
-    return "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
-           "### Instruction:\n" +
-           instruction + "\n\n### Response:\n";
-  }
-  return "Below is an instruction that describes a task, paired with an input that provides further context. "
-         "Write a response that appropriately completes the request.\n\n### Instruction:\n" +
-         instruction + "\n\n### Input:\n" + input + "\n\n### Response:\n";
+std::string alpaca_opening(bool with_input) {
+  return with_input ? "Below is an instruction that describes a task, paired with an input that provides further context. "
+                      "Write a response that appropriately completes the request."
+                    : "Below is an instruction that describes a task. Write a response that appropriately completes the request.";
 }
 
+std::string alpaca_question(const std::string& instruction, const std::string& input) {
+  return "\n\n### Instruction:\n" + instruction + (input.empty() ? "" : "\n\n### Input:\n" + input) + "\n\n### Response:\n";
+}
+
+/// A system prompt stands in place of the opening, and earlier exchanges come before the row's own, as LLaMA-Factory has them.
 std::vector<Piece> alpaca_pieces(const AlpacaRow& row) {
-  return {{alpaca_prompt(row.instruction, row.input), false, false}, {row.output, true, true}};
+  std::vector<Piece> out;
+  std::string before = row.system.empty() ? alpaca_opening(!row.input.empty()) : row.system;
+  for (const QaRow& exchange : row.history) {
+    out.push_back({before + alpaca_question(exchange.question, ""), false, false});
+    out.push_back({exchange.answer, !is_blank(exchange.answer), true});
+    before.clear();
+  }
+  out.push_back({before + alpaca_question(row.instruction, row.input), false, false});
+  out.push_back({row.output, true, true});
+  return out;
 }
 
 // The space before the answer is the answer's: a vocabulary has words with their space, and a prompt that ends in one would split
@@ -89,7 +98,7 @@ std::vector<Piece> joined(const std::vector<Piece>& pieces) {
 
 std::string question_of(const AlpacaRow& row) { return row.input.empty() ? row.instruction : row.instruction + "\n" + row.input; }
 
-/// A single exchange, or a chat without calls of tools.
+/// One exchange, perhaps after a system prompt and others, or a chat without calls of tools.
 std::vector<ChatMessage> messages_of(const Row& row, const std::string& place) {
   if (const auto* chat = std::get_if<ChatRow>(&row.content)) {
     return plain_messages(*chat, place);
@@ -98,7 +107,17 @@ std::vector<ChatMessage> messages_of(const Row& row, const std::string& place) {
     return {{"user", qa->question}, {"assistant", qa->answer}};
   }
   const auto& alpaca = std::get<AlpacaRow>(row.content);
-  return {{"user", question_of(alpaca)}, {"assistant", alpaca.output}};
+  std::vector<ChatMessage> out;
+  if (!alpaca.system.empty()) {
+    out.push_back({"system", alpaca.system});
+  }
+  for (const QaRow& exchange : alpaca.history) {
+    out.push_back({"user", exchange.question});
+    out.push_back({"assistant", exchange.answer});
+  }
+  out.push_back({"user", question_of(alpaca)});
+  out.push_back({"assistant", alpaca.output});
+  return out;
 }
 
 }  // namespace
@@ -147,6 +166,9 @@ std::vector<Piece> render_row(const Row& row, std::string_view template_name, co
   const auto* qa = std::get_if<QaRow>(&row.content);
   if (template_name == "alpaca") {
     return alpaca_pieces(alpaca != nullptr ? *alpaca : AlpacaRow{qa->question, "", qa->answer});
+  }
+  if (alpaca != nullptr && (!alpaca->system.empty() || !alpaca->history.empty())) {
+    fail_row(place, "\"system\" and \"history\" have no place in data.template = \"qa\"; use auto, alpaca, plain or tokenizer");
   }
   return qa_pieces(qa != nullptr ? *qa : QaRow{question_of(*alpaca), alpaca->output});
 }

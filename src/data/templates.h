@@ -24,12 +24,13 @@ struct Piece {
 /// rows.
 std::string choose_template(std::string_view name, RowKind kind, const Tokenizer& tokenizer);
 
-/// The row as a conversation: a chat as it is, a question and its answer as one exchange.
+/// The row as a conversation: a chat as it is, a question and its answer as one exchange, after a system prompt and earlier ones
+/// where an alpaca row has them.
 ChatRow conversation_row(const Row& row);
 
 /// Prompt and completion of a row of alpaca, chat or qa; an empty answer of a chat is no completion. `place` begins the
-/// Error(data) of plain_messages.
-///   alpaca   the prompt of Stanford Alpaca, with or without an input; completion: the output
+/// Error(data) of plain_messages, and for what qa has no place for.
+///   alpaca   the prompt of Stanford Alpaca, with or without an input; completion: the output, and the answers of the history
 ///   qa       "Question: {question}\nAnswer:", completion " {answer}"
 ///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>
 ///   plain    "User: {content}\nAssistant:", completion " {content}", end of text; "System: {content}\n" before them

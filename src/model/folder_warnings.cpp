@@ -17,6 +17,7 @@ namespace lora_dist {
 
 namespace {
 
+constexpr std::uint64_t kPieceBytes = std::uint64_t{4} << 20;  // compared at a time
 constexpr std::int64_t kNoBlock = std::numeric_limits<std::int64_t>::max();
 
 /// The number in the name of a block's tensor, with or without the family's prefix; kNoBlock for other tensors.
@@ -42,6 +43,41 @@ bool is_old_buffer(std::string_view name) {
 
 bool is_head(std::string_view name, const TensorNames& names) {
   return std::ranges::any_of(names.heads, [&](std::string_view head) { return name == std::string(head) + ".weight"; });
+}
+
+/// Whether both have the same bytes.
+bool are_equal(const TensorInfo& a, const TensorInfo& b) {
+  if (a.dtype != b.dtype || a.shape != b.shape) {
+    return false;
+  }
+  std::vector<std::byte> of_a;
+  std::vector<std::byte> of_b;
+  for (std::uint64_t at = 0; at < a.bytes; at += kPieceBytes) {
+    const auto size = static_cast<std::size_t>(std::min(kPieceBytes, a.bytes - at));
+    of_a.resize(size);
+    of_b.resize(size);
+    read_tensor_bytes(a, at, of_a);
+    read_tensor_bytes(b, at, of_b);
+    if (of_a != of_b) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Of a head that the files have beside the embedding which config.json ties it to: empty where it is the same.
+std::string head_warning(const ModelSpec& spec, const TensorDirectory& directory) {
+  const TensorNames& names = spec.family->names;
+  const TensorInfo* embedding = look_up_tensor(spec, directory, std::string(names.embedding) + ".weight");
+  for (const auto& [name, tensor] : directory.tensors) {
+    if (spec.tied_head && embedding != nullptr && is_head(name, names) && !are_equal(tensor, *embedding)) {
+      return fmt::format(
+          "{}: {} is not used, since config.json ties the head to {}, which has other weights; where the head's own "
+          "are meant (transformers 5 uses them), set \"tie_word_embeddings\" to false",
+          tensor.file.string(), name, embedding->name);
+    }
+  }
+  return {};
 }
 
 std::set<std::string, std::less<>> used_tensors(const ModelSpec& spec, const TensorDirectory& directory) {
@@ -82,6 +118,9 @@ std::vector<std::string> unused_tensors(const ModelSpec& spec, const TensorDirec
 std::vector<std::string> folder_warnings(const ModelSpec& spec, const TensorDirectory& directory) {
   std::vector<std::string> warnings = spec.warnings;
   warnings.insert(warnings.end(), directory.warnings.begin(), directory.warnings.end());
+  if (std::string of_head = head_warning(spec, directory); !of_head.empty()) {
+    warnings.push_back(std::move(of_head));
+  }
   if (const std::vector<std::string> unused = unused_tensors(spec, directory); !unused.empty()) {
     const std::int64_t block = block_of(unused.front(), spec.family->names);
     warnings.push_back(fmt::format("{}: {} of its tensors {} not used; the first is {}, {}",

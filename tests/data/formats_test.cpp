@@ -131,8 +131,18 @@ TEST(FormatErrors, RowsThatAreNotJson) {
 
 TEST(FormatErrors, RowsThatDoNotFit) {
   EXPECT_THAT(error_of("x.jsonl", R"({"a": "secret", "b": 1})"),
-              AllOf(HasSubstr("x.jsonl:1: a row with the keys a, b fits no format; expected instruction and output"),
+              AllOf(HasSubstr("x.jsonl:1: a row with 2 keys that are not known fits no format; expected instruction and output"),
                     Not(HasSubstr("secret"))));
+  EXPECT_THAT(
+      error_of("x.jsonl", R"({"secret": 1, "instruction": "a"})"),
+      AllOf(HasSubstr("a row with the keys instruction and 1 key that is not known fits no format"), Not(HasSubstr("secret"))));
+  EXPECT_THAT(error_of("x.jsonl", R"({"secret": 1, "secret": 2})"),
+              AllOf(HasSubstr("x.jsonl:1: the line is not JSON (a key is given twice)"), Not(HasSubstr("secret"))));
+  EXPECT_THAT(error_of("x.jsonl", R"({"instruction": "a", "output": "b", "history": [["secret", "c", "d"]]})"),
+              AllOf(HasSubstr("x.jsonl:1: \"history\" must be a list of [question, answer]"), Not(HasSubstr("secret"))));
+  EXPECT_THAT(error_of("x.csv", "instruction,output,history\na,b,secret\n"), HasSubstr("\"history\" must be a list"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"instruction": "a", "output": "b", "system": 3})"),
+              HasSubstr("\"system\" must be text (it is of type number)"));
   EXPECT_THAT(error_of("x.jsonl", "{}"), HasSubstr("a row with no keys fits no format"));
   EXPECT_THAT(error_of("x.jsonl", "{\"instruction\": \"a\", \"output\": \"b\"}\n{\"instruction\": \"a\"}"),
               HasSubstr("x.jsonl:2: \"output\" is missing; the row has the keys instruction"));
@@ -166,7 +176,7 @@ TEST(FormatErrors, Csv) {
   EXPECT_THAT(error_of("x.csv", "question,answer\n\"a\"x,b\n"), HasSubstr("line 2: text after the closing quote"));
   EXPECT_THAT(error_of("x.csv", "question,answer\n\xFF,b\n"), HasSubstr("x.csv:2: not UTF-8"));
   EXPECT_THAT(error_of("x.txt", "a\xFF"), HasSubstr("x.txt, paragraph 1: not UTF-8"));
-  EXPECT_THAT(error_of("x.csv", "a,b\n1,2\n"), HasSubstr("x.csv:2: a row with the keys a, b fits no format"));
+  EXPECT_THAT(error_of("x.csv", "a,b\n1,2\n"), HasSubstr("x.csv:2: a row with 2 keys that are not known fits no format"));
 }
 
 }  // namespace

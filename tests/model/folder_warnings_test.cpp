@@ -32,6 +32,24 @@ TEST(FolderWarnings, NoneForTheFoldersThatEverybodyHas) {
   }
 }
 
+/// A tied head of other weights than the embedding's: transformers 4 drops it, transformers 5 takes it.
+TEST(FolderWarnings, AHeadThatIsNotTheEmbedding) {
+  const auto folder = test::source("tests/golden/families/llama3");
+  const ModelSpec spec = read_model_config(folder);
+  ASSERT_TRUE(spec.tied_head);
+  TensorDirectory directory = read_model_directory(folder);
+  TensorInfo head = directory.tensors.at("model.embed_tokens.weight");
+  head.name = "lm_head.weight";
+  directory.tensors[head.name] = head;
+  EXPECT_THAT(folder_warnings(spec, directory), IsEmpty());  // a copy
+  TensorInfo& other = directory.tensors[head.name];
+  other.offset = directory.tensors.at("model.layers.0.mlp.down_proj.weight").offset;
+  EXPECT_THAT(folder_warnings(spec, directory),
+              ElementsAre(testing::AllOf(testing::HasSubstr("lm_head.weight is not used, since config.json ties the head to "
+                                                            "model.embed_tokens.weight"),
+                                         testing::HasSubstr("\"tie_word_embeddings\""))));
+}
+
 TEST(FolderWarnings, NoneForWhatOldFilesHoldBesides) {
   const auto llama = test::source("tests/golden/families/llama3");
   EXPECT_THAT(

@@ -77,6 +77,29 @@ TEST(Generate, AnswersTextPromptsOfAFile) {
   EXPECT_EQ(lines[0]["output_ids"].size(), 5U);
   EXPECT_EQ(lines[1]["id"], "b");
   EXPECT_TRUE(lines[1]["text"].is_string());
+  // As on the screen: with the space that the first word has.
+  const std::string screen = expect_success(generate(1, {"--prompt", "Once upon a time", "--max-new-tokens", "5"})).out;
+  EXPECT_EQ("Once upon a time" + lines[0]["text"].get<std::string>() + "\n", screen);
+}
+
+TEST(Generate, RefusesToWriteOverItsInput) {
+  const Scratch scratch;
+  const std::string file = (scratch / "in.jsonl").string();
+  put_file(file, "{\"prompt\":\"Once\"}\n");
+  expect_error(generate(1, {"--input", file, "--output", file, "--max-new-tokens", "2"}), 2,
+               {file, "is --input and --output at once"});
+  EXPECT_EQ(read_lines(file).size(), 1U);
+}
+
+TEST(Generate, NamesTheLineOfAPromptThatIsTooLong) {
+  const Scratch scratch;
+  std::string ids = "3";
+  for (int i = 0; i < 600; ++i) {
+    ids += ",4";
+  }
+  put_file(scratch / "in.jsonl", "{\"prompt\":\"Once\"}\n{\"input_ids\":[" + ids + "]}\n");
+  expect_error(generate(1, {"--input", (scratch / "in.jsonl").string()}), 3,
+               {"in.jsonl:2: the prompt has 601 tokens, the model only 512 positions"});
 }
 
 /// The demo with a chat template under which its own way of telling stories is an answer.

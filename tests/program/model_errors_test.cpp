@@ -190,6 +190,14 @@ TEST(ModelErrors, ATokenizerLargerThanTheEmbedding) {
   fs::copy_file(source("demo/model/tokenizer.json"), scratch / "model/tokenizer.json");
   expect_error_on_1_and_3_ranks(train_on(scratch / "model", scratch / "out"), 4,
                                 {"tokenizer.json", "ids up to 511", "the embedding only 131 rows"});
+  const std::string model = (scratch / "model").string();
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"inspect", model}, {"quantize", "--model", model, "--output", (scratch / "store").string()}}) {
+    Launch launch;
+    launch.arguments = arguments;
+    expect_error(launch, 4, {"tokenizer.json", "ids up to 511", "the embedding only 131 rows"});
+  }
+  EXPECT_FALSE(fs::exists(scratch / "store"));
 }
 
 /// Every kind of tensor, with and without quantization: each rank reads only a part of the base.
