@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,14 @@ struct TrainingState {
       nlohmann::json::object();  // best metric, patience, tokens seen; finite numbers only (JSON has no others)
 };
 
+/// The same elements of each of the three buffers, on the host.
+struct StateBuffers {
+  std::span<const float> params;
+  std::span<const float> m;
+  std::span<const float> v;
+};
+StateBuffers buffers_of(const TrainingState& state);
+
 /// What a checkpoint must agree with before it may be resumed.
 struct CheckpointIdentity {
   std::string base_model_hash;
@@ -52,7 +61,8 @@ struct SavedCheckpoint {
 /// Collective. Rank r of n writes shard r with its n-th of params, m and v; rank 0 writes the manifest, everything is read back
 /// and checked, and the folder appears whole as checkpoints_dir/step_%08d. Then older checkpoints are pruned so that `keep`
 /// remain (0 keeps all); nothing that this program did not write is removed, nor any of a later step. On failure every rank
-/// throws the same Error(model), the temporary folder is gone and earlier checkpoints are as they were.
+/// throws the same Error(model), the temporary folder is gone and earlier checkpoints are as they were. PendingSave
+/// (src/checkpoint/pending_save.h) does the same beside other work.
 SavedCheckpoint save_checkpoint(Communicator& comm, const std::filesystem::path& checkpoints_dir,
                                 const CheckpointIdentity& identity, const TrainingState& state, std::int64_t keep);
 

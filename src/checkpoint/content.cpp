@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <span>
 
 #include "src/checkpoint/shard.h"
 #include "src/io/sha256.h"
@@ -13,19 +14,15 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "digests are of little-endian floats");
 
-std::string digest_of(const std::vector<float>& buffer, const AdapterTensor& tensor) {
-  return sha256_of(
-      std::as_bytes(std::span(buffer).subspan(static_cast<std::size_t>(tensor.offset), static_cast<std::size_t>(tensor.count))));
-}
-
-std::string digest_of(const std::vector<float>& buffer) { return sha256_of(std::as_bytes(std::span(buffer))); }
+std::string digest_of(std::span<const float> buffer) { return sha256_of(std::as_bytes(buffer)); }
 
 }  // namespace
 
-void digest_content(const TrainingState& state, Manifest& manifest) {
+void digest_content(const StateBuffers& state, Manifest& manifest) {
   manifest.tensor_sha256.clear();
   for (const AdapterTensor& tensor : manifest.identity.tensors) {
-    manifest.tensor_sha256.push_back(digest_of(state.params, tensor));
+    manifest.tensor_sha256.push_back(
+        digest_of(state.params.subspan(static_cast<std::size_t>(tensor.offset), static_cast<std::size_t>(tensor.count))));
   }
   manifest.m_sha256 = digest_of(state.m);
   manifest.v_sha256 = digest_of(state.v);
@@ -57,7 +54,7 @@ std::vector<std::string> content_problems(const std::filesystem::path& checkpoin
                                           const TrainingState& state) {
   Manifest actual;
   actual.identity.tensors = manifest.identity.tensors;
-  digest_content(state, actual);
+  digest_content(buffers_of(state), actual);
   std::vector<std::string> problems;
   const auto compare = [&](const std::string& what, const std::string& expected, const std::string& found) {
     if (expected != found) {

@@ -9,8 +9,8 @@
 
 namespace lora_dist {
 
-/// Fills tensor_sha256, m_sha256 and v_sha256 from the state.
-void digest_content(const TrainingState& state, Manifest& manifest);
+/// Fills tensor_sha256, m_sha256 and v_sha256 from whole buffers.
+void digest_content(const StateBuffers& state, Manifest& manifest);
 
 /// Problems of the files of shards rank, rank + ranks, ...: together the ranks look at each file once.
 std::vector<std::string> file_problems(const std::filesystem::path& checkpoint, const Manifest& manifest, int rank, int ranks);

@@ -31,30 +31,40 @@ ShardRange shard_range(std::int64_t count, int rank, int ranks) {
   return {begin_of(rank), begin_of(rank + 1)};
 }
 
+ShardRange saved_range(std::int64_t count, int rank, int ranks) {
+  return rank == 0 ? ShardRange{0, count} : shard_range(count, rank, ranks);
+}
+
+StateBuffers buffers_of(const TrainingState& state) { return {state.params, state.m, state.v}; }
+
+StateBuffers elements_of(const StateBuffers& buffers, ShardRange range) {
+  return {part_of(buffers.params, range.begin, range.end), part_of(buffers.m, range.begin, range.end),
+          part_of(buffers.v, range.begin, range.end)};
+}
+
 std::string shard_name(std::size_t index) { return fmt::format("shard_{:05}.h5", index); }
 
-ShardEntry write_shard(const std::filesystem::path& folder, int rank, int ranks, const TrainingState& state) {
-  const auto [begin, end] = shard_range(static_cast<std::int64_t>(state.params.size()), rank, ranks);
+ShardEntry write_shard(const std::filesystem::path& folder, int rank, ShardRange range, const StateBuffers& elements) {
   ShardEntry shard;
   shard.file = shard_name(static_cast<std::size_t>(rank));
-  shard.begin = begin;
-  shard.end = end;
+  shard.begin = range.begin;
+  shard.end = range.end;
   const std::filesystem::path file = folder / shard.file;
   Hdf5Writer writer(file);
-  writer.attribute("elements", range_text(begin, end));
-  writer.write("params", part_of(state.params, begin, end));
-  writer.write("m", part_of(state.m, begin, end));
-  writer.write("v", part_of(state.v, begin, end));
+  writer.attribute("elements", range_text(range.begin, range.end));
+  writer.write("params", elements.params);
+  writer.write("m", elements.m);
+  writer.write("v", elements.v);
   writer.close();
   shard.bytes = static_cast<std::int64_t>(InputFile(file, ExitCode::model).size());
   shard.sha256 = sha256_of_file(file);
   return shard;
 }
 
-std::string content_sha256(const TrainingState& state, std::int64_t begin, std::int64_t end) {
+std::string content_sha256(const StateBuffers& elements) {
   Sha256 hash;
-  for (const std::vector<float>* buffer : {&state.params, &state.m, &state.v}) {
-    hash.update(std::as_bytes(part_of(*buffer, begin, end)));
+  for (const std::span<const float> buffer : {elements.params, elements.m, elements.v}) {
+    hash.update(std::as_bytes(buffer));
   }
   return hash.hex();
 }

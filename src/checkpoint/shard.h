@@ -20,13 +20,18 @@ struct ShardRange {
 
 /// The part of `count` elements that rank `rank` of `ranks` writes; sizes differ by at most one, and may be zero.
 ShardRange shard_range(std::int64_t count, int rank, int ranks);
+/// What that rank must hold while a checkpoint is written: rank 0, whose manifest tells digests of the whole, everything; others
+/// their shard.
+ShardRange saved_range(std::int64_t count, int rank, int ranks);
+/// Those elements of buffers that hold more.
+StateBuffers elements_of(const StateBuffers& buffers, ShardRange range);
 std::string shard_name(std::size_t index);  // "shard_00000.h5"
 
-/// Writes shard `rank` of `ranks` into `folder` and returns its entry for the manifest.
-ShardEntry write_shard(const std::filesystem::path& folder, int rank, int ranks, const TrainingState& state);
+/// Writes `rank`'s shard into `folder` and returns its entry for the manifest; `elements`: those of `range` alone.
+ShardEntry write_shard(const std::filesystem::path& folder, int rank, ShardRange range, const StateBuffers& elements);
 
-/// SHA-256 of params, m and v in [begin, end), one after the other: in memory, and as a shard's file gives them back.
-std::string content_sha256(const TrainingState& state, std::int64_t begin, std::int64_t end);
+/// SHA-256 of params, m and v, one after the other: in memory, and as a shard's file gives them back.
+std::string content_sha256(const StateBuffers& elements);
 std::string content_sha256(const std::filesystem::path& folder, const ShardEntry& shard);
 
 /// What is wrong with the file of a shard (missing, size, SHA-256), as a sentence; empty when it is as the manifest says.

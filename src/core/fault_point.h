@@ -7,7 +7,8 @@
 
 namespace lora_dist {
 
-/// The process passes `point`: there it may be killed, stopped, held up, or held for ever.
+/// The process passes `point`: there it may be killed, stopped, held up, held for ever, or find no memory (std::bad_alloc). From
+/// any thread.
 void fault_point(std::string_view point);
 
 /// The same where there are numbers to spoil.

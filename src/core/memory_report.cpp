@@ -30,7 +30,7 @@ MemoryByKind sum_by_kind(std::span<const MemoryItem> items) {
   MemoryByKind sums{};
   for (const MemoryItem& item : items) {
     sums[static_cast<std::size_t>(item.kind)] += item.bytes;
-    sums.back() += item.kind == MemoryKind::base_on_host ? 0 : item.bytes;
+    sums.back() += is_on_host(item.kind) ? 0 : item.bytes;
   }
   return sums;
 }
@@ -39,14 +39,17 @@ std::string memory_table(const MemoryByKind& least, const MemoryByKind& most, in
   std::string table = ranks == 1 ? fmt::format("{:<{}}{:>{}}\n", "memory by kind", kNameWidth + 2, "this rank", kBytesWidth)
                                  : fmt::format("{:<{}}{:>{}}{:>{}}\n", "memory per rank by kind", kNameWidth + 2, "least",
                                                kBytesWidth - 1, "most", kBytesWidth);
-  constexpr auto host = static_cast<std::size_t>(MemoryKind::base_on_host);
-  for (std::size_t kind = 0; kind < kMemoryKinds; ++kind) {
-    if (most[kind] > 0 && kind != host) {
-      table += table_row(name_of(static_cast<MemoryKind>(kind)), least[kind], most[kind], ranks);
+  const auto add_kinds = [&](bool on_host) {
+    for (std::size_t kind = 0; kind < kMemoryKinds; ++kind) {
+      if (most[kind] > 0 && is_on_host(static_cast<MemoryKind>(kind)) == on_host) {
+        table += table_row(name_of(static_cast<MemoryKind>(kind)), least[kind], most[kind], ranks);
+      }
     }
-  }
+  };
+  add_kinds(false);
   table += table_row("total", least.back(), most.back(), ranks);
-  return most[host] > 0 ? table + table_row(name_of(MemoryKind::base_on_host), least[host], most[host], ranks) : table;
+  add_kinds(true);
+  return table;
 }
 
 std::string human_bytes(std::int64_t bytes) {

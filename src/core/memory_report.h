@@ -19,16 +19,22 @@ enum class MemoryKind : std::uint8_t {
   logits_chunk,        // head and loss, chunk by chunk
   scratch,
   operator_scratch,  // what operators and their libraries keep on a GPU, outside the arena
-  base_on_host,      // this rank's slices in pinned memory of the host, beside a GPU; no part of the total
+  checkpoint,        // the state that is being saved, copied so that training can go on
+  // In the host's memory, beside a GPU; no part of the total:
+  base_on_host,        // this rank's slices, pinned
+  checkpoint_on_host,  // the state that is being saved
 };
-inline constexpr std::size_t kMemoryKinds = 10;
+inline constexpr std::size_t kMemoryKinds = 12;
 
 constexpr std::string_view name_of(MemoryKind kind) {
   constexpr std::array<std::string_view, kMemoryKinds> names = {
-      "base shard",   "windows", "embedding and head", "adapters",         "optimizer", "activations",
-      "logits chunk", "scratch", "operator scratch",   "base shard (host)"};
+      "base shard",   "windows", "embedding and head", "adapters",   "optimizer",         "activations",
+      "logits chunk", "scratch", "operator scratch",   "checkpoint", "base shard (host)", "checkpoint (host)"};
   return names[static_cast<std::size_t>(kind)];
 }
+
+/// Beside a GPU, in the memory of the host.
+constexpr bool is_on_host(MemoryKind kind) { return kind == MemoryKind::base_on_host || kind == MemoryKind::checkpoint_on_host; }
 
 /// What a message about full memory tells to change; the end of a sentence that begins with "use".
 inline constexpr std::string_view kMemoryAdvice =

@@ -19,11 +19,7 @@ const Planner::Footprint& Planner::footprint(const PlannedMesh& mesh) {
   Footprint& footprint = at->second;
   for (int tensor_rank = 0; fresh && tensor_rank < mesh.tensor; ++tensor_rank) {
     const std::unique_ptr<PlannedRank> rank = plan_rank(model_, target_, mesh, tensor_rank);
-    const MemoryByKind held = sum_by_kind(memory_of(*rank));
-    for (std::size_t kind = 0; kind < held.size(); ++kind) {
-      footprint.least[kind] = tensor_rank == 0 ? held[kind] : std::min(footprint.least[kind], held[kind]);
-      footprint.most[kind] = std::max(footprint.most[kind], held[kind]);
-    }
+    footprint.held.push_back(sum_by_kind(memory_of(*rank)));
     footprint.work.push_back(work_of_pass(model_, target_, *rank, step_));
     const PassWork& work = footprint.work.back();
     footprint.slice_bytes += work.blocks.slice_bytes + work.embedding.slice_bytes + work.head.slice_bytes;
@@ -35,8 +31,15 @@ MeshPlan Planner::plan(const PlannedMesh& mesh) {
   const Footprint& known = footprint(mesh);
   MeshPlan plan;
   plan.mesh = mesh;
-  plan.least = known.least;
-  plan.most = known.most;
+  for (int rank = 0; rank < mesh.ranks(); ++rank) {
+    const MemoryByKind copy = sum_by_kind(memory_of_copy(model_, target_, mesh, rank));
+    MemoryByKind held = known.held[static_cast<std::size_t>(rank % mesh.tensor)];
+    for (std::size_t kind = 0; kind < held.size(); ++kind) {
+      held[kind] += copy[kind];
+      plan.least[kind] = rank == 0 ? held[kind] : std::min(plan.least[kind], held[kind]);
+      plan.most[kind] = std::max(plan.most[kind], held[kind]);
+    }
+  }
   plan.beside = memory_beside(target_, mesh, model_.config.parallel.communicator);
   plan.wire = wire_of_step(model_, target_, mesh, step_, known.slice_bytes, known.work.front().head_chunks);
   if (target_.is_timed()) {

@@ -10,6 +10,7 @@
 #include "src/model/activations.h"
 #include "src/model/weight_window.h"
 #include "src/train/adapter_setup.h"
+#include "src/train/saving.h"
 #include "src/train/training_run.h"
 
 namespace lora_dist {
@@ -77,6 +78,12 @@ std::vector<MemoryItem> memory_of(const PlannedRank& rank) {
   std::vector<MemoryItem> items = rank.arena.items();
   items.insert(items.end(), rank.pinned.items().begin(), rank.pinned.items().end());
   return items;
+}
+
+std::vector<MemoryItem> memory_of_copy(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, int rank) {
+  Arena arena{Stream{}, Arena::Place::nowhere};
+  take_state_copy(model.layout.count, rank, mesh.ranks(), target.on_device(), arena);
+  return arena.items();
 }
 
 std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh, const std::string& communicator) {

@@ -40,8 +40,12 @@ struct PlannedRank {
 std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,
                                        int tensor_rank);
 
-/// What such a rank holds, as the table at the start of a run lists it. What operators keep for themselves on a GPU is estimated.
+/// What such a rank holds but for the copy of its state, as the table at the start of a run lists it. What operators keep for
+/// themselves on a GPU is estimated.
 std::vector<MemoryItem> memory_of(const PlannedRank& rank);
+
+/// What rank `rank` of all copies to be saved, likewise.
+std::vector<MemoryItem> memory_of_copy(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, int rank);
 
 /// Memory of a rank that no arena knows of: the CUDA context and NCCL's buffers, assumed; on CPUs the program itself.
 struct AssumedMemory {

@@ -65,6 +65,14 @@ nlohmann::ordered_json waits_json(const WaitTimes& waits) {
           {"gathers_hidden", hidden ? nlohmann::ordered_json(*hidden) : nlohmann::ordered_json()}};
 }
 
+/// Null where none was committed.
+nlohmann::ordered_json save_json(const std::optional<SaveTimes>& saved) {
+  if (!saved) {
+    return nullptr;
+  }
+  return {{"step", saved->step}, {"blocked_seconds", saved->blocked_seconds}, {"seconds", saved->seconds}};
+}
+
 }  // namespace
 
 std::optional<double> WaitTimes::hidden() const {
@@ -94,6 +102,7 @@ std::string to_json_line(const StepMetrics& metrics) {
   json["waited"] = waits_json(metrics.waits);
   json["slowest_rank"] = metrics.slowest_rank;
   json["slowest_ratio"] = metrics.slowest_ratio;
+  json["checkpoint"] = save_json(metrics.saved);
   return json.dump();
 }
 

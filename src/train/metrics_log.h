@@ -22,6 +22,13 @@ struct WaitTimes {
   std::optional<double> hidden() const;
 };
 
+/// A checkpoint that was committed, in seconds of rank 0.
+struct SaveTimes {
+  std::int64_t step = 0;
+  double blocked_seconds = 0.0;  // that training waited for it
+  double seconds = 0.0;          // from its beginning until its end was noticed, at the end of a step
+};
+
 /// One optimizer step; the fields of a line of metrics.jsonl.
 struct StepMetrics {
   std::int64_t step = 0;           // optimizer steps done, this one included: the first is 1
@@ -33,11 +40,12 @@ struct StepMetrics {
   std::int64_t target_tokens = 0;  // those that are trained on
   double seconds = 0.0;
   double tokens_per_second = 0.0;
-  std::int64_t memory_peak_bytes = 0;  // of the rank that holds most
-  WireBytes wire;                      // of this step, summed over the ranks
-  WaitTimes waits;                     // of this step
-  int slowest_rank = 0;                // whose own work took longest
-  double slowest_ratio = 1.0;          // how many times as long as the middle rank's
+  std::int64_t memory_peak_bytes = 0;   // of the rank that holds most
+  WireBytes wire;                       // of this step, summed over the ranks
+  WaitTimes waits;                      // of this step
+  int slowest_rank = 0;                 // whose own work took longest
+  double slowest_ratio = 1.0;           // how many times as long as the middle rank's
+  std::optional<SaveTimes> saved = {};  // whose end was noticed since the step before
 };
 
 /// One evaluation; the fields of a line of eval.jsonl. Step 0 is the base model before training.

@@ -76,7 +76,9 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
 
 std::vector<MemoryItem> memory_of(const OpenModel& model) {
   std::vector<MemoryItem> items = model.arena.items();
-  items.insert(items.end(), model.pinned.items().begin(), model.pinned.items().end());
+  for (const Arena* arena : {&model.pinned, &model.host}) {
+    items.insert(items.end(), arena->items().begin(), arena->items().end());
+  }
   return items;
 }
 

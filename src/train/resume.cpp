@@ -1,4 +1,4 @@
-// Finds the checkpoint to start from, loads it, and saves new ones and adapters.
+// Finds the checkpoint to start from, loads it, gathers what a new one holds, and saves adapters.
 #include "src/train/resume.h"
 
 #include <algorithm>
@@ -23,8 +23,6 @@
 namespace lora_dist {
 
 namespace {
-
-std::filesystem::path checkpoints_of(const TrainingRun& run) { return run.output / "checkpoints"; }
 
 /// Where to go on from, if anywhere.
 std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
@@ -109,6 +107,8 @@ void show_changes(const TrainingRun& run, const std::map<std::string, std::strin
 }
 
 }  // namespace
+
+std::filesystem::path checkpoints_of(const TrainingRun& run) { return run.output / "checkpoints"; }
 
 CheckpointIdentity identity_of(const TrainingRun& run) {
   CheckpointIdentity identity;
@@ -197,11 +197,8 @@ void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step) {
   }
 }
 
-void save(const TrainingRun& run, const RunProgress& progress) {
+TrainingState state_to_save(const TrainingRun& run, const RunProgress& progress) {
   TrainingState state;
-  state.params = on_host(run.buffers.params, run.model->stream);
-  state.m = on_host(run.buffers.m, run.model->stream);
-  state.v = on_host(run.buffers.v, run.model->stream);
   state.step = progress.step;
   state.optimizer_step = progress.optimizer_step;
   const Cursor cursor = cursor_at(progress.step, static_cast<std::int64_t>(run.train.size()), run.config.train.global_batch);
@@ -212,11 +209,7 @@ void save(const TrainingRun& run, const RunProgress& progress) {
   if (const std::string& day = run.dataset.report.template_day; !day.empty()) {
     state.progress[kTemplateDay] = day;
   }
-  const SavedCheckpoint saved =
-      save_checkpoint(*run.world, checkpoints_of(run), identity_of(run), state, run.config.checkpoint.keep);
-  for (const std::string& warning : saved.warnings) {
-    run.console.warn(warning);
-  }
+  return state;
 }
 
 void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& name) {

@@ -36,8 +36,11 @@ std::optional<RunProgress> go_back(TrainingRun& run);
 /// output.dir/checkpoints_set_aside_N, so that no later resume takes them for this run's. Called by one rank.
 void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step);
 
-/// Writes output.dir/checkpoints/step_NNNNNNNN. Collective.
-void save(const TrainingRun& run, const RunProgress& progress);
+/// Where the run's checkpoints are: output.dir/checkpoints.
+std::filesystem::path checkpoints_of(const TrainingRun& run);
+
+/// What a checkpoint holds of the run besides the buffers.
+TrainingState state_to_save(const TrainingRun& run, const RunProgress& progress);
 
 /// Writes the factors after `step` steps as a PEFT folder output.dir/`name`, with the digests of what they came from. Collective;
 /// rank 0 writes.

@@ -8,6 +8,7 @@
 #include "src/core/stop_request.h"
 #include "src/model/generate.h"
 #include "src/train/run_watch.h"
+#include "src/train/saving.h"
 
 namespace lora_dist {
 
@@ -81,6 +82,7 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, std::int6
     console.line(fmt::format("gathers    {:.1f} % of the {:.3g} s of gathering the base were hidden behind computing",
                              100.0 * *hidden, run.waits.gathers));
   }
+  console.line(fmt::format("checkpoints {}", describe(run.saves)));
   if (progress.base && progress.last) {
     console.line("\nvalidation        loss   perplexity");
     console.line(fmt::format("base         {:9.4f}    {:9.3f}", progress.base->loss, progress.base->perplexity));

@@ -129,6 +129,7 @@ bool replicas_agree(TrainingLoop& loop) {
   }
   loop.line.end_line();
   run.console.warn(what + "; going back to the last checkpoint, once");
+  finish_save(run, loop.saving);
   const std::optional<RunProgress> progress = go_back(run);
   if (!progress) {
     throw Error(ExitCode::communication, what + fmt::format(", and there is no checkpoint yet to go back to. {}", advice),
@@ -145,11 +146,12 @@ bool replicas_agree(TrainingLoop& loop) {
   return false;
 }
 
+/// The logs are on the disk before the checkpoint can be.
 void do_save(TrainingLoop& loop) {
   const AtWork here("saving a checkpoint");
   loop.line.end_line();
   loop.on_rank_0([&] { loop.logs->sync(); });
-  save(loop.run, loop.progress);
+  begin_save(loop.run, loop.progress, loop.saving);
 }
 
 void start_output(TrainingLoop& loop, bool resumed) {
@@ -172,8 +174,9 @@ bool adapter_is_there(const TrainingRun& run) {
   return there[0] != 0;
 }
 
-/// The checkpoint of this step is saved.
-ExitCode stop_saved(const TrainingLoop& loop) {
+/// The checkpoint of this step was begun.
+ExitCode stop_saved(TrainingLoop& loop) {
+  finish_save(loop.run, loop.saving);
   save_adapter(loop.run, loop.progress.step, "adapter");
   const std::string reason = stop_reason();
   loop.run.console.line(
@@ -191,7 +194,7 @@ ExitCode stop_before_step(TrainingLoop& loop) {
   return stop_saved(loop);
 }
 
-/// Steps until the end; returns stopped when asked to.
+/// Steps until the end; returns stopped when asked to. Of the last checkpoint the end is not awaited.
 ExitCode do_steps(TrainingLoop& loop) {
   while (loop.progress.evaluation_due || !is_complete(loop)) {
     bool stop = false;
@@ -201,6 +204,9 @@ ExitCode do_steps(TrainingLoop& loop) {
         return stop_before_step(loop);
       }
       stop = end == StepEnd::stop_asked;
+      if (loop.save_waits) {
+        proceed_with_save(loop.run, loop.saving);
+      }
       if (comparison_is_due(loop, stop) && !replicas_agree(loop)) {
         continue;
       }
@@ -218,6 +224,21 @@ ExitCode do_steps(TrainingLoop& loop) {
     }
   }
   return ExitCode::done;
+}
+
+/// The same, and no checkpoint is left half-way. What went wrong with one came before what ended the steps, and is told instead.
+ExitCode do_steps_and_saves(TrainingLoop& loop) {
+  ExitCode code = ExitCode::done;
+  try {
+    code = do_steps(loop);
+  } catch (const Error& error) {
+    if (error.noticed() == Noticed::every_rank) {
+      finish_save(loop.run, loop.saving);
+    }
+    throw;
+  }
+  finish_save(loop.run, loop.saving);
+  return code;
 }
 
 }  // namespace
@@ -248,7 +269,7 @@ ExitCode run_training(TrainingRun& run) {
     throw Error(ExitCode::stopped, nothing_trained_sentence(), Noticed::every_rank);
   }
   run.watch->steps_begin();
-  if (const ExitCode code = do_steps(loop); code != ExitCode::done) {
+  if (const ExitCode code = do_steps_and_saves(loop); code != ExitCode::done) {
     return code;
   }
   show_summary(run, loop.progress, plan.total_steps);

@@ -9,6 +9,7 @@
 #include "src/train/progress.h"
 #include "src/train/progress_state.h"
 #include "src/train/run_logs.h"
+#include "src/train/saving.h"
 #include "src/train/step_watch.h"
 #include "src/train/training_run.h"
 
@@ -35,7 +36,9 @@ struct TrainingLoop {
   std::vector<std::int32_t> order = {};  // of that epoch
   LossTrend trend = {};
   double step_seconds = 0.0;  // of the last step's slowest rank; 0: no step was done yet
-  bool went_back = false;     // ranks differed once, and all went back to the last checkpoint
+  Saving saving = {};
+  bool save_waits = false;  // for the ranks to meet: no rank was at work on it at the end of the last step
+  bool went_back = false;   // ranks differed once, and all went back to the last checkpoint
 
   double epoch() const { return static_cast<double>(progress.step) / static_cast<double>(plan.steps_per_epoch); }
 

@@ -18,6 +18,7 @@
 #include "src/train/data_setup.h"
 #include "src/train/ranks_agree.h"
 #include "src/train/resume.h"
+#include "src/train/saving.h"
 #include "src/train/tokenize_together.h"
 
 namespace lora_dist {
@@ -138,12 +139,16 @@ int choose_shards(const TrainingRun& run) {
   return base_shards_of(run.mesh, config.parallel.base_shards, by_node ? data_ranks_of_node(run.mesh, machines) : 1);
 }
 
-/// Takes every buffer that a pass needs. Collective.
+/// Takes every buffer that a pass and a checkpoint need. Collective.
 void prepare_workspace(TrainingRun& run, Purpose purpose) {
   const WorkspaceOptions options = workspace_options(run.config, run.model->spec, run.compute->dtype, purpose);
   run_together(*run.world, [&] {
     Arena& arena = run.model->arena;
     run.workspace = make_workspace(run.model->base, run.part.layout, options, arena, run.model->stream);
+    if (purpose == Purpose::train) {
+      run.copy = take_state_copy(run.layout.count, run.world->rank(), run.world->size(), run.compute->on_device(),
+                                 run.compute->on_device() ? run.model->host : arena);
+    }
     if (purpose == Purpose::train && run.compute->on_device()) {  // the optimizer's sums keep memory too; the gradients are zero
       explain_full_memory(arena, "what operators keep for themselves",
                           [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });

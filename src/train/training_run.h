@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,23 @@ namespace lora_dist {
 /// What a run is prepared for: training needs gradients, moments and what backward keeps.
 enum class Purpose : std::uint8_t { train, evaluate };
 
+/// Where the state is copied to when a checkpoint begins: the host's memory, saved_range() (src/checkpoint/shard.h) of the flat
+/// buffers.
+struct StateCopy {
+  std::span<float> params;
+  std::span<float> m;
+  std::span<float> v;
+};
+
+/// What the checkpoints of this process cost, in seconds of rank 0.
+struct SaveCosts {
+  std::int64_t saved = 0;
+  double blocked = 0.0;  // that training waited for them
+  double most_blocked = 0.0;
+  double seconds = 0.0;  // from the beginning of each to its end
+  double most_seconds = 0.0;
+};
+
 struct TrainingRun {
   Config config;
   Communicator* world = nullptr;
@@ -48,10 +66,12 @@ struct TrainingRun {
   PeftConfig peft;          // how the adapter is described in its folder
   AdapterLayout no_layout;  // the base alone
   TrainedBuffers buffers;
+  StateCopy copy;  // while training
   Workspace workspace;
   WireBytes last_wire;               // of the last step, summed over the ranks
   std::int64_t last_peak_bytes = 0;  // most that was ever resident in a process
   WaitTimes waits;                   // of all steps of this process
+  SaveCosts saves;
 
   /// The model with the factors as they are now, or the base alone.
   Transformer tuned() const;

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include "src/core/fault_point.h"
 #include "src/core/memory_report.h"
@@ -82,7 +84,8 @@ void refuse_non_finite(TrainingLoop& loop, const StepResult& result) {
                                     allowed, rows.empty() ? "" : "; rows " + rows));
 }
 
-/// Peak memory and bytes sent, over all ranks. Returns true when a stop was asked for by now.
+/// Peak memory and bytes sent, over all ranks, and whether any is at work on a checkpoint. Returns true when a stop was asked for
+/// by now.
 bool add_totals(TrainingLoop& loop, StepMetrics& metrics) {
   Communicator& world = *loop.run.world;
   std::array<std::int64_t, kWireKinds> sent{};
@@ -91,10 +94,11 @@ bool add_totals(TrainingLoop& loop, StepMetrics& metrics) {
     sent[i] = now.bytes[i] - loop.wire_before.bytes[i];
   }
   world.all_reduce(sent, Reduce::sum, WireKind::control);
-  std::array<std::int64_t, 2> most = {peak_resident_bytes(), stop_requested() ? 1 : 0};
+  std::array<std::int64_t, 3> most = {peak_resident_bytes(), stop_requested() ? 1 : 0, is_writing(loop.saving) ? 1 : 0};
   world.all_reduce(most, Reduce::max, WireKind::control);
   metrics.memory_peak_bytes = loop.run.last_peak_bytes = most[0];
   metrics.wire.bytes = loop.run.last_wire.bytes = sent;
+  loop.save_waits = loop.saving.pending != nullptr && most[2] == 0;
   return most[1] != 0;
 }
 
@@ -176,6 +180,7 @@ StepEnd do_step(TrainingLoop& loop) {
   metrics.slowest_rank = slowest.rank;
   metrics.slowest_ratio = slowest.ratio;
   loop.step_seconds = slowest.seconds;
+  metrics.saved = std::exchange(loop.saving.newest, std::nullopt);
   metrics.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   run.watch->note_step_seconds(metrics.seconds);
   metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;

@@ -48,11 +48,12 @@ class Checkpoint : public testing::Test {
     const TrainingState state = sample_state(step);
     Manifest manifest{sample_identity(), state, {}, {}, "", ""};
     for (int rank = 0; rank < ranks; ++rank) {
-      manifest.shards.push_back(write_shard(path, rank, ranks, state));
-      EXPECT_EQ(content_sha256(path, manifest.shards.back()),
-                content_sha256(state, manifest.shards.back().begin, manifest.shards.back().end));
+      const ShardRange range = shard_range(static_cast<std::int64_t>(state.params.size()), rank, ranks);
+      const StateBuffers elements = elements_of(buffers_of(state), range);
+      manifest.shards.push_back(write_shard(path, rank, range, elements));
+      EXPECT_EQ(content_sha256(path, manifest.shards.back()), content_sha256(elements));
     }
-    digest_content(state, manifest);
+    digest_content(buffers_of(state), manifest);
     put_file(path / "MANIFEST.json", seal_manifest(manifest_to_json(manifest)));
     return path;
   }

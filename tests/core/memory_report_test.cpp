@@ -58,14 +58,19 @@ TEST(MemoryReport, TableShowsLeastAndMostOverRanks) {
 }
 
 TEST(MemoryReport, WhatLiesOnTheHostBesideAGpuIsNoPartOfTheTotal) {
-  const std::vector<MemoryItem> items = {{MemoryKind::base_on_host, "block 0", 2048}, {MemoryKind::windows, "window 0", 1024}};
+  const std::vector<MemoryItem> items = {{MemoryKind::base_on_host, "block 0", 2048},
+                                         {MemoryKind::checkpoint_on_host, "state", 512},
+                                         {MemoryKind::checkpoint, "state", 256},
+                                         {MemoryKind::windows, "window 0", 1024}};
   const MemoryByKind sums = sum_by_kind(items);
-  EXPECT_EQ(sums.back(), 1024);
+  EXPECT_EQ(sums.back(), 1024 + 256);
   EXPECT_EQ(memory_table(sums, sums, 1),
             "memory by kind           this rank\n"
             "  windows                 1.00 KiB\n"
-            "  total                   1.00 KiB\n"
-            "  base shard (host)       2.00 KiB\n");
+            "  checkpoint                 256 B\n"
+            "  total                   1.25 KiB\n"
+            "  base shard (host)       2.00 KiB\n"
+            "  checkpoint (host)          512 B\n");
 }
 
 TEST(Arena, NotesWhatOthersHold) {

@@ -36,9 +36,9 @@ TEST(RunFiles, MetricsHaveTheFieldsOfTheManual) {
   const std::vector<json> lines = read_lines(scratch / "out/metrics.jsonl");
   ASSERT_EQ(lines.size(), 10U);
   for (const json& line : lines) {
-    EXPECT_EQ(keys_of(line), (std::vector<std::string>{"epoch", "grad_norm", "learning_rate", "loss", "memory_peak_bytes",
-                                                       "seconds", "slowest_rank", "slowest_ratio", "step", "target_tokens",
-                                                       "tokens", "tokens_per_second", "waited", "wire_bytes"}));
+    EXPECT_EQ(keys_of(line), (std::vector<std::string>{"checkpoint", "epoch", "grad_norm", "learning_rate", "loss",
+                                                       "memory_peak_bytes", "seconds", "slowest_rank", "slowest_ratio", "step",
+                                                       "target_tokens", "tokens", "tokens_per_second", "waited", "wire_bytes"}));
     EXPECT_EQ(keys_of(line["wire_bytes"]),
               (std::vector<std::string>{"adapter_gradient", "base_gather", "control", "tensor_activation"}));
     EXPECT_GT(line["loss"].get<double>(), 0.0);

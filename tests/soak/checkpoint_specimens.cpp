@@ -40,9 +40,10 @@ Saved save(const fs::path& folder, std::int64_t step, std::int64_t more_elements
   fs::create_directories(saved.path);
   Manifest manifest{saved.identity, saved.state, {}, {}, "", ""};
   for (int rank = 0; rank < kRanks; ++rank) {
-    manifest.shards.push_back(write_shard(saved.path, rank, kRanks, saved.state));
+    const ShardRange range = shard_range(offset + more_elements, rank, kRanks);
+    manifest.shards.push_back(write_shard(saved.path, rank, range, elements_of(buffers_of(saved.state), range)));
   }
-  digest_content(saved.state, manifest);
+  digest_content(buffers_of(saved.state), manifest);
   put_file(saved.path / "MANIFEST.json", seal_manifest(manifest_to_json(manifest)));
   return saved;
 }

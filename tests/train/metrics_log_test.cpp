@@ -44,7 +44,8 @@ StepMetrics some_step(std::int64_t step) {
                          .wire = {},
                          .waits = {true, 0.5, 0.125, 0.25},
                          .slowest_rank = 2,
-                         .slowest_ratio = 1.5};
+                         .slowest_ratio = 1.5,
+                         .saved = SaveTimes{1, 0.0625, 2.5}};
   metrics.wire.bytes = {1, 2, 3, 4};
   return metrics;
 }
@@ -55,7 +56,14 @@ TEST_F(MetricsLogTest, AStepHasThePromisedFieldsInOrder) {
       R"({"step":1,"epoch":0.1,"loss":0.3333333333333333,"learning_rate":0.0002,"grad_norm":0.30000000000000004,)"
       R"("tokens":4096,"target_tokens":1024,"seconds":0.5,"tokens_per_second":8192.0,"memory_peak_bytes":1048576,)"
       R"("wire_bytes":{"base_gather":1,"adapter_gradient":2,"tensor_activation":3,"control":4},)"
-      R"("waited":{"base_gather":0.125,"adapter_gradient":0.25,"gathers_hidden":0.75},"slowest_rank":2,"slowest_ratio":1.5})");
+      R"("waited":{"base_gather":0.125,"adapter_gradient":0.25,"gathers_hidden":0.75},"slowest_rank":2,"slowest_ratio":1.5,)"
+      R"("checkpoint":{"step":1,"blocked_seconds":0.0625,"seconds":2.5}})");
+}
+
+TEST_F(MetricsLogTest, AStepInWhichNoCheckpointWasCommittedHasNone) {
+  StepMetrics metrics = some_step(1);
+  metrics.saved.reset();
+  EXPECT_TRUE(nlohmann::json::parse(to_json_line(metrics)).at("checkpoint").is_null());
 }
 
 TEST_F(MetricsLogTest, WaitsThatNobodyKnowsAreNull) {

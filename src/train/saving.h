@@ -1,0 +1,46 @@
+// The checkpoints of a training run: the state is copied at a step, and written by threads while the next steps go on.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "src/checkpoint/pending_save.h"
+#include "src/train/metrics_log.h"
+#include "src/train/progress_state.h"
+#include "src/train/training_run.h"
+
+namespace lora_dist {
+
+/// Takes the memory for the copy of rank `rank` of `ranks`: saved_range() (src/checkpoint/shard.h) of `count` elements. It is
+/// touched now, so that the first save does not wait for pages. `on_host`: beside a GPU.
+StateCopy take_state_copy(std::int64_t count, int rank, int ranks, bool on_host, Arena& arena);
+
+/// The save under way, where there is one. The same on every rank but for the times.
+struct Saving {
+  std::unique_ptr<PendingSave> pending;
+  SaveTimes times;  // so far
+  std::chrono::steady_clock::time_point begun;
+  std::optional<SaveTimes> newest;  // committed, and not yet in a line of metrics.jsonl
+};
+
+/// Copies the state and lets threads write it as output.dir/checkpoints/step_NNNNNNNN. Waits for the save before it. Collective;
+/// throws the same Error on every rank, also for what went wrong with the save before it; then no save is under way.
+void begin_save(TrainingRun& run, const RunProgress& progress, Saving& saving);
+
+/// True while this rank's thread is at work.
+bool is_writing(const Saving& saving);
+
+/// Takes the save under way, where there is one, to its next stage, or notes its end. Does not wait where no rank is_writing().
+/// Collective; throws as begin_save() does.
+void proceed_with_save(TrainingRun& run, Saving& saving);
+
+/// Waits until the save under way, where there is one, is committed. Collective; throws as begin_save() does.
+void finish_save(TrainingRun& run, Saving& saving);
+
+/// "3 saved; training waited 0.02 s for them, 0.01 s at most; each was on the disk 0.3 s after it was begun (the slowest 0.4 s)"
+std::string describe(const SaveCosts& costs);
+
+}  // namespace lora_dist
