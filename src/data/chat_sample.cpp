@@ -104,7 +104,12 @@ RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversati
                                                                : " (its words, which may quote the row, are kept back: "
                                                                  "output.show_text = false)"));
     }
-    throw Error(ExitCode::model, std::string(e.what()) + " (while it rendered " + where + ")");
+    const bool in_parts = std::any_of(conversation.messages.begin(), conversation.messages.end(), [](const json& message) {
+      return message.contains("content") && message["content"].is_array();
+    });
+    throw Error(in_parts ? ExitCode::data : ExitCode::model,
+                std::string(e.what()) + " (while it rendered " + where +
+                    (in_parts ? ", whose content is in parts; templates that know text alone want one text)" : ")"));
   }
 }
 

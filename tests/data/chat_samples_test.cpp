@@ -406,6 +406,11 @@ TEST(ChatSampleErrors, TheTemplateFails) {
                                            HasSubstr("(while it rendered "), HasSubstr("x.jsonl:1)")));
   EXPECT_THAT(ChatFolder("{% if %}").error(kExchange),
               AllOf(HasSubstr("4: "), HasSubstr("chat_template.jinja:1: the chat template is malformed")));
+  // A row that the template does not understand.
+  EXPECT_THAT(
+      ChatFolder("{{ 'x' + messages[0].content }}")
+          .error(R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","content":"b"}]})"),
+      AllOf(HasSubstr("3: "), HasSubstr("x.jsonl:1, whose content is in parts; templates that know text alone want one text")));
 }
 
 TEST(ChatSampleErrors, AnAnswerThatCannotBeFound) {

@@ -34,7 +34,7 @@ TEST(DataErrors, Rows) {
       {good + "{\"input_ids\":[1,2,3],\"labels\":[1,2]}\n", {":2: 2 labels for 3 input_ids"}},
       {"{\"input_ids\":[1,2],\"labels\":[-100,-100]}\n{\"input_ids\":[1,2],\"labels\":[2,-100]}\n",
        {"no training sample has a token to train on", "2 x"}},
-      {"{\"colour\":\"red\"}\n", {":1", "colour"}},
+      {"{\"colour\":\"red\"}\n", {":1", "1 key that is not known"}},
       {good + "\"just text\"\n", {":2"}},
   };
   for (const Fault& fault : faults) {
