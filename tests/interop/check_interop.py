@@ -183,6 +183,16 @@ def table(results, of_peft, partly):
     return "\n".join(lines) + "\n"
 
 
+def reads_its_own_codes():
+    """Whether bitsandbytes gives back what its codes stand for. 0.50.2 does not on processors with AVX-512, of matrices whose rows are no
+    whole number of blocks, as those of these models are."""
+    torch.manual_seed(1)
+    codes, state = bitsandbytes.functional.quantize_4bit(torch.randn(8, 48), quant_type="nf4", compress_statistics=False)
+    numbers = torch.stack([codes.flatten() >> 4, codes.flatten() & 15], dim=1).flatten().long()
+    meant = (state.code[numbers].reshape(-1, 64) * state.absmax[:, None]).reshape(8, 48)
+    return torch.allclose(bitsandbytes.functional.dequantize_4bit(codes, state), meant)
+
+
 def main():
     if len(sys.argv) not in (2, 3):
         raise SystemExit(__doc__)
@@ -190,13 +200,16 @@ def main():
     transformers.logging.set_verbosity_error()
     program = str(pathlib.Path(sys.argv[1]).resolve())
     results, of_peft, partly = [], [], []
-    for model in MODELS:
+    sound = reads_its_own_codes()
+    if not sound:
+        print(f"bitsandbytes {bitsandbytes.__version__} misreads its own codes on this processor: quantized bases are left out")
+    for model in (model for model in MODELS if sound or model[1] == "none"):
         with tempfile.TemporaryDirectory() as work:
             results.append((model, check(program, model[0], pathlib.Path(work))))
     for adapter in PEFT_ADAPTERS:
         with tempfile.TemporaryDirectory() as work:
             of_peft.append((adapter, check_peft_adapter(program, adapter[0], adapter[2], pathlib.Path(work))))
-    for case in PARTLY_ADAPTED:
+    for case in PARTLY_ADAPTED if sound else []:
         with tempfile.TemporaryDirectory() as work:
             partly.append((case, check_partly_adapted(program, *case, pathlib.Path(work))))
     text = table(results, of_peft, partly)
