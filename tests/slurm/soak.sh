@@ -48,7 +48,7 @@ The demo's model, $steps steps of 6 sequences, a checkpoint every 10 steps, on a
 $cycles times it was stopped, put back into the queue, and went on with another number of nodes. Every step stands in metrics.jsonl once, and the
 adapter is, to the bit, that of a run without a stop on one node: SHA-256 $(adapter_sum out | cut -c 1-16).
 
-A signal and a preemption leave time to save, so nothing is computed twice; after a failed node the run goes back to its last checkpoint.
+Where "resumed from" is less than "steps done", the steps between were computed twice: nothing was saved in time.
 The last column is from the moment when the job may start again to its third step, on a machine that other programs share.
 
 | cycle | stopped by | nodes before | nodes after | steps done | resumed from | s |

@@ -48,15 +48,25 @@ void signal_ranks(const RunningJob& job, std::initializer_list<std::pair<int, in
 }
 
 /// Where it has the same effect on each number of ranks, the fault is rank 1's.
-const std::array<Kind, 19> kKinds = {
+const std::array<Kind, 29> kKinds = {
     {{"killed in a step", "kill,step,1,5", nullptr, 128 + SIGKILL, ""},
      {"throws", "throw,pass,1,5", nullptr, 1, "internal error, a mistake in the program: thrown by a test"},
      {"hangs in a collective", "hang,all_gather,1,20", nullptr, 86, "no progress on any rank"},
      {"ends early without a word", "exit,step,1,5", nullptr, 1, "exiting improperly"},
-     {"killed while it saves", "kill,save,1,2", nullptr, 128 + SIGKILL, ""},
+     {"killed while it writes a shard", "kill,shard,1,2", nullptr, 128 + SIGKILL, ""},
+     {"killed before a commit", "kill,commit,0,2", nullptr, 128 + SIGKILL, ""},
      {"stopped (SIGSTOP)", "stop,step,1,5", nullptr, 86, "rank 1 on "},
      {"hangs in its own work", "hang,pass,1,9", nullptr, 86, "rank 1 never came"},
-     {"hangs while it saves", "hang,save,1,2", nullptr, 86, "no progress on any rank"},
+     {"hangs while it writes a shard", "hang,shard,1,2", nullptr, 86, "no progress on any rank"},
+     {"a full disk", "enospc,00004/shard_00001,1,1,0", nullptr, 4, "shard_00001.h5: No space left on device"},
+     {"a broken disk", "eio,00004/shard_00000,0,2", nullptr, 4, "shard_00000.h5: Input/output error"},
+     {"a disk that fails in fsync", "sync_eio,00004/shard_00001,1", nullptr, 4, "shard_00001.h5: Input/output error"},
+     {"a bit that flips on its way to the disk", "flip,00004/shard_00001,1", nullptr, 4, "shard_00001.h5"},
+     {"a write that is lost", "lost_write,00004/shard_00001,1,2", nullptr, 4, "shard_00001.h5"},
+     {"a manifest that changes on its way", "flip,00004/MANIFEST,0", nullptr, 4, "MANIFEST.json read back differently"},
+     {"short writes", "short_write,/out/,1,1,0;short_write,/out/,0,1,0", nullptr, 0, ""},
+     {"no memory in a step", "no_memory,step,1,5", nullptr, 6, "rank 1: out of memory; use "},
+     {"no memory for a shard", "no_memory,shard,1,2", nullptr, 6, "rank 1: out of memory; use "},
      {"a lost message", "hang,gradient_all_reduce,0,5", nullptr, 86, "all ranks are in the same collective"},
      {"slow", "slow,step,1,1,0,0.3", nullptr, 0, "slowest rank 1 ("},
      {"another adapter, once", "lie,adapter,1,5", nullptr, 0, "going back to the last checkpoint, once"},

@@ -37,11 +37,13 @@ struct Kill {
   bool all_ranks;
 };
 
-constexpr std::array<Kill, 11> kKills = {{{"a rank, at any moment", "", "", 2500, false},
+constexpr std::array<Kill, 13> kKills = {{{"a rank, at any moment", "", "", 2500, false},
                                           {"all ranks, at any moment", "", "", 2500, true},
                                           {"a rank, while training", "", "step ", 400, false},
                                           {"all ranks, while training", "", "step ", 400, true},
-                                          {"before a shard is written", "save", "", 0, false},
+                                          {"at the start of a save", "save", "", 0, false},
+                                          {"in the thread that writes a shard", "shard", "", 0, false},
+                                          {"before a commit", "commit", "", 0, false},
                                           {"at the start of a step", "step", "", 0, false},
                                           {"in a pass", "pass", "", 0, false},
                                           {"in the gradient's all-reduce", "gradient_all_reduce", "", 0, false},
@@ -50,7 +52,8 @@ constexpr std::array<Kill, 11> kKills = {{{"a rank, at any moment", "", "", 2500
                                           {"in a broadcast", "broadcast", "", 0, false}}};
 
 Launch killed_launch(const Settings& settings, int ranks, const Kill& kill_kind, Random& random) {
-  const int rank = static_cast<int>(below(static_cast<std::size_t>(ranks), random));
+  const bool rank_0_alone = std::string(kill_kind.point) == "commit";
+  const int rank = rank_0_alone ? 0 : static_cast<int>(below(static_cast<std::size_t>(ranks), random));
   const std::string passing = std::to_string(1 + below(below(2, random) == 0 ? 4 : 40, random));
   const std::string fault = "kill," + std::string(kill_kind.point) + "," + std::to_string(rank) + "," + passing;
   Launch launch = *kill_kind.point == '\0' ? program::launch_of(settings, ranks) : program::faulty(settings, ranks, fault);
