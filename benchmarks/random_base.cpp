@@ -134,12 +134,13 @@ std::span<float> make_norm(std::int64_t width, Arena& arena, const Stream& strea
   return norm;
 }
 
-ConstTensorView make_table(const ModelSpec& spec, const std::string& name, DType dtype, const Pool& pool, std::int64_t start,
-                           Arena& arena, const Stream& stream) {
-  const std::int64_t bytes = spec.vocab * spec.hidden * static_cast<std::int64_t>(size_of(dtype));
-  const std::span<std::byte> table = arena.take<std::byte>(MemoryKind::embedding_and_head, name, bytes);
-  repeat(pool, start, table, stream);
-  return {table.data(), dtype, {spec.vocab, spec.hidden}};
+VocabTable make_table(const ModelSpec& spec, const std::string& name, DType dtype, const Pool& pool, std::int64_t start,
+                      Arena& arena, const Stream& stream) {
+  VocabTable table = lay_out_table(spec.vocab, spec.hidden, dtype, spec.vocab, chunk_elements(stream.backend));
+  const std::span<std::byte> memory = arena.take<std::byte>(MemoryKind::embedding_and_head, name, held_bytes(table));
+  place_slices(table, memory);
+  repeat(pool, start, memory, stream);
+  return table;
 }
 
 }  // namespace

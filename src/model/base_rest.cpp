@@ -99,20 +99,13 @@ struct RestLoader {
   }
 };
 
-/// Takes a table's memory in one piece.
+/// Takes a table's memory in one piece; in memory of a node it is only counted.
 void take_slices(VocabTable& table, const std::string& name, Arena& arena) {
-  std::int64_t bytes = 0;
-  for (std::int64_t i = 0; i < table.chunks; ++i) {
-    bytes += table.slice_bytes(i);
-  }
+  const std::int64_t bytes = held_bytes(table);
   if (table.of_node) {
     arena.count(MemoryKind::embedding_and_head, name, bytes);
-    return;
-  }
-  std::span<std::byte> left = arena.take<std::byte>(MemoryKind::embedding_and_head, name, bytes);
-  for (std::int64_t i = 0; i < table.chunks; ++i) {
-    table.slices.push_back(left.first(static_cast<std::size_t>(table.slice_bytes(i))));
-    left = left.subspan(table.slices.back().size());
+  } else {
+    place_slices(table, arena.take<std::byte>(MemoryKind::embedding_and_head, name, bytes));
   }
 }
 
@@ -120,8 +113,7 @@ void take_slices(VocabTable& table, const std::string& name, Arena& arena) {
 
 void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place) {
   const TensorNames& names = whole.family->names;
-  const std::int64_t by_default = place.stream.backend == Backend::cuda ? kChunkElementsCuda : kChunkElements;
-  const std::int64_t elements = place.chunk_elements > 0 ? place.chunk_elements : by_default;
+  const std::int64_t elements = place.chunk_elements > 0 ? place.chunk_elements : chunk_elements(place.stream.backend);
   const auto take = [&](std::string_view tensor, DType dtype) {
     const std::int64_t widest = base.part.is_whole() ? whole.vocab : base.part.widest_vocab;
     VocabTable table = lay_out_table(base.part.vocab.size(), whole.hidden, dtype, widest, elements);

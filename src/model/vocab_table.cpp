@@ -21,6 +21,21 @@ VocabTable lay_out_table(std::int64_t rows, std::int64_t cols, DType dtype, std:
   return table;
 }
 
+std::int64_t held_bytes(const VocabTable& table) {
+  std::int64_t bytes = 0;
+  for (std::int64_t i = 0; i < table.chunks; ++i) {
+    bytes += table.slice_bytes(i);
+  }
+  return bytes;
+}
+
+void place_slices(VocabTable& table, std::span<std::byte> memory) {
+  for (std::int64_t i = 0; i < table.chunks; ++i) {
+    table.slices.push_back(memory.first(static_cast<std::size_t>(table.slice_bytes(i))));
+    memory = memory.subspan(table.slices.back().size());
+  }
+}
+
 IndexRange VocabTable::chunk(std::int64_t i) const {
   const auto cut = [&](std::int64_t at) { return at == chunks ? rows : rows * at / chunks / kRowAlign * kRowAlign; };
   return {cut(i), cut(i + 1)};

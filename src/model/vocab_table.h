@@ -7,15 +7,15 @@
 #include <span>
 #include <vector>
 
+#include "kernels/common/stream.h"
 #include "kernels/common/tensor_view.h"
 #include "src/model/index_range.h"
 
 namespace lora_dist {
 
-// Elements of a chunk at most: enough rows to keep a product busy. On GPUs more, where adding a chunk's gradient to the sum costs
-// about what a product with a few hundred columns does.
-inline constexpr std::int64_t kChunkElements = std::int64_t{1} << 22;
-inline constexpr std::int64_t kChunkElementsCuda = std::int64_t{1} << 25;
+/// Elements of a chunk at most: enough rows to keep a product busy. On GPUs more, where adding a chunk's gradient to the sum
+/// costs about what a product with a few hundred columns does.
+constexpr std::int64_t chunk_elements(Backend backend) { return std::int64_t{1} << (backend == Backend::cuda ? 25 : 22); }
 
 /// A tensor rank's rows of a table, and this rank's slices of them. Chunks depend on no number of data ranks, so that sums over
 /// chunks have the same bits on all of them; every tensor rank has as many.
@@ -41,6 +41,11 @@ struct VocabTable {
   /// [rows, cols] of a table that nobody divides. Throws KernelError for others.
   ConstTensorView whole() const;
 };
+
+/// Bytes of this rank's slices of all chunks.
+std::int64_t held_bytes(const VocabTable& table);
+/// Puts them end to end in so many bytes.
+void place_slices(VocabTable& table, std::span<std::byte> memory);
 
 /// Without memory. `widest`: rows of the tensor rank that has most.
 VocabTable lay_out_table(std::int64_t rows, std::int64_t cols, DType dtype, std::int64_t widest, std::int64_t chunk_elements);
