@@ -32,9 +32,11 @@ struct Row {
   std::unique_ptr<MeasuredStep> step = {};
 };
 
-/// Of the blocks, of the rank that holds most.
+/// Of blocks, embedding and head, of the rank that holds most.
 std::int64_t base_bytes(const MeasuredStep& step, Communicator& world) {
-  std::array<std::int64_t, 1> bytes = {sum_by_kind(step.model->arena.items())[static_cast<std::size_t>(MemoryKind::base_shard)]};
+  const MemoryByKind held = sum_by_kind(step.model->arena.items());
+  std::array<std::int64_t, 1> bytes = {held[static_cast<std::size_t>(MemoryKind::base_shard)] +
+                                       held[static_cast<std::size_t>(MemoryKind::embedding_and_head)]};
   world.all_reduce(bytes, Reduce::max, WireKind::control);
   return bytes[0];
 }
@@ -77,12 +79,15 @@ int main(int argc, char** argv) {
   }
   with_random_model(*world, "lora_dist_mesh_benchmark", [&](const std::filesystem::path& folder) {
     for (const auto& [recompute, name] : {std::pair(Recompute::none, "none"), std::pair(Recompute::block, "block")}) {
-      const auto row = [&, recompute = recompute, name = name](const char* what, int tensor, int shards, double goal) {
-        return Row{fmt::format("recompute {}, {}", name, what), {Quantization::nf4, recompute, 0.0F, tensor, shards}, goal};
+      const auto row = [&, recompute = recompute, name = name](const char* what, int tensor, int shards, double goal,
+                                                               bool vocabulary = true) {
+        return Row{
+            fmt::format("recompute {}, {}", name, what), {Quantization::nf4, recompute, 0.0F, tensor, shards, vocabulary}, goal};
       };
       std::vector<Row> rows;
       rows.push_back(row("base on each rank", 1, 1, 0.0));
       rows.push_back(row("base divided over all", 1, 0, 1.10));
+      rows.push_back(row("blocks divided over all", 1, 0, 0.0, false));
       rows.push_back(row("all ranks share a pass", world->size(), 0, 1.25));
       measure(rows, folder, threads, *world);
       print_rows(rows, threads, *world);

@@ -98,9 +98,10 @@ auto beside(Work work) {
   return std::async(std::launch::async | std::launch::deferred, std::move(work));
 }
 
+/// Or has no thread to run on: then it is done where it is waited for.
 template <class T>
 bool is_over(const std::future<T>& work) {
-  return !work.valid() || work.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  return !work.valid() || work.wait_for(std::chrono::seconds(0)) != std::future_status::timeout;
 }
 
 }  // namespace
@@ -175,9 +176,13 @@ std::vector<std::string> PendingSave::write_manifest_and_commit(const std::vecto
   write_manifest(temporary_, manifest_of(temporary_, identity_, state_, elements_, written));
   fault_point("commit");
   commit_atomic_directory(temporary_, saved_.path);
-  std::vector<std::string> warnings = prune_checkpoints(checkpoints_dir_, state_.step, keep_);
-  remove_leftovers(checkpoints_dir_);
-  return warnings;
+  try {
+    std::vector<std::string> warnings = prune_checkpoints(checkpoints_dir_, state_.step, keep_);
+    remove_leftovers(checkpoints_dir_);
+    return warnings;
+  } catch (const Error& error) {  // the checkpoint is there
+    return {error.what()};
+  }
 }
 
 void PendingSave::end_of_shards() {

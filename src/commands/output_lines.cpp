@@ -12,8 +12,8 @@ namespace lora_dist {
 OutputLines::OutputLines(std::filesystem::path path, const std::filesystem::path& input)
     : path_(std::move(path)), partial_(path_.string() + ".part") {
   std::error_code ignored;
-  if (std::filesystem::equivalent(path_, input, ignored)) {
-    throw Error(ExitCode::usage, path_.string() + " is --input and --output at once; name another file with --output");
+  if (std::filesystem::equivalent(path_, input, ignored) || std::filesystem::equivalent(partial_, input, ignored)) {
+    throw Error(ExitCode::usage, path_.string() + " would be written over --input; name another file with --output");
   }
   if (std::filesystem::exists(path_, ignored) && !std::filesystem::is_regular_file(path_, ignored)) {
     throw Error(ExitCode::usage, "cannot write " + path_.string() + ": it is not a regular file; name another with --output");

@@ -32,7 +32,7 @@ std::string alpaca_question(const std::string& instruction, const std::string& i
 /// A system prompt stands in place of the opening, and earlier exchanges come before the row's own, as LLaMA-Factory has them.
 std::vector<Piece> alpaca_pieces(const AlpacaRow& row) {
   std::vector<Piece> out;
-  std::string before = row.system.empty() ? alpaca_opening(!row.input.empty()) : row.system;
+  std::string before = row.system.empty() ? alpaca_opening(row.history.empty() && !row.input.empty()) : row.system;
   for (const QaRow& exchange : row.history) {
     out.push_back({before + alpaca_question(exchange.question, ""), false, false});
     out.push_back({exchange.answer, !is_blank(exchange.answer), true});

@@ -39,7 +39,7 @@ double alpha_of(const PeftConfig& config, const std::string& path);
 double scale_of(const PeftConfig& config, const std::string& path);
 
 /// Whether target_modules name this module, as PEFT takes them, and exclude_modules do not. Of a file that names none, and of a
-/// regular expression that is not understood here, any.
+/// regular expression that is not understood here, any. Throws Error(model) for one that takes too many steps.
 bool is_targeted(const PeftConfig& config, const std::string& path);
 
 /// Whether layers_to_transform and layers_pattern leave this module in.

@@ -124,8 +124,7 @@ struct Workspace {
   NormBuffers picked_norm;
   RowBuffer token_loss;  // [tokens]
   std::span<float> logits;
-  std::int64_t logits_rows =
-      0;  // tokens whose logits exist at a time: of all chunks of the vocabulary, or of one that is gathered
+  std::int64_t logits_rows = 0;      // tokens whose logits exist at a time: of all chunks, or of one that is gathered
   void* logits_gradient = nullptr;   // as many elements in the compute dtype: the logits themselves in f32
   std::span<float> softmax_numbers;  // [chunks * tokens, 3], where there are chunks or ranks that share the vocabulary
   // Where ranks share the vocabulary:

@@ -47,7 +47,7 @@ struct BasePlace {
   Arena* pinned = nullptr;           // of the host: the blocks' slices stay there; null: they go to `arena`
   bool of_node = false;              // ranks of a machine that divide the base do so in memory that they share; on CPUs alone
   bool divides_vocabulary = true;    // embedding and head too; false: each rank has its tensor part's whole
-  std::int64_t chunk_elements = 0;   // of their chunks at most; 0: as vocab_table.h has it
+  std::int64_t chunk_elements = 0;   // of their chunks, about; 0: as vocab_table.h has it
 };
 
 /// Who holds a base together.

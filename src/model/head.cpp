@@ -163,13 +163,15 @@ void keep_gradient(const Transformer& model, const TokenChunk& tokens) {
   }
 }
 
-/// All of the vocabulary is there: some tokens after the other, with logits over all of it.
-void loss_by_tokens(const Transformer& model, const Picked& picked, float loss_scale, bool backward) {
+/// All of the vocabulary is there: some tokens after the other, with logits over all of it. `only_chunk`: of a head that has but
+/// one; others lie in place.
+void loss_by_tokens(const Transformer& model, const Picked& picked, ConstTensorView only_chunk, float loss_scale, bool backward) {
   TableWindow& tables = model.window->tables();
   const VocabTable& head = model.base->head;
   for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
     const auto chunk_at = [&](std::int64_t i) {
-      return logits_chunk(model, tokens, i, tables.acquire(head, i), tokens.rows * head.chunk(i).begin);
+      const ConstTensorView rows = head.chunks == 1 ? only_chunk : tables.acquire(head, i);
+      return logits_chunk(model, tokens, i, rows, tokens.rows * head.chunk(i).begin);
     };
     for (std::int64_t i = 0; i < head.chunks; ++i) {
       compute_logits(model, tokens, chunk_at(i));
@@ -229,25 +231,9 @@ void loss_of_picked(const Transformer& model, const Picked& picked, float loss_s
     loss_by_vocabulary(model, picked, loss_scale, backward);
     return;
   }
-  tables.acquire(head, 0);  // the only chunk that may have to be gathered
-  loss_by_tokens(model, picked, loss_scale, backward);
+  const ConstTensorView first = tables.acquire(head, 0);  // the only chunk that may have to be gathered
+  loss_by_tokens(model, picked, first, loss_scale, backward);
   tables.release(head, 0);
-}
-
-/// One token's logits from the ranks that share the vocabulary.
-std::vector<float> join_logits(const Transformer& model) {
-  const Workspace& workspace = *model.workspace;
-  const int ranks = model.tensor->size();
-  model.tensor->all_gather(std::as_bytes(workspace.next_logits), std::as_writable_bytes(workspace.all_next_logits),
-                           WireKind::tensor_activation);
-  std::vector<float> padded(workspace.all_next_logits.size());
-  to_host(view(workspace.all_next_logits), view(std::span(padded)), model.stream);
-  std::vector<float> out;
-  for (int rank = 0; rank < ranks; ++rank) {
-    const auto from = padded.begin() + static_cast<std::ptrdiff_t>(workspace.next_logits.size()) * rank;
-    out.insert(out.end(), from, from + vocab_part(model.base->part, rank).size());
-  }
-  return out;
 }
 
 }  // namespace
@@ -301,30 +287,6 @@ void head_log_probs(const Transformer& model, const Pass& pass, std::span<float>
     to_host(workspace.token_loss.column(picked.count), view(log_prob.first(count)), model.stream);
     to_host(view(workspace.pass.argmax.first(count)), view(argmax.first(count)), model.stream);
   }
-}
-
-std::vector<float> head_next(const Transformer& model, std::int64_t tokens) {
-  const Workspace& workspace = *model.workspace;
-  const ModelSpec& spec = model.base->spec;
-  const VocabTable& head = model.base->head;
-  norm(model.base->final_norm, spec.norm_eps, workspace.entering(spec.layers).rows_from(tokens - 1, 1),
-       workspace.picked_normed.rows(1), workspace.picked_norm.rows(1), model.stream);
-  const std::span<float> to = model.tensor == nullptr ? workspace.logits : workspace.next_logits;
-  for (std::int64_t i = 0; i < head.chunks; ++i) {
-    const ConstTensorView rows = model.window->tables().acquire(head, i);
-    if (i + 1 < head.chunks) {
-      model.window->tables().prefetch(head, i + 1);
-    }
-    matmul(workspace.picked_normed.rows(1), Transpose::no, rows, Transpose::yes, 1.0F, 0.0F,
-           view(to.data() + head.chunk(i).begin, {1, rows.rows()}), model.stream);
-    model.window->tables().release(head, i);
-  }
-  if (model.tensor != nullptr) {
-    return join_logits(model);
-  }
-  std::vector<float> out(static_cast<std::size_t>(spec.vocab));
-  to_host(view(to.data(), {1, spec.vocab}), view(std::span(out)), model.stream);
-  return out;
 }
 
 }  // namespace lora_dist

@@ -29,11 +29,9 @@ void TableWindow::prefetch(const VocabTable& table, std::int64_t chunk) {
   if (!table.gathers() || which_.find(mine.data()) >= 0) {
     return;
   }
-  const auto i = static_cast<std::size_t>(which_.choose());
-  Slot& slot = slots_[i];
+  Slot& slot = slots_[static_cast<std::size_t>(which_.take(mine.data()))];
   slot.gather.drop();
   slot.read.hold_back(gathers_);
-  which_.slice[i] = mine.data();
   slot.gather.start(shards_, mine, slot.bytes.first(mine.size() * static_cast<std::size_t>(table.shards)), times_);
   move(slot);
 }
@@ -56,19 +54,16 @@ ConstTensorView TableWindow::acquire(const VocabTable& table, std::int64_t chunk
     return table.in_place(chunk, shards_.rank());
   }
   prefetch(table, chunk);
-  const auto i = static_cast<std::size_t>(which_.find(table.slices[static_cast<std::size_t>(chunk)].data()));
-  Slot& slot = slots_[i];
+  Slot& slot = slots_[static_cast<std::size_t>(which_.hold(table.slices[static_cast<std::size_t>(chunk)].data(), true))];
   finish(slot);
   slot.filled.hold_back(compute_);
-  which_.held[i] = true;
   return table.view_of(chunk, slot.bytes.data());
 }
 
 void TableWindow::release(const VocabTable& table, std::int64_t chunk) {
   if (table.gathers()) {
-    const auto i = static_cast<std::size_t>(which_.find(table.slices[static_cast<std::size_t>(chunk)].data()));
-    slots_[i].read.record(compute_);
-    which_.held[i] = false;
+    const int i = which_.hold(table.slices[static_cast<std::size_t>(chunk)].data(), false);
+    slots_[static_cast<std::size_t>(i)].read.record(compute_);
   }
 }
 

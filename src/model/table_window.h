@@ -21,10 +21,18 @@ struct TwoSlots {
   std::array<bool, 2> held{};
 
   int find(const std::byte* wanted) const { return slice[0] == wanted ? 0 : slice[1] == wanted ? 1 : -1; }
-  /// The slot that is to be overwritten. Throws KernelError when both are held.
-  int choose() const {
+  /// Gives it the slot that is not held. Throws KernelError when both are.
+  int take(const std::byte* wanted) {
     require(!held[0] || !held[1], "at most one chunk may be held while another is gathered");
-    return held[0] ? 1 : 0;
+    const int slot = held[0] ? 1 : 0;
+    slice[static_cast<std::size_t>(slot)] = wanted;
+    return slot;
+  }
+  /// Keeps the slot that has it from being taken, or lets it go.
+  int hold(const std::byte* wanted, bool keep) {
+    const int slot = find(wanted);
+    held[static_cast<std::size_t>(slot)] = keep;
+    return slot;
   }
 };
 

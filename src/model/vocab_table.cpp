@@ -7,7 +7,8 @@ namespace lora_dist {
 
 namespace {
 
-constexpr std::int64_t kRowAlign = 128;  // chunks then begin at multiples of 256 bytes: products look at alignment that far
+constexpr std::int64_t kRowAlign =
+    128;  // undivided chunks, and their logits, then begin at multiples of 256 bytes: cuBLASLt looks that far
 constexpr std::int64_t kSliceAlign = 64;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }

@@ -13,8 +13,8 @@
 
 namespace lora_dist {
 
-/// Elements of a chunk at most: enough rows to keep a product busy. On GPUs more, where adding a chunk's gradient to the sum
-/// costs about what a product with a few hundred columns does.
+/// Elements of a chunk, about (chunks begin at round numbers of rows): enough rows to keep a product busy. On GPUs more, where
+/// adding a chunk's gradient to the sum costs about what a product with a few hundred columns does.
 constexpr std::int64_t chunk_elements(Backend backend) { return std::int64_t{1} << (backend == Backend::cuda ? 25 : 22); }
 
 /// A tensor rank's rows of a table, and this rank's slices of them. Chunks depend on no number of data ranks, so that sums over

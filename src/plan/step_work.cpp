@@ -46,7 +46,7 @@ struct TableWalk {
   }
   void fetch(const VocabTable& table, bool of_head, std::int64_t chunk, FetchWork& work) {
     if (slots.find(key(of_head, chunk)) < 0) {
-      slots.slice[static_cast<std::size_t>(slots.choose())] = key(of_head, chunk);
+      slots.take(key(of_head, chunk));
       add_fetch(work, table.slice_bytes(chunk), table.shards);
     }
   }
@@ -54,11 +54,11 @@ struct TableWalk {
   void walk(const VocabTable& table, bool of_head, std::int64_t from, std::int64_t by, FetchWork& work) {
     for (std::int64_t i = from; i >= 0 && i < table.chunks; i += by) {
       fetch(table, of_head, i, work);
-      slots.held[static_cast<std::size_t>(slots.find(key(of_head, i)))] = true;
+      slots.hold(key(of_head, i), true);
       if (i + by >= 0 && i + by < table.chunks) {
         fetch(table, of_head, i + by, work);
       }
-      slots.held = {};
+      slots.hold(key(of_head, i), false);
     }
   }
 };
@@ -147,8 +147,7 @@ std::int64_t hidden_sums(const PlannedModel& model) {
   return sums;
 }
 
-/// Bytes that a tensor rank hands over for so many tokens and targets.
-/// `chunks`: of the head.
+/// Bytes that a tensor rank hands over for so many tokens and targets, with a head of `chunks`.
 std::int64_t activation_bytes(const PlannedModel& model, const PlanTarget& target, std::int64_t chunks, std::int64_t tokens,
                               std::int64_t targets) {
   // MPI through the host adds in f32.

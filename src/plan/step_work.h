@@ -52,8 +52,9 @@ struct PassWork {
 PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank, const StepShape& step);
 
 /// Payload handed to collectives in a step, summed over the ranks, as metrics.jsonl counts it. `slice_bytes`: of a pass, of all
-/// tensor ranks together; `head_chunks`: PassWork's. Right for a step that follows another one: the first, and those after an
-/// evaluation, fetch two or more blocks more. Control (losses, agreement) is left at 0: some hundred bytes a rank.
+/// tensor ranks together; `head_chunks`: PassWork's. Right for a step that
+/// follows another one: the first, and those after an evaluation, find other blocks and chunks in the slots. Control (losses,
+/// agreement) is left at 0: some hundred bytes a rank.
 WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
                        std::int64_t slice_bytes, std::int64_t head_chunks);
 

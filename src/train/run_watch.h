@@ -29,7 +29,7 @@ class RunWatch {
   ~RunWatch();
 
   void steps_begin() { nothing_to_save_.reset(); }
-  /// How long a step takes: the wall time is left alone for that much longer.
+  /// How long a step, and a save that is under way by then, may take: the stop comes that much earlier.
   void note_step_seconds(double seconds);
 
   /// Where flight records go.

@@ -182,7 +182,7 @@ StepEnd do_step(TrainingLoop& loop) {
   loop.step_seconds = slowest.seconds;
   metrics.saved = std::exchange(loop.saving.newest, std::nullopt);
   metrics.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  run.watch->note_step_seconds(metrics.seconds);
+  run.watch->note_step_seconds(metrics.seconds + run.saves.most_seconds);  // a stop may find a save under way
   metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
   loop.on_rank_0([&] {
     loop.logs->add(metrics);

@@ -124,7 +124,8 @@ TEST(ChatSamples, OfModels) {
 }
 
 TEST(TextSamples, LabelsAreThoseOfTheLanguageModelingCollator) {
-  for (const json& one : golden("chat_samples.json")["texts"]) {
+  const json all = golden("chat_samples.json");
+  for (const json& one : all["texts"]) {
     const Scratch folder;
     json config = kNames;
     config["pad_token"] = one["pad"];

@@ -51,12 +51,15 @@ class Families : public testing::TestWithParam<const char*> {
     std::vector<std::int32_t> argmax(pass.ids.size());
     forward_log_probs(opened.transformer(), pass.pass(), log_prob, argmax);
     std::size_t at = 0;
+    double largest = 0.0;
     for (const auto& expected : golden_[part]["logprobs"]) {
       for (std::size_t i = 0; i < expected.size(); ++i) {
         ASSERT_NEAR(log_prob[at + i], expected[i].get<double>(), tolerance) << "token " << i + 1 << " of " << expected.size() + 1;
+        largest = std::max(largest, std::abs(log_prob[at + i] - expected[i].get<double>()));
       }
       at += expected.size() + 1;
     }
+    std::printf("%-18s %-4s: largest difference of a log-probability %.2e\n", GetParam(), part.c_str(), largest);
   }
 
   std::filesystem::path folder_;

@@ -87,7 +87,7 @@ TEST(Generate, RefusesToWriteOverItsInput) {
   const std::string file = (scratch / "in.jsonl").string();
   put_file(file, "{\"prompt\":\"Once\"}\n");
   expect_error(generate(1, {"--input", file, "--output", file, "--max-new-tokens", "2"}), 2,
-               {file, "is --input and --output at once"});
+               {file, "would be written over --input"});
   EXPECT_EQ(read_lines(file).size(), 1U);
 }
 

@@ -126,7 +126,7 @@ TEST(OnCuda, TensorRanksShareAPass) {
 TEST(OnCuda, ABaseOnTheHostGivesTheSameBits) {
   const Scratch scratch;
   const Finished device = expect_success(open_launch(run_on(scratch / "device", "cuda"), 1));
-  EXPECT_EQ(device.out.find("(host)"), std::string::npos) << device.out;
+  EXPECT_EQ(device.out.find("base shard (host)"), std::string::npos) << device.out;
   EXPECT_NE(device.out.find("base shard"), std::string::npos) << device.out;
   struct Mesh {
     int ranks;
