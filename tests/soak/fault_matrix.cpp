@@ -26,6 +26,8 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr int kSteps = 12;
 constexpr const char* kWatchdogSeconds = "3";
+/// So that a job which is asked to stop from outside has steps left to do.
+constexpr const char* kSlowSteps = "slow,step,0,1,0,0.3";
 /// Far more than is promised: the machine may have other work. The table tells what it was.
 constexpr double kMostSeconds = 60.0;
 
@@ -128,11 +130,13 @@ void wait_for(const std::map<int, pid_t>& processes) {
 
 /// Runs into the fault, until nothing of the job is there. `told`: made when the fault comes.
 Finished run_into(const Kind& kind, const Settings& settings, int ranks, const fs::path& told) {
-  Launch launch =
-      std::string(kind.fault) == "other" ? with_another_seed(settings, ranks) : program::faulty(settings, ranks, kind.fault);
-  launch.environment["LORA_DIST_FAULT_TOLD"] = told.string();
+  const bool from_outside = kind.act != nullptr;
+  Launch launch = std::string(kind.fault) == "other" ? with_another_seed(settings, ranks)
+                                                     : program::faulty(settings, ranks, from_outside ? kSlowSteps : kind.fault);
   std::map<int, pid_t> processes;
-  if (kind.act != nullptr) {
+  if (!from_outside) {
+    launch.environment["LORA_DIST_FAULT_TOLD"] = told.string();
+  } else {
     launch.when = "step  2/";
     launch.act = [&](const RunningJob& job) {
       processes = job.ranks();
