@@ -23,7 +23,7 @@ struct PeftConfig {
   std::string target_pattern;  // target_modules given as one string: "all-linear" or a regular expression, kept as it is
   std::vector<std::string> exclude_modules;  // read, never written: what was excluded is not among the targets
   std::string exclude_pattern;               // given as one string
-  PathPattern<std::int64_t> rank_pattern;  // r of those modules
+  PathPattern<std::int64_t> rank_pattern;    // r of those modules
   PathPattern<double> alpha_pattern;
   std::vector<std::int64_t> layers_to_transform;  // empty: all
   std::vector<std::string> layers_pattern;        // what stands before a layer's number; empty: anything

@@ -121,10 +121,11 @@ void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
                                                file.string(), name, matrix.shape[0], matrix.shape[1], expected));
     }
     if (!is_targeted(adapter.config, path)) {
-      throw Error(ExitCode::model,
-                  fmt::format("{}: {} is of a module that target_modules and exclude_modules of adapter_config.json leave out, so "
-                              "that PEFT would not load it; save the adapter again",
-                              file.string(), name));
+      throw Error(
+          ExitCode::model,
+          fmt::format("{}: {} is of a module that target_modules and exclude_modules of adapter_config.json leave out, so "
+                      "that PEFT would not load it; save the adapter again",
+                      file.string(), name));
     }
     if (!is_transformed(adapter.config, path)) {
       throw Error(ExitCode::model,
