@@ -3,7 +3,7 @@
 #
 #   exit 75     stopped on request with a checkpoint: the job is requeued and continues from it, on as many nodes as it then gets
 #   5, 86, >128 a rank or its node was lost, or hangs: requeued too, but not after three times in a row without a checkpoint on request
-#   others      the job ends with that code
+#   others      the job ends with that code; so it does on scancel
 #
 # Where SLURM itself notices that a node is gone, it requeues the job (--requeue), and nothing here is asked.
 
@@ -35,6 +35,7 @@ start_ranks() {
 
 # srun and mpirun both hand SIGUSR1 on to every rank. SIGTERM is turned into it: mpirun would kill its ranks two seconds later.
 ask_to_stop() {
+  asked_by=${asked_by:-$1}
   say "got $1: asking the ranks to save and stop"
   kill -USR1 "$ranks" 2>/dev/null || true
 }
@@ -74,6 +75,13 @@ goes_on() {
   return 1
 }
 
+# scancel sends SIGTERM without a warning before it, and the job is COMPLETING then; it could still be put back into the queue. A
+# preemption or a requeue by others looks like that too: SLURM itself puts those back.
+is_cancelled() {
+  [ "${asked_by:-}" = SIGTERM ] &&
+    [ "$(squeue --noheader --jobs "$SLURM_JOB_ID" --format %T 2>/dev/null || true)" = COMPLETING ]
+}
+
 # run_requeueable <launcher> <ranks of a node> <command>...
 run_requeueable() {
   say "job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)), ${SLURM_JOB_NUM_NODES:-?} nodes: ${SLURM_JOB_NODELIST-}"
@@ -83,7 +91,9 @@ run_requeueable() {
   wait_for_ranks
   say "the ranks ended with $status"
   trap - USR1 TERM
-  if goes_on; then
+  if is_cancelled; then
+    say "ended from outside (scancel): not put back into the queue by this script"
+  elif goes_on; then
     say "requeueing"
     if scontrol requeue "$SLURM_JOB_ID"; then
       sleep "${LORA_DIST_REQUEUE_PAUSE:-60}"  # SLURM ends this script

@@ -44,8 +44,13 @@ expect_code 5 batch srun ends_with_5
 expect_code 75 batch srun ends_with_75
 [ ! -e lora_dist_7.failures ] || fail "failures are still counted after a checkpoint"
 
-# Both signals become SIGUSR1 for the ranks.
-for signal in USR1 TERM; do
+# Both signals become SIGUSR1 for the ranks. SIGTERM to a job that is COMPLETING is scancel's: it stays out of the queue.
+for signal in USR1 TERM scancel; do
+  state=RUNNING
+  if [ "$signal" = scancel ]; then
+    signal=TERM state=COMPLETING
+  fi
+  stand_in squeue "echo $state"
   rm -f out  # the last one's words would be taken for this one's
   bash -c "source '$root/launch/slurm/requeue.sh'; run_requeueable srun 1 stops_on_request" >out 2>&1 &
   shell=$!
@@ -58,6 +63,12 @@ for signal in USR1 TERM; do
   wait "$shell" || code=$?
   said=$(cat out)
   [ "$code" -eq 75 ] || fail "SIG$signal: exit code $code: $said"
-  expect_said "got SIG$signal: asking the ranks to save and stop" saved "scontrol requeue 7"
+  expect_said "got SIG$signal: asking the ranks to save and stop" saved
+  if [ "$state" = RUNNING ]; then
+    expect_said "scontrol requeue 7"
+  else
+    expect_said "ended from outside (scancel)"
+    expect_not_said "scontrol requeue"
+  fi
 done
 finish
