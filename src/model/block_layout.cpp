@@ -16,6 +16,8 @@ std::int64_t round_up(std::int64_t value, std::int64_t to) { return divide_up(va
 
 }  // namespace
 
+std::int64_t slice_bytes_of(std::int64_t bytes, int slices) { return round_up(divide_up(bytes, slices), kAlign); }
+
 BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int slices) {
   BlockLayout layout;
   std::int64_t at = 0;
@@ -48,7 +50,7 @@ BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int
     weight.nested_offset = place(weight.nested_bytes);
   }
   layout.bytes = at;
-  layout.slice_bytes = round_up(divide_up(at, slices), kAlign);
+  layout.slice_bytes = slice_bytes_of(at, slices);
   return layout;
 }
 

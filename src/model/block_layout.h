@@ -60,6 +60,9 @@ struct BlockLayout {
   std::int64_t slice_bytes = 0;  // of each slice, a multiple of 64
 };
 
+/// Bytes of each of so many equal slices, the last one padded: a multiple of 64.
+std::int64_t slice_bytes_of(std::int64_t bytes, int slices);
+
 BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int slices);
 
 /// The bytes of a block's layout that data rank `rank` holds.

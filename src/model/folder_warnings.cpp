@@ -69,8 +69,11 @@ bool are_equal(const TensorInfo& a, const TensorInfo& b) {
 std::string head_warning(const ModelSpec& spec, const TensorDirectory& directory) {
   const TensorNames& names = spec.family->names;
   const TensorInfo* embedding = look_up_tensor(spec, directory, std::string(names.embedding) + ".weight");
+  if (!spec.tied_head || embedding == nullptr) {
+    return {};
+  }
   for (const auto& [name, tensor] : directory.tensors) {
-    if (spec.tied_head && embedding != nullptr && is_head(name, names) && !are_equal(tensor, *embedding)) {
+    if (is_head(name, names) && !are_equal(tensor, *embedding)) {
       return fmt::format(
           "{}: {} is not used, since config.json ties the head to {}, which has other weights; where the head's own "
           "are meant (transformers 5 uses them), set \"tie_word_embeddings\" to false",

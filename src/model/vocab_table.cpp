@@ -3,15 +3,14 @@
 
 #include <algorithm>
 
+#include "src/model/block_layout.h"
+
 namespace lora_dist {
 
 namespace {
 
 constexpr std::int64_t kRowAlign =
     128;  // undivided chunks, and their logits, then begin at multiples of 256 bytes: cuBLASLt looks that far
-constexpr std::int64_t kSliceAlign = 64;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
@@ -52,7 +51,7 @@ std::int64_t VocabTable::most_rows() const {
 
 std::int64_t VocabTable::slice_bytes(std::int64_t i) const {
   const std::int64_t bytes = chunk(i).size() * cols * static_cast<std::int64_t>(size_of(dtype));
-  return shards == 1 ? bytes : divide_up(divide_up(bytes, shards), kSliceAlign) * kSliceAlign;
+  return shards == 1 ? bytes : slice_bytes_of(bytes, shards);
 }
 
 std::int64_t VocabTable::largest_window() const {

@@ -53,9 +53,12 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
   check_same_model(world, folder, model->directory);
-  for (const std::string& warning : folder_warnings(model->spec, model->directory)) {
-    console.warn(warning);
-  }
+  run_together(world, [&] {  // by the rank that tells them: they may take reading weights
+    for (const std::string& warning :
+         console.speaks ? folder_warnings(model->spec, model->directory) : std::vector<std::string>{}) {
+      console.warn(warning);
+    }
+  });
   const int replica = base_replica_of(mesh, keeping.shards);
   const int of_shards = replica * mesh.tensor + mesh.tensor_rank;
   const std::unique_ptr<Communicator> holders = world.split(replica);

@@ -1,7 +1,6 @@
 // soak_damaged_files [TRIALS [SEED [FIRST]]]: damages the files of checkpoints and base stores again and again. Each damage must
 // be refused with an Error, or leave the content as it was. A seed and a number give the same trial again: soak_damaged_files 1
 // SEED NUMBER.
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -80,11 +79,8 @@ int run(std::int64_t trials, std::uint64_t seed, std::int64_t first) {
     }
     return text_of(choose(specimens, seed, number));
   };
-  const Tally tally = run_trials({first, trials}, trial, about);
-  std::printf("%lld trials from number %lld on, seed %llu: %lld failures\n", static_cast<long long>(trials),
-              static_cast<long long>(first), static_cast<unsigned long long>(seed), static_cast<long long>(tally.failures));
-  print_tally(tally, "damaged file");
-  return tally.failures == 0 ? 0 : 1;
+  const Trials wanted{first, trials};
+  return report_trials(wanted, seed, run_trials(wanted, trial, about), "trials", "damaged file");
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 // exit code 4 and a sentence, pass over the damage to an older checkpoint with a warning, or come to the bits of an undamaged
 // run.
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 
 #include "tests/soak/damage.h"
@@ -129,13 +128,11 @@ Outcome try_one(const Ground& ground, std::uint64_t seed, std::int64_t number) {
 int run(std::int64_t trials, std::uint64_t seed, std::int64_t first) {
   const Scratch scratch;
   const Ground ground = make_ground(scratch);
+  const Trials wanted{first, trials, 300};
   const Tally tally = run_trials(
-      {first, trials, 300}, [&](std::int64_t number) { return try_one(ground, seed, number); },
+      wanted, [&](std::int64_t number) { return try_one(ground, seed, number); },
       [](std::int64_t /*number*/) { return std::string("a run of the program"); });
-  std::printf("%lld runs from number %lld on, seed %llu: %lld failures\n", static_cast<long long>(trials),
-              static_cast<long long>(first), static_cast<unsigned long long>(seed), static_cast<long long>(tally.failures));
-  print_tally(tally, "the program meets a damaged file");
-  return tally.failures == 0 ? 0 : 1;
+  return report_trials(wanted, seed, tally, "runs", "the program meets a damaged file");
 }
 
 }  // namespace

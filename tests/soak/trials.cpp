@@ -96,6 +96,15 @@ Tally run_trials(const Trials& trials, const std::function<Outcome(std::int64_t)
   return tally;
 }
 
+int report_trials(const Trials& trials, std::uint64_t seed, const Tally& tally, const std::string& what,
+                  const std::string& heading) {
+  std::printf("%lld %s from number %lld on, seed %llu: %lld failures\n", static_cast<long long>(trials.count), what.c_str(),
+              static_cast<long long>(trials.first), static_cast<unsigned long long>(seed),
+              static_cast<long long>(tally.failures));
+  print_tally(tally, heading);
+  return tally.failures == 0 ? 0 : 1;
+}
+
 void print_tally(const Tally& tally, const std::string& heading) {
   std::set<std::string> columns;
   for (const auto& [row, counts] : tally.rows) {

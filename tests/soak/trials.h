@@ -33,6 +33,10 @@ struct Trials {
 Tally run_trials(const Trials& trials, const std::function<Outcome(std::int64_t)>& trial,
                  const std::function<std::string(std::int64_t)>& about);
 
+/// Prints how many `what` ("trials") of which seed came to what. The exit code of a program that did no more.
+int report_trials(const Trials& trials, std::uint64_t seed, const Tally& tally, const std::string& what,
+                  const std::string& heading);
+
 /// As a table of Markdown under `heading`, with the columns in the order given and a sum.
 void print_tally(const Tally& tally, const std::string& heading);
 
