@@ -5,6 +5,13 @@
 
 namespace lora_dist {
 
+TensorView equal_part(const TensorView& values, int rank, int ranks) {
+  const std::int64_t part = values.count() / ranks;
+  require(part * ranks == values.count(), "values are not divided into equal parts");
+  auto* data = static_cast<std::byte*>(values.data);
+  return {data + static_cast<std::size_t>(rank * part) * size_of(values.dtype), values.dtype, {part}};
+}
+
 std::vector<std::string> all_gather_strings(Communicator& comm, const std::string& mine) {
   const auto ranks = static_cast<std::size_t>(comm.size());
   const auto length = static_cast<std::int64_t>(mine.size());

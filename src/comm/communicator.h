@@ -53,6 +53,9 @@ class Communicator {
   /// device memory also bf16 or f16. Through the host those are added in f32 and rounded once; NCCL adds in an order and a type
   /// of its own, the same in every run of one group on the same links.
   virtual void all_reduce_sum(const TensorView& values, WireKind kind) = 0;
+  /// `values`: size() equal parts. Part rank() becomes what all_reduce_sum would make it, in the same bits; the others are
+  /// undefined afterwards.
+  virtual void reduce_scatter_sum(const TensorView& values, WireKind kind) = 0;
   virtual void broadcast(std::span<std::byte> data, int root, WireKind kind) = 0;
   virtual void barrier() = 0;
   /// Ranks with equal `color` form a new group, ordered by their rank in this one. Byte counts go to the same ledger.
@@ -68,6 +71,9 @@ class Communicator {
 
   virtual const WireBytes& wire() const = 0;
 };
+
+/// Part `rank` of as many equal ones; throws KernelError where `values` has no such parts.
+TensorView equal_part(const TensorView& values, int rank, int ranks);
 
 /// Pieces of different sizes from every rank, on every rank, in rank order (for text and other small control data).
 std::vector<std::string> all_gather_strings(Communicator& comm, const std::string& mine);

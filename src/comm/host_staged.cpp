@@ -14,6 +14,10 @@ namespace lora_dist {
 
 namespace {
 
+std::span<std::byte> bytes_of(const TensorView& values) {
+  return {static_cast<std::byte*>(values.data), static_cast<std::size_t>(values.count()) * size_of(values.dtype)};
+}
+
 /// Host memory that the device copies from and to; it grows and is kept.
 class Staging {
  public:
@@ -129,25 +133,11 @@ class HostStaged final : public Communicator {
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override { reduce(values, op, kind); }
   void all_reduce(std::span<double> values, Reduce op, WireKind kind) override { reduce(values, op, kind); }
 
-  /// In f32 on the host, rounded once.
   void all_reduce_sum(const TensorView& values, WireKind kind) override {
-    if (size() == 1) {
-      return;
-    }
-    const auto bytes = static_cast<std::size_t>(values.count()) * size_of(values.dtype);
-    const std::span<std::byte> there(static_cast<std::byte*>(values.data), bytes);
-    const std::span<std::byte> here = fetch(there, mine_);
-    const TensorView narrow{here.data(), values.dtype, {values.count()}};
-    if (values.dtype == DType::f32) {
-      host_->all_reduce_sum(narrow, kind);
-    } else {
-      sums_.resize(static_cast<std::size_t>(values.count()));
-      const TensorView wide = view(std::span(sums_));
-      cast_cpu(narrow, wide, Stream{});
-      host_->all_reduce_sum(wide, kind);
-      cast_cpu(wide, narrow, Stream{});
-    }
-    put(here, there);
+    sum(values, values, [&](const TensorView& there) { host_->all_reduce_sum(there, kind); });
+  }
+  void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
+    sum(values, equal_part(values, rank(), size()), [&](const TensorView& there) { host_->reduce_scatter_sum(there, kind); });
   }
 
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
@@ -205,6 +195,27 @@ class HostStaged final : public Communicator {
     const std::span<std::byte> here = fetch(std::as_bytes(values), mine_);
     host_->all_reduce(std::span<T>(reinterpret_cast<T*>(here.data()), values.size()), op, kind);
     put(here, std::as_writable_bytes(values));
+  }
+
+  /// `values` are summed in f32 on the host, `wanted` of them rounded once and brought back.
+  template <class Work>
+  void sum(const TensorView& values, const TensorView& wanted, Work work) {
+    if (size() == 1) {
+      return;
+    }
+    const std::span<std::byte> here = fetch(bytes_of(values), mine_);
+    const TensorView narrow{here.data(), values.dtype, {values.count()}};
+    if (values.dtype == DType::f32) {
+      work(narrow);
+    } else {
+      sums_.resize(static_cast<std::size_t>(values.count()));
+      const TensorView wide = view(std::span(sums_));
+      cast_cpu(narrow, wide, Stream{});
+      work(wide);
+      cast_cpu(wide, narrow, Stream{});
+    }
+    const std::span<std::byte> there = bytes_of(wanted);
+    put(here.subspan(static_cast<std::size_t>(there.data() - bytes_of(values).data()), there.size()), there);
   }
 
   GatherStaging& free_staging() {

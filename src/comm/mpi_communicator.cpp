@@ -149,6 +149,22 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
+  void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
+    const TensorView part = equal_part(values, rank_, size_);
+    const std::span<float> mine(part.as<float>(), static_cast<std::size_t>(part.count()));
+    (*ledger_)[kind] += static_cast<std::int64_t>(mine.size_bytes()) * size_;
+    const std::size_t piece = std::max<std::size_t>(1, largest_message_ / sizeof(float));
+    for (std::size_t at = 0; at < mine.size(); at += piece) {
+      const std::span<float> sum = mine.subspan(at, std::min(piece, mine.size() - at));
+      const PieceType type(sum.size_bytes(), mine.size_bytes());
+      shares_.resize(sum.size() * static_cast<std::size_t>(size_));
+      check_mpi(
+          MPI_Alltoall(values.as<float>() + at, 1, type.get(), shares_.data(), static_cast<int>(sum.size()), MPI_FLOAT, comm_),
+          "reduce_scatter");
+      add_shares(sum);
+    }
+  }
+
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     require(root >= 0 && root < size_, "broadcast: root is not a rank of the group");
     if (rank_ == root) {
@@ -167,6 +183,17 @@ class MpiCommunicator final : public Communicator {
   const WireBytes& wire() const override { return *ledger_; }
 
  private:
+  /// sum = the ranks' shares of it, which lie in shares_ in the order of the ranks, added in that order.
+  void add_shares(std::span<float> sum) {
+    std::copy_n(shares_.begin(), sum.size(), sum.begin());
+    for (std::size_t r = 1; r < static_cast<std::size_t>(size_); ++r) {
+      const float* share = shares_.data() + r * sum.size();
+      for (std::size_t i = 0; i < sum.size(); ++i) {
+        sum[i] += share[i];
+      }
+    }
+  }
+
   void sum_piece(std::span<float> values) {
     const auto ranks = static_cast<std::size_t>(size_);
     std::vector<int> counts(ranks);
@@ -185,14 +212,7 @@ class MpiCommunicator final : public Communicator {
     check_mpi(MPI_Alltoallv(values.data(), counts.data(), offsets.data(), MPI_FLOAT, shares_.data(), equal.data(), in_turn.data(),
                             MPI_FLOAT, comm_),
               "all_reduce");
-    float* sum = values.data() + offsets[static_cast<std::size_t>(rank_)];
-    std::copy_n(shares_.begin(), mine, sum);
-    for (std::size_t r = 1; r < ranks; ++r) {
-      const float* share = shares_.data() + r * mine;
-      for (std::size_t i = 0; i < mine; ++i) {
-        sum[i] += share[i];
-      }
-    }
+    add_shares({values.data() + offsets[static_cast<std::size_t>(rank_)], mine});
     check_mpi(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values.data(), counts.data(), offsets.data(), MPI_FLOAT, comm_),
               "all_reduce");
   }

@@ -116,6 +116,18 @@ class NcclCommunicator final : public Communicator {
     done_.hold_back(followed_);
   }
 
+  void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
+    const TensorView mine = equal_part(values, rank(), size());
+    const auto count = static_cast<std::size_t>(mine.count());
+    (*ledger_)[kind] += static_cast<std::int64_t>(count * size_of(values.dtype)) * size();
+    start_after_followed();
+    group_->finish(ncclReduceScatter(values.data, mine.data, count, nccl_type(values.dtype), ncclSum,
+                                     group_->handle("reduce_scatter"), streams_->handle()),
+                   "reduce_scatter");
+    done_.record(streams_->comm);
+    done_.hold_back(followed_);
+  }
+
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     require(root >= 0 && root < size(), "broadcast: root is not a rank of the group");
     (*ledger_)[kind] += rank() == root ? static_cast<std::int64_t>(data.size()) : 0;

@@ -29,6 +29,7 @@ struct NcclLibrary {
     find(comm_get_async_error, "ncclCommGetAsyncError");
     find(all_gather, "ncclAllGather");
     find(all_reduce, "ncclAllReduce");
+    find(reduce_scatter, "ncclReduceScatter");
     find(broadcast, "ncclBroadcast");
   }
 
@@ -54,6 +55,7 @@ struct NcclLibrary {
   decltype(&ncclCommGetAsyncError) comm_get_async_error = nullptr;
   decltype(&ncclAllGather) all_gather = nullptr;
   decltype(&ncclAllReduce) all_reduce = nullptr;
+  decltype(&ncclReduceScatter) reduce_scatter = nullptr;
   decltype(&ncclBroadcast) broadcast = nullptr;
 };
 
@@ -94,6 +96,10 @@ ncclResult_t ncclAllGather(const void* sendbuff, void* recvbuff, size_t count, n
 ncclResult_t ncclAllReduce(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t type, ncclRedOp_t op,
                            ncclComm_t comm, cudaStream_t stream) {
   return nccl().all_reduce(sendbuff, recvbuff, count, type, op, comm, stream);
+}
+ncclResult_t ncclReduceScatter(const void* sendbuff, void* recvbuff, size_t recvcount, ncclDataType_t type, ncclRedOp_t op,
+                               ncclComm_t comm, cudaStream_t stream) {
+  return nccl().reduce_scatter(sendbuff, recvbuff, recvcount, type, op, comm, stream);
 }
 ncclResult_t ncclBroadcast(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
                            cudaStream_t stream) {

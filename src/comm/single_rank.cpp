@@ -33,6 +33,7 @@ class SingleRank final : public Communicator {
     require(op != Reduce::sum, "all_reduce: doubles have no sum that is the same on every mesh");
   }
   void all_reduce_sum(const TensorView& /*values*/, WireKind /*kind*/) override {}
+  void reduce_scatter_sum(const TensorView& /*values*/, WireKind /*kind*/) override {}
   void broadcast(std::span<std::byte> /*data*/, int root, WireKind /*kind*/) override {
     require(root == 0, "broadcast: root is not a rank of the group");
   }

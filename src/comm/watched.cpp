@@ -80,6 +80,13 @@ class Watched final : public Communicator {
     comm_->all_reduce_sum(values, kind);
   }
 
+  void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
+    const auto bytes = static_cast<std::size_t>(values.count()) * size_of(values.dtype);
+    const InCollective here(next("reduce_scatter", name_of(kind), bytes));
+    fault_point("reduce_scatter_sum");
+    comm_->reduce_scatter_sum(values, kind);
+  }
+
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
     const InCollective here(next("broadcast", name_of(kind), data.size()));
     fault_point("broadcast");

@@ -63,6 +63,7 @@ struct TrainConfig {
 
 struct ParallelConfig {
   int tensor = 1;
+  bool sequence_parallel = false;     // hidden states between layers are divided by tokens over the tensor ranks
   std::string base_shards = "all";    // all | node | a number of ranks (1: every rank keeps the whole base)
   bool shard_vocabulary = true;       // embedding and head are divided like the blocks; false: each rank keeps them whole
   std::string base_device = "auto";   // auto | device | host: where this rank's part of the base lies

@@ -27,6 +27,7 @@ struct Builder {
   Arena& arena;
   std::int64_t tokens;
   DType dtype;
+  bool divided = false;  // hidden states are those of this rank's own rows
 
   RowBuffer kept(const std::string& name, std::int64_t width) const {
     return {take(arena, MemoryKind::activations, name, dtype, tokens * width).data, width, dtype};
@@ -37,24 +38,39 @@ struct Builder {
   }
 };
 
+/// For the tokens that this rank keeps, and for as many of every rank.
+struct RowBuilders {
+  Builder own;
+  Builder all;
+};
+
+RowBuilders row_builders(const FrozenBase& base, const WorkspaceOptions& options, Arena& arena) {
+  const int ranks = base.part.ranks;
+  const bool divided = options.sequence_parallel && ranks > 1;
+  const std::int64_t own = divided ? own_rows(options.max_tokens, ranks) : options.max_tokens;
+  const std::int64_t all = divided ? own * ranks : options.max_tokens;
+  return {{arena, own, options.compute_dtype, divided}, {arena, all, options.compute_dtype, divided}};
+}
+
 NormBuffers make_norm(const Builder& build, const ModelSpec& spec, const std::string& name) {
   return {build.kept_f32("mean of " + name, spec.norm == Norm::layer ? 1 : 0), build.kept_f32("rstd of " + name, 1)};
 }
 
 /// What recompute = selective computes again, so that one set serves all blocks.
 void make_cheap(const Builder& build, const ModelSpec& spec, BlockActivations& block) {
-  const std::int64_t normed = spec.norm_place == NormPlace::before ? spec.hidden : 0;
+  const std::int64_t normed = spec.norm_place == NormPlace::before || build.divided ? spec.hidden : 0;
   block.normed_in = build.kept("normed_in", normed);
   block.normed_middle = build.kept("normed_middle", spec.hidden);
   block.activated = build.kept("activated", spec.intermediate);
 }
 
 /// The rest of a block's results.
-BlockActivations make_block(const Builder& build, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
+BlockActivations make_block(const RowBuilders& rows, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
                             bool all_layers) {
+  const Builder& build = rows.all;
   const std::int64_t out = spec.norm_place == NormPlace::after ? spec.hidden : 0;
   BlockActivations block;
-  block.attention_norm = make_norm(build, spec, "attention's norm");
+  block.attention_norm = make_norm(rows.own, spec, "attention's norm");
   block.q = build.kept("q", spec.query_width());
   block.k = build.kept("k", spec.key_width());
   block.v = build.kept("v", spec.key_width());
@@ -64,12 +80,12 @@ BlockActivations make_block(const Builder& build, const ModelSpec& spec, const A
   block.k_rstd = build.kept_f32("rstd of k", spec.head_norm ? spec.kv_heads : 0);
   block.attended = build.kept("attended", spec.query_width());
   block.log_sum_exp = build.kept_f32("log_sum_exp", spec.heads);
-  block.attention_out = build.kept("attention out", out);
-  block.middle = build.kept("middle", spec.hidden);
-  block.mlp_norm = make_norm(build, spec, "MLP's norm");
+  block.attention_out = rows.own.kept("attention out", out);
+  block.middle = rows.own.kept("middle", spec.hidden);
+  block.mlp_norm = make_norm(rows.own, spec, "MLP's norm");
   block.gate = build.kept("gate", spec.gated ? spec.intermediate : 0);
   block.up = build.kept("up", spec.intermediate);
-  block.mlp_out = build.kept("mlp out", out);
+  block.mlp_out = rows.own.kept("mlp out", out);
   for (std::size_t i = 0; i < kLinears; ++i) {
     std::int64_t r = 0;  // a set shared by all layers must fit the largest of them
     for (std::size_t l = 0; l < layout.blocks.size(); ++l) {
@@ -82,9 +98,10 @@ BlockActivations make_block(const Builder& build, const ModelSpec& spec, const A
   return block;
 }
 
-BlockGradients make_gradients(const Builder& build, const ModelSpec& spec) {
+BlockGradients make_gradients(const RowBuilders& rows, const ModelSpec& spec) {
+  const Builder& build = rows.all;
   BlockGradients gradients;
-  gradients.hidden = build.kept("d hidden", spec.hidden);
+  gradients.hidden = rows.own.kept("d hidden", spec.hidden);
   gradients.normed = build.kept("d normed", spec.hidden);
   gradients.activated = build.kept("d activated", spec.intermediate);
   gradients.up = build.kept("d up", spec.gated ? spec.intermediate : 0);
@@ -176,17 +193,19 @@ void make_rope(Workspace& workspace, const ModelSpec& spec, std::int64_t positio
 Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena,
                          const Stream& stream) {
   const ModelSpec& spec = base.spec;
-  const Builder build{arena, options.max_tokens, options.compute_dtype};
+  const RowBuilders rows = row_builders(base, options, arena);
+  const Builder& build = rows.all;
   const bool keep_all = options.training && options.recompute != Recompute::block;
   Workspace workspace;
   workspace.max_tokens = options.max_tokens;
   workspace.recompute = options.recompute;
   workspace.compute_dtype = options.compute_dtype;
   for (std::int64_t i = 0; i < (options.training ? spec.layers + 1 : 2); ++i) {
-    workspace.hidden.push_back(build.kept("hidden", spec.hidden));
+    workspace.hidden.push_back(rows.own.kept("hidden", spec.hidden));
   }
+  workspace.all_rows = build.kept("rows of all tensor ranks", build.divided ? spec.hidden : 0);
   for (std::int64_t i = 0; i < (keep_all ? spec.layers : 1); ++i) {
-    BlockActivations block = make_block(build, spec, layout, static_cast<std::size_t>(i), keep_all);
+    BlockActivations block = make_block(rows, spec, layout, static_cast<std::size_t>(i), keep_all);
     if (i == 0 || options.recompute == Recompute::none) {
       make_cheap(build, spec, block);
     } else {
@@ -199,7 +218,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
     workspace.blocks.push_back(block);
   }
   if (options.training) {
-    workspace.gradients = make_gradients(build, spec);
+    workspace.gradients = make_gradients(rows, spec);
   }
   workspace.scratch = make_scratch(base, layout, options, stream.backend, arena);
   workspace.picked = build.kept("picked", spec.hidden);

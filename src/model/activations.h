@@ -8,30 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "kernels/common/tensor_view.h"
 #include "src/core/arena.h"
 #include "src/model/adapters.h"
 #include "src/model/lora_linear.h"
 #include "src/model/norm.h"
+#include "src/model/row_buffer.h"
 
 namespace lora_dist {
-
-/// A buffer of rows, one per token; a pass uses the first of them.
-struct RowBuffer {
-  void* data = nullptr;
-  std::int64_t width = 0;
-  DType dtype = DType::f32;
-
-  TensorView rows(std::int64_t tokens) const { return {data, dtype, {tokens, width}}; }
-  TensorView column(std::int64_t tokens) const { return {data, dtype, {tokens}}; }  // of a buffer of width 1
-  TensorView rows_from(std::int64_t first, std::int64_t tokens) const {
-    return {static_cast<std::byte*>(data) + static_cast<std::size_t>(first * width) * size_of(dtype), dtype, {tokens, width}};
-  }
-  TensorView column_from(std::int64_t first, std::int64_t tokens) const {
-    const TensorView part = rows_from(first, tokens);
-    return {part.data, dtype, {tokens}};
-  }
-};
 
 /// A norm's kept values, one of each a row.
 struct NormBuffers {
@@ -40,9 +23,11 @@ struct NormBuffers {
   NormKept rows(std::int64_t rows) const { return {mean.column(rows), rstd.column(rows)}; }
 };
 
-/// A block's intermediate results that backward reads. What a model does not have is 0 wide.
+/// A block's intermediate results that backward reads. What a model does not have is 0 wide. "own": of the rows that a tensor
+/// rank keeps (tensor_rows.h), which are all of them without sequence parallelism.
 struct BlockActivations {
-  RowBuffer normed_in;  // [tokens, hidden]; recompute = selective shares it, normed_middle and activated between all blocks
+  RowBuffer normed_in;  // [tokens, hidden], the linears' input; recompute = selective shares it, normed_middle and activated
+                        // between all blocks
   NormBuffers attention_norm;
   RowBuffer qkv;  // [tokens, query + 2 * key width]: room for a fused product and for its gradient; all blocks share it
   RowBuffer q;    // [tokens, heads * head_dim], normed by head and rotated
@@ -54,20 +39,20 @@ struct BlockActivations {
   RowBuffer k_rstd;         // f32 [tokens, kv_heads]
   RowBuffer attended;       // [tokens, heads * head_dim]
   RowBuffer log_sum_exp;    // [tokens, heads]
-  RowBuffer attention_out;  // [tokens, hidden]: of the output projection, where a norm comes after it
-  RowBuffer middle;         // [tokens, hidden]: after the attention's residual
+  RowBuffer attention_out;  // [own, hidden]: of the output projection, where a norm comes after it
+  RowBuffer middle;         // [own, hidden]: after the attention's residual
   RowBuffer normed_middle;
   NormBuffers mlp_norm;
   RowBuffer gate;  // [tokens, intermediate]
   RowBuffer up;
   RowBuffer activated;
-  RowBuffer mlp_out;                  // [tokens, hidden]: of the down projection, where a norm comes after it
+  RowBuffer mlp_out;                  // [own, hidden]: of the down projection, where a norm comes after it
   std::array<RowBuffer, kLinears> z;  // [tokens, r] of each adapted linear
 };
 
 /// Gradients on their way down a block; one set serves all blocks.
 struct BlockGradients {
-  RowBuffer hidden;     // [tokens, hidden]: of the block's output, then of its input
+  RowBuffer hidden;     // [own, hidden]: of the block's output, then of its input
   RowBuffer normed;     // [tokens, hidden]
   RowBuffer activated;  // [tokens, intermediate]; becomes that of gate, or of up where there is no gate
   RowBuffer up;
@@ -97,6 +82,7 @@ struct WorkspaceOptions {
   bool dropout = false;
   DType compute_dtype = DType::f32;  // of activations and dequantized weights; f32 on the CPU
   std::int64_t longest = 0;          // tokens of the longest sequence; 0: a pass may be one
+  bool sequence_parallel = false;    // tensor ranks keep hidden states of their own tokens
 };
 
 /// Where the tokens of a pass lie for the operators; all i32, sized for the longest pass.
@@ -113,7 +99,8 @@ struct PassBuffers {
 
 /// All buffers of the transformer.
 struct Workspace {
-  std::vector<RowBuffer> hidden;         // what enters block l: hidden[l % size]; training keeps layers + 1 of them, inference 2
+  std::vector<RowBuffer> hidden;  // [own, hidden] that enter block l: hidden[l % size]; training keeps layers + 1, inference 2
+  RowBuffer all_rows;             // [tokens, hidden]: of TensorRows; 0 wide without sequence parallelism
   std::vector<BlockActivations> blocks;  // of block l: blocks[l % size]; one, or one per layer
   Recompute recompute = Recompute::block;
   BlockGradients gradients;

@@ -4,12 +4,10 @@
 #include <cmath>
 
 #include "kernels/copy/copy.h"
-#include "kernels/elementwise/elementwise.h"
 #include "kernels/fused_qkv/fused_qkv.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
-#include "src/model/block_linear.h"
-#include "src/model/tensor_sum.h"
+#include "src/model/block_half.h"
 
 namespace lora_dist {
 
@@ -33,6 +31,10 @@ TensorView by_head(const TensorView& x, std::int64_t head_dim) {
   return {x.data, x.dtype, {x.rows() * x.cols() / head_dim, head_dim}};
 }
 TensorView flat(const TensorView& x) { return {x.data, x.dtype, {x.shape.count()}}; }
+
+HalfBuffers half_of(const BlockInputs& block, const BlockActivations& kept) {
+  return {&block.rest->attention_norm, kept.attention_norm, kept.normed_in, kept.attention_out};
+}
 
 /// q, k and v of the half's input, before heads are normed.
 void project(const BlockInputs& block, const LoraPass& pass, ConstTensorView x, const BlockActivations& kept, TensorView q,
@@ -114,17 +116,14 @@ void attend_to_cache(const BlockInputs& block, const LoraPass& pass, TensorView 
 
 void attention_forward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept) {
   const ModelSpec& spec = *block.spec;
-  const Stream& stream = pass.stream;
-  const std::int64_t n = hidden.rows();
-  const bool norm_first = spec.norm_place == NormPlace::before;
+  const std::int64_t n = pass.rows.tokens;
   const TensorView q = kept.q.rows(n);
   const TensorView k = kept.k.rows(n);
   const TensorView v = kept.v.rows(n);
   const TensorView attended = kept.attended.rows(n);
-  const TensorView middle = kept.middle.rows(n);
+  const HalfBuffers half = half_of(block, kept);
 
-  attention_recompute_cheap(block, pass, hidden, kept);
-  const ConstTensorView input = norm_first ? ConstTensorView(kept.normed_in.rows(n)) : hidden;
+  const ConstTensorView input = enter_half(block, pass, half, hidden);
   if (spec.head_norm) {
     project(block, pass, input, kept, kept.plain_q.rows(n), kept.plain_k.rows(n), v);
     norm_heads(block, pass, kept, n);
@@ -135,73 +134,40 @@ void attention_forward(const BlockInputs& block, const LoraPass& pass, ConstTens
   if (block.cache != nullptr) {
     attend_to_cache(block, pass, q, k, v, attended, kept.log_sum_exp.rows(n));
   } else {
-    attention(q, k, v, block.starts, block.starts, attention_shape(block), attended, kept.log_sum_exp.rows(n), stream);
+    attention(q, k, v, block.starts, block.starts, attention_shape(block), attended, kept.log_sum_exp.rows(n), pass.stream);
   }
-  if (norm_first) {
-    apply_linear(block, pass, Linear::o, attended, kept, middle, has_residual(pass) ? hidden : ConstTensorView{});
-    sum_over_tensor(pass, middle);
-    return;
-  }
-  apply_linear(block, pass, Linear::o, attended, kept, kept.attention_out.rows(n));
-  sum_over_tensor(pass, kept.attention_out.rows(n));
-  norm(block.rest->attention_norm, spec.norm_eps, kept.attention_out.rows(n), middle, kept.attention_norm.rows(n), stream);
-  add_to(hidden, middle, stream);
+  leave_half(block, pass, half, Linear::o, attended, kept, hidden, kept.middle.rows(pass.rows.own()));
 }
 
 void attention_recompute_cheap(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden,
                                const BlockActivations& kept) {
-  const std::int64_t n = hidden.rows();
-  if (block.spec->norm_place == NormPlace::before) {
-    norm(block.rest->attention_norm, block.spec->norm_eps, hidden, kept.normed_in.rows(n), kept.attention_norm.rows(n),
-         pass.stream);
-  }
+  enter_half(block, pass, half_of(block, kept), hidden);
 }
 
 void attention_out_backward(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept,
                             const BlockGradients& gradients) {
-  const std::int64_t n = pass.positions.count();
-  TensorView dout = gradients.hidden.rows(n);
-  if (block.spec->norm_place == NormPlace::after) {
-    const TensorView dplain = gradients.normed.rows(n);
-    zero(dplain, pass.stream);
-    norm_backward(block.rest->attention_norm, dout, kept.attention_out.rows(n), kept.attention_norm.rows(n), dplain, pass.stream);
-    dout = dplain;
-  }
-  linear_backward(block, pass, Linear::o, dout, kept.attended.rows(n), kept, gradients.attended.rows(n), InputGradient::write);
+  const std::int64_t n = pass.rows.tokens;
+  linear_backward(block, pass, Linear::o, last_gradient(block, pass, half_of(block, kept), gradients), kept.attended.rows(n),
+                  kept, gradients.attended.rows(n), InputGradient::write);
 }
 
 void attention_in_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept,
                            const BlockGradients& gradients, bool input_gradient) {
-  const Stream& stream = pass.stream;
-  const std::int64_t n = hidden.rows();
-  const bool norm_first = block.spec->norm_place == NormPlace::before;
-  const TensorView dhidden = gradients.hidden.rows(n);
+  const std::int64_t n = pass.rows.tokens;
   const TensorView dattended = gradients.attended.rows(n);
   const TensorView dq = gradients.q.rows(n);
   const TensorView dk = gradients.k.rows(n);
   const TensorView dv = gradients.v.rows(n);
 
   attention_backward(dattended, kept.q.rows(n), kept.k.rows(n), kept.v.rows(n), kept.attended.rows(n), kept.log_sum_exp.rows(n),
-                     block.starts, attention_shape(block), dq, dk, dv, stream);
+                     block.starts, attention_shape(block), dq, dk, dv, pass.stream);
   rotate(block, pass, dq, dk, RopeDirection::backward);
   if (block.spec->head_norm) {
     norm_heads_backward(block, pass, kept, dq, dk, dattended);
   }
-  HalfInput input;
-  input.x = norm_first ? ConstTensorView(kept.normed_in.rows(n)) : hidden;
-  input.dx = norm_first ? gradients.normed.rows(n) : dhidden;
-  // With the norm after, the residual's share is there already.
-  input.first = norm_first || !has_residual(pass) ? InputGradient::write : InputGradient::add;
-  if (!input_gradient) {
-    input.first = input.others = InputGradient::none;
-  }
-  project_backward(block, pass, input, kept, dq, dk, dv);
-  if (input_gradient) {
-    sum_over_tensor(pass, input.dx);
-  }
-  if (input_gradient && norm_first) {
-    norm_backward(block.rest->attention_norm, input.dx, hidden, kept.attention_norm.rows(n), dhidden, stream);
-  }
+  const HalfBuffers half = half_of(block, kept);
+  project_backward(block, pass, begin_input_gradient(block, pass, half, hidden, gradients, input_gradient), kept, dq, dk, dv);
+  end_input_gradient(block, pass, half, hidden, gradients, input_gradient);
 }
 
 }  // namespace lora_dist

@@ -5,14 +5,6 @@
 
 namespace lora_dist {
 
-/// Gradients of the two halves flow into `dx` of their input in this order: the first linear writes where nothing is there yet.
-struct HalfInput {
-  ConstTensorView x;                           // what the half's linears read
-  TensorView dx;                               // where the gradient of x goes
-  InputGradient first = InputGradient::write;  // of the first linear that is gone through
-  InputGradient others = InputGradient::add;
-};
-
 /// y = linear(x) + residual (null: nothing is added; it may not be y).
 void apply_linear(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x, const BlockActivations& kept,
                   TensorView y, ConstTensorView residual = {});

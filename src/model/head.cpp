@@ -44,8 +44,7 @@ Picked pick_and_norm(const Transformer& model, const Pass& pass, bool only_targe
   }
   picked.index = stage_values(index, workspace.pass.index, model.stream);
   picked.targets = stage_values(targets, workspace.pass.targets, model.stream);
-  gather_rows(workspace.entering(model.base->spec.layers).rows(pass.tokens()), picked.index, workspace.picked.rows(picked.count),
-              model.stream);
+  gather_rows(last_hidden(model, pass.tokens()), picked.index, workspace.picked.rows(picked.count), model.stream);
   norm(model.base->final_norm, model.base->spec.norm_eps, workspace.picked.rows(picked.count),
        workspace.picked_normed.rows(picked.count), workspace.picked_norm.rows(picked.count), model.stream);
   return picked;
@@ -236,27 +235,44 @@ void loss_of_picked(const Transformer& model, const Picked& picked, float loss_s
   tables.release(head, 0);
 }
 
+/// From picked_normed, which holds each rank's share, to gradients.hidden.
+void gradient_of_picked(const Transformer& model, const Picked& picked, std::int64_t tokens) {
+  const Workspace& workspace = *model.workspace;
+  const TensorRows rows = tensor_rows(model, tokens);
+  const TensorView dhidden = workspace.gradients.hidden.rows(rows.own());
+  if (picked.count == 0) {
+    zero(dhidden, model.stream);
+    return;
+  }
+  const TensorView dnormed = workspace.picked_normed.rows(picked.count);
+  sum_over_ranks(rows, dnormed);
+  const TensorView dpicked = workspace.gradients.normed.rows(picked.count);
+  zero(dpicked, model.stream);
+  norm_backward(model.base->final_norm, dnormed, workspace.picked.rows(picked.count), workspace.picked_norm.rows(picked.count),
+                dpicked, model.stream);
+  if (!rows.divided()) {
+    scatter_rows(dpicked, picked.index, dhidden, model.stream);
+    return;
+  }
+  scatter_rows(dpicked, picked.index, rows.all.rows(tokens), model.stream);
+  zero_padding(rows, rows.all);
+  copy(own_part(rows, rows.all), dhidden, model.stream);
+}
+
 }  // namespace
 
+TensorView last_hidden(const Transformer& model, std::int64_t tokens) {
+  const TensorRows rows = tensor_rows(model, tokens);
+  return rows_of_all(rows, model.workspace->entering(model.base->spec.layers).rows(rows.own()));
+}
+
 std::int64_t head_and_loss(const Transformer& model, const Pass& pass, float loss_scale, bool backward) {
-  const Workspace& workspace = *model.workspace;
   const Picked picked = pick_and_norm(model, pass, true);
   loss_of_picked(model, picked, loss_scale, backward);
   if (!backward) {
     return picked.count;
   }
-  if (picked.count == 0) {
-    zero(workspace.gradients.hidden.rows(pass.tokens()), model.stream);
-    return 0;
-  }
-  if (model.tensor != nullptr) {
-    model.tensor->all_reduce_sum(workspace.picked_normed.rows(picked.count), WireKind::tensor_activation);
-  }
-  const TensorView dpicked = workspace.gradients.normed.rows(picked.count);
-  zero(dpicked, model.stream);
-  norm_backward(model.base->final_norm, workspace.picked_normed.rows(picked.count), workspace.picked.rows(picked.count),
-                workspace.picked_norm.rows(picked.count), dpicked, model.stream);
-  scatter_rows(dpicked, picked.index, workspace.gradients.hidden.rows(pass.tokens()), model.stream);
+  gradient_of_picked(model, picked, pass.tokens());
   return picked.count;
 }
 

@@ -29,8 +29,10 @@ std::vector<float> head_next(const Transformer& model, std::int64_t tokens) {
   const Workspace& workspace = *model.workspace;
   const ModelSpec& spec = model.base->spec;
   const VocabTable& head = model.base->head;
-  norm(model.base->final_norm, spec.norm_eps, workspace.entering(spec.layers).rows_from(tokens - 1, 1),
-       workspace.picked_normed.rows(1), workspace.picked_norm.rows(1), model.stream);
+  const TensorView hidden = last_hidden(model, tokens);
+  const RowBuffer all{hidden.data, spec.hidden, hidden.dtype};
+  norm(model.base->final_norm, spec.norm_eps, all.rows_from(tokens - 1, 1), workspace.picked_normed.rows(1),
+       workspace.picked_norm.rows(1), model.stream);
   const std::span<float> to = model.tensor == nullptr ? workspace.logits : workspace.next_logits;
   for (std::int64_t i = 0; i < head.chunks; ++i) {
     const ConstTensorView rows = model.window->tables().acquire(head, i);

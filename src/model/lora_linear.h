@@ -7,6 +7,7 @@
 #include "kernels/common/stream.h"
 #include "kernels/common/tensor_view.h"
 #include "src/model/adapters.h"
+#include "src/model/tensor_rows.h"
 #include "src/model/weight_window.h"
 
 namespace lora_dist {
@@ -29,7 +30,7 @@ struct LoraPass {
   ConstTensorView samples;    // i32 [tokens]: sample id of each token, for the dropout mask
   ConstTensorView positions;  // i32 [tokens]: place of each token in its sample
   LinearScratch scratch;
-  Communicator* tensor = nullptr;  // the ranks that share this pass, over the operators' memory; null: this one alone
+  TensorRows rows;
   WeightWindow* window = nullptr;  // poked between products so that the next block's gather moves
   Stream stream;
 };

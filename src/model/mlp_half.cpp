@@ -1,14 +1,11 @@
 // The operator calls of a block's MLP, forward and backward.
 #include "src/model/mlp_half.h"
 
-#include "kernels/copy/copy.h"
-#include "kernels/elementwise/elementwise.h"
 #include "kernels/geglu/geglu.h"
 #include "kernels/gelu/gelu.h"
 #include "kernels/swiglu/swiglu.h"
 #include "src/core/error.h"
-#include "src/model/block_linear.h"
-#include "src/model/tensor_sum.h"
+#include "src/model/block_half.h"
 
 namespace lora_dist {
 
@@ -16,7 +13,11 @@ namespace {
 
 Gelu gelu_form(Activation activation) { return activation == Activation::gelu_tanh ? Gelu::tanh : Gelu::erf; }
 
-/// What the MLP branches off from.
+HalfBuffers half_of(const BlockInputs& block, const BlockActivations& kept) {
+  return {&block.rest->mlp_norm, kept.mlp_norm, kept.normed_middle, kept.mlp_out};
+}
+
+/// What the MLP branches off from: own rows.
 ConstTensorView branch_of(const BlockInputs& block, ConstTensorView hidden, const BlockActivations& kept) {
   return block.spec->parallel_residual ? hidden : ConstTensorView(kept.middle.rows(hidden.rows()));
 }
@@ -50,14 +51,9 @@ void activate_backward(const BlockInputs& block, const LoraPass& pass, const Blo
 
 void mlp_forward_to_activated(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden,
                               const BlockActivations& kept) {
-  const ModelSpec& spec = *block.spec;
-  const std::int64_t n = hidden.rows();
-  ConstTensorView input = branch_of(block, hidden, kept);
-  if (spec.norm_place == NormPlace::before) {
-    norm(block.rest->mlp_norm, spec.norm_eps, input, kept.normed_middle.rows(n), kept.mlp_norm.rows(n), pass.stream);
-    input = kept.normed_middle.rows(n);
-  }
-  if (spec.gated) {
+  const std::int64_t n = pass.rows.tokens;
+  const ConstTensorView input = enter_half(block, pass, half_of(block, kept), branch_of(block, hidden, kept));
+  if (block.spec->gated) {
     apply_linear(block, pass, Linear::gate, input, kept, kept.gate.rows(n));
   }
   apply_linear(block, pass, Linear::up, input, kept, kept.up.rows(n));
@@ -65,79 +61,37 @@ void mlp_forward_to_activated(const BlockInputs& block, const LoraPass& pass, Co
 }
 
 void mlp_recompute_cheap(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept) {
-  const ModelSpec& spec = *block.spec;
-  const std::int64_t n = hidden.rows();
-  if (spec.norm_place == NormPlace::before) {
-    norm(block.rest->mlp_norm, spec.norm_eps, branch_of(block, hidden, kept), kept.normed_middle.rows(n), kept.mlp_norm.rows(n),
-         pass.stream);
-  }
-  activate(block, pass, kept, n);
+  enter_half(block, pass, half_of(block, kept), branch_of(block, hidden, kept));
+  activate(block, pass, kept, pass.rows.tokens);
 }
 
 void mlp_out_forward(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept, TensorView out) {
-  const std::int64_t n = out.rows();
-  if (block.spec->norm_place == NormPlace::before) {
-    apply_linear(block, pass, Linear::down, kept.activated.rows(n), kept, out,
-                 has_residual(pass) ? ConstTensorView(kept.middle.rows(n)) : ConstTensorView{});
-    sum_over_tensor(pass, out);
-    return;
-  }
-  apply_linear(block, pass, Linear::down, kept.activated.rows(n), kept, kept.mlp_out.rows(n));
-  sum_over_tensor(pass, kept.mlp_out.rows(n));
-  norm(block.rest->mlp_norm, block.spec->norm_eps, kept.mlp_out.rows(n), out, kept.mlp_norm.rows(n), pass.stream);
-  add_to(kept.middle.rows(n), out, pass.stream);
+  leave_half(block, pass, half_of(block, kept), Linear::down, kept.activated.rows(pass.rows.tokens), kept,
+             kept.middle.rows(pass.rows.own()), out);
 }
 
 void mlp_out_recompute(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept) {
-  const std::int64_t n = pass.positions.count();
-  if (block.spec->norm_place == NormPlace::before) {
-    apply_linear_z(block, pass, Linear::down, kept.activated.rows(n), kept);
-    return;
-  }
-  apply_linear(block, pass, Linear::down, kept.activated.rows(n), kept, kept.mlp_out.rows(n));
-  sum_over_tensor(pass, kept.mlp_out.rows(n));
-  // The normed rows are not needed, only what the norm keeps.
-  norm(block.rest->mlp_norm, block.spec->norm_eps, kept.mlp_out.rows(n), kept.normed_middle.rows(n), kept.mlp_norm.rows(n),
-       pass.stream);
+  leave_half_again(block, pass, half_of(block, kept), Linear::down, kept.activated.rows(pass.rows.tokens), kept);
 }
 
 void mlp_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept,
                   const BlockGradients& gradients, bool input_gradient) {
   const ModelSpec& spec = *block.spec;
-  const Stream& stream = pass.stream;
-  const std::int64_t n = hidden.rows();
-  const bool norm_first = spec.norm_place == NormPlace::before;
-  const TensorView dhidden = gradients.hidden.rows(n);  // the residual path carries it down unchanged
+  const std::int64_t n = pass.rows.tokens;
   const TensorView dactivated = gradients.activated.rows(n);
   const TensorView dup = spec.gated ? gradients.up.rows(n) : dactivated;
   const ConstTensorView branch = branch_of(block, hidden, kept);
+  const HalfBuffers half = half_of(block, kept);
 
-  TensorView dout = dhidden;
-  if (!norm_first) {
-    dout = gradients.normed.rows(n);
-    zero(dout, stream);
-    norm_backward(block.rest->mlp_norm, dhidden, kept.mlp_out.rows(n), kept.mlp_norm.rows(n), dout, stream);
-  }
-  linear_backward(block, pass, Linear::down, dout, kept.activated.rows(n), kept, dactivated, InputGradient::write);
+  linear_backward(block, pass, Linear::down, last_gradient(block, pass, half, gradients), kept.activated.rows(n), kept,
+                  dactivated, InputGradient::write);
   activate_backward(block, pass, kept, dactivated, dup);
-
-  HalfInput input;
-  input.x = norm_first ? ConstTensorView(kept.normed_middle.rows(n)) : branch;
-  input.dx = norm_first ? gradients.normed.rows(n) : dhidden;
-  input.first = norm_first || !has_residual(pass) ? InputGradient::write : InputGradient::add;
-  if (!input_gradient) {
-    input.first = input.others = InputGradient::none;
-  }
+  const HalfInput input = begin_input_gradient(block, pass, half, branch, gradients, input_gradient);
   if (spec.gated) {
     linear_backward(block, pass, Linear::gate, dactivated, input.x, kept, input.dx, input.first);
   }
   linear_backward(block, pass, Linear::up, dup, input.x, kept, input.dx, spec.gated ? input.others : input.first);
-  if (input_gradient) {
-    sum_over_tensor(pass, input.dx);
-  }
-  if (input_gradient && norm_first) {
-    norm_backward(block.rest->mlp_norm, input.dx, branch, kept.mlp_norm.rows(n), dhidden, stream);
-  }
+  end_input_gradient(block, pass, half, branch, gradients, input_gradient);
 }
 
 }  // namespace lora_dist

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/cast/cast.h"
+#include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
@@ -62,8 +63,17 @@ LoraPass make_lora_pass(const Transformer& model, const StagedPass& pass, const 
     cast(params, narrow, model.stream);
     params = narrow;
   }
-  return {params,       grads,        dropout.p,   dropout.seed, dropout.step, pass.samples, pass.positions, workspace.scratch,
-          model.tensor, model.window, model.stream};
+  return {params,
+          grads,
+          dropout.p,
+          dropout.seed,
+          dropout.step,
+          pass.samples,
+          pass.positions,
+          workspace.scratch,
+          tensor_rows(model, pass.tokens),
+          model.window,
+          model.stream};
 }
 
 BlockInputs make_block_inputs(const Transformer& model, const StagedPass& pass, std::int64_t layer, const BlockWeights& weights) {
@@ -99,22 +109,34 @@ void look_up(const Transformer& model, const StagedPass& pass, const TensorView&
   }
 }
 
-/// What enters the first block.
-void embed(const Transformer& model, const StagedPass& pass) {
+/// Rows that are padding have no position.
+void add_positions(const Transformer& model, const StagedPass& pass, const TensorRows& rows, const TensorView& hidden) {
+  const std::int64_t count = std::min(rows.own(), pass.tokens - rows.first());
+  if (count > 0) {
+    const auto* positions = pass.positions.as<std::int32_t>() + rows.first();
+    add_rows(model.base->positions, view(positions, {count}), {hidden.data, hidden.dtype, {count, hidden.cols()}}, model.stream);
+  }
+}
+
+/// What enters the first block: own rows.
+void embed(const Transformer& model, const StagedPass& pass, const TensorRows& rows) {
   const FrozenBase& base = *model.base;
-  const TensorView hidden = pass.tokens > 0 ? model.workspace->entering(0).rows(pass.tokens) : TensorView{};
-  look_up(model, pass, hidden);
+  const RowBuffer& entering = model.workspace->entering(0);
+  const RowBuffer& all = rows.divided() ? rows.all : entering;
+  look_up(model, pass, pass.tokens > 0 ? all.rows(pass.tokens) : TensorView{});
   if (pass.tokens == 0) {
     return;
   }
-  if (model.tensor != nullptr) {
-    model.tensor->all_reduce_sum(hidden, WireKind::tensor_activation);
+  const TensorView sum = sum_rows(rows, all);
+  const TensorView hidden = entering.rows(rows.own());
+  if (rows.divided()) {
+    copy(sum, hidden, model.stream);
   }
   if (base.spec.embedding_scale != 1.0F) {
     scale(hidden, base.spec.embedding_scale, model.stream);
   }
   if (base.spec.learned_positions) {
-    add_rows(base.positions, pass.positions, hidden, model.stream);
+    add_positions(model, pass, rows, hidden);
   }
 }
 
@@ -132,7 +154,7 @@ void run_forward(const Transformer& model, const StagedPass& pass, const LoraPas
   const std::int64_t layers = model.base->spec.layers;
   const Workspace& workspace = *model.workspace;
   const std::int64_t n = pass.tokens;
-  embed(model, pass);
+  embed(model, pass, lora.rows);
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     beat();
     const BlockWeights weights = model.window->acquire(layer);
@@ -141,8 +163,9 @@ void run_forward(const Transformer& model, const StagedPass& pass, const LoraPas
       model.window->release(layer);
       continue;
     }
-    block_forward(make_block_inputs(model, pass, layer, weights), lora, workspace.entering(layer).rows(n), workspace.block(layer),
-                  workspace.entering(layer + 1).rows(n));
+    const std::int64_t own = lora.rows.own();
+    block_forward(make_block_inputs(model, pass, layer, weights), lora, workspace.entering(layer).rows(own),
+                  workspace.block(layer), workspace.entering(layer + 1).rows(own));
     model.window->release(layer);
   }
 }
@@ -163,7 +186,7 @@ void run_backward(const Transformer& model, const StagedPass& pass, const LoraPa
       model.window->prefetch(layer - 1);
     }
     const BlockInputs block = make_block_inputs(model, pass, layer, weights);
-    const TensorView entering = workspace.entering(layer).rows(n);
+    const TensorView entering = workspace.entering(layer).rows(lora.rows.own());
     if (layer + 1 < layers) {  // the last block's results are still there
       if (workspace.recompute == Recompute::block) {
         block_recompute(block, lora, entering, workspace.block(layer));
@@ -177,6 +200,10 @@ void run_backward(const Transformer& model, const StagedPass& pass, const LoraPa
 }
 
 }  // namespace
+
+TensorRows tensor_rows(const Transformer& model, std::int64_t tokens) {
+  return {model.tensor, tokens, model.workspace->all_rows, model.stream};
+}
 
 double forward_backward(const Transformer& model, const Pass& pass, const StepDropout& dropout, float loss_scale,
                         std::span<float> grads) {

@@ -34,6 +34,9 @@ struct Transformer {
   Communicator* tensor = nullptr;  // the ranks that share every pass, over the operators' memory; null: this one alone
 };
 
+/// The tokens of a pass among the ranks that share it.
+TensorRows tensor_rows(const Transformer& model, std::int64_t tokens);
+
 /// Dropout of a training step.
 struct StepDropout {
   float p = 0.0F;

@@ -22,6 +22,14 @@ double all_reduce_seconds(const Link& link, int ranks, double calls, double byte
   return 2.0 * bytes * (ranks - 1) / ranks / link.rate + calls * 2.0 * levels * link.latency;
 }
 
+double tensor_seconds(const Link& link, int ranks, const TensorWork& work) {
+  const auto scattered = static_cast<double>(work.scattered_bytes);
+  const auto gathered = static_cast<double>(work.gathered_bytes * ranks);
+  return all_reduce_seconds(link, ranks, static_cast<double>(work.sums), static_cast<double>(work.summed_bytes)) +
+         all_gather_seconds(link, ranks, static_cast<double>(work.scatters), scattered) +
+         all_gather_seconds(link, ranks, static_cast<double>(work.gathers), gathered);
+}
+
 double gather_seconds(const PlanTarget& target, const PlannedMesh& mesh, const FetchWork& work) {
   if (!mesh.gathers()) {
     return 0.0;
@@ -54,9 +62,7 @@ StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const
   time.dequantize = rounds * dequantize;
   time.base_gather = rounds * (embedding + head + not_hidden(work.forward_flops) + not_hidden(work.backward_flops));
   if (mesh.tensor > 1) {
-    time.tensor_reductions =
-        rounds * all_reduce_seconds(target.cluster.link_of(mesh.tensor), mesh.tensor, static_cast<double>(work.reductions),
-                                    static_cast<double>(work.reduced_bytes));
+    time.tensor_reductions = rounds * tensor_seconds(target.cluster.link_of(mesh.tensor), mesh.tensor, work.tensor);
   }
   if (mesh.ranks() > 1) {
     const auto bytes = static_cast<double>(model.layout.count) * static_cast<double>(sizeof(std::int64_t));

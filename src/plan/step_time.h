@@ -15,7 +15,9 @@ namespace lora_dist {
 ///                       the head's computing; all of the embedding. An all-gather of a block or chunk over n ranks takes
 ///                       (n-1)/n * bytes / rate + (n-1) * latency (a ring); a base on the host adds the copy of a block's slice
 ///                       over PCI Express
-///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); nothing hides them
+///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); with sequence parallelism, a
+///   scattered
+///                       sum and a gather take what an all-gather does; nothing hides them
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor
 /// A group that lies in one node uses the link of the node, any other one the link between nodes throughout. The optimizer,

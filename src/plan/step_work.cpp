@@ -8,6 +8,7 @@
 #include "kernels/cross_entropy_part/cross_entropy_part.h"
 #include "src/core/error.h"
 #include "src/model/table_window.h"
+#include "src/model/tensor_rows.h"
 
 namespace lora_dist {
 
@@ -147,17 +148,44 @@ std::int64_t hidden_sums(const PlannedModel& model) {
   return sums;
 }
 
-/// Bytes that a tensor rank hands over for so many tokens and targets, with a head of `chunks`.
-std::int64_t activation_bytes(const PlannedModel& model, const PlanTarget& target, std::int64_t chunks, std::int64_t tokens,
-                              std::int64_t targets) {
+/// Gathers of rows that belong to those sums with sequence parallelism: what enters attention and MLP, again where it is made
+/// again, the gradients of what leaves them, and what enters the head.
+std::int64_t hidden_gathers(const PlannedModel& model) {
+  const std::int64_t layers = model.spec.layers;
+  return 4 * layers + (model.config.train.recompute == "none" ? 0 : 2 * (layers - 1)) + 1;
+}
+
+/// Of `tokens` in all, `rows` with padding, `targets` among them, and a head of `chunks`.
+TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int ranks, std::int64_t chunks, std::int64_t tokens,
+                       std::int64_t rows, std::int64_t targets) {
+  const auto value = static_cast<std::int64_t>(size_of(target.dtype));
   // MPI through the host adds in f32.
   const bool widened = target.on_device() && model.config.parallel.communicator == "mpi";
-  const auto width = static_cast<std::int64_t>(widened ? sizeof(float) : size_of(target.dtype));
-  const auto softmax = chunks * static_cast<std::int64_t>(kSoftmaxNumbers * sizeof(float));
-  return tokens * hidden_sums(model) * model.spec.hidden * width + targets * (model.spec.hidden * width + softmax);
+  const std::int64_t summed = widened ? static_cast<std::int64_t>(sizeof(float)) : value;
+  const std::int64_t hidden = model.spec.hidden;
+  TensorWork work;
+  work.sums = 1;  // the gradient of what the head looks at
+  work.summed_bytes = targets * hidden * summed;
+  work.gathers = 1;  // the softmax
+  work.gathered_bytes = targets * chunks * static_cast<std::int64_t>(kSoftmaxNumbers * sizeof(float));
+  if (!model.config.parallel.sequence_parallel) {
+    work.sums += hidden_sums(model);
+    work.summed_bytes += hidden_sums(model) * tokens * hidden * summed;
+    return work;
+  }
+  work.scatters = hidden_sums(model);
+  work.scattered_bytes = hidden_sums(model) * rows * hidden * summed;
+  work.gathers += hidden_gathers(model);
+  work.gathered_bytes += hidden_gathers(model) * (rows / ranks) * hidden * value;
+  return work;
 }
 
 }  // namespace
+
+std::int64_t StepShape::divided_rows(int ranks) const {
+  const auto rows = [&](std::int64_t of_pass) { return own_rows(of_pass * sequence_tokens, ranks) * ranks; };
+  return sequences / micro_batch * rows(micro_batch) + rows(sequences % micro_batch);
+}
 
 StepShape step_shape(const Config& config, const PlanOptions& options) {
   StepShape step;
@@ -201,9 +229,9 @@ PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const
   work.head_chunks = rank.base.head.chunks;
   const bool twice = rank.base.head.gathers() && rank.base.head.chunks > 1;
   work.head_flops = (twice ? 6.0 : 4.0) * static_cast<double>(targets) * static_cast<double>(spec.vocab * spec.hidden);
-  if (!rank.base.part.is_whole()) {
-    work.reductions = hidden_sums(model) + 1;
-    work.reduced_bytes = activation_bytes(model, target, rank.base.head.chunks, tokens, targets);
+  if (const TensorPart& part = rank.base.part; !part.is_whole()) {
+    work.tensor =
+        tensor_work(model, target, part.ranks, work.head_chunks, tokens, own_rows(tokens, part.ranks) * part.ranks, targets);
   }
   return work;
 }
@@ -218,7 +246,9 @@ WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, cons
     wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.count * static_cast<std::int64_t>(sizeof(std::int64_t));
   }
   if (mesh.tensor > 1) {
-    wire[WireKind::tensor_activation] = mesh.tensor * activation_bytes(model, target, head_chunks, step.tokens(), step.targets());
+    const TensorWork work =
+        tensor_work(model, target, mesh.tensor, head_chunks, step.tokens(), step.divided_rows(mesh.tensor), step.targets());
+    wire[WireKind::tensor_activation] = mesh.tensor * work.bytes();
   }
   return wire;
 }

@@ -22,6 +22,8 @@ struct StepShape {
   std::int64_t rounds(int data) const { return (passes() + data - 1) / data; }
   std::int64_t tokens() const { return sequences * sequence_tokens; }
   std::int64_t targets() const { return sequences * (sequence_tokens - samples_of_sequence); }
+  /// Rows of all passes where each is divided over so many ranks, which pads the last ones.
+  std::int64_t divided_rows(int ranks) const;
 };
 
 /// Throws Error(usage, every_rank) for options that do not fit data.max_length.
@@ -32,6 +34,18 @@ struct FetchWork {
   std::int64_t fetches = 0;
   std::int64_t bytes = 0;        // whole (of the tensor part)
   std::int64_t slice_bytes = 0;  // this rank's slices of these
+};
+
+/// What the ranks that share a pass exchange. Bytes: those that one of them hands over.
+struct TensorWork {
+  std::int64_t sums = 0;  // all_reduce
+  std::int64_t summed_bytes = 0;
+  std::int64_t scatters = 0;  // reduce_scatter: with sequence parallelism
+  std::int64_t scattered_bytes = 0;
+  std::int64_t gathers = 0;  // all_gather
+  std::int64_t gathered_bytes = 0;
+
+  std::int64_t bytes() const { return summed_bytes + scattered_bytes + gathered_bytes; }
 };
 
 /// One pass of full size on one rank. FLOP: 2 for each weight and token forward, 2 for the gradient of the input (frozen weights
@@ -46,8 +60,7 @@ struct PassWork {
   FetchWork embedding;  // chunks of it
   FetchWork head;       // likewise
   std::int64_t head_chunks = 1;
-  std::int64_t reductions = 0;     // sums over the tensor ranks
-  std::int64_t reduced_bytes = 0;  // handed to them
+  TensorWork tensor;
 };
 PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank, const StepShape& step);
 

@@ -194,6 +194,7 @@ WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, 
                       : config.train.recompute == "selective" ? Recompute::selective
                                                               : Recompute::block;
   options.compute_dtype = compute_dtype;
+  options.sequence_parallel = config.parallel.sequence_parallel;
   options.dropout = options.training && config.adapter.dropout > 0.0;
   return options;
 }

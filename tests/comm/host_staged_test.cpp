@@ -123,6 +123,26 @@ TEST(HostStaged, ReducesAndBroadcastsAsThePlainOne) {
   });
 }
 
+TEST(HostStaged, SumsAndScattersAsThePlainOne) {
+  beside_each_other([](Communicator& plain, Communicator& staged) {
+    std::vector<float> expected(3 * 50);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      expected[i] = 1.0F / static_cast<float>(i + 1 + static_cast<std::size_t>(plain.rank()) * 7);
+    }
+    std::vector<float> sum = expected;
+    std::vector<float> scattered = expected;
+    plain.all_reduce_sum(view(std::span(expected)), WireKind::control);
+    staged.all_reduce_sum(view(std::span(sum)), WireKind::control);
+    EXPECT_EQ(sum, expected);
+    staged.reduce_scatter_sum(view(std::span(scattered)), WireKind::tensor_activation);
+    const std::size_t first = 50 * static_cast<std::size_t>(plain.rank());
+    for (std::size_t i = first; i < first + 50; ++i) {
+      EXPECT_EQ(scattered[i], expected[i]) << i;
+    }
+    EXPECT_EQ(plain.wire()[WireKind::tensor_activation], 3 * 50 * 4);
+  });
+}
+
 TEST(HostStaged, SplitsIntoGroupsThatStageAsWell) {
   beside_each_other([](Communicator& plain, Communicator& staged) {
     const auto part = staged.split(plain.rank() % 2);

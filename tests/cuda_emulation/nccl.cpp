@@ -305,6 +305,27 @@ ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDa
   });
 }
 
+ncclResult_t ncclReduceScatter(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclRedOp_t op,
+                               ncclComm_t comm, cudaStream_t stream) {
+  const std::size_t part = count * size_of(type);
+  const std::size_t whole = part * static_cast<std::size_t>(comm->size);
+  if (!is_on_device(from, whole) || !is_on_device(to, part) || op != ncclSum || !is_float(type)) {
+    return fail(ncclInvalidArgument, "reduce_scatter: no sum of floats in memory of this device");
+  }
+  if (is_lost(comm, stream)) {
+    return ncclSuccess;
+  }
+  return later(comm, [=] {
+    std::vector<char> values(whole);
+    if (const ncclResult_t result = fetch(from, values, stream); result != ncclSuccess) {
+      return result;
+    }
+    sum_floats(values, count * static_cast<std::size_t>(comm->size), type, comm->ranks);
+    const auto mine = values.begin() + static_cast<std::ptrdiff_t>(part) * comm->rank;
+    return put({mine, mine + static_cast<std::ptrdiff_t>(part)}, to, stream);
+  });
+}
+
 ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t count, ncclDataType_t type, int root, ncclComm_t comm,
                            cudaStream_t stream) {
   const std::size_t size = count * size_of(type);

@@ -34,6 +34,7 @@ class Watching final : public Communicator {
   void all_reduce(std::span<std::int64_t> /*values*/, Reduce /*op*/, WireKind /*kind*/) override { watch(); }
   void all_reduce(std::span<double> /*values*/, Reduce /*op*/, WireKind /*kind*/) override { watch(); }
   void all_reduce_sum(const TensorView& /*values*/, WireKind /*kind*/) override { watch(); }
+  void reduce_scatter_sum(const TensorView& /*values*/, WireKind /*kind*/) override { watch(); }
   void broadcast(std::span<std::byte> /*data*/, int /*root*/, WireKind /*kind*/) override { watch(); }
   void barrier() override { watch(); }
   std::unique_ptr<Communicator> split(int color) override { return alone_->split(color); }

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <thread>
@@ -150,6 +152,49 @@ TEST_P(Collectives, ANotANumberOfAnyRankReachesAll) {
 TEST_P(Collectives, ASumOfDoublesIsRefused) {
   double value = 1.0;
   EXPECT_THROW(world_->all_reduce(std::span(&value, 1), Reduce::sum, WireKind::control), KernelError);
+}
+
+/// Values whose sum depends on the order that they are added in.
+std::vector<float> shares_of(int rank, std::size_t count) {
+  std::vector<float> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = std::ldexp(1.0F + static_cast<float>(i % 97) / 97.0F, 3 * ((rank + static_cast<int>(i)) % 5)) *
+                (i % 2 == 0 ? 1.0F : -1.0F);
+  }
+  return values;
+}
+
+TEST_P(Collectives, SumsOfFloatsAreAddedInTheOrderOfTheRanks) {
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{5}, std::size_t{1009}}) {
+    std::vector<float> expected = shares_of(0, count);
+    for (int rank = 1; rank < world_->size(); ++rank) {
+      const std::vector<float> share = shares_of(rank, count);
+      std::transform(expected.begin(), expected.end(), share.begin(), expected.begin(), std::plus<>());
+    }
+    std::vector<float> sum = shares_of(world_->rank(), count);
+    world_->all_reduce_sum(view(std::span(sum)), WireKind::tensor_activation);
+    EXPECT_EQ(sum, expected);
+  }
+}
+
+TEST_P(Collectives, AScatteredSumHasTheBitsOfTheWholeOne) {
+  const auto ranks = static_cast<std::size_t>(world_->size());
+  for (const std::size_t part : {std::size_t{0}, std::size_t{1}, std::size_t{4}, std::size_t{337}}) {
+    std::vector<float> whole = shares_of(world_->rank(), part * ranks);
+    std::vector<float> scattered = whole;
+    world_->all_reduce_sum(view(std::span(whole)), WireKind::control);
+    const std::int64_t before = sent(WireKind::tensor_activation);
+    world_->reduce_scatter_sum(view(std::span(scattered)), WireKind::tensor_activation);
+    EXPECT_EQ(sent(WireKind::tensor_activation) - before, ranks == 1 ? 0 : static_cast<std::int64_t>(4 * part * ranks));
+    for (std::size_t i = part * static_cast<std::size_t>(world_->rank()); i < part * static_cast<std::size_t>(world_->rank() + 1);
+         ++i) {
+      EXPECT_EQ(scattered[i], whole[i]) << i;
+    }
+  }
+  std::vector<float> uneven(ranks + 1);
+  if (ranks > 1) {
+    EXPECT_THROW(world_->reduce_scatter_sum(view(std::span(uneven)), WireKind::control), KernelError);
+  }
 }
 
 TEST_P(Collectives, BroadcastFromEveryRoot) {

@@ -4,12 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <set>
 
+#include "kernels/cast/cast.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/copy/copy.h"
@@ -210,6 +213,49 @@ TEST_P(DataPlane, ReducesIntegersExactly) {
             (std::vector<std::int64_t>{big + n - 1, 0}));
   EXPECT_EQ(reduced<std::int64_t>(*plane_, {big + rank(), -rank()}, Reduce::min, stream_),
             (std::vector<std::int64_t>{big, 1 - n}));
+}
+
+/// Whole numbers, so that every order and every type adds them alike.
+TEST_P(DataPlane, SumsWholeAndScattered) {
+  const std::int64_t part = 353;
+  const std::int64_t count = part * size();
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+    if (dtype != DType::f32 && stream_.backend != Backend::cuda) {
+      continue;
+    }
+    const auto share = [&](int of) {
+      std::vector<float> values(static_cast<std::size_t>(count));
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = static_cast<float>((i * 5 + static_cast<std::size_t>(of) * 11) % 17) - 8.0F;
+      }
+      return values;
+    };
+    std::vector<float> expected(static_cast<std::size_t>(count));
+    for (int of = 0; of < size(); ++of) {
+      const std::vector<float> values = share(of);
+      std::transform(values.begin(), values.end(), expected.begin(), expected.begin(), std::plus<>());
+    }
+    const auto narrow = [&](const std::vector<float>& values) {
+      std::vector<std::byte> bytes(values.size() * size_of(dtype));
+      cast_cpu(view(std::span(values)), {bytes.data(), dtype, {count}}, Stream{});
+      return bytes;
+    };
+    const std::int64_t before = plane_->wire()[WireKind::tensor_activation];
+    const Bytes whole(narrow(share(rank())), stream_);
+    plane_->all_reduce_sum({whole.span().data(), dtype, {count}}, WireKind::tensor_activation);
+    EXPECT_EQ(whole.get(), narrow(expected));
+    const Bytes scattered(narrow(share(rank())), stream_);
+    plane_->reduce_scatter_sum({scattered.span().data(), dtype, {count}}, WireKind::tensor_activation);
+    const std::size_t bytes = static_cast<std::size_t>(part) * size_of(dtype);
+    const auto mine = [&](const std::vector<std::byte>& all) {
+      const auto from = all.begin() + static_cast<std::ptrdiff_t>(bytes) * rank();
+      return std::vector<std::byte>(from, from + static_cast<std::ptrdiff_t>(bytes));
+    };
+    EXPECT_EQ(mine(scattered.get()), mine(narrow(expected)));
+    const auto sent =
+        static_cast<std::int64_t>(2 * static_cast<std::size_t>(count) * (is_nccl() ? size_of(dtype) : sizeof(float)));
+    EXPECT_EQ(plane_->wire()[WireKind::tensor_activation] - before, size() == 1 ? 0 : sent);
+  }
 }
 
 TEST_P(DataPlane, ReducesDoublesAsTheWorldDoes) {

@@ -42,6 +42,7 @@ class Counting final : public Communicator {
   void all_reduce(std::span<std::int64_t> /*values*/, Reduce /*op*/, WireKind /*kind*/) override {}
   void all_reduce(std::span<double> /*values*/, Reduce /*op*/, WireKind /*kind*/) override {}
   void all_reduce_sum(const TensorView& /*values*/, WireKind /*kind*/) override {}
+  void reduce_scatter_sum(const TensorView& /*values*/, WireKind /*kind*/) override {}
   void broadcast(std::span<std::byte> /*data*/, int /*root*/, WireKind /*kind*/) override {}
   void barrier() override {}
   std::unique_ptr<Communicator> split(int /*color*/) override { return nullptr; }
@@ -116,7 +117,7 @@ TEST(PassWork, FlopsOfLlama2) {
   EXPECT_NEAR(work.backward_flops, 32.0 * tokens * (2.0 * block + 4.0 * factors + 10.0 * keys) + again,
               1e-9 * work.backward_flops);
   EXPECT_DOUBLE_EQ(work.head_flops, 4.0 * (4.0 * 1023.0) * 32000.0 * 4096.0);
-  EXPECT_EQ(work.reductions, 0);
+  EXPECT_EQ(work.tensor.bytes(), 0);
   EXPECT_EQ(work.blocks.fetches, 60);
 }
 
@@ -131,11 +132,25 @@ TEST(PassWork, TensorRanksShareIt) {
     sum.dequantized_bytes += part.dequantized_bytes;
     sum.forward_flops += part.forward_flops;
     // 1 of the embedding, 2 forward and 2 backward of each block (1 of the lowest), 1 again of all but the last, 1 of the head
-    EXPECT_EQ(part.reductions, 1 + 2 * 32 + 2 * 31 + 1 + 31 + 1);
+    EXPECT_EQ(part.tensor.sums, 1 + 2 * 32 + 2 * 31 + 1 + 31 + 1);
   }
   EXPECT_DOUBLE_EQ(sum.head_flops, whole.head_flops);
   EXPECT_NEAR(sum.dequantized_bytes, whole.dequantized_bytes, 0.01 * whole.dequantized_bytes);  // scales of cut blocks
   EXPECT_NEAR(sum.forward_flops, whole.forward_flops, 0.01 * whole.forward_flops);              // uncut factors
+}
+
+TEST(PassWork, DividedRowsAreScatteredAndGathered) {
+  PlannedModel model = shipped_model("llama2_7b");
+  model.config.parallel.sequence_parallel = true;
+  const StepShape step = step_shape(model.config, {});
+  const TensorWork work = work_of_pass(model, h100(), *plan_rank(model, h100(), {1, 4, 1}, 0), step).tensor;
+  EXPECT_EQ(work.sums, 1);
+  EXPECT_EQ(work.scatters, 1 + 2 * 32 + 2 * 31 + 1 + 31);
+  // 2 forward and 2 backward of each block, 2 again of all but the last, 1 of the head; and the softmax
+  EXPECT_EQ(work.gathers, 4 * 32 + 2 * 31 + 1 + 1);
+  const std::int64_t state = 4 * 1024 * 4096 * 2;  // bf16
+  EXPECT_EQ(work.scattered_bytes, work.scatters * state);
+  EXPECT_EQ(work.gathered_bytes, (work.gathers - 1) * state / 4 + 4 * 1023 * 3 * 4);
 }
 
 TEST(PassWork, AWindowLeavesFewerKeys) {
@@ -170,6 +185,15 @@ TEST(StepShape, FullSequencesUnlessItIsSaidOtherwise) {
   step = step_shape(config, options);
   EXPECT_EQ(step.sequence_tokens, 100);
   EXPECT_EQ(step.samples_of_sequence, 1);
+}
+
+TEST(StepShape, DividedRowsArePaddedPassByPass) {
+  StepShape step;
+  step.sequences = 7;
+  step.micro_batch = 2;
+  step.sequence_tokens = 5;
+  EXPECT_EQ(step.divided_rows(1), 35);
+  EXPECT_EQ(step.divided_rows(4), 3 * 12 + 8);  // passes of 10, 10, 10 and 5 tokens
 }
 
 TEST(StepShape, ErrorsNameTheOption) {

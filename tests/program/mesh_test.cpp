@@ -71,6 +71,38 @@ TEST_P(FamilyMesh, TrainsAsOnOneRank) {
   }
 }
 
+/// With sequence parallelism, whatever is kept of a block. Passes of these rows do not divide by the ranks.
+TEST_P(FamilyMesh, TrainsAsOnOneRankWithRowsDivided) {
+  const fs::path model = source("tests/golden/families") / GetParam();
+  const Scratch scratch;
+  const fs::path rows = training_rows(model, scratch / "train.jsonl");
+  const json config = read_json(model / "config.json");
+  const std::int64_t heads = config.value("num_attention_heads", config.value("n_head", 1));
+  const auto run = [&](const MeshSize& mesh, const std::string& recompute, bool sequence_parallel) {
+    const fs::path output = scratch / (mesh.name() + recompute);
+    Settings settings = steps_of(model, "nf4", rows, output);
+    settings["adapter.dropout"] = "0.1";
+    settings["train.recompute"] = recompute;
+    settings["parallel.sequence_parallel"] = sequence_parallel ? "true" : "false";
+    expect_success(on_mesh(settings, mesh));
+    return output;
+  };
+  const fs::path alone = run({1, 1}, "block", false);
+  const std::vector<std::pair<MeshSize, std::string>> runs = {{{1, 2}, "none"}, {{1, 4}, "selective"}, {{2, 2}, "block"}};
+  for (const auto& [mesh, recompute] : runs) {
+    if (mesh.tensor > heads) {
+      continue;
+    }
+    const fs::path output = run(mesh, recompute, true);
+    const double loss = largest_change_of_loss(output, alone);
+    const double adapter = largest_difference(read_peft_adapter(output / "adapter"), read_peft_adapter(alone / "adapter"));
+    EXPECT_LE(loss, 2e-5) << mesh.name();
+    EXPECT_LE(adapter, 1e-3) << mesh.name();
+    std::printf("%-18s rows divided, %s: largest difference of loss %.2e, of the adapter %.2e\n", GetParam(), mesh.name().c_str(),
+                loss, adapter);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, FamilyMesh,
                          testing::Values("llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2",
                                          "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid"),
@@ -93,6 +125,20 @@ TEST(Mesh, DataRanksAndBaseShardsChangeNoBit) {
     settings["parallel.base_shards"] = shards;
     expect_success(on_mesh(settings, {4, 2}));
     expect_same_training(scratch / ("4x2" + shards), scratch / "1x2");
+  }
+}
+
+/// What is kept of a block changes no bit either: its rows are gathered and summed alike when they are made again.
+TEST(Mesh, WithRowsDividedDataRanksAndRecomputationChangeNoBit) {
+  const Scratch scratch;
+  Settings settings = mesh_run(scratch / "1x2");
+  settings["parallel.sequence_parallel"] = "true";
+  expect_success(on_mesh(settings, {1, 2}));
+  for (const std::string recompute : {"none", "selective", "block"}) {
+    settings["output.dir"] = (scratch / recompute).string();
+    settings["train.recompute"] = recompute;
+    expect_success(on_mesh(settings, {2, 2}));
+    expect_same_training(scratch / recompute, scratch / "1x2");
   }
 }
 

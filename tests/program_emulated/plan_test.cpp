@@ -31,6 +31,7 @@ TEST(PlanForCuda, BuffersAreThoseOfARun) {
       {1, {}},
       {2, {{"train.recompute", "none"}, {"model.quantization", "none"}, {"model.compute_dtype", "fp32"}}},
       {2, {{"parallel.tensor", "2"}, {"train.recompute", "selective"}}},
+      {2, {{"parallel.tensor", "2"}, {"parallel.sequence_parallel", "true"}}},
       {2, {{"parallel.base_device", "host"}}}};
   for (const Case& each : cases) {
     Settings run_settings = settings;

@@ -105,9 +105,10 @@ TEST(OnCuda, NcclGivesTheSameBits) {
 TEST(OnCuda, TensorRanksShareAPass) {
   const Scratch scratch;
   expect_success(open_launch(run_on(scratch / "np1", "cuda", "fp32"), 1));
-  const auto run = [&](const std::string& name, const char* communicator, int ranks) {
+  const auto run = [&](const std::string& name, const char* communicator, int ranks, const char* sequence_parallel = "false") {
     Settings settings = run_on(scratch / name, "cuda", "fp32");
     settings["parallel.tensor"] = "2";
+    settings["parallel.sequence_parallel"] = sequence_parallel;
     settings["parallel.communicator"] = communicator;
     Launch launch = open_launch(settings, ranks);
     launch.environment["LORA_DIST_EMULATED_DEVICES"] = std::to_string(ranks);
@@ -120,6 +121,10 @@ TEST(OnCuda, TensorRanksShareAPass) {
   expect_losses_near(scratch / "host", scratch / "np1", 2e-5);
   expect_same_training(scratch / "hosts", scratch / "host");
   expect_losses_near(scratch / "nccl", scratch / "np1", 2e-5);
+  run("rows_host", "mpi", 2, "true");
+  run("rows_nccl", "nccl", 2, "true");
+  expect_losses_near(scratch / "rows_host", scratch / "np1", 2e-5);
+  expect_same_training(scratch / "rows_nccl", scratch / "rows_host");  // both add in the order of the ranks here
 }
 
 /// Streams run late, so that a missing wait between copies, gathers, dequantization and products shows.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -71,6 +72,17 @@ class ThreadCommunicator final : public Communicator {
     });
     std::copy(sum.begin(), sum.end(), mine.begin());
     barrier();
+  }
+
+  /// What is undefined becomes NaN, so that whoever reads it is found.
+  void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
+    all_reduce_sum(values, kind);
+    const TensorView mine = equal_part(values, rank_, size());
+    auto* all = values.as<float>();
+    for (std::int64_t i = 0; i < values.count(); ++i) {
+      const bool is_mine = all + i >= mine.as<float>() && all + i < mine.as<float>() + mine.count();
+      all[i] = is_mine ? all[i] : std::numeric_limits<float>::quiet_NaN();
+    }
   }
 
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {

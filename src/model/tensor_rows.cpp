@@ -1,0 +1,66 @@
+// Sums of rows over the tensor ranks, whole or scattered.
+#include "src/model/tensor_rows.h"
+
+#include "kernels/copy/copy.h"
+
+namespace lora_dist {
+
+namespace {
+
+std::span<std::byte> bytes_of(const TensorView& x) {
+  return {static_cast<std::byte*>(x.data), static_cast<std::size_t>(x.count()) * size_of(x.dtype)};
+}
+
+/// The rows of all ranks, with those that are no token's.
+TensorView padded(const TensorRows& rows, const RowBuffer& all) {
+  return all.rows(rows.divided() ? rows.own() * rows.tensor->size() : rows.tokens);
+}
+
+}  // namespace
+
+std::int64_t TensorRows::own() const { return divided() ? own_rows(tokens, tensor->size()) : tokens; }
+std::int64_t TensorRows::first() const { return divided() ? tensor->rank() * own() : 0; }
+
+TensorView own_part(const TensorRows& rows, const RowBuffer& all) { return all.rows_from(rows.first(), rows.own()); }
+
+TensorView join_rows(const TensorRows& rows, const RowBuffer& all) {
+  if (rows.divided()) {  // a stream that collectives follow waits for it, the host does not
+    rows.tensor->start_all_gather(bytes_of(own_part(rows, all)), bytes_of(padded(rows, all)), WireKind::tensor_activation)
+        ->wait();
+  }
+  return all.rows(rows.tokens);
+}
+
+TensorView rows_of_all(const TensorRows& rows, const TensorView& own) {
+  if (!rows.divided()) {
+    return own;
+  }
+  copy(own, own_part(rows, rows.all), rows.stream);
+  return join_rows(rows, rows.all);
+}
+
+TensorView sum_rows(const TensorRows& rows, const RowBuffer& all) {
+  if (!rows.divided()) {
+    sum_over_ranks(rows, all.rows(rows.tokens));
+    return all.rows(rows.tokens);
+  }
+  zero_padding(rows, all);
+  rows.tensor->reduce_scatter_sum(padded(rows, all), WireKind::tensor_activation);
+  return own_part(rows, all);
+}
+
+void zero_padding(const TensorRows& rows, const RowBuffer& all) {
+  if (const std::int64_t padding = padded(rows, all).rows() - rows.tokens; padding > 0) {
+    zero(all.rows_from(rows.tokens, padding), rows.stream);
+  }
+}
+
+void sum_over_ranks(const TensorRows& rows, const TensorView& x) {
+  if (rows.tensor != nullptr) {
+    rows.tensor->all_reduce_sum(x, WireKind::tensor_activation);
+  }
+}
+
+bool has_residual(const TensorRows& rows) { return rows.tensor == nullptr || rows.tensor->rank() == 0; }
+
+}  // namespace lora_dist
