@@ -14,14 +14,14 @@
 
 namespace lora_dist {
 
-/// An all_gather under way. Destroying it before wait() waits.
-class PendingGather {
+/// A gather or a sum under way. Destroying it before wait() waits.
+class PendingCollective {
  public:
-  PendingGather() = default;
-  PendingGather(const PendingGather&) = delete;
-  PendingGather& operator=(const PendingGather&) = delete;
-  virtual ~PendingGather() = default;
-  /// Every part has arrived when it returns, or will have before what the communicator's stream is given from then on.
+  PendingCollective() = default;
+  PendingCollective(const PendingCollective&) = delete;
+  PendingCollective& operator=(const PendingCollective&) = delete;
+  virtual ~PendingCollective() = default;
+  /// The result is there when it returns, or will be before what the communicator's stream is given from then on.
   virtual void wait() = 0;
   /// Lets the transport move bytes; call it now and then while computing. True when wait() would not hold up the host.
   virtual bool poke() = 0;
@@ -44,8 +44,8 @@ class Communicator {
   /// all = the concatenation of everybody's `mine`, in rank order. all.size() == mine.size() * size().
   virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) = 0;
   /// The same, not waited for. `mine` and `all` must live until wait().
-  virtual std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
-                                                          WireKind kind) = 0;
+  virtual std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                              WireKind kind) = 0;
   virtual void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) = 0;
   /// max and min only (a sum of doubles depends on order). A NaN on any rank is a NaN on all.
   virtual void all_reduce(std::span<double> values, Reduce op, WireKind kind) = 0;
@@ -53,6 +53,10 @@ class Communicator {
   /// device memory also bf16 or f16. Through the host those are added in f32 and rounded once; NCCL adds in an order and a type
   /// of its own, the same in every run of one group on the same links.
   virtual void all_reduce_sum(const TensorView& values, WireKind kind) = 0;
+  /// The same, not waited for, where the transport works on it beside the operators (sums_beside()); elsewhere it is over when
+  /// this returns. `values` are left alone until wait().
+  virtual std::unique_ptr<PendingCollective> start_all_reduce_sum(const TensorView& values, WireKind kind);
+  virtual bool sums_beside() const { return false; }
   /// `values`: size() equal parts. Part rank() becomes what all_reduce_sum would make it, in the same bits; the others are
   /// undefined afterwards.
   virtual void reduce_scatter_sum(const TensorView& values, WireKind kind) = 0;

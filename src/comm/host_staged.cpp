@@ -8,7 +8,7 @@
 #include "kernels/cast/cast.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
-#include "src/comm/done_gather.h"
+#include "src/comm/done_collective.h"
 
 namespace lora_dist {
 
@@ -65,9 +65,9 @@ struct GatherStaging {
   bool taken = false;
 };
 
-class StagedGather final : public PendingGather {
+class StagedGather final : public PendingCollective {
  public:
-  StagedGather(std::unique_ptr<PendingGather> host, GatherStaging& staging, std::span<const std::byte> from,
+  StagedGather(std::unique_ptr<PendingCollective> host, GatherStaging& staging, std::span<const std::byte> from,
                std::span<std::byte> to, const Stream& stream)
       : host_(std::move(host)), staging_(staging), from_(from), to_(to), stream_(stream) {}
   ~StagedGather() override {
@@ -81,7 +81,7 @@ class StagedGather final : public PendingGather {
     if (host_ == nullptr) {
       return;
     }
-    const std::unique_ptr<PendingGather> host = std::move(host_);
+    const std::unique_ptr<PendingCollective> host = std::move(host_);
     host->wait();
     copy_bytes(to_.data(), from_.data(), to_.size(), stream_);
     staging_.taken = false;
@@ -89,7 +89,7 @@ class StagedGather final : public PendingGather {
   bool poke() override { return host_ == nullptr || host_->poke(); }
 
  private:
-  std::unique_ptr<PendingGather> host_;
+  std::unique_ptr<PendingCollective> host_;
   GatherStaging& staging_;
   std::span<const std::byte> from_;
   std::span<std::byte> to_;
@@ -116,12 +116,12 @@ class HostStaged final : public Communicator {
     put(joined, all);
   }
 
-  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
-                                                  WireKind kind) override {
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                      WireKind kind) override {
     require_sizes(mine, all);
     if (size() == 1) {
       copy_alone(mine, all);
-      return std::make_unique<DoneGather>();
+      return std::make_unique<DoneCollective>();
     }
     GatherStaging& staging = free_staging();
     const std::span<std::byte> here = fetch(mine, staging.mine);  // waits, so an earlier copy out of `all` is over as well

@@ -39,7 +39,7 @@ class PieceType {
   MPI_Datatype type_ = MPI_DATATYPE_NULL;
 };
 
-class MpiGather final : public PendingGather {
+class MpiGather final : public PendingCollective {
  public:
   explicit MpiGather(std::vector<MPI_Request> requests) : requests_(std::move(requests)) {}
   ~MpiGather() override { MPI_Waitall(count(), requests_.data(), MPI_STATUSES_IGNORE); }
@@ -111,8 +111,8 @@ class MpiCommunicator final : public Communicator {
     });
   }
 
-  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
-                                                  WireKind kind) override {
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                      WireKind kind) override {
     std::vector<MPI_Request> requests;
     for_each_piece(mine, all, kind, [&](const void* from, int length, void* to, int count, MPI_Datatype type) {
       requests.push_back(MPI_REQUEST_NULL);

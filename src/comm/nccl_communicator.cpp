@@ -22,30 +22,31 @@
 namespace lora_dist {
 namespace {
 
-class NcclGather final : public PendingGather {
+class NcclPending final : public PendingCollective {
  public:
-  NcclGather(std::shared_ptr<NcclGroup> group, const Stream& comm, const Stream& reader)
-      : group_(std::move(group)), reader_(reader) {
+  NcclPending(std::shared_ptr<NcclGroup> group, const char* collective, const Stream& comm, const Stream& reader)
+      : group_(std::move(group)), collective_(collective), reader_(reader) {
     done_.record(comm);
   }
-  ~NcclGather() override {
+  ~NcclPending() override {
     try {
-      done_.hold_back(reader_);        // its memory is not written by that stream before the gather is over
+      done_.hold_back(reader_);        // its memory is not written by that stream before the collective is over
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): a destructor cannot say it; the next call will
     }
   }
 
   void wait() override {
-    group_->check_under_way("all_gather");
+    group_->check_under_way(collective_);
     done_.hold_back(reader_);
   }
   bool poke() override {
-    group_->check_under_way("all_gather");
+    group_->check_under_way(collective_);
     return true;
   }
 
  private:
   std::shared_ptr<NcclGroup> group_;
+  const char* collective_;
   Stream reader_;
   DeviceEvent done_;
 };
@@ -85,10 +86,10 @@ class NcclCommunicator final : public Communicator {
     wait_on_host("all_gather");
   }
 
-  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
-                                                  WireKind kind) override {
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                      WireKind kind) override {
     issue_gather(mine, all, kind);
-    return std::make_unique<NcclGather>(group_, streams_->comm, followed_);
+    return std::make_unique<NcclPending>(group_, "all_gather", streams_->comm, followed_);
   }
 
   /// Integers: the sum is exact, whatever order NCCL adds in.
@@ -106,15 +107,16 @@ class NcclCommunicator final : public Communicator {
 
   /// The operators' stream waits for it, not the host.
   void all_reduce_sum(const TensorView& values, WireKind kind) override {
-    const auto count = static_cast<std::size_t>(values.count());
-    (*ledger_)[kind] += static_cast<std::int64_t>(count * size_of(values.dtype));
-    start_after_followed();
-    group_->finish(ncclAllReduce(values.data, values.data, count, nccl_type(values.dtype), ncclSum, group_->handle("all_reduce"),
-                                 streams_->handle()),
-                   "all_reduce");
+    issue_sum(values, kind);
     done_.record(streams_->comm);
     done_.hold_back(followed_);
   }
+
+  std::unique_ptr<PendingCollective> start_all_reduce_sum(const TensorView& values, WireKind kind) override {
+    issue_sum(values, kind);
+    return std::make_unique<NcclPending>(group_, "all_reduce", streams_->comm, followed_);
+  }
+  bool sums_beside() const override { return true; }
 
   void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
     const TensorView mine = equal_part(values, rank(), size());
@@ -171,6 +173,15 @@ class NcclCommunicator final : public Communicator {
     group_->finish(
         ncclAllGather(mine.data(), all.data(), mine.size(), ncclUint8, group_->handle("all_gather"), streams_->handle()),
         "all_gather");
+  }
+
+  void issue_sum(const TensorView& values, WireKind kind) {
+    const auto count = static_cast<std::size_t>(values.count());
+    (*ledger_)[kind] += static_cast<std::int64_t>(count * size_of(values.dtype));
+    start_after_followed();
+    group_->finish(ncclAllReduce(values.data, values.data, count, nccl_type(values.dtype), ncclSum, group_->handle("all_reduce"),
+                                 streams_->handle()),
+                   "all_reduce");
   }
 
   /// What is issued next starts after what the stream that is followed was given so far.

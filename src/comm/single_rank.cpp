@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "kernels/common/check.h"
-#include "src/comm/done_gather.h"
+#include "src/comm/done_collective.h"
 
 namespace lora_dist {
 namespace {
@@ -23,10 +23,10 @@ class SingleRank final : public Communicator {
       std::copy(mine.begin(), mine.end(), all.begin());
     }
   }
-  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
-                                                  WireKind kind) override {
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                      WireKind kind) override {
     all_gather(mine, all, kind);
-    return std::make_unique<DoneGather>();
+    return std::make_unique<DoneCollective>();
   }
   void all_reduce(std::span<std::int64_t> /*values*/, Reduce /*op*/, WireKind /*kind*/) override {}
   void all_reduce(std::span<double> /*values*/, Reduce op, WireKind /*kind*/) override {

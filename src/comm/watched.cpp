@@ -11,28 +11,30 @@ namespace lora_dist {
 
 namespace {
 
-class WatchedGather final : public PendingGather {
+class WatchedCollective final : public PendingCollective {
  public:
-  WatchedGather(std::unique_ptr<PendingGather> gather, CollectiveRecord record)
-      : gather_(std::move(gather)), record_(std::move(record)) {}
-  ~WatchedGather() override {
-    if (gather_ != nullptr) {
+  WatchedCollective(std::unique_ptr<PendingCollective> pending, CollectiveRecord record)
+      : pending_(std::move(pending)), record_(std::move(record)) {}
+  ~WatchedCollective() override {
+    if (pending_ != nullptr) {
       const InCollective here(record_);
-      gather_.reset();
+      pending_.reset();
     }
   }
 
   void wait() override {
     const InCollective here(record_);
-    gather_->wait();
-    gather_.reset();
+    pending_->wait();
+    pending_.reset();
   }
-  bool poke() override { return gather_ == nullptr || gather_->poke(); }
+  bool poke() override { return pending_ == nullptr || pending_->poke(); }
 
  private:
-  std::unique_ptr<PendingGather> gather_;
+  std::unique_ptr<PendingCollective> pending_;
   CollectiveRecord record_;
 };
+
+std::size_t size_of_values(const TensorView& values) { return static_cast<std::size_t>(values.count()) * size_of(values.dtype); }
 
 class Watched final : public Communicator {
  public:
@@ -53,12 +55,12 @@ class Watched final : public Communicator {
     comm_->all_gather(mine, all, kind);
   }
 
-  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
-                                                  WireKind kind) override {
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                      WireKind kind) override {
     const CollectiveRecord record = next("all_gather", name_of(kind), mine.size());
     const InCollective here(record);
     fault_point("all_gather");
-    return std::make_unique<WatchedGather>(comm_->start_all_gather(mine, all, kind), record);
+    return std::make_unique<WatchedCollective>(comm_->start_all_gather(mine, all, kind), record);
   }
 
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
@@ -74,15 +76,21 @@ class Watched final : public Communicator {
   }
 
   void all_reduce_sum(const TensorView& values, WireKind kind) override {
-    const auto bytes = static_cast<std::size_t>(values.count()) * size_of(values.dtype);
-    const InCollective here(next("all_reduce", name_of(kind), bytes));
+    const InCollective here(next("all_reduce", name_of(kind), size_of_values(values)));
     fault_point("all_reduce_sum");
     comm_->all_reduce_sum(values, kind);
   }
 
+  std::unique_ptr<PendingCollective> start_all_reduce_sum(const TensorView& values, WireKind kind) override {
+    const CollectiveRecord record = next("all_reduce", name_of(kind), size_of_values(values));
+    const InCollective here(record);
+    fault_point("all_reduce_sum");
+    return std::make_unique<WatchedCollective>(comm_->start_all_reduce_sum(values, kind), record);
+  }
+  bool sums_beside() const override { return comm_->sums_beside(); }
+
   void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
-    const auto bytes = static_cast<std::size_t>(values.count()) * size_of(values.dtype);
-    const InCollective here(next("reduce_scatter", name_of(kind), bytes));
+    const InCollective here(next("reduce_scatter", name_of(kind), size_of_values(values)));
     fault_point("reduce_scatter_sum");
     comm_->reduce_scatter_sum(values, kind);
   }

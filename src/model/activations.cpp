@@ -199,6 +199,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   Workspace workspace;
   workspace.max_tokens = options.max_tokens;
   workspace.recompute = options.recompute;
+  workspace.piece_tokens = options.piece_tokens;
   workspace.compute_dtype = options.compute_dtype;
   for (std::int64_t i = 0; i < (options.training ? spec.layers + 1 : 2); ++i) {
     workspace.hidden.push_back(rows.own.kept("hidden", spec.hidden));

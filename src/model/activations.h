@@ -82,6 +82,7 @@ struct WorkspaceOptions {
   bool dropout = false;
   DType compute_dtype = DType::f32;  // of activations and dequantized weights; f32 on the CPU
   std::int64_t longest = 0;          // tokens of the longest sequence; 0: a pass may be one
+  std::int64_t piece_tokens = 1024;  // TensorRows::piece: enough rows to keep a GPU's product busy
   bool sequence_parallel = false;    // tensor ranks keep hidden states of their own tokens
 };
 
@@ -124,6 +125,7 @@ struct Workspace {
   std::int64_t rope_positions = 0;
   DType compute_dtype = DType::f32;
   std::int64_t max_tokens = 0;
+  std::int64_t piece_tokens = 0;
 
   const RowBuffer& entering(std::int64_t layer) const { return hidden[static_cast<std::size_t>(layer) % hidden.size()]; }
   const BlockActivations& block(std::int64_t layer) const { return blocks[static_cast<std::size_t>(layer) % blocks.size()]; }

@@ -57,12 +57,12 @@ void project_backward(const BlockInputs& block, const LoraPass& pass, const Half
   if (spec.fused_qkv) {
     const TensorView dfused = kept.qkv.rows(dq.rows());
     join_qkv(dq, dk, dv, spec.heads, spec.head_dim, *spec.fused_qkv, dfused, pass.stream);
-    linear_backward(block, pass, Linear::qkv, dfused, input.x, kept, input.dx, input.first);
+    last_linear_backward(block, pass, Linear::qkv, dfused, kept, input, input.first);
     return;
   }
   linear_backward(block, pass, Linear::q, dq, input.x, kept, input.dx, input.first);
   linear_backward(block, pass, Linear::k, dk, input.x, kept, input.dx, input.others);
-  linear_backward(block, pass, Linear::v, dv, input.x, kept, input.dx, input.others);
+  last_linear_backward(block, pass, Linear::v, dv, kept, input, input.others);
 }
 
 /// Norms each head of q and k.

@@ -16,8 +16,7 @@ void summed_linear(const BlockInputs& block, const LoraPass& pass, Linear linear
                    ConstTensorView residual, TensorView y) {
   const TensorRows& rows = pass.rows;
   if (!rows.divided()) {
-    apply_linear(block, pass, linear, x, kept, y, has_residual(rows) ? residual : ConstTensorView{});
-    sum_over_ranks(rows, y);
+    apply_linear_and_sum(block, pass, linear, x, kept, y, has_residual(rows) ? residual : ConstTensorView{});
     return;
   }
   apply_linear(block, pass, linear, x, kept, rows.all.rows(rows.tokens));
@@ -100,16 +99,23 @@ HalfInput begin_input_gradient(const BlockInputs& block, const LoraPass& pass, c
   return input;
 }
 
+void last_linear_backward(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy,
+                          const BlockActivations& kept, const HalfInput& input, InputGradient how) {
+  const bool sums = how != InputGradient::none && !pass.rows.divided();
+  (sums ? linear_backward_and_sum : linear_backward)(block, pass, linear, dy, input.x, kept, input.dx, how);
+}
+
 void end_input_gradient(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half, ConstTensorView branch,
                         const BlockGradients& gradients, bool wanted) {
   if (!wanted) {
     return;
   }
-  const TensorView dx = sum_rows(pass.rows, adds_in_place(block, pass) ? gradients.hidden : gradients.normed);
-  const TensorView dhidden = gradients.hidden.rows(pass.rows.own());
+  const TensorRows& rows = pass.rows;
+  const TensorView dx = rows.divided() ? sum_rows(rows, gradients.normed) : gradients.normed.rows(rows.tokens);
+  const TensorView dhidden = gradients.hidden.rows(rows.own());
   if (norm_first(block)) {
-    norm_backward(*half.weights, dx, branch, half.norm.rows(pass.rows.own()), dhidden, pass.stream);
-  } else if (pass.rows.divided()) {
+    norm_backward(*half.weights, dx, branch, half.norm.rows(rows.own()), dhidden, pass.stream);
+  } else if (rows.divided()) {
     add_to(dx, dhidden, pass.stream);
   }
 }

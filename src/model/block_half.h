@@ -40,6 +40,9 @@ struct HalfInput {
 /// `wanted`: false where nothing below is trained.
 HalfInput begin_input_gradient(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half, ConstTensorView branch,
                                const BlockGradients& gradients, bool wanted);
+/// Backward through the half's linear that is gone through last: where all ranks keep all rows, dx is summed then.
+void last_linear_backward(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy,
+                          const BlockActivations& kept, const HalfInput& input, InputGradient how);
 /// Adds what the linears left in dx to gradients.hidden.
 void end_input_gradient(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half, ConstTensorView branch,
                         const BlockGradients& gradients, bool wanted);

@@ -83,29 +83,67 @@ void factors_input_gradient(const LoraLinear& layer, const LoraPass& pass, Const
 
 }  // namespace
 
-void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView x, ConstTensorView z,
-                          TensorView dx, InputGradient input) {
-  const Stream& stream = pass.stream;
+TensorView lora_linear_dz(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy) {
+  if (layer.place == nullptr) {
+    return {};
+  }
+  const LoraPlace& place = *layer.place;
+  const TensorView dz = part_of(pass.scratch.dz, {dy.rows(), place.r});
+  matmul(dy, Transpose::no, factor_b(pass, place), Transpose::no, place.scale, 0.0F, dz, pass.stream);
+  return dz;
+}
+
+void lora_linear_input_gradient(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView dz,
+                                TensorView dx, InputGradient input) {
+  if (input == InputGradient::none) {
+    return;
+  }
   bool add = input == InputGradient::add;
   if (layer.place != nullptr) {
-    const LoraPlace& place = *layer.place;
-    const TensorView dz = part_of(pass.scratch.dz, {dy.rows(), place.r});
-    matmul(dy, Transpose::no, factor_b(pass, place), Transpose::no, place.scale, 0.0F, dz, stream);
-    matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}),
-           stream);
-    matmul(dz, Transpose::yes, dropped_input(layer, pass, x), Transpose::no, 1.0F, 0.0F,
-           view(pass.grads.data() + place.a, {place.r, place.in}), stream);
-    if (input != InputGradient::none) {
-      factors_input_gradient(layer, pass, dz, dx, add);
-      add = true;
-    }
+    factors_input_gradient(layer, pass, dz, dx, add);
+    add = true;
   }
-  if (input != InputGradient::none) {
-    const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, stream);
-    poke(pass);
-    matmul(dy, Transpose::no, w, Transpose::no, 1.0F, add ? 1.0F : 0.0F, dx, stream);
-    poke(pass);
+  const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, pass.stream);
+  poke(pass);
+  matmul(dy, Transpose::no, w, Transpose::no, 1.0F, add ? 1.0F : 0.0F, dx, pass.stream);
+  poke(pass);
+}
+
+void lora_linear_factor_gradients(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView dz,
+                                  ConstTensorView x, ConstTensorView z) {
+  if (layer.place == nullptr) {
+    return;
   }
+  const LoraPlace& place = *layer.place;
+  matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}),
+         pass.stream);
+  matmul(dz, Transpose::yes, dropped_input(layer, pass, x), Transpose::no, 1.0F, 0.0F,
+         view(pass.grads.data() + place.a, {place.r, place.in}), pass.stream);
+}
+
+void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView x, ConstTensorView z,
+                          TensorView dx, InputGradient input) {
+  const TensorView dz = lora_linear_dz(layer, pass, dy);
+  lora_linear_input_gradient(layer, pass, dy, dz, dx, input);
+  lora_linear_factor_gradients(layer, pass, dy, dz, x, z);
+}
+
+LoraPass of_tokens(const LoraPass& pass, const TokenRange& tokens) {
+  LoraPass part = pass;
+  const auto run = [&](const ConstTensorView& ids) { return view(ids.as<std::int32_t>() + tokens.first, {tokens.count}); };
+  part.samples = run(pass.samples);
+  part.positions = run(pass.positions);
+  return part;
+}
+
+TensorView rows_of(const TensorView& x, const TokenRange& tokens) {
+  const auto bytes = static_cast<std::size_t>(tokens.first * x.cols()) * size_of(x.dtype);
+  return {static_cast<std::byte*>(x.data) + bytes, x.dtype, {tokens.count, x.cols()}};
+}
+
+ConstTensorView rows_of(const ConstTensorView& x, const TokenRange& tokens) {
+  const auto bytes = static_cast<std::size_t>(tokens.first * x.cols()) * size_of(x.dtype);
+  return {static_cast<const std::byte*>(x.data) + bytes, x.dtype, {tokens.count, x.cols()}};
 }
 
 }  // namespace lora_dist

@@ -90,7 +90,7 @@ void mlp_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorVie
   if (spec.gated) {
     linear_backward(block, pass, Linear::gate, dactivated, input.x, kept, input.dx, input.first);
   }
-  linear_backward(block, pass, Linear::up, dup, input.x, kept, input.dx, spec.gated ? input.others : input.first);
+  last_linear_backward(block, pass, Linear::up, dup, kept, input, spec.gated ? input.others : input.first);
   end_input_gradient(block, pass, half, branch, gradients, input_gradient);
 }
 

@@ -1,11 +1,15 @@
 // Sums of rows over the tensor ranks, whole or scattered.
 #include "src/model/tensor_rows.h"
 
+#include <algorithm>
+
 #include "kernels/copy/copy.h"
 
 namespace lora_dist {
 
 namespace {
+
+constexpr std::int64_t kMostPieces = 4;  // the last one's sum is not hidden; more pieces make smaller products
 
 std::span<std::byte> bytes_of(const TensorView& x) {
   return {static_cast<std::byte*>(x.data), static_cast<std::size_t>(x.count()) * size_of(x.dtype)};
@@ -59,6 +63,30 @@ void sum_over_ranks(const TensorRows& rows, const TensorView& x) {
   if (rows.tensor != nullptr) {
     rows.tensor->all_reduce_sum(x, WireKind::tensor_activation);
   }
+}
+
+std::vector<TokenRange> summed_pieces(const TensorRows& rows) {
+  const bool beside = rows.tensor != nullptr && !rows.divided() && rows.tensor->sums_beside() && rows.piece > 0;
+  const std::int64_t pieces = beside ? std::clamp<std::int64_t>(rows.tokens / rows.piece, 1, kMostPieces) : 1;
+  std::vector<TokenRange> ranges;
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    const std::int64_t first = rows.tokens * i / pieces;
+    ranges.push_back({first, rows.tokens * (i + 1) / pieces - first});
+  }
+  return ranges;
+}
+
+void start_sum(const TensorRows& rows, const TensorView& x, PendingSums& sums) {
+  if (rows.tensor != nullptr) {
+    sums.push_back(rows.tensor->start_all_reduce_sum(x, WireKind::tensor_activation));
+  }
+}
+
+void finish_sums(PendingSums& sums) {
+  for (const auto& sum : sums) {
+    sum->wait();
+  }
+  sums.clear();
 }
 
 bool has_residual(const TensorRows& rows) { return rows.tensor == nullptr || rows.tensor->rank() == 0; }

@@ -4,6 +4,9 @@
 // norms and adds up those alone; rows of all tokens are put together again where a linear reads them.
 #pragma once
 
+#include <memory>
+#include <vector>
+
 #include "src/comm/communicator.h"
 #include "src/model/row_buffer.h"
 
@@ -16,6 +19,7 @@ struct TensorRows {
   std::int64_t tokens = 0;
   RowBuffer all;  // [own rows * ranks, hidden]: where rows of all tokens come together; 0 wide: each rank keeps all rows
   Stream stream;
+  std::int64_t piece = 0;  // tokens of a piece, where a product's sum goes on beside the product of the next piece
 
   bool divided() const { return all.width > 0; }
   /// Rows of a hidden state that this rank keeps.
@@ -41,6 +45,21 @@ TensorView sum_rows(const TensorRows& rows, const RowBuffer& all);
 void zero_padding(const TensorRows& rows, const RowBuffer& all);
 /// x = the sum of the ranks' shares, on all of them. Nothing happens where one rank computes alone.
 void sum_over_ranks(const TensorRows& rows, const TensorView& x);
+
+/// A run of a pass's tokens.
+struct TokenRange {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+};
+/// The pieces that a product whose rows are summed is made in: one, unless sums go on beside operators.
+std::vector<TokenRange> summed_pieces(const TensorRows& rows);
+
+/// Sums that are under way.
+using PendingSums = std::vector<std::unique_ptr<PendingCollective>>;
+/// Begins sum_over_ranks of some rows.
+void start_sum(const TensorRows& rows, const TensorView& x, PendingSums& sums);
+/// After that all of them are there for the operators.
+void finish_sums(PendingSums& sums);
 
 /// Whether this rank's share is the one that contains what is there once: the residual.
 bool has_residual(const TensorRows& rows);

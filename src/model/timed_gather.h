@@ -18,7 +18,7 @@ struct GatherTimes {
 
 class TimedGather {
  public:
-  /// PendingGather's rules for `mine` and `all` hold.
+  /// PendingCollective's rules for `mine` and `all` hold.
   void start(Communicator& shards, std::span<const std::byte> mine, std::span<std::byte> all, GatherTimes& times);
   bool under_way() const { return pending_ != nullptr; }
   /// Lets it move. True when it has ended.
@@ -28,7 +28,7 @@ class TimedGather {
   void drop() { pending_.reset(); }
 
  private:
-  std::unique_ptr<PendingGather> pending_;
+  std::unique_ptr<PendingCollective> pending_;
   std::chrono::steady_clock::time_point started_;
 };
 

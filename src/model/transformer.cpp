@@ -202,7 +202,7 @@ void run_backward(const Transformer& model, const StagedPass& pass, const LoraPa
 }  // namespace
 
 TensorRows tensor_rows(const Transformer& model, std::int64_t tokens) {
-  return {model.tensor, tokens, model.workspace->all_rows, model.stream};
+  return {model.tensor, tokens, model.workspace->all_rows, model.stream, model.workspace->piece_tokens};
 }
 
 double forward_backward(const Transformer& model, const Pass& pass, const StepDropout& dropout, float loss_scale,

@@ -16,8 +16,8 @@ namespace lora_dist {
 ///                       (n-1)/n * bytes / rate + (n-1) * latency (a ring); a base on the host adds the copy of a block's slice
 ///                       over PCI Express
 ///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); with sequence parallelism, a
-///   scattered
-///                       sum and a gather take what an all-gather does; nothing hides them
+///                       scattered sum and a gather take what an all-gather does. Counted whole, though over NCCL products run
+///                       beside all but the last piece of a sum (src/model/tensor_rows.h)
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor
 /// A group that lies in one node uses the link of the node, any other one the link between nodes throughout. The optimizer,

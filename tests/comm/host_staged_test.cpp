@@ -64,7 +64,7 @@ TEST(HostStaged, GathersAPartThatLiesInItsPlace) {
 
 TEST(HostStaged, GathersUnderWayHaveStagingOfTheirOwn) {
   beside_each_other([](Communicator& plain, Communicator& staged) {
-    std::vector<std::unique_ptr<PendingGather>> pending(3);
+    std::vector<std::unique_ptr<PendingCollective>> pending(3);
     std::vector<std::vector<std::byte>> all(3, std::vector<std::byte>(3 * 500));
     for (int round = 0; round < 3; ++round) {  // buffers of gathers that are over are used again
       for (int i = 0; i < 3; ++i) {

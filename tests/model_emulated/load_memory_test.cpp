@@ -27,7 +27,7 @@ class Watching final : public Communicator {
     watch();
     alone_->all_gather(mine, all, kind);
   }
-  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
                                                   WireKind kind) override {
     return alone_->start_all_gather(mine, all, kind);
   }

@@ -64,7 +64,7 @@ class Bytes {
 
   std::span<std::byte> span() const { return {data_, size_}; }
   /// On the stream: nobody waits.
-  void set(const std::vector<std::byte>& values) {
+  void set(const std::vector<std::byte>& values) const {
     from_host(view(reinterpret_cast<const std::uint8_t*>(values.data()), {count()}), there(), stream_);
   }
   std::vector<std::byte> get() const {
@@ -255,6 +255,29 @@ TEST_P(DataPlane, SumsWholeAndScattered) {
     const auto sent =
         static_cast<std::int64_t>(2 * static_cast<std::size_t>(count) * (is_nccl() ? size_of(dtype) : sizeof(float)));
     EXPECT_EQ(plane_->wire()[WireKind::tensor_activation] - before, size() == 1 ? 0 : sent);
+  }
+}
+
+/// Two sums under way, and operators that were given to the stream before and after them.
+TEST_P(DataPlane, SumsBesideOperators) {
+  EXPECT_EQ(plane_->sums_beside(), is_nccl());
+  const std::size_t count = 1009;
+  const auto share = [&](float factor) { return bytes_of(std::vector<float>(count, factor * static_cast<float>(rank() + 1))); };
+  const float ranks = static_cast<float>(size() * (size() + 1) / 2);
+  const Bytes first(share(0.0F), stream_);
+  const Bytes second(share(0.0F), stream_);
+  const Bytes kept(count * sizeof(float), stream_);
+  const auto values = [&](const Bytes& bytes) { return view(reinterpret_cast<float*>(bytes.span().data()), {count}); };
+  for (const float factor : {1.0F, 3.0F}) {
+    first.set(share(factor));  // still on its way when the sum is asked for
+    const auto of_first = plane_->start_all_reduce_sum(values(first), WireKind::tensor_activation);
+    second.set(share(2.0F * factor));
+    const auto of_second = plane_->start_all_reduce_sum(values(second), WireKind::tensor_activation);
+    of_first->wait();
+    copy(values(first), values(kept), stream_);  // an operator that reads the sum
+    of_second->wait();
+    EXPECT_EQ(kept.get(), bytes_of(std::vector<float>(count, factor * ranks)));
+    EXPECT_EQ(second.get(), bytes_of(std::vector<float>(count, 2.0F * factor * ranks)));
   }
 }
 

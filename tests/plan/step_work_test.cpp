@@ -30,9 +30,9 @@ class Counting final : public Communicator {
     wire_[kind] += static_cast<std::int64_t>(mine.size());
     ++calls;
   }
-  std::unique_ptr<PendingGather> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
                                                   WireKind kind) override {
-    struct Done final : PendingGather {
+    struct Done final : PendingCollective {
       void wait() override {}
       bool poke() override { return true; }
     };

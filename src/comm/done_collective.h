@@ -1,11 +1,11 @@
-// What a group of one hands out: its gather is a copy that is over already.
+// A collective that is over already: those of a group of one, and of transports that do not work beside the operators.
 #pragma once
 
 #include "src/comm/communicator.h"
 
 namespace lora_dist {
 
-class DoneGather final : public PendingGather {
+class DoneCollective final : public PendingCollective {
  public:
   void wait() override {}
   bool poke() override { return true; }
