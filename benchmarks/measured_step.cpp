@@ -29,7 +29,8 @@ std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::f
   step->buffers = take_trained_buffers(step->layout, step->part, Purpose::train, model.arena);
   initialize_adapters(step->layout, 42, step->buffers.params);
   take_part(step->part, step->buffers.params, step->buffers.part_params, model.stream);
-  const WorkspaceOptions sizes{kSequences * kLength, kLength, true, setting.recompute, setting.dropout > 0.0F};
+  WorkspaceOptions sizes{kSequences * kLength, kLength, true, setting.recompute, setting.dropout > 0.0F};
+  sizes.sequence_parallel = setting.sequence_parallel;
   step->workspace = make_workspace(model.base, step->part.layout, sizes, model.arena, model.stream);
   step->options.micro_batch = kSequences;
   step->options.dropout = setting.dropout;

@@ -23,6 +23,7 @@ struct StepSetting {
   int tensor = 1;
   int shards = 0;                 // data ranks that divide the base; 0: all
   bool shards_vocabulary = true;  // embedding and head too
+  bool sequence_parallel = false;
 };
 
 /// Everything that steps of one setting need. Its address must not change: parts point at one another.

@@ -32,13 +32,19 @@ struct Row {
   std::unique_ptr<MeasuredStep> step = {};
 };
 
-/// Of blocks, embedding and head, of the rank that holds most.
-std::int64_t base_bytes(const MeasuredStep& step, Communicator& world) {
+/// Of the rank that holds most.
+struct Held {
+  std::int64_t base = 0;  // blocks, embedding and head
+  std::int64_t activations = 0;
+};
+
+Held held_bytes(const MeasuredStep& step, Communicator& world) {
   const MemoryByKind held = sum_by_kind(step.model->arena.items());
-  std::array<std::int64_t, 1> bytes = {held[static_cast<std::size_t>(MemoryKind::base_shard)] +
-                                       held[static_cast<std::size_t>(MemoryKind::embedding_and_head)]};
+  const auto of = [&](MemoryKind kind) { return held[static_cast<std::size_t>(kind)]; };
+  std::array<std::int64_t, 2> bytes = {of(MemoryKind::base_shard) + of(MemoryKind::embedding_and_head),
+                                       of(MemoryKind::activations)};
   world.all_reduce(bytes, Reduce::max, WireKind::control);
-  return bytes[0];
+  return {bytes[0], bytes[1]};
 }
 
 void measure(std::vector<Row>& rows, const std::filesystem::path& folder, int threads, Communicator& world) {
@@ -54,14 +60,14 @@ void measure(std::vector<Row>& rows, const std::filesystem::path& folder, int th
 }
 
 void print_rows(const std::vector<Row>& rows, int threads, Communicator& world) {
-  const std::int64_t whole = base_bytes(*rows[0].step, world);
+  const std::int64_t whole = held_bytes(*rows[0].step, world).base;
   for (const Row& row : rows) {
-    const std::int64_t held = base_bytes(*row.step, world);
+    const Held held = held_bytes(*row.step, world);
     const std::string goal = row.goal > 0.0 ? fmt::format(" (at most {:.2f})", row.goal) : "";
     if (world.rank() == 0) {
-      fmt::print("| {} | {} x {} | {:.1f} ms | {:.3f}{} | {} | {:.1f} % |\n", row.name, world.size(), threads, 1e3 * row.best,
-                 row.best / rows[0].best, goal, human_bytes(held),
-                 100.0 * static_cast<double>(held) / static_cast<double>(whole));
+      fmt::print("| {} | {} x {} | {:.1f} ms | {:.3f}{} | {} | {:.1f} % | {} |\n", row.name, world.size(), threads,
+                 1e3 * row.best, row.best / rows[0].best, goal, human_bytes(held.base),
+                 100.0 * static_cast<double>(held.base) / static_cast<double>(whole), human_bytes(held.activations));
     }
   }
 }
@@ -75,20 +81,29 @@ int main(int argc, char** argv) {
   const int threads = threads_per_rank(session.place());
   if (world->rank() == 0) {
     fmt::print(
-        "| NF4 | ranks x threads | step | against the first | base of a rank | of the whole |\n|---|---|---|---|---|---|\n");
+        "| NF4 | ranks x threads | step | against the first | base of a rank | of the whole | activations |\n"
+        "|---|---|---|---|---|---|---|\n");
   }
   with_random_model(*world, "lora_dist_mesh_benchmark", [&](const std::filesystem::path& folder) {
     for (const auto& [recompute, name] : {std::pair(Recompute::none, "none"), std::pair(Recompute::block, "block")}) {
-      const auto row = [&, recompute = recompute, name = name](const char* what, int tensor, int shards, double goal,
-                                                               bool vocabulary = true) {
-        return Row{
-            fmt::format("recompute {}, {}", name, what), {Quantization::nf4, recompute, 0.0F, tensor, shards, vocabulary}, goal};
-      };
       std::vector<Row> rows;
-      rows.push_back(row("base on each rank", 1, 1, 0.0));
-      rows.push_back(row("base divided over all", 1, 0, 1.10));
-      rows.push_back(row("blocks divided over all", 1, 0, 0.0, false));
-      rows.push_back(row("all ranks share a pass", world->size(), 0, 1.25));
+      const auto add = [&, recompute = recompute, name = name](const char* what, StepSetting setting, double goal = 0.0) {
+        setting.recompute = recompute;
+        rows.push_back({fmt::format("recompute {}, {}", name, what), setting, goal});
+      };
+      StepSetting shared_pass;
+      shared_pass.tensor = world->size();
+      StepSetting divided_rows = shared_pass;
+      divided_rows.sequence_parallel = true;
+      StepSetting whole;
+      whole.shards = 1;
+      StepSetting divided_blocks;
+      divided_blocks.shards_vocabulary = false;
+      add("base on each rank", whole);
+      add("base divided over all", {}, 1.10);
+      add("blocks divided over all", divided_blocks);
+      add("all ranks share a pass", shared_pass, 1.25);
+      add("and divide its rows", divided_rows);
       measure(rows, folder, threads, *world);
       print_rows(rows, threads, *world);
     }

@@ -23,9 +23,11 @@ class WatchedCollective final : public PendingCollective {
   }
 
   void wait() override {
-    const InCollective here(record_);
-    pending_->wait();
-    pending_.reset();
+    if (pending_ != nullptr) {
+      const InCollective here(record_);
+      pending_->wait();
+      pending_.reset();
+    }
   }
   bool poke() override { return pending_ == nullptr || pending_->poke(); }
 

@@ -32,6 +32,8 @@ nodes=$(sed -n 's/^#SBATCH --nodes=//p' <<<"$said")
 [ "$nodes" -ge 2 ] || fail "70 billion weights in four bits fit into $nodes nodes of two GPUs of 16 GB"
 expect_said "submit: many_nodes: " "ranks_per_node=2" "#SBATCH --gpus-per-node=2" "#SBATCH --mincpus=16" "; the plan says " \
   "settings=(--set train.epochs=1)"
+expect_code 0 submit --cfg configs/llama2_70b.toml --dry-run --plan "--device v100-16gb --samples 1000" --gpus-per-node v100:2
+expect_said "ranks_per_node=2" "#SBATCH --gpus-per-node=v100:2"
 expect_code 2 submit --cfg configs/llama2_70b.toml --dry-run --plan "--device v100-16gb" --gpus-per-node 2 --nodes 1
 expect_said "submit: --nodes 1: the plan says that $nodes of 2 ranks are needed"
 
@@ -61,6 +63,10 @@ expect_code 2 submit --cfg configs/demo.toml --nodes few
 expect_said "submit: --nodes must be a number or MIN-MAX (got few)"
 expect_code 2 submit --cfg configs/demo.toml --ranks-per-node 0
 expect_said "submit: --ranks-per-node must be a number from 1 (got 0)"
+expect_code 2 submit --cfg configs/demo.toml --gpus-per-node v100:
+expect_said "submit: --gpus-per-node must be a number or TYPE:NUMBER (got v100:)"
+expect_code 2 submit --cfg configs/demo.toml --gpus-per-node :4
+expect_said "submit: --gpus-per-node must be a number or TYPE:NUMBER (got :4)"
 expect_code 2 submit --cfg configs/demo.toml --launcher ssh
 expect_said "submit: --launcher must be srun or mpirun (got ssh)"
 expect_code 2 submit --cfg configs/demo.toml --cfg configs/medical.toml --preemptible
