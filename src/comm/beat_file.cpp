@@ -36,8 +36,9 @@ Number number_in(std::string_view field) {
 
 /// The names of collectives are literals of this program; a reader has its own.
 std::string_view known(std::string_view name) {
-  constexpr std::array<std::string_view, 9> names = {"all_gather", "all_reduce",  "broadcast",        "barrier",          "split",
-                                                     "control",    "base_gather", "adapter_gradient", "tensor_activation"};
+  constexpr std::array<std::string_view, 10> names = {
+      "all_gather", "all_reduce", "reduce_scatter", "broadcast",        "barrier",
+      "split",      "control",    "base_gather",    "adapter_gradient", "tensor_activation"};
   const auto* const found = std::find(names.begin(), names.end(), name);
   return found == names.end() ? std::string_view("collective") : *found;
 }

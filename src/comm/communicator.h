@@ -57,8 +57,8 @@ class Communicator {
   /// this returns. `values` are left alone until wait().
   virtual std::unique_ptr<PendingCollective> start_all_reduce_sum(const TensorView& values, WireKind kind);
   virtual bool sums_beside() const { return false; }
-  /// `values`: size() equal parts. Part rank() becomes what all_reduce_sum would make it, in the same bits; the others are
-  /// undefined afterwards.
+  /// `values`: size() equal parts. Part rank() becomes that of the sum, over MPI and through the host in the bits of
+  /// all_reduce_sum; the others are undefined afterwards.
   virtual void reduce_scatter_sum(const TensorView& values, WireKind kind) = 0;
   virtual void broadcast(std::span<std::byte> data, int root, WireKind kind) = 0;
   virtual void barrier() = 0;

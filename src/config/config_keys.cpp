@@ -64,7 +64,7 @@ std::vector<Key> make_keys() {
     {"train.deterministic", [](Config& c) -> Slot { return &c.train.deterministic; }, Flag{}, kRefuse, "the same bits on every number of ranks", {"true"}},
 
     {"parallel.tensor", [](Config& c) -> Slot { return &c.parallel.tensor; }, Whole{1, 4096}, kBits, "ranks that share each layer: a number that divides the ranks"},
-    {"parallel.sequence_parallel", [](Config& c) -> Slot { return &c.parallel.sequence_parallel; }, Flag{}, kBits, "tensor-parallel ranks keep, norm and add up the hidden states of their own tokens alone (less memory; with train.recompute more bytes sent)"},
+    {"parallel.sequence_parallel", [](Config& c) -> Slot { return &c.parallel.sequence_parallel; }, Flag{}, kBits, "tensor-parallel ranks keep, norm and add up the hidden states of their own tokens alone (less memory for what is kept of each block)"},
     {"parallel.base_shards", [](Config& c) -> Slot { return &c.parallel.base_shards; }, ShardCount{}, kAllow, "data-parallel ranks that share one copy of the base: \"all\", those of a \"node\", or a number that divides them (1: each keeps it whole)"},
     {"parallel.shard_vocabulary", [](Config& c) -> Slot { return &c.parallel.shard_vocabulary; }, Flag{}, kAllow, "embedding and head are divided over the ranks that share the base; false: each keeps them whole (fewer bytes sent)"},
     {"parallel.base_device", [](Config& c) -> Slot { return &c.parallel.base_device; }, Words{{"auto", "device", "host"}}, kAllow, "auto, device, host: where each rank keeps its part of the base"},

@@ -43,7 +43,10 @@ void apply_linear_and_sum(const BlockInputs& block, const LoraPass& pass, Linear
 void apply_linear_z(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x,
                     const BlockActivations& kept) {
   const LoraLinear layer = linear_of(block, linear);
-  lora_linear_z(layer, pass, x, z_of(layer, kept, x.rows()));
+  const TensorView z = z_of(layer, kept, x.rows());
+  for (const TokenRange& piece : summed_pieces(pass.rows)) {  // as it was made: other shapes may be added in another order
+    lora_linear_z(layer, of_tokens(pass, piece), rows_of(x, piece), rows_of(z, piece));
+  }
 }
 
 void linear_backward(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy, ConstTensorView x,

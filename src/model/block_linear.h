@@ -11,7 +11,7 @@ void apply_linear(const BlockInputs& block, const LoraPass& pass, Linear linear,
 /// The same, and y summed over the tensor ranks: piece by piece of the tokens where sums go on beside operators.
 void apply_linear_and_sum(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x,
                           const BlockActivations& kept, TensorView y, ConstTensorView residual);
-/// Only z: what recomputation needs of a block's last linear.
+/// Only z, in the bits of apply_linear_and_sum: what recomputation needs of a block's last linear.
 void apply_linear_z(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x,
                     const BlockActivations& kept);
 

@@ -9,6 +9,7 @@ namespace lora_dist {
 
 namespace {
 
+constexpr std::int64_t kTile = 256;      // rows of a GPU product's largest tile: the last one costs as much as a full one
 constexpr std::int64_t kMostPieces = 4;  // the last one's sum is not hidden; more pieces make smaller products
 
 std::span<std::byte> bytes_of(const TensorView& x) {
@@ -28,9 +29,14 @@ std::int64_t TensorRows::first() const { return divided() ? tensor->rank() * own
 TensorView own_part(const TensorRows& rows, const RowBuffer& all) { return all.rows_from(rows.first(), rows.own()); }
 
 TensorView join_rows(const TensorRows& rows, const RowBuffer& all) {
-  if (rows.divided()) {  // a stream that collectives follow waits for it, the host does not
-    rows.tensor->start_all_gather(bytes_of(own_part(rows, all)), bytes_of(padded(rows, all)), WireKind::tensor_activation)
-        ->wait();
+  if (rows.divided()) {
+    const std::span<std::byte> mine = bytes_of(own_part(rows, all));
+    const std::span<std::byte> whole = bytes_of(padded(rows, all));
+    if (rows.tensor->sums_beside()) {  // the stream that collectives follow waits for it, the host does not
+      rows.tensor->start_all_gather(mine, whole, WireKind::tensor_activation)->wait();
+    } else {
+      rows.tensor->all_gather(mine, whole, WireKind::tensor_activation);
+    }
   }
   return all.rows(rows.tokens);
 }
@@ -69,9 +75,11 @@ std::vector<TokenRange> summed_pieces(const TensorRows& rows) {
   const bool beside = rows.tensor != nullptr && !rows.divided() && rows.tensor->sums_beside() && rows.piece > 0;
   const std::int64_t pieces = beside ? std::clamp<std::int64_t>(rows.tokens / rows.piece, 1, kMostPieces) : 1;
   std::vector<TokenRange> ranges;
-  for (std::int64_t i = 0; i < pieces; ++i) {
-    const std::int64_t first = rows.tokens * i / pieces;
-    ranges.push_back({first, rows.tokens * (i + 1) / pieces - first});
+  for (std::int64_t i = 0, first = 0; i < pieces; ++i) {
+    const std::int64_t even = rows.tokens * (i + 1) / pieces;
+    const std::int64_t end = i + 1 < pieces ? even - even % std::min(rows.piece, kTile) : rows.tokens;
+    ranges.push_back({first, end - first});
+    first = end;
   }
   return ranges;
 }

@@ -12,8 +12,8 @@
 
 namespace lora_dist {
 
-/// The tokens of a pass among its ranks. Own rows are equal parts, so the last ones may be padding: rows of zeros that are
-/// summed, normed and never read by a token's own row.
+/// The tokens of a pass among its ranks. Own rows are equal parts, so the last ones may be padding: rows whose sums and gradients
+/// are zeros, and which no token's row ever reads.
 struct TensorRows {
   Communicator* tensor = nullptr;  // the ranks that share the pass, over the operators' memory; null: this one alone
   std::int64_t tokens = 0;

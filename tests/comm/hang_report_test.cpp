@@ -75,6 +75,10 @@ TEST(BeatFile, ComesBackAsItWasWritten) {
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(to_text(*read), to_text(beat));
   EXPECT_EQ(to_text(beat).size(), kBeatBytes);
+  for (const char* name : {"all_gather", "all_reduce", "reduce_scatter", "broadcast", "barrier", "split"}) {
+    ASSERT_TRUE(write_beat(scratch.path(), *waiting(3, name, 1, "0-7", 1.0).beat));
+    EXPECT_EQ(read_beat(scratch.path(), 3).value().at.collective.name, name);
+  }
   EXPECT_EQ(read_beat(scratch.path(), 4), std::nullopt);
   EXPECT_FALSE(write_beat(scratch / "nowhere", beat));
 }
