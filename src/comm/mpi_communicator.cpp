@@ -12,10 +12,18 @@
 
 #include "kernels/common/check.h"
 #include "src/comm/mpi_check.h"
+#include "src/comm/mpi_ring.h"
 #include "src/comm/single_rank.h"
 
 namespace lora_dist {
 namespace {
+
+// Of messages between pairs of ranks.
+constexpr int kGatherTag = 1;
+constexpr int kSumTag = 2;
+
+// At a time, for the sake of memory.
+constexpr std::size_t kMostRingShare = std::size_t{1} << 23U;
 
 /// Where one piece of every rank's part lands: `length` bytes, one rank's part being `part` bytes after the last one's. The
 /// stride is an MPI_Aint, so that a gathered whole above 2^31 bytes needs no 32-bit displacement.
@@ -111,18 +119,38 @@ class MpiCommunicator final : public Communicator {
     });
   }
 
+  /// Every rank sends its part to every other one. Sends come first; mpi_ring.h says why MPI_Iallgather does not do.
   std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
                                                       WireKind kind) override {
+    note_gather(mine, all, kind);
+    if (const std::span<std::byte> place = part_of(all, rank_); place.data() != mine.data()) {
+      std::copy(mine.begin(), mine.end(), place.begin());
+    }
     std::vector<MPI_Request> requests;
-    for_each_piece(mine, all, kind, [&](const void* from, int length, void* to, int count, MPI_Datatype type) {
-      requests.push_back(MPI_REQUEST_NULL);
-      check_mpi(MPI_Iallgather(from, length, MPI_BYTE, to, count, type, comm_, &requests.back()), "all_gather");
-    });
+    for (int i = 1; i < size_; ++i) {
+      start_messages(mine, requests, [&](const std::byte* piece, int length, MPI_Request* request) {
+        return MPI_Isend(piece, length, MPI_BYTE, (rank_ + i) % size_, kGatherTag, comm_, request);
+      });
+    }
+    for (int i = 1; i < size_; ++i) {
+      const int from = (rank_ + size_ - i) % size_;
+      start_messages(part_of(all, from), requests, [&](std::byte* piece, int length, MPI_Request* request) {
+        return MPI_Irecv(piece, length, MPI_BYTE, from, kGatherTag, comm_, request);
+      });
+    }
     return std::make_unique<MpiGather>(std::move(requests));
   }
 
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
     (*ledger_)[kind] += static_cast<std::int64_t>(values.size_bytes());
+    const auto ranks = static_cast<std::size_t>(size_);
+    if (values.size_bytes() >= ranks * std::min(kRingShare, largest_message_)) {
+      const std::size_t piece = ranks * (std::min(kMostRingShare, largest_message_) / sizeof(std::int64_t));
+      for (std::size_t at = 0; at < values.size(); at += piece) {
+        ring_all_reduce(values.subspan(at, std::min(piece, values.size() - at)), mpi_op(op), comm_, kSumTag, ring_scratch_);
+      }
+      return;
+    }
     const std::size_t piece = std::max<std::size_t>(1, largest_message_ / sizeof(std::int64_t));
     for (std::size_t at = 0; at < values.size(); at += piece) {
       const int count = static_cast<int>(std::min(piece, values.size() - at));
@@ -217,11 +245,31 @@ class MpiCommunicator final : public Communicator {
               "all_reduce");
   }
 
+  void note_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) {
+    require(all.size() == mine.size() * static_cast<std::size_t>(size_), "all_gather: all.size() must be mine.size() * size()");
+    (*ledger_)[kind] += static_cast<std::int64_t>(mine.size());
+  }
+
+  /// Where a rank's part of a gathered whole lies.
+  std::span<std::byte> part_of(std::span<std::byte> all, int rank) const {
+    const std::size_t size = all.size() / static_cast<std::size_t>(size_);
+    return all.subspan(size * static_cast<std::size_t>(rank), size);
+  }
+
+  /// Calls start(piece, length, request) for each piece of `bytes`.
+  template <class Bytes, class Start>
+  void start_messages(Bytes bytes, std::vector<MPI_Request>& requests, Start start) const {
+    for (std::size_t at = 0; at < bytes.size(); at += largest_message_) {
+      requests.push_back(MPI_REQUEST_NULL);
+      check_mpi(start(bytes.data() + at, static_cast<int>(std::min(largest_message_, bytes.size() - at)), &requests.back()),
+                "all_gather");
+    }
+  }
+
   /// Calls gather(from, length, to, count, type) for each piece of `mine`: rank r's piece goes to `to` + r * mine.size().
   template <class Gather>
   void for_each_piece(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind, Gather gather) {
-    require(all.size() == mine.size() * static_cast<std::size_t>(size_), "all_gather: all.size() must be mine.size() * size()");
-    (*ledger_)[kind] += static_cast<std::int64_t>(mine.size());
+    note_gather(mine, all, kind);
     // A part that lies in its place already must not be named twice (MPI forbids overlap).
     const bool in_place = mine.data() == all.data() + mine.size() * static_cast<std::size_t>(rank_);
     for (std::size_t at = 0; at < mine.size(); at += largest_message_) {
@@ -238,6 +286,7 @@ class MpiCommunicator final : public Communicator {
   int rank_ = 0;
   int size_ = 1;
   std::vector<float> shares_;  // every rank's share of what this rank adds up
+  std::vector<std::int64_t> ring_scratch_;
 };
 
 /// A group of one needs no MPI: its collectives copy, and send nothing.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -95,6 +96,29 @@ TEST_P(Collectives, GathersUnderWayDoNotDisturbEachOtherOrOtherCollectives) {
   EXPECT_EQ(sent(WireKind::base_gather), world_->size() == 1 ? 0 : static_cast<std::int64_t>(2 * size));
 }
 
+/// Messages that MPI does not send before the other rank asks for them, one rank being ahead of the others.
+TEST_P(Collectives, LargeGathersUnderWayKeepTheirOrder) {
+  const std::size_t size = GetParam() == kLargestMessage ? 300007 : 1003;
+  std::vector<std::byte> all(size * static_cast<std::size_t>(world_->size()));
+  const std::span<std::byte> place = std::span(all).subspan(size * static_cast<std::size_t>(world_->rank()), size);
+  std::vector<std::byte> all_next(all.size());
+  for (int i = 0; i < 4; ++i) {
+    const auto mine = part_of(world_->rank() + i, size);
+    std::copy(mine.begin(), mine.end(), place.begin());
+    const auto next = part_of(world_->rank() + i + 1, size);
+    auto pending = world_->start_all_gather(place, all, WireKind::base_gather);
+    auto pending_next = world_->start_all_gather(next, all_next, WireKind::base_gather);
+    std::this_thread::sleep_for(std::chrono::milliseconds(world_->rank() == i % 2 ? 3 : 0));
+    pending->wait();
+    pending_next->wait();
+    for (int rank = 0; rank < world_->size(); ++rank) {
+      const std::size_t begin = size * static_cast<std::size_t>(rank);
+      EXPECT_TRUE(std::ranges::equal(std::span(all).subspan(begin, size), part_of(rank + i, size))) << i << " " << rank;
+      EXPECT_TRUE(std::ranges::equal(std::span(all_next).subspan(begin, size), part_of(rank + i + 1, size))) << i << " " << rank;
+    }
+  }
+}
+
 TEST_P(Collectives, AGatherThatIsDroppedIsWaitedFor) {
   const auto mine = part_of(world_->rank(), 3000);
   std::vector<std::byte> all(mine.size() * static_cast<std::size_t>(world_->size()));
@@ -119,6 +143,32 @@ TEST_P(Collectives, AllReduceOfIntegersIsExact) {
   std::int64_t least = -big - world_->rank();
   world_->all_reduce(std::span(&least, 1), Reduce::min, WireKind::control);
   EXPECT_EQ(least, -big - n + 1);
+}
+
+/// Long enough to go along the ring, in several pieces, with shares that differ by a value.
+TEST_P(Collectives, AllReduceOfManyIntegersIsExact) {
+  const auto ranks = static_cast<std::size_t>(world_->size());
+  const std::size_t count = GetParam() == kLargestMessage ? ranks * (std::size_t{1} << 20U) + 70003 : 1001;
+  const auto value = [](int rank, std::size_t i) {
+    return (std::int64_t{1} << 58) / (rank + 1) - static_cast<std::int64_t>(i * i) * (rank % 2 == 0 ? 1 : -3);
+  };
+  for (const Reduce op : {Reduce::sum, Reduce::max, Reduce::min}) {
+    std::vector<std::int64_t> values(count);
+    std::vector<std::int64_t> expected(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      values[i] = value(world_->rank(), i);
+      expected[i] = value(0, i);
+      for (int rank = 1; rank < world_->size(); ++rank) {
+        const std::int64_t theirs = value(rank, i);
+        expected[i] = op == Reduce::sum   ? expected[i] + theirs
+                      : op == Reduce::max ? std::max(expected[i], theirs)
+                                          : std::min(expected[i], theirs);
+      }
+    }
+    world_->all_reduce(std::span<std::int64_t>(values), op, WireKind::adapter_gradient);
+    EXPECT_TRUE(values == expected) << static_cast<int>(op);
+  }
+  EXPECT_EQ(sent(WireKind::adapter_gradient), ranks == 1 ? 0 : static_cast<std::int64_t>(3 * count * 8));
 }
 
 TEST_P(Collectives, AllReduceOfDoublesKeepsEveryBit) {
