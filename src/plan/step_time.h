@@ -11,15 +11,19 @@ namespace lora_dist {
 /// A data rank computes rounds() passes, all of full size:
 ///   compute             FLOP / (device's FLOP/s * efficiency); on CPUs FLOP / (what a rank is said to reach)
 ///   dequantize          bytes read and written / memory rate; it runs beside products, but for the same memory
-///   base_gather         what does not fit beside the blocks' computing and dequantizing, forward and backward apart, and beside
-///                       the head's computing; all of the embedding. An all-gather of a block or chunk over n ranks takes
-///                       (n-1)/n * bytes / rate + (n-1) * latency (a ring); a base on the host adds the copy of a block's slice
-///                       over PCI Express
+///   base_gather         what does not fit beside what is computed meanwhile. A block is gathered beside the one before it, its
+///                       computing and dequantizing, forward and backward apart; two blocks of either way are in the slots, so
+///                       two compute without a gather beside them. The head's first chunk comes beside the last block, each
+///                       other one beside a visit of the chunk before; beside the embedding nothing is computed. An all-gather
+///                       of a block or chunk over n ranks takes (n-1)/n * bytes / rate + (n-1) * latency (a ring), over MPI
+///                       3 * latency: a message is announced, asked for and sent, to all ranks at once. A base on the host
+///                       adds the copy of a block's slice over PCI Express
 ///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); with sequence parallelism, a
 ///                       scattered sum and a gather take what an all-gather does. Counted whole, though over NCCL products run
 ///                       beside all but the last piece of a sum (src/model/tensor_rows.h)
 /// and once a step
-///   adapter_all_reduce  the same over all ranks, 8 bytes a factor
+///   adapter_all_reduce  the same over all ranks, 8 bytes a factor; over MPI 2 (n-1) steps of a ring with 3 * latency each,
+///                       if a rank's share is kRingShare or more
 /// A group that lies in one node uses the link of the node, any other one the link between nodes throughout. The optimizer,
 /// norms, activations and the loading of data are in the assumed share.
 struct StepTime {

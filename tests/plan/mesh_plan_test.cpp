@@ -177,7 +177,8 @@ TEST(StepTime, IsItsFormula) {
 
   time = time_of_step(model, target, {8, 2, 8}, step, work);  // 2 rounds, over two nodes of 8
   const double one_way = (6e9 * 7.0 / 8.0 / 25e9 + 60.0 * 7.0 * 15e-6) / 2.0;
-  const double waited = (one_way - 1e12 / flops - 0.5e-3) + (one_way - 3e12 / flops - 0.5e-3);
+  const double beside = 30.0 / 32.0;  // two of the blocks are in the slots
+  const double waited = (one_way - beside * 1e12 / flops - 0.5e-3) + (one_way - beside * 3e12 / flops - 0.5e-3);
   EXPECT_NEAR(time.base_gather, 2.0 * waited, 1e-12);
   EXPECT_NEAR(time.tensor_reductions, 2.0 * (300e6 / 300e9 + 100.0 * 2.0 * 5e-6), 1e-12);  // 2 (n-1)/n is 1 for 2 ranks
   work.tensor = {};
@@ -194,9 +195,15 @@ TEST(StepTime, IsItsFormula) {
   const double embedding = 1e8 * 7.0 / 8.0 / 25e9 + 2.0 * 7.0 * 15e-6;
   EXPECT_NEAR(time_of_step(model, target, {8, 2, 8}, step, work).base_gather, 2.0 * embedding, 1e-12);
   work.embedding = {};
-  work.head = {4, 500'000'000, 0};  // the head's products do
-  const double head = 5e8 * 7.0 / 8.0 / 25e9 + 4.0 * 7.0 * 15e-6 - 0.5e12 / flops;
-  EXPECT_NEAR(time_of_step(model, target, {8, 2, 8}, step, work).base_gather, 2.0 * head, 1e-12);
+  work.head = {4, 500'000'000, 0};  // its first chunk comes beside the last block, the others beside a visit of the one before
+  work.head_chunks = 3;
+  const double chunk = 5e8 / 4.0 * 7.0 / 8.0 / 25e9 + 7.0 * 15e-6;
+  const double others = 3.0 * (chunk - 0.5e12 / 6.0 / flops);
+  EXPECT_NEAR(time_of_step(model, target, {8, 2, 8}, step, work).base_gather, 2.0 * others, 1e-12);
+  work.blocks = {};
+  work.forward_flops = 1e12;
+  EXPECT_NEAR(time_of_step(model, target, {8, 2, 8}, step, work).base_gather, 2.0 * (chunk - 1e12 / 32.0 / flops + others),
+              1e-12);
 }
 
 TEST(StepTime, OfCpusIsByTheirRate) {
@@ -213,7 +220,14 @@ TEST(StepTime, OfCpusIsByTheirRate) {
   const StepTime time = time_of_step(model, target, {2, 1, 2}, step_shape(model.config, {}), work);  // 8 rounds
   EXPECT_NEAR(time.compute, 8.0 * 0.4, 1e-9);
   EXPECT_EQ(time.dequantize, 0.0);
-  EXPECT_NEAR(time.base_gather, 8.0 * 2.0 * ((0.5e9 / 125e6 + 60.0 * 200e-6) / 2.0 - 0.2), 1e-9);
+  EXPECT_NEAR(time.base_gather, 8.0 * 2.0 * ((0.5e9 / 125e6 + 60.0 * 3.0 * 200e-6) / 2.0 - 30.0 / 32.0 * 0.2), 1e-9);
+  const double bytes = 8.0 * 32.0 * 4 * 16 * 8192;  // over MPI: 2 steps of a ring, of half of it each
+  EXPECT_NEAR(time.adapter_all_reduce, 2.0 * (bytes / 2.0 / 125e6 + 3.0 * 200e-6), 1e-9);
+  const StepTime of_four = time_of_step(model, target, {4, 1, 4}, step_shape(model.config, {}), work);
+  EXPECT_NEAR(of_four.adapter_all_reduce, 6.0 * (bytes / 4.0 / 125e6 + 3.0 * 200e-6), 1e-9);
+  const StepTime of_many =
+      time_of_step(model, target, {1024, 1, 1024}, step_shape(model.config, {}), work);  // small shares: a tree
+  EXPECT_NEAR(of_many.adapter_all_reduce, 2.0 * bytes * 1023.0 / 1024.0 / 25e9 + 20.0 * 15e-6, 1e-9);
 }
 
 TEST(Search, TriesWhatDivides) {
