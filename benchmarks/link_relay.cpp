@@ -111,7 +111,7 @@ void deliver(Carrier& carrier) {
 }
 
 /// Sleeps until a packet comes or is due.
-void sleep(const std::array<Carrier, 2>& carriers) {
+void wait_for_packets(const std::array<Carrier, 2>& carriers) {
   std::array<pollfd, 2> devices{};
   std::int64_t left = kSecond;
   for (std::size_t i = 0; i < 2; ++i) {
@@ -167,7 +167,7 @@ int main(int argc, char** argv) {
       take(carrier);
       deliver(carrier);
     }
-    sleep(carriers);
+    wait_for_packets(carriers);
   }
   report(carriers);
 }

@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
       add("base divided over all", {}, 1.10);
       add("blocks divided over all", divided_blocks);
       add("all ranks share a pass", shared_pass, 1.25);
-      add("and divide its rows", divided_rows);
+      add("all ranks share a pass, rows divided", divided_rows);
       measure(rows, folder, threads, *world);
       print_rows(rows, threads, *world);
     }

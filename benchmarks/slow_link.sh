@@ -27,6 +27,7 @@ clean_up() {
   ip netns del $two 2>/dev/null || true
   rm -rf "$work"
 }
+trap clean_up EXIT
 
 # Large packets cost the relay less of the processors on which the ranks compute. Cubic is what clusters have; a system's own choice
 # (bbr, say) would be measured with the link.
@@ -106,7 +107,8 @@ run_case() {
     "$build/lora_dist" train "${words[@]}" >"$work/alone_$rank.log" &
     pids+=($!)
   done
-  wait "${pids[0]}" && wait "${pids[1]}"
+  wait "${pids[0]}"
+  wait "${pids[1]}"
   "$build/lora_dist" plan "${words[@]}" --target cpu --cpu-gflops 1 --json >"$work/work.json"
   settings "$length" 8 both "${@:3}"
   on_link "$build/lora_dist" train "${words[@]}" >"$work/both.log"
@@ -121,7 +123,6 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 for program in ip tc python3 mpirun unshare; do
   command -v $program >/dev/null || skip "there is no $program"
 done
-trap clean_up EXIT
 make_link
 try_link
 write_agent

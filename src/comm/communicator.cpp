@@ -1,4 +1,4 @@
-// Text over a communicator.
+// What needs no transport of its own: parts of values, and text of different lengths.
 #include "src/comm/communicator.h"
 
 #include <algorithm>
@@ -10,6 +10,10 @@ namespace lora_dist {
 std::unique_ptr<PendingCollective> Communicator::start_all_reduce_sum(const TensorView& values, WireKind kind) {
   all_reduce_sum(values, kind);
   return std::make_unique<DoneCollective>();
+}
+
+std::span<std::byte> bytes_of(const TensorView& values) {
+  return {static_cast<std::byte*>(values.data), static_cast<std::size_t>(values.count()) * size_of(values.dtype)};
 }
 
 TensorView equal_part(const TensorView& values, int rank, int ranks) {

@@ -1,4 +1,4 @@
-// A group of ranks and the collectives over it. The one virtual interface of the program: MPI today, NCCL beside it.
+// A group of ranks and the collectives over it. The one virtual interface of the program: over MPI, and over NCCL.
 #pragma once
 
 #include <cstddef>
@@ -53,9 +53,10 @@ class Communicator {
   /// device memory also bf16 or f16. Through the host those are added in f32 and rounded once; NCCL adds in an order and a type
   /// of its own, the same in every run of one group on the same links.
   virtual void all_reduce_sum(const TensorView& values, WireKind kind) = 0;
-  /// The same, not waited for, where the transport works on it beside the operators (sums_beside()); elsewhere it is over when
-  /// this returns. `values` are left alone until wait().
+  /// The same, not waited for, where the transport works on it beside the operators; elsewhere it is over when this returns.
+  /// Nobody may read or write `values` until wait().
   virtual std::unique_ptr<PendingCollective> start_all_reduce_sum(const TensorView& values, WireKind kind);
+  /// Whether sums that are started go on beside the operators.
   virtual bool sums_beside() const { return false; }
   /// `values`: size() equal parts. Part rank() becomes that of the sum, over MPI and through the host in the bits of
   /// all_reduce_sum; the others are undefined afterwards.
@@ -76,6 +77,8 @@ class Communicator {
   virtual const WireBytes& wire() const = 0;
 };
 
+/// The memory of a view whose rows lie end to end.
+std::span<std::byte> bytes_of(const TensorView& values);
 /// Part `rank` of as many equal ones; throws KernelError where `values` has no such parts.
 TensorView equal_part(const TensorView& values, int rank, int ranks);
 

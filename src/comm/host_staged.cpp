@@ -14,10 +14,6 @@ namespace lora_dist {
 
 namespace {
 
-std::span<std::byte> bytes_of(const TensorView& values) {
-  return {static_cast<std::byte*>(values.data), static_cast<std::size_t>(values.count()) * size_of(values.dtype)};
-}
-
 /// Host memory that the device copies from and to; it grows and is kept.
 class Staging {
  public:

@@ -4,48 +4,26 @@
 #include <mpi.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
 #include <utility>
 #include <vector>
 
 #include "kernels/common/check.h"
 #include "src/comm/mpi_check.h"
+#include "src/comm/mpi_piece.h"
 #include "src/comm/mpi_ring.h"
+#include "src/comm/ordered_double.h"
 #include "src/comm/single_rank.h"
 
 namespace lora_dist {
 namespace {
 
-// Of messages between pairs of ranks.
+// Of messages between pairs of ranks. Gathers under way are told apart by their order, which is the same on every rank: messages
+// of a pair do not overtake each other.
 constexpr int kGatherTag = 1;
 constexpr int kSumTag = 2;
 
 // At a time, for the sake of memory.
 constexpr std::size_t kMostRingShare = std::size_t{1} << 23U;
-
-/// Where one piece of every rank's part lands: `length` bytes, one rank's part being `part` bytes after the last one's. The
-/// stride is an MPI_Aint, so that a gathered whole above 2^31 bytes needs no 32-bit displacement.
-class PieceType {
- public:
-  PieceType(std::size_t length, std::size_t part) {
-    MPI_Datatype bytes = MPI_DATATYPE_NULL;
-    check_mpi(MPI_Type_contiguous(static_cast<int>(length), MPI_BYTE, &bytes), "datatype");
-    const int code = MPI_Type_create_resized(bytes, 0, static_cast<MPI_Aint>(part), &type_);
-    MPI_Type_free(&bytes);
-    check_mpi(code, "datatype");
-    check_mpi(MPI_Type_commit(&type_), "datatype");
-  }
-  PieceType(const PieceType&) = delete;
-  PieceType& operator=(const PieceType&) = delete;
-  ~PieceType() { MPI_Type_free(&type_); }  // MPI keeps it alive for a call under way
-
-  MPI_Datatype get() const { return type_; }
-
- private:
-  MPI_Datatype type_ = MPI_DATATYPE_NULL;
-};
 
 class MpiGather final : public PendingCollective {
  public:
@@ -79,19 +57,6 @@ MPI_Op mpi_op(Reduce op) {
   }
   return MPI_OP_NULL;
 }
-
-/// A double as an integer that sorts as it does (IEEE 754 totalOrder). Its own inverse.
-std::int64_t flip_negative(std::int64_t bits) { return bits >= 0 ? bits : bits ^ std::numeric_limits<std::int64_t>::max(); }
-
-/// NaN becomes the value that wins the reduction: MPI_MAX over doubles would leave it to the order of the ranks.
-std::int64_t to_ordered(double value, Reduce op) {
-  if (std::isnan(value)) {
-    value = std::copysign(std::numeric_limits<double>::quiet_NaN(), op == Reduce::max ? 1.0 : -1.0);
-  }
-  return flip_negative(std::bit_cast<std::int64_t>(value));
-}
-
-double from_ordered(std::int64_t ordered) { return std::bit_cast<double>(flip_negative(ordered)); }
 
 class MpiCommunicator final : public Communicator {
  public:
@@ -222,6 +187,7 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
+  /// By MPI's own exchanges, which use a link's directions one after the other (mpi_ring.h): tensor ranks are to share a node.
   void sum_piece(std::span<float> values) {
     const auto ranks = static_cast<std::size_t>(size_);
     std::vector<int> counts(ranks);

@@ -10,7 +10,7 @@
 namespace lora_dist {
 
 /// values = those of all ranks, reduced by `op`, the same on every rank. Collective; messages on `tag`, of values.size() / ranks
-/// each, which must be below 2^31. `scratch` grows to one of them.
+/// values each, which must be below 2^31. `scratch` grows to one of them.
 ///
 /// Each rank sends 2 (n-1)/n of the values, as MPI's own algorithms do. Sends are posted before receives. Open MPI's collectives
 /// do it the other way round: a receive that finds the other rank's message there is answered at once, the other rank begins to

@@ -108,8 +108,7 @@ class NcclCommunicator final : public Communicator {
   /// The operators' stream waits for it, not the host.
   void all_reduce_sum(const TensorView& values, WireKind kind) override {
     issue_sum(values, kind);
-    done_.record(streams_->comm);
-    done_.hold_back(followed_);
+    let_followed_wait();
   }
 
   std::unique_ptr<PendingCollective> start_all_reduce_sum(const TensorView& values, WireKind kind) override {
@@ -126,8 +125,7 @@ class NcclCommunicator final : public Communicator {
     group_->finish(ncclReduceScatter(values.data, mine.data, count, nccl_type(values.dtype), ncclSum,
                                      group_->handle("reduce_scatter"), streams_->handle()),
                    "reduce_scatter");
-    done_.record(streams_->comm);
-    done_.hold_back(followed_);
+    let_followed_wait();
   }
 
   void broadcast(std::span<std::byte> data, int root, WireKind kind) override {
@@ -190,6 +188,12 @@ class NcclCommunicator final : public Communicator {
     given_.hold_back(streams_->comm);
   }
 
+  /// What the stream that is followed is given next starts after what was issued.
+  void let_followed_wait() {
+    done_.record(streams_->comm);
+    done_.hold_back(followed_);
+  }
+
   /// Until everything issued is done. It polls: a wait inside CUDA would never hear of a rank that is gone.
   void wait_on_host(const char* collective) {
     done_.record(streams_->comm);
@@ -206,7 +210,7 @@ class NcclCommunicator final : public Communicator {
   std::shared_ptr<WireBytes> ledger_;
   Stream followed_;
   DeviceEvent given_;  // what was given to `followed_` before the last call
-  DeviceEvent done_;   // the last collective that the host waited for
+  DeviceEvent done_;   // the last collective that the host or that stream waits for
 };
 
 /// Throws before there is a group. What is under way is no failure.

@@ -36,8 +36,6 @@ class WatchedCollective final : public PendingCollective {
   CollectiveRecord record_;
 };
 
-std::size_t size_of_values(const TensorView& values) { return static_cast<std::size_t>(values.count()) * size_of(values.dtype); }
-
 class Watched final : public Communicator {
  public:
   /// `members`: the ranks of the job that are in the group. `host`: the same group over host memory; null: there is none.
@@ -78,7 +76,7 @@ class Watched final : public Communicator {
   }
 
   void all_reduce_sum(const TensorView& values, WireKind kind) override {
-    const InCollective here(next("all_reduce", name_of(kind), size_of_values(values)));
+    const InCollective here(next("all_reduce", name_of(kind), bytes_of(values).size()));
     fault_point("all_reduce_sum");
     comm_->all_reduce_sum(values, kind);
   }
@@ -87,7 +85,7 @@ class Watched final : public Communicator {
     if (!comm_->sums_beside()) {
       return Communicator::start_all_reduce_sum(values, kind);
     }
-    const CollectiveRecord record = next("all_reduce", name_of(kind), size_of_values(values));
+    const CollectiveRecord record = next("all_reduce", name_of(kind), bytes_of(values).size());
     const InCollective here(record);
     fault_point("all_reduce_sum");
     return std::make_unique<WatchedCollective>(comm_->start_all_reduce_sum(values, kind), record);
@@ -95,7 +93,7 @@ class Watched final : public Communicator {
   bool sums_beside() const override { return comm_->sums_beside(); }
 
   void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
-    const InCollective here(next("reduce_scatter", name_of(kind), size_of_values(values)));
+    const InCollective here(next("reduce_scatter", name_of(kind), bytes_of(values).size()));
     fault_point("reduce_scatter_sum");
     comm_->reduce_scatter_sum(values, kind);
   }

@@ -41,7 +41,7 @@ struct BlockActivations {
   RowBuffer log_sum_exp;    // [tokens, heads]
   RowBuffer attention_out;  // [own, hidden]: of the output projection, where a norm comes after it
   RowBuffer middle;         // [own, hidden]: after the attention's residual
-  RowBuffer normed_middle;
+  RowBuffer normed_middle;  // the MLP's linears' input; always there, also as room for a norm whose result nobody reads
   NormBuffers mlp_norm;
   RowBuffer gate;  // [tokens, intermediate]
   RowBuffer up;

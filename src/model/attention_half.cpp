@@ -51,18 +51,18 @@ void project(const BlockInputs& block, const LoraPass& pass, ConstTensorView x, 
   apply_linear(block, pass, Linear::v, x, kept, v);
 }
 
-void project_backward(const BlockInputs& block, const LoraPass& pass, const HalfInput& input, const BlockActivations& kept,
+void project_backward(const BlockInputs& block, const LoraPass& pass, HalfInput input, const BlockActivations& kept,
                       TensorView dq, TensorView dk, TensorView dv) {
   const ModelSpec& spec = *block.spec;
   if (spec.fused_qkv) {
     const TensorView dfused = kept.qkv.rows(dq.rows());
     join_qkv(dq, dk, dv, spec.heads, spec.head_dim, *spec.fused_qkv, dfused, pass.stream);
-    last_linear_backward(block, pass, Linear::qkv, dfused, kept, input, input.first);
+    last_input_backward(block, pass, Linear::qkv, dfused, kept, input);
     return;
   }
-  linear_backward(block, pass, Linear::q, dq, input.x, kept, input.dx, input.first);
-  linear_backward(block, pass, Linear::k, dk, input.x, kept, input.dx, input.others);
-  last_linear_backward(block, pass, Linear::v, dv, kept, input, input.others);
+  linear_backward(block, pass, Linear::q, dq, input.x, kept, input.dx, input.next());
+  linear_backward(block, pass, Linear::k, dk, input.x, kept, input.dx, input.next());
+  last_input_backward(block, pass, Linear::v, dv, kept, input);
 }
 
 /// Norms each head of q and k.
@@ -147,8 +147,8 @@ void attention_recompute_cheap(const BlockInputs& block, const LoraPass& pass, C
 void attention_out_backward(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept,
                             const BlockGradients& gradients) {
   const std::int64_t n = pass.rows.tokens;
-  linear_backward(block, pass, Linear::o, last_gradient(block, pass, half_of(block, kept), gradients), kept.attended.rows(n),
-                  kept, gradients.attended.rows(n), InputGradient::write);
+  linear_backward(block, pass, Linear::o, out_gradient(block, pass, half_of(block, kept), gradients), kept.attended.rows(n), kept,
+                  gradients.attended.rows(n), InputGradient::write);
 }
 
 void attention_in_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept,

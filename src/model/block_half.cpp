@@ -26,7 +26,9 @@ void summed_linear(const BlockInputs& block, const LoraPass& pass, Linear linear
   }
 }
 
-/// A half whose norm comes last has the gradient of its input right where the block's is, if all rows are there.
+/// With the norm after and all rows there, nothing lies between the linears' input and the hidden state: their gradients go right
+/// into gradients.hidden. It is summed over the ranks afterwards, so only the rank that has_residual() adds to what is there; the
+/// others overwrite it.
 bool adds_in_place(const BlockInputs& block, const LoraPass& pass) { return !norm_first(block) && !pass.rows.divided(); }
 
 }  // namespace
@@ -47,33 +49,33 @@ ConstTensorView entered(const BlockInputs& block, const LoraPass& pass, const Ha
   return norm_first(block) || pass.rows.divided() ? half.input.rows(pass.rows.tokens) : branch;
 }
 
-void leave_half(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half, Linear last, ConstTensorView x,
+void leave_half(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half, Linear out_linear, ConstTensorView x,
                 const BlockActivations& kept, ConstTensorView residual, TensorView out) {
   if (norm_first(block)) {
-    summed_linear(block, pass, last, x, kept, residual, out);
+    summed_linear(block, pass, out_linear, x, kept, residual, out);
     return;
   }
   const std::int64_t own = pass.rows.own();
-  summed_linear(block, pass, last, x, kept, {}, half.plain.rows(own));
+  summed_linear(block, pass, out_linear, x, kept, {}, half.plain.rows(own));
   norm(*half.weights, block.spec->norm_eps, half.plain.rows(own), out, half.norm.rows(own), pass.stream);
   add_to(residual, out, pass.stream);
 }
 
-void leave_half_again(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half, Linear last, ConstTensorView x,
-                      const BlockActivations& kept) {
+void leave_half_again(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half, Linear out_linear,
+                      ConstTensorView x, const BlockActivations& kept) {
   if (norm_first(block)) {
-    apply_linear_z(block, pass, last, x, kept);
+    apply_linear_z(block, pass, out_linear, x, kept);
     return;
   }
   const std::int64_t own = pass.rows.own();
-  summed_linear(block, pass, last, x, kept, {}, half.plain.rows(own));
+  summed_linear(block, pass, out_linear, x, kept, {}, half.plain.rows(own));
   // The normed rows are not needed, only what the norm keeps.
   const TensorView unused = pass.rows.divided() ? own_part(pass.rows, pass.rows.all) : half.input.rows(own);
   norm(*half.weights, block.spec->norm_eps, half.plain.rows(own), unused, half.norm.rows(own), pass.stream);
 }
 
-ConstTensorView last_gradient(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half,
-                              const BlockGradients& gradients) {
+ConstTensorView out_gradient(const BlockInputs& block, const LoraPass& pass, const HalfBuffers& half,
+                             const BlockGradients& gradients) {
   const TensorRows& rows = pass.rows;
   const TensorView dout = gradients.hidden.rows(rows.own());
   if (norm_first(block)) {
@@ -91,7 +93,6 @@ HalfInput begin_input_gradient(const BlockInputs& block, const LoraPass& pass, c
   input.x = entered(block, pass, half, branch);
   const bool in_place = adds_in_place(block, pass);
   input.dx = (in_place ? gradients.hidden : gradients.normed).rows(pass.rows.tokens);
-  // In place, the residual's share is there already.
   input.first = in_place && has_residual(pass.rows) ? InputGradient::add : InputGradient::write;
   if (!wanted) {
     input.first = input.others = InputGradient::none;
@@ -99,8 +100,9 @@ HalfInput begin_input_gradient(const BlockInputs& block, const LoraPass& pass, c
   return input;
 }
 
-void last_linear_backward(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy,
-                          const BlockActivations& kept, const HalfInput& input, InputGradient how) {
+void last_input_backward(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy,
+                         const BlockActivations& kept, HalfInput& input) {
+  const InputGradient how = input.next();
   const bool sums = how != InputGradient::none && !pass.rows.divided();
   (sums ? linear_backward_and_sum : linear_backward)(block, pass, linear, dy, input.x, kept, input.dx, how);
 }

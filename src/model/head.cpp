@@ -130,8 +130,10 @@ void note_numbers(const Transformer& model, const TokenChunk& tokens, const Logi
 /// The ranks that share the vocabulary tell each other three numbers of each row and chunk.
 void exchange_numbers(const Transformer& model, const TokenChunk& tokens) {
   if (model.tensor != nullptr) {
-    model.tensor->all_gather(std::as_bytes(tokens.numbers), std::as_writable_bytes(tokens.all_numbers),
-                             WireKind::tensor_activation);
+    // Over a device the stream waits for it, the host does not.
+    model.tensor
+        ->start_all_gather(std::as_bytes(tokens.numbers), std::as_writable_bytes(tokens.all_numbers), WireKind::tensor_activation)
+        ->wait();
   }
 }
 
@@ -261,18 +263,12 @@ void gradient_of_picked(const Transformer& model, const Picked& picked, std::int
 
 }  // namespace
 
-TensorView last_hidden(const Transformer& model, std::int64_t tokens) {
-  const TensorRows rows = tensor_rows(model, tokens);
-  return rows_of_all(rows, model.workspace->entering(model.base->spec.layers).rows(rows.own()));
-}
-
 std::int64_t head_and_loss(const Transformer& model, const Pass& pass, float loss_scale, bool backward) {
   const Picked picked = pick_and_norm(model, pass, true);
   loss_of_picked(model, picked, loss_scale, backward);
-  if (!backward) {
-    return picked.count;
+  if (backward) {
+    gradient_of_picked(model, picked, pass.tokens());
   }
-  gradient_of_picked(model, picked, pass.tokens());
   return picked.count;
 }
 

@@ -10,9 +10,6 @@
 
 namespace lora_dist {
 
-/// What comes out of the last block, of all tokens: [tokens, hidden].
-TensorView last_hidden(const Transformer& model, std::int64_t tokens);
-
 /// Losses of the tokens that have a target in workspace.token_loss, and the gradient of loss_scale * their sum in
 /// workspace.gradients.hidden when `backward`. Returns how many tokens have one; of a pass without tokens 0. Ranks that share
 /// or divide the vocabulary do it together.

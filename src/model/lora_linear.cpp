@@ -75,7 +75,7 @@ void factors_input_gradient(const LoraLinear& layer, const LoraPass& pass, Const
     matmul(dz, Transpose::no, a, Transpose::no, 1.0F, add ? 1.0F : 0.0F, dx, pass.stream);
     return;
   }
-  const TensorView unmasked = add ? part_of(pass.scratch.dropped, dx.shape) : dx;  // dropout(x) is no longer needed
+  const TensorView unmasked = add ? part_of(pass.scratch.dropped, dx.shape) : dx;  // dropout(x) is made again for dA
   matmul(dz, Transpose::no, a, Transpose::no, 1.0F, 0.0F, unmasked, pass.stream);
   (add ? dropout_backward : dropout)(unmasked, pass.samples, pass.positions, pass.dropout, dropout_key(layer, pass), dx,
                                      pass.stream);
@@ -134,16 +134,6 @@ LoraPass of_tokens(const LoraPass& pass, const TokenRange& tokens) {
   part.samples = run(pass.samples);
   part.positions = run(pass.positions);
   return part;
-}
-
-TensorView rows_of(const TensorView& x, const TokenRange& tokens) {
-  const auto bytes = static_cast<std::size_t>(tokens.first * x.cols()) * size_of(x.dtype);
-  return {static_cast<std::byte*>(x.data) + bytes, x.dtype, {tokens.count, x.cols()}};
-}
-
-ConstTensorView rows_of(const ConstTensorView& x, const TokenRange& tokens) {
-  const auto bytes = static_cast<std::size_t>(tokens.first * x.cols()) * size_of(x.dtype);
-  return {static_cast<const std::byte*>(x.data) + bytes, x.dtype, {tokens.count, x.cols()}};
 }
 
 }  // namespace lora_dist

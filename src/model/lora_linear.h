@@ -60,8 +60,8 @@ enum class InputGradient : std::uint8_t { none, write, add };
 void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView x, ConstTensorView z,
                           TensorView dx, InputGradient input);
 
-/// The parts of that, in this order: dz [tokens, r] in scratch (null: not adapted), the gradient of x (of a run of tokens as
-/// well, see of_tokens), those of A and B.
+/// The parts of that, in this order: dz [tokens, r] in scratch (null: not adapted), which the other two read; the gradient of x
+/// (of a run of tokens as well, see of_tokens), whose sum over tensor ranks can then go on beside those of A and B.
 TensorView lora_linear_dz(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy);
 void lora_linear_input_gradient(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView dz,
                                 TensorView dx, InputGradient input);
@@ -70,8 +70,5 @@ void lora_linear_factor_gradients(const LoraLinear& layer, const LoraPass& pass,
 
 /// The pass as the operators see a run of its tokens.
 LoraPass of_tokens(const LoraPass& pass, const TokenRange& tokens);
-/// Some rows of x.
-TensorView rows_of(const TensorView& x, const TokenRange& tokens);
-ConstTensorView rows_of(const ConstTensorView& x, const TokenRange& tokens);
 
 }  // namespace lora_dist

@@ -83,14 +83,14 @@ void mlp_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorVie
   const ConstTensorView branch = branch_of(block, hidden, kept);
   const HalfBuffers half = half_of(block, kept);
 
-  linear_backward(block, pass, Linear::down, last_gradient(block, pass, half, gradients), kept.activated.rows(n), kept,
-                  dactivated, InputGradient::write);
+  linear_backward(block, pass, Linear::down, out_gradient(block, pass, half, gradients), kept.activated.rows(n), kept, dactivated,
+                  InputGradient::write);
   activate_backward(block, pass, kept, dactivated, dup);
-  const HalfInput input = begin_input_gradient(block, pass, half, branch, gradients, input_gradient);
+  HalfInput input = begin_input_gradient(block, pass, half, branch, gradients, input_gradient);
   if (spec.gated) {
-    linear_backward(block, pass, Linear::gate, dactivated, input.x, kept, input.dx, input.first);
+    linear_backward(block, pass, Linear::gate, dactivated, input.x, kept, input.dx, input.next());
   }
-  last_linear_backward(block, pass, Linear::up, dup, kept, input, spec.gated ? input.others : input.first);
+  last_input_backward(block, pass, Linear::up, dup, kept, input);
   end_input_gradient(block, pass, half, branch, gradients, input_gradient);
 }
 

@@ -12,10 +12,6 @@ namespace {
 constexpr std::int64_t kTile = 256;      // rows of a GPU product's largest tile: the last one costs as much as a full one
 constexpr std::int64_t kMostPieces = 4;  // the last one's sum is not hidden; more pieces make smaller products
 
-std::span<std::byte> bytes_of(const TensorView& x) {
-  return {static_cast<std::byte*>(x.data), static_cast<std::size_t>(x.count()) * size_of(x.dtype)};
-}
-
 /// The rows of all ranks, with those that are no token's.
 TensorView padded(const TensorRows& rows, const RowBuffer& all) {
   return all.rows(rows.divided() ? rows.own() * rows.tensor->size() : rows.tokens);
@@ -32,11 +28,8 @@ TensorView join_rows(const TensorRows& rows, const RowBuffer& all) {
   if (rows.divided()) {
     const std::span<std::byte> mine = bytes_of(own_part(rows, all));
     const std::span<std::byte> whole = bytes_of(padded(rows, all));
-    if (rows.tensor->sums_beside()) {  // the stream that collectives follow waits for it, the host does not
-      rows.tensor->start_all_gather(mine, whole, WireKind::tensor_activation)->wait();
-    } else {
-      rows.tensor->all_gather(mine, whole, WireKind::tensor_activation);
-    }
+    // Over a device the stream waits for it, the host does not.
+    rows.tensor->start_all_gather(mine, whole, WireKind::tensor_activation)->wait();
   }
   return all.rows(rows.tokens);
 }
@@ -69,6 +62,16 @@ void sum_over_ranks(const TensorRows& rows, const TensorView& x) {
   if (rows.tensor != nullptr) {
     rows.tensor->all_reduce_sum(x, WireKind::tensor_activation);
   }
+}
+
+TensorView rows_of(const TensorView& x, const TokenRange& tokens) {
+  const auto bytes = static_cast<std::size_t>(tokens.first * x.cols()) * size_of(x.dtype);
+  return {static_cast<std::byte*>(x.data) + bytes, x.dtype, {tokens.count, x.cols()}};
+}
+
+ConstTensorView rows_of(const ConstTensorView& x, const TokenRange& tokens) {
+  const auto bytes = static_cast<std::size_t>(tokens.first * x.cols()) * size_of(x.dtype);
+  return {static_cast<const std::byte*>(x.data) + bytes, x.dtype, {tokens.count, x.cols()}};
 }
 
 std::vector<TokenRange> summed_pieces(const TensorRows& rows) {

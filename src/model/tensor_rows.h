@@ -17,10 +17,11 @@ namespace lora_dist {
 struct TensorRows {
   Communicator* tensor = nullptr;  // the ranks that share the pass, over the operators' memory; null: this one alone
   std::int64_t tokens = 0;
-  RowBuffer all;  // [own rows * ranks, hidden]: where rows of all tokens come together; 0 wide: each rank keeps all rows
+  RowBuffer all;  // [own rows * ranks, hidden]: where rows of all tokens come together; 0 wide: each rank keeps all of them
   Stream stream;
-  std::int64_t piece = 0;  // tokens of a piece, where a product's sum goes on beside the product of the next piece
+  std::int64_t piece = 0;  // tokens of a piece, where a product's sum goes on beside the product of the next; 0: never cut
 
+  /// Whether a rank keeps its own rows alone; then there is a `tensor`.
   bool divided() const { return all.width > 0; }
   /// Rows of a hidden state that this rank keeps.
   std::int64_t own() const;
@@ -51,6 +52,9 @@ struct TokenRange {
   std::int64_t first = 0;
   std::int64_t count = 0;
 };
+/// The rows of those tokens.
+TensorView rows_of(const TensorView& x, const TokenRange& tokens);
+ConstTensorView rows_of(const ConstTensorView& x, const TokenRange& tokens);
 /// The pieces that a product whose rows are summed is made in: one, unless sums go on beside operators.
 std::vector<TokenRange> summed_pieces(const TensorRows& rows);
 

@@ -205,6 +205,11 @@ TensorRows tensor_rows(const Transformer& model, std::int64_t tokens) {
   return {model.tensor, tokens, model.workspace->all_rows, model.stream, model.workspace->piece_tokens};
 }
 
+TensorView last_hidden(const Transformer& model, std::int64_t tokens) {
+  const TensorRows rows = tensor_rows(model, tokens);
+  return rows_of_all(rows, model.workspace->entering(model.base->spec.layers).rows(rows.own()));
+}
+
 double forward_backward(const Transformer& model, const Pass& pass, const StepDropout& dropout, float loss_scale,
                         std::span<float> grads) {
   const StagedPass staged = stage_pass(model, pass, nullptr);

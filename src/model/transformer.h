@@ -36,6 +36,8 @@ struct Transformer {
 
 /// The tokens of a pass among the ranks that share it.
 TensorRows tensor_rows(const Transformer& model, std::int64_t tokens);
+/// What the last block left, of all tokens: [tokens, hidden].
+TensorView last_hidden(const Transformer& model, std::int64_t tokens);
 
 /// Dropout of a training step.
 struct StepDropout {

@@ -24,8 +24,9 @@ namespace lora_dist {
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor; over MPI 2 (n-1) steps of a ring with 3 * latency each,
 ///                       if a rank's share is kRingShare or more
-/// A group that lies in one node uses the link of the node, any other one the link between nodes throughout. The optimizer,
-/// norms, activations and the loading of data are in the assumed share.
+/// Over MPI, sums over tensor ranks are taken as a tree's and gathers of rows as those of the base, which is coarse; the pieces
+/// of a long ring are not counted apart. A group that lies in one node uses the link of the node, any other one the link between
+/// nodes throughout. The optimizer, norms, activations and the loading of data are in the assumed share.
 struct StepTime {
   double compute = 0.0;
   double dequantize = 0.0;

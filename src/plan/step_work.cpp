@@ -155,9 +155,16 @@ std::int64_t hidden_gathers(const PlannedModel& model) {
   return 4 * layers + (model.config.train.recompute == "none" ? 0 : 2 * (layers - 1)) + 1;
 }
 
-/// Of `tokens` in all, `rows` with padding, `targets` among them, and a head of `chunks`.
-TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int ranks, std::int64_t chunks, std::int64_t tokens,
-                       std::int64_t rows, std::int64_t targets) {
+/// Tokens that tensor ranks exchange rows of.
+struct TensorTokens {
+  std::int64_t all = 0;
+  std::int64_t padded = 0;  // with the rows that fill the ranks' own parts
+  std::int64_t targets = 0;
+};
+
+/// `chunks`: of the head.
+TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int ranks, std::int64_t chunks,
+                       const TensorTokens& tokens) {
   const auto value = static_cast<std::int64_t>(size_of(target.dtype));
   // MPI through the host adds in f32.
   const bool widened = target.on_device() && model.config.parallel.communicator == "mpi";
@@ -165,18 +172,18 @@ TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int 
   const std::int64_t hidden = model.spec.hidden;
   TensorWork work;
   work.sums = 1;  // the gradient of what the head looks at
-  work.summed_bytes = targets * hidden * summed;
+  work.summed_bytes = tokens.targets * hidden * summed;
   work.gathers = 1;  // the softmax
-  work.gathered_bytes = targets * chunks * static_cast<std::int64_t>(kSoftmaxNumbers * sizeof(float));
+  work.gathered_bytes = tokens.targets * chunks * static_cast<std::int64_t>(kSoftmaxNumbers * sizeof(float));
   if (!model.config.parallel.sequence_parallel) {
     work.sums += hidden_sums(model);
-    work.summed_bytes += hidden_sums(model) * tokens * hidden * summed;
+    work.summed_bytes += hidden_sums(model) * tokens.all * hidden * summed;
     return work;
   }
   work.scatters = hidden_sums(model);
-  work.scattered_bytes = hidden_sums(model) * rows * hidden * summed;
+  work.scattered_bytes = hidden_sums(model) * tokens.padded * hidden * summed;
   work.gathers += hidden_gathers(model);
-  work.gathered_bytes += hidden_gathers(model) * (rows / ranks) * hidden * value;
+  work.gathered_bytes += hidden_gathers(model) * (tokens.padded / ranks) * hidden * value;
   return work;
 }
 
@@ -231,7 +238,7 @@ PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const
   work.head_flops = (twice ? 6.0 : 4.0) * static_cast<double>(targets) * static_cast<double>(spec.vocab * spec.hidden);
   if (const TensorPart& part = rank.base.part; !part.is_whole()) {
     work.tensor =
-        tensor_work(model, target, part.ranks, work.head_chunks, tokens, own_rows(tokens, part.ranks) * part.ranks, targets);
+        tensor_work(model, target, part.ranks, work.head_chunks, {tokens, own_rows(tokens, part.ranks) * part.ranks, targets});
   }
   return work;
 }
@@ -247,7 +254,7 @@ WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, cons
   }
   if (mesh.tensor > 1) {
     const TensorWork work =
-        tensor_work(model, target, mesh.tensor, head_chunks, step.tokens(), step.divided_rows(mesh.tensor), step.targets());
+        tensor_work(model, target, mesh.tensor, head_chunks, {step.tokens(), step.divided_rows(mesh.tensor), step.targets()});
     wire[WireKind::tensor_activation] = mesh.tensor * work.bytes();
   }
   return wire;

@@ -119,6 +119,8 @@ TEST(TensorRows, PiecesAreOfSomeTokensAndFourAtMost) {
 struct Outcome {
   double loss = 0.0;
   std::vector<float> gradients;  // of this rank's part
+  int started = 0;               // sums
+  std::vector<float> next;       // logits after three tokens, and after one more
 };
 
 struct Way {
@@ -158,8 +160,12 @@ Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const
   Outcome outcome;
   outcome.gradients.resize(params.size(), std::numeric_limits<float>::quiet_NaN());
   outcome.loss = forward_backward(model, pass.pass(), {0.1F, 7, 1}, 1.0F, outcome.gradients);
-  // Pieces of o and down on the way up and of what comes last on the way down, at least.
-  EXPECT_EQ(late.started > 4 * spec.layers * 2, way.piece_tokens > 0);
+  outcome.started = late.started;
+  KvCache cache = make_kv_cache(base.spec, 8, arena);
+  for (const std::vector<std::int32_t>& ids : {std::vector<std::int32_t>{7, 40, 2}, std::vector<std::int32_t>{5}}) {
+    const std::vector<float> logits = forward_next(model, ids, cache);
+    outcome.next.insert(outcome.next.end(), logits.begin(), logits.end());
+  }
   return outcome;
 }
 
@@ -172,6 +178,10 @@ void expect_near(const Outcome& a, const Outcome& b) {
     ASSERT_TRUE(std::isfinite(a.gradients[i])) << i;
     most = std::max(most, std::fabs(b.gradients[i]));
     furthest = std::max(furthest, std::fabs(a.gradients[i] - b.gradients[i]));
+  }
+  ASSERT_EQ(a.next.size(), b.next.size());
+  for (std::size_t i = 0; i < a.next.size(); ++i) {
+    EXPECT_NEAR(a.next[i], b.next[i], 1e-5F) << i;
   }
   EXPECT_GT(most, 0.0F);
   EXPECT_LT(furthest, 2e-5F * most);  // sums in another order, through two or three blocks
@@ -189,6 +199,7 @@ TEST_P(RowsOfFamily, DividedOrSummedBesideGiveTheSameGradients) {
     }
     const Outcome beside = outcome_of(folder, row, {false, 5});
     expect_near(beside, whole);
+    EXPECT_EQ(beside.started, 4 * whole.started);  // pieces
     EXPECT_EQ(outcome_of(folder, row, {false, 5, Recompute::none}).gradients, beside.gradients);
   });
 }

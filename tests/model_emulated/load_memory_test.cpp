@@ -28,7 +28,7 @@ class Watching final : public Communicator {
     alone_->all_gather(mine, all, kind);
   }
   std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
-                                                  WireKind kind) override {
+                                                      WireKind kind) override {
     return alone_->start_all_gather(mine, all, kind);
   }
   void all_reduce(std::span<std::int64_t> /*values*/, Reduce /*op*/, WireKind /*kind*/) override { watch(); }
