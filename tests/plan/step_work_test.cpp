@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "src/comm/done_collective.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
 #include "src/model/transformer.h"
