@@ -1,5 +1,6 @@
 // link_relay NAMESPACE DEVICE NAMESPACE DEVICE MBIT_PER_S DELAY_US: a link of that rate and delay between two network namespaces.
-// It makes a TUN device in each and carries packets between them. As root, until SIGTERM.
+// It makes a TUN device in each and carries packets between them. As root, until SIGTERM. Exit code: 0; 2 for wrong arguments; 77
+// where the system refuses namespaces or devices.
 //
 // Each direction is a line: a packet leaves when those before it have left and its own bytes (its IP header too) have passed at
 // the rate, and comes out a delay later. "ready" is printed when the devices are there; whoever started it gives them addresses,
@@ -33,6 +34,8 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;  // times are in nanoseconds
 
+constexpr int kRefused = 77;  // the exit code where the system gives no devices
+
 volatile std::sig_atomic_t stop_asked = 0;
 
 struct Packet {
@@ -50,12 +53,13 @@ struct Carrier {
   std::deque<Packet> waiting;  // in the order in which they are due
   std::int64_t packets = 0;    // delivered
   std::int64_t bytes = 0;
-  std::int64_t late = 0;  // after they were due, in all
+  std::int64_t dropped = 0;  // that the device refused
+  std::int64_t late = 0;     // after they were due, in all
 };
 
 [[noreturn]] void fail(const std::string& what) {
   fmt::print(stderr, "link_relay: {}: {}\n", what, std::strerror(errno));
-  std::exit(1);
+  std::exit(kRefused);
 }
 
 std::int64_t now() {
@@ -106,6 +110,8 @@ void deliver(Carrier& carrier) {
       ++carrier.packets;
       carrier.bytes += static_cast<std::int64_t>(packet.bytes.size());
       carrier.late += late;
+    } else {
+      ++carrier.dropped;
     }
   }
 }
@@ -116,9 +122,9 @@ void wait_for_packets(const std::array<Carrier, 2>& carriers) {
   std::int64_t left = kSecond;
   for (std::size_t i = 0; i < 2; ++i) {
     devices[i] = {carriers[i].from, POLLIN, 0};
-    left = carriers[i].waiting.empty() ? left : std::min(left, carriers[i].waiting.front().due - now());
+    left = carriers[i].waiting.empty() ? left : std::clamp<std::int64_t>(carriers[i].waiting.front().due - now(), 0, left);
   }
-  const timespec timeout{left / kSecond, std::max<std::int64_t>(0, left) % kSecond};
+  const timespec timeout{left / kSecond, left % kSecond};
   ppoll(devices.data(), devices.size(), &timeout, nullptr);
 }
 
@@ -133,7 +139,7 @@ void come_first() {
 
 void report(const std::array<Carrier, 2>& carriers) {
   for (const Carrier& carrier : carriers) {
-    fmt::print("{} packets, {} bytes, {:.1f} us late on average\n", carrier.packets, carrier.bytes,
+    fmt::print("{} packets, {} bytes, {} dropped, {:.1f} us late on average\n", carrier.packets, carrier.bytes, carrier.dropped,
                1e-3 * static_cast<double>(carrier.late) / static_cast<double>(std::max<std::int64_t>(1, carrier.packets)));
   }
   timespec used{};

@@ -15,6 +15,7 @@ steps=24
 one=lora_dist_link_a
 two=lora_dist_link_b
 relay=
+cases_run=0
 
 skip() {
   echo "slow link: skipped: $1"
@@ -47,7 +48,13 @@ make_link() {
   "$build/benchmarks/link_relay" $one lora_dist_a $two lora_dist_b 1000 200 >"$work/relay.log" 2>&1 &
   relay=$!
   until grep -q ready "$work/relay.log"; do
-    kill -0 $relay 2>/dev/null || skip "$(cat "$work/relay.log")"
+    if ! kill -0 $relay 2>/dev/null; then
+      code=0
+      wait $relay || code=$?
+      [ $code -ne 77 ] || skip "$(cat "$work/relay.log")"
+      echo "slow link: the relay ended with $code: $(cat "$work/relay.log")" >&2
+      exit 1
+    fi
     sleep 0.1
   done
   open_end $one lora_dist_a 10.99.77.1
@@ -99,6 +106,7 @@ settings() {
 run_case() {
   local name=$1 length=$2 pids=()
   [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" $name "* ]] || return 0
+  cases_run=$((cases_run + 1))
   rm -rf "$work"/alone_? "$work/both"
   "$build/benchmarks/write_random_model" "$work" "$length"
   mv "$work/rows.jsonl" "$work/rows_$length.jsonl"
@@ -134,3 +142,7 @@ run_case blocks_hidden 128 parallel.shard_vocabulary=false
 run_case undivided 32 parallel.base_shards='"1"'
 run_case undivided_large 64 parallel.base_shards='"1"' adapter.r=64
 end_link
+if [ $cases_run -eq 0 ]; then
+  echo "slow link: there is no case ${only[*]}" >&2
+  exit 2
+fi
