@@ -58,8 +58,9 @@ struct Carrier {
 };
 
 [[noreturn]] void fail(const std::string& what) {
+  const bool refused = errno == EPERM || errno == EACCES || errno == ENOENT || errno == ENODEV || errno == ENXIO;
   fmt::print(stderr, "link_relay: {}: {}\n", what, std::strerror(errno));
-  std::exit(kRefused);
+  std::exit(refused ? kRefused : 1);
 }
 
 std::int64_t now() {
@@ -91,10 +92,14 @@ int make_device(const std::string& space, const std::string& name) {
 /// Takes the packets that were sent.
 void take(Carrier& carrier) {
   static std::array<char, 65536> buffer;
-  for (ssize_t length = 0; (length = read(carrier.from, buffer.data(), buffer.size())) > 0;) {
+  ssize_t length = 0;
+  while ((length = read(carrier.from, buffer.data(), buffer.size())) > 0) {
     carrier.free_at = std::max(carrier.free_at, static_cast<double>(now())) + static_cast<double>(length) * carrier.ns_of_byte;
     const auto due = static_cast<std::int64_t>(carrier.free_at) + carrier.delay;
     carrier.waiting.push_back({due, {buffer.data(), buffer.data() + length}});
+  }
+  if (length < 0 && errno != EAGAIN && errno != EINTR) {
+    fail("reading a device");  // it is gone: without an end this would spin before everything else
   }
 }
 
@@ -157,6 +162,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::signal(SIGTERM, [](int) { stop_asked = 1; });
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // whoever started it is gone
   const std::array<int, 2> devices = {make_device(argv[1], argv[2]), make_device(argv[3], argv[4])};
   std::array<Carrier, 2> carriers;
   for (std::size_t i = 0; i < 2; ++i) {

@@ -12,8 +12,8 @@ here=$(realpath "$(dirname "$0")")
 only=("${@:2}") # names of cases; none: all
 work=$(mktemp -d)
 steps=24
-one=lora_dist_link_a
-two=lora_dist_link_b
+one=lora_dist_link_a_$$
+two=lora_dist_link_b_$$
 relay=
 cases_run=0
 
@@ -23,7 +23,7 @@ skip() {
 }
 
 clean_up() {
-  [ -z "$relay" ] || kill "$relay" 2>/dev/null || true
+  jobs -p | xargs -r kill 2>/dev/null || true
   ip netns del $one 2>/dev/null || true
   ip netns del $two 2>/dev/null || true
   rm -rf "$work"

@@ -22,21 +22,33 @@ namespace {
 constexpr int kGatherTag = 1;
 constexpr int kSumTag = 2;
 
-// At a time, for the sake of memory.
+// Of one ring: a rank holds another rank's share beside the values meanwhile.
 constexpr std::size_t kMostRingShare = std::size_t{1} << 23U;
 
+/// Messages to and from every other rank. After an error nothing is waited for: the other rank may be gone.
 class MpiGather final : public PendingCollective {
  public:
-  explicit MpiGather(std::vector<MPI_Request> requests) : requests_(std::move(requests)) {}
   ~MpiGather() override { MPI_Waitall(count(), requests_.data(), MPI_STATUSES_IGNORE); }
 
+  /// `start` begins a message that the request is for.
+  template <class Start>
+  void add(Start start) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    check_mpi(start(&request), "all_gather");
+    requests_.push_back(request);
+  }
+
   void wait() override {
-    check_mpi(MPI_Waitall(count(), requests_.data(), MPI_STATUSES_IGNORE), "all_gather");
-    requests_.clear();
+    std::vector<MPI_Request> requests = std::exchange(requests_, {});
+    wait_for_messages(requests, "all_gather");
   }
   bool poke() override {
     int done = 0;
-    check_mpi(MPI_Testall(count(), requests_.data(), &done, MPI_STATUSES_IGNORE), "all_gather");
+    const int code = MPI_Testall(count(), requests_.data(), &done, MPI_STATUSES_IGNORE);
+    if (code != MPI_SUCCESS) {
+      requests_.clear();
+    }
+    check_mpi(code, "all_gather");
     return done != 0;
   }
 
@@ -91,28 +103,30 @@ class MpiCommunicator final : public Communicator {
     if (const std::span<std::byte> place = part_of(all, rank_); place.data() != mine.data()) {
       std::copy(mine.begin(), mine.end(), place.begin());
     }
-    std::vector<MPI_Request> requests;
+    auto gather = std::make_unique<MpiGather>();
     for (int i = 1; i < size_; ++i) {
-      start_messages(mine, requests, [&](const std::byte* piece, int length, MPI_Request* request) {
+      start_messages(mine, *gather, [&](const std::byte* piece, int length, MPI_Request* request) {
         return MPI_Isend(piece, length, MPI_BYTE, (rank_ + i) % size_, kGatherTag, comm_, request);
       });
     }
     for (int i = 1; i < size_; ++i) {
       const int from = (rank_ + size_ - i) % size_;
-      start_messages(part_of(all, from), requests, [&](std::byte* piece, int length, MPI_Request* request) {
+      start_messages(part_of(all, from), *gather, [&](std::byte* piece, int length, MPI_Request* request) {
         return MPI_Irecv(piece, length, MPI_BYTE, from, kGatherTag, comm_, request);
       });
     }
-    return std::make_unique<MpiGather>(std::move(requests));
+    return gather;
   }
 
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
     (*ledger_)[kind] += static_cast<std::int64_t>(values.size_bytes());
-    const auto ranks = static_cast<std::size_t>(size_);
-    if (values.size_bytes() >= ranks * std::min(kRingShare, largest_message_)) {
-      const std::size_t piece = ranks * (std::min(kMostRingShare, largest_message_) / sizeof(std::int64_t));
-      for (std::size_t at = 0; at < values.size(); at += piece) {
-        ring_all_reduce(values.subspan(at, std::min(piece, values.size() - at)), mpi_op(op), comm_, kSumTag, ring_scratch_);
+    if (sums_along_ring(values.size_bytes(), size_, largest_message_)) {
+      const std::size_t most =
+          static_cast<std::size_t>(size_) * std::min(kMostRingShare, largest_message_) / sizeof(std::int64_t);
+      const std::size_t pieces = (values.size() + most - 1) / most;
+      for (std::size_t i = 0; i < pieces; ++i) {
+        const std::size_t begin = values.size() * i / pieces;
+        ring_all_reduce(values.subspan(begin, values.size() * (i + 1) / pieces - begin), mpi_op(op), comm_, kSumTag);
       }
       return;
     }
@@ -224,11 +238,10 @@ class MpiCommunicator final : public Communicator {
 
   /// Calls start(piece, length, request) for each piece of `bytes`.
   template <class Bytes, class Start>
-  void start_messages(Bytes bytes, std::vector<MPI_Request>& requests, Start start) const {
+  void start_messages(Bytes bytes, MpiGather& gather, Start start) const {
     for (std::size_t at = 0; at < bytes.size(); at += largest_message_) {
-      requests.push_back(MPI_REQUEST_NULL);
-      check_mpi(start(bytes.data() + at, static_cast<int>(std::min(largest_message_, bytes.size() - at)), &requests.back()),
-                "all_gather");
+      const int length = static_cast<int>(std::min(largest_message_, bytes.size() - at));
+      gather.add([&](MPI_Request* request) { return start(bytes.data() + at, length, request); });
     }
   }
 
@@ -252,7 +265,6 @@ class MpiCommunicator final : public Communicator {
   int rank_ = 0;
   int size_ = 1;
   std::vector<float> shares_;  // every rank's share of what this rank adds up
-  std::vector<std::int64_t> ring_scratch_;
 };
 
 /// A group of one needs no MPI: its collectives copy, and send nothing.

@@ -1,8 +1,8 @@
 // Shares of the values go round once to be added up, and once more to be known.
 #include "src/comm/mpi_ring.h"
 
-#include <algorithm>
 #include <array>
+#include <vector>
 
 #include "src/comm/mpi_check.h"
 
@@ -24,13 +24,13 @@ struct Ring {
               "all_reduce");
     check_mpi(MPI_Irecv(in.data(), static_cast<int>(in.size()), MPI_INT64_T, (rank + size - 1) % size, tag, comm, &requests[1]),
               "all_reduce");
-    check_mpi(MPI_Waitall(2, requests.data(), MPI_STATUSES_IGNORE), "all_reduce");
+    wait_for_messages(requests, "all_reduce");
   }
 };
 
 }  // namespace
 
-void ring_all_reduce(std::span<std::int64_t> values, MPI_Op op, MPI_Comm comm, int tag, std::vector<std::int64_t>& scratch) {
+void ring_all_reduce(std::span<std::int64_t> values, MPI_Op op, MPI_Comm comm, int tag) {
   Ring ring{comm, tag};
   MPI_Comm_rank(comm, &ring.rank);
   MPI_Comm_size(comm, &ring.size);
@@ -40,10 +40,10 @@ void ring_all_reduce(std::span<std::int64_t> values, MPI_Op op, MPI_Comm comm, i
     const std::size_t begin = values.size() * at / ranks;
     return values.subspan(begin, values.size() * (at + 1) / ranks - begin);
   };
+  std::vector<std::int64_t> received(values.size() / static_cast<std::size_t>(ring.size) + 1);
   for (int step = 0; step + 1 < ring.size; ++step) {
     const std::span<std::int64_t> sum = share(ring.rank - step - 1);
-    scratch.resize(std::max(scratch.size(), sum.size()));
-    const std::span<std::int64_t> theirs = std::span(scratch).first(sum.size());
+    const std::span<std::int64_t> theirs = std::span(received).first(sum.size());
     ring.pass_on(share(ring.rank - step), theirs);
     check_mpi(MPI_Reduce_local(theirs.data(), sum.data(), static_cast<int>(sum.size()), MPI_INT64_T, op), "all_reduce");
   }

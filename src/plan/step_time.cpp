@@ -40,7 +40,7 @@ double tensor_seconds(const Link& link, int ranks, const TensorWork& work, bool 
 
 /// As MpiCommunicator does it.
 double mpi_all_reduce_seconds(const Link& link, int ranks, double bytes) {
-  if (bytes / ranks < static_cast<double>(kRingShare)) {
+  if (!sums_along_ring(static_cast<std::size_t>(bytes), ranks)) {
     return all_reduce_seconds(link, ranks, 1.0, bytes);
   }
   const double steps = 2.0 * (ranks - 1);

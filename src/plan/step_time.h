@@ -23,7 +23,7 @@ namespace lora_dist {
 ///                       beside all but the last piece of a sum (src/model/tensor_rows.h)
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor; over MPI 2 (n-1) steps of a ring with 3 * latency each,
-///                       if a rank's share is kRingShare or more
+///                       where sums_along_ring (src/comm/mpi_communicator.h)
 /// Over MPI, sums over tensor ranks are taken as a tree's and gathers of rows as those of the base, which is coarse; the pieces
 /// of a long ring are not counted apart. A group that lies in one node uses the link of the node, any other one the link between
 /// nodes throughout. The optimizer, norms, activations and the loading of data are in the assumed share.

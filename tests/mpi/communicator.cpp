@@ -91,9 +91,28 @@ TEST_P(Collectives, GathersUnderWayDoNotDisturbEachOtherOrOtherCollectives) {
   EXPECT_EQ(one, world_->size());
   EXPECT_EQ(all_first, parts_of_all(world_->size(), size));
   for (int rank = 0; rank < world_->size(); ++rank) {
-    EXPECT_EQ(all_second[static_cast<std::size_t>(rank) * size + 17], pattern(rank + 1, 17));
+    const auto theirs = std::span(all_second).subspan(static_cast<std::size_t>(rank) * size, size);
+    EXPECT_TRUE(std::ranges::equal(theirs, part_of(rank + 1, size))) << rank;
   }
   EXPECT_EQ(sent(WireKind::base_gather), world_->size() == 1 ? 0 : static_cast<std::int64_t>(2 * size));
+}
+
+TEST_P(Collectives, GathersOfNothingAndOnTwoGroupsAtOnce) {
+  world_->start_all_gather({}, {}, WireKind::base_gather)->wait();
+  const auto halves = world_->split(world_->rank() % 2);
+  const auto whole = world_->split(0);
+  const auto mine = part_of(world_->rank(), 4099);
+  std::vector<std::byte> of_half(mine.size() * static_cast<std::size_t>(halves->size()));
+  std::vector<std::byte> of_whole(mine.size() * static_cast<std::size_t>(whole->size()));
+  const auto first = halves->start_all_gather(mine, of_half, WireKind::base_gather);
+  const auto second = whole->start_all_gather(mine, of_whole, WireKind::base_gather);
+  second->wait();
+  first->wait();
+  EXPECT_EQ(of_whole, parts_of_all(world_->size(), mine.size()));
+  for (int i = 0; i < halves->size(); ++i) {
+    const auto theirs = std::span(of_half).subspan(static_cast<std::size_t>(i) * mine.size(), mine.size());
+    EXPECT_TRUE(std::ranges::equal(theirs, part_of(world_->rank() % 2 + 2 * i, mine.size()))) << i;
+  }
 }
 
 /// Messages that MPI does not send before the other rank asks for them, one rank being ahead of the others.
@@ -145,30 +164,48 @@ TEST_P(Collectives, AllReduceOfIntegersIsExact) {
   EXPECT_EQ(least, -big - n + 1);
 }
 
-/// Long enough to go along the ring, in several pieces, with shares that differ by a value.
+/// `values` of all ranks reduced, beside what that must be. Sums go beyond 64 bits: they wrap around, the same in every order.
+void expect_reduced(Communicator& world, std::size_t count, Reduce op) {
+  const auto value = [](int rank, std::size_t i) {
+    return static_cast<std::int64_t>((i + 1) * 0x9E3779B97F4A7C15U * static_cast<std::uint64_t>(rank + 3));
+  };
+  std::vector<std::int64_t> values(count);
+  std::vector<std::int64_t> expected(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = value(world.rank(), i);
+    std::int64_t& result = expected[i] = value(0, i);
+    for (int rank = 1; rank < world.size(); ++rank) {
+      const std::int64_t theirs = value(rank, i);
+      result = op == Reduce::max ? std::max(result, theirs)
+               : op == Reduce::min
+                   ? std::min(result, theirs)
+                   : static_cast<std::int64_t>(static_cast<std::uint64_t>(result) + static_cast<std::uint64_t>(theirs));
+    }
+  }
+  world.all_reduce(std::span<std::int64_t>(values), op, WireKind::adapter_gradient);
+  EXPECT_TRUE(values == expected) << count << " " << static_cast<int>(op);
+}
+
+/// At the border of what goes along the ring, and over several rings with shares that differ by a value.
 TEST_P(Collectives, AllReduceOfManyIntegersIsExact) {
   const auto ranks = static_cast<std::size_t>(world_->size());
-  const std::size_t count = GetParam() == kLargestMessage ? ranks * (std::size_t{1} << 20U) + 70003 : 1001;
-  const auto value = [](int rank, std::size_t i) {
-    return (std::int64_t{1} << 58) / (rank + 1) - static_cast<std::int64_t>(i * i) * (rank % 2 == 0 ? 1 : -3);
-  };
-  for (const Reduce op : {Reduce::sum, Reduce::max, Reduce::min}) {
-    std::vector<std::int64_t> values(count);
-    std::vector<std::int64_t> expected(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      values[i] = value(world_->rank(), i);
-      expected[i] = value(0, i);
-      for (int rank = 1; rank < world_->size(); ++rank) {
-        const std::int64_t theirs = value(rank, i);
-        expected[i] = op == Reduce::sum   ? expected[i] + theirs
-                      : op == Reduce::max ? std::max(expected[i], theirs)
-                                          : std::min(expected[i], theirs);
-      }
-    }
-    world_->all_reduce(std::span<std::int64_t>(values), op, WireKind::adapter_gradient);
-    EXPECT_TRUE(values == expected) << static_cast<int>(op);
+  const bool whole = GetParam() == kLargestMessage;
+  const std::size_t least = whole ? ranks << 15U : ranks * 2;  // values of 8 bytes
+  ASSERT_TRUE(sums_along_ring(8 * least, world_->size(), GetParam()));
+  ASSERT_FALSE(sums_along_ring(8 * least - 8, world_->size(), GetParam()));
+  for (const std::size_t count : {least - 1, least, least + 1}) {
+    expect_reduced(*world_, count, Reduce::sum);
+    expect_reduced(*world_, count, Reduce::max);
+    expect_reduced(*world_, count, Reduce::min);
   }
-  EXPECT_EQ(sent(WireKind::adapter_gradient), ranks == 1 ? 0 : static_cast<std::int64_t>(3 * count * 8));
+  expect_reduced(*world_, whole ? (ranks << 20U) + 1 : 1001, Reduce::sum);
+}
+
+TEST(Ring, IsForFewRanksWithManyValues) {
+  EXPECT_TRUE(sums_along_ring(std::size_t{2} << 18U, 2));
+  EXPECT_FALSE(sums_along_ring((std::size_t{2} << 18U) - 1, 2));
+  EXPECT_TRUE(sums_along_ring(std::size_t{16} << 18U, 16));
+  EXPECT_FALSE(sums_along_ring(std::size_t{1} << 34U, 17));
 }
 
 TEST_P(Collectives, AllReduceOfDoublesKeepsEveryBit) {
