@@ -14,7 +14,6 @@ work=$(mktemp -d)
 steps=24
 one=lora_dist_link_a_$$
 two=lora_dist_link_b_$$
-relay=
 cases_run=0
 
 skip() {
@@ -64,7 +63,6 @@ make_link() {
 end_link() {
   kill $relay
   wait $relay || true
-  relay=
   echo "link: $(grep -v ready "$work/relay.log" | tr '\n' ';')"
 }
 

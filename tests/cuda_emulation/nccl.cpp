@@ -145,6 +145,23 @@ bool is_on_device(const void* memory, std::size_t bytes) {
                         place.device == lora_dist::emulation::current_device());
 }
 
+/// What all collectives do, unless they are lost: later, `work` makes the result of the bytes that were at `from`, and it is put
+/// to `to`.
+template <class Work>
+ncclResult_t collective(ncclComm_t comm, cudaStream_t stream, const void* from, std::size_t bytes, void* to, Work work) {
+  if (is_lost(comm, stream)) {
+    return ncclSuccess;
+  }
+  return later(comm, [=] {
+    std::vector<char> values(bytes);
+    if (const ncclResult_t result = fetch(from, values, stream); result != ncclSuccess) {
+      return result;
+    }
+    work(values);
+    return put(values, to, stream);
+  });
+}
+
 }  // namespace
 
 /// LORA_DIST_EMULATED_NO_NCCL: as on a machine without its library.
@@ -263,17 +280,9 @@ ncclResult_t ncclAllGather(const void* mine, void* all, std::size_t count, ncclD
   if (!is_on_device(mine, bytes) || !is_on_device(all, all_bytes)) {
     return fail(ncclInvalidArgument, "all_gather: not memory of this device");
   }
-  if (is_lost(comm, stream)) {
-    return ncclSuccess;
-  }
-  return later(comm, [=] {
-    std::vector<char> from(bytes);
-    std::vector<char> to(all_bytes);
-    if (const ncclResult_t result = fetch(mine, from, stream); result != ncclSuccess) {
-      return result;
-    }
-    MPI_Allgather(from.data(), static_cast<int>(bytes), MPI_BYTE, to.data(), static_cast<int>(bytes), MPI_BYTE, comm->ranks);
-    return put(to, all, stream);
+  return collective(comm, stream, mine, bytes, all, [=](std::vector<char>& values) {
+    const std::vector<char> from = std::exchange(values, std::vector<char>(all_bytes));
+    MPI_Allgather(from.data(), static_cast<int>(bytes), MPI_BYTE, values.data(), static_cast<int>(bytes), MPI_BYTE, comm->ranks);
   });
 }
 
@@ -284,24 +293,16 @@ ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDa
       (type != ncclInt64 && !(is_float(type) && op == ncclSum))) {
     return fail(ncclInvalidArgument, "all_reduce: neither integers nor sums of floats in memory of this device");
   }
-  if (is_lost(comm, stream)) {
-    return ncclSuccess;
-  }
-  return later(comm, [=] {
-    std::vector<char> values(size);
-    if (const ncclResult_t result = fetch(from, values, stream); result != ncclSuccess) {
-      return result;
-    }
+  return collective(comm, stream, from, size, to, [=](std::vector<char>& values) {
     if (is_float(type)) {
       sum_floats(values, count, type, comm->ranks);
-      return put(values, to, stream);
+      return;
     }
     MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(count), MPI_INT64_T,
                   op == ncclSum   ? MPI_SUM
                   : op == ncclMax ? MPI_MAX
                                   : MPI_MIN,
                   comm->ranks);
-    return put(values, to, stream);
   });
 }
 
@@ -312,17 +313,10 @@ ncclResult_t ncclReduceScatter(const void* from, void* to, std::size_t count, nc
   if (!is_on_device(from, whole) || !is_on_device(to, part) || op != ncclSum || !is_float(type)) {
     return fail(ncclInvalidArgument, "reduce_scatter: no sum of floats in memory of this device");
   }
-  if (is_lost(comm, stream)) {
-    return ncclSuccess;
-  }
-  return later(comm, [=] {
-    std::vector<char> values(whole);
-    if (const ncclResult_t result = fetch(from, values, stream); result != ncclSuccess) {
-      return result;
-    }
+  return collective(comm, stream, from, whole, to, [=](std::vector<char>& values) {
     sum_floats(values, count * static_cast<std::size_t>(comm->size), type, comm->ranks);
     const auto mine = values.begin() + static_cast<std::ptrdiff_t>(part) * comm->rank;
-    return put({mine, mine + static_cast<std::ptrdiff_t>(part)}, to, stream);
+    values = std::vector<char>(mine, mine + static_cast<std::ptrdiff_t>(part));
   });
 }
 
@@ -333,16 +327,8 @@ ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t count, ncclDa
   if ((is_root && !is_on_device(from, size)) || !is_on_device(to, size)) {
     return fail(ncclInvalidArgument, "broadcast: not memory of this device");
   }
-  if (is_lost(comm, stream)) {
-    return ncclSuccess;
-  }
-  return later(comm, [=] {
-    std::vector<char> bytes(size);
-    // Every rank lets its stream run: what reads `to` comes before the new bytes.
-    if (const ncclResult_t result = fetch(is_root ? from : to, bytes, stream); result != ncclSuccess) {
-      return result;
-    }
+  // Every rank lets its stream run: what reads `to` comes before the new bytes.
+  return collective(comm, stream, is_root ? from : to, size, to, [=](std::vector<char>& bytes) {
     MPI_Bcast(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, root, comm->ranks);
-    return put(bytes, to, stream);
   });
 }
