@@ -26,6 +26,9 @@ struct Tokenizer {
   std::int32_t vocab_size = 0;       // largest id + 1
   bool has_chat_template = false;    // the folder ships a chat_template
   std::filesystem::path file;        // what was opened
+  std::string prefix_reason{};       // which file puts the prefix there, or why there is none: "post_processor of tokenizer.json"
+  std::string suffix_reason{};
+  std::vector<std::string> notes{};  // for the user: what the folder asks for and is not done, where versions of transformers differ
 };
 
 /// True when the folder has a tokenizer.json, a vocab.json with merges.txt, or a tokenizer.model.
