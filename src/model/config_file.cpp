@@ -15,19 +15,6 @@ using nlohmann::json;
 
 constexpr std::int64_t kLimit = std::int64_t{1} << 31;
 
-std::int64_t integer_in(const ConfigFile& file, const json& object, const char* key, std::int64_t low, std::int64_t high) {
-  const json& value = object[key];
-  if (!value.is_number_integer() && !value.is_number_unsigned()) {
-    file.fail(fmt::format("key \"{}\" must be an integer (got {})", key, ConfigFile::shown(value)));
-  }
-  const bool too_big = value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(high);
-  const std::int64_t number = too_big ? 0 : value.get<std::int64_t>();
-  if (too_big || number < low || number > high) {
-    file.fail(fmt::format("key \"{}\" must be from {} to {} (got {})", key, low, high, ConfigFile::shown(value)));
-  }
-  return number;
-}
-
 }  // namespace
 
 void ConfigFile::fail(const std::string& what) const { throw Error(ExitCode::model, fmt::format("{}: {}", path.string(), what)); }
@@ -38,11 +25,20 @@ std::string ConfigFile::shown(const json& value) {
   return text.size() > kMost ? text.substr(0, kMost) + "..." : text;
 }
 
-std::int64_t ConfigFile::integer(const char* key, std::int64_t low, std::int64_t high) const {
-  if (!has(key)) {
+std::int64_t ConfigFile::integer(const json& object, const char* key, std::int64_t low, std::int64_t high) const {
+  if (!has(object, key)) {
     fail(fmt::format("key \"{}\" is missing; is this the config.json of a {} model?", key, text_or("model_type", "language")));
   }
-  return integer_in(*this, root, key, low, high);
+  const json& value = object[key];
+  if (!value.is_number_integer() && !value.is_number_unsigned()) {
+    fail(fmt::format("key \"{}\" must be an integer (got {})", key, shown(value)));
+  }
+  const bool too_big = value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(high);
+  const std::int64_t number = too_big ? 0 : value.get<std::int64_t>();
+  if (too_big || number < low || number > high) {
+    fail(fmt::format("key \"{}\" must be from {} to {} (got {})", key, low, high, shown(value)));
+  }
+  return number;
 }
 
 double ConfigFile::positive_or(const json& object, const char* key, double otherwise) const {
@@ -86,51 +82,20 @@ std::int64_t head_dim_of(const ConfigFile& file, const ModelSpec& spec, std::int
   return spec.hidden / spec.heads;
 }
 
-void read_llama_keys(const ConfigFile& file, ModelSpec& spec, std::int64_t head_dim) {
+void read_llama_keys(const ConfigFile& file, ModelSpec& spec, const LlamaDefaults& defaults) {
   spec.hidden = file.integer("hidden_size", 1, kLimit);
   spec.layers = file.integer("num_hidden_layers", 1, 100000);
   spec.heads = file.integer("num_attention_heads", 1, 65536);
-  spec.kv_heads = file.integer_or("num_key_value_heads", spec.heads, 1, 65536);
-  spec.head_dim = head_dim_of(file, spec, file.integer_or("head_dim", head_dim, 1, 65536));
+  const bool own_kv_heads = defaults.kv_heads == 0 || file.given("num_key_value_heads");
+  spec.kv_heads = file.integer_or("num_key_value_heads", own_kv_heads ? spec.heads : defaults.kv_heads, 1, 65536);
+  spec.head_dim = head_dim_of(file, spec, file.integer_or("head_dim", defaults.head_dim, 1, 65536));
   spec.intermediate = file.integer("intermediate_size", 1, kLimit);
   spec.vocab = file.integer("vocab_size", 1, kLimit - 1);
-  spec.max_positions = file.integer_or("max_position_embeddings", 2048, 1, kLimit);
-  spec.norm_eps = static_cast<float>(file.positive_or("rms_norm_eps", 1e-6));
+  spec.max_positions = file.integer_or("max_position_embeddings", defaults.max_positions, 1, kLimit);
+  spec.norm_eps = static_cast<float>(file.positive_or("rms_norm_eps", defaults.norm_eps));
   spec.activation = read_activation(file, "hidden_act", "silu");
   spec.rope = read_rope(file, spec);
-  spec.tied_head = file.boolean_or("tie_word_embeddings", false);
-}
-
-RopeConfig read_rope(const ConfigFile& file, const ModelSpec& spec, const char* theta_key) {
-  RopeConfig rope;
-  const json none = json::object();
-  const char* key = file.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
-  const json& scaling = file.has(key) ? file.root[key] : none;
-  if (!scaling.is_object()) {
-    file.fail(fmt::format("key \"{}\" must be an object", key));
-  }
-  if (scaling.contains("full_attention") || scaling.contains("sliding_attention")) {
-    file.fail(fmt::format("key \"{}\" gives each kind of layer its own rotation, which is not supported", key));
-  }
-  rope.theta = file.positive_or(scaling, "rope_theta", file.positive_or(theta_key, rope.theta));
-  rope.type = file.text_or(scaling, "rope_type", file.text_or(scaling, "type", "default"));
-  if (rope.type == "default") {
-    return rope;
-  }
-  if (rope.type != "linear" && rope.type != "llama3") {
-    file.fail(fmt::format("rope type \"{}\" is not supported (default, linear and llama3 are)", rope.type));
-  }
-  rope.factor = file.positive_or(scaling, "factor", 1.0);
-  rope.low_freq_factor = file.positive_or(scaling, "low_freq_factor", rope.low_freq_factor);
-  rope.high_freq_factor = file.positive_or(scaling, "high_freq_factor", rope.high_freq_factor);
-  constexpr const char* kOriginal = "original_max_position_embeddings";
-  rope.original_positions = ConfigFile::has(scaling, kOriginal)
-                                ? integer_in(file, scaling, kOriginal, 1, std::int64_t{1} << 40)
-                                : file.integer_or(kOriginal, spec.max_positions, 1, std::int64_t{1} << 40);
-  if (rope.type == "llama3" && rope.high_freq_factor <= rope.low_freq_factor) {
-    file.fail("rope scaling llama3 needs high_freq_factor above low_freq_factor");
-  }
-  return rope;
+  spec.tied_head = file.boolean_or("tie_word_embeddings", defaults.tied_head);
 }
 
 Activation read_activation(const ConfigFile& file, const char* key, const char* otherwise) {

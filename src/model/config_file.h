@@ -23,7 +23,9 @@ struct ConfigFile {
   bool has(const char* key) const { return has(root, key); }
   static bool has(const nlohmann::json& object, const char* key) { return object.contains(key) && !object[key].is_null(); }
 
-  std::int64_t integer(const char* key, std::int64_t low, std::int64_t high) const;  // must be there
+  std::int64_t integer(const char* key, std::int64_t low, std::int64_t high) const { return integer(root, key, low, high); }
+  std::int64_t integer(const nlohmann::json& object, const char* key, std::int64_t low,
+                       std::int64_t high) const;  // must be there
   std::int64_t integer_or(const char* key, std::int64_t otherwise, std::int64_t low, std::int64_t high) const {
     return has(key) ? integer(key, low, high) : otherwise;
   }
@@ -34,14 +36,25 @@ struct ConfigFile {
   std::string text_or(const nlohmann::json& object, const char* key, const std::string& otherwise) const;
 };
 
-/// The keys of the Llama family and its descendants: sizes, eps, activation, rotation, tied head. `head_dim`: its default; 0:
-/// hidden / heads.
-void read_llama_keys(const ConfigFile& file, ModelSpec& spec, std::int64_t head_dim = 0);
+/// What a configuration class of the Llama family takes for keys that are not there (not for those that are null).
+struct LlamaDefaults {
+  std::int64_t kv_heads = 0;  // 0: as many as heads
+  std::int64_t head_dim = 0;  // 0: hidden / heads
+  std::int64_t max_positions = 2048;
+  double norm_eps = 1e-6;
+  bool tied_head = false;
+};
+/// The keys of the Llama family and its descendants: sizes, eps, activation, rotation, tied head.
+void read_llama_keys(const ConfigFile& file, ModelSpec& spec, const LlamaDefaults& defaults = {});
 /// hidden / heads, which must divide, unless `given` (a head_dim of its own) is above 0.
 std::int64_t head_dim_of(const ConfigFile& file, const ModelSpec& spec, std::int64_t given);
 
-/// rope_parameters of transformers 5, or rope_scaling and the root's `theta_key` of transformers 4.
-RopeConfig read_rope(const ConfigFile& file, const ModelSpec& spec, const char* theta_key = "rope_theta");
+/// The object that says how heads are rotated: rope_scaling (transformers 4) where it holds anything, else rope_parameters
+/// (transformers 5); empty where neither does. As convert_rope_params_to_dict of modeling_rope_utils.py takes them.
+nlohmann::json rope_object(const ConfigFile& file);
+/// That object, and the root's `theta_key` where it has no rope_theta. What is said twice and differs is a warning. Throws
+/// Error(model) for a type of rotation that is not built, and for one that lacks its keys.
+RopeConfig read_rope(const ConfigFile& file, ModelSpec& spec, const char* theta_key = "rope_theta");
 Activation read_activation(const ConfigFile& file, const char* key, const char* otherwise);
 /// The integer of the key, `otherwise` where the key is not there at all, 0 where it is null.
 std::int64_t read_window(const ConfigFile& file, std::int64_t otherwise);

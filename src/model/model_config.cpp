@@ -8,6 +8,7 @@
 #include "src/core/error.h"
 #include "src/io/strict_json.h"
 #include "src/model/family.h"
+#include "src/model/model_config_keys.h"
 
 namespace lora_dist {
 
@@ -87,6 +88,7 @@ ModelSpec read_model_config(const std::filesystem::path& folder) {
   if (spec.family == nullptr) {
     file.fail(fmt::format("model_type \"{}\" is not supported ({} are)", spec.model_type, known_families()));
   }
+  check_model_config_keys(file, spec);
   check_quantization(file);
   spec.family->read(file, spec);
   check_spec(file, spec);

@@ -104,7 +104,8 @@ TEST_F(FamilyConfig, Gpt2) {
   EXPECT_TRUE(spec.tied_head);
   EXPECT_EQ(read(with(base, "scale_attn_by_inverse_layer_idx", true)).layer(1).score_scale, 0.5F);
   EXPECT_FLOAT_EQ(read(with(base, "scale_attn_weights", false)).layer(1).score_scale, std::sqrt(10.0F));
-  expect_message(with(base, "add_cross_attention", true), "add_cross_attention is true");
+  expect_message(with(base, "add_cross_attention", true),
+                 "add_cross_attention is true, and only language models without an encoder are supported");
   expect_message(without(base, "n_embd"), "key \"n_embd\" is missing; is this the config.json of a gpt2 model?");
   const ModelSpec dropping = read(with(base, "resid_pdrop", 0.1));
   ASSERT_EQ(dropping.warnings.size(), 1U);

@@ -8,7 +8,7 @@ namespace {
 void read(const ConfigFile& file, ModelSpec& spec) {
   constexpr std::int64_t kLimit = std::int64_t{1} << 30;
   spec.hidden = file.integer("hidden_size", 1, kLimit);
-  spec.layers = file.integer(file.has("num_layers") ? "num_layers" : "num_hidden_layers", 1, 100000);
+  spec.layers = file.integer(file.has("num_hidden_layers") ? "num_hidden_layers" : "num_layers", 1, 100000);
   spec.heads = file.integer("num_attention_heads", 1, 65536);
   spec.kv_heads = file.integer_or("num_key_value_heads", spec.heads, 1, 65536);
   spec.head_dim = head_dim_of(file, spec, file.integer_or("head_dim", 0, 1, 65536));

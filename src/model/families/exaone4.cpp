@@ -34,8 +34,7 @@ void read_pattern(const ConfigFile& file, std::int64_t window, ModelSpec& spec) 
 }
 
 void read(const ConfigFile& file, ModelSpec& spec) {
-  read_llama_keys(file, spec);
-  spec.norm_eps = static_cast<float>(file.positive_or("rms_norm_eps", 1e-5));
+  read_llama_keys(file, spec, {.kv_heads = 32, .norm_eps = 1e-5});
   spec.norm_place = NormPlace::after;
   spec.head_norm = true;
   const std::int64_t window = read_window(file, 4096);

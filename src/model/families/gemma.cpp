@@ -8,10 +8,7 @@ namespace lora_dist::families {
 namespace {
 
 void read(const ConfigFile& file, ModelSpec& spec) {
-  read_llama_keys(file, spec, 256);
-  if (file.boolean_or("use_bidirectional_attention", false)) {
-    file.fail("use_bidirectional_attention is true, and only causal attention is supported");
-  }
+  read_llama_keys(file, spec, {.kv_heads = 16, .head_dim = 256, .max_positions = 8192, .tied_head = true});
   // Early files say "gelu", or say it under another key, and mean the tanh form.
   if (read_activation(file, "hidden_act", "gelu_pytorch_tanh") == Activation::silu) {
     file.fail("hidden_act \"silu\" is not supported for gemma (gelu_pytorch_tanh is)");
@@ -19,7 +16,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
   spec.activation = Activation::gelu_tanh;
   spec.norm_adds_one = true;
   spec.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(spec.hidden)));
-  spec.tied_head = file.boolean_or("tie_word_embeddings", true);
   for (const Linear linear : {Linear::q, Linear::k, Linear::v, Linear::o}) {
     spec.bias[index_of(linear)] = file.boolean_or("attention_bias", false);
   }

@@ -5,11 +5,9 @@ namespace lora_dist::families {
 
 namespace {
 
-/// rotary_pct of transformers 4; 5 keeps it in rope_parameters.
+/// partial_rotary_factor of the object that says how heads are rotated, else rotary_pct of the root.
 double rotary_part(const ConfigFile& file) {
-  const double part = file.positive_or("rotary_pct", file.positive_or("partial_rotary_factor", 0.25));
-  const bool newer = file.has("rope_parameters") && file.root["rope_parameters"].is_object();
-  return newer ? file.positive_or(file.root["rope_parameters"], "partial_rotary_factor", part) : part;
+  return file.positive_or(rope_object(file), "partial_rotary_factor", file.positive_or("rotary_pct", 0.25));
 }
 
 void read(const ConfigFile& file, ModelSpec& spec) {

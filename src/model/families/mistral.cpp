@@ -6,7 +6,7 @@ namespace lora_dist::families {
 namespace {
 
 void read(const ConfigFile& file, ModelSpec& spec) {
-  read_llama_keys(file, spec);
+  read_llama_keys(file, spec, {.kv_heads = 8, .max_positions = 131072});
   if (const std::int64_t window = read_window(file, 4096); window > 0) {
     spec.layer_specs.assign(static_cast<std::size_t>(spec.layers), {.window = window});
   }

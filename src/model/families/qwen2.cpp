@@ -6,7 +6,7 @@ namespace lora_dist::families {
 namespace {
 
 void read(const ConfigFile& file, ModelSpec& spec) {
-  read_llama_keys(file, spec);
+  read_llama_keys(file, spec, {.kv_heads = 32, .max_positions = 32768});
   for (const Linear linear : {Linear::q, Linear::k, Linear::v}) {
     spec.bias[index_of(linear)] = true;
   }

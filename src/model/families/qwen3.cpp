@@ -13,7 +13,7 @@ constexpr TensorNames qwen3_names() {
 }
 
 void read(const ConfigFile& file, ModelSpec& spec) {
-  read_llama_keys(file, spec, 128);
+  read_llama_keys(file, spec, {.kv_heads = 32, .head_dim = 128, .max_positions = 32768});
   spec.head_norm = true;
   for (const Linear linear : {Linear::q, Linear::k, Linear::v, Linear::o}) {
     spec.bias[index_of(linear)] = file.boolean_or("attention_bias", false);
