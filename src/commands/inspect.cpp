@@ -41,7 +41,7 @@ void read_all(const TensorDirectory& directory) {
 
 void show_tensors(const TensorDirectory& directory, const Console& console) {
   for (const auto& [name, tensor] : directory.tensors) {
-    console.line(fmt::format("  {:60} {:5} [{}]", name, name_of(tensor.dtype), fmt::join(tensor.shape, ", ")));
+    console.line(fmt::format("  {:60} {:5} [{}]", name, dtype_text(tensor), fmt::join(tensor.shape, ", ")));
   }
 }
 

@@ -86,7 +86,7 @@ QuantizedModel as_plain_model(const ModelSpec& spec, const TensorDirectory& dire
   for (const auto& [name, tensor] : directory.tensors) {
     if (const auto found = replaced.find(name); found != replaced.end()) {
       model.plain.tensors.emplace(name, found->second);
-    } else if (!is_part(name, model.quantized)) {
+    } else if (!is_part(name, model.quantized) && tensor.other_dtype.empty()) {
       model.plain.tensors.emplace(name, tensor);
     }
   }

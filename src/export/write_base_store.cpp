@@ -110,7 +110,7 @@ void write_base_store(const std::filesystem::path& model, const std::filesystem:
   for (const auto& [name, tensor] : directory.tensors) {
     if (const auto weight = weights.find(name); weight != weights.end()) {
       add_quantized(tensor, weight->second, spec.family->transposed, format, stream, store);
-    } else {
+    } else if (tensor.other_dtype.empty()) {  // others are of no use to the model
       add_as_it_is(tensor, store);
     }
     on_tensor(++done, static_cast<std::int64_t>(directory.tensors.size()));

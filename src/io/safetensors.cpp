@@ -43,18 +43,39 @@ std::size_t place_of(DType dtype) {
       std::begin(kDTypeNames));
 }
 
-DType parse_dtype(const std::string& tensor, const json& name, const std::filesystem::path& file) {
+/// Dtypes of the format that nothing here computes with: tensors that the model does not use may have them.
+struct OtherDType {
+  const char* name;
+  std::uint64_t bits;  // of an element
+};
+constexpr OtherDType kOtherDTypes[] = {{"F4", 4},          {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"F8_E4M3", 8},
+                                       {"F8_E4M3FNUZ", 8}, {"F8_E5M2", 8}, {"F8_E5M2FNUZ", 8}, {"F8_E8M0", 8},
+                                       {"U16", 16},        {"U32", 32},    {"U64", 64},        {"C64", 64}};
+
+const OtherDType* find_other_dtype(const std::string& name) {
+  const auto* const found = std::ranges::find_if(kOtherDTypes, [&](const OtherDType& other) { return name == other.name; });
+  return found == std::end(kOtherDTypes) ? nullptr : found;
+}
+
+/// Fills dtype, and other_dtype where it is one of those. Returns the bits of an element.
+std::uint64_t parse_dtype(TensorInfo& tensor, const json& name) {
   if (!name.is_string()) {
-    refuse(file, "tensor " + tensor + " has no dtype");
+    refuse(tensor.file, "tensor " + tensor.name + " has no dtype");
   }
   const std::string text = name.get<std::string>();
   for (const DTypeName& known : kDTypeNames) {
     if (text == known.name) {
-      return known.dtype;
+      tensor.dtype = known.dtype;
+      return 8 * size_of(known.dtype);
     }
   }
-  throw Error(ExitCode::model, file.string() + ": tensor " + tensor + " has the dtype " + text.substr(0, 40) +
-                                   ", which this program does not read; save the model as BF16, F16 or F32");
+  if (const OtherDType* other = find_other_dtype(text)) {
+    tensor.dtype = DType::u8;
+    tensor.other_dtype = text;
+    return other->bits;
+  }
+  throw Error(ExitCode::model, tensor.file.string() + ": tensor " + tensor.name + " has the dtype " + text.substr(0, 40) +
+                                   ", which safetensors does not have; save the model as BF16, F16 or F32");
 }
 
 /// A list of numbers that fit std::int64_t.
@@ -72,15 +93,19 @@ std::optional<std::vector<std::int64_t>> parse_numbers(const json& list) {
   return numbers;
 }
 
-/// Bytes of a tensor, or nothing when the number of elements or of bytes does not fit.
-std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, DType dtype) {
-  std::uint64_t bytes = 1;
+/// Bytes of a tensor, or nothing when the number of elements or of bits does not fit, or the bits fill no whole byte.
+std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, std::uint64_t bits_of_element) {
+  std::uint64_t bits = bits_of_element;
   for (const std::int64_t dim : shape) {
-    if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(dim), &bytes)) {
+    if (__builtin_mul_overflow(bits, static_cast<std::uint64_t>(dim), &bits)) {
       return std::nullopt;
     }
   }
-  return __builtin_mul_overflow(bytes, size_of(dtype), &bytes) ? std::nullopt : std::optional(bytes);
+  return bits % 8 == 0 ? std::optional(bits / 8) : std::nullopt;
+}
+
+std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, DType dtype) {
+  return bytes_of(shape, std::uint64_t{8} * size_of(dtype));
 }
 
 /// One entry of the header; `offset` stays relative to the data for now.
@@ -91,7 +116,7 @@ TensorInfo parse_tensor(const std::string& name, const json& entry, const std::f
   TensorInfo tensor;
   tensor.name = name;
   tensor.file = file;
-  tensor.dtype = parse_dtype(name, entry["dtype"], file);
+  const std::uint64_t bits = parse_dtype(tensor, entry["dtype"]);
   const auto shape = parse_numbers(entry["shape"]);
   const auto offsets = parse_numbers(entry["data_offsets"]);
   if (!shape || shape->size() > kMaxTensorDims) {
@@ -103,7 +128,7 @@ TensorInfo parse_tensor(const std::string& name, const json& entry, const std::f
   tensor.shape = *shape;
   tensor.offset = static_cast<std::uint64_t>((*offsets)[0]);
   tensor.bytes = static_cast<std::uint64_t>((*offsets)[1]) - tensor.offset;
-  const auto bytes = bytes_of(tensor.shape, tensor.dtype);
+  const auto bytes = bytes_of(tensor.shape, bits);
   if (!bytes || *bytes != tensor.bytes) {
     refuse(file, "tensor " + name + " has " + std::to_string(tensor.bytes) + " bytes, but its shape and dtype need " +
                      (bytes ? std::to_string(*bytes) : "more than can be counted"));

@@ -21,12 +21,18 @@ class BaseStoreReader;
 struct TensorInfo {
   std::string name;
   DType dtype = DType::f32;
+  std::string other_dtype{};  // "F8_E4M3": one that nothing here computes with; dtype is u8 then
   std::vector<std::int64_t> shape;
   std::filesystem::path file;
   std::uint64_t offset = 0;  // of its first byte in the file
   std::uint64_t bytes = 0;
   std::shared_ptr<const BaseStoreReader> store;  // of a base store (base_store.h), where it is a dataset of that name
 };
+
+/// "f32", "F8_E4M3".
+inline std::string dtype_text(const TensorInfo& tensor) {
+  return tensor.other_dtype.empty() ? std::string(name_of(tensor.dtype)) : tensor.other_dtype;
+}
 
 struct TensorDirectory {
   std::map<std::string, TensorInfo> tensors;

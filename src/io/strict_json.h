@@ -28,7 +28,8 @@ nlohmann::ordered_json parse_ordered_json(std::string_view text);
 void parse_json_members(std::string_view text,
                         const std::function<void(const std::string& key, const nlohmann::json& value)>& member);
 
-/// A whole file of at most 256 MiB. Throws Error(code) naming the file.
+/// A whole file of at most 256 MiB. Infinity, -Infinity and NaN, which Python writes and JSON does not have, become texts of
+/// these names: whoever uses such a value as a number refuses it. Throws Error(code) naming the file.
 nlohmann::json read_json_file(const std::filesystem::path& file, ExitCode code);
 /// The same, with the members of objects in the order of the file.
 nlohmann::ordered_json read_ordered_json_file(const std::filesystem::path& file, ExitCode code);

@@ -60,5 +60,17 @@ TEST(ReadJsonFile, NamesTheFile) {
   EXPECT_THAT(thrown_by([&] { read_json_file(scratch / "x.json", ExitCode::data); }).message, HasSubstr("larger than 256 MiB"));
 }
 
+/// json.dump of Python writes these three, and json.load reads them.
+TEST(ReadJsonFile, TakesPythonsNumbersAsTexts) {
+  const Scratch scratch;
+  const auto file = scratch.write("x.json", R"({"a":Infinity,"b":[-Infinity,NaN],"c":"Infinity and \"NaN\"","d":1})");
+  EXPECT_EQ(read_json_file(file, ExitCode::model),
+            nlohmann::json::parse(R"({"a":"Infinity","b":["-Infinity","NaN"],"c":"Infinity and \"NaN\"","d":1})"));
+  EXPECT_EQ(read_ordered_json_file(file, ExitCode::model)["a"], "Infinity");
+  put_file(file, R"({"a":Infinit})");
+  EXPECT_THAT(thrown_by([&] { read_json_file(file, ExitCode::model); }).message, HasSubstr("is not valid JSON"));
+  EXPECT_THAT(problem_of(R"({"a":NaN})"), HasSubstr("line 1"));  // data is JSON as it is meant
+}
+
 }  // namespace
 }  // namespace lora_dist
