@@ -53,8 +53,12 @@ const TensorInfo* look_up_tensor(const ModelSpec& spec, const TensorDirectory& d
   if (tensor == nullptr && name.starts_with(names.prefix)) {
     tensor = find(name.substr(names.prefix.size()));
   }
-  if (tensor == nullptr && !names.heads[1].empty() && name == std::string(names.heads[0]) + ".weight") {
-    tensor = find(std::string(names.heads[1]) + ".weight");
+  // Tensors that share memory are written once, under either name: a tied embedding may stand under the head's.
+  const bool tied_embedding = spec.tied_head && name == std::string(names.embedding) + ".weight";
+  if (tensor == nullptr && (tied_embedding || name == std::string(names.heads[0]) + ".weight")) {
+    for (const std::string_view head : names.heads) {
+      tensor = tensor == nullptr && !head.empty() ? find(std::string(head) + ".weight") : tensor;
+    }
   }
   return tensor;
 }
@@ -127,7 +131,7 @@ std::int64_t parameter_count(const ModelSpec& spec) {
 void check_float_dtype(const TensorInfo& tensor) {
   if (tensor.dtype != DType::f32 && tensor.dtype != DType::f16 && tensor.dtype != DType::bf16) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} has dtype {}; weights must be f32, f16 or bf16", tensor.file.string(),
-                                             tensor.name, name_of(tensor.dtype)));
+                                             tensor.name, dtype_text(tensor)));
   }
 }
 
@@ -139,6 +143,12 @@ const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& dire
                             directory.files.empty() ? "model" : directory.files.front().parent_path().string(), wanted.name));
   }
   const TensorInfo& tensor = *found;
+  if (directory.tensors.contains(tensor.name + ".absmax") || directory.tensors.contains(tensor.name + ".quant_map")) {
+    throw Error(ExitCode::model,
+                fmt::format("{}: {} is quantized by bitsandbytes; of embedding, head and norms the floats are needed. Save the "
+                            "model again with llm_int8_skip_modules naming {}, or give the folder with the original weights",
+                            tensor.file.string(), tensor.name, tensor.name.substr(0, tensor.name.rfind('.'))));
+  }
   if (tensor.shape != wanted.shape) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} has shape [{}], config.json implies [{}]", tensor.file.string(),
                                              tensor.name, fmt::join(tensor.shape, ", "), fmt::join(wanted.shape, ", ")));

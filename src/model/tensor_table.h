@@ -37,13 +37,15 @@ std::int64_t parameter_count(const ModelSpec& spec);
 /// The weight of a linear, as the file has it: [out, in], or [in, out] where the family keeps it so.
 ModelTensor weight_tensor(const ModelSpec& spec, std::int64_t layer, Linear linear);
 
-/// The tensor of that name, without the family's prefix if the file leaves it out; null where there is none.
+/// The tensor of that name, without the family's prefix if the file leaves it out; of a tied embedding, the head's where the
+/// files have that alone. Null where there is none.
 const TensorInfo* look_up_tensor(const ModelSpec& spec, const TensorDirectory& directory, const std::string& name);
 
 /// Throws Error(model) naming tensor and file, unless its elements are f32, f16 or bf16.
 void check_float_dtype(const TensorInfo& tensor);
 
-/// look_up_tensor, with that shape and a float dtype; throws Error(model) naming the tensor, both shapes and the file.
+/// look_up_tensor, with that shape and a float dtype; throws Error(model) naming the tensor, both shapes and the file, or that it
+/// is quantized.
 const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted);
 
 }  // namespace lora_dist

@@ -5,7 +5,9 @@
 #include <fstream>
 
 #include "src/core/error.h"
+#include "src/model/folder_warnings.h"
 #include "src/model/prequantized.h"
+#include "src/model/tensor_table.h"
 #include "tests/model/model_fixture.h"
 #include "tests/support/scratch.h"
 
@@ -109,7 +111,7 @@ TEST_F(ModelConfig, Messages) {
   expect(with("tie_word_embeddings", "yes"), "key \"tie_word_embeddings\" must be true or false");
   expect(with("rope_parameters", {{"rope_type", "yarn"}}), "rope type \"yarn\" is not supported");
   expect(with("rope_parameters", 3), "key \"rope_parameters\" must be an object");
-  expect(with("rope_parameters", {{"rope_type", "llama3"}, {"low_freq_factor", 4.0}, {"high_freq_factor", 4.0}}),
+  expect(with("rope_parameters", {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 4.0}, {"high_freq_factor", 4.0}}),
          "needs high_freq_factor above low_freq_factor");
   expect(with("eos_token_id", "</s>"), "must be an integer or a list of integers");
   expect(with("quantization_config", {{"quant_method", "gptq"}}), "are already quantized by gptq, which cannot be read");
@@ -222,6 +224,61 @@ TEST(Adapters, StartAsPeftDoes) {
   }
   EXPECT_NEAR(square / static_cast<double>(n), 1.0 / 3.0, 0.02);  // the variance of a uniform number
   EXPECT_FLOAT_EQ(make_adapter_layout(spec, {16, 32.0, 0.0, true, {"q_proj"}}).blocks[0][0]->scale, 8.0F);
+}
+
+TEST_F(ModelConfig, PythonsInfinityIsAnErrorWhereItIsUsed) {
+  base_.erase("initializer_range");
+  std::string text = base_.dump();
+  EXPECT_EQ(read(text.substr(0, text.size() - 1) + ",\"initializer_range\":Infinity}").hidden, 64);
+  base_.erase("rms_norm_eps");
+  text = base_.dump();
+  EXPECT_NE(message_of(text.substr(0, text.size() - 1) + ",\"rms_norm_eps\":Infinity}")
+                .find("key \"rms_norm_eps\" must be a number above 0 (got \"Infinity\")"),
+            std::string::npos);
+}
+
+/// Tensors that share memory are saved once, under either name.
+TEST_F(ModelConfig, ATiedEmbeddingMayStandUnderTheHeadsName) {
+  TensorDirectory directory = read_model_directory(test::source("demo/model"));
+  auto node = directory.tensors.extract("model.embed_tokens.weight");
+  node.key() = node.mapped().name = "lm_head.weight";
+  directory.tensors.insert(std::move(node));
+  const ModelSpec tied = read(base_.dump());
+  ASSERT_TRUE(tied.tied_head);
+  EXPECT_EQ(find_tensor(tied, directory, {"model.embed_tokens.weight", {512, 64}}).name, "lm_head.weight");
+  EXPECT_NO_THROW(check_model_tensors(tied, directory));
+  EXPECT_TRUE(folder_warnings(tied, directory).empty());
+  const ModelSpec untied = read(with("tie_word_embeddings", false).dump());
+  EXPECT_THROW(check_model_tensors(untied, directory), Error);  // nothing stands for the embedding
+}
+
+TEST_F(ModelConfig, ATensorOfAnotherDTypeIsNamedWhereItIsUsed) {
+  TensorDirectory directory = read_model_directory(test::source("demo/model"));
+  TensorInfo unused = directory.tensors.begin()->second;
+  unused.name = "extra.scale";
+  unused.other_dtype = "F8_E4M3";
+  directory.tensors.emplace(unused.name, unused);
+  const ModelSpec spec = read(base_.dump());
+  EXPECT_NO_THROW(check_model_tensors(spec, directory));
+  directory.tensors.at("model.norm.weight").other_dtype = "F8_E4M3";
+  directory.tensors.at("model.norm.weight").dtype = DType::u8;
+  const Thrown error = thrown_by([&] { check_model_tensors(spec, directory); });
+  EXPECT_NE(error.message.find("tensor model.norm.weight has dtype F8_E4M3; weights must be f32, f16 or bf16"),
+            std::string::npos);
+}
+
+TEST_F(ModelConfig, AQuantizedHeadIsCalledThat) {
+  TensorDirectory directory = read_model_directory(test::source("demo/model"));
+  TensorInfo absmax = directory.tensors.begin()->second;
+  absmax.name = "model.embed_tokens.weight.absmax";
+  directory.tensors.emplace(absmax.name, absmax);
+  const Thrown error = thrown_by([&] { check_model_tensors(read(base_.dump()), directory); });
+  EXPECT_EQ(error.code, ExitCode::model);
+  EXPECT_NE(
+      error.message.find("model.embed_tokens.weight is quantized by bitsandbytes; of embedding, head and norms the floats are "
+                         "needed. Save the model again with llm_int8_skip_modules naming model.embed_tokens"),
+      std::string::npos)
+      << error.message;
 }
 
 }  // namespace
