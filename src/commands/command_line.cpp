@@ -133,6 +133,9 @@ void check_generate(const CommandLine& line) {
   if (line.top_k < 0) {
     fail(fmt::format("--top-k must be at least 0 (got {})", line.top_k));
   }
+  if (!(line.repetition_penalty > 0.0) || std::isinf(line.repetition_penalty)) {
+    fail(fmt::format("--repetition-penalty must be above 0 (got {})", line.repetition_penalty));
+  }
   if (line.seed < 0) {
     fail(fmt::format("--seed must be at least 0 (got {})", line.seed));
   }

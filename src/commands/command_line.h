@@ -38,14 +38,16 @@ struct CommandLine {
   std::string input;
   std::string output;
   int max_new_tokens = 128;
-  double temperature = 0.0;  // 0: greedy
-  double top_p = 1.0;        // 1: off
-  int top_k = 0;             // 0: off
+  double temperature = 0.0;               // 0: greedy
+  double top_p = 1.0;                     // 1: off
+  int top_k = 0;                          // 0: off
+  double repetition_penalty = 1.0;        // 1: off
+  bool ignore_generation_config = false;  // the folder's generation_config.json
   std::int64_t seed = 42;
 
   // merge
   std::vector<std::string> adapters;  // --adapter DIR or DIR=WEIGHT, in order
-  std::string onto = "dequantized";   // dequantized | full
+  std::string onto = "dequantized";   // dequantized | full; where it is not given, as the adapters were trained
   std::string text;                   // lines to compare both ways on
 
   PlanOptions plan;

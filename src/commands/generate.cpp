@@ -18,8 +18,23 @@ namespace {
 
 using nlohmann::json;
 
-SamplingOptions sampling_options(const CommandLine& line) {
-  return {line.max_new_tokens, line.temperature, line.top_p, line.top_k, static_cast<std::uint64_t>(line.seed)};
+SamplingOptions sampling_options(const CommandLine& line, const GenerationConfig& generation, const Console& console) {
+  const auto written = [&](const char* option, auto value) {
+    return line.given.contains(option) ? std::optional(value) : std::nullopt;
+  };
+  SamplingOptions options;
+  options.max_new_tokens = line.max_new_tokens;
+  options.seed = static_cast<std::uint64_t>(line.seed);
+  const WrittenSampling sampling{written("temperature", line.temperature), written("top-p", line.top_p),
+                                 written("repetition-penalty", line.repetition_penalty), written("top-k", line.top_k)};
+  apply_generation_config(generation, sampling, options);
+  SamplingOptions alone;
+  apply_generation_config({}, sampling, alone);
+  if (const std::string how = describe_sampling(options); how != describe_sampling(alone)) {
+    console.note(fmt::format("text is generated as generation_config.json says: {} (--ignore-generation-config: {})", how,
+                             describe_sampling(alone).empty() ? "the most probable token" : describe_sampling(alone)));
+  }
+  return options;
 }
 
 /// The prompt of the command line as an input line.
@@ -39,9 +54,9 @@ InputLine prompt_line(const std::string& prompt, bool chat, const OpenModel& mod
   return line;
 }
 
-/// The ids that end an answer in a conversation: the turn's end too.
-std::vector<std::int64_t> chat_stop_ids(const OpenModel& model, const std::vector<InputLine>& lines) {
-  std::vector<std::int64_t> ids = stop_ids_of(model);
+/// The ids that end an answer in a conversation: `ids`, and the turn's end.
+std::vector<std::int64_t> chat_stop_ids(const OpenModel& model, std::vector<std::int64_t> ids,
+                                        const std::vector<InputLine>& lines) {
   if (std::any_of(lines.begin(), lines.end(), [](const InputLine& line) { return line.chat; })) {
     if (const auto end = end_of_turn(require_chat_template(*model.tokenizer), *model.tokenizer)) {
       ids.push_back(*end);
@@ -112,7 +127,9 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
   std::vector<InputLine> lines;
   KvCache cache;
   std::unique_ptr<OutputLines> output;
+  GenerationConfig generation;
   run_together(world, [&] {
+    generation = line.ignore_generation_config ? GenerationConfig{} : read_generation_config(line.model, model.spec);
     lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, line.chat, model)}
                                : read_input_lines(line.input, {{"prompt", "text"}, true, true, line.chat}, model);
     const std::int64_t longest = longest_of(lines).tokens();
@@ -128,8 +145,12 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
     }
   });
   const Transformer transformer = inference.transformer();
+  for (const std::string& warning : generation.warnings) {
+    console.warn(warning);
+  }
+  const std::vector<std::int64_t> stop = stop_ids_of(model, generation);
   const Generator generator{
-      model, transformer, cache, world, sampling_options(line), stop_ids_of(model), chat_stop_ids(model, lines)};
+      model, transformer, cache, world, sampling_options(line, generation, console), stop, chat_stop_ids(model, stop, lines)};
   if (line.input.empty()) {
     stream_answer(generator, lines.front());
     return static_cast<int>(ExitCode::done);

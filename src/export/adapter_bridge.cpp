@@ -2,11 +2,15 @@
 #include "src/export/adapter_bridge.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
 
+#include "kernels/cast/cast.h"
 #include "src/core/error.h"
+#include "src/model/family.h"
+#include "src/model/tensor_table.h"
 
 namespace lora_dist {
 
@@ -21,7 +25,55 @@ void check_shape(const AdapterMatrix& matrix, std::int64_t rows, std::int64_t co
   }
 }
 
+constexpr std::int64_t kPieceElements = std::int64_t{1} << 20;  // compared at a time
+
+std::vector<float> read_piece(const TensorInfo& tensor, std::int64_t first, std::int64_t count) {
+  const auto width = static_cast<std::int64_t>(size_of(tensor.dtype));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(count * width));
+  read_tensor_bytes(tensor, static_cast<std::uint64_t>(first * width), bytes);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  cast({bytes.data(), tensor.dtype, {count}}, view(std::span(values)), Stream{});
+  return values;
+}
+
+bool hold_the_same(const TensorInfo& a, const TensorInfo& b) {
+  const std::int64_t elements = a.shape[0] * a.shape[1];
+  for (std::int64_t first = 0; first < elements; first += kPieceElements) {
+    const std::int64_t count = std::min(kPieceElements, elements - first);
+    if (read_piece(a, first, count) != read_piece(b, first, count)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const TensorDirectory& base) {
+  const TensorNames& names = model.family->names;
+  for (const auto& [path, copy] : adapter.tables) {
+    const auto refuse = [&](const std::string& why) {
+      throw Error(ExitCode::model, fmt::format("{}: tensor {} {}", copy.file.string(), copy.name, why));
+    };
+    const bool is_head = std::ranges::find(names.heads, path) != names.heads.end();
+    const std::string_view table = is_head && !model.tied_head ? names.heads[0] : names.embedding;
+    if (!is_head && path != names.embedding) {
+      refuse("has no place in this model; the adapter belongs to another model");
+    }
+    check_float_dtype(copy);
+    const TensorInfo& own = find_tensor(model, base, {std::string(table) + ".weight", {model.vocab, model.hidden}});
+    if (copy.shape != own.shape) {
+      refuse(fmt::format("has shape [{}], the base's {} has [{}]: the vocabulary was resized, which this program does not do",
+                         fmt::join(copy.shape, ", "), table, fmt::join(own.shape, ", ")));
+    }
+    if (!hold_the_same(copy, own)) {
+      refuse(fmt::format(
+          "is a whole {} with other values than the base's: it was trained (modules_to_save), which this program does "
+          "not do; where the base is another model, give that one",
+          is_head ? "head" : "embedding"));
+    }
+  }
+}
 
 AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
   AdapterLayout layout;

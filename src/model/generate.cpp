@@ -45,6 +45,21 @@ std::vector<std::int32_t> candidates(std::span<const float> logits, const Sampli
   return order;
 }
 
+/// Each token counts once, however often it stands there.
+void penalize_repetition(std::span<const std::int32_t> seen, double penalty, std::span<float> logits) {
+  if (penalty == 1.0) {
+    return;
+  }
+  std::vector<std::int32_t> ids(seen.begin(), seen.end());
+  std::ranges::sort(ids);
+  const auto repeated = std::ranges::unique(ids);
+  ids.erase(repeated.begin(), repeated.end());
+  for (const std::int32_t id : ids) {
+    float& logit = logits[static_cast<std::size_t>(id)];
+    logit = static_cast<float>(logit < 0.0F ? logit * penalty : logit / penalty);
+  }
+}
+
 }  // namespace
 
 std::int32_t choose_token(std::span<const float> logits, const SamplingOptions& options, std::int64_t position) {
@@ -72,10 +87,12 @@ std::vector<std::int32_t> generate(const Transformer& model, std::span<const std
   cache.length = 0;
   std::vector<std::int32_t> made;
   std::vector<std::int32_t> next(prompt.begin(), prompt.end());
+  std::vector<std::int32_t> seen = next;
   while (static_cast<std::int64_t>(made.size()) < options.max_new_tokens &&
          cache.length + static_cast<std::int64_t>(next.size()) <= cache.capacity) {
-    const std::vector<float> logits = forward_next(model, next, cache);
+    std::vector<float> logits = forward_next(model, next, cache);
     const bool finite = std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); });
+    penalize_repetition(seen, options.repetition_penalty, logits);
     std::int32_t id = finite ? choose_token(logits, options, cache.length) : -1;
     comm.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0, WireKind::control);
     if (id < 0) {
@@ -86,6 +103,7 @@ std::vector<std::int32_t> generate(const Transformer& model, std::span<const std
       break;
     }
     made.push_back(id);
+    seen.push_back(id);
     if (on_token) {
       on_token(id);
     }

@@ -17,6 +17,9 @@ struct SamplingOptions {
   double temperature = 0.0;  // 0: the most probable token
   double top_p = 1.0;        // the smallest set of tokens whose probabilities reach this; 1: all
   int top_k = 0;             // only the k most probable; 0: all
+  /// Logits of tokens that the prompt or the text so far holds are divided by it, where they are negative multiplied; 1: off. As
+  /// transformers' RepetitionPenaltyLogitsProcessor.
+  double repetition_penalty = 1.0;
   std::uint64_t seed = 0;
 };
 

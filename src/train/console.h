@@ -18,6 +18,12 @@ struct Console {
       std::fflush(stdout);
     }
   }
+  /// Of what was decided for the user; on stderr, since what commands print on stdout may be data.
+  void note(std::string_view text) const {
+    if (speaks) {
+      fmt::print(stderr, "lora_dist: note: {}\n", text);
+    }
+  }
   /// Warnings go to stderr, so that they are seen when stdout goes to a file.
   void warn(std::string_view text) const {
     if (speaks) {

@@ -25,8 +25,8 @@ BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, con
   }
   const BaseFormat format = agree_on_format(wanted, *stored, model.folder.string());
   if (describe(format) != describe(wanted.format)) {
-    console.line(
-        fmt::format("note: the weights in {} are quantized already, and stay so: {}", model.folder.string(), describe(format)));
+    console.note(
+        fmt::format("the weights in {} are quantized already, and stay so: {}", model.folder.string(), describe(format)));
   }
   return format;
 }
@@ -53,6 +53,9 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
   check_same_model(world, folder, model->directory);
+  for (const std::string& note : model->tokenizer ? model->tokenizer->notes : std::vector<std::string>{}) {
+    console.note(note);
+  }
   run_together(world, [&] {  // by the rank that tells them: they may take reading weights
     for (const std::string& warning :
          console.speaks ? folder_warnings(model->spec, model->directory) : std::vector<std::string>{}) {
@@ -98,6 +101,7 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
   }
   run_together(world, [&] {
     const PeftAdapter read = read_peft_adapter(folder);
+    check_tables(read, model.spec, model.directory);
     adapter.layout = layout_of(read, model.spec, folder.string());
     adapter.params = model.arena.take<float>(MemoryKind::adapters, "factors", adapter.layout.count);
     std::vector<float> factors(static_cast<std::size_t>(adapter.layout.count));
@@ -107,8 +111,8 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
   return adapter;
 }
 
-std::vector<std::int64_t> stop_ids_of(const OpenModel& model) {
-  std::vector<std::int64_t> ids = model.spec.eos_ids;
+std::vector<std::int64_t> stop_ids_of(const OpenModel& model, const GenerationConfig& generation) {
+  std::vector<std::int64_t> ids = generation.eos_ids.empty() ? model.spec.eos_ids : generation.eos_ids;
   if (model.tokenizer && model.tokenizer->eos && std::find(ids.begin(), ids.end(), *model.tokenizer->eos) == ids.end()) {
     ids.push_back(*model.tokenizer->eos);
   }

@@ -14,6 +14,7 @@
 #include "src/export/peft_adapter.h"
 #include "src/model/adapters.h"
 #include "src/model/frozen_shard.h"
+#include "src/model/generation_config.h"
 #include "src/model/transformer.h"
 #include "src/model/weight_window.h"
 #include "src/tokenizer/tokenizer.h"
@@ -67,7 +68,8 @@ OpenAdapter no_adapter(const ModelSpec& spec);
 /// Reads a PEFT folder; `folder` empty: no_adapter. Collective. Throws Error(model), the same on every rank.
 OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, Communicator& world);
 
-/// Token ids that end a generated text: those of config.json, and the tokenizer's.
-std::vector<std::int64_t> stop_ids_of(const OpenModel& model);
+/// Token ids that end a generated text: those of generation_config.json, or of config.json where it names none, and the
+/// tokenizer's EOS, with which training ends an answer.
+std::vector<std::int64_t> stop_ids_of(const OpenModel& model, const GenerationConfig& generation);
 
 }  // namespace lora_dist

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 
+#include "src/comm/agree.h"
 #include "src/core/fault_point.h"
 #include "src/core/pulse.h"
 #include "src/core/stop_request.h"
-#include "src/model/generate.h"
+#include "src/data/chat_sample.h"
+#include "src/model/generation_config.h"
 #include "src/train/run_watch.h"
 #include "src/train/saving.h"
 
@@ -23,29 +25,51 @@ std::span<const std::int32_t> prompt_of(const Sample& sample) {
   return std::span(sample.input_ids).first(static_cast<std::size_t>(first - sample.labels.begin()));
 }
 
-std::string answer(const TrainingRun& run, const Transformer& model, std::span<const std::int32_t> prompt, KvCache& cache) {
+/// How answers are made: as `generate` makes them of this folder, and a turn of the model's chat template ends one too.
+struct Answering {
   SamplingOptions options;
-  options.max_new_tokens = kAnswerTokens;
+  std::vector<std::int64_t> stop;
+};
+
+Answering answering_of(const TrainingRun& run) {
+  Answering out;
+  run_together(*run.world, [&] {
+    const GenerationConfig generation = read_generation_config(run.model->folder, run.model->spec);
+    apply_generation_config(generation, {}, out.options);
+    out.options.max_new_tokens = kAnswerTokens;
+    out.options.seed = static_cast<std::uint64_t>(run.config.train.seed);
+    out.stop = stop_ids_of(*run.model, generation);
+    const bool has_turns =
+        std::ranges::any_of(run.dataset.report.files, [](const FileReport& file) { return file.template_name == "tokenizer"; });
+    const Tokenizer& tokenizer = *run.model->tokenizer;
+    if (const auto end = has_turns ? end_of_turn(require_chat_template(tokenizer), tokenizer) : std::nullopt) {
+      out.stop.push_back(*end);
+    }
+  });
+  return out;
+}
+
+std::string answer(const TrainingRun& run, const Transformer& model, const Answering& how, std::span<const std::int32_t> prompt,
+                   KvCache& cache) {
   const auto look_for_stop = [&](std::int32_t) {
     fault_point("answer");
     if (stop_agreed(*run.world)) {
       throw Error(ExitCode::stopped, stopped_on_request(), Noticed::every_rank);
     }
   };
-  const std::vector<std::int32_t> ids =
-      generate(model, prompt, cache, options, stop_ids_of(*run.model), *run.world, look_for_stop);
+  const std::vector<std::int32_t> ids = generate(model, prompt, cache, how.options, how.stop, *run.world, look_for_stop);
   return decode(*run.model->tokenizer, ids, true);
 }
 
-void show_answer(const TrainingRun& run, const Sample& sample) {
+void show_answer(const TrainingRun& run, const Answering& how, const Sample& sample) {
   const std::span<const std::int32_t> prompt = prompt_of(sample);
   if (prompt.empty() || static_cast<std::int64_t>(prompt.size()) >= run.workspace.rope_positions) {
     return;  // plain text has no question
   }
   Arena arena(run.model->stream);
   KvCache cache = make_kv_cache(run.model->base.spec, run.workspace.rope_positions, arena, run.model->compute_dtype);
-  const std::string base = answer(run, run.base(), prompt, cache);
-  const std::string tuned = answer(run, run.tuned(), prompt, cache);
+  const std::string base = answer(run, run.base(), how, prompt, cache);
+  const std::string tuned = answer(run, run.tuned(), how, prompt, cache);
   const Tokenizer& tokenizer = *run.model->tokenizer;
   const std::span<const std::int32_t> expected = std::span(sample.input_ids).subspan(prompt.size());
   run.console.line(fmt::format("\nprompt    | {}\nbase      | {}\ntuned     | {}\nreference | {}",
@@ -58,9 +82,17 @@ void show_answers(const TrainingRun& run) {
   const std::size_t questions = run.model->tokenizer && run.config.output.show_text
                                     ? static_cast<std::size_t>(std::max(1, run.config.eval.generate_samples))
                                     : 0;
+  const std::size_t count = std::min(questions, run.dataset.validation.size());
+  if (count == 0) {
+    return;
+  }
   try {
-    for (std::size_t i = 0; i < std::min(questions, run.dataset.validation.size()); ++i) {
-      show_answer(run, run.dataset.validation[i]);
+    const Answering how = answering_of(run);
+    if (const std::string sampling = describe_sampling(how.options); !sampling.empty()) {
+      run.console.line(fmt::format("answers    {} (generation_config.json)", sampling));
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      show_answer(run, how, run.dataset.validation[i]);
     }
   } catch (const Error& error) {
     if (error.code() != ExitCode::stopped) {

@@ -85,7 +85,7 @@ TEST(QuantizedFolder, TrainsAsItIsAndSaysSo) {
     EXPECT_NE(outcome.out.find(fp4 ? "base FP4, blocks of 64" : "base NF4 with double quantization, blocks of 64"),
               std::string::npos);
     // Where the defaults say the same there is nothing to note.
-    EXPECT_EQ(outcome.out.find("are quantized already, and stay so: FP4, blocks of 64") != std::string::npos, fp4);
+    EXPECT_EQ(outcome.err.find("are quantized already, and stay so: FP4, blocks of 64") != std::string::npos, fp4);
     const std::string resolved = get_file(one / "config.resolved.toml");
     EXPECT_NE(resolved.find(fp4 ? "quantization = \"fp4\"" : "quantization = \"nf4\""), std::string::npos) << resolved;
     EXPECT_NE(resolved.find(fp4 ? "double_quant = false" : "double_quant = true"), std::string::npos) << resolved;

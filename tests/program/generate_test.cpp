@@ -196,5 +196,42 @@ TEST(Generate, ChatErrors) {
   expect_error(generate(1, {"--input", (scratch / "in.jsonl").string()}), 3, {"in.jsonl:1, message 1: \"content\" is missing"});
 }
 
+/// transformers' generate() under the same generation_config.json, greedily.
+TEST(Generate, FollowsTheFoldersGenerationConfig) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  for (const json& golden : read_json(source("tests/golden/generation.json"))) {
+    put_file(model / "generation_config.json", golden["generation_config"].dump());
+    put_file(scratch / "in.jsonl", json({{"input_ids", golden["input_ids"]}}).dump() + "\n");
+    const auto answer = [&](const std::vector<std::string>& more) {
+      std::vector<std::string> options = {"--input", (scratch / "in.jsonl").string(), "--max-new-tokens", "24"};
+      options.insert(options.end(), more.begin(), more.end());
+      return json::parse(expect_success(generate(1, options, model)).out)["output_ids"];
+    };
+    EXPECT_EQ(answer({}), golden["output_ids"]) << golden["generation_config"];
+    EXPECT_EQ(answer({"--ignore-generation-config"}).size(), 24U);
+  }
+}
+
+TEST(Generate, SaysThatItSamplesAsTheFolderDoes) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  put_file(model / "generation_config.json", R"({"do_sample":true,"temperature":0.6,"top_p":0.9,"num_beams":2})");
+  const auto said = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> options = {"--prompt", "Tom", "--max-new-tokens", "5"};
+    options.insert(options.end(), more.begin(), more.end());
+    return expect_success(generate(2, options, model)).err;
+  };
+  const std::string with = said({});
+  EXPECT_EQ(count_of(with,
+                     "note: text is generated as generation_config.json says: temperature 0.6, top_p 0.9, top_k 50 "
+                     "(--ignore-generation-config: the most probable token)"),
+            1)
+      << with;
+  EXPECT_EQ(count_of(with, "num_beams is not used when text is generated"), 1) << with;
+  EXPECT_EQ(said({"--ignore-generation-config"}), "");
+  EXPECT_EQ(count_of(said({"--temperature", "0"}), "generation_config.json says"), 0);
+}
+
 }  // namespace
 }  // namespace lora_dist::program

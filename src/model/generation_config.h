@@ -1,0 +1,43 @@
+// generation_config.json: where a text ends, and how the model's authors sample (contract: transformers,
+// generation/configuration_utils.py).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/model/generate.h"
+#include "src/model/model_config.h"
+
+namespace lora_dist {
+
+struct GenerationConfig {
+  bool found = false;
+  std::vector<std::int64_t> eos_ids;  // empty: the file names none
+  bool do_sample = false;
+  std::optional<double> temperature, top_p, repetition_penalty;
+  std::optional<int> top_k;
+  std::vector<std::string> warnings;  // keys that change what transformers generates and are not built
+};
+
+/// Of a model folder; a file that is not there says nothing. Throws Error(model) naming file and key for a value of the wrong
+/// kind.
+GenerationConfig read_generation_config(const std::filesystem::path& folder, const ModelSpec& spec);
+
+/// What the user wrote of sampling; the rest is left to the file.
+struct WrittenSampling {
+  std::optional<double> temperature, top_p, repetition_penalty;
+  std::optional<int> top_k;
+};
+
+/// Fills temperature, top_p, top_k and repetition_penalty: as written, else as the file says. Where the file samples and does not
+/// say otherwise, temperature is 1 and top_k 50, transformers' defaults; where it does not sample, the most probable token is
+/// taken unless a temperature was written.
+void apply_generation_config(const GenerationConfig& config, const WrittenSampling& written, SamplingOptions& options);
+
+/// "temperature 0.6, top_p 0.9"; empty for the most probable token without a penalty.
+std::string describe_sampling(const SamplingOptions& options);
+
+}  // namespace lora_dist

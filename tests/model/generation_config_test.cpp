@@ -1,0 +1,96 @@
+// generation_config.json: what is taken from it, and every message.
+#include "src/model/generation_config.h"
+
+#include <gmock/gmock.h>
+
+#include <optional>
+
+#include "tests/model/model_fixture.h"
+#include "tests/support/scratch.h"
+
+namespace lora_dist {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class GenerationConfigFile : public testing::Test {
+ protected:
+  GenerationConfig read(const std::string& text) {
+    folder_.write("generation_config.json", text);
+    return read_generation_config(folder_.path(), spec_);
+  }
+  std::string message_of(const std::string& text) {
+    const Thrown error = thrown_by([&] { read(text); });
+    EXPECT_EQ(error.code, ExitCode::model);
+    EXPECT_THAT(error.message, HasSubstr("generation_config.json: "));
+    return error.message;
+  }
+  SamplingOptions applied(const std::string& text, const WrittenSampling& written = {}) {
+    SamplingOptions options;
+    apply_generation_config(read(text), written, options);
+    return options;
+  }
+  Scratch folder_;
+  ModelSpec spec_ = read_model_config(test::source("demo/model"));
+};
+
+TEST_F(GenerationConfigFile, MayBeAbsent) {
+  const GenerationConfig config = read_generation_config(folder_.path(), spec_);
+  EXPECT_FALSE(config.found);
+  SamplingOptions options;
+  apply_generation_config(config, {}, options);
+  EXPECT_EQ(options.temperature, 0.0);
+  EXPECT_EQ(describe_sampling(options), "");
+}
+
+TEST_F(GenerationConfigFile, NamesTheTokensThatEndAText) {
+  EXPECT_THAT(read(R"({"eos_token_id":298})").eos_ids, ElementsAre(298));
+  EXPECT_THAT(read(R"({"eos_token_id":[2,298]})").eos_ids, ElementsAre(2, 298));
+  EXPECT_THAT(read(R"({"eos_token_id":null})").eos_ids, IsEmpty());
+  const GenerationConfig config = read(R"({"eos_token_id":[2,512]})");
+  EXPECT_THAT(config.eos_ids, ElementsAre(2));
+  EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("eos_token_id 512 lies outside the vocabulary of 512 and is ignored")));
+  EXPECT_THAT(message_of(R"({"eos_token_id":"</s>"})"),
+              HasSubstr("key \"eos_token_id\" must be an integer or a list of integers"));
+}
+
+/// do_sample decides, and what is written goes first.
+TEST_F(GenerationConfigFile, SaysHowToSample) {
+  const std::string llama3 = R"({"do_sample":true,"temperature":0.6,"top_p":0.9})";
+  SamplingOptions options = applied(llama3);
+  EXPECT_EQ(options.temperature, 0.6);
+  EXPECT_EQ(options.top_p, 0.9);
+  EXPECT_EQ(options.top_k, 50);  // transformers' default while sampling
+  EXPECT_EQ(describe_sampling(options), "temperature 0.6, top_p 0.9, top_k 50");
+  options = applied(llama3, {.temperature = 0.0, .top_p = {}, .repetition_penalty = {}, .top_k = {}});
+  EXPECT_EQ(options.temperature, 0.0);
+  EXPECT_EQ(describe_sampling(options), "");
+  options = applied(llama3, {.temperature = 1.5, .top_p = 0.5, .repetition_penalty = 1.2, .top_k = 0});
+  EXPECT_EQ(describe_sampling(options), "temperature 1.5, top_p 0.5, repetition_penalty 1.2");
+  options = applied(R"({"do_sample":true})");
+  EXPECT_EQ(describe_sampling(options), "temperature 1, top_k 50");
+  options = applied(R"({"do_sample":false,"temperature":0.6,"repetition_penalty":1.1})");
+  EXPECT_EQ(describe_sampling(options), "repetition_penalty 1.1");
+}
+
+TEST_F(GenerationConfigFile, NamesKeysThatAreNotBuilt) {
+  EXPECT_THAT(read(R"({"num_beams":1,"typical_p":1.0,"min_p":null,"early_stopping":false,"max_length":20})").warnings, IsEmpty());
+  EXPECT_THAT(
+      read(R"({"num_beams":4,"no_repeat_ngram_size":3})").warnings,
+      ElementsAre(HasSubstr("generation_config.json: num_beams, no_repeat_ngram_size are not used when text is generated")));
+  EXPECT_THAT(read(R"({"min_p":0.1})").warnings, ElementsAre(HasSubstr("min_p is not used")));
+}
+
+TEST_F(GenerationConfigFile, Messages) {
+  EXPECT_THAT(message_of("[]"), HasSubstr("must hold a JSON object"));
+  EXPECT_THAT(message_of(R"({"do_sample":1})"), HasSubstr("key \"do_sample\" must be true or false"));
+  EXPECT_THAT(message_of(R"({"temperature":-1})"), HasSubstr("key \"temperature\" must be a number above 0"));
+  EXPECT_THAT(message_of(R"({"top_p":1.5})"), HasSubstr("key \"top_p\" must be at most 1"));
+  EXPECT_THAT(message_of(R"({"top_k":-1})"), HasSubstr("key \"top_k\" must be from 0 to"));
+  EXPECT_THAT(message_of(R"({"repetition_penalty":0})"), HasSubstr("key \"repetition_penalty\" must be a number above 0"));
+}
+
+}  // namespace
+}  // namespace lora_dist
