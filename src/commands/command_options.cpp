@@ -22,7 +22,8 @@ void add_model_options(po::options_description& options, CommandLine& line) {
       ("model", text(line.model, "DIR"), "Hugging Face model folder")                      //
       ("adapter", text(line.adapter, "DIR"), "PEFT adapter folder; none: the base alone")  //
       ("quantization", text(line.quantization, "none|nf4|fp4|int8"),
-       "how the base is kept in memory (default none, or as a folder that is quantized already has it)")  //
+       "how the base is kept in memory (default: as the adapter was trained by its record, else none; a folder that is quantized "
+       "already stays so)")  //
       ("block-size", po::value(&line.block_size)->value_name("N"),
        "with nf4 and fp4: weights per scale, as the adapter was trained (default 64)")  //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
@@ -40,10 +41,12 @@ void add_merge_options(po::options_description& options, CommandLine& line) {
        "PEFT adapter folder; may be repeated, each added with its weight (default 1)")  //
       ("output", text(line.output, "DIR"), "new folder for the merged model")           //
       ("onto", text(line.onto, "dequantized|full"),
-       "add to the weights as the quantized base held them (default: what the adapter was trained on), or to those of the "
-       "files")                                                                                                          //
-      ("quantization", text(line.quantization, "none|nf4|fp4|int8"), "how the base was held in training (default nf4)")  //
-      ("block-size", po::value(&line.block_size)->value_name("N"), "with nf4 and fp4: weights per scale (default 64)")   //
+       "add to the weights as the quantized base held them, or to those of the files (default: what the adapter was trained on, "
+       "by "
+       "its record)")  //
+      ("quantization", text(line.quantization, "none|nf4|fp4|int8"),
+       "how the base was held in training (default: by the adapter's record, else nf4)")                                //
+      ("block-size", po::value(&line.block_size)->value_name("N"), "with nf4 and fp4: weights per scale (default 64)")  //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
        "with nf4 and fp4: whether the block scales were quantized as well (default true)")  //
       ("text", text(line.text, "F.jsonl"),
@@ -59,10 +62,14 @@ void add_generate_options(po::options_description& options, CommandLine& line) {
       ("output", text(line.output, "F.jsonl"), "where answers to --input are written; standard output by default")  //
       ("max-new-tokens", po::value(&line.max_new_tokens)->value_name("N"), "tokens to add at most (default 128)")   //
       ("temperature", po::value(&line.temperature)->value_name("X"),
-       "0: the most probable token (default); 1: as the model says")  //
+       "0: the most probable token; 1: as the model says (default: as generation_config.json says, else 0)")  //
       ("top-p", po::value(&line.top_p)->value_name("X"),
        "sample among the most probable tokens that together reach probability X (default 1: among all)")                    //
       ("top-k", po::value(&line.top_k)->value_name("N"), "sample among the N most probable tokens (default 0: among all)")  //
+      ("repetition-penalty", po::value(&line.repetition_penalty)->value_name("X"),
+       "above 1: tokens that were there already become less probable (default: as generation_config.json says, else 1)")  //
+      ("ignore-generation-config", po::bool_switch(&line.ignore_generation_config),
+       "neither stop at the tokens of the folder's generation_config.json nor sample as it says")  //
       ("seed", po::value(&line.seed)->value_name("N"), "of sampling (default 42)");
 }
 

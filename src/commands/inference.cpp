@@ -1,6 +1,10 @@
 // Opens model and adapter, and makes the buffers of forward passes.
 #include "src/commands/inference.h"
 
+#include "src/comm/agree.h"
+#include "src/export/adapter_origin.h"
+#include "src/train/trained_format.h"
+
 namespace lora_dist {
 
 Transformer Inference::transformer() const {
@@ -17,7 +21,11 @@ Inference open_for_inference(Communicator& world, const ProcessPlace& place, con
   inference.compute = choose_compute_place({line.backend, line.compute_dtype, "auto", ""}, place, world, console);
   const Mesh mesh = make_mesh(world, 1);
   const BaseKeeping keeping{mesh.data, false};  // a row's probabilities are of all ids at once
-  inference.model = open_model(line.model, wanted_format(line), mesh, keeping, *inference.compute, world, console);
+  std::optional<BaseFormat> record;
+  run_together(world, [&] { record = line.adapter.empty() ? std::nullopt : recorded_base_format(line.adapter); });
+  const WantedFormat wanted = as_recorded(wanted_format(line), record);
+  inference.model = open_model(line.model, wanted, mesh, keeping, *inference.compute, world, console);
+  tell_of_record(line.adapter, record, wanted, inference.model->base.format, console);
   inference.adapter = open_adapter(line.adapter, *inference.model, world);
   return inference;
 }

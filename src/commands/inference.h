@@ -22,7 +22,8 @@ struct Inference {
 /// How the base is to be kept, as --quantization, --double-quant and --block-size say; merge and quantize ask it too.
 WantedFormat wanted_format(const CommandLine& line);
 
-/// Opens --model and --adapter as --quantization says, divided over all ranks. The workspace is still empty. Collective.
+/// Opens --model and --adapter as --quantization says, else as the adapter records it, divided over all ranks. The workspace is
+/// still empty. Collective.
 Inference open_for_inference(Communicator& world, const ProcessPlace& place, const CommandLine& line, const Console& console);
 
 /// Makes the workspace for sequences of at most `max_tokens`, at positions below `max_positions`.

@@ -11,10 +11,12 @@
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
+#include "src/commands/merge_formats.h"
 #include "src/commands/merge_report.h"
 #include "src/commands/work_folder.h"
 #include "src/core/error.h"
 #include "src/core/version.h"
+#include "src/export/adapter_bridge.h"
 #include "src/export/merge_quantized.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
@@ -54,7 +56,7 @@ struct Merge {
   std::vector<std::string> warnings;        // of the folder
   std::vector<WeightedAdapter> adapters;
   MergePlan plan;
-  BaseFormat trained;  // how the base was held in training
+  MergeFormats formats;
   BaseFormat full{Quantization::none, false, 64};
 
   const TensorDirectory& model() const { return quantized ? quantized->plain : files; }
@@ -62,7 +64,6 @@ struct Merge {
 
 /// A folder that is quantized already has but one kind of weights to merge onto.
 void open_quantized(const CommandLine& line, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
-  merge.trained = agree_on_format(wanted_format(line), *stored_format(stored), line.model);
   if (line.onto == "full") {
     throw Error(ExitCode::usage, fmt::format("--onto full: {} does not hold the original weights, but quantized ones; leave it "
                                              "out, or give the folder that does",
@@ -77,14 +78,16 @@ Merge prepare(const CommandLine& line) {
   merge.files = read_model_directory(line.model);
   open_model_tokenizer(line.model, spec);
   merge.warnings = folder_warnings(spec, merge.files);
-  merge.trained = base_format(line.quantization, line.double_quant, line.block_size);
-  if (const std::vector<StoredWeights> stored = check_model_tensors(spec, merge.files); stored_format(stored)) {
+  const std::vector<StoredWeights> stored = check_model_tensors(spec, merge.files);
+  if (stored_format(stored)) {
     open_quantized(line, stored, spec, merge);
   }
   for (const std::string& given : line.adapters) {
     merge.adapters.push_back(parse_adapter(given));
     merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
+    check_tables(merge.adapters.back().adapter, spec, merge.files);
   }
+  merge.formats = choose_merge_formats(line, merge.adapters, stored_format(stored));
   merge.plan = make_merge_plan(spec, merge.model(), merge.adapters);
   std::error_code ignored;
   if (fs::exists(line.output, ignored)) {
@@ -103,8 +106,9 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
       const fs::path& source = merge.files.files[i];
       const bool is_store = source.filename() == kBaseStoreFile;
       const fs::path file = target / (is_store ? fs::path("model.safetensors") : source.filename());
-      const MergeSums sums = merge.quantized ? merge_quantized_file(*merge.quantized, source, file, merge.plan, stream)
-                                             : merge_file(merge.files, source, file, merge.plan, onto, merge.trained, stream);
+      const MergeSums sums = merge.quantized
+                                 ? merge_quantized_file(*merge.quantized, source, file, merge.plan, stream)
+                                 : merge_file(merge.files, source, file, merge.plan, onto, merge.formats.trained, stream);
       mine.tensors += sums.tensors;
       mine.held += sums.held;
       mine.update += sums.update;
@@ -132,8 +136,8 @@ json describe(const Merge& merge, const MergeSums& sums, const CommandLine& line
   }
   return {{"model", line.model},
           {"adapters", adapters},
-          {"onto", line.onto},
-          {"quantization", name_of(merge.trained.quantization)},
+          {"onto", merge.formats.onto},
+          {"quantization", name_of(merge.formats.trained.quantization)},
           {"weights",
            {{"merged", sums.tensors},
             {"dequantized_besides", sums.held},
@@ -152,12 +156,16 @@ void show(const MergeSums& sums, const Console& console) {
       sums.tensors, held, std::sqrt(sums.update), std::sqrt(sums.quantization), share, std::sqrt(sums.rounding)));
 }
 
-/// The line that opens what training saw, the model under `adapter` (`folder` empty), or a merged folder.
-CommandLine opened_as(const CommandLine& line, const fs::path& adapter, const fs::path& folder) {
+/// The line that opens what training saw, the model under its one adapter (`folder` empty), or a merged folder.
+CommandLine opened_as(const CommandLine& line, const Merge& merge, const fs::path& folder) {
   CommandLine out = line;
   out.adapter.clear();
   if (folder.empty()) {
-    out.adapter = adapter.string();
+    out.adapter = merge.adapters.front().folder.string();
+    out.quantization = name_of(merge.formats.trained.quantization);
+    out.double_quant = merge.formats.trained.double_quant;
+    out.block_size = static_cast<int>(merge.formats.trained.block_size);
+    out.given.insert({"quantization", "double-quant", "block-size"});
   } else {
     out.model = folder.string();
     out.quantization = "none";
@@ -202,22 +210,21 @@ bool scores_what_was_trained(const Merge& merge, const CommandLine& line) {
 /// other way's is made for it and taken away. A folder that is quantized already has no other way.
 json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path& merged, Communicator& world,
                      const ProcessPlace& place, const Console& console, const Stream& stream) {
-  const bool dequantized = line.onto == "dequantized";
+  const bool dequantized = merge.formats.onto == "dequantized";
   std::vector<TextScore> scores;
   const auto add = [&](const char* name, const fs::path& folder) {
     const Console silent;  // a merged folder holds what the model's does, and that was said
-    scores.push_back(score_text(name, opened_as(line, merge.adapters.front().folder, folder), world, place,
-                                folder.empty() ? console : silent));
+    scores.push_back(score_text(name, opened_as(line, merge, folder), world, place, folder.empty() ? console : silent));
   };
   if (scores_what_was_trained(merge, line)) {
-    add(merge.trained.quantization == Quantization::none ? "base and adapter" : "quantized base and adapter", {});
+    add(merge.formats.trained.quantization == Quantization::none ? "base and adapter" : "quantized base and adapter", {});
   }
   if (merge.quantized) {
     add("onto dequantized weights", merged);
     return compare(scores, line, console);
   }
   const WorkFolder other(line.output + ".other-way", world);
-  merge_files(merge, other.path, dequantized ? merge.full : merge.trained, world, stream);
+  merge_files(merge, other.path, dequantized ? merge.full : merge.formats.trained, world, stream);
   copy_descriptions(merge, line, other.path, world);
   add("onto dequantized weights", dequantized ? merged : other.path);
   add("onto full precision", dequantized ? other.path : merged);
@@ -227,7 +234,8 @@ json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path
 /// Fills `folder` and says what came out.
 void fill(const Merge& merge, const CommandLine& line, const fs::path& folder, Communicator& world, const ProcessPlace& place,
           const Console& console, const Stream& stream) {
-  const MergeSums sums = merge_files(merge, folder, line.onto == "dequantized" ? merge.trained : merge.full, world, stream);
+  const MergeSums sums =
+      merge_files(merge, folder, merge.formats.onto == "dequantized" ? merge.formats.trained : merge.full, world, stream);
   copy_descriptions(merge, line, folder, world);
   show(sums, console);
   json report = describe(merge, sums, line);
@@ -249,6 +257,9 @@ int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine&
   stream.threads = threads_per_rank(place);
   Merge merge;
   run_together(world, [&] { merge = prepare(line); });
+  for (const std::string& warning : merge.formats.warnings) {
+    console.warn(warning);
+  }
   for (const std::string& warning : merge.warnings) {
     if (!scores_what_was_trained(merge, line)) {  // opening it for that warns too
       console.warn(warning);

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -25,19 +27,51 @@ constexpr std::string_view kSuffix = ".weight";
 constexpr std::string_view kHalfA = ".lora_A";
 constexpr std::string_view kHalfB = ".lora_B";
 
-std::string model_card(const PeftConfig& config) {
+/// The keyword with which transformers holds the base as training did; empty where it is not quantized.
+std::string quantization_argument(const BaseFormat& base) {
+  if (!base.is_four_bit()) {
+    return base.quantization == Quantization::none ? "" : ", quantization_config=BitsAndBytesConfig(load_in_8bit=True)";
+  }
+  return fmt::format(
+      ", quantization_config=BitsAndBytesConfig(\n    load_in_4bit=True, bnb_4bit_quant_type=\"{}\", "
+      "bnb_4bit_use_double_quant={})",
+      name_of(base.quantization), base.nested() ? "True" : "False");
+}
+
+/// What to know before the adapter is used with other programs.
+std::string card_warning(const BaseFormat& base) {
+  const char* const merge = "`lora_dist merge` writes a plain model that computes what was trained.";
+  std::string text = fmt::format(
+      "The adapter was trained on the base held as {}. On the plain base, as `from_pretrained` loads it without\n"
+      "`quantization_config`, it computes another function: the rounding of the base's weights, which training saw, is "
+      "missing.\n",
+      describe(base));
+  if (base.quantization == Quantization::int8) {
+    text += "bitsandbytes' int8 rounds activations as well, and so differs too. ";
+  } else if (base.block_size != 64) {
+    text +=
+        fmt::format("bitsandbytes has blocks of 64 in `BitsAndBytesConfig`, not of {}, and so differs too. ", base.block_size);
+  }
+  return text + merge + "\n\n";
+}
+
+/// The README.md of the folder: the calls that give the trained function.
+std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>& base) {
   // Quoted as JSON, which both YAML and Python read.
-  const std::string base =
+  const std::string name =
       nlohmann::json(config.base_model_name_or_path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const bool quantized = base && base->quantization != Quantization::none;
   return fmt::format(
       "---\nbase_model: {0}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n---\n\n"
-      "# LoRA adapter\n\nRank {1}, alpha {2}, for the base model {0}. Trained with lora_dist.\n\n"
+      "# LoRA adapter\n\nRank {1}, alpha {2}, for the base model {0}. Trained with lora_dist.\n\n{3}"
       "With Hugging Face PEFT:\n\n"
-      "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
-      "base = AutoModelForCausalLM.from_pretrained({0})\nmodel = PeftModel.from_pretrained(base, "
+      "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM{4}\n\n"
+      "base = AutoModelForCausalLM.from_pretrained({0}{5})\nmodel = PeftModel.from_pretrained(base, "
       "\"path/to/this/folder\")\n```\n\n"
-      "With lora_dist:\n\n```\nlora_dist generate --model {0} --adapter path/to/this/folder --prompt \"...\"\n```\n",
-      base, config.r, config.alpha);
+      "With lora_dist{6}:\n\n```\nlora_dist generate --model {0} --adapter path/to/this/folder --prompt \"...\"\n```\n",
+      name, config.r, config.alpha, quantized ? card_warning(*base) : "", quantized ? ", BitsAndBytesConfig" : "",
+      quantized ? quantization_argument(*base) : "",
+      base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "");
 }
 
 /// `rounded`: room for the values in another dtype than f32; what is returned points into it.
@@ -62,6 +96,25 @@ std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tenso
   return out;
 }
 
+/// Whether a module of this path is an embedding or a head, in any family.
+bool is_vocabulary_table(std::string_view path) {
+  constexpr std::array<std::string_view, 5> kNames = {"lm_head", "embed_out", "embed_tokens", "embed_in", "wte"};
+  return std::ranges::find(kNames, path.substr(path.rfind('.') + 1)) != kNames.end();  // the whole path where there is no dot
+}
+
+/// "lm_head" of "base_model.model.lm_head.weight" or "base_model.model.lm_head.base_layer.weight"; empty for other tensors.
+std::string table_name(std::string name) {
+  constexpr std::string_view kBaseLayer = ".base_layer";
+  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) || name.size() < kPrefix.size() + kSuffix.size()) {
+    return {};
+  }
+  name = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
+  if (name.ends_with(kBaseLayer)) {
+    name.resize(name.size() - kBaseLayer.size());
+  }
+  return is_vocabulary_table(name) ? name : std::string();
+}
+
 /// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A".
 std::string plain_name(const TensorInfo& info) {
   const std::string& name = info.name;
@@ -83,6 +136,9 @@ std::string plain_name(const TensorInfo& info) {
   if (name.starts_with(kPrefix) && name.ends_with(kSuffix) && name.size() > kPrefix.size() + kSuffix.size()) {
     const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
     if ((plain.ends_with(kHalfA) || plain.ends_with(kHalfB)) && plain.size() > kHalfA.size()) {
+      if (is_vocabulary_table(std::string_view(plain).substr(0, plain.size() - kHalfA.size()))) {
+        refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
+      }
       return plain;
     }
   }
@@ -93,7 +149,7 @@ std::string plain_name(const TensorInfo& info) {
 AdapterMatrix read_matrix(const TensorInfo& info) {
   if (info.dtype != DType::f32 && info.dtype != DType::f16 && info.dtype != DType::bf16) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is {}, and f32, f16 or bf16 is needed", info.file.string(), info.name,
-                                             name_of(info.dtype)));
+                                             dtype_text(info)));
   }
   if (info.shape.size() != 2 || info.bytes == 0) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a matrix", info.file.string(), info.name));
@@ -146,7 +202,7 @@ void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::s
   try {
     write_safetensors(temporary / "adapter_model.safetensors", std::move(content));
     write_file_atomically(temporary / "adapter_config.json", adapter_config_text(config), ExitCode::model);
-    write_file_atomically(temporary / "README.md", model_card(config), ExitCode::model);
+    write_file_atomically(temporary / "README.md", model_card(config, base_format_in(origin, folder)), ExitCode::model);
     if (!origin.is_null()) {
       write_file_atomically(temporary / kOriginFile, origin.dump(2) + "\n", ExitCode::model);
     }
@@ -184,6 +240,10 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
   }
   const TensorDirectory directory = read_safetensors_header(file);
   for (const auto& [name, info] : directory.tensors) {
+    if (const std::string table = table_name(name); !table.empty()) {
+      adapter.tables.emplace(table, info);
+      continue;
+    }
     std::string plain = plain_name(info);  // first, so that a tensor of another kind is called that and not a bad matrix
     adapter.tensors.emplace(std::move(plain), read_matrix(info));
   }

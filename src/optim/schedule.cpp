@@ -46,4 +46,12 @@ double learning_rate(std::int64_t step, std::int64_t total_steps, std::int64_t w
   return base;
 }
 
+std::int64_t idle_steps(std::int64_t total_steps, std::int64_t warmup, double base, Schedule kind) {
+  std::int64_t idle = 0;
+  for (std::int64_t step = 0; step < total_steps; ++step) {
+    idle += learning_rate(step, total_steps, warmup, base, kind) < 0.01 * base ? 1 : 0;
+  }
+  return idle;
+}
+
 }  // namespace lora_dist

@@ -18,4 +18,7 @@ std::int64_t warmup_steps(double ratio, std::int64_t total_steps);
 /// The rate that step `step` uses. Steps count from 0, so with a warm-up the first step uses 0.
 double learning_rate(std::int64_t step, std::int64_t total_steps, std::int64_t warmup, double base, Schedule kind);
 
+/// Steps whose rate is below a hundredth of `base`: they learn next to nothing.
+std::int64_t idle_steps(std::int64_t total_steps, std::int64_t warmup, double base, Schedule kind);
+
 }  // namespace lora_dist

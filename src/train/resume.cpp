@@ -89,11 +89,13 @@ std::vector<float> on_host(std::span<const float> there, const Stream& stream) {
   return here;
 }
 
-/// What an adapter came from, by digests alone: it may go where the data may not.
+/// What an adapter came from: how its base was held, and digests of the rest, since it may go where the data may not.
 nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
   const std::string configuration = print_config(run.config);
   return {{"program_version", kProgramVersion},
           {"step", step},
+          {"base_format", json_of(run.model->base.format)},
+          {"compute_dtype", name_of_compute(run.compute->dtype)},
           {"base_model_hash", run.base_hash},
           {"training_samples_digest", run.data_digest},
           {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};

@@ -34,6 +34,20 @@ StepPlan plan_of(const TrainingRun& run) {
   return plan;
 }
 
+/// Of runs so short that steps of rate 0 are a good part of them. Longer ones have as few as the schedule means.
+void warn_of_idle_steps(const TrainingRun& run, const StepPlan& plan) {
+  constexpr std::int64_t kFewSteps = 1000;
+  const std::int64_t idle =
+      plan.total_steps > kFewSteps ? 0 : idle_steps(plan.total_steps, plan.warmup, run.config.train.learning_rate, plan.schedule);
+  if (4 * idle >= plan.total_steps && plan.warmup > 0) {
+    run.console.warn(
+        fmt::format("{} of {} training step{} learning rate 0 or nearly so, since the warm-up takes {}{}; set "
+                    "train.warmup_ratio = 0, or train for more steps",
+                    idle, plan.total_steps, plan.total_steps == 1 ? " has" : "s have", plan.warmup,
+                    idle == plan.total_steps ? ": nothing will be learnt" : ""));
+  }
+}
+
 /// Nothing where a stop was asked for on the way.
 std::optional<Evaluation> evaluate_unless_stopped(const TrainingRun& run) {
   const AtWork here("evaluation");
@@ -265,6 +279,7 @@ ExitCode run_training(TrainingRun& run) {
   run.console.line(fmt::format("training   {} steps, {} per epoch, {} sequences per step in passes of {}; output in {}",
                                plan.total_steps, plan.steps_per_epoch, run.config.train.global_batch,
                                run.config.train.micro_batch, run.output.string()));
+  warn_of_idle_steps(run, plan);
   if (!resumed && !run.validation.empty() && !do_evaluation(loop)) {
     throw Error(ExitCode::stopped, nothing_trained_sentence(), Noticed::every_rank);
   }

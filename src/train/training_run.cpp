@@ -11,6 +11,7 @@
 #include "src/core/memory_report.h"
 #include "src/core/pulse.h"
 #include "src/core/version.h"
+#include "src/export/adapter_origin.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 #include "src/model/base_hash.h"
@@ -20,6 +21,7 @@
 #include "src/train/resume.h"
 #include "src/train/saving.h"
 #include "src/train/tokenize_together.h"
+#include "src/train/trained_format.h"
 
 namespace lora_dist {
 
@@ -27,16 +29,19 @@ namespace {
 
 constexpr std::int64_t kRoomForAnswers = 128;  // positions beyond max_length for generated text
 
-/// The configuration shows the base as it is, whatever was wanted: a folder that is quantized already decides.
-void adopt_format(Config& config, const BaseFormat& format) {
-  if (format.quantization == Quantization::none || describe(format) == describe(wanted_format(config).format)) {
+/// The configuration shows the base as it is, whatever was wanted: a folder that is quantized already decides, then what the
+/// record of an adapter that is evaluated says.
+void adopt_format(Config& config, const BaseFormat& format, const BaseFormat& wanted) {
+  if (is_same_format(format, wanted_format(config).format)) {
     return;
   }
+  const char* const origin = is_same_format(format, wanted) ? "the adapter's record" : "model.path";
   config.model.quantization = name_of(format.quantization);
-  config.model.double_quant = format.double_quant;
-  config.model.block_size = static_cast<int>(format.block_size);
-  for (const char* key : {"model.quantization", "model.double_quant", "model.block_size"}) {
-    config.origins[key] = "model.path";
+  config.origins["model.quantization"] = origin;
+  if (format.is_four_bit()) {
+    config.model.double_quant = format.double_quant;
+    config.model.block_size = static_cast<int>(format.block_size);
+    config.origins["model.double_quant"] = config.origins["model.block_size"] = origin;
   }
 }
 
@@ -220,8 +225,13 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   run.mesh = make_mesh(world, config.parallel.tensor);
   const BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == "host",
                             config.parallel.base_shards == "node"};
-  run.model = open_model(config.model.path, wanted_format(config), run.mesh, keeping, compute, world, run.console);
-  adopt_format(run.config, run.model->base.format);
+  const std::filesystem::path from = adapter.empty() ? std::filesystem::path(config.adapter.init_from) : adapter;
+  std::optional<BaseFormat> record;
+  run_together(world, [&] { record = from.empty() ? std::nullopt : recorded_base_format(from); });
+  const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);
+  run.model = open_model(config.model.path, wanted, run.mesh, keeping, compute, world, run.console);
+  tell_of_record(from, record, wanted, run.model->base.format, run.console);
+  adopt_format(run.config, run.model->base.format, wanted.format);
   show_model(run);
   prepare_data(run);
   prepare_adapter(run, purpose, adapter);

@@ -193,7 +193,7 @@ TEST_F(PeftFolder, OtherTensorsAreRefusedByName) {
   EXPECT_THAT(problem_with("base_model.model.q_proj.lora_magnitude_vector.weight"), HasSubstr("belongs to DoRA"));
   EXPECT_THAT(problem_with("base_model.model.lm_head.modules_to_save.weight"), HasSubstr("is a whole trained module"));
   EXPECT_THAT(problem_with("base_model.model.q_proj.lora_B.bias"), HasSubstr("is a trained bias"));
-  EXPECT_THAT(problem_with("base_model.model.lm_head.weight"), HasSubstr("is not named as a LoRA factor is"));
+  EXPECT_THAT(problem_with("base_model.model.model.norm.weight"), HasSubstr("is not named as a LoRA factor is"));
   EXPECT_THAT(problem_with("model.q_proj.lora_A.weight"), HasSubstr("is not named as a LoRA factor is"));
   EXPECT_THAT(problem_with("base_model.model..lora_A"), HasSubstr("is not named as a LoRA factor is"));
 }
@@ -219,6 +219,46 @@ TEST_F(PeftFolder, ATruncatedFileIsRefused) {
   const fs::path file = scratch_ / "adapter_model.safetensors";
   fs::resize_file(file, fs::file_size(file) - 1);
   EXPECT_THAT(problem(), HasSubstr("(truncated)"));
+}
+
+TEST(PeftAdapter, TheModelCardShowsHowTheBaseWasHeld) {
+  const Scratch scratch;
+  const std::vector<float> params = counting(16);
+  const auto card_of = [&](const BaseFormat& base) {
+    write_peft_adapter(scratch / "adapter", small_config(), kTensors, params, DType::f32, {{"base_format", json_of(base)}});
+    return get_file(scratch / "adapter/README.md");
+  };
+  const std::string nf4 = card_of({Quantization::nf4, true, 64});
+  EXPECT_THAT(nf4,
+              AllOf(HasSubstr("trained on the base held as NF4 with double quantization, blocks of 64. On the plain base"),
+                    HasSubstr("import AutoModelForCausalLM, BitsAndBytesConfig"),
+                    HasSubstr("from_pretrained(\"models/tiny\", quantization_config=BitsAndBytesConfig(\n    load_in_4bit=True, "
+                              "bnb_4bit_quant_type=\"nf4\", bnb_4bit_use_double_quant=True))\nmodel = ")));
+  EXPECT_THAT(card_of({Quantization::fp4, false, 64}),
+              HasSubstr("bnb_4bit_quant_type=\"fp4\", bnb_4bit_use_double_quant=False))"));
+  EXPECT_THAT(card_of({Quantization::nf4, true, 128}), HasSubstr("not of 128, and so differs too. `lora_dist merge` writes"));
+  EXPECT_THAT(card_of({Quantization::int8, true, 64}),
+              AllOf(HasSubstr("load_in_8bit=True"), HasSubstr("rounds activations as well")));
+  EXPECT_THAT(card_of({Quantization::none, true, 64}),
+              AllOf(HasSubstr("from_pretrained(\"models/tiny\")\n"), testing::Not(HasSubstr("BitsAndBytes"))));
+}
+
+TEST_F(PeftFolder, AnAdapterOfTheHeadIsCalledThat) {
+  put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}, {"base_model.model.lm_head.lora_A.weight", {2, 3}}});
+  EXPECT_THAT(problem(),
+              HasSubstr("tensor base_model.model.lm_head.lora_A.weight adapts the head, which this program does not do"));
+}
+
+TEST_F(PeftFolder, WholeTablesAreLeftToTheComparisonWithTheBase) {
+  put_weights({{kNameA, {2, 3}},
+               {kNameB, {5, 2}},
+               {"base_model.model.lm_head.weight", {4, 3}},
+               {"base_model.model.model.embed_tokens.base_layer.weight", {4, 3}}});
+  const PeftAdapter adapter = read_peft_adapter(scratch_.path());
+  EXPECT_EQ(adapter.tensors.size(), 2U);
+  ASSERT_EQ(adapter.tables.size(), 2U);
+  EXPECT_THAT(adapter.tables.at("lm_head").shape, ElementsAre(4, 3));
+  EXPECT_THAT(adapter.tables.at("model.embed_tokens").shape, ElementsAre(4, 3));
 }
 
 }  // namespace

@@ -47,5 +47,14 @@ TEST(Schedule, UnknownNameIsRefused) {
   }
 }
 
+TEST(Schedule, IdleStepsAreThoseOfTheWarmupOfShortRuns) {
+  EXPECT_EQ(idle_steps(1, warmup_steps(0.03, 1), 2e-4, Schedule::cosine), 1);
+  EXPECT_EQ(idle_steps(3, warmup_steps(0.03, 3), 2e-4, Schedule::cosine), 1);
+  EXPECT_EQ(idle_steps(3, 0, 2e-4, Schedule::cosine), 0);
+  EXPECT_EQ(idle_steps(2, 2, 2e-4, Schedule::constant), 1);  // the second has half the rate
+  EXPECT_EQ(idle_steps(200, 0, 2e-4, Schedule::linear), 1);  // the last, with a two-hundredth
+  EXPECT_EQ(idle_steps(3, 0, 0.0, Schedule::constant), 0);   // there is nothing to fall from
+}
+
 }  // namespace
 }  // namespace lora_dist

@@ -105,5 +105,31 @@ TEST(Inspect, TellsASoundCheckpointFromADamagedOne) {
   expect_error_on_1_and_3_ranks(inspect(copy), 4, {"this checkpoint is not sound", "shard_00001.h5"});
 }
 
+/// Without model.quantization the adapter's record says how the base is held; with another one a warning does.
+TEST(Eval, HoldsTheBaseAsTheAdapterRecordsIt) {
+  const Scratch scratch;
+  Settings training = short_run(scratch / "run");
+  training["model.quantization"] = "none";
+  expect_success(launch_of(training, 1));
+  Settings settings = golden_rows(scratch / "eval");
+  settings["adapter.init_from"] = (scratch / "run/adapter").string();
+  const Finished written = expect_success(launch_of(settings, 1, "eval"));
+  EXPECT_EQ(count_of(written.err, "note:"), 0) << written.err;
+  const json expected = read_json(scratch / "eval/eval.json");
+  settings.erase("model.quantization");
+  const Finished recorded = expect_success(launch_of(settings, 2, "eval"));
+  EXPECT_EQ(
+      count_of(recorded.err, "note: the base is held as " + settings["adapter.init_from"] + " was trained on it: not quantized"),
+      1)
+      << recorded.err;
+  EXPECT_EQ(read_json(scratch / "eval/eval.json")["loss"], expected["loss"]);
+  EXPECT_EQ(read_json(scratch / "eval/eval.json")["quantization"], "none");
+  settings["model.quantization"] = "nf4";
+  const Finished other = expect_success(launch_of(settings, 1, "eval"));
+  EXPECT_EQ(count_of(other.err, "warning: " + settings["adapter.init_from"] + " was trained on its base held as: not quantized"),
+            1)
+      << other.err;
+}
+
 }  // namespace
 }  // namespace lora_dist::program

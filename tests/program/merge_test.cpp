@@ -184,5 +184,34 @@ TEST(Merge, SaysWhatItCannotMerge) {
   EXPECT_FALSE(fs::exists(out));
 }
 
+/// An adapter of a base that was not quantized: merged by default, it is what was trained, and score and eval take its record
+/// too.
+TEST(Merge, FollowsTheAdaptersRecord) {
+  const Scratch scratch;
+  const std::string model = source("demo/model").string();
+  for (const std::string quantization : {"none", "fp4"}) {
+    Settings settings = short_run(scratch / quantization);
+    settings["model.quantization"] = quantization;
+    settings["model.block_size"] = "128";
+    settings["train.learning_rate"] = "2e-2";
+    expect_success(launch_of(settings, 1));
+    const std::string adapter = (scratch / quantization / "adapter").string();
+    const std::vector<json> trained =
+        scores_of_story({"--model", model, "--adapter", adapter, "--quantization", quantization, "--block-size", "128"},
+                        scratch / "trained.jsonl");
+    const auto change_of = [&](const std::vector<std::string>& opened) {
+      return largest_change(trained, scores_of_story(opened, scratch / "other.jsonl"));
+    };
+    EXPECT_EQ(change_of({"--model", model, "--adapter", adapter}), 0.0);
+    const std::string other = quantization == "none" ? "nf4" : "none";
+    EXPECT_GE(change_of({"--model", model, "--adapter", adapter, "--quantization", other}), 1e-2);
+    const std::string merged = (scratch / ("merged_" + quantization)).string();
+    expect_success(merge_of({"--model", model, "--adapter", adapter, "--output", merged}, 1));
+    EXPECT_LE(change_of({"--model", merged}), 5e-5);  // fp32 files: the order of sums
+    expect_error(merge_of({"--model", model, "--adapter", adapter, "--quantization", other, "--output", merged + "2"}, 1), 2,
+                 {"was trained on its base held as: ", "or write --onto as well"});
+  }
+}
+
 }  // namespace
 }  // namespace lora_dist::program

@@ -120,6 +120,7 @@ TEST(ModelErrors, BlocksThatConfigJsonDoesNotCountAreWarnedOfOnce) {
   for (const int ranks : {1, 3}) {
     Launch launch = train_on(model, scratch / ("out" + std::to_string(ranks)));
     launch.ranks = ranks;
+    launch.arguments.insert(launch.arguments.end(), {"--set", "train.warmup_ratio=0"});
     const Finished finished = expect_success(launch);
     EXPECT_EQ(warnings_about(finished, model, warning), 1) << finished.err;
     EXPECT_EQ(count_of(finished.err, "warning"), 1) << finished.err;

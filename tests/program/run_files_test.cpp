@@ -182,5 +182,22 @@ TEST(RunFiles, AFreshStartInAUsedFolder) {
   EXPECT_TRUE(fs::exists(scratch / "out/checkpoints_set_aside_1/step_00000010/MANIFEST.json"));
 }
 
+TEST(RunFiles, AWarmupThatTakesAGoodPartOfTheStepsIsWarnedOf) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["train.max_steps"] = "1";
+  settings["train.warmup_ratio"] = "0.03";
+  Finished run = expect_success(launch_of(settings, 2));
+  EXPECT_EQ(count_of(run.err,
+                     "warning: 1 of 1 training step has learning rate 0 or nearly so, since the warm-up takes 1: nothing will be "
+                     "learnt; set train.warmup_ratio = 0, or train for more steps"),
+            1)
+      << run.err;
+  settings["output.dir"] = (scratch / "without").string();
+  settings["train.warmup_ratio"] = "0";
+  run = expect_success(launch_of(settings, 1));
+  EXPECT_EQ(count_of(run.err, "learning rate 0"), 0) << run.err;
+}
+
 }  // namespace
 }  // namespace lora_dist::program

@@ -1,0 +1,80 @@
+// The records of the adapters against the command line.
+#include "src/commands/merge_formats.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "src/commands/inference.h"
+#include "src/core/error.h"
+#include "src/export/adapter_origin.h"
+#include "src/train/trained_format.h"
+
+namespace lora_dist {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A format that an adapter records, and that adapter.
+struct Record {
+  BaseFormat format;
+  fs::path adapter;
+};
+
+/// Each format once; adapters without a record aside.
+std::vector<Record> records_of(std::span<const WeightedAdapter> adapters) {
+  std::vector<Record> out;
+  for (const WeightedAdapter& each : adapters) {
+    const std::optional<BaseFormat> format = recorded_base_format(each.folder);
+    if (format && std::ranges::none_of(out, [&](const Record& known) { return is_same_format(known.format, *format); })) {
+      out.push_back({*format, each.folder});
+    }
+  }
+  return out;
+}
+
+void check_records_agree(const std::vector<Record>& records, const std::string& onto) {
+  if (records.size() > 1 && onto != "full") {
+    throw Error(
+        ExitCode::usage,
+        fmt::format("the adapters were trained on bases held differently ({}: {}; {}: {}), and one folder cannot be both; "
+                    "merge them apart, or write --onto full",
+                    records[0].adapter.string(), describe(records[0].format), records[1].adapter.string(),
+                    describe(records[1].format)));
+  }
+}
+
+}  // namespace
+
+MergeFormats choose_merge_formats(const CommandLine& line, std::span<const WeightedAdapter> adapters,
+                                  const std::optional<BaseFormat>& stored) {
+  const std::vector<Record> records = records_of(adapters);
+  const bool onto_given = line.given.contains("onto");
+  check_records_agree(records, onto_given ? line.onto : "");
+  const WantedFormat written = wanted_format(line);
+  const WantedFormat wanted = as_recorded(written, records.empty() ? std::nullopt : std::optional(records[0].format));
+  MergeFormats out;
+  out.trained = stored ? agree_on_format(written, *stored, line.model) : wanted.format;
+  const bool plain = !stored && out.trained.quantization == Quantization::none;
+  out.onto = onto_given ? line.onto : plain ? "full" : "dequantized";
+  if (!records.empty() && !is_same_format(records[0].format, out.trained)) {
+    out.warnings.push_back(fmt::format("{} was trained on its base held as: {}; it would be merged as if that was: {}",
+                                       records[0].adapter.string(), describe(records[0].format), describe(out.trained)));
+    if (!onto_given) {
+      throw Error(ExitCode::usage,
+                  out.warnings.back() + (stored ? "; give the folder that it was trained on, or write --onto as well"
+                                                : "; leave --quantization and its like out, or write --onto as well"));
+    }
+  }
+  if (records.empty() && !stored && !written.quantization_given && !onto_given) {
+    out.warnings.push_back(fmt::format(
+        "{} has no record of how its base was held in training: {} is assumed. Where it was another format, --quantization says "
+        "so; where it was trained on the files' own weights, --onto full",
+        adapters[0].folder.string(), describe(out.trained)));
+  }
+  return out;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,93 @@
+// Which weights an adapter is merged onto: by its record, and against it only where that is written.
+#include "src/commands/merge_formats.h"
+
+#include <gmock/gmock.h>
+
+#include "src/export/adapter_origin.h"
+#include "tests/support/scratch.h"
+
+namespace lora_dist {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const BaseFormat kNone{Quantization::none, false, 64};
+const BaseFormat kNf4{Quantization::nf4, true, 64};
+const BaseFormat kInt8{Quantization::int8, false, 64};
+
+class MergeFormatsOf : public testing::Test {
+ protected:
+  /// An adapter's folder with that record, or without one.
+  void add(const std::string& name, const std::optional<BaseFormat>& record) {
+    std::filesystem::create_directory(folder_ / name);
+    if (record) {
+      folder_.write(name + "/" + kOriginFile, nlohmann::json({{"base_format", json_of(*record)}}).dump());
+    }
+    adapters_.push_back({folder_ / name, 1.0, {}});
+  }
+  MergeFormats choose(const std::vector<std::string>& options, const std::optional<BaseFormat>& stored = std::nullopt) {
+    std::vector<std::string> words = {"merge", "--model", "m", "--adapter", "a", "--output", "o"};
+    words.insert(words.end(), options.begin(), options.end());
+    return choose_merge_formats(parse_command_line(words), adapters_, stored);
+  }
+  std::string problem(const std::vector<std::string>& options, const std::optional<BaseFormat>& stored = std::nullopt) {
+    const Thrown error = thrown_by([&] { choose(options, stored); });
+    EXPECT_EQ(error.code, ExitCode::usage);
+    return error.message;
+  }
+  Scratch folder_;
+  std::vector<WeightedAdapter> adapters_;
+};
+
+TEST_F(MergeFormatsOf, FollowTheRecord) {
+  add("nf4", kNf4);
+  EXPECT_EQ(choose({}).onto, "dequantized");
+  EXPECT_EQ(describe(choose({}).trained), describe(kNf4));
+  EXPECT_EQ(choose({"--onto", "full"}).onto, "full");
+  EXPECT_THAT(choose({"--quantization", "nf4"}).warnings, IsEmpty());
+  adapters_.clear();
+  add("none", kNone);
+  EXPECT_EQ(choose({}).onto, "full");
+  EXPECT_EQ(choose({}).trained.quantization, Quantization::none);
+  EXPECT_THAT(choose({}).warnings, IsEmpty());
+}
+
+TEST_F(MergeFormatsOf, RefuseWhatContradictsTheRecordUnlessOntoIsWritten) {
+  add("none", kNone);
+  EXPECT_THAT(problem({"--quantization", "nf4"}),
+              AllOf(HasSubstr("was trained on its base held as: not quantized; it would be merged as if that was: NF4"),
+                    HasSubstr("leave --quantization and its like out, or write --onto as well")));
+  const MergeFormats written = choose({"--quantization", "nf4", "--onto", "dequantized"});
+  EXPECT_EQ(written.onto, "dequantized");
+  EXPECT_EQ(written.trained.quantization, Quantization::nf4);
+  EXPECT_THAT(written.warnings, ElementsAre(HasSubstr("was trained on its base held as: not quantized")));
+  EXPECT_THAT(problem({}, kNf4), HasSubstr("give the folder that it was trained on, or write --onto as well"));
+}
+
+TEST_F(MergeFormatsOf, SayThatThereIsNoRecord) {
+  add("foreign", std::nullopt);
+  const MergeFormats formats = choose({});
+  EXPECT_EQ(formats.onto, "dequantized");
+  EXPECT_EQ(describe(formats.trained), describe(kNf4));
+  EXPECT_THAT(
+      formats.warnings,
+      ElementsAre(AllOf(HasSubstr("has no record of how its base was held in training: NF4 with double quantization, blocks "
+                                  "of 64 is assumed"),
+                        HasSubstr("--onto full"))));
+  EXPECT_THAT(choose({"--quantization", "int8"}).warnings, IsEmpty());
+  EXPECT_EQ(choose({"--quantization", "none"}).onto, "full");
+  EXPECT_THAT(choose({}, kInt8).warnings, IsEmpty());  // the folder says how
+}
+
+TEST_F(MergeFormatsOf, RefuseAdaptersOfBasesThatWereHeldDifferently) {
+  add("nf4", kNf4);
+  add("none", kNone);
+  EXPECT_THAT(problem({}),
+              AllOf(HasSubstr("were trained on bases held differently"), HasSubstr("merge them apart, or write --onto full")));
+  EXPECT_EQ(choose({"--onto", "full"}).onto, "full");
+}
+
+}  // namespace
+}  // namespace lora_dist
