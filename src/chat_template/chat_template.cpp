@@ -1,6 +1,7 @@
 // Chooses, parses and renders (transformers/utils/chat_template_utils.py).
 #include "src/chat_template/chat_template.h"
 
+#include <algorithm>
 #include <map>
 
 #include "src/chat_template/named_templates.h"
@@ -45,6 +46,18 @@ ordered_json plain_message(const ordered_json& message) {
       aliased["reasoning_content"] = reasoning;
       return aliased;
     }
+  }
+  return out;
+}
+
+/// One span for each of `messages`.
+std::vector<jinja::OutputSpan> spans_of(const std::vector<jinja::MessageRound>& rounds, const jinja::List& messages) {
+  std::vector<jinja::OutputSpan> out;
+  for (const jinja::Value& message : messages.items) {
+    const auto is_its = [&](const jinja::MessageRound& round) { return round.message == message.dict(); };
+    const auto found = std::ranges::find_if(rounds, is_its);
+    const bool once = std::ranges::count_if(rounds, is_its) == 1;
+    out.push_back(once ? found->printed : jinja::OutputSpan{});
   }
   return out;
 }
@@ -116,7 +129,8 @@ RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& 
   } catch (const jinja::TemplateError& e) {
     throw RenderError(place_of(chosen, interpreter.line) + ": " + e.what(), false);
   }
-  return {std::move(interpreter.output), std::move(interpreter.generated)};
+  std::vector<jinja::OutputSpan> of_message = spans_of(interpreter.rounds, *interpreter.globals[0].second.list());
+  return {std::move(interpreter.output), std::move(interpreter.generated), std::move(of_message)};
 }
 
 }  // namespace lora_dist

@@ -58,6 +58,12 @@ struct OutputSpan {
   std::size_t begin = 0, end = 0;
 };
 
+/// What a loop's round printed whose item is a message of the conversation.
+struct MessageRound {
+  const Dict* message = nullptr;
+  OutputSpan printed;
+};
+
 /// One rendering. All throw TemplateError.
 struct Interpreter {
   Limits limits{};
@@ -66,6 +72,7 @@ struct Interpreter {
 
   std::string output{};                 // of the innermost block that is being caught
   std::vector<OutputSpan> generated{};  // what {% generation %} blocks printed
+  std::vector<MessageRound> rounds{};   // of loops over `messages`, or over some of them, that printed something
   int line = 1;                         // of what is being evaluated
   std::vector<std::unique_ptr<Namespace>> namespaces{};
   Value block_text{};

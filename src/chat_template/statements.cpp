@@ -1,4 +1,6 @@
 // Statements of a template.
+#include <algorithm>
+
 #include "src/chat_template/interpreter.h"
 
 namespace lora_dist::jinja {
@@ -142,6 +144,28 @@ void unpack(Interpreter& in, const Expr& target, const Value& value, const std::
   }
 }
 
+/// A dict that `messages` holds, or null. Values are shared, so that slices and filters of the list hold the same ones.
+const Dict* message_in(const Interpreter& in, const Value& item) {
+  const Dict* dict = item.dict();
+  for (const auto& [name, value] : in.globals) {
+    const List* messages = dict != nullptr && name == "messages" ? value.list() : nullptr;
+    if (messages != nullptr &&
+        std::ranges::any_of(messages->items, [&](const Value& message) { return message.dict() == dict; })) {
+      return dict;
+    }
+  }
+  return nullptr;
+}
+
+void note_round(Interpreter& in, const Value& item, std::size_t begin) {
+  if (in.captures > 0 || in.output.size() == begin) {
+    return;
+  }
+  if (const Dict* message = message_in(in, item)) {
+    in.rounds.push_back({message, {begin, in.output.size()}});
+  }
+}
+
 Value loop_value(const std::shared_ptr<LoopState>& state) {
   auto callable = std::make_shared<Callable>();
   callable->kind = CallableKind::loop;
@@ -226,8 +250,11 @@ Value Interpreter::run_loop(const Statement& statement, const Value& iterable, c
     charge(1);
     const auto inside = inner(scope);
     inside->names.emplace_back("loop", loop);
-    assign(*statement.target, state->items[static_cast<std::size_t>(state->index)], inside);
+    const Value& item = state->items[static_cast<std::size_t>(state->index)];
+    assign(*statement.target, item, inside);
+    const std::size_t begin = output.size();
     const Flow flow = run(statement.body, inside);
+    note_round(*this, item, begin);
     finished_a_round = finished_a_round || flow == Flow::on;
     if (flow == Flow::leave) {
       break;

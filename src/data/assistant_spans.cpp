@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/data/chat_rows.h"
+#include "src/data/row_fields.h"
 
 namespace lora_dist {
 namespace {
@@ -15,12 +16,17 @@ using json = nlohmann::ordered_json;
 constexpr std::size_t kManyTurns = 3;  // from here on, rendering each turn's start costs more than looking for what is alike
 
 /// Nothing when the template does not take such a conversation; the whole one it took.
-std::optional<std::string> rendered(const ChatTemplate& chat_template, const Conversation& conversation) {
+std::optional<RenderedChat> rendered_chat(const ChatTemplate& chat_template, const Conversation& conversation) {
   try {
-    return render_chat(chat_template, conversation).text;
+    return render_chat(chat_template, conversation);
   } catch (const RenderError&) {
     return std::nullopt;
   }
+}
+
+std::optional<std::string> rendered(const ChatTemplate& chat_template, const Conversation& conversation) {
+  std::optional<RenderedChat> chat = rendered_chat(chat_template, conversation);
+  return chat ? std::optional(std::move(chat->text)) : std::nullopt;
 }
 
 /// The first `count` messages.
@@ -83,15 +89,79 @@ std::size_t common_start(std::string_view a, std::string_view b) {
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + n, b.begin()).first - a.begin());
 }
 
+/// What the loop's round of a message printed of it; nothing where that is not known. A template that prints the answer of a tool
+/// in the round of its call has printed more: what another answer would leave alone is the message's own.
+std::optional<jinja::OutputSpan> printed_of(const ChatTemplate& chat_template, const Conversation& conversation,
+                                            const RenderedChat& chat, std::size_t message) {
+  jinja::OutputSpan span = chat.of_message[message];
+  const bool last = message + 1 == chat.of_message.size();
+  if (!last && chat.of_message[message + 1].begin < span.end) {  // none, or one that is no later
+    Conversation other = conversation;
+    other.messages[message + 1]["content"] = unused_word(chat.text);
+    const std::optional<std::string> changed = rendered(chat_template, other);
+    span.end = changed ? std::min(span.end, common_start(chat.text, *changed)) : span.begin;
+  }
+  return span.begin < span.end ? std::optional(span) : std::nullopt;
+}
+
+/// The generation prompt behind the messages before this one; empty where the template has none.
+std::string generation_prompt(const ChatTemplate& chat_template, const Conversation& conversation, std::size_t message) {
+  const std::optional<std::string> with = rendered_start(chat_template, conversation, message, true);
+  const std::optional<std::string> without = rendered_start(chat_template, conversation, message, false);
+  return with && without && with->starts_with(*without) ? with->substr(without->size()) : std::string();
+}
+
+/// What the template prints of this message when it has other things to say, or is not the last: all share the header.
+std::vector<std::string> variants_of(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
+                                     std::size_t message) {
+  const std::string word = unused_word(text);
+  Conversation followed = conversation;  // by a user's message, and by nothing else
+  followed.messages.erase(followed.messages.begin() + static_cast<std::ptrdiff_t>(message) + 1, followed.messages.end());
+  followed.messages.push_back({{"role", "user"}, {"content", word}});
+  Conversation plain = conversation;
+  plain.messages[message] = {{"role", "assistant"}, {"content", word}};
+  Conversation both = followed;
+  both.messages[message] = plain.messages[message];
+  std::vector<std::string> out;
+  for (const Conversation* each : {&followed, &plain, &both}) {
+    const std::optional<RenderedChat> chat = rendered_chat(chat_template, *each);
+    if (const auto span = chat ? printed_of(chat_template, *each, *chat, message) : std::nullopt) {
+      out.push_back(chat->text.substr(span->begin, span->end - span->begin));
+    }
+  }
+  return out;
+}
+
+/// Where a turn begins in what its round printed: behind the header, which is what the round and the generation prompt begin with
+/// alike. Where the prompt says more than the turn, or there is none, the message's variants tell how far the header goes.
+std::size_t header_size(const ChatTemplate& chat_template, const Conversation& conversation, const RenderedChat& chat,
+                        std::size_t message, std::string_view printed) {
+  const std::string prompt = generation_prompt(chat_template, conversation, message);
+  if (const std::size_t at = printed.find(prompt); !prompt.empty() && at != std::string_view::npos) {
+    return at + prompt.size();
+  }
+  std::size_t header = prompt.empty() ? printed.size() : common_start(printed, prompt);
+  for (const std::string& variant : variants_of(chat_template, conversation, chat.text, message)) {
+    header = std::min(header, common_start(printed, variant));
+  }
+  const bool blank = is_blank(printed.substr(0, header));  // a space before every answer is the answer's
+  return blank || header == printed.size() ? 0 : header;
+}
+
 std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const Conversation& conversation,
-                                       const std::string& text, std::size_t message) {
+                                       const RenderedChat& chat, std::size_t message) {
+  const std::string& text = chat.text;
   const bool last = message + 1 == conversation.messages.size();
   const std::optional<std::string> before = rendered_start(chat_template, conversation, message, true);
   const std::optional<std::string> until = last ? text : rendered_start(chat_template, conversation, message + 1, false);
   const Content content = find_content(chat_template, conversation, text, message);
+  const std::optional<jinja::OutputSpan> round = printed_of(chat_template, conversation, chat, message);
   AssistantTurn out;
   if (before && text.starts_with(*before)) {
     out.begin = before->size();
+  } else if (round) {
+    const std::string_view printed = std::string_view(text).substr(round->begin, round->end - round->begin);
+    out.begin = round->begin + header_size(chat_template, conversation, chat, message, printed);
   } else if (content.begin) {
     out.begin = *content.begin;
   } else {
@@ -101,6 +171,10 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
     out.content = Range{content.begin.value_or(*content.end), *content.end};
   }
   const std::size_t least = out.content ? out.content->end : out.begin;
+  if (round && least <= round->end) {
+    out.end = round->end;
+    return out;
+  }
   const std::size_t shared = until ? common_start(text, *until) : 0;
   if (shared < least && !out.content) {
     return std::nullopt;
@@ -169,8 +243,9 @@ struct Surroundings {
 
 /// Of the first turn, where its content begins at `content`.
 std::optional<Surroundings> surroundings_of(const ChatTemplate& chat_template, const Conversation& conversation,
-                                            const std::string& text, std::size_t message, std::size_t content) {
-  const std::optional<AssistantTurn> turn = find_turn(chat_template, conversation, text, message);
+                                            const RenderedChat& chat, std::size_t message, std::size_t content) {
+  const std::string& text = chat.text;
+  const std::optional<AssistantTurn> turn = find_turn(chat_template, conversation, chat, message);
   const std::optional<std::string> without_prompt = rendered_start(chat_template, conversation, message, false);
   if (!turn || !turn->content || turn->begin > content || turn->content->end < content || !without_prompt ||
       !text.starts_with(*without_prompt) || without_prompt->size() > turn->begin) {
@@ -196,13 +271,14 @@ std::optional<std::size_t> end_of_content(std::string_view text, std::size_t beg
 
 /// Turns that all stand in the surroundings of the first; nothing where one does not.
 std::optional<std::vector<AssistantTurn>> find_alike_turns(const ChatTemplate& chat_template, const Conversation& conversation,
-                                                           const std::string& text, const std::vector<std::size_t>& messages) {
+                                                           const RenderedChat& chat, const std::vector<std::size_t>& messages) {
+  const std::string& text = chat.text;
   const auto around = text_around(chat_template, conversation, text, messages);
   if (!around || !text.starts_with(around->front())) {
     return std::nullopt;
   }
   std::size_t begin = around->front().size();
-  const auto like = surroundings_of(chat_template, conversation, text, messages.front(), begin);
+  const auto like = surroundings_of(chat_template, conversation, chat, messages.front(), begin);
   if (!like) {
     return std::nullopt;
   }
@@ -223,19 +299,19 @@ std::optional<std::vector<AssistantTurn>> find_alike_turns(const ChatTemplate& c
 }  // namespace
 
 AssistantTurns find_assistant_turns(const ChatTemplate& chat_template, const Conversation& conversation,
-                                    const std::string& text) {
+                                    const RenderedChat& chat) {
   const std::vector<std::size_t> messages = answers_in(conversation);
   AssistantTurns out{{}, empty_answers({conversation.messages})};
   if (messages.size() >= kManyTurns) {
-    if (auto alike = find_alike_turns(chat_template, conversation, text, messages)) {
+    if (auto alike = find_alike_turns(chat_template, conversation, chat, messages)) {
       out.turns = std::move(*alike);
       return out;
     }
   }
   for (const std::size_t i : messages) {
-    const std::optional<AssistantTurn> turn = find_turn(chat_template, conversation, text, i);
+    const std::optional<AssistantTurn> turn = find_turn(chat_template, conversation, chat, i);
     const bool printed = turn && turn->content && turn->content->begin < turn->content->end;
-    if (!printed && prints_nothing_of(chat_template, conversation, text, i)) {
+    if (!printed && prints_nothing_of(chat_template, conversation, chat.text, i)) {
       ++out.empty;
     } else if (turn) {
       out.turns.push_back(*turn);

@@ -53,7 +53,7 @@ void train_turns(TokenizedRow& sample, const ChatTemplate& chat_template, const 
     train_blocks(sample, conversation, chat, borders);
     return;
   }
-  const AssistantTurns found = find_assistant_turns(chat_template, conversation, chat.text);
+  const AssistantTurns found = find_assistant_turns(chat_template, conversation, chat);
   if (found.not_found != 0) {
     throw Error(ExitCode::data, where + ", message " + std::to_string(found.not_found) +
                                     ": the answer cannot be found in what the chat template " +

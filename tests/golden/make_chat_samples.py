@@ -37,6 +37,7 @@ CHATS = {
     "calls": chat((S, "Use tools."), (U, "Weather?")) + [{"role": A, "content": "Let me see.", "tool_calls": [CALL, CALL]}, {"role": "tool", "content": "21"},
                                                           {"role": A, "content": "", "tool_calls": [CALL]}, {"role": "tool", "content": "x"}] + chat((A, "21 degrees."),),
 }
+CHATS["calls in two questions"] = CHATS["calls"][1:] + chat((U, "And tomorrow?")) + [{"role": A, "content": "", "tool_calls": [CALL]}, {"role": "tool", "content": "y"}] + chat((A, "22 degrees."))
 TOOLS = [{"type": "function", "function": {"name": "weather", "description": "z", "parameters": {"type": "object", "properties": {"town": {"type": "string"}}}}}]
 
 
@@ -86,13 +87,20 @@ def with_blocks(name, text):
     if name == "exaone4":
         text = once(text, "{{- content }}", "{%- generation %}{{- content ~ '[|endofturn|]' }}{%- endgeneration %}")
         return once(text, "{{- end_of_turn -}}\n\n    {%- elif role == \"tool\" %}", "{{- '\\n' -}}\n\n    {%- elif role == \"tool\" %}")
+    if name == "last_user":
+        text = once(text, "{{ '[CALLS] ' ~ message.tool_calls | tojson ~ eos_token }}", block("'[CALLS] ' ~ message.tool_calls | tojson ~ eos_token"))
+        return once(text, "{{ ' ' ~ message.content | trim ~ eos_token }}", block("' ' ~ message.content | trim ~ eos_token"))
+    if name == "split_thoughts":
+        text = once(text, "    {%- set parts =", "    {%- generation -%}{%- set parts =")
+        return once(text, "~ '<|im_end|>' }}\n  {%- else -%}", "~ '<|im_end|>' }}{%- endgeneration -%}\n  {%- else -%}")
     assert name == "generation"
     return text
 
 
 MARKS = {"chatml": ["<|im_start|>", "<|im_end|>"], "generation": ["<|im_start|>", "<|im_end|>"], "thinking": ["<|im_start|>", "<|im_end|>"], "llama2": [],
          "llama3": ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"], "mistral": ["[INST]", "[/INST]"], "gemma": ["<start_of_turn>", "<end_of_turn>"],
-         "exaone": ["[|system|]", "[|user|]", "[|assistant|]", "[|endofturn|]"], "zephyr": []}
+         "exaone": ["[|system|]", "[|user|]", "[|assistant|]", "[|endofturn|]"], "zephyr": [],
+         "last_user": ["[INST]", "[/INST]", "[TOOLS]", "[/TOOLS]", "[CALLS]", "[RESULT]", "[/RESULT]"], "split_thoughts": ["<|im_start|>", "<|im_end|>"]}
 BYTES = json.loads((GOLDEN / "byte_level.json").read_text())["variants"]
 DOCUMENTS = {"demo": json.loads((GOLDEN.parents[1] / "demo" / "model" / "tokenizer.json").read_text()),
              "gpt2": BYTES[0]["edits"], "qwen2": BYTES[0]["edits"] | next(v["edits"] for v in BYTES if v["name"] == "qwen2")}
@@ -139,10 +147,10 @@ def sample(tokenizer, template, blocks, messages, tools):
 
 
 def fits(template, name):
-    if name == "calls":
-        return template == "thinking"
-    if template == "mistral":  # its second prompt with a system text is no start of the conversation
-        return name != "system"
+    if name.startswith("calls"):
+        return template in ("thinking", "last_user")
+    if template == "split_thoughts":  # without thoughts an answer is trained from behind the generation prompt on, which has empty ones
+        return name == "thoughts"
     return not (template == "gemma" and name == "system")
 
 
@@ -155,7 +163,7 @@ def own_samples():
             samples = []
             for name, messages in CHATS.items():
                 if fits(template, name):
-                    tools = TOOLS if name == "calls" else None
+                    tools = TOOLS if name.startswith("calls") else None
                     ids, mask = sample(tokenizer, source, with_blocks(template, source), messages, tools)
                     samples.append({"chat": name, "input_ids": ids, "mask": "".join(map(str, mask))})
             yield {"template": template, "tokenizer": kind, "added_tokens": added, "samples": samples}
@@ -184,7 +192,7 @@ def model_samples(folder):
         tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / name / "tokenizer.json"),
                                                          **{key: config[key] for key in ("bos_token", "eos_token", "pad_token", "unk_token") if config.get(key)})
         for chat_name, messages in CHATS.items():
-            if chat_name == "calls" or (name == "exaone4" and chat_name in ("empty answer", "long and alike")):
+            if chat_name.startswith("calls") or (name == "exaone4" and chat_name in ("empty answer", "long and alike")):
                 continue
             ids, mask = sample(tokenizer, source, with_blocks("llama2 tokenizer" if name == "llama2" else name, source), messages, None)
             row = " ".join(f"{token}:{trained}" for token, trained in zip(ids, mask))
