@@ -15,6 +15,7 @@
 #include "src/commands/command_table.h"
 #include "src/config/nearest_name.h"
 #include "src/core/error.h"
+#include "src/io/user_path.h"
 
 namespace lora_dist {
 namespace {
@@ -192,6 +193,17 @@ void check_values(const CommandLine& line) {
   }
 }
 
+/// ~ in every path; a shell leaves it alone in --model=~/x.
+void expand_paths(CommandLine& line) {
+  for (std::string* path :
+       {&line.cfg, &line.model, &line.adapter, &line.input, &line.output, &line.text, &line.path, &line.plan.link}) {
+    *path = expand_home(*path);
+  }
+  for (std::string& adapter : line.adapters) {
+    adapter = expand_home(adapter);
+  }
+}
+
 }  // namespace
 
 CommandLine parse_command_line(const std::vector<std::string>& arguments) {
@@ -203,6 +215,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     options.erase(options.begin());
   }
   parse_options(options, line);
+  expand_paths(line);
   if (!line.help && !line.version) {
     check_values(line);
   }

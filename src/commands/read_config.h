@@ -12,8 +12,8 @@ namespace lora_dist {
 /// Of the running executable.
 std::filesystem::path program_path();
 
-/// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train must be there. Collective: a failure on
-/// any rank is Error(usage, every_rank) on all.
+/// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train must be there, and patterns in data.train
+/// and data.validation become the files that rank 0 finds. Collective: a failure on any rank is Error(usage, every_rank) on all.
 Config read_config(Communicator& world, const CommandLine& line, bool complete = true);
 
 }  // namespace lora_dist

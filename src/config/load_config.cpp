@@ -11,6 +11,7 @@
 #include "src/config/nearest_name.h"
 #include "src/config/read_toml.h"
 #include "src/core/error.h"
+#include "src/io/user_path.h"
 
 namespace lora_dist {
 namespace {
@@ -138,6 +139,19 @@ void apply_set(Loading& loading, const std::string& setting) {
   store(loading, name, take_string ? static_cast<const toml::node&>(as_string) : *value, place, "--set");
 }
 
+/// ~ in every path.
+void expand_paths(Config& config) {
+  for (std::string* path :
+       {&config.model.path, &config.adapter.init_from, &config.data.cache_dir, &config.checkpoint.resume, &config.output.dir}) {
+    *path = expand_home(*path);
+  }
+  for (std::vector<std::string>* files : {&config.data.train, &config.data.validation}) {
+    for (std::string& file : *files) {
+      file = expand_home(file);
+    }
+  }
+}
+
 /// The place of the first of `keys` that was written somewhere; "" when all are defaults.
 std::string place_of(const Loading& loading, const std::vector<std::string>& keys) {
   for (const std::string& key : keys) {
@@ -162,6 +176,7 @@ Config load_config(const std::filesystem::path& file, const std::vector<std::str
   for (const std::string& setting : sets) {
     apply_set(loading, setting);
   }
+  expand_paths(loading.config);
   if (const ConfigProblem problem = find_contradiction(loading.config); !problem.keys.empty()) {
     throw Error(ExitCode::usage, place_of(loading, problem.keys) + problem.text);
   }

@@ -10,8 +10,9 @@
 namespace lora_dist {
 
 /// Defaults, then `file` (empty: none), then each of `sets` ("section.key=value", the value read as TOML and as a string where
-/// that fails). Throws Error(usage) with "file:line: " or "--set text: " in front: TOML errors, unknown keys (with the nearest
-/// known one), wrong types, values out of range, values that contradict each other, values for something that is not built yet.
+/// that fails); "~" at the start of a path is the home folder. Throws Error(usage) with "file:line: " or "--set text: " in front:
+/// TOML errors, unknown keys (with the nearest known one), wrong types, values out of range, values that contradict each other,
+/// values for something that is not built yet.
 Config load_config(const std::filesystem::path& file, const std::vector<std::string>& sets);
 
 /// Throws Error(usage) unless model.path is given.
