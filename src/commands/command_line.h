@@ -22,7 +22,7 @@ struct CommandLine {
   std::vector<std::string> sets;  // --set section.key=value, in order
   bool print_config = false;
   int samples = 3;    // data: how many are shown
-  bool json = false;  // doctor
+  bool json = false;  // data, doctor
 
   // score, generate; merge and quantize know model, output and how the base is kept, eval knows --adapter
   std::string model;

@@ -106,8 +106,10 @@ po::options_description options_of(const std::string& command, CommandLine& line
     add_config_options(options, line);
   }
   if (command == "data") {
-    options.add_options()("samples", po::value(&line.samples)->value_name("N"),
-                          "training samples to show token by token (default 3)");
+    options.add_options()                                                                                              //
+        ("samples", po::value(&line.samples)->value_name("N"), "training samples to show token by token (default 3)")  //
+        ("json", po::bool_switch(&line.json),
+         "print the samples alone, a line {\"file\", \"row\", \"input_ids\", \"labels\"} each (labels as Hugging Face's)");
   }
   if (command == "doctor") {
     options.add_options()("json", po::bool_switch(&line.json), "print JSON");

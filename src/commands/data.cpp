@@ -1,5 +1,7 @@
 // lora_dist data: what training would see, without a model's weights.
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
@@ -28,10 +30,25 @@ void show_samples(const Dataset& dataset, const Tokenizer* tokenizer, int count,
   }
 }
 
+/// A line of JSON each.
+void print_samples(const Dataset& dataset, int count) {
+  const std::size_t shown = std::min(dataset.train.size(), static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < shown; ++i) {
+    const Sample& sample = dataset.train[i];
+    const std::vector<std::int32_t> ids(sample.input_ids.begin(), sample.input_ids.end());
+    const std::vector<std::int32_t> labels(sample.labels.begin(), sample.labels.end());
+    const nlohmann::ordered_json line = {{"file", dataset.report.files[static_cast<std::size_t>(sample.file)].path},
+                                         {"row", sample.row},
+                                         {"input_ids", ids},
+                                         {"labels", labels}};
+    fmt::print("{}\n", line.dump());
+  }
+}
+
 }  // namespace
 
 int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
-  const Console console{place.rank == 0};
+  const Console console{place.rank == 0, line.json};
   Config config = read_config(world, line);
   ModelSpec spec;
   std::optional<Tokenizer> tokenizer;
@@ -50,6 +67,11 @@ int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& 
   dataset.report.shown_sample.clear();  // among those below
   for (const std::string& text : render_report(dataset.report)) {
     console.line(text);
+  }
+  if (line.json && !config.output.show_text) {
+    console.warn("samples are not shown: output.show_text = false");
+  } else if (line.json && place.rank == 0) {
+    print_samples(dataset, line.samples);
   }
   show_samples(dataset, tokenizer ? &*tokenizer : nullptr, config.output.show_text ? line.samples : 0, console);
   return static_cast<int>(ExitCode::done);

@@ -83,6 +83,7 @@ TEST(CommandLine, Data) {
   EXPECT_EQ(data.sets, (Words{"adapter.r=4"}));
   EXPECT_EQ(data.samples, 7);
   EXPECT_EQ(parse_command_line({"data", "--cfg", "a.toml"}).samples, 3);
+  EXPECT_TRUE(parse_command_line({"data", "--set", "adapter.r=4", "--json"}).json);
   EXPECT_EQ(error_of({"data"}), "data needs a configuration: --cfg FILE (lora_dist data --help shows examples)");
   EXPECT_EQ(error_of({"data", "--cfg", "a", "--samples", "-1"}), "--samples must be at least 0 (got -1)");
 }
