@@ -60,6 +60,8 @@ lora_dist_need(PCRE2_FOUND "PCRE2" 10.40 libpcre2-dev ${PCRE2_VERSION})
 lora_dist_find_library(UTF8PROC HEADER utf8proc.h LIBRARIES utf8proc VERSION_IN utf8proc.h
                        MACROS UTF8PROC_VERSION_MAJOR UTF8PROC_VERSION_MINOR AT_LEAST 2.7)
 lora_dist_need(UTF8PROC_FOUND "utf8proc" 2.7 libutf8proc-dev ${UTF8PROC_VERSION})
+lora_dist_find_library(ZLIB HEADER zlib.h LIBRARIES z VERSION_IN zlib.h MACROS ZLIB_VER_MAJOR ZLIB_VER_MINOR AT_LEAST 1.2)
+lora_dist_need(ZLIB_FOUND "zlib" 1.2 zlib1g-dev ${ZLIB_VERSION})
 
 if(LORA_DIST_TESTS)
   lora_dist_package(GTest "GoogleTest" 1.11 libgtest-dev CONFIG)

@@ -47,7 +47,7 @@ function(lora_dist_sources)
   lora_dist_folder(tokenizer src/tokenizer lora_dist_io lora_dist::sentencepiece lora_dist::pcre2
                  lora_dist::utf8proc)
   lora_dist_folder(chat_template src/chat_template lora_dist_io)
-  lora_dist_folder(data src/data lora_dist_tokenizer lora_dist_chat_template)
+  lora_dist_folder(data src/data lora_dist_tokenizer lora_dist_chat_template lora_dist::zlib)
   lora_dist_folder(model src/model lora_dist_kernels lora_dist_io lora_dist::pcre2)
   lora_dist_folder(optim src/optim lora_dist_model)
   lora_dist_folder(checkpoint src/checkpoint lora_dist_optim)

@@ -30,6 +30,7 @@ class LoraDist(CMakePackage, CudaPackage):
     depends_on("sentencepiece")
     depends_on("pcre2@10.40:")
     depends_on("utf8proc@2.7:")
+    depends_on("zlib-api")
     depends_on("nccl@2.18:", when="+nccl")
     depends_on("cuda@12.8:", when="+cuda")
 

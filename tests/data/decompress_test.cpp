@@ -1,0 +1,67 @@
+// gzip streams as gzip and Python's gzip write them, and those that are damaged, cut off or made to fill the memory.
+#include "src/data/decompress.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "tests/data/packed.h"
+
+namespace lora_dist {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::uint64_t kRoom = std::uint64_t{1} << 20;
+
+std::string problem_of(const std::string& bytes, std::uint64_t limit = kRoom) {
+  try {
+    gunzip(bytes, limit);
+    return "none";
+  } catch (const std::runtime_error& e) {
+    return e.what();
+  }
+}
+
+TEST(Gunzip, ReadsWhatPythonWrote) {
+  // gzip.compress(b'{"text": "hi"}\n', mtime=0)
+  const std::string bytes(
+      "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x2a\x49\xad\x28\x51\xb2\x52\x50\xca\xc8\x54\xaa\xe5\x02\x00\x81"
+      "\xd8\xbc\xc1\x0f\x00\x00\x00",
+      35);
+  EXPECT_TRUE(is_gzip(bytes));
+  EXPECT_EQ(gunzip(bytes, kRoom), "{\"text\": \"hi\"}\n");
+}
+
+TEST(Gunzip, MembersAreJoinedAndZerosBehindThemPassedOver) {
+  std::string large(3'000'000, 'a');
+  for (std::size_t i = 0; i < large.size(); i += 7) {
+    large[i] = static_cast<char>('b' + i % 20);
+  }
+  const std::string bytes = gzipped(large) + gzipped("") + gzipped("end");
+  EXPECT_EQ(gunzip(bytes, 2 * large.size()), large + "end");
+  EXPECT_EQ(gunzip(bytes + std::string(512, '\0'), 2 * large.size()), large + "end");
+}
+
+TEST(Gunzip, DamageIsSaid) {
+  const std::string good = gzipped("{\"text\": \"hello, hello, hello\"}");
+  EXPECT_EQ(problem_of(good.substr(0, good.size() - 1)), "its gzip stream is cut off");
+  EXPECT_EQ(problem_of(good.substr(0, 12)), "its gzip stream is cut off");
+  EXPECT_EQ(problem_of("\x1F\x8B"), "its gzip stream is cut off");
+  std::string bad = good;
+  bad[good.size() - 6] = static_cast<char>(bad[good.size() - 6] ^ 1);  // of the checksum
+  EXPECT_EQ(problem_of(bad), "its gzip stream is damaged");
+  EXPECT_EQ(problem_of(good + "more"), "behind its gzip stream stands something else");
+}
+
+TEST(Gunzip, ALimitHolds) {
+  const std::string bomb = gzipped(std::string(1 << 22, '\0'));
+  EXPECT_THAT(problem_of(bomb, 1 << 21), HasSubstr("it unpacks to more than 2 MiB"));
+  EXPECT_EQ(gunzip(bomb, 1 << 22).size(), std::size_t{1} << 22);
+  EXPECT_EQ(most_unpacked_bytes("abc"), std::uint64_t{256} << 20);
+  EXPECT_EQ(most_unpacked_bytes(std::string(2 << 20, 'a')), std::uint64_t{400} << 20);
+}
+
+}  // namespace
+}  // namespace lora_dist
