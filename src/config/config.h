@@ -27,7 +27,7 @@ struct AdapterConfig {
 };
 
 struct DataConfig {
-  std::vector<std::string> train;       // files; required
+  std::vector<std::string> train;       // files, or patterns of their names; required
   std::vector<std::string> validation;  // files; empty: validation_split of the training data
   double validation_split = 0.05;
   std::string format = "auto";
@@ -37,6 +37,8 @@ struct DataConfig {
   bool packing = true;
   bool shuffle = true;
   std::string overlong = "truncate";  // truncate | drop | error
+  std::string bad_rows = "error";     // error | skip
+  std::int64_t max_bad_rows = 100;    // that are skipped, of all files; 0: no limit
   std::string cache_dir;              // where tokens are kept; empty: output.dir/token_cache; "none": nowhere
 };
 

@@ -1,13 +1,14 @@
-// The two spellings of a conversation: OpenAI's and ShareGPT's.
+// The spellings of a conversation: OpenAI's, ShareGPT's, TRL's and UltraChat's.
 #include "src/data/chat_rows.h"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 #include <utility>
 
 #include "src/chat_template/chat_template.h"
+#include "src/data/message_spelling.h"
 #include "src/data/row_fields.h"
+#include "src/data/row_kind.h"
 #include "src/io/strict_json.h"
 
 namespace lora_dist {
@@ -15,78 +16,66 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kSpeakers = {{{"human", "user"},
-                                                                                     {"user", "user"},
-                                                                                     {"gpt", "assistant"},
-                                                                                     {"assistant", "assistant"},
-                                                                                     {"system", "system"},
-                                                                                     {"tool", "tool"},
-                                                                                     {"observation", "tool"},
-                                                                                     {"function_call", "assistant"}}};
-
-const std::string& text_of(const json& message, const char* key, const std::string& place) {
-  const auto found = message.find(key);
-  if (found == message.end()) {
-    fail_row(place, std::string("\"") + key + "\" is missing");
+/// Adds a message of the list, with what it says about training.
+void add_message(ChatRow& out, const json& message, const std::string& place, UnknownFlags& unknown) {
+  if (!message.is_object()) {
+    fail_row(place, "must be an object {\"role\", \"content\"} or {\"from\", \"value\"}");
   }
-  return text_value(*found, key, place);
+  json added = read_message(message, place);
+  take_train_detail(added, out.messages.size(), place, out.untrained_parts);
+  out.training.push_back(take_training(added, place, unknown));
+  out.messages.push_back(std::move(added));
 }
 
-json read_message(const json& message, const std::string& place) {
-  json out = message;
-  const std::string& role = text_of(message, "role", place);
-  if (role == "human" || role == "gpt") {
-    out["role"] = role == "human" ? "user" : "assistant";
+void add_messages(ChatRow& out, const json& list, const std::string& place, UnknownFlags& unknown) {
+  if (!list.is_array() || list.empty()) {
+    fail_row(place, "messages must be a list of at least one {\"role\", \"content\"}");
   }
-  const auto content = message.find("content");
-  if ((content == message.end() || content->is_null()) && has_calls(message)) {
-    return out;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    add_message(out, list[i], place + ", message " + std::to_string(i + 1), unknown);
   }
-  if (content == message.end() || !content->is_array()) {
-    text_of(message, "content", place);
-  }
-  return out;
 }
 
-bool is_call(const json& value) { return value.is_object() && value.contains("name") && value.contains("arguments"); }
+/// TRL's {"prompt", "completion"}: the completion's answers alone are trained.
+void add_prompt_and_completion(ChatRow& out, const json& row, const std::string& place, UnknownFlags& unknown) {
+  add_messages(out, row["prompt"], place, unknown);
+  std::fill(out.training.begin(), out.training.end(), MessageTraining::prompt);
+  add_messages(out, row["completion"], place, unknown);
+}
 
-/// {"name", "arguments"}, or a list of them, as tool_calls; null for anything else.
-json calls_in(const std::string& text) {
-  json value;
-  try {
-    value = parse_ordered_json(text);
-  } catch (const JsonError&) {
-    return nullptr;
+void add_alternating_texts(ChatRow& out, const json& texts) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    out.messages.push_back({{"role", i % 2 == 0 ? "user" : "assistant"}, {"content", texts[i]}});
+    out.training.push_back(MessageTraining::by_role);
   }
-  if (!value.is_array()) {
-    value = json::array({value});
+}
+
+/// A system prompt beside the messages comes before them, unless they begin with one of their own.
+void add_system_prompt(ChatRow& out, const json& row, const json* list) {
+  const std::string system = system_prompt_of(row);
+  const bool has_own = list != nullptr && list->is_array() && !list->empty() && (*list)[0].is_object() &&
+                       ((*list)[0].value("role", json()) == "system" || (*list)[0].value("from", json()) == "system");
+  if (!system.empty() && !has_own) {
+    out.messages.push_back({{"role", "system"}, {"content", system}});
+    out.training.push_back(MessageTraining::by_role);
   }
-  if (value.empty() || !std::all_of(value.begin(), value.end(), is_call)) {
-    return nullptr;
-  }
+}
+
+/// OpenAI's older "functions" as tools.
+json tools_of_functions(const json& functions) {
   json out = json::array();
-  for (json& call : value) {
-    out.push_back({{"type", "function"}, {"function", std::move(call)}});
+  for (const json& function : functions) {
+    out.push_back({{"type", "function"}, {"function", function}});
   }
   return out;
-}
-
-json read_turn(const json& turn, const std::string& place) {
-  const std::string& from = text_of(turn, "from", place);
-  const std::string& value = text_of(turn, "value", place);
-  const auto speaker = std::find_if(kSpeakers.begin(), kSpeakers.end(), [&](const auto& each) { return each.first == from; });
-  if (speaker == kSpeakers.end()) {
-    fail_row(place, "\"from\" is none of human, user, gpt, assistant, system, tool, observation, function_call");
-  }
-  json calls = from == "function_call" ? calls_in(value) : json();
-  if (!calls.is_null()) {
-    return {{"role", "assistant"}, {"tool_calls", std::move(calls)}};
-  }
-  return {{"role", speaker->second}, {"content", value}};
 }
 
 json read_tools(const json& row, const std::string& place) {
+  const auto functions = row.find("functions");
   const auto found = row.find("tools");
+  if (found == row.end() && functions != row.end() && functions->is_array()) {
+    return tools_of_functions(*functions);
+  }
   if (found == row.end() || found->is_null() || (found->is_string() && found->get_ref<const std::string&>().empty())) {
     return nullptr;
   }
@@ -132,25 +121,37 @@ std::int64_t empty_answers(const ChatRow& row) {
                        [](const json& message) { return message.value("role", "") == "assistant" && says_nothing(message); });
 }
 
-ChatRow read_chat_row(const json& row, const std::string& place) {
-  const bool plain = row.contains("messages");
-  const json& list = plain ? row["messages"] : row["conversations"];
-  if (!list.is_array() || list.empty()) {
-    fail_row(place, "messages must be a list of at least one {\"role\", \"content\"}");
-  }
-  ChatRow out{json::array(), read_tools(row, place)};
-  const auto system = row.find("system");
-  if (!plain && system != row.end() && system->is_string() && !system->get_ref<const std::string&>().empty()) {
-    out.messages.push_back({{"role", "system"}, {"content", *system}});
-  }
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const std::string here = place + ", message " + std::to_string(i + 1);
-    if (!list[i].is_object()) {
-      fail_row(here, plain ? "must be an object {\"role\", \"content\"}" : "must be an object {\"from\", \"value\"}");
+std::string system_prompt_of(const json& row) {
+  for (const char* key : {"system", "system_prompt"}) {
+    if (const auto found = row.find(key);
+        found != row.end() && found->is_string() && !found->get_ref<const std::string&>().empty()) {
+      return found->get<std::string>();
     }
-    out.messages.push_back(plain ? read_message(list[i], here) : read_turn(list[i], here));
   }
+  return "";
+}
+
+ChatRow read_chat_row(const json& row, const std::string& place, UnknownFlags& unknown) {
+  ChatRow out{json::array(), read_tools(row, place)};
+  const json* list = message_list_of(row);
+  const bool two_lists = list == nullptr && has_message_lists(row);
+  add_system_prompt(out, row, two_lists ? &row["prompt"] : list);
+  if (two_lists) {
+    add_prompt_and_completion(out, row, place, unknown);
+  } else if (list != nullptr && is_alternating_texts(*list)) {
+    add_alternating_texts(out, *list);
+  } else {
+    add_messages(out, list == nullptr ? json() : *list, place, unknown);
+  }
+  const bool by_role = std::all_of(out.training.begin(), out.training.end(),
+                                   [](MessageTraining training) { return training == MessageTraining::by_role; });
+  out.training.resize(by_role ? 0 : out.training.size());
   return out;
+}
+
+ChatRow read_chat_row(const json& row, const std::string& place) {
+  UnknownFlags unknown;
+  return read_chat_row(row, place, unknown);
 }
 
 std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& place) {
@@ -168,7 +169,11 @@ std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& p
     if (has_calls(message) || content == message.end() || !content->is_string()) {
       fail_row(here, "calls of tools and content in parts have no place in this template; use data.template = \"tokenizer\"");
     }
-    out.push_back({role, content->get<std::string>()});
+    const auto& parts = row.untrained_parts;
+    if (std::any_of(parts.begin(), parts.end(), [&](const UntrainedPart& part) { return part.message == i; })) {
+      fail_row(here, "\"train_detail\" has no place in this template; use data.template = \"tokenizer\"");
+    }
+    out.push_back({role, content->get<std::string>(), row.training_of(i)});
   }
   return out;
 }

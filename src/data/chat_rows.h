@@ -7,16 +7,29 @@
 #include <vector>
 
 #include "src/data/row.h"
+#include "src/data/train_flags.h"
 
 namespace lora_dist {
 
-/// "messages": objects with a role and a content (text, or a list of parts), passed on as they are but for the roles human and
-/// gpt, which are user and assistant; content may be null or absent where there are tool_calls.
-/// "conversations": {from, value} with from human, user, gpt, assistant, system, tool, observation (a tool's answer) or
-/// function_call: an assistant's message whose tool_calls are the calls that value spells as JSON ({name, arguments}, or a list
-/// of them), or whose content is value where it spells none. A text "system" beside them is a message before them.
-/// "tools": a list, or a text that spells one. Throws Error(data) that begins with `place`.
+/// "messages", "conversations" or "conversation": a list of objects, each {role, content, ...} or {from, value, ...}. Content is
+/// text, or a list of parts; it may be absent where there are tool_calls, or reasoning. Roles are passed on as they are but for
+/// the names of other programs: human is user; gpt, model, bot and chatgpt are assistant; function and function_response are
+/// tool. Under "from" the names, in letters of either case, are human, user, gpt, assistant, model, bot, chatgpt, system,
+/// developer; tool, observation, function, function_response, tool_response and ipython (a tool's answer); and function_call: an
+/// assistant's message whose tool_calls are the calls that value spells as JSON ({name, arguments}, or a list of them), or whose
+/// content is value where it spells none. OpenAI's older "function_call" of a message is one of its tool_calls. Members that are
+/// null are left out.
+///
+/// "prompt" and "completion", both lists of messages: those of the completion alone are trained. A list of texts ("data" too):
+/// the user's and the assistant's in turn. A text "system" or "system_prompt" beside them is a message before them, unless they
+/// begin with a system message. "tools": a list, or a text that spells one; else OpenAI's older "functions".
+///
+/// Keys that say what is trained are taken out of the messages (train_flags.h). Throws Error(data) that begins with `place`.
+ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& place, UnknownFlags& unknown);
 ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& place);
+
+/// The text "system" or "system_prompt" of a row; empty where there is none.
+std::string system_prompt_of(const nlohmann::ordered_json& row);
 
 /// Whether a message calls tools.
 bool has_calls(const nlohmann::ordered_json& message);
@@ -30,9 +43,11 @@ std::int64_t empty_answers(const ChatRow& row);
 /// Role and text of a message, for templates that know nothing else.
 struct ChatMessage {
   std::string role, content;  // system, user or assistant
+  MessageTraining training = MessageTraining::by_role;
 };
 
-/// Throws Error(data) that begins with `place` for another role, calls of tools, or content that is not text.
+/// Throws Error(data) that begins with `place` for another role, calls of tools, content that is not text, or content that is
+/// trained in part.
 std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& place);
 
 }  // namespace lora_dist

@@ -7,6 +7,8 @@
 
 #include "src/core/error.h"
 #include "src/data/assistant_spans.h"
+#include "src/data/chat_rows.h"
+#include "src/data/marked_chat.h"
 #include "src/data/tokenize.h"
 #include "src/tokenizer/token_borders.h"
 
@@ -32,37 +34,74 @@ Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, con
   return span;
 }
 
-/// What {% generation %} blocks printed. An empty block lies within a token, or between two, that is none of its own.
-void train_blocks(TokenizedRow& sample, const Conversation& conversation, const RenderedChat& chat, const TokenBorders& borders) {
-  std::int64_t answers = 0;
-  for (const json& message : conversation.messages) {
-    answers += message.value("role", "") == "assistant" ? 1 : 0;
-  }
-  for (const jinja::OutputSpan& span : chat.generated) {
-    if (span.begin < span.end) {
-      train_within(sample, 0, borders, {span.begin, span.end});
-      --answers;
+/// Numbers of the assistant's messages.
+std::vector<std::size_t> assistant_messages(const Conversation& conversation, bool that_speak) {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
+    const json& message = conversation.messages[i];
+    if (message.value("role", "") == "assistant" && !(that_speak && says_nothing(message))) {
+      out.push_back(i);
     }
   }
-  sample.empty_answers = std::max<std::int64_t>(answers, 0);
+  return out;
 }
 
-void train_turns(TokenizedRow& sample, const ChatTemplate& chat_template, const Conversation& conversation,
-                 const RenderedChat& chat, const TokenBorders& borders, const Tokenizer& tokenizer, const std::string& where) {
-  if (!chat.generated.empty()) {
-    train_blocks(sample, conversation, chat, borders);
-    return;
+/// What {% generation %} blocks printed, empty blocks too.
+std::vector<AnswerSpan> spans_of_blocks(TokenizedRow& sample, const Conversation& conversation, const RenderedChat& chat) {
+  std::vector<AnswerSpan> out;
+  auto answers = static_cast<std::int64_t>(assistant_messages(conversation, false).size());
+  for (const jinja::OutputSpan& span : chat.generated) {
+    out.push_back({{span.begin, span.end}, std::nullopt});
+    answers -= span.begin < span.end ? 1 : 0;
   }
-  const AssistantTurns found = find_assistant_turns(chat_template, conversation, chat);
+  sample.empty_answers = std::max<std::int64_t>(answers, 0);
+  return out;
+}
+
+std::vector<AnswerSpan> spans_of_turns(TokenizedRow& sample, const RenderedRow& rendered, const RenderedChat& chat) {
+  const AssistantTurns found = find_assistant_turns(rendered.chat_template, rendered.conversation, chat);
   if (found.not_found != 0) {
-    throw Error(ExitCode::data, where + ", message " + std::to_string(found.not_found) +
+    throw Error(ExitCode::data, rendered.where + ", message " + std::to_string(found.not_found) +
                                     ": the answer cannot be found in what the chat template " +
-                                    template_for(chat_template, conversation.tools).file.string() +
+                                    template_for(rendered.chat_template, rendered.conversation.tools).file.string() +
                                     " makes of the conversation; use data.train_on = \"all\" or another data.template");
   }
   sample.empty_answers = found.empty;
+  std::vector<AnswerSpan> out;
   for (const AssistantTurn& turn : found.turns) {
-    train_within(sample, 0, borders, with_end_token(turn, borders, tokenizer));
+    out.push_back({with_end_token(turn, rendered.borders, rendered.tokenizer), turn.content});
+  }
+  return out;
+}
+
+void hide_within(TokenizedRow& sample, const TokenBorders& borders, Range span) {
+  for (std::size_t i = 0; i < borders.ids.size(); ++i) {
+    if (borders.ranges[i].begin < span.end && borders.ranges[i].end > span.begin) {
+      sample.labels[i] = kNotTrained;
+    }
+  }
+}
+
+/// Trains the answers, or what the row's marks say. An empty span lies within a token, or between two, that is none of its own.
+void train_answers(TokenizedRow& sample, const RenderedRow& rendered, const RenderedChat& chat, bool train_all) {
+  const bool blocks = !chat.generated.empty();
+  const std::vector<AnswerSpan> answers =
+      blocks ? spans_of_blocks(sample, rendered.conversation, chat) : spans_of_turns(sample, rendered, chat);
+  MarkedSpans spans;
+  if (has_marks(rendered.row)) {
+    spans = marked_spans(rendered, answers, assistant_messages(rendered.conversation, !blocks), train_all);
+  } else {
+    for (const AnswerSpan& answer : answers) {
+      spans.trained.push_back(answer.span);
+    }
+  }
+  for (const Range& span : spans.trained) {
+    if (span.begin < span.end) {
+      train_within(sample, 0, rendered.borders, span);
+    }
+  }
+  for (const Range& span : spans.hidden) {
+    hide_within(sample, rendered.borders, span);
   }
 }
 
@@ -119,14 +158,14 @@ TokenizedRow sample_of_chat(const ChatTemplate& chat_template, const ChatRow& ro
   const RenderedChat chat = render_row_chat(chat_template, conversation, where);
   TokenBorders borders = encode_with_borders(tokenizer, chat.text);
   TokenizedRow sample;
-  if (train_all) {
+  if (train_all && !has_marks(row)) {
     sample.labels = borders.ids;
-    if (!sample.labels.empty() && sample.labels[0] == tokenizer.bos) {
-      sample.labels[0] = kNotTrained;
-    }
   } else {
     sample.labels.assign(borders.ids.size(), kNotTrained);
-    train_turns(sample, chat_template, conversation, chat, borders, tokenizer, where);
+    train_answers(sample, {chat_template, row, conversation, chat.text, borders, tokenizer, where}, chat, train_all);
+  }
+  if (train_all && !sample.labels.empty() && borders.ids[0] == tokenizer.bos) {
+    sample.labels[0] = kNotTrained;
   }
   sample.input_ids = std::move(borders.ids);
   return sample;

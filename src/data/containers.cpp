@@ -1,4 +1,4 @@
-// JSON, JSONL, CSV and plain text to rows.
+// JSON, JSONL, tables and plain text to rows.
 #include "src/data/containers.h"
 
 #include <algorithm>
@@ -6,7 +6,10 @@
 
 #include "src/core/error.h"
 #include "src/data/csv.h"
+#include "src/data/data_text.h"
+#include "src/data/json_document.h"
 #include "src/data/row_fields.h"
+#include "src/data/row_kind.h"
 #include "src/io/strict_json.h"
 #include "src/tokenizer/utf8.h"
 
@@ -14,13 +17,6 @@ namespace lora_dist {
 namespace {
 
 using json = nlohmann::ordered_json;
-using RowFunction = std::function<void(std::int64_t, json)>;
-
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-std::string_view without_mark(std::string_view text) {
-  return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;
-}
 
 /// The parser's reason without the text it quotes (a row may hold what must not be in a log), and for a single line without "line
 /// 1".
@@ -34,12 +30,13 @@ std::string reason(const JsonError& error, bool one_line) {
   return one_line && what.starts_with(first_line) ? "at " + what.substr(first_line.size()) : what;
 }
 
-/// Calls line(number, text) for every line that is not blank.
+/// Calls line(number, text) for every line that is not blank. Old Macintosh files end lines in CR alone.
 template <class Line>
 void for_each_line(std::string_view text, Line line) {
+  const char line_end = text.find('\n') == std::string_view::npos ? '\r' : '\n';
   std::int64_t number = 0;
   while (!text.empty()) {
-    const std::size_t end = text.find('\n');
+    const std::size_t end = text.find(line_end);
     const std::string_view one = text.substr(0, end);
     ++number;
     if (!is_blank(one)) {
@@ -49,79 +46,108 @@ void for_each_line(std::string_view text, Line line) {
   }
 }
 
-void json_lines(const std::filesystem::path& file, std::string_view text, const WantedRow& wanted, const RowFunction& row) {
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = std::min(text.find_first_not_of(kBlank), text.size());
+  return text.substr(first, text.find_last_not_of(kBlank) + 1 - first);
+}
+
+void json_lines(std::string_view text, const RowReader& reader) {
   std::int64_t index = 0;
   for_each_line(text, [&](std::int64_t number, std::string_view line) {
-    if (!wanted(index++)) {
+    if (!reader.wanted(index++)) {
       return;
     }
     json value;
     try {
       value = parse_ordered_json(line);
     } catch (const JsonError& e) {
-      throw Error(ExitCode::data, place_in(file, Container::jsonl, number) + ": the line is not JSON (" + reason(e, true) +
-                                      "); a dataset has one object per line, or is a list of objects");
+      const bool opened = trimmed(line) == "{" || trimmed(line) == "[";
+      return reader.bad_row(
+          number, "the line is not JSON (" + reason(e, true) + "); a dataset has one object per line" +
+                      (opened ? ", the whole object on that line, or is a list of objects" : ", or is a list of objects"));
     }
-    row(number, std::move(value));
+    reader.row(number, std::move(value));
   });
 }
 
-void json_array(const std::filesystem::path& file, std::string_view text, const WantedRow& wanted, const RowFunction& row) {
-  json rows;
+void json_document(const std::filesystem::path& file, std::string_view text, const RowReader& reader) {
+  json document;
   try {
-    rows = parse_ordered_json(text);
+    document = parse_ordered_json(text);
   } catch (const JsonError& e) {
     throw Error(ExitCode::data, file.string() + " begins like a JSON list but is not JSON (" + reason(e, false) + ")");
   }
+  json rows = rows_of_document(file, std::move(document));
   std::int64_t index = 0;
   for (json& one : rows) {
-    if (wanted(index++)) {
-      row(index, std::move(one));
+    if (reader.wanted(index++)) {
+      reader.row(index, std::move(one));
     }
   }
 }
 
-void csv_rows(const std::filesystem::path& file, std::string_view text, const WantedRow& wanted, const RowFunction& row) {
+/// What separates columns: that which gives a header the most known keys.
+char find_separator(Container container, std::string_view text) {
+  char best = container == Container::tsv ? '\t' : ',';
+  std::ptrdiff_t most = 0;
+  for (const char separator : {best, ',', ';', '\t', '|'}) {
+    const std::vector<std::string> header = csv_header(text, separator);
+    const auto known =
+        std::count_if(header.begin(), header.end(), [](const std::string& name) { return is_known_key(trimmed(name)); });
+    if (known > most) {
+      most = known;
+      best = separator;
+    }
+  }
+  return best;
+}
+
+/// The fields under the names of the columns, or why that cannot be.
+std::string object_of(const std::vector<std::string>& columns, const std::vector<std::string>& fields, json& object) {
+  if (fields.size() != columns.size()) {
+    return std::to_string(fields.size()) + " fields, but the header has " + std::to_string(columns.size()) + " columns";
+  }
+  object = json::object();
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    if (!is_utf8(fields[c]) || !is_utf8(columns[c])) {
+      return "not UTF-8; save the file as UTF-8";
+    }
+    object[std::string(trimmed(columns[c]))] = fields[c];
+  }
+  return "";
+}
+
+void csv_rows(const std::filesystem::path& file, Container container, std::string_view text, const RowReader& reader) {
   std::vector<CsvRecord> records;
   try {
-    records = parse_csv(text);
+    records = parse_csv(text, find_separator(container, text));
   } catch (const std::runtime_error& e) {
     throw Error(ExitCode::data, file.string() + ": " + e.what());
   }
   for (std::size_t i = 1; i < records.size(); ++i) {
-    if (!wanted(static_cast<std::int64_t>(i) - 1)) {
+    if (!reader.wanted(static_cast<std::int64_t>(i) - 1)) {
       continue;
     }
-    const auto& columns = records[0].fields;
-    const auto& fields = records[i].fields;
-    const std::string place = place_in(file, Container::csv, records[i].line);
-    if (fields.size() != columns.size()) {
-      throw Error(ExitCode::data, place + ": " + std::to_string(fields.size()) + " fields, but the header has " +
-                                      std::to_string(columns.size()) + " columns");
+    json object;
+    const std::string problem = object_of(records[0].fields, records[i].fields, object);
+    if (problem.empty()) {
+      reader.row(records[i].line, std::move(object));
+    } else {
+      reader.bad_row(records[i].line, problem);
     }
-    json object = json::object();
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-      if (!is_utf8(fields[c]) || !is_utf8(columns[c])) {
-        throw Error(ExitCode::data, place + ": not UTF-8; save the file as UTF-8");
-      }
-      object[columns[c]] = fields[c];
-    }
-    row(records[i].line, std::move(object));
   }
 }
 
-void paragraphs(const std::filesystem::path& file, std::string_view text, const WantedRow& wanted, const RowFunction& row) {
+void paragraphs(std::string_view text, const RowReader& reader) {
   std::int64_t number = 0;
   std::string paragraph;
   const auto end_paragraph = [&] {
-    if (paragraph.empty()) {
-      return;
-    }
-    if (wanted(number++)) {
-      if (!is_utf8(paragraph)) {
-        throw Error(ExitCode::data, place_in(file, Container::text, number) + ": not UTF-8; save the file as UTF-8");
+    if (!paragraph.empty() && reader.wanted(number++)) {
+      if (is_utf8(paragraph)) {
+        reader.row(number, json{{"text", paragraph}});
+      } else {
+        reader.bad_row(number, "not UTF-8; save the file as UTF-8");
       }
-      row(number, json{{"text", paragraph}});
     }
     paragraph.clear();
   };
@@ -139,6 +165,21 @@ void paragraphs(const std::filesystem::path& file, std::string_view text, const 
   end_paragraph();
 }
 
+/// Of a text that begins with an object: whether that is the whole text, or holds rows, and is no line of a JSONL file.
+bool is_one_object(std::string_view text) {
+  const std::string_view whole = trimmed(text);
+  const std::string_view line = whole.substr(0, whole.find_first_of("\r\n"));
+  try {
+    return holds_rows(parse_ordered_json(line)) && line.size() == whole.size();
+  } catch (const JsonError&) {
+  }
+  try {
+    return line.size() < whole.size() && parse_ordered_json(whole).is_object();
+  } catch (const JsonError&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 std::string name_of(Container container) {
@@ -149,6 +190,8 @@ std::string name_of(Container container) {
       return "JSONL";
     case Container::csv:
       return "CSV";
+    case Container::tsv:
+      return "TSV";
     case Container::text:
       return "text";
   }
@@ -167,30 +210,33 @@ std::string place_in(const std::filesystem::path& file, Container container, std
   }
 }
 
-Container find_container(const std::filesystem::path& file, const std::string& content) {
-  if (file.extension() == ".csv") {
+Container find_container(const std::filesystem::path& file, const std::string& text) {
+  const std::filesystem::path suffix = name_of_content(file).extension();
+  if (suffix == ".csv") {
     return Container::csv;
   }
-  if (file.extension() == ".txt") {
+  if (suffix == ".tsv" || suffix == ".tab") {
+    return Container::tsv;
+  }
+  if (suffix == ".txt") {
     return Container::text;
   }
-  const std::string_view text = without_mark(content);
   const std::size_t first = text.find_first_not_of(kBlank);
-  return first != std::string_view::npos && text[first] == '[' ? Container::json : Container::jsonl;
+  const char opening = first == std::string::npos ? ' ' : text[first];
+  return opening == '[' || (opening == '{' && is_one_object(text)) ? Container::json : Container::jsonl;
 }
 
-void for_each_row(const std::filesystem::path& file, Container container, const std::string& content, const WantedRow& wanted,
-                  const RowFunction& row) {
-  const std::string_view text = without_mark(content);
+void for_each_row(const std::filesystem::path& file, Container container, const std::string& text, const RowReader& reader) {
   switch (container) {
     case Container::json:
-      return json_array(file, text, wanted, row);
+      return json_document(file, text, reader);
     case Container::jsonl:
-      return json_lines(file, text, wanted, row);
+      return json_lines(text, reader);
     case Container::csv:
-      return csv_rows(file, text, wanted, row);
+    case Container::tsv:
+      return csv_rows(file, container, text, reader);
     case Container::text:
-      return paragraphs(file, text, wanted, row);
+      return paragraphs(text, reader);
   }
 }
 

@@ -9,23 +9,31 @@
 
 namespace lora_dist {
 
-enum class Container : std::uint8_t { json, jsonl, csv, text };
+enum class Container : std::uint8_t { json, jsonl, csv, tsv, text };
 
 std::string name_of(Container container);
 
 /// "train.jsonl:12", "train.json, row 12", "notes.txt, paragraph 12".
 std::string place_in(const std::filesystem::path& file, Container container, std::int64_t number);
 
-/// .csv and .txt by name; otherwise JSON when the content begins with '[', else JSONL.
-Container find_container(const std::filesystem::path& file, const std::string& content);
+/// .csv, .tsv and .txt by name (a .gz behind them aside); otherwise JSON when the content is a list, one object over several
+/// lines, or an object that holds the rows (json_document.h), else JSONL. `text`: as read_data_text gives it.
+Container find_container(const std::filesystem::path& file, const std::string& text);
 
 /// Says of each row of a file, in order and before it is looked at, whether it is wanted; `index` counts the rows from 0.
 using WantedRow = std::function<bool(std::int64_t index)>;
 
-/// Calls `row` for each wanted row in order: a JSON value (members in the order of the file), an object of a CSV header's
-/// columns, or {"text": paragraph}. Throws Error(data) naming file and line for what cannot be parsed; the lines of a JSONL file
-/// that are not wanted are not parsed.
-void for_each_row(const std::filesystem::path& file, Container container, const std::string& content, const WantedRow& wanted,
-                  const std::function<void(std::int64_t number, nlohmann::ordered_json row)>& row);
+/// What becomes of the rows of a file.
+struct RowReader {
+  WantedRow wanted;
+  std::function<void(std::int64_t number, nlohmann::ordered_json row)> row;
+  std::function<void(std::int64_t number, const std::string& reason)> bad_row;  // for a row that cannot be parsed
+};
+
+/// Calls `row` for each wanted row in order: a JSON value (members in the order of the file), an object of the columns that a
+/// table's header names, or {"text": paragraph}. Columns are separated by what makes known keys of a header: comma, semicolon,
+/// tab or |; else by comma, in a .tsv by tabs. Lines end in LF, CR LF, or CR where there is no LF. Throws Error(data) naming the
+/// file for what cannot be parsed as a whole; the lines of a JSONL file that are not wanted are not parsed.
+void for_each_row(const std::filesystem::path& file, Container container, const std::string& text, const RowReader& reader);
 
 }  // namespace lora_dist

@@ -2,21 +2,23 @@
 #include "src/data/csv.h"
 
 #include <stdexcept>
+#include <utility>
 
 namespace lora_dist {
 namespace {
 
 struct Reader {
   std::string_view text;
+  char separator;
   std::size_t at = 0;
   std::int64_t line = 1;
 
   bool at_end() const { return at >= text.size(); }
-  bool at_line_end() const { return at_end() || text[at] == '\n' || text.substr(at, 2) == "\r\n"; }
+  bool at_line_end() const { return at_end() || text[at] == '\n' || text[at] == '\r'; }
 
   void skip_line_end() {
     if (!at_end()) {
-      at += text[at] == '\n' ? 1 : 2;
+      at += text.substr(at, 2) == "\r\n" ? 2 : 1;
       ++line;
     }
   }
@@ -31,14 +33,14 @@ std::string quoted_field(Reader& in) {
   std::string field;
   for (++in.at; !in.at_end(); ++in.at) {
     if (in.text[in.at] != '"') {
-      in.line += in.text[in.at] == '\n' ? 1 : 0;
+      in.line += in.text[in.at] == '\n' || (in.text[in.at] == '\r' && in.text.substr(in.at, 2) != "\r\n") ? 1 : 0;
       field.push_back(in.text[in.at]);
     } else if (in.text.substr(in.at, 2) == "\"\"") {
       field.push_back('"');
       ++in.at;
     } else {
       ++in.at;
-      if (!in.at_line_end() && in.text[in.at] != ',') {
+      if (!in.at_line_end() && in.text[in.at] != in.separator) {
         fail_at(in.line, "text after the closing quote of a field; a quote inside a quoted field is written twice");
       }
       return field;
@@ -49,32 +51,54 @@ std::string quoted_field(Reader& in) {
 
 std::string plain_field(Reader& in) {
   const std::size_t begin = in.at;
-  while (!in.at_line_end() && in.text[in.at] != ',') {
+  while (!in.at_line_end() && in.text[in.at] != in.separator) {
     ++in.at;
   }
   return std::string(in.text.substr(begin, in.at - begin));
 }
 
+/// The record at the place where the reader is, and the line end behind it.
+CsvRecord read_record(Reader& in) {
+  CsvRecord record{in.line, {}};
+  for (;;) {
+    record.fields.push_back(!in.at_end() && in.text[in.at] == '"' ? quoted_field(in) : plain_field(in));
+    if (in.at_line_end()) {
+      break;
+    }
+    ++in.at;  // the separator
+  }
+  in.skip_line_end();
+  return record;
+}
+
+bool is_empty(const CsvRecord& record) { return record.fields.size() == 1 && record.fields[0].empty(); }
+
 }  // namespace
 
-std::vector<CsvRecord> parse_csv(std::string_view text) {
-  Reader in{text};
+std::vector<CsvRecord> parse_csv(std::string_view text, char separator) {
+  Reader in{text, separator};
   std::vector<CsvRecord> records;
   while (!in.at_end()) {
-    CsvRecord record{in.line, {}};
-    for (;;) {
-      record.fields.push_back(!in.at_end() && in.text[in.at] == '"' ? quoted_field(in) : plain_field(in));
-      if (in.at_line_end()) {
-        break;
-      }
-      ++in.at;  // the comma
-    }
-    in.skip_line_end();
-    if (record.fields.size() > 1 || !record.fields[0].empty()) {
+    CsvRecord record = read_record(in);
+    if (!is_empty(record)) {
       records.push_back(std::move(record));
     }
   }
   return records;
+}
+
+std::vector<std::string> csv_header(std::string_view text, char separator) {
+  Reader in{text, separator};
+  try {
+    while (!in.at_end()) {
+      CsvRecord record = read_record(in);
+      if (!is_empty(record)) {
+        return record.fields;
+      }
+    }
+  } catch (const std::runtime_error&) {  // parse_csv says it
+  }
+  return {};
 }
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Comma-separated values (RFC 4180): quoted fields may hold commas, line ends and doubled quotes.
+// Comma-separated values (RFC 4180), or values with another separator: quoted fields may hold it, line ends and doubled quotes.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,11 @@ struct CsvRecord {
   std::vector<std::string> fields;
 };
 
-/// All records; empty lines are left out. Throws std::runtime_error("line N: what is wrong") for a quote that never ends or
-/// text after a closing quote.
-std::vector<CsvRecord> parse_csv(std::string_view text);
+/// All records; empty lines are left out. A line ends in LF, CR LF or CR. Throws std::runtime_error("line N: what is wrong") for
+/// a quote that never ends or text after a closing quote.
+std::vector<CsvRecord> parse_csv(std::string_view text, char separator = ',');
+
+/// The fields of the first record; none where it is malformed with this separator.
+std::vector<std::string> csv_header(std::string_view text, char separator);
 
 }  // namespace lora_dist

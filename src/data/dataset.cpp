@@ -10,12 +10,9 @@
 #include "src/core/error.h"
 #include "src/core/fault_point.h"
 #include "src/core/stop_request.h"
-#include "src/data/chat_rows.h"
-#include "src/data/chat_sample.h"
 #include "src/data/formats.h"
 #include "src/data/row_fields.h"
-#include "src/data/templates.h"
-#include "src/data/tokenize.h"
+#include "src/data/row_samples.h"
 
 namespace lora_dist {
 namespace {
@@ -23,13 +20,13 @@ namespace {
 /// What the steps below share while files are read one after another.
 struct Loader {
   const DataOptions& options;
-  const Tokenizer* tokenizer;
-  std::int64_t vocab_size;
   RowShare& share;
+  SampleMaker maker;
   TokenizedRows out{};
   TokenizingFigures figures{};
-  std::int64_t first_id = 0;                    // of the file at hand
-  std::optional<ChatTemplate> chat_template{};  // opened when a file's rows need it
+  std::int64_t first_id = 0;  // of the file at hand
+
+  bool skips() const { return options.bad_rows == "skip"; }
 };
 
 void check_choice(const char* key, const std::string& value, std::initializer_list<std::string_view> choices) {
@@ -53,124 +50,6 @@ double bytes_in(const std::vector<std::filesystem::path>& files) {
   return bytes;
 }
 
-const Tokenizer& tokenizer_for_text(const Loader& loader, const std::filesystem::path& file) {
-  if (loader.tokenizer == nullptr) {
-    throw Error(ExitCode::model,
-                file.string() +
-                    " holds text, but the model folder has no tokenizer; copy its tokenizer.json (or tokenizer.model) "
-                    "into the folder, or give all data as input_ids");
-  }
-  return *loader.tokenizer;
-}
-
-/// Opens what the template needs. A text, and a chat template, bring their own ends.
-void prepare_template(Loader& loader, RowKind kind, const std::string& template_name) {
-  if (template_name == "tokenizer") {
-    if (!loader.chat_template) {
-      loader.chat_template = require_chat_template(*loader.tokenizer);
-      loader.chat_template->now = noon_of(day_of_templates(loader.options));
-      loader.chat_template->show_text = loader.options.show_text;
-    }
-  } else if (kind != RowKind::text && !loader.tokenizer->eos) {
-    throw Error(ExitCode::model, loader.tokenizer->file.string() +
-                                     " has no end-of-text token, without which the model would not learn to stop; "
-                                     "name eos_token in tokenizer_config.json");
-  }
-}
-
-constexpr const char* kEmptyAnswers = "nothing to learn: every answer is empty, or not printed by the chat template";
-
-bool has_empty_completion(const RowContent& content) {
-  const auto* alpaca = std::get_if<AlpacaRow>(&content);
-  const auto* qa = std::get_if<QaRow>(&content);
-  const auto* text = std::get_if<TextRow>(&content);
-  const auto* marked = std::get_if<MarkedRow>(&content);
-  return (alpaca != nullptr && is_blank(alpaca->output)) || (qa != nullptr && is_blank(qa->answer)) ||
-         (text != nullptr && is_blank(text->text)) || (marked != nullptr && is_blank(marked->text));
-}
-
-/// Of a row that is not ids.
-TokenizedRow sample_of_words(const Loader& loader, const Row& row, RowKind kind, const std::string& template_name,
-                             const std::string& where) {
-  const bool train_all = loader.options.train_on == "all";
-  if (const auto* text = std::get_if<TextRow>(&row.content)) {
-    return sample_of_text(*loader.tokenizer, text->text);
-  }
-  if (const auto* marked = std::get_if<MarkedRow>(&row.content)) {
-    return sample_of_marked_text(*loader.tokenizer, kind, marked->text, train_all);
-  }
-  if (template_name == "tokenizer") {
-    return sample_of_chat(*loader.chat_template, conversation_row(row), *loader.tokenizer, train_all, where);
-  }
-  TokenizedRow sample = tokenize_pieces(*loader.tokenizer, render_row(row, template_name, where), train_all);
-  if (const auto* chat = std::get_if<ChatRow>(&row.content); chat != nullptr && !train_all) {
-    sample.empty_answers = empty_answers(*chat);
-  }
-  return sample;
-}
-
-/// The sample of a row, or the reason why there is none.
-std::pair<std::optional<TokenizedRow>, const char*> sample_of_row(const Loader& loader, const Row& row, RowKind kind,
-                                                                  const std::string& template_name, const std::string& where,
-                                                                  FileReport& report) {
-  const DataOptions& options = loader.options;
-  TokenizedRow sample;
-  if (const auto* ids = std::get_if<IdsRow>(&row.content)) {
-    sample = sample_of_ids(*ids, loader.vocab_size, where);
-  } else {
-    if (has_empty_completion(row.content)) {
-      return {std::nullopt, "nothing to learn: the completion is empty"};
-    }
-    sample = sample_of_words(loader, row, kind, template_name, where);
-    check_ids(sample, loader.vocab_size, where);
-  }
-  if (trained_tokens(sample.labels) == 0) {
-    return {std::nullopt, sample.empty_answers > 0 ? kEmptyAnswers : "no trained token"};
-  }
-  const auto limit = static_cast<std::size_t>(options.max_length);
-  if (sample.input_ids.size() > limit) {
-    if (options.overlong == "error") {
-      throw Error(ExitCode::data, where + ": " + std::to_string(sample.input_ids.size()) +
-                                      " tokens, more than data.max_length = " + std::to_string(limit) +
-                                      "; raise it, or set data.overlong to truncate or drop");
-    }
-    if (options.overlong == "drop") {
-      return {std::nullopt, "longer than data.max_length"};
-    }
-    sample.input_ids.resize(limit);
-    sample.labels.resize(limit);
-    ++report.truncated;
-    if (trained_tokens(sample.labels) == 0) {
-      return {std::nullopt, "no trained token within data.max_length"};
-    }
-  }
-  return {std::move(sample), nullptr};
-}
-
-/// Whether a row calls tools that its template does not look at.
-bool calls_in_vain(const ChatTemplate& chat_template, const Row& row) {
-  const auto* chat = std::get_if<ChatRow>(&row.content);
-  return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls) &&
-         template_for(chat_template, chat->tools).source.find("tool_calls") == std::string::npos;
-}
-
-std::vector<std::string> notes_on_template(const Loader& loader, const DatasetFile& file, const std::string& template_name) {
-  std::vector<std::string> notes;
-  const auto in_vain = [&](const Row& row) { return calls_in_vain(*loader.chat_template, row); };
-  if (template_name == "tokenizer" && std::any_of(file.rows.begin(), file.rows.end(), in_vain)) {
-    notes.emplace_back("there are calls of tools, which the model's chat template does not know");
-  }
-  if (loader.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
-      loader.tokenizer->has_chat_template) {
-    notes.push_back("the template is \"" + template_name +
-                    "\"; the model's own chat template is used with data.template = \"tokenizer\"");
-  }
-  if (template_name == "chatml" && !token_id(*loader.tokenizer, "<|im_end|>")) {
-    notes.emplace_back("the tokenizer has no token <|im_end|>; chatml's marks are spelt out");
-  }
-  return notes;
-}
-
 void keep(Loader& loader, const TokenizedRow& sample, const Row& row) {
   TokenizedRows& out = loader.out;
   out.samples.push_back({loader.first_id + row.index, row.number, static_cast<std::int32_t>(out.files.size()),
@@ -188,10 +67,11 @@ void reach(Loader& loader, Stage stage, std::int64_t index) {
 
 DatasetFile read_share(Loader& loader, const std::filesystem::path& path) {
   reach(loader, Stage::read, 0);
-  return read_dataset_file(path, loader.options.format, [&](std::int64_t index) {
+  const auto wanted = [&](std::int64_t index) {
     reach(loader, Stage::read, index);
     return index % loader.share.ranks == loader.share.rank;
-  });
+  };
+  return read_dataset_file(path, loader.options.format, wanted, loader.skips());
 }
 
 void show_progress(Loader& loader, double bytes_before, double file_bytes, std::int64_t rows_done, std::int64_t rows) {
@@ -203,17 +83,47 @@ void show_progress(Loader& loader, double bytes_before, double file_bytes, std::
   }
 }
 
+/// What becomes of a row: a sample that is kept, or an entry in the report.
+void load_row(Loader& loader, const Row& row, const std::string& where, const std::filesystem::path& path, FileReport& report) {
+  ++report.kinds[std::string(name_of(row.kind))];
+  const std::string template_name = template_of(loader.maker, row.kind, path, report);
+  if (!row.trained) {
+    ++report.dropped[kMarkedAsNotTrained];
+    return;
+  }
+  if (has_empty_completion(row.content)) {
+    ++report.dropped["nothing to learn: the completion is empty"];
+    return;
+  }
+  note_row(loader.maker, row, template_name, report);
+  TokenizedRow whole;
+  try {
+    whole = whole_sample_of(loader.maker, row, template_name, where);
+  } catch (const Error& e) {
+    if (!loader.skips() || e.code() != ExitCode::data) {
+      throw;
+    }
+    report.bad_rows.push_back({row.number, safe_reason(loader.maker, reason_without(where, e.what()))});
+    return;
+  }
+  const auto [sample, reason] = cut_sample(loader.maker, row, std::move(whole), where, report);
+  if (sample) {
+    report.empty_answers += sample->empty_answers;
+    keep(loader, *sample, row);
+  } else {
+    ++report.dropped[reason];
+  }
+}
+
 void load_file(Loader& loader, const std::filesystem::path& path, bool validation) {
   const DatasetFile file = read_share(loader, path);
   const double bytes_before = loader.figures.bytes_done;
   const double file_bytes = bytes_in({path});
-  FileReport report{path.string(), name_of(file.container), std::string(name_of(file.kind)), "none", validation, file.row_count};
+  FileReport report{path.string(), name_of(file.container), validation, file.row_count};
+  report.bad_rows = file.bad_rows;
+  report.unknown_flags = file.unknown_flags;
+  report.unused_columns = file.unused_columns;
   reach(loader, Stage::tokenize, 0);
-  if (file.kind != RowKind::ids) {
-    report.template_name = choose_template(loader.options.template_name, file.kind, tokenizer_for_text(loader, path));
-    prepare_template(loader, file.kind, report.template_name);
-    report.notes = notes_on_template(loader, file, report.template_name);
-  }
   for (const Row& row : file.rows) {
     stop_if_requested();
     fault_point("tokenize");
@@ -222,13 +132,7 @@ void load_file(Loader& loader, const std::filesystem::path& path, bool validatio
     if (loader.first_id + row.index >= INT32_MAX) {
       throw Error(ExitCode::data, where + ": more than 2,147,483,647 rows");
     }
-    const auto [sample, reason] = sample_of_row(loader, row, file.kind, report.template_name, where, report);
-    if (sample) {
-      report.empty_answers += sample->empty_answers;
-      keep(loader, *sample, row);
-    } else {
-      ++report.dropped[reason];
-    }
+    load_row(loader, row, where, path, report);
     show_progress(loader, bytes_before, file_bytes, row.index + 1, file.row_count);
   }
   loader.figures.bytes_done = bytes_before + file_bytes;
@@ -245,6 +149,7 @@ std::string day_of_templates(const DataOptions& options) {
 void check_data_options(const DataOptions& options) {
   check_choice("train_on", options.train_on, {"completion", "all"});
   check_choice("overlong", options.overlong, {"truncate", "drop", "error"});
+  check_choice("bad_rows", options.bad_rows, {"error", "skip"});
   if (options.max_length < 2) {
     throw Error(ExitCode::usage, "data.max_length must be at least 2 (got " + std::to_string(options.max_length) + ")");
   }
@@ -258,7 +163,7 @@ void check_data_options(const DataOptions& options) {
 
 TokenizedRows tokenize_rows(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size, RowShare& share) {
   check_data_options(options);
-  Loader loader{options, tokenizer, vocab_size, share};
+  Loader loader{options, share, {options, tokenizer, vocab_size}};
   loader.figures.bytes = bytes_in(options.train) + bytes_in(options.validation);
   for (const auto& path : options.train) {
     load_file(loader, path, false);

@@ -3,14 +3,18 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "src/core/error.h"
 #include "src/data/chat_rows.h"
+#include "src/data/data_text.h"
 #include "src/data/marked_text.h"
 #include "src/data/row_fields.h"
-#include "src/io/file.h"
+#include "src/data/row_kind.h"
+#include "src/data/unused_columns.h"
 #include "src/io/strict_json.h"
 
 namespace lora_dist {
@@ -19,61 +23,10 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr std::array<std::string_view, 7> kKindNames = {"alpaca", "chat", "qa", "text", "ids", "marked_text", "qa_text"};
-constexpr std::size_t kRowsToFindMarks = 20;
-constexpr const char* kExpected =
-    "instruction and output (alpaca), messages (chat), question and answer or prompt and completion or prompt and response (qa), "
-    "text, or input_ids";
-
-struct KeyPair {
-  const char* question;
-  const char* answer;
-};
-constexpr std::array<KeyPair, 3> kQaKeys = {{{"question", "answer"}, {"prompt", "completion"}, {"prompt", "response"}}};
-
-// All that mean something in some kind of row. Other keys may be data: the first row of a table without a header is.
-constexpr std::array<std::string_view, 16> kKnownKeys = {"instruction",   "input", "output",    "system", "history", "messages",
-                                                         "conversations", "tools", "question",  "answer", "prompt",  "completion",
-                                                         "response",      "text",  "input_ids", "labels"};
-
-/// The row's keys, for a message, by name where they are known; never its values.
-std::string keys_of(const json& row) {
-  std::string known;
-  std::size_t others = 0;
-  for (const auto& [key, value] : row.items()) {
-    if (std::find(kKnownKeys.begin(), kKnownKeys.end(), key) == kKnownKeys.end()) {
-      ++others;
-    } else {
-      known += (known.empty() ? "" : ", ") + key;
-    }
-  }
-  if (others == 0) {
-    return known.empty() ? "no keys" : "the keys " + known;
-  }
-  const std::string unknown = std::to_string(others) + (others == 1 ? " key that is" : " keys that are") + " not known";
-  return known.empty() ? unknown : "the keys " + known + " and " + unknown;
-}
-
-std::optional<RowKind> kind_of(const json& row) {
-  if (row.contains("input_ids")) {
-    return RowKind::ids;
-  }
-  if (row.contains("messages") || row.contains("conversations")) {
-    return RowKind::chat;
-  }
-  if (row.contains("instruction") && row.contains("output")) {
-    return RowKind::alpaca;
-  }
-  for (const KeyPair& keys : kQaKeys) {
-    if (row.contains(keys.question) && row.contains(keys.answer)) {
-      return RowKind::qa;
-    }
-  }
-  return row.contains("text") ? std::optional(RowKind::text) : std::nullopt;
-}
-
+constexpr std::int64_t kRowsToFindMarks = 20;
 std::string text_of(const json& object, const char* key, const std::string& place, bool optional = false) {
   const auto found = object.find(key);
-  if (found == object.end() || (optional && found->is_null())) {
+  if (found == object.end()) {
     if (optional) {
       return {};
     }
@@ -85,7 +38,7 @@ std::string text_of(const json& object, const char* key, const std::string& plac
 /// A list of [question, answer], or a text that spells one (in a table).
 std::vector<QaRow> history_of(const json& row, const std::string& place) {
   const auto found = row.find("history");
-  if (found == row.end() || found->is_null() || (found->is_string() && is_blank(found->get_ref<const std::string&>()))) {
+  if (found == row.end() || (found->is_string() && is_blank(found->get_ref<const std::string&>()))) {
     return {};
   }
   json list = *found;
@@ -104,23 +57,37 @@ std::vector<QaRow> history_of(const json& row, const std::string& place) {
   }
   std::vector<QaRow> out;
   for (const json& exchange : list) {
-    out.push_back({exchange[0].get<std::string>(), exchange[1].get<std::string>()});
+    out.push_back({exchange[0].get<std::string>(), exchange[1].get<std::string>(), false});
   }
   return out;
 }
 
+/// Dolly says context and response, LLaMA-Factory's columns may be prompt, query and response.
 AlpacaRow alpaca_row(const json& row, const std::string& place) {
-  return {text_of(row, "instruction", place), text_of(row, "input", place, true), text_of(row, "output", place),
-          text_of(row, "system", place, true), history_of(row, place)};
+  const bool prompt = !row.contains("instruction") && row.contains("prompt");
+  const char* input = row.contains("input") ? "input" : prompt ? "query" : "context";
+  const char* output = !row.contains("output") && row.contains("response") ? "response" : "output";
+  return {text_of(row, prompt ? "prompt" : "instruction", place), text_of(row, input, place, true), text_of(row, output, place),
+          text_of(row, row.contains("system") ? "system" : "system_prompt", place, true), history_of(row, place)};
 }
 
-QaRow qa_row(const json& row, const std::string& place) {
-  for (const KeyPair& keys : kQaKeys) {
-    if (row.contains(keys.question) && row.contains(keys.answer)) {
-      return {text_of(row, keys.question, place), text_of(row, keys.answer, place)};
-    }
+RowContent qa_row(const json& row, const std::string& place) {
+  const std::optional<KeyPair> keys = qa_keys_of(row);
+  if (!keys) {
+    fail_row(place, "a question or its answer is missing; the row has " + keys_of(row));
   }
-  fail_row(place, "a question or its answer is missing; the row has " + keys_of(row));
+  if (!row[keys->answer].is_string() && (row.contains("choices") || row.contains("options"))) {
+    fail_row(place, std::string("a question with choices, whose \"") + keys->answer + "\" is of type " +
+                        row[keys->answer].type_name() + "; write the right choice's text as the answer");
+  }
+  QaRow out{text_of(row, keys->question, place), text_of(row, keys->answer, place),
+            std::string_view(keys->answer) == "completion"};
+  const std::string system = system_prompt_of(row);
+  std::vector<QaRow> history = history_of(row, place);
+  if (system.empty() && history.empty()) {
+    return out;
+  }
+  return AlpacaRow{std::move(out.question), "", std::move(out.answer), system, std::move(history)};
 }
 
 std::vector<std::int64_t> whole_numbers(const json& row, const char* key, const std::string& place) {
@@ -147,18 +114,19 @@ IdsRow ids_row(const json& row, const std::string& place) {
   IdsRow out;
   out.input_ids = whole_numbers(row, "input_ids", place);
   out.labels = row.contains("labels") ? whole_numbers(row, "labels", place) : out.input_ids;
+  apply_token_masks(row, out, place);
   return out;
 }
 
-RowContent content_of(const json& row, RowKind kind, const std::string& place) {
+RowContent content_of(const json& row, RowKind kind, const std::string& place, UnknownFlags& unknown) {
   switch (kind) {
     case RowKind::alpaca:
       return alpaca_row(row, place);
     case RowKind::chat:
-      if (!row.contains("messages") && !row.contains("conversations")) {
+      if (message_list_of(row) == nullptr && !has_message_lists(row)) {
         fail_row(place, "\"messages\" is missing; the row has " + keys_of(row));
       }
-      return read_chat_row(row, place);
+      return read_chat_row(row, place, unknown);
     case RowKind::qa:
       return qa_row(row, place);
     case RowKind::text:
@@ -185,61 +153,128 @@ std::optional<RowKind> kind_named(const std::string& format) {
   return std::nullopt;
 }
 
-/// Texts of which the first rows all have the same marks are rows with marks.
+/// Texts of which those among the first rows all have the same marks are rows with marks.
 void look_for_marks(DatasetFile& file) {
-  const std::size_t looked_at = std::min(kRowsToFindMarks, file.rows.size());
-  for (const RowKind kind : {RowKind::marked_text, RowKind::qa_text}) {
-    const bool all = std::all_of(file.rows.begin(), file.rows.begin() + static_cast<std::ptrdiff_t>(looked_at),
-                                 [&](const Row& row) { return has_marks(kind, std::get<TextRow>(row.content).text); });
-    if (all) {
-      file.kind = kind;
-      for (Row& row : file.rows) {
-        row.content = MarkedRow{std::move(std::get<TextRow>(row.content).text)};
-      }
-      return;
+  std::vector<const std::string*> first;
+  for (std::size_t i = 0; i < file.rows.size() && file.rows[i].index < kRowsToFindMarks; ++i) {
+    if (file.rows[i].kind == RowKind::text) {
+      first.push_back(&std::get<TextRow>(file.rows[i].content).text);
     }
   }
+  for (const RowKind kind : {RowKind::marked_text, RowKind::qa_text}) {
+    if (first.empty() ||
+        !std::all_of(first.begin(), first.end(), [&](const std::string* text) { return has_marks(kind, *text); })) {
+      continue;
+    }
+    for (Row& row : file.rows) {
+      if (row.kind == RowKind::text) {
+        row.kind = kind;
+        row.content = MarkedRow{std::move(std::get<TextRow>(row.content).text)};
+      }
+    }
+    file.kind = file.kind == RowKind::text ? kind : file.kind;
+    return;
+  }
+}
+
+bool is_empty_text(const json& value) { return value.is_string() && value.get_ref<const std::string&>().empty(); }
+
+void remove_members(json& row, bool (*unwanted)(const json&)) {
+  for (auto member = row.begin(); member != row.end();) {
+    member = unwanted(*member) ? row.erase(member) : std::next(member);
+  }
+}
+
+/// By the row's own keys. An empty field of a table has no value where others have one.
+std::optional<RowKind> own_kind(const json& row, Container container) {
+  if (container == Container::csv || container == Container::tsv) {
+    json filled = row;
+    remove_members(filled, is_empty_text);
+    if (const std::optional<RowKind> kind = kind_of(filled)) {
+      return kind;
+    }
+  }
+  return kind_of(row);
+}
+
+/// What the steps below share while the rows of a file are read.
+struct FileReader {
+  DatasetFile& file;
+  std::optional<RowKind> format;  // that every row must have
+  std::optional<RowKind> kind{};  // of the first row
+};
+
+/// The row, or an error that begins with `place`.
+Row read_row(FileReader& reader, json value, std::int64_t number, const std::string& place) {
+  if (!value.is_object()) {
+    fail_row(place, std::string("a row must be an object (it is of type ") + value.type_name() + "); expected " + kExpectedRows);
+  }
+  remove_members(value, [](const json& member) { return member.is_null(); });
+  if (const std::string foreign = foreign_row(value); !reader.format && !foreign.empty()) {
+    fail_row(place, foreign);
+  }
+  const std::optional<RowKind> own = reader.format ? reader.format : own_kind(value, reader.file.container);
+  if (!own && !reader.kind) {
+    fail_row(place, "a row with " + keys_of(value) + " fits no format; expected " + kExpectedRows);
+  }
+  const RowKind kind = own.value_or(reader.kind.value_or(RowKind::text));
+  Row row{number, content_of(value, kind, place, reader.file.unknown_flags), reader.file.row_count - 1, kind};
+  row.trained =
+      kind == RowKind::ids || apply_row_flags(value, std::get_if<ChatRow>(&row.content), place, reader.file.unknown_flags);
+  note_unused_columns(value, row, reader.file.unused_columns);
+  reader.kind = reader.kind.value_or(kind);
+  return row;
 }
 
 }  // namespace
 
 std::string_view name_of(RowKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
 
-DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format, const WantedRow& wanted) {
-  std::optional<RowKind> kind = kind_named(format);
-  const std::string content = read_text_file(path, ExitCode::data);
+DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format, const WantedRow& wanted,
+                              bool skip_bad_rows) {
   DatasetFile out;
+  FileReader reader{out, kind_named(format)};
+  const std::string content = read_data_text(path);
   out.path = path;
   out.container = find_container(path, content);
   std::set<std::int64_t> only_for_kind;
   const auto looked_at = [&](std::int64_t index) {
     ++out.row_count;
     const bool kept = wanted(index);
-    if (!kept && index < static_cast<std::int64_t>(kRowsToFindMarks)) {
+    if (!kept && index < kRowsToFindMarks) {
       only_for_kind.insert(index);
       return true;
     }
     return kept;
   };
-  for_each_row(path, out.container, content, looked_at, [&](std::int64_t number, const json& row) {
-    const std::string place = place_in(path, out.container, number);
-    if (!row.is_object()) {
-      fail_row(place, std::string("a row must be an object (it is of type ") + row.type_name() + "); expected " + kExpected);
+  const auto bad_row = [&](std::int64_t number, const std::string& reason) {
+    if (!skip_bad_rows) {
+      fail_row(place_in(path, out.container, number), reason);
     }
-    if (!kind) {
-      kind = kind_of(row);
+    if (!only_for_kind.contains(out.row_count - 1)) {
+      out.bad_rows.push_back({number, reason});
     }
-    if (!kind) {
-      fail_row(place, "a row with " + keys_of(row) + " fits no format; expected " + kExpected);
-    }
-    out.rows.push_back({number, content_of(row, *kind, place), out.row_count - 1});
-  });
+  };
+  for_each_row(path, out.container, content,
+               {looked_at,
+                [&](std::int64_t number, json row) {
+                  const std::string place = place_in(path, out.container, number);
+                  try {
+                    out.rows.push_back(read_row(reader, std::move(row), number, place));
+                  } catch (const Error& e) {
+                    if (!skip_bad_rows || e.code() != ExitCode::data) {
+                      throw;
+                    }
+                    bad_row(number, reason_without(place, e.what()));
+                  }
+                },
+                bad_row});
   if (out.row_count == 0) {
     throw Error(ExitCode::data,
                 path.string() + " holds no rows; give data.train and data.validation files with at least one each");
   }
-  out.kind = *kind;
-  if (format == "auto" && out.kind == RowKind::text) {
+  out.kind = reader.kind.value_or(RowKind::text);
+  if (format == "auto") {
     look_for_marks(out);
   }
   std::erase_if(out.rows, [&](const Row& row) { return only_for_kind.contains(row.index); });

@@ -19,6 +19,9 @@ void check_not_empty(const std::vector<Sample>& samples, const std::vector<FileR
   }
   std::string why;
   for (const FileReport& file : files) {
+    if (file.validation == validation && !file.bad_rows.empty()) {
+      why += (why.empty() ? "" : "; ") + file.path + ": " + std::to_string(file.bad_rows.size()) + " bad rows left out";
+    }
     for (const auto& [reason, count] : file.dropped) {
       if (file.validation == validation) {
         why += (why.empty() ? "" : "; ") + file.path + ": " + std::to_string(count) + " x " + reason;
@@ -55,16 +58,38 @@ void name_files(DatasetReport& report, const DataOptions& options) {
   paths.insert(paths.end(), options.validation.begin(), options.validation.end());
   for (std::size_t i = 0; i < report.files.size(); ++i) {
     report.files[i].path = paths.at(i).string();
-    for (const std::string& note : report.files[i].notes) {
-      report.notes.push_back(report.files[i].path + ": " + note);
+    for (const auto& notes : {report.files[i].notes, notes_on_columns(report.files[i])}) {
+      for (const std::string& note : notes) {
+        report.notes.push_back(report.files[i].path + ": " + note);
+      }
     }
+  }
+}
+
+/// As many bad rows as data.max_bad_rows allows are left out; more are taken for a fault of the file.
+void check_bad_rows(const DatasetReport& report, const DataOptions& options) {
+  std::int64_t bad = 0;
+  std::int64_t rows = 0;
+  std::string first;
+  for (const FileReport& file : report.files) {
+    bad += static_cast<std::int64_t>(file.bad_rows.size());
+    rows += file.rows;
+    if (first.empty() && !file.bad_rows.empty()) {
+      first = file.path + ", row " + std::to_string(file.bad_rows[0].row) + ": " + file.bad_rows[0].reason;
+    }
+  }
+  if (options.max_bad_rows > 0 && bad > options.max_bad_rows) {
+    throw Error(ExitCode::data, std::to_string(bad) + " of " + std::to_string(rows) +
+                                    " rows are bad, more than data.max_bad_rows = " + std::to_string(options.max_bad_rows) +
+                                    "; the first is " + first + ". Mend the files, or raise the limit (0: none)");
   }
 }
 
 /// The day that the rows' chat template was told, where it asks.
 void note_day(DatasetReport& report, const DataOptions& options, const Tokenizer* tokenizer) {
-  const bool has_chats = std::any_of(report.files.begin(), report.files.end(),
-                                     [](const FileReport& file) { return file.template_name == "tokenizer"; });
+  const bool has_chats = std::any_of(report.files.begin(), report.files.end(), [](const FileReport& file) {
+    return file.template_name().find("tokenizer") != std::string::npos;
+  });
   if (has_chats && tokenizer != nullptr && asks_for_date(require_chat_template(*tokenizer))) {
     report.template_day = day_of_templates(options);
     report.notes.push_back("the model's chat template prints the date: " + report.template_day +
@@ -92,6 +117,7 @@ Dataset make_dataset(TokenStore tokens, const DataOptions& options, const Tokeni
   out.report.files = std::move(image.files);
   name_files(out.report, options);
   note_day(out.report, options, tokenizer);
+  check_bad_rows(out.report, options);
   check_not_empty(out.train, out.report.files, false);
   if (!options.validation.empty()) {
     check_not_empty(out.validation, out.report.files, true);

@@ -30,7 +30,73 @@ std::string set_line(const char* name, const SetReport& set) {
       set.length_percentiles[2], set.length_percentiles[3]);
 }
 
+/// "a", "a and b", "a, b and c".
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    out += (i == 0 ? "" : i + 1 < names.size() ? ", " : " and ") + names[i];
+  }
+  return out;
+}
+
+std::string quoted_list(const std::set<std::string>& names) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> quoted;
+  for (const std::string& name : names) {
+    if (quoted.size() == kMost) {
+      quoted.push_back(fmt::format("{} more", names.size() - kMost));
+      break;
+    }
+    quoted.push_back("\"" + name + "\"");
+  }
+  return listed(quoted);
+}
+
+void add_bad_rows(const FileReport& file, std::vector<std::string>& lines) {
+  std::map<std::string, std::int64_t> reasons;
+  for (const BadRow& bad : file.bad_rows) {
+    ++reasons[bad.reason];
+  }
+  constexpr std::size_t kShown = 10;
+  std::size_t shown = 0;
+  for (const auto& [reason, count] : reasons) {
+    if (++shown > kShown) {
+      lines.push_back(fmt::format("  ... and {} more reasons", reasons.size() - kShown));
+      break;
+    }
+    lines.push_back(fmt::format("  {} bad, left out: {}", count, reason));
+  }
+}
+
 }  // namespace
+
+std::string FileReport::kind() const {
+  std::vector<std::string> parts;
+  for (const auto& [name, count] : kinds) {
+    parts.push_back(kinds.size() == 1 ? name : fmt::format("{} ({})", name, count));
+  }
+  return parts.empty() ? "none" : listed(parts);
+}
+
+std::string FileReport::template_name() const {
+  std::set<std::string> names;
+  for (const auto& [kind, name] : templates) {
+    names.insert(name);
+  }
+  return names.empty() ? "none" : listed({names.begin(), names.end()});
+}
+
+std::vector<std::string> notes_on_columns(const FileReport& file) {
+  std::vector<std::string> notes;
+  if (!file.unused_columns.empty()) {
+    notes.push_back("not used, though it may be part of the samples: " + quoted_list(file.unused_columns));
+  }
+  if (!file.unknown_flags.empty()) {
+    notes.push_back("looks like a flag of what is trained and is not known: " + quoted_list(file.unknown_flags) +
+                    " (known are train, trainable, loss, loss_mask and weight)");
+  }
+  return notes;
+}
 
 std::vector<std::string> show_sample(const Sample& sample, const Tokenizer* tokenizer) {
   std::vector<std::string> lines;
@@ -49,14 +115,15 @@ std::vector<std::string> render_report(const DatasetReport& report) {
   std::vector<std::string> lines;
   for (const FileReport& file : report.files) {
     lines.push_back(fmt::format("{} {}: {} rows, {}, format {}, {}", file.validation ? "validation" : "train", file.path,
-                                file.rows, file.container, file.kind,
-                                file.template_name == "none" ? "no template" : "template " + file.template_name));
+                                file.rows, file.container, file.kind(),
+                                file.templates.empty() ? "no template" : "template " + file.template_name()));
     if (file.truncated > 0) {
       lines.push_back(fmt::format("  {} cut to data.max_length", file.truncated));
     }
     if (file.empty_answers > 0) {
       lines.push_back(fmt::format("  {} answers not trained: empty, or not printed by the chat template", file.empty_answers));
     }
+    add_bad_rows(file, lines);
     for (const auto& [reason, count] : file.dropped) {
       lines.push_back(fmt::format("  {} dropped: {}", count, reason));
     }

@@ -1,6 +1,7 @@
 // A row of a dataset, whatever file it came from: one of a few kinds.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,15 +13,33 @@ namespace lora_dist {
 
 struct QaRow {
   std::string question, answer;
+  bool to_join = false;  // given as prompt and completion, which other programs join as they are
 };
 struct AlpacaRow {
   std::string instruction, input, output;  // input may be empty
   std::string system{};                    // empty: none
   std::vector<QaRow> history{};            // exchanges before this one
 };
+/// What a row says about training a message.
+enum class MessageTraining : std::int8_t {
+  by_role,  // nothing: the assistant's are trained
+  no,       // with data.train_on = "all" neither
+  yes,      // whoever speaks
+  prompt,   // no, but with data.train_on = "all"
+};
+/// Bytes of a message's content that are not trained though the message is.
+struct UntrainedPart {
+  std::size_t message = 0, begin = 0, end = 0;
+};
 struct ChatRow {
-  nlohmann::ordered_json messages;  // a list of objects, each with a role; content is text, a list of parts, or absent
-  nlohmann::ordered_json tools{};   // a list, or null
+  nlohmann::ordered_json messages;          // a list of objects, each with a role; content is text, a list of parts, or absent
+  nlohmann::ordered_json tools{};           // a list, or null
+  std::vector<MessageTraining> training{};  // one for each message; empty: all by role
+  std::vector<UntrainedPart> untrained_parts{};
+
+  MessageTraining training_of(std::size_t message) const {
+    return training.empty() ? MessageTraining::by_role : training[message];
+  }
 };
 struct TextRow {
   std::string text;
@@ -35,13 +54,15 @@ struct MarkedRow {
 
 using RowContent = std::variant<AlpacaRow, ChatRow, QaRow, TextRow, IdsRow, MarkedRow>;
 
+enum class RowKind : std::uint8_t { alpaca, chat, qa, text, ids, marked_text, qa_text };  // the last two: MarkedRow
+
 struct Row {
   std::int64_t number = 0;  // as Sample::row
-  RowContent content;
-  std::int64_t index = 0;  // among the rows of its file, from 0
+  RowContent content;       // of a qa row with a system prompt, earlier exchanges: AlpacaRow
+  std::int64_t index = 0;   // among the rows of its file, from 0
+  RowKind kind = RowKind::text;
+  bool trained = true;  // false: the row says that it is not to be trained
 };
-
-enum class RowKind : std::uint8_t { alpaca, chat, qa, text, ids, marked_text, qa_text };  // the last two: MarkedRow
 
 std::string_view name_of(RowKind kind);  // as in data.format
 

@@ -10,6 +10,9 @@ namespace lora_dist {
 /// Throws Error(data): "place: what".
 [[noreturn]] void fail_row(const std::string& place, const std::string& what);
 
+/// What such an Error says behind "place: " (or "place, message 2: ", without the place), for a list of rows that are left out.
+std::string reason_without(const std::string& place, const std::string& what);
+
 /// The member `key` of a row, which must be text. Throws Error(data) that begins with `place`.
 const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& place);
 

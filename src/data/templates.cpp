@@ -11,7 +11,7 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::array<std::string_view, 5> kTemplates = {"alpaca", "qa", "chatml", "plain", "tokenizer"};
+constexpr std::array<std::string_view, 6> kTemplates = {"alpaca", "qa", "raw", "chatml", "plain", "tokenizer"};
 
 bool has_chatml_tokens(const Tokenizer& tokenizer) {
   return token_id(tokenizer, "<|im_start|>").has_value() && token_id(tokenizer, "<|im_end|>").has_value();
@@ -44,12 +44,27 @@ std::vector<Piece> alpaca_pieces(const AlpacaRow& row) {
 }
 
 // The space before the answer is the answer's: a vocabulary has words with their space, and a prompt that ends in one would split
-// them.
-std::vector<Piece> qa_pieces(const QaRow& row) {
-  return {{"Question: " + row.question + "\nAnswer:", false, false}, {" " + row.answer, true, true}};
+// them. An answer that brings white space of its own gets no more.
+std::string with_space(const std::string& answer) {
+  return !answer.empty() && kBlank.find(answer[0]) != std::string_view::npos ? answer : " " + answer;
 }
 
-bool is_answer(const ChatMessage& message) { return message.role == "assistant" && !is_blank(message.content); }
+std::vector<Piece> qa_pieces(const QaRow& row) {
+  return {{"Question: " + row.question + "\nAnswer:", false, false}, {with_space(row.answer), true, true}};
+}
+
+std::vector<Piece> raw_pieces(const QaRow& row) { return {{row.question, false, false}, {row.answer, true, true}}; }
+
+/// Whether a message is trained: an answer that is not empty, unless its row says otherwise.
+bool is_trained(const ChatMessage& message) {
+  const bool by_role = message.role == "assistant" && message.training == MessageTraining::by_role;
+  return !is_blank(message.content) && (by_role || message.training == MessageTraining::yes);
+}
+
+/// A piece with a message's content.
+Piece content_piece(const ChatMessage& message, std::string text, bool end_of_text) {
+  return {std::move(text), is_trained(message), end_of_text, message.training == MessageTraining::no};
+}
 
 std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
   std::vector<Piece> out;
@@ -59,9 +74,10 @@ std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
     after_answer = message.role == "assistant";
     if (after_answer) {
       out.push_back({gap + "Assistant:", false, false});
-      out.push_back({" " + message.content, is_answer(message), true});
+      out.push_back(content_piece(message, with_space(message.content), true));
     } else {
-      out.push_back({gap + (message.role == "system" ? "System: " : "User: ") + message.content + "\n", false, false});
+      out.push_back({gap + (message.role == "system" ? "System: " : "User: "), false, false});
+      out.push_back(content_piece(message, message.content + "\n", false));
     }
   }
   return out;
@@ -70,10 +86,9 @@ std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
 std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages) {
   std::vector<Piece> out;
   for (std::size_t i = 0; i < messages.size(); ++i) {
-    const bool answer = is_answer(messages[i]);
     const bool last = i + 1 == messages.size();
     out.push_back({"<|im_start|>" + messages[i].role + "\n", false, false});
-    out.push_back({messages[i].content + "<|im_end|>", answer, answer && last});
+    out.push_back(content_piece(messages[i], messages[i].content + "<|im_end|>", is_trained(messages[i]) && last));
     if (!last) {
       out.push_back({"\n", false, false});
     }
@@ -86,7 +101,8 @@ std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages) {
 std::vector<Piece> joined(const std::vector<Piece>& pieces) {
   std::vector<Piece> out;
   for (const Piece& piece : pieces) {
-    if (!out.empty() && out.back().completion == piece.completion && !out.back().end_of_text) {
+    if (!out.empty() && out.back().completion == piece.completion && out.back().hidden == piece.hidden &&
+        !out.back().end_of_text) {
       out.back().text += piece.text;
       out.back().end_of_text = piece.end_of_text;
     } else {
@@ -125,12 +141,18 @@ std::vector<ChatMessage> messages_of(const Row& row, const std::string& place) {
 std::string choose_template(std::string_view name, RowKind kind, const Tokenizer& tokenizer) {
   if (name != "auto" && std::find(kTemplates.begin(), kTemplates.end(), name) == kTemplates.end()) {
     throw Error(ExitCode::usage, "data.template = \"" + std::string(name.substr(0, 40)) +
-                                     "\" is none of auto, alpaca, qa, chatml, plain, tokenizer");
+                                     "\" is none of auto, alpaca, qa, raw, chatml, plain, tokenizer");
   }
   if (kind != RowKind::alpaca && kind != RowKind::chat && kind != RowKind::qa) {
     return "none";
   }
-  if (kind == RowKind::chat && (name == "alpaca" || name == "qa")) {
+  if (kind == RowKind::alpaca && name == "raw") {
+    throw Error(ExitCode::usage,
+                "data.template = \"raw\" joins a prompt and its completion as they are, but the rows are instructions (alpaca); "
+                "use auto, "
+                "alpaca, qa, chatml, plain or tokenizer");
+  }
+  if (kind == RowKind::chat && (name == "alpaca" || name == "qa" || name == "raw")) {
     throw Error(ExitCode::usage,
                 "data.template = \"" + std::string(name) +
                     "\" has one question and one answer, but the rows are chats; use auto, chatml, plain or tokenizer");
@@ -167,10 +189,11 @@ std::vector<Piece> render_row(const Row& row, std::string_view template_name, co
   if (template_name == "alpaca") {
     return alpaca_pieces(alpaca != nullptr ? *alpaca : AlpacaRow{qa->question, "", qa->answer});
   }
-  if (alpaca != nullptr && (!alpaca->system.empty() || !alpaca->history.empty())) {
+  if (row.kind != RowKind::qa && alpaca != nullptr && (!alpaca->system.empty() || !alpaca->history.empty())) {
     fail_row(place, "\"system\" and \"history\" have no place in data.template = \"qa\"; use auto, alpaca, plain or tokenizer");
   }
-  return qa_pieces(qa != nullptr ? *qa : QaRow{question_of(*alpaca), alpaca->output});
+  const QaRow exchange = qa != nullptr ? *qa : QaRow{question_of(*alpaca), alpaca->output};
+  return template_name == "raw" ? raw_pieces(exchange) : qa_pieces(exchange);
 }
 
 }  // namespace lora_dist

@@ -16,6 +16,7 @@ struct Piece {
   std::string text;
   bool completion = false;   // trained
   bool end_of_text = false;  // the tokenizer's EOS follows, and is trained if the piece is
+  bool hidden = false;       // not trained even where everything is
 };
 
 /// Template of rows of this kind: `name` as in data.template. "auto": alpaca rows get alpaca, qa rows qa, chat rows the model's
@@ -31,9 +32,10 @@ ChatRow conversation_row(const Row& row);
 /// Prompt and completion of a row of alpaca, chat or qa; an empty answer of a chat is no completion. `place` begins the
 /// Error(data) of plain_messages, and for what qa has no place for.
 ///   alpaca   the prompt of Stanford Alpaca, with or without an input; completion: the output, and the answers of the history
-///   qa       "Question: {question}\nAnswer:", completion " {answer}"
+///   qa       "Question: {question}\nAnswer:", completion " {answer}", or the answer as it is where it begins with white space
+///   raw      "{question}", completion "{answer}": a prompt and its completion as they are
 ///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>
-///   plain    "User: {content}\nAssistant:", completion " {content}", end of text; "System: {content}\n" before them
+///   plain    "User: {content}\nAssistant:", completion " {content}" as in qa, end of text; "System: {content}\n" before them
 std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& place);
 
 }  // namespace lora_dist

@@ -6,6 +6,7 @@
 
 #include "src/chat_template/template_date.h"
 #include "src/core/error.h"
+#include "src/data/data_text.h"
 #include "src/data/dataset.h"
 #include "src/io/chat_template_files.h"
 #include "src/io/file.h"
@@ -63,7 +64,7 @@ std::string token_cache_key(const DataOptions& options, const Tokenizer* tokeniz
   for (const auto* files : {&options.train, &options.validation}) {
     key.add("files", std::to_string(files->size()));
     for (const fs::path& file : *files) {
-      key.add(file.extension().string(), sha256_of_file(file, ExitCode::data));
+      key.add(name_of_content(file).extension().string(), sha256_of_file(file, ExitCode::data));
     }
   }
   key.add("format", options.format);
@@ -71,6 +72,7 @@ std::string token_cache_key(const DataOptions& options, const Tokenizer* tokeniz
   key.add("train_on", options.train_on);
   key.add("max_length", std::to_string(options.max_length));
   key.add("overlong", options.overlong);
+  key.add("bad_rows", options.bad_rows);
   key.add("vocab_size", std::to_string(vocab_size));
   if (tokenizer != nullptr) {
     add_tokenizer(key, tokenizer->file.parent_path(), day_of_templates(options));

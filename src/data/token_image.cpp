@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr std::size_t kDigits = 64;  // of a SHA-256
 constexpr std::array<char, 16> kMagic = {'l', 'o', 'r', 'a', '_', 'd', 'i', 's', 't', ' ', 't', 'o', 'k', 'e', 'n', 's'};
-constexpr std::uint64_t kLayout = 1;
+constexpr std::uint64_t kLayout = 2;
 
 struct Header {
   std::array<char, 16> magic = kMagic;
@@ -70,20 +70,38 @@ std::string digest_of(std::span<const std::byte> bytes) {
 }
 
 json json_of(const FileReport& file) {
-  return {{"container", file.container},   {"kind", file.kind},   {"template", file.template_name},
-          {"validation", file.validation}, {"rows", file.rows},   {"truncated", file.truncated},
-          {"dropped", file.dropped},       {"notes", file.notes}, {"empty_answers", file.empty_answers}};
+  json bad = json::array();
+  for (const BadRow& row : file.bad_rows) {
+    bad.push_back({row.row, row.reason});
+  }
+  return {{"container", file.container},
+          {"kinds", file.kinds},
+          {"templates", file.templates},
+          {"validation", file.validation},
+          {"rows", file.rows},
+          {"truncated", file.truncated},
+          {"dropped", file.dropped},
+          {"bad_rows", bad},
+          {"unused_columns", file.unused_columns},
+          {"unknown_flags", file.unknown_flags},
+          {"notes", file.notes},
+          {"empty_answers", file.empty_answers}};
 }
 
 FileReport report_of(const json& file) {
   FileReport out;
   file.at("container").get_to(out.container);
-  file.at("kind").get_to(out.kind);
-  file.at("template").get_to(out.template_name);
+  file.at("kinds").get_to(out.kinds);
+  file.at("templates").get_to(out.templates);
   file.at("validation").get_to(out.validation);
   file.at("rows").get_to(out.rows);
   file.at("truncated").get_to(out.truncated);
   file.at("dropped").get_to(out.dropped);
+  for (const json& bad : file.at("bad_rows")) {
+    out.bad_rows.push_back({bad.at(0).get<std::int64_t>(), bad.at(1).get<std::string>()});
+  }
+  file.at("unused_columns").get_to(out.unused_columns);
+  file.at("unknown_flags").get_to(out.unknown_flags);
   file.at("notes").get_to(out.notes);
   file.at("empty_answers").get_to(out.empty_answers);
   return out;
@@ -103,30 +121,42 @@ std::vector<FileReport> reports_of(std::string_view text) {
   return out;
 }
 
+/// Adds what another part says about the same file.
+void add_report(FileReport& out, const FileReport& part) {
+  for (const auto& [kind, count] : part.kinds) {
+    out.kinds[kind] += count;
+  }
+  out.templates.insert(part.templates.begin(), part.templates.end());
+  out.truncated += part.truncated;
+  out.empty_answers += part.empty_answers;
+  for (const auto& [reason, count] : part.dropped) {
+    out.dropped[reason] += count;
+  }
+  out.bad_rows.insert(out.bad_rows.end(), part.bad_rows.begin(), part.bad_rows.end());
+  out.unused_columns.insert(part.unused_columns.begin(), part.unused_columns.end());
+  out.unknown_flags.insert(part.unknown_flags.begin(), part.unknown_flags.end());
+  out.notes.insert(out.notes.end(), part.notes.begin(), part.notes.end());
+}
+
 /// What several parts say about the same files.
 std::vector<FileReport> merged_reports(std::span<const TokenImage> parts) {
   std::vector<FileReport> out = parts[0].files;
   for (const TokenImage& part : parts.subspan(1)) {
     bool same = part.files.size() == out.size();
     for (std::size_t i = 0; same && i < out.size(); ++i) {
-      const FileReport& file = part.files[i];
-      same = file.rows == out[i].rows && file.kind == out[i].kind && file.container == out[i].container;
-      out[i].truncated += file.truncated;
-      out[i].empty_answers += file.empty_answers;
-      for (const auto& [reason, count] : file.dropped) {
-        out[i].dropped[reason] += count;
-      }
-      for (const std::string& note : file.notes) {  // about rows that not every part has
-        if (std::find(out[i].notes.begin(), out[i].notes.end(), note) == out[i].notes.end()) {
-          out[i].notes.push_back(note);
-        }
-      }
+      same = part.files[i].rows == out[i].rows && part.files[i].container == out[i].container;
+      add_report(out[i], part.files[i]);
     }
     if (!same) {
       throw Error(ExitCode::data,
                   "the ranks do not read the same data: the files of data.train and data.validation must be the "
                   "same on every machine");
     }
+  }
+  for (FileReport& file : out) {  // the same however the rows were divided
+    std::sort(file.notes.begin(), file.notes.end());
+    file.notes.erase(std::unique(file.notes.begin(), file.notes.end()), file.notes.end());
+    std::stable_sort(file.bad_rows.begin(), file.bad_rows.end(), [](const BadRow& a, const BadRow& b) { return a.row < b.row; });
   }
   return out;
 }

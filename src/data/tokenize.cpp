@@ -50,7 +50,7 @@ TokenizedRow tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece
   TokenizedRow sample;
   bool first = true;
   for (const Piece& piece : pieces) {
-    const bool trained = train_all || piece.completion;
+    const bool trained = (train_all && !piece.hidden) || piece.completion;
     if (!piece.text.empty()) {
       append(sample, first ? encode_prompt(tokenizer, piece.text) : encode_continuation(tokenizer, piece.text), trained);
       for (std::size_t i = 0; first && i < tokenizer.prefix.size() && i < sample.labels.size(); ++i) {

@@ -16,7 +16,7 @@
 namespace lora_dist {
 
 /// ids and labels of pieces: the tokenizer's prefix (BOS, never twice), then piece by piece. Trained: completions and the EOS
-/// after them, or everything but the prefix where train_all.
+/// after them, or everything but the prefix and hidden pieces where train_all.
 TokenizedRow tokenize_pieces(const Tokenizer& tokenizer, const std::vector<Piece>& pieces, bool train_all);
 
 /// Exactly the ids that the tokenizer gives the text with its special tokens, each of them trained but a padding token that is

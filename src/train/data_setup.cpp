@@ -3,7 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+#include <string>
+
 #include "src/core/error.h"
+#include "src/io/file.h"
 
 namespace lora_dist {
 
@@ -19,9 +23,28 @@ DataOptions data_options(const Config& config) {
   options.packing = config.data.packing;
   options.shuffle = config.data.shuffle;
   options.overlong = config.data.overlong;
+  options.bad_rows = config.data.bad_rows;
+  options.max_bad_rows = config.data.max_bad_rows;
   options.show_text = config.output.show_text;
   options.seed = static_cast<std::uint64_t>(config.train.seed);
   return options;
+}
+
+void write_bad_rows(const DatasetReport& report, const std::filesystem::path& output) {
+  const std::filesystem::path file = output / "bad_rows.jsonl";
+  std::string lines;
+  for (const FileReport& data : report.files) {
+    for (const BadRow& bad : data.bad_rows) {
+      lines += nlohmann::ordered_json{{"file", data.path}, {"row", bad.row}, {"reason", bad.reason}}.dump() + "\n";
+    }
+  }
+  std::error_code ignored;
+  if (!lines.empty()) {
+    make_output_directory(output, "output.dir");
+    write_file_atomically(file, lines, ExitCode::usage);
+  } else {
+    std::filesystem::remove(file, ignored);  // an earlier run's
+  }
 }
 
 void fit_max_length(Config& config, const ModelSpec& spec, const Console& console) {

@@ -6,6 +6,7 @@
 
 #include "src/config/config.h"
 #include "src/data/options.h"
+#include "src/data/report.h"
 #include "src/model/model_config.h"
 #include "src/tokenizer/tokenizer.h"
 #include "src/train/console.h"
@@ -14,6 +15,10 @@ namespace lora_dist {
 
 /// The section as plain values; the seed is the training's.
 DataOptions data_options(const Config& config);
+
+/// Rows that were left out (data.bad_rows = "skip") as `output`/bad_rows.jsonl: a line {"file", "row", "reason"} each; no file
+/// where there are none. Called by one rank. Throws Error(usage).
+void write_bad_rows(const DatasetReport& report, const std::filesystem::path& output);
 
 /// Lowers data.max_length to the model's positions, with a warning.
 void fit_max_length(Config& config, const ModelSpec& spec, const Console& console);

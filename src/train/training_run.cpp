@@ -74,6 +74,9 @@ void prepare_data(TrainingRun& run) {
   run.dataset = tokenize_together(options, run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab,
                                   token_cache_folder(config), *run.world, run.console);
   run_together(*run.world, [&] {
+    if (run.world->rank() == 0 && config.data.bad_rows == "skip") {
+      write_bad_rows(run.dataset.report, config.output.dir);
+    }
     run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);
     std::span<const Sample> validation = run.dataset.validation;
     if (config.eval.max_samples > 0) {

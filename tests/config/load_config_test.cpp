@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "src/config/config_keys.h"
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
@@ -49,6 +51,8 @@ TEST_F(LoadConfig, DefaultsAreThoseOfTheDocumentation) {
   EXPECT_EQ(config.adapter.target_modules, (std::vector<std::string>{"q_proj", "v_proj"}));
   EXPECT_EQ(config.data.validation_split, 0.05);
   EXPECT_EQ(config.data.max_length, 1024);
+  EXPECT_EQ(config.data.bad_rows, "error");
+  EXPECT_EQ(config.data.max_bad_rows, 100);
   EXPECT_EQ(config.train.seed, 42);
   EXPECT_EQ(config.train.epochs, 3.0);
   EXPECT_EQ(config.train.global_batch, 64);
@@ -279,7 +283,23 @@ TEST(ConfigKeys, TheTableIsSound) {
       EXPECT_LE(rule.high, std::numeric_limits<int>::max()) << key.name;
     }
   }
-  EXPECT_EQ(names.size(), 65U);
+  EXPECT_EQ(names.size(), 67U);
+}
+
+TEST_F(LoadConfig, ATildeIsTheHomeFolder) {
+  const std::string before = std::getenv("HOME") == nullptr ? "" : std::getenv("HOME");
+  ::setenv("HOME", "/home/ada", 1);
+  const Config config =
+      load("[model]\npath = '~/m'\n[data]\ntrain = ['~/a*.jsonl', 'b~']\nvalidation = '~/v'\ncache_dir = '~/c'\n",
+           {"output.dir=~/runs/x", "adapter.init_from=~/a", "checkpoint.resume=~/r"});
+  ::setenv("HOME", before.c_str(), 1);
+  EXPECT_EQ(config.model.path, "/home/ada/m");
+  EXPECT_EQ(config.data.train, (std::vector<std::string>{"/home/ada/a*.jsonl", "b~"}));
+  EXPECT_EQ(config.data.validation, (std::vector<std::string>{"/home/ada/v"}));
+  EXPECT_EQ(config.data.cache_dir, "/home/ada/c");
+  EXPECT_EQ(config.output.dir, "/home/ada/runs/x");
+  EXPECT_EQ(config.adapter.init_from, "/home/ada/a");
+  EXPECT_EQ(config.checkpoint.resume, "/home/ada/r");
 }
 
 class FindConfigFile : public testing::Test {

@@ -33,7 +33,7 @@ TEST(AlpacaRows, SystemAndHistoryComeBeforeTheInstruction) {
             "### Instruction:\ni\n\n### Input:\nx\n\n### Response:\no$");
   EXPECT_EQ(alpaca.trained, "a1$o$");  // an empty answer is not
   const Text plain = text_of(render_row(kRow, "plain", ""));
-  EXPECT_EQ(plain.all, "System: SYS\nUser: h1\nAssistant: a1$\nUser: h2\nAssistant:  $\nUser: i\nx\nAssistant: o$");
+  EXPECT_EQ(plain.all, "System: SYS\nUser: h1\nAssistant: a1$\nUser: h2\nAssistant: $\nUser: i\nx\nAssistant: o$");
   EXPECT_EQ(plain.trained, " a1$ o$");
   const ChatRow chat = conversation_row(kRow);
   ASSERT_EQ(chat.messages.size(), 7U);

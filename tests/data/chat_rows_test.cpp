@@ -25,6 +25,7 @@ TEST(ChatRows, MessagesPassAsTheyAre) {
   const ChatRow row = read("{\"messages\":" + messages + R"(,"tools":[{"name":"f","a":{"c":1,"b":2}}]})");
   json expected = json::parse(messages);
   expected[0]["role"] = "user";
+  expected[2].erase("content");  // null is absent
   EXPECT_EQ(row.messages.dump(), expected.dump());
   EXPECT_EQ(row.tools.dump(), R"([{"name":"f","a":{"c":1,"b":2}}])");
   EXPECT_TRUE(read(R"({"messages":[{"role":"user","content":"a"}]})").tools.is_null());
@@ -45,13 +46,55 @@ TEST(ChatRows, ShareGpt) {
   EXPECT_TRUE(read(R"({"tools":"","conversations":[{"from":"human","value":"a"}]})").tools.is_null());
 }
 
+TEST(ChatRows, NamesOfOtherPrograms) {
+  const auto roles = [](const std::string& row) {
+    std::string out;
+    for (const json& message : read(row).messages) {
+      out += message["role"].get<std::string>() + ":" + message.value("content", "-") + " ";
+    }
+    return out;
+  };
+  EXPECT_EQ(
+      roles(R"({"messages":[{"from":"human","value":"a"},{"from":"model","value":"b"},{"from":"observation","value":"c"}]})"),
+      "user:a assistant:b tool:c ");
+  EXPECT_EQ(
+      roles(R"({"conversations":[{"role":"user","content":"a"},{"role":"gpt","content":"b"},{"role":"ipython","content":"c"}]})"),
+      "user:a assistant:b ipython:c ");
+  EXPECT_EQ(
+      roles(R"({"conversations":[{"from":"bot","value":"a"},{"from":"chatgpt","value":"b"},{"from":"developer","value":"c"},)"
+            R"({"from":"function_response","value":"d"},{"from":"ipython","value":"e"},{"from":"tool_response","value":"f"}]})"),
+      "assistant:a assistant:b developer:c tool:d tool:e tool:f ");
+  EXPECT_EQ(roles(R"({"messages":[{"role":"model","content":"a"},{"role":"function","name":"f","content":"b"}]})"),
+            "assistant:a tool:b ");
+  EXPECT_EQ(roles(R"({"data":["a","b","c"],"id":"1"})"), "user:a assistant:b user:c ");
+  EXPECT_EQ(roles(R"({"conversations":["a","b"],"source":"x"})"), "user:a assistant:b ");
+  EXPECT_EQ(roles(R"({"conversation":[{"role":"user","content":"a"}]})"), "user:a ");
+  EXPECT_EQ(roles(R"({"conversations":[{"from":"User","value":"a"},{"from":"Assistant","value":"b"}],"mask":"User"})"),
+            "user:a assistant:b ");
+  EXPECT_EQ(roles(R"({"prompt":[{"role":"user","content":"a"}],"completion":[{"role":"assistant","content":"b"}]})"),
+            "user:a assistant:b ");
+}
+
+TEST(ChatRows, OlderCallsOfFunctions) {
+  const ChatRow row =
+      read(R"({"functions":[{"name":"f"}],"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,)"
+           R"("function_call":{"name":"f","arguments":"{\"x\": null}"}},{"role":"function","name":"f","content":"1"}]})");
+  EXPECT_EQ(row.tools.dump(), R"([{"type":"function","function":{"name":"f"}}])");
+  EXPECT_EQ(row.messages[1].dump(),
+            R"({"role":"assistant","tool_calls":[{"type":"function","function":{"name":"f","arguments":"{\"x\": null}"}}]})");
+  EXPECT_EQ(row.messages[2]["role"], "tool");
+}
+
+TEST(ChatRows, ReasoningAloneIsAnAnswer) {
+  EXPECT_EQ(read(R"({"messages":[{"role":"assistant","content":null,"reasoning_content":"a"}]})").messages.size(), 1U);
+}
+
 TEST(ChatRowErrors, Messages) {
   EXPECT_THAT(error_of(R"({"messages":[]})"), HasSubstr("3: here: messages must be a list of at least one"));
   EXPECT_THAT(error_of(R"({"messages":[3]})"), HasSubstr("here, message 1: must be an object {\"role\", \"content\"}"));
-  EXPECT_THAT(error_of(R"({"conversations":[3]})"), HasSubstr("message 1: must be an object {\"from\", \"value\"}"));
+  EXPECT_THAT(error_of(R"({"conversations":[3]})"), HasSubstr("or {\"from\", \"value\"}"));
   EXPECT_THAT(error_of(R"({"messages":[{"content":"a"}]})"), HasSubstr("message 1: \"role\" is missing"));
-  EXPECT_THAT(error_of(R"({"messages":[{"role":"user","content":null}]})"),
-              HasSubstr("\"content\" must be text (it is of type null)"));
+  EXPECT_THAT(error_of(R"({"messages":[{"role":"user","content":null}]})"), HasSubstr("message 1: \"content\" is missing"));
   EXPECT_THAT(error_of(R"({"messages":[{"role":"user","content":{"a":1}}]})"), HasSubstr("\"content\" must be text"));
   EXPECT_THAT(error_of(R"({"messages":[{"role":"assistant","tool_calls":[]}]})"), HasSubstr("\"content\" is missing"));
   EXPECT_THAT(error_of(R"({"conversations":[{"from":"bing","value":"a"}]})"), HasSubstr("\"from\" is none of human, user, gpt"));

@@ -84,7 +84,7 @@ TEST(ChatSamples, IdsAndLabelsAreThoseOfTransformers) {
       const auto ids = sample["input_ids"].get<std::vector<std::int32_t>>();
       EXPECT_EQ(copy_of(dataset.train[0].input_ids), ids);
       EXPECT_EQ(copy_of(dataset.train[0].labels), labels_of(ids, sample["mask"].get<std::string>()));
-      EXPECT_EQ(dataset.report.files[0].template_name, "tokenizer");
+      EXPECT_EQ(dataset.report.files[0].template_name(), "tokenizer");
     }
   }
 }
@@ -212,7 +212,7 @@ TEST(ChatSamples, QuestionsBecomeAnExchange) {
     EXPECT_EQ(chat.trained(row, with_template("tokenizer")), "Oh no</s>");
   }
   const Dataset automatic = load("x.jsonl", R"({"question": "Hi", "answer": "Oh no"})", without_split(), &chat.tokenizer, 1000);
-  EXPECT_EQ(automatic.report.files[0].template_name, "qa");
+  EXPECT_EQ(automatic.report.files[0].template_name(), "qa");
   EXPECT_THAT(automatic.report.notes, Contains(HasSubstr("the template is \"qa\"; the model's own chat template is used with")));
 }
 

@@ -221,8 +221,8 @@ TEST(Dataset, TheDemo) {
   const Dataset dataset = load_dataset(options, &demo_tokenizer(), 512);
   EXPECT_EQ(dataset.train.size(), 2400U);
   EXPECT_EQ(dataset.validation.size(), 240U);
-  EXPECT_EQ(dataset.report.files[0].kind, "qa");
-  EXPECT_EQ(dataset.report.files[0].template_name, "qa");
+  EXPECT_EQ(dataset.report.files[0].kind(), "qa");
+  EXPECT_EQ(dataset.report.files[0].template_name(), "qa");
   EXPECT_TRUE(dataset.report.notes.empty());
   std::set<std::vector<std::int32_t>> train;
   for (const Sample& sample : dataset.train) {

@@ -92,7 +92,7 @@ TEST(MarkedText, AnswersAndTheirEndAreTrained) {
   }());
   EXPECT_EQ(dataset.train.size(), 2U);
   EXPECT_EQ(dataset.report.files[0].dropped.at("no trained token"), 1);
-  EXPECT_EQ(dataset.report.files[0].kind, "qa_text");
+  EXPECT_EQ(dataset.report.files[0].kind(), "qa_text");
 }
 
 TEST(MarkedText, EmptyAnswersTrainNothing) {

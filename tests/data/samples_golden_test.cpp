@@ -39,7 +39,7 @@ TEST(SamplesGolden, IdsAndLabels) {
     ASSERT_EQ(dataset.train.size(), 1U);
     EXPECT_EQ(copy_of(dataset.train[0].input_ids), one["input_ids"].get<std::vector<std::int32_t>>());
     EXPECT_EQ(copy_of(dataset.train[0].labels), one["labels"].get<std::vector<std::int32_t>>());
-    EXPECT_EQ(dataset.report.files[0].template_name, one["template"].get<std::string>());
+    EXPECT_EQ(dataset.report.files[0].template_name(), one["template"].get<std::string>());
   }
 }
 
@@ -79,9 +79,49 @@ TEST(Templates, WhatIsRefused) {
     return error_from([&] { choose_template(name, kind, demo_tokenizer()); });
   };
   EXPECT_THAT(error("llama9", RowKind::text),
-              HasSubstr("2: data.template = \"llama9\" is none of auto, alpaca, qa, chatml, plain, tokenizer"));
+              HasSubstr("2: data.template = \"llama9\" is none of auto, alpaca, qa, raw, chatml, plain, tokenizer"));
   EXPECT_THAT(error("qa", RowKind::chat), HasSubstr("has one question and one answer, but the rows are chats"));
   EXPECT_THAT(error("alpaca", RowKind::chat), HasSubstr("2: data.template = \"alpaca\""));
+}
+
+/// TRL's documentation, dataset formats: {"prompt": "The sky is", "completion": " blue."}; ids of transformers 5.24 for the whole
+/// text, EOS behind it.
+TEST(Templates, RawJoinsAPromptAndItsCompletionAsTheyAre) {
+  DataOptions options = without_split();
+  options.template_name = "raw";
+  const TokenizedRow sample = first_sample(load("x.jsonl", R"({"prompt": "2+2=", "completion": " 4"})", options));
+  EXPECT_EQ(sample.input_ids, (std::vector<std::int32_t>{1, 410, 479, 496, 479, 64, 410, 484, 2}));
+  EXPECT_EQ(sample.labels, (std::vector<std::int32_t>{-100, -100, -100, -100, -100, -100, 410, 484, 2}));
+  const auto error = [](RowKind kind) { return error_from([&] { choose_template("raw", kind, demo_tokenizer()); }); };
+  EXPECT_THAT(error(RowKind::alpaca), HasSubstr("2: data.template = \"raw\" joins a prompt and its completion as they are"));
+  EXPECT_THAT(error(RowKind::chat),
+              HasSubstr("2: data.template = \"raw\" has one question and one answer, but the rows are chats"));
+  EXPECT_EQ(choose_template("raw", RowKind::text, demo_tokenizer()), "none");
+}
+
+TEST(Templates, AnAnswerThatBringsWhiteSpaceGetsNoMore) {
+  const auto ids = [](const std::string& row, const char* name) {
+    DataOptions options = without_split();
+    options.template_name = name;
+    return first_sample(load("x.jsonl", row, options)).input_ids;
+  };
+  for (const char* name : {"qa", "plain"}) {
+    EXPECT_EQ(ids(R"({"question": "a", "answer": " b"})", name), ids(R"({"question": "a", "answer": "b"})", name));
+    EXPECT_NE(ids(R"({"question": "a", "answer": "\nb"})", name), ids(R"({"question": "a", "answer": "b"})", name));
+  }
+  EXPECT_EQ(render_row({1, QaRow{"a", "\nb"}}, "qa", "")[1].text, "\nb");
+}
+
+TEST(Templates, PromptAndCompletionAreNotedWhereTheyAreNotJoined) {
+  const auto notes = [](const std::string& row, const char* name) {
+    DataOptions options = without_split();
+    options.template_name = name;
+    return load("x.jsonl", row + "\n" + row, options).report.notes;
+  };
+  const auto note = testing::Contains(HasSubstr("data.template = \"raw\" joins them as they are"));
+  EXPECT_THAT(notes(R"({"prompt": "a", "completion": "b"})", "auto"), note);
+  EXPECT_THAT(notes(R"({"prompt": "a", "completion": "b"})", "qa"), testing::Not(note));
+  EXPECT_THAT(notes(R"({"prompt": "a", "response": "b"})", "auto"), testing::Not(note));
 }
 
 TEST(Templates, EndOfTextIsNotDoubled) {

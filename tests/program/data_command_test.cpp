@@ -86,6 +86,71 @@ TEST(DataCommand, ShowsWhatTrainingTrainsOn) {
   EXPECT_EQ(column(read_lines(scratch / "out/metrics.jsonl"), "target_tokens")[0], 14);  // "the" and its end, seven times
 }
 
+TEST(DataCommand, WithJsonTheSamplesAloneArePrinted) {
+  const Scratch scratch;
+  put_folder(scratch / "model");
+  put_file(scratch / "rows.jsonl", kRow + "\n" + kRow + kRow + "{\"text\": \"the\", \"context\": \"not used\"}\n");
+  for (const int ranks : {0, 2}) {
+    const Finished finished = expect_success(data(scratch, ranks, {}, {"--json", "--samples", "2"}));
+    put_file(scratch / "out.jsonl", finished.out);
+    const std::vector<nlohmann::json> lines = read_lines(scratch / "out.jsonl");
+    ASSERT_EQ(lines.size(), 2U) << finished.out;
+    EXPECT_EQ(lines[1]["file"], (scratch / "rows.jsonl").string());
+    EXPECT_EQ(lines[1]["row"], 3);
+    ASSERT_EQ(lines[1]["input_ids"].size(), lines[1]["labels"].size());
+    EXPECT_EQ(lines[1]["labels"][0], -100);
+    EXPECT_EQ(lines[1]["labels"].back(), 2);  // not shifted
+    EXPECT_EQ(lines[1]["input_ids"].back(), 2);
+    EXPECT_EQ(count_of(finished.err, "data.max_length is 1024"), 1);
+  }
+  EXPECT_EQ(count_of(expect_success(data(scratch, 0, {}, {"--json", "--samples", "9"})).out, "\n"), 4);
+  const Finished hidden = expect_success(data(scratch, 0, {{"output.show_text", "false"}}, {"--json"}));
+  EXPECT_EQ(hidden.out, "");
+  EXPECT_EQ(count_of(hidden.err, "samples are not shown: output.show_text = false"), 1);
+}
+
+TEST(DataCommand, PatternsNameFilesAndTheHomeFolder) {
+  const Scratch scratch;
+  put_folder(scratch / "model");
+  for (const char* name : {"part-1.jsonl", "part-2.jsonl", "part-10.jsonl"}) {
+    put_file(scratch / name, kRow);
+  }
+  Launch launch = data(scratch, 2, {{"data.train", R"(["~/part-?.jsonl"])"}, {"model.path", "~/model"}});
+  launch.environment["HOME"] = scratch.path().string();
+  const Finished finished = expect_success(launch);
+  EXPECT_EQ(count_of(finished.out, "train " + (scratch / "part-1.jsonl").string()), 1) << finished.out;
+  EXPECT_EQ(count_of(finished.out, "part-10"), 0);
+  EXPECT_EQ(count_of(finished.out, "train: 2 samples"), 1);
+  expect_error_on_1_and_3_ranks(data(scratch, 1, {{"data.validation", R"("none-*.jsonl")"}, {"data.train", R"("part-*")"}}), 3,
+                                {"data.validation: no file matches the pattern none-*.jsonl"});
+}
+
+/// The same list on any number of ranks, from the token cache too, and nothing of the rows in it.
+TEST(DataCommand, BadRowsAreListedBesideTheRun) {
+  const Scratch scratch;
+  put_file(scratch / "rows.jsonl",
+           "{\"input_ids\": [1, 5, 6]}\n{\"input_ids\": [1, 5, 6]}\nsecret\n{\"input_ids\": [1, 5, 6]}\n{\"input_ids\": 7}\n");
+  Settings settings = short_run(scratch / "out");
+  settings["data.train"] = toml_list({scratch / "rows.jsonl"});
+  settings["data.bad_rows"] = "skip";
+  settings["train.max_steps"] = "1";
+  std::string first;
+  for (const int ranks : {0, 3, 1}) {
+    settings["output.dir"] = (scratch / ("out" + std::to_string(ranks))).string();
+    settings["data.cache_dir"] = ranks == 1 ? (scratch / "out3/token_cache").string() : "";
+    const Finished finished = expect_success(launch_of(settings, ranks));
+    EXPECT_EQ(count_of(finished.out, "  1 bad, left out: the line is not JSON"), 1) << finished.out;
+    const std::string list = get_file(fs::path(settings["output.dir"]) / "bad_rows.jsonl");
+    EXPECT_EQ(count_of(list, "secret"), 0);
+    EXPECT_EQ(count_of(list, "\n"), 2);
+    EXPECT_EQ(count_of(list, "rows.jsonl\",\"row\":3,\"reason\":\"the line is not JSON"), 1) << list;
+    first = first.empty() ? list : first;
+    EXPECT_EQ(list, first);
+  }
+  settings["data.max_bad_rows"] = "1";
+  expect_error_on_1_and_3_ranks(launch_of(settings, 1), 3, {"2 of 5 rows are bad, more than data.max_bad_rows = 1"});
+}
+
 TEST(DataCommand, FailsAsTrainingWould) {
   const Scratch scratch;
   put_folder(scratch / "model");

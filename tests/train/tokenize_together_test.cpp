@@ -92,6 +92,49 @@ TEST(TokenizeTogether, AnyNumberOfRanksMakesTheSameFileAndTheNextRunMapsIt) {
   }
 }
 
+TEST(TokenizeTogether, BadRowsKindsAndNotesAreThoseOfOneRank) {
+  const Scratch scratch;
+  std::string rows = "oops\n" + questions(20);
+  for (int i = 0; i < 12; ++i) {
+    rows +=
+        i % 3 == 0 ? "{\"question\": \"no answer\"}\n"
+        : i % 3 == 1
+            ? "{\"text\": \"a\", \"messages\": null}\n"
+            : R"({"context": "c", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "masked": 1}]})"
+              "\n";
+  }
+  DataOptions options = options_of(scratch.write("x.jsonl", rows));
+  options.bad_rows = "skip";
+  const Dataset serial = load_dataset(options, &demo_tokenizer(), 512);
+  EXPECT_EQ(serial.report.files[0].bad_rows.size(), 5U);
+  EXPECT_EQ(serial.report.files[0].kind(), "chat (4), qa (20) and text (4)");
+  EXPECT_EQ(serial.report.files[0].unused_columns.count("context"), 1U);
+  EXPECT_EQ(serial.report.files[0].unknown_flags.count("masked"), 1U);
+  std::string first;
+  for (const int ranks : {1, 2, 3, 4}) {
+    const fs::path folder = scratch / std::to_string(ranks);
+    for (int run = 0; run < 2; ++run) {
+      for (const Dataset& dataset : on(ranks, options, [&](int) { return folder; })) {
+        expect_same(dataset, serial);
+      }
+    }
+    const std::string content = get_file(files_in(folder)[0]);
+    first = first.empty() ? content : first;
+    EXPECT_TRUE(content == first) << ranks;
+  }
+  options.max_bad_rows = 4;
+  for (const int ranks : {1, 3}) {
+    test::on_ranks(ranks, [&](Communicator& world) {
+      try {
+        tokenize_together(options, &demo_tokenizer(), 512, "", world, Console{});
+        ADD_FAILURE() << "no error";
+      } catch (const Error& e) {
+        EXPECT_THAT(e.what(), HasSubstr("5 of 33 rows are bad, more than data.max_bad_rows = 4"));
+      }
+    });
+  }
+}
+
 TEST(TokenizeTogether, WithoutACacheEveryRankHoldsTheTokens) {
   const Scratch scratch;
   const DataOptions options = options_of(scratch.write("x.jsonl", questions(20)));

@@ -1,0 +1,214 @@
+// From a row to ids and labels, by way of its template.
+#include "src/data/row_samples.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "src/chat_template/template_date.h"
+#include "src/core/error.h"
+#include "src/data/chat_rows.h"
+#include "src/data/dataset.h"
+#include "src/data/row_fields.h"
+#include "src/data/templates.h"
+#include "src/data/tokenize.h"
+
+namespace lora_dist {
+namespace {
+
+const Tokenizer& tokenizer_for_text(const SampleMaker& maker, const std::filesystem::path& file) {
+  if (maker.tokenizer == nullptr) {
+    throw Error(ExitCode::model,
+                file.string() +
+                    " holds text, but the model folder has no tokenizer; copy its tokenizer.json (or tokenizer.model) "
+                    "into the folder, or give all data as input_ids");
+  }
+  return *maker.tokenizer;
+}
+
+/// Opens what the template needs. A text, and a chat template, bring their own ends.
+void prepare_template(SampleMaker& maker, RowKind kind, const std::string& template_name) {
+  if (template_name == "tokenizer") {
+    if (!maker.chat_template) {
+      maker.chat_template = require_chat_template(*maker.tokenizer);
+      maker.chat_template->now = noon_of(day_of_templates(maker.options));
+      maker.chat_template->show_text = maker.options.show_text;
+    }
+  } else if (kind != RowKind::text && !maker.tokenizer->eos) {
+    throw Error(ExitCode::model, maker.tokenizer->file.string() +
+                                     " has no end-of-text token, without which the model would not learn to stop; "
+                                     "name eos_token in tokenizer_config.json");
+  }
+}
+
+constexpr const char* kEmptyAnswers = "nothing to learn: every answer is empty, or not printed by the chat template";
+
+/// Of a row that is not ids.
+TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, const std::string& template_name,
+                             const std::string& where) {
+  const bool train_all = maker.options.train_on == "all";
+  if (const auto* text = std::get_if<TextRow>(&row.content)) {
+    return sample_of_text(*maker.tokenizer, text->text);
+  }
+  if (const auto* marked = std::get_if<MarkedRow>(&row.content)) {
+    return sample_of_marked_text(*maker.tokenizer, row.kind, marked->text, train_all);
+  }
+  if (template_name == "tokenizer") {
+    return sample_of_chat(*maker.chat_template, conversation_row(row), *maker.tokenizer, train_all, where);
+  }
+  TokenizedRow sample = tokenize_pieces(*maker.tokenizer, render_row(row, template_name, where), train_all);
+  if (const auto* chat = std::get_if<ChatRow>(&row.content); chat != nullptr && !train_all) {
+    sample.empty_answers = empty_answers(*chat);
+  }
+  return sample;
+}
+
+/// Why a row without trained tokens has none.
+const char* why_nothing(const Row& row, const TokenizedRow& sample) {
+  const auto* chat = std::get_if<ChatRow>(&row.content);
+  const bool marked =
+      chat != nullptr && std::find(chat->training.begin(), chat->training.end(), MessageTraining::no) != chat->training.end();
+  return sample.empty_answers > 0 ? kEmptyAnswers : marked ? kMarkedAsNotTrained : "no trained token";
+}
+
+/// Whether a row calls tools that its template does not look at.
+bool calls_in_vain(const ChatTemplate& chat_template, const Row& row) {
+  const auto* chat = std::get_if<ChatRow>(&row.content);
+  return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls) &&
+         template_for(chat_template, chat->tools).source.find("tool_calls") == std::string::npos;
+}
+
+/// Members of a row that have no place in its template.
+std::vector<const char*> without_place(const Row& row, const std::string& template_name) {
+  std::vector<const char*> out;
+  const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
+  if (row.kind == RowKind::qa && alpaca != nullptr && (template_name == "qa" || template_name == "raw")) {
+    if (!alpaca->history.empty()) {
+      out.push_back("history");
+    }
+    if (!alpaca->system.empty()) {
+      out.push_back("system");
+    }
+  }
+  const auto* chat = std::get_if<ChatRow>(&row.content);
+  if (chat != nullptr && template_name != "tokenizer") {
+    if (!chat->tools.is_null() && !chat->tools.empty()) {
+      out.push_back("tools");
+    }
+    for (const char* key : kReasoningKeys) {
+      if (std::any_of(chat->messages.begin(), chat->messages.end(), [&](const auto& message) { return message.contains(key); })) {
+        out.push_back(key);
+      }
+    }
+  }
+  return out;
+}
+
+/// Of the template that rows of this kind have.
+void note_template(const SampleMaker& maker, const std::string& template_name, std::vector<std::string>& notes) {
+  if (maker.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
+      maker.tokenizer->has_chat_template) {
+    notes.push_back("the template is \"" + template_name +
+                    "\"; the model's own chat template is used with data.template = \"tokenizer\"");
+  }
+  if (template_name == "chatml" && !token_id(*maker.tokenizer, "<|im_end|>")) {
+    notes.emplace_back("the tokenizer has no token <|im_end|>; chatml's marks are spelt out");
+  }
+}
+
+}  // namespace
+
+bool has_empty_completion(const RowContent& content) {
+  const auto* alpaca = std::get_if<AlpacaRow>(&content);
+  const auto* qa = std::get_if<QaRow>(&content);
+  const auto* text = std::get_if<TextRow>(&content);
+  const auto* marked = std::get_if<MarkedRow>(&content);
+  return (alpaca != nullptr && is_blank(alpaca->output)) || (qa != nullptr && is_blank(qa->answer)) ||
+         (text != nullptr && is_blank(text->text)) || (marked != nullptr && is_blank(marked->text));
+}
+
+std::string template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report) {
+  if (kind == RowKind::ids) {
+    return "none";
+  }
+  const std::string kind_name(name_of(kind));
+  const auto known = report.templates.find(kind_name);
+  if (known != report.templates.end()) {
+    return known->second;
+  }
+  std::string name = choose_template(maker.options.template_name, kind, tokenizer_for_text(maker, path));
+  prepare_template(maker, kind, name);
+  if (name != "none") {
+    report.templates[kind_name] = name;
+    note_template(maker, name, report.notes);
+  }
+  return name;
+}
+
+void note_row(const SampleMaker& maker, const Row& row, const std::string& template_name, FileReport& report) {
+  const auto note = [&](const std::string& text) {
+    if (std::find(report.notes.begin(), report.notes.end(), text) == report.notes.end()) {
+      report.notes.push_back(text);
+    }
+  };
+  if (template_name == "tokenizer" && calls_in_vain(*maker.chat_template, row)) {
+    note("there are calls of tools, which the model's chat template does not know");
+  }
+  const auto* qa = std::get_if<QaRow>(&row.content);
+  if (qa != nullptr && qa->to_join && template_name == "qa" && maker.options.template_name == "auto") {
+    note("prompt and completion become a question and its answer; data.template = \"raw\" joins them as they are");
+  }
+  for (const char* name : without_place(row, template_name)) {
+    note("the template \"" + template_name + "\" has no place for \"" + name + "\"; data.template = \"tokenizer\" has");
+  }
+}
+
+TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, const std::string& template_name,
+                             const std::string& where) {
+  if (const auto* ids = std::get_if<IdsRow>(&row.content)) {
+    return sample_of_ids(*ids, maker.vocab_size, where);
+  }
+  TokenizedRow sample = sample_of_words(maker, row, template_name, where);
+  check_ids(sample, maker.vocab_size, where);
+  return sample;
+}
+
+std::pair<std::optional<TokenizedRow>, const char*> cut_sample(const SampleMaker& maker, const Row& row, TokenizedRow sample,
+                                                               const std::string& where, FileReport& report) {
+  const DataOptions& options = maker.options;
+  if (trained_tokens(sample.labels) == 0) {
+    return {std::nullopt, why_nothing(row, sample)};
+  }
+  const auto limit = static_cast<std::size_t>(options.max_length);
+  if (sample.input_ids.size() > limit) {
+    if (options.overlong == "error") {
+      throw Error(ExitCode::data, where + ": " + std::to_string(sample.input_ids.size()) +
+                                      " tokens, more than data.max_length = " + std::to_string(limit) +
+                                      "; raise it, or set data.overlong to truncate or drop");
+    }
+    if (options.overlong == "drop") {
+      return {std::nullopt, "longer than data.max_length"};
+    }
+    sample.input_ids.resize(limit);
+    sample.labels.resize(limit);
+    ++report.truncated;
+    if (trained_tokens(sample.labels) == 0) {
+      return {std::nullopt, "no trained token within data.max_length"};
+    }
+  }
+  return {std::move(sample), nullptr};
+}
+
+std::string safe_reason(const SampleMaker& maker, const std::string& reason) {
+  const std::string refuses = "the chat template refuses the conversation";
+  const std::size_t at = reason.find(refuses + ": ");
+  if (at == std::string::npos) {
+    return reason;
+  }
+  const std::string words = reason.substr(at + refuses.size() + 2);
+  const std::string said = words.substr(0, words.rfind(" ("));  // behind it stands the template's line
+  const bool constant = maker.chat_template && maker.chat_template->source.find(said) != std::string::npos;
+  return constant ? reason : reason.substr(0, at + refuses.size());
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,54 @@
+// What becomes of a row: its template, its tokens, and why there are none.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "src/chat_template/chat_template.h"
+#include "src/data/chat_sample.h"
+#include "src/data/options.h"
+#include "src/data/report.h"
+#include "src/data/row.h"
+#include "src/data/sample.h"
+#include "src/tokenizer/tokenizer.h"
+
+namespace lora_dist {
+
+/// What all rows of a dataset share.
+struct SampleMaker {
+  const DataOptions& options;
+  const Tokenizer* tokenizer;  // null: all rows are ids
+  std::int64_t vocab_size;
+  std::optional<ChatTemplate> chat_template{};  // opened when rows need it
+};
+
+inline constexpr const char* kMarkedAsNotTrained = "nothing to learn: marked as not trained";  // a reason to drop a row
+
+/// Whether what a row is to teach is white space.
+bool has_empty_completion(const RowContent& content);
+
+/// The template of rows of a kind, chosen and put into the report, with notes on it, when the first of them comes; "none" for ids
+/// and texts. Throws Error(usage) as choose_template, Error(model) without a tokenizer, its EOS, or a chat template that is
+/// needed.
+std::string template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report);
+
+/// Notes what a row has and its template has no place for.
+void note_row(const SampleMaker& maker, const Row& row, const std::string& template_name, FileReport& report);
+
+/// The whole row, however long. Throws Error(data) that begins with `where`, and Error(model) as chat_sample.h says.
+TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, const std::string& template_name,
+                             const std::string& where);
+
+/// The sample within data.max_length, or the reason why there is none. Throws Error(data) for a long one with data.overlong =
+/// "error".
+std::pair<std::optional<TokenizedRow>, const char*> cut_sample(const SampleMaker& maker, const Row& row, TokenizedRow sample,
+                                                               const std::string& where, FileReport& report);
+
+/// A reason without what a chat template says of a conversation, unless the template has these words as they stand: they may
+/// quote the row.
+std::string safe_reason(const SampleMaker& maker, const std::string& reason);
+
+}  // namespace lora_dist

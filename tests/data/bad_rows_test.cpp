@@ -1,0 +1,120 @@
+// Rows that cannot be read and are left out: data.bad_rows = "skip".
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/data/load.h"
+
+namespace lora_dist {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+
+DataOptions skipping(std::int64_t most = 100) {
+  DataOptions options = without_split();
+  options.bad_rows = "skip";
+  options.max_bad_rows = most;
+  return options;
+}
+
+const std::string kRows =
+    "{\"question\": \"a\", \"answer\": \"b\"}\n"
+    "{\"question\": \"secret\"}\n"
+    "{\"question\": \"secret\n"
+    "[\"secret\"]\n"
+    "{\"input_ids\": [1, 600]}\n"
+    "{\"messages\": [{\"role\": \"secret\", \"content\": \"a\"}]}\n"
+    "{\"secret\": 1}\n"
+    "{\"question\": \"c\", \"answer\": \"d\"}\n";
+
+TEST(BadRows, AreCountedWithTheirReasons) {
+  const Dataset dataset = load("x.jsonl", kRows, skipping());
+  ASSERT_EQ(dataset.train.size(), 2U);
+  EXPECT_EQ(dataset.train[1].row, 8);
+  EXPECT_EQ(dataset.train[1].id, 7);  // as if they were there
+  const FileReport& file = dataset.report.files[0];
+  EXPECT_EQ(file.rows, 8);
+  EXPECT_EQ(file.kind(), "chat (1), ids (1) and qa (2)");
+  std::vector<std::pair<std::int64_t, std::string>> bad;
+  for (const BadRow& row : file.bad_rows) {
+    bad.emplace_back(row.row, row.reason.substr(0, 40));
+    EXPECT_THAT(row.reason, AllOf(Not(HasSubstr("secret")), Not(HasSubstr("x.jsonl"))));
+  }
+  EXPECT_EQ(bad, (std::vector<std::pair<std::int64_t, std::string>>{{2, "a question or its answer is missing; the"},
+                                                                    {3, "the line is not JSON (at column 21: synt"},
+                                                                    {4, "a row must be an object (it is of type a"},
+                                                                    {5, "input_ids[1] is 600, outside the model's"},
+                                                                    {6, "message 1: the role is none of system, u"},
+                                                                    {7, "a question or its answer is missing; the"}}));
+  EXPECT_THAT(render_report(dataset.report), Contains(HasSubstr("  1 bad, left out: message 1: the role is none")));
+}
+
+TEST(BadRows, EndTheJobUnlessAskedOtherwise) {
+  EXPECT_THAT(error_from([] { load("x.jsonl", kRows, without_split()); }),
+              HasSubstr("x.jsonl:2: a question or its answer is missing"));
+}
+
+TEST(BadRows, OfTablesAndTexts) {
+  const Dataset table = load("x.csv", "question,answer\na\n\xFF,b\nc,d\n", skipping());
+  EXPECT_EQ(table.report.files[0].bad_rows.size(), 2U);
+  EXPECT_EQ(table.train.size(), 1U);
+  EXPECT_EQ(load("x.txt", "a\n\n\xFF\n", skipping()).report.files[0].bad_rows.at(0).row, 2);
+  EXPECT_EQ(load("x.json", "[3, {\"text\": \"a\"}]", skipping()).report.files[0].bad_rows.at(0).row, 1);
+}
+
+TEST(BadRows, AFileThatCannotBeReadAsAWholeStaysAnError) {
+  EXPECT_THAT(error_from([] { load("x.json", "[{\"text\": \"a\"}, oops]", skipping()); }),
+              HasSubstr("begins like a JSON list but is not JSON"));
+  EXPECT_THAT(error_from([] { load("x.csv", "question,answer\n\"a,b\n", skipping()); }), HasSubstr("a quoted field never ends"));
+  EXPECT_THAT(error_from([] { load("x.parquet", "PAR1", skipping()); }), HasSubstr("a Parquet file"));
+}
+
+TEST(BadRows, TooManyAreAFaultOfTheFile) {
+  EXPECT_THAT(error_from([] { load("x.jsonl", kRows, skipping(5)); }),
+              AllOf(HasSubstr("3: 6 of 8 rows are bad, more than data.max_bad_rows = 5; the first is "),
+                    HasSubstr("x.jsonl, row 2: a question or its answer is missing"), Not(HasSubstr("secret"))));
+  EXPECT_EQ(load("x.jsonl", kRows, skipping(6)).train.size(), 2U);
+  EXPECT_EQ(load("x.jsonl", kRows, skipping(0)).train.size(), 2U);
+  EXPECT_THAT(error_from([] { load("x.jsonl", "oops\n", skipping()); }), HasSubstr("x.jsonl: 1 bad rows left out"));
+}
+
+TEST(BadRows, LongSamplesAreWhatOverlongSays) {
+  DataOptions options = skipping();
+  options.max_length = 4;
+  options.overlong = "error";
+  EXPECT_THAT(error_from([&] { load("x.jsonl", kRows, options); }), HasSubstr("more than data.max_length = 4"));
+}
+
+TEST(BadRows, ATemplatesWordsAreToldWhereTheTemplateHasThem) {
+  const Scratch folder;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    folder.write(name, get_file(demo_model() / name));
+  }
+  folder.write(
+      "chat_template.jinja",
+      "{% if messages|length == 1 %}{{ raise_exception('An answer is missing') }}{% elif messages[0].content == 'secret' %}"
+      "{{ raise_exception('Not ' + messages[0].content) }}{% endif %}{% for m in messages %}{{ m.content + eos_token }}{% endfor "
+      "%}");
+  const Tokenizer tokenizer = open_tokenizer(folder.path());
+  const auto row = [](const std::string& words, bool answered) {
+    return R"({"messages": [{"role": "user", "content": ")" + words + "\"}" +
+           (answered ? R"(, {"role": "assistant", "content": "b"})" : "") + "]}\n";
+  };
+  const Dataset dataset = load("x.jsonl", row("a", true) + row("a", false) + row("secret", true), skipping(), &tokenizer);
+  const auto& bad = dataset.report.files[0].bad_rows;
+  ASSERT_EQ(bad.size(), 2U);
+  EXPECT_THAT(bad[0].reason, HasSubstr("the chat template refuses the conversation: An answer is missing ("));
+  EXPECT_EQ(bad[1].reason, "the chat template refuses the conversation");
+}
+
+TEST(BadRows, TheOptionIsChecked) {
+  DataOptions options;
+  options.bad_rows = "ignore";
+  EXPECT_THAT(error_from([&] { load("x.jsonl", kRows, options); }),
+              HasSubstr("2: data.bad_rows = \"ignore\" is none of error, skip"));
+}
+
+}  // namespace
+}  // namespace lora_dist
