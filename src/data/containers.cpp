@@ -2,6 +2,8 @@
 #include "src/data/containers.h"
 
 #include <algorithm>
+#include <cctype>
+#include <optional>
 #include <string_view>
 
 #include "src/core/error.h"
@@ -86,6 +88,12 @@ void json_document(const std::filesystem::path& file, std::string_view text, con
   }
 }
 
+/// Excel's first line "sep=;"; nothing where there is none.
+std::optional<char> written_separator(std::string_view text) {
+  const bool there = text.starts_with("sep=") && text.size() > 5 && (text[5] == '\r' || text[5] == '\n');
+  return there ? std::optional(text[4]) : std::nullopt;
+}
+
 /// What separates columns: that which gives a header the most known keys.
 char find_separator(Container container, std::string_view text) {
   char best = container == Container::tsv ? '\t' : ',';
@@ -100,6 +108,15 @@ char find_separator(Container container, std::string_view text) {
     }
   }
   return best;
+}
+
+/// Whether the first line names the columns of a kind of rows, two at least.
+bool begins_like_table(std::string_view text) {
+  json row = json::object();
+  for (const std::string& name : csv_header(text, find_separator(Container::csv, text))) {
+    row[to_utf8(trimmed(name))] = "";
+  }
+  return row.size() > 1 && kind_of(row).has_value();
 }
 
 /// The fields under the names of the columns, or why that cannot be.
@@ -120,7 +137,9 @@ std::string object_of(const std::vector<std::string>& columns, const std::vector
 void csv_rows(const std::filesystem::path& file, Container container, std::string_view text, const RowReader& reader) {
   std::vector<CsvRecord> records;
   try {
-    records = parse_csv(text, find_separator(container, text));
+    const std::optional<char> written = written_separator(text);
+    records = parse_csv(text, written ? *written : find_separator(container, text));
+    records.erase(records.begin(), records.begin() + (written ? 1 : 0));
   } catch (const std::runtime_error& e) {
     throw Error(ExitCode::data, file.string() + ": " + e.what());
   }
@@ -165,7 +184,7 @@ void paragraphs(std::string_view text, const RowReader& reader) {
   end_paragraph();
 }
 
-/// Of a text that begins with an object: whether that is the whole text, or holds rows, and is no line of a JSONL file.
+/// Of a text that begins with an object: what it is more than lines of objects.
 bool is_one_object(std::string_view text) {
   const std::string_view whole = trimmed(text);
   const std::string_view line = whole.substr(0, whole.find_first_of("\r\n"));
@@ -178,6 +197,21 @@ bool is_one_object(std::string_view text) {
   } catch (const JsonError&) {
     return false;
   }
+}
+
+bool begins_with_row(std::string_view text) {
+  const std::string_view whole = trimmed(text);
+  try {
+    const json first = parse_ordered_json(whole.substr(0, whole.find_first_of("\r\n")));
+    return first.is_object() && kind_of(first).has_value();
+  } catch (const JsonError&) {
+    return false;
+  }
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
 }
 
 }  // namespace
@@ -211,19 +245,22 @@ std::string place_in(const std::filesystem::path& file, Container container, std
 }
 
 Container find_container(const std::filesystem::path& file, const std::string& text) {
-  const std::filesystem::path suffix = name_of_content(file).extension();
+  const std::string suffix = lower(name_of_content(file).extension().string());
   if (suffix == ".csv") {
     return Container::csv;
   }
   if (suffix == ".tsv" || suffix == ".tab") {
     return Container::tsv;
   }
-  if (suffix == ".txt") {
-    return Container::text;
-  }
   const std::size_t first = text.find_first_not_of(kBlank);
   const char opening = first == std::string::npos ? ' ' : text[first];
-  return opening == '[' || (opening == '{' && is_one_object(text)) ? Container::json : Container::jsonl;
+  if (suffix == ".txt" && !(opening == '{' && begins_with_row(text))) {  // Excel saves tables under that name
+    return find_separator(Container::tsv, text) == '\t' && begins_like_table(text) ? Container::tsv : Container::text;
+  }
+  if (opening == '[' || (opening == '{' && is_one_object(text))) {
+    return Container::json;
+  }
+  return opening != '{' && begins_like_table(text) ? Container::csv : Container::jsonl;
 }
 
 void for_each_row(const std::filesystem::path& file, Container container, const std::string& text, const RowReader& reader) {

@@ -79,7 +79,7 @@ std::string decoded(std::string content) {
 }  // namespace
 
 std::filesystem::path name_of_content(const std::filesystem::path& file) {
-  return file.extension() == ".gz" ? file.parent_path() / file.stem() : file;
+  return file.extension() == ".gz" || file.extension() == ".GZ" ? file.parent_path() / file.stem() : file;
 }
 
 std::string read_data_text(const std::filesystem::path& file) {

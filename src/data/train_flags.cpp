@@ -45,6 +45,12 @@ bool looks_like_flag(const std::string& key, const json& value) {
                      [](unsigned char c) { return c == '_' || c == '-' || (c >= '0' && c <= '9') || (c | 0x20U) - 'a' < 26U; });
 }
 
+/// What 1 means.
+MessageTraining trained_as(std::string_view key, bool assistant) {
+  const bool of_answers = key == "weight" || key == "weights" || key == "loss";
+  return assistant || of_answers ? MessageTraining::by_role : MessageTraining::yes;
+}
+
 /// What one key of a message says.
 MessageTraining meaning_of(const std::string& key, const json& value, bool assistant, const std::string& place) {
   if (key == "mask" && value.is_boolean()) {
@@ -57,8 +63,7 @@ MessageTraining meaning_of(const std::string& key, const json& value, bool assis
   if (!*flag) {
     return MessageTraining::no;
   }
-  const bool of_answers = key == "weight" || key == "loss";
-  return of_answers && !assistant ? MessageTraining::by_role : MessageTraining::yes;
+  return trained_as(key, assistant);
 }
 
 /// A flag for each message; those of a shorter list are the assistant's.
@@ -83,7 +88,8 @@ void apply_list(const json& list, const std::string& key, ChatRow& chat, const s
     }
     const std::size_t message = of_all ? i : answers[i];
     if (chat.training[message] != MessageTraining::no) {
-      chat.training[message] = *flag ? MessageTraining::yes : MessageTraining::no;
+      chat.training[message] =
+          *flag ? trained_as(key, chat.messages[message].value("role", "") == "assistant") : MessageTraining::no;
     }
   }
 }
@@ -119,19 +125,19 @@ bool is_detail(const json& detail) {
 
 MessageTraining take_training(json& message, const std::string& place, UnknownFlags& unknown) {
   const bool assistant = message.value("role", "") == "assistant";
-  std::optional<std::string> first;
-  MessageTraining out = MessageTraining::by_role;
+  std::string first;
+  std::optional<MessageTraining> out;
   for (const char* key : kFlags) {
     const auto found = message.find(key);
     if (found == message.end()) {
       continue;
     }
     const MessageTraining says = meaning_of(key, *found, assistant, place);
-    if (first && says != MessageTraining::by_role && out != MessageTraining::by_role && says != out) {
-      fail_row(place, "\"" + *first + "\" and \"" + key + "\" contradict each other; give one of them");
+    if (out && (says == MessageTraining::no) != (*out == MessageTraining::no)) {
+      fail_row(place, "\"" + first + "\" and \"" + key + "\" contradict each other; give one of them");
     }
-    out = says == MessageTraining::by_role ? out : says;
-    first = first ? first : key;
+    first = out ? first : key;
+    out = out == MessageTraining::yes ? out : says;
     message.erase(key);
   }
   for (const auto& [key, value] : message.items()) {
@@ -139,7 +145,7 @@ MessageTraining take_training(json& message, const std::string& place, UnknownFl
       unknown.insert(key);
     }
   }
-  return out;
+  return out.value_or(MessageTraining::by_role);
 }
 
 void take_train_detail(json& message, std::size_t index, const std::string& place, std::vector<UntrainedPart>& parts) {

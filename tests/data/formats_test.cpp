@@ -125,6 +125,20 @@ TEST(Formats, TablesOfAnySeparatorAndLineEnd) {
   EXPECT_EQ(parse_csv("a,b\rc,d\r\ne,f", ',').at(2).line, 3);
 }
 
+TEST(Formats, TablesUnderOtherNames) {
+  EXPECT_EQ(read("x.CSV", "question,answer\na,b\n").container, Container::csv);
+  EXPECT_EQ(read("x.txt", "question\tanswer\na\tb\n").container, Container::tsv);  // Excel's "Unicode text"
+  EXPECT_EQ(read("x.txt", "question, answer\n\na, b\n").container, Container::text);
+  EXPECT_EQ(read("x.txt", "text\n\tb\n").container, Container::text);
+  EXPECT_EQ(read("x.txt", "{\"text\": \"a\"}\n{\"text\": \"b\"}\n").container, Container::jsonl);
+  EXPECT_EQ(read("x.txt", "{a}\n").container, Container::text);
+  EXPECT_EQ(read("x.data", "id;question;answer\n1;a;b\n").container, Container::csv);
+  const DatasetFile excel = read("x.csv", "sep=;\r\nquestion;answer\r\na,b;c\r\n");
+  ASSERT_EQ(excel.rows.size(), 1U);
+  EXPECT_EQ(std::get<QaRow>(excel.rows[0].content).question, "a,b");
+  EXPECT_EQ(excel.rows[0].number, 3);
+}
+
 TEST(Formats, LinesMayEndInCrAlone) {
   EXPECT_EQ(read("x.jsonl", "{\"text\": \"a\"}\r{\"text\": \"b\"}\r").rows.at(1).number, 2);
   EXPECT_EQ(std::get<TextRow>(read("x.txt", "a\rb\r\rc").rows.at(0).content).text, "a\nb");

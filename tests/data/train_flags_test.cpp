@@ -62,9 +62,10 @@ TEST(TrainFlags, AreTakenOutOfTheMessage) {
   const ChatRow row = read(chat(", \"weight\": 0, \"name\": \"z\"", ", \"train\": true", ", \"loss_mask\": 1, \"weight\": 1"));
   EXPECT_EQ(row.messages.dump(), R"([{"role":"user","content":"a?"},{"role":"assistant","content":"Wrong.","name":"z"},)"
                                  R"({"role":"user","content":"b?"},{"role":"assistant","content":"Right."}])");
-  EXPECT_THAT(row.training, ElementsAre(kByRole, kNo, kYes, kYes));
+  EXPECT_THAT(row.training, ElementsAre(kByRole, kNo, kYes, kByRole));
   EXPECT_THAT(read(chat("")).training, IsEmpty());
-  EXPECT_THAT(read(chat("", "", ", \"weight\": 1")).training, IsEmpty());  // a weight is an answer's
+  EXPECT_THAT(read(chat(", \"train\": true", ", \"weight\": 1")).training, IsEmpty());  // as without them
+  EXPECT_THAT(read(chat("", "", ", \"weight\": 1")).training, IsEmpty());               // a weight is an answer's
   EXPECT_THAT(read(chat("", "", ", \"loss\": true")).training, IsEmpty());
 }
 
