@@ -39,8 +39,11 @@ std::optional<bool> flag_in(const json& value) {
   return std::nullopt;
 }
 
+/// True, false, or a share.
 bool looks_like_flag(const std::string& key, const json& value) {
-  return flag_in(value).has_value() && key.size() <= 32 && std::find(kNumbers.begin(), kNumbers.end(), key) == kNumbers.end() &&
+  const bool share = value.is_number() && value.get<double>() >= 0.0 && value.get<double>() <= 1.0;
+  return (value.is_boolean() || share) && key.size() <= 32 &&
+         std::find(kNumbers.begin(), kNumbers.end(), key) == kNumbers.end() &&
          std::all_of(key.begin(), key.end(),
                      [](unsigned char c) { return c == '_' || c == '-' || (c >= '0' && c <= '9') || (c | 0x20U) - 'a' < 26U; });
 }

@@ -13,7 +13,7 @@
 
 namespace lora_dist {
 
-/// Names of keys that look like flags of training (true, false, or a number) and are not known.
+/// Names of keys that look like flags of training (true, false, or a number from 0 to 1) and are not known.
 using UnknownFlags = std::set<std::string>;
 
 /// Takes the keys out of a message that say whether it is trained, so that no template sees them. 0 and false: it is not; 1 and

@@ -98,10 +98,11 @@ TEST(TrainFlags, WhatCannotBeFollowedIsRefusedByName) {
 }
 
 TEST(TrainFlags, UnknownOnesAreNotedOncePerFile) {
-  const std::string row = chat(", \"train_me\": false, \"masked\": 1, \"id\": 1, \"my words\": 0, \"seconds\": 3.5");
+  const std::string row =
+      chat(", \"train_me\": false, \"masked\": 1, \"id\": 1, \"my words\": 0, \"seconds\": 3.5, \"loss_scale\": 0.5");
   const Dataset dataset = load("x.jsonl", row + "\n" + row, without_split());
   EXPECT_THAT(dataset.report.notes,
-              Contains(EndsWith("x.jsonl: looks like a flag of what is trained and is not known: \"masked\" and "
+              Contains(EndsWith("x.jsonl: looks like a flag of what is trained and is not known: \"loss_scale\", \"masked\" and "
                                 "\"train_me\" (known are train, trainable, loss, loss_mask and weight)"))
                   .Times(1));
 }
