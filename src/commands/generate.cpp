@@ -10,6 +10,7 @@
 #include "src/commands/output_lines.h"
 #include "src/core/error.h"
 #include "src/data/chat_sample.h"
+#include "src/data/tokenize.h"
 #include "src/train/open_model.h"
 
 namespace lora_dist {
@@ -44,10 +45,13 @@ InputLine prompt_line(const std::string& prompt, bool chat, const OpenModel& mod
                 fmt::format("{}: has no tokenizer.json or tokenizer.model; give prompts as input_ids in a file with --input",
                             model.folder.string()));
   }
+  InputLine line;
   if (chat) {
-    return chat_line(prompt, *model.tokenizer, "--prompt");
+    line = chat_line(prompt, *model.tokenizer, "--prompt");
+  } else {
+    line = {1, prompt, encode_prompt(*model.tokenizer, prompt), {}};
   }
-  InputLine line{1, prompt, encode_prompt(*model.tokenizer, prompt), {}};
+  check_ids(line.ids, model.spec.vocab, "--prompt");
   if (line.ids.empty()) {
     throw Error(ExitCode::data, "the prompt has no tokens, and this tokenizer adds no BOS; give some text with --prompt");
   }

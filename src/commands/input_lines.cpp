@@ -11,6 +11,7 @@
 #include "src/data/chat_rows.h"
 #include "src/data/chat_sample.h"
 #include "src/data/sample.h"
+#include "src/data/tokenize.h"
 #include "src/io/file.h"
 #include "src/io/strict_json.h"
 
@@ -114,6 +115,7 @@ InputLine read_line(std::string_view text, LineReader& reader, const Place& plac
     line.ids = read_ids(row["input_ids"], "input_ids", model.spec.vocab, false, place);
   } else {
     line = text_line(row, reader, place);
+    check_ids(line.ids, model.spec.vocab, place.name());
   }
   line.id = row.contains("id") ? row["id"] : json(place.line);
   line.number = place.line;

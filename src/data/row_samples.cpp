@@ -169,7 +169,7 @@ TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, const std
     return sample_of_ids(*ids, maker.vocab_size, where);
   }
   TokenizedRow sample = sample_of_words(maker, row, template_name, where);
-  check_ids(sample, maker.vocab_size, where);
+  check_ids(sample.input_ids, maker.vocab_size, where);
   return sample;
 }
 

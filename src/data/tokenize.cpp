@@ -127,8 +127,8 @@ TokenizedRow sample_of_ids(const IdsRow& row, std::int64_t vocab_size, std::stri
   return sample;
 }
 
-void check_ids(const TokenizedRow& sample, std::int64_t vocab_size, std::string_view where) {
-  for (const std::int32_t id : sample.input_ids) {
+void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size, std::string_view where) {
+  for (const std::int32_t id : ids) {
     if (id >= vocab_size) {
       throw Error(ExitCode::data, std::string(where) + ": the tokenizer gives the id " + std::to_string(id) +
                                       ", outside the model's vocabulary of " + std::to_string(vocab_size) +

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,6 @@ void train_within(TokenizedRow& sample, std::size_t first, const TokenBorders& b
 TokenizedRow sample_of_ids(const IdsRow& row, std::int64_t vocab_size, std::string_view where);
 
 /// Throws Error(data) when an id or a label lies outside the model's vocabulary.
-void check_ids(const TokenizedRow& sample, std::int64_t vocab_size, std::string_view where);
+void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size, std::string_view where);
 
 }  // namespace lora_dist

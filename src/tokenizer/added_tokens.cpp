@@ -59,6 +59,11 @@ bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
 
 }  // namespace
 
+bool same_token(const AddedToken& a, const AddedToken& b) {
+  return a.content == b.content && a.single_word == b.single_word && a.lstrip == b.lstrip && a.rstrip == b.rstrip &&
+         a.normalized == b.normalized && a.special == b.special;
+}
+
 void index_added_tokens(AddedTokens& added, const std::function<std::string(std::string_view)>& normalize) {
   added.plain = {};
   added.normalized = {};
@@ -66,8 +71,8 @@ void index_added_tokens(AddedTokens& added, const std::function<std::string(std:
   for (std::size_t i = 0; i < added.tokens.size(); ++i) {
     AddedToken& token = added.tokens[i];
     added.by_id[token.id] = i;
-    token.shown = token.normalized ? normalize(token.content) : token.content;
-    add_pattern(token.normalized ? added.normalized : added.plain, token.shown, i);
+    token.shown = token.normalized || token.shown_normalized ? normalize(token.content) : token.content;
+    add_pattern(token.normalized ? added.normalized : added.plain, token.normalized ? token.shown : token.content, i);
   }
   longest_first(added.plain);
   longest_first(added.normalized);
@@ -83,7 +88,7 @@ std::vector<TextPart> split_at_tokens(const AddedTokens& added, const TokenMatch
       continue;
     }
     const AddedToken& token = added.tokens[match->token];
-    if (token.single_word && !stands_alone(text, at, at + match->pattern.size())) {
+    if ((added.split_special && token.special) || (token.single_word && !stands_alone(text, at, at + match->pattern.size()))) {
       at += match->pattern.size();
       continue;
     }

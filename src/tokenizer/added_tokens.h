@@ -20,9 +20,16 @@ struct AddedToken {
   bool lstrip = false;       // takes the white space to its left with it
   bool rstrip = false;       // and to its right
   bool normalized = false;   // looked for after the normalizer, and normalised itself
-  bool special = false;      // left out by decode(skip_special)
-  std::string shown{};       // what decoding sees: the content, normalised where `normalized`
+  bool special = false;
+  bool shown_normalized = false;  // it was normalized once: decoding still sees that form, as in tokenizers
+  std::string shown{};            // what decoding sees: the content, normalised where `normalized`
 };
+
+/// Whether decode(skip_special) leaves the token out. As in tokenizers, not where the normalizer changes it.
+inline bool is_hidden(const AddedToken& token) { return token.special && token.shown == token.content; }
+
+/// The same content and flags, whatever the ids.
+bool same_token(const AddedToken& a, const AddedToken& b);
 
 /// Tokens to look for, by their first byte, the longest first.
 struct TokenMatcher {
@@ -41,6 +48,7 @@ struct AddedTokens {
   TokenMatcher plain;       // looked for in the text
   TokenMatcher normalized;  // looked for in the normalised text
   std::unordered_map<std::int32_t, std::size_t> by_id;
+  bool split_special = false;  // special tokens are not looked for: they are cut like other text
 };
 
 /// A part of a text: a token, or (id empty) text without one.

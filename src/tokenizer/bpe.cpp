@@ -92,6 +92,19 @@ void encode_word(const BpeModel& model, WordCache& cache, std::string_view word,
   out.insert(out.end(), ids.begin(), ids.end());
 }
 
+/// Whether every character leaves a symbol where it stands. One that leaves none lets those beside it merge.
+bool keeps_every_character(const BpeModel& model) {
+  if (!model.byte_fallback) {
+    return model.unk.has_value();
+  }
+  std::vector<std::int32_t> bytes;
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) {
+    all.push_back(static_cast<char>(byte));
+  }
+  return add_bytes(model, all, bytes);
+}
+
 /// The next place to cut after `from`: where word_start follows something else.
 std::size_t end_of_word(std::string_view piece, std::string_view word_start, std::size_t from) {
   while (piece.substr(from).starts_with(word_start)) {
@@ -104,7 +117,7 @@ std::size_t end_of_word(std::string_view piece, std::string_view word_start, std
 
 std::string find_word_start(const BpeModel& model) {
   if (model.of_bytes || model.ignore_merges || !model.continuation_prefix.empty() || !model.end_suffix.empty() ||
-      !model.ids.contains(kUnderline)) {
+      !model.ids.contains(kUnderline) || !keeps_every_character(model)) {
     return {};
   }
   for (const auto& [id, token] : model.tokens) {

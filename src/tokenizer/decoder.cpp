@@ -91,6 +91,11 @@ std::string decode_tokens(const std::vector<DecodeStep>& steps, std::vector<std:
                           [&](const ByteFallbackStep&) { tokens = fall_back(tokens); },
                           [&](const FuseStep&) { tokens = {joined(tokens)}; },
                           [&](const FromByteLevelStep&) { tokens = {from_byte_level(tokens)}; },
+                          [&](const SuffixStep& s) {
+                            for (std::size_t i = 0; i < tokens.size(); ++i) {
+                              tokens[i] = replace_all(tokens[i], s.suffix, i + 1 < tokens.size() ? " " : "");
+                            }
+                          },
                           [&](const StripStep& s) {
                             for (std::string& token : tokens) {
                               token = strip(s, token);

@@ -21,7 +21,11 @@ struct StripStep {
 };
 struct FromByteLevelStep {};  // out of GPT-2's alphabet: all tokens become one, and what is not UTF-8 U+FFFD
 
-using DecodeStep = std::variant<ReplaceStep, ByteFallbackStep, FuseStep, StripStep, MetaspaceStep, FromByteLevelStep>;
+struct SuffixStep {  // the end of a word becomes a space, that of the last token nothing
+  std::string suffix;
+};
+
+using DecodeStep = std::variant<ReplaceStep, ByteFallbackStep, FuseStep, StripStep, MetaspaceStep, FromByteLevelStep, SuffixStep>;
 
 /// The byte that a token like <0x41> stands for, or -1.
 int byte_of_token(std::string_view token);

@@ -22,9 +22,12 @@ struct JsonPlace {
   throw Error(ExitCode::model, place.file.string() + ": " + (place.path.empty() ? "" : place.path + " ") + what);
 }
 
+// Json: nlohmann::json, or nlohmann::ordered_json where the order of the members counts.
+
 /// The member, or null where it is absent. The value itself must be an object.
-inline const nlohmann::json& member(const nlohmann::json& object, const std::string& key, const JsonPlace& place) {
-  static const nlohmann::json kNull;
+template <class Json>
+const Json& member(const Json& object, const std::string& key, const JsonPlace& place) {
+  static const Json kNull;
   if (!object.is_object()) {
     fail(place, "must be an object");
   }
@@ -32,28 +35,32 @@ inline const nlohmann::json& member(const nlohmann::json& object, const std::str
   return found == object.end() ? kNull : *found;
 }
 
-inline std::string text_member(const nlohmann::json& object, const std::string& key, const JsonPlace& place) {
-  const nlohmann::json& value = member(object, key, place);
+template <class Json>
+std::string text_member(const Json& object, const std::string& key, const JsonPlace& place) {
+  const Json& value = member(object, key, place);
   if (!value.is_string()) {
     fail(place.at(key), value.is_null() ? "is missing" : "must be a string");
   }
-  return value.get<std::string>();
+  return value.template get<std::string>();
 }
 
-inline bool bool_member(const nlohmann::json& object, const std::string& key, bool otherwise, const JsonPlace& place) {
-  const nlohmann::json& value = member(object, key, place);
+template <class Json>
+bool bool_member(const Json& object, const std::string& key, bool otherwise, const JsonPlace& place) {
+  const Json& value = member(object, key, place);
   if (!value.is_null() && !value.is_boolean()) {
     fail(place.at(key), "must be true or false");
   }
-  return value.is_null() ? otherwise : value.get<bool>();
+  return value.is_null() ? otherwise : value.template get<bool>();
 }
 
 /// A number of [0, limit).
-inline std::int64_t count_of(const nlohmann::json& value, std::int64_t limit, const JsonPlace& place) {
-  if (!value.is_number_integer() || value.get<double>() < 0 || value.get<double>() >= static_cast<double>(limit)) {
+template <class Json>
+std::int64_t count_of(const Json& value, std::int64_t limit, const JsonPlace& place) {
+  if (!value.is_number_integer() || value.template get<double>() < 0 ||
+      value.template get<double>() >= static_cast<double>(limit)) {
     fail(place, "must be a whole number from 0 to " + std::to_string(limit - 1));
   }
-  return value.get<std::int64_t>();
+  return value.template get<std::int64_t>();
 }
 
 }  // namespace lora_dist

@@ -1,6 +1,8 @@
 // Encoding and decoding in the order of tokenizers/src/tokenizer/mod.rs.
 #include "src/tokenizer/json_tokenizer.h"
 
+#include <algorithm>
+
 #include "src/core/error.h"
 #include "src/tokenizer/byte_alphabet.h"
 
@@ -18,6 +20,7 @@ void encode_part(const JsonTokenizer& t, std::string_view part, bool at_start, b
                  std::vector<std::int32_t>& out) {
   std::string room;
   std::string_view normal = part;
+  at_start = at_start && !(t.first_only && loses_front(t.normalizer, part));
   if (!is_plainly_normal(t.normalizer, part)) {
     room = normalize(t.normalizer, part, prepend);
     normal = room;
@@ -66,7 +69,7 @@ std::string decode(const JsonTokenizer& tokenizer, std::span<const std::int32_t>
       if (const auto text = token_text(tokenizer, id)) {
         tokens.emplace_back(*text);
       }
-    } else if (const AddedToken& token = tokenizer.added.tokens[added->second]; !token.special || !skip_special) {
+    } else if (const AddedToken& token = tokenizer.added.tokens[added->second]; !skip_special || !is_hidden(token)) {
       tokens.push_back(token.shown);
     }
   }
@@ -104,6 +107,22 @@ std::optional<std::int32_t> token_id(const JsonTokenizer& tokenizer, std::string
 
 bool is_byte_level(const JsonTokenizer& tokenizer) {
   return tokenizer.decoder.size() == 1 && std::holds_alternative<FromByteLevelStep>(tokenizer.decoder[0]);
+}
+
+bool has_byte_alphabet(const JsonTokenizer& tokenizer) {
+  const auto& steps = tokenizer.pre_tokenizer;
+  return is_byte_level(tokenizer) || std::any_of(steps.begin(), steps.end(), [](const PreTokenizeStep& step) {
+           return std::holds_alternative<ByteLevelStep>(step);
+         });
+}
+
+bool decodes_late(const JsonTokenizer& tokenizer) {
+  bool falls_back = false, late = false;
+  for (const DecodeStep& step : tokenizer.decoder) {
+    falls_back = falls_back || std::holds_alternative<ByteFallbackStep>(step);
+    late = late || std::holds_alternative<FromByteLevelStep>(step) || std::holds_alternative<SuffixStep>(step);
+  }
+  return !is_byte_level(tokenizer) && (late || !falls_back);
 }
 
 std::string token_bytes(const JsonTokenizer& tokenizer, std::int32_t id) {

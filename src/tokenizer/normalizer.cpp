@@ -9,12 +9,16 @@
 namespace lora_dist {
 namespace {
 
-std::string replace_matches(std::string_view text, const Regex& from, std::string_view to) {
+/// front: a match at the very front counts too.
+std::string replace_matches(std::string_view text, const Regex& from, std::string_view to, bool front) {
   std::vector<Match> matches;
   find_matches(from, text, matches);
   std::string out;
   std::size_t done = 0;
   for (const Match& match : matches) {
+    if (match.begin == 0 && !front) {
+      continue;
+    }
     out += text.substr(done, match.begin - done);
     out += to;
     done = match.end;
@@ -31,6 +35,38 @@ std::string without_space(const StripSpaceStep& step, std::string_view text) {
     text.remove_suffix(trailing_space(text));
   }
   return std::string(text);
+}
+
+void apply(const NormalizeStep& step, bool prepend, std::string& text) {
+  std::visit(Overloaded{[&](const PrependStep& s) {
+                          if (prepend && !text.empty()) {
+                            text.insert(0, s.text);
+                          }
+                        },
+                        [&](const ReplaceStep& s) {
+                          text = s.of_front && !prepend ? replace_matches(text, std::get<Regex>(s.from), s.to, false)
+                                                        : replace_all(s, text);
+                        },
+                        [&](const NormalFormStep& s) { text = to_normal_form(text, s.form); },
+                        [&](const LowercaseStep&) { text = to_lower_case(text); },
+                        [&](const StripSpaceStep& s) { text = without_space(s, text); }},
+             step);
+}
+
+bool cuts_front(const NormalizeStep& step, std::string_view text) {
+  if (const auto* strip = std::get_if<StripSpaceStep>(&step)) {
+    return strip->left && leading_space(text) > 0;
+  }
+  const auto* replace = std::get_if<ReplaceStep>(&step);
+  if (replace == nullptr || !replace->to.empty()) {
+    return false;
+  }
+  if (const auto* literal = std::get_if<std::string>(&replace->from)) {
+    return text.starts_with(*literal);
+  }
+  std::vector<Match> matches;
+  find_matches(std::get<Regex>(replace->from), text, matches);
+  return !matches.empty() && matches[0].begin == 0 && matches[0].end > 0;
 }
 
 }  // namespace
@@ -52,7 +88,7 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
 
 std::string replace_all(const ReplaceStep& step, std::string_view text) {
   if (const auto* regex = std::get_if<Regex>(&step.from)) {
-    return replace_matches(text, *regex, step.to);
+    return replace_matches(text, *regex, step.to, true);
   }
   return replace_all(text, std::get<std::string>(step.from), step.to);
 }
@@ -60,18 +96,20 @@ std::string replace_all(const ReplaceStep& step, std::string_view text) {
 std::string normalize(const std::vector<NormalizeStep>& steps, std::string_view text, bool prepend) {
   std::string out(text);
   for (const NormalizeStep& step : steps) {
-    std::visit(Overloaded{[&](const PrependStep& s) {
-                            if (prepend && !out.empty()) {
-                              out.insert(0, s.text);
-                            }
-                          },
-                          [&](const ReplaceStep& s) { out = replace_all(s, out); },
-                          [&](const NormalFormStep& s) { out = to_normal_form(out, s.form); },
-                          [&](const LowercaseStep&) { out = to_lower_case(out); },
-                          [&](const StripSpaceStep& s) { out = without_space(s, out); }},
-               step);
+    apply(step, prepend, out);
   }
   return out;
+}
+
+bool loses_front(const std::vector<NormalizeStep>& steps, std::string_view text) {
+  std::string now(text);
+  for (const NormalizeStep& step : steps) {
+    if (cuts_front(step, now)) {
+      return true;
+    }
+    apply(step, true, now);
+  }
+  return false;
 }
 
 bool is_plainly_normal(const std::vector<NormalizeStep>& steps, std::string_view text) {

@@ -19,6 +19,7 @@ struct PrependStep {
 struct ReplaceStep {
   std::variant<std::string, Regex> from;
   std::string to;
+  bool of_front = false;  // the expression begins with \A: it speaks of the front of a text
 };
 struct NormalFormStep {
   NormalForm form = NormalForm::nfc;
@@ -30,8 +31,12 @@ struct StripSpaceStep {
 };
 using NormalizeStep = std::variant<PrependStep, ReplaceStep, NormalFormStep, LowercaseStep, StripSpaceStep>;
 
-/// prepend: false leaves the PrependSteps out. Throws RegexError.
+/// prepend: false, for a text that continues another, leaves the PrependSteps out, and of expressions that speak of the front of
+/// a text the match at the front. Throws RegexError.
 std::string normalize(const std::vector<NormalizeStep>& steps, std::string_view text, bool prepend);
+
+/// Whether a step cuts something off the front of the text, so that what is left does not begin where the text did.
+bool loses_front(const std::vector<NormalizeStep>& steps, std::string_view text);
 
 /// Whether normalize() would return the text itself; false says nothing.
 bool is_plainly_normal(const std::vector<NormalizeStep>& steps, std::string_view text);

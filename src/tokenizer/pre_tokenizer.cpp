@@ -32,10 +32,14 @@ void cut_each(Pieces& pieces, const SplitStep& step) {
   for (const Range& range : pieces.ranges) {
     split(step, pieces.text, range, cut);
   }
+  if (step.behavior == SplitBehavior::removed && !pieces.ranges.empty()) {
+    pieces.front_cut = pieces.front_cut || cut.empty() || cut.front().begin != pieces.ranges.front().begin;
+  }
   pieces.ranges = std::move(cut);
 }
 
 void apply(Pieces& pieces, const MetaspaceStep& step, bool at_start, bool prepend) {
+  at_start = at_start && !pieces.front_cut;
   rewrite_each(pieces, [&](std::string_view piece, std::size_t i) {
     std::string text = replace_all(piece, " ", step.replacement);
     const bool wanted = step.scheme == PrependScheme::always || (step.scheme == PrependScheme::first && at_start && i == 0);
@@ -67,6 +71,7 @@ void apply(Pieces& pieces, const ByteLevelStep& step, bool prepend) {
 
 void pre_tokenize(const std::vector<PreTokenizeStep>& steps, std::string_view part, bool at_start, bool prepend, Pieces& out) {
   out.text = part;
+  out.front_cut = false;
   out.ranges.clear();
   if (!part.empty()) {
     out.ranges.push_back({0, part.size()});

@@ -35,6 +35,7 @@ struct Pieces {
   std::string_view text;  // the caller's, or `rewritten`
   std::string rewritten{};
   std::vector<Range> ranges{};
+  bool front_cut = false;  // a step has left out what the part began with
 };
 
 /// The pieces of one part of a text; at_start: the part begins where the text does. prepend: false puts nothing in front.

@@ -47,7 +47,7 @@ std::int32_t read_side(const json& processor, const char* key, const JsonPlace& 
 
 }  // namespace
 
-std::vector<AddedToken> read_added_tokens(const json& list, const BpeModel& model, const JsonPlace& place) {
+std::vector<AddedToken> read_added_tokens(const json& list, const JsonPlace& place) {
   if (!list.is_null() && !list.is_array()) {
     fail(place, "must be a list");
   }
@@ -56,9 +56,7 @@ std::vector<AddedToken> read_added_tokens(const json& list, const BpeModel& mode
     const JsonPlace here{place.file, place.path + "[" + std::to_string(i) + "]"};
     AddedToken token;
     token.content = text_member(list[i], "content", here);
-    const auto in_model = model.ids.find(token.content);
-    const std::int32_t id = read_token_id(member(list[i], "id", here), here.at("id"));
-    token.id = in_model == model.ids.end() ? id : in_model->second;  // the vocabulary's own id wins, as in tokenizers
+    token.id = read_token_id(member(list[i], "id", here), here.at("id"));
     token.lstrip = bool_member(list[i], "lstrip", false, here);
     token.rstrip = bool_member(list[i], "rstrip", false, here);
     token.special = bool_member(list[i], "special", false, here);

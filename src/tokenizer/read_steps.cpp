@@ -61,6 +61,26 @@ ByteLevelStep read_byte_level(const json& step, bool last, const JsonPlace& plac
   return out;
 }
 
+SplitStep read_delimiter(const json& step, const JsonPlace& place) {
+  const std::string delimiter = text_member(step, "delimiter", place);
+  if (delimiter.empty()) {
+    fail(place.at("delimiter"), "must not be empty");
+  }
+  return {delimiter, SplitBehavior::removed};
+}
+
+/// Words and runs of other characters; what is between them goes. Rust's \w has the two joiners, Oniguruma's has not.
+SplitStep whitespace_split() {
+  return {compile_regex(R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)"), SplitBehavior::removed, true};
+}
+
+/// What Google's NMT preprocessing takes for white space, and what it drops.
+void append_nmt(std::vector<NormalizeStep>& out) {
+  out.emplace_back(ReplaceStep{compile_regex(R"([\x{1}-\x{8}\x{B}\x{E}-\x{1F}\x{7F}\x{8F}\x{9F}])"), ""});
+  out.emplace_back(ReplaceStep{
+      compile_regex(R"([\x{9}\x{A}\x{C}\x{D}\x{1680}\x{200B}-\x{200F}\x{2028}\x{2029}\x{2581}\x{FEFF}\x{FFFD}])"), " "});
+}
+
 std::size_t count_member(const json& step, const char* key, const JsonPlace& place) {
   return static_cast<std::size_t>(count_of(member(step, key, place), 1 << 20, place.at(key)));
 }
@@ -93,7 +113,10 @@ std::variant<std::string, Regex> read_pattern(const json& step, const JsonPlace&
 }
 
 ReplaceStep read_replace(const json& step, const JsonPlace& place) {
-  return {read_pattern(step, place), text_member(step, "content", place)};
+  ReplaceStep out{read_pattern(step, place), text_member(step, "content", place)};
+  out.of_front =
+      std::holds_alternative<Regex>(out.from) && text_member(step["pattern"], "Regex", place.at("pattern")).starts_with("\\A");
+  return out;
 }
 
 MetaspaceStep read_metaspace(const json& step, const JsonPlace& place) {
@@ -117,6 +140,10 @@ std::vector<NormalizeStep> read_normalizer(const json& component, const JsonPlac
                                       : type == "NFD"  ? NormalForm::nfd
                                       : type == "NFKC" ? NormalForm::nfkc
                                                        : NormalForm::nfkd});
+    } else if (type == "Nmt") {
+      append_nmt(out);
+    } else if (type == "StripAccents") {
+      out.emplace_back(ReplaceStep{compile_regex(R"(\p{M})"), ""});
     } else if (type == "Lowercase") {
       out.emplace_back(LowercaseStep{});
     } else if (type == "Strip") {
@@ -149,6 +176,12 @@ std::vector<PreTokenizeStep> read_pre_tokenizer(const json& component, const Jso
       out.emplace_back(read_digits(steps[i], place));
     } else if (type == "Punctuation") {
       out.emplace_back(read_punctuation(steps[i], place));
+    } else if (type == "Whitespace") {
+      out.emplace_back(whitespace_split());
+    } else if (type == "WhitespaceSplit") {
+      out.emplace_back(SplitStep{compile_regex(R"(\s)"), SplitBehavior::removed});
+    } else if (type == "CharDelimiterSplit") {
+      out.emplace_back(read_delimiter(steps[i], place));
     } else {
       refuse(place, type);
     }
@@ -158,8 +191,7 @@ std::vector<PreTokenizeStep> read_pre_tokenizer(const json& component, const Jso
 
 std::vector<DecodeStep> read_decoder(const json& component, const JsonPlace& place) {
   std::vector<DecodeStep> out;
-  const std::vector<json> steps = steps_of(component, "decoders", place);
-  for (const json& step : steps) {
+  for (const json& step : steps_of(component, "decoders", place)) {
     const std::string type = text_member(step, "type", place);
     if (type == "Replace") {
       out.emplace_back(read_replace(step, place));
@@ -172,10 +204,9 @@ std::vector<DecodeStep> read_decoder(const json& component, const JsonPlace& pla
     } else if (type == "Metaspace") {
       out.emplace_back(read_metaspace(step, place));
     } else if (type == "ByteLevel") {
-      if (steps.size() > 1) {
-        refuse(place, "ByteLevel beside other decoders");
-      }
       out.emplace_back(FromByteLevelStep{});
+    } else if (type == "BPEDecoder") {
+      out.emplace_back(SuffixStep{text_member(step, "suffix", place)});
     } else {
       refuse(place, type);
     }

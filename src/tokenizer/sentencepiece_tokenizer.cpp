@@ -93,14 +93,18 @@ std::string decode_pieces(const SentencePieceTokenizer& tokenizer, const std::ve
 
 }  // namespace
 
-SentencePieceTokenizer read_tokenizer_model(const std::filesystem::path& file, const std::vector<AddedToken>& added,
-                                            bool legacy) {
-  const std::string bytes = read_text_file(file, ExitCode::model);
+void check_tokenizer_model(const std::string& bytes, const std::filesystem::path& file) {
   if (is_tiktoken_file(bytes)) {
     throw Error(ExitCode::model, file.string() +
                                      " is a list of tokens for tiktoken, which holds neither the split pattern nor the special "
                                      "tokens; put the model's tokenizer.json beside it");
   }
+  load(bytes, file);
+}
+
+SentencePieceTokenizer read_tokenizer_model(const std::filesystem::path& file, const std::vector<AddedToken>& added,
+                                            bool legacy) {
+  const std::string bytes = read_text_file(file, ExitCode::model);
   SentencePieceTokenizer out;
   out.processor = load(bytes, file);
   out.continuing = load(bytes + std::string(kNoDummySpace, 4), file);
@@ -113,6 +117,17 @@ SentencePieceTokenizer read_tokenizer_model(const std::filesystem::path& file, c
     out.largest_id = std::max(out.largest_id, token.id);
   }
   return out;
+}
+
+std::int32_t piece_count(const SentencePieceTokenizer& tokenizer) { return tokenizer.processor->GetPieceSize(); }
+
+std::optional<std::int32_t> piece_id(const SentencePieceTokenizer& tokenizer, std::string_view piece) {
+  const int id = tokenizer.processor->PieceToId(piece);
+  return tokenizer.processor->IdToPiece(id) == piece ? std::optional(id) : std::nullopt;
+}
+
+std::optional<std::string> piece_text(const SentencePieceTokenizer& tokenizer, std::int32_t id) {
+  return is_piece(tokenizer, id) ? std::optional(tokenizer.processor->IdToPiece(id)) : std::nullopt;
 }
 
 std::vector<std::int32_t> encode(const SentencePieceTokenizer& tokenizer, std::string_view text, bool continuation) {
@@ -157,7 +172,7 @@ std::string decode(const SentencePieceTokenizer& tokenizer, std::span<const std:
       if (is_piece(tokenizer, id)) {
         pieces.push_back(id);
       }
-    } else if (const AddedToken& token = tokenizer.added.tokens[added->second]; !token.special || !skip_special) {
+    } else if (const AddedToken& token = tokenizer.added.tokens[added->second]; !skip_special || !is_hidden(token)) {
       flush();
       out += token.content;
       at_start = tokenizer.legacy;
@@ -171,7 +186,7 @@ std::optional<std::string> token_text(const SentencePieceTokenizer& tokenizer, s
   if (const auto added = tokenizer.added.by_id.find(id); added != tokenizer.added.by_id.end()) {
     return tokenizer.added.tokens[added->second].content;
   }
-  return is_piece(tokenizer, id) ? std::optional(tokenizer.processor->IdToPiece(id)) : std::nullopt;
+  return piece_text(tokenizer, id);
 }
 
 std::optional<std::int32_t> token_id(const SentencePieceTokenizer& tokenizer, std::string_view token) {
@@ -180,8 +195,7 @@ std::optional<std::int32_t> token_id(const SentencePieceTokenizer& tokenizer, st
       return added.id;
     }
   }
-  const int id = tokenizer.processor->PieceToId(token);
-  return tokenizer.processor->IdToPiece(id) == token ? std::optional(id) : std::nullopt;
+  return piece_id(tokenizer, token);
 }
 
 bool is_special(const SentencePieceTokenizer& tokenizer, std::int32_t id) {

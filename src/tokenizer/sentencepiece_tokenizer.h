@@ -1,4 +1,5 @@
-// Llama's tokenizer.model, through the sentencepiece library, with Hugging Face's handling of special tokens in the text.
+// A tokenizer.model that is no BPE, through the sentencepiece library, with Hugging Face's handling of special tokens in the
+// text.
 #pragma once
 
 #include <cstdint>
@@ -22,14 +23,22 @@ struct SentencePieceTokenizer {
   std::shared_ptr<const sentencepiece::SentencePieceProcessor> processor;
   std::shared_ptr<const sentencepiece::SentencePieceProcessor> continuing;  // the same model without its dummy space
   std::size_t unk_length = 0;                                               // ids of the text "<unk>", see encode_as_it_stands
-  AddedTokens added;   // control tokens of the model, and added_tokens_decoder of tokenizer_config.json
+  AddedTokens added;   // control tokens of the model, and tokens of the folder's other files
   bool legacy = true;  // Hugging Face's `legacy`: the dummy space comes back after every special token
   std::int32_t largest_id = 0;
 };
 
-/// `added`: tokens of tokenizer_config.json, which come on top of the model's own control tokens.
+/// Throws Error(model) when the bytes are not a sentencepiece model that the library can load.
+void check_tokenizer_model(const std::string& bytes, const std::filesystem::path& file);
+
+/// `added`: tokens of the folder's other files, which come on top of the model's own control tokens.
 /// Throws Error(model) when the file cannot be read or is not a sentencepiece model.
 SentencePieceTokenizer read_tokenizer_model(const std::filesystem::path& file, const std::vector<AddedToken>& added, bool legacy);
+
+/// The model's own pieces, without added tokens.
+std::int32_t piece_count(const SentencePieceTokenizer& tokenizer);
+std::optional<std::int32_t> piece_id(const SentencePieceTokenizer& tokenizer, std::string_view piece);
+std::optional<std::string> piece_text(const SentencePieceTokenizer& tokenizer, std::int32_t id);
 
 /// `text` must be UTF-8. continuation: no dummy space is put in front of the text.
 std::vector<std::int32_t> encode(const SentencePieceTokenizer& tokenizer, std::string_view text, bool continuation);

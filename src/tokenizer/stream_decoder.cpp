@@ -9,8 +9,13 @@
 namespace lora_dist {
 namespace {
 
-bool is_special(const Tokenizer& tokenizer, std::int32_t id) {
-  return std::visit([&](const auto& kind) { return is_special(kind, id); }, tokenizer.kind);
+bool is_hidden(const Tokenizer& tokenizer, std::int32_t id) {
+  return std::visit(
+      [&](const auto& kind) {
+        const auto found = kind.added.by_id.find(id);
+        return found != kind.added.by_id.end() && is_hidden(kind.added.tokens[found->second]);
+      },
+      tokenizer.kind);
 }
 
 /// The byte of a byte token, or -1.
@@ -103,16 +108,49 @@ const JsonTokenizer* byte_level(const Tokenizer& tokenizer) {
   return json != nullptr && is_byte_level(*json) ? json : nullptr;
 }
 
+bool decodes_late(const Tokenizer& tokenizer) {
+  const auto* json = std::get_if<JsonTokenizer>(&tokenizer.kind);
+  return json != nullptr && decodes_late(*json);
+}
+
+/// What the held ids add to the text of the context, which they become.
+std::string take_held(StreamDecoder& decoder) {
+  std::vector<std::int32_t> ids = decoder.context;
+  const std::string context = decode(*decoder.tokenizer, ids, decoder.skip_special);
+  ids.insert(ids.end(), decoder.held.begin(), decoder.held.end());
+  const std::string both = decode(*decoder.tokenizer, ids, decoder.skip_special);
+  if (decode(*decoder.tokenizer, decoder.held, decoder.skip_special).empty()) {
+    decoder.context = std::move(ids);  // it says too little about what the next one follows
+  } else {
+    decoder.context = decoder.held;
+  }
+  decoder.held.clear();
+  return both.substr(std::min(context.size(), both.size()));
+}
+
+/// Holds ids until the text before the last of them is settled: until it ends in a whole character.
+std::string push_late(StreamDecoder& decoder, std::int32_t id) {
+  std::vector<std::int32_t> ids = decoder.context;
+  ids.insert(ids.end(), decoder.held.begin(), decoder.held.end());
+  ids.push_back(id);
+  decoder.held.push_back(id);
+  return decode(*decoder.tokenizer, ids, decoder.skip_special).ends_with(kReplacementCharacter) ? std::string()
+                                                                                                : take_held(decoder);
+}
+
 }  // namespace
 
 std::string push(StreamDecoder& decoder, std::int32_t id) {
   const Tokenizer& tokenizer = *decoder.tokenizer;
-  if (decoder.skip_special && is_special(tokenizer, id)) {
+  if (decoder.skip_special && is_hidden(tokenizer, id)) {
     return {};
   }
   if (const JsonTokenizer* json = byte_level(tokenizer)) {
     decoder.held_bytes += token_bytes(*json, id);
     return take_settled(decoder.held_bytes);
+  }
+  if (decodes_late(tokenizer)) {
+    return push_late(decoder, id);
   }
   if (byte_of(tokenizer, id) < 0) {
     std::string text = finish(decoder);
@@ -137,6 +175,9 @@ std::string push(StreamDecoder& decoder, std::int32_t id) {
 std::string finish(StreamDecoder& decoder) {
   if (!decoder.held_bytes.empty()) {
     return to_utf8(std::exchange(decoder.held_bytes, {}));
+  }
+  if (!decoder.held.empty() && decodes_late(*decoder.tokenizer)) {
+    return take_held(decoder);
   }
   if (!decoder.held.empty()) {
     go_on(decoder, decoder.held.back());

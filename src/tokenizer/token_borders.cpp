@@ -23,7 +23,7 @@ struct SeenText {
 
 bool is_bytes(const Tokenizer& tokenizer) {
   const auto* json = std::get_if<JsonTokenizer>(&tokenizer.kind);
-  return json != nullptr && is_byte_level(*json);
+  return json != nullptr && has_byte_alphabet(*json);
 }
 
 const AddedTokens& added_of(const Tokenizer& tokenizer) {

@@ -4,59 +4,52 @@
 #include <algorithm>
 
 #include "src/core/error.h"
-#include "src/tokenizer/tokenizer_config.h"
+#include "src/tokenizer/place_tokens.h"
+#include "src/tokenizer/special_affixes.h"
+#include "src/tokenizer/tokenizer_document.h"
 #include "src/tokenizer/tokenizer_json.h"
 #include "src/tokenizer/utf8.h"
-#include "src/tokenizer/vocabulary_files.h"
 
 namespace lora_dist {
 namespace {
 
-/// The id of a named token; the first of `fallbacks` that exists where the configuration names none. A name that is no token is
-/// an error for BOS and EOS. Python would add such an unk or pad to the vocabulary; nothing here needs one.
-std::optional<std::int32_t> special_id(const Tokenizer& tokenizer, const std::optional<std::string>& name, const char* key,
-                                       std::initializer_list<const char*> fallbacks, bool needed) {
-  if (!name) {
-    for (const char* fallback : fallbacks) {
-      if (const auto id = token_id(tokenizer, fallback)) {
-        return id;
-      }
-    }
-    return std::nullopt;
-  }
-  const auto id = token_id(tokenizer, *name);
-  if (!id && needed) {
-    throw Error(ExitCode::model, (tokenizer.file.parent_path() / "tokenizer_config.json").string() + ": " + key + " \"" +
-                                     name->substr(0, 100) + "\" is not a token of " + tokenizer.file.filename().string());
-  }
-  return id;
+std::optional<std::int32_t> special_id(const Tokenizer& tokenizer, const FolderTokens& tokens, const char* key) {
+  const auto content = named_content(tokens, key);
+  return content ? token_id(tokenizer, *content) : std::nullopt;
 }
 
-/// add_bos_token and add_eos_token, where the configuration has them, rule over the file's own template.
-void set_affixes(Tokenizer& tokenizer, const TokenizerConfig& config) {
-  const auto* from_json = std::get_if<JsonTokenizer>(&tokenizer.kind);
-  const auto set = [&](std::vector<std::int32_t>& affix, std::optional<bool> wanted, bool otherwise,
-                       const std::optional<std::int32_t>& id, const char* key) {
-    if (from_json != nullptr && !wanted) {
-      return;
+/// Where no file speaks of an EOS: texts are trained to end in one, so a well-known name is taken.
+void guess_eos(Tokenizer& tokenizer, const FolderFiles& files) {
+  for (const char* name : {"</s>", "<|endoftext|>", "<|end_of_text|>"}) {
+    if (!tokenizer.eos && !mentions_token(files, "eos_token")) {
+      tokenizer.eos = token_id(tokenizer, name);
     }
-    affix.clear();
-    if (!wanted.value_or(otherwise)) {
-      return;
-    }
-    if (id) {
-      affix.push_back(*id);
-    } else if (wanted) {
-      throw Error(ExitCode::model, (tokenizer.file.parent_path() / "tokenizer_config.json").string() + ": " + key +
-                                       " is true, but there is no such token");
-    }
-  };
-  if (from_json != nullptr) {
-    tokenizer.prefix = from_json->prefix;
-    tokenizer.suffix = from_json->suffix;
   }
-  set(tokenizer.prefix, config.add_bos, true, tokenizer.bos, "add_bos_token");
-  set(tokenizer.suffix, config.add_eos, false, tokenizer.eos, "add_eos_token");
+}
+
+ModelVocabulary vocabulary_of(const SentencePieceTokenizer& pieces) {
+  return {piece_count(pieces), [&pieces](std::string_view content) { return piece_id(pieces, content); },
+          [&pieces](std::int32_t id) { return piece_text(pieces, id); }};
+}
+
+/// The model, its steps and all tokens.
+void open_kind(Tokenizer& out, const FolderFiles& files, const TokenizerClass& tokenizer_class, VocabularyFile& vocabulary,
+               FolderTokens& tokens) {
+  if (needs_sentencepiece(vocabulary, tokenizer_class)) {
+    const bool legacy = class_arguments(files, tokenizer_class).legacy;
+    const SentencePieceTokenizer bare = read_tokenizer_model(out.file, {}, legacy);
+    const AddedVocabulary added = place_tokens(vocabulary_of(bare), {}, tokens, tokenizer_class, files, out.notes);
+    out.model_size = piece_count(bare);
+    out.kind = read_tokenizer_model(out.file, added.tokens(), legacy);
+    return;
+  }
+  const nlohmann::json document = make_tokenizer_document(vocabulary, files, tokenizer_class, tokens, out.notes);
+  JsonTokenizer json = read_tokenizer_steps(document, out.file);
+  out.model_size = json.largest_id + 1;
+  set_added_tokens(json, place_tokens(vocabulary_of(json.model), vocabulary.added, tokens, tokenizer_class, files, out.notes),
+                   out.file);
+  json.added.split_special = config_flag(files, "split_special_tokens").value_or(false);
+  out.kind = std::move(json);
 }
 
 std::vector<std::int32_t> plain_ids(const Tokenizer& tokenizer, std::string_view text, bool continuation) {
@@ -68,37 +61,36 @@ std::vector<std::int32_t> plain_ids(const Tokenizer& tokenizer, std::string_view
 
 }  // namespace
 
-bool has_tokenizer(const std::filesystem::path& model_folder) {
-  return std::filesystem::exists(model_folder / "tokenizer.json") || std::filesystem::exists(model_folder / "tokenizer.model") ||
-         has_vocabulary_files(model_folder);
-}
+bool has_tokenizer(const std::filesystem::path& model_folder) { return find_vocabulary(model_folder).has_value(); }
 
 Tokenizer open_tokenizer(const std::filesystem::path& model_folder) {
-  if (!has_tokenizer(model_folder)) {
+  const auto source = find_vocabulary(model_folder);
+  if (!source) {
     throw Error(ExitCode::model,
                 model_folder.string() +
                     " has no tokenizer.json and no tokenizer.model, nor vocab.json with merges.txt; copy one into "
                     "it, or give all data as input_ids");
   }
-  const TokenizerConfig config = read_tokenizer_config(model_folder);
+  const FolderFiles files = read_folder_files(model_folder, *source);
   Tokenizer out;
-  out.has_chat_template = config.has_chat_template;
-  out.file = model_folder / "tokenizer.json";
-  if (std::filesystem::exists(out.file)) {
-    out.kind = read_tokenizer_json(out.file);
-  } else if (has_vocabulary_files(model_folder)) {
-    out.file = model_folder / "vocab.json";
-    out.kind = read_tokenizer_document(read_vocabulary_files(model_folder, config), out.file);
-  } else {
-    out.file = model_folder / "tokenizer.model";
-    out.kind = read_tokenizer_model(out.file, config.added, config.legacy);
+  out.has_chat_template = files.has_chat_template;
+  out.file = files.vocabulary_file();
+  const TokenizerClass& tokenizer_class = choose_tokenizer_class(files, out.notes);
+  VocabularyFile vocabulary = read_vocabulary_file(files, tokenizer_class);
+  FolderTokens tokens = collect_folder_tokens(files, tokenizer_class, vocabulary.added, vocabulary.pad, out.notes);
+  if (vocabulary.pieces) {
+    add_tokens_of_pieces(*vocabulary.pieces, files, tokenizer_class, tokens, out.notes);
   }
+  const bool has_template =
+      vocabulary.json.is_object() && vocabulary.json.contains("post_processor") && !vocabulary.json["post_processor"].is_null();
+  open_kind(out, files, tokenizer_class, vocabulary, tokens);
   out.vocab_size = std::visit([](const auto& kind) { return kind.largest_id; }, out.kind) + 1;
-  out.bos = special_id(out, config.bos, "bos_token", {"<s>"}, true);
-  out.eos = special_id(out, config.eos, "eos_token", {"</s>", "<|endoftext|>", "<|end_of_text|>"}, true);
-  out.unk = special_id(out, config.unk, "unk_token", {"<unk>"}, false);
-  out.pad = special_id(out, config.pad, "pad_token", {"<pad>"}, false);
-  set_affixes(out, config);
+  out.bos = special_id(out, tokens, "bos_token");
+  out.eos = special_id(out, tokens, "eos_token");
+  out.unk = special_id(out, tokens, "unk_token");
+  out.pad = special_id(out, tokens, "pad_token");
+  set_affixes(out, files, tokenizer_class, has_template);
+  guess_eos(out, files);
   return out;
 }
 
@@ -135,6 +127,10 @@ std::string token_text(const Tokenizer& tokenizer, std::int32_t id) {
         return text ? std::string(*text) : "<id " + std::to_string(id) + ">";
       },
       tokenizer.kind);
+}
+
+bool has_token(const Tokenizer& tokenizer, std::int32_t id) {
+  return std::visit([&](const auto& kind) { return token_text(kind, id).has_value(); }, tokenizer.kind);
 }
 
 std::optional<std::int32_t> token_id(const Tokenizer& tokenizer, std::string_view token) {

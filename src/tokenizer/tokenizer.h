@@ -1,5 +1,6 @@
-// A model folder's tokenizer: text to ids and back. tokenizer.json (BPE, of bytes or with byte fallback), the same as vocab.json
-// and merges.txt, or tokenizer.model (sentencepiece).
+// A model folder's tokenizer: text to ids and back, as transformers 5 (AutoTokenizer) reads the folder: tokenizer.json (BPE, of
+// bytes or with byte fallback), tokenizer.model (sentencepiece), or vocab.json with merges.txt, and the tokens, flags and class
+// that tokenizer_config.json, special_tokens_map.json, added_tokens.json and config.json name.
 #pragma once
 
 #include <cstdint>
@@ -24,18 +25,20 @@ struct Tokenizer {
   std::vector<std::int32_t> prefix;  // what add_special puts before a text (usually BOS)
   std::vector<std::int32_t> suffix;  // and after it (usually nothing)
   std::int32_t vocab_size = 0;       // largest id + 1
+  std::int32_t model_size = 0;       // the same of the vocabulary without added tokens
   bool has_chat_template = false;    // the folder ships a chat_template
   std::filesystem::path file;        // what was opened
   std::string prefix_reason{};       // which file puts the prefix there, or why there is none: "post_processor of tokenizer.json"
   std::string suffix_reason{};
-  std::vector<std::string> notes{};  // for the user: what the folder asks for and is not done, where versions of transformers differ
+  std::vector<std::string>
+      notes{};  // for the user: what the folder asks for and is not done, where versions of transformers differ
 };
 
 /// True when the folder has a tokenizer.json, a vocab.json with merges.txt, or a tokenizer.model.
 bool has_tokenizer(const std::filesystem::path& model_folder);
 
-/// Takes the first of these that is there. tokenizer_config.json and special_tokens_map.json, where present, name bos, eos, unk
-/// and pad and say whether BOS and EOS are added. Throws Error(model) naming the file and what is wrong or not supported.
+/// Takes the first that is there of tokenizer.json, tokenizer.model and vocab.json with merges.txt. Throws Error(model) naming
+/// the file and what is wrong or not supported.
 Tokenizer open_tokenizer(const std::filesystem::path& model_folder);
 
 /// Ids of a whole text, as Hugging Face's tokenizers give them. Special tokens written in the text ("</s>") become their ids.
@@ -55,6 +58,9 @@ std::string decode(const Tokenizer& tokenizer, std::span<const std::int32_t> ids
 
 /// A token as it stands in the vocabulary ("▁the", "<0x0A>"), for display; "<id 600>" when there is none.
 std::string token_text(const Tokenizer& tokenizer, std::int32_t id);
+
+/// Whether there is a token with this id.
+bool has_token(const Tokenizer& tokenizer, std::int32_t id);
 
 /// The id of a token as it stands in the vocabulary.
 std::optional<std::int32_t> token_id(const Tokenizer& tokenizer, std::string_view token);

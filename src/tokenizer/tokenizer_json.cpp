@@ -2,8 +2,7 @@
 #include "src/tokenizer/tokenizer_json.h"
 
 #include <algorithm>
-
-#include "src/io/strict_json.h"
+#include <stdexcept>
 
 namespace lora_dist {
 namespace {
@@ -27,6 +26,11 @@ std::int32_t largest_id(const JsonTokenizer& tokenizer) {
 bool ends_in_bytes(const PreTokenizeStep& step) {
   const auto* bytes = std::get_if<ByteLevelStep>(&step);
   return bytes != nullptr && !bytes->in_alphabet;
+}
+
+bool puts_first_only(const PreTokenizeStep& step) {
+  const auto* metaspace = std::get_if<MetaspaceStep>(&step);
+  return metaspace != nullptr && metaspace->scheme == PrependScheme::first;
 }
 
 }  // namespace
@@ -56,7 +60,7 @@ std::vector<json> steps_of(const json& component, const std::string& list, const
   return steps;
 }
 
-JsonTokenizer read_tokenizer_document(const json& document, const std::filesystem::path& file) {
+JsonTokenizer read_tokenizer_steps(const json& document, const std::filesystem::path& file) {
   const JsonPlace place{file, ""};
   JsonTokenizer out;
   const json& model = member(document, "model", place);
@@ -69,25 +73,51 @@ JsonTokenizer read_tokenizer_document(const json& document, const std::filesyste
   out.model.word_start = find_word_start(out.model);
   out.normalizer = read_normalizer(member(document, "normalizer", place), place.at("normalizer"));
   out.decoder = read_decoder(member(document, "decoder", place), place.at("decoder"));
+  out.first_only = std::any_of(out.pre_tokenizer.begin(), out.pre_tokenizer.end(), puts_first_only);
   out.has_decoder = !member(document, "decoder", place).is_null();
   Affixes affixes = read_post_processor(member(document, "post_processor", place), place.at("post_processor"));
   out.prefix = std::move(affixes.prefix);
   out.suffix = std::move(affixes.suffix);
-  out.added.tokens = read_added_tokens(member(document, "added_tokens", place), out.model, place.at("added_tokens"));
-  index_added_tokens(out.added, [&](std::string_view text) { return normalize(out.normalizer, text, true); });
   out.largest_id = largest_id(out);
-  for (const auto* ids : {&out.prefix, &out.suffix}) {
-    for (const std::int32_t id : *ids) {
-      if (!token_text(out, id)) {
-        fail(place.at("post_processor"), "puts in the id " + std::to_string(id) + ", which is no token");
-      }
-    }
-  }
   return out;
 }
 
-JsonTokenizer read_tokenizer_json(const std::filesystem::path& file) {
-  return read_tokenizer_document(read_json_file(file, ExitCode::model), file);
+ModelVocabulary vocabulary_of(const BpeModel& model) {
+  return {static_cast<std::int32_t>(model.ids.size()),
+          [&model](std::string_view content) -> std::optional<std::int32_t> {
+            const auto found = model.ids.find(content);
+            return found == model.ids.end() ? std::nullopt : std::optional(found->second);
+          },
+          [&model](std::int32_t id) -> std::optional<std::string> {
+            const auto found = model.tokens.find(id);
+            return found == model.tokens.end() ? std::nullopt : std::optional(found->second);
+          }};
+}
+
+void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, const std::filesystem::path& file) {
+  tokenizer.added.tokens = added.tokens();
+  index_added_tokens(tokenizer.added, [&](std::string_view text) { return normalize(tokenizer.normalizer, text, true); });
+  tokenizer.largest_id = largest_id(tokenizer);
+  for (const auto* ids : {&tokenizer.prefix, &tokenizer.suffix}) {
+    for (const std::int32_t id : *ids) {
+      if (!token_text(tokenizer, id)) {
+        fail({file, "post_processor"}, "puts in the id " + std::to_string(id) + ", which is no token");
+      }
+    }
+  }
+}
+
+JsonTokenizer read_tokenizer_document(const json& document, const std::filesystem::path& file) {
+  JsonTokenizer out = read_tokenizer_steps(document, file);
+  AddedVocabulary added(vocabulary_of(out.model));
+  const JsonPlace place{file, "added_tokens"};
+  try {
+    added.add(read_added_tokens(member(document, "added_tokens", {file, ""}), place));
+  } catch (const std::runtime_error& e) {
+    fail(place, e.what());
+  }
+  set_added_tokens(out, added, file);
+  return out;
 }
 
 }  // namespace lora_dist

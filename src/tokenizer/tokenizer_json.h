@@ -9,21 +9,30 @@
 #include <string>
 #include <vector>
 
+#include "src/tokenizer/added_vocabulary.h"
 #include "src/tokenizer/json_fields.h"
 #include "src/tokenizer/json_tokenizer.h"
 
 namespace lora_dist {
 
-JsonTokenizer read_tokenizer_json(const std::filesystem::path& file);
-
-/// A document of that format, however it came to be; `file` is for messages.
+/// A document of that format, however it came to be, with its added tokens; `file` is for messages.
 JsonTokenizer read_tokenizer_document(const nlohmann::json& document, const std::filesystem::path& file);
+
+/// The same without added tokens: those are placed by set_added_tokens().
+JsonTokenizer read_tokenizer_steps(const nlohmann::json& document, const std::filesystem::path& file);
+
+/// The tokenizer's own vocabulary; valid as long as `model` is.
+ModelVocabulary vocabulary_of(const BpeModel& model);
+
+/// Throws Error(model) where the post-processor puts in an id that is no token.
+void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, const std::filesystem::path& file);
 
 std::vector<NormalizeStep> read_normalizer(const nlohmann::json& component, const JsonPlace& place);
 std::vector<PreTokenizeStep> read_pre_tokenizer(const nlohmann::json& component, const JsonPlace& place);
 std::vector<DecodeStep> read_decoder(const nlohmann::json& component, const JsonPlace& place);
 BpeModel read_bpe_model(const nlohmann::json& model, const JsonPlace& place);
-std::vector<AddedToken> read_added_tokens(const nlohmann::json& list, const BpeModel& model, const JsonPlace& place);
+/// As the file has them, with its ids.
+std::vector<AddedToken> read_added_tokens(const nlohmann::json& list, const JsonPlace& place);
 
 /// Ids before and after one text.
 struct Affixes {

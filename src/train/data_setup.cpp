@@ -11,6 +11,27 @@
 
 namespace lora_dist {
 
+namespace {
+
+/// The embedding may lack rows for tokens that a folder adds and nobody uses ([PAD]).
+std::string tokens_beyond(const Tokenizer& tokenizer, std::int64_t rows) {
+  constexpr int kNamed = 3;
+  std::string names;
+  int count = 0;
+  for (auto id = static_cast<std::int32_t>(rows); id < tokenizer.vocab_size; ++id) {
+    if (!has_token(tokenizer, id)) {
+      continue;
+    }
+    if (count++ < kNamed) {
+      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", token_text(tokenizer, id).substr(0, 100), id);
+    }
+  }
+  return fmt::format("the embedding has only {} rows, none for {} token{} of the tokenizer: {}{}; a text that has one is refused",
+                     rows, count, count == 1 ? "" : "s", names, count > kNamed ? ", ..." : "");
+}
+
+}  // namespace
+
 DataOptions data_options(const Config& config) {
   DataOptions options;
   options.train.assign(config.data.train.begin(), config.data.train.end());
@@ -60,12 +81,15 @@ std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folde
     return std::nullopt;
   }
   Tokenizer tokenizer = open_tokenizer(folder);
-  if (tokenizer.vocab_size > spec.vocab) {
+  if (tokenizer.model_size > spec.vocab) {
     throw Error(
         ExitCode::model,
         fmt::format(
             "{}: the tokenizer has ids up to {}, the embedding only {} rows; tokenizer and weights do not belong together",
-            tokenizer.file.string(), tokenizer.vocab_size - 1, spec.vocab));
+            tokenizer.file.string(), tokenizer.model_size - 1, spec.vocab));
+  }
+  if (tokenizer.vocab_size > spec.vocab) {
+    tokenizer.notes.push_back(tokens_beyond(tokenizer, spec.vocab));
   }
   return tokenizer;
 }

@@ -23,8 +23,8 @@ void write_bad_rows(const DatasetReport& report, const std::filesystem::path& ou
 /// Lowers data.max_length to the model's positions, with a warning.
 void fit_max_length(Config& config, const ModelSpec& spec, const Console& console);
 
-/// Nothing where the folder has none: it serves data given as input_ids. Throws Error(model) as open_tokenizer does, and for ids
-/// that the embedding has no rows for.
+/// Nothing where the folder has none: it serves data given as input_ids. Throws Error(model) as open_tokenizer does, and for a
+/// vocabulary that the embedding has no rows for; added tokens beyond it are a note.
 std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec);
 
 }  // namespace lora_dist

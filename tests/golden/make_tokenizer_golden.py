@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """Makes tokenizer_json.json and tokenizer_model.json: what Hugging Face's libraries give for demo/model's two tokenizer files.
 
-    pip install tokenizers==0.23.3
+    pip install transformers==5.24.0 tokenizers==0.23.3 sentencepiece==0.2.3 protobuf==7.36.2
     python3 tests/golden/make_tokenizer_golden.py json
-    pip install transformers==4.46.3 tokenizers==0.20.3 sentencepiece==0.2.3 protobuf==7.36.2   # elsewhere: later versions have no Python LlamaTokenizer
     python3 tests/golden/make_tokenizer_golden.py model
 
 json: tokenizers.Tokenizer on tokenizer.json and on variants of it (other pre-tokenizer, normalizer and decoder forms of the Llama family, added
-tokens). model: transformers' LlamaTokenizer (the one in Python, which calls sentencepiece) on tokenizer.model, legacy on and off.
+tokens). model: transformers' AutoTokenizer on a folder with tokenizer.model and a tokenizer_config.json: LlamaTokenizer, legacy on and off, and no class.
 Inputs are hexadecimal bytes; bytes that are not UTF-8 were decoded with errors="replace" for the oracle.
 """
 import json
 import pathlib
 import random
+import shutil
 import sys
+import tempfile
 
 GOLDEN = pathlib.Path(__file__).resolve().parent
 MODEL = GOLDEN.parents[1] / "demo" / "model"
@@ -106,20 +107,21 @@ def json_golden(everything, some):
     return {"versions": {"tokenizers": tokenizers.__version__}, "variants": out}
 
 
-def model_golden(everything):
-    import sentencepiece
+def model_golden(everything, some):
     import transformers
 
     out = []
-    for legacy in (True, False):
-        slow = transformers.LlamaTokenizer(str(MODEL / "tokenizer.model"), legacy=legacy)
-        encode = lambda text, special: slow.encode(text, add_special_tokens=special)
-        out.append({"legacy": legacy, "cases": cases(everything, encode, None)})
-    # Decoding is held to plain sentencepiece: transformers puts spaces of its own around special tokens.
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(MODEL / "tokenizer.model"))
-    for case in out[0]["cases"]:
-        case["text"] = processor.decode([i for i in case["ids"] if i > 2])
-    return {"versions": {"transformers": transformers.__version__, "sentencepiece": sentencepiece.__version__}, "variants": out}
+    llama = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True}
+    for config in (llama | {"legacy": True}, llama | {"legacy": False}, {"add_bos_token": True}):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(MODEL / "tokenizer.model", folder)
+            (pathlib.Path(folder) / "config.json").write_text(json.dumps({"model_type": "llama"}))
+            (pathlib.Path(folder) / "tokenizer_config.json").write_text(json.dumps(config))
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        encode = lambda text, special: tokenizer.encode(text, add_special_tokens=special)
+        decode = lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip)
+        out.append({"config": config, "cases": cases(everything if not out else some, encode, decode)})
+    return {"versions": {"transformers": transformers.__version__}, "variants": out}
 
 
 def main():
@@ -128,7 +130,7 @@ def main():
     some = [text.encode() for text in FIXED[::3] + ["a <|left|> b <|right|>  c", "x  <|left|><|right|>  <|left|>y", "<|im_start|>user\nhi", "<|im_start|> user",
                                                      "once upon a time", "a time", " a time", "<s>a time", "a  time", "<|im_start|>a time"]] + BYTES[::4]
     which = sys.argv[1]
-    golden = json_golden(everything, some) if which == "json" else model_golden(everything)
+    golden = json_golden(everything, some) if which == "json" else model_golden(everything, some)
     with open(GOLDEN / f"tokenizer_{which}.json", "w", encoding="ascii", newline="\n") as out:
         json.dump(golden, out, separators=(",", ":"))
         out.write("\n")

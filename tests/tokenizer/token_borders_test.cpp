@@ -92,7 +92,7 @@ TEST(TokenBorders, SentencePiece) {
   for (const bool legacy : {true, false}) {
     const Scratch folder;
     std::filesystem::copy(demo_model() / "tokenizer.model", folder.path());
-    folder.write("tokenizer_config.json", json{{"legacy", legacy}}.dump());
+    folder.write("tokenizer_config.json", json{{"tokenizer_class", "LlamaTokenizer"}, {"legacy", legacy}}.dump());
     const Tokenizer tokenizer = open_tokenizer(folder.path());
     EXPECT_THAT(shown(tokenizer, "the</s> the"), ElementsAre("the", "</s>", " the"));
   }

@@ -1,0 +1,19 @@
+// What the tokenizer classes of transformers 5.24.0 build (models/<name>/tokenization_<name>.py), in tokenizer.json's form.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "src/tokenizer/tokenizer_class.h"
+
+namespace lora_dist {
+
+nlohmann::json llama_pipeline(const ClassArguments& arguments);
+nlohmann::json code_llama_pipeline(const ClassArguments& arguments);
+nlohmann::json gemma_pipeline(const ClassArguments& arguments);
+nlohmann::json gpt2_pipeline(const ClassArguments& arguments);
+nlohmann::json gpt_neox_pipeline(const ClassArguments& arguments);
+nlohmann::json qwen2_pipeline(const ClassArguments& arguments);
+nlohmann::json qwen3_5_pipeline(const ClassArguments& arguments);
+nlohmann::json cohere_pipeline(const ClassArguments& arguments);
+
+}  // namespace lora_dist

@@ -1,0 +1,18 @@
+// BPE's merges from the pieces of a sentencepiece model, and the pipeline that does as its normalizer says
+// (generate_merges and SpmConverter.build_tokenizer_from_spm_proto of transformers 5.24.0).
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "src/tokenizer/sentencepiece_file.h"
+
+namespace lora_dist {
+
+/// Every cut of a piece into two others, by the piece's id, then the cut's place. A text that two pieces have is the later one.
+nlohmann::json vocab_of_pieces(const SentencePieceFile& file);
+nlohmann::json merges_of_pieces(const SentencePieceFile& file);
+
+/// A document for the pieces as the model's own settings say. `names`: the pieces' texts, where a file gives another.
+nlohmann::json document_of_pieces(const SentencePieceFile& file, const std::vector<std::string>& names, bool legacy);
+
+}  // namespace lora_dist

@@ -1,0 +1,204 @@
+// Placing, and what the user should know of it.
+#include "src/tokenizer/place_tokens.h"
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+
+#include "src/core/error.h"
+
+namespace lora_dist {
+namespace {
+
+constexpr std::size_t kNamed = 3;  // tokens that a note names; of more it says how many
+
+std::string shown(const std::string& content) { return content.substr(0, 100); }
+
+bool holds(const std::vector<FolderToken>& tokens, const FolderToken& token) {
+  return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+}
+
+bool holds_content(const std::vector<FolderToken>& tokens, const std::string& content) {
+  return std::any_of(tokens.begin(), tokens.end(), [&](const FolderToken& one) { return one.token.content == content; });
+}
+
+bool is_named(const FolderTokens& tokens, const std::string& content) {
+  return std::any_of(tokens.named.begin(), tokens.named.end(),
+                     [&](const auto& one) { return one.token && one.token->token.content == content; });
+}
+
+/// Listed tokens, for their flags, then named and extra tokens that are neither listed nor there.
+std::vector<FolderToken> missing_tokens(const AddedVocabulary& vocabulary, const FolderTokens& tokens) {
+  std::vector<FolderToken> out;
+  for (const ListedToken& one : tokens.listed) {
+    out.push_back({one.token, false, one.normalized_given});
+  }
+  const std::vector<FolderToken> listed = out;
+  const auto append = [&](const FolderToken& token) {
+    const std::string& content = token.token.content;
+    if (!vocabulary.contains(content) && !holds_content(listed, content) && !holds(out, token)) {
+      out.push_back(token);
+    }
+  };
+  for (const FolderTokens::Named& named : tokens.named) {
+    if (named.token) {
+      append(*named.token);
+    }
+  }
+  for (const FolderToken& extra : tokens.extra) {
+    append(extra);
+  }
+  return out;
+}
+
+AddedToken placed(FolderToken token, bool special) {
+  if (special && !token.token.special) {
+    token.token.special = true;
+    token.token.normalized = token.normalized_given && token.token.normalized;
+  }
+  return token.token;
+}
+
+void add_missing(AddedVocabulary& vocabulary, const FolderTokens& tokens) {
+  std::vector<AddedToken> add;
+  for (const FolderToken& token : missing_tokens(vocabulary, tokens)) {
+    add.push_back(placed(token, is_named(tokens, token.token.content)));
+  }
+  vocabulary.add(add);
+}
+
+/// What some classes do with their special tokens at the end.
+void reset_flags(AddedVocabulary& vocabulary, const FolderTokens& tokens, const TokenizerClass& tokenizer_class) {
+  std::vector<AddedToken> again;
+  const auto append = [&](const FolderToken& token) {
+    if (tokenizer_class.plain_special) {
+      again.push_back({.content = token.token.content, .special = true});
+    } else if (tokenizer_class.all_special) {
+      again.push_back(placed(token, true));
+    }
+  };
+  for (const FolderTokens::Named& named : tokens.named) {
+    if (named.token) {
+      append(*named.token);
+    }
+  }
+  for (const FolderToken& extra : tokens.extra) {
+    append(extra);
+  }
+  vocabulary.add(again);
+}
+
+/// Two tokens with one id: in the files, or one in a file and one in the vocabulary.
+void check_ids(const std::vector<ListedToken>& stated, const ModelVocabulary& model, const FolderFiles& files) {
+  const auto refuse = [&](const ListedToken& token, const std::string& other, const std::string& where) {
+    throw Error(ExitCode::model, files.folder.string() + ": " + token.place + " gives the token " + shown(token.token.content) +
+                                     " the id " + std::to_string(token.token.id) + ", which is that of " + shown(other) + " in " +
+                                     where + "; give each token an id of its own");
+  };
+  std::map<std::int32_t, const ListedToken*> by_id;
+  for (const ListedToken& token : stated) {
+    const auto [found, fresh] = by_id.emplace(token.token.id, &token);
+    const auto in_model = model.token_of(token.token.id);
+    if (!fresh && found->second->token.content != token.token.content) {
+      refuse(token, found->second->token.content, found->second->place);
+    }
+    if (in_model && *in_model != token.token.content && !model.id_of(token.token.content)) {
+      refuse(token, *in_model, files.vocabulary_file().filename().string());
+    }
+  }
+}
+
+/// "a, b and 4 more"
+std::string some_of(const std::vector<std::string>& items) {
+  std::string out;
+  for (std::size_t i = 0; i < std::min(items.size(), kNamed); ++i) {
+    out += (i == 0 ? "" : ", ") + items[i];
+  }
+  return items.size() > kNamed ? out + " and " + std::to_string(items.size() - kNamed) + " more" : out;
+}
+
+void note_ids(const std::vector<ListedToken>& stated, const AddedVocabulary& vocabulary, std::vector<std::string>& notes) {
+  std::vector<std::string> moved;
+  for (const ListedToken& one : stated) {
+    const auto id = vocabulary.id_of(one.token.content);
+    const std::string text = shown(one.token.content) + " (" + std::to_string(one.token.id) + " in " + one.place + ", here " +
+                             std::to_string(id.value_or(-1)) + ")";
+    if (id && *id != one.token.id && std::find(moved.begin(), moved.end(), text) == moved.end()) {
+      moved.push_back(text);
+    }
+  }
+  if (!moved.empty()) {
+    notes.push_back(
+        "tokens whose id is not the one that a file states, because it is given by the vocabulary or follows the last "
+        "one, as in tokenizers: " +
+        some_of(moved));
+  }
+}
+
+void note_new(const std::vector<ListedToken>& stated, const AddedVocabulary& vocabulary, std::vector<std::string>& notes) {
+  std::vector<std::string> fresh;
+  for (const AddedToken& token : vocabulary.tokens()) {
+    const bool known =
+        vocabulary.model().id_of(token.content) ||
+        std::any_of(stated.begin(), stated.end(), [&](const ListedToken& one) { return one.token.content == token.content; });
+    if (!known) {
+      fresh.push_back(shown(token.content) + " (" + std::to_string(token.id) + ")");
+    }
+  }
+  if (!fresh.empty()) {
+    notes.push_back("tokens that the folder names but gives no id get the next ones, as in transformers: " + some_of(fresh));
+  }
+}
+
+void note_left_out(const std::vector<ListedToken>& file_tokens, const AddedVocabulary& vocabulary, const FolderFiles& files,
+                   std::vector<std::string>& notes) {
+  std::vector<std::string> left;
+  const auto look = [&](const std::string& content, const std::string& place) {
+    if (!content.empty() && !vocabulary.id_of(content)) {
+      left.push_back(shown(content) + " of " + place);
+    }
+  };
+  for (const ListedToken& one : file_tokens) {
+    look(one.token.content, one.place);
+  }
+  if (files.added_tokens.is_object()) {
+    for (const auto& [content, id] : files.added_tokens.items()) {
+      look(content, "added_tokens.json");
+    }
+  }
+  if (!left.empty()) {
+    notes.push_back(
+        "beside added_tokens_decoder of tokenizer_config.json other lists do not count (as in transformers), so that these "
+        "are no tokens: " +
+        some_of(left));
+  }
+}
+
+}  // namespace
+
+AddedVocabulary place_tokens(ModelVocabulary model, const std::vector<ListedToken>& file_tokens, const FolderTokens& tokens,
+                             const TokenizerClass& tokenizer_class, const FolderFiles& files, std::vector<std::string>& notes) {
+  std::vector<ListedToken> stated = tokens.listed;
+  AddedVocabulary out(std::move(model));
+  std::vector<AddedToken> of_file;
+  if (tokenizer_class.build == nullptr) {
+    stated.insert(stated.begin(), file_tokens.begin(), file_tokens.end());
+    for (const ListedToken& one : file_tokens) {
+      of_file.push_back(one.token);
+    }
+  }
+  check_ids(stated, out.model(), files);
+  try {
+    out.add(of_file);
+    add_missing(out, tokens);
+    reset_flags(out, tokens, tokenizer_class);
+  } catch (const std::runtime_error& e) {
+    throw Error(ExitCode::model, files.vocabulary_file().string() + ": " + e.what());
+  }
+  note_ids(stated, out, notes);
+  note_new(stated, out, notes);
+  note_left_out(file_tokens, out, files, notes);
+  return out;
+}
+
+}  // namespace lora_dist
