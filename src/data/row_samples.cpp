@@ -56,7 +56,7 @@ TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, const std
   if (template_name == "tokenizer") {
     return sample_of_chat(*maker.chat_template, conversation_row(row), *maker.tokenizer, train_all, where);
   }
-  TokenizedRow sample = tokenize_pieces(*maker.tokenizer, render_row(row, template_name, where), train_all);
+  TokenizedRow sample = tokenize_pieces(*maker.tokenizer, render_row(row, template_name, where, train_all), train_all);
   if (const auto* chat = std::get_if<ChatRow>(&row.content); chat != nullptr && !train_all) {
     sample.empty_answers = empty_answers(*chat);
   }

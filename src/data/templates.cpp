@@ -55,6 +55,8 @@ std::vector<Piece> qa_pieces(const QaRow& row) {
 
 std::vector<Piece> raw_pieces(const QaRow& row) { return {{row.question, false, false}, {row.answer, true, true}}; }
 
+bool is_answer(const ChatMessage& message) { return message.role == "assistant" && !is_blank(message.content); }
+
 /// Whether a message is trained: an answer that is not empty, unless its row says otherwise.
 bool is_trained(const ChatMessage& message) {
   const bool by_role = message.role == "assistant" && message.training == MessageTraining::by_role;
@@ -62,11 +64,13 @@ bool is_trained(const ChatMessage& message) {
 }
 
 /// A piece with a message's content.
-Piece content_piece(const ChatMessage& message, std::string text, bool end_of_text) {
-  return {std::move(text), is_trained(message), end_of_text, message.training == MessageTraining::no};
+Piece content_piece(const ChatMessage& message, std::string text, bool end_of_text, bool train_all) {
+  const bool answer = is_answer(message);
+  const bool marked = message.training == MessageTraining::no;
+  return {std::move(text), is_trained(message), end_of_text, marked && (answer || train_all), answer && !is_trained(message)};
 }
 
-std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
+std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages, bool train_all) {
   std::vector<Piece> out;
   bool after_answer = false;
   for (const ChatMessage& message : messages) {
@@ -74,21 +78,21 @@ std::vector<Piece> plain_pieces(const std::vector<ChatMessage>& messages) {
     after_answer = message.role == "assistant";
     if (after_answer) {
       out.push_back({gap + "Assistant:", false, false});
-      out.push_back(content_piece(message, with_space(message.content), true));
+      out.push_back(content_piece(message, with_space(message.content), true, train_all));
     } else {
       out.push_back({gap + (message.role == "system" ? "System: " : "User: "), false, false});
-      out.push_back(content_piece(message, message.content + "\n", false));
+      out.push_back(content_piece(message, message.content + "\n", false, train_all));
     }
   }
   return out;
 }
 
-std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages) {
+std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages, bool train_all) {
   std::vector<Piece> out;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const bool last = i + 1 == messages.size();
     out.push_back({"<|im_start|>" + messages[i].role + "\n", false, false});
-    out.push_back(content_piece(messages[i], messages[i].content + "<|im_end|>", is_trained(messages[i]) && last));
+    out.push_back(content_piece(messages[i], messages[i].content + "<|im_end|>", is_answer(messages[i]) && last, train_all));
     if (!last) {
       out.push_back({"\n", false, false});
     }
@@ -99,10 +103,12 @@ std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages) {
 /// Adjacent pieces that are both trained or both not trained become one, so that no token border is made where the text has none
 /// to keep.
 std::vector<Piece> joined(const std::vector<Piece>& pieces) {
+  const auto alike = [](const Piece& a, const Piece& b) {
+    return a.completion == b.completion && a.hidden == b.hidden && !a.apart && !b.apart && !a.end_of_text;
+  };
   std::vector<Piece> out;
   for (const Piece& piece : pieces) {
-    if (!out.empty() && out.back().completion == piece.completion && out.back().hidden == piece.hidden &&
-        !out.back().end_of_text) {
+    if (!out.empty() && alike(out.back(), piece)) {
       out.back().text += piece.text;
       out.back().end_of_text = piece.end_of_text;
     } else {
@@ -177,12 +183,12 @@ ChatRow conversation_row(const Row& row) {
   return out;
 }
 
-std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& place) {
+std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& place, bool train_all) {
   if (template_name == "chatml") {
-    return joined(chatml_pieces(messages_of(row, place)));
+    return joined(chatml_pieces(messages_of(row, place), train_all));
   }
   if (template_name == "plain") {
-    return joined(plain_pieces(messages_of(row, place)));
+    return joined(plain_pieces(messages_of(row, place), train_all));
   }
   const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
   const auto* qa = std::get_if<QaRow>(&row.content);

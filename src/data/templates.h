@@ -17,6 +17,7 @@ struct Piece {
   bool completion = false;   // trained
   bool end_of_text = false;  // the tokenizer's EOS follows, and is trained if the piece is
   bool hidden = false;       // not trained even where everything is
+  bool apart = false;        // an answer that is not trained: it keeps its borders, so that marks change no token
 };
 
 /// Template of rows of this kind: `name` as in data.template. "auto": alpaca rows get alpaca, qa rows qa, chat rows the model's
@@ -36,6 +37,7 @@ ChatRow conversation_row(const Row& row);
 ///   raw      "{question}", completion "{answer}": a prompt and its completion as they are
 ///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>
 ///   plain    "User: {content}\nAssistant:", completion " {content}" as in qa, end of text; "System: {content}\n" before them
-std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& place);
+/// train_all: whether everything will be trained; then a message that is marked as not trained is a piece of its own.
+std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& place, bool train_all = false);
 
 }  // namespace lora_dist

@@ -58,6 +58,26 @@ TEST(TrainFlags, ZeroAndFalseAreNotTrained) {
   EXPECT_EQ(trained(chat(", \"mask\": 0", ", \"mask\": 1")), 7);
 }
 
+TEST(TrainFlags, ChangeNoToken) {
+  for (const char* name : {"plain", "chatml"}) {
+    for (const char* train_on : {"completion", "all"}) {
+      DataOptions options = without_split();
+      options.template_name = name;
+      options.train_on = train_on;
+      const auto ids = [&](const std::string& row) { return first_sample(load("x.jsonl", row, options)).input_ids; };
+      EXPECT_EQ(ids(chat(", \"weight\": 0", ", \"loss_mask\": 1")), ids(chat(""))) << name << train_on;
+      EXPECT_EQ(ids(chat("", ", \"weight\": 0")), ids(chat(""))) << name << train_on;
+      EXPECT_EQ(ids(R"({"prompt": [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "Wrong."},)"
+                    R"({"role": "user", "content": "b?"}], "completion": [{"role": "assistant", "content": "Right."}]})"),
+                ids(chat("")))
+          << name << train_on;
+    }
+  }
+  EXPECT_EQ(trained(chat(", \"weight\": 0", "", ", \"loss_mask\": 0")), 7);
+  EXPECT_EQ(first_sample(load("x.jsonl", chat(", \"weight\": 0", "", ", \"loss_mask\": 0"), without_split())).input_ids,
+            first_sample(load("x.jsonl", chat(""), without_split())).input_ids);
+}
+
 TEST(TrainFlags, AreTakenOutOfTheMessage) {
   const ChatRow row = read(chat(", \"weight\": 0, \"name\": \"z\"", ", \"train\": true", ", \"loss_mask\": 1, \"weight\": 1"));
   EXPECT_EQ(row.messages.dump(), R"([{"role":"user","content":"a?"},{"role":"assistant","content":"Wrong.","name":"z"},)"
