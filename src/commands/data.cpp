@@ -59,6 +59,7 @@ int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& 
   for (const std::string& warning : spec.warnings) {
     console.warn(warning);
   }
+  tell_tokenizer_notes(tokenizer, console);
   fit_max_length(config, spec, console);
   DataOptions options = data_options(config);
   options.template_day = day_of_templates(config, world);

@@ -9,6 +9,7 @@
 #include "src/data/assistant_spans.h"
 #include "src/data/chat_rows.h"
 #include "src/data/marked_chat.h"
+#include "src/data/quoted_arguments.h"
 #include "src/data/tokenize.h"
 #include "src/tokenizer/token_borders.h"
 
@@ -158,6 +159,7 @@ TokenizedRow sample_of_chat(const ChatTemplate& chat_template, const ChatRow& ro
   const RenderedChat chat = render_row_chat(chat_template, conversation, where);
   TokenBorders borders = encode_with_borders(tokenizer, chat.text);
   TokenizedRow sample;
+  sample.quoted_arguments = prints_quoted_arguments(conversation, chat.text);
   if (train_all && !has_marks(row)) {
     sample.labels = borders.ids;
   } else {

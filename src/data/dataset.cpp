@@ -106,6 +106,12 @@ void load_row(Loader& loader, const Row& row, const std::string& where, const st
     report.bad_rows.push_back({row.number, safe_reason(loader.maker, reason_without(where, e.what()))});
     return;
   }
+  if (whole.quoted_arguments) {
+    add_note(
+        report,
+        "arguments of calls are given as a text that is JSON, and the chat template prints them in quotes; give them as objects "
+        "where the model is to print objects");
+  }
   const auto [sample, reason] = cut_sample(loader.maker, row, std::move(whole), where, report);
   if (sample) {
     report.empty_answers += sample->empty_answers;

@@ -8,6 +8,7 @@
 #include "src/data/dataset.h"
 #include "src/data/shown_sample.h"
 #include "src/data/split.h"
+#include "src/data/turn_frame.h"
 
 namespace lora_dist {
 namespace {
@@ -117,6 +118,7 @@ Dataset make_dataset(TokenStore tokens, const DataOptions& options, const Tokeni
   out.report.files = std::move(image.files);
   name_files(out.report, options);
   note_day(out.report, options, tokenizer);
+  out.report.special_tokens = tokenizer == nullptr ? std::string() : describe_special_tokens(*tokenizer);
   check_bad_rows(out.report, options);
   check_not_empty(out.train, out.report.files, false);
   if (!options.validation.empty()) {

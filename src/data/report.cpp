@@ -117,6 +117,11 @@ std::vector<std::string> render_report(const DatasetReport& report) {
     lines.push_back(fmt::format("{} {}: {} rows, {}, format {}, {}", file.validation ? "validation" : "train", file.path,
                                 file.rows, file.container, file.kind(),
                                 file.templates.empty() ? "no template" : "template " + file.template_name()));
+    for (const auto& [kind, turns] : file.turns) {
+      if (!turns.empty()) {
+        lines.push_back(fmt::format("  {}: {}  (trained in brackets)", kind, turns));
+      }
+    }
     if (file.truncated > 0) {
       lines.push_back(fmt::format("  {} cut to data.max_length", file.truncated));
     }
@@ -127,6 +132,9 @@ std::vector<std::string> render_report(const DatasetReport& report) {
     for (const auto& [reason, count] : file.dropped) {
       lines.push_back(fmt::format("  {} dropped: {}", count, reason));
     }
+  }
+  if (!report.special_tokens.empty()) {
+    lines.push_back("special tokens: " + report.special_tokens);
   }
   lines.push_back(set_line("train", report.train));
   if (report.validation.samples > 0) {

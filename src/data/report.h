@@ -22,6 +22,7 @@ struct FileReport {
   std::int64_t rows = 0;
   std::map<std::string, std::int64_t> kinds{};     // kind of row to count, rows that were dropped among them
   std::map<std::string, std::string> templates{};  // kind of row to template; without those that need none
+  std::map<std::string, std::string> turns{};      // kind of row to what stands around its texts (turn_frame.h)
   std::vector<BadRow> bad_rows{};                  // in the order of the file
   std::set<std::string> unused_columns{}, unknown_flags{};
   std::int64_t truncated = 0;
@@ -45,6 +46,7 @@ struct DatasetReport {
   std::vector<FileReport> files;
   SetReport train, validation;
   std::vector<std::string> notes;
+  std::string special_tokens;             // what the tokenizer puts around a text, and why; empty without a tokenizer
   std::string template_day;               // that the chat template was told, where it asks
   std::vector<std::string> shown_sample;  // one sample, token by token with its label
 };

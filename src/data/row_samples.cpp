@@ -12,6 +12,7 @@
 #include "src/data/row_fields.h"
 #include "src/data/templates.h"
 #include "src/data/tokenize.h"
+#include "src/data/turn_frame.h"
 
 namespace lora_dist {
 namespace {
@@ -116,6 +117,18 @@ void note_template(const SampleMaker& maker, const std::string& template_name, s
   }
 }
 
+/// What this template puts around questions and answers; empty for a template that refuses the example.
+std::string frame_of(const SampleMaker& maker, RowKind kind, const std::string& template_name) {
+  Row row;
+  row.kind = kind;
+  row.content = *example_row(kind);
+  try {
+    return turn_frame(sample_of_words(maker, row, template_name, "an example"), *maker.tokenizer);
+  } catch (const Error&) {
+    return {};  // what is wrong with the template is told with the rows
+  }
+}
+
 }  // namespace
 
 bool has_empty_completion(const RowContent& content) {
@@ -142,15 +155,20 @@ std::string template_of(SampleMaker& maker, RowKind kind, const std::filesystem:
     report.templates[kind_name] = name;
     note_template(maker, name, report.notes);
   }
+  if (!report.turns.contains(kind_name)) {
+    report.turns[kind_name] = frame_of(maker, kind, name);
+  }
   return name;
 }
 
+void add_note(FileReport& report, const std::string& text) {
+  if (std::find(report.notes.begin(), report.notes.end(), text) == report.notes.end()) {
+    report.notes.push_back(text);
+  }
+}
+
 void note_row(const SampleMaker& maker, const Row& row, const std::string& template_name, FileReport& report) {
-  const auto note = [&](const std::string& text) {
-    if (std::find(report.notes.begin(), report.notes.end(), text) == report.notes.end()) {
-      report.notes.push_back(text);
-    }
-  };
+  const auto note = [&](const std::string& text) { add_note(report, text); };
   if (template_name == "tokenizer" && calls_in_vain(*maker.chat_template, row)) {
     note("there are calls of tools, which the model's chat template does not know");
   }

@@ -35,6 +35,9 @@ bool has_empty_completion(const RowContent& content);
 /// needed.
 std::string template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report);
 
+/// Puts a note into the report, once.
+void add_note(FileReport& report, const std::string& text);
+
 /// Notes what a row has and its template has no place for.
 void note_row(const SampleMaker& maker, const Row& row, const std::string& template_name, FileReport& report);
 

@@ -14,6 +14,7 @@ struct TokenizedRow {
   std::vector<std::int32_t> input_ids;
   std::vector<std::int32_t> labels;  // as Sample::labels
   std::int64_t empty_answers = 0;    // that the row has and that train nothing
+  bool quoted_arguments = false;     // of a call of tools: prints_quoted_arguments (quoted_arguments.h)
 };
 
 /// Its tokens lie in the dataset's TokenStore.

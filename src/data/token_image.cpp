@@ -77,6 +77,7 @@ json json_of(const FileReport& file) {
   return {{"container", file.container},
           {"kinds", file.kinds},
           {"templates", file.templates},
+          {"turns", file.turns},
           {"validation", file.validation},
           {"rows", file.rows},
           {"truncated", file.truncated},
@@ -93,6 +94,7 @@ FileReport report_of(const json& file) {
   file.at("container").get_to(out.container);
   file.at("kinds").get_to(out.kinds);
   file.at("templates").get_to(out.templates);
+  file.at("turns").get_to(out.turns);
   file.at("validation").get_to(out.validation);
   file.at("rows").get_to(out.rows);
   file.at("truncated").get_to(out.truncated);
@@ -127,6 +129,7 @@ void add_report(FileReport& out, const FileReport& part) {
     out.kinds[kind] += count;
   }
   out.templates.insert(part.templates.begin(), part.templates.end());
+  out.turns.insert(part.turns.begin(), part.turns.end());
   out.truncated += part.truncated;
   out.empty_answers += part.empty_answers;
   for (const auto& [reason, count] : part.dropped) {

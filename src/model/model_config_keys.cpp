@@ -79,6 +79,9 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"is_encoder_decoder", refused, "", "language models without an encoder are"},
     {"add_cross_attention", refused, "", "language models without an encoder are"},
     {"use_bidirectional_attention", refused, "", "causal attention is"},
+    {"rope_interleaved", refused, "", "the rotation of halves of a head is"},
+    {"use_mrope", refused, "", "one position for each token is"},
+    {"quantization", refused, "", "weights that MLX has not quantized are"},
     // Of no effect on the numbers: how the file came to be, how Python runs it, what other heads and tasks need.
     {"architectures", irrelevant},
     {"dtype", irrelevant},
@@ -89,6 +92,8 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"_commit_hash", irrelevant},
     {"auto_map", irrelevant},
     {"custom_pipelines", irrelevant},
+    {"is_llama_config", irrelevant},
+    {"transformers.js_config", irrelevant},
     {"unsloth_fixed", irrelevant},
     {"unsloth_version", irrelevant},
     {"initializer_range", irrelevant},

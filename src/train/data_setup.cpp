@@ -94,4 +94,10 @@ std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folde
   return tokenizer;
 }
 
+void tell_tokenizer_notes(const std::optional<Tokenizer>& tokenizer, const Console& console) {
+  for (const std::string& note : tokenizer ? tokenizer->notes : std::vector<std::string>{}) {
+    console.note(note);
+  }
+}
+
 }  // namespace lora_dist

@@ -27,4 +27,7 @@ void fit_max_length(Config& config, const ModelSpec& spec, const Console& consol
 /// vocabulary that the embedding has no rows for; added tokens beyond it are a note.
 std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec);
 
+/// Shows what the tokenizer's folder asks for and is not done.
+void tell_tokenizer_notes(const std::optional<Tokenizer>& tokenizer, const Console& console);
+
 }  // namespace lora_dist

@@ -53,9 +53,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
   check_same_model(world, folder, model->directory);
-  for (const std::string& note : model->tokenizer ? model->tokenizer->notes : std::vector<std::string>{}) {
-    console.note(note);
-  }
+  tell_tokenizer_notes(model->tokenizer, console);
   run_together(world, [&] {  // by the rank that tells them: they may take reading weights
     for (const std::string& warning :
          console.speaks ? folder_warnings(model->spec, model->directory) : std::vector<std::string>{}) {

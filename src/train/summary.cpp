@@ -39,8 +39,9 @@ Answering answering_of(const TrainingRun& run) {
     out.options.max_new_tokens = kAnswerTokens;
     out.options.seed = static_cast<std::uint64_t>(run.config.train.seed);
     out.stop = stop_ids_of(*run.model, generation);
-    const bool has_turns =
-        std::ranges::any_of(run.dataset.report.files, [](const FileReport& file) { return file.template_name == "tokenizer"; });
+    const bool has_turns = std::ranges::any_of(run.dataset.report.files, [](const FileReport& file) {
+      return std::ranges::any_of(file.templates, [](const auto& of_kind) { return of_kind.second == "tokenizer"; });
+    });
     const Tokenizer& tokenizer = *run.model->tokenizer;
     if (const auto end = has_turns ? end_of_turn(require_chat_template(tokenizer), tokenizer) : std::nullopt) {
       out.stop.push_back(*end);
