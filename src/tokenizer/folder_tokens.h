@@ -24,6 +24,9 @@ struct FolderToken {
   friend bool operator==(const FolderToken& a, const FolderToken& b);
 };
 
+/// A special token is not normalized unless its object says so.
+void make_special(FolderToken& token);
+
 /// A token whose id a file states.
 struct ListedToken {
   AddedToken token;

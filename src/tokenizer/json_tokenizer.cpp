@@ -20,7 +20,7 @@ void encode_part(const JsonTokenizer& t, std::string_view part, bool at_start, b
                  std::vector<std::int32_t>& out) {
   std::string room;
   std::string_view normal = part;
-  at_start = at_start && !(t.first_only && loses_front(t.normalizer, part));
+  at_start = at_start && !(t.asks_for_front && loses_front(t.normalizer, part));
   if (!is_plainly_normal(t.normalizer, part)) {
     room = normalize(t.normalizer, part, prepend);
     normal = room;

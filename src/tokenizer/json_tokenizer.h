@@ -23,7 +23,7 @@ struct JsonTokenizer {
   std::vector<NormalizeStep> normalizer;
   std::vector<PreTokenizeStep> pre_tokenizer;
   std::vector<DecodeStep> decoder;
-  bool first_only = false;                   // a pre-tokenizer asks whether a piece begins where the text does
+  bool asks_for_front = false;               // a pre-tokenizer asks for the front of a text, and a normalizer may cut it off
   bool has_decoder = false;                  // without one the tokens are joined with spaces
   std::vector<std::int32_t> prefix, suffix;  // of the post-processor's template for one text
   std::int32_t largest_id = 0;

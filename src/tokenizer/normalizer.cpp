@@ -101,6 +101,14 @@ std::string normalize(const std::vector<NormalizeStep>& steps, std::string_view 
   return out;
 }
 
+bool may_lose_front(const std::vector<NormalizeStep>& steps) {
+  return std::any_of(steps.begin(), steps.end(), [](const NormalizeStep& step) {
+    const auto* strip = std::get_if<StripSpaceStep>(&step);
+    const auto* replace = std::get_if<ReplaceStep>(&step);
+    return (strip != nullptr && strip->left) || (replace != nullptr && replace->to.empty());
+  });
+}
+
 bool loses_front(const std::vector<NormalizeStep>& steps, std::string_view text) {
   std::string now(text);
   for (const NormalizeStep& step : steps) {

@@ -35,6 +35,9 @@ using NormalizeStep = std::variant<PrependStep, ReplaceStep, NormalFormStep, Low
 /// a text the match at the front. Throws RegexError.
 std::string normalize(const std::vector<NormalizeStep>& steps, std::string_view text, bool prepend);
 
+/// Whether loses_front() can be true for any text.
+bool may_lose_front(const std::vector<NormalizeStep>& steps);
+
 /// Whether a step cuts something off the front of the text, so that what is left does not begin where the text did.
 bool loses_front(const std::vector<NormalizeStep>& steps, std::string_view text);
 

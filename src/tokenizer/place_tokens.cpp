@@ -53,8 +53,7 @@ std::vector<FolderToken> missing_tokens(const AddedVocabulary& vocabulary, const
 
 AddedToken placed(FolderToken token, bool special) {
   if (special && !token.token.special) {
-    token.token.special = true;
-    token.token.normalized = token.normalized_given && token.token.normalized;
+    make_special(token);
   }
   return token.token;
 }

@@ -72,8 +72,9 @@ JsonTokenizer read_tokenizer_steps(const json& document, const std::filesystem::
   out.model.of_bytes = !out.pre_tokenizer.empty() && ends_in_bytes(out.pre_tokenizer.back());
   out.model.word_start = find_word_start(out.model);
   out.normalizer = read_normalizer(member(document, "normalizer", place), place.at("normalizer"));
+  out.asks_for_front =
+      std::any_of(out.pre_tokenizer.begin(), out.pre_tokenizer.end(), puts_first_only) && may_lose_front(out.normalizer);
   out.decoder = read_decoder(member(document, "decoder", place), place.at("decoder"));
-  out.first_only = std::any_of(out.pre_tokenizer.begin(), out.pre_tokenizer.end(), puts_first_only);
   out.has_decoder = !member(document, "decoder", place).is_null();
   Affixes affixes = read_post_processor(member(document, "post_processor", place), place.at("post_processor"));
   out.prefix = std::move(affixes.prefix);

@@ -224,6 +224,7 @@ TEST(TokenCacheKey, DependsOnContentAndOptionsAlone) {
   with([](KeyCase& c) { c.folder.write("model/additional_chat_templates/tool_use.jinja", ""); });
   with([](KeyCase& c) { c.folder.write("model/additional_chat_templates/rag.jinja", ""); });
   with([](KeyCase& c) { c.folder.write("model/added_tokens.json", ""); });
+  with([](KeyCase& c) { c.folder.write("model/config.json", "{}"); });
   with([](KeyCase& c) { std::swap(c.options.train[0], c.options.train[1]); });
   with([](KeyCase& c) { c.options.train.pop_back(); });
   with([](KeyCase& c) { c.options.validation = {c.options.train[0]}; });

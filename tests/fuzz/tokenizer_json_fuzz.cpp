@@ -11,13 +11,18 @@
 namespace lora_dist {
 namespace {
 
+bool is_left_out(const JsonTokenizer& tokenizer, std::int32_t id) {
+  const auto found = tokenizer.added.by_id.find(id);
+  return found != tokenizer.added.by_id.end() && is_hidden(tokenizer.added.tokens[found->second]);
+}
+
 void use(const JsonTokenizer& tokenizer, const std::string& text) {
   const std::vector<std::int32_t> ids = encode(tokenizer, text, false);
   const std::string whole = decode(tokenizer, ids, true);
   if (is_byte_level(tokenizer)) {
     std::string bytes;
     for (const std::int32_t id : ids) {
-      bytes += is_special(tokenizer, id) ? std::string() : token_bytes(tokenizer, id);
+      bytes += is_left_out(tokenizer, id) ? std::string() : token_bytes(tokenizer, id);
     }
     if (to_utf8(bytes) != whole) {
       std::abort();

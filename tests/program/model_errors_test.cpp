@@ -201,6 +201,31 @@ TEST(ModelErrors, ATokenizerLargerThanTheEmbedding) {
   EXPECT_FALSE(fs::exists(scratch / "store"));
 }
 
+TEST(ModelErrors, ATokenBeyondTheEmbedding) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  nlohmann::json config = nlohmann::json::parse(std::ifstream(model / "tokenizer_config.json"));
+  config["pad_token"] = "[PAD]";
+  put_file(model / "tokenizer_config.json", config.dump());
+  put_file(scratch / "in.jsonl", R"({"text": "a"})"
+                                 "\n"
+                                 R"({"text": "a [PAD]"})"
+                                 "\n");
+  Launch launch;
+  launch.arguments = {"generate", "--model", model.string(), "--prompt", "hi [PAD]", "--max-new-tokens", "1"};
+  expect_error(launch, 3, {"--prompt: the tokenizer gives the id 512, outside the model's vocabulary of 512 tokens"});
+  launch.arguments[4] = "hi";
+  expect_success(launch);
+  launch.arguments = {"score",
+                      "--model",
+                      model.string(),
+                      "--input",
+                      (scratch / "in.jsonl").string(),
+                      "--output",
+                      (scratch / "out.jsonl").string()};
+  expect_error(launch, 3, {"in.jsonl:2: the tokenizer gives the id 512"});
+}
+
 /// Every kind of tensor, with and without quantization: each rank reads only a part of the base.
 TEST(ModelErrors, WeightsThatAreNotFinite) {
   const Scratch scratch;

@@ -1,0 +1,53 @@
+// The keyword arguments of a tokenizer class that are about tokens, as from_pretrained of transformers puts them together from
+// tokenizer_config.json and special_tokens_map.json.
+#pragma once
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/tokenizer/folder_files.h"
+#include "src/tokenizer/folder_tokens.h"
+#include "src/tokenizer/json_fields.h"
+
+namespace lora_dist {
+
+inline constexpr std::array<const char*, 7> kStandardTokens = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                                               "pad_token", "cls_token", "mask_token"};
+bool is_standard_token(std::string_view key);
+
+/// Keys and tokens, in the order in which they came; a key that comes again keeps its place.
+struct TokenMap {
+  std::vector<FolderTokens::Named> items{};
+
+  const FolderTokens::Named* find(std::string_view key) const;
+  void set(const std::string& key, std::optional<FolderToken> token);
+};
+
+/// The list of special tokens without a name, under its newer or its older key.
+struct TokenList {
+  std::optional<nlohmann::ordered_json> tokens{};  // nothing: no file has the key
+  JsonPlace place{};
+};
+
+struct FolderArguments {
+  TokenMap standard;             // kStandardTokens that a file mentions
+  TokenMap own;                  // the model's own: text in tokenizer_config.json, and extra_special_tokens with names
+  TokenMap found;                // other keys that end in _token
+  std::set<std::string> of_map;  // keys of special_tokens_map.json
+  TokenList extra, additional;   // extra_special_tokens, additional_special_tokens
+};
+
+/// A text, an object, or null.
+std::optional<FolderToken> read_folder_token(const nlohmann::ordered_json& value, const JsonPlace& place);
+
+void read_config_arguments(const FolderFiles& files, FolderArguments& out);
+/// special_tokens_map.json, whose tokens are special whatever they say; it rules over tokenizer_config.json, with a note where
+/// the two differ.
+void read_map_arguments(const FolderFiles& files, FolderArguments& out, std::vector<std::string>& notes);
+
+}  // namespace lora_dist
