@@ -110,10 +110,8 @@ void note_unread_map(const FolderFiles& files, const FolderArguments& arguments,
   }
   for (const auto& [key, value] : files.special_map.items()) {
     const auto token = is_standard_token(key) ? read_folder_token(value, JsonPlace{files.map_file(), ""}.at(key)) : std::nullopt;
-    const auto& items = arguments.standard.items;
-    const bool same = std::any_of(items.begin(), items.end(), [&](const auto& item) {
-      return item.key == key && token && item.token && item.token->token.content == token->token.content;
-    });
+    const FolderTokens::Named* named = arguments.standard.find(key);
+    const bool same = named != nullptr && named->token && token && named->token->token.content == token->token.content;
     if (token && !same) {
       notes.push_back(
           "special_tokens_map.json does not count beside added_tokens_decoder of tokenizer_config.json, nor does its " + key +
