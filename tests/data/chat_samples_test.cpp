@@ -463,5 +463,22 @@ TEST(ChatPrompt, EndOfTurnThatABlockLeavesOut) {
   EXPECT_EQ(end_of_turn(require_chat_template(chat.tokenizer), chat.tokenizer), 512);
 }
 
+TEST(ChatReport, NotesArgumentsThatAreJsonPrintedInQuotes) {
+  const ChatFolder chat(
+      "{% for m in messages %}{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% else %}{{ m.content }}{% endif %}{{ eos_token }}"
+      "{% endfor %}");
+  const auto notes_of = [&](const std::string& arguments) {
+    const std::string call = R"({"function": {"name": "dose", "arguments": )" + arguments + "}}";
+    const std::string row =
+        R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [)" + call + "]}]}";
+    return load("x.jsonl", row + "\n" + row, without_split(), &chat.tokenizer, 1000).report.files[0].notes;
+  };
+  EXPECT_THAT(
+      notes_of(R"("{\"drug\": null}")"),
+      testing::ElementsAre(HasSubstr("arguments of calls are given as a text that is JSON, and the chat template prints them in "
+                                     "quotes; give them as objects")));
+  EXPECT_THAT(notes_of(R"({"drug": null})"), testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace lora_dist
