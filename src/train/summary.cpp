@@ -34,11 +34,10 @@ struct Answering {
 Answering answering_of(const TrainingRun& run) {
   Answering out;
   run_together(*run.world, [&] {
-    const GenerationConfig generation = read_generation_config(run.model->folder, run.model->spec);
-    apply_generation_config(generation, {}, out.options);
+    apply_generation_config(run.generation, {}, out.options);
     out.options.max_new_tokens = kAnswerTokens;
     out.options.seed = static_cast<std::uint64_t>(run.config.train.seed);
-    out.stop = stop_ids_of(*run.model, generation);
+    out.stop = stop_ids_of(*run.model, run.generation);
     const bool has_turns = std::ranges::any_of(run.dataset.report.files, [](const FileReport& file) {
       return std::ranges::any_of(file.templates, [](const auto& of_kind) { return of_kind.second == "tokenizer"; });
     });

@@ -240,6 +240,10 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   prepare_adapter(run, purpose, adapter);
   if (training) {
     show_adapter(run);
+    run_together(world, [&] { run.generation = read_generation_config(run.model->folder, run.model->spec); });
+    for (const std::string& warning : run.generation.warnings) {
+      run.console.warn(warning);
+    }
     const AtWork now("hashing the base model");
     run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);
   }

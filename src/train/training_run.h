@@ -58,8 +58,9 @@ struct TrainingRun {
   Dataset dataset;
   std::vector<Sequence> train;
   std::vector<Sequence> validation;
-  std::string data_digest;  // of the training samples' ids and labels
-  std::string base_hash;    // empty where nothing is trained
+  std::string data_digest;      // of the training samples' ids and labels
+  std::string base_hash;        // empty where nothing is trained
+  GenerationConfig generation;  // how answers to validation questions are made, while training
 
   AdapterLayout layout;     // of the whole flat buffers
   AdapterPart part;         // what this rank's tensor part computes with

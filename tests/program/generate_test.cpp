@@ -233,5 +233,28 @@ TEST(Generate, SaysThatItSamplesAsTheFolderDoes) {
   EXPECT_EQ(count_of(said({"--temperature", "0"}), "generation_config.json says"), 0);
 }
 
+/// The answers at the end of a training are made as `generate` makes them; a damaged file is told before the first step.
+TEST(Generate, AnswersOfATrainingFollowTheGenerationConfigToo) {
+  const Scratch scratch;
+  const fs::path model = copy_of_model(scratch / "model");
+  put_file(scratch / "qa.jsonl", "{\"question\":\"a\",\"answer\":\"b\"}\n{\"question\":\"c\",\"answer\":\"d\"}\n");
+  Settings settings = short_run(scratch / "out");
+  settings["model.path"] = model.string();
+  settings["data.train"] = toml_list({scratch / "qa.jsonl"});
+  settings["data.validation_split"] = "0.5";
+  settings["train.max_steps"] = "1";
+  settings["train.warmup_ratio"] = "0";
+  settings["checkpoint.resume"] = "never";
+  put_file(model / "generation_config.json", R"({"do_sample":true,"temperature":0.7,"num_beams":2})");
+  const Finished sampled = expect_success(launch_of(settings, 2));
+  EXPECT_EQ(count_of(sampled.out, "answers    temperature 0.7, top_k 50 (generation_config.json)"), 1) << sampled.out;
+  EXPECT_EQ(count_of(sampled.err, "num_beams is not used when text is generated"), 1) << sampled.err;
+  EXPECT_EQ(count_of(sampled.out, "\nprompt    | "), 1);
+  put_file(model / "generation_config.json", R"({"eos_token_id":"</s>"})");
+  settings["output.dir"] = (scratch / "damaged").string();
+  expect_error(launch_of(settings, 2), 4, {"generation_config.json: key \"eos_token_id\" must be an integer"});
+  EXPECT_FALSE(fs::exists(scratch / "damaged/metrics.jsonl"));
+}
+
 }  // namespace
 }  // namespace lora_dist::program
