@@ -189,8 +189,7 @@ def model_samples(folder):
         config = json.loads((folder / name / "tokenizer_config.json").read_text())
         own = folder / name / "chat_template.jinja"
         source = own.read_text() if own.exists() else config["chat_template"]
-        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / name / "tokenizer.json"),
-                                                         **{key: config[key] for key in ("bos_token", "eos_token", "pad_token", "unk_token") if config.get(key)})
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder / name)  # which builds Llama's anew
         for chat_name, messages in CHATS.items():
             if chat_name.startswith("calls") or (name == "exaone4" and chat_name in ("empty answer", "long and alike")):
                 continue
