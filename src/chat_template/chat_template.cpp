@@ -1,7 +1,6 @@
 // Chooses, parses and renders (transformers/utils/chat_template_utils.py).
 #include "src/chat_template/chat_template.h"
 
-#include <algorithm>
 #include <map>
 
 #include "src/chat_template/named_templates.h"
@@ -50,14 +49,12 @@ ordered_json plain_message(const ordered_json& message) {
   return out;
 }
 
-/// One span for each of `messages`.
-std::vector<jinja::OutputSpan> spans_of(const std::vector<jinja::MessageRound>& rounds, const jinja::List& messages) {
-  std::vector<jinja::OutputSpan> out;
-  for (const jinja::Value& message : messages.items) {
-    const auto is_its = [&](const jinja::MessageRound& round) { return round.message == message.dict(); };
-    const auto found = std::ranges::find_if(rounds, is_its);
-    const bool once = std::ranges::count_if(rounds, is_its) == 1;
-    out.push_back(once ? found->printed : jinja::OutputSpan{});
+/// One span for each of the conversation's messages; empty for those that were printed by no round, or by several.
+std::vector<jinja::OutputSpan> spans_of(const std::vector<jinja::MessageRound>& rounds, std::size_t messages) {
+  std::vector<jinja::OutputSpan> out(messages);
+  std::vector<int> count(messages, 0);
+  for (const jinja::MessageRound& round : rounds) {
+    out[round.message] = ++count[round.message] == 1 ? round.printed : jinja::OutputSpan{};
   }
   return out;
 }
@@ -123,13 +120,17 @@ RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& 
     for (const auto& [name, token] : conversation.special_tokens) {
       interpreter.globals.emplace_back(name, token);
     }
+    const jinja::List& all = *interpreter.globals[0].second.list();
+    for (std::size_t i = 0; i < all.items.size(); ++i) {
+      interpreter.messages.emplace(all.items[i].dict(), i);
+    }
     interpreter.run(*chosen.program, std::make_shared<jinja::Scope>());
   } catch (const jinja::RaisedByTemplate& e) {
     throw RenderError(std::string(e.what()) + " (" + place_of(chosen, interpreter.line) + ")", true);
   } catch (const jinja::TemplateError& e) {
     throw RenderError(place_of(chosen, interpreter.line) + ": " + e.what(), false);
   }
-  std::vector<jinja::OutputSpan> of_message = spans_of(interpreter.rounds, *interpreter.globals[0].second.list());
+  std::vector<jinja::OutputSpan> of_message = spans_of(interpreter.rounds, conversation.messages.size());
   return {std::move(interpreter.output), std::move(interpreter.generated), std::move(of_message)};
 }
 

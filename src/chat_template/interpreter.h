@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <ctime>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -60,7 +61,7 @@ struct OutputSpan {
 
 /// What a loop's round printed whose item is a message of the conversation.
 struct MessageRound {
-  const Dict* message = nullptr;
+  std::size_t message = 0;
   OutputSpan printed;
 };
 
@@ -72,7 +73,8 @@ struct Interpreter {
 
   std::string output{};                 // of the innermost block that is being caught
   std::vector<OutputSpan> generated{};  // what {% generation %} blocks printed
-  std::vector<MessageRound> rounds{};   // of loops over `messages`, or over some of them, that printed something
+  std::map<const Dict*, std::size_t> messages{};  // those of the conversation, by number: slices and filters share them
+  std::vector<MessageRound> rounds{};             // of loops over `messages`, or over some of them, that printed something
   int line = 1;                         // of what is being evaluated
   std::vector<std::unique_ptr<Namespace>> namespaces{};
   Value block_text{};

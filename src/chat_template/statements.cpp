@@ -1,6 +1,4 @@
 // Statements of a template.
-#include <algorithm>
-
 #include "src/chat_template/interpreter.h"
 
 namespace lora_dist::jinja {
@@ -144,25 +142,12 @@ void unpack(Interpreter& in, const Expr& target, const Value& value, const std::
   }
 }
 
-/// A dict that `messages` holds, or null. Values are shared, so that slices and filters of the list hold the same ones.
-const Dict* message_in(const Interpreter& in, const Value& item) {
-  const Dict* dict = item.dict();
-  for (const auto& [name, value] : in.globals) {
-    const List* messages = dict != nullptr && name == "messages" ? value.list() : nullptr;
-    if (messages != nullptr &&
-        std::ranges::any_of(messages->items, [&](const Value& message) { return message.dict() == dict; })) {
-      return dict;
-    }
-  }
-  return nullptr;
-}
-
 void note_round(Interpreter& in, const Value& item, std::size_t begin) {
   if (in.captures > 0 || in.output.size() == begin) {
     return;
   }
-  if (const Dict* message = message_in(in, item)) {
-    in.rounds.push_back({message, {begin, in.output.size()}});
+  if (const auto message = in.messages.find(item.dict()); message != in.messages.end()) {
+    in.rounds.push_back({message->second, {begin, in.output.size()}});
   }
 }
 

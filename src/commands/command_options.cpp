@@ -25,9 +25,9 @@ void add_model_options(po::options_description& options, CommandLine& line) {
        "how the base is kept in memory (default: as the adapter was trained by its record, else none; a folder that is quantized "
        "already stays so)")  //
       ("block-size", po::value(&line.block_size)->value_name("N"),
-       "with nf4 and fp4: weights per scale, as the adapter was trained (default 64)")  //
+       "with nf4 and fp4: weights per scale (default: by the adapter's record, else 64)")  //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
-       "with nf4 and fp4: quantize the block scales as well (default true)")                                              //
+       "with nf4 and fp4: quantize the block scales as well (default: by the adapter's record, else true)")               //
       ("backend", text(line.backend, "auto|cpu|cuda"), "where to compute (default auto: on the GPU where there is one)")  //
       ("compute-dtype", text(line.compute_dtype, "auto|fp32|bf16|fp16"),
        "type of products (default auto: fp32 on the CPU, bf16 on a GPU)");
@@ -45,10 +45,11 @@ void add_merge_options(po::options_description& options, CommandLine& line) {
        "by "
        "its record)")  //
       ("quantization", text(line.quantization, "none|nf4|fp4|int8"),
-       "how the base was held in training (default: by the adapter's record, else nf4)")                                //
-      ("block-size", po::value(&line.block_size)->value_name("N"), "with nf4 and fp4: weights per scale (default 64)")  //
+       "how the base was held in training (default: by the adapter's record, else nf4)")  //
+      ("block-size", po::value(&line.block_size)->value_name("N"),
+       "with nf4 and fp4: weights per scale (default: by the adapter's record, else 64)")  //
       ("double-quant", po::value(&line.double_quant)->value_name("true|false"),
-       "with nf4 and fp4: whether the block scales were quantized as well (default true)")  //
+       "with nf4 and fp4: whether the block scales were quantized as well (default: by the adapter's record, else true)")  //
       ("text", text(line.text, "F.jsonl"),
        "{\"text\"} or {\"input_ids\"} lines: compare perplexity and log-probabilities of both ways on them");
 }
@@ -63,9 +64,12 @@ void add_generate_options(po::options_description& options, CommandLine& line) {
       ("max-new-tokens", po::value(&line.max_new_tokens)->value_name("N"), "tokens to add at most (default 128)")   //
       ("temperature", po::value(&line.temperature)->value_name("X"),
        "0: the most probable token; 1: as the model says (default: as generation_config.json says, else 0)")  //
-      ("top-p", po::value(&line.top_p)->value_name("X"),
-       "sample among the most probable tokens that together reach probability X (default 1: among all)")                    //
-      ("top-k", po::value(&line.top_k)->value_name("N"), "sample among the N most probable tokens (default 0: among all)")  //
+      (
+          "top-p", po::value(&line.top_p)->value_name("X"),
+          "sample among the most probable tokens that together reach probability X (default: generation_config.json, else 1: "
+          "all)")  //
+      ("top-k", po::value(&line.top_k)->value_name("N"),
+       "sample among the N most probable tokens (default: generation_config.json, 50 where it samples, else 0: all)")  //
       ("repetition-penalty", po::value(&line.repetition_penalty)->value_name("X"),
        "above 1: tokens that were there already become less probable (default: as generation_config.json says, else 1)")  //
       ("ignore-generation-config", po::bool_switch(&line.ignore_generation_config),

@@ -1,8 +1,6 @@
 // Opens model and adapter, and makes the buffers of forward passes.
 #include "src/commands/inference.h"
 
-#include "src/comm/agree.h"
-#include "src/export/adapter_origin.h"
 #include "src/train/trained_format.h"
 
 namespace lora_dist {
@@ -21,8 +19,7 @@ Inference open_for_inference(Communicator& world, const ProcessPlace& place, con
   inference.compute = choose_compute_place({line.backend, line.compute_dtype, "auto", ""}, place, world, console);
   const Mesh mesh = make_mesh(world, 1);
   const BaseKeeping keeping{mesh.data, false};  // a row's probabilities are of all ids at once
-  std::optional<BaseFormat> record;
-  run_together(world, [&] { record = line.adapter.empty() ? std::nullopt : recorded_base_format(line.adapter); });
+  const std::optional<BaseFormat> record = line.adapter.empty() ? std::nullopt : agreed_record(line.adapter, world);
   const WantedFormat wanted = as_recorded(wanted_format(line), record);
   inference.model = open_model(line.model, wanted, mesh, keeping, *inference.compute, world, console);
   tell_of_record(line.adapter, record, wanted, inference.model->base.format, console);

@@ -39,10 +39,10 @@ void check_records_agree(const std::vector<Record>& records, const std::string& 
   if (records.size() > 1 && onto != "full") {
     throw Error(
         ExitCode::usage,
-        fmt::format("the adapters were trained on bases held differently ({}: {}; {}: {}), and one folder cannot be both; "
-                    "merge them apart, or write --onto full",
-                    records[0].adapter.string(), describe(records[0].format), records[1].adapter.string(),
-                    describe(records[1].format)));
+        fmt::format(
+            "the adapters were trained on bases of different quantization ({}: {}; {}: {}), and one folder cannot be both; "
+            "merge them apart, or write --onto full",
+            records[0].adapter.string(), describe(records[0].format), records[1].adapter.string(), describe(records[1].format)));
   }
 }
 
@@ -60,7 +60,7 @@ MergeFormats choose_merge_formats(const CommandLine& line, std::span<const Weigh
   const bool plain = !stored && out.trained.quantization == Quantization::none;
   out.onto = onto_given ? line.onto : plain ? "full" : "dequantized";
   if (!records.empty() && !is_same_format(records[0].format, out.trained)) {
-    out.warnings.push_back(fmt::format("{} was trained on its base held as: {}; it would be merged as if that was: {}",
+    out.warnings.push_back(fmt::format("{} was trained on a base that was {}, but would be merged as if that was {}",
                                        records[0].adapter.string(), describe(records[0].format), describe(out.trained)));
     if (!onto_given) {
       throw Error(ExitCode::usage,
@@ -68,11 +68,13 @@ MergeFormats choose_merge_formats(const CommandLine& line, std::span<const Weigh
                                                 : "; leave --quantization and its like out, or write --onto as well"));
     }
   }
-  if (records.empty() && !stored && !written.quantization_given && !onto_given) {
-    out.warnings.push_back(fmt::format(
-        "{} has no record of how its base was held in training: {} is assumed. Where it was another format, --quantization says "
-        "so; where it was trained on the files' own weights, --onto full",
-        adapters[0].folder.string(), describe(out.trained)));
+  for (const WeightedAdapter& each : adapters) {
+    if (!stored && !written.quantization_given && !onto_given && !recorded_base_format(each.folder)) {
+      out.warnings.push_back(fmt::format(
+          "{} does not record the base's quantization in training; assuming: {}. Set --quantization if it was trained "
+          "otherwise, or --onto full if it was trained on the files' own weights",
+          each.folder.string(), describe(out.trained)));
+    }
   }
   return out;
 }

@@ -14,13 +14,13 @@ using json = nlohmann::ordered_json;
 constexpr std::array<std::string_view, 3> kWords = {"QUESTION", "ANSWER", "TEXT"};
 
 /// Text of tokens in a row that are all trained, or all not.
-struct Stretch {
+struct Segment {
   std::string text;
   bool trained = false;
 };
 
-std::vector<Stretch> stretches_of(const TokenizedRow& sample, const Tokenizer& tokenizer) {
-  std::vector<Stretch> out;
+std::vector<Segment> segments_of(const TokenizedRow& sample, const Tokenizer& tokenizer) {
+  std::vector<Segment> out;
   StreamDecoder decoder;
   decoder.tokenizer = &tokenizer;
   decoder.skip_special = false;
@@ -109,9 +109,9 @@ std::optional<RowContent> example_row(RowKind kind) {
 
 std::string turn_frame(const TokenizedRow& example, const Tokenizer& tokenizer) {
   std::string out;
-  for (const Stretch& stretch : stretches_of(example, tokenizer)) {
-    std::string text = shown(stretch.text);
-    if (stretch.trained && !text.empty()) {
+  for (const Segment& segment : segments_of(example, tokenizer)) {
+    std::string text = shown(segment.text);
+    if (segment.trained && !text.empty()) {
       text.back() = ']';
       text = '[' + text + ' ';
     }

@@ -131,7 +131,7 @@ TensorInfo parse_tensor(const std::string& name, const json& entry, const std::f
   const auto bytes = bytes_of(tensor.shape, bits);
   if (!bytes || *bytes != tensor.bytes) {
     refuse(file, "tensor " + name + " has " + std::to_string(tensor.bytes) + " bytes, but its shape and dtype need " +
-                     (bytes ? std::to_string(*bytes) : "more than can be counted"));
+                     (bytes ? std::to_string(*bytes) : "more than can be counted, or no whole number of them"));
   }
   return tensor;
 }

@@ -45,6 +45,12 @@ std::vector<std::int32_t> candidates(std::span<const float> logits, const Sampli
   return order;
 }
 
+/// What rank 0 sends to the others: their files may say otherwise of how a text is generated and ends.
+struct Choice {
+  std::int32_t id = 0;  // -1: the logits are not finite
+  std::int32_t ends = 0;
+};
+
 /// Each token counts once, however often it stands there.
 void penalize_repetition(std::span<const std::int32_t> seen, double penalty, std::span<float> logits) {
   if (penalty == 1.0) {
@@ -93,21 +99,23 @@ std::vector<std::int32_t> generate(const Transformer& model, std::span<const std
     std::vector<float> logits = forward_next(model, next, cache);
     const bool finite = std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); });
     penalize_repetition(seen, options.repetition_penalty, logits);
-    std::int32_t id = finite ? choose_token(logits, options, cache.length) : -1;
-    comm.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0, WireKind::control);
-    if (id < 0) {
+    Choice choice;
+    choice.id = finite ? choose_token(logits, options, cache.length) : -1;
+    choice.ends = std::find(stop_ids.begin(), stop_ids.end(), choice.id) != stop_ids.end() ? 1 : 0;
+    comm.broadcast(std::as_writable_bytes(std::span(&choice, 1)), 0, WireKind::control);
+    if (choice.id < 0) {
       throw Error(ExitCode::non_finite, "the model's logits are not finite; the weights or the adapter are damaged",
                   Noticed::every_rank);
     }
-    if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
+    if (choice.ends != 0) {
       break;
     }
-    made.push_back(id);
-    seen.push_back(id);
+    made.push_back(choice.id);
+    seen.push_back(choice.id);
     if (on_token) {
-      on_token(id);
+      on_token(choice.id);
     }
-    next.assign(1, id);
+    next.assign(1, choice.id);
   }
   return made;
 }

@@ -20,28 +20,42 @@ using nlohmann::json;
 
 constexpr int kTopKOfSampling = 50;  // transformers' default
 
-/// Keys that change what transformers generates, and the values that do not.
-const std::array<std::pair<const char*, json>, 21> kNotBuilt = {{{"num_beams", 1},
-                                                                 {"num_beam_groups", 1},
-                                                                 {"penalty_alpha", nullptr},
-                                                                 {"min_p", nullptr},
-                                                                 {"top_h", nullptr},
-                                                                 {"typical_p", 1.0},
-                                                                 {"epsilon_cutoff", 0.0},
-                                                                 {"eta_cutoff", 0.0},
-                                                                 {"diversity_penalty", 0.0},
-                                                                 {"no_repeat_ngram_size", 0},
-                                                                 {"encoder_repetition_penalty", 1.0},
-                                                                 {"bad_words_ids", nullptr},
-                                                                 {"sequence_bias", nullptr},
-                                                                 {"guidance_scale", nullptr},
-                                                                 {"min_length", 0},
-                                                                 {"min_new_tokens", nullptr},
-                                                                 {"suppress_tokens", nullptr},
-                                                                 {"begin_suppress_tokens", nullptr},
-                                                                 {"forced_bos_token_id", nullptr},
-                                                                 {"forced_eos_token_id", nullptr},
-                                                                 {"exponential_decay_length_penalty", nullptr}}};
+/// A key that changes what transformers generates and is not built.
+struct KeyNotBuilt {
+  const char* name;
+  bool of_sampling = false;  // says nothing where the most probable token is taken
+  double neutral = 0.0;      // beside null, false, 0 and empty lists
+};
+constexpr auto kNotBuilt = std::to_array<KeyNotBuilt>({{"num_beams", false, 1.0},
+                                                       {"num_beam_groups", false, 1.0},
+                                                       {"penalty_alpha"},
+                                                       {"min_p", true},
+                                                       {"top_h", true},
+                                                       {"typical_p", true, 1.0},
+                                                       {"epsilon_cutoff", true},
+                                                       {"eta_cutoff", true},
+                                                       {"diversity_penalty"},
+                                                       {"no_repeat_ngram_size"},
+                                                       {"encoder_no_repeat_ngram_size"},
+                                                       {"encoder_repetition_penalty", false, 1.0},
+                                                       {"bad_words_ids"},
+                                                       {"force_words_ids"},
+                                                       {"sequence_bias"},
+                                                       {"guidance_scale", false, 1.0},
+                                                       {"watermarking_config"},
+                                                       {"stop_strings"},
+                                                       {"min_length"},
+                                                       {"min_new_tokens"},
+                                                       {"suppress_tokens"},
+                                                       {"begin_suppress_tokens"},
+                                                       {"forced_bos_token_id"},
+                                                       {"forced_eos_token_id"},
+                                                       {"exponential_decay_length_penalty"}});
+
+bool is_neutral(const json& value, const KeyNotBuilt& key) {
+  return value.is_null() || value == false || (value.is_number() && (value == 0 || value == key.neutral)) ||
+         (value.is_structured() && value.empty()) || value == "";
+}
 
 /// eos_token_id: one, or a list. Ids that the model does not have are left out, as those of config.json are.
 std::vector<std::int64_t> read_eos(const ConfigFile& file, const ModelSpec& spec, std::vector<std::string>& warnings) {
@@ -68,11 +82,11 @@ std::optional<double> number(const ConfigFile& file, const char* key) {
   return file.has(key) ? std::optional(file.positive_or(key, 1.0)) : std::nullopt;
 }
 
-void warn_of_keys_not_built(const ConfigFile& file, std::vector<std::string>& warnings) {
+void warn_of_keys_not_built(const ConfigFile& file, bool samples, std::vector<std::string>& warnings) {
   std::vector<std::string> found;
-  for (const auto& [key, neutral] : kNotBuilt) {
-    if (file.has(key) && file.root[key] != neutral && file.root[key] != false) {
-      found.emplace_back(key);
+  for (const KeyNotBuilt& key : kNotBuilt) {
+    if ((samples || !key.of_sampling) && file.has(key.name) && !is_neutral(file.root[key.name], key)) {
+      found.emplace_back(key.name);
     }
   }
   if (!found.empty()) {
@@ -94,7 +108,6 @@ GenerationConfig read_generation_config(const std::filesystem::path& folder, con
   if (!file.root.is_object()) {
     file.fail("must hold a JSON object");
   }
-  config.found = true;
   config.eos_ids = read_eos(file, spec, config.warnings);
   config.do_sample = file.boolean_or("do_sample", false);
   config.temperature = file.has("temperature") && file.root["temperature"] == 0 ? 0.0 : number(file, "temperature");
@@ -106,7 +119,7 @@ GenerationConfig read_generation_config(const std::filesystem::path& folder, con
   if (file.has("top_k")) {
     config.top_k = static_cast<int>(file.integer("top_k", 0, std::numeric_limits<int>::max()));
   }
-  warn_of_keys_not_built(file, config.warnings);
+  warn_of_keys_not_built(file, config.do_sample, config.warnings);
   return config;
 }
 

@@ -14,7 +14,6 @@
 namespace lora_dist {
 
 struct GenerationConfig {
-  bool found = false;
   std::vector<std::int64_t> eos_ids;  // empty: the file names none
   bool do_sample = false;
   std::optional<double> temperature, top_p, repetition_penalty;

@@ -48,9 +48,9 @@ const TensorInfo& part(const TensorDirectory& directory, const TensorInfo& of, c
                                              of.file.string(), of.name, ending, of.name));
   }
   const auto bytes = static_cast<std::uint64_t>(count) * size_of(dtype);
-  if (found->dtype != dtype || found->bytes != bytes) {
+  if (found->dtype != dtype || !found->other_dtype.empty() || found->bytes != bytes) {
     refuse(*found,
-           fmt::format("has {} bytes of {}; {} of {} are needed", found->bytes, name_of(found->dtype), bytes, name_of(dtype)));
+           fmt::format("has {} bytes of {}; {} of {} are needed", found->bytes, dtype_text(*found), bytes, name_of(dtype)));
   }
   return *found;
 }

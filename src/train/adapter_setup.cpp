@@ -155,7 +155,9 @@ void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::p
       initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), factors);
     } else {
       const PeftAdapter read = read_peft_adapter(from);
-      check_tables(read, run.model->spec, run.model->directory);
+      if (run.world->rank() == 0) {  // it may read whole tables
+        check_tables(read, run.model->spec, run.model->directory);
+      }
       run.layout = layout_of(read, run.model->spec, from.string());
       run.peft = read.config;
       if (purpose == Purpose::train) {

@@ -99,7 +99,9 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
   }
   run_together(world, [&] {
     const PeftAdapter read = read_peft_adapter(folder);
-    check_tables(read, model.spec, model.directory);
+    if (world.rank() == 0) {  // it may read whole tables
+      check_tables(read, model.spec, model.directory);
+    }
     adapter.layout = layout_of(read, model.spec, folder.string());
     adapter.params = model.arena.take<float>(MemoryKind::adapters, "factors", adapter.layout.count);
     std::vector<float> factors(static_cast<std::size_t>(adapter.layout.count));

@@ -26,13 +26,13 @@ std::span<const std::int32_t> prompt_of(const Sample& sample) {
 }
 
 /// How answers are made: as `generate` makes them of this folder, and a turn of the model's chat template ends one too.
-struct Answering {
+struct AnswerSettings {
   SamplingOptions options;
   std::vector<std::int64_t> stop;
 };
 
-Answering answering_of(const TrainingRun& run) {
-  Answering out;
+AnswerSettings answer_settings_of(const TrainingRun& run) {
+  AnswerSettings out;
   run_together(*run.world, [&] {
     apply_generation_config(run.generation, {}, out.options);
     out.options.max_new_tokens = kAnswerTokens;
@@ -49,8 +49,8 @@ Answering answering_of(const TrainingRun& run) {
   return out;
 }
 
-std::string answer(const TrainingRun& run, const Transformer& model, const Answering& how, std::span<const std::int32_t> prompt,
-                   KvCache& cache) {
+std::string answer(const TrainingRun& run, const Transformer& model, const AnswerSettings& how,
+                   std::span<const std::int32_t> prompt, KvCache& cache) {
   const auto look_for_stop = [&](std::int32_t) {
     fault_point("answer");
     if (stop_agreed(*run.world)) {
@@ -61,7 +61,7 @@ std::string answer(const TrainingRun& run, const Transformer& model, const Answe
   return decode(*run.model->tokenizer, ids, true);
 }
 
-void show_answer(const TrainingRun& run, const Answering& how, const Sample& sample) {
+void show_answer(const TrainingRun& run, const AnswerSettings& how, const Sample& sample) {
   const std::span<const std::int32_t> prompt = prompt_of(sample);
   if (prompt.empty() || static_cast<std::int64_t>(prompt.size()) >= run.workspace.rope_positions) {
     return;  // plain text has no question
@@ -87,7 +87,7 @@ void show_answers(const TrainingRun& run) {
     return;
   }
   try {
-    const Answering how = answering_of(run);
+    const AnswerSettings how = answer_settings_of(run);
     if (const std::string sampling = describe_sampling(how.options); !sampling.empty()) {
       run.console.line(fmt::format("answers    {} (generation_config.json)", sampling));
     }

@@ -34,7 +34,7 @@ StepPlan plan_of(const TrainingRun& run) {
   return plan;
 }
 
-/// Of runs so short that steps of rate 0 are a good part of them. Longer ones have as few as the schedule means.
+/// Only for runs of at most 1,000 steps, of which the warm-up can take a large share.
 void warn_of_idle_steps(const TrainingRun& run, const StepPlan& plan) {
   constexpr std::int64_t kFewSteps = 1000;
   const std::int64_t idle =

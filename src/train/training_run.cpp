@@ -11,7 +11,6 @@
 #include "src/core/memory_report.h"
 #include "src/core/pulse.h"
 #include "src/core/version.h"
-#include "src/export/adapter_origin.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 #include "src/model/base_hash.h"
@@ -229,11 +228,12 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   const BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == "host",
                             config.parallel.base_shards == "node"};
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(config.adapter.init_from) : adapter;
-  std::optional<BaseFormat> record;
-  run_together(world, [&] { record = from.empty() ? std::nullopt : recorded_base_format(from); });
+  const std::optional<BaseFormat> record = from.empty() ? std::nullopt : agreed_record(from, world);
   const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);
   run.model = open_model(config.model.path, wanted, run.mesh, keeping, compute, world, run.console);
-  tell_of_record(from, record, wanted, run.model->base.format, run.console);
+  if (!training || record) {  // what a training starts from need not have one
+    tell_of_record(from, record, wanted, run.model->base.format, run.console);
+  }
   adopt_format(run.config, run.model->base.format, wanted.format);
   show_model(run);
   prepare_data(run);

@@ -165,6 +165,7 @@ TEST(CommandLine, ValuesOutOfRange) {
   EXPECT_EQ(generate("--top-p", "0"), "--top-p must be above 0 and at most 1 (got 0)");
   EXPECT_EQ(generate("--top-p", "1.1"), "--top-p must be above 0 and at most 1 (got 1.1)");
   EXPECT_EQ(generate("--top-k", "-1"), "--top-k must be at least 0 (got -1)");
+  EXPECT_EQ(generate("--repetition-penalty", "0"), "--repetition-penalty must be above 0 (got 0)");
   EXPECT_EQ(generate("--seed", "-1"), "--seed must be at least 0 (got -1)");
   EXPECT_THAT(generate("--top-k", "many"), HasSubstr("the argument ('many') for option '--top-k' is invalid"));
   EXPECT_THAT(generate("--max-new-tokens", "99999999999999999999"), HasSubstr("is invalid"));

@@ -57,12 +57,12 @@ TEST_F(MergeFormatsOf, FollowTheRecord) {
 TEST_F(MergeFormatsOf, RefuseWhatContradictsTheRecordUnlessOntoIsWritten) {
   add("none", kNone);
   EXPECT_THAT(problem({"--quantization", "nf4"}),
-              AllOf(HasSubstr("was trained on its base held as: not quantized; it would be merged as if that was: NF4"),
+              AllOf(HasSubstr("was trained on a base that was not quantized, but would be merged as if that was NF4"),
                     HasSubstr("leave --quantization and its like out, or write --onto as well")));
   const MergeFormats written = choose({"--quantization", "nf4", "--onto", "dequantized"});
   EXPECT_EQ(written.onto, "dequantized");
   EXPECT_EQ(written.trained.quantization, Quantization::nf4);
-  EXPECT_THAT(written.warnings, ElementsAre(HasSubstr("was trained on its base held as: not quantized")));
+  EXPECT_THAT(written.warnings, ElementsAre(HasSubstr("was trained on a base that was not quantized")));
   EXPECT_THAT(problem({}, kNf4), HasSubstr("give the folder that it was trained on, or write --onto as well"));
 }
 
@@ -73,9 +73,10 @@ TEST_F(MergeFormatsOf, SayThatThereIsNoRecord) {
   EXPECT_EQ(describe(formats.trained), describe(kNf4));
   EXPECT_THAT(
       formats.warnings,
-      ElementsAre(AllOf(HasSubstr("has no record of how its base was held in training: NF4 with double quantization, blocks "
-                                  "of 64 is assumed"),
-                        HasSubstr("--onto full"))));
+      ElementsAre(
+          AllOf(HasSubstr("foreign does not record the base's quantization in training; assuming: NF4 with double quantization, "
+                          "blocks of 64"),
+                HasSubstr("--onto full"))));
   EXPECT_THAT(choose({"--quantization", "int8"}).warnings, IsEmpty());
   EXPECT_EQ(choose({"--quantization", "none"}).onto, "full");
   EXPECT_THAT(choose({}, kInt8).warnings, IsEmpty());  // the folder says how
@@ -84,9 +85,18 @@ TEST_F(MergeFormatsOf, SayThatThereIsNoRecord) {
 TEST_F(MergeFormatsOf, RefuseAdaptersOfBasesThatWereHeldDifferently) {
   add("nf4", kNf4);
   add("none", kNone);
-  EXPECT_THAT(problem({}),
-              AllOf(HasSubstr("were trained on bases held differently"), HasSubstr("merge them apart, or write --onto full")));
+  EXPECT_THAT(problem({}), AllOf(HasSubstr("were trained on bases of different quantization"),
+                                 HasSubstr("merge them apart, or write --onto full")));
   EXPECT_EQ(choose({"--onto", "full"}).onto, "full");
+}
+
+TEST_F(MergeFormatsOf, NameAnAdapterWithoutARecordBesideOneThatHasIt) {
+  add("int8", kInt8);
+  add("foreign", std::nullopt);
+  const MergeFormats formats = choose({});
+  EXPECT_EQ(formats.trained.quantization, Quantization::int8);
+  EXPECT_THAT(formats.warnings,
+              ElementsAre(HasSubstr("foreign does not record the base's quantization in training; assuming: int8")));
 }
 
 }  // namespace

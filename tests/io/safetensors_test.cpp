@@ -143,7 +143,7 @@ TEST(Safetensors, RefusesABadEntry) {
       {R"({"dtype":"U8","shape":[1]})", "tensor a lacks"},
       {R"({"dtype":8,"shape":[1],"data_offsets":[0,1]})", "tensor a has no dtype"},
       {R"({"dtype":"F7","shape":[1],"data_offsets":[0,1]})", "tensor a has the dtype F7, which safetensors does not have"},
-      {R"({"dtype":"F4","shape":[3],"data_offsets":[0,1]})", "its shape and dtype need more than can be counted"},
+      {R"({"dtype":"F4","shape":[3],"data_offsets":[0,1]})", "its shape and dtype need more than can be counted, or no whole number of them"},
       {R"({"dtype":"u8","shape":[1],"data_offsets":[0,1]})", "dtype u8"},
       {R"({"dtype":"U8","shape":1,"data_offsets":[0,1]})", "the shape of tensor a"},
       {R"({"dtype":"U8","shape":[-1],"data_offsets":[0,1]})", "the shape of tensor a"},

@@ -38,7 +38,7 @@ class GenerationConfigFile : public testing::Test {
 
 TEST_F(GenerationConfigFile, MayBeAbsent) {
   const GenerationConfig config = read_generation_config(folder_.path(), spec_);
-  EXPECT_FALSE(config.found);
+  EXPECT_THAT(config.eos_ids, IsEmpty());
   SamplingOptions options;
   apply_generation_config(config, {}, options);
   EXPECT_EQ(options.temperature, 0.0);
@@ -77,10 +77,14 @@ TEST_F(GenerationConfigFile, SaysHowToSample) {
 
 TEST_F(GenerationConfigFile, NamesKeysThatAreNotBuilt) {
   EXPECT_THAT(read(R"({"num_beams":1,"typical_p":1.0,"min_p":null,"early_stopping":false,"max_length":20})").warnings, IsEmpty());
+  EXPECT_THAT(read(R"({"do_sample":true,"min_p":0.0,"guidance_scale":1,"min_new_tokens":0,"bad_words_ids":[]})").warnings,
+              IsEmpty());
+  EXPECT_THAT(read(R"({"min_p":0.1,"typical_p":0.9})").warnings, IsEmpty());  // the most probable token is taken
   EXPECT_THAT(
       read(R"({"num_beams":4,"no_repeat_ngram_size":3})").warnings,
       ElementsAre(HasSubstr("generation_config.json: num_beams, no_repeat_ngram_size are not used when text is generated")));
-  EXPECT_THAT(read(R"({"min_p":0.1})").warnings, ElementsAre(HasSubstr("min_p is not used")));
+  EXPECT_THAT(read(R"({"do_sample":true,"min_p":0.1})").warnings, ElementsAre(HasSubstr("min_p is not used")));
+  EXPECT_THAT(read(R"({"stop_strings":["x"]})").warnings, ElementsAre(HasSubstr("stop_strings is not used")));
 }
 
 TEST_F(GenerationConfigFile, Messages) {

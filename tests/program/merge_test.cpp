@@ -209,7 +209,7 @@ TEST(Merge, FollowsTheAdaptersRecord) {
     expect_success(merge_of({"--model", model, "--adapter", adapter, "--output", merged}, 1));
     EXPECT_LE(change_of({"--model", merged}), 5e-5);  // fp32 files: the order of sums
     expect_error(merge_of({"--model", model, "--adapter", adapter, "--quantization", other, "--output", merged + "2"}, 1), 2,
-                 {"was trained on its base held as: ", "or write --onto as well"});
+                 {"was trained on a base that was ", "or write --onto as well"});
   }
 }
 

@@ -3,6 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include "src/export/adapter_origin.h"
+#include "tests/support/scratch.h"
+#include "tests/support/thread_ranks.h"
+
 namespace lora_dist {
 namespace {
 
@@ -36,19 +40,35 @@ std::string said(const std::optional<BaseFormat>& record, const WantedFormat& wa
 }
 
 TEST(TrainedFormat, IsSaid) {
-  EXPECT_EQ(said(kNf4, {kNf4}, kNf4),
-            "lora_dist: note: the base is held as runs/a was trained on it: NF4 with double "
-            "quantization, blocks of 64\n");
-  EXPECT_THAT(said(std::nullopt, {kNone}, kNone),
-              HasSubstr("note: runs/a has no record of how its base was held in training: it is "
-                        "taken as not quantized; --quantization says otherwise"));
+  EXPECT_EQ(
+      said(kNf4, {kNf4}, kNf4),
+      "lora_dist: note: the base's quantization is that of the training of runs/a: NF4 with double quantization, blocks of 64\n");
+  EXPECT_THAT(
+      said(std::nullopt, {kNone}, kNone),
+      HasSubstr("note: runs/a does not record the base's quantization in training; assuming: not quantized. Set --quantization "
+                "if it was trained otherwise"));
+  EXPECT_THAT(said(std::nullopt, {kNone}, kNf4),
+              HasSubstr("in training; that of the model folder is used: NF4 with double quantization, blocks of 64\n"));
   EXPECT_THAT(
       said(kNf4, {kNone, "--quantization", true}, kNone),
-      HasSubstr("warning: runs/a was trained on its base held as: NF4 with double quantization, blocks of 64; here it is: not "
-                "quantized. The numbers are not those that were trained"));
+      HasSubstr("warning: runs/a was trained on a base that was NF4 with double quantization, blocks of 64; here the base is not "
+                "quantized, so that outputs will differ"));
   EXPECT_EQ(said(kNf4, {kNf4, "--quantization", true}, kNf4), "");
   EXPECT_EQ(said(std::nullopt, {kNone, "--quantization", true}, kNone), "");
   EXPECT_EQ(said(std::nullopt, {kNone}, kNone, ""), "");
+}
+
+/// Rank 0's file is everybody's, whatever the others find.
+TEST(TrainedFormat, IsRankZeros) {
+  const Scratch folder;
+  folder.write("0/lora_dist.json", nlohmann::json({{"base_format", json_of(kNf4Of128)}}).dump());
+  folder.write("1/lora_dist.json", nlohmann::json({{"base_format", json_of(kNone)}}).dump());
+  test::on_ranks(3, [&](Communicator& world) {
+    const std::optional<BaseFormat> record = agreed_record(folder / std::to_string(world.rank()), world);
+    ASSERT_TRUE(record);
+    EXPECT_EQ(describe(*record), describe(kNf4Of128));
+  });
+  test::on_ranks(2, [&](Communicator& world) { EXPECT_FALSE(agreed_record(folder / std::to_string(2 - world.rank()), world)); });
 }
 
 }  // namespace

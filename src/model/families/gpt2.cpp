@@ -9,18 +9,18 @@ namespace lora_dist::families {
 namespace {
 
 /// Of a size that files have under one of two names: where both are there transformers takes the general one (attribute_map).
-const char* name_of(const ConfigFile& file, const char* own, const char* general) { return file.has(general) ? general : own; }
+const char* key_of(const ConfigFile& file, const char* own, const char* general) { return file.has(general) ? general : own; }
 
 void read(const ConfigFile& file, ModelSpec& spec) {
   constexpr std::int64_t kLimit = std::int64_t{1} << 30;
-  spec.hidden = file.integer(name_of(file, "n_embd", "hidden_size"), 1, kLimit);
-  spec.layers = file.integer(name_of(file, "n_layer", "num_hidden_layers"), 1, 100000);
-  spec.heads = file.integer(name_of(file, "n_head", "num_attention_heads"), 1, 65536);
+  spec.hidden = file.integer(key_of(file, "n_embd", "hidden_size"), 1, kLimit);
+  spec.layers = file.integer(key_of(file, "n_layer", "num_hidden_layers"), 1, 100000);
+  spec.heads = file.integer(key_of(file, "n_head", "num_attention_heads"), 1, 65536);
   spec.kv_heads = spec.heads;
   spec.head_dim = head_dim_of(file, spec, 0);
   spec.intermediate = file.integer_or("n_inner", 4 * spec.hidden, 1, 4 * kLimit);
   spec.vocab = file.integer_or("vocab_size", 50257, 1, kLimit);
-  spec.max_positions = file.integer_or(name_of(file, "n_positions", "max_position_embeddings"), 1024, 1, kLimit);
+  spec.max_positions = file.integer_or(key_of(file, "n_positions", "max_position_embeddings"), 1024, 1, kLimit);
   spec.norm = Norm::layer;
   spec.norm_eps = static_cast<float>(file.positive_or("layer_norm_epsilon", 1e-5));
   spec.learned_positions = true;
