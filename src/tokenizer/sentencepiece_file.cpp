@@ -95,7 +95,7 @@ void read_trainer(std::string_view message, SentencePieceFile& out) {
   for_each_field(message, [&](const Field& field) {
     switch (field.number) {
       case 3:
-        out.is_unigram = field.value == 1;
+        out.is_bpe = field.value == 2;
         break;
       case 35:
         out.byte_fallback = field.value != 0;

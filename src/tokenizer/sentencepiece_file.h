@@ -17,7 +17,7 @@ struct SentencePieceFile {
     PieceType type = PieceType::normal;
   };
   std::vector<Piece> pieces;  // by id
-  bool is_unigram = true;
+  bool is_bpe = false;        // else unigram, words or characters
   bool byte_fallback = false;
   std::string unk = "<unk>", bos = "<s>", eos = "</s>";
   bool has_unk = true, has_bos = true, has_eos = true;

@@ -35,12 +35,20 @@ ModelVocabulary vocabulary_of(const SentencePieceTokenizer& pieces) {
 /// The model, its steps and all tokens.
 void open_kind(Tokenizer& out, const FolderFiles& files, const TokenizerClass& tokenizer_class, VocabularyFile& vocabulary,
                FolderTokens& tokens) {
+  const bool split_special = config_flag(files, "split_special_tokens").value_or(false);
   if (needs_sentencepiece(vocabulary, tokenizer_class)) {
     const bool legacy = class_arguments(files, tokenizer_class).legacy;
     const SentencePieceTokenizer bare = read_tokenizer_model(out.file, {}, legacy);
     const AddedVocabulary added = place_tokens(vocabulary_of(bare), {}, tokens, tokenizer_class, files, out.notes);
     out.model_size = piece_count(bare);
-    out.kind = read_tokenizer_model(out.file, added.tokens(), legacy);
+    SentencePieceTokenizer pieces = read_tokenizer_model(out.file, added.tokens(), legacy);
+    pieces.added.split_special = split_special;
+    if (split_special) {
+      out.notes.emplace_back(
+          "split_special_tokens: control tokens of tokenizer.model (<s>, </s>) that stand in a text are cut like other "
+          "text; transformers 5 still finds them");
+    }
+    out.kind = std::move(pieces);
     return;
   }
   const nlohmann::json document = make_tokenizer_document(vocabulary, files, tokenizer_class, tokens, out.notes);
@@ -48,7 +56,7 @@ void open_kind(Tokenizer& out, const FolderFiles& files, const TokenizerClass& t
   out.model_size = json.largest_id + 1;
   set_added_tokens(json, place_tokens(vocabulary_of(json.model), vocabulary.added, tokens, tokenizer_class, files, out.notes),
                    out.file);
-  json.added.split_special = config_flag(files, "split_special_tokens").value_or(false);
+  json.added.split_special = split_special;
   out.kind = std::move(json);
 }
 

@@ -177,8 +177,7 @@ VocabularyFile read_vocabulary_file(const FolderFiles& files, const TokenizerCla
 }
 
 bool needs_sentencepiece(const VocabularyFile& vocabulary, const TokenizerClass& tokenizer_class) {
-  return vocabulary.pieces && tokenizer_class.build == nullptr &&
-         (vocabulary.pieces->is_unigram || vocabulary.pieces->has_charsmap);
+  return vocabulary.pieces && tokenizer_class.build == nullptr && (!vocabulary.pieces->is_bpe || vocabulary.pieces->has_charsmap);
 }
 
 void add_tokens_of_pieces(const SentencePieceFile& pieces, const FolderFiles& files, const TokenizerClass& tokenizer_class,

@@ -21,7 +21,7 @@ TEST(SentencePieceFile, TheDemoModel) {
   EXPECT_EQ(file.pieces[259].type, PieceType::normal);
   EXPECT_EQ(file.pieces[259].score, 0.0F);
   EXPECT_EQ(file.pieces[260].score, -1.0F);
-  EXPECT_FALSE(file.is_unigram);
+  EXPECT_TRUE(file.is_bpe);
   EXPECT_TRUE(file.byte_fallback);
   EXPECT_TRUE(file.dummy_prefix);
   EXPECT_TRUE(file.has_bos);
@@ -44,7 +44,7 @@ TEST(SentencePieceFile, FieldsByTheirNumbers) {
                                                          "\x79"
                                                          "12345678\x7D"
                                                          "1234"s);
-  EXPECT_TRUE(file.is_unigram);
+  EXPECT_FALSE(file.is_bpe);
   EXPECT_TRUE(file.byte_fallback);
   EXPECT_FALSE(file.has_unk);
   EXPECT_FALSE(file.has_bos);
@@ -54,6 +54,13 @@ TEST(SentencePieceFile, FieldsByTheirNumbers) {
   EXPECT_FALSE(file.dummy_prefix);
   EXPECT_FALSE(file.merges_spaces);
   EXPECT_FALSE(file.escapes_spaces);
+}
+
+TEST(SentencePieceFile, WordsAndCharactersAreNoBpe) {
+  for (const char type : {1, 2, 3, 4}) {  // unigram, BPE, word, char
+    EXPECT_EQ(read_sentencepiece_file(std::string("\x12\x02\x18") + type).is_bpe, type == 2);
+  }
+  EXPECT_FALSE(read_sentencepiece_file("").is_bpe);
 }
 
 TEST(SentencePieceFile, BytesThatAreNone) {

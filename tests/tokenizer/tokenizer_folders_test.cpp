@@ -177,6 +177,24 @@ TEST(TokenizerFolders, WhereTheVersionsDifferThereIsANote) {
   EXPECT_GE(differ, 15);
 }
 
+/// Ids of AutoTokenizer (transformers 5.24.0) for the folder "unigram" with this flag.
+TEST(TokenizerFolders, SpecialTokensAreCutBesideATokenizerModelToo) {
+  const json golden = read_golden("tokenizer_folders.json");
+  const auto unigram =
+      std::find_if(golden["folders"].begin(), golden["folders"].end(), [](const json& one) { return one["name"] == "unigram"; });
+  ASSERT_NE(unigram, golden["folders"].end());
+  const Scratch folder;
+  write_golden_folder(*unigram, folder);
+  EXPECT_EQ(encode(open_tokenizer(folder.path()), "hi<y>there", true), (Ids{1, 13, 39, 12}));
+  folder.write("tokenizer_config.json", R"({"pad_token": "<y>", "add_bos_token": true, "split_special_tokens": true})");
+  const Tokenizer tokenizer = open_tokenizer(folder.path());
+  EXPECT_EQ(encode(tokenizer, "hi<y>there", true), (Ids{1, 13, 0, 11}));
+  EXPECT_EQ(encode(tokenizer, "<y>", true), (Ids{1, 18, 0}));
+  EXPECT_EQ(encode(tokenizer, "the <y> tw", true), (Ids{1, 18, 10, 18, 0, 18, 15}));
+  EXPECT_THAT(tokenizer.notes,
+              Contains(HasSubstr("split_special_tokens: control tokens of tokenizer.model (<s>, </s>) that stand")));
+}
+
 TEST(TokenizerFolders, AnEosThatNoFileNames) {
   const Scratch folder;
   std::filesystem::copy_file(demo_model() / "tokenizer.json", folder / "tokenizer.json");
