@@ -126,9 +126,9 @@ RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& 
     }
     interpreter.run(*chosen.program, std::make_shared<jinja::Scope>());
   } catch (const jinja::RaisedByTemplate& e) {
-    throw RenderError(std::string(e.what()) + " (" + place_of(chosen, interpreter.line) + ")", true);
+    throw RenderError(e.what(), place_of(chosen, interpreter.line));
   } catch (const jinja::TemplateError& e) {
-    throw RenderError(place_of(chosen, interpreter.line) + ": " + e.what(), false);
+    throw RenderError(place_of(chosen, interpreter.line) + ": " + e.what());
   }
   std::vector<jinja::OutputSpan> of_message = spans_of(interpreter.rounds, conversation.messages.size());
   return {std::move(interpreter.output), std::move(interpreter.generated), std::move(of_message)};

@@ -30,14 +30,18 @@ struct ChatTemplate {
 };
 
 /// Why a conversation could not be rendered, with the template's file and line. refused: the template itself said so
-/// (raise_exception), so the conversation is at fault.
+/// (raise_exception), so the conversation is at fault; words: what it said, without file and line.
 class RenderError : public std::runtime_error {
  public:
-  RenderError(const std::string& what, bool refused) : std::runtime_error(what), refused_(refused) {}
+  explicit RenderError(const std::string& what) : std::runtime_error(what) {}
+  RenderError(const std::string& words, const std::string& place)
+      : std::runtime_error(words + " (" + place + ")"), refused_(true), words_(words) {}
   bool refused() const { return refused_; }
+  const std::string& words() const { return words_; }
 
  private:
-  bool refused_;
+  bool refused_ = false;
+  std::string words_;
 };
 
 /// The folder's template (read_named_templates): the one named "default", and "tool_use" for conversations with tools. None where

@@ -41,7 +41,7 @@ void print_samples(const Dataset& dataset, int count) {
                                          {"row", sample.row},
                                          {"input_ids", ids},
                                          {"labels", labels}};
-    fmt::print("{}\n", line.dump());
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));  // names may be no UTF-8
   }
 }
 

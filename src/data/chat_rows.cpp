@@ -36,10 +36,10 @@ void add_messages(ChatRow& out, const json& list, const std::string& place, Unkn
   }
 }
 
-/// TRL's {"prompt", "completion"}: the completion's answers alone are trained.
+/// TRL's {"prompt", "completion"}: the completion's answers alone are trained, and what of the prompt says that it is.
 void add_prompt_and_completion(ChatRow& out, const json& row, const std::string& place, UnknownFlags& unknown) {
   add_messages(out, row["prompt"], place, unknown);
-  std::fill(out.training.begin(), out.training.end(), MessageTraining::prompt);
+  std::replace(out.training.begin(), out.training.end(), MessageTraining::by_role, MessageTraining::prompt);
   add_messages(out, row["completion"], place, unknown);
 }
 
@@ -51,8 +51,8 @@ void add_alternating_texts(ChatRow& out, const json& texts) {
 }
 
 /// A system prompt beside the messages comes before them, unless they begin with one of their own.
-void add_system_prompt(ChatRow& out, const json& row, const json* list) {
-  const std::string system = system_prompt_of(row);
+void add_system_prompt(ChatRow& out, const json& row, const json* list, const std::string& place) {
+  const std::string system = system_prompt_of(row, place);
   const bool has_own = list != nullptr && list->is_array() && !list->empty() && (*list)[0].is_object() &&
                        ((*list)[0].value("role", json()) == "system" || (*list)[0].value("from", json()) == "system");
   if (!system.empty() && !has_own) {
@@ -121,21 +121,22 @@ std::int64_t empty_answers(const ChatRow& row) {
                        [](const json& message) { return message.value("role", "") == "assistant" && says_nothing(message); });
 }
 
-std::string system_prompt_of(const json& row) {
+std::string system_prompt_of(const json& row, const std::string& place) {
+  std::string out;
   for (const char* key : {"system", "system_prompt"}) {
-    if (const auto found = row.find(key);
-        found != row.end() && found->is_string() && !found->get_ref<const std::string&>().empty()) {
-      return found->get<std::string>();
+    if (const auto found = row.find(key); found != row.end() && !found->is_null()) {
+      const std::string& text = text_value(*found, key, place);
+      out = out.empty() ? text : out;
     }
   }
-  return "";
+  return out;
 }
 
 ChatRow read_chat_row(const json& row, const std::string& place, UnknownFlags& unknown) {
   ChatRow out{json::array(), read_tools(row, place)};
   const json* list = message_list_of(row);
   const bool two_lists = list == nullptr && has_message_lists(row);
-  add_system_prompt(out, row, two_lists ? &row["prompt"] : list);
+  add_system_prompt(out, row, two_lists ? &row["prompt"] : list, place);
   if (two_lists) {
     add_prompt_and_completion(out, row, place, unknown);
   } else if (list != nullptr && is_alternating_texts(*list)) {

@@ -28,8 +28,9 @@ namespace lora_dist {
 ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& place, UnknownFlags& unknown);
 ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& place);
 
-/// The text "system" or "system_prompt" of a row; empty where there is none.
-std::string system_prompt_of(const nlohmann::ordered_json& row);
+/// The text "system" or "system_prompt" of a row, the first that is not empty; empty where there is none. Throws Error(data) that
+/// begins with `place` where one is no text.
+std::string system_prompt_of(const nlohmann::ordered_json& row, const std::string& place);
 
 /// Whether a message calls tools.
 bool has_calls(const nlohmann::ordered_json& message);

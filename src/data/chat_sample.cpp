@@ -106,6 +106,17 @@ void train_answers(TokenizedRow& sample, const RenderedRow& rendered, const Rend
   }
 }
 
+/// `what`: "place: the chat template refuses the conversation".
+[[noreturn]] void fail_refused(const ChatTemplate& used, const RenderError& error, bool show_text, const std::string& what) {
+  if (!show_text) {
+    const std::string kept_back = what + " (its words, which may quote the row, are kept back: output.show_text = false)";
+    throw RefusedConversation(kept_back, kept_back);
+  }
+  const std::string with_words = what + ": " + error.what();
+  const bool constant = used.source.find(error.words()) != std::string::npos;
+  throw RefusedConversation(with_words, constant ? with_words : what);
+}
+
 }  // namespace
 
 ChatTemplate require_chat_template(const Tokenizer& tokenizer) {
@@ -139,10 +150,8 @@ RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversati
     return render_chat(chat_template, conversation);
   } catch (const RenderError& e) {
     if (e.refused()) {
-      throw Error(ExitCode::data, where + ": the chat template refuses the conversation" +
-                                      (chat_template.show_text ? std::string(": ") + e.what()
-                                                               : " (its words, which may quote the row, are kept back: "
-                                                                 "output.show_text = false)"));
+      fail_refused(template_for(chat_template, conversation.tools), e, chat_template.show_text,
+                   where + ": the chat template refuses the conversation");
     }
     const bool in_parts = std::any_of(conversation.messages.begin(), conversation.messages.end(), [](const json& message) {
       return message.contains("content") && message["content"].is_array();

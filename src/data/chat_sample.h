@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/chat_template/chat_template.h"
+#include "src/core/error.h"
 #include "src/data/row.h"
 #include "src/data/sample.h"
 #include "src/tokenizer/tokenizer.h"
@@ -19,8 +21,20 @@ ChatTemplate require_chat_template(const Tokenizer& tokenizer);
 /// A conversation as the template gets it, with the tokenizer's special tokens.
 Conversation conversation_of(const ChatRow& row, const Tokenizer& tokenizer);
 
-/// The text of a conversation. Throws Error(data) with `where` and the template's own words where the template refuses it, and
-/// Error(model) with the template's file and line where it fails otherwise.
+/// That a template refuses a conversation, with what it says of it. without_words: the same for a list that must quote no row,
+/// with these words only where they stand in the template.
+class RefusedConversation : public Error {
+ public:
+  RefusedConversation(const std::string& what, std::string without_words)
+      : Error(ExitCode::data, what), without_words_(std::move(without_words)) {}
+  const std::string& without_words() const { return without_words_; }
+
+ private:
+  std::string without_words_;
+};
+
+/// The text of a conversation. Throws RefusedConversation with `where` where the template refuses it, and Error(model) with the
+/// template's file and line where it fails otherwise.
 RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& where);
 
 /// ids: those of the whole text, as Hugging Face's apply_chat_template(tokenize=True) gives them; nothing is added, so BOS is

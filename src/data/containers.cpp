@@ -244,6 +244,15 @@ std::string place_in(const std::filesystem::path& file, Container container, std
   }
 }
 
+std::string place_in(const std::filesystem::path& file, const std::string& container, std::int64_t number) {
+  for (const Container one : {Container::json, Container::text}) {
+    if (container == name_of(one)) {
+      return place_in(file, one, number);
+    }
+  }
+  return place_in(file, Container::jsonl, number);
+}
+
 Container find_container(const std::filesystem::path& file, const std::string& text) {
   const std::string suffix = lower(name_of_content(file).extension().string());
   if (suffix == ".csv") {

@@ -16,6 +16,9 @@ std::string name_of(Container container);
 /// "train.jsonl:12", "train.json, row 12", "notes.txt, paragraph 12".
 std::string place_in(const std::filesystem::path& file, Container container, std::int64_t number);
 
+/// By the container's name.
+std::string place_in(const std::filesystem::path& file, const std::string& container, std::int64_t number);
+
 /// .csv, .tsv and .txt by name (a .gz behind them aside; a .txt that begins with a row in JSON, or with the names of columns and
 /// tabs between them, is what it begins like), a table where the first line names known columns; otherwise JSON when the content
 /// is a list, one object over several lines, or an object that holds the rows (json_document.h), else JSONL. `text`: as

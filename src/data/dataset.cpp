@@ -10,6 +10,8 @@
 #include "src/core/error.h"
 #include "src/core/fault_point.h"
 #include "src/core/stop_request.h"
+#include "src/data/bad_rows.h"
+#include "src/data/chat_sample.h"
 #include "src/data/formats.h"
 #include "src/data/row_fields.h"
 #include "src/data/row_samples.h"
@@ -71,7 +73,12 @@ DatasetFile read_share(Loader& loader, const std::filesystem::path& path) {
     reach(loader, Stage::read, index);
     return index % loader.share.ranks == loader.share.rank;
   };
-  return read_dataset_file(path, loader.options.format, wanted, loader.skips());
+  std::optional<std::int64_t> most_bad_rows;
+  if (loader.skips()) {
+    const std::int64_t most = loader.options.max_bad_rows;
+    most_bad_rows = most == 0 ? INT64_MAX : most - count_bad_rows(loader.out.files);
+  }
+  return read_dataset_file(path, loader.options.format, wanted, most_bad_rows);
 }
 
 void show_progress(Loader& loader, double bytes_before, double file_bytes, std::int64_t rows_done, std::int64_t rows) {
@@ -80,6 +87,17 @@ void show_progress(Loader& loader, double bytes_before, double file_bytes, std::
   loader.figures.bytes_done = bytes_before + file_bytes * static_cast<double>(rows_done) / static_cast<double>(rows);
   if (loader.share.on_row) {
     loader.share.on_row(loader.figures);
+  }
+}
+
+/// Too many bad rows of this share alone are an error at once: there may be a great many.
+void check_bad_rows_with(const Loader& loader, const FileReport& report) {
+  const std::int64_t most = loader.options.max_bad_rows;
+  const std::int64_t bad = static_cast<std::int64_t>(report.bad_rows.size()) + count_bad_rows(loader.out.files);
+  if (most > 0 && bad > most) {
+    std::vector<FileReport> files = loader.out.files;
+    files.push_back(report);
+    check_bad_rows(files, most);
   }
 }
 
@@ -103,7 +121,9 @@ void load_row(Loader& loader, const Row& row, const std::string& where, const st
     if (!loader.skips() || e.code() != ExitCode::data) {
       throw;
     }
-    report.bad_rows.push_back({row.number, safe_reason(loader.maker, reason_without(where, e.what()))});
+    const auto* refused = dynamic_cast<const RefusedConversation*>(&e);
+    report.bad_rows.push_back({row.number, reason_without(where, refused != nullptr ? refused->without_words() : e.what())});
+    check_bad_rows_with(loader, report);
     return;
   }
   if (whole.quoted_arguments) {
@@ -129,6 +149,7 @@ void load_file(Loader& loader, const std::filesystem::path& path, bool validatio
   report.bad_rows = file.bad_rows;
   report.unknown_flags = file.unknown_flags;
   report.unused_columns = file.unused_columns;
+  check_bad_rows_with(loader, report);
   reach(loader, Stage::tokenize, 0);
   for (const Row& row : file.rows) {
     stop_if_requested();

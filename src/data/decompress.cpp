@@ -28,8 +28,9 @@ class Inflater {
   Inflater& operator=(const Inflater&) = delete;
   ~Inflater() { inflateEnd(&stream_); }
 
-  /// Unpacks the member that `bytes` begin with, behind `out`. Returns how many bytes it is long.
-  std::size_t unpack(std::string_view bytes, std::string& out, std::uint64_t limit) {
+  /// Unpacks the member that `bytes` begin with, behind `out`. Returns how many bytes it is long. `packed`: bytes of the whole
+  /// stream.
+  std::size_t unpack(std::string_view bytes, std::string& out, std::uint64_t limit, std::size_t packed) {
     std::array<char, kPiece> piece{};
     std::string_view rest = bytes;
     int state = Z_OK;
@@ -52,7 +53,7 @@ class Inflater {
       }
       if (made > limit - out.size()) {
         throw std::runtime_error(fmt::format("it unpacks to more than {} MiB, {} times its own size, which no text does",
-                                             limit >> 20U, bytes.empty() ? 0 : limit / bytes.size()));
+                                             limit >> 20U, limit / packed));
       }
       out.append(piece.data(), made);
       rest.remove_prefix(given.size() - stream_.avail_in);
@@ -76,12 +77,13 @@ std::uint64_t most_unpacked_bytes(std::string_view bytes) {
 
 std::string gunzip(std::string_view bytes, std::uint64_t limit) {
   std::string out;
+  const std::size_t packed = std::max<std::size_t>(bytes.size(), 1);
   do {
-    bytes.remove_prefix(Inflater().unpack(bytes, out, limit));
+    bytes.remove_prefix(Inflater().unpack(bytes, out, limit, packed));
     bytes.remove_prefix(std::min(bytes.find_first_not_of('\0'), bytes.size()));
   } while (is_gzip(bytes));
   if (!bytes.empty()) {
-    throw std::runtime_error("behind its gzip stream stands something else");
+    throw std::runtime_error("there are other bytes after the gzip stream");
   }
   return out;
 }

@@ -1,6 +1,7 @@
 // First bytes, and for each kind the line of Python that makes it JSONL.
 #include "src/data/file_kind.h"
 
+#include <algorithm>
 #include <array>
 
 namespace lora_dist {
@@ -9,9 +10,10 @@ namespace {
 using std::string_view_literals::operator""sv;
 
 struct Kind {
-  std::string_view start;
+  std::string_view start;  // where it is printable, a control character must follow (begins_binary)
   std::string_view what;
   std::string_view python;  // {in}: the file; {out}: .jsonl in place of its suffix; {inner}: without its suffix
+  bool may_be_text = false;
 };
 
 // pandas and datasets both write one object per line; force_ascii would only make the file larger.
@@ -41,8 +43,8 @@ constexpr std::array<Kind, 16> kKinds = {{
     {"ORC"sv, "an ORC file", "import pandas; pandas.read_orc('{in}'){to_json}"},
     {"\x89HDF\r\n\x1A\n"sv, "an HDF5 file", "import pandas; pandas.read_hdf('{in}'){to_json}"},
     {"\x93NUMPY"sv, "a NumPy array", kFromNumpy},
-    {"%PDF-"sv, "a PDF", ""},
-    {"{\\rtf"sv, "a Rich Text file", ""},
+    {"%PDF-"sv, "a PDF", "", true},
+    {"{\\rtf"sv, "a Rich Text file", "", true},
 }};
 
 void replace_all(std::string& text, std::string_view what, const std::string& by) {
@@ -88,6 +90,21 @@ std::string refusal_of_zip(const std::filesystem::path& file, std::string_view c
   return refusal(file, "a zip archive", "import zipfile; zipfile.ZipFile('{in}').extractall()");
 }
 
+/// Whether the first bytes have a control character that no text has: names of columns may begin like a binary file ("ORCID").
+bool begins_binary(std::string_view content) {
+  const std::string_view first = content.substr(0, 4096);
+  return std::any_of(first.begin(), first.end(), [](unsigned char c) { return c < 0x20 && (c < '\t' || c > '\r'); });
+}
+
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
+}
+
+/// PDF and RTF may be printable as a whole.
+bool is_of_kind(const Kind& kind, std::string_view content) {
+  return content.starts_with(kind.start) && (!is_printable(kind.start) || kind.may_be_text || begins_binary(content));
+}
+
 bool is_pickle(std::string_view content) {
   return content.size() > 2 && content[0] == '\x80' && content[1] >= 2 && content[1] <= 5;
 }
@@ -119,7 +136,7 @@ std::string refusal_of_text(std::string_view content) {
 
 std::string foreign_content(const std::filesystem::path& file, std::string_view content) {
   for (const Kind& kind : kKinds) {
-    if (content.starts_with(kind.start)) {
+    if (is_of_kind(kind, content)) {
       return refusal(file, kind.what, kind.python);
     }
   }

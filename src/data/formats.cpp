@@ -23,7 +23,8 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr std::array<std::string_view, 7> kKindNames = {"alpaca", "chat", "qa", "text", "ids", "marked_text", "qa_text"};
-constexpr std::int64_t kRowsToFindMarks = 20;
+constexpr std::int64_t kFirstRows = 20;  // that every rank looks at, as they decide for the rows of all
+
 std::string text_of(const json& object, const char* key, const std::string& place, bool optional = false) {
   const auto found = object.find(key);
   if (found == object.end()) {
@@ -68,7 +69,7 @@ AlpacaRow alpaca_row(const json& row, const std::string& place) {
   const char* input = row.contains("input") ? "input" : prompt ? "query" : "context";
   const char* output = !row.contains("output") && row.contains("response") ? "response" : "output";
   return {text_of(row, prompt ? "prompt" : "instruction", place), text_of(row, input, place, true), text_of(row, output, place),
-          text_of(row, row.contains("system") ? "system" : "system_prompt", place, true), history_of(row, place)};
+          system_prompt_of(row, place), history_of(row, place)};
 }
 
 RowContent qa_row(const json& row, const std::string& place) {
@@ -82,7 +83,7 @@ RowContent qa_row(const json& row, const std::string& place) {
   }
   QaRow out{text_of(row, keys->question, place), text_of(row, keys->answer, place),
             std::string_view(keys->answer) == "completion"};
-  const std::string system = system_prompt_of(row);
+  const std::string system = system_prompt_of(row, place);
   std::vector<QaRow> history = history_of(row, place);
   if (system.empty() && history.empty()) {
     return out;
@@ -156,7 +157,7 @@ std::optional<RowKind> kind_named(const std::string& format) {
 /// Texts of which those among the first rows all have the same marks are rows with marks.
 void look_for_marks(DatasetFile& file) {
   std::vector<const std::string*> first;
-  for (std::size_t i = 0; i < file.rows.size() && file.rows[i].index < kRowsToFindMarks; ++i) {
+  for (std::size_t i = 0; i < file.rows.size() && file.rows[i].index < kFirstRows; ++i) {
     if (file.rows[i].kind == RowKind::text) {
       first.push_back(&std::get<TextRow>(file.rows[i].content).text);
     }
@@ -185,23 +186,24 @@ void remove_members(json& row, bool (*unwanted)(const json&)) {
   }
 }
 
-/// By the row's own keys. An empty field of a table has no value where others have one.
-std::optional<RowKind> own_kind(const json& row, Container container) {
-  if (container == Container::csv || container == Container::tsv) {
-    json filled = row;
-    remove_members(filled, is_empty_text);
-    if (const std::optional<RowKind> kind = kind_of(filled)) {
-      return kind;
-    }
+/// Takes the empty fields out of a row of a table where what is left is a row of its own, of the kind that is wanted.
+void remove_empty_fields(json& row, Container container, std::optional<RowKind> wanted) {
+  if (container != Container::csv && container != Container::tsv) {
+    return;
   }
-  return kind_of(row);
+  json filled = row;
+  remove_members(filled, is_empty_text);
+  const std::optional<RowKind> kind = kind_of(filled);
+  if (kind && (!wanted || kind == wanted)) {
+    row = std::move(filled);
+  }
 }
 
 /// What the steps below share while the rows of a file are read.
 struct FileReader {
   DatasetFile& file;
   std::optional<RowKind> format;  // that every row must have
-  std::optional<RowKind> kind{};  // of the first row
+  std::optional<RowKind> kind{};  // of the first of the first rows: that of a row which fits none by its own keys
 };
 
 /// The row, or an error that begins with `place`.
@@ -213,16 +215,20 @@ Row read_row(FileReader& reader, json value, std::int64_t number, const std::str
   if (const std::string foreign = foreign_row(value); !reader.format && !foreign.empty()) {
     fail_row(place, foreign);
   }
-  const std::optional<RowKind> own = reader.format ? reader.format : own_kind(value, reader.file.container);
+  remove_empty_fields(value, reader.file.container, reader.format);
+  const std::optional<RowKind> own = reader.format ? reader.format : kind_of(value);
   if (!own && !reader.kind) {
     fail_row(place, "a row with " + keys_of(value) + " fits no format; expected " + kExpectedRows);
   }
   const RowKind kind = own.value_or(reader.kind.value_or(RowKind::text));
-  Row row{number, content_of(value, kind, place, reader.file.unknown_flags), reader.file.row_count - 1, kind};
+  const std::int64_t index = reader.file.row_count - 1;
+  Row row{number, content_of(value, kind, place, reader.file.unknown_flags), index, kind};
   row.trained =
       kind == RowKind::ids || apply_row_flags(value, std::get_if<ChatRow>(&row.content), place, reader.file.unknown_flags);
   note_unused_columns(value, row, reader.file.unused_columns);
-  reader.kind = reader.kind.value_or(kind);
+  if (index < kFirstRows) {
+    reader.kind = reader.kind.value_or(kind);
+  }
   return row;
 }
 
@@ -231,7 +237,7 @@ Row read_row(FileReader& reader, json value, std::int64_t number, const std::str
 std::string_view name_of(RowKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
 
 DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format, const WantedRow& wanted,
-                              bool skip_bad_rows) {
+                              std::optional<std::int64_t> most_bad_rows) {
   DatasetFile out;
   FileReader reader{out, kind_named(format)};
   const std::string content = read_data_text(path);
@@ -240,15 +246,18 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
   std::set<std::int64_t> only_for_kind;
   const auto looked_at = [&](std::int64_t index) {
     ++out.row_count;
+    if (most_bad_rows && static_cast<std::int64_t>(out.bad_rows.size()) > *most_bad_rows) {
+      return false;
+    }
     const bool kept = wanted(index);
-    if (!kept && index < kRowsToFindMarks) {
+    if (!kept && index < kFirstRows) {
       only_for_kind.insert(index);
       return true;
     }
     return kept;
   };
   const auto bad_row = [&](std::int64_t number, const std::string& reason) {
-    if (!skip_bad_rows) {
+    if (!most_bad_rows) {
       fail_row(place_in(path, out.container, number), reason);
     }
     if (!only_for_kind.contains(out.row_count - 1)) {
@@ -262,7 +271,7 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
                   try {
                     out.rows.push_back(read_row(reader, std::move(row), number, place));
                   } catch (const Error& e) {
-                    if (!skip_bad_rows || e.code() != ExitCode::data) {
+                    if (!most_bad_rows || e.code() != ExitCode::data) {
                       throw;
                     }
                     bad_row(number, reason_without(place, e.what()));
@@ -273,7 +282,7 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
     throw Error(ExitCode::data,
                 path.string() + " holds no rows; give data.train and data.validation files with at least one each");
   }
-  out.kind = reader.kind.value_or(RowKind::text);
+  out.kind = reader.kind.value_or(out.rows.empty() ? RowKind::text : out.rows[0].kind);
   if (format == "auto") {
     look_for_marks(out);
   }

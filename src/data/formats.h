@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,29 +22,19 @@ struct DatasetFile {
   std::vector<Row> rows;         // those that are wanted
   std::int64_t row_count = 0;    // of the file
   std::vector<BadRow> bad_rows;  // of the wanted ones, where they are skipped
-  UnknownFlags unknown_flags;    // of the wanted ones
+  UnknownFlags unknown_flags;    // of the rows that were looked at, as are the columns
   std::set<std::string> unused_columns;
 };
 
-/// Keys of a row, other keys being left alone; a member that is null is absent, and so is an empty field of a table while the
-/// kind is looked for:
-///   alpaca  instruction (with a query beside it: prompt), input (or context, query; may be absent), output (or response);
-///   perhaps
-///           system (or system_prompt), and history: a list of [question, answer]
-///   chat    messages or conversations, or prompt and completion as lists of messages, or data as alternating texts; perhaps
-///           tools: see chat_rows.h
-///   qa      question and answer, prompt and completion, prompt and response, query and response, question and response, or input
-///           and output; perhaps system and history
-///   text    text; each paragraph (between blank lines) of a .txt file
-///   ids     input_ids, labels (may be absent), masks (may be absent)
-///   marked_text, qa_text   text with marks of its own: see marked_text.h; "auto" takes them when the texts among the first rows
-///   all have the marks
-/// format: "auto", or the kind that every row must have. Throws Error(data) with file and line or row: a missing or empty file, a
-/// row that is not JSON, a row that does not fit (with what was expected, never with its text). With skip_bad_rows a row that
-/// cannot be read is put into bad_rows instead. Rows that are not wanted are looked at only where the kind of the rows depends on
-/// them.
+/// The keys of each kind are listed in docs/configuration.md (Rows); other keys are left alone. A member that is null is absent,
+/// and so is an empty field of a table where the others make a row.
+/// format: "auto", or the kind that every row must have; "auto" takes marked_text and qa_text (marked_text.h) where the texts
+/// among the first rows all have the marks. Throws Error(data) with file and line or row: a missing or empty file, a row that is
+/// not JSON, a row that does not fit (with what was expected, never with its text). With most_bad_rows a row that cannot be read
+/// is put into bad_rows instead; once they are more than that, no further row is looked at. Rows that are not wanted are looked
+/// at only where the kind of the rows depends on them.
 DatasetFile read_dataset_file(
     const std::filesystem::path& path, const std::string& format, const WantedRow& wanted = [](std::int64_t) { return true; },
-    bool skip_bad_rows = false);
+    std::optional<std::int64_t> most_bad_rows = std::nullopt);
 
 }  // namespace lora_dist

@@ -22,11 +22,12 @@ bool is_list_of_rows(const json& value) {
   return kind_of(value[0]).has_value() || !foreign_row(value[0]).empty();
 }
 
-std::vector<const json*> lists_of_rows(const json& object) {
-  std::vector<const json*> out;
-  for (const json& value : object) {
+/// The keys of lists of rows.
+std::vector<std::string> lists_of_rows(const json& object) {
+  std::vector<std::string> out;
+  for (const auto& [key, value] : object.items()) {
     if (is_list_of_rows(value)) {
-      out.push_back(&value);
+      out.push_back(key);
     }
   }
   return out;
@@ -66,9 +67,6 @@ json rows_of_document(const std::filesystem::path& file, json document) {
     return document;
   }
   const auto refuse = [&](const std::string& what) { throw Error(ExitCode::data, file.string() + " " + what); };
-  if (!document.is_object()) {
-    refuse("is one JSON value and neither a list nor an object; a dataset has one object per line, or is a list of objects");
-  }
   if (!kind_of(document) && foreign_row(document).empty()) {
     if (names_data_sets(document)) {
       refuse("is a list of data sets (LLaMA-Factory's dataset_info.json) and not data; name the files that it names");
@@ -76,12 +74,12 @@ json rows_of_document(const std::filesystem::path& file, json document) {
     if (describes_data_set(document)) {
       refuse("describes a data set (a file of the library datasets) and is not data; write the rows as JSONL with to_json");
     }
-    const std::vector<const json*> lists = lists_of_rows(document);
+    const std::vector<std::string> lists = lists_of_rows(document);
     if (lists.size() > 1) {
       refuse("holds " + std::to_string(lists.size()) + " lists of rows; give each a file of its own");
     }
     if (lists.size() == 1) {
-      return *lists[0];
+      return std::move(document[lists[0]]);
     }
     if (is_columns(document)) {
       refuse("holds columns and not rows; pandas writes rows with to_json(..., orient='records', lines=True)");

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/data/bad_rows.h"
 #include "src/data/chat_sample.h"
 #include "src/data/dataset.h"
 #include "src/data/shown_sample.h"
@@ -21,7 +22,8 @@ void check_not_empty(const std::vector<Sample>& samples, const std::vector<FileR
   std::string why;
   for (const FileReport& file : files) {
     if (file.validation == validation && !file.bad_rows.empty()) {
-      why += (why.empty() ? "" : "; ") + file.path + ": " + std::to_string(file.bad_rows.size()) + " bad rows left out";
+      why += (why.empty() ? "" : "; ") + file.path + ": " + std::to_string(file.bad_rows.size()) +
+             (file.bad_rows.size() == 1 ? " row" : " rows") + " skipped";
     }
     for (const auto& [reason, count] : file.dropped) {
       if (file.validation == validation) {
@@ -67,25 +69,6 @@ void name_files(DatasetReport& report, const DataOptions& options) {
   }
 }
 
-/// As many bad rows as data.max_bad_rows allows are left out; more are taken for a fault of the file.
-void check_bad_rows(const DatasetReport& report, const DataOptions& options) {
-  std::int64_t bad = 0;
-  std::int64_t rows = 0;
-  std::string first;
-  for (const FileReport& file : report.files) {
-    bad += static_cast<std::int64_t>(file.bad_rows.size());
-    rows += file.rows;
-    if (first.empty() && !file.bad_rows.empty()) {
-      first = file.path + ", row " + std::to_string(file.bad_rows[0].row) + ": " + file.bad_rows[0].reason;
-    }
-  }
-  if (options.max_bad_rows > 0 && bad > options.max_bad_rows) {
-    throw Error(ExitCode::data, std::to_string(bad) + " of " + std::to_string(rows) +
-                                    " rows are bad, more than data.max_bad_rows = " + std::to_string(options.max_bad_rows) +
-                                    "; the first is " + first + ". Mend the files, or raise the limit (0: none)");
-  }
-}
-
 /// The day that the rows' chat template was told, where it asks.
 void note_day(DatasetReport& report, const DataOptions& options, const Tokenizer* tokenizer) {
   const bool has_chats = std::any_of(report.files.begin(), report.files.end(), [](const FileReport& file) {
@@ -119,7 +102,7 @@ Dataset make_dataset(TokenStore tokens, const DataOptions& options, const Tokeni
   name_files(out.report, options);
   note_day(out.report, options, tokenizer);
   out.report.special_tokens = tokenizer == nullptr ? std::string() : describe_special_tokens(*tokenizer);
-  check_bad_rows(out.report, options);
+  check_bad_rows(out.report.files, options.max_bad_rows);
   check_not_empty(out.train, out.report.files, false);
   if (!options.validation.empty()) {
     check_not_empty(out.validation, out.report.files, true);

@@ -95,9 +95,14 @@ std::vector<std::optional<AnswerSpan>> places_of(const RenderedRow& rendered, co
     out[speakers[i]] = answers[i];
   }
   const MessageTraining asked = train_all ? MessageTraining::no : MessageTraining::yes;
+  const auto& parts = rendered.row.untrained_parts;
+  const auto is_asked_for = [&](std::size_t message) {
+    return rendered.row.training_of(message) == asked ||
+           (train_all && std::any_of(parts.begin(), parts.end(), [&](const auto& part) { return part.message == message; }));
+  };
   for (std::size_t i = 0; i < out.size(); ++i) {
     const json& message = rendered.conversation.messages[i];
-    if (out[i] || rendered.row.training_of(i) != asked || message.value("role", "") == "assistant") {
+    if (out[i] || !is_asked_for(i) || message.value("role", "") == "assistant") {
       continue;
     }
     const std::optional<Range> content =

@@ -41,15 +41,22 @@ std::vector<std::string> texts_of_arguments(const json& messages) {
   return out;
 }
 
+std::string quoted_text(const std::string& text, bool ascii) {
+  return json(text).dump(-1, ' ', ascii, json::error_handler_t::replace);
+}
+
 }  // namespace
 
 bool prints_quoted_arguments(const Conversation& conversation, const std::string& text) {
+  const std::size_t first = text.find("\\\"");  // JSON in quotes has quotes within; most texts have none
+  if (first == std::string::npos) {
+    return false;
+  }
   for (const std::string& arguments : texts_of_arguments(conversation.messages)) {
-    for (const bool ascii : {false, true}) {
-      const std::string quoted = json(arguments).dump(-1, ' ', ascii, json::error_handler_t::replace);
-      if (text.find(quoted) != std::string::npos) {
-        return true;
-      }
+    const std::string quoted = quoted_text(arguments, false);
+    const std::string in_ascii = quoted_text(arguments, true);
+    if (text.find(quoted) != std::string::npos || (in_ascii != quoted && text.find(in_ascii) != std::string::npos)) {
+      return true;
     }
   }
   return false;

@@ -61,10 +61,11 @@ void add_bad_rows(const FileReport& file, std::vector<std::string>& lines) {
   std::size_t shown = 0;
   for (const auto& [reason, count] : reasons) {
     if (++shown > kShown) {
-      lines.push_back(fmt::format("  ... and {} more reasons", reasons.size() - kShown));
+      const std::size_t more = reasons.size() - kShown;
+      lines.push_back(fmt::format("  ... and {} more reason{}", more, more == 1 ? "" : "s"));
       break;
     }
-    lines.push_back(fmt::format("  {} bad, left out: {}", count, reason));
+    lines.push_back(fmt::format("  {} row{} skipped: {}", count, count == 1 ? "" : "s", reason));
   }
 }
 
@@ -93,7 +94,7 @@ std::vector<std::string> notes_on_columns(const FileReport& file) {
   }
   if (!file.unknown_flags.empty()) {
     notes.push_back("looks like a flag of what is trained and is not known: " + quoted_list(file.unknown_flags) +
-                    " (known are train, trainable, loss, loss_mask and weight)");
+                    " (known are train, trainable, loss, loss_mask, weight, mask and train_detail)");
   }
   return notes;
 }

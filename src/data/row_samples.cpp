@@ -217,16 +217,4 @@ std::pair<std::optional<TokenizedRow>, const char*> cut_sample(const SampleMaker
   return {std::move(sample), nullptr};
 }
 
-std::string safe_reason(const SampleMaker& maker, const std::string& reason) {
-  const std::string refuses = "the chat template refuses the conversation";
-  const std::size_t at = reason.find(refuses + ": ");
-  if (at == std::string::npos) {
-    return reason;
-  }
-  const std::string words = reason.substr(at + refuses.size() + 2);
-  const std::string said = words.substr(0, words.rfind(" ("));  // behind it stands the template's line
-  const bool constant = maker.chat_template && maker.chat_template->source.find(said) != std::string::npos;
-  return constant ? reason : reason.substr(0, at + refuses.size());
-}
-
 }  // namespace lora_dist

@@ -50,8 +50,4 @@ TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, const std
 std::pair<std::optional<TokenizedRow>, const char*> cut_sample(const SampleMaker& maker, const Row& row, TokenizedRow sample,
                                                                const std::string& where, FileReport& report);
 
-/// A reason without what a chat template says of a conversation, unless the template has these words as they stand: they may
-/// quote the row.
-std::string safe_reason(const SampleMaker& maker, const std::string& reason);
-
 }  // namespace lora_dist

@@ -16,8 +16,9 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr std::array<const char*, 6> kFlags = {"train", "trainable", "loss_mask", "loss", "weight", "mask"};
-constexpr std::array<const char*, 10> kRowFlags = {
-    "train", "trainable", "loss_mask", "loss", "weight", "train_on_turn", "loss_masks", "weights", "message_loss_mask", "masks"};
+constexpr std::array<const char*, 11> kRowFlags = {"train", "trainable",     "loss_mask",  "loss",    "weight",
+                                                   "mask",  "train_on_turn", "loss_masks", "weights", "message_loss_mask",
+                                                   "masks"};
 constexpr std::array<const char*, 5> kTokenMasks = {"loss_mask", "completion_mask", "assistant_masks", "assistant_mask",
                                                     "attention_mask"};
 // Members of messages with numbers that are no flags.
@@ -25,7 +26,7 @@ constexpr std::array<std::string_view, 14> kNumbers = {"id",       "index",     
                                                        "position", "timestamp", "time",   "created_at", "message_id",
                                                        "turn_id",  "score",     "rating", "num_tokens"};
 
-constexpr const char* kZeroOrOne = "must be 0 or 1 (true or false): a message is trained or not, in part is not built";
+constexpr const char* kZeroOrOne = "must be 0 or 1 (or true or false); fractional loss weights are not supported";
 
 /// Nothing for what is neither 0, 1, false nor true.
 std::optional<bool> flag_in(const json& value) {
@@ -54,11 +55,19 @@ MessageTraining trained_as(std::string_view key, bool assistant) {
   return assistant || of_answers ? MessageTraining::by_role : MessageTraining::yes;
 }
 
+/// Some programs hide what their mask is true for, others train it.
+void check_mask(std::string_view key, const json& value, const std::string& place) {
+  if ((key == "mask" || key == "masks") && value.is_boolean()) {
+    fail_row(place, "\"" + std::string(key) +
+                        "\" as true or false is read in two ways, as trained and as hidden; write \"train\": true or false");
+  }
+}
+
+bool is_fraction(const json& value) { return value.is_number() && value.get<double>() > 0.0 && value.get<double>() < 1.0; }
+
 /// What one key of a message says.
 MessageTraining meaning_of(const std::string& key, const json& value, bool assistant, const std::string& place) {
-  if (key == "mask" && value.is_boolean()) {
-    fail_row(place, "\"mask\" as true or false is read in two ways, as trained and as hidden; write \"train\": true or false");
-  }
+  check_mask(key, value, place);
   const std::optional<bool> flag = flag_in(value);
   if (!flag) {
     fail_row(place, "\"" + key + "\" " + kZeroOrOne);
@@ -85,6 +94,7 @@ void apply_list(const json& list, const std::string& key, ChatRow& chat, const s
   }
   chat.training.resize(chat.messages.size(), MessageTraining::by_role);
   for (std::size_t i = 0; i < list.size(); ++i) {
+    check_mask(key, list[i], place);
     const std::optional<bool> flag = flag_in(list[i]);
     if (!flag) {
       fail_row(place, "\"" + key + "\"[" + std::to_string(i) + "] " + kZeroOrOne);
@@ -184,6 +194,10 @@ bool apply_row_flags(const json& row, ChatRow* chat, const std::string& place, U
     const auto found = row.find(key);
     if (found == row.end()) {
       continue;
+    }
+    check_mask(key, *found, place);
+    if (is_fraction(*found)) {
+      fail_row(place, std::string("\"") + key + "\" " + kZeroOrOne);
     }
     if (found->is_array() && chat != nullptr) {
       apply_list(*found, key, *chat, place);

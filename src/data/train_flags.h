@@ -28,7 +28,9 @@ void take_train_detail(nlohmann::ordered_json& message, std::size_t index, const
                        std::vector<UntrainedPart>& parts);
 
 /// What a row says about itself (the same keys; as lists, of its messages or of the assistant's; mask_history: but for the last
-/// answer, nothing is trained). False: the row is not trained. `chat`: nullptr for other rows.
+/// answer, nothing is trained). False: the row is not trained. `chat`: nullptr for other rows. A number that is no share (a
+/// patient's weight), and a list beside no chat, are no flags but noted. Throws Error(data) that begins with `place` as
+/// take_training does.
 bool apply_row_flags(const nlohmann::ordered_json& row, ChatRow* chat, const std::string& place, UnknownFlags& unknown);
 
 /// Labels of a row of ids: -100 where one of the masks beside them (loss_mask, completion_mask, assistant_masks, attention_mask)

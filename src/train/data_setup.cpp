@@ -56,7 +56,8 @@ void write_bad_rows(const DatasetReport& report, const std::filesystem::path& ou
   std::string lines;
   for (const FileReport& data : report.files) {
     for (const BadRow& bad : data.bad_rows) {
-      lines += nlohmann::ordered_json{{"file", data.path}, {"row", bad.row}, {"reason", bad.reason}}.dump() + "\n";
+      const nlohmann::ordered_json line = {{"file", data.path}, {"row", bad.row}, {"reason", bad.reason}};
+      lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";  // names may be no UTF-8
     }
   }
   std::error_code ignored;

@@ -64,7 +64,8 @@ std::string digest_of(const std::vector<Sample>& samples) {
   return digest.hex();
 }
 
-void prepare_data(TrainingRun& run) {
+/// training: the rows that are left out are listed in output.dir; an evaluation leaves the training's list alone.
+void prepare_data(TrainingRun& run, bool training) {
   Config& config = run.config;
   const ModelSpec& spec = run.model->spec;
   fit_max_length(config, spec, run.console);
@@ -73,7 +74,7 @@ void prepare_data(TrainingRun& run) {
   run.dataset = tokenize_together(options, run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab,
                                   token_cache_folder(config), *run.world, run.console);
   run_together(*run.world, [&] {
-    if (run.world->rank() == 0 && config.data.bad_rows == "skip") {
+    if (training && run.world->rank() == 0 && config.data.bad_rows == "skip") {
       write_bad_rows(run.dataset.report, config.output.dir);
     }
     run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);
@@ -236,7 +237,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   }
   adopt_format(run.config, run.model->base.format, wanted.format);
   show_model(run);
-  prepare_data(run);
+  prepare_data(run, training);
   prepare_adapter(run, purpose, adapter);
   if (training) {
     show_adapter(run);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/data/load.h"
 
 namespace lora_dist {
@@ -48,7 +50,7 @@ TEST(BadRows, AreCountedWithTheirReasons) {
                                                                     {5, "input_ids[1] is 600, outside the model's"},
                                                                     {6, "message 1: the role is none of system, u"},
                                                                     {7, "a question or its answer is missing; the"}}));
-  EXPECT_THAT(render_report(dataset.report), Contains(HasSubstr("  1 bad, left out: message 1: the role is none")));
+  EXPECT_THAT(render_report(dataset.report), Contains(HasSubstr("  1 row skipped: message 1: the role is none")));
 }
 
 TEST(BadRows, EndTheJobUnlessAskedOtherwise) {
@@ -68,16 +70,56 @@ TEST(BadRows, AFileThatCannotBeReadAsAWholeStaysAnError) {
   EXPECT_THAT(error_from([] { load("x.json", "[{\"text\": \"a\"}, oops]", skipping()); }),
               HasSubstr("begins like a JSON list but is not JSON"));
   EXPECT_THAT(error_from([] { load("x.csv", "question,answer\n\"a,b\n", skipping()); }), HasSubstr("a quoted field never ends"));
-  EXPECT_THAT(error_from([] { load("x.parquet", "PAR1", skipping()); }), HasSubstr("a Parquet file"));
+  EXPECT_THAT(error_from([] { load("x.parquet", "PAR1\x15", skipping()); }), HasSubstr("a Parquet file"));
 }
 
 TEST(BadRows, TooManyAreAFaultOfTheFile) {
   EXPECT_THAT(error_from([] { load("x.jsonl", kRows, skipping(5)); }),
-              AllOf(HasSubstr("3: 6 of 8 rows are bad, more than data.max_bad_rows = 5; the first is "),
-                    HasSubstr("x.jsonl, row 2: a question or its answer is missing"), Not(HasSubstr("secret"))));
+              AllOf(HasSubstr("3: more rows are bad than data.max_bad_rows = 5 allows; one of them is "),
+                    HasSubstr("x.jsonl:2: a question or its answer is missing; the row has the keys question. Fix the files, or"),
+                    Not(HasSubstr("secret"))));
+  EXPECT_THAT(error_from([] { load("x.json", "[3, 4]", skipping(1)); }), HasSubstr("x.json, row 1: a row must be an object"));
+  EXPECT_THAT(error_from([] { load("x.txt", "\xFF\n\n\xFF\n", skipping(1)); }), HasSubstr("x.txt, paragraph 1: not UTF-8"));
   EXPECT_EQ(load("x.jsonl", kRows, skipping(6)).train.size(), 2U);
   EXPECT_EQ(load("x.jsonl", kRows, skipping(0)).train.size(), 2U);
-  EXPECT_THAT(error_from([] { load("x.jsonl", "oops\n", skipping()); }), HasSubstr("x.jsonl: 1 bad rows left out"));
+  EXPECT_THAT(error_from([] { load("x.jsonl", "oops\n", skipping()); }), HasSubstr("x.jsonl: 1 row skipped"));
+}
+
+TEST(BadRows, AreCountedOverAllFiles) {
+  const Scratch folder;
+  DataOptions options = skipping(2);
+  options.train = {folder.write("a.jsonl", kRows.substr(0, kRows.find("[\"secret"))), folder.write("b.jsonl", "oops\n")};
+  options.validation = {folder / "not there.jsonl"};  // no file is read behind the one with a row too many
+  EXPECT_THAT(error_from([&] { load_dataset(options, &demo_tokenizer(), 512); }),
+              AllOf(HasSubstr("data.max_bad_rows = 2 allows; one of them is "), HasSubstr("a.jsonl:2: ")));
+}
+
+TEST(BadRows, OneRowTooManyEndsTheReading) {
+  std::int64_t rows_done = 0;
+  const Scratch folder;
+  DataOptions options = skipping(1);
+  std::string rows = "{\"text\": \"a\"}\n";
+  for (int i = 0; i < 5; ++i) {
+    rows += "{\"input_ids\": [600]}\n";  // found bad when it is tokenized
+  }
+  options.train = {folder.write("x.jsonl", rows)};
+  RowShare share{0, 1, [&](const TokenizingFigures& figures) { rows_done = figures.rows_done; }};
+  EXPECT_THAT(error_from([&] { tokenize_rows(options, &demo_tokenizer(), 512, share); }),
+              HasSubstr("data.max_bad_rows = 1 allows; one of them is "));
+  EXPECT_EQ(rows_done, 2);
+}
+
+TEST(BadRows, TenReasonsAreShown) {
+  FileReport file{"x.jsonl", "JSONL", false, 12};
+  for (int i = 10; i < 22; ++i) {
+    file.bad_rows.push_back({i, "reason " + std::to_string(i)});
+  }
+  DatasetReport report;
+  report.files.push_back(file);
+  EXPECT_THAT(render_report(report), AllOf(Contains("  1 row skipped: reason 19"), Not(Contains("  1 row skipped: reason 20")),
+                                           Contains("  ... and 2 more reasons")));
+  report.files[0].bad_rows.push_back({22, "reason 10"});
+  EXPECT_THAT(render_report(report), Contains("  2 rows skipped: reason 10"));
 }
 
 TEST(BadRows, LongSamplesAreWhatOverlongSays) {
@@ -107,6 +149,31 @@ TEST(BadRows, ATemplatesWordsAreToldWhereTheTemplateHasThem) {
   ASSERT_EQ(bad.size(), 2U);
   EXPECT_THAT(bad[0].reason, HasSubstr("the chat template refuses the conversation: An answer is missing ("));
   EXPECT_EQ(bad[1].reason, "the chat template refuses the conversation");
+}
+
+TEST(BadRows, WordsOfTheTemplateForToolsAreToldTooWhereItHasThem) {
+  const Scratch folder;
+  folder.write("tokenizer.json", get_file(demo_model() / "tokenizer.json"));
+  const std::string plain = "{% for m in messages %}{{ m.content + eos_token }}{% endfor %}";
+  const std::string tools =
+      "{{ raise_exception('No (more) tools') if messages[0].content == 'a' else raise_exception(messages[0].content) }}";
+  folder.write(
+      "tokenizer_config.json",
+      nlohmann::json{{"bos_token", "<s>"},
+                     {"eos_token", "</s>"},
+                     {"chat_template", {{{"name", "default"}, {"template", plain}}, {{"name", "tool_use"}, {"template", tools}}}}}
+          .dump());
+  const Tokenizer tokenizer = open_tokenizer(folder.path());
+  const auto row = [](const std::string& words, const std::string& more) {
+    return R"({"messages": [{"role": "user", "content": ")" + words + R"("}, {"role": "assistant", "content": "b"}])" + more +
+           "}\n";
+  };
+  const std::string with_tools = R"(, "tools": [{"name": "f"}])";
+  const Dataset dataset = load("x.jsonl", row("a", "") + row("a", with_tools) + row("for", with_tools), skipping(), &tokenizer);
+  const auto& bad = dataset.report.files[0].bad_rows;
+  ASSERT_EQ(bad.size(), 2U);
+  EXPECT_THAT(bad[0].reason, HasSubstr("the chat template refuses the conversation: No (more) tools ("));
+  EXPECT_EQ(bad[1].reason, "the chat template refuses the conversation");  // the other template says "for"
 }
 
 TEST(BadRows, TheOptionIsChecked) {

@@ -56,7 +56,7 @@ TEST(DataText, AGzipFileIsReadByWhatItIsAndNamedByWhatItHolds) {
   EXPECT_EQ(name_of_content("a/x.csv.gz"), "a/x.csv");
   EXPECT_EQ(name_of_content("a/x.csv"), "a/x.csv");
   EXPECT_THAT(error_of("x.gz", gzipped("{}\n").substr(0, 15)), HasSubstr("x.gz cannot be unpacked: its gzip stream is cut off"));
-  EXPECT_THAT(error_of("x.gz", gzipped("PAR1....")), HasSubstr("x.gz (unpacked) is a Parquet file"));
+  EXPECT_THAT(error_of("x.gz", gzipped("PAR1\x15\x04")), HasSubstr("x.gz (unpacked) is a Parquet file"));
   const Scratch folder;
   const DatasetFile table = read_dataset_file(folder.write("x.csv.gz", gzipped("question,answer\na,b\n")), "auto");
   EXPECT_EQ(table.container, Container::csv);
@@ -83,7 +83,7 @@ TEST(FileKind, SaysWhatAFileIsAndHowToMakeItJsonl) {
            {"a.arrow", "\xFF\xFF\xFF\xFF\x10\0\0\0"s, "an Arrow stream", "Dataset.from_file('"},
            {"a.jsonl.zst", "\x28\xB5\x2F\xFD....", "packed with zstd, which is not read here; unpack it with: python3",
             "zstandard.open('"},
-           {"a.jsonl.bz2", "BZh91AY", "packed with bzip2", "a.jsonl', 'wb')"},
+           {"a.jsonl.bz2", "BZh91AY&SY\x04", "packed with bzip2", "a.jsonl', 'wb')"},
            {"a.jsonl.xz", "\xFD"s + "7zXZ\0\0"s, "packed with xz", "lzma.open('"},
            {"a.lz4", "\x04\x22\x4D\x18@", "packed with lz4", "lz4.frame.open('"},
            {"a.zip", "PK\x03\x04....", "a zip archive", "zipfile.ZipFile('"},
@@ -94,12 +94,12 @@ TEST(FileKind, SaysWhatAFileIsAndHowToMakeItJsonl) {
            {"a.tar", tar, "a tar archive", "tarfile.open('"},
            {"a.pkl", "\x80\x04\x95..", "a Python pickle (load one only where you trust who wrote it)", "pandas.read_pickle('"},
            {"a.db", "SQLite format 3\0\x10"s, "an SQLite database", "sqlite3.connect('"},
-           {"a.orc", "ORC\x0A", "an ORC file", "pandas.read_orc('"},
+           {"a.orc", "ORC\x0A\x03", "an ORC file", "pandas.read_orc('"},
            {"a.h5", "\x89HDF\r\n\x1A\n", "an HDF5 file", "pandas.read_hdf('"},
            {"a.npy", "\x93NUMPY\x01", "a NumPy array", "numpy.load('"},
            {"a.pdf", "%PDF-1.7", "a PDF", "give its rows as JSONL"},
            {"a.7z", "7z\xBC\xAF\x27\x1C", "a 7z archive", "give its rows as JSONL"},
-           {"a.parquet", "PAREabcd", "an encrypted Parquet file", "give its rows as JSONL"},
+           {"a.parquet", "PARE\x15\x04", "an encrypted Parquet file", "give its rows as JSONL"},
            {"a.rtf", "{\\rtf1", "a Rich Text file", "give its rows as JSONL"},
            {"a.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:1", "a pointer of Git LFS", "git lfs pull"},
            {"a.jsonl", "\n<!DOCTYPE html><html>", "a web page and not data", "download it again"},
@@ -109,6 +109,15 @@ TEST(FileKind, SaysWhatAFileIsAndHowToMakeItJsonl) {
                                                        HasSubstr(one.how), Not(HasSubstr("{"))))
         << one.what;
   }
+}
+
+TEST(FileKind, NamesOfColumnsMayBeginLikeABinaryFile) {
+  for (const char* text : {"ORCID,question,answer\r\n1,\ta,b\n", "PAR1,text\n", "PARENT_ID,text\n1,a\n", "PARENTS may ask\n",
+                           "BZh,question,answer\n", "ARROW1,text\n", "ORCHESTRA \xC3\xA9\n"}) {
+    EXPECT_EQ(text_in("x.csv", text), text);
+  }
+  const Scratch folder;
+  EXPECT_EQ(read_dataset_file(folder.write("x.csv", "ORCID,question,answer\n1,a,b\n"), "auto").kind, RowKind::qa);
 }
 
 }  // namespace

@@ -125,6 +125,62 @@ TEST(Formats, TablesOfAnySeparatorAndLineEnd) {
   EXPECT_EQ(parse_csv("a,b\rc,d\r\ne,f", ',').at(2).line, 3);
 }
 
+/// The kind and the content come from the same fields: those that have a value.
+TEST(Formats, EmptyFieldsOfATableAreAbsent) {
+  const auto alpaca = [](const std::string& content) { return std::get<AlpacaRow>(read("x.csv", content).rows.at(0).content); };
+  const auto qa = [](const std::string& content, const std::string& format = "auto") {
+    return std::get<QaRow>(read("x.csv", content, format).rows.at(0).content);
+  };
+  const std::string table = "question,answer,prompt,completion\n,,p,c\n";
+  for (const char* format : {"auto", "qa"}) {
+    EXPECT_EQ(qa(table, format).question, "p");
+    EXPECT_EQ(qa(table, format).answer, "c");
+    EXPECT_TRUE(qa(table, format).to_join);
+  }
+  EXPECT_EQ(alpaca("instruction,output,response\ni,,r\n").output, "r");
+  EXPECT_EQ(alpaca("instruction,input,context,output\ni,,c,o\n").input, "c");
+  EXPECT_EQ(alpaca("instruction,output,system,system_prompt\ni,o,,s\n").system, "s");
+  EXPECT_EQ(qa("question,answer\na,\n").answer, "");  // nothing else has a value: the completion is empty
+  EXPECT_EQ(load("x.csv", table, without_split()).train.size(), 1U);
+}
+
+TEST(Formats, NoFurtherRowIsLookedAtOnceTooManyAreBad) {
+  const Scratch folder;
+  std::string rows;
+  for (int i = 0; i < 100; ++i) {
+    rows += "oops\n";
+  }
+  const auto all = [](std::int64_t) { return true; };
+  const DatasetFile file = read_dataset_file(folder.write("x.jsonl", rows), "auto", all, 2);
+  EXPECT_EQ(file.bad_rows.size(), 3U);
+  EXPECT_EQ(file.row_count, 100);
+}
+
+/// A row that fits no kind by its own keys is read as one of the kind of the first rows, which all ranks look at.
+TEST(Formats, TheKindOfARowDoesNotDependOnWhichRowsAreWanted) {
+  const Scratch folder;
+  std::string rows;
+  for (int i = 0; i < 25; ++i) {
+    rows += "oops\n";
+  }
+  rows += "{\"text\": \"a\"}\n{\"instruction\": \"a\", \"output\": \"b\"}\n{\"prompt\": \"a\", \"output\": \"b\"}\n";
+  folder.write("x.jsonl", rows);
+  const auto reasons = [&](int ranks) {
+    std::map<std::int64_t, std::string> out;
+    for (int rank = 0; rank < ranks; ++rank) {
+      const auto share = [&](std::int64_t index) { return index % ranks == rank; };
+      for (const BadRow& bad : read_dataset_file(folder / "x.jsonl", "auto", share, 100).bad_rows) {
+        out[bad.row] = bad.reason;
+      }
+    }
+    return out;
+  };
+  EXPECT_THAT(reasons(1).at(28), HasSubstr("fits no format"));
+  for (const int ranks : {2, 3, 28}) {
+    EXPECT_EQ(reasons(ranks), reasons(1)) << ranks;
+  }
+}
+
 TEST(Formats, TablesUnderOtherNames) {
   EXPECT_EQ(read("x.CSV", "question,answer\na,b\n").container, Container::csv);
   EXPECT_EQ(read("x.txt", "question\tanswer\na\tb\n").container, Container::tsv);  // Excel's "Unicode text"
@@ -183,6 +239,10 @@ TEST(FormatErrors, RowsThatDoNotFit) {
   EXPECT_THAT(error_of("x.csv", "instruction,output,history\na,b,secret\n"), HasSubstr("\"history\" must be a list"));
   EXPECT_THAT(error_of("x.jsonl", R"({"instruction": "a", "output": "b", "system": 3})"),
               HasSubstr("\"system\" must be text (it is of type number)"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"question": "a", "answer": "b", "system_prompt": ["c"]})"),
+              HasSubstr("x.jsonl:1: \"system_prompt\" must be text (it is of type array)"));
+  EXPECT_THAT(error_of("x.jsonl", R"({"messages": [{"role": "user", "content": "a"}], "system": {}})"),
+              HasSubstr("x.jsonl:1: \"system\" must be text (it is of type object)"));
   EXPECT_THAT(error_of("x.jsonl", "{}"), HasSubstr("a row with no keys fits no format"));
   EXPECT_THAT(error_of("x.jsonl", "{\"instruction\": \"a\", \"output\": \"b\"}\n{\"instruction\": \"a\"}"),
               HasSubstr("x.jsonl:2: \"output\" is missing; the row has the keys instruction"));

@@ -89,6 +89,36 @@ TEST(MarkedChat, PartsOfAContentAreLeftOut) {
   EXPECT_THAT(error_from([&] { trained(row, upper); }), HasSubstr("train_detail\" cannot be followed"));
 }
 
+TEST(MarkedChat, PartsOfOtherMessagesAreLeftOutWithTrainOnAll) {
+  const auto row = [](const std::string& detail) {
+    return R"({"messages": [{"role": "user", "content": "x y z")" + detail + R"(}, {"role": "assistant", "content": "cd"}]})";
+  };
+  const std::string detail = R"(, "train_detail": [{"begin_offset": 1, "end_offset": 2, "train": false}])";
+  for (const char* chat_template : {kTurns, kBlocks}) {
+    std::string expected = trained(row(""), chat_template, "all");
+    expected.replace(expected.find("xyz"), 3, "x|z");
+    EXPECT_EQ(trained(row(detail), chat_template, "all"), expected);
+    EXPECT_EQ(trained(row(detail), chat_template), "cd</s>");
+  }
+  const std::string no_users =
+      "{% for m in messages if m.role == 'assistant' %}{{ 'assistant: ' + m.content + eos_token }}{% endfor %}";
+  EXPECT_THAT(error_from([&] { trained(row(detail), no_users, "all"); }),
+              HasSubstr("message 1: the message is marked, but cannot"));
+  EXPECT_EQ(trained(row(detail), no_users), trained(row(""), no_users));  // nothing of that message is trained anyway
+}
+
+TEST(MarkedChat, AMarkedMessageOfAPromptIsTrained) {
+  const auto row = [](const std::string& asked, const std::string& answer) {
+    return R"({"prompt": [{"role": "user", "content": "ab")" + asked + R"(}, {"role": "assistant", "content": "cd")" + answer +
+           R"(}], "completion": [{"role": "assistant", "content": "gh"}]})";
+  };
+  EXPECT_EQ(trained(row(kMark, ""), kTurns), "ab</s>|gh</s>");
+  const std::string all = trained(row("", ""), kTurns, "all");
+  std::string expected = all;
+  expected.replace(expected.find("cd</s>"), 6, "|");
+  EXPECT_EQ(trained(row("", kNoMark), kTurns, "all"), expected);
+}
+
 TEST(MarkedChat, ACompletionAloneIsTrained) {
   EXPECT_EQ(
       trained(

@@ -108,8 +108,7 @@ TEST(TrainFlags, WhatCannotBeFollowedIsRefusedByName) {
   EXPECT_THAT(error_of(chat(", \"weight\": 0.5")), HasSubstr("3: "));
   EXPECT_THAT(
       error_of(chat(", \"weight\": 0.5")),
-      HasSubstr(
-          "x.jsonl:1, message 2: \"weight\" must be 0 or 1 (true or false): a message is trained or not, in part is not built"));
+      HasSubstr("x.jsonl:1, message 2: \"weight\" must be 0 or 1 (or true or false); fractional loss weights are not supported"));
   EXPECT_THAT(error_of(chat(", \"loss_mask\": [0, 1]")), HasSubstr("message 2: \"loss_mask\" must be 0 or 1"));
   EXPECT_THAT(error_of(chat(", \"train\": \"no\"")), HasSubstr("message 2: \"train\" must be 0 or 1"));
   EXPECT_THAT(error_of(chat(", \"mask\": true")), HasSubstr("message 2: \"mask\" as true or false is read in two ways"));
@@ -123,7 +122,8 @@ TEST(TrainFlags, UnknownOnesAreNotedOncePerFile) {
   const Dataset dataset = load("x.jsonl", row + "\n" + row, without_split());
   EXPECT_THAT(dataset.report.notes,
               Contains(EndsWith("x.jsonl: looks like a flag of what is trained and is not known: \"loss_scale\", \"masked\" and "
-                                "\"train_me\" (known are train, trainable, loss, loss_mask and weight)"))
+                                "\"train_me\" (known are train, trainable, loss, loss_mask, weight, mask and "
+                                "train_detail)"))
                   .Times(1));
 }
 
@@ -139,6 +139,20 @@ TEST(RowFlags, OfMessagesAndOfTheRow) {
   EXPECT_THAT(error_of(chat("", "", "", ", \"weights\": [0, 0.5]")), HasSubstr("x.jsonl:1: \"weights\"[1] must be 0 or 1"));
 }
 
+TEST(RowFlags, TheKeysOfMessagesAreThoseOfRows) {
+  EXPECT_EQ(trained(chat("", "", "", ", \"mask\": [0, 0, 0, 1]")), 7);
+  EXPECT_EQ(trained(chat("", "", "", ", \"mask\": 1")), 14);
+  EXPECT_THAT(error_of(chat("", "", "", ", \"mask\": 0")), HasSubstr("marked as not trained"));
+  EXPECT_THAT(error_of(chat("", "", "", ", \"mask\": true")),
+              HasSubstr("x.jsonl:1: \"mask\" as true or false is read in two ways"));
+  EXPECT_THAT(error_of(chat("", "", "", ", \"masks\": [true, false]")),
+              HasSubstr("x.jsonl:1: \"masks\" as true or false is read in two ways"));
+  for (const std::string& row : {chat("", "", "", ", \"weight\": 0.5"), std::string(R"({"text": "a", "weight": 0.5})")}) {
+    EXPECT_THAT(error_of(row),
+                HasSubstr("x.jsonl:1: \"weight\" must be 0 or 1 (or true or false); fractional loss weights are not"));
+  }
+}
+
 TEST(RowFlags, ARowThatIsNotTrainedIsDropped) {
   for (const std::string& row :
        {chat("", "", "", ", \"weight\": 0"), std::string(R"({"question": "a", "answer": "b", "train": false})"),
@@ -148,7 +162,7 @@ TEST(RowFlags, ARowThatIsNotTrainedIsDropped) {
     EXPECT_EQ(dataset.report.files[0].dropped.at("nothing to learn: marked as not trained"), 1);
   }
   const Dataset other = load("x.jsonl", R"({"question": "a", "answer": "b", "weight": 70.5})", without_split());
-  EXPECT_EQ(other.train.size(), 1U);  // a patient's, or a share: noted
+  EXPECT_EQ(other.train.size(), 1U);  // a patient's: noted
   EXPECT_THAT(other.report.notes, Contains(HasSubstr("is not known: \"weight\"")));
 }
 

@@ -109,6 +109,14 @@ TEST(DataCommand, WithJsonTheSamplesAloneArePrinted) {
   EXPECT_EQ(count_of(hidden.err, "samples are not shown: output.show_text = false"), 1);
 }
 
+TEST(DataCommand, ANameThatIsNoUtf8IsToldAsFarAsItGoes) {
+  const Scratch scratch;
+  put_folder(scratch / "model");
+  put_file(scratch / "caf\xE9.jsonl", kRow);
+  const Launch launch = data(scratch, 0, {{"data.train", toml_list({scratch / "caf*.jsonl"})}}, {"--json"});
+  EXPECT_EQ(count_of(expect_success(launch).out, "caf\uFFFD.jsonl\",\"row\":1,"), 1);
+}
+
 TEST(DataCommand, PatternsNameFilesAndTheHomeFolder) {
   const Scratch scratch;
   put_folder(scratch / "model");
@@ -139,7 +147,7 @@ TEST(DataCommand, BadRowsAreListedBesideTheRun) {
     settings["output.dir"] = (scratch / ("out" + std::to_string(ranks))).string();
     settings["data.cache_dir"] = ranks == 1 ? (scratch / "out3/token_cache").string() : "";
     const Finished finished = expect_success(launch_of(settings, ranks));
-    EXPECT_EQ(count_of(finished.out, "  1 bad, left out: the line is not JSON"), 1) << finished.out;
+    EXPECT_EQ(count_of(finished.out, "  1 row skipped: the line is not JSON"), 1) << finished.out;
     const std::string list = get_file(fs::path(settings["output.dir"]) / "bad_rows.jsonl");
     EXPECT_EQ(count_of(list, "secret"), 0);
     EXPECT_EQ(count_of(list, "\n"), 2);
@@ -147,8 +155,17 @@ TEST(DataCommand, BadRowsAreListedBesideTheRun) {
     first = first.empty() ? list : first;
     EXPECT_EQ(list, first);
   }
+  // An evaluation of other rows leaves the training's list alone.
+  put_file(scratch / "good.jsonl", "{\"input_ids\": [1, 5, 6]}\n{\"input_ids\": [1, 5, 6]}\n");
+  Settings other = settings;
+  other["data.train"] = toml_list({scratch / "good.jsonl"});
+  other["data.validation"] = other["data.train"];
+  expect_success(launch_of(other, 1, "eval"));
+  EXPECT_EQ(get_file(fs::path(settings["output.dir"]) / "bad_rows.jsonl"), first);
   settings["data.max_bad_rows"] = "1";
-  expect_error_on_1_and_3_ranks(launch_of(settings, 1), 3, {"2 of 5 rows are bad, more than data.max_bad_rows = 1"});
+  expect_error_on_1_and_3_ranks(
+      launch_of(settings, 1), 3,
+      {"more rows are bad than data.max_bad_rows = 1 allows; one of them is ", "rows.jsonl:3: the line is not JSON"});
 }
 
 TEST(DataCommand, FailsAsTrainingWould) {

@@ -35,6 +35,19 @@ TEST(OpenModelTokenizer, TokensBeyondTheEmbeddingAreANote) {
   EXPECT_THAT(thrown.message, testing::HasSubstr("the tokenizer has ids up to 511, the embedding only 511 rows"));
 }
 
+TEST(WriteBadRows, NamesThatAreNoUtf8AndAnEarlierRunsList) {
+  const Scratch folder;
+  DatasetReport report;
+  report.files.push_back({"caf\xE9.jsonl", "JSONL", false, 3});
+  report.files[0].bad_rows.push_back({2, "the line is not JSON"});
+  write_bad_rows(report, folder.path());
+  EXPECT_EQ(get_file(folder / "bad_rows.jsonl"),
+            "{\"file\":\"caf\uFFFD.jsonl\",\"row\":2,\"reason\":\"the line is not JSON\"}\n");
+  report.files[0].bad_rows.clear();
+  write_bad_rows(report, folder.path());
+  EXPECT_FALSE(std::filesystem::exists(folder / "bad_rows.jsonl"));
+}
+
 TEST(OpenModelTokenizer, AFolderWithoutOne) { EXPECT_FALSE(open_model_tokenizer(Scratch().path(), ModelSpec{})); }
 
 }  // namespace

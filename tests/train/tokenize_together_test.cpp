@@ -13,6 +13,8 @@ namespace lora_dist {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::Each;
 using testing::HasSubstr;
 
 const Tokenizer& demo_tokenizer() {
@@ -122,16 +124,27 @@ TEST(TokenizeTogether, BadRowsKindsAndNotesAreThoseOfOneRank) {
     first = first.empty() ? content : first;
     EXPECT_TRUE(content == first) << ranks;
   }
-  options.max_bad_rows = 4;
-  for (const int ranks : {1, 3}) {
-    test::on_ranks(ranks, [&](Communicator& world) {
-      try {
-        tokenize_together(options, &demo_tokenizer(), 512, "", world, Console{});
-        ADD_FAILURE() << "no error";
-      } catch (const Error& e) {
-        EXPECT_THAT(e.what(), HasSubstr("5 of 33 rows are bad, more than data.max_bad_rows = 4"));
-      }
-    });
+}
+
+/// Too many of all shares together, or of one alone, which ends the reading there: the same words on every rank.
+TEST(TokenizeTogether, TooManyBadRowsAreTheSameErrorOnEveryRank) {
+  const Scratch scratch;
+  DataOptions options = options_of(scratch.write("x.jsonl", questions(3) + "a\nb\nc\nd\ne\nf\n" + questions(30)));
+  options.bad_rows = "skip";
+  for (const std::int64_t most : {5, 1}) {
+    options.max_bad_rows = most;
+    for (const int ranks : {1, 3}) {
+      std::vector<std::string> said(static_cast<std::size_t>(ranks));
+      test::on_ranks(ranks, [&](Communicator& world) {
+        try {
+          tokenize_together(options, &demo_tokenizer(), 512, "", world, Console{});
+        } catch (const Error& e) {
+          said[static_cast<std::size_t>(world.rank())] = e.what();
+        }
+      });
+      EXPECT_THAT(said, Each(AllOf(HasSubstr("allows; one of them is "), HasSubstr("x.jsonl:4: the line is not JSON"))));
+      EXPECT_THAT(said, Each(said[0]));
+    }
   }
 }
 
