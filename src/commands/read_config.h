@@ -13,7 +13,8 @@ namespace lora_dist {
 std::filesystem::path program_path();
 
 /// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train must be there, and patterns in data.train
-/// and data.validation become the files that rank 0 finds. Collective: a failure on any rank is Error(usage, every_rank) on all.
+/// and data.validation become the files that rank 0 finds. Collective: a failure on any rank is an Error(every_rank) on all,
+/// usage for what the file, --set and the keys say, data for a pattern without files.
 Config read_config(Communicator& world, const CommandLine& line, bool complete = true);
 
 }  // namespace lora_dist

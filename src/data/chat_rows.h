@@ -11,14 +11,10 @@
 
 namespace lora_dist {
 
-/// "messages", "conversations" or "conversation": a list of objects, each {role, content, ...} or {from, value, ...}. Content is
-/// text, or a list of parts; it may be absent where there are tool_calls, or reasoning. Roles are passed on as they are but for
-/// the names of other programs: human is user; gpt, model, bot and chatgpt are assistant; function and function_response are
-/// tool. Under "from" the names, in letters of either case, are human, user, gpt, assistant, model, bot, chatgpt, system,
-/// developer; tool, observation, function, function_response, tool_response and ipython (a tool's answer); and function_call: an
-/// assistant's message whose tool_calls are the calls that value spells as JSON ({name, arguments}, or a list of them), or whose
-/// content is value where it spells none. OpenAI's older "function_call" of a message is one of its tool_calls. Members that are
-/// null are left out.
+/// The lists that may hold the messages, the spellings of a message and the names of speakers (under "from" in letters of either
+/// case) are listed in docs/configuration.md ([data]). Content is text, or a list of parts; it may be absent where there are
+/// tool_calls, or reasoning. A message from function_call has the calls that its value spells as JSON ({name, arguments}, or a
+/// list of them) as tool_calls, or value as its content where it spells none. Members that are null are left out.
 ///
 /// "prompt" and "completion", both lists of messages: those of the completion alone are trained. A list of texts ("data" too):
 /// the user's and the assistant's in turn. A text "system" or "system_prompt" beside them is a message before them, unless they

@@ -42,12 +42,13 @@ struct FolderArguments {
   TokenList extra, additional;   // extra_special_tokens, additional_special_tokens
 };
 
-/// A text, an object, or null.
+/// A text, an object, or null. Throws Error(model) that begins with `place` for anything else.
 std::optional<FolderToken> read_folder_token(const nlohmann::ordered_json& value, const JsonPlace& place);
 
+/// tokenizer_config.json. Throws Error(model) naming file and key for a token that is malformed.
 void read_config_arguments(const FolderFiles& files, FolderArguments& out);
 /// special_tokens_map.json, whose tokens are special whatever they say; it rules over tokenizer_config.json, with a note where
-/// the two differ.
+/// the two differ. Throws as read_config_arguments.
 void read_map_arguments(const FolderFiles& files, FolderArguments& out, std::vector<std::string>& notes);
 
 }  // namespace lora_dist

@@ -145,7 +145,7 @@ void note_new(const std::vector<ListedToken>& stated, const AddedVocabulary& voc
     }
   }
   if (!fresh.empty()) {
-    notes.push_back("tokens that the folder names but gives no id get the next ones, as in transformers: " + some_of(fresh));
+    notes.push_back("tokens without an id in any file were appended after the vocabulary, as in transformers: " + some_of(fresh));
   }
 }
 

@@ -1,5 +1,5 @@
-// A tokenizer.model that is no BPE, through the sentencepiece library, with Hugging Face's handling of special tokens in the
-// text.
+// A tokenizer.model that is no BPE (Unigram, words, characters), or normalizes by a character table, through the sentencepiece
+// library, with Hugging Face's handling of special tokens in the text.
 #pragma once
 
 #include <cstdint>

@@ -57,7 +57,8 @@ void note_flag(const End& end, std::optional<bool> flag, bool by_flag, std::vect
                     " stands " + end.side + " a text (" + *end.reason + ")" + (differs_in_4 ? "; transformers 4 obeys it" : ""));
   } else if (differs_in_4) {
     notes.push_back(std::string("transformers 4 puts ") + (in_4 ? "" : "no ") + end.name + " " + end.side +
-                    " a text, transformers 5 " + (there ? "does" : "does not") + ", and so it is here (" + *end.reason + ")");
+                    " a text, transformers 5 " + (there ? "does" : "does not") + "; this program follows version 5 (" +
+                    *end.reason + ")");
   }
 }
 

@@ -41,12 +41,15 @@ struct TokenizerClass {
 };
 
 /// The class that AutoTokenizer of transformers 5 takes: by tokenizer_class of tokenizer_config.json, else of config.json, else
-/// by model_type. Adds a note where that is not the class that the folder names.
+/// by model_type. Adds a note where another class than the one that the folder names builds steps of its own, and where the named
+/// class is not known; none where TokenizersBackend takes tokenizer.json as it stands (of a mistral, or a byte-level one under
+/// the name of LlamaTokenizer), as version 4 does. Throws Error(model) for malformed keys of tokenizer_config.json.
 const TokenizerClass& choose_tokenizer_class(const FolderFiles& files, std::vector<std::string>& notes);
 
 /// The class that version 4 takes, where it is one of the table.
 const TokenizerClass* tokenizer_class_of_4(const FolderFiles& files);
 
+/// Throws Error(model) naming the file where add_prefix_space or legacy is neither true nor false.
 ClassArguments class_arguments(const FolderFiles& files, const TokenizerClass& tokenizer_class);
 
 }  // namespace lora_dist

@@ -5,7 +5,7 @@ chat_samples_of_models.json for tokenizers that are not part of this project (ar
 
 The oracle is apply_chat_template(tokenize=True, return_assistant_tokens_mask=True). Most templates have no {% generation %} blocks and so no
 mask: each is written out a second time with blocks around what an assistant says and its end token, and must give the same text; the end
-tokens of empty answers are taken out of these masks. Texts go through DataCollatorForLanguageModeling(mlm=False), one by one and padded. Versions: requirements.txt (transformers).
+tokens of empty answers are taken out of these masks. Texts go through DataCollatorForLanguageModeling(mlm=False), one by one and padded. Versions: requirements.txt (transformers 5.24.0).
 """
 import hashlib
 import json

@@ -89,9 +89,10 @@ TEST(TokenizerFolders, NotesOnTokens) {
                                 HasSubstr("<|im_end|> (600 in added_tokens of tokenizer.json, here 512)"))));
   EXPECT_THAT(open_golden("the vocabulary's own id").notes,
               ElementsAre(HasSubstr("ing (512 in added_tokens of tokenizer.json, here ")));
-  EXPECT_THAT(open_golden("additional_special_tokens").notes,
-              ElementsAre("tokens that the folder names but gives no id get the next ones, as in transformers: <|im_end|> (512), "
-                          "[PAD] (513)"));
+  EXPECT_THAT(
+      open_golden("additional_special_tokens").notes,
+      ElementsAre("tokens without an id in any file were appended after the vocabulary, as in transformers: <|im_end|> (512), "
+                  "[PAD] (513)"));
   EXPECT_THAT(
       open_golden("added_tokens_decoder, and others that do not count").notes,
       ElementsAre("special_tokens_map.json does not count beside added_tokens_decoder of tokenizer_config.json, nor does its "
@@ -147,10 +148,10 @@ TEST(TokenizerFolders, NotesOnFlagsWithoutEffect) {
       open_golden("LlamaTokenizer: no BOS wanted").notes,
       Contains("add_bos_token = false in tokenizer_config.json has no effect in transformers 5, nor here: BOS stands before "
                "a text (post_processor of tokenizer.json); transformers 4 obeys it"));
-  EXPECT_THAT(
-      open_golden("LlamaTokenizer, legacy True, model").notes,
-      Contains("transformers 4 puts BOS before a text, transformers 5 does not, and so it is here (no add_bos_token = true in "
-               "tokenizer_config.json)"));
+  EXPECT_THAT(open_golden("LlamaTokenizer, legacy True, model").notes,
+              Contains("transformers 4 puts BOS before a text, transformers 5 does not; this program follows version 5 (no "
+                       "add_bos_token = true in "
+                       "tokenizer_config.json)"));
   const Scratch folder;
   std::filesystem::copy_file(demo_model() / "tokenizer.model", folder / "tokenizer.model");
   folder.write("tokenizer_config.json",
