@@ -8,7 +8,7 @@
 #include "src/core/error.h"
 #include "src/data/assistant_spans.h"
 #include "src/data/chat_rows.h"
-#include "src/data/marked_chat.h"
+#include "src/data/flagged_chat.h"
 #include "src/data/quoted_arguments.h"
 #include "src/data/tokenize.h"
 #include "src/tokenizer/token_borders.h"
@@ -88,9 +88,9 @@ void train_answers(TokenizedRow& sample, const RenderedRow& rendered, const Rend
   const bool blocks = !chat.generated.empty();
   const std::vector<AnswerSpan> answers =
       blocks ? spans_of_blocks(sample, rendered.conversation, chat) : spans_of_turns(sample, rendered, chat);
-  MarkedSpans spans;
-  if (has_marks(rendered.row)) {
-    spans = marked_spans(rendered, answers, assistant_messages(rendered.conversation, !blocks), train_all);
+  FlaggedSpans spans;
+  if (has_train_flags(rendered.row)) {
+    spans = flagged_spans(rendered, answers, assistant_messages(rendered.conversation, !blocks), train_all);
   } else {
     for (const AnswerSpan& answer : answers) {
       spans.trained.push_back(answer.span);
@@ -169,7 +169,7 @@ TokenizedRow sample_of_chat(const ChatTemplate& chat_template, const ChatRow& ro
   TokenBorders borders = encode_with_borders(tokenizer, chat.text);
   TokenizedRow sample;
   sample.quoted_arguments = prints_quoted_arguments(conversation, chat.text);
-  if (train_all && !has_marks(row)) {
+  if (train_all && !has_train_flags(row)) {
     sample.labels = borders.ids;
   } else {
     sample.labels.assign(borders.ids.size(), kNotTrained);

@@ -2,7 +2,6 @@
 #include "src/data/containers.h"
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 #include <string_view>
 
@@ -209,11 +208,6 @@ bool begins_with_row(std::string_view text) {
   }
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 }  // namespace
 
 std::string name_of(Container container) {
@@ -254,7 +248,7 @@ std::string place_in(const std::filesystem::path& file, const std::string& conta
 }
 
 Container find_container(const std::filesystem::path& file, const std::string& text) {
-  const std::string suffix = lower(name_of_content(file).extension().string());
+  const std::string suffix = ascii_lower(name_of_content(file).extension().string());
   if (suffix == ".csv") {
     return Container::csv;
   }

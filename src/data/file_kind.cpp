@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "src/data/row_fields.h"
+
 namespace lora_dist {
 namespace {
 
@@ -111,18 +113,10 @@ bool is_pickle(std::string_view content) {
 
 bool is_tar(std::string_view content) { return content.size() >= 262 && content.substr(257, 5) == "ustar"; }
 
-std::string lower_start(std::string_view text) {
-  std::string out(text.substr(0, 16));
-  for (char& c : out) {
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return out;
-}
-
 /// Texts that stand in a data file's place.
 std::string refusal_of_text(std::string_view content) {
   const std::size_t first = content.find_first_not_of(" \t\r\n");
-  const std::string start = lower_start(content.substr(first == std::string_view::npos ? content.size() : first));
+  const std::string start = ascii_lower(content.substr(first == std::string_view::npos ? content.size() : first).substr(0, 16));
   if (content.starts_with("version https://git-lfs")) {
     return "is a pointer of Git LFS and not the data; fetch that with: git lfs pull";
   }

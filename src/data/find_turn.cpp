@@ -22,37 +22,6 @@ std::optional<RenderedChat> rendered_chat(const ChatTemplate& chat_template, con
   }
 }
 
-/// The content, where it could be told.
-struct Content {
-  std::optional<std::size_t> begin, end;
-};
-
-Content find_content(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
-                     std::size_t message) {
-  const auto content = conversation.messages[message].find("content");
-  if (content == conversation.messages[message].end() || content->is_null()) {
-    return {};
-  }
-  const std::string word = unused_word(text);
-  Conversation other = conversation;
-  other.messages[message]["content"] = content->is_array() ? json::array({{{"type", "text"}, {"text", word}}}) : json(word);
-  const std::optional<std::string> changed = rendered(chat_template, other);
-  const std::size_t at = changed ? changed->find(word) : std::string::npos;
-  if (at == std::string::npos) {
-    return {};
-  }
-  Content out;
-  const std::string_view before = std::string_view(*changed).substr(0, at);
-  const std::string_view after = std::string_view(*changed).substr(at + word.size());
-  if (std::string_view(text).starts_with(before)) {
-    out.begin = at;
-  }
-  if (std::string_view(text).ends_with(after) && text.size() - after.size() >= out.begin.value_or(0)) {
-    out.end = text.size() - after.size();
-  }
-  return out;
-}
-
 std::size_t common_start(std::string_view a, std::string_view b) {
   const auto n = static_cast<std::ptrdiff_t>(std::min(a.size(), b.size()));
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + n, b.begin()).first - a.begin());
@@ -146,13 +115,39 @@ std::string unused_word(const std::string& text) {
   return word;
 }
 
+ContentEnds find_content(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
+                         std::size_t message) {
+  const auto content = conversation.messages[message].find("content");
+  if (content == conversation.messages[message].end() || content->is_null()) {
+    return {};
+  }
+  const std::string word = unused_word(text);
+  Conversation other = conversation;
+  other.messages[message]["content"] = content->is_array() ? json::array({{{"type", "text"}, {"text", word}}}) : json(word);
+  const std::optional<std::string> changed = rendered(chat_template, other);
+  const std::size_t at = changed ? changed->find(word) : std::string::npos;
+  if (at == std::string::npos) {
+    return {};
+  }
+  ContentEnds out;
+  const std::string_view before = std::string_view(*changed).substr(0, at);
+  const std::string_view after = std::string_view(*changed).substr(at + word.size());
+  if (std::string_view(text).starts_with(before)) {
+    out.begin = at;
+  }
+  if (std::string_view(text).ends_with(after) && text.size() - after.size() >= out.begin.value_or(0)) {
+    out.end = text.size() - after.size();
+  }
+  return out;
+}
+
 std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const Conversation& conversation,
                                        const RenderedChat& chat, std::size_t message) {
   const std::string& text = chat.text;
   const bool last = message + 1 == conversation.messages.size();
   const std::optional<std::string> before = rendered_start(chat_template, conversation, message, true);
   const std::optional<std::string> until = last ? text : rendered_start(chat_template, conversation, message + 1, false);
-  const Content content = find_content(chat_template, conversation, text, message);
+  const ContentEnds content = find_content(chat_template, conversation, text, message);
   const std::optional<jinja::OutputSpan> round = printed_of(chat_template, conversation, chat, message);
   AssistantTurn out;
   if (before && text.starts_with(*before)) {

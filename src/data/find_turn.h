@@ -14,6 +14,14 @@ namespace lora_dist {
 std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const Conversation& conversation,
                                        const RenderedChat& chat, std::size_t message);
 
+/// Where the content of a message stands in the text that the conversation was rendered as, found by rendering it with a word in
+/// the content's place; nothing where what stands before, or after, depends on the content.
+struct ContentEnds {
+  std::optional<std::size_t> begin, end;
+};
+ContentEnds find_content(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
+                         std::size_t message);
+
 /// The text of a conversation; nothing where the template refuses it.
 std::optional<std::string> rendered(const ChatTemplate& chat_template, const Conversation& conversation);
 

@@ -212,7 +212,7 @@ Row read_row(FileReader& reader, json value, std::int64_t number, const std::str
     fail_row(place, std::string("a row must be an object (it is of type ") + value.type_name() + "); expected " + kExpectedRows);
   }
   remove_members(value, [](const json& member) { return member.is_null(); });
-  if (const std::string foreign = foreign_row(value); !reader.format && !foreign.empty()) {
+  if (const std::string foreign = unsupported_row_reason(value); !reader.format && !foreign.empty()) {
     fail_row(place, foreign);
   }
   remove_empty_fields(value, reader.file.container, reader.format);

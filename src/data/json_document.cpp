@@ -19,7 +19,7 @@ bool is_list_of_rows(const json& value) {
   if (!value.is_array() || value.empty() || !value[0].is_object()) {
     return false;
   }
-  return kind_of(value[0]).has_value() || !foreign_row(value[0]).empty();
+  return kind_of(value[0]).has_value() || !unsupported_row_reason(value[0]).empty();
 }
 
 /// The keys of lists of rows.
@@ -58,7 +58,7 @@ bool is_columns(const json& object) {
 }  // namespace
 
 bool holds_rows(const json& object) {
-  return !kind_of(object) && foreign_row(object).empty() &&
+  return !kind_of(object) && unsupported_row_reason(object).empty() &&
          (names_data_sets(object) || describes_data_set(object) || !lists_of_rows(object).empty());
 }
 
@@ -67,7 +67,7 @@ json rows_of_document(const std::filesystem::path& file, json document) {
     return document;
   }
   const auto refuse = [&](const std::string& what) { throw Error(ExitCode::data, file.string() + " " + what); };
-  if (!kind_of(document) && foreign_row(document).empty()) {
+  if (!kind_of(document) && unsupported_row_reason(document).empty()) {
     if (names_data_sets(document)) {
       refuse("is a list of data sets (LLaMA-Factory's dataset_info.json) and not data; name the files that it names");
     }

@@ -48,14 +48,6 @@ constexpr std::array<Speaker, 8> kRoles = {{{"human", "user"},
                                             {"function_response", "tool"},
                                             {"function_call", "assistant"}}};
 
-std::string lower(std::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return out;
-}
-
 std::string_view role_of(std::span<const Speaker> speakers, std::string_view name) {
   const auto found = std::find_if(speakers.begin(), speakers.end(), [&](const Speaker& each) { return each.first == name; });
   return found == speakers.end() ? std::string_view() : found->second;
@@ -101,7 +93,7 @@ void spell_as_message(json& message, const std::string& place) {
     }
     return;
   }
-  const std::string_view role = role_of(kSpeakers, lower(text_of(message, "from", place)));
+  const std::string_view role = role_of(kSpeakers, ascii_lower(text_of(message, "from", place)));
   if (role.empty()) {
     fail_row(
         place,

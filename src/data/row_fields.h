@@ -20,4 +20,7 @@ inline constexpr std::string_view kBlank = " \t\r\n";  // white space
 /// No text but white space.
 bool is_blank(std::string_view text);
 
+/// With a to z for A to Z.
+std::string ascii_lower(std::string_view text);
+
 }  // namespace lora_dist

@@ -92,7 +92,7 @@ std::optional<RowKind> kind_of(const json& row) {
   return message_list_of(row) != nullptr ? std::optional(RowKind::chat) : std::nullopt;
 }
 
-std::string foreign_row(const json& row) {
+std::string unsupported_row_reason(const json& row) {
   if (message_list_of(row) != nullptr) {
     return "";
   }

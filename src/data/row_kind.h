@@ -33,7 +33,7 @@ std::optional<RowKind> kind_of(const nlohmann::ordered_json& row);
 
 /// Why a row that is some other program's data is not read, as the rest of a message; empty for any other row: preferences
 /// (chosen and rejected, or a completion with a label), trees of messages, one message alone, questions whose answer is no text.
-std::string foreign_row(const nlohmann::ordered_json& row);
+std::string unsupported_row_reason(const nlohmann::ordered_json& row);
 
 /// Whether a key means something in some kind of row.
 bool is_known_key(std::string_view key);

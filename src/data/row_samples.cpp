@@ -73,7 +73,7 @@ const char* why_nothing(const Row& row, const TokenizedRow& sample) {
 }
 
 /// Whether a row calls tools that its template does not look at.
-bool calls_in_vain(const ChatTemplate& chat_template, const Row& row) {
+bool template_ignores_tool_calls(const ChatTemplate& chat_template, const Row& row) {
   const auto* chat = std::get_if<ChatRow>(&row.content);
   return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls) &&
          template_for(chat_template, chat->tools).source.find("tool_calls") == std::string::npos;
@@ -169,7 +169,7 @@ void add_note(FileReport& report, const std::string& text) {
 
 void note_row(const SampleMaker& maker, const Row& row, const std::string& template_name, FileReport& report) {
   const auto note = [&](const std::string& text) { add_note(report, text); };
-  if (template_name == "tokenizer" && calls_in_vain(*maker.chat_template, row)) {
+  if (template_name == "tokenizer" && template_ignores_tool_calls(*maker.chat_template, row)) {
     note("there are calls of tools, which the model's chat template does not know");
   }
   const auto* qa = std::get_if<QaRow>(&row.content);

@@ -10,8 +10,6 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::string_view kUnderline = "\xE2\x96\x81";  // U+2581
-
 /// Ids of the character's bytes; false when the vocabulary lacks one of them.
 bool add_bytes(const BpeModel& model, std::string_view character, std::vector<std::int32_t>& out) {
   const std::size_t before = out.size();

@@ -1,12 +1,13 @@
 // One function for each class.
 #include "src/tokenizer/class_pipelines.h"
 
+#include "src/tokenizer/utf8.h"
+
 namespace lora_dist {
 namespace {
 
 using nlohmann::json;
 
-constexpr const char* kUnderline = "\xE2\x96\x81";  // U+2581
 constexpr const char* kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kQwen3_5Pattern =
@@ -14,15 +15,13 @@ constexpr const char* kQwen3_5Pattern =
 
 json sequence(const char* list, json steps) { return {{"type", "Sequence"}, {list, std::move(steps)}}; }
 
-json replace(const char* from, const char* to) { return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}}; }
-
 json byte_level(bool add_prefix_space, bool use_regex = true) {
   return {{"type", "ByteLevel"}, {"add_prefix_space", add_prefix_space}, {"trim_offsets", true}, {"use_regex", use_regex}};
 }
 
 /// Spaces back, bytes to characters, and, with strip, without the dummy space in front.
 json underline_decoder(bool strip) {
-  json steps = json::array({replace(kUnderline, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+  json steps = json::array({replace_step({{"String", kUnderline}}, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
   if (strip) {
     steps.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
@@ -52,6 +51,10 @@ json split_and_bytes(const char* pattern, const ClassArguments& arguments) {
 
 }  // namespace
 
+json replace_step(const json& pattern, std::string_view content) {
+  return {{"type", "Replace"}, {"pattern", pattern}, {"content", content}};
+}
+
 json llama_pipeline(const ClassArguments& arguments) {
   json out = with_underlines(arguments.legacy ? "always" : "first", arguments);
   out["decoder"] = underline_decoder(arguments.add_prefix_space.value_or(true));
@@ -69,7 +72,7 @@ json code_llama_pipeline(const ClassArguments& arguments) {
 
 json gemma_pipeline(const ClassArguments& arguments) {
   json out = {{"model", {{"type", "BPE"}, {"fuse_unk", true}, {"byte_fallback", true}}},
-              {"normalizer", replace(" ", kUnderline)},
+              {"normalizer", replace_step({{"String", " "}}, kUnderline)},
               {"pre_tokenizer",
                {{"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "MergedWithPrevious"}, {"invert", false}}},
               {"decoder", underline_decoder(false)}};

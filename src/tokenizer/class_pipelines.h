@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "src/tokenizer/tokenizer_class.h"
 
@@ -15,5 +16,8 @@ nlohmann::json gpt_neox_pipeline(const ClassArguments& arguments);
 nlohmann::json qwen2_pipeline(const ClassArguments& arguments);
 nlohmann::json qwen3_5_pipeline(const ClassArguments& arguments);
 nlohmann::json cohere_pipeline(const ClassArguments& arguments);
+
+/// The normalizer, or decoder, that replaces `pattern` ({"String": ...} or {"Regex": ...}).
+nlohmann::json replace_step(const nlohmann::json& pattern, std::string_view content);
 
 }  // namespace lora_dist

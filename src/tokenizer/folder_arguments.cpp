@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/tokenizer/read_added_token.h"
+
 namespace lora_dist {
 namespace {
 

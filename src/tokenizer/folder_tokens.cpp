@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <utility>
 
 #include "src/tokenizer/folder_arguments.h"
+#include "src/tokenizer/read_added_token.h"
 
 namespace lora_dist {
 namespace {
@@ -62,14 +65,19 @@ std::vector<ListedToken> read_added_file(const FolderFiles& files, const FolderA
 
 /// The two files may state the same token; tokenizer.json's counts.
 void merge_listed(std::vector<ListedToken>& into, const std::vector<ListedToken>& from) {
+  std::map<std::pair<std::int32_t, std::string>, std::size_t> places;
+  const auto place_of = [&](const ListedToken& one, std::size_t next) {
+    return places.emplace(std::pair(one.token.id, one.token.content), next).first->second;
+  };
+  for (std::size_t i = 0; i < into.size(); ++i) {
+    place_of(into[i], i);
+  }
   for (const ListedToken& one : from) {
-    const auto same = std::find_if(into.begin(), into.end(), [&](const ListedToken& other) {
-      return other.token.id == one.token.id && other.token.content == one.token.content;
-    });
-    if (same == into.end()) {
+    const std::size_t place = place_of(one, into.size());
+    if (place == into.size()) {
       into.push_back(one);
     } else {
-      *same = one;
+      into[place] = one;
     }
   }
 }
@@ -129,17 +137,6 @@ bool operator==(const FolderToken& a, const FolderToken& b) {
 void make_special(FolderToken& token) {
   token.token.special = true;
   token.token.normalized = token.normalized_given && token.token.normalized;
-}
-
-AddedToken read_added_token(const ordered_json& object, const JsonPlace& place) {
-  AddedToken out;
-  out.content = text_member(object, "content", place);
-  out.single_word = bool_member(object, "single_word", false, place);
-  out.lstrip = bool_member(object, "lstrip", false, place);
-  out.rstrip = bool_member(object, "rstrip", false, place);
-  out.special = bool_member(object, "special", false, place);
-  out.normalized = bool_member(object, "normalized", !out.special, place);
-  return out;
 }
 
 FolderTokens collect_folder_tokens(const FolderFiles& files, const TokenizerClass& tokenizer_class,

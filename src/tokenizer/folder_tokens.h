@@ -58,7 +58,4 @@ void set_default_token(FolderTokens& tokens, const FolderFiles& files, const std
 /// Whether a file that counts has the key, be it null.
 bool mentions_token(const FolderFiles& files, const std::string& key);
 
-/// Reads {"content": ..., flags}. Absent flags are false; normalized is the opposite of special.
-AddedToken read_added_token(const nlohmann::ordered_json& object, const JsonPlace& place);
-
 }  // namespace lora_dist

@@ -7,14 +7,13 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "src/tokenizer/class_pipelines.h"
 #include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {
 
 using nlohmann::json;
-
-constexpr const char* kUnderline = "\xE2\x96\x81";  // U+2581
 
 using PieceIds = std::unordered_map<std::string_view, std::size_t>;
 
@@ -27,21 +26,17 @@ void append_cuts(std::string_view piece, const PieceIds& pieces, json& merges) {
   }
 }
 
-json replace(const json& pattern, const char* content) {
-  return {{"type", "Replace"}, {"pattern", pattern}, {"content", content}};
-}
-
 json normalizer_of(const SentencePieceFile& file, bool legacy) {
   json steps = json::array();
   if (file.merges_spaces) {
-    steps.push_back(replace({{"Regex", R"(\A +| +\z)"}}, ""));
-    steps.push_back(replace({{"Regex", " {2,}"}}, " "));
+    steps.push_back(replace_step({{"Regex", R"(\A +| +\z)"}}, ""));
+    steps.push_back(replace_step({{"Regex", " {2,}"}}, " "));
   }
   if (file.escapes_spaces) {
-    steps.push_back(replace({{"String", " "}}, kUnderline));
+    steps.push_back(replace_step({{"String", " "}}, kUnderline));
   }
   if (file.dummy_prefix && legacy) {  // Metaspace puts nothing before an underline, sentencepiece does
-    steps.push_back(replace({{"Regex", std::string("\\A") + kUnderline}}, "\xE2\x96\x81\xE2\x96\x81"));
+    steps.push_back(replace_step({{"Regex", "\\A" + std::string(kUnderline)}}, "\xE2\x96\x81\xE2\x96\x81"));
   }
   return {{"type", "Sequence"}, {"normalizers", std::move(steps)}};
 }
@@ -90,7 +85,7 @@ json pre_tokenizer_of(const SentencePieceFile& file, const std::string& user_def
 }
 
 json decoder_of(const SentencePieceFile& file) {
-  json steps = json::array({replace({{"String", kUnderline}}, " ")});
+  json steps = json::array({replace_step({{"String", kUnderline}}, " ")});
   if (file.byte_fallback) {
     steps.push_back({{"type", "ByteFallback"}});
   }

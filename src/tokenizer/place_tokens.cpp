@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 #include <stdexcept>
+#include <string_view>
+#include <unordered_set>
 
 #include "src/core/error.h"
 
@@ -18,10 +20,6 @@ bool holds(const std::vector<FolderToken>& tokens, const FolderToken& token) {
   return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
 }
 
-bool holds_content(const std::vector<FolderToken>& tokens, const std::string& content) {
-  return std::any_of(tokens.begin(), tokens.end(), [&](const FolderToken& one) { return one.token.content == content; });
-}
-
 bool is_named(const FolderTokens& tokens, const std::string& content) {
   return std::any_of(tokens.named.begin(), tokens.named.end(),
                      [&](const auto& one) { return one.token && one.token->token.content == content; });
@@ -30,13 +28,14 @@ bool is_named(const FolderTokens& tokens, const std::string& content) {
 /// Listed tokens, for their flags, then named and extra tokens that are neither listed nor there.
 std::vector<FolderToken> missing_tokens(const AddedVocabulary& vocabulary, const FolderTokens& tokens) {
   std::vector<FolderToken> out;
+  std::unordered_set<std::string_view> listed;
   for (const ListedToken& one : tokens.listed) {
     out.push_back({one.token, false, one.normalized_given});
+    listed.insert(one.token.content);
   }
-  const std::vector<FolderToken> listed = out;
   const auto append = [&](const FolderToken& token) {
     const std::string& content = token.token.content;
-    if (!vocabulary.contains(content) && !holds_content(listed, content) && !holds(out, token)) {
+    if (!vocabulary.contains(content) && !listed.contains(content) && !holds(out, token)) {
       out.push_back(token);
     }
   };
@@ -135,12 +134,13 @@ void note_ids(const std::vector<ListedToken>& stated, const AddedVocabulary& voc
 }
 
 void note_new(const std::vector<ListedToken>& stated, const AddedVocabulary& vocabulary, std::vector<std::string>& notes) {
+  std::unordered_set<std::string_view> listed;
+  for (const ListedToken& one : stated) {
+    listed.insert(one.token.content);
+  }
   std::vector<std::string> fresh;
   for (const AddedToken& token : vocabulary.tokens()) {
-    const bool known =
-        vocabulary.model().id_of(token.content) ||
-        std::any_of(stated.begin(), stated.end(), [&](const ListedToken& one) { return one.token.content == token.content; });
-    if (!known) {
+    if (!vocabulary.model().id_of(token.content) && !listed.contains(token.content)) {
       fresh.push_back(shown(token.content) + " (" + std::to_string(token.id) + ")");
     }
   }

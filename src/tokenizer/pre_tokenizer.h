@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/tokenizer/split.h"
+#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 
@@ -16,7 +17,7 @@ enum class PrependScheme : std::uint8_t { always, first, never };  // first: onl
 /// Spaces become `replacement`, one is put in front (see PrependScheme) where there is none, and, with split, every
 /// replacement begins a piece.
 struct MetaspaceStep {
-  std::string replacement = "\xE2\x96\x81";  // U+2581
+  std::string replacement{kUnderline};
   PrependScheme scheme = PrependScheme::always;
   bool split = true;
 };

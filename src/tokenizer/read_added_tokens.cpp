@@ -1,4 +1,5 @@
 // Added tokens and post-processor of tokenizer.json.
+#include "src/tokenizer/read_added_token.h"
 #include "src/tokenizer/tokenizer_json.h"
 
 namespace lora_dist {
@@ -54,14 +55,8 @@ std::vector<AddedToken> read_added_tokens(const json& list, const JsonPlace& pla
   std::vector<AddedToken> out;
   for (std::size_t i = 0; i < list.size(); ++i) {
     const JsonPlace here{place.file, place.path + "[" + std::to_string(i) + "]"};
-    AddedToken token;
-    token.content = text_member(list[i], "content", here);
+    AddedToken token = read_added_token(list[i], here);
     token.id = read_token_id(member(list[i], "id", here), here.at("id"));
-    token.lstrip = bool_member(list[i], "lstrip", false, here);
-    token.rstrip = bool_member(list[i], "rstrip", false, here);
-    token.special = bool_member(list[i], "special", false, here);
-    token.normalized = bool_member(list[i], "normalized", !token.special, here);
-    token.single_word = bool_member(list[i], "single_word", false, here);
     if (!token.content.empty()) {
       out.push_back(std::move(token));
     }

@@ -8,13 +8,13 @@
 #include "src/core/error.h"
 #include "src/io/file.h"
 #include "src/tokenizer/normalizer.h"
+#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {
 
 using sentencepiece::SentencePieceProcessor;
 
-constexpr std::string_view kUnderline = "\xE2\x96\x81";  // U+2581, how a space stands in the vocabulary
 constexpr std::string_view kShield = "<unk>";
 
 // ModelProto { normalizer_spec (field 3) { add_dummy_prefix (field 3) = false } }: appended to a serialized model, protobuf

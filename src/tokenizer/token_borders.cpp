@@ -12,8 +12,7 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::size_t kLongRun = 4096;                   // bytes; beyond, the square of it is too much work
-constexpr std::string_view kUnderline = "\xE2\x96\x81";  // U+2581, how a space stands in most vocabularies
+constexpr std::size_t kLongRun = 4096;  // bytes; beyond, the square of it is too much work
 
 /// What the vocabulary sees, spaces as spaces, and per byte where it came from.
 struct SeenText {

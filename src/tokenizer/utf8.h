@@ -9,6 +9,7 @@
 namespace lora_dist {
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
+inline constexpr std::string_view kUnderline = "\xE2\x96\x81";             // U+2581, how a space stands in most vocabularies
 
 /// Bytes of the well-formed character at the start of `text`; 0 when it is not well-formed (or cut off) or `text` is empty.
 std::size_t utf8_character(std::string_view text);

@@ -20,7 +20,8 @@ struct AnswerSpan {
   std::optional<Range> content;  // where that could be told
 };
 
-bool has_marks(const ChatRow& row);
+/// Whether the row says of any message, or part of one, whether it is trained.
+bool has_train_flags(const ChatRow& row);
 
 /// A conversation with its text and tokens.
 struct RenderedRow {
@@ -34,14 +35,14 @@ struct RenderedRow {
 };
 
 /// The parts of the text to train, and those of which no token is trained. answers[i] is message speakers[i]'s. By role: the
-/// answers, but for those marked as not trained, and the content of other messages that are marked as trained, with the special
-/// token that follows; with train_all the whole text but for the messages marked as not trained. Parts of a content that are not
-/// trained are cut out. Throws Error(data) with `where` where marks cannot be followed: answers that cannot be told apart
-/// (another number of speakers than of answers), and a marked message, or part of one, that is not found in the text.
-struct MarkedSpans {
+/// answers, but for those flagged as not trained, and the content of other messages that are flagged as trained, with the special
+/// token that follows; with train_all the whole text but for the messages flagged as not trained. Parts of a content that are not
+/// trained are cut out. Throws Error(data) with `where` where flags cannot be followed: answers that cannot be told apart
+/// (another number of speakers than of answers), and a flagged message, or part of one, that is not found in the text.
+struct FlaggedSpans {
   std::vector<Range> trained, hidden;
 };
-MarkedSpans marked_spans(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
-                         const std::vector<std::size_t>& speakers, bool train_all);
+FlaggedSpans flagged_spans(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
+                           const std::vector<std::size_t>& speakers, bool train_all);
 
 }  // namespace lora_dist

@@ -1,10 +1,11 @@
-// Marks to bytes of the text.
-#include "src/data/marked_chat.h"
+// Flags to bytes of the text.
+#include "src/data/flagged_chat.h"
 
 #include <algorithm>
 #include <string_view>
 #include <utility>
 
+#include "src/data/find_turn.h"
 #include "src/data/row_fields.h"
 
 namespace lora_dist {
@@ -16,29 +17,10 @@ using json = nlohmann::ordered_json;
   fail_row(rendered.where + ", message " + std::to_string(message + 1), what + "; use another data.template");
 }
 
-/// Where the content of a message stands, found by rendering the conversation with a word in its place.
+/// Where the content of a message stands, if both ends could be told.
 std::optional<Range> content_in_text(const RenderedRow& rendered, std::size_t message) {
-  std::string word = "Xq7content";
-  while (rendered.text.find(word) != std::string::npos) {
-    word += 'x';
-  }
-  Conversation other = rendered.conversation;
-  other.messages[message]["content"] = word;
-  std::string changed;
-  try {
-    changed = render_chat(rendered.chat_template, other).text;
-  } catch (const RenderError&) {
-    return std::nullopt;
-  }
-  const std::size_t at = changed.find(word);
-  if (at == std::string::npos) {
-    return std::nullopt;
-  }
-  const std::string_view after = std::string_view(changed).substr(at + word.size());
-  const std::string_view text = rendered.text;
-  const bool fits =
-      text.starts_with(std::string_view(changed).substr(0, at)) && text.ends_with(after) && text.size() >= at + after.size();
-  return fits ? std::optional(Range{at, text.size() - after.size()}) : std::nullopt;
+  const ContentEnds found = find_content(rendered.chat_template, rendered.conversation, rendered.text, message);
+  return found.begin && found.end ? std::optional(Range{*found.begin, *found.end}) : std::nullopt;
 }
 
 /// With the special token behind it, white space between them aside.
@@ -87,7 +69,7 @@ std::vector<Range> without(const std::vector<Range>& spans, Range hole) {
   return out;
 }
 
-/// Every message's place, as far as the marks ask for it.
+/// Every message's place, as far as the flags ask for it.
 std::vector<std::optional<AnswerSpan>> places_of(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
                                                  const std::vector<std::size_t>& speakers, bool train_all) {
   std::vector<std::optional<AnswerSpan>> out(rendered.conversation.messages.size());
@@ -117,17 +99,17 @@ std::vector<std::optional<AnswerSpan>> places_of(const RenderedRow& rendered, co
 
 }  // namespace
 
-bool has_marks(const ChatRow& row) { return !row.training.empty() || !row.untrained_parts.empty(); }
+bool has_train_flags(const ChatRow& row) { return !row.training.empty() || !row.untrained_parts.empty(); }
 
-MarkedSpans marked_spans(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
-                         const std::vector<std::size_t>& speakers, bool train_all) {
+FlaggedSpans flagged_spans(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
+                           const std::vector<std::size_t>& speakers, bool train_all) {
   if (answers.size() != speakers.size()) {
     fail_row(rendered.where,
              "the chat template prints " + std::to_string(answers.size()) + " of " + std::to_string(speakers.size()) +
                  " answers, and which of them are marked as not trained cannot be told; use another data.template");
   }
   const auto places = places_of(rendered, answers, speakers, train_all);
-  MarkedSpans out;
+  FlaggedSpans out;
   if (train_all) {
     out.trained.push_back({0, rendered.text.size()});
   }

@@ -1,5 +1,5 @@
-// Marks of messages under the model's own chat template.
-#include "src/data/marked_chat.h"
+// Flags of messages under the model's own chat template.
+#include "src/data/flagged_chat.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -52,7 +52,7 @@ std::string chat(const std::string& first, const std::string& asked, const std::
 const std::string kNoMark = ", \"train\": false";
 const std::string kMark = ", \"train\": true";
 
-TEST(MarkedChat, AnswersAreLeftOut) {
+TEST(FlaggedChat, AnswersAreLeftOut) {
   for (const char* chat_template : {kTurns, kBlocks}) {
     EXPECT_EQ(trained(chat("", "", ""), chat_template), "cd</s>|gh</s>");
     EXPECT_EQ(trained(chat(kNoMark, "", kMark), chat_template), "gh</s>");
@@ -60,13 +60,13 @@ TEST(MarkedChat, AnswersAreLeftOut) {
   }
 }
 
-TEST(MarkedChat, OtherMessagesAreTrainedWithTheTokenThatEndsThem) {
+TEST(FlaggedChat, OtherMessagesAreTrainedWithTheTokenThatEndsThem) {
   for (const char* chat_template : {kTurns, kBlocks}) {
     EXPECT_EQ(trained(chat(kNoMark, kMark, ""), chat_template), "ef</s>|gh</s>");
   }
 }
 
-TEST(MarkedChat, EverythingElseIsTrainedWithTrainOnAll) {
+TEST(FlaggedChat, EverythingElseIsTrainedWithTrainOnAll) {
   for (const char* chat_template : {kTurns, kBlocks}) {
     const std::string all = trained(chat("", "", ""), chat_template, "all");
     EXPECT_EQ(all.find('|'), std::string::npos);
@@ -77,7 +77,7 @@ TEST(MarkedChat, EverythingElseIsTrainedWithTrainOnAll) {
   }
 }
 
-TEST(MarkedChat, PartsOfAContentAreLeftOut) {
+TEST(FlaggedChat, PartsOfAContentAreLeftOut) {
   const std::string row =
       R"({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "x y z", "train_detail": )"
       R"([{"begin_offset": 1, "end_offset": 2, "train": false}]}]})";
@@ -89,7 +89,7 @@ TEST(MarkedChat, PartsOfAContentAreLeftOut) {
   EXPECT_THAT(error_from([&] { trained(row, upper); }), HasSubstr("train_detail\" cannot be followed"));
 }
 
-TEST(MarkedChat, PartsOfOtherMessagesAreLeftOutWithTrainOnAll) {
+TEST(FlaggedChat, PartsOfOtherMessagesAreLeftOutWithTrainOnAll) {
   const auto row = [](const std::string& detail) {
     return R"({"messages": [{"role": "user", "content": "x y z")" + detail + R"(}, {"role": "assistant", "content": "cd"}]})";
   };
@@ -107,7 +107,7 @@ TEST(MarkedChat, PartsOfOtherMessagesAreLeftOutWithTrainOnAll) {
   EXPECT_EQ(trained(row(detail), no_users), trained(row(""), no_users));  // nothing of that message is trained anyway
 }
 
-TEST(MarkedChat, AMarkedMessageOfAPromptIsTrained) {
+TEST(FlaggedChat, AMarkedMessageOfAPromptIsTrained) {
   const auto row = [](const std::string& asked, const std::string& answer) {
     return R"({"prompt": [{"role": "user", "content": "ab")" + asked + R"(}, {"role": "assistant", "content": "cd")" + answer +
            R"(}], "completion": [{"role": "assistant", "content": "gh"}]})";
@@ -119,7 +119,7 @@ TEST(MarkedChat, AMarkedMessageOfAPromptIsTrained) {
   EXPECT_EQ(trained(row("", kNoMark), kTurns, "all"), expected);
 }
 
-TEST(MarkedChat, ACompletionAloneIsTrained) {
+TEST(FlaggedChat, ACompletionAloneIsTrained) {
   EXPECT_EQ(
       trained(
           R"({"prompt": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "cd"}, {"role": "user", "content": "ef"}],)"
@@ -128,13 +128,13 @@ TEST(MarkedChat, ACompletionAloneIsTrained) {
       "gh</s>");
 }
 
-TEST(MarkedChat, APromptIsTrainedWithTrainOnAll) {
+TEST(FlaggedChat, APromptIsTrainedWithTrainOnAll) {
   const std::string rest = R"({"role": "user", "content": "ab"}], "completion": [{"role": "assistant", "content": "gh"}]})";
   const std::string messages = R"({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "gh"}]})";
   EXPECT_EQ(trained(R"({"prompt": [)" + rest, kTurns, "all"), trained(messages, kTurns, "all"));
 }
 
-TEST(MarkedChat, MarksThatCannotBeFollowedAreRefused) {
+TEST(FlaggedChat, MarksThatCannotBeFollowedAreRefused) {
   const std::string last_only = "{{ 'assistant: ' + messages[-1].content + eos_token }}";
   EXPECT_THAT(
       error_from([&] { trained(chat(kNoMark, "", ""), last_only); }),

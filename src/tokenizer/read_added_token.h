@@ -1,0 +1,23 @@
+// A token as every file with flags gives it.
+#pragma once
+
+#include "src/tokenizer/added_tokens.h"
+#include "src/tokenizer/json_fields.h"
+
+namespace lora_dist {
+
+/// Reads {"content": ..., flags}, without the id. Absent flags are false; normalized is the opposite of special. Throws
+/// Error(model) that begins with `place`. Json: nlohmann::json or nlohmann::ordered_json.
+template <class Json>
+AddedToken read_added_token(const Json& object, const JsonPlace& place) {
+  AddedToken out;
+  out.content = text_member(object, "content", place);
+  out.single_word = bool_member(object, "single_word", false, place);
+  out.lstrip = bool_member(object, "lstrip", false, place);
+  out.rstrip = bool_member(object, "rstrip", false, place);
+  out.special = bool_member(object, "special", false, place);
+  out.normalized = bool_member(object, "normalized", !out.special, place);
+  return out;
+}
+
+}  // namespace lora_dist
