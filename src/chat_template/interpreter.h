@@ -71,11 +71,11 @@ struct Interpreter {
   std::time_t now = 0;
   std::vector<std::pair<std::string, Value>> globals{};  // messages, tools, bos_token, ...
 
-  std::string output{};                 // of the innermost block that is being caught
-  std::vector<OutputSpan> generated{};  // what {% generation %} blocks printed
+  std::string output{};                           // of the innermost block that is being caught
+  std::vector<OutputSpan> generated{};            // what {% generation %} blocks printed
   std::map<const Dict*, std::size_t> messages{};  // those of the conversation, by number: slices and filters share them
   std::vector<MessageRound> rounds{};             // of loops over `messages`, or over some of them, that printed something
-  int line = 1;                         // of what is being evaluated
+  int line = 1;                                   // of what is being evaluated
   std::vector<std::unique_ptr<Namespace>> namespaces{};
   Value block_text{};
   int captures = 0;  // blocks whose output is caught: their place in the whole is not known

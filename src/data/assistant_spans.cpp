@@ -122,7 +122,7 @@ std::optional<std::vector<AssistantTurn>> find_alike_turns(const ChatTemplate& c
     if (!end || !all.substr(0, begin).ends_with(like->before) || !all.substr(*end).starts_with(like->after)) {
       return std::nullopt;
     }
-    out.push_back({begin - like->gap, Range{begin, *end}, *end + like->after.size()});
+    out.push_back({messages[i], begin - like->gap, Range{begin, *end}, *end + like->after.size()});
     begin = *end + (*around)[i + 1].size();
   }
   return begin == text.size() ? std::optional(out) : std::nullopt;

@@ -14,6 +14,7 @@ namespace lora_dist {
 
 /// A turn of the assistant, in bytes of the rendered text.
 struct AssistantTurn {
+  std::size_t message = 0;       // its number
   std::size_t begin = 0;         // behind what the template puts before an answer
   std::optional<Range> content;  // where that could be told
   std::size_t end = 0;           // no later than the next message

@@ -18,48 +18,55 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// The turn with its end token, and nothing behind it.
+/// The turn with its end token, or those that directly follow each other, and nothing behind them.
 Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, const Tokenizer& tokenizer) {
   const std::size_t least = turn.content ? turn.content->end : turn.begin;
   Range span{turn.begin, turn.end};
+  bool found = false;
   for (std::size_t i = 0; i < borders.ids.size(); ++i) {
     const Range& token = borders.ranges[i];
     if (token.begin < least || token.end > turn.end || token.begin == token.end || !is_special_id(tokenizer, borders.ids[i])) {
       continue;
     }
-    span.end = token.end;
-    if (turn.content) {
+    if (turn.content && found && token.begin > span.end) {
       break;
     }
+    span.end = token.end;
+    found = true;
   }
   return span;
 }
 
 /// Numbers of the assistant's messages.
-std::vector<std::size_t> assistant_messages(const Conversation& conversation, bool that_speak) {
+std::vector<std::size_t> assistant_messages(const Conversation& conversation) {
   std::vector<std::size_t> out;
   for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
-    const json& message = conversation.messages[i];
-    if (message.value("role", "") == "assistant" && !(that_speak && says_nothing(message))) {
+    if (conversation.messages[i].value("role", "") == "assistant") {
       out.push_back(i);
     }
   }
   return out;
 }
 
+/// Answers in the text, and whose messages' they are.
+struct Answers {
+  std::vector<AnswerSpan> spans;
+  std::vector<std::size_t> messages;  // as many, unless blocks leave out some: then which they are is not known
+};
+
 /// What {% generation %} blocks printed, empty blocks too.
-std::vector<AnswerSpan> spans_of_blocks(TokenizedRow& sample, const Conversation& conversation, const RenderedChat& chat) {
-  std::vector<AnswerSpan> out;
-  auto answers = static_cast<std::int64_t>(assistant_messages(conversation, false).size());
+Answers answers_of_blocks(TokenizedRow& sample, const Conversation& conversation, const RenderedChat& chat) {
+  Answers out{{}, assistant_messages(conversation)};
+  auto answers = static_cast<std::int64_t>(out.messages.size());
   for (const jinja::OutputSpan& span : chat.generated) {
-    out.push_back({{span.begin, span.end}, std::nullopt});
+    out.spans.push_back({{span.begin, span.end}, std::nullopt});
     answers -= span.begin < span.end ? 1 : 0;
   }
   sample.empty_answers = std::max<std::int64_t>(answers, 0);
   return out;
 }
 
-std::vector<AnswerSpan> spans_of_turns(TokenizedRow& sample, const RenderedRow& rendered, const RenderedChat& chat) {
+Answers answers_of_turns(TokenizedRow& sample, const RenderedRow& rendered, const RenderedChat& chat) {
   const AssistantTurns found = find_assistant_turns(rendered.chat_template, rendered.conversation, chat);
   if (found.not_found != 0) {
     throw Error(ExitCode::data, rendered.where + ", message " + std::to_string(found.not_found) +
@@ -68,9 +75,10 @@ std::vector<AnswerSpan> spans_of_turns(TokenizedRow& sample, const RenderedRow& 
                                     " makes of the conversation; use data.train_on = \"all\" or another data.template");
   }
   sample.empty_answers = found.empty;
-  std::vector<AnswerSpan> out;
+  Answers out;
   for (const AssistantTurn& turn : found.turns) {
-    out.push_back({with_end_token(turn, rendered.borders, rendered.tokenizer), turn.content});
+    out.spans.push_back({with_end_token(turn, rendered.borders, rendered.tokenizer), turn.content});
+    out.messages.push_back(turn.message);
   }
   return out;
 }
@@ -85,14 +93,13 @@ void hide_within(TokenizedRow& sample, const TokenBorders& borders, Range span) 
 
 /// Trains the answers, or what the row's marks say. An empty span lies within a token, or between two, that is none of its own.
 void train_answers(TokenizedRow& sample, const RenderedRow& rendered, const RenderedChat& chat, bool train_all) {
-  const bool blocks = !chat.generated.empty();
-  const std::vector<AnswerSpan> answers =
-      blocks ? spans_of_blocks(sample, rendered.conversation, chat) : spans_of_turns(sample, rendered, chat);
+  const Answers answers =
+      chat.generated.empty() ? answers_of_turns(sample, rendered, chat) : answers_of_blocks(sample, rendered.conversation, chat);
   FlaggedSpans spans;
   if (has_train_flags(rendered.row)) {
-    spans = flagged_spans(rendered, answers, assistant_messages(rendered.conversation, !blocks), train_all);
+    spans = flagged_spans(rendered, answers.spans, answers.messages, train_all);
   } else {
-    for (const AnswerSpan& answer : answers) {
+    for (const AnswerSpan& answer : answers.spans) {
       spans.trained.push_back(answer.span);
     }
   }
@@ -153,12 +160,14 @@ RenderedChat render_row_chat(const ChatTemplate& chat_template, const Conversati
       fail_refused(template_for(chat_template, conversation.tools), e, chat_template.show_text,
                    where + ": the chat template refuses the conversation");
     }
-    const bool in_parts = std::any_of(conversation.messages.begin(), conversation.messages.end(), [](const json& message) {
-      return message.contains("content") && message["content"].is_array();
-    });
-    throw Error(in_parts ? ExitCode::data : ExitCode::model,
-                std::string(e.what()) + " (while it rendered " + where +
-                    (in_parts ? ", whose content is in parts; templates that know text alone want one text)" : ")"));
+    const auto& messages = conversation.messages;
+    const bool in_parts = std::ranges::any_of(messages, [](const json& one) { return one.value("content", json()).is_array(); });
+    const bool lacks_text = std::ranges::any_of(messages, [](const json& one) { return one.value("content", json()).is_null(); });
+    const char* const hint = in_parts     ? ", whose content is in parts; templates that know text alone want one text)"
+                             : lacks_text ? ", of which a message has no content; this template wants a text in each)"
+                                          : ")";
+    throw Error(in_parts || lacks_text ? ExitCode::data : ExitCode::model,
+                std::string(e.what()) + " (while it rendered " + where + hint);
   }
 }
 

@@ -60,7 +60,7 @@ void json_lines(std::string_view text, const RowReader& reader) {
     }
     json value;
     try {
-      value = parse_ordered_json(line);
+      value = parse_python_row(line);
     } catch (const JsonError& e) {
       const bool opened = trimmed(line) == "{" || trimmed(line) == "[";
       return reader.bad_row(
@@ -74,7 +74,7 @@ void json_lines(std::string_view text, const RowReader& reader) {
 void json_document(const std::filesystem::path& file, std::string_view text, const RowReader& reader) {
   json document;
   try {
-    document = parse_ordered_json(text);
+    document = parse_python_row(text);
   } catch (const JsonError& e) {
     throw Error(ExitCode::data, file.string() + " begins like a JSON list but is not JSON (" + reason(e, false) + ")");
   }
@@ -188,11 +188,11 @@ bool is_one_object(std::string_view text) {
   const std::string_view whole = trimmed(text);
   const std::string_view line = whole.substr(0, whole.find_first_of("\r\n"));
   try {
-    return holds_rows(parse_ordered_json(line)) && line.size() == whole.size();
+    return holds_rows(parse_python_row(line)) && line.size() == whole.size();
   } catch (const JsonError&) {
   }
   try {
-    return line.size() < whole.size() && parse_ordered_json(whole).is_object();
+    return line.size() < whole.size() && parse_python_row(whole).is_object();
   } catch (const JsonError&) {
     return false;
   }
@@ -201,7 +201,7 @@ bool is_one_object(std::string_view text) {
 bool begins_with_row(std::string_view text) {
   const std::string_view whole = trimmed(text);
   try {
-    const json first = parse_ordered_json(whole.substr(0, whole.find_first_of("\r\n")));
+    const json first = parse_python_row(whole.substr(0, whole.find_first_of("\r\n")));
     return first.is_object() && kind_of(first).has_value();
   } catch (const JsonError&) {
     return false;

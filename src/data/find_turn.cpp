@@ -150,6 +150,7 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
   const ContentEnds content = find_content(chat_template, conversation, text, message);
   const std::optional<jinja::OutputSpan> round = printed_of(chat_template, conversation, chat, message);
   AssistantTurn out;
+  out.message = message;
   if (before && text.starts_with(*before)) {
     out.begin = before->size();
   } else if (round) {
@@ -164,11 +165,11 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
     out.content = Range{content.begin.value_or(*content.end), *content.end};
   }
   const std::size_t least = out.content ? out.content->end : out.begin;
+  const std::size_t shared = until ? common_start(text, *until) : 0;
   if (round && least <= round->end) {
-    out.end = round->end;
+    out.end = std::max(round->end, shared);  // an end token may stand behind the round
     return out;
   }
-  const std::size_t shared = until ? common_start(text, *until) : 0;
   if (shared < least && !out.content) {
     return std::nullopt;
   }

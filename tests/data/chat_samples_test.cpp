@@ -480,5 +480,56 @@ TEST(ChatReport, NotesArgumentsThatAreJsonPrintedInQuotes) {
   EXPECT_THAT(notes_of(R"({"drug": null})"), testing::IsEmpty());
 }
 
+json special_tokens(const std::vector<std::string>& contents) {
+  json out = json::array();
+  for (std::size_t i = 0; i < contents.size(); ++i) {
+    out.push_back({{"id", 512 + i},
+                   {"content", contents[i]},
+                   {"special", true},
+                   {"normalized", false},
+                   {"single_word", false},
+                   {"lstrip", false},
+                   {"rstrip", false}});
+  }
+  return out;
+}
+
+/// A turn may end in two tokens, and its end token may stand behind the loop or before the next message.
+TEST(ChatEnds, AreTrainedWholeWhereverTheyStand) {
+  const std::string two = R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "Yes."},)"
+                          R"({"role": "user", "content": "b"}, {"role": "assistant", "content": "No."}]})";
+  const ChatFolder double_end(
+      "{% for m in messages %}{% if m.role == 'user' %}{{ '<|in|>' + m.content }}{% else %}"
+      "{{ '<|out|>' + m.content + '<|end|><|over|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|out|>' }}{% "
+      "endif %}",
+      special_tokens({"<|in|>", "<|out|>", "<|end|>", "<|over|>"}));
+  EXPECT_EQ(double_end.trained(two), "Yes.<|end|><|over|> No.<|end|><|over|>");
+  const ChatFolder before_next(
+      "{% for m in messages %}{% if not loop.first %}{{ '<|end|>' }}{% endif %}{{ '<|' + m.role + '|>' + m.content }}{% endfor %}"
+      "{{ '<|end|>' }}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}",
+      special_tokens({"<|user|>", "<|assistant|>", "<|end|>"}));
+  EXPECT_EQ(before_next.trained(two), "Yes.<|end|> No.<|end|>");
+}
+
+/// A template that does not print a call leaves the other answers where they are.
+TEST(ChatFlags, BesideACallThatIsNotPrinted) {
+  const ChatFolder chat(
+      "{% for m in messages %}{{ m.role + ': ' + (m.content or '') + eos_token }}{% endfor %}"
+      "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}");
+  EXPECT_EQ(chat.trained(R"({"messages": [{"role": "user", "content": "a"},
+      {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
+      {"role": "tool", "content": "1"}, {"role": "assistant", "content": "One.", "weight": 0},
+      {"role": "user", "content": "b"}, {"role": "assistant", "content": "Two."}]})"),
+            "Two.</s>");
+}
+
+TEST(ChatSampleErrors, AMessageWithoutTheContentThatTheTemplateWants) {
+  const ChatFolder chat("{% for m in messages %}{{ m['content'] + eos_token }}{% endfor %}");
+  EXPECT_THAT(
+      chat.error(R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [{"function": {}}]}]})"),
+      AllOf(HasSubstr("3: "), HasSubstr("while it rendered"),
+            HasSubstr("of which a message has no content; this template wants a text in each")));
+}
+
 }  // namespace
 }  // namespace lora_dist

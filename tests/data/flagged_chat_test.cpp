@@ -135,7 +135,9 @@ TEST(FlaggedChat, APromptIsTrainedWithTrainOnAll) {
 }
 
 TEST(FlaggedChat, MarksThatCannotBeFollowedAreRefused) {
-  const std::string last_only = "{{ 'assistant: ' + messages[-1].content + eos_token }}";
+  // Without blocks the turn that is printed is known to be the last message's.
+  EXPECT_EQ(trained(chat(kNoMark, "", ""), "{{ 'assistant: ' + messages[-1].content + eos_token }}"), "gh</s>");
+  const std::string last_only = "{{ 'assistant: ' }}{% generation %}{{ messages[-1].content + eos_token }}{% endgeneration %}";
   EXPECT_THAT(
       error_from([&] { trained(chat(kNoMark, "", ""), last_only); }),
       HasSubstr(

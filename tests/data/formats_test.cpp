@@ -279,5 +279,11 @@ TEST(FormatErrors, Csv) {
   EXPECT_THAT(error_of("x.csv", "a,b\n1,2\n"), HasSubstr("x.csv:2: a row with 2 keys that are not known fits no format"));
 }
 
+TEST(Rows, NaNIsNothing) {
+  const Dataset dataset = load("x.jsonl", R"({"question":"a","answer":"b","context":NaN,"messages":NaN})", without_split());
+  EXPECT_EQ(dataset.report.files[0].kind(), "qa");
+  EXPECT_EQ(dataset.train.size(), 1U);
+}
+
 }  // namespace
 }  // namespace lora_dist
