@@ -106,7 +106,8 @@ Activation read_activation(const ConfigFile& file, const char* key, const char* 
   if (name == "gelu" || name == "gelu_python") {
     return Activation::gelu_erf;
   }
-  if (name == "gelu_new" || name == "gelu_fast" || name == "gelu_pytorch_tanh") {
+  if (name == "gelu_new" || name == "gelu_fast" || name == "gelu_pytorch_tanh" || name == "gelu_python_tanh" ||
+      name == "gelu_accurate") {
     return Activation::gelu_tanh;
   }
   file.fail(fmt::format("{} \"{}\" is not supported (silu, gelu, gelu_new and gelu_pytorch_tanh are)", key, name));

@@ -95,29 +95,44 @@ void warn_of_keys_not_built(const ConfigFile& file, bool samples, std::vector<st
   }
 }
 
+void read_sampling(const ConfigFile& file, GenerationConfig& config) {
+  config.temperature = file.has("temperature") && file.root["temperature"] == 0 ? 0.0 : number(file, "temperature");
+  config.top_p = number(file, "top_p");
+  if (config.top_p && *config.top_p > 1.0) {
+    file.fail(fmt::format("key \"top_p\" must be at most 1 (got {})", *config.top_p));
+  }
+  if (file.has("top_k")) {
+    config.top_k = static_cast<int>(file.integer("top_k", 0, std::numeric_limits<int>::max()));
+  }
+}
+
 }  // namespace
 
 GenerationConfig read_generation_config(const std::filesystem::path& folder, const ModelSpec& spec) {
   GenerationConfig config;
   ConfigFile file{folder / "generation_config.json", {}};
   std::error_code ignored;
-  if (!std::filesystem::exists(file.path, ignored)) {
-    return config;
+  const bool own = std::filesystem::exists(file.path, ignored);
+  if (!own) {  // old folders, and transformers itself, have the same keys in config.json
+    file.path = folder / "config.json";
   }
   file.root = read_json_file(file.path, ExitCode::model);
   if (!file.root.is_object()) {
     file.fail("must hold a JSON object");
   }
-  config.eos_ids = read_eos(file, spec, config.warnings);
-  config.do_sample = file.boolean_or("do_sample", false);
-  config.temperature = file.has("temperature") && file.root["temperature"] == 0 ? 0.0 : number(file, "temperature");
-  config.top_p = number(file, "top_p");
-  config.repetition_penalty = number(file, "repetition_penalty");
-  if (config.top_p && *config.top_p > 1.0) {
-    file.fail(fmt::format("key \"top_p\" must be at most 1 (got {})", *config.top_p));
+  if (own) {
+    config.eos_ids = read_eos(file, spec, config.warnings);  // config.json's are the model's anyway
   }
-  if (file.has("top_k")) {
-    config.top_k = static_cast<int>(file.integer("top_k", 0, std::numeric_limits<int>::max()));
+  config.do_sample = file.boolean_or("do_sample", false);
+  config.repetition_penalty = number(file, "repetition_penalty");
+  try {
+    read_sampling(file, config);
+  } catch (const Error&) {
+    if (config.do_sample) {  // else nobody looks at them
+      throw;
+    }
+    config.temperature = config.top_p = std::nullopt;
+    config.top_k = std::nullopt;
   }
   warn_of_keys_not_built(file, config.do_sample, config.warnings);
   return config;

@@ -21,7 +21,8 @@ struct GenerationConfig {
   std::vector<std::string> warnings;  // keys that change what transformers generates and are not built
 };
 
-/// Of a model folder; a file that is not there says nothing. Throws Error(model) naming file and key for a value of the wrong
+/// Of a model folder; without the file, config.json's keys of the same names but for eos_token_id, as in transformers. Values of
+/// sampling count only where do_sample is true. Throws Error(model) naming file and key for a value of the wrong
 /// kind.
 GenerationConfig read_generation_config(const std::filesystem::path& folder, const ModelSpec& spec);
 

@@ -12,8 +12,10 @@ using nlohmann::json;
 
 constexpr std::int64_t kMostPositions = std::int64_t{1} << 40;
 
-/// Python's truth: an empty object says nothing.
-bool says_something(const ConfigFile& file, const char* key) { return file.has(key) && file.root[key] != json::object(); }
+/// Python's truth.
+bool says_something(const ConfigFile& file, const char* key) {
+  return file.has(key) && file.root[key] != false && !(file.root[key].is_structured() && file.root[key].empty());
+}
 
 const char* rope_key(const ConfigFile& file) { return says_something(file, "rope_scaling") ? "rope_scaling" : "rope_parameters"; }
 
@@ -75,7 +77,7 @@ void read_llama3(const ConfigFile& file, const json& object, const ModelSpec& sp
 
 json rope_object(const ConfigFile& file) {
   const char* key = rope_key(file);
-  const json object = file.has(key) ? file.root[key] : json::object();
+  const json object = says_something(file, key) ? file.root[key] : json::object();
   if (!object.is_object()) {
     file.fail(fmt::format("key \"{}\" must be an object", key));
   }

@@ -36,13 +36,24 @@ class GenerationConfigFile : public testing::Test {
   ModelSpec spec_ = read_model_config(test::source("demo/model"));
 };
 
+/// transformers then takes the keys of config.json.
 TEST_F(GenerationConfigFile, MayBeAbsent) {
-  const GenerationConfig config = read_generation_config(folder_.path(), spec_);
-  EXPECT_THAT(config.eos_ids, IsEmpty());
+  folder_.write("config.json", R"({"eos_token_id":2})");
   SamplingOptions options;
-  apply_generation_config(config, {}, options);
-  EXPECT_EQ(options.temperature, 0.0);
+  apply_generation_config(read_generation_config(folder_.path(), spec_), {}, options);
   EXPECT_EQ(describe_sampling(options), "");
+  folder_.write("config.json", R"({"eos_token_id":2,"do_sample":true,"temperature":0.5,"repetition_penalty":1.2,"num_beams":2})");
+  const GenerationConfig config = read_generation_config(folder_.path(), spec_);
+  EXPECT_THAT(config.eos_ids, IsEmpty());  // the model's
+  apply_generation_config(config, {}, options);
+  EXPECT_EQ(describe_sampling(options), "temperature 0.5, top_k 50, repetition_penalty 1.2");
+  EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("config.json: num_beams is not used when text is generated")));
+}
+
+/// What is not used may be anything.
+TEST_F(GenerationConfigFile, ChecksSamplingOnlyWhereTheModelSamples) {
+  EXPECT_EQ(describe_sampling(applied(R"({"top_p":2.0,"temperature":-1,"top_k":-1})")), "");
+  EXPECT_THAT(message_of(R"({"do_sample":true,"top_p":2.0})"), HasSubstr("key \"top_p\" must be at most 1"));
 }
 
 TEST_F(GenerationConfigFile, NamesTheTokensThatEndAText) {
@@ -90,9 +101,9 @@ TEST_F(GenerationConfigFile, NamesKeysThatAreNotBuilt) {
 TEST_F(GenerationConfigFile, Messages) {
   EXPECT_THAT(message_of("[]"), HasSubstr("must hold a JSON object"));
   EXPECT_THAT(message_of(R"({"do_sample":1})"), HasSubstr("key \"do_sample\" must be true or false"));
-  EXPECT_THAT(message_of(R"({"temperature":-1})"), HasSubstr("key \"temperature\" must be a number above 0"));
-  EXPECT_THAT(message_of(R"({"top_p":1.5})"), HasSubstr("key \"top_p\" must be at most 1"));
-  EXPECT_THAT(message_of(R"({"top_k":-1})"), HasSubstr("key \"top_k\" must be from 0 to"));
+  EXPECT_THAT(message_of(R"({"do_sample":true,"temperature":-1})"), HasSubstr("key \"temperature\" must be a number above 0"));
+  EXPECT_THAT(message_of(R"({"do_sample":true,"top_p":1.5})"), HasSubstr("key \"top_p\" must be at most 1"));
+  EXPECT_THAT(message_of(R"({"do_sample":true,"top_k":-1})"), HasSubstr("key \"top_k\" must be from 0 to"));
   EXPECT_THAT(message_of(R"({"repetition_penalty":0})"), HasSubstr("key \"repetition_penalty\" must be a number above 0"));
 }
 

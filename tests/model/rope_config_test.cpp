@@ -63,6 +63,12 @@ TEST_F(RopeConfigOfAFile, FrequenciesAreTransformers) {
   EXPECT_GT(compared, 100);
 }
 
+TEST_F(RopeConfigOfAFile, TakesWhatIsNothingInPythonForNothing) {
+  for (const json& nothing : {json(false), json::array(), json::object(), json(nullptr)}) {
+    EXPECT_EQ(read(config_with({{"rope_scaling", nothing}, {"rope_theta", 5000.0}})).rope.theta, 5000.0) << nothing;
+  }
+}
+
 TEST_F(RopeConfigOfAFile, SaysWhereTwoPlacesDisagree) {
   const json linear = {{"rope_type", "linear"}, {"factor", 2.0}};
   const json other = {{"rope_type", "default"}, {"rope_theta", 7000.0}};

@@ -7,7 +7,8 @@ namespace {
 
 void read(const ConfigFile& file, ModelSpec& spec) {
   read_llama_keys(file, spec, {.kv_heads = 8, .max_positions = 131072});
-  if (const std::int64_t window = read_window(file, 4096); window > 0) {
+  const std::int64_t window = read_window(file, 4096);
+  if (window > 0 && !read_layer_types(file, window, spec)) {  // with layer_types AutoModel makes it a Ministral
     spec.layer_specs.assign(static_cast<std::size_t>(spec.layers), {.window = window});
   }
 }
