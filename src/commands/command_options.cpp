@@ -64,10 +64,9 @@ void add_generate_options(po::options_description& options, CommandLine& line) {
       ("max-new-tokens", po::value(&line.max_new_tokens)->value_name("N"), "tokens to add at most (default 128)")   //
       ("temperature", po::value(&line.temperature)->value_name("X"),
        "0: the most probable token; 1: as the model says (default: as generation_config.json says, else 0)")  //
-      (
-          "top-p", po::value(&line.top_p)->value_name("X"),
-          "sample among the most probable tokens that together reach probability X (default: generation_config.json, else 1: "
-          "all)")  //
+      ("top-p", po::value(&line.top_p)->value_name("X"),
+       "sample among the most probable tokens that together reach probability X (default: generation_config.json, else 1: "
+       "all)")  //
       ("top-k", po::value(&line.top_k)->value_name("N"),
        "sample among the N most probable tokens (default: generation_config.json, 50 where it samples, else 0: all)")  //
       ("repetition-penalty", po::value(&line.repetition_penalty)->value_name("X"),

@@ -67,6 +67,9 @@ int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& 
   run_together(world, [&] { dataset = load_dataset(options, tokenizer ? &*tokenizer : nullptr, spec.vocab); });
   dataset.report.shown_sample.clear();  // among those below
   for (const std::string& text : render_report(dataset.report)) {
+    if (line.json && console.speaks) {
+      fmt::print(stderr, "{}\n", text);  // stdout is the samples'
+    }
     console.line(text);
   }
   if (line.json && !config.output.show_text) {

@@ -68,6 +68,9 @@ MergeFormats choose_merge_formats(const CommandLine& line, std::span<const Weigh
                                                 : "; leave --quantization and its like out, or write --onto as well"));
     }
   }
+  if (plain && onto_given && line.onto == "dequantized") {
+    out.warnings.emplace_back("--onto dequantized changes nothing: training had the files' own weights");
+  }
   for (const WeightedAdapter& each : adapters) {
     if (!stored && !written.quantization_given && !onto_given && !recorded_base_format(each.folder)) {
       out.warnings.push_back(fmt::format(

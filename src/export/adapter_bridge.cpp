@@ -36,11 +36,21 @@ std::vector<float> read_piece(const TensorInfo& tensor, std::int64_t first, std:
   return values;
 }
 
-bool hold_the_same(const TensorInfo& a, const TensorInfo& b) {
-  const std::int64_t elements = a.shape[0] * a.shape[1];
+std::vector<float> rounded_to(DType dtype, const std::vector<float>& values) {
+  const Shape shape{static_cast<std::int64_t>(values.size())};
+  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  std::vector<float> out(values.size());
+  cast(view(std::span<const float>(values)), {bytes.data(), dtype, shape}, Stream{});
+  cast({bytes.data(), dtype, shape}, view(std::span(out)), Stream{});
+  return out;
+}
+
+/// Whether `copy` holds what `own` does, or that rounded to the copy's dtype.
+bool is_copy_of(const TensorInfo& copy, const TensorInfo& own) {
+  const std::int64_t elements = copy.shape[0] * copy.shape[1];
   for (std::int64_t first = 0; first < elements; first += kPieceElements) {
     const std::int64_t count = std::min(kPieceElements, elements - first);
-    if (read_piece(a, first, count) != read_piece(b, first, count)) {
+    if (read_piece(copy, first, count) != rounded_to(copy.dtype, read_piece(own, first, count))) {
       return false;
     }
   }
@@ -66,7 +76,7 @@ void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const Tens
       refuse(fmt::format("has shape [{}], the base's {} has [{}]: the vocabulary was resized, which this program does not do",
                          fmt::join(copy.shape, ", "), table, fmt::join(own.shape, ", ")));
     }
-    if (!hold_the_same(copy, own)) {
+    if (!is_copy_of(copy, own)) {
       refuse(fmt::format(
           "is a whole {} with other values than the base's: it was trained (modules_to_save), which this program does "
           "not do; where the base is another model, give that one",

@@ -27,8 +27,9 @@ std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std
   try {
     const BaseFormat format = base_format(record.at("quantization").get<std::string>(), record.at("double_quant").get<bool>(),
                                           record.at("block_size").get<std::int64_t>());
-    if (!is_block_size(format.block_size)) {
-      throw Error(ExitCode::usage, fmt::format("block_size is {}, which is out of range", format.block_size));
+    if (!record.at("block_size").is_number_integer() || !is_block_size(format.block_size)) {
+      throw Error(ExitCode::usage,
+                  fmt::format("block_size is {}, which is out of range", record.at("block_size").dump().substr(0, 40)));
     }
     return format;
   } catch (const nlohmann::json::exception&) {

@@ -60,10 +60,48 @@ Json parse_watched(std::string_view text) {
   });
 }
 
+/// The text with Python's names of numbers in quotes, or as null, where they stand outside of texts.
+std::string without_python_numbers(std::string_view text, bool as_null) {
+  constexpr std::array<std::string_view, 3> kNames = {"-Infinity", "Infinity", "NaN"};
+  std::string out;
+  bool in_text = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::string_view rest = text.substr(at);
+    const auto name = std::ranges::find_if(kNames, [&](std::string_view each) { return rest.starts_with(each); });
+    if (!in_text && name != kNames.end()) {
+      out += as_null ? "null" : '"' + std::string(*name) + '"';
+      at += name->size();
+      continue;
+    }
+    if (rest[0] == '\\' && rest.size() > 1) {  // the next one is no quotation mark
+      out += rest[0];
+      ++at;
+    } else if (rest[0] == '"') {
+      in_text = !in_text;
+    }
+    out += text[at++];
+  }
+  return out;
+}
+
+template <class Json>
+Json parse_python_json(std::string_view text, bool as_null) {
+  try {
+    return parse_watched<Json>(text);
+  } catch (const JsonError&) {
+    const std::string plain = without_python_numbers(text, as_null);
+    if (plain == text) {
+      throw;
+    }
+    return parse_watched<Json>(plain);
+  }
+}
+
 }  // namespace
 
 json parse_strict_json(std::string_view text) { return parse_watched<json>(text); }
 nlohmann::ordered_json parse_ordered_json(std::string_view text) { return parse_watched<nlohmann::ordered_json>(text); }
+nlohmann::ordered_json parse_python_row(std::string_view text) { return parse_python_json<nlohmann::ordered_json>(text, true); }
 
 void parse_json_members(std::string_view text, const std::function<void(const std::string&, const json&)>& member) {
   OpenObjects open;
@@ -87,50 +125,13 @@ void parse_json_members(std::string_view text, const std::function<void(const st
 
 namespace {
 
-/// The text with Python's names of numbers in quotes, where they stand outside of texts.
-std::string with_quoted_numbers(std::string_view text) {
-  constexpr std::array<std::string_view, 3> kNames = {"-Infinity", "Infinity", "NaN"};
-  std::string out;
-  bool in_text = false;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::string_view rest = text.substr(at);
-    const auto name = std::ranges::find_if(kNames, [&](std::string_view each) { return rest.starts_with(each); });
-    if (!in_text && name != kNames.end()) {
-      out += '"' + std::string(*name) + '"';
-      at += name->size();
-      continue;
-    }
-    if (rest[0] == '\\' && rest.size() > 1) {  // the next one is no quotation mark
-      out += rest[0];
-      ++at;
-    } else if (rest[0] == '"') {
-      in_text = !in_text;
-    }
-    out += text[at++];
-  }
-  return out;
-}
-
-template <class Json>
-Json parse_python_json(const std::string& text) {
-  try {
-    return parse_watched<Json>(text);
-  } catch (const JsonError&) {
-    const std::string quoted = with_quoted_numbers(text);
-    if (quoted.size() == text.size()) {
-      throw;
-    }
-    return parse_watched<Json>(quoted);
-  }
-}
-
 template <class Json>
 Json read_watched_file(const std::filesystem::path& file, ExitCode code) {
   if (InputFile(file, code).size() > kMaxFileBytes) {
     throw Error(code, file.string() + " is larger than 256 MiB, which no JSON file of this kind is");
   }
   try {
-    return parse_python_json<Json>(read_text_file(file, code));
+    return parse_python_json<Json>(read_text_file(file, code), false);
   } catch (const JsonError& e) {
     throw Error(code, file.string() + " is not valid JSON: " + e.what());
   }

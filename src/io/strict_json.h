@@ -23,6 +23,9 @@ nlohmann::json parse_strict_json(std::string_view text);
 /// The same, with the members of objects in the order of the text.
 nlohmann::ordered_json parse_ordered_json(std::string_view text);
 
+/// The same, but NaN, Infinity and -Infinity, which Python writes for what is missing or has no bounds, are null.
+nlohmann::ordered_json parse_python_row(std::string_view text);
+
 /// The members of a top-level object one by one, without holding the document. Throws JsonError as above, and when the text is
 /// not an object.
 void parse_json_members(std::string_view text,

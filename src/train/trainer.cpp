@@ -37,6 +37,10 @@ StepPlan plan_of(const TrainingRun& run) {
 /// Only for runs of at most 1,000 steps, of which the warm-up can take a large share.
 void warn_of_idle_steps(const TrainingRun& run, const StepPlan& plan) {
   constexpr std::int64_t kFewSteps = 1000;
+  if (run.config.train.learning_rate == 0.0) {
+    run.console.warn("train.learning_rate is 0: nothing will be learnt");
+    return;
+  }
   const std::int64_t idle =
       plan.total_steps > kFewSteps ? 0 : idle_steps(plan.total_steps, plan.warmup, run.config.train.learning_rate, plan.schedule);
   if (4 * idle >= plan.total_steps && plan.warmup > 0) {

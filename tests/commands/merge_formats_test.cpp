@@ -52,6 +52,8 @@ TEST_F(MergeFormatsOf, FollowTheRecord) {
   EXPECT_EQ(choose({}).onto, "full");
   EXPECT_EQ(choose({}).trained.quantization, Quantization::none);
   EXPECT_THAT(choose({}).warnings, IsEmpty());
+  EXPECT_THAT(choose({"--onto", "dequantized"}).warnings,
+              ElementsAre("--onto dequantized changes nothing: training had the files' own weights"));
 }
 
 TEST_F(MergeFormatsOf, RefuseWhatContradictsTheRecordUnlessOntoIsWritten) {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "kernels/cast/cast.h"
 #include "src/io/safetensors.h"
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
@@ -43,6 +44,26 @@ TEST_F(AdapterTables, CopiesOfTheBaseAreAccepted) {
   const auto nothing = [](std::vector<float>&) {};
   EXPECT_NO_THROW(check_tables(with_table("model.embed_tokens", 512, nothing), spec_, base_));
   EXPECT_NO_THROW(check_tables(with_table("lm_head", 512, nothing), spec_, base_));  // tied to the embedding
+}
+
+/// An adapter that was saved in bf16 has the base rounded.
+TEST_F(AdapterTables, RoundedCopiesAreAcceptedToo) {
+  PeftAdapter adapter = with_table("model.embed_tokens", 512, [](std::vector<float>&) {});
+  std::vector<std::uint16_t> rounded(values_.size());
+  const Shape shape{static_cast<std::int64_t>(values_.size())};
+  const TensorView there{reinterpret_cast<std::byte*>(rounded.data()), DType::bf16, shape};
+  cast(view(std::span<const float>(values_)), there, Stream{});
+  const std::string name = "base_model.model.model.embed_tokens.weight";
+  const auto write = [&] {
+    const auto file = folder_ / "rounded.safetensors";
+    write_safetensors(file, {{name, DType::bf16, {512, spec_.hidden}, std::as_bytes(std::span(rounded))}});
+    adapter.tables.at("model.embed_tokens") = read_safetensors_header(file).tensors.at(name);
+  };
+  write();
+  EXPECT_NO_THROW(check_tables(adapter, spec_, base_));
+  rounded[0] ^= 1;
+  write();
+  EXPECT_THAT(message_of(adapter), HasSubstr("is a whole embedding with other values"));
 }
 
 TEST_F(AdapterTables, OthersAreRefusedByWhatTheyAre) {

@@ -41,6 +41,8 @@ TEST(AdapterOrigin, Messages) {
               HasSubstr("base_format: quantization must be one of none, nf4, fp4, int8 (got nf5)"));
   EXPECT_THAT(message_of(R"({"base_format":{"quantization":"nf4","double_quant":true,"block_size":65}})"),
               HasSubstr("base_format: block_size is 65, which is out of range"));
+  EXPECT_THAT(message_of(R"({"base_format":{"quantization":"nf4","double_quant":true,"block_size":64.7}})"),
+              HasSubstr("base_format: block_size is 64.7, which is out of range"));
   EXPECT_THAT(message_of("{"), HasSubstr("is not valid JSON"));
 }
 

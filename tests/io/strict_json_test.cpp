@@ -72,5 +72,12 @@ TEST(ReadJsonFile, TakesPythonsNumbersAsTexts) {
   EXPECT_THAT(problem_of(R"({"a":NaN})"), HasSubstr("line 1"));  // data is JSON as it is meant
 }
 
+/// pandas and json.dump write NaN for what is missing.
+TEST(ParsePythonRow, TakesNaNForNull) {
+  EXPECT_EQ(parse_python_row(R"({"a":NaN,"b":"NaN","c":[-Infinity,1]})"),
+            nlohmann::json::parse(R"({"a":null,"b":"NaN","c":[null,1]})"));
+  EXPECT_THROW(parse_python_row(R"({"a":Nan})"), JsonError);
+}
+
 }  // namespace
 }  // namespace lora_dist

@@ -197,6 +197,10 @@ TEST(RunFiles, AWarmupThatTakesAGoodPartOfTheStepsIsWarnedOf) {
   settings["train.warmup_ratio"] = "0";
   run = expect_success(launch_of(settings, 1));
   EXPECT_EQ(count_of(run.err, "learning rate 0"), 0) << run.err;
+  settings["output.dir"] = (scratch / "no_rate").string();
+  settings["train.learning_rate"] = "0";
+  run = expect_success(launch_of(settings, 1));
+  EXPECT_EQ(count_of(run.err, "warning: train.learning_rate is 0: nothing will be learnt"), 1) << run.err;
 }
 
 }  // namespace
