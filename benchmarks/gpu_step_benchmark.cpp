@@ -15,13 +15,13 @@
 #include "kernels/common/parallel.h"
 #include "kernels/copy/copy.h"
 #include "kernels/matmul/matmul.h"
+#include "src/base/weight_window.h"
 #include "src/comm/mpi_communicator.h"
 #include "src/comm/process.h"
 #include "src/comm/single_rank.h"
 #include "src/core/error_of.h"
 #include "src/core/memory_report.h"
-#include "src/model/weight_window.h"
-#include "src/train/compute_place.h"
+#include "src/job/compute_place.h"
 #include "src/train/train_step.h"
 
 namespace lora_dist::benchmarks {

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "benchmarks/fixed_batch.h"
-#include "src/train/open_model.h"
+#include "src/job/open_model.h"
 #include "src/train/train_step.h"
 
 namespace lora_dist::benchmarks {

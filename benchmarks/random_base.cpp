@@ -10,7 +10,7 @@
 #include "kernels/common/philox.h"
 #include "kernels/copy/copy.h"
 #include "kernels/nf4/nf4.h"
-#include "src/model/quantized_weight.h"
+#include "src/base/quantized_weight.h"
 
 namespace lora_dist::benchmarks {
 

@@ -1,8 +1,8 @@
 // What a training step costs by its shapes alone: FLOP of its products and bytes of its dequantization.
 #pragma once
 
-#include "src/model/activations.h"
-#include "src/model/frozen_shard.h"
+#include "src/base/frozen_shard.h"
+#include "src/transformer/activations.h"
 
 namespace lora_dist::benchmarks {
 

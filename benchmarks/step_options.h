@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "src/model/activations.h"
-#include "src/model/frozen_shard.h"
+#include "src/base/frozen_shard.h"
+#include "src/transformer/activations.h"
 
 namespace lora_dist::benchmarks {
 

@@ -9,19 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "src/adapter/adapter_tensor.h"
 #include "src/comm/communicator.h"
 
 namespace lora_dist {
-
-/// Where one adapter tensor lies in the flat buffers: elements [offset, offset + count). Tensors follow each other without a gap.
-struct AdapterTensor {
-  std::string name;  // "model.layers.0.self_attn.q_proj.lora_A"
-  std::vector<std::int64_t> shape;
-  std::int64_t offset = 0;
-  std::int64_t count = 0;
-
-  bool operator==(const AdapterTensor&) const = default;
-};
 
 /// Everything that a run needs to continue to the bit. The buffers are flat, whole, of equal size, and the same on every rank.
 struct TrainingState {

@@ -7,7 +7,7 @@
 #include "src/core/error_of.h"
 #include "src/doctor/examine.h"
 #include "src/plan/planned_model.h"
-#include "src/train/console.h"
+#include "src/report/console.h"
 
 namespace lora_dist {
 

@@ -6,10 +6,10 @@
 #include "src/commands/commands.h"
 #include "src/commands/read_config.h"
 #include "src/core/error.h"
+#include "src/eval/evaluator.h"
 #include "src/io/file.h"
-#include "src/train/evaluator.h"
-#include "src/train/metrics_log.h"
-#include "src/train/progress.h"
+#include "src/report/metrics_log.h"
+#include "src/report/progress.h"
 #include "src/train/training_run.h"
 
 namespace lora_dist {

@@ -1,5 +1,5 @@
 // lora_dist generate: continues a prompt on the screen, or prompts of a JSONL file.
-#include "src/model/generate.h"
+#include "src/inference/generate.h"
 
 #include <algorithm>
 
@@ -7,11 +7,12 @@
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
-#include "src/commands/output_lines.h"
 #include "src/core/error.h"
 #include "src/data/chat_sample.h"
 #include "src/data/tokenize.h"
-#include "src/train/open_model.h"
+#include "src/inference/output_lines.h"
+#include "src/inference/sampling_config.h"
+#include "src/job/open_model.h"
 
 namespace lora_dist {
 

@@ -1,7 +1,7 @@
 // Opens model and adapter, and makes the buffers of forward passes.
 #include "src/commands/inference.h"
 
-#include "src/train/trained_format.h"
+#include "src/job/trained_format.h"
 
 namespace lora_dist {
 

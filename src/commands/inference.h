@@ -6,7 +6,7 @@
 #include "src/comm/communicator.h"
 #include "src/comm/process.h"
 #include "src/commands/command_line.h"
-#include "src/train/open_model.h"
+#include "src/job/open_model.h"
 
 namespace lora_dist {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "src/train/open_model.h"
+#include "src/job/open_model.h"
 
 namespace lora_dist {
 

@@ -3,22 +3,22 @@
 
 #include <nlohmann/json.hpp>
 
+#include "src/adapter/peft_adapter.h"
+#include "src/base/base_hash.h"
+#include "src/base/prequantized.h"
 #include "src/checkpoint/checkpoint.h"
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
 #include "src/core/error.h"
-#include "src/export/peft_adapter.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
 #include "src/io/strict_json.h"
-#include "src/model/base_hash.h"
+#include "src/job/data_setup.h"
 #include "src/model/folder_warnings.h"
 #include "src/model/model_config.h"
-#include "src/model/prequantized.h"
-#include "src/train/console.h"
-#include "src/train/data_setup.h"
+#include "src/report/console.h"
 
 namespace lora_dist {
 

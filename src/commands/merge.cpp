@@ -8,22 +8,22 @@
 #include <optional>
 #include <system_error>
 
+#include "src/adapter/adapter_bridge.h"
+#include "src/base/prequantized.h"
 #include "src/comm/agree.h"
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
 #include "src/commands/merge_formats.h"
 #include "src/commands/merge_report.h"
 #include "src/commands/work_folder.h"
+#include "src/convert/merge_quantized.h"
 #include "src/core/error.h"
 #include "src/core/version.h"
-#include "src/export/adapter_bridge.h"
-#include "src/export/merge_quantized.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
+#include "src/job/data_setup.h"
 #include "src/model/folder_warnings.h"
-#include "src/model/prequantized.h"
-#include "src/train/console.h"
-#include "src/train/data_setup.h"
+#include "src/report/console.h"
 
 namespace lora_dist {
 

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/adapter/adapter_origin.h"
 #include "src/commands/inference.h"
 #include "src/core/error.h"
-#include "src/export/adapter_origin.h"
-#include "src/train/trained_format.h"
+#include "src/job/trained_format.h"
 
 namespace lora_dist {
 

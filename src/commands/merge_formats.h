@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "src/commands/command_line.h"
-#include "src/export/merge_weights.h"
+#include "src/convert/merge_weights.h"
 
 namespace lora_dist {
 

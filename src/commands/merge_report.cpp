@@ -8,9 +8,9 @@
 #include "src/comm/agree.h"
 #include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
-#include "src/commands/token_scores.h"
 #include "src/core/error.h"
 #include "src/data/sample.h"
+#include "src/inference/token_scores.h"
 
 namespace lora_dist {
 

@@ -9,7 +9,7 @@
 #include "src/comm/communicator.h"
 #include "src/comm/process.h"
 #include "src/commands/command_line.h"
-#include "src/train/console.h"
+#include "src/report/console.h"
 
 namespace lora_dist {
 

@@ -7,7 +7,7 @@
 #include "src/config/load_config.h"
 #include "src/core/error.h"
 #include "src/plan/plan_report.h"
-#include "src/train/console.h"
+#include "src/report/console.h"
 
 namespace lora_dist {
 

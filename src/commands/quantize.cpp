@@ -4,18 +4,18 @@
 #include <chrono>
 #include <filesystem>
 
+#include "src/base/prequantized.h"
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
 #include "src/commands/read_config.h"
 #include "src/commands/work_folder.h"
+#include "src/convert/write_base_store.h"
 #include "src/core/error.h"
 #include "src/core/memory_report.h"
-#include "src/export/write_base_store.h"
 #include "src/io/base_store.h"
-#include "src/model/prequantized.h"
-#include "src/train/console.h"
-#include "src/train/data_setup.h"
-#include "src/train/progress.h"
+#include "src/job/data_setup.h"
+#include "src/report/console.h"
+#include "src/report/progress.h"
 
 namespace lora_dist {
 

@@ -6,11 +6,11 @@
 #include "src/commands/commands.h"
 #include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
-#include "src/commands/output_lines.h"
-#include "src/commands/token_scores.h"
 #include "src/core/error.h"
 #include "src/data/sample.h"
-#include "src/train/open_model.h"
+#include "src/inference/output_lines.h"
+#include "src/inference/token_scores.h"
+#include "src/job/open_model.h"
 
 namespace lora_dist {
 

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "src/model/generate.h"
 #include "src/model/model_config.h"
 
 namespace lora_dist {
@@ -25,19 +24,5 @@ struct GenerationConfig {
 /// sampling count only where do_sample is true. Throws Error(model) naming file and key for a value of the wrong
 /// kind.
 GenerationConfig read_generation_config(const std::filesystem::path& folder, const ModelSpec& spec);
-
-/// What the user wrote of sampling; the rest is left to the file.
-struct WrittenSampling {
-  std::optional<double> temperature, top_p, repetition_penalty;
-  std::optional<int> top_k;
-};
-
-/// Fills temperature, top_p, top_k and repetition_penalty: as written, else as the file says. Where the file samples and does not
-/// say otherwise, temperature is 1 and top_k 50, transformers' defaults; where it does not sample, the most probable token is
-/// taken unless a temperature was written.
-void apply_generation_config(const GenerationConfig& config, const WrittenSampling& written, SamplingOptions& options);
-
-/// "temperature 0.6, top_p 0.9"; empty for the most probable token without a penalty.
-std::string describe_sampling(const SamplingOptions& options);
 
 }  // namespace lora_dist

@@ -1,8 +1,8 @@
 // The report as JSON.
 #include <algorithm>
 
+#include "src/job/compute_place.h"
 #include "src/plan/plan_report.h"
-#include "src/train/compute_place.h"
 
 namespace lora_dist {
 

@@ -3,10 +3,10 @@
 #include <fmt/ranges.h>
 
 #include "src/core/with_commas.h"
+#include "src/job/compute_place.h"
 #include "src/plan/plan_report.h"
 #include "src/plan/quantities.h"
-#include "src/train/compute_place.h"
-#include "src/train/progress.h"
+#include "src/report/progress.h"
 
 namespace lora_dist {
 

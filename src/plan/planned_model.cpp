@@ -3,16 +3,16 @@
 
 #include <fmt/format.h>
 
+#include "src/adapter/adapter_bridge.h"
+#include "src/adapter/peft_adapter.h"
+#include "src/base/prequantized.h"
 #include "src/config/load_config.h"
 #include "src/core/error.h"
-#include "src/export/adapter_bridge.h"
-#include "src/export/peft_adapter.h"
 #include "src/io/base_store.h"
 #include "src/io/strict_json.h"
+#include "src/job/data_setup.h"
 #include "src/model/config_file.h"
-#include "src/model/prequantized.h"
 #include "src/train/adapter_setup.h"
-#include "src/train/data_setup.h"
 
 namespace lora_dist {
 

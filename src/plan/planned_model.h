@@ -4,11 +4,11 @@
 #include <filesystem>
 #include <vector>
 
+#include "src/adapter/adapters.h"
+#include "src/base/base_format.h"
 #include "src/config/config.h"
-#include "src/model/adapters.h"
-#include "src/model/base_format.h"
 #include "src/model/model_config.h"
-#include "src/train/console.h"
+#include "src/report/console.h"
 
 namespace lora_dist {
 

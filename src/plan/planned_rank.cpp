@@ -5,13 +5,13 @@
 
 #include <algorithm>
 
+#include "src/base/weight_window.h"
 #include "src/comm/mesh.h"
 #include "src/core/error.h"
-#include "src/model/activations.h"
-#include "src/model/weight_window.h"
 #include "src/train/adapter_setup.h"
 #include "src/train/saving.h"
 #include "src/train/training_run.h"
+#include "src/transformer/activations.h"
 
 namespace lora_dist {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "src/adapter/adapter_part.h"
+#include "src/base/frozen_shard.h"
 #include "src/core/arena.h"
-#include "src/model/adapter_part.h"
-#include "src/model/frozen_shard.h"
 #include "src/plan/plan_options.h"
 #include "src/plan/planned_model.h"
 

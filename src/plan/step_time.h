@@ -20,7 +20,7 @@ namespace lora_dist {
 ///                       adds the copy of a block's slice over PCI Express
 ///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); with sequence parallelism, a
 ///                       scattered sum and a gather take what an all-gather does. Counted whole, though over NCCL products run
-///                       beside all but the last piece of a sum (src/model/tensor_rows.h)
+///                       beside all but the last piece of a sum (src/transformer/tensor_rows.h)
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor; over MPI 2 (n-1) steps of a ring with 3 * latency each,
 ///                       where sums_along_ring (src/comm/mpi_communicator.h)

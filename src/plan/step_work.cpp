@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include "kernels/cross_entropy_part/cross_entropy_part.h"
+#include "src/base/table_window.h"
 #include "src/core/error.h"
-#include "src/model/table_window.h"
-#include "src/model/tensor_rows.h"
+#include "src/transformer/tensor_rows.h"
 
 namespace lora_dist {
 

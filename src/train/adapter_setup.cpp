@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "kernels/copy/copy.h"
+#include "src/adapter/adapter_bridge.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
-#include "src/export/adapter_bridge.h"
 #include "src/model/family.h"
 
 namespace lora_dist {

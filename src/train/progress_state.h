@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "src/eval/evaluator.h"
 #include "src/train/early_stopping.h"
-#include "src/train/evaluator.h"
 #include "src/train/train_step.h"
 
 namespace lora_dist {

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "kernels/copy/copy.h"
+#include "src/adapter/adapter_bridge.h"
+#include "src/adapter/peft_adapter.h"
 #include "src/chat_template/template_date.h"
 #include "src/checkpoint/folders.h"
 #include "src/checkpoint/manifest.h"
@@ -15,8 +17,6 @@
 #include "src/core/pulse.h"
 #include "src/core/version.h"
 #include "src/data/sampler.h"
-#include "src/export/adapter_bridge.h"
-#include "src/export/peft_adapter.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
 

@@ -13,7 +13,7 @@
 
 #include "src/comm/agree.h"
 #include "src/comm/process.h"
-#include "src/train/progress.h"
+#include "src/report/progress.h"
 
 namespace lora_dist {
 

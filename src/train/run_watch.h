@@ -12,7 +12,7 @@
 #include "src/config/config.h"
 #include "src/core/stop_request.h"
 #include "src/io/directory_lock.h"
-#include "src/train/console.h"
+#include "src/report/console.h"
 
 namespace lora_dist {
 

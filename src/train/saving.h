@@ -8,7 +8,7 @@
 #include <string>
 
 #include "src/checkpoint/pending_save.h"
-#include "src/train/metrics_log.h"
+#include "src/report/metrics_log.h"
 #include "src/train/progress_state.h"
 #include "src/train/training_run.h"
 

@@ -8,7 +8,7 @@
 #include "src/core/pulse.h"
 #include "src/core/stop_request.h"
 #include "src/data/chat_sample.h"
-#include "src/model/generation_config.h"
+#include "src/inference/sampling_config.h"
 #include "src/train/run_watch.h"
 #include "src/train/saving.h"
 

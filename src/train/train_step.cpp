@@ -13,6 +13,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "src/core/fault_point.h"
+#include "src/job/pass_of.h"
 
 namespace lora_dist {
 
@@ -169,8 +170,6 @@ void update_factors(const Transformer& model, const AdapterPart& part, const Ste
 }
 
 }  // namespace
-
-Pass pass_of(const Batch& batch) { return {batch.ids, batch.targets, batch.positions, batch.samples, batch.starts}; }
 
 StepResult train_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks,
                       std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,

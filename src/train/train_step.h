@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "src/adapter/adapter_part.h"
 #include "src/comm/communicator.h"
 #include "src/data/batch.h"
-#include "src/model/adapter_part.h"
-#include "src/model/transformer.h"
+#include "src/transformer/transformer.h"
 
 namespace lora_dist {
 
@@ -79,8 +79,5 @@ StepResult train_step(const Transformer& model, const AdapterPart& part, const S
                       std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,
                       std::int64_t step, std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers,
                       bool stop_asked_here, LossScale& loss_scale);
-
-/// A view of a batch as the model takes it.
-Pass pass_of(const Batch& batch);
 
 }  // namespace lora_dist

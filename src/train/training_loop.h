@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "src/comm/agree.h"
-#include "src/optim/schedule.h"
-#include "src/train/progress.h"
+#include "src/report/progress.h"
+#include "src/report/run_logs.h"
+#include "src/report/step_watch.h"
 #include "src/train/progress_state.h"
-#include "src/train/run_logs.h"
 #include "src/train/saving.h"
-#include "src/train/step_watch.h"
+#include "src/train/schedule.h"
 #include "src/train/training_run.h"
 
 namespace lora_dist {

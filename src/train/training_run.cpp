@@ -5,6 +5,7 @@
 
 #include "kernels/common/device.h"
 #include "kernels/fixed_point/fixed_point.h"
+#include "src/base/base_hash.h"
 #include "src/comm/agree.h"
 #include "src/comm/data_plane.h"
 #include "src/core/error.h"
@@ -13,14 +14,13 @@
 #include "src/core/version.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
-#include "src/model/base_hash.h"
+#include "src/job/data_setup.h"
+#include "src/job/ranks_agree.h"
+#include "src/job/tokenize_together.h"
+#include "src/job/trained_format.h"
 #include "src/train/adapter_setup.h"
-#include "src/train/data_setup.h"
-#include "src/train/ranks_agree.h"
 #include "src/train/resume.h"
 #include "src/train/saving.h"
-#include "src/train/tokenize_together.h"
-#include "src/train/trained_format.h"
 
 namespace lora_dist {
 

@@ -8,20 +8,20 @@
 #include <string>
 #include <vector>
 
+#include "src/adapter/adapter_config.h"
+#include "src/adapter/adapter_part.h"
+#include "src/adapter/adapters.h"
 #include "src/comm/mesh.h"
 #include "src/config/config.h"
 #include "src/data/dataset.h"
 #include "src/data/packing.h"
-#include "src/export/adapter_config.h"
-#include "src/model/activations.h"
-#include "src/model/adapter_part.h"
-#include "src/model/adapters.h"
-#include "src/model/transformer.h"
-#include "src/train/console.h"
-#include "src/train/metrics_log.h"
-#include "src/train/open_model.h"
+#include "src/job/open_model.h"
+#include "src/report/console.h"
+#include "src/report/metrics_log.h"
 #include "src/train/run_watch.h"
 #include "src/train/train_step.h"
+#include "src/transformer/activations.h"
+#include "src/transformer/transformer.h"
 
 namespace lora_dist {
 

@@ -7,8 +7,8 @@
 
 #include "benchmarks/step_costs.h"
 #include "kernels/cast/cast.h"
+#include "src/base/weight_window.h"
 #include "src/comm/single_rank.h"
-#include "src/model/weight_window.h"
 
 namespace lora_dist::benchmarks {
 namespace {

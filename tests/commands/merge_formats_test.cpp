@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "src/export/adapter_origin.h"
+#include "src/adapter/adapter_origin.h"
 #include "tests/support/scratch.h"
 
 namespace lora_dist {

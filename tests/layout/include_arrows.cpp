@@ -14,20 +14,23 @@ namespace {
 constexpr int kMostLines = 400;
 
 // A folder may include itself and every folder before it.
-constexpr std::array<std::string_view, 13> kChain = {
-    "kernels/common", "kernels/<op>", "src/core",  "src/comm", "src/io",     "src/model",   "src/optim",
-    "src/checkpoint", "src/export",   "src/train", "src/plan", "src/doctor", "src/commands"};
+constexpr std::array<std::string_view, 18> kChain = {
+    "kernels/common", "kernels/<op>", "src/core",        "src/comm",      "src/io",         "src/model",
+    "src/base",       "src/adapter",  "src/transformer", "src/inference", "src/checkpoint", "src/convert",
+    "src/report",     "src/job",      "src/eval",        "src/train",     "src/plan",       "src/commands"};
 
-// Folders beside the chain: what each may include, and that only src/train and later may include them.
+// Folders beside the chain: what each may include, and the first folder of the chain that may include it.
 struct SideFolder {
   std::string_view name;
   std::array<std::string_view, 5> may_include;
+  std::string_view first_user;
 };
-constexpr std::array<SideFolder, 4> kSide = {{
-    {"src/config", {"kernels/common", "src/core", "src/io"}},
-    {"src/tokenizer", {"kernels/common", "src/core", "src/io"}},
-    {"src/chat_template", {"kernels/common", "src/core", "src/io"}},
-    {"src/data", {"kernels/common", "src/core", "src/io", "src/tokenizer", "src/chat_template"}},
+constexpr std::array<SideFolder, 5> kSide = {{
+    {"src/config", {"kernels/common", "src/core", "src/io"}, "src/report"},
+    {"src/tokenizer", {"kernels/common", "src/core", "src/io"}, "src/report"},
+    {"src/chat_template", {"kernels/common", "src/core", "src/io"}, "src/report"},
+    {"src/data", {"kernels/common", "src/core", "src/io", "src/tokenizer", "src/chat_template"}, "src/report"},
+    {"src/doctor", {"kernels/common", "src/core", "src/comm", "src/io"}, "src/commands"},
 }};
 
 // Outside libraries with a home; src/commands reads command lines.
@@ -38,7 +41,7 @@ struct LibraryHome {
 constexpr std::array<LibraryHome, 4> kHomes = {
     {{"mpi.h", {"src/comm"}}, {"nccl.h", {"src/comm"}}, {"hdf5", {"src/io"}}, {"boost/", {"src/config", "src/commands"}}}};
 
-/// "src/model/block.h" -> "src/model", "kernels/nf4/nf4.h" -> "kernels/<op>", "src/main.cpp" -> "src/main".
+/// "src/transformer/block.h" -> "src/transformer", "kernels/nf4/nf4.h" -> "kernels/<op>", "src/main.cpp" -> "src/main".
 std::string_view folder_of(std::string_view path) {
   if (path.starts_with("kernels/") && !path.starts_with("kernels/common/")) {
     return "kernels/<op>";
@@ -77,8 +80,8 @@ bool may_include(std::string_view path, std::string_view header) {
   if (const SideFolder* side = side_folder(from); side != nullptr) {
     return std::find(side->may_include.begin(), side->may_include.end(), to) != side->may_include.end();
   }
-  if (side_folder(to) != nullptr) {
-    return place_in_chain(from) >= place_in_chain("src/train");
+  if (const SideFolder* side = side_folder(to); side != nullptr) {
+    return place_in_chain(from) >= place_in_chain(side->first_user);
   }
   return place_in_chain(to) >= 0 && place_in_chain(to) < place_in_chain(from);
 }

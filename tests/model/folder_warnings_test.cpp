@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/model/model_fixture.h"
+#include "tests/support/model_fixture.h"
 
 namespace lora_dist {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <optional>
 
-#include "tests/model/model_fixture.h"
+#include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
 namespace lora_dist {
@@ -27,33 +27,17 @@ class GenerationConfigFile : public testing::Test {
     EXPECT_THAT(error.message, HasSubstr("generation_config.json: "));
     return error.message;
   }
-  SamplingOptions applied(const std::string& text, const WrittenSampling& written = {}) {
-    SamplingOptions options;
-    apply_generation_config(read(text), written, options);
-    return options;
-  }
   Scratch folder_;
   ModelSpec spec_ = read_model_config(test::source("demo/model"));
 };
 
-/// transformers then takes the keys of config.json.
+/// transformers then takes the keys of config.json, but for the tokens that end a text: the model knows them from there.
 TEST_F(GenerationConfigFile, MayBeAbsent) {
-  folder_.write("config.json", R"({"eos_token_id":2})");
-  SamplingOptions options;
-  apply_generation_config(read_generation_config(folder_.path(), spec_), {}, options);
-  EXPECT_EQ(describe_sampling(options), "");
-  folder_.write("config.json", R"({"eos_token_id":2,"do_sample":true,"temperature":0.5,"repetition_penalty":1.2,"num_beams":2})");
+  folder_.write("config.json", R"({"eos_token_id":2,"do_sample":true,"temperature":0.5,"num_beams":2})");
   const GenerationConfig config = read_generation_config(folder_.path(), spec_);
-  EXPECT_THAT(config.eos_ids, IsEmpty());  // the model's
-  apply_generation_config(config, {}, options);
-  EXPECT_EQ(describe_sampling(options), "temperature 0.5, top_k 50, repetition_penalty 1.2");
+  EXPECT_THAT(config.eos_ids, IsEmpty());
+  EXPECT_EQ(config.temperature, 0.5);
   EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("config.json: num_beams is not used when text is generated")));
-}
-
-/// What is not used may be anything.
-TEST_F(GenerationConfigFile, ChecksSamplingOnlyWhereTheModelSamples) {
-  EXPECT_EQ(describe_sampling(applied(R"({"top_p":2.0,"temperature":-1,"top_k":-1})")), "");
-  EXPECT_THAT(message_of(R"({"do_sample":true,"top_p":2.0})"), HasSubstr("key \"top_p\" must be at most 1"));
 }
 
 TEST_F(GenerationConfigFile, NamesTheTokensThatEndAText) {
@@ -65,25 +49,6 @@ TEST_F(GenerationConfigFile, NamesTheTokensThatEndAText) {
   EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("eos_token_id 512 lies outside the vocabulary of 512 and is ignored")));
   EXPECT_THAT(message_of(R"({"eos_token_id":"</s>"})"),
               HasSubstr("key \"eos_token_id\" must be an integer or a list of integers"));
-}
-
-/// do_sample decides, and what is written goes first.
-TEST_F(GenerationConfigFile, SaysHowToSample) {
-  const std::string llama3 = R"({"do_sample":true,"temperature":0.6,"top_p":0.9})";
-  SamplingOptions options = applied(llama3);
-  EXPECT_EQ(options.temperature, 0.6);
-  EXPECT_EQ(options.top_p, 0.9);
-  EXPECT_EQ(options.top_k, 50);  // transformers' default while sampling
-  EXPECT_EQ(describe_sampling(options), "temperature 0.6, top_p 0.9, top_k 50");
-  options = applied(llama3, {.temperature = 0.0, .top_p = {}, .repetition_penalty = {}, .top_k = {}});
-  EXPECT_EQ(options.temperature, 0.0);
-  EXPECT_EQ(describe_sampling(options), "");
-  options = applied(llama3, {.temperature = 1.5, .top_p = 0.5, .repetition_penalty = 1.2, .top_k = 0});
-  EXPECT_EQ(describe_sampling(options), "temperature 1.5, top_p 0.5, repetition_penalty 1.2");
-  options = applied(R"({"do_sample":true})");
-  EXPECT_EQ(describe_sampling(options), "temperature 1, top_k 50");
-  options = applied(R"({"do_sample":false,"temperature":0.6,"repetition_penalty":1.1})");
-  EXPECT_EQ(describe_sampling(options), "repetition_penalty 1.1");
 }
 
 TEST_F(GenerationConfigFile, NamesKeysThatAreNotBuilt) {

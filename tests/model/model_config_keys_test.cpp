@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "src/model/family.h"
-#include "tests/model/model_fixture.h"
+#include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
 namespace lora_dist {

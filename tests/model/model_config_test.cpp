@@ -5,10 +5,7 @@
 #include <fstream>
 
 #include "src/core/error.h"
-#include "src/model/folder_warnings.h"
-#include "src/model/prequantized.h"
-#include "src/model/tensor_table.h"
-#include "tests/model/model_fixture.h"
+#include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
 namespace lora_dist {
@@ -125,107 +122,6 @@ TEST_F(ModelConfig, Messages) {
   EXPECT_THROW(read_model_config(folder_ / "nothing"), Error);
 }
 
-TEST_F(ModelConfig, TensorsThatDoNotFit) {
-  const TensorDirectory directory = read_model_directory(test::source("demo/model"));
-  const auto message_for = [&](const json& config) -> std::string {
-    try {
-      check_model_tensors(read(config.dump()), directory);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ExitCode::model);
-      return error.what();
-    }
-    return "no error";
-  };
-  EXPECT_EQ(message_for(base_), "no error");
-  EXPECT_NE(message_for(with("num_hidden_layers", 6)).find("tensor model.layers.5.input_layernorm.weight is missing"),
-            std::string::npos);
-  EXPECT_NE(message_for(with("vocab_size", 600)).find("has shape [512, 64], config.json implies [600, 64]"), std::string::npos);
-  EXPECT_NE(message_for(with("tie_word_embeddings", false)).find("lm_head.weight is missing"), std::string::npos);
-}
-
-TEST(Targets, NamesAndAllLinear) {
-  const ModelSpec llama = read_model_config(test::source("demo/model"));
-  const std::array<bool, kLinears> all{true, true, true, true, true, true, true, false};
-  EXPECT_EQ(match_targets(llama, {"all-linear"}), AdaptedLinears(5, all));
-  const std::array<bool, kLinears> two{true, false, false, false, false, false, true, false};
-  EXPECT_EQ(match_targets(llama, {"q_proj", "mlp.down_proj"}), AdaptedLinears(5, two));
-  try {
-    match_targets(llama, {"q_proj", "c_attn"});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::usage);
-    EXPECT_NE(std::string(error.what())
-                  .find("\"c_attn\" matches no linear layer of this llama model; there are q_proj, k_proj, "
-                        "v_proj, o_proj, gate_proj, up_proj, down_proj, or \"all-linear\""),
-              std::string::npos);
-  }
-}
-
-/// peft.tuners.tuners_utils.check_target_module_exists: a whole path is one module of one layer.
-TEST(Targets, OfOneLayerAndByRegularExpression) {
-  const ModelSpec llama = read_model_config(test::source("demo/model"));
-  const std::array<bool, kLinears> q{true, false, false, false, false, false, false, false};
-  const AdaptedLinears one = match_targets(llama, {"model.layers.3.self_attn.q_proj"});
-  EXPECT_EQ(one, (AdaptedLinears{{}, {}, {}, q, {}}));
-  EXPECT_EQ(target_names(*llama.family, one), std::vector<std::string>{"model.layers.3.self_attn.q_proj"});
-  EXPECT_EQ(match_targets(llama, {"layers.3.self_attn.q_proj"}), one);
-  const AdaptedLinears two = match_targets(llama, {R"(.*\.[12]\..*\.(q|v)_proj)"});
-  const std::array<bool, kLinears> qv{true, false, true, false, false, false, false, false};
-  EXPECT_EQ(two, (AdaptedLinears{{}, qv, qv, {}, {}}));
-  EXPECT_EQ(match_targets(llama, target_names(*llama.family, two)), two);
-  const auto problem_of = [&](const std::string& target) {
-    const Thrown error = thrown_by([&] { match_targets(llama, {target}); });
-    EXPECT_EQ(error.code, ExitCode::usage);
-    return error.message;
-  };
-  EXPECT_NE(problem_of("(q|v)_proj").find("matches no linear layer"), std::string::npos);  // not the whole path
-  EXPECT_NE(problem_of("model.layers.5.self_attn.q_proj").find("matches no linear layer"), std::string::npos);
-  EXPECT_NE(problem_of(".*(q|v_proj").find("\".*(q|v_proj\" is not a regular expression"), std::string::npos);
-}
-
-/// GPT-2 calls two layers of a block c_proj: PEFT's rule takes both, and a name for one of them is longer.
-TEST(Targets, OfGpt2) {
-  const ModelSpec gpt2 = read_model_config(test::source("tests/golden/families/gpt2"));
-  const auto both = match_targets(gpt2, {"c_attn", "c_proj"});
-  EXPECT_EQ(both.front(), (std::array<bool, kLinears>{false, false, false, true, false, false, true, true}));
-  EXPECT_EQ(both, AdaptedLinears(2, both.front()));
-  EXPECT_EQ(target_names(*gpt2.family, both), (std::vector<std::string>{"c_proj", "c_attn"}));
-  const auto one = match_targets(gpt2, {"attn.c_proj"});
-  EXPECT_EQ(one, AdaptedLinears(2, {false, false, false, true, false, false, false, false}));
-  EXPECT_EQ(target_names(*gpt2.family, one), std::vector<std::string>{"attn.c_proj"});
-  try {
-    match_targets(gpt2, {"q_proj"});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("of this gpt2 model; there are c_proj, c_fc, c_attn, or"), std::string::npos);
-  }
-}
-
-TEST(Adapters, StartAsPeftDoes) {
-  const ModelSpec spec = read_model_config(test::source("demo/model"));
-  const AdapterLayout layout = make_adapter_layout(spec, {8, 16.0, 0.0, false, {"q_proj", "down_proj"}});
-  EXPECT_EQ(layout.count, 5 * (8 * (64 + 64) + 8 * (172 + 64)));
-  std::vector<float> params(static_cast<std::size_t>(layout.count), 9.0F);
-  initialize_adapters(layout, 42, params);
-  double square = 0.0;
-  std::int64_t n = 0;
-  for (const AdapterFactor& factor : adapter_factors(layout)) {
-    const float bound = 1.0F / std::sqrt(static_cast<float>(factor.cols));
-    for (std::int64_t i = 0; i < factor.rows * factor.cols; ++i) {
-      const float value = params[static_cast<std::size_t>(factor.offset + i)];
-      if (factor.factor == "lora_B") {
-        ASSERT_EQ(value, 0.0F);
-      } else {
-        ASSERT_LE(std::abs(value), bound);
-        square += static_cast<double>(value / bound) * static_cast<double>(value / bound);
-        ++n;
-      }
-    }
-  }
-  EXPECT_NEAR(square / static_cast<double>(n), 1.0 / 3.0, 0.02);  // the variance of a uniform number
-  EXPECT_FLOAT_EQ(make_adapter_layout(spec, {16, 32.0, 0.0, true, {"q_proj"}}).blocks[0][0]->scale, 8.0F);
-}
-
 TEST_F(ModelConfig, PythonsInfinityIsAnErrorWhereItIsUsed) {
   base_.erase("initializer_range");
   std::string text = base_.dump();
@@ -235,50 +131,6 @@ TEST_F(ModelConfig, PythonsInfinityIsAnErrorWhereItIsUsed) {
   EXPECT_NE(message_of(text.substr(0, text.size() - 1) + ",\"rms_norm_eps\":Infinity}")
                 .find("key \"rms_norm_eps\" must be a number above 0 (got \"Infinity\")"),
             std::string::npos);
-}
-
-/// Tensors that share memory are saved once, under either name.
-TEST_F(ModelConfig, ATiedEmbeddingMayStandUnderTheHeadsName) {
-  TensorDirectory directory = read_model_directory(test::source("demo/model"));
-  auto node = directory.tensors.extract("model.embed_tokens.weight");
-  node.key() = node.mapped().name = "lm_head.weight";
-  directory.tensors.insert(std::move(node));
-  const ModelSpec tied = read(base_.dump());
-  ASSERT_TRUE(tied.tied_head);
-  EXPECT_EQ(find_tensor(tied, directory, {"model.embed_tokens.weight", {512, 64}}).name, "lm_head.weight");
-  EXPECT_NO_THROW(check_model_tensors(tied, directory));
-  EXPECT_TRUE(folder_warnings(tied, directory).empty());
-  const ModelSpec untied = read(with("tie_word_embeddings", false).dump());
-  EXPECT_THROW(check_model_tensors(untied, directory), Error);  // nothing stands for the embedding
-}
-
-TEST_F(ModelConfig, ATensorOfAnotherDTypeIsNamedWhereItIsUsed) {
-  TensorDirectory directory = read_model_directory(test::source("demo/model"));
-  TensorInfo unused = directory.tensors.begin()->second;
-  unused.name = "extra.scale";
-  unused.other_dtype = "F8_E4M3";
-  directory.tensors.emplace(unused.name, unused);
-  const ModelSpec spec = read(base_.dump());
-  EXPECT_NO_THROW(check_model_tensors(spec, directory));
-  directory.tensors.at("model.norm.weight").other_dtype = "F8_E4M3";
-  directory.tensors.at("model.norm.weight").dtype = DType::u8;
-  const Thrown error = thrown_by([&] { check_model_tensors(spec, directory); });
-  EXPECT_NE(error.message.find("tensor model.norm.weight has dtype F8_E4M3; weights must be f32, f16 or bf16"),
-            std::string::npos);
-}
-
-TEST_F(ModelConfig, AQuantizedHeadIsCalledThat) {
-  TensorDirectory directory = read_model_directory(test::source("demo/model"));
-  TensorInfo absmax = directory.tensors.begin()->second;
-  absmax.name = "model.embed_tokens.weight.absmax";
-  directory.tensors.emplace(absmax.name, absmax);
-  const Thrown error = thrown_by([&] { check_model_tensors(read(base_.dump()), directory); });
-  EXPECT_EQ(error.code, ExitCode::model);
-  EXPECT_NE(
-      error.message.find("model.embed_tokens.weight is quantized by bitsandbytes; of embedding, head and norms the floats are "
-                         "needed. Save the model again with llm_int8_skip_modules naming model.embed_tokens"),
-      std::string::npos)
-      << error.message;
 }
 
 }  // namespace

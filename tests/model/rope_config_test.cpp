@@ -5,7 +5,7 @@
 #include <string>
 
 #include "src/model/config_file.h"
-#include "tests/model/model_fixture.h"
+#include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
 namespace lora_dist {

@@ -6,7 +6,7 @@
 #include "src/comm/done_collective.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
-#include "src/model/transformer.h"
+#include "src/transformer/transformer.h"
 #include "tests/plan/plan_fixture.h"
 
 namespace lora_dist {

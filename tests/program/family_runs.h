@@ -6,7 +6,7 @@
 #include <cmath>
 #include <string>
 
-#include "src/export/peft_adapter.h"
+#include "src/adapter/peft_adapter.h"
 #include "tests/program/fixtures.h"
 
 namespace lora_dist::program {

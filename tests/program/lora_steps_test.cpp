@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "src/export/peft_adapter.h"
+#include "src/adapter/peft_adapter.h"
 #include "tests/program/fixtures.h"
 
 namespace lora_dist::program {

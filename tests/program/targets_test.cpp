@@ -1,7 +1,7 @@
 // adapter.target_modules that name modules of some layers only.
 #include <gtest/gtest.h>
 
-#include "src/export/peft_adapter.h"
+#include "src/adapter/peft_adapter.h"
 #include "tests/program/fixtures.h"
 
 namespace lora_dist::program {

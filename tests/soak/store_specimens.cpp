@@ -5,7 +5,7 @@
 #include <span>
 #include <stdexcept>
 
-#include "src/export/write_base_store.h"
+#include "src/convert/write_base_store.h"
 #include "src/io/base_store.h"
 #include "tests/soak/specimens.h"
 #include "tests/support/source_dir.h"

@@ -1,7 +1,7 @@
 // A base whose layers are not cut.
 #pragma once
 
-#include "src/model/frozen_shard.h"
+#include "src/base/frozen_shard.h"
 
 namespace lora_dist::test {
 

@@ -8,8 +8,9 @@
 
 #include "src/comm/single_rank.h"
 #include "src/core/error.h"
-#include "src/train/evaluator.h"
-#include "tests/model/model_fixture.h"
+#include "src/eval/evaluator.h"
+#include "src/job/pass_of.h"
+#include "tests/support/model_fixture.h"
 #include "tests/support/thread_ranks.h"
 
 namespace lora_dist {

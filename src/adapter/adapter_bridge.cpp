@@ -1,0 +1,136 @@
+// Makes a layout from a PEFT adapter, and copies factors in and out of the flat buffer.
+#include "src/adapter/adapter_bridge.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "kernels/cast/cast.h"
+#include "src/core/error.h"
+#include "src/model/family.h"
+#include "src/model/tensor_table.h"
+
+namespace lora_dist {
+
+namespace {
+
+void check_shape(const AdapterMatrix& matrix, std::int64_t rows, std::int64_t cols, const std::string& name,
+                 const std::string& folder) {
+  if (matrix.shape != std::vector<std::int64_t>{rows, cols}) {
+    throw Error(ExitCode::model,
+                fmt::format("{}: tensor {} has shape [{}, {}], this model needs [{}, {}]; the adapter belongs to another model",
+                            folder, name, matrix.shape[0], matrix.shape[1], rows, cols));
+  }
+}
+
+constexpr std::int64_t kPieceElements = std::int64_t{1} << 20;  // compared at a time
+
+std::vector<float> read_piece(const TensorInfo& tensor, std::int64_t first, std::int64_t count) {
+  const auto width = static_cast<std::int64_t>(size_of(tensor.dtype));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(count * width));
+  read_tensor_bytes(tensor, static_cast<std::uint64_t>(first * width), bytes);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  cast({bytes.data(), tensor.dtype, {count}}, view(std::span(values)), Stream{});
+  return values;
+}
+
+std::vector<float> rounded_to(DType dtype, const std::vector<float>& values) {
+  const Shape shape{static_cast<std::int64_t>(values.size())};
+  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  std::vector<float> out(values.size());
+  cast(view(std::span<const float>(values)), {bytes.data(), dtype, shape}, Stream{});
+  cast({bytes.data(), dtype, shape}, view(std::span(out)), Stream{});
+  return out;
+}
+
+/// Whether `copy` holds what `own` does, or that rounded to the copy's dtype.
+bool is_copy_of(const TensorInfo& copy, const TensorInfo& own) {
+  const std::int64_t elements = copy.shape[0] * copy.shape[1];
+  for (std::int64_t first = 0; first < elements; first += kPieceElements) {
+    const std::int64_t count = std::min(kPieceElements, elements - first);
+    if (read_piece(copy, first, count) != rounded_to(copy.dtype, read_piece(own, first, count))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const TensorDirectory& base) {
+  const TensorNames& names = model.family->names;
+  for (const auto& [path, copy] : adapter.tables) {
+    const auto refuse = [&](const std::string& why) {
+      throw Error(ExitCode::model, fmt::format("{}: tensor {} {}", copy.file.string(), copy.name, why));
+    };
+    const bool is_head = std::ranges::find(names.heads, path) != names.heads.end();
+    const std::string_view table = is_head && !model.tied_head ? names.heads[0] : names.embedding;
+    if (!is_head && path != names.embedding) {
+      refuse("has no place in this model; the adapter belongs to another model");
+    }
+    check_float_dtype(copy);
+    const TensorInfo& own = find_tensor(model, base, {std::string(table) + ".weight", {model.vocab, model.hidden}});
+    if (copy.shape != own.shape) {
+      refuse(fmt::format("has shape [{}], the base's {} has [{}]: the vocabulary was resized, which this program does not do",
+                         fmt::join(copy.shape, ", "), table, fmt::join(own.shape, ", ")));
+    }
+    if (!is_copy_of(copy, own)) {
+      refuse(fmt::format(
+          "is a whole {} with other values than the base's: it was trained (modules_to_save), which this program does "
+          "not do; where the base is another model, give that one",
+          is_head ? "head" : "embedding"));
+    }
+  }
+}
+
+AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
+  AdapterLayout layout;
+  layout.family = model.family;
+  layout.blocks.resize(static_cast<std::size_t>(model.layers));
+  std::set<std::string> placed;
+  for (std::int64_t layer = 0; layer < model.layers; ++layer) {
+    for (const Linear linear : kAllLinears) {
+      const std::string path = module_path(*model.family, layer, linear);
+      const auto a = adapter.tensors.find(path + ".lora_A");
+      const auto b = adapter.tensors.find(path + ".lora_B");
+      const LinearShape shape = linear_shape(model, linear);
+      if (shape.out == 0 || a == adapter.tensors.end() || b == adapter.tensors.end()) {
+        continue;
+      }
+      const std::int64_t r = rank_of(adapter.config, path);
+      check_shape(a->second, r, shape.in, a->first, folder);
+      check_shape(b->second, shape.out, r, b->first, folder);
+      placed.insert({a->first, b->first});
+      LoraPlace place{r, static_cast<float>(scale_of(adapter.config, path)), layout.count, 0, shape.in, shape.out};
+      place.b = place.a + r * shape.in;
+      layout.count = place.b + shape.out * r;
+      layout.blocks[static_cast<std::size_t>(layer)][index_of(linear)] = place;
+    }
+  }
+  for (const auto& [name, matrix] : adapter.tensors) {
+    if (!placed.contains(name)) {
+      throw Error(ExitCode::model,
+                  fmt::format("{}: tensor {} has no place in this model; the adapter belongs to another model", folder, name));
+    }
+  }
+  return layout;
+}
+
+void copy_factors(const PeftAdapter& adapter, const AdapterLayout& layout, std::span<float> params) {
+  for (const AdapterFactor& factor : adapter_factors(layout)) {
+    const std::vector<float>& values = adapter.tensors.at(factor.path + "." + factor.factor).values;
+    std::copy(values.begin(), values.end(), params.begin() + factor.offset);
+  }
+}
+
+std::vector<AdapterTensor> adapter_tensors(const AdapterLayout& layout) {
+  std::vector<AdapterTensor> tensors;
+  for (const AdapterFactor& factor : adapter_factors(layout)) {
+    tensors.push_back({factor.path + "." + factor.factor, {factor.rows, factor.cols}, factor.offset, factor.rows * factor.cols});
+  }
+  return tensors;
+}
+
+}  // namespace lora_dist

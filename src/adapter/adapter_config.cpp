@@ -1,0 +1,325 @@
+// adapter_config.json out and in.
+#include "src/adapter/adapter_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "src/adapter/path_pattern.h"
+#include "src/core/error.h"
+#include "src/io/strict_json.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kMaxRank = 1 << 20;
+
+/// Keys that change what the adapter computes, or what it is an adapter of; each must be absent, null, false or empty.
+constexpr const char* kNotRepresented[] = {"use_dora",
+                                           "use_qalora",
+                                           "lora_bias",
+                                           "use_bdlora",
+                                           "modules_to_save",
+                                           "layer_replication",
+                                           "alora_invocation_tokens",
+                                           "arrow_config",
+                                           "kasa_config",
+                                           "monteclora_config",
+                                           "velora_config",
+                                           "target_parameters",
+                                           "trainable_token_indices"};
+
+/// Initialisations that also change the base weights, so that the adapter means nothing on the original base.
+constexpr const char* kBaseChangingInits[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
+
+/// The first key that matches decides, as in PEFT.
+template <class T>
+T pattern_value(const PathPattern<T>& pattern, const std::string& path, T otherwise) {
+  const auto match =
+      std::find_if(pattern.begin(), pattern.end(), [&](const auto& entry) { return ending_matches(entry.first, path); });
+  return match == pattern.end() ? otherwise : match->second;
+}
+
+/// PEFT writes whole numbers as integers, and some readers insist on them.
+json number(double value) {
+  const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
+  return whole ? json(static_cast<std::int64_t>(value)) : json(value);
+}
+
+/// Reads keys of one document; its errors name file and key.
+class ConfigReader {
+ public:
+  ConfigReader(const json& document, const std::filesystem::path& file) : document_(document), file_(file) {}
+
+  [[noreturn]] void refuse(const std::string& what) const { throw Error(ExitCode::model, file_.string() + ": " + what); }
+
+  /// The value; nothing when the key is missing or null.
+  const json* find(const char* key) const {
+    const auto at = document_.find(key);
+    return at == document_.end() || at->is_null() ? nullptr : &*at;
+  }
+
+  std::string text(const char* key, const std::string& otherwise) const {
+    const json* value = find(key);
+    if (value != nullptr && !value->is_string()) {
+      refuse(fmt::format("{} must be text", key));
+    }
+    return value == nullptr ? otherwise : value->get<std::string>();
+  }
+
+  bool flag(const char* key, bool otherwise) const {
+    const json* value = find(key);
+    if (value != nullptr && !value->is_boolean()) {
+      refuse(fmt::format("{} must be true or false", key));
+    }
+    return value == nullptr ? otherwise : value->get<bool>();
+  }
+
+  std::int64_t rank(const std::string& key, const json& value) const {
+    if (!value.is_number_integer() || value < 1 || value > kMaxRank) {
+      refuse(fmt::format("{} must be a whole number from 1 to {} (got {})", key, kMaxRank, value.dump().substr(0, 40)));
+    }
+    return value.get<std::int64_t>();
+  }
+
+  double finite(const std::string& key, const json& value) const {
+    if (!value.is_number() || !std::isfinite(value.get<double>())) {
+      refuse(fmt::format("{} must be a number (got {})", key, value.dump().substr(0, 40)));
+    }
+    return value.get<double>();
+  }
+
+  /// The members of an object of patterns, in the order of the file; `value_of` reads one.
+  template <class Read>
+  auto pattern(const char* key, const nlohmann::ordered_json& in_order, const Read& value_of) const {
+    PathPattern<decltype(value_of(std::string(), json()))> pattern;
+    const json* value = find(key);
+    if (value != nullptr && !value->is_object()) {
+      refuse(fmt::format("{} must be an object", key));
+    }
+    if (value != nullptr) {
+      for (const auto& [name, ignored] : in_order[key].items()) {
+        if (const std::string problem = problem_of_pattern(name); !problem.empty()) {
+          refuse(fmt::format("{} has the key \"{}\", which {}", key, name.substr(0, 80), problem));
+        }
+        pattern.emplace_back(name, value_of(fmt::format("{}.{}", key, name), (*value)[name]));
+      }
+    }
+    return pattern;
+  }
+
+ private:
+  const json& document_;
+  const std::filesystem::path& file_;
+};
+
+bool is_off(const json& value) {
+  return value == false || ((value.is_array() || value.is_object() || value.is_string()) && value.empty());
+}
+
+void refuse_unrepresented(const ConfigReader& reader) {
+  if (const std::string type = reader.text("peft_type", ""); type != "LORA") {
+    reader.refuse(fmt::format("peft_type is \"{}\", and only LORA adapters can be read", type));
+  }
+  for (const char* key : kNotRepresented) {
+    if (const json* value = reader.find(key); value != nullptr && !is_off(*value)) {
+      reader.refuse(fmt::format("{} is {}, which this program does not do; train or export the adapter without it", key,
+                                value->dump().substr(0, 80)));
+    }
+  }
+  if (const std::string bias = reader.text("bias", "none"); bias != "none") {
+    reader.refuse(fmt::format("bias is \"{}\": the adapter also trains biases, which this program does not do", bias));
+  }
+  const json* init = reader.find("init_lora_weights");
+  if (init != nullptr && init->is_string()) {
+    for (const char* prefix : kBaseChangingInits) {
+      if (init->get<std::string>().starts_with(prefix)) {
+        reader.refuse(fmt::format(
+            "init_lora_weights is {}, which changes the base model's weights; convert the adapter to plain LoRA in PEFT "
+            "(save_pretrained with path_initial_model_for_weight_conversion)",
+            init->dump()));
+      }
+    }
+  }
+}
+
+/// A list of names, or one text.
+void read_modules(const ConfigReader& reader, const char* key, std::vector<std::string>& names, std::string& pattern) {
+  const json* modules = reader.find(key);
+  if (modules == nullptr) {
+    return;
+  }
+  if (modules->is_string()) {
+    pattern = modules->get<std::string>();
+    return;
+  }
+  if (!modules->is_array() || !std::ranges::all_of(*modules, [](const json& t) { return t.is_string(); })) {
+    reader.refuse(fmt::format("{} must be a list of names, or one text", key));
+  }
+  names = modules->get<std::vector<std::string>>();
+  std::ranges::sort(names);
+}
+
+bool is_among(const std::vector<std::string>& names, const std::string& path) {
+  return std::ranges::any_of(names, [&](const std::string& name) { return ends_with_name(path, name); });
+}
+
+std::int64_t layer_number(const ConfigReader& reader, const json& value) {
+  if (!value.is_number_integer() || value < 0) {
+    reader.refuse(
+        fmt::format("layers_to_transform must be a layer's number or a list of them (got {})", value.dump().substr(0, 40)));
+  }
+  return value.get<std::int64_t>();
+}
+
+void read_layers(const ConfigReader& reader, PeftConfig& config) {
+  if (const json* layers = reader.find("layers_to_transform"); layers != nullptr) {
+    for (const json& layer : layers->is_array() ? *layers : json::array({*layers})) {
+      config.layers_to_transform.push_back(layer_number(reader, layer));
+    }
+  }
+  if (const json* patterns = reader.find("layers_pattern"); patterns != nullptr) {
+    for (const json& pattern : patterns->is_array() ? *patterns : json::array({*patterns})) {
+      if (!pattern.is_string() || !problem_of_pattern(pattern.get<std::string>()).empty()) {
+        reader.refuse("layers_pattern must be a name or a list of names");
+      }
+      config.layers_pattern.push_back(pattern.get<std::string>());
+    }
+  }
+}
+
+}  // namespace
+
+bool is_targeted(const PeftConfig& config, const std::string& path) {
+  const auto matches = [&](const std::string& pattern, bool otherwise) {
+    const bool understood = !pattern.empty() && problem_of_pattern(pattern).empty();
+    return understood ? path_matches(pattern, path) : otherwise;
+  };
+  if (is_among(config.exclude_modules, path) || matches(config.exclude_pattern, false)) {
+    return false;
+  }
+  if (config.target_modules.empty()) {
+    return config.target_pattern == "all-linear" || matches(config.target_pattern, true);
+  }
+  return is_among(config.target_modules, path);
+}
+
+bool is_transformed(const PeftConfig& config, const std::string& path) {
+  if (config.layers_to_transform.empty()) {
+    return true;
+  }
+  std::vector<std::string> patterns = {".*?\\.[^.]*"};  // PEFT's, where there are none
+  if (!config.layers_pattern.empty()) {
+    patterns.clear();
+    for (const std::string& pattern : config.layers_pattern) {
+      patterns.push_back("(?:|.*?\\.)(?:" + pattern + ")");
+    }
+  }
+  for (const std::string& pattern : patterns) {
+    if (const std::optional<std::int64_t> layer = number_after(pattern, path)) {
+      return std::find(config.layers_to_transform.begin(), config.layers_to_transform.end(), *layer) !=
+             config.layers_to_transform.end();
+    }
+  }
+  return false;
+}
+
+std::int64_t rank_of(const PeftConfig& config, const std::string& path) {
+  return pattern_value(config.rank_pattern, path, config.r);
+}
+
+double alpha_of(const PeftConfig& config, const std::string& path) {
+  return pattern_value(config.alpha_pattern, path, config.alpha);
+}
+
+double scale_of(const PeftConfig& config, const std::string& path) {
+  const auto r = static_cast<double>(rank_of(config, path));
+  return alpha_of(config, path) / (config.use_rslora ? std::sqrt(r) : r);
+}
+
+std::string adapter_config_text(const PeftConfig& config) {
+  json targets = config.target_pattern;
+  if (config.target_pattern.empty()) {
+    std::vector<std::string> sorted = config.target_modules;
+    std::ranges::sort(sorted);
+    targets = sorted;
+  }
+  const json document = {{"alpha_pattern", nullptr},
+                         {"auto_mapping", nullptr},
+                         {"base_model_name_or_path", config.base_model_name_or_path},
+                         {"bias", "none"},
+                         {"fan_in_fan_out", config.fan_in_fan_out},
+                         {"inference_mode", true},
+                         {"init_lora_weights", true},
+                         {"layer_replication", nullptr},
+                         {"layers_pattern", nullptr},
+                         {"layers_to_transform", nullptr},
+                         {"loftq_config", json::object()},
+                         {"lora_alpha", number(config.alpha)},
+                         {"lora_dropout", config.dropout},
+                         {"megatron_config", nullptr},
+                         {"megatron_core", "megatron.core"},
+                         {"modules_to_save", nullptr},
+                         {"peft_type", "LORA"},
+                         {"r", config.r},
+                         {"rank_pattern", nullptr},
+                         {"revision", nullptr},
+                         {"target_modules", targets},
+                         {"task_type", config.task_type},
+                         {"use_dora", false},
+                         {"use_rslora", config.use_rslora}};
+  nlohmann::ordered_json text(document);  // sorted, but for the patterns, where the first that matches decides
+  text["alpha_pattern"] = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : config.alpha_pattern) {
+    text["alpha_pattern"][key] = number(value);
+  }
+  text["rank_pattern"] = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : config.rank_pattern) {
+    text["rank_pattern"][key] = value;
+  }
+  return text.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+PeftConfig read_adapter_config(const std::filesystem::path& file) {
+  const nlohmann::ordered_json in_order = read_ordered_json_file(file, ExitCode::model);
+  const json document(in_order);
+  const ConfigReader reader(document, file);
+  if (!document.is_object()) {
+    reader.refuse("it is not an object");
+  }
+  refuse_unrepresented(reader);
+  PeftConfig config;
+  if (const json* r = reader.find("r"); r != nullptr) {
+    config.r = reader.rank("r", *r);
+  }
+  if (const json* alpha = reader.find("lora_alpha"); alpha != nullptr) {
+    config.alpha = reader.finite("lora_alpha", *alpha);
+  }
+  if (const json* dropout = reader.find("lora_dropout"); dropout != nullptr) {
+    config.dropout = reader.finite("lora_dropout", *dropout);
+  }
+  if (config.dropout < 0 || config.dropout >= 1) {
+    reader.refuse(fmt::format("lora_dropout must be at least 0 and below 1 (got {})", config.dropout));
+  }
+  config.use_rslora = reader.flag("use_rslora", false);
+  config.fan_in_fan_out = reader.flag("fan_in_fan_out", false);
+  config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
+  config.task_type = reader.text("task_type", "CAUSAL_LM");
+  read_modules(reader, "target_modules", config.target_modules, config.target_pattern);  // none in old files
+  read_modules(reader, "exclude_modules", config.exclude_modules, config.exclude_pattern);
+  config.rank_pattern = reader.pattern("rank_pattern", in_order,
+                                       [&](const std::string& key, const json& value) { return reader.rank(key, value); });
+  config.alpha_pattern = reader.pattern("alpha_pattern", in_order,
+                                        [&](const std::string& key, const json& value) { return reader.finite(key, value); });
+  read_layers(reader, config);
+  return config;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,51 @@
+// The record out and in.
+#include "src/adapter/adapter_origin.h"
+
+#include <fmt/format.h>
+
+#include "kernels/common/block_size.h"
+#include "src/core/error.h"
+#include "src/io/strict_json.h"
+
+namespace lora_dist {
+
+namespace {
+
+constexpr const char* kKey = "base_format";
+
+}  // namespace
+
+nlohmann::json json_of(const BaseFormat& format) {
+  return {{"quantization", name_of(format.quantization)}, {"double_quant", format.nested()}, {"block_size", format.block_size}};
+}
+
+std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std::filesystem::path& place) {
+  if (!origin.is_object() || !origin.contains(kKey)) {
+    return std::nullopt;
+  }
+  const nlohmann::json& record = origin[kKey];
+  try {
+    const BaseFormat format = base_format(record.at("quantization").get<std::string>(), record.at("double_quant").get<bool>(),
+                                          record.at("block_size").get<std::int64_t>());
+    if (!record.at("block_size").is_number_integer() || !is_block_size(format.block_size)) {
+      throw Error(ExitCode::usage,
+                  fmt::format("block_size is {}, which is out of range", record.at("block_size").dump().substr(0, 40)));
+    }
+    return format;
+  } catch (const nlohmann::json::exception&) {
+    throw Error(ExitCode::model, fmt::format("{}: {} must hold quantization, double_quant and block_size", place.string(), kKey));
+  } catch (const Error& error) {
+    throw Error(ExitCode::model, fmt::format("{}: {}: {}", place.string(), kKey, error.what()));
+  }
+}
+
+std::optional<BaseFormat> recorded_base_format(const std::filesystem::path& adapter) {
+  const std::filesystem::path file = adapter / kOriginFile;
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) {
+    return std::nullopt;
+  }
+  return base_format_in(read_json_file(file, ExitCode::model), file);
+}
+
+}  // namespace lora_dist

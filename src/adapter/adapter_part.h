@@ -1,0 +1,37 @@
+// The part of the adapters that a tensor-parallel rank computes with. The whole flat buffers are on every rank: they are what is
+// summed, updated and saved, so that neither an update nor a checkpoint knows the mesh.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/common/runs.h"
+#include "kernels/common/stream.h"
+#include "src/adapter/adapters.h"
+#include "src/base/tensor_part.h"
+
+namespace lora_dist {
+
+/// One factor of the part: its runs in the whole flat buffer, and its first element in the part's.
+struct FactorPart {
+  Runs runs;
+  std::int64_t offset = 0;
+};
+
+struct AdapterPart {
+  AdapterLayout layout;             // places in the part's flat buffer
+  std::vector<FactorPart> factors;  // empty: the part is the whole
+};
+
+/// A linear cut by rows (outputs) keeps A whole and cuts B; one cut by columns (inputs) cuts A and keeps B whole.
+AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whole, const TensorPart& part);
+
+/// part_params = the part's factors. f32 [layout.count] and [part.layout.count], where the operators run.
+void take_part(const AdapterPart& part, std::span<const float> params, std::span<float> part_params, const Stream& stream);
+/// sums += the part's, each at its place; factors that are whole on every rank are added by each of them: a rank's gradient of
+/// those is its share of a sum over the tensor ranks.
+void add_part(const AdapterPart& part, std::span<const std::int64_t> part_sums, std::span<std::int64_t> sums,
+              const Stream& stream);
+
+}  // namespace lora_dist

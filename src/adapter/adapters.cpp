@@ -1,0 +1,181 @@
+// Lays the LoRA factors out in one flat buffer and fills them with their first values.
+#include "src/adapter/adapters.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/common/philox.h"
+#include "src/adapter/path_pattern.h"
+#include "src/core/error.h"
+#include "src/core/with_commas.h"
+#include "src/model/family.h"
+
+namespace lora_dist {
+
+namespace {
+
+bool is_target(const std::string& target, const std::string& path) {
+  return target == "all-linear" || (is_regular_expression(target) ? path_matches(target, path) : ends_with_name(path, target));
+}
+
+/// The last `parts` parts of a path.
+std::string ending_of(const std::string& path, int parts) {
+  std::size_t at = path.size();
+  for (int i = 0; i < parts && at != std::string::npos && at != 0; ++i) {
+    at = path.rfind('.', at - 1);
+  }
+  return at == std::string::npos || at == 0 ? path : path.substr(at + 1);
+}
+
+/// Whether no other linear than those asked for ends like this.
+bool names_no_other(const Family& family, const std::string& target, const std::array<bool, kLinears>& linears) {
+  return std::all_of(kAllLinears.begin(), kAllLinears.end(), [&](Linear linear) {
+    return linears[index_of(linear)] || !ends_with_name(module_path(family, 0, linear), target);
+  });
+}
+
+std::array<bool, kLinears> existing_linears(const ModelSpec& model) {
+  std::array<bool, kLinears> exist{};
+  for (const Linear linear : kAllLinears) {
+    exist[index_of(linear)] = linear_shape(model, linear).out > 0;
+  }
+  return exist;
+}
+
+/// Names for the same linears in every layer: block 0 stands for all.
+std::vector<std::string> names_of_linears(const Family& family, const std::array<bool, kLinears>& linears) {
+  std::vector<std::string> names;
+  for (const Linear linear : kAllLinears) {
+    if (!linears[index_of(linear)]) {
+      continue;
+    }
+    const std::string path = module_path(family, 0, linear);
+    std::string name = ending_of(path, 1);
+    name = names_no_other(family, name, linears) ? name : ending_of(path, 2);
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+[[noreturn]] void refuse_target(const ModelSpec& model, const std::string& target) {
+  throw Error(ExitCode::usage,
+              fmt::format("adapter.target_modules: \"{}\" matches no linear layer of this {} model; there are {}, or "
+                          "\"all-linear\" for all of them",
+                          target, model.model_type, fmt::join(names_of_linears(*model.family, existing_linears(model)), ", ")));
+}
+
+}  // namespace
+
+std::vector<std::string> target_names(const Family& family, const AdaptedLinears& linears) {
+  if (linears.empty()) {
+    return {};
+  }
+  if (std::all_of(linears.begin(), linears.end(), [&](const auto& layer) { return layer == linears.front(); })) {
+    return names_of_linears(family, linears.front());
+  }
+  std::vector<std::string> paths;
+  for (std::size_t layer = 0; layer < linears.size(); ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (linears[layer][index_of(linear)]) {
+        paths.push_back(module_path(family, static_cast<std::int64_t>(layer), linear));
+      }
+    }
+  }
+  return paths;
+}
+
+AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules) {
+  const std::array<bool, kLinears> exist = existing_linears(model);
+  AdaptedLinears matched(static_cast<std::size_t>(model.layers));
+  for (const std::string& target : target_modules) {
+    if (const std::string problem = is_regular_expression(target) ? problem_of_pattern(target) : ""; !problem.empty()) {
+      throw Error(ExitCode::usage, fmt::format("adapter.target_modules: \"{}\" {}", target, problem));
+    }
+    bool any = false;
+    for (std::size_t layer = 0; layer < matched.size(); ++layer) {
+      for (const Linear linear : kAllLinears) {
+        const std::size_t i = index_of(linear);
+        if (exist[i] && is_target(target, module_path(*model.family, static_cast<std::int64_t>(layer), linear))) {
+          matched[layer][i] = true;
+          any = true;
+        }
+      }
+    }
+    if (!any) {
+      refuse_target(model, target);
+    }
+  }
+  return matched;
+}
+
+AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
+  const AdaptedLinears matched = match_targets(model, spec.target_modules);
+  const double scale = spec.rslora ? spec.alpha / std::sqrt(static_cast<double>(spec.r)) : spec.alpha / spec.r;
+  AdapterLayout layout;
+  layout.family = model.family;
+  layout.blocks.resize(static_cast<std::size_t>(model.layers));
+  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (!matched[layer][index_of(linear)]) {
+        continue;
+      }
+      const LinearShape shape = linear_shape(model, linear);
+      LoraPlace place{spec.r, static_cast<float>(scale), layout.count, 0, shape.in, shape.out};
+      place.b = place.a + place.r * shape.in;
+      layout.count = place.b + shape.out * place.r;
+      layout.blocks[layer][index_of(linear)] = place;
+    }
+  }
+  return layout;
+}
+
+std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model) {
+  const std::int64_t all = layout.count + parameter_count(model);
+  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(layout.count), with_commas(all),
+                     100.0 * static_cast<double>(layout.count) / static_cast<double>(all));
+}
+
+std::vector<AdapterFactor> adapter_factors(const AdapterLayout& layout) {
+  std::vector<AdapterFactor> factors;
+  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (const auto& place = layout.blocks[layer][index_of(linear)]) {
+        const std::string path = module_path(*layout.family, static_cast<std::int64_t>(layer), linear);
+        factors.push_back({path, "lora_A", place->r, place->in, place->a});
+        factors.push_back({path, "lora_B", place->out, place->r, place->b});
+      }
+    }
+  }
+  return factors;
+}
+
+void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params) {
+  const PhiloxKey key = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+  constexpr std::uint32_t kStreamOfInitialWeights = 0x494E4954U;  // keeps these counters apart from dropout's
+  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
+    for (std::size_t linear = 0; linear < kLinears; ++linear) {
+      const auto& place = layout.blocks[layer][linear];
+      if (!place) {
+        continue;
+      }
+      const float bound = 1.0F / std::sqrt(static_cast<float>(place->in));
+      for (std::int64_t i = 0; i < place->r * place->in; ++i) {
+        const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i >> 34),
+                                               static_cast<std::uint32_t>(layer * 16 + linear), kStreamOfInitialWeights},
+                                              key);
+        const float uniform = uniform_float(bits[static_cast<std::size_t>(i % 4)]);
+        params[static_cast<std::size_t>(place->a + i)] = (2.0F * uniform - 1.0F) * bound;
+      }
+      for (std::int64_t i = 0; i < place->out * place->r; ++i) {
+        params[static_cast<std::size_t>(place->b + i)] = 0.0F;
+      }
+    }
+  }
+}
+
+}  // namespace lora_dist

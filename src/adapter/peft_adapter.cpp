@@ -1,0 +1,257 @@
+// The adapter folder out and in.
+#include "src/adapter/peft_adapter.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "kernels/cast/cast.h"
+#include "kernels/common/check.h"
+#include "src/core/error.h"
+#include "src/io/atomic_directory.h"
+#include "src/io/file.h"
+#include "src/io/safetensors.h"
+
+namespace lora_dist {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "base_model.model.";
+constexpr std::string_view kSuffix = ".weight";
+constexpr std::string_view kHalfA = ".lora_A";
+constexpr std::string_view kHalfB = ".lora_B";
+
+/// The keyword with which transformers holds the base as training did; empty where it is not quantized.
+std::string quantization_argument(const BaseFormat& base) {
+  if (!base.is_four_bit()) {
+    return base.quantization == Quantization::none ? "" : ", quantization_config=BitsAndBytesConfig(load_in_8bit=True)";
+  }
+  return fmt::format(
+      ", quantization_config=BitsAndBytesConfig(\n    load_in_4bit=True, bnb_4bit_quant_type=\"{}\", "
+      "bnb_4bit_use_double_quant={})",
+      name_of(base.quantization), base.nested() ? "True" : "False");
+}
+
+/// What to know before the adapter is used with other programs.
+std::string card_warning(const BaseFormat& base) {
+  const char* const merge = "`lora_dist merge` writes a plain model that computes what was trained.";
+  std::string text = fmt::format(
+      "The adapter was trained on the base held as {}. On the plain base, as `from_pretrained` loads it without\n"
+      "`quantization_config`, it computes another function: the rounding of the base's weights, which training saw, is "
+      "missing.\n",
+      describe(base));
+  if (base.quantization == Quantization::int8) {
+    text += "bitsandbytes' int8 rounds activations as well, and so differs too. ";
+  } else if (base.block_size != 64) {
+    text +=
+        fmt::format("bitsandbytes has blocks of 64 in `BitsAndBytesConfig`, not of {}, and so differs too. ", base.block_size);
+  }
+  return text + merge + "\n\n";
+}
+
+/// The README.md of the folder: the calls that give the trained function.
+std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>& base) {
+  // Quoted as JSON, which both YAML and Python read.
+  const std::string name =
+      nlohmann::json(config.base_model_name_or_path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const bool quantized = base && base->quantization != Quantization::none;
+  return fmt::format(
+      "---\nbase_model: {0}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n---\n\n"
+      "# LoRA adapter\n\nRank {1}, alpha {2}, for the base model {0}. Trained with lora_dist.\n\n{3}"
+      "With Hugging Face PEFT:\n\n"
+      "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM{4}\n\n"
+      "base = AutoModelForCausalLM.from_pretrained({0}{5})\nmodel = PeftModel.from_pretrained(base, "
+      "\"path/to/this/folder\")\n```\n\n"
+      "With lora_dist{6}:\n\n```\nlora_dist generate --model {0} --adapter path/to/this/folder --prompt \"...\"\n```\n",
+      name, config.r, config.alpha, quantized ? card_warning(*base) : "", quantized ? ", BitsAndBytesConfig" : "",
+      quantized ? quantization_argument(*base) : "",
+      base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "");
+}
+
+/// `rounded`: room for the values in another dtype than f32; what is returned points into it.
+std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tensors, std::span<const float> params, DType dtype,
+                                            std::vector<std::byte>& rounded) {
+  const std::size_t width = size_of(dtype);
+  if (dtype != DType::f32) {
+    rounded.resize(params.size() * width);
+    const Shape all{static_cast<std::int64_t>(params.size())};
+    cast(view(params.data(), all), {rounded.data(), dtype, all}, Stream{});
+  }
+  const std::span<const std::byte> bytes = dtype == DType::f32 ? std::as_bytes(params) : std::span<const std::byte>(rounded);
+  std::vector<TensorToWrite> out;
+  for (const AdapterTensor& tensor : tensors) {
+    const auto offset = static_cast<std::size_t>(tensor.offset);
+    const auto count = static_cast<std::size_t>(tensor.count);
+    require(offset <= params.size() && count <= params.size() - offset,
+            "write_peft_adapter: a tensor lies outside the parameters");
+    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, kSuffix), dtype, tensor.shape,
+                   bytes.subspan(offset * width, count * width)});
+  }
+  return out;
+}
+
+/// Whether a module of this path is an embedding or a head, in any family.
+bool is_vocabulary_table(std::string_view path) {
+  constexpr std::array<std::string_view, 5> kNames = {"lm_head", "embed_out", "embed_tokens", "embed_in", "wte"};
+  return std::ranges::find(kNames, path.substr(path.rfind('.') + 1)) != kNames.end();  // the whole path where there is no dot
+}
+
+/// "lm_head" of "base_model.model.lm_head.weight" or "base_model.model.lm_head.base_layer.weight"; empty for other tensors.
+std::string table_name(std::string name) {
+  constexpr std::string_view kBaseLayer = ".base_layer";
+  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) || name.size() < kPrefix.size() + kSuffix.size()) {
+    return {};
+  }
+  name = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
+  if (name.ends_with(kBaseLayer)) {
+    name.resize(name.size() - kBaseLayer.size());
+  }
+  return is_vocabulary_table(name) ? name : std::string();
+}
+
+/// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A".
+std::string plain_name(const TensorInfo& info) {
+  const std::string& name = info.name;
+  const auto refuse = [&](const std::string& why) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} {}", info.file.string(), name, why));
+  };
+  if (name.find("lora_embedding_") != std::string::npos) {
+    refuse("adapts an embedding, which this program does not do");
+  }
+  if (name.find("lora_magnitude_vector") != std::string::npos) {
+    refuse("belongs to DoRA, which this program does not do");
+  }
+  if (name.find("modules_to_save") != std::string::npos) {
+    refuse("is a whole trained module (modules_to_save), which this program does not do");
+  }
+  if (name.ends_with(".bias")) {
+    refuse("is a trained bias, which this program does not do");
+  }
+  if (name.starts_with(kPrefix) && name.ends_with(kSuffix) && name.size() > kPrefix.size() + kSuffix.size()) {
+    const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
+    if ((plain.ends_with(kHalfA) || plain.ends_with(kHalfB)) && plain.size() > kHalfA.size()) {
+      if (is_vocabulary_table(std::string_view(plain).substr(0, plain.size() - kHalfA.size()))) {
+        refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
+      }
+      return plain;
+    }
+  }
+  refuse("is not named as a LoRA factor is (base_model.model.<module>.lora_A.weight or .lora_B.weight)");
+  return "";
+}
+
+AdapterMatrix read_matrix(const TensorInfo& info) {
+  if (info.dtype != DType::f32 && info.dtype != DType::f16 && info.dtype != DType::bf16) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} is {}, and f32, f16 or bf16 is needed", info.file.string(), info.name,
+                                             dtype_text(info)));
+  }
+  if (info.shape.size() != 2 || info.bytes == 0) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a matrix", info.file.string(), info.name));
+  }
+  const auto count = static_cast<std::int64_t>(info.bytes / size_of(info.dtype));
+  AdapterMatrix matrix{info.shape, std::vector<float>(static_cast<std::size_t>(count))};
+  std::vector<std::byte> bytes(info.bytes);
+  read_tensor_bytes(info, 0, bytes);
+  cast({bytes.data(), info.dtype, {count}}, view(matrix.values.data(), {count}), Stream{});
+  return matrix;
+}
+
+/// Every lora_A has its lora_B, and both have the rank of the configuration.
+void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
+  for (const auto& [name, matrix] : adapter.tensors) {
+    const std::string path = name.substr(0, name.size() - kHalfA.size());
+    const bool is_a = name.ends_with(kHalfA);
+    if (!adapter.tensors.contains(path + std::string(is_a ? kHalfB : kHalfA))) {
+      throw Error(ExitCode::model, fmt::format("{} holds {} without {}; save the adapter again", file.string(), name,
+                                               is_a ? kHalfB.substr(1) : kHalfA.substr(1)));
+    }
+    const std::int64_t r = is_a ? matrix.shape[0] : matrix.shape[1];
+    if (const std::int64_t expected = rank_of(adapter.config, path); r != expected) {
+      throw Error(ExitCode::model, fmt::format("{}: {} is [{}, {}], and adapter_config.json gives its module rank {}",
+                                               file.string(), name, matrix.shape[0], matrix.shape[1], expected));
+    }
+    if (!is_targeted(adapter.config, path)) {
+      throw Error(
+          ExitCode::model,
+          fmt::format("{}: {} is of a module that target_modules and exclude_modules of adapter_config.json leave out, so "
+                      "that PEFT would not load it; save the adapter again",
+                      file.string(), name));
+    }
+    if (!is_transformed(adapter.config, path)) {
+      throw Error(ExitCode::model,
+                  fmt::format("{}: {} is in a layer that layers_to_transform of adapter_config.json leaves out; save "
+                              "the adapter again",
+                              file.string(), name));
+    }
+  }
+}
+
+}  // namespace
+
+void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
+                        std::span<const float> params, DType dtype, const nlohmann::json& origin) {
+  std::vector<std::byte> rounded;
+  std::vector<TensorToWrite> content = tensors_to_write(tensors, params, dtype, rounded);
+  const fs::path temporary = begin_atomic_directory(folder);
+  try {
+    write_safetensors(temporary / "adapter_model.safetensors", std::move(content));
+    write_file_atomically(temporary / "adapter_config.json", adapter_config_text(config), ExitCode::model);
+    write_file_atomically(temporary / "README.md", model_card(config, base_format_in(origin, folder)), ExitCode::model);
+    if (!origin.is_null()) {
+      write_file_atomically(temporary / kOriginFile, origin.dump(2) + "\n", ExitCode::model);
+    }
+    commit_atomic_directory(temporary, folder);
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+}
+
+PeftAdapter read_peft_adapter(const fs::path& folder) {
+  const fs::path file = folder / "adapter_model.safetensors";
+  std::error_code problem;
+  if (!fs::is_directory(folder, problem)) {
+    throw Error(ExitCode::model,
+                fmt::format("the adapter {} is not a folder; give the folder that holds adapter_config.json", folder.string()));
+  }
+  if (!fs::exists(folder / "adapter_config.json", problem)) {
+    throw Error(ExitCode::model,
+                fmt::format("{} has no adapter_config.json; give the folder of a PEFT adapter", folder.string()));
+  }
+  PeftAdapter adapter{read_adapter_config(folder / "adapter_config.json"), {}};
+  if (!fs::exists(file, problem)) {
+    if (fs::exists(folder / "adapter_model.bin", problem)) {
+      throw Error(ExitCode::model,
+                  fmt::format("{0} holds adapter_model.bin, which only Python can read. Convert it once with\n"
+                              "  import torch; from safetensors.torch import save_file\n"
+                              "  save_file(torch.load(\"{0}/adapter_model.bin\", map_location=\"cpu\", weights_only=True), "
+                              "\"{0}/adapter_model.safetensors\", metadata={{\"format\": \"pt\"}})",
+                              folder.string()));
+    }
+    throw Error(ExitCode::model,
+                fmt::format("{} has no adapter_model.safetensors; the adapter was not saved whole", folder.string()));
+  }
+  const TensorDirectory directory = read_safetensors_header(file);
+  for (const auto& [name, info] : directory.tensors) {
+    if (const std::string table = table_name(name); !table.empty()) {
+      adapter.tables.emplace(table, info);
+      continue;
+    }
+    std::string plain = plain_name(info);  // first, so that a tensor of another kind is called that and not a bad matrix
+    adapter.tensors.emplace(std::move(plain), read_matrix(info));
+  }
+  if (adapter.tensors.empty()) {
+    throw Error(ExitCode::model, fmt::format("{} holds no tensors; the adapter was not saved whole", file.string()));
+  }
+  check_pairs(adapter, file);
+  return adapter;
+}
+
+}  // namespace lora_dist

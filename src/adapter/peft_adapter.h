@@ -1,0 +1,45 @@
+// A PEFT adapter folder, out and in: adapter_config.json, adapter_model.safetensors and a model card.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/common/dtype.h"
+#include "src/adapter/adapter_config.h"
+#include "src/adapter/adapter_origin.h"
+#include "src/adapter/adapter_tensor.h"
+#include "src/io/safetensors.h"
+
+namespace lora_dist {
+
+struct AdapterMatrix {
+  std::vector<std::int64_t> shape;  // lora_A [r, in], lora_B [out, r]
+  std::vector<float> values;
+};
+
+struct PeftAdapter {
+  PeftConfig config;
+  std::map<std::string, AdapterMatrix> tensors;  // "model.layers.0.self_attn.q_proj.lora_A"
+  /// Whole tables of the base beside them, "lm_head": PEFT writes these (save_embedding_layers) where it thinks that they
+  /// changed.
+  std::map<std::string, TensorInfo> tables{};
+};
+
+/// Writes `folder` as a whole, replacing an earlier adapter there; call it on one rank. `tensors` are named "<path>.lora_A" and
+/// "<path>.lora_B" and lie in `params`; the file has them in `dtype` (f32 or bf16). `origin`: what the adapter came from, for
+/// kOriginFile (adapter_origin.h), and for the model card, which shows how the base is to be held; nothing is written of null.
+/// Throws Error(model) with the system's reason; the earlier adapter then remains.
+void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
+                        std::span<const float> params, DType dtype = DType::f32, const nlohmann::json& origin = nullptr);
+
+/// Reads a folder written here or by PEFT; f32, f16 and bf16 tensors become f32. Throws Error(model) naming file and tensor: a
+/// missing half of a pair, shapes that disagree with each other or with r, tensors that are not LoRA's (biases, embeddings, whole
+/// modules). Whole copies of embedding and head are left to check_tables (adapter_bridge.h).
+PeftAdapter read_peft_adapter(const std::filesystem::path& folder);
+
+}  // namespace lora_dist

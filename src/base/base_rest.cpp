@@ -1,0 +1,164 @@
+// Reads what is not in blocks.
+#include "src/base/base_rest.h"
+
+#include <algorithm>
+
+#include "kernels/cast/cast.h"
+#include "kernels/copy/copy.h"
+#include "src/base/weight_source.h"
+#include "src/model/family.h"
+
+namespace lora_dist {
+
+namespace {
+
+constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // at a time
+
+struct RestLoader {
+  const ModelSpec& whole;
+  const TensorDirectory& directory;
+  const BasePlace& place;
+
+  /// Reads a part of a tensor to `there`, where the operators run, rounded to `dtype` in pieces. `added`: to each element, before
+  /// rounding.
+  void read(const ModelTensor& wanted, const Runs& runs, DType dtype, float added, std::byte* there) const {
+    const WeightSource source{&find_tensor(whole, directory, wanted), {}};
+    const auto width = static_cast<std::int64_t>(size_of(dtype));
+    Stream host;
+    host.threads = place.stream.threads;
+    std::vector<std::byte> raw;
+    std::vector<float> values;
+    for (std::int64_t begin = 0; begin < runs.elements();) {
+      const RunStretch stretch = stretch_at(runs, begin, std::min(begin + kReadElements, runs.elements()));
+      const Shape piece{stretch.count};
+      ConstTensorView from;
+      if (source.tensor->dtype == dtype && added == 0.0F) {
+        raw.resize(static_cast<std::size_t>(piece.count() * width));
+        read_as_is(source, stretch.in_whole * width, raw);
+        from = {raw.data(), dtype, piece};
+      } else {
+        values.resize(static_cast<std::size_t>(piece.count()));
+        read_as_f32(source, stretch.in_whole, values, raw, host);
+        std::for_each(values.begin(), values.end(), [&](float& value) { value += added; });
+        from = view(static_cast<const float*>(values.data()), piece);
+        if (dtype != DType::f32) {
+          raw.resize(static_cast<std::size_t>(piece.count() * width));
+          cast_cpu(from, {raw.data(), dtype, piece}, host);
+          from = {raw.data(), dtype, piece};
+        }
+      }
+      from_host(from, {there + begin * width, dtype, piece}, place.stream);
+      begin += piece.count();
+    }
+  }
+
+  /// The same, to memory that it takes.
+  TensorView part(const ModelTensor& wanted, const Runs& runs, Shape shape, DType dtype, float added = 0.0F) const {
+    const auto width = static_cast<std::int64_t>(size_of(dtype));
+    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, runs.elements() * width);
+    if (place.arena.holds_memory()) {
+      read(wanted, runs, dtype, added, there.data());
+    }
+    return {there.data(), dtype, shape};
+  }
+
+  /// All of a table [rows, hidden].
+  TensorView table(std::string_view name, std::int64_t rows, DType dtype) const {
+    return part(table_tensor(name, rows), {1, rows * whole.hidden, 0, 0}, {rows, whole.hidden}, dtype);
+  }
+
+  /// This rank's slices of a table of the vocabulary, of which `ids` are those of its tensor rank.
+  void slices(std::string_view name, const VocabTable& to, const IndexRange& ids, int shard) const {
+    for (std::int64_t i = 0; i < to.chunks; ++i) {
+      const IndexRange held = to.slice_elements(i, to.shards == 1 ? 0 : shard);
+      const std::int64_t first = (ids.begin + to.chunk(i).begin) * whole.hidden + held.begin;
+      read(table_tensor(name, whole.vocab), {1, held.size(), first, 0}, to.dtype, 0.0F,
+           to.slices[static_cast<std::size_t>(i)].data());
+    }
+  }
+
+  std::span<float> vector(const std::string& name, std::int64_t width, float added = 0.0F) const {
+    const TensorView there = part({name, {width}}, {1, width, 0, 0}, {width}, DType::f32, added);
+    return {there.as<float>(), static_cast<std::size_t>(width)};
+  }
+
+  NormWeights norm(std::string_view name, std::int64_t layer, std::int64_t width, Norm kind) const {
+    NormWeights norm;
+    if (name.empty()) {
+      return norm;
+    }
+    norm.weight = vector(path_of(name, layer) + ".weight", width, whole.norm_adds_one ? 1.0F : 0.0F);
+    if (kind == Norm::layer) {
+      norm.bias = vector(path_of(name, layer) + ".bias", width);
+    }
+    return norm;
+  }
+
+  ModelTensor table_tensor(std::string_view name, std::int64_t rows) const {
+    return {std::string(name) + ".weight", {rows, whole.hidden}};
+  }
+};
+
+/// Takes a table's memory in one piece; in memory of a node it is only counted.
+void take_slices(VocabTable& table, const std::string& name, Arena& arena) {
+  const std::int64_t bytes = held_bytes(table);
+  if (table.of_node) {
+    arena.count(MemoryKind::embedding_and_head, name, bytes);
+  } else {
+    place_slices(table, arena.take<std::byte>(MemoryKind::embedding_and_head, name, bytes));
+  }
+}
+
+}  // namespace
+
+void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place) {
+  const TensorNames& names = whole.family->names;
+  const std::int64_t elements = place.chunk_elements > 0 ? place.chunk_elements : chunk_elements(place.stream.backend);
+  const auto take = [&](std::string_view tensor, DType dtype) {
+    const std::int64_t widest = base.part.is_whole() ? whole.vocab : base.part.widest_vocab;
+    VocabTable table = lay_out_table(base.part.vocab.size(), whole.hidden, dtype, widest, elements);
+    table.shards = place.divides_vocabulary ? base.shards : 1;
+    table.of_node = base.of_node && table.shards > 1;
+    take_slices(table, std::string(tensor) + ".weight", place.arena);
+    return table;
+  };
+  const ModelTensor embedding{std::string(names.embedding) + ".weight", {whole.vocab, whole.hidden}};
+  base.embedding = take(names.embedding, whole.tied_head ? place.compute_dtype : find_tensor(whole, directory, embedding).dtype);
+  base.head = whole.tied_head ? base.embedding : take(names.heads[0], place.compute_dtype);
+}
+
+void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place,
+                 int shard) {
+  const TensorNames& names = whole.family->names;
+  const RestLoader load{whole, directory, place};
+  load.slices(names.embedding, base.embedding, base.part.vocab, shard);
+  if (!whole.tied_head) {
+    load.slices(names.heads[0], base.head, base.part.vocab, shard);
+  }
+}
+
+void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place) {
+  const TensorNames& names = whole.family->names;
+  const RestLoader load{whole, directory, place};
+  if (whole.learned_positions) {
+    base.positions = load.table(names.positions, whole.max_positions, DType::f32);
+  }
+  base.final_norm = load.norm(names.final_norm, 0, whole.hidden, whole.norm);
+  for (std::int64_t layer = 0; layer < whole.layers; ++layer) {
+    BlockRest& rest = base.rest[static_cast<std::size_t>(layer)];
+    rest.attention_norm = load.norm(names.attention_norm, layer, whole.hidden, whole.norm);
+    rest.mlp_norm = load.norm(names.mlp_norm, layer, whole.hidden, whole.norm);
+    rest.q_norm = load.norm(names.q_norm, layer, whole.head_dim, Norm::rms);
+    rest.k_norm = load.norm(names.k_norm, layer, whole.head_dim, Norm::rms);
+    for (const Linear linear : kAllLinears) {
+      const LinearShape shape = linear_shape(whole, linear);
+      const Runs runs = shape.bias ? bias_runs(whole, base.part, linear) : Runs{};
+      if (runs.elements() > 0) {
+        rest.bias[index_of(linear)] = load.part({module_path(*whole.family, layer, linear) + ".bias", {shape.out}}, runs,
+                                                {runs.elements()}, place.compute_dtype);
+      }
+    }
+  }
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,82 @@
+// Two slots that take turns.
+#include "src/base/table_window.h"
+
+#include <algorithm>
+#include <string>
+
+namespace lora_dist {
+
+TableBuffers take_table_buffers(const FrozenBase& base, Arena& arena) {
+  TableBuffers taken;
+  if (base.head.gathers()) {
+    const std::int64_t bytes = std::max(base.embedding.largest_window(), base.head.largest_window());
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      taken[i] = arena.take<std::byte>(MemoryKind::windows, "vocabulary " + std::to_string(i), bytes);
+    }
+  }
+  return taken;
+}
+
+TableWindow::TableWindow(const TableBuffers& memory, Communicator& shards, const Stream& compute, const Stream& gathers)
+    : shards_(shards), compute_(compute), gathers_(gathers) {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].bytes = memory[i];
+  }
+}
+
+void TableWindow::prefetch(const VocabTable& table, std::int64_t chunk) {
+  const std::span<std::byte> mine = table.slices[static_cast<std::size_t>(chunk)];
+  if (!table.gathers() || which_.find(mine.data()) >= 0) {
+    return;
+  }
+  Slot& slot = slots_[static_cast<std::size_t>(which_.take(mine.data()))];
+  slot.gather.drop();
+  slot.read.hold_back(gathers_);
+  slot.gather.start(shards_, mine, slot.bytes.first(mine.size() * static_cast<std::size_t>(table.shards)), times_);
+  move(slot);
+}
+
+void TableWindow::move(Slot& slot) {
+  if (slot.gather.under_way() && slot.gather.move(times_)) {
+    finish(slot);
+  }
+}
+
+void TableWindow::finish(Slot& slot) {
+  if (slot.gather.under_way()) {
+    slot.gather.wait(times_);
+    slot.filled.record(gathers_);
+  }
+}
+
+ConstTensorView TableWindow::acquire(const VocabTable& table, std::int64_t chunk) {
+  if (!table.gathers()) {
+    return table.in_place(chunk, shards_.rank());
+  }
+  prefetch(table, chunk);
+  Slot& slot = slots_[static_cast<std::size_t>(which_.hold(table.slices[static_cast<std::size_t>(chunk)].data(), true))];
+  finish(slot);
+  slot.filled.hold_back(compute_);
+  return table.view_of(chunk, slot.bytes.data());
+}
+
+void TableWindow::release(const VocabTable& table, std::int64_t chunk) {
+  if (table.gathers()) {
+    const int i = which_.hold(table.slices[static_cast<std::size_t>(chunk)].data(), false);
+    slots_[static_cast<std::size_t>(i)].read.record(compute_);
+  }
+}
+
+void TableWindow::poke() {
+  for (Slot& slot : slots_) {
+    move(slot);
+  }
+}
+
+void TableWindow::drop() {
+  for (Slot& slot : slots_) {
+    slot.gather.drop();
+  }
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,161 @@
+// Cuts heads, features and vocabulary, and finds a part's rows or columns in each matrix.
+#include "src/base/tensor_part.h"
+
+#include <fmt/format.h>
+
+#include "src/core/error.h"
+#include "src/model/tensor_table.h"
+
+namespace lora_dist {
+
+namespace {
+
+// Parts of an MLP that is wide enough end at multiples of the usual quantization block: their rows then hold whole blocks.
+constexpr std::int64_t kCutAlign = 64;
+constexpr std::int64_t kWideEnough = 16 * kCutAlign;
+
+IndexRange range_of(std::int64_t n, int rank, int ranks, std::int64_t align = 1) {
+  const auto cut = [&](std::int64_t i) { return i == ranks ? n : n * i / ranks / align * align; };
+  return {cut(rank), cut(rank + 1)};
+}
+
+/// Ranks take whole kv heads with the heads that attend to them; where there are more ranks than kv heads, the ranks of one kv
+/// head divide its heads. So every rank has as many heads for each of its kv heads.
+void cut_heads(const ModelSpec& whole, TensorPart& part) {
+  const std::int64_t group = whole.heads / whole.kv_heads;
+  if (part.ranks <= whole.kv_heads) {
+    part.kv_heads = range_of(whole.kv_heads, part.rank, part.ranks);
+    part.heads = {part.kv_heads.begin * group, part.kv_heads.end * group};
+    return;
+  }
+  const auto first_rank_of = [&](std::int64_t kv) {  // the first rank whose share of the kv heads begins at or after kv
+    return static_cast<int>((kv * part.ranks + whole.kv_heads - 1) / whole.kv_heads);
+  };
+  const std::int64_t kv = part.rank * whole.kv_heads / part.ranks;
+  const int first = first_rank_of(kv);
+  const IndexRange of_group = range_of(group, part.rank - first, first_rank_of(kv + 1) - first);
+  part.kv_heads = {kv, kv + 1};
+  part.heads = {kv * group + of_group.begin, kv * group + of_group.end};
+}
+
+/// How a linear is cut: some of its rows (outputs) or some of its columns (inputs).
+struct LinearCut {
+  bool by_rows = true;
+  Runs units;  // of rows or columns
+};
+
+LinearCut cut_of(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+  const std::int64_t d = whole.head_dim;
+  const auto one = [](const IndexRange& range, std::int64_t width) {
+    return Runs{1, range.size() * width, range.begin * width, 0};
+  };
+  switch (linear) {
+    case Linear::q:
+      return {true, one(part.heads, d)};
+    case Linear::k:
+    case Linear::v:
+      return {true, one(part.kv_heads, d)};
+    case Linear::qkv:
+      return whole.fused_qkv == FusedQkv::per_head
+                 ? LinearCut{true, one(part.heads, 3 * d)}
+                 : LinearCut{true, {3, part.heads.size() * d, part.heads.begin * d, whole.heads * d}};
+    case Linear::o:
+      return {false, one(part.heads, d)};
+    case Linear::gate:
+    case Linear::up:
+      return {true, one(part.intermediate, 1)};
+    case Linear::down:
+      return {false, one(part.intermediate, 1)};
+  }
+  return {};
+}
+
+/// The same runs of wider units.
+Runs times(const Runs& units, std::int64_t width) {
+  return {units.count, units.length * width, units.start * width, units.stride * width};
+}
+
+/// Some columns of every row.
+Runs columns(const Runs& units, std::int64_t rows, std::int64_t cols) { return {rows, units.length, units.start, cols}; }
+
+Runs all_of(std::int64_t elements) { return {1, elements, 0, 0}; }
+
+void refuse_ranks(int ranks, const char* what, std::int64_t there, int world) {
+  std::string message = fmt::format("parallel.tensor = {}, but this model has {} {}: at most {} ranks can share a layer", ranks,
+                                    there, what, there);
+  if (world > 0) {
+    int works = 1;
+    for (int i = 1; i <= there; ++i) {
+      works = world % i == 0 ? i : works;
+    }
+    message += fmt::format("; of {} ranks, parallel.tensor = {} is the nearest that works", world, works);
+  }
+  throw Error(ExitCode::usage, message);
+}
+
+}  // namespace
+
+TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks, int world) {
+  if (ranks > whole.heads) {
+    refuse_ranks(ranks, "attention heads", whole.heads, world);
+  }
+  if (ranks > whole.intermediate) {
+    refuse_ranks(ranks, "intermediate features", whole.intermediate, world);
+  }
+  if (ranks > whole.vocab) {
+    refuse_ranks(ranks, "token ids", whole.vocab, world);
+  }
+  TensorPart part{rank, ranks, {}, {}, {}, {}, whole.vocab, 0};
+  cut_heads(whole, part);
+  part.intermediate = range_of(whole.intermediate, rank, ranks, whole.intermediate >= kWideEnough * ranks ? kCutAlign : 1);
+  part.vocab = range_of(whole.vocab, rank, ranks);
+  part.widest_vocab = (whole.vocab + ranks - 1) / ranks;
+  return part;
+}
+
+IndexRange vocab_part(const TensorPart& part, int rank) { return range_of(part.whole_vocab, rank, part.ranks); }
+
+ModelSpec spec_of(const ModelSpec& whole, const TensorPart& part) {
+  ModelSpec spec = whole;
+  spec.heads = part.heads.size();
+  spec.kv_heads = part.kv_heads.size();
+  spec.intermediate = part.intermediate.size();
+  spec.vocab = part.vocab.size();
+  return spec;
+}
+
+Runs weight_runs(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+  const LinearShape shape = linear_shape(whole, linear);
+  const LinearCut cut = cut_of(whole, part, linear);
+  if (part.is_whole() || shape.out == 0) {
+    return all_of(shape.out * shape.in);
+  }
+  return cut.by_rows ? times(cut.units, shape.in) : columns(cut.units, shape.out, shape.in);
+}
+
+Runs bias_runs(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+  const LinearCut cut = cut_of(whole, part, linear);
+  if (part.is_whole() || !cut.by_rows) {
+    return all_of(part.rank == 0 ? linear_shape(whole, linear).out : 0);
+  }
+  return cut.units;
+}
+
+Runs a_runs(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r) {
+  const LinearShape shape = linear_shape(whole, linear);
+  const LinearCut cut = cut_of(whole, part, linear);
+  return part.is_whole() || cut.by_rows ? all_of(r * shape.in) : columns(cut.units, r, shape.in);
+}
+
+Runs b_runs(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r) {
+  const LinearShape shape = linear_shape(whole, linear);
+  const LinearCut cut = cut_of(whole, part, linear);
+  return part.is_whole() || !cut.by_rows ? all_of(shape.out * r) : times(cut.units, r);
+}
+
+std::int64_t first_input(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+  const LinearCut cut = cut_of(whole, part, linear);
+  return part.is_whole() || cut.by_rows ? 0 : cut.units.start;
+}
+
+}  // namespace lora_dist

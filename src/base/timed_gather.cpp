@@ -1,0 +1,35 @@
+// Adds up what gathers cost.
+#include "src/base/timed_gather.h"
+
+namespace lora_dist {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+void TimedGather::start(Communicator& shards, std::span<const std::byte> mine, std::span<std::byte> all, GatherTimes& times) {
+  started_ = Clock::now();
+  pending_ = shards.start_all_gather(mine, all, WireKind::base_gather);
+  times.waited += seconds_since(started_);
+}
+
+bool TimedGather::move(GatherTimes& times) {
+  const Clock::time_point start = Clock::now();
+  const bool ended = pending_->poke();
+  times.waited += seconds_since(start);
+  return ended;
+}
+
+void TimedGather::wait(GatherTimes& times) {
+  const Clock::time_point start = Clock::now();
+  pending_->wait();
+  pending_.reset();
+  times.waited += seconds_since(start);
+  times.under_way += seconds_since(started_);
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,109 @@
+// One block's weights at a time, whole, from the slices that the ranks hold: block l+1 is fetched while block l computes.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/common/device.h"
+#include "kernels/common/stream.h"
+#include "kernels/common/tensor_view.h"
+#include "src/base/frozen_shard.h"
+#include "src/base/table_window.h"
+#include "src/base/timed_gather.h"
+#include "src/comm/communicator.h"
+#include "src/core/arena.h"
+
+namespace lora_dist {
+
+/// A whole weight as it lies in a window.
+struct FrozenWeight {
+  const WeightLayout* layout = nullptr;
+  const std::byte* block = nullptr;  // first byte of the gathered block
+  float nested_offset = 0.0F;
+  TensorView dense;  // [out, in] in the compute dtype, where the window has it; else null
+};
+
+/// A block's weights in the order of Linear, valid until release(); those that the family does not have are empty.
+using BlockWeights = std::array<FrozenWeight, kLinears>;
+
+/// The memory of a window, by slot.
+struct WindowBuffers {
+  bool in_place = false;    // none: the operators read the slices where they lie
+  bool one_window = false;  // both slots gather into the same bytes
+  std::array<std::span<std::byte>, 2> bytes;
+  std::array<std::span<std::byte>, 2> dense;
+  std::span<float> absmax;  // block scales of the weight being dequantized ahead
+  TableBuffers tables;
+};
+/// Takes it from the arena, for operators of `backend`.
+WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype);
+
+/// Two slots that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
+/// rank that has nothing to compute calls serve() and keeps the others going.
+///
+/// On the CPU a slot holds a gathered block's bytes; with one shard there is nothing to hold, copy or send. On a GPU a slot also
+/// holds the block dequantized, once for all that a visit computes with it. There a stream of the window's own copies slices that
+/// lie on the host, waits for gathers and dequantizes, beside the operators' stream; the two meet at events alone.
+class WeightWindow {
+ public:
+  /// `compute`: the operators' stream; `shards` follows the window's stream from then on. `compute_dtype`: of dequantized blocks.
+  WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype);
+  WeightWindow(const WeightWindow&) = delete;
+  WeightWindow& operator=(const WeightWindow&) = delete;
+  /// While an exception leaves the window's scope, `shards` is given up first: a gather under way may never end.
+  ~WeightWindow();
+
+  /// Starts fetching a block unless it is already here or on its way. The other block stays.
+  void prefetch(std::int64_t layer);
+  /// Waits for the block and holds it until release(). On a GPU the operators' stream waits, not the host (but for MPI).
+  BlockWeights acquire(std::int64_t layer);
+  /// What was launched with the block so far is the last that reads it.
+  void release(std::int64_t layer);
+  /// Lets a gather under way move, and what waits for it go on; called between operators.
+  void poke();
+
+  /// The chunks of embedding and head, gathered on the same stream.
+  TableWindow& tables() { return tables_; }
+
+  /// Of all gathers that have ended, those of chunks too.
+  GatherTimes gather_times() const;
+
+  /// acquire, prefetch of `next` (-1: none) and release without computing.
+  void serve(std::int64_t layer, std::int64_t next);
+
+ private:
+  struct Slot {
+    std::int64_t layer = -1;
+    std::span<std::byte> bytes;  // of the block, whole; empty where the base lies whole where operators run
+    std::span<std::byte> dense;  // its weights end to end in the compute dtype; empty where nothing is dequantized ahead
+    TimedGather gather;
+    bool ready = true;   // the weights are there in the order of the window's stream
+    bool held = false;   // between acquire() and release()
+    DeviceEvent filled;  // what the operators wait for
+    DeviceEvent read;    // what the next block waits for
+  };
+  Slot* find(std::int64_t layer);
+  void fetch(Slot& slot);
+  void finish(Slot& slot);
+  BlockWeights weights_of(std::int64_t layer, const Slot& slot) const;
+
+  const FrozenBase& base_;
+  Communicator& shards_;
+  DType compute_dtype_;
+  Stream compute_;
+  WindowBuffers memory_;
+  Stream stream_;  // the window's own on a GPU
+  std::array<Slot, 2> slots_;
+  GatherTimes times_;
+  TableWindow tables_;
+  int exceptions_;  // under way when the window was made
+};
+
+/// The weight [out, in] in the dtype of `weight_scratch`: where it lies when it has that already, else written there (at least
+/// out * in elements). `absmax_scratch` needs FrozenBase::most_scales() floats.
+ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_scratch, std::span<float> absmax_scratch,
+                           const Stream& stream);
+
+}  // namespace lora_dist

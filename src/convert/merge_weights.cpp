@@ -1,0 +1,245 @@
+// Plans and writes merged weight files.
+#include "src/convert/merge_weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "kernels/cast/cast.h"
+#include "kernels/matmul/matmul.h"
+#include "src/base/finite_weights.h"
+#include "src/base/quantized_weight.h"
+#include "src/base/transpose_elements.h"
+#include "src/core/error.h"
+#include "src/io/chat_template_files.h"
+#include "src/io/file.h"
+#include "src/model/family.h"
+#include "src/model/folder_warnings.h"
+#include "src/model/tensor_table.h"
+
+namespace lora_dist {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kCopyBytes = std::size_t{16} << 20;
+
+/// Every linear of every block, with nothing to add yet.
+MergePlan plan_of_blocks(const ModelSpec& spec, const TensorDirectory& model) {
+  MergePlan plan;
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (linear_shape(spec, linear).out > 0) {
+        const TensorInfo& weight = find_tensor(spec, model, weight_tensor(spec, layer, linear));
+        plan[weight.name] = {.in_block = true, .transposed = spec.family->transposed, .updates = {}};
+      }
+    }
+  }
+  return plan;
+}
+
+void check_fits(const TensorInfo& weight, const WeightUpdate& update, bool is_transposed, const fs::path& adapter) {
+  std::vector<std::int64_t> needed = {update.b->shape[0], update.a->shape[1]};
+  if (is_transposed) {
+    std::swap(needed[0], needed[1]);
+  }
+  if (weight.shape != needed) {
+    throw Error(ExitCode::model, fmt::format("{}: its update of {} is [{}, {}], and the model's weight is another size; the "
+                                             "adapter belongs to another model",
+                                             adapter.string(), weight.name, needed[0], needed[1]));
+  }
+  check_float_dtype(weight);
+}
+
+double squared_distance(std::span<const float> x, std::span<const float> y) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double difference = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+/// The file's values as a base in `format` stands for them. Quantization sees a weight as [out, in].
+std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& values, bool is_transposed,
+                           const BaseFormat& format, const Stream& stream) {
+  std::vector<float> held = is_transposed ? transposed(values, tensor.shape[0], tensor.shape[1]) : values;
+  quantize_and_back(held, tensor.shape[is_transposed ? 0 : 1], format, stream);
+  return is_transposed ? transposed(held, tensor.shape[1], tensor.shape[0]) : held;
+}
+
+/// values += scale * B A, or its transpose.
+void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo& tensor, std::span<float> values,
+                const Stream& stream) {
+  const ConstTensorView a = view(update.a->values.data(), {update.a->shape[0], update.a->shape[1]});
+  const ConstTensorView b = view(update.b->values.data(), {update.b->shape[0], update.b->shape[1]});
+  const TensorView weight = view(values.data(), {tensor.shape[0], tensor.shape[1]});
+  if (is_transposed) {
+    matmul(a, Transpose::yes, b, Transpose::yes, update.scale, 1.0F, weight, stream);
+  } else {
+    matmul(b, Transpose::no, a, Transpose::no, update.scale, 1.0F, weight, stream);
+  }
+}
+
+/// Reads, merges and writes one tensor.
+void merge_tensor(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto, const BaseFormat& trained,
+                  OutputFile& out, MergeSums& sums, const Stream& stream) {
+  std::vector<std::byte> bytes(tensor.bytes);
+  read_tensor_bytes(tensor, 0, bytes);
+  check_finite(tensor, bytes);
+  const Shape flat{tensor.shape[0] * tensor.shape[1]};
+  std::vector<float> values(static_cast<std::size_t>(flat.count()));
+  cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
+
+  const bool moves = change.in_block && onto.quantization != Quantization::none;
+  if (change.in_block && trained.quantization != Quantization::none) {
+    std::vector<float> dequantized = as_held(tensor, values, change.transposed, trained, stream);
+    sums.quantization += squared_distance(dequantized, values);
+    if (moves) {
+      values = std::move(dequantized);
+    }
+  }
+  out.write(moves || !change.updates.empty() ? fold_in(tensor, values, change, sums, stream) : bytes);
+}
+
+/// Whether the tensor has to be looked at: its bytes change, or how far quantization moves it is counted.
+bool is_touched(const WeightChange& change, const BaseFormat& trained) {
+  return !change.updates.empty() || (change.in_block && trained.quantization != Quantization::none);
+}
+
+void copy_range(const InputFile& source, std::uint64_t begin, std::uint64_t end, OutputFile& out) {
+  std::vector<std::byte> bytes;
+  for (std::uint64_t at = begin; at < end; at += bytes.size()) {
+    bytes.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kCopyBytes, end - at)));
+    source.read_at(at, bytes);
+    out.write(bytes);
+  }
+}
+
+bool is_weight_file(const fs::path& file) {
+  for (const char* ending : {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx"}) {
+    if (file.extension() == ending) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<float> transposed(std::span<const float> values, std::int64_t rows, std::int64_t cols) {
+  std::vector<float> out(values.size());
+  transpose_elements<sizeof(float)>(std::as_bytes(values), static_cast<std::size_t>(rows), static_cast<std::size_t>(cols),
+                                    std::as_writable_bytes(std::span(out)));
+  return out;
+}
+
+std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, const WeightChange& change, MergeSums& sums,
+                               const Stream& stream) {
+  if (!change.updates.empty()) {
+    const std::vector<float> before(values.begin(), values.end());
+    for (const WeightUpdate& update : change.updates) {
+      add_update(update, change.transposed, tensor, values, stream);
+    }
+    sums.update += squared_distance(values, before);
+  }
+  (change.updates.empty() ? sums.held : sums.tensors) += 1;
+
+  const Shape flat{static_cast<std::int64_t>(values.size())};
+  std::vector<std::byte> bytes(values.size() * size_of(tensor.dtype));
+  cast(view(std::span<const float>(values)), {bytes.data(), tensor.dtype, flat}, stream);
+  std::vector<float> written(values.size());
+  cast({bytes.data(), tensor.dtype, flat}, view(std::span(written)), stream);
+  sums.rounding += squared_distance(written, values);
+  if (!change.updates.empty() && !std::all_of(written.begin(), written.end(), [](float value) { return std::isfinite(value); })) {
+    throw Error(ExitCode::model,
+                fmt::format("{} is no number any more with the adapter's update added; the adapter is damaged, or its "
+                            "weight is too large",
+                            tensor.name));
+  }
+  check_finite(tensor, bytes);
+  return bytes;
+}
+
+MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
+  constexpr std::string_view kHalfA = ".lora_A";
+  MergePlan plan = plan_of_blocks(spec, model);
+  const std::vector<std::string> unused = unused_tensors(spec, model);
+  for (const WeightedAdapter& each : adapters) {
+    for (const auto& [name, matrix] : each.adapter.tensors) {
+      if (!name.ends_with(kHalfA)) {
+        continue;
+      }
+      const std::string path = name.substr(0, name.size() - kHalfA.size());
+      const TensorInfo* weight = look_up_tensor(spec, model, path + ".weight");
+      if (weight == nullptr || std::ranges::find(unused, weight->name) != unused.end()) {
+        throw Error(ExitCode::model,
+                    fmt::format("{}: it adapts {}, which the model does not have; the adapter belongs to another "
+                                "model",
+                                each.folder.string(), path));
+      }
+      const WeightUpdate update{&matrix, &each.adapter.tensors.at(path + ".lora_B"),
+                                static_cast<float>(scale_of(each.adapter.config, path) * each.weight)};
+      WeightChange& change = plan[weight->name];
+      check_fits(*weight, update, change.transposed, each.folder);
+      change.updates.push_back(update);
+    }
+  }
+  return plan;
+}
+
+MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const fs::path& target, const MergePlan& plan,
+                     const BaseFormat& onto, const BaseFormat& trained, const Stream& stream) {
+  std::vector<const TensorInfo*> tensors;
+  for (const auto& [name, tensor] : model.tensors) {
+    if (tensor.file == source) {
+      tensors.push_back(&tensor);
+    }
+  }
+  std::ranges::sort(tensors, {}, [](const TensorInfo* tensor) { return tensor->offset; });
+  const InputFile input(source, ExitCode::model);
+  OutputFile out(target, ExitCode::model);
+  MergeSums sums;
+  std::uint64_t at = 0;  // the header goes along as it is: names, dtypes, shapes and places stay
+  for (const TensorInfo* tensor : tensors) {
+    if (const auto change = plan.find(tensor->name); change != plan.end() && is_touched(change->second, trained)) {
+      copy_range(input, at, tensor->offset, out);
+      merge_tensor(*tensor, change->second, onto, trained, out, sums, stream);
+      at = tensor->offset + tensor->bytes;
+    }
+  }
+  copy_range(input, at, input.size(), out);
+  out.close();
+  return sums;
+}
+
+void copy_other_files(const fs::path& model, const fs::path& target) {
+  std::set<fs::path> names;
+  std::error_code problem;
+  fs::directory_iterator at(model, problem);
+  for (const fs::directory_iterator end; !problem && at != end; at.increment(problem)) {
+    const fs::path file = at->path();
+    if (at->is_regular_file() && !is_weight_file(file) && !file.filename().string().starts_with('.')) {
+      names.insert(file.filename());
+    }
+  }
+  if (problem) {
+    throw Error(ExitCode::model, system_error_text("read", model, problem.value()));
+  }
+  for (const fs::path& file : chat_template_files(model)) {
+    names.insert(file.lexically_relative(model));
+  }
+  for (const fs::path& name : names) {
+    fs::create_directories((target / name).parent_path(), problem);
+    if (!fs::copy_file(model / name, target / name, problem) && problem) {
+      throw Error(ExitCode::model, system_error_text("copy to " + target.string(), model / name, problem.value()));
+    }
+  }
+}
+
+}  // namespace lora_dist

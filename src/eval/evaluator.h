@@ -1,0 +1,29 @@
+// Evaluation directed by rank 0: it hands out passes, collects their losses and scores; all ranks compute.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "src/comm/communicator.h"
+#include "src/data/batch.h"
+#include "src/transformer/transformer.h"
+
+namespace lora_dist {
+
+struct Evaluation {
+  double loss = 0.0;        // mean over target tokens
+  double perplexity = 0.0;  // exp(loss)
+  std::int64_t samples = 0;
+  std::int64_t target_tokens = 0;
+  double seconds = 0.0;
+};
+
+/// Collective over `data`; the result is the same on every rank and, to the bit, for every number of ranks. `sequences` are cut
+/// into passes of micro_batch. `on_progress(done, all)` is called after each round with the passes that are scored. Throws
+/// Error(non_finite) when the loss is not finite.
+Evaluation evaluate(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+                    std::span<const Sample> samples, std::int64_t micro_batch,
+                    const std::function<void(std::int64_t, std::int64_t)>& on_progress = {});
+
+}  // namespace lora_dist

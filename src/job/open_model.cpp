@@ -1,0 +1,122 @@
+// Opens a model folder and, where there is one, an adapter folder.
+#include "src/job/open_model.h"
+
+#include <algorithm>
+
+#include "kernels/copy/copy.h"
+#include "src/adapter/adapter_bridge.h"
+#include "src/base/prequantized.h"
+#include "src/comm/agree.h"
+#include "src/core/error.h"
+#include "src/core/pulse.h"
+#include "src/job/data_setup.h"
+#include "src/job/ranks_agree.h"
+#include "src/model/folder_warnings.h"
+
+namespace lora_dist {
+
+namespace {
+
+/// The format that the base will have.
+BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, const Console& console) {
+  const std::optional<BaseFormat> stored = stored_format(model.spec, model.directory);
+  if (!stored) {
+    return wanted.format;
+  }
+  const BaseFormat format = agree_on_format(wanted, *stored, model.folder.string());
+  if (describe(format) != describe(wanted.format)) {
+    console.note(
+        fmt::format("the weights in {} are quantized already, and stay so: {}", model.folder.string(), describe(format)));
+  }
+  return format;
+}
+
+}  // namespace
+
+std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
+                                      const BaseKeeping& keeping, const ComputePlace& compute, Communicator& world,
+                                      const Console& console) {
+  const AtWork here("reading the model");
+  auto model = std::make_unique<OpenModel>();
+  model->folder = folder;
+  model->stream = compute.stream;
+  model->compute_dtype = compute.dtype;
+  model->arena = Arena(compute.stream);
+  model->pinned = Arena(compute.stream, Arena::Place::pinned);
+  BaseFormat format;
+  TensorPart part;
+  run_together(world, [&] {
+    model->spec = read_model_config(folder);
+    model->directory = read_model_directory(folder);
+    format = choose_format(*model, wanted, console);
+    part = tensor_part(model->spec, mesh.tensor_rank, mesh.tensor, world.size());
+    model->tokenizer = open_model_tokenizer(folder, model->spec);
+  });
+  check_same_model(world, folder, model->directory);
+  tell_tokenizer_notes(model->tokenizer, console);
+  run_together(world, [&] {  // by the rank that tells them: they may take reading weights
+    for (const std::string& warning :
+         console.speaks ? folder_warnings(model->spec, model->directory) : std::vector<std::string>{}) {
+      console.warn(warning);
+    }
+  });
+  const int replica = base_replica_of(mesh, keeping.shards);
+  const int of_shards = replica * mesh.tensor + mesh.tensor_rank;
+  const std::unique_ptr<Communicator> holders = world.split(replica);
+  std::unique_ptr<Communicator> host_shards = world.split(of_shards);
+  model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, part},
+                                 {model->arena, model->stream, model->compute_dtype, keeping.on_host ? &model->pinned : nullptr,
+                                  keeping.of_node, keeping.divides_vocabulary});
+  model->shards = compute.on_device() ? compute.data->split(of_shards) : std::move(host_shards);
+  if (mesh.tensor > 1) {
+    model->tensor = (compute.on_device() ? *compute.data : world).split(mesh.data_rank);
+  }
+  run_together(world, [&] {
+    model->window =
+        std::make_unique<WeightWindow>(model->base, *model->shards, model->arena, model->stream, model->compute_dtype);
+  });
+  return model;
+}
+
+std::vector<MemoryItem> memory_of(const OpenModel& model) {
+  std::vector<MemoryItem> items = model.arena.items();
+  for (const Arena* arena : {&model.pinned, &model.host}) {
+    items.insert(items.end(), arena->items().begin(), arena->items().end());
+  }
+  return items;
+}
+
+OpenAdapter no_adapter(const ModelSpec& spec) {
+  OpenAdapter adapter;
+  adapter.layout.blocks.resize(static_cast<std::size_t>(spec.layers));
+  return adapter;
+}
+
+OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, Communicator& world) {
+  OpenAdapter adapter = no_adapter(model.spec);
+  if (folder.empty()) {
+    return adapter;
+  }
+  run_together(world, [&] {
+    const PeftAdapter read = read_peft_adapter(folder);
+    if (world.rank() == 0) {  // it may read whole tables
+      check_tables(read, model.spec, model.directory);
+    }
+    adapter.layout = layout_of(read, model.spec, folder.string());
+    adapter.params = model.arena.take<float>(MemoryKind::adapters, "factors", adapter.layout.count);
+    std::vector<float> factors(static_cast<std::size_t>(adapter.layout.count));
+    copy_factors(read, adapter.layout, factors);
+    from_host(view(std::span<const float>(factors)), view(adapter.params), model.stream);
+  });
+  return adapter;
+}
+
+std::vector<std::int64_t> stop_ids_of(const OpenModel& model, const GenerationConfig& generation) {
+  std::vector<std::int64_t> ids = generation.eos_ids.empty() ? model.spec.eos_ids : generation.eos_ids;
+  if (model.tokenizer && model.tokenizer->eos && std::find(ids.begin(), ids.end(), *model.tokenizer->eos) == ids.end()) {
+    ids.push_back(*model.tokenizer->eos);
+  }
+  return ids;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,54 @@
+// The head of a token that is generated.
+#include "kernels/copy/copy.h"
+#include "kernels/matmul/matmul.h"
+#include "src/transformer/head.h"
+
+namespace lora_dist {
+
+namespace {
+
+/// One token's logits from the ranks that share the vocabulary.
+std::vector<float> join_logits(const Transformer& model) {
+  const Workspace& workspace = *model.workspace;
+  const int ranks = model.tensor->size();
+  model.tensor->all_gather(std::as_bytes(workspace.next_logits), std::as_writable_bytes(workspace.all_next_logits),
+                           WireKind::tensor_activation);
+  std::vector<float> padded(workspace.all_next_logits.size());
+  to_host(view(workspace.all_next_logits), view(std::span(padded)), model.stream);
+  std::vector<float> out;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const auto from = padded.begin() + static_cast<std::ptrdiff_t>(workspace.next_logits.size()) * rank;
+    out.insert(out.end(), from, from + vocab_part(model.base->part, rank).size());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<float> head_next(const Transformer& model, std::int64_t tokens) {
+  const Workspace& workspace = *model.workspace;
+  const ModelSpec& spec = model.base->spec;
+  const VocabTable& head = model.base->head;
+  const TensorView hidden = last_hidden(model, tokens);
+  const RowBuffer all{hidden.data, spec.hidden, hidden.dtype};
+  norm(model.base->final_norm, spec.norm_eps, all.rows_from(tokens - 1, 1), workspace.picked_normed.rows(1),
+       workspace.picked_norm.rows(1), model.stream);
+  const std::span<float> to = model.tensor == nullptr ? workspace.logits : workspace.next_logits;
+  for (std::int64_t i = 0; i < head.chunks; ++i) {
+    const ConstTensorView rows = model.window->tables().acquire(head, i);
+    if (i + 1 < head.chunks) {
+      model.window->tables().prefetch(head, i + 1);
+    }
+    matmul(workspace.picked_normed.rows(1), Transpose::no, rows, Transpose::yes, 1.0F, 0.0F,
+           view(to.data() + head.chunk(i).begin, {1, rows.rows()}), model.stream);
+    model.window->tables().release(head, i);
+  }
+  if (model.tensor != nullptr) {
+    return join_logits(model);
+  }
+  std::vector<float> out(static_cast<std::size_t>(spec.vocab));
+  to_host(view(to.data(), {1, spec.vocab}), view(std::span(out)), model.stream);
+  return out;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,26 @@
+// Chooses between the two norms.
+#include "src/transformer/norm.h"
+
+#include "kernels/layer_norm/layer_norm.h"
+#include "kernels/rms_norm/rms_norm.h"
+
+namespace lora_dist {
+
+void norm(const NormWeights& weights, float eps, ConstTensorView x, TensorView y, const NormKept& kept, const Stream& stream) {
+  if (weights.bias.empty()) {
+    rms_norm(x, view(weights.weight), eps, y, kept.rstd, stream);
+  } else {
+    layer_norm(x, view(weights.weight), view(weights.bias), eps, y, kept.mean, kept.rstd, stream);
+  }
+}
+
+void norm_backward(const NormWeights& weights, ConstTensorView dy, ConstTensorView x, const NormKept& kept, TensorView dx,
+                   const Stream& stream) {
+  if (weights.bias.empty()) {
+    rms_norm_backward(dy, x, view(weights.weight), kept.rstd, dx, stream);
+  } else {
+    layer_norm_backward(dy, x, view(weights.weight), kept.mean, kept.rstd, dx, stream);
+  }
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,79 @@
+// One call of each operator that keeps memory: cuBLASLt's workspace, attention's sums and cuDNN's workspace.
+#include "src/transformer/operator_scratch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/attention/attention.h"
+#include "kernels/common/device.h"
+#include "kernels/copy/copy.h"
+#include "kernels/matmul/matmul.h"
+
+namespace lora_dist {
+
+namespace {
+
+void multiply_once(const Workspace& workspace, const Stream& stream) {
+  const TensorView row = workspace.entering(0).rows(1);
+  matmul(row, Transpose::no, row, Transpose::yes, 1.0F, 0.0F, view(workspace.logits.data(), {1, 1}), stream);
+}
+
+/// Starts of segments of `longest` tokens, as many as fit, and the end.
+std::vector<std::int32_t> equal_segments(std::int64_t tokens, std::int64_t longest) {
+  const std::int64_t segments = std::max<std::int64_t>(1, tokens / longest);
+  std::vector<std::int32_t> starts;
+  for (std::int64_t s = 0; s <= segments; ++s) {
+    starts.push_back(static_cast<std::int32_t>(std::min(tokens, s * longest)));
+  }
+  return starts;
+}
+
+/// One segment of `longest` tokens and short ones after it: memory may go by the longest segment times their number.
+std::vector<std::int32_t> mixed_segments(std::int64_t tokens, std::int64_t longest) {
+  const std::int64_t few = std::min<std::int64_t>(longest, 16);
+  std::vector<std::int32_t> starts = {0};
+  for (std::int64_t end = std::min(tokens, longest); end <= tokens; end += few) {
+    starts.push_back(static_cast<std::int32_t>(end));
+  }
+  return starts;
+}
+
+/// `starts`: of segments the first of which is the longest.
+void attend_once(const ModelSpec& spec, const Workspace& workspace, const std::vector<std::int32_t>& starts, bool training,
+                 const Stream& stream) {
+  const std::int64_t n = starts.back();
+  const TensorView there = view(workspace.pass.starts.first(starts.size()));
+  from_host(view(std::span<const std::int32_t>(starts)), there, stream);
+  const AttentionShape shape = {static_cast<int>(spec.heads), static_cast<int>(spec.kv_heads), static_cast<int>(spec.head_dim),
+                                1.0F / std::sqrt(static_cast<float>(spec.head_dim)), starts[1]};
+  const BlockActivations& block = workspace.block(0);
+  attention(block.q.rows(n), block.k.rows(n), block.v.rows(n), there, there, shape, block.attended.rows(n),
+            block.log_sum_exp.rows(n), stream);
+  if (training) {
+    const BlockGradients& gradients = workspace.gradients;
+    attention_backward(gradients.attended.rows(n), block.q.rows(n), block.k.rows(n), block.v.rows(n), block.attended.rows(n),
+                       block.log_sum_exp.rows(n), there, shape, gradients.q.rows(n), gradients.k.rows(n), gradients.v.rows(n),
+                       stream);
+  }
+}
+
+}  // namespace
+
+void take_operator_scratch(const ModelSpec& spec, const Workspace& workspace, std::int64_t longest, bool training, Arena& arena,
+                           const Stream& stream) {
+  if (stream.backend == Backend::cpu || workspace.max_tokens == 0 || !arena.holds_memory()) {
+    return;
+  }
+  const std::int64_t most = longest > 0 ? longest : workspace.max_tokens;
+  explain_full_memory(arena, "what operators keep for themselves", [&] {
+    multiply_once(workspace, stream);
+    for (const auto& starts : {equal_segments(workspace.max_tokens, most), mixed_segments(workspace.max_tokens, most)}) {
+      attend_once(spec, workspace, starts, training, stream);
+    }
+    synchronize(stream);
+  });
+  arena.count(MemoryKind::operator_scratch, "operators' own", operator_scratch_bytes(stream));
+}
+
+}  // namespace lora_dist

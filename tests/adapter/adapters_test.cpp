@@ -1,0 +1,124 @@
+// Which layers are adapted, and what the factors start as.
+#include "src/adapter/adapters.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "src/core/error.h"
+#include "src/model/family.h"
+#include "tests/support/model_fixture.h"
+#include "tests/support/scratch.h"
+
+namespace lora_dist {
+namespace {
+
+TEST(Targets, NamesAndAllLinear) {
+  const ModelSpec llama = read_model_config(test::source("demo/model"));
+  const std::array<bool, kLinears> all{true, true, true, true, true, true, true, false};
+  EXPECT_EQ(match_targets(llama, {"all-linear"}), AdaptedLinears(5, all));
+  const std::array<bool, kLinears> two{true, false, false, false, false, false, true, false};
+  EXPECT_EQ(match_targets(llama, {"q_proj", "mlp.down_proj"}), AdaptedLinears(5, two));
+  try {
+    match_targets(llama, {"q_proj", "c_attn"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_NE(std::string(error.what())
+                  .find("\"c_attn\" matches no linear layer of this llama model; there are q_proj, k_proj, "
+                        "v_proj, o_proj, gate_proj, up_proj, down_proj, or \"all-linear\""),
+              std::string::npos);
+  }
+}
+
+/// peft.tuners.tuners_utils.check_target_module_exists: a whole path is one module of one layer.
+TEST(Targets, OfOneLayerAndByRegularExpression) {
+  const ModelSpec llama = read_model_config(test::source("demo/model"));
+  const std::array<bool, kLinears> q{true, false, false, false, false, false, false, false};
+  const AdaptedLinears one = match_targets(llama, {"model.layers.3.self_attn.q_proj"});
+  EXPECT_EQ(one, (AdaptedLinears{{}, {}, {}, q, {}}));
+  EXPECT_EQ(target_names(*llama.family, one), std::vector<std::string>{"model.layers.3.self_attn.q_proj"});
+  EXPECT_EQ(match_targets(llama, {"layers.3.self_attn.q_proj"}), one);
+  const AdaptedLinears two = match_targets(llama, {R"(.*\.[12]\..*\.(q|v)_proj)"});
+  const std::array<bool, kLinears> qv{true, false, true, false, false, false, false, false};
+  EXPECT_EQ(two, (AdaptedLinears{{}, qv, qv, {}, {}}));
+  EXPECT_EQ(match_targets(llama, target_names(*llama.family, two)), two);
+  const auto problem_of = [&](const std::string& target) {
+    const Thrown error = thrown_by([&] { match_targets(llama, {target}); });
+    EXPECT_EQ(error.code, ExitCode::usage);
+    return error.message;
+  };
+  EXPECT_NE(problem_of("(q|v)_proj").find("matches no linear layer"), std::string::npos);  // not the whole path
+  EXPECT_NE(problem_of("model.layers.5.self_attn.q_proj").find("matches no linear layer"), std::string::npos);
+  EXPECT_NE(problem_of(".*(q|v_proj").find("\".*(q|v_proj\" is not a regular expression"), std::string::npos);
+}
+
+/// GPT-2 calls two layers of a block c_proj: PEFT's rule takes both, and a name for one of them is longer.
+TEST(Targets, OfGpt2) {
+  const ModelSpec gpt2 = read_model_config(test::source("tests/golden/families/gpt2"));
+  const auto both = match_targets(gpt2, {"c_attn", "c_proj"});
+  EXPECT_EQ(both.front(), (std::array<bool, kLinears>{false, false, false, true, false, false, true, true}));
+  EXPECT_EQ(both, AdaptedLinears(2, both.front()));
+  EXPECT_EQ(target_names(*gpt2.family, both), (std::vector<std::string>{"c_proj", "c_attn"}));
+  const auto one = match_targets(gpt2, {"attn.c_proj"});
+  EXPECT_EQ(one, AdaptedLinears(2, {false, false, false, true, false, false, false, false}));
+  EXPECT_EQ(target_names(*gpt2.family, one), std::vector<std::string>{"attn.c_proj"});
+  try {
+    match_targets(gpt2, {"q_proj"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("of this gpt2 model; there are c_proj, c_fc, c_attn, or"), std::string::npos);
+  }
+}
+
+TEST(Adapters, StartAsPeftDoes) {
+  const ModelSpec spec = read_model_config(test::source("demo/model"));
+  const AdapterLayout layout = make_adapter_layout(spec, {8, 16.0, 0.0, false, {"q_proj", "down_proj"}});
+  EXPECT_EQ(layout.count, 5 * (8 * (64 + 64) + 8 * (172 + 64)));
+  std::vector<float> params(static_cast<std::size_t>(layout.count), 9.0F);
+  initialize_adapters(layout, 42, params);
+  double square = 0.0;
+  std::int64_t n = 0;
+  for (const AdapterFactor& factor : adapter_factors(layout)) {
+    const float bound = 1.0F / std::sqrt(static_cast<float>(factor.cols));
+    for (std::int64_t i = 0; i < factor.rows * factor.cols; ++i) {
+      const float value = params[static_cast<std::size_t>(factor.offset + i)];
+      if (factor.factor == "lora_B") {
+        ASSERT_EQ(value, 0.0F);
+      } else {
+        ASSERT_LE(std::abs(value), bound);
+        square += static_cast<double>(value / bound) * static_cast<double>(value / bound);
+        ++n;
+      }
+    }
+  }
+  EXPECT_NEAR(square / static_cast<double>(n), 1.0 / 3.0, 0.02);  // the variance of a uniform number
+  EXPECT_FLOAT_EQ(make_adapter_layout(spec, {16, 32.0, 0.0, true, {"q_proj"}}).blocks[0][0]->scale, 8.0F);
+}
+
+class FamilyConfig : public testing::Test {
+ protected:
+  static nlohmann::json config_of(const std::string& variant) {
+    return test::read_json(test::source("tests/golden/families/" + variant + "/config.json"));
+  }
+  ModelSpec read(const nlohmann::json& config) {
+    folder_.write("config.json", config.dump());
+    return read_model_config(folder_.path());
+  }
+  Scratch folder_;
+};
+
+TEST_F(FamilyConfig, EveryFamilyHasItsTargets) {
+  for (const char* variant :
+       {"llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2", "gpt_neox_serial", "exaone3", "exaone4_hybrid"}) {
+    const ModelSpec spec = read(config_of(variant));
+    for (const std::string_view target : spec.family->default_targets) {
+      if (!target.empty()) {
+        EXPECT_NO_THROW(match_targets(spec, {std::string(target)})) << variant;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lora_dist

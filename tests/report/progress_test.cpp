@@ -1,0 +1,99 @@
+// The progress line: rates, durations, when it is printed.
+#include "src/report/progress.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+namespace lora_dist {
+namespace {
+
+TEST(HumanDuration, TwoUnitsAtMost) {
+  EXPECT_EQ(human_duration(0.0), "0 s");
+  EXPECT_EQ(human_duration(59.4), "59 s");
+  EXPECT_EQ(human_duration(59.6), "1 min 00 s");
+  EXPECT_EQ(human_duration(185.0), "3 min 05 s");
+  EXPECT_EQ(human_duration(3600.0), "1 h 00 min");
+  EXPECT_EQ(human_duration(2.0 * 3600 + 7 * 60 + 59), "2 h 07 min");
+  EXPECT_EQ(human_duration(3.0 * 86400 + 4 * 3600), "3 d 04 h");
+  EXPECT_EQ(human_duration(-1.0), "?");
+  EXPECT_EQ(human_duration(std::nan("")), "?");
+  EXPECT_EQ(human_duration(std::numeric_limits<double>::infinity()), "?");
+}
+
+TEST(FormatProgress, HoldsEverythingInOneLine) {
+  const ProgressFigures figures = {.step = 7,
+                                   .total_steps = 1200,
+                                   .epoch = 0.481,
+                                   .loss = 2.31407,
+                                   .learning_rate = 1.85e-4,
+                                   .tokens_per_second = 12345.0,
+                                   .seconds_left = 185.0};
+  EXPECT_EQ(format_progress(figures), "step    7/1200  epoch 0.48  loss 2.3141  lr 1.85e-04  12.3k tok/s  3 min 05 s left");
+  ProgressFigures quick = figures;
+  quick.tokens_per_second = 999.6;
+  EXPECT_NE(format_progress(quick).find("  1000 tok/s  "), std::string::npos);
+  quick.tokens_per_second = 2.5e6;
+  EXPECT_NE(format_progress(quick).find("  2.50M tok/s  "), std::string::npos);
+}
+
+TEST(SmoothedRate, IsTheRateOfASteadyRunAndForgetsASlowStart) {
+  SmoothedRate rate;
+  EXPECT_EQ(rate.tokens_per_second(), 0.0);
+  EXPECT_EQ(rate.seconds_per_step(), 0.0);
+  rate.add(100.0, 10.0);
+  EXPECT_DOUBLE_EQ(rate.tokens_per_second(), 10.0);
+  EXPECT_DOUBLE_EQ(rate.seconds_per_step(), 10.0);
+  rate.add(100.0, 1.0);
+  EXPECT_DOUBLE_EQ(rate.tokens_per_second(), (0.9 * 100.0 + 100.0) / (0.9 * 10.0 + 1.0));
+  for (int i = 0; i < 200; ++i) {
+    rate.add(100.0, 1.0);
+  }
+  // The slow step weighs 0.9^201 (6e-10) of a new one by now, of which there are ten in the sums.
+  EXPECT_NEAR(rate.tokens_per_second(), 100.0, 1e-6);
+  EXPECT_NEAR(rate.seconds_per_step(), 1.0, 1e-8);
+}
+
+std::string printed(std::FILE* file) {
+  std::string text(static_cast<std::size_t>(std::ftell(file)), '\0');
+  std::rewind(file);
+  text.resize(std::fread(text.data(), 1, text.size(), file));
+  return text;
+}
+
+std::string run_of_five_steps(bool live, std::int64_t log_every) {
+  std::FILE* file = std::tmpfile();
+  ProgressLine line(file, live, 5, log_every);
+  for (std::int64_t step = 1; step <= 5; ++step) {
+    line.step_done(step, 0.2 * static_cast<double>(step), 1.0, 1e-4, 100, 2.0);
+  }
+  line.end_line();
+  line.end_line();  // nothing open any more: prints nothing
+  const std::string text = printed(file);
+  std::fclose(file);
+  return text;
+}
+
+TEST(ProgressLine, PlainLinesEveryLogEveryStepsAndAtTheEnd) {
+  EXPECT_EQ(run_of_five_steps(false, 2),
+            "step 2/5  epoch 0.40  loss 1.0000  lr 1.00e-04  50 tok/s  6 s left\n"
+            "step 4/5  epoch 0.80  loss 1.0000  lr 1.00e-04  50 tok/s  2 s left\n"
+            "step 5/5  epoch 1.00  loss 1.0000  lr 1.00e-04  50 tok/s  0 s left\n");
+}
+
+TEST(ProgressLine, RewritesInPlaceOnATerminal) {
+  EXPECT_EQ(run_of_five_steps(true, 4),
+            "\rstep 4/5  epoch 0.80  loss 1.0000  lr 1.00e-04  50 tok/s  2 s left\x1b[K"
+            "\rstep 5/5  epoch 1.00  loss 1.0000  lr 1.00e-04  50 tok/s  0 s left\x1b[K\n");
+}
+
+TEST(IsLiveTerminal, FileAndLaunchedRankAreNot) {
+  std::FILE* file = std::tmpfile();
+  EXPECT_FALSE(is_live_terminal(file));
+  std::fclose(file);
+}
+
+}  // namespace
+}  // namespace lora_dist

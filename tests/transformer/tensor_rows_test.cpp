@@ -1,0 +1,211 @@
+// Hidden states among ranks that share a pass: divided by tokens, and summed beside the operators.
+#include "src/transformer/tensor_rows.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/common/check.h"
+#include "src/adapter/adapter_part.h"
+#include "tests/support/model_fixture.h"
+#include "tests/support/thread_ranks.h"
+
+namespace lora_dist {
+namespace {
+
+using test::on_ranks;
+using test::source;
+
+/// Row t of this rank's share.
+float value_of(int rank, std::int64_t token) { return static_cast<float>(token + 1) * std::ldexp(1.0F, rank); }
+
+TEST(TensorRows, OwnRowsAreEqualPartsAndTheLastIsPadded) {
+  on_ranks(3, [](Communicator& comm) {
+    constexpr std::int64_t kTokens = 4;  // rows 0 1 | 2 3 | padding
+    constexpr std::int64_t kWidth = 2;
+    std::vector<float> memory(6 * kWidth, std::numeric_limits<float>::quiet_NaN());
+    const RowBuffer all{memory.data(), kWidth};
+    const TensorRows rows{&comm, kTokens, all, Stream{}};
+    ASSERT_EQ(rows.own(), 2);
+    EXPECT_EQ(rows.first(), 2 * comm.rank());
+    for (std::int64_t t = 0; t < kTokens; ++t) {
+      memory[static_cast<std::size_t>(t * kWidth)] = memory[static_cast<std::size_t>(t * kWidth + 1)] = value_of(comm.rank(), t);
+    }
+    const TensorView mine = sum_rows(rows, all);
+    for (std::int64_t i = 0; i < 2; ++i) {
+      const std::int64_t token = rows.first() + i;
+      const float expected = token < kTokens ? value_of(0, token) * 7.0F : 0.0F;  // 1 + 2 + 4
+      EXPECT_EQ(mine.as<float>()[i * kWidth], expected);
+      EXPECT_EQ(mine.as<float>()[i * kWidth + 1], expected);
+    }
+    const TensorView joined = join_rows(rows, all);
+    ASSERT_EQ(joined.rows(), kTokens);
+    for (std::int64_t t = 0; t < kTokens; ++t) {
+      EXPECT_EQ(joined.as<float>()[t * kWidth], value_of(0, t) * 7.0F);
+    }
+  });
+}
+
+/// A group whose sums are over only when somebody waits for them, and whose values nobody may read meanwhile.
+class Late final : public Communicator {
+ public:
+  explicit Late(Communicator& comm) : comm_(comm) {}
+  int rank() const override { return comm_.rank(); }
+  int size() const override { return comm_.size(); }
+  void all_gather(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind) override {
+    comm_.all_gather(mine, all, kind);
+  }
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                                      WireKind kind) override {
+    return comm_.start_all_gather(mine, all, kind);
+  }
+  void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override { comm_.all_reduce(values, op, kind); }
+  void all_reduce(std::span<double> values, Reduce op, WireKind kind) override { comm_.all_reduce(values, op, kind); }
+  void all_reduce_sum(const TensorView& values, WireKind kind) override { comm_.all_reduce_sum(values, kind); }
+  std::unique_ptr<PendingCollective> start_all_reduce_sum(const TensorView& values, WireKind kind) override {
+    struct Pending final : PendingCollective {
+      Pending(Communicator& group, const TensorView& to)
+          : comm(group), values(to), kept(to.as<float>(), to.as<float>() + to.count()) {
+        std::fill_n(values.as<float>(), values.count(), std::numeric_limits<float>::quiet_NaN());
+      }
+      void wait() override {
+        std::copy(kept.begin(), kept.end(), values.as<float>());
+        comm.all_reduce_sum(values, WireKind::tensor_activation);
+      }
+      bool poke() override { return false; }
+      Communicator& comm;
+      TensorView values;
+      std::vector<float> kept;
+    };
+    EXPECT_EQ(kind, WireKind::tensor_activation);
+    ++started;
+    return std::make_unique<Pending>(comm_, values);
+  }
+  bool sums_beside() const override { return true; }
+  void reduce_scatter_sum(const TensorView& values, WireKind kind) override { comm_.reduce_scatter_sum(values, kind); }
+  void broadcast(std::span<std::byte> data, int root, WireKind kind) override { comm_.broadcast(data, root, kind); }
+  void barrier() override { comm_.barrier(); }
+  std::unique_ptr<Communicator> split(int color) override { return comm_.split(color); }
+  const WireBytes& wire() const override { return comm_.wire(); }
+
+  int started = 0;
+
+ private:
+  Communicator& comm_;
+};
+
+TEST(TensorRows, PiecesAreOfSomeTokensAndFourAtMost) {
+  const auto pieces = [](std::int64_t tokens, std::int64_t piece, Communicator* comm) {
+    std::vector<std::int64_t> counts;
+    for (const TokenRange& range : summed_pieces({comm, tokens, {}, Stream{}, piece})) {
+      counts.push_back(range.count);
+    }
+    return counts;
+  };
+  using Counts = std::vector<std::int64_t>;
+  EXPECT_EQ(pieces(10, 3, nullptr), Counts{10});
+  on_ranks(2, [&](Communicator& comm) {
+    EXPECT_EQ(pieces(10, 3, &comm), Counts{10});  // its sums are over when they are begun
+    Late late(comm);
+    EXPECT_EQ(pieces(10, 3, &late), (Counts{3, 3, 4}));
+    EXPECT_EQ(pieces(10, 11, &late), Counts{10});
+    EXPECT_EQ(pieces(10, 0, &late), Counts{10});
+    EXPECT_EQ(pieces(100, 3, &late), (Counts{24, 24, 27, 25}));
+    EXPECT_EQ(pieces(3000, 1024, &late), (Counts{1280, 1720}));  // a multiple of 256, but for the last
+  });
+}
+
+struct Outcome {
+  double loss = 0.0;
+  std::vector<float> gradients;  // of this rank's part
+  int started = 0;               // sums
+  std::vector<float> next;       // logits after three tokens, and after one more
+};
+
+struct Way {
+  bool sequence_parallel = false;
+  std::int64_t piece_tokens = 0;
+  Recompute recompute = Recompute::block;
+};
+
+/// A pass of 23 tokens on the ranks of `row`, with dropout and factors that are not zero.
+Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const Way& way) {
+  const ModelSpec spec = read_model_config(folder);
+  const TensorPart part = tensor_part(spec, row.rank(), row.size());
+  const auto shards = row.split(row.rank());
+  Arena arena;
+  const FrozenBase base = load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true}, {*shards, row, part},
+                                           BasePlace{arena, Stream{}});
+  WeightWindow window(base, *shards, arena, Stream{}, DType::f32);
+  const AdapterPart adapter = make_adapter_part(make_adapter_layout(spec, {4, 8.0, 0.1, false, {"all-linear"}}), spec, part);
+  WorkspaceOptions options{23, 23, true, way.recompute, true};
+  options.sequence_parallel = way.sequence_parallel;
+  options.piece_tokens = way.piece_tokens;
+  const Workspace workspace = make_workspace(base, adapter.layout, options, arena, Stream{});
+  std::vector<float> params(static_cast<std::size_t>(adapter.layout.count));
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    params[i] = 0.05F * std::sin(static_cast<float>(i));
+  }
+  Late late(row);
+  const Transformer model{&base, &adapter.layout, &window, &workspace, params, Stream{}, &late};
+  test::OwnedPass pass;
+  for (const std::int32_t length : {9, 14}) {
+    std::vector<std::int32_t> ids;
+    for (std::int32_t i = 0; i < length; ++i) {
+      ids.push_back((i * 7 + length) % 60);
+    }
+    pass.add(ids, ids);
+  }
+  Outcome outcome;
+  outcome.gradients.resize(params.size(), std::numeric_limits<float>::quiet_NaN());
+  outcome.loss = forward_backward(model, pass.pass(), {0.1F, 7, 1}, 1.0F, outcome.gradients);
+  outcome.started = late.started;
+  KvCache cache = make_kv_cache(base.spec, 8, arena);
+  for (const std::vector<std::int32_t>& ids : {std::vector<std::int32_t>{7, 40, 2}, std::vector<std::int32_t>{5}}) {
+    const std::vector<float> logits = forward_next(model, ids, cache);
+    outcome.next.insert(outcome.next.end(), logits.begin(), logits.end());
+  }
+  return outcome;
+}
+
+void expect_near(const Outcome& a, const Outcome& b) {
+  EXPECT_NEAR(a.loss, b.loss, 1e-6 * b.loss);
+  ASSERT_EQ(a.gradients.size(), b.gradients.size());
+  float most = 0.0F;
+  float furthest = 0.0F;
+  for (std::size_t i = 0; i < a.gradients.size(); ++i) {
+    ASSERT_TRUE(std::isfinite(a.gradients[i])) << i;
+    most = std::max(most, std::fabs(b.gradients[i]));
+    furthest = std::max(furthest, std::fabs(a.gradients[i] - b.gradients[i]));
+  }
+  ASSERT_EQ(a.next.size(), b.next.size());
+  for (std::size_t i = 0; i < a.next.size(); ++i) {
+    EXPECT_NEAR(a.next[i], b.next[i], 1e-5F) << i;
+  }
+  EXPECT_GT(most, 0.0F);
+  EXPECT_LT(furthest, 2e-5F * most);  // sums in another order, through two or three blocks
+}
+
+class RowsOfFamily : public testing::TestWithParam<const char*> {};
+
+/// ThreadCommunicator leaves NaN in what a scattered sum does not promise.
+TEST_P(RowsOfFamily, DividedOrSummedBesideGiveTheSameGradients) {
+  const std::filesystem::path folder = source("tests/golden/families") / GetParam();
+  on_ranks(2, [&](Communicator& row) {
+    const Outcome whole = outcome_of(folder, row, {});
+    for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::block}) {
+      expect_near(outcome_of(folder, row, {true, 0, recompute}), whole);
+    }
+    const Outcome beside = outcome_of(folder, row, {false, 5});
+    expect_near(beside, whole);
+    EXPECT_EQ(beside.started, 4 * whole.started);  // pieces
+    EXPECT_EQ(outcome_of(folder, row, {false, 5, Recompute::none}).gradients, beside.gradients);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, RowsOfFamily, testing::Values("llama3", "gpt2", "gpt_neox_parallel", "exaone4_hybrid", "gemma"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace lora_dist
