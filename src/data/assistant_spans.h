@@ -18,6 +18,7 @@ struct AssistantTurn {
   std::size_t begin = 0;         // behind what the template puts before an answer
   std::optional<Range> content;  // where that could be told
   std::size_t end = 0;           // no later than the next message
+  std::size_t round_end = 0;     // of what the template's loop printed of the message; 0: not known
 };
 
 /// The turns of `conversation`, which was rendered as `chat`, in order. A turn begins where the rendering of the messages before

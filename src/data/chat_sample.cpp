@@ -18,23 +18,38 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// The turn with its end token, or those that directly follow each other, and nothing behind them.
-Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, const Tokenizer& tokenizer) {
-  const std::size_t least = turn.content ? turn.content->end : turn.begin;
-  Range span{turn.begin, turn.end};
-  bool found = false;
+/// The special tokens of a text within [begin, end), in order.
+std::vector<Range> special_tokens_in(const TokenBorders& borders, const Tokenizer& tokenizer, std::size_t begin,
+                                     std::size_t end) {
+  std::vector<Range> out;
   for (std::size_t i = 0; i < borders.ids.size(); ++i) {
     const Range& token = borders.ranges[i];
-    if (token.begin < least || token.end > turn.end || token.begin == token.end || !is_special_id(tokenizer, borders.ids[i])) {
-      continue;
+    if (token.begin >= begin && token.end <= end && token.begin < token.end && is_special_id(tokenizer, borders.ids[i])) {
+      out.push_back(token);
     }
-    if (turn.content && found && token.begin > span.end) {
-      break;
-    }
-    span.end = token.end;
-    found = true;
   }
-  return span;
+  return out;
+}
+
+/// The turn with its end token and nothing behind it: the first special token after the content, with those that directly follow
+/// it where the loop's round shows that they are the turn's; the last one where the content's end is not known; one behind the
+/// round where the round has none.
+Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, const Tokenizer& tokenizer) {
+  const std::size_t least = turn.content ? turn.content->end : turn.begin;
+  const std::size_t own_end = turn.round_end > 0 ? turn.round_end : turn.end;
+  std::vector<Range> tokens = special_tokens_in(borders, tokenizer, least, own_end);
+  const bool behind = tokens.empty();
+  if (behind) {
+    tokens = special_tokens_in(borders, tokenizer, own_end, turn.end);
+  }
+  if (tokens.empty()) {
+    return {turn.begin, turn.end};
+  }
+  std::size_t last = turn.content || behind ? 0 : tokens.size() - 1;
+  while (turn.round_end > 0 && !behind && last + 1 < tokens.size() && tokens[last + 1].begin == tokens[last].end) {
+    ++last;
+  }
+  return {turn.begin, tokens[last].end};
 }
 
 /// Numbers of the assistant's messages.

@@ -167,6 +167,7 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
   const std::size_t least = out.content ? out.content->end : out.begin;
   const std::size_t shared = until ? common_start(text, *until) : 0;
   if (round && least <= round->end) {
+    out.round_end = round->end;
     out.end = std::max(round->end, shared);  // an end token may stand behind the round
     return out;
   }

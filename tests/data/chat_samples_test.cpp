@@ -504,6 +504,11 @@ TEST(ChatEnds, AreTrainedWholeWhereverTheyStand) {
       "endif %}",
       special_tokens({"<|in|>", "<|out|>", "<|end|>", "<|over|>"}));
   EXPECT_EQ(double_end.trained(two), "Yes.<|end|><|over|> No.<|end|><|over|>");
+  const ChatFolder header_behind(  // the next header is no end, though special tokens follow each other
+      "{% for m in messages %}{% if m.role == 'user' %}{{ '<|in|>' + m.content + '<|over|>' }}{% else %}"
+      "{{ '<|out|>' + m.content + '<|end|><|over|>' }}{% endif %}{% endfor %}{{ '<|in|><|out|>' }}",
+      special_tokens({"<|in|>", "<|out|>", "<|end|>", "<|over|>"}));
+  EXPECT_EQ(header_behind.trained(two), "Yes.<|end|><|over|> No.<|end|><|over|>");
   const ChatFolder before_next(
       "{% for m in messages %}{% if not loop.first %}{{ '<|end|>' }}{% endif %}{{ '<|' + m.role + '|>' + m.content }}{% endfor %}"
       "{{ '<|end|>' }}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}",
