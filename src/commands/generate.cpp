@@ -33,7 +33,7 @@ SamplingOptions sampling_options(const CommandLine& line, const GenerationConfig
   SamplingOptions alone;
   apply_generation_config({}, sampling, alone);
   if (const std::string how = describe_sampling(options); how != describe_sampling(alone)) {
-    console.note(fmt::format("text is generated as generation_config.json says: {} (--ignore-generation-config: {})", how,
+    console.note(fmt::format("text is generated as {} says: {} (--ignore-generation-config: {})", generation.file, how,
                              describe_sampling(alone).empty() ? "the most probable token" : describe_sampling(alone)));
   }
   return options;

@@ -114,6 +114,7 @@ GenerationConfig read_generation_config(const std::filesystem::path& folder, con
   if (!own) {  // old folders, and transformers itself, have the same keys in config.json
     file.path = folder / "config.json";
   }
+  config.file = file.path.filename().string();
   file.root = read_json_file(file.path, ExitCode::model);
   if (!file.root.is_object()) {
     file.fail("must hold a JSON object");

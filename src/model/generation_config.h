@@ -13,7 +13,8 @@
 namespace lora_dist {
 
 struct GenerationConfig {
-  std::vector<std::int64_t> eos_ids;  // empty: the file names none
+  std::string file = "generation_config.json";  // that it was read from: this or config.json
+  std::vector<std::int64_t> eos_ids;            // empty: the file names none
   bool do_sample = false;
   std::optional<double> temperature, top_p, repetition_penalty;
   std::optional<int> top_k;

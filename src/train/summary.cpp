@@ -89,7 +89,7 @@ void show_answers(const TrainingRun& run) {
   try {
     const AnswerSettings how = answer_settings_of(run);
     if (const std::string sampling = describe_sampling(how.options); !sampling.empty()) {
-      run.console.line(fmt::format("answers    {} (generation_config.json)", sampling));
+      run.console.line(fmt::format("answers    {} ({})", sampling, run.generation.file));
     }
     for (std::size_t i = 0; i < count; ++i) {
       show_answer(run, how, run.dataset.validation[i]);

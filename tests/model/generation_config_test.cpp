@@ -35,6 +35,7 @@ class GenerationConfigFile : public testing::Test {
 TEST_F(GenerationConfigFile, MayBeAbsent) {
   folder_.write("config.json", R"({"eos_token_id":2,"do_sample":true,"temperature":0.5,"num_beams":2})");
   const GenerationConfig config = read_generation_config(folder_.path(), spec_);
+  EXPECT_EQ(config.file, "config.json");
   EXPECT_THAT(config.eos_ids, IsEmpty());
   EXPECT_EQ(config.temperature, 0.5);
   EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("config.json: num_beams is not used when text is generated")));

@@ -231,6 +231,11 @@ TEST(Generate, SaysThatItSamplesAsTheFolderDoes) {
   EXPECT_EQ(count_of(with, "num_beams is not used when text is generated"), 1) << with;
   EXPECT_EQ(said({"--ignore-generation-config"}), "");
   EXPECT_EQ(count_of(said({"--temperature", "0"}), "generation_config.json says"), 0);
+  fs::remove(model / "generation_config.json");
+  json config = read_json(model / "config.json");
+  config["repetition_penalty"] = 3.0;
+  put_file(model / "config.json", config.dump());
+  EXPECT_EQ(count_of(said({}), "note: text is generated as config.json says: repetition_penalty 3"), 1);
 }
 
 /// The answers at the end of a training are made as `generate` makes them; a damaged file is told before the first step.
