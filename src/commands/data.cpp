@@ -72,9 +72,7 @@ int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& 
     }
     console.line(text);
   }
-  if (line.json && !config.output.show_text) {
-    console.warn("samples are not shown: output.show_text = false");
-  } else if (line.json && place.rank == 0) {
+  if (line.json && config.output.show_text && place.rank == 0) {  // the report says why they are not shown
     print_samples(dataset, line.samples);
   }
   show_samples(dataset, tokenizer ? &*tokenizer : nullptr, config.output.show_text ? line.samples : 0, console);
