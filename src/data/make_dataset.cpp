@@ -7,6 +7,7 @@
 #include "src/data/bad_rows.h"
 #include "src/data/chat_sample.h"
 #include "src/data/dataset.h"
+#include "src/data/repeated_files.h"
 #include "src/data/shown_sample.h"
 #include "src/data/split.h"
 #include "src/data/turn_frame.h"
@@ -100,6 +101,8 @@ Dataset make_dataset(TokenStore tokens, const DataOptions& options, const Tokeni
   take_samples(image, out);
   out.report.files = std::move(image.files);
   name_files(out.report, options);
+  const std::vector<std::string> repeated = notes_on_repeated_files(options.train, options.validation);
+  out.report.notes.insert(out.report.notes.end(), repeated.begin(), repeated.end());
   note_day(out.report, options, tokenizer);
   out.report.special_tokens = tokenizer == nullptr ? std::string() : describe_special_tokens(*tokenizer);
   check_bad_rows(out.report.files, options.max_bad_rows);
