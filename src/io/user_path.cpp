@@ -67,7 +67,8 @@ std::vector<std::string> expand_files(const std::vector<std::string>& texts, con
     }
     const std::vector<std::string> files = files_like(text);
     if (files.empty()) {
-      throw Error(ExitCode::data, key + ": no file matches the pattern " + text);
+      throw Error(ExitCode::data, key + ": no file matches the pattern " + text +
+                                      (text.find('[') == std::string::npos ? "" : " ([ in a name is written [[])"));
     }
     out.insert(out.end(), files.begin(), files.end());
   }
