@@ -30,9 +30,10 @@ Launch hanging(const Settings& settings, int ranks, const std::string& fault) {
 
 TEST(Watchdog, NamesARankThatIsStopped) {
   const Scratch scratch;
-  const Finished ended = expect_error(hanging(watched_run(scratch / "out", "2"), 4, "stop,step,2,3"), 86,
+  // Ranks tell where they are every 0.1 s; by step 30 rank 2 has told of a step on any machine.
+  const Finished ended = expect_error(hanging(watched_run(scratch / "out", "2"), 4, "stop,step,2,30"), 86,
                                       {"no progress on any rank for 2 s (parallel.watchdog_seconds = 2)", "rank 2 on ",
-                                       "gives no sign of life since", "it was last at step ", "ranks 0-1, 3 wait in step 3, ",
+                                       "gives no sign of life since", "it was last at step ", "ranks 0-1, 3 wait in step 30, ",
                                        (scratch / "out/watchdog").string() + "/flight_*.jsonl", "Run the same command again"});
   for (const char* file : {"flight_00000.jsonl", "flight_00001.jsonl", "flight_00003.jsonl"}) {
     const auto lines = read_lines(scratch / "out/watchdog" / file);
