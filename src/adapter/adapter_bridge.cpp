@@ -27,15 +27,6 @@ void check_shape(const AdapterMatrix& matrix, std::int64_t rows, std::int64_t co
 
 constexpr std::int64_t kPieceElements = std::int64_t{1} << 20;  // compared at a time
 
-std::vector<float> read_piece(const TensorInfo& tensor, std::int64_t first, std::int64_t count) {
-  const auto width = static_cast<std::int64_t>(size_of(tensor.dtype));
-  std::vector<std::byte> bytes(static_cast<std::size_t>(count * width));
-  read_tensor_bytes(tensor, static_cast<std::uint64_t>(first * width), bytes);
-  std::vector<float> values(static_cast<std::size_t>(count));
-  cast({bytes.data(), tensor.dtype, {count}}, view(std::span(values)), Stream{});
-  return values;
-}
-
 std::vector<float> rounded_to(DType dtype, const std::vector<float>& values) {
   const Shape shape{static_cast<std::int64_t>(values.size())};
   std::vector<std::byte> bytes(values.size() * size_of(dtype));
@@ -50,7 +41,7 @@ bool is_copy_of(const TensorInfo& copy, const TensorInfo& own) {
   const std::int64_t elements = copy.shape[0] * copy.shape[1];
   for (std::int64_t first = 0; first < elements; first += kPieceElements) {
     const std::int64_t count = std::min(kPieceElements, elements - first);
-    if (read_piece(copy, first, count) != rounded_to(copy.dtype, read_piece(own, first, count))) {
+    if (read_floats(copy, first, count) != rounded_to(copy.dtype, read_floats(own, first, count))) {
       return false;
     }
   }

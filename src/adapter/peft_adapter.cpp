@@ -154,12 +154,7 @@ AdapterMatrix read_matrix(const TensorInfo& info) {
   if (info.shape.size() != 2 || info.bytes == 0) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a matrix", info.file.string(), info.name));
   }
-  const auto count = static_cast<std::int64_t>(info.bytes / size_of(info.dtype));
-  AdapterMatrix matrix{info.shape, std::vector<float>(static_cast<std::size_t>(count))};
-  std::vector<std::byte> bytes(info.bytes);
-  read_tensor_bytes(info, 0, bytes);
-  cast({bytes.data(), info.dtype, {count}}, view(matrix.values.data(), {count}), Stream{});
-  return matrix;
+  return {info.shape, read_floats(info, 0, static_cast<std::int64_t>(info.bytes / size_of(info.dtype)))};
 }
 
 /// Every lora_A has its lora_B, and both have the rank of the configuration.
@@ -193,6 +188,15 @@ void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
 }
 
 }  // namespace
+
+std::vector<float> read_floats(const TensorInfo& tensor, std::int64_t first, std::int64_t count) {
+  const auto width = static_cast<std::int64_t>(size_of(tensor.dtype));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(count * width));
+  read_tensor_bytes(tensor, static_cast<std::uint64_t>(first * width), bytes);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  cast({bytes.data(), tensor.dtype, {count}}, view(std::span(values)), Stream{});
+  return values;
+}
 
 void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
                         std::span<const float> params, DType dtype, const nlohmann::json& origin) {

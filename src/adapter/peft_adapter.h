@@ -30,6 +30,9 @@ struct PeftAdapter {
   std::map<std::string, TensorInfo> tables{};
 };
 
+/// Elements [first, first + count) of an f32, f16 or bf16 tensor. Throws Error(model) where the file cannot be read.
+std::vector<float> read_floats(const TensorInfo& tensor, std::int64_t first, std::int64_t count);
+
 /// Writes `folder` as a whole, replacing an earlier adapter there; call it on one rank. `tensors` are named "<path>.lora_A" and
 /// "<path>.lora_B" and lie in `params`; the file has them in `dtype` (f32 or bf16). `origin`: what the adapter came from, for
 /// kOriginFile (adapter_origin.h), and for the model card, which shows how the base is to be held; nothing is written of null.
