@@ -36,7 +36,7 @@ std::vector<float> rounded_to(DType dtype, const std::vector<float>& values) {
   return out;
 }
 
-/// Whether `copy` holds what `own` does, or that rounded to the copy's dtype.
+/// True if `copy` equals `own`, or `own` rounded to the copy's dtype.
 bool is_copy_of(const TensorInfo& copy, const TensorInfo& own) {
   const std::int64_t elements = copy.shape[0] * copy.shape[1];
   for (std::int64_t first = 0; first < elements; first += kPieceElements) {

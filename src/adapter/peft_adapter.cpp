@@ -38,7 +38,7 @@ std::string quantization_argument(const BaseFormat& base) {
       name_of(base.quantization), base.nested() ? "True" : "False");
 }
 
-/// What to know before the adapter is used with other programs.
+/// The model card's warning for users of other programs.
 std::string card_warning(const BaseFormat& base) {
   const char* const merge = "`lora_dist merge` writes a plain model that computes what was trained.";
   std::string text = fmt::format(
@@ -96,7 +96,7 @@ std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tenso
   return out;
 }
 
-/// Whether a module of this path is an embedding or a head, in any family.
+/// True if a module of this path is an embedding or a head, in any family.
 bool is_vocabulary_table(std::string_view path) {
   constexpr std::array<std::string_view, 5> kNames = {"lm_head", "embed_out", "embed_tokens", "embed_in", "wte"};
   return std::ranges::find(kNames, path.substr(path.rfind('.') + 1)) != kNames.end();  // the whole path where there is no dot

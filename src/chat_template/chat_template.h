@@ -68,11 +68,11 @@ const ChatTemplate& template_for(const ChatTemplate& chat_template, const nlohma
 struct RenderedChat {
   std::string text;
   std::vector<jinja::OutputSpan> generated;  // bytes printed by {% generation %} blocks, in order
-  /// Of each message, the bytes printed by the round of a loop that it was the item of; empty where there was none, or several.
+  /// The bytes, for each message, printed by the round of a loop that it was the item of; empty where there was none, or several.
   std::vector<jinja::OutputSpan> of_message;
 };
 
-/// Whether one of the templates asks for the date or the time.
+/// True if one of the templates asks for the date or the time.
 bool asks_for_date(const ChatTemplate& chat_template);
 
 /// Same input, same text (strftime_now tells `now`). Throws RenderError.

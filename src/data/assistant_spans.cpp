@@ -15,7 +15,7 @@ using json = nlohmann::ordered_json;
 
 constexpr std::size_t kManyTurns = 3;  // from here on, rendering each turn's start costs more than looking for what is alike
 
-/// Whether the text is the same with an empty message in its place.
+/// True if the text is the same with an empty message in its place.
 bool prints_nothing_of(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
                        std::size_t message) {
   Conversation other = conversation;

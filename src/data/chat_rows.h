@@ -28,10 +28,10 @@ ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& plac
 /// begins with `place` where one is no text.
 std::string system_prompt_of(const nlohmann::ordered_json& row, const std::string& place);
 
-/// Whether a message calls tools.
+/// True if a message calls tools.
 bool has_calls(const nlohmann::ordered_json& message);
 
-/// Whether a message says nothing: no content but white space, no calls, no reasoning.
+/// True if a message says nothing: no content but white space, no calls, no reasoning.
 bool says_nothing(const nlohmann::ordered_json& message);
 
 /// The assistant's messages that say nothing.

@@ -69,7 +69,7 @@ struct Answers {
   std::vector<std::size_t> messages;  // as many, unless blocks leave out some: then which they are is not known
 };
 
-/// What {% generation %} blocks printed, empty blocks too.
+/// The output of {% generation %} blocks, empty blocks too.
 Answers answers_of_blocks(TokenizedRow& sample, const Conversation& conversation, const RenderedChat& chat) {
   Answers out{{}, assistant_messages(conversation)};
   auto answers = static_cast<std::int64_t>(out.messages.size());

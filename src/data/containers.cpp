@@ -93,7 +93,7 @@ std::optional<char> written_separator(std::string_view text) {
   return there ? std::optional(text[4]) : std::nullopt;
 }
 
-/// What separates columns: that which gives a header the most known keys.
+/// The column separator: the one that gives a header the most known keys.
 char find_separator(Container container, std::string_view text) {
   char best = container == Container::tsv ? '\t' : ',';
   std::ptrdiff_t most = 0;
@@ -109,7 +109,7 @@ char find_separator(Container container, std::string_view text) {
   return best;
 }
 
-/// Whether the first line names the columns of a kind of rows, two at least.
+/// True if the first line names the columns of a kind of rows, two at least.
 bool begins_like_table(std::string_view text) {
   json row = json::object();
   for (const std::string& name : csv_header(text, find_separator(Container::csv, text))) {

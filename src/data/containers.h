@@ -28,7 +28,7 @@ Container find_container(const std::filesystem::path& file, const std::string& t
 /// Says of each row of a file, in order and before it is looked at, whether it is wanted; `index` counts the rows from 0.
 using WantedRow = std::function<bool(std::int64_t index)>;
 
-/// What becomes of the rows of a file.
+/// The samples and the report of a file's rows.
 struct RowReader {
   WantedRow wanted;
   std::function<void(std::int64_t number, nlohmann::ordered_json row)> row;

@@ -101,7 +101,7 @@ void check_bad_rows_with(const Loader& loader, const FileReport& report) {
   }
 }
 
-/// What becomes of a row: a sample that is kept, or an entry in the report.
+/// The outcome of a row: a sample that is kept, or an entry in the report.
 void load_row(Loader& loader, const Row& row, const std::string& where, const std::filesystem::path& path, FileReport& report) {
   ++report.kinds[std::string(name_of(row.kind))];
   const std::string template_name = template_of(loader.maker, row.kind, path, report);

@@ -92,7 +92,7 @@ std::string refusal_of_zip(const std::filesystem::path& file, std::string_view c
   return refusal(file, "a zip archive", "import zipfile; zipfile.ZipFile('{in}').extractall()");
 }
 
-/// Whether the first bytes have a control character that no text has: names of columns may begin like a binary file ("ORCID").
+/// True if the first bytes have a control character that no text has: names of columns may begin like a binary file ("ORCID").
 bool begins_binary(std::string_view content) {
   const std::string_view first = content.substr(0, 4096);
   return std::any_of(first.begin(), first.end(), [](unsigned char c) { return c < 0x20 && (c < '\t' || c > '\r'); });

@@ -17,7 +17,7 @@ using json = nlohmann::ordered_json;
   fail_row(rendered.where + ", message " + std::to_string(message + 1), what + "; use another data.template");
 }
 
-/// Where the content of a message stands, if both ends could be told.
+/// The content's position in the text, if both ends are known.
 std::optional<Range> content_in_text(const RenderedRow& rendered, std::size_t message) {
   const ContentEnds found = find_content(rendered.chat_template, rendered.conversation, rendered.text, message);
   return found.begin && found.end ? std::optional(Range{*found.begin, *found.end}) : std::nullopt;

@@ -20,7 +20,7 @@ struct AnswerSpan {
   std::optional<Range> content;  // where that could be told
 };
 
-/// Whether the row says of any message, or part of one, whether it is trained.
+/// True if the row says of any message, or part of one, whether it is trained.
 bool has_train_flags(const ChatRow& row);
 
 /// A conversation with its text and tokens.

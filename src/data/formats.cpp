@@ -199,7 +199,7 @@ void remove_empty_fields(json& row, Container container, std::optional<RowKind> 
   }
 }
 
-/// What the steps below share while the rows of a file are read.
+/// State that the steps below share while the rows of a file are read.
 struct FileReader {
   DatasetFile& file;
   std::optional<RowKind> format;  // that every row must have

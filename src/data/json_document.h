@@ -6,7 +6,7 @@
 
 namespace lora_dist {
 
-/// Whether an object that could be one row of a JSONL file is more than that: it holds the rows, or describes a data set.
+/// True if an object that could be one row of a JSONL file is more than that: it holds the rows, or describes a data set.
 bool holds_rows(const nlohmann::ordered_json& object);
 
 /// The rows of a list or an object, as a list: those of a list; of an object the one list of objects in it ({"data": [...]}), or

@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// Whether `text`, the conversation as rendered, holds such arguments as a quoted text: "{\"town\": ...}".
+/// True if `text`, the conversation as rendered, holds such arguments as a quoted text: "{\"town\": ...}".
 bool prints_quoted_arguments(const Conversation& conversation, const std::string& text);
 
 }  // namespace lora_dist

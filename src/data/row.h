@@ -20,7 +20,7 @@ struct AlpacaRow {
   std::string system{};                    // empty: none
   std::vector<QaRow> history{};            // exchanges before this one
 };
-/// What a row says about training a message.
+/// A row's setting for training a message.
 enum class MessageTraining : std::int8_t {
   by_role,  // nothing: the assistant's are trained
   no,       // with data.train_on = "all" neither

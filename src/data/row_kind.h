@@ -35,13 +35,13 @@ std::optional<RowKind> kind_of(const nlohmann::ordered_json& row);
 /// (chosen and rejected, or a completion with a label), trees of messages, one message alone, questions whose answer is no text.
 std::string unsupported_row_reason(const nlohmann::ordered_json& row);
 
-/// Whether a key means something in some kind of row.
+/// True if a key means something in some kind of row.
 bool is_known_key(std::string_view key);
 
 /// The row's keys, for a message, by name where they are known, since a key may be data; never its values.
 std::string keys_of(const nlohmann::ordered_json& row);
 
-/// What rows may be, for a message.
+/// The kinds of rows, for an error message.
 inline constexpr const char* kExpectedRows =
     "instruction and output (alpaca), messages (chat), question and answer or prompt and completion or prompt and response (qa), "
     "text, or input_ids";

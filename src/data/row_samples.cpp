@@ -44,7 +44,7 @@ void prepare_template(SampleMaker& maker, RowKind kind, const std::string& templ
 
 constexpr const char* kEmptyAnswers = "nothing to learn: every answer is empty, or not printed by the chat template";
 
-/// Of a row that is not ids.
+/// The sample of a row that is not ids.
 TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, const std::string& template_name,
                              const std::string& where) {
   const bool train_all = maker.options.train_on == "all";
@@ -72,7 +72,7 @@ const char* why_nothing(const Row& row, const TokenizedRow& sample) {
   return sample.empty_answers > 0 ? kEmptyAnswers : marked ? kMarkedAsNotTrained : "no trained token";
 }
 
-/// Whether a row calls tools that its template does not look at.
+/// True if a row calls tools that its template does not look at.
 bool template_ignores_tool_calls(const ChatTemplate& chat_template, const Row& row) {
   const auto* chat = std::get_if<ChatRow>(&row.content);
   return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls) &&
@@ -105,7 +105,7 @@ std::vector<const char*> without_place(const Row& row, const std::string& templa
   return out;
 }
 
-/// Of the template that rows of this kind have.
+/// The notes on the template that rows of this kind have.
 void note_template(const SampleMaker& maker, const std::string& template_name, std::vector<std::string>& notes) {
   if (maker.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
       maker.tokenizer->has_chat_template) {

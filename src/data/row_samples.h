@@ -1,4 +1,4 @@
-// What becomes of a row: its template, its tokens, and why there are none.
+// A row's template, its tokens, and why there are none.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace lora_dist {
 
-/// What all rows of a dataset share.
+/// State that all rows of a dataset share.
 struct SampleMaker {
   const DataOptions& options;
   const Tokenizer* tokenizer;  // null: all rows are ids
@@ -27,7 +27,7 @@ struct SampleMaker {
 
 inline constexpr const char* kMarkedAsNotTrained = "nothing to learn: marked as not trained";  // a reason to drop a row
 
-/// Whether what a row is to teach is white space.
+/// True if what a row is to teach is white space.
 bool has_empty_completion(const RowContent& content);
 
 /// The template of rows of a kind, chosen and put into the report, with notes on it, when the first of them comes; "none" for ids

@@ -57,7 +57,7 @@ std::vector<Piece> raw_pieces(const QaRow& row) { return {{row.question, false, 
 
 bool is_answer(const ChatMessage& message) { return message.role == "assistant" && !is_blank(message.content); }
 
-/// Whether a message is trained: an answer that is not empty, unless its row says otherwise.
+/// True if a message is trained: an answer that is not empty, unless its row says otherwise.
 bool is_trained(const ChatMessage& message) {
   const bool by_role = message.role == "assistant" && message.training == MessageTraining::by_role;
   return !is_blank(message.content) && (by_role || message.training == MessageTraining::yes);

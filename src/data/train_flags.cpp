@@ -65,7 +65,7 @@ void check_mask(std::string_view key, const json& value, const std::string& plac
 
 bool is_fraction(const json& value) { return value.is_number() && value.get<double>() > 0.0 && value.get<double>() < 1.0; }
 
-/// What one key of a message says.
+/// The setting of one key of a message.
 MessageTraining meaning_of(const std::string& key, const json& value, bool assistant, const std::string& place) {
   check_mask(key, value, place);
   const std::optional<bool> flag = flag_in(value);

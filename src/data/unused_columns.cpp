@@ -55,7 +55,7 @@ bool has_text(const json& value) {
 
 bool is_system(std::string_view name) { return name == "system" || name == "system_prompt"; }
 
-/// Whether the first message says what stands beside the messages.
+/// True if the first message says what stands beside the messages.
 bool begins_with(const ChatRow& chat, const json& text) {
   return !chat.messages.empty() && chat.messages[0].value("content", json()) == text;
 }

@@ -13,7 +13,7 @@ namespace lora_dist {
 /// recorded_base_format, as rank 0 finds it. Collective; throws Error(model) on every rank.
 std::optional<BaseFormat> agreed_record(const std::filesystem::path& adapter, Communicator& world);
 
-/// Whether both are described alike: a scale for each row says nothing of blocks.
+/// True if both are described alike: a scale for each row says nothing of blocks.
 bool is_same_format(const BaseFormat& a, const BaseFormat& b);
 
 /// The recorded format, but for what the user wrote of it. A quantization of another kind that the user wrote drops the record.

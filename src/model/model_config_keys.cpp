@@ -183,7 +183,7 @@ bool says_nothing(const json& value) {
   return value.is_null() || value == false || ((value.is_object() || value.is_array()) && value.empty());
 }
 
-/// Whether some other family has the key.
+/// True if some other family has the key.
 bool is_known(std::string_view name) {
   return std::ranges::any_of(kKeys, [&](const ModelConfigKey& key) { return key.name == name; });
 }

@@ -25,7 +25,7 @@ struct AddedToken {
   std::string shown{};            // what decoding sees: the content, normalised where `normalized`
 };
 
-/// Whether decode(skip_special) leaves the token out. As in tokenizers, not where the normalizer changes it.
+/// True if decode(skip_special) leaves the token out. As in tokenizers, not where the normalizer changes it.
 inline bool is_hidden(const AddedToken& token) { return token.special && token.shown == token.content; }
 
 /// The same content and flags, whatever the ids.

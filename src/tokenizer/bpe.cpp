@@ -90,7 +90,7 @@ void encode_word(const BpeModel& model, WordCache& cache, std::string_view word,
   out.insert(out.end(), ids.begin(), ids.end());
 }
 
-/// Whether every character leaves a symbol where it stands. One that leaves none lets those beside it merge.
+/// True if every character leaves a symbol where it stands. One that leaves none lets those beside it merge.
 bool keeps_every_character(const BpeModel& model) {
   if (!model.byte_fallback) {
     return model.unk.has_value();

@@ -55,7 +55,7 @@ FolderTokens collect_folder_tokens(const FolderFiles& files, const TokenizerClas
 std::optional<std::string> named_content(const FolderTokens& tokens, std::string_view key);
 /// Gives a named token a default, where no file has the key.
 void set_default_token(FolderTokens& tokens, const FolderFiles& files, const std::string& key, const std::string& content);
-/// Whether a file that counts has the key, be it null.
+/// True if a file that counts has the key, be it null.
 bool mentions_token(const FolderFiles& files, const std::string& key);
 
 }  // namespace lora_dist

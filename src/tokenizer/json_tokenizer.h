@@ -36,11 +36,11 @@ std::string decode(const JsonTokenizer& tokenizer, std::span<const std::int32_t>
 std::optional<std::string_view> token_text(const JsonTokenizer& tokenizer, std::int32_t id);
 std::optional<std::int32_t> token_id(const JsonTokenizer& tokenizer, std::string_view token);
 bool is_special(const JsonTokenizer& tokenizer, std::int32_t id);
-/// Whether decoding joins bytes written in GPT-2's alphabet, and does nothing else.
+/// True if decoding joins bytes written in GPT-2's alphabet, and does nothing else.
 bool is_byte_level(const JsonTokenizer& tokenizer);
-/// Whether tokens are bytes in that alphabet.
+/// True if tokens are bytes in that alphabet.
 bool has_byte_alphabet(const JsonTokenizer& tokenizer);
-/// Whether a token's text may depend on those around it otherwise than with Llama's decoder: bytes among other steps of decoding,
+/// True if a token's text may depend on those around it otherwise than with Llama's decoder: bytes among other steps of decoding,
 /// the end of a word, spaces between tokens.
 bool decodes_late(const JsonTokenizer& tokenizer);
 /// What a token of such a tokenizer adds to the text before that is looked at as UTF-8; nothing for an unknown id.

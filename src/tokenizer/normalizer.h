@@ -35,13 +35,13 @@ using NormalizeStep = std::variant<PrependStep, ReplaceStep, NormalFormStep, Low
 /// a text the match at the front. Throws RegexError.
 std::string normalize(const std::vector<NormalizeStep>& steps, std::string_view text, bool prepend);
 
-/// Whether loses_front() can be true for any text.
+/// True if loses_front() can be true for any text.
 bool may_lose_front(const std::vector<NormalizeStep>& steps);
 
-/// Whether a step cuts something off the front of the text, so that what is left does not begin where the text did.
+/// True if a step cuts something off the front of the text, so that what is left does not begin where the text did.
 bool loses_front(const std::vector<NormalizeStep>& steps, std::string_view text);
 
-/// Whether normalize() would return the text itself; false says nothing.
+/// True if normalize() would return the text itself; false says nothing.
 bool is_plainly_normal(const std::vector<NormalizeStep>& steps, std::string_view text);
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);

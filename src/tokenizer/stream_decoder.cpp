@@ -80,7 +80,7 @@ void go_on(StreamDecoder& decoder, std::int32_t id) {
   decoder.context.push_back(id);
 }
 
-/// Whether bytes that are the longest start of a character can become one; a byte that begins none cannot.
+/// True if bytes that are the longest start of a character can become one; a byte that begins none cannot.
 bool may_continue(std::string_view part) {
   const auto lead = static_cast<unsigned char>(part[0]);
   return lead >= 0xC2 && lead <= 0xF4;
@@ -113,7 +113,7 @@ bool decodes_late(const Tokenizer& tokenizer) {
   return json != nullptr && decodes_late(*json);
 }
 
-/// What the held ids add to the text of the context, which they become.
+/// The text that the held ids add to the context, which they become.
 std::string take_held(StreamDecoder& decoder) {
   std::vector<std::int32_t> ids = decoder.context;
   const std::string context = decode(*decoder.tokenizer, ids, decoder.skip_special);

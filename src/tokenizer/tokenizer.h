@@ -59,7 +59,7 @@ std::string decode(const Tokenizer& tokenizer, std::span<const std::int32_t> ids
 /// A token as it stands in the vocabulary ("▁the", "<0x0A>"), for display; "<id 600>" when there is none.
 std::string token_text(const Tokenizer& tokenizer, std::int32_t id);
 
-/// Whether there is a token with this id.
+/// True if there is a token with this id.
 bool has_token(const Tokenizer& tokenizer, std::int32_t id);
 
 /// The id of a token as it stands in the vocabulary.

@@ -24,7 +24,7 @@ struct VocabularyFile {
 /// Throws Error(model) naming the file when it is malformed.
 VocabularyFile read_vocabulary_file(const FolderFiles& files, const TokenizerClass& tokenizer_class);
 
-/// Whether the tokens of the vocabulary are to be left to the sentencepiece library: a model that is no BPE, or normalizes by a
+/// True if the tokens of the vocabulary are to be left to the sentencepiece library: a model that is no BPE, or normalizes by a
 /// table, and that no class builds anew.
 bool needs_sentencepiece(const VocabularyFile& vocabulary, const TokenizerClass& tokenizer_class);
 

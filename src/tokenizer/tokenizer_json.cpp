@@ -22,7 +22,7 @@ std::int32_t largest_id(const JsonTokenizer& tokenizer) {
   return largest;
 }
 
-/// Whether the pieces come out as bytes rather than in the alphabet of the vocabulary.
+/// True if the pieces come out as bytes rather than in the alphabet of the vocabulary.
 bool ends_in_bytes(const PreTokenizeStep& step) {
   const auto* bytes = std::get_if<ByteLevelStep>(&step);
   return bytes != nullptr && !bytes->in_alphabet;
