@@ -10,7 +10,8 @@ endif()
 
 find_program(LORA_DIST_CCACHE ccache)
 if(LORA_DIST_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${LORA_DIST_CCACHE})
+  # Without this it caches nothing that uses a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${LORA_DIST_CCACHE})
 endif()
 
 # Language level and warnings are for C++ files; those of .cu files are in lora_dist_cuda.cmake.
