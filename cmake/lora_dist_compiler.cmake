@@ -18,7 +18,8 @@ endif()
 add_library(lora_dist_compiler INTERFACE)
 target_compile_options(lora_dist_compiler INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Werror>")
 # An internal error names its file from the root of the sources, not of the machine that built the program.
-target_compile_options(lora_dist_compiler INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fmacro-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=>)
+# (A compiler cache may have made that path relative to the build folder.)
+target_compile_options(lora_dist_compiler INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fmacro-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=;-fmacro-prefix-map=../=>")
 target_compile_definitions(lora_dist_compiler INTERFACE LORA_DIST_VERSION="${PROJECT_VERSION}")
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees overlapping copies in "literal" + std::string (its bug 105651).
