@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/activation/activation.h"
 #include "kernels/adamw/adamw.h"
 #include "kernels/attention/attention.h"
 #include "kernels/common/parallel.h"
@@ -17,7 +18,6 @@
 #include "kernels/nf4/nf4.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
-#include "kernels/swiglu/swiglu.h"
 
 namespace lora_dist {
 namespace {
@@ -187,7 +187,8 @@ void swiglu_forward(benchmark::State& state) {
   std::vector<float> out(gate.size());
   const Shape shape = {kTokens, 1376};
   for (auto _ : state) {
-    swiglu(view(gate.data(), shape), view(gate.data(), shape), view(out.data(), shape), stream_of(state, 0));
+    activate_gated(view(gate.data(), shape), view(gate.data(), shape), Activation::silu, view(out.data(), shape),
+                   stream_of(state, 0));
     benchmark::DoNotOptimize(out.data());
   }
   report_bytes(state, 12.0 * static_cast<double>(gate.size()));
@@ -199,8 +200,8 @@ void swiglu_gradient(benchmark::State& state) {
   std::vector<float> dup(gate.size());
   const Shape shape = {kTokens, 1376};
   for (auto _ : state) {
-    swiglu_backward(view(gate.data(), shape), view(gate.data(), shape), view(gate.data(), shape), view(dgate.data(), shape),
-                    view(dup.data(), shape), stream_of(state, 0));
+    activate_gated_backward(view(gate.data(), shape), view(gate.data(), shape), view(gate.data(), shape), Activation::silu,
+                            view(dgate.data(), shape), view(dup.data(), shape), stream_of(state, 0));
     benchmark::DoNotOptimize(dup.data());
   }
   report_bytes(state, 20.0 * static_cast<double>(gate.size()));

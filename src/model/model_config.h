@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/activation/activation.h"
 #include "kernels/fused_qkv/fused_qkv.h"
 #include "src/model/linear.h"
 
@@ -28,7 +29,6 @@ struct RopeConfig {
 
 enum class Norm : std::uint8_t { rms, layer };
 enum class NormPlace : std::uint8_t { before, after };  // of attention and MLP: y = x + f(norm(x)), or y = x + norm(f(x))
-enum class Activation : std::uint8_t { silu, gelu_tanh, gelu_erf };
 
 /// What may differ from block to block.
 struct LayerSpec {

@@ -1,17 +1,13 @@
 // The operator calls of a block's MLP, forward and backward.
 #include "src/transformer/mlp_half.h"
 
-#include "kernels/geglu/geglu.h"
-#include "kernels/gelu/gelu.h"
-#include "kernels/swiglu/swiglu.h"
+#include "kernels/activation/activation.h"
 #include "src/core/error.h"
 #include "src/transformer/block_half.h"
 
 namespace lora_dist {
 
 namespace {
-
-Gelu gelu_form(Activation activation) { return activation == Activation::gelu_tanh ? Gelu::tanh : Gelu::erf; }
 
 HalfBuffers half_of(const BlockInputs& block, const BlockActivations& kept) {
   return {&block.rest->mlp_norm, kept.mlp_norm, kept.normed_middle, kept.mlp_out};
@@ -22,28 +18,24 @@ ConstTensorView branch_of(const BlockInputs& block, ConstTensorView hidden, cons
   return block.spec->parallel_residual ? hidden : ConstTensorView(kept.middle.rows(hidden.rows()));
 }
 
-void activate(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept, std::int64_t n) {
+void activate_half(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept, std::int64_t n) {
   const ModelSpec& spec = *block.spec;
-  if (!spec.gated) {
-    gelu(kept.up.rows(n), gelu_form(spec.activation), kept.activated.rows(n), pass.stream);
-  } else if (spec.activation == Activation::silu) {
-    swiglu(kept.gate.rows(n), kept.up.rows(n), kept.activated.rows(n), pass.stream);
+  if (spec.gated) {
+    activate_gated(kept.gate.rows(n), kept.up.rows(n), spec.activation, kept.activated.rows(n), pass.stream);
   } else {
-    geglu(kept.gate.rows(n), kept.up.rows(n), gelu_form(spec.activation), kept.activated.rows(n), pass.stream);
+    activate(kept.up.rows(n), spec.activation, kept.activated.rows(n), pass.stream);
   }
 }
 
 /// dactivated becomes the gradient of gate, or of up where there is no gate.
-void activate_backward(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept, TensorView dactivated,
-                       TensorView dup) {
+void activate_half_backward(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept, TensorView dactivated,
+                            TensorView dup) {
   const ModelSpec& spec = *block.spec;
   const std::int64_t n = dactivated.rows();
-  if (!spec.gated) {
-    gelu_backward(dactivated, kept.up.rows(n), gelu_form(spec.activation), dactivated, pass.stream);
-  } else if (spec.activation == Activation::silu) {
-    swiglu_backward(dactivated, kept.gate.rows(n), kept.up.rows(n), dactivated, dup, pass.stream);
+  if (spec.gated) {
+    activate_gated_backward(dactivated, kept.gate.rows(n), kept.up.rows(n), spec.activation, dactivated, dup, pass.stream);
   } else {
-    geglu_backward(dactivated, kept.gate.rows(n), kept.up.rows(n), gelu_form(spec.activation), dactivated, dup, pass.stream);
+    activate_backward(dactivated, kept.up.rows(n), spec.activation, dactivated, pass.stream);
   }
 }
 
@@ -57,12 +49,12 @@ void mlp_forward_to_activated(const BlockInputs& block, const LoraPass& pass, Co
     apply_linear(block, pass, Linear::gate, input, kept, kept.gate.rows(n));
   }
   apply_linear(block, pass, Linear::up, input, kept, kept.up.rows(n));
-  activate(block, pass, kept, n);
+  activate_half(block, pass, kept, n);
 }
 
 void mlp_recompute_cheap(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept) {
   enter_half(block, pass, half_of(block, kept), branch_of(block, hidden, kept));
-  activate(block, pass, kept, pass.rows.tokens);
+  activate_half(block, pass, kept, pass.rows.tokens);
 }
 
 void mlp_out_forward(const BlockInputs& block, const LoraPass& pass, const BlockActivations& kept, TensorView out) {
@@ -85,7 +77,7 @@ void mlp_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorVie
 
   linear_backward(block, pass, Linear::down, out_gradient(block, pass, half, gradients), kept.activated.rows(n), kept, dactivated,
                   InputGradient::write);
-  activate_backward(block, pass, kept, dactivated, dup);
+  activate_half_backward(block, pass, kept, dactivated, dup);
   HalfInput input = begin_input_gradient(block, pass, half, branch, gradients, input_gradient);
   if (spec.gated) {
     linear_backward(block, pass, Linear::gate, dactivated, input.x, kept, input.dx, input.next());

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/swiglu/swiglu.h"
+#include "kernels/activation/activation.h"
 #include "tests/support/compare.h"
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
@@ -27,7 +27,7 @@ std::vector<double> reference(const std::vector<double>& gate, const std::vector
 std::vector<float> forward(const std::vector<float>& gate, const std::vector<float>& up, const Stream& stream) {
   std::vector<float> out(gate.size());
   const Shape shape = {1, static_cast<std::int64_t>(gate.size())};
-  swiglu(view(gate.data(), shape), view(up.data(), shape), view(out.data(), shape), stream);
+  activate_gated(view(gate.data(), shape), view(up.data(), shape), Activation::silu, view(out.data(), shape), stream);
   return out;
 }
 
@@ -40,8 +40,8 @@ Gradients backward(const std::vector<float>& dout, const std::vector<float>& gat
                    const Stream& stream) {
   Gradients d = {.gate = std::vector<float>(gate.size()), .up = std::vector<float>(gate.size())};
   const Shape shape = {1, static_cast<std::int64_t>(gate.size())};
-  swiglu_backward(view(dout.data(), shape), view(gate.data(), shape), view(up.data(), shape), view(d.gate.data(), shape),
-                  view(d.up.data(), shape), stream);
+  activate_gated_backward(view(dout.data(), shape), view(gate.data(), shape), view(up.data(), shape), Activation::silu,
+                          view(d.gate.data(), shape), view(d.up.data(), shape), stream);
   return d;
 }
 
@@ -81,15 +81,15 @@ TEST(Swiglu, MayWriteOverItsInputs) {
   const std::vector<float> up = random_floats(1000, 2);
   std::vector<float> in_place = gate;
   const Shape shape = {10, 100};
-  swiglu(view(in_place.data(), shape), view(up.data(), shape), view(in_place.data(), shape), Stream{});
+  activate_gated(view(in_place.data(), shape), view(up.data(), shape), Activation::silu, view(in_place.data(), shape), Stream{});
   EXPECT_TRUE(same_bits(in_place, forward(gate, up, Stream{})));
 
   const std::vector<float> dout = random_floats(1000, 3);
   const Gradients apart = backward(dout, gate, up, Stream{});
   std::vector<float> dgate = dout;
   std::vector<float> dup(1000);
-  swiglu_backward(view(dgate.data(), shape), view(gate.data(), shape), view(up.data(), shape), view(dgate.data(), shape),
-                  view(dup.data(), shape), Stream{});
+  activate_gated_backward(view(dgate.data(), shape), view(gate.data(), shape), view(up.data(), shape), Activation::silu,
+                          view(dgate.data(), shape), view(dup.data(), shape), Stream{});
   EXPECT_TRUE(same_bits(dgate, apart.gate));
   EXPECT_TRUE(same_bits(dup, apart.up));
 }
@@ -107,9 +107,11 @@ TEST(Swiglu, NanGoesThroughAndShapesAreChecked) {
   const std::vector<float> gate(20, std::numeric_limits<float>::quiet_NaN());
   EXPECT_TRUE(std::isnan(forward(gate, gate, Stream{})[7]));
   std::vector<float> out(20);
-  EXPECT_THROW(swiglu(view(gate.data(), {2, 10}), view(gate.data(), {10, 2}), view(out.data(), {2, 10}), Stream{}), KernelError);
-  EXPECT_THROW(swiglu_backward(view(gate.data(), {2, 10}), view(gate.data(), {2, 10}), view(gate.data(), {2, 10}),
-                               view(out.data(), {2, 10}), view(out.data(), {2, 5}), Stream{}),
+  EXPECT_THROW(activate_gated(view(gate.data(), {2, 10}), view(gate.data(), {10, 2}), Activation::silu, view(out.data(), {2, 10}),
+                              Stream{}),
+               KernelError);
+  EXPECT_THROW(activate_gated_backward(view(gate.data(), {2, 10}), view(gate.data(), {2, 10}), view(gate.data(), {2, 10}),
+                                       Activation::silu, view(out.data(), {2, 10}), view(out.data(), {2, 5}), Stream{}),
                KernelError);
 }
 

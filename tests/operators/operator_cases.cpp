@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/activation/activation.h"
 #include "kernels/adamw/adamw.h"
 #include "kernels/cast/cast.h"
 #include "kernels/copy/copy.h"
@@ -14,8 +15,6 @@
 #include "kernels/embedding_part/embedding_part.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "kernels/fused_qkv/fused_qkv.h"
-#include "kernels/geglu/geglu.h"
-#include "kernels/gelu/gelu.h"
 #include "kernels/int8/int8.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/matmul/matmul.h"
@@ -24,7 +23,6 @@
 #include "kernels/rope/rope.h"
 #include "kernels/rows/rows.h"
 #include "kernels/runs/runs.h"
-#include "kernels/swiglu/swiglu.h"
 #include "tests/operators/attention_cases.h"
 #include "tests/operators/build_case.h"
 
@@ -189,26 +187,27 @@ void add_norms(Cases& cases, const Rows& shapes) {
   }
 }
 
-void add_gelu(Cases& cases, const std::string& shape, std::int64_t n, std::int64_t width) {
-  for (const Gelu form : {Gelu::erf, Gelu::tanh}) {
-    const std::string of_form = form == Gelu::erf ? " erf" : " tanh";
-    cases.push_back({"gelu" + of_form,
+void add_mlp_activations(Cases& cases, const std::string& shape, std::int64_t n, std::int64_t width) {
+  constexpr std::array<std::pair<Activation, const char*>, 3> kActivations = {
+      {{Activation::silu, " silu"}, {Activation::gelu_tanh, " gelu_tanh"}, {Activation::gelu_erf, " gelu_erf"}}};
+  for (const auto& [act, name] : kActivations) {
+    cases.push_back({std::string("activate") + name,
                      shape,
                      {activation({n, width}, 1, 2.0), written(Kind::activation, {n, width})},
-                     [form](Views v, const Stream& s) { gelu(v[0], form, v[1], s); }});
-    cases.push_back({"gelu_backward" + of_form,
+                     [act = act](Views v, const Stream& s) { activate(v[0], act, v[1], s); }});
+    cases.push_back({std::string("activate_backward") + name,
                      shape,
                      {changed_activation({n, width}, 2), activation({n, width}, 3, 2.0)},
-                     [form](Views v, const Stream& s) { gelu_backward(v[0], v[1], form, v[0], s); }});
-    cases.push_back({"geglu" + of_form,
+                     [act = act](Views v, const Stream& s) { activate_backward(v[0], v[1], act, v[0], s); }});
+    cases.push_back({std::string("activate_gated") + name,
                      shape,
                      {activation({n, width}, 4, 2.0), activation({n, width}, 5), written(Kind::activation, {n, width})},
-                     [form](Views v, const Stream& s) { geglu(v[0], v[1], form, v[2], s); }});
-    cases.push_back({"geglu_backward" + of_form,
+                     [act = act](Views v, const Stream& s) { activate_gated(v[0], v[1], act, v[2], s); }});
+    cases.push_back({std::string("activate_gated_backward") + name,
                      shape,
                      {changed_activation({n, width}, 6), activation({n, width}, 7, 2.0), activation({n, width}, 8),
                       written(Kind::activation, {n, width})},
-                     [form](Views v, const Stream& s) { geglu_backward(v[0], v[1], v[2], form, v[0], v[3], s); }});
+                     [act = act](Views v, const Stream& s) { activate_gated_backward(v[0], v[1], v[2], act, v[0], v[3], s); }});
   }
 }
 
@@ -229,16 +228,7 @@ void add_int8(Cases& cases, const Rows& shapes) {
 void add_activations(Cases& cases, const Rows& shapes) {
   for (const auto& [n, width] : shapes) {
     const std::string shape = fmt::format("tokens {}, intermediate {}", n, width);
-    cases.push_back({"swiglu",
-                     shape,
-                     {activation({n, width}, 1), activation({n, width}, 2), written(Kind::activation, {n, width})},
-                     [](Views v, const Stream& s) { swiglu(v[0], v[1], v[2], s); }});
-    cases.push_back({"swiglu_backward",
-                     shape,
-                     {changed_activation({n, width}, 3), activation({n, width}, 4), activation({n, width}, 5),
-                      written(Kind::activation, {n, width})},
-                     [](Views v, const Stream& s) { swiglu_backward(v[0], v[1], v[2], v[0], v[3], s); }});
-    add_gelu(cases, shape, n, width);
+    add_mlp_activations(cases, shape, n, width);
     const DropoutKey key{12345678901234ULL, 7, 3, 5};
     const DropoutKey cut{12345678901234ULL, 7, 3, 5, 67};
     cases.push_back({"dropout of a part",

@@ -1,20 +1,19 @@
-// GELU at one point on the GPU (kernels/common/gelu_point.h has the formulas). Only for .cu files.
+// Activations at one point on the GPU (activation_point.h has the formulas). Only for .cu files.
 #pragma once
 
 #include <cmath>
-#include <type_traits>
 
+#include "kernels/activation/activation_point.h"
 #include "kernels/common/cuda_kernel.h"
-#include "kernels/common/gelu_point.h"
 
 namespace lora_dist {
 
-template <Gelu kForm>
-__device__ GeluPoint gelu_point_cuda(float x) {
+template <Activation kAct>
+__device__ ActivationPoint gelu_point_on_device(float x) {
   constexpr float kFar = 16.0F;  // beyond it every share is 0 or 1, and powers of x could overflow
   float a = x < -kFar ? -kFar : x;
   a = a > kFar ? kFar : a;
-  if constexpr (kForm == Gelu::erf) {
+  if constexpr (kAct == Activation::gelu_erf) {
     constexpr float kRootHalf = 0.70710678F;
     constexpr float kDensity = 0.39894228F;  // 1 / sqrt(2 pi)
     const float share = 0.5F * erfcf(-a * kRootHalf);
@@ -30,13 +29,23 @@ __device__ GeluPoint gelu_point_cuda(float x) {
   }
 }
 
-/// Calls work(std::integral_constant<Gelu, form>{}), so that kernels are made for each form.
-template <class Work>
-void with_gelu(Gelu form, Work work) {
-  if (form == Gelu::erf) {
-    work(std::integral_constant<Gelu, Gelu::erf>{});
+template <Activation kAct>
+__device__ ActivationPoint point_on_device(float x) {
+  if constexpr (kAct == Activation::silu) {
+    const float s = 1.0F / (1.0F + expf(-x));
+    return {s, s * (1.0F + x * (1.0F - s))};
   } else {
-    work(std::integral_constant<Gelu, Gelu::tanh>{});
+    return gelu_point_on_device<kAct>(x);
+  }
+}
+
+/// act(x). SiLU has one rounding less than x * share.
+template <Activation kAct>
+__device__ float value_on_device(float x) {
+  if constexpr (kAct == Activation::silu) {
+    return x / (1.0F + expf(-x));
+  } else {
+    return x * point_on_device<kAct>(x).share;
   }
 }
 
