@@ -15,7 +15,7 @@
 #include "kernels/dropout/dropout.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "kernels/matmul/matmul.h"
-#include "kernels/nf4/nf4.h"
+#include "kernels/quantize/quantize_4bit.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 
@@ -132,12 +132,12 @@ void nf4_dequantize_weight(benchmark::State& state) {
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(n / 2));
   std::vector<float> absmax(static_cast<std::size_t>(n / 64));
   std::vector<float> out(static_cast<std::size_t>(n));
-  nf4_quantize(view(values.data(), {n}), 64, view(codes.data(), {n / 2}), view(absmax.data(), {n / 64}), FourBit::nf4, Stream{});
+  quantize_4bit(view(values.data(), {n}), 64, view(codes.data(), {n / 2}), view(absmax.data(), {n / 64}), FourBit::nf4, Stream{});
   const std::vector<std::uint8_t>& sealed_codes = codes;
   const std::vector<float>& sealed_absmax = absmax;
   for (auto _ : state) {
-    nf4_dequantize(view(sealed_codes.data(), {n / 2}), view(sealed_absmax.data(), {n / 64}), 64, view(out.data(), {n}),
-                   FourBit::nf4, stream_of(state, 2));
+    dequantize_4bit(view(sealed_codes.data(), {n / 2}), view(sealed_absmax.data(), {n / 64}), 64, view(out.data(), {n}),
+                    FourBit::nf4, stream_of(state, 2));
     benchmark::DoNotOptimize(out.data());
   }
   report_elements(state, static_cast<double>(n));
@@ -149,8 +149,8 @@ void nf4_quantize_weight(benchmark::State& state) {
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(n / 2));
   std::vector<float> absmax(static_cast<std::size_t>(n / 64));
   for (auto _ : state) {
-    nf4_quantize(view(values.data(), {n}), 64, view(codes.data(), {n / 2}), view(absmax.data(), {n / 64}), FourBit::nf4,
-                 stream_of(state, 2));
+    quantize_4bit(view(values.data(), {n}), 64, view(codes.data(), {n / 2}), view(absmax.data(), {n / 64}), FourBit::nf4,
+                  stream_of(state, 2));
     benchmark::DoNotOptimize(codes.data());
   }
   report_elements(state, static_cast<double>(n));

@@ -9,7 +9,7 @@
 #include "kernels/common/device.h"
 #include "kernels/common/philox.h"
 #include "kernels/copy/copy.h"
-#include "kernels/nf4/nf4.h"
+#include "kernels/quantize/quantize_absmax.h"
 #include "src/base/quantized_weight.h"
 
 namespace lora_dist::benchmarks {

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "kernels/nf4/nf4.h"
+#include "kernels/quantize/four_bit_tables.h"
 
 namespace lora_dist {
 

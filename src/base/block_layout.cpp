@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/nf4/nf4_part.h"
+#include "kernels/quantize/quantization_blocks.h"
+#include "kernels/quantize/quantize_absmax.h"
 
 namespace lora_dist {
 

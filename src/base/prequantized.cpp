@@ -9,6 +9,7 @@
 #include <set>
 
 #include "kernels/common/block_size.h"
+#include "kernels/quantize/quantize_absmax.h"
 #include "src/base/block_layout.h"
 #include "src/base/finite_weights.h"
 #include "src/core/error.h"
@@ -257,7 +258,7 @@ std::vector<float> read_scales(const PrequantizedWeight& weight) {
   const auto block = static_cast<std::size_t>(own ? weight.nested_block : kNestedBlock);
   std::vector<float> scales(codes.size());
   for (std::size_t i = 0; i < scales.size(); ++i) {
-    // Rounded twice, as two operations, as nested_dequantize does.
+    // Rounded twice, as two operations, as dequantize_absmax does.
     const auto centred = static_cast<float>(static_cast<double>(map[codes[i]]) * static_cast<double>(nested[i / block]));
     scales[i] = centred + weight.nested_offset;
   }

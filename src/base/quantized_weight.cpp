@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "kernels/int8/int8.h"
-#include "kernels/nf4/nf4.h"
+#include "kernels/quantize/quantize_4bit.h"
+#include "kernels/quantize/quantize_absmax.h"
+#include "kernels/quantize/quantize_int8.h"
 #include "src/base/block_layout.h"
 
 namespace lora_dist {
@@ -25,7 +26,7 @@ std::vector<float> scales_of(const KeptScales& kept, std::span<const float> absm
                              const Stream& stream) {
   std::vector<float> scales(absmax.begin(), absmax.end());
   if (format.nested()) {
-    nested_dequantize({kept.absmax.data(), DType::u8, {static_cast<std::int64_t>(absmax.size())}}, view(std::span(kept.nested)),
+    dequantize_absmax({kept.absmax.data(), DType::u8, {static_cast<std::int64_t>(absmax.size())}}, view(std::span(kept.nested)),
                       kept.offset, view(std::span(scales)), stream);
   }
   return scales;
@@ -37,10 +38,10 @@ void quantize_blocks(std::span<const float> values, std::int64_t cols, const Bas
                      std::span<float> absmax, const Stream& stream) {
   if (format.quantization == Quantization::int8) {
     const Shape shape{static_cast<std::int64_t>(absmax.size()), cols};
-    int8_quantize(view(values.data(), shape), {codes.data(), DType::i8, shape}, view(absmax), stream);
+    quantize_int8(view(values.data(), shape), {codes.data(), DType::i8, shape}, view(absmax), stream);
   } else {
-    nf4_quantize(view(values), format.block_size, {codes.data(), DType::u8, {static_cast<std::int64_t>(codes.size())}},
-                 view(absmax), format.code(), stream);
+    quantize_4bit(view(values), format.block_size, {codes.data(), DType::u8, {static_cast<std::int64_t>(codes.size())}},
+                  view(absmax), format.code(), stream);
   }
 }
 
@@ -55,7 +56,7 @@ KeptScales keep_scales(std::span<const float> absmax, const BaseFormat& format, 
   kept.absmax.resize(absmax.size());
   kept.nested.resize(static_cast<std::size_t>(divide_up(count, kNestedBlock)));
   kept.offset = mean_of(absmax);
-  nested_quantize(view(absmax), kept.offset, {kept.absmax.data(), DType::u8, {count}}, view(std::span(kept.nested)), stream);
+  quantize_absmax(view(absmax), kept.offset, {kept.absmax.data(), DType::u8, {count}}, view(std::span(kept.nested)), stream);
   return kept;
 }
 
@@ -70,12 +71,12 @@ void quantize_and_back(std::span<float> values, std::int64_t cols, const BaseFor
   quantize_blocks(values, cols, format, codes, absmax, stream);
   if (format.quantization == Quantization::int8) {
     const Shape shape{blocks, cols};
-    int8_dequantize({codes.data(), DType::i8, shape}, view(std::span(absmax)), view(values.data(), shape), stream);
+    dequantize_int8({codes.data(), DType::i8, shape}, view(std::span(absmax)), view(values.data(), shape), stream);
     return;
   }
   const std::vector<float> scales = scales_of(keep_scales(absmax, format, stream), absmax, format, stream);
-  nf4_dequantize({codes.data(), DType::u8, {static_cast<std::int64_t>(codes.size())}}, view(std::span(scales)), format.block_size,
-                 view(values), format.code(), stream);
+  dequantize_4bit({codes.data(), DType::u8, {static_cast<std::int64_t>(codes.size())}}, view(std::span(scales)),
+                  format.block_size, view(values), format.code(), stream);
 }
 
 }  // namespace lora_dist

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/nf4/nf4_part.h"
+#include "kernels/quantize/quantization_blocks.h"
 #include "src/base/quantized_weight.h"
 
 namespace lora_dist {

@@ -5,8 +5,9 @@
 #include <exception>
 
 #include "kernels/cast/cast.h"
-#include "kernels/int8/int8.h"
-#include "kernels/nf4/nf4_part.h"
+#include "kernels/quantize/quantize_4bit.h"
+#include "kernels/quantize/quantize_absmax.h"
+#include "kernels/quantize/quantize_int8.h"
 
 namespace lora_dist {
 
@@ -245,9 +246,9 @@ ConstTensorView scales_of(const FrozenWeight& weight, std::span<float> scratch, 
   const ConstTensorView codes{absmax, DType::u8, shape};
   const ConstTensorView nested{weight.block + layout.nested_offset, DType::f32, {layout.nested_bytes / 4}};
   if (layout.is_whole()) {
-    nested_dequantize(codes, nested, weight.nested_offset, expanded, stream);
+    dequantize_absmax(codes, nested, weight.nested_offset, expanded, stream);
   } else {
-    nested_dequantize_part(codes, nested, weight.nested_offset, layout.scale_elements(), layout.runs, expanded, stream);
+    dequantize_absmax_part(codes, nested, weight.nested_offset, layout.scale_elements(), layout.runs, expanded, stream);
   }
   return expanded;
 }
@@ -273,14 +274,14 @@ ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_
   const TensorView out{weight_scratch.data, weight_scratch.dtype, shape};
   const ConstTensorView scales = scales_of(weight, absmax_scratch, stream);
   if (layout.format.quantization == Quantization::int8) {
-    int8_dequantize({codes, DType::i8, shape}, scales, out, stream);
+    dequantize_int8({codes, DType::i8, shape}, scales, out, stream);
   } else if (const TensorView values{out.data, out.dtype, {shape.count()}};
              is_cut_between_blocks(layout.runs, layout.format.block_size)) {
-    nf4_dequantize({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, values, layout.format.code(),
-                   stream);
+    dequantize_4bit({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, values, layout.format.code(),
+                    stream);
   } else {
-    nf4_dequantize_part({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, layout.runs, values,
-                        layout.format.code(), stream);
+    dequantize_4bit_part({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, layout.runs, values,
+                         layout.format.code(), stream);
   }
   return out;
 }

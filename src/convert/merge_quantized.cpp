@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "kernels/cast/cast.h"
-#include "kernels/nf4/nf4.h"
+#include "kernels/quantize/quantize_4bit.h"
 #include "src/core/error.h"
 #include "src/io/file.h"
 #include "src/io/strict_json.h"
@@ -40,8 +40,8 @@ std::vector<float> dequantized(const PrequantizedWeight& weight, std::int64_t el
   read_tensor_bytes(*weight.codes, 0, std::as_writable_bytes(std::span(codes)));
   const std::vector<float> scales = read_scales(weight);
   std::vector<float> values(static_cast<std::size_t>(elements));
-  nf4_dequantize(view(std::span(codes)), view(std::span(scales)), weight.format.block_size, view(std::span(values)),
-                 weight.format.code(), stream);
+  dequantize_4bit(view(std::span(codes)), view(std::span(scales)), weight.format.block_size, view(std::span(values)),
+                  weight.format.code(), stream);
   return values;
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "kernels/quantize/quantize_absmax.h"
 #include "src/base/block_layout.h"
 #include "src/base/prequantized.h"
 #include "src/base/quantized_weight.h"

@@ -3,7 +3,6 @@
 
 #include <cstring>
 
-#include "kernels/nf4/nf4.h"
 #include "src/comm/single_rank.h"
 #include "tests/support/model_fixture.h"
 #include "tests/support/thread_ranks.h"

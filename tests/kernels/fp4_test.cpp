@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "kernels/nf4/nf4.h"
-#include "kernels/nf4/nf4_dequantize.h"
+#include "kernels/quantize/dequantize_block.h"
+#include "kernels/quantize/quantize_4bit.h"
 #include "tests/support/compare.h"
 #include "tests/support/golden_bits.h"
 #include "tests/support/random_floats.h"
@@ -24,16 +24,16 @@ Quantized quantize(const std::vector<float>& values, std::int64_t block_size, co
   const auto n = static_cast<std::int64_t>(values.size());
   const std::int64_t blocks = (n + block_size - 1) / block_size;
   Quantized q = {Bytes(static_cast<std::size_t>((n + 1) / 2)), std::vector<float>(static_cast<std::size_t>(blocks))};
-  nf4_quantize(view(values.data(), {n}), block_size, view(q.codes.data(), {(n + 1) / 2}), view(q.absmax.data(), {blocks}),
-               FourBit::fp4, stream);
+  quantize_4bit(view(values.data(), {n}), block_size, view(q.codes.data(), {(n + 1) / 2}), view(q.absmax.data(), {blocks}),
+                FourBit::fp4, stream);
   return q;
 }
 
 std::vector<float> dequantize(const Quantized& q, std::int64_t block_size, std::size_t count, const Stream& stream = {}) {
   const auto n = static_cast<std::int64_t>(count);
   std::vector<float> values(count);
-  nf4_dequantize(view(q.codes.data(), {(n + 1) / 2}), view(q.absmax.data(), {(n + block_size - 1) / block_size}), block_size,
-                 view(values.data(), {n}), FourBit::fp4, stream);
+  dequantize_4bit(view(q.codes.data(), {(n + 1) / 2}), view(q.absmax.data(), {(n + block_size - 1) / block_size}), block_size,
+                  view(values.data(), {n}), FourBit::fp4, stream);
   return values;
 }
 
@@ -73,8 +73,8 @@ TEST(Fp4, EveryInstructionSetWritesTheSameBits) {
   }
   std::vector<float> plain(1000);
   std::vector<float> best(1000);
-  nf4::dequantize_block_plain(kFp4Code.data(), codes.data(), 0.37F, plain.data(), 1000);
-  nf4::best_dequantize_block()(kFp4Code.data(), codes.data(), 0.37F, best.data(), 1000);
+  dequantize_block_plain(kFp4Code.data(), codes.data(), 0.37F, plain.data(), 1000);
+  best_dequantize_block()(kFp4Code.data(), codes.data(), 0.37F, best.data(), 1000);
   for (std::size_t i = 0; i < plain.size(); ++i) {
     const int code = i % 2 == 0 ? codes[i / 2] >> 4 : codes[i / 2] & 15;
     ASSERT_EQ(plain[i], kFp4Code[static_cast<std::size_t>(code)] * 0.37F);

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/int8/int8.h"
+#include "kernels/quantize/quantize_int8.h"
 #include "tests/support/compare.h"
 #include "tests/support/golden_bits.h"
 #include "tests/support/random_floats.h"
@@ -22,7 +22,7 @@ struct Quantized {
 Quantized quantize(const std::vector<float>& values, std::int64_t rows, const Stream& stream = {}) {
   const std::int64_t width = static_cast<std::int64_t>(values.size()) / rows;
   Quantized q = {std::vector<std::int8_t>(values.size()), std::vector<float>(static_cast<std::size_t>(rows))};
-  int8_quantize(view(values.data(), {rows, width}), view(q.codes.data(), {rows, width}), view(q.absmax.data(), {rows}), stream);
+  quantize_int8(view(values.data(), {rows, width}), view(q.codes.data(), {rows, width}), view(q.absmax.data(), {rows}), stream);
   return q;
 }
 
@@ -30,7 +30,7 @@ std::vector<float> dequantize(const Quantized& q, const Stream& stream = {}) {
   const auto rows = static_cast<std::int64_t>(q.absmax.size());
   const std::int64_t width = static_cast<std::int64_t>(q.codes.size()) / rows;
   std::vector<float> values(q.codes.size());
-  int8_dequantize(view(q.codes.data(), {rows, width}), view(q.absmax.data(), {rows}), view(values.data(), {rows, width}), stream);
+  dequantize_int8(view(q.codes.data(), {rows, width}), view(q.absmax.data(), {rows}), view(values.data(), {rows, width}), stream);
   return values;
 }
 
@@ -87,14 +87,14 @@ TEST(Int8, RefusesWhatTheContractExcludes) {
   std::vector<std::int8_t> codes(12);
   std::vector<float> absmax(3);
   const auto call = [&](Shape of_values, Shape of_codes, std::int64_t scales) {
-    int8_quantize(view(std::as_const(values).data(), of_values), view(codes.data(), of_codes), view(absmax.data(), {scales}),
+    quantize_int8(view(std::as_const(values).data(), of_values), view(codes.data(), of_codes), view(absmax.data(), {scales}),
                   Stream{});
   };
   EXPECT_NO_THROW(call({3, 4}, {3, 4}, 3));
   EXPECT_THROW(call({12}, {12}, 3), KernelError);
   EXPECT_THROW(call({3, 4}, {4, 3}, 3), KernelError);
   EXPECT_THROW(call({3, 4}, {3, 4}, 2), KernelError);
-  EXPECT_THROW(int8_dequantize(view(std::as_const(codes).data(), {3, 4}), view(std::as_const(absmax).data(), {2}),
+  EXPECT_THROW(dequantize_int8(view(std::as_const(codes).data(), {3, 4}), view(std::as_const(absmax).data(), {2}),
                                view(values.data(), {3, 4}), Stream{}),
                KernelError);
 }

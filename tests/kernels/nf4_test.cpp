@@ -8,8 +8,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "kernels/nf4/nf4.h"
-#include "kernels/nf4/nf4_dequantize.h"
+#include "kernels/quantize/dequantize_block.h"
+#include "kernels/quantize/quantize_4bit.h"
+#include "kernels/quantize/quantize_absmax.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
@@ -57,30 +58,30 @@ Quantized quantize(const std::vector<float>& values, std::int64_t block_size, co
   const std::int64_t n = size_of_vector(values.size());
   Quantized q = {.codes = Bytes(static_cast<std::size_t>((n + 1) / 2)),
                  .absmax = std::vector<float>(static_cast<std::size_t>((n + block_size - 1) / block_size))};
-  nf4_quantize(view(values.data(), {n}), block_size, view(q.codes.data(), {size_of_vector(q.codes.size())}),
-               view(q.absmax.data(), {size_of_vector(q.absmax.size())}), FourBit::nf4, stream);
+  quantize_4bit(view(values.data(), {n}), block_size, view(q.codes.data(), {size_of_vector(q.codes.size())}),
+                view(q.absmax.data(), {size_of_vector(q.absmax.size())}), FourBit::nf4, stream);
   return q;
 }
 
 std::vector<float> dequantize(const Bytes& codes, const std::vector<float>& absmax, std::int64_t block_size, std::size_t n,
                               const Stream& stream = {}) {
   std::vector<float> values(n);
-  nf4_dequantize(view(codes.data(), {size_of_vector(codes.size())}), view(absmax.data(), {size_of_vector(absmax.size())}),
-                 block_size, view(values.data(), {size_of_vector(n)}), FourBit::nf4, stream);
+  dequantize_4bit(view(codes.data(), {size_of_vector(codes.size())}), view(absmax.data(), {size_of_vector(absmax.size())}),
+                  block_size, view(values.data(), {size_of_vector(n)}), FourBit::nf4, stream);
   return values;
 }
 
 Quantized quantize_nested(const std::vector<float>& absmax, float offset, const Stream& stream = {}) {
   const std::int64_t n = size_of_vector(absmax.size());
   Quantized q = {.codes = Bytes(absmax.size()), .absmax = std::vector<float>(static_cast<std::size_t>((n + 255) / 256))};
-  nested_quantize(view(absmax.data(), {n}), offset, view(q.codes.data(), {n}),
+  quantize_absmax(view(absmax.data(), {n}), offset, view(q.codes.data(), {n}),
                   view(q.absmax.data(), {size_of_vector(q.absmax.size())}), stream);
   return q;
 }
 
 std::vector<float> dequantize_nested(const Quantized& q, float offset, const Stream& stream = {}) {
   std::vector<float> absmax(q.codes.size());
-  nested_dequantize(view(q.codes.data(), {size_of_vector(q.codes.size())}),
+  dequantize_absmax(view(q.codes.data(), {size_of_vector(q.codes.size())}),
                     view(q.absmax.data(), {size_of_vector(q.absmax.size())}), offset,
                     view(absmax.data(), {size_of_vector(absmax.size())}), stream);
   return absmax;
@@ -195,21 +196,21 @@ TEST(Nf4, EveryInstructionSetWritesTheSameBits) {
   }
   for (const std::int64_t n : {2, 30, 32, 34, 64, 100, 4096}) {
     std::vector<float> plain(static_cast<std::size_t>(n));
-    nf4::dequantize_block_plain(kNf4Code.data(), codes.data(), 0.37F, plain.data(), n);
+    dequantize_block_plain(kNf4Code.data(), codes.data(), 0.37F, plain.data(), n);
     for (std::size_t i = 0; i < plain.size(); ++i) {
       const int code = i % 2 == 0 ? codes[i / 2] >> 4 : codes[i / 2] & 15;
       ASSERT_EQ(plain[i], kNf4Code[static_cast<std::size_t>(code)] * 0.37F);
     }
     std::vector<float> other(static_cast<std::size_t>(n));
-    nf4::best_dequantize_block()(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
+    best_dequantize_block()(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
     EXPECT_TRUE(same_bits(plain, other));
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2")) {
-      nf4::dequantize_block_avx2(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
+      dequantize_block_avx2(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
       EXPECT_TRUE(same_bits(plain, other));
     }
     if (__builtin_cpu_supports("avx512f")) {
-      nf4::dequantize_block_avx512(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
+      dequantize_block_avx512(kNf4Code.data(), codes.data(), 0.37F, other.data(), n);
       EXPECT_TRUE(same_bits(plain, other));
     }
 #endif
@@ -274,8 +275,8 @@ TEST(Nf4, RefusesWhatTheContractExcludes) {
   std::vector<float> absmax(4);
   Bytes codes(64);
   const auto call = [&](std::int64_t block_size, std::int64_t code_bytes, std::int64_t blocks) {
-    nf4_quantize(view(std::as_const(values).data(), {64}), block_size, view(codes.data(), {code_bytes}),
-                 view(absmax.data(), {blocks}), FourBit::nf4, Stream{});
+    quantize_4bit(view(std::as_const(values).data(), {64}), block_size, view(codes.data(), {code_bytes}),
+                  view(absmax.data(), {blocks}), FourBit::nf4, Stream{});
   };
   EXPECT_NO_THROW(call(64, 32, 1));
   EXPECT_THROW(call(16, 32, 4), KernelError);
@@ -283,13 +284,13 @@ TEST(Nf4, RefusesWhatTheContractExcludes) {
   EXPECT_THROW(call(8192, 32, 1), KernelError);
   EXPECT_THROW(call(64, 31, 1), KernelError);
   EXPECT_THROW(call(64, 32, 2), KernelError);
-  EXPECT_THROW(nf4_dequantize(view(std::as_const(codes).data(), {32}), view(std::as_const(absmax).data(), {2}), 64,
-                              view(values.data(), {64}), FourBit::nf4, Stream{}),
+  EXPECT_THROW(dequantize_4bit(view(std::as_const(codes).data(), {32}), view(std::as_const(absmax).data(), {2}), 64,
+                               view(values.data(), {64}), FourBit::nf4, Stream{}),
                KernelError);
-  EXPECT_THROW(nested_quantize(view(std::as_const(values).data(), {64}), 0.0F, view(codes.data(), {63}), view(absmax.data(), {1}),
+  EXPECT_THROW(quantize_absmax(view(std::as_const(values).data(), {64}), 0.0F, view(codes.data(), {63}), view(absmax.data(), {1}),
                                Stream{}),
                KernelError);
-  EXPECT_THROW(nested_dequantize(view(std::as_const(codes).data(), {64}), view(std::as_const(absmax).data(), {2}), 0.0F,
+  EXPECT_THROW(dequantize_absmax(view(std::as_const(codes).data(), {64}), view(std::as_const(absmax).data(), {2}), 0.0F,
                                  view(values.data(), {64}), Stream{}),
                KernelError);
 }

@@ -41,7 +41,7 @@ struct LibraryHome {
 constexpr std::array<LibraryHome, 4> kHomes = {
     {{"mpi.h", {"src/comm"}}, {"nccl.h", {"src/comm"}}, {"hdf5", {"src/io"}}, {"boost/", {"src/config", "src/commands"}}}};
 
-/// "src/transformer/block.h" -> "src/transformer", "kernels/nf4/nf4.h" -> "kernels/<op>", "src/main.cpp" -> "src/main".
+/// "src/transformer/block.h" -> "src/transformer", "kernels/rope/rope.h" -> "kernels/<op>", "src/main.cpp" -> "src/main".
 std::string_view folder_of(std::string_view path) {
   if (path.starts_with("kernels/") && !path.starts_with("kernels/common/")) {
     return "kernels/<op>";
@@ -50,7 +50,7 @@ std::string_view folder_of(std::string_view path) {
   return second == std::string_view::npos ? std::string_view("src/main") : path.substr(0, second);
 }
 
-/// "kernels/nf4/nf4.h" -> "kernels/nf4".
+/// "kernels/rope/rope.h" -> "kernels/rope".
 std::string_view operator_of(std::string_view path) {
   return path.substr(0, path.find('/', std::string_view("kernels/").size()));
 }

@@ -37,10 +37,10 @@ TEST(IncludeArrows, TheWholeTreeKeepsTheDirection) {
 
 TEST(IncludeArrows, ForwardIsFine) {
   EXPECT_THAT(
-      layout_complaints("kernels/nf4/nf4_cpu.cpp", "#include \"kernels/nf4/nf4.h\"\n#include \"kernels/common/check.h\"\n"),
+      layout_complaints("kernels/rope/rope_cpu.cpp", "#include \"kernels/rope/rope.h\"\n#include \"kernels/common/check.h\"\n"),
       IsEmpty());
   EXPECT_THAT(layout_complaints("src/transformer/block.cpp",
-                                "#include <vector>\n#include \"kernels/nf4/nf4.h\"\n#include \"src/io/file.h\"\n"),
+                                "#include <vector>\n#include \"kernels/rope/rope.h\"\n#include \"src/io/file.h\"\n"),
               IsEmpty());
   EXPECT_THAT(layout_complaints("src/train/trainer.cpp", "#include \"src/config/config.h\"\n#include \"src/data/batch.h\"\n"),
               IsEmpty());
@@ -56,24 +56,15 @@ TEST(IncludeArrows, BackwardIsNamedWithItsLine) {
       layout_complaints("src/comm/wire.h", "// a comment\n#include \"src/io/file.h\"\n"),
       ElementsAre("src/comm/wire.h:2: src/comm may not include src/io/file.h (docs/architecture.md shows the direction)"));
   const std::vector<std::pair<const char*, const char*>> backward = {
-      {"kernels/common/dtype.h", "kernels/nf4/nf4.h"},
-      {"kernels/nf4/nf4.h", "kernels/matmul/matmul.h"},
-      {"kernels/nf4/nf4.h", "src/core/error.h"},
-      {"src/core/error.h", "src/comm/wire.h"},
-      {"src/transformer/block.cpp", "src/train/schedule.h"},
-      {"src/transformer/block.cpp", "src/config/config.h"},
-      {"src/data/batch.h", "src/config/config.h"},
-      {"src/data/batch.h", "src/comm/wire.h"},
-      {"src/tokenizer/bpe.cpp", "src/data/batch.h"},
-      {"src/train/trainer.h", "src/commands/train.h"},
-      {"src/adapter/adapters.h", "src/transformer/block.h"},
-      {"src/inference/generate.h", "src/job/open_model.h"},
-      {"src/eval/evaluator.cpp", "src/train/train_step.h"},
-      {"src/report/console.h", "src/job/open_model.h"},
-      {"src/convert/merge_weights.cpp", "src/data/batch.h"},
-      {"src/plan/plan_text.cpp", "src/doctor/finding.h"},
-      {"src/doctor/examine.cpp", "src/plan/plan_text.h"},
-      {"src/train/trainer.h", "src/main.h"},
+      {"kernels/common/dtype.h", "kernels/rope/rope.h"},     {"kernels/rope/rope.h", "kernels/matmul/matmul.h"},
+      {"kernels/rope/rope.h", "src/core/error.h"},           {"src/core/error.h", "src/comm/wire.h"},
+      {"src/transformer/block.cpp", "src/train/schedule.h"}, {"src/transformer/block.cpp", "src/config/config.h"},
+      {"src/data/batch.h", "src/config/config.h"},           {"src/data/batch.h", "src/comm/wire.h"},
+      {"src/tokenizer/bpe.cpp", "src/data/batch.h"},         {"src/train/trainer.h", "src/commands/train.h"},
+      {"src/adapter/adapters.h", "src/transformer/block.h"}, {"src/inference/generate.h", "src/job/open_model.h"},
+      {"src/eval/evaluator.cpp", "src/train/train_step.h"},  {"src/report/console.h", "src/job/open_model.h"},
+      {"src/convert/merge_weights.cpp", "src/data/batch.h"}, {"src/plan/plan_text.cpp", "src/doctor/finding.h"},
+      {"src/doctor/examine.cpp", "src/plan/plan_text.h"},    {"src/train/trainer.h", "src/main.h"},
       {"src/transformer/block.h", "src/nowhere/block.h"},
   };
   for (const auto& [from, to] : backward) {
@@ -88,14 +79,14 @@ TEST(IncludeArrows, IncludesAreWrittenFromTheRoot) {
 
 TEST(IncludeArrows, OutsideLibrariesStayAtHome) {
   for (const char* header : {"mpi.h", "hdf5.h", "boost/program_options.hpp", "nccl.h"}) {
-    EXPECT_THAT(layout_complaints("kernels/nf4/nf4_cpu.cpp", std::string("#include <") + header + ">\n"),
+    EXPECT_THAT(layout_complaints("kernels/rope/rope_cpu.cpp", std::string("#include <") + header + ">\n"),
                 ElementsAre(HasSubstr("may only be included in")));
   }
 }
 
 TEST(IncludeArrows, OnlyDispatchAsksForCuda) {
   for (const char* line : {"#if defined(LORA_DIST_WITH_CUDA)", "#ifdef __CUDACC__", "# elif USE_CUDA"}) {
-    EXPECT_THAT(layout_complaints("kernels/nf4/nf4.h", line), ElementsAre(HasSubstr("CUDA")));
+    EXPECT_THAT(layout_complaints("kernels/rope/rope.h", line), ElementsAre(HasSubstr("CUDA")));
   }
 }
 
@@ -104,9 +95,9 @@ TEST(IncludeArrows, LongFilesAreNamed) {
   for (int i = 0; i < 400; ++i) {
     lines += "x\n";
   }
-  EXPECT_THAT(layout_complaints("kernels/nf4/nf4_cpu.cpp", lines), IsEmpty());
-  EXPECT_THAT(layout_complaints("kernels/nf4/nf4_cpu.cpp", lines + "x\n"),
-              ElementsAre(HasSubstr("nf4_cpu.cpp:401: more than 400 lines")));
+  EXPECT_THAT(layout_complaints("kernels/rope/rope_cpu.cpp", lines), IsEmpty());
+  EXPECT_THAT(layout_complaints("kernels/rope/rope_cpu.cpp", lines + "x\n"),
+              ElementsAre(HasSubstr("rope_cpu.cpp:401: more than 400 lines")));
 }
 
 }  // namespace

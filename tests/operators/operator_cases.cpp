@@ -15,10 +15,11 @@
 #include "kernels/embedding_part/embedding_part.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "kernels/fused_qkv/fused_qkv.h"
-#include "kernels/int8/int8.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/matmul/matmul.h"
-#include "kernels/nf4/nf4_part.h"
+#include "kernels/quantize/quantize_4bit.h"
+#include "kernels/quantize/quantize_absmax.h"
+#include "kernels/quantize/quantize_int8.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/rows/rows.h"
@@ -105,16 +106,16 @@ void add_parts(Cases& cases, const std::vector<Runs>& parts) {
                      [runs](Views v, const Stream& s) { add_runs(v[0], runs, v[1], s); }});
     const std::int64_t scales = runs.count * scales_per_run(runs, 64);
     for (const FourBit code : {FourBit::nf4, FourBit::fp4}) {
-      cases.push_back({code == FourBit::nf4 ? "nf4_dequantize_part" : "fp4_dequantize_part",
+      cases.push_back({code == FourBit::nf4 ? "dequantize_4bit_part nf4" : "dequantize_4bit_part fp4",
                        shape,
                        {whole(Kind::u8, {(n + 1) / 2}, 256, 3), f32({scales}, 4, 0.1, 1.0), written(Kind::activation, {n})},
-                       [code, runs](Views v, const Stream& s) { nf4_dequantize_part(v[0], v[1], 64, runs, v[2], code, s); }});
+                       [code, runs](Views v, const Stream& s) { dequantize_4bit_part(v[0], v[1], 64, runs, v[2], code, s); }});
     }
     const std::int64_t nested = runs.end() / 64 / 256 + 1;
-    cases.push_back({"nested_dequantize_part",
+    cases.push_back({"dequantize_absmax_part",
                      shape,
                      {whole(Kind::u8, {scales}, 256, 5), f32({nested}, 6), written(Kind::f32, {scales})},
-                     [runs](Views v, const Stream& s) { nested_dequantize_part(v[0], v[1], 0.5F, 64, runs, v[2], s); }});
+                     [runs](Views v, const Stream& s) { dequantize_absmax_part(v[0], v[1], 0.5F, 64, runs, v[2], s); }});
   }
 }
 
@@ -140,24 +141,24 @@ void add_flat(Cases& cases, const std::vector<std::int64_t>& counts) {
                      }});
     const std::int64_t blocks = (n + 63) / 64;
     for (const FourBit code : {FourBit::nf4, FourBit::fp4}) {
-      const std::string name = code == FourBit::nf4 ? "nf4" : "fp4";
-      cases.push_back({name + "_quantize",
+      const std::string of_code = code == FourBit::nf4 ? " nf4" : " fp4";
+      cases.push_back({"quantize_4bit" + of_code,
                        shape,
                        {f32({n}, 5), written(Kind::u8, {(n + 1) / 2}), written(Kind::f32, {blocks})},
-                       [code](Views v, const Stream& s) { nf4_quantize(v[0], 64, v[1], v[2], code, s); }});
-      cases.push_back({name + "_dequantize",
+                       [code](Views v, const Stream& s) { quantize_4bit(v[0], 64, v[1], v[2], code, s); }});
+      cases.push_back({"dequantize_4bit" + of_code,
                        shape,
                        {whole(Kind::u8, {(n + 1) / 2}, 256, 6), f32({blocks}, 7, 0.1, 1.0), written(Kind::activation, {n})},
-                       [code](Views v, const Stream& s) { nf4_dequantize(v[0], v[1], 64, v[2], code, s); }});
+                       [code](Views v, const Stream& s) { dequantize_4bit(v[0], v[1], 64, v[2], code, s); }});
     }
-    cases.push_back({"nested_quantize",
+    cases.push_back({"quantize_absmax",
                      shape,
                      {f32({blocks}, 8, 0.1, 1.0), written(Kind::u8, {blocks}), written(Kind::f32, {(blocks + 255) / 256})},
-                     [](Views v, const Stream& s) { nested_quantize(v[0], 1.0F, v[1], v[2], s); }});
-    cases.push_back({"nested_dequantize",
+                     [](Views v, const Stream& s) { quantize_absmax(v[0], 1.0F, v[1], v[2], s); }});
+    cases.push_back({"dequantize_absmax",
                      shape,
                      {whole(Kind::u8, {blocks}, 256, 9), f32({(blocks + 255) / 256}, 10), written(Kind::f32, {blocks})},
-                     [](Views v, const Stream& s) { nested_dequantize(v[0], v[1], 0.5F, v[2], s); }});
+                     [](Views v, const Stream& s) { dequantize_absmax(v[0], v[1], 0.5F, v[2], s); }});
   }
 }
 
@@ -214,14 +215,14 @@ void add_mlp_activations(Cases& cases, const std::string& shape, std::int64_t n,
 void add_int8(Cases& cases, const Rows& shapes) {
   for (const auto& [n, width] : shapes) {
     const std::string shape = fmt::format("rows {}, width {}", n, width);
-    cases.push_back({"int8_quantize",
+    cases.push_back({"quantize_int8",
                      shape,
                      {f32({n, width}, 1), written(Kind::i8, {n, width}), written(Kind::f32, {n})},
-                     [](Views v, const Stream& s) { int8_quantize(v[0], v[1], v[2], s); }});
-    cases.push_back({"int8_dequantize",
+                     [](Views v, const Stream& s) { quantize_int8(v[0], v[1], v[2], s); }});
+    cases.push_back({"dequantize_int8",
                      shape,
                      {whole(Kind::i8, {n, width}, 128, 2), f32({n}, 3, 0.1, 1.0), written(Kind::activation, {n, width})},
-                     [](Views v, const Stream& s) { int8_dequantize(v[0], v[1], v[2], s); }});
+                     [](Views v, const Stream& s) { dequantize_int8(v[0], v[1], v[2], s); }});
   }
 }
 

@@ -1,40 +1,17 @@
 // The CPU side of NF4 and FP4: 4-bit codes with one absmax per block.
-#include "kernels/nf4/nf4.h"
+#include "kernels/quantize/quantize_4bit.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
-#include "kernels/common/block_size.h"
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
-#include "kernels/nf4/nf4_dequantize.h"
+#include "kernels/quantize/absmax_of.h"
+#include "kernels/quantize/dequantize_block.h"
 
 namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kElementsPerPiece = 1 << 15;  // a multiple of every block size
-
-std::int64_t pieces(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
-
-void check_4bit(ConstTensorView values, ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size) {
-  require(is_block_size(block_size), "nf4: block_size must be a power of two from 32 to 4096");
-  require(codes.count() == pieces(values.count(), 2), "nf4: codes must have a byte for every two values");
-  require(absmax.count() == pieces(values.count(), block_size), "nf4: absmax must have a value for every block");
-}
-
-// The largest magnitude, NaN if there is one: a broken weight must not pass for a sound one.
-LORA_DIST_MULTIVERSION float absmax_of(const float* values, std::int64_t n) {
-  float top = 0.0F;
-  int bad = 0;
-#pragma omp simd reduction(max : top) reduction(| : bad)
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float magnitude = std::fabs(values[i]);
-    top = magnitude > top ? magnitude : top;
-    bad |= values[i] != values[i] ? 1 : 0;
-  }
-  return bad != 0 ? std::numeric_limits<float>::quiet_NaN() : top;
-}
 
 // How many thresholds lie below each scaled value. Products alone: nothing that a fused multiply-add could round otherwise.
 template <const std::array<float, 16>& kRising>
@@ -79,10 +56,31 @@ float quantize_block(const float* values, std::int64_t n, FourBit code, std::uin
   return absmax;
 }
 
+float value_at(const float* table, const std::uint8_t* codes, std::int64_t i, float scale) {
+  const std::uint8_t byte = codes[i / 2];
+  return table[i % 2 == 0 ? byte >> 4 : byte & 15] * scale;
+}
+
+/// Elements [begin, end), which share a scale: those that lie in whole bytes at once.
+void dequantize_stretch(const float* table, const std::uint8_t* codes, float scale, float* values, std::int64_t begin,
+                        std::int64_t end, DequantizeBlock dequantize_block) {
+  if (begin % 2 != 0 && begin < end) {
+    values[begin] = value_at(table, codes, begin, scale);
+    ++begin;
+  }
+  const std::int64_t even = (end - begin) / 2 * 2;
+  if (even > 0) {
+    dequantize_block(table, codes + begin / 2, scale, values + begin, even);
+  }
+  if (begin + even < end) {
+    values[end - 1] = value_at(table, codes, end - 1, scale);
+  }
+}
+
 }  // namespace
 
-void nf4_quantize_cpu(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, FourBit code,
-                      const Stream& stream) {
+void quantize_4bit_cpu(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, FourBit code,
+                       const Stream& stream) {
   check_4bit(values, codes, absmax, block_size);
   const float* from = values.as<float>();
   auto* to = codes.as<std::uint8_t>();
@@ -94,14 +92,14 @@ void nf4_quantize_cpu(ConstTensorView values, std::int64_t block_size, TensorVie
   });
 }
 
-void nf4_dequantize_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, FourBit code,
-                        const Stream& stream) {
+void dequantize_4bit_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, FourBit code,
+                         const Stream& stream) {
   check_4bit(values, codes, absmax, block_size);
   const auto* from = codes.as<std::uint8_t>();
   const float* scales = absmax.as<float>();
   float* to = values.as<float>();
   const float* table = code_table(code).data();
-  const nf4::DequantizeBlock dequantize_block = nf4::best_dequantize_block();
+  const DequantizeBlock dequantize_block = best_dequantize_block();
   parallel_ranges(values.count(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += block_size) {
       const std::int64_t n = std::min(block_size, end - i);
@@ -109,6 +107,26 @@ void nf4_dequantize_cpu(ConstTensorView codes, ConstTensorView absmax, std::int6
       if (n % 2 != 0) {
         to[end - 1] = table[from[(end - 1) / 2] >> 4] * scales[i / block_size];
       }
+    }
+  });
+}
+
+void dequantize_4bit_part_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
+                              TensorView values, FourBit code, const Stream& stream) {
+  check_4bit_part(codes, absmax, block_size, runs, values);
+  const auto* from = codes.as<std::uint8_t>();
+  const float* scales = absmax.as<float>();
+  float* to = values.as<float>();
+  const float* table = code_table(code).data();
+  const std::int64_t per_run = scales_per_run(runs, block_size);
+  const DequantizeBlock dequantize_block = best_dequantize_block();
+  parallel_ranges(runs.elements(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end;) {
+      const RunStretch stretch = stretch_at(runs, i, end);
+      const std::int64_t n = std::min(stretch.count, block_size - stretch.in_whole % block_size);
+      const float scale = scales[stretch.run * per_run + stretch.in_whole / block_size - runs.first(stretch.run) / block_size];
+      dequantize_stretch(table, from, scale, to, i, i + n, dequantize_block);
+      i += n;
     }
   });
 }

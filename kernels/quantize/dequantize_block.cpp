@@ -1,5 +1,5 @@
 // Table look-ups in registers: 16 floats are one AVX-512 register or two AVX2 ones, and codes are the lane numbers.
-#include "kernels/nf4/nf4_dequantize.h"
+#include "kernels/quantize/dequantize_block.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -10,7 +10,7 @@
 #endif
 #endif
 
-namespace lora_dist::nf4 {
+namespace lora_dist {
 
 void dequantize_block_plain(const float* table, const std::uint8_t* codes, float absmax, float* values, std::int64_t n) {
   for (std::int64_t i = 0; i < n / 2; ++i) {
@@ -93,4 +93,4 @@ DequantizeBlock best_dequantize_block() { return dequantize_block_plain; }
 
 #endif
 
-}  // namespace lora_dist::nf4
+}  // namespace lora_dist

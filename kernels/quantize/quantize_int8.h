@@ -11,13 +11,13 @@ namespace lora_dist {
 /// codes = round(values * ((1 / absmax) * 127)), half to even, each operation rounded to f32, as bitsandbytes does on the CPU;
 /// absmax: the largest magnitude of a row, NaN if it holds one. values: f32 [rows, width]; codes: i8 [rows, width]; absmax: f32
 /// [rows]. A row of zeros, NaN or infinity has codes 0 where the product is NaN.
-void int8_quantize_cpu(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream);
-void int8_quantize_cuda(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream);
+void quantize_int8_cpu(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream);
+void quantize_int8_cuda(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream);
 
 /// values = codes * absmax * (1 / 127), multiplied in f32 in this order. values: f32 [rows, width], on CUDA also bf16 or f16 (the
 /// f32 product, rounded once).
-void int8_dequantize_cpu(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream);
-void int8_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream);
+void dequantize_int8_cpu(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream);
+void dequantize_int8_cuda(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream);
 
 inline constexpr float kInt8Most = 127.0F;
 inline constexpr float kInt8Step = 1.0F / 127.0F;
@@ -30,11 +30,11 @@ inline void check_int8(ConstTensorView values, ConstTensorView codes, ConstTenso
   require(absmax.count() == values.rows(), "int8: absmax must be [rows]");
 }
 
-inline void int8_quantize(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream) {
-  LORA_DIST_DISPATCH(int8_quantize, stream, values, codes, absmax);
+inline void quantize_int8(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream) {
+  LORA_DIST_DISPATCH(quantize_int8, stream, values, codes, absmax);
 }
-inline void int8_dequantize(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream) {
-  LORA_DIST_DISPATCH(int8_dequantize, stream, codes, absmax, values);
+inline void dequantize_int8(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream) {
+  LORA_DIST_DISPATCH(dequantize_int8, stream, codes, absmax, values);
 }
 
 }  // namespace lora_dist

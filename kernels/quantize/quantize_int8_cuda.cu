@@ -1,5 +1,5 @@
 // The CUDA side of 8-bit weights: a block of threads per row; the codes of the CPU bit for bit.
-#include "kernels/int8/int8.h"
+#include "kernels/quantize/quantize_int8.h"
 
 #include <limits>
 
@@ -12,7 +12,7 @@ constexpr int kMostThreads = 256;
 constexpr int kGroupsPerThread = 4;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-__global__ void int8_quantize_row(const float* values, std::int8_t* codes, float* absmax, std::int64_t width) {
+__global__ void quantize_int8_row(const float* values, std::int8_t* codes, float* absmax, std::int64_t width) {
   const float* row = values + blockIdx.x * width;
   std::int8_t* out = codes + blockIdx.x * width;
   float top = 0.0F;
@@ -39,7 +39,7 @@ __global__ void int8_quantize_row(const float* values, std::int8_t* codes, float
 }
 
 template <class T, int kCount>
-__global__ void int8_dequantize_row(const std::int8_t* codes, const float* absmax, T* values, std::int64_t width) {
+__global__ void dequantize_int8_row(const std::int8_t* codes, const float* absmax, T* values, std::int64_t width) {
   const float scale = absmax[blockIdx.x];
   const std::int8_t* row = codes + blockIdx.x * width;
   T* out = values + blockIdx.x * width;
@@ -55,21 +55,21 @@ __global__ void int8_dequantize_row(const std::int8_t* codes, const float* absma
 
 template <class T, int kCount>
 void dequantize_rows(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream) {
-  launch("int8_dequantize", int8_dequantize_row<T, kCount>, blocks_for(values.rows(), 1),
+  launch("dequantize_int8", dequantize_int8_row<T, kCount>, blocks_for(values.rows(), 1),
          threads_for(values.cols() / kCount, kGroupsPerThread, kMostThreads), 0, stream, codes.as<std::int8_t>(),
          absmax.as<float>(), floats<T>(values), values.cols());
 }
 
 }  // namespace
 
-void int8_quantize_cuda(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream) {
+void quantize_int8_cuda(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream) {
   check_int8(values, codes, absmax);
-  launch("int8_quantize", int8_quantize_row, blocks_for(values.rows(), 1),
+  launch("quantize_int8", quantize_int8_row, blocks_for(values.rows(), 1),
          threads_for(values.cols(), kGroupsPerThread, kMostThreads), 0, stream, values.as<float>(), codes.as<std::int8_t>(),
          absmax.as<float>(), values.cols());
 }
 
-void int8_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream) {
+void dequantize_int8_cuda(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream) {
   check_int8(values, codes, absmax);
   with_float_type(values.dtype, [&](auto zero) {
     using T = decltype(zero);

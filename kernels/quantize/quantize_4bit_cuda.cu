@@ -1,13 +1,12 @@
 // The CUDA side of NF4 and FP4: the codes of the CPU bit for bit, and dequantization at the pace of memory.
-#include "kernels/nf4/nf4_cuda.h"
+#include "kernels/quantize/quantize_4bit.h"
 
-#include <array>
 #include <bit>
 #include <limits>
 
-#include "kernels/common/block_size.h"
 #include "kernels/common/cuda_group.h"
 #include "kernels/common/cuda_kernel.h"
+#include "kernels/quantize/code_tables_cuda.h"
 
 namespace lora_dist {
 namespace {
@@ -33,14 +32,6 @@ FourBitCodes codes_for(FourBit code) {
   return codes;
 }
 
-std::int64_t pieces(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
-
-void check_4bit(ConstTensorView values, ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size) {
-  require(is_block_size(block_size), "nf4: block_size must be a power of two from 32 to 4096");
-  require(codes.count() == pieces(values.count(), 2), "nf4: codes must have a byte for every two values");
-  require(absmax.count() == pieces(values.count(), block_size), "nf4: absmax must have a value for every block");
-}
-
 __device__ int four_bit_code_of(float x, const FourBitCodes& table) {
   int below = 0;
   for (int t = 0; t < 15; ++t) {
@@ -50,8 +41,8 @@ __device__ int four_bit_code_of(float x, const FourBitCodes& table) {
 }
 
 /// A warp a block of values. Two values of a byte belong to one lane.
-__global__ void nf4_quantize_block(const float* values, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
-                                   float* absmax, FourBitCodes table) {
+__global__ void quantize_4bit_block(const float* values, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
+                                    float* absmax, FourBitCodes table) {
   const std::int64_t block = static_cast<std::int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / kWarp;
   const int lane = static_cast<int>(threadIdx.x % kWarp);
   const std::int64_t begin = block * block_size;
@@ -100,8 +91,8 @@ struct FourBitWord<8> {
 /// values are a pack, or 2 where views do not lie on packs. Memory sets the pace only if look-ups do not: every lane has a table
 /// of its own in shared memory, in a bank of its own, so that no lane waits for another.
 template <class T, int kCount>
-__global__ void nf4_dequantize_words(const std::uint8_t* codes, const float* absmax, int block_shift, T* values, std::int64_t n,
-                                     FourBitTable table) {
+__global__ void dequantize_4bit_words(const std::uint8_t* codes, const float* absmax, int block_shift, T* values, std::int64_t n,
+                                      FourBitTable table) {
   using Word = typename FourBitWord<kCount>::Type;
   __shared__ float tables[16 * kWarp];
   if (threadIdx.x < kWarp) {
@@ -143,25 +134,53 @@ __global__ void nf4_dequantize_words(const std::uint8_t* codes, const float* abs
   }
 }
 
+__device__ float part_value(unsigned code, const float* absmax, int block_size, const Runs& runs, std::int64_t per_run,
+                            std::int64_t i, const float* table) {
+  const std::int64_t run = i / runs.length;
+  const std::int64_t first = runs.start + run * runs.stride;
+  const std::int64_t whole = first + i % runs.length;
+  return table[code] * absmax[run * per_run + whole / block_size - first / block_size];
+}
+
+/// A thread a byte of codes. Only cuts that go through blocks come here.
+template <class T>
+__global__ void dequantize_4bit_part_byte(const std::uint8_t* codes, const float* absmax, int block_size, Runs runs,
+                                          std::int64_t per_run, T* values, FourBitTable table) {
+  __shared__ float shared_table[16];
+  if (threadIdx.x < 16) {
+    shared_table[threadIdx.x] = table.v[threadIdx.x];
+  }
+  __syncthreads();
+  const std::int64_t i = 2 * (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x);
+  const std::int64_t n = runs.count * runs.length;
+  if (i < n) {
+    const unsigned byte = codes[i / 2];
+    values[i] = from_float<T>(part_value(byte >> 4, absmax, block_size, runs, per_run, i, shared_table));
+    if (i + 1 < n) {
+      values[i + 1] = from_float<T>(part_value(byte & 15U, absmax, block_size, runs, per_run, i + 1, shared_table));
+    }
+  }
+}
+
 template <class T, int kCount>
 void dequantize_words(ConstTensorView codes, ConstTensorView absmax, int block_shift, TensorView values, FourBit code,
                       const Stream& stream) {
-  launch("nf4_dequantize", nf4_dequantize_words<T, kCount>, blocks_for(values.count(), kCount * kWordsPerThread * kThreads),
+  launch("dequantize_4bit", dequantize_4bit_words<T, kCount>, blocks_for(values.count(), kCount * kWordsPerThread * kThreads),
          kThreads, 0, stream, codes.as<std::uint8_t>(), absmax.as<float>(), block_shift, floats<T>(values), values.count(),
          table_of(code_table(code)));
 }
 
 }  // namespace
 
-void nf4_quantize_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, FourBit code,
-                       const Stream& stream) {
+void quantize_4bit_cuda(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, FourBit code,
+                        const Stream& stream) {
   check_4bit(values, codes, absmax, block_size);
-  launch("nf4_quantize", nf4_quantize_block, blocks_for(absmax.count(), kWarpsPerBlock), kThreads, 0, stream, values.as<float>(),
-         values.count(), block_size, codes.as<std::uint8_t>(), absmax.as<float>(), codes_for(code));
+  launch("quantize_4bit", quantize_4bit_block, blocks_for(absmax.count(), kWarpsPerBlock), kThreads, 0, stream,
+         values.as<float>(), values.count(), block_size, codes.as<std::uint8_t>(), absmax.as<float>(), codes_for(code));
 }
 
-void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, FourBit code,
-                         const Stream& stream) {
+void dequantize_4bit_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, FourBit code,
+                          const Stream& stream) {
   check_4bit(values, codes, absmax, block_size);
   const int block_shift = std::countr_zero(static_cast<std::uint64_t>(block_size));
   with_float_type(values.dtype, [&](auto zero) {
@@ -170,6 +189,17 @@ void nf4_dequantize_cuda(ConstTensorView codes, ConstTensorView absmax, std::int
     const bool packs = fits_groups(0, kPack, {values.data}) && reinterpret_cast<std::uintptr_t>(codes.data) % 4 == 0;
     packs ? dequantize_words<T, kPack>(codes, absmax, block_shift, values, code, stream)
           : dequantize_words<T, 2>(codes, absmax, block_shift, values, code, stream);
+  });
+}
+
+void dequantize_4bit_part_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
+                               TensorView values, FourBit code, const Stream& stream) {
+  check_4bit_part(codes, absmax, block_size, runs, values);
+  with_float_type(values.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    launch("dequantize_4bit_part", dequantize_4bit_part_byte<T>, blocks_for(codes.count(), kThreads), kThreads, 0, stream,
+           codes.as<std::uint8_t>(), absmax.as<float>(), static_cast<int>(block_size), runs, scales_per_run(runs, block_size),
+           floats<T>(values), table_of(code_table(code)));
   });
 }
 

@@ -4,8 +4,6 @@
 #include <array>
 #include <cstddef>
 
-#include "kernels/nf4/nf4.h"
-
 namespace lora_dist {
 
 template <std::size_t kCount>

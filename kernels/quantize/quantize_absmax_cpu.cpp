@@ -1,16 +1,18 @@
 // The CPU side of double quantization: absmax values themselves become 8-bit codes of the dynamic map.
+#include "kernels/quantize/quantize_absmax.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <vector>
 
 #include "kernels/common/parallel.h"
-#include "kernels/nf4/nf4.h"
 
 namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kBlocksPerPiece = 16;
+constexpr std::int64_t kElementsPerPiece = 1 << 15;
 constexpr int kGridTop = 65535;
 
 // n evenly spaced floats from 0.1 to 1, each counted from its nearer end and rounded once, as torch.linspace does.
@@ -86,10 +88,9 @@ float quantize_block(const float* absmax, float offset, std::int64_t n, const st
   return top;
 }
 
-void check_nested(ConstTensorView absmax, ConstTensorView codes, ConstTensorView nested_absmax) {
-  require(codes.count() == absmax.count(), "nested nf4: codes must have a byte for every absmax");
-  require(nested_absmax.count() == (absmax.count() + kNestedBlock - 1) / kNestedBlock,
-          "nested nf4: nested_absmax must have a value for every 256 absmax");
+// Rounded twice, as two operations: through double, so that no compiler makes one fused operation of them.
+float dequantized(float value, float scale, float offset) {
+  return static_cast<float>(static_cast<double>(value) * static_cast<double>(scale)) + offset;
 }
 
 }  // namespace
@@ -99,8 +100,8 @@ const std::array<float, 256>& dynamic_map() {
   return map;
 }
 
-void nested_quantize_cpu(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax, const Stream& stream) {
-  check_nested(absmax, codes, nested_absmax);
+void quantize_absmax_cpu(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax, const Stream& stream) {
+  check_absmax(absmax, codes, nested_absmax);
   static const std::vector<std::uint8_t> grid = make_grid();
   const float* from = absmax.as<float>();
   auto* to = codes.as<std::uint8_t>();
@@ -112,18 +113,32 @@ void nested_quantize_cpu(ConstTensorView absmax, float offset, TensorView codes,
   });
 }
 
-void nested_dequantize_cpu(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,
+void dequantize_absmax_cpu(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,
                            const Stream& stream) {
-  check_nested(absmax, codes, nested_absmax);
+  check_absmax(absmax, codes, nested_absmax);
   const auto* from = codes.as<std::uint8_t>();
   const float* scales = nested_absmax.as<float>();
   float* to = absmax.as<float>();
   const std::array<float, 256>& map = dynamic_map();
   parallel_ranges(absmax.count(), kBlocksPerPiece * kNestedBlock, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      // Rounded twice, as two operations: through double, so that no compiler makes one fused operation of them.
-      const auto centred = static_cast<float>(static_cast<double>(map[from[i]]) * static_cast<double>(scales[i / kNestedBlock]));
-      to[i] = centred + offset;
+      to[i] = dequantized(map[from[i]], scales[i / kNestedBlock], offset);
+    }
+  });
+}
+
+void dequantize_absmax_part_cpu(ConstTensorView codes, ConstTensorView nested_absmax, float offset, std::int64_t block_size,
+                                const Runs& runs, TensorView absmax, const Stream& stream) {
+  check_absmax_part(codes, nested_absmax, block_size, runs, absmax);
+  const auto* from = codes.as<std::uint8_t>();
+  const float* scales = nested_absmax.as<float>();
+  float* to = absmax.as<float>();
+  const std::array<float, 256>& map = dynamic_map();
+  parallel_ranges(absmax.count(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t nested = block_of_scale(runs, block_size, i) / kNestedBlock;
+      const float scale = scales[std::min(nested, nested_absmax.count() - 1)];  // of a block past the end: never used
+      to[i] = dequantized(map[from[i]], scale, offset);
     }
   });
 }

@@ -1,9 +1,9 @@
-// The inner loop of nf4_dequantize, once per instruction set. All write the same bits: one float product per element.
+// The inner loop of dequantize_4bit, once per instruction set. All write the same bits: one float product per element.
 #pragma once
 
 #include <cstdint>
 
-namespace lora_dist::nf4 {
+namespace lora_dist {
 
 /// values[i] = table[code i] * absmax for i in [0, n), n even; table: the 16 values by code; codes hold the even element in the
 /// high nibble.
@@ -18,4 +18,4 @@ void dequantize_block_avx512(const float* table, const std::uint8_t* codes, floa
 /// The fastest of them that this processor has.
 DequantizeBlock best_dequantize_block();
 
-}  // namespace lora_dist::nf4
+}  // namespace lora_dist

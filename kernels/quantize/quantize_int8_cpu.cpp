@@ -1,29 +1,14 @@
 // The CPU side of 8-bit weights: one row at a time.
-#include "kernels/int8/int8.h"
-
-#include <cmath>
-#include <limits>
+#include "kernels/quantize/quantize_int8.h"
 
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
+#include "kernels/quantize/absmax_of.h"
 
 namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kRowsPerPiece = 16;
-
-// The largest magnitude, NaN if there is one.
-LORA_DIST_MULTIVERSION float absmax_of(const float* values, std::int64_t n) {
-  float top = 0.0F;
-  int bad = 0;
-#pragma omp simd reduction(max : top) reduction(| : bad)
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float magnitude = std::fabs(values[i]);
-    top = magnitude > top ? magnitude : top;
-    bad |= values[i] != values[i] ? 1 : 0;
-  }
-  return bad != 0 ? std::numeric_limits<float>::quiet_NaN() : top;
-}
 
 // Adding 1.5 * 2^23 leaves no bits below 1, rounded half to even.
 LORA_DIST_MULTIVERSION void quantize_row(const float* values, float inverse, std::int8_t* codes, std::int64_t n) {
@@ -45,7 +30,7 @@ LORA_DIST_MULTIVERSION void dequantize_row(const std::int8_t* codes, float absma
 
 }  // namespace
 
-void int8_quantize_cpu(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream) {
+void quantize_int8_cpu(ConstTensorView values, TensorView codes, TensorView absmax, const Stream& stream) {
   check_int8(values, codes, absmax);
   const std::int64_t width = values.cols();
   const auto* from = values.as<float>();
@@ -59,7 +44,7 @@ void int8_quantize_cpu(ConstTensorView values, TensorView codes, TensorView absm
   });
 }
 
-void int8_dequantize_cpu(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream) {
+void dequantize_int8_cpu(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream) {
   check_int8(values, codes, absmax);
   const std::int64_t width = values.cols();
   const auto* from = codes.as<std::int8_t>();
