@@ -1,4 +1,6 @@
-// Softmax cross entropy over a chunk of logits (a chunk: some tokens, all of the vocabulary; the whole never exists).
+// Softmax cross entropy over a chunk of logits: some tokens, and all of the vocabulary or a part of it (the whole never exists).
+// Parts say three numbers of a row each, and all of these together give the loss and each part's gradient (Megatron-LM's
+// vocabulary-parallel cross entropy, with one exchange in place of three); all of the vocabulary needs no such numbers.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -6,6 +8,8 @@
 #include "kernels/common/tensor_view.h"
 
 namespace lora_dist {
+
+inline constexpr std::int64_t kSoftmaxNumbers = 3;
 
 /// loss[t] = log(sum exp(logits[t])) - logits[t, targets[t]], and gradient = scale * (softmax -
 /// onehot(target)). A target of kNotTrained (-100) gives loss 0 and a row of zeros.
@@ -17,6 +21,21 @@ void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, 
                        const Stream& stream);
 void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
                         const Stream& stream);
+
+/// numbers[t] = {top: the largest logit, the sum of exp(logit - top), the logit of targets[t] or 0 where that id belongs to
+/// another part}. logits: f32 [tokens, part], those of the ids from `first` on; targets: i32 [tokens]; numbers: f32 [tokens, 3].
+void softmax_numbers_cpu(ConstTensorView logits, ConstTensorView targets, std::int64_t first, TensorView numbers,
+                         const Stream& stream);
+void softmax_numbers_cuda(ConstTensorView logits, ConstTensorView targets, std::int64_t first, TensorView numbers,
+                          const Stream& stream);
+
+/// loss[t] and the gradient of scale * loss as in cross_entropy, of this part's columns. numbers: f32 [parts * tokens, 3], part
+/// by part: everybody's softmax_numbers, joined in this order. loss: f32 [tokens]; gradient: on the CPU the logits themselves; on
+/// CUDA f32, bf16 or f16 [tokens, part]. A target of kNotTrained gives loss 0 and a row of zeros.
+void cross_entropy_part_cpu(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers, float scale,
+                            TensorView loss, TensorView gradient, const Stream& stream);
+void cross_entropy_part_cuda(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers, float scale,
+                             TensorView loss, TensorView gradient, const Stream& stream);
 
 /// For scoring: log_prob[t] = log softmax(logits[t])[targets[t]] (0 where the target is -100) and argmax[t] = the most
 /// probable token (the lowest id among equals; NaN is never chosen, 0 where there is nothing else). logits: f32 [tokens, vocab];
@@ -31,9 +50,42 @@ inline void cross_entropy(TensorView logits, ConstTensorView targets, float scal
                           const Stream& stream) {
   LORA_DIST_DISPATCH(cross_entropy, stream, logits, targets, scale, loss, gradient);
 }
+inline void softmax_numbers(ConstTensorView logits, ConstTensorView targets, std::int64_t first, TensorView numbers,
+                            const Stream& stream) {
+  LORA_DIST_DISPATCH(softmax_numbers, stream, logits, targets, first, numbers);
+}
+inline void cross_entropy_part(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers,
+                               float scale, TensorView loss, TensorView gradient, const Stream& stream) {
+  LORA_DIST_DISPATCH(cross_entropy_part, stream, logits, targets, first, numbers, scale, loss, gradient);
+}
 inline void token_log_prob(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax,
                            const Stream& stream) {
   LORA_DIST_DISPATCH(token_log_prob, stream, logits, targets, log_prob, argmax);
+}
+
+/// Throw KernelError unless the views have the shapes above. Targets outside the vocabulary only the CPU sees.
+inline void check_logits(ConstTensorView logits, ConstTensorView targets) {
+  require(logits.shape.rank == 2 && logits.cols() > 0, "cross_entropy: logits must be [tokens, vocab]");
+  require(targets.count() == logits.rows(), "cross_entropy: targets must be [tokens]");
+}
+inline void check_loss_and_gradient(ConstTensorView logits, ConstTensorView loss, ConstTensorView gradient) {
+  require(gradient.shape == logits.shape, "cross_entropy: gradient must be [tokens, vocab]");
+  require(gradient.data != logits.data || gradient.dtype == logits.dtype || logits.count() == 0,
+          "cross_entropy: a gradient over the logits must have their dtype");
+  require(loss.count() == logits.rows(), "cross_entropy: loss must be [tokens]");
+}
+inline void check_token_log_prob(ConstTensorView logits, ConstTensorView log_prob, ConstTensorView argmax) {
+  require(log_prob.count() == logits.rows() && argmax.count() == logits.rows(),
+          "token_log_prob: log_prob and argmax must be [tokens]");
+}
+inline void check_softmax_numbers(ConstTensorView logits, ConstTensorView targets, ConstTensorView numbers) {
+  check_logits(logits, targets);
+  require(numbers.shape == Shape{logits.rows(), kSoftmaxNumbers}, "softmax_numbers: numbers must be [tokens, 3]");
+}
+inline void check_all_softmax_numbers(ConstTensorView logits, ConstTensorView numbers) {
+  require(
+      numbers.shape.rank == 2 && numbers.cols() == kSoftmaxNumbers && (logits.rows() == 0 || numbers.rows() % logits.rows() == 0),
+      "cross_entropy_part: numbers must be [parts * tokens, 3]");
 }
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// The CPU side of cross entropy: three passes over a row that stays in cache.
+// The CPU side of cross entropy: three passes over a row that stays in cache, or two over a row of which the numbers are known.
 #include "kernels/cross_entropy/cross_entropy.h"
 
 #include <algorithm>
@@ -14,6 +14,7 @@ namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kTokensPerPiece = 8;
+constexpr std::int64_t kTokensPerPartPiece = 4;
 
 // out[i] = exp(x[i] - top); returns their sum. out may be x.
 LORA_DIST_MULTIVERSION float exp_and_sum(const float* x, float* out, float top, std::int64_t n) {
@@ -34,6 +35,14 @@ LORA_DIST_MULTIVERSION void multiply(float* x, float factor, std::int64_t n) {
   }
 }
 
+// x[i] = exp(x[i] - top) * factor.
+LORA_DIST_MULTIVERSION void shares(float* x, float top, float factor, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[i] = fast_exp(x[i] - top) * factor;
+  }
+}
+
 // Turns a row into its gradient and returns the loss.
 float loss_and_gradient(float* row, std::int64_t vocab, std::int32_t target, float scale) {
   if (target == kNotTrained) {
@@ -51,6 +60,15 @@ float loss_and_gradient(float* row, std::int64_t vocab, std::int32_t target, flo
   return static_cast<float>(std::log(sum) + (static_cast<double>(top) - target_logit));
 }
 
+// Sum of exp(row[i] - top).
+double exp_sum_of_row(const float* row, float top, std::int64_t vocab) {
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < vocab; i += kSumPiece) {
+    sum += sum_of_exp(row + i, top, std::min(kSumPiece, vocab - i));
+  }
+  return sum;
+}
+
 struct Score {
   float log_prob;
   std::int32_t argmax;
@@ -63,16 +81,32 @@ Score score_row(const float* row, std::int64_t vocab, std::int32_t target) {
   if (target == kNotTrained) {
     return {0.0F, argmax};
   }
+  return {static_cast<float>((static_cast<double>(row[target]) - top) - std::log(exp_sum_of_row(row, top, vocab))), argmax};
+}
+
+/// What all parts of a row say together.
+struct Joined {
+  float top = 0.0F;
   double sum = 0.0;
-  for (std::int64_t i = 0; i < vocab; i += kSumPiece) {
-    sum += sum_of_exp(row + i, top, std::min(kSumPiece, vocab - i));
+  double target_logit = 0.0;
+};
+
+/// numbers: those of the row's first part; the next part's are `stride` further.
+Joined join(const float* numbers, std::int64_t parts, std::int64_t stride) {
+  Joined joined{-std::numeric_limits<float>::infinity(), 0.0, 0.0};
+  for (std::int64_t p = 0; p < parts; ++p) {
+    joined.top = std::max(joined.top, numbers[p * stride]);
   }
-  return {static_cast<float>((static_cast<double>(row[target]) - top) - std::log(sum)), argmax};
+  for (std::int64_t p = 0; p < parts; ++p) {
+    const float* of_part = numbers + p * stride;
+    joined.sum += std::exp(static_cast<double>(of_part[0]) - joined.top) * of_part[1];
+    joined.target_logit += of_part[2];
+  }
+  return joined;
 }
 
 void check_targets(ConstTensorView logits, ConstTensorView targets) {
-  require(logits.shape.rank == 2 && logits.cols() > 0, "cross_entropy: logits must be [tokens, vocab]");
-  require(targets.count() == logits.rows(), "cross_entropy: targets must be [tokens]");
+  check_logits(logits, targets);
   const std::int32_t* target = targets.as<std::int32_t>();
   for (std::int64_t t = 0; t < targets.count(); ++t) {
     require(target[t] == kNotTrained || (target[t] >= 0 && target[t] < logits.cols()),
@@ -80,14 +114,18 @@ void check_targets(ConstTensorView logits, ConstTensorView targets) {
   }
 }
 
+void check_over_logits(ConstTensorView logits, ConstTensorView loss, ConstTensorView gradient) {
+  check_loss_and_gradient(logits, loss, gradient);
+  require(gradient.data == logits.data && gradient.dtype == DType::f32,
+          "cross_entropy: the CPU writes the gradient over the logits");
+}
+
 }  // namespace
 
 void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
                        const Stream& stream) {
   check_targets(logits, targets);
-  require(gradient.data == logits.data && gradient.dtype == DType::f32,
-          "cross_entropy: the CPU writes the gradient over the logits");
-  require(loss.count() == logits.rows(), "cross_entropy: loss must be [tokens]");
+  check_over_logits(logits, loss, gradient);
   const std::int64_t vocab = logits.cols();
   float* rows = logits.as<float>();
   const std::int32_t* target = targets.as<std::int32_t>();
@@ -102,8 +140,7 @@ void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, 
 void token_log_prob_cpu(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax,
                         const Stream& stream) {
   check_targets(logits, targets);
-  require(log_prob.count() == logits.rows() && argmax.count() == logits.rows(),
-          "token_log_prob: log_prob and argmax must be [tokens]");
+  check_token_log_prob(logits, log_prob, argmax);
   const std::int64_t vocab = logits.cols();
   const float* rows = logits.as<float>();
   const std::int32_t* target = targets.as<std::int32_t>();
@@ -114,6 +151,56 @@ void token_log_prob_cpu(ConstTensorView logits, ConstTensorView targets, TensorV
       const Score score = score_row(rows + t * vocab, vocab, target[t]);
       out[t] = score.log_prob;
       best[t] = score.argmax;
+    }
+  });
+}
+
+void softmax_numbers_cpu(ConstTensorView logits, ConstTensorView targets, std::int64_t first, TensorView numbers,
+                         const Stream& stream) {
+  check_softmax_numbers(logits, targets, numbers);
+  const std::int64_t width = logits.cols();
+  const float* rows = logits.as<float>();
+  const std::int32_t* target = targets.as<std::int32_t>();
+  float* out = numbers.as<float>();
+  parallel_ranges(logits.rows(), kTokensPerPartPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      const float* row = rows + t * width;
+      const float top = row_max(row, width);
+      const std::int64_t at = target[t] - first;
+      float* three = out + t * kSoftmaxNumbers;
+      three[0] = top;
+      three[1] = static_cast<float>(exp_sum_of_row(row, top, width));
+      three[2] = target[t] != kNotTrained && at >= 0 && at < width ? row[at] : 0.0F;
+    }
+  });
+}
+
+void cross_entropy_part_cpu(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers, float scale,
+                            TensorView loss, TensorView gradient, const Stream& stream) {
+  check_logits(logits, targets);
+  check_over_logits(logits, loss, gradient);
+  check_all_softmax_numbers(logits, numbers);
+  const std::int64_t tokens = logits.rows();
+  const std::int64_t width = logits.cols();
+  const std::int64_t parts = tokens == 0 ? 0 : numbers.rows() / tokens;
+  float* rows = logits.as<float>();
+  const float* all = numbers.as<float>();
+  const std::int32_t* target = targets.as<std::int32_t>();
+  float* out = loss.as<float>();
+  parallel_ranges(tokens, kTokensPerPartPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      float* row = rows + t * width;
+      if (target[t] == kNotTrained) {
+        std::fill_n(row, width, 0.0F);
+        out[t] = 0.0F;
+        continue;
+      }
+      const Joined joined = join(all + t * kSoftmaxNumbers, parts, tokens * kSoftmaxNumbers);
+      out[t] = static_cast<float>(std::log(joined.sum) + (static_cast<double>(joined.top) - joined.target_logit));
+      shares(row, joined.top, static_cast<float>(scale / joined.sum), width);
+      if (const std::int64_t at = target[t] - first; at >= 0 && at < width) {
+        row[at] -= scale;
+      }
     }
   });
 }

@@ -177,10 +177,9 @@ __global__ void token_log_prob_row(const T* logits, const std::int32_t* targets,
   }
 }
 
-void check_shapes(ConstTensorView logits, ConstTensorView targets) {
-  require(logits.shape.rank == 2 && logits.cols() > 0, "cross_entropy: logits must be [tokens, vocab]");
+void check_whole(ConstTensorView logits, ConstTensorView targets) {
+  check_logits(logits, targets);
   require(logits.cols() < (std::int64_t{1} << 30), "cross_entropy: the vocabulary is too large");
-  require(targets.count() == logits.rows(), "cross_entropy: targets must be [tokens]");
 }
 
 template <class T, class G, int kCount>
@@ -204,11 +203,8 @@ void score_rows(ConstTensorView logits, const std::int32_t* targets, float* log_
 
 void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
                         const Stream& stream) {
-  check_shapes(logits, targets);
-  require(gradient.shape == logits.shape, "cross_entropy: gradient must be [tokens, vocab]");
-  require(gradient.data != logits.data || gradient.dtype == logits.dtype || logits.count() == 0,
-          "cross_entropy: a gradient over the logits must have their dtype");
-  require(loss.count() == logits.rows(), "cross_entropy: loss must be [tokens]");
+  check_whole(logits, targets);
+  check_loss_and_gradient(logits, loss, gradient);
   const std::int32_t* target = targets.as<std::int32_t>();
   float* out = loss.as<float>();
   with_float_type(logits.dtype, [&](auto zero) {
@@ -225,9 +221,8 @@ void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale,
 
 void token_log_prob_cuda(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax,
                          const Stream& stream) {
-  check_shapes(logits, targets);
-  require(log_prob.count() == logits.rows() && argmax.count() == logits.rows(),
-          "token_log_prob: log_prob and argmax must be [tokens]");
+  check_whole(logits, targets);
+  check_token_log_prob(logits, log_prob, argmax);
   const std::int32_t* target = targets.as<std::int32_t>();
   float* out = log_prob.as<float>();
   std::int32_t* best = argmax.as<std::int32_t>();

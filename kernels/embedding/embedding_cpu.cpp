@@ -1,4 +1,4 @@
-// The CPU side of embedding and add_rows: copies, widens or adds one row per token.
+// The CPU side of embedding, of a part of it, and of add_rows: copies, widens or adds one row per token.
 #include "kernels/common/half.h"
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
@@ -45,26 +45,25 @@ void add_row(ConstTensorView table, std::int64_t row, float* out) {
   }
 }
 
-void check_table(ConstTensorView table, ConstTensorView index, ConstTensorView out) {
-  require(table.shape.rank == 2, "embedding: the table must be [vocab, hidden]");
-  require(table.dtype == DType::f32 || table.dtype == DType::f16 || table.dtype == DType::bf16,
-          "embedding: the table must be f32, f16 or bf16");
-  require(out.shape == Shape{index.count(), table.cols()}, "embedding: out must be [tokens, hidden]");
+void check_index(ConstTensorView index, ConstTensorView table) {
   const std::int32_t* row = index.as<std::int32_t>();
   for (std::int64_t t = 0; t < index.count(); ++t) {
     require(row[t] >= 0 && row[t] < table.rows(), "embedding: an index lies outside the table");
   }
 }
 
-/// Calls work(table, row of the table, row of out) for every token.
+/// Calls work(table, row of the table, row of out) for every token whose id, `first` taken off, the table has.
 template <class Work>
-void for_each_token(ConstTensorView table, ConstTensorView index, TensorView out, const Stream& stream, Work work) {
-  check_table(table, index, out);
-  const std::int32_t* row = index.as<std::int32_t>();
+void for_each_token(ConstTensorView ids, std::int64_t first, ConstTensorView table, TensorView out, const Stream& stream,
+                    Work work) {
+  const std::int32_t* id = ids.as<std::int32_t>();
   float* rows = out.as<float>();
-  parallel_ranges(index.count(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(ids.count(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
-      work(table, row[t], rows + t * table.cols());
+      const std::int64_t row = id[t] - first;
+      if (row >= 0 && row < table.rows()) {
+        work(table, row, rows + t * table.cols());
+      }
     }
   });
 }
@@ -72,11 +71,20 @@ void for_each_token(ConstTensorView table, ConstTensorView index, TensorView out
 }  // namespace
 
 void embedding_cpu(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream) {
-  for_each_token(table, ids, out, stream, widen_row);
+  check_embedding(ids, table, out);
+  check_index(ids, table);
+  for_each_token(ids, 0, table, out, stream, widen_row);
+}
+
+void embedding_part_cpu(ConstTensorView ids, std::int64_t first, ConstTensorView table, TensorView out, const Stream& stream) {
+  check_embedding(ids, table, out);
+  for_each_token(ids, first, table, out, stream, widen_row);
 }
 
 void add_rows_cpu(ConstTensorView table, ConstTensorView index, TensorView y, const Stream& stream) {
-  for_each_token(table, index, y, stream, add_row);
+  check_embedding(index, table, y);
+  check_index(index, table);
+  for_each_token(index, 0, table, y, stream, add_row);
 }
 
 }  // namespace lora_dist

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "kernels/cross_entropy_part/cross_entropy_part.h"
+#include "kernels/cross_entropy/cross_entropy.h"
 #include "src/base/table_window.h"
 #include "src/core/error.h"
 #include "src/transformer/tensor_rows.h"

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "kernels/copy/copy.h"
-#include "kernels/cross_entropy_part/cross_entropy_part.h"
+#include "kernels/cross_entropy/cross_entropy.h"
 #include "src/transformer/operator_scratch.h"
 
 namespace lora_dist {

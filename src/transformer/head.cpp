@@ -7,7 +7,6 @@
 #include "kernels/cast/cast.h"
 #include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
-#include "kernels/cross_entropy_part/cross_entropy_part.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/rows/rows.h"

@@ -10,7 +10,6 @@
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
-#include "kernels/embedding_part/embedding_part.h"
 #include "kernels/rows/rows.h"
 #include "src/core/pulse.h"
 #include "src/transformer/head.h"

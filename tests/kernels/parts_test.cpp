@@ -7,10 +7,8 @@
 #include <vector>
 
 #include "kernels/cross_entropy/cross_entropy.h"
-#include "kernels/cross_entropy_part/cross_entropy_part.h"
 #include "kernels/dropout/dropout.h"
 #include "kernels/embedding/embedding.h"
-#include "kernels/embedding_part/embedding_part.h"
 #include "kernels/runs/runs.h"
 #include "tests/support/random_floats.h"
 

@@ -4,7 +4,7 @@
 
 #include "kernels/common/cuda_group.h"
 #include "kernels/common/cuda_kernel.h"
-#include "kernels/cross_entropy_part/cross_entropy_part.h"
+#include "kernels/cross_entropy/cross_entropy.h"
 
 namespace lora_dist {
 namespace {
@@ -69,7 +69,6 @@ __global__ void cross_entropy_part_row(const T* logits, const std::int32_t* targ
 void softmax_numbers_cuda(ConstTensorView logits, ConstTensorView targets, std::int64_t first, TensorView numbers,
                           const Stream& stream) {
   check_softmax_numbers(logits, targets, numbers);
-  require(numbers.rows() == logits.rows(), "cross_entropy_part: numbers must be [tokens, 3]");
   with_float_type(logits.dtype, [&](auto zero) {
     using T = decltype(zero);
     launch("softmax_numbers", softmax_numbers_row<T>, blocks_for(logits.rows(), 1), kThreads, 0, stream, floats<T>(logits),
@@ -79,12 +78,9 @@ void softmax_numbers_cuda(ConstTensorView logits, ConstTensorView targets, std::
 
 void cross_entropy_part_cuda(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers, float scale,
                              TensorView loss, TensorView gradient, const Stream& stream) {
-  check_softmax_numbers(logits, targets, numbers);
-  require(gradient.shape == logits.shape, "cross_entropy_part: gradient must be [tokens, part of the vocabulary]");
-  require(gradient.data != logits.data || gradient.dtype == logits.dtype || logits.count() == 0,
-          "cross_entropy_part: a gradient over the logits must have their dtype");
-  require(loss.count() == logits.rows() && (logits.rows() == 0 || numbers.rows() % logits.rows() == 0),
-          "cross_entropy_part: loss must be [tokens], numbers [parts * tokens, 3]");
+  check_logits(logits, targets);
+  check_loss_and_gradient(logits, loss, gradient);
+  check_all_softmax_numbers(logits, numbers);
   if (logits.rows() == 0) {
     return;
   }
