@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/checkpoint/pending_save.h"
 #include "src/checkpoint/shard.h"
 #include "src/comm/mpi_communicator.h"

@@ -13,7 +13,7 @@
 #include "benchmarks/step_costs.h"
 #include "benchmarks/step_options.h"
 #include "kernels/common/parallel.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/matmul/matmul.h"
 #include "src/base/weight_window.h"
 #include "src/comm/mpi_communicator.h"

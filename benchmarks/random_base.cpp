@@ -5,10 +5,10 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/cast/cast.h"
 #include "kernels/common/device.h"
 #include "kernels/common/philox.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/quantize/quantize_absmax.h"
 #include "src/base/quantized_weight.h"
 

@@ -43,9 +43,9 @@ function(lora_dist_sources)
   target_link_libraries(lora_dist_kernels INTERFACE ${all_operators})
 
   lora_dist_precompiled_library(lora_dist_precompiled LORA_DIST_PRECOMPILED_HEADERS)
-  lora_dist_folder(core src/core lora_dist_kernels_copy fmt::fmt)
+  lora_dist_folder(core src/core lora_dist_kernels_elementwise fmt::fmt)
   lora_dist_folder(config src/config lora_dist_io tomlplusplus::tomlplusplus)
-  lora_dist_folder(comm src/comm lora_dist_core lora_dist_kernels_cast MPI::MPI_CXX)
+  lora_dist_folder(comm src/comm lora_dist_core MPI::MPI_CXX)
   lora_dist_folder(io src/io lora_dist_comm lora_dist::hdf5 OpenSSL::Crypto nlohmann_json::nlohmann_json)
   lora_dist_folder(tokenizer src/tokenizer lora_dist_io lora_dist::sentencepiece lora_dist::pcre2
                  lora_dist::utf8proc)

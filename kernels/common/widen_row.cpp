@@ -25,18 +25,20 @@ LORA_DIST_MULTIVERSION void widen_f16(const std::uint16_t* in, float* out, std::
 
 }  // namespace
 
+void widen(const void* in, DType dtype, float* out, std::int64_t n) {
+  if (dtype == DType::f32) {
+    std::memcpy(out, in, static_cast<std::size_t>(n) * sizeof(float));
+  } else if (dtype == DType::bf16) {
+    widen_bf16(static_cast<const std::uint16_t*>(in), out, n);
+  } else {
+    widen_f16(static_cast<const std::uint16_t*>(in), out, n);
+  }
+}
+
 void widen_row(ConstTensorView table, std::int64_t row, float* out) {
   const std::int64_t width = table.cols();
-  if (table.dtype == DType::f32) {
-    std::memcpy(out, static_cast<const float*>(table.data) + row * width, static_cast<std::size_t>(width) * sizeof(float));
-    return;
-  }
-  const std::uint16_t* in = static_cast<const std::uint16_t*>(table.data) + row * width;
-  if (table.dtype == DType::bf16) {
-    widen_bf16(in, out, width);
-  } else {
-    widen_f16(in, out, width);
-  }
+  const auto* from = static_cast<const std::byte*>(table.data) + row * width * static_cast<std::int64_t>(size_of(table.dtype));
+  widen(from, table.dtype, out, width);
 }
 
 }  // namespace lora_dist

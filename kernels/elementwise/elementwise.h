@@ -1,10 +1,16 @@
-// The few element-wise sums that no product can absorb.
+// Operators that treat each element alike: between float types, and the few sums and products that no matrix product can absorb.
 #pragma once
 
 #include "kernels/common/dispatch.h"
 #include "kernels/common/tensor_view.h"
 
 namespace lora_dist {
+
+/// Between float types: files hold f32, f16 or bf16; the CPU computes in f32.
+/// in, out: f32, f16 or bf16 [n] (any shapes of equal count), one of them f32. To a narrower type rounds to nearest even.
+/// On CUDA neither need be f32: any to any.
+void cast_cpu(ConstTensorView in, TensorView out, const Stream& stream);
+void cast_cuda(ConstTensorView in, TensorView out, const Stream& stream);
 
 /// y += x. x, y: f32 of equal count. On CUDA both may also be bf16, or both f16; the sum is in f32, rounded once.
 void add_to_cpu(ConstTensorView x, TensorView y, const Stream& stream);
@@ -14,6 +20,7 @@ void add_to_cuda(ConstTensorView x, TensorView y, const Stream& stream);
 void scale_cpu(TensorView x, float factor, const Stream& stream);
 void scale_cuda(TensorView x, float factor, const Stream& stream);
 
+inline void cast(ConstTensorView in, TensorView out, const Stream& stream) { LORA_DIST_DISPATCH(cast, stream, in, out); }
 inline void add_to(ConstTensorView x, TensorView y, const Stream& stream) { LORA_DIST_DISPATCH(add_to, stream, x, y); }
 inline void scale(TensorView x, float factor, const Stream& stream) { LORA_DIST_DISPATCH(scale, stream, x, factor); }
 

@@ -6,7 +6,7 @@
 
 #include "kernels/common/block_size.h"
 #include "kernels/common/dispatch.h"
-#include "kernels/common/runs.h"
+#include "kernels/common/strided_slice.h"
 #include "kernels/common/tensor_view.h"
 #include "kernels/quantize/four_bit_tables.h"
 #include "kernels/quantize/quantization_blocks.h"
@@ -29,11 +29,11 @@ void dequantize_4bit_cpu(ConstTensorView codes, ConstTensorView absmax, std::int
 void dequantize_4bit_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, FourBit code,
                           const Stream& stream);
 
-/// The same for a part of a weight that was quantized whole. values: f32 [runs.elements()], on CUDA also bf16 or f16; codes: u8
-/// [ceil(elements / 2)], the part's own, the even element in the high nibble; absmax: f32 [runs.count * scales_per_run].
-void dequantize_4bit_part_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
+/// The same for a part of a weight that was quantized whole. values: f32 [slice.elements()], on CUDA also bf16 or f16; codes: u8
+/// [ceil(elements / 2)], the part's own, the even element in the high nibble; absmax: f32 [slice.rows * scales_per_row].
+void dequantize_4bit_part_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const StridedSlice& slice,
                               TensorView values, FourBit code, const Stream& stream);
-void dequantize_4bit_part_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
+void dequantize_4bit_part_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const StridedSlice& slice,
                                TensorView values, FourBit code, const Stream& stream);
 
 inline void quantize_4bit(ConstTensorView values, std::int64_t block_size, TensorView codes, TensorView absmax, FourBit code,
@@ -44,9 +44,9 @@ inline void dequantize_4bit(ConstTensorView codes, ConstTensorView absmax, std::
                             FourBit code, const Stream& stream) {
   LORA_DIST_DISPATCH(dequantize_4bit, stream, codes, absmax, block_size, values, code);
 }
-inline void dequantize_4bit_part(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
-                                 TensorView values, FourBit code, const Stream& stream) {
-  LORA_DIST_DISPATCH(dequantize_4bit_part, stream, codes, absmax, block_size, runs, values, code);
+inline void dequantize_4bit_part(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size,
+                                 const StridedSlice& slice, TensorView values, FourBit code, const Stream& stream) {
+  LORA_DIST_DISPATCH(dequantize_4bit_part, stream, codes, absmax, block_size, slice, values, code);
 }
 /// Throw KernelError unless the views have the sizes above.
 inline void check_4bit(ConstTensorView values, ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size) {
@@ -54,12 +54,12 @@ inline void check_4bit(ConstTensorView values, ConstTensorView codes, ConstTenso
   require(codes.count() == (values.count() + 1) / 2, "nf4: codes must have a byte for every two values");
   require(absmax.count() == (values.count() + block_size - 1) / block_size, "nf4: absmax must have a value for every block");
 }
-inline void check_4bit_part(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
+inline void check_4bit_part(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const StridedSlice& slice,
                             ConstTensorView values) {
-  require(values.count() == runs.elements() && codes.count() == (runs.elements() + 1) / 2,
-          "nf4 part: values and codes must have the elements of the runs");
-  require(absmax.count() == runs.count * scales_per_run(runs, block_size),
-          "nf4 part: absmax must have a value for every block that a run touches");
+  require(values.count() == slice.elements() && codes.count() == (slice.elements() + 1) / 2,
+          "nf4 part: values and codes must have the elements of the slice");
+  require(absmax.count() == slice.rows * scales_per_row(slice, block_size),
+          "nf4 part: absmax must have a value for every block that a row touches");
 }
 
 }  // namespace lora_dist

@@ -62,7 +62,7 @@ float value_at(const float* table, const std::uint8_t* codes, std::int64_t i, fl
 }
 
 /// Elements [begin, end), which share a scale: those that lie in whole bytes at once.
-void dequantize_stretch(const float* table, const std::uint8_t* codes, float scale, float* values, std::int64_t begin,
+void dequantize_segment(const float* table, const std::uint8_t* codes, float scale, float* values, std::int64_t begin,
                         std::int64_t end, DequantizeBlock dequantize_block) {
   if (begin % 2 != 0 && begin < end) {
     values[begin] = value_at(table, codes, begin, scale);
@@ -111,21 +111,21 @@ void dequantize_4bit_cpu(ConstTensorView codes, ConstTensorView absmax, std::int
   });
 }
 
-void dequantize_4bit_part_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
+void dequantize_4bit_part_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const StridedSlice& slice,
                               TensorView values, FourBit code, const Stream& stream) {
-  check_4bit_part(codes, absmax, block_size, runs, values);
+  check_4bit_part(codes, absmax, block_size, slice, values);
   const auto* from = codes.as<std::uint8_t>();
   const float* scales = absmax.as<float>();
   float* to = values.as<float>();
   const float* table = code_table(code).data();
-  const std::int64_t per_run = scales_per_run(runs, block_size);
+  const std::int64_t per_row = scales_per_row(slice, block_size);
   const DequantizeBlock dequantize_block = best_dequantize_block();
-  parallel_ranges(runs.elements(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(slice.elements(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end;) {
-      const RunStretch stretch = stretch_at(runs, i, end);
-      const std::int64_t n = std::min(stretch.count, block_size - stretch.in_whole % block_size);
-      const float scale = scales[stretch.run * per_run + stretch.in_whole / block_size - runs.first(stretch.run) / block_size];
-      dequantize_stretch(table, from, scale, to, i, i + n, dequantize_block);
+      const SliceSegment segment = segment_at(slice, i, end);
+      const std::int64_t n = std::min(segment.count, block_size - segment.in_whole % block_size);
+      const float scale = scales[segment.row * per_row + segment.in_whole / block_size - slice.first(segment.row) / block_size];
+      dequantize_segment(table, from, scale, to, i, i + n, dequantize_block);
       i += n;
     }
   });

@@ -134,30 +134,30 @@ __global__ void dequantize_4bit_words(const std::uint8_t* codes, const float* ab
   }
 }
 
-__device__ float part_value(unsigned code, const float* absmax, int block_size, const Runs& runs, std::int64_t per_run,
+__device__ float part_value(unsigned code, const float* absmax, int block_size, const StridedSlice& slice, std::int64_t per_row,
                             std::int64_t i, const float* table) {
-  const std::int64_t run = i / runs.length;
-  const std::int64_t first = runs.start + run * runs.stride;
-  const std::int64_t whole = first + i % runs.length;
-  return table[code] * absmax[run * per_run + whole / block_size - first / block_size];
+  const std::int64_t row = i / slice.width;
+  const std::int64_t first = slice.start + row * slice.stride;
+  const std::int64_t whole = first + i % slice.width;
+  return table[code] * absmax[row * per_row + whole / block_size - first / block_size];
 }
 
 /// A thread a byte of codes. Only cuts that go through blocks come here.
 template <class T>
-__global__ void dequantize_4bit_part_byte(const std::uint8_t* codes, const float* absmax, int block_size, Runs runs,
-                                          std::int64_t per_run, T* values, FourBitTable table) {
+__global__ void dequantize_4bit_part_byte(const std::uint8_t* codes, const float* absmax, int block_size, StridedSlice slice,
+                                          std::int64_t per_row, T* values, FourBitTable table) {
   __shared__ float shared_table[16];
   if (threadIdx.x < 16) {
     shared_table[threadIdx.x] = table.v[threadIdx.x];
   }
   __syncthreads();
   const std::int64_t i = 2 * (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x);
-  const std::int64_t n = runs.count * runs.length;
+  const std::int64_t n = slice.rows * slice.width;
   if (i < n) {
     const unsigned byte = codes[i / 2];
-    values[i] = from_float<T>(part_value(byte >> 4, absmax, block_size, runs, per_run, i, shared_table));
+    values[i] = from_float<T>(part_value(byte >> 4, absmax, block_size, slice, per_row, i, shared_table));
     if (i + 1 < n) {
-      values[i + 1] = from_float<T>(part_value(byte & 15U, absmax, block_size, runs, per_run, i + 1, shared_table));
+      values[i + 1] = from_float<T>(part_value(byte & 15U, absmax, block_size, slice, per_row, i + 1, shared_table));
     }
   }
 }
@@ -192,13 +192,13 @@ void dequantize_4bit_cuda(ConstTensorView codes, ConstTensorView absmax, std::in
   });
 }
 
-void dequantize_4bit_part_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const Runs& runs,
+void dequantize_4bit_part_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const StridedSlice& slice,
                                TensorView values, FourBit code, const Stream& stream) {
-  check_4bit_part(codes, absmax, block_size, runs, values);
+  check_4bit_part(codes, absmax, block_size, slice, values);
   with_float_type(values.dtype, [&](auto zero) {
     using T = decltype(zero);
     launch("dequantize_4bit_part", dequantize_4bit_part_byte<T>, blocks_for(codes.count(), kThreads), kThreads, 0, stream,
-           codes.as<std::uint8_t>(), absmax.as<float>(), static_cast<int>(block_size), runs, scales_per_run(runs, block_size),
+           codes.as<std::uint8_t>(), absmax.as<float>(), static_cast<int>(block_size), slice, scales_per_row(slice, block_size),
            floats<T>(values), table_of(code_table(code)));
   });
 }

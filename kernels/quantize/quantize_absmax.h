@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "kernels/common/dispatch.h"
-#include "kernels/common/runs.h"
+#include "kernels/common/strided_slice.h"
 #include "kernels/common/tensor_view.h"
 #include "kernels/quantize/quantization_blocks.h"
 
@@ -30,12 +30,12 @@ void dequantize_absmax_cpu(ConstTensorView codes, ConstTensorView nested_absmax,
 void dequantize_absmax_cuda(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,
                             const Stream& stream);
 
-/// dequantize_absmax of a part's scales. codes: u8 and absmax: f32, both [runs.count * scales_per_run]; nested_absmax: f32, that
+/// dequantize_absmax of a part's scales. codes: u8 and absmax: f32, both [slice.rows * scales_per_row]; nested_absmax: f32, that
 /// of the whole weight.
 void dequantize_absmax_part_cpu(ConstTensorView codes, ConstTensorView nested_absmax, float offset, std::int64_t block_size,
-                                const Runs& runs, TensorView absmax, const Stream& stream);
+                                const StridedSlice& slice, TensorView absmax, const Stream& stream);
 void dequantize_absmax_part_cuda(ConstTensorView codes, ConstTensorView nested_absmax, float offset, std::int64_t block_size,
-                                 const Runs& runs, TensorView absmax, const Stream& stream);
+                                 const StridedSlice& slice, TensorView absmax, const Stream& stream);
 
 inline void quantize_absmax(ConstTensorView absmax, float offset, TensorView codes, TensorView nested_absmax,
                             const Stream& stream) {
@@ -46,8 +46,8 @@ inline void dequantize_absmax(ConstTensorView codes, ConstTensorView nested_absm
   LORA_DIST_DISPATCH(dequantize_absmax, stream, codes, nested_absmax, offset, absmax);
 }
 inline void dequantize_absmax_part(ConstTensorView codes, ConstTensorView nested_absmax, float offset, std::int64_t block_size,
-                                   const Runs& runs, TensorView absmax, const Stream& stream) {
-  LORA_DIST_DISPATCH(dequantize_absmax_part, stream, codes, nested_absmax, offset, block_size, runs, absmax);
+                                   const StridedSlice& slice, TensorView absmax, const Stream& stream) {
+  LORA_DIST_DISPATCH(dequantize_absmax_part, stream, codes, nested_absmax, offset, block_size, slice, absmax);
 }
 
 /// Throw KernelError unless the views have the sizes above.
@@ -56,11 +56,11 @@ inline void check_absmax(ConstTensorView absmax, ConstTensorView codes, ConstTen
   require(nested_absmax.count() == (absmax.count() + kNestedBlock - 1) / kNestedBlock,
           "nested nf4: nested_absmax must have a value for every 256 absmax");
 }
-inline void check_absmax_part(ConstTensorView codes, ConstTensorView nested_absmax, std::int64_t block_size, const Runs& runs,
-                              ConstTensorView absmax) {
-  const std::int64_t scales = runs.count * scales_per_run(runs, block_size);
+inline void check_absmax_part(ConstTensorView codes, ConstTensorView nested_absmax, std::int64_t block_size,
+                              const StridedSlice& slice, ConstTensorView absmax) {
+  const std::int64_t scales = slice.rows * scales_per_row(slice, block_size);
   require(codes.count() == scales && absmax.count() == scales,
-          "nested nf4 part: codes and absmax must have a value for every block that a run touches");
+          "nested nf4 part: codes and absmax must have a value for every block that a row touches");
   require(scales == 0 || nested_absmax.count() > 0, "nested nf4 part: nested_absmax is empty");
 }
 

@@ -128,15 +128,15 @@ void dequantize_absmax_cpu(ConstTensorView codes, ConstTensorView nested_absmax,
 }
 
 void dequantize_absmax_part_cpu(ConstTensorView codes, ConstTensorView nested_absmax, float offset, std::int64_t block_size,
-                                const Runs& runs, TensorView absmax, const Stream& stream) {
-  check_absmax_part(codes, nested_absmax, block_size, runs, absmax);
+                                const StridedSlice& slice, TensorView absmax, const Stream& stream) {
+  check_absmax_part(codes, nested_absmax, block_size, slice, absmax);
   const auto* from = codes.as<std::uint8_t>();
   const float* scales = nested_absmax.as<float>();
   float* to = absmax.as<float>();
   const std::array<float, 256>& map = dynamic_map();
   parallel_ranges(absmax.count(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t nested = block_of_scale(runs, block_size, i) / kNestedBlock;
+      const std::int64_t nested = block_of_scale(slice, block_size, i) / kNestedBlock;
       const float scale = scales[std::min(nested, nested_absmax.count() - 1)];  // of a block past the end: never used
       to[i] = dequantized(map[from[i]], scale, offset);
     }

@@ -74,14 +74,14 @@ __global__ void dequantize_absmax_blocks(const std::uint8_t* codes, const float*
 
 /// A thread a scale. `nested`: how many nested scales there are.
 __global__ void dequantize_absmax_part_scale(const std::uint8_t* codes, const float* nested_absmax, std::int64_t nested,
-                                             float offset, int block_size, Runs runs, std::int64_t per_run, float* absmax,
-                                             DynamicMap map) {
+                                             float offset, int block_size, StridedSlice slice, std::int64_t per_row,
+                                             float* absmax, DynamicMap map) {
   __shared__ float shared_map[256];
   shared_map[threadIdx.x] = map.v[threadIdx.x];
   __syncthreads();
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (i < runs.count * per_run) {
-    const std::int64_t block = (runs.start + i / per_run * runs.stride) / block_size + i % per_run;
+  if (i < slice.rows * per_row) {
+    const std::int64_t block = (slice.start + i / per_row * slice.stride) / block_size + i % per_row;
     const std::int64_t of_block = block / kNestedBlock;
     const float scale = nested_absmax[of_block < nested ? of_block : nested - 1];
     absmax[i] = __fadd_rn(__fmul_rn(shared_map[codes[i]], scale), offset);  // rounded twice, as on the CPU
@@ -106,11 +106,11 @@ void dequantize_absmax_cuda(ConstTensorView codes, ConstTensorView nested_absmax
 }
 
 void dequantize_absmax_part_cuda(ConstTensorView codes, ConstTensorView nested_absmax, float offset, std::int64_t block_size,
-                                 const Runs& runs, TensorView absmax, const Stream& stream) {
-  check_absmax_part(codes, nested_absmax, block_size, runs, absmax);
+                                 const StridedSlice& slice, TensorView absmax, const Stream& stream) {
+  check_absmax_part(codes, nested_absmax, block_size, slice, absmax);
   launch("dequantize_absmax_part", dequantize_absmax_part_scale, blocks_for(absmax.count(), kThreads), kThreads, 0, stream,
-         codes.as<std::uint8_t>(), nested_absmax.as<float>(), nested_absmax.count(), offset, static_cast<int>(block_size), runs,
-         scales_per_run(runs, block_size), absmax.as<float>(), table_of(dynamic_map()));
+         codes.as<std::uint8_t>(), nested_absmax.as<float>(), nested_absmax.count(), offset, static_cast<int>(block_size), slice,
+         scales_per_row(slice, block_size), absmax.as<float>(), table_of(dynamic_map()));
 }
 
 }  // namespace lora_dist

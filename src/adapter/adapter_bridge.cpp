@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
 #include "src/model/tensor_table.h"

@@ -1,7 +1,7 @@
 // Lays out a part's factors, and moves values between them and the whole.
 #include "src/adapter/adapter_part.h"
 
-#include "kernels/runs/runs.h"
+#include "kernels/elementwise/slice.h"
 
 namespace lora_dist {
 
@@ -13,11 +13,11 @@ AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whol
   }
   made.layout.family = layout.family;
   made.layout.blocks.resize(layout.blocks.size());
-  const auto add = [&made](Runs runs, std::int64_t in_whole) {
-    runs.start += in_whole;
+  const auto add = [&made](StridedSlice slice, std::int64_t in_whole) {
+    slice.start += in_whole;
     const std::int64_t offset = made.layout.count;
-    made.factors.push_back({runs, offset});
-    made.layout.count += runs.elements();
+    made.factors.push_back({slice, offset});
+    made.layout.count += slice.elements();
     return offset;
   };
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
@@ -26,8 +26,8 @@ AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whol
       if (!place) {
         continue;
       }
-      const Runs a = a_runs(whole, part, linear, place->r);
-      const Runs b = b_runs(whole, part, linear, place->r);
+      const StridedSlice a = a_slice(whole, part, linear, place->r);
+      const StridedSlice b = b_slice(whole, part, linear, place->r);
       LoraPlace local = *place;
       local.in = a.elements() / place->r;
       local.out = b.elements() / place->r;
@@ -42,8 +42,8 @@ AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whol
 
 void take_part(const AdapterPart& part, std::span<const float> params, std::span<float> part_params, const Stream& stream) {
   for (const FactorPart& factor : part.factors) {
-    const TensorView to = view(part_params.data() + factor.offset, {factor.runs.elements()});
-    take_runs(view(params), factor.runs, to, stream);
+    const TensorView to = view(part_params.data() + factor.offset, {factor.in_whole.elements()});
+    take_slice(view(params), factor.in_whole, to, stream);
   }
 }
 
@@ -51,8 +51,8 @@ void add_part(const AdapterPart& part, std::span<const std::int64_t> part_sums, 
               const Stream& stream) {
   for (const FactorPart& factor : part.factors) {
     const auto from =
-        part_sums.subspan(static_cast<std::size_t>(factor.offset), static_cast<std::size_t>(factor.runs.elements()));
-    add_runs(view(from), factor.runs, view(sums), stream);
+        part_sums.subspan(static_cast<std::size_t>(factor.offset), static_cast<std::size_t>(factor.in_whole.elements()));
+    add_slice(view(from), factor.in_whole, view(sums), stream);
   }
 }
 

@@ -6,16 +6,16 @@
 #include <span>
 #include <vector>
 
-#include "kernels/common/runs.h"
 #include "kernels/common/stream.h"
+#include "kernels/common/strided_slice.h"
 #include "src/adapter/adapters.h"
 #include "src/base/tensor_part.h"
 
 namespace lora_dist {
 
-/// One factor of the part: its runs in the whole flat buffer, and its first element in the part's.
+/// One factor of the part: where it lies in the whole flat buffer, and its first element in the part's.
 struct FactorPart {
-  Runs runs;
+  StridedSlice in_whole;
   std::int64_t offset = 0;
 };
 

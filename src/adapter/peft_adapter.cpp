@@ -10,8 +10,8 @@
 #include <system_error>
 #include <utility>
 
-#include "kernels/cast/cast.h"
 #include "kernels/common/check.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/core/error.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"

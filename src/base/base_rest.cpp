@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "kernels/cast/cast.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/base/weight_source.h"
 #include "src/model/family.h"
 
@@ -21,24 +21,24 @@ struct RestLoader {
 
   /// Reads a part of a tensor to `there`, where the operators run, rounded to `dtype` in pieces. `added`: to each element, before
   /// rounding.
-  void read(const ModelTensor& wanted, const Runs& runs, DType dtype, float added, std::byte* there) const {
+  void read(const ModelTensor& wanted, const StridedSlice& slice, DType dtype, float added, std::byte* there) const {
     const WeightSource source{&find_tensor(whole, directory, wanted), {}};
     const auto width = static_cast<std::int64_t>(size_of(dtype));
     Stream host;
     host.threads = place.stream.threads;
     std::vector<std::byte> raw;
     std::vector<float> values;
-    for (std::int64_t begin = 0; begin < runs.elements();) {
-      const RunStretch stretch = stretch_at(runs, begin, std::min(begin + kReadElements, runs.elements()));
-      const Shape piece{stretch.count};
+    for (std::int64_t begin = 0; begin < slice.elements();) {
+      const SliceSegment segment = segment_at(slice, begin, std::min(begin + kReadElements, slice.elements()));
+      const Shape piece{segment.count};
       ConstTensorView from;
       if (source.tensor->dtype == dtype && added == 0.0F) {
         raw.resize(static_cast<std::size_t>(piece.count() * width));
-        read_as_is(source, stretch.in_whole * width, raw);
+        read_as_is(source, segment.in_whole * width, raw);
         from = {raw.data(), dtype, piece};
       } else {
         values.resize(static_cast<std::size_t>(piece.count()));
-        read_as_f32(source, stretch.in_whole, values, raw, host);
+        read_as_f32(source, segment.in_whole, values, raw, host);
         std::for_each(values.begin(), values.end(), [&](float& value) { value += added; });
         from = view(static_cast<const float*>(values.data()), piece);
         if (dtype != DType::f32) {
@@ -53,11 +53,11 @@ struct RestLoader {
   }
 
   /// The same, to memory that it takes.
-  TensorView part(const ModelTensor& wanted, const Runs& runs, Shape shape, DType dtype, float added = 0.0F) const {
+  TensorView part(const ModelTensor& wanted, const StridedSlice& slice, Shape shape, DType dtype, float added = 0.0F) const {
     const auto width = static_cast<std::int64_t>(size_of(dtype));
-    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, runs.elements() * width);
+    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, slice.elements() * width);
     if (place.arena.holds_memory()) {
-      read(wanted, runs, dtype, added, there.data());
+      read(wanted, slice, dtype, added, there.data());
     }
     return {there.data(), dtype, shape};
   }
@@ -152,10 +152,10 @@ void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& 
     rest.k_norm = load.norm(names.k_norm, layer, whole.head_dim, Norm::rms);
     for (const Linear linear : kAllLinears) {
       const LinearShape shape = linear_shape(whole, linear);
-      const Runs runs = shape.bias ? bias_runs(whole, base.part, linear) : Runs{};
-      if (runs.elements() > 0) {
-        rest.bias[index_of(linear)] = load.part({module_path(*whole.family, layer, linear) + ".bias", {shape.out}}, runs,
-                                                {runs.elements()}, place.compute_dtype);
+      const StridedSlice slice = shape.bias ? bias_slice(whole, base.part, linear) : StridedSlice{};
+      if (slice.elements() > 0) {
+        rest.bias[index_of(linear)] = load.part({module_path(*whole.family, layer, linear) + ".bias", {shape.out}}, slice,
+                                                {slice.elements()}, place.compute_dtype);
       }
     }
   }

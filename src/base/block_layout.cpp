@@ -35,13 +35,13 @@ BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int
     weight.dtype = kind.dtype;
     weight.rows = kind.shape.out;
     weight.cols = kind.shape.in;
-    weight.runs = kind.runs;
+    weight.in_whole = kind.in_whole;
     weight.whole_elements = kind.whole.out * kind.whole.in;
     weight.whole_cols = kind.whole.in;
     if (kind.format.quantization == Quantization::none) {
       weight.codes_bytes = elements * static_cast<std::int64_t>(size_of(kind.dtype));
     } else if (elements > 0) {
-      const std::int64_t scales = weight.runs.count * scales_per_run(weight.runs, weight.scale_elements());
+      const std::int64_t scales = weight.in_whole.rows * scales_per_row(weight.in_whole, weight.scale_elements());
       weight.codes_bytes = kind.format.code_bytes(elements);
       weight.absmax_bytes = kind.format.nested() ? scales : scales * 4;
       weight.nested_bytes = kind.format.nested() ? divide_up(weight.whole_scales(), kNestedBlock) * 4 : 0;

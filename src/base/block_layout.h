@@ -7,7 +7,7 @@
 #include <span>
 
 #include "kernels/common/dtype.h"
-#include "kernels/common/runs.h"
+#include "kernels/common/strided_slice.h"
 #include "src/base/base_format.h"
 #include "src/base/index_range.h"
 #include "src/model/tensor_table.h"
@@ -21,7 +21,7 @@ constexpr std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (
 struct WeightKind {
   LinearShape shape;         // of the rank's part; out 0: the model does not have it
   LinearShape whole;         // before the tensor ranks cut it
-  Runs runs;                 // where the part lies in the whole [out, in]
+  StridedSlice in_whole;     // where the part lies in the whole [out, in]
   DType dtype = DType::f32;  // of the file
   BaseFormat format;
 };
@@ -33,7 +33,7 @@ struct WeightLayout {
   DType dtype = DType::f32;  // of the file; what `codes` holds when not quantized
   std::int64_t rows = 0;     // of the part
   std::int64_t cols = 0;
-  Runs runs;  // of the part in the whole
+  StridedSlice in_whole;  // where the part lies in the whole
   std::int64_t whole_elements = 0;
   std::int64_t whole_cols = 0;
   std::int64_t codes_offset = 0;  // four bits: two codes a byte; int8: one; none: the file's own elements

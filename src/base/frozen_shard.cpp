@@ -8,7 +8,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/base/base_rest.h"
 #include "src/base/finite_weights.h"
 #include "src/base/prequantized.h"
@@ -95,7 +95,7 @@ std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const Mode
     WeightKind& kind = kinds[index_of(linear)];
     kind.shape = linear_shape(base.spec, linear);
     kind.whole = linear_shape(whole, linear);
-    kind.runs = weight_runs(whole, base.part, linear);
+    kind.in_whole = weight_slice(whole, base.part, linear);
     kind.format = quantizes ? base.format : BaseFormat{Quantization::none};
     if (stored[index_of(linear)]) {
       kind.format = stored[index_of(linear)]->format;

@@ -41,13 +41,13 @@ void cut_heads(const ModelSpec& whole, TensorPart& part) {
 /// How a linear is cut: some of its rows (outputs) or some of its columns (inputs).
 struct LinearCut {
   bool by_rows = true;
-  Runs units;  // of rows or columns
+  StridedSlice units;  // of rows or columns
 };
 
 LinearCut cut_of(const ModelSpec& whole, const TensorPart& part, Linear linear) {
   const std::int64_t d = whole.head_dim;
   const auto one = [](const IndexRange& range, std::int64_t width) {
-    return Runs{1, range.size() * width, range.begin * width, 0};
+    return StridedSlice{1, range.size() * width, range.begin * width, 0};
   };
   switch (linear) {
     case Linear::q:
@@ -70,15 +70,17 @@ LinearCut cut_of(const ModelSpec& whole, const TensorPart& part, Linear linear) 
   return {};
 }
 
-/// The same runs of wider units.
-Runs times(const Runs& units, std::int64_t width) {
-  return {units.count, units.length * width, units.start * width, units.stride * width};
+/// The same slice of wider units.
+StridedSlice times(const StridedSlice& units, std::int64_t width) {
+  return {units.rows, units.width * width, units.start * width, units.stride * width};
 }
 
 /// Some columns of every row.
-Runs columns(const Runs& units, std::int64_t rows, std::int64_t cols) { return {rows, units.length, units.start, cols}; }
+StridedSlice columns(const StridedSlice& units, std::int64_t rows, std::int64_t cols) {
+  return {rows, units.width, units.start, cols};
+}
 
-Runs all_of(std::int64_t elements) { return {1, elements, 0, 0}; }
+StridedSlice all_of(std::int64_t elements) { return {1, elements, 0, 0}; }
 
 void refuse_ranks(int ranks, const char* what, std::int64_t there, int world) {
   std::string message = fmt::format("parallel.tensor = {}, but this model has {} {}: at most {} ranks can share a layer", ranks,
@@ -124,7 +126,7 @@ ModelSpec spec_of(const ModelSpec& whole, const TensorPart& part) {
   return spec;
 }
 
-Runs weight_runs(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+StridedSlice weight_slice(const ModelSpec& whole, const TensorPart& part, Linear linear) {
   const LinearShape shape = linear_shape(whole, linear);
   const LinearCut cut = cut_of(whole, part, linear);
   if (part.is_whole() || shape.out == 0) {
@@ -133,7 +135,7 @@ Runs weight_runs(const ModelSpec& whole, const TensorPart& part, Linear linear) 
   return cut.by_rows ? times(cut.units, shape.in) : columns(cut.units, shape.out, shape.in);
 }
 
-Runs bias_runs(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+StridedSlice bias_slice(const ModelSpec& whole, const TensorPart& part, Linear linear) {
   const LinearCut cut = cut_of(whole, part, linear);
   if (part.is_whole() || !cut.by_rows) {
     return all_of(part.rank == 0 ? linear_shape(whole, linear).out : 0);
@@ -141,13 +143,13 @@ Runs bias_runs(const ModelSpec& whole, const TensorPart& part, Linear linear) {
   return cut.units;
 }
 
-Runs a_runs(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r) {
+StridedSlice a_slice(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r) {
   const LinearShape shape = linear_shape(whole, linear);
   const LinearCut cut = cut_of(whole, part, linear);
   return part.is_whole() || cut.by_rows ? all_of(r * shape.in) : columns(cut.units, r, shape.in);
 }
 
-Runs b_runs(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r) {
+StridedSlice b_slice(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r) {
   const LinearShape shape = linear_shape(whole, linear);
   const LinearCut cut = cut_of(whole, part, linear);
   return part.is_whole() || !cut.by_rows ? all_of(shape.out * r) : times(cut.units, r);

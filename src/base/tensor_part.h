@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "kernels/common/runs.h"
+#include "kernels/common/strided_slice.h"
 #include "src/base/index_range.h"
 #include "src/model/linear.h"
 #include "src/model/model_config.h"
@@ -35,12 +35,12 @@ IndexRange vocab_part(const TensorPart& part, int rank);
 ModelSpec spec_of(const ModelSpec& whole, const TensorPart& part);
 
 /// Where a part of a linear's weight [out, in] lies, in elements of the whole.
-Runs weight_runs(const ModelSpec& whole, const TensorPart& part, Linear linear);
-/// Of its bias [out]. A linear cut by columns adds its bias once: on rank 0; no runs on the others.
-Runs bias_runs(const ModelSpec& whole, const TensorPart& part, Linear linear);
+StridedSlice weight_slice(const ModelSpec& whole, const TensorPart& part, Linear linear);
+/// Of its bias [out]. A linear cut by columns adds its bias once: on rank 0; no element on the others.
+StridedSlice bias_slice(const ModelSpec& whole, const TensorPart& part, Linear linear);
 /// Of its factors A [r, in] and B [out, r]. A factor that is not cut is whole on every rank.
-Runs a_runs(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r);
-Runs b_runs(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r);
+StridedSlice a_slice(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r);
+StridedSlice b_slice(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r);
 /// The first input feature that the part sees; 0 where inputs are not cut.
 std::int64_t first_input(const ModelSpec& whole, const TensorPart& part, Linear linear);
 

@@ -1,4 +1,4 @@
-// Goes through a part of a weight by stretches that lie together in the whole.
+// Goes through a part of a weight by segments that lie together in the whole.
 #include "src/base/weight_part.h"
 
 #include <algorithm>
@@ -13,13 +13,13 @@ namespace {
 
 constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // read and quantized at a time
 
-/// The stretch of the part that begins at `begin`, at most up to `end`. One that goes on longer than is read at a time ends with
+/// The segment of the part that begins at `begin`, at most up to `end`. One that goes on longer than is read at a time ends with
 /// a block.
-RunStretch stretch_to_read(const WeightLayout& weight, std::int64_t begin, std::int64_t end) {
-  RunStretch stretch = stretch_at(weight.runs, begin, end);
+SliceSegment segment_to_read(const WeightLayout& weight, std::int64_t begin, std::int64_t end) {
+  SliceSegment segment = segment_at(weight.in_whole, begin, end);
   const std::int64_t most = std::max(kReadElements / weight.scale_elements(), std::int64_t{1}) * weight.scale_elements();
-  stretch.count = std::min(stretch.count, most - stretch.in_whole % weight.scale_elements());
-  return stretch;
+  segment.count = std::min(segment.count, most - segment.in_whole % weight.scale_elements());
+  return segment;
 }
 
 /// Four-bit codes from element `first` on to element `to` of other ones. What shares the last byte is written later, or padding.
@@ -46,10 +46,10 @@ void copy_codes(const BaseFormat& format, const std::byte* from, std::int64_t fi
   }
 }
 
-/// Blocks of several stretches, one after the other, as they are quantized at a time.
+/// Blocks of several segments, one after the other, as they are quantized at a time.
 struct ReadBlocks {
   struct Piece {
-    RunStretch stretch;
+    SliceSegment segment;
     IndexRange blocks;       // of the whole that it touches
     std::int64_t value = 0;  // where its first block begins in `values`
     std::int64_t scale = 0;  // and in `absmax`
@@ -61,12 +61,12 @@ struct ReadBlocks {
   std::vector<float> absmax;
   std::int64_t scales = 0;
 
-  void add(const WeightSource& source, const WeightLayout& weight, const RunStretch& stretch, const Stream& stream) {
+  void add(const WeightSource& source, const WeightLayout& weight, const SliceSegment& segment, const Stream& stream) {
     const std::int64_t block_size = weight.scale_elements();
-    const IndexRange blocks{stretch.in_whole / block_size, divide_up(stretch.in_whole + stretch.count, block_size)};
+    const IndexRange blocks{segment.in_whole / block_size, divide_up(segment.in_whole + segment.count, block_size)};
     const std::int64_t begin = blocks.begin * block_size;
     const std::int64_t end = std::min(blocks.end * block_size, weight.whole_elements);
-    pieces.push_back({stretch, blocks, static_cast<std::int64_t>(values.size()), scales});
+    pieces.push_back({segment, blocks, static_cast<std::int64_t>(values.size()), scales});
     values.resize(values.size() + static_cast<std::size_t>(end - begin));
     read_as_f32(source, begin, std::span(values).last(static_cast<std::size_t>(end - begin)), raw, stream);
     scales += blocks.size();
@@ -78,8 +78,8 @@ struct ReadBlocks {
     absmax.resize(static_cast<std::size_t>(scales));
     quantize_blocks(values, weight.whole_cols, weight.format, codes, absmax, stream);
     for (const Piece& piece : pieces) {
-      const std::int64_t first = piece.value + piece.stretch.in_whole - piece.blocks.begin * block_size;
-      copy_codes(weight.format, codes.data(), first, kept, piece.stretch.in_part, piece.stretch.count);
+      const std::int64_t first = piece.value + piece.segment.in_whole - piece.blocks.begin * block_size;
+      copy_codes(weight.format, codes.data(), first, kept, piece.segment.in_part, piece.segment.count);
       std::copy_n(absmax.begin() + piece.scale, piece.blocks.size(), whole_absmax.begin() + piece.blocks.begin);
     }
     pieces.clear();
@@ -94,11 +94,11 @@ void quantize_kept(const WeightSource& source, const WeightLayout& weight, const
                    const Stream& stream) {
   ReadBlocks read;
   for (std::int64_t at = kept.elements.begin; at < kept.elements.end;) {
-    const RunStretch stretch = stretch_to_read(weight, at, kept.elements.end);
-    read.add(source, weight, stretch, stream);
-    at += stretch.count;
+    const SliceSegment segment = segment_to_read(weight, at, kept.elements.end);
+    read.add(source, weight, segment, stream);
+    at += segment.count;
     const bool at_short_block =
-        stretch.in_whole + stretch.count > weight.whole_elements / weight.scale_elements() * weight.scale_elements();
+        segment.in_whole + segment.count > weight.whole_elements / weight.scale_elements() * weight.scale_elements();
     const bool enough = static_cast<std::int64_t>(read.values.size()) >= kReadElements;
     if (enough || at_short_block || at == kept.elements.end) {  // only the last block of a call may be short
       read.quantize(weight, kept, absmax, stream);
@@ -109,10 +109,10 @@ void quantize_kept(const WeightSource& source, const WeightLayout& weight, const
 void read_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept) {
   const auto width = static_cast<std::int64_t>(size_of(weight.dtype));
   for (std::int64_t at = kept.elements.begin; at < kept.elements.end;) {
-    const RunStretch stretch = stretch_to_read(weight, at, kept.elements.end);
+    const SliceSegment segment = segment_to_read(weight, at, kept.elements.end);
     const auto to = static_cast<std::size_t>((at - kept.elements.begin) * width);
-    read_as_is(source, stretch.in_whole * width, kept.bytes.subspan(to, static_cast<std::size_t>(stretch.count * width)));
-    at += stretch.count;
+    read_as_is(source, segment.in_whole * width, kept.bytes.subspan(to, static_cast<std::size_t>(segment.count * width)));
+    at += segment.count;
   }
 }
 
@@ -120,20 +120,20 @@ void read_kept_codes(const TensorInfo& codes, const WeightLayout& weight, const 
   const std::int64_t per_byte = weight.format.is_four_bit() ? 2 : 1;
   std::vector<std::byte> bytes;
   for (std::int64_t at = kept.elements.begin; at < kept.elements.end;) {
-    const RunStretch stretch = stretch_to_read(weight, at, kept.elements.end);
-    const std::int64_t begin = stretch.in_whole / per_byte;
-    bytes.resize(static_cast<std::size_t>(divide_up(stretch.in_whole + stretch.count, per_byte) - begin));
+    const SliceSegment segment = segment_to_read(weight, at, kept.elements.end);
+    const std::int64_t begin = segment.in_whole / per_byte;
+    bytes.resize(static_cast<std::size_t>(divide_up(segment.in_whole + segment.count, per_byte) - begin));
     read_tensor_bytes(codes, static_cast<std::uint64_t>(begin), bytes);
-    copy_codes(weight.format, bytes.data(), stretch.in_whole - begin * per_byte, kept, at, stretch.count);
-    at += stretch.count;
+    copy_codes(weight.format, bytes.data(), segment.in_whole - begin * per_byte, kept, at, segment.count);
+    at += segment.count;
   }
 }
 
 std::vector<std::byte> scales_of_part(std::span<const std::byte> whole, std::int64_t width, const WeightLayout& weight) {
   std::vector<std::byte> part(static_cast<std::size_t>(weight.scales() * width));
-  const std::int64_t last = weight.whole_scales() - 1;  // a run with less to touch than others has room that is never read
+  const std::int64_t last = weight.whole_scales() - 1;  // a row with less to touch than others has room that is never read
   for (std::int64_t s = 0; s < weight.scales(); ++s) {
-    const std::int64_t block = std::min(block_of_scale(weight.runs, weight.scale_elements(), s), last);
+    const std::int64_t block = std::min(block_of_scale(weight.in_whole, weight.scale_elements(), s), last);
     std::memcpy(part.data() + s * width, whole.data() + block * width, static_cast<std::size_t>(width));
   }
   return part;

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/base/finite_weights.h"
 #include "src/base/transpose_elements.h"
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <exception>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/quantize/quantize_4bit.h"
 #include "kernels/quantize/quantize_absmax.h"
 #include "kernels/quantize/quantize_int8.h"
@@ -248,7 +248,7 @@ ConstTensorView scales_of(const FrozenWeight& weight, std::span<float> scratch, 
   if (layout.is_whole()) {
     dequantize_absmax(codes, nested, weight.nested_offset, expanded, stream);
   } else {
-    dequantize_absmax_part(codes, nested, weight.nested_offset, layout.scale_elements(), layout.runs, expanded, stream);
+    dequantize_absmax_part(codes, nested, weight.nested_offset, layout.scale_elements(), layout.in_whole, expanded, stream);
   }
   return expanded;
 }
@@ -276,11 +276,11 @@ ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_
   if (layout.format.quantization == Quantization::int8) {
     dequantize_int8({codes, DType::i8, shape}, scales, out, stream);
   } else if (const TensorView values{out.data, out.dtype, {shape.count()}};
-             is_cut_between_blocks(layout.runs, layout.format.block_size)) {
+             is_cut_between_blocks(layout.in_whole, layout.format.block_size)) {
     dequantize_4bit({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, values, layout.format.code(),
                     stream);
   } else {
-    dequantize_4bit_part({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, layout.runs, values,
+    dequantize_4bit_part({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, layout.in_whole, values,
                          layout.format.code(), stream);
   }
   return out;

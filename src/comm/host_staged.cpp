@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cast/cast.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/comm/done_collective.h"
 
 namespace lora_dist {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/quantize/quantize_4bit.h"
 #include "src/core/error.h"
 #include "src/io/file.h"

@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/matmul/matmul.h"
 #include "src/base/finite_weights.h"
 #include "src/base/quantized_weight.h"

@@ -64,7 +64,7 @@ void add_quantized(const TensorInfo& tensor, const LinearShape& shape, bool tran
   weight.rows = shape.out;
   weight.cols = weight.whole_cols = shape.in;
   weight.whole_elements = elements;
-  weight.runs = {1, elements, 0, 0};
+  weight.in_whole = {1, elements, 0, 0};
   std::vector<std::byte> codes(static_cast<std::size_t>(format.code_bytes(elements)));
   std::vector<float> absmax(static_cast<std::size_t>(weight.whole_scales()));
   quantize_kept(open_weight(tensor, transposed), weight, {{0, elements}, codes}, absmax, stream);

@@ -7,7 +7,7 @@
 #include <new>
 
 #include "kernels/common/device.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/core/error.h"
 
 namespace lora_dist {

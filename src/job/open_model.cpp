@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/base/prequantized.h"
 #include "src/comm/agree.h"

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"

@@ -10,7 +10,7 @@
 #include <map>
 #include <vector>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/comm/watched.h"
 #include "src/core/pulse.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/peft_adapter.h"
 #include "src/chat_template/template_date.h"

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/checkpoint/shard.h"
 #include "src/comm/agree.h"
 #include "src/core/fault_point.h"

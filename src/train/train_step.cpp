@@ -9,7 +9,7 @@
 #include <iterator>
 
 #include "kernels/adamw/adamw.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "src/core/fault_point.h"

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/transformer/operator_scratch.h"
 
 namespace lora_dist {

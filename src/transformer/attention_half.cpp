@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/fused_qkv/fused_qkv.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"

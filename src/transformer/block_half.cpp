@@ -1,7 +1,7 @@
 // Norms and residuals around a half's linears, forward and backward side by side.
 #include "src/transformer/block_half.h"
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
 
 namespace lora_dist {

@@ -4,12 +4,11 @@
 
 #include <algorithm>
 
-#include "kernels/cast/cast.h"
-#include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/rows.h"
 #include "kernels/matmul/matmul.h"
-#include "kernels/rows/rows.h"
 #include "src/core/pulse.h"
 #include "src/transformer/stage_values.h"
 

@@ -1,5 +1,5 @@
 // The head of a token that is generated.
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/matmul/matmul.h"
 #include "src/transformer/head.h"
 

@@ -7,7 +7,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/common/device.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/matmul/matmul.h"
 
 namespace lora_dist {

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "kernels/common/check.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 
 namespace lora_dist {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 
 namespace lora_dist {
 

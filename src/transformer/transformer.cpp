@@ -5,12 +5,11 @@
 #include <array>
 #include <numeric>
 
-#include "kernels/cast/cast.h"
-#include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/rows.h"
 #include "kernels/embedding/embedding.h"
-#include "kernels/rows/rows.h"
 #include "src/core/pulse.h"
 #include "src/transformer/head.h"
 #include "src/transformer/stage_values.h"

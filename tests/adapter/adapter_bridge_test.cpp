@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/io/safetensors.h"
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"

@@ -89,11 +89,11 @@ Weights dequantized(const FrozenBase& base, Communicator& shards) {
   return weights;
 }
 
-std::vector<float> runs_of(const std::vector<float>& whole, const Runs& runs) {
+std::vector<float> elements_of(const std::vector<float>& whole, const StridedSlice& slice) {
   std::vector<float> part;
-  for (std::int64_t run = 0; run < runs.count; ++run) {
-    const auto first = whole.begin() + runs.first(run);
-    part.insert(part.end(), first, first + runs.length);
+  for (std::int64_t row = 0; row < slice.rows; ++row) {
+    const auto first = whole.begin() + slice.first(row);
+    part.insert(part.end(), first, first + slice.width);
   }
   return part;
 }
@@ -133,7 +133,7 @@ TEST_P(HeldPart, IsToTheBitAPartOfTheWhole) {
         if (all.empty()) {
           continue;
         }
-        const std::vector<float> expected = runs_of(all, weight_runs(spec, part, linear));
+        const std::vector<float> expected = elements_of(all, weight_slice(spec, part, linear));
         ASSERT_EQ(held[static_cast<std::size_t>(layer)][i].size(), expected.size());
         EXPECT_EQ(held[static_cast<std::size_t>(layer)][i], expected)
             << "layer " << layer << ", linear " << i << ", rank " << world.rank();

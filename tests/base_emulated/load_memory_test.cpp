@@ -4,7 +4,7 @@
 
 #include "benchmarks/random_model.h"
 #include "kernels/common/device.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/base/frozen_shard.h"
 #include "src/comm/single_rank.h"
 #include "tests/support/scratch.h"

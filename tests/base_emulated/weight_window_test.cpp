@@ -6,7 +6,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "src/comm/host_staged.h"
 #include "src/comm/single_rank.h"
 #include "tests/cuda_emulation/emulation_fixture.h"

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "benchmarks/step_costs.h"
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/base/weight_window.h"
 #include "src/comm/single_rank.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/common/device.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/cuda_emulation/emulation_fixture.h"
 
 namespace {

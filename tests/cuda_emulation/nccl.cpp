@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/comm/nccl_communicator.h"
 #include "tests/cuda_emulation/emulator.h"
 

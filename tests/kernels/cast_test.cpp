@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 

@@ -1,7 +1,7 @@
 // Embedding from tables of all three float types.
 #include <gtest/gtest.h>
 
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"

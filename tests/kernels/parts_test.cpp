@@ -8,8 +8,8 @@
 
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/dropout/dropout.h"
+#include "kernels/elementwise/slice.h"
 #include "kernels/embedding/embedding.h"
-#include "kernels/runs/runs.h"
 #include "tests/support/random_floats.h"
 
 namespace lora_dist {
@@ -112,21 +112,21 @@ TEST(Parts, DropoutOfAPartIsThatPartOfTheMask) {
 TEST(Parts, RunsAreTakenAndAddedInTheirPlaces) {
   std::vector<float> whole(20);
   std::iota(whole.begin(), whole.end(), 0.0F);
-  const Runs runs{3, 2, 1, 6};
+  const StridedSlice slice{3, 2, 1, 6};
   std::vector<float> part(6);
-  take_runs(view(std::span(std::as_const(whole))), runs, view(std::span(part)), Stream{});
+  take_slice(view(std::span(std::as_const(whole))), slice, view(std::span(part)), Stream{});
   EXPECT_EQ(part, (std::vector<float>{1, 2, 7, 8, 13, 14}));
   std::vector<std::int64_t> sums(15, 100);
   const std::vector<std::int64_t> added = {1, 2, 3, 4, 5, 6};
-  add_runs(view(std::span(added)), runs, view(std::span(sums)), Stream{});
+  add_slice(view(std::span(added)), slice, view(std::span(sums)), Stream{});
   EXPECT_EQ(sums, (std::vector<std::int64_t>{100, 101, 102, 100, 100, 100, 100, 103, 104, 100, 100, 100, 100, 105, 106}));
 }
 
 TEST(Parts, RunsThatOverlapOrReachTooFarAreRefused) {
   std::vector<float> whole(10);
   std::vector<float> part(4);
-  const auto take = [&](const Runs& runs) {
-    take_runs(view(std::span(std::as_const(whole))), runs, view(std::span(part)), Stream{});
+  const auto take = [&](const StridedSlice& slice) {
+    take_slice(view(std::span(std::as_const(whole))), slice, view(std::span(part)), Stream{});
   };
   EXPECT_THROW(take({2, 2, 0, 1}), KernelError);
   EXPECT_THROW(take({2, 2, 0, 9}), KernelError);

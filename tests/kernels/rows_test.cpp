@@ -3,7 +3,7 @@
 
 #include <numeric>
 
-#include "kernels/rows/rows.h"
+#include "kernels/elementwise/rows.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 

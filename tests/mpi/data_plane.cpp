@@ -12,10 +12,10 @@
 #include <limits>
 #include <set>
 
-#include "kernels/cast/cast.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/comm/mpi_communicator.h"
 #include "src/comm/nccl_communicator.h"
 #include "src/core/error.h"

@@ -5,11 +5,12 @@
 
 #include "kernels/activation/activation.h"
 #include "kernels/adamw/adamw.h"
-#include "kernels/cast/cast.h"
-#include "kernels/copy/copy.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/dropout/dropout.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/rows.h"
+#include "kernels/elementwise/slice.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "kernels/fused_qkv/fused_qkv.h"
@@ -20,8 +21,6 @@
 #include "kernels/quantize/quantize_int8.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
-#include "kernels/rows/rows.h"
-#include "kernels/runs/runs.h"
 #include "tests/operators/attention_cases.h"
 #include "tests/operators/build_case.h"
 
@@ -90,30 +89,31 @@ void add_rows(Cases& cases, const Rows& shapes) {
 }
 
 /// A part of a flat buffer, and of a weight that was quantized whole: cuts between blocks, through them, and through bytes.
-void add_parts(Cases& cases, const std::vector<Runs>& parts) {
-  for (const Runs& runs : parts) {
+void add_parts(Cases& cases, const std::vector<StridedSlice>& parts) {
+  for (const StridedSlice& slice : parts) {
     const std::string shape =
-        fmt::format("{} runs of {}, one every {} from {}", runs.count, runs.length, runs.stride, runs.start);
-    const std::int64_t n = runs.elements();
-    cases.push_back({"take_runs", shape, {f32({runs.end() + 3}, 1), written(Kind::f32, {n})}, [runs](Views v, const Stream& s) {
-                       take_runs(v[0], runs, v[1], s);
-                     }});
-    cases.push_back({"add_runs",
+        fmt::format("{} rows of {}, one every {} from {}", slice.rows, slice.width, slice.stride, slice.start);
+    const std::int64_t n = slice.elements();
+    cases.push_back(
+        {"take_slice", shape, {f32({slice.end() + 3}, 1), written(Kind::f32, {n})}, [slice](Views v, const Stream& s) {
+           take_slice(v[0], slice, v[1], s);
+         }});
+    cases.push_back({"add_slice",
                      shape,
-                     {whole(Kind::i64, {n}, 1000, 2), {Kind::i64, Use::in_out, {runs.end()}, {0.0, 3.0, -17592186044416.0}}},
-                     [runs](Views v, const Stream& s) { add_runs(v[0], runs, v[1], s); }});
-    const std::int64_t scales = runs.count * scales_per_run(runs, 64);
+                     {whole(Kind::i64, {n}, 1000, 2), {Kind::i64, Use::in_out, {slice.end()}, {0.0, 3.0, -17592186044416.0}}},
+                     [slice](Views v, const Stream& s) { add_slice(v[0], slice, v[1], s); }});
+    const std::int64_t scales = slice.rows * scales_per_row(slice, 64);
     for (const FourBit code : {FourBit::nf4, FourBit::fp4}) {
       cases.push_back({code == FourBit::nf4 ? "dequantize_4bit_part nf4" : "dequantize_4bit_part fp4",
                        shape,
                        {whole(Kind::u8, {(n + 1) / 2}, 256, 3), f32({scales}, 4, 0.1, 1.0), written(Kind::activation, {n})},
-                       [code, runs](Views v, const Stream& s) { dequantize_4bit_part(v[0], v[1], 64, runs, v[2], code, s); }});
+                       [code, slice](Views v, const Stream& s) { dequantize_4bit_part(v[0], v[1], 64, slice, v[2], code, s); }});
     }
-    const std::int64_t nested = runs.end() / 64 / 256 + 1;
+    const std::int64_t nested = slice.end() / 64 / 256 + 1;
     cases.push_back({"dequantize_absmax_part",
                      shape,
                      {whole(Kind::u8, {scales}, 256, 5), f32({nested}, 6), written(Kind::f32, {scales})},
-                     [runs](Views v, const Stream& s) { dequantize_absmax_part(v[0], v[1], 0.5F, 64, runs, v[2], s); }});
+                     [slice](Views v, const Stream& s) { dequantize_absmax_part(v[0], v[1], 0.5F, 64, slice, v[2], s); }});
   }
 }
 

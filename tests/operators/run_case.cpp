@@ -5,7 +5,7 @@
 
 #include "kernels/common/device.h"
 #include "kernels/common/half.h"
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/operators/operator_case.h"
 
 namespace lora_dist::operators {

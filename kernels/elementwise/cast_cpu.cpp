@@ -1,27 +1,14 @@
 // The CPU side of cast.
 #include <cstring>
 
-#include "kernels/cast/cast.h"
 #include "kernels/common/half.h"
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
+#include "kernels/common/widen_row.h"
+#include "kernels/elementwise/elementwise.h"
 
 namespace lora_dist {
 namespace {
-
-LORA_DIST_MULTIVERSION void bf16_to_f32(const std::uint16_t* in, float* out, std::int64_t n) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) {
-    out[i] = float_of_bf16(in[i]);
-  }
-}
-
-LORA_DIST_MULTIVERSION void f16_to_f32(const std::uint16_t* in, float* out, std::int64_t n) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) {
-    out[i] = float_of_f16(in[i]);
-  }
-}
 
 LORA_DIST_MULTIVERSION void f32_to_bf16(const float* in, std::uint16_t* out, std::int64_t n) {
 #pragma omp simd
@@ -41,15 +28,12 @@ bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 |
 
 void cast_range(ConstTensorView in, TensorView out, std::int64_t begin, std::int64_t n) {
   const auto* wide_in = static_cast<const float*>(in.data) + begin;
-  const auto* narrow_in = static_cast<const std::uint16_t*>(in.data) + begin;
   auto* wide_out = static_cast<float*>(out.data) + begin;
   auto* narrow_out = static_cast<std::uint16_t*>(out.data) + begin;
   if (in.dtype == DType::f32 && out.dtype == DType::f32) {
     std::memmove(wide_out, wide_in, static_cast<std::size_t>(n) * sizeof(float));
-  } else if (in.dtype == DType::bf16) {
-    bf16_to_f32(narrow_in, wide_out, n);
-  } else if (in.dtype == DType::f16) {
-    f16_to_f32(narrow_in, wide_out, n);
+  } else if (out.dtype == DType::f32) {
+    widen(static_cast<const std::uint16_t*>(in.data) + begin, in.dtype, wide_out, n);
   } else if (out.dtype == DType::bf16) {
     f32_to_bf16(wide_in, narrow_out, n);
   } else {

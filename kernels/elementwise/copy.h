@@ -29,4 +29,9 @@ inline void from_host(ConstTensorView from, TensorView to, const Stream& stream)
 }
 inline void to_host(ConstTensorView from, TensorView to, const Stream& stream) { LORA_DIST_DISPATCH(to_host, stream, from, to); }
 
+/// Throws KernelError unless one can be copied to the other.
+inline void check_copy(ConstTensorView from, ConstTensorView to) {
+  require(from.dtype == to.dtype && from.count() == to.count(), "copy: dtypes and counts must be equal");
+}
+
 }  // namespace lora_dist

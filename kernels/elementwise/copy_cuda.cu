@@ -1,5 +1,5 @@
 // Copies and zeros in stream order.
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 
 #include <algorithm>
 #include <array>
@@ -38,14 +38,10 @@ PinnedRing& ring_of(const Stream& stream) {
   return static_cast<PinnedRing&>(*context.from_host);
 }
 
-void check_views(const ConstTensorView& from, const ConstTensorView& to) {
-  require(from.dtype == to.dtype && from.count() == to.count(), "copy: dtypes and counts must be equal");
-}
-
 }  // namespace
 
 void copy_cuda(ConstTensorView from, TensorView to, const Stream& stream) {
-  check_views(from, to);
+  check_copy(from, to);
   copy_bytes(to.data, from.data, bytes_of(from), stream);
 }
 
@@ -56,7 +52,7 @@ void zero_cuda(TensorView to, const Stream& stream) {
 }
 
 void from_host_cuda(ConstTensorView from, TensorView to, const Stream& stream) {
-  check_views(from, to);
+  check_copy(from, to);
   const auto* source = static_cast<const std::byte*>(from.data);
   auto* target = static_cast<std::byte*>(to.data);
   const std::size_t bytes = bytes_of(from);

@@ -1,5 +1,5 @@
 // The CPU side of gather_rows and scatter_rows.
-#include "kernels/rows/rows.h"
+#include "kernels/elementwise/rows.h"
 
 #include <cstring>
 
@@ -10,9 +10,7 @@ namespace {
 
 constexpr std::int64_t kRowsPerPiece = 64;
 
-void check_rows(ConstTensorView whole, ConstTensorView index, ConstTensorView part) {
-  require(whole.shape.rank == 2, "rows: x must be [tokens, width]");
-  require(part.shape == Shape{index.count(), whole.cols()}, "rows: the picked rows must be [n, width]");
+void check_index(ConstTensorView whole, ConstTensorView index) {
   const std::int32_t* row = index.as<std::int32_t>();
   for (std::int64_t i = 0; i < index.count(); ++i) {
     require(row[i] >= 0 && row[i] < whole.rows(), "rows: an index lies outside x");
@@ -23,6 +21,7 @@ void check_rows(ConstTensorView whole, ConstTensorView index, ConstTensorView pa
 
 void gather_rows_cpu(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream) {
   check_rows(x, index, out);
+  check_index(x, index);
   const std::int64_t width = x.cols();
   const std::size_t bytes = static_cast<std::size_t>(width) * sizeof(float);
   const float* from = x.as<float>();
@@ -37,6 +36,7 @@ void gather_rows_cpu(ConstTensorView x, ConstTensorView index, TensorView out, c
 
 void scatter_rows_cpu(ConstTensorView rows, ConstTensorView index, TensorView x, const Stream& stream) {
   check_rows(x, index, rows);
+  check_index(x, index);
   const std::int64_t width = x.cols();
   const std::int64_t n = index.count();
   const std::size_t bytes = static_cast<std::size_t>(width) * sizeof(float);

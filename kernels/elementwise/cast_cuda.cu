@@ -1,5 +1,5 @@
 // The CUDA side of cast: as many elements a thread as 16 bytes of the wider type hold, so that both sides move without gaps.
-#include "kernels/cast/cast.h"
+#include "kernels/elementwise/elementwise.h"
 
 #include <algorithm>
 #include <type_traits>

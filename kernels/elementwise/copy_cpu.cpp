@@ -1,5 +1,5 @@
 // memcpy and memset in pieces.
-#include "kernels/copy/copy.h"
+#include "kernels/elementwise/copy.h"
 
 #include <cstring>
 
@@ -16,7 +16,7 @@ std::int64_t bytes_of(ConstTensorView view) { return view.count() * static_cast<
 }  // namespace
 
 void copy_cpu(ConstTensorView from, TensorView to, const Stream& stream) {
-  require(from.dtype == to.dtype && from.count() == to.count(), "copy: dtypes and counts must be equal");
+  check_copy(from, to);
   const auto* source = static_cast<const std::byte*>(from.data);
   auto* target = static_cast<std::byte*>(to.data);
   parallel_ranges(bytes_of(from), kGrain, stream, [&](std::int64_t begin, std::int64_t end) {

@@ -1,5 +1,5 @@
 // The CUDA side of gather_rows and scatter_rows: a block of threads for each row that is written.
-#include "kernels/rows/rows.h"
+#include "kernels/elementwise/rows.h"
 
 #include <limits>
 
@@ -64,11 +64,6 @@ void scatter(ConstTensorView rows, ConstTensorView index, TensorView x, const St
   launch("scatter_rows", scatter_row<T, kCount>, blocks_for(x.rows(), 1),
          threads_for(x.cols() / kCount, kGroupsPerThread, kMostThreads), 0, stream, floats<T>(rows), index.as<std::int32_t>(),
          index.count(), floats<T>(x), x.cols());
-}
-
-void check_rows(ConstTensorView whole, ConstTensorView index, ConstTensorView part) {
-  require(whole.shape.rank == 2, "rows: x must be [tokens, width]");
-  require(part.shape == Shape{index.count(), whole.cols()}, "rows: the picked rows must be [n, width]");
 }
 
 }  // namespace

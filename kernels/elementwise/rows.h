@@ -25,4 +25,10 @@ inline void scatter_rows(ConstTensorView rows, ConstTensorView index, TensorView
   LORA_DIST_DISPATCH(scatter_rows, stream, rows, index, x);
 }
 
+/// Throws KernelError unless the views have the shapes above.
+inline void check_rows(ConstTensorView whole, ConstTensorView index, ConstTensorView part) {
+  require(whole.shape.rank == 2, "rows: x must be [tokens, width]");
+  require(part.shape == Shape{index.count(), whole.cols()}, "rows: the picked rows must be [n, width]");
+}
+
 }  // namespace lora_dist

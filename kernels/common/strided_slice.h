@@ -1,0 +1,40 @@
+// A part of a matrix that a mesh cuts: where its elements lie in the whole.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace lora_dist {
+
+/// `rows` rows of `width` elements, one every `stride` of the whole, from `start` on. The part holds them end to end.
+struct StridedSlice {
+  std::int64_t rows = 1;
+  std::int64_t width = 0;
+  std::int64_t start = 0;
+  std::int64_t stride = 0;
+
+  std::int64_t elements() const { return rows * width; }
+  /// Where row `row` begins in the whole.
+  constexpr std::int64_t first(std::int64_t row) const { return start + row * stride; }
+  /// Past its last element in the whole.
+  std::int64_t end() const { return rows == 0 ? start : first(rows - 1) + width; }
+
+  bool operator==(const StridedSlice&) const = default;
+};
+
+/// Elements that lie together in the part and in the whole.
+struct SliceSegment {
+  std::int64_t row = 0;  // that they belong to
+  std::int64_t in_part = 0;
+  std::int64_t in_whole = 0;
+  std::int64_t count = 0;
+};
+
+/// The elements from `begin` of the part on, as far as their row goes, at most up to `end` of the part.
+constexpr SliceSegment segment_at(const StridedSlice& slice, std::int64_t begin, std::int64_t end) {
+  const std::int64_t row = begin / slice.width;
+  const std::int64_t in_row = begin % slice.width;
+  return {row, begin, slice.first(row) + in_row, std::min(slice.width - in_row, end - begin)};
+}
+
+}  // namespace lora_dist
