@@ -71,7 +71,7 @@ DeviceRates measure_rates(const ComputePlace& place, std::int64_t n) {
   const TensorView b = matrix("b");
   const TensorView c = matrix("c");
   const double product =
-      seconds_of_calls(place.stream, [&] { matmul(a, Transpose::no, b, Transpose::yes, 1.0F, 0.0F, c, place.stream); });
+      seconds_of_calls(place.stream, [&] { matmul({.a = a, .b = b, .op_b = Transpose::yes, .c = c}, place.stream); });
   const double copying = seconds_of_calls(place.stream, [&] { copy(a, c, place.stream); });
   const auto size = static_cast<double>(n);
   return {2.0 * size * size * size / product, 2.0 * static_cast<double>(bytes) / copying};

@@ -60,7 +60,7 @@ void multiply(benchmark::State& state, Transpose op_a, Transpose op_b) {
   const ConstTensorView a_view = view(a.data(), op_a == Transpose::yes ? Shape{k, m} : Shape{m, k});
   const ConstTensorView b_view = view(b.data(), op_b == Transpose::yes ? Shape{n, k} : Shape{k, n});
   for (auto _ : state) {
-    matmul(a_view, op_a, b_view, op_b, 1.0F, 0.0F, view(c.data(), {m, n}), stream_of(state, 3));
+    matmul({.a = a_view, .op_a = op_a, .b = b_view, .op_b = op_b, .c = view(c.data(), {m, n})}, stream_of(state, 3));
     benchmark::DoNotOptimize(c.data());
   }
   report_flops(state, 2.0 * static_cast<double>(m * n * k));
@@ -93,16 +93,30 @@ struct Attention {
   }
 
   void forward(const Stream& stream) {
-    attention(view(q.data(), q_shape()), view(k.data(), kv_shape()), view(v.data(), kv_shape()), starts_view(query_starts),
-              starts_view(key_starts), shape, view(out.data(), q_shape()), view(log_sum_exp.data(), {query_starts.back(), 8}),
+    attention({.q = view(q.data(), q_shape()),
+               .k = view(k.data(), kv_shape()),
+               .v = view(v.data(), kv_shape()),
+               .query_starts = starts_view(query_starts),
+               .key_starts = starts_view(key_starts),
+               .shape = shape,
+               .out = view(out.data(), q_shape()),
+               .log_sum_exp = view(log_sum_exp.data(), {query_starts.back(), 8})},
               stream);
   }
 
   void backward(const Stream& stream) {
-    attention_backward(view(q.data(), q_shape()), view(q.data(), q_shape()), view(k.data(), kv_shape()),
-                       view(v.data(), kv_shape()), view(out.data(), q_shape()),
-                       view(log_sum_exp.data(), {query_starts.back(), 8}), starts_view(query_starts), shape,
-                       view(dq.data(), q_shape()), view(dk.data(), kv_shape()), view(dv.data(), kv_shape()), stream);
+    attention_backward({.dout = view(q.data(), q_shape()),
+                        .q = view(q.data(), q_shape()),
+                        .k = view(k.data(), kv_shape()),
+                        .v = view(v.data(), kv_shape()),
+                        .out = view(out.data(), q_shape()),
+                        .log_sum_exp = view(log_sum_exp.data(), {query_starts.back(), 8}),
+                        .starts = starts_view(query_starts),
+                        .shape = shape,
+                        .dq = view(dq.data(), q_shape()),
+                        .dk = view(dk.data(), kv_shape()),
+                        .dv = view(dv.data(), kv_shape())},
+                       stream);
   }
 };
 
@@ -136,8 +150,11 @@ void nf4_dequantize_weight(benchmark::State& state) {
   const std::vector<std::uint8_t>& sealed_codes = codes;
   const std::vector<float>& sealed_absmax = absmax;
   for (auto _ : state) {
-    dequantize_4bit(view(sealed_codes.data(), {n / 2}), view(sealed_absmax.data(), {n / 64}), 64, view(out.data(), {n}),
-                    FourBit::nf4, stream_of(state, 2));
+    dequantize_4bit({.codes = view(sealed_codes.data(), {n / 2}),
+                     .absmax = view(sealed_absmax.data(), {n / 64}),
+                     .block_size = 64,
+                     .code = FourBit::nf4},
+                    view(out.data(), {n}), stream_of(state, 2));
     benchmark::DoNotOptimize(out.data());
   }
   report_elements(state, static_cast<double>(n));

@@ -20,35 +20,72 @@ struct AttentionShape {
   int window = 0;      // how many keys a query sees at most, the last one its own (Hugging Face's sliding_window); 0: all
 };
 
-/// q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; query_starts, key_starts: i32 [segments + 1];
-/// out: f32 as q; log_sum_exp: f32 [queries, heads], kept for backward.
+/// What attention reads and writes. q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; query_starts,
+/// key_starts: i32 [segments + 1]; out: f32 as q; log_sum_exp: f32 [queries, heads], kept for backward.
 /// CUDA: q, k, v and out of one dtype (f32, bf16, f16), heads of up to 256 dimensions. Starts are device memory that the host
 /// does not see: a segment that they misplace, or that is longer than shape.longest, gives rows of NaN.
-void attention_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
-                   ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
-                   const Stream& stream);
-void attention_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
-                    ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
-                    const Stream& stream);
+struct AttentionArguments {
+  ConstTensorView q;
+  ConstTensorView k;
+  ConstTensorView v;
+  ConstTensorView query_starts;
+  ConstTensorView key_starts;
+  AttentionShape shape;
+  TensorView out;
+  TensorView log_sum_exp;
+};
 
-/// Gradients with respect to q, k, v (written, not added to), for segments with as many keys as queries (`starts` serves both).
-/// Probabilities are recomputed tile by tile from log_sum_exp. CUDA: all but log_sum_exp of one dtype; the same bits every time.
-void attention_backward_cpu(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
-                            ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
-                            TensorView dk, TensorView dv, const Stream& stream);
-void attention_backward_cuda(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
-                             ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
-                             TensorView dk, TensorView dv, const Stream& stream);
+void attention_cpu(const AttentionArguments& a, const Stream& stream);
+void attention_cuda(const AttentionArguments& a, const Stream& stream);
 
-inline void attention(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
-                      ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
-                      const Stream& stream) {
-  LORA_DIST_DISPATCH(attention, stream, q, k, v, query_starts, key_starts, shape, out, log_sum_exp);
+/// Views of the forward pass, and the gradients. CUDA: all but log_sum_exp of one dtype.
+struct AttentionBackwardArguments {
+  ConstTensorView dout;
+  ConstTensorView q;
+  ConstTensorView k;
+  ConstTensorView v;
+  ConstTensorView out;
+  ConstTensorView log_sum_exp;
+  ConstTensorView starts;  // of queries and keys
+  AttentionShape shape;
+  TensorView dq;
+  TensorView dk;
+  TensorView dv;
+};
+
+/// Gradients with respect to q, k, v (written, not added to), for segments with as many keys as queries. Probabilities are
+/// recomputed tile by tile from log_sum_exp. CUDA: the same bits every time.
+void attention_backward_cpu(const AttentionBackwardArguments& a, const Stream& stream);
+void attention_backward_cuda(const AttentionBackwardArguments& a, const Stream& stream);
+
+inline void attention(const AttentionArguments& a, const Stream& stream) { LORA_DIST_DISPATCH(attention, stream, a); }
+inline void attention_backward(const AttentionBackwardArguments& a, const Stream& stream) {
+  LORA_DIST_DISPATCH(attention_backward, stream, a);
 }
-inline void attention_backward(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
-                               ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
-                               TensorView dk, TensorView dv, const Stream& stream) {
-  LORA_DIST_DISPATCH(attention_backward, stream, dout, q, k, v, out, log_sum_exp, starts, shape, dq, dk, dv);
+
+/// Throw KernelError unless the views have the shapes above. Where starts lie, only the CPU sees.
+inline void check_attention_shape(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionShape& shape) {
+  require(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
+          "attention: kv_heads must divide heads");
+  require(shape.window >= 0, "attention: window must not be negative");
+  require(q.shape.rank == 2 && q.cols() == std::int64_t{shape.heads} * shape.head_dim,
+          "attention: q must be [queries, heads * head_dim]");
+  require(k.shape.rank == 2 && k.cols() == std::int64_t{shape.kv_heads} * shape.head_dim && k.shape == v.shape,
+          "attention: k and v must be [keys, kv_heads * head_dim]");
+}
+inline void check_attention(const AttentionArguments& a) {
+  check_attention_shape(a.q, a.k, a.v, a.shape);
+  require(a.query_starts.count() == a.key_starts.count(), "attention: queries and keys must have the same segments");
+  require(a.out.shape == a.q.shape, "attention: out must have the shape of q");
+  require(a.log_sum_exp.shape == Shape{a.q.rows(), a.shape.heads}, "attention: log_sum_exp must be [queries, heads]");
+}
+inline void check_attention_backward(const AttentionBackwardArguments& a) {
+  check_attention_shape(a.q, a.k, a.v, a.shape);
+  require(a.q.rows() == a.k.rows(), "attention_backward: as many keys as queries");
+  require(a.dout.shape == a.q.shape && a.out.shape == a.q.shape && a.dq.shape == a.q.shape,
+          "attention_backward: dout, out and dq must have the shape of q");
+  require(a.dk.shape == a.k.shape && a.dv.shape == a.k.shape, "attention_backward: dk and dv must have the shape of k");
+  require(a.log_sum_exp.shape == Shape{a.q.rows(), a.shape.heads}, "attention_backward: log_sum_exp must be [queries, heads]");
 }
 
 }  // namespace lora_dist

@@ -134,25 +134,18 @@ bool run_task(const Problem& p, std::int64_t start, std::int64_t length, std::in
 
 static_assert(kTileRows == kTileCols, "the walk starts each column of tiles on the diagonal");
 
-void attention_backward_cpu(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
-                            ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
-                            TensorView dk, TensorView dv, const Stream& stream) {
-  check_shape(q, k, v, shape);
-  require(q.rows() == k.rows(), "attention_backward: as many keys as queries");
-  check_starts_cover(starts, q.rows());
-  require(dout.shape == q.shape && out.shape == q.shape && dq.shape == q.shape,
-          "attention_backward: dout, out and dq must have the shape of q");
-  require(dk.shape == k.shape && dv.shape == k.shape, "attention_backward: dk and dv must have the shape of k");
-  require(log_sum_exp.shape == Shape{q.rows(), shape.heads}, "attention_backward: log_sum_exp must be [queries, heads]");
-  const auto* start = starts.as<std::int32_t>();
+void attention_backward_cpu(const AttentionBackwardArguments& a, const Stream& stream) {
+  check_attention_backward(a);
+  check_starts_cover(a.starts, a.q.rows());
+  const auto* start = a.starts.as<std::int32_t>();
   const Problem problem = {
-      dout.as<float>(), q.as<float>(),  k.as<float>(),  v.as<float>(), out.as<float>(), log_sum_exp.as<float>(),
-      dq.as<float>(),   dk.as<float>(), dv.as<float>(), shape,         q.cols(),        k.cols()};
+      a.dout.as<float>(), a.q.as<float>(),  a.k.as<float>(),  a.v.as<float>(), a.out.as<float>(), a.log_sum_exp.as<float>(),
+      a.dq.as<float>(),   a.dk.as<float>(), a.dv.as<float>(), a.shape,         a.q.cols(),        a.k.cols()};
   set_library_threads();  // the caller may be a thread of its own, which starts with OpenMP's default
   std::atomic<bool> failed = false;
-  parallel_for((starts.count() - 1) * shape.kv_heads, stream, [&](std::int64_t i) {
-    const std::int64_t s = i / shape.kv_heads;
-    if (!run_task(problem, start[s], start[s + 1] - start[s], i % shape.kv_heads)) {
+  parallel_for((a.starts.count() - 1) * a.shape.kv_heads, stream, [&](std::int64_t i) {
+    const std::int64_t s = i / a.shape.kv_heads;
+    if (!run_task(problem, start[s], start[s + 1] - start[s], i % a.shape.kv_heads)) {
       failed = true;
     }
   });

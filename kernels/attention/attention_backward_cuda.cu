@@ -10,7 +10,7 @@ namespace {
 using namespace attention_device;
 
 template <class T>
-struct GradientArguments {
+struct GradientPointers {
   const T* dout;
   const T* q;
   const T* k;
@@ -35,7 +35,7 @@ struct GradientArguments {
 
 // A warp has one token's head.
 template <class T>
-__global__ void attention_deltas(GradientArguments<T> a) {
+__global__ void attention_deltas(GradientPointers<T> a) {
   const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const bool holds = row < a.tokens * a.heads;
@@ -50,13 +50,13 @@ __global__ void attention_deltas(GradientArguments<T> a) {
 }
 
 template <class T>
-__device__ Segment gradient_segment(const GradientArguments<T>& a, std::int64_t rows_per_block) {
+__device__ Segment gradient_segment(const GradientPointers<T>& a, std::int64_t rows_per_block) {
   return block_segment(a.starts, a.starts, a.tokens, a.tokens, gridDim.x * rows_per_block);
 }
 
 // Blocks (tiles of queries, heads, segments): rows are queries, columns keys.
 template <class T, class Shape>
-__global__ void attention_query_gradients(GradientArguments<T> a) {
+__global__ void attention_query_gradients(GradientPointers<T> a) {
   LORA_DIST_DYNAMIC_SHARED(float, shared);
   float* q_tile = shared;                                     // [kRows][kStride]
   float* dout_tile = q_tile + Shape::kRows * Shape::kStride;  // [kRows][kStride]
@@ -122,7 +122,7 @@ __global__ void attention_query_gradients(GradientArguments<T> a) {
 
 // Blocks (tiles of keys, kv heads, segments): rows are keys, columns queries. The group's heads one after another.
 template <class T, class Shape>
-__global__ void attention_key_gradients(GradientArguments<T> a) {
+__global__ void attention_key_gradients(GradientPointers<T> a) {
   LORA_DIST_DYNAMIC_SHARED(float, shared);
   float* k_tile = shared;                                                 // [kRows][kStride]
   float* v_tile = k_tile + Shape::kRows * Shape::kStride;                 // [kRows][kStride]
@@ -193,7 +193,7 @@ __global__ void attention_key_gradients(GradientArguments<T> a) {
 }
 
 template <class T>
-void attend_backward(const GradientArguments<T>& a, std::int64_t longest, std::int64_t segments, int kv_heads,
+void attend_backward(const GradientPointers<T>& a, std::int64_t longest, std::int64_t segments, int kv_heads,
                      const Stream& stream) {
   constexpr int kThreads = 256;
   launch("attention_deltas", attention_deltas<T>, dim3(blocks_for(a.tokens * a.heads, kThreads / kWarp)), dim3(kThreads), 0,
@@ -218,46 +218,40 @@ void attend_backward(const GradientArguments<T>& a, std::int64_t longest, std::i
 
 }  // namespace
 
-void attention_backward_cuda(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
-                             ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
-                             TensorView dk, TensorView dv, const Stream& stream) {
-  check_shape(q, k, v, shape);
-  check_starts(starts);
-  require(q.rows() == k.rows(), "attention_backward: as many keys as queries");
-  require(dout.shape == q.shape && out.shape == q.shape && dq.shape == q.shape,
-          "attention_backward: dout, out and dq must have the shape of q");
-  require(dk.shape == k.shape && dv.shape == k.shape, "attention_backward: dk and dv must have the shape of k");
-  require(log_sum_exp.shape == Shape{q.rows(), shape.heads}, "attention_backward: log_sum_exp must be [queries, heads]");
-  const std::int64_t segments = starts.count() - 1;
-  if (q.rows() == 0 || segments == 0) {
+void attention_backward_cuda(const AttentionBackwardArguments& a, const Stream& stream) {
+  check_attention_backward(a);
+  check_views(a.q, a.k, a.v, a.shape);
+  check_starts(a.starts);
+  const std::int64_t segments = a.starts.count() - 1;
+  if (a.q.rows() == 0 || segments == 0) {
     return;
   }
-  if (cudnn_attention_backward(dout, q, k, v, out, log_sum_exp, starts, shape, dq, dk, dv, stream)) {
+  if (cudnn_attention_backward(a, stream)) {
     return;
   }
-  with_float_type(q.dtype, [&]<class T>(T) {
-    GradientArguments<T> a = {};
-    a.dout = floats<T>(dout);
-    a.q = floats<T>(q);
-    a.k = floats<T>(k);
-    a.v = floats<T>(v);
-    a.out = floats<T>(out);
-    a.log_sum_exp = log_sum_exp.as<float>();
-    a.starts = starts.as<std::int32_t>();
-    a.tokens = q.rows();
-    a.heads = shape.heads;
-    a.delta = static_cast<float*>(operator_scratch(stream, static_cast<std::size_t>(a.tokens * a.heads) * sizeof(float)));
-    a.dq = floats<T>(dq);
-    a.dk = floats<T>(dk);
-    a.dv = floats<T>(dv);
-    a.q_stride = q.cols();
-    a.kv_stride = k.cols();
-    a.group = shape.heads / shape.kv_heads;
-    a.dim = shape.head_dim;
-    a.scale = shape.scale;
-    a.window = shape.window;
-    a.packs = fits_packs(shape.head_dim, a.q, a.k, a.v) && fits_packs(shape.head_dim, a.dout);
-    attend_backward(a, longest_segment(shape, a.tokens), segments, shape.kv_heads, stream);
+  with_float_type(a.q.dtype, [&]<class T>(T) {
+    GradientPointers<T> p = {};
+    p.dout = floats<T>(a.dout);
+    p.q = floats<T>(a.q);
+    p.k = floats<T>(a.k);
+    p.v = floats<T>(a.v);
+    p.out = floats<T>(a.out);
+    p.log_sum_exp = a.log_sum_exp.as<float>();
+    p.starts = a.starts.as<std::int32_t>();
+    p.tokens = a.q.rows();
+    p.heads = a.shape.heads;
+    p.delta = static_cast<float*>(operator_scratch(stream, static_cast<std::size_t>(p.tokens * p.heads) * sizeof(float)));
+    p.dq = floats<T>(a.dq);
+    p.dk = floats<T>(a.dk);
+    p.dv = floats<T>(a.dv);
+    p.q_stride = a.q.cols();
+    p.kv_stride = a.k.cols();
+    p.group = a.shape.heads / a.shape.kv_heads;
+    p.dim = a.shape.head_dim;
+    p.scale = a.shape.scale;
+    p.window = a.shape.window;
+    p.packs = fits_packs(a.shape.head_dim, p.q, p.k, p.v) && fits_packs(a.shape.head_dim, p.dout);
+    attend_backward(p, longest_segment(a.shape, p.tokens), segments, a.shape.kv_heads, stream);
   });
 }
 

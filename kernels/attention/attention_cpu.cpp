@@ -110,31 +110,26 @@ bool run_task(const Problem& p, const Task& task, std::int64_t head) {
 
 }  // namespace
 
-void attention_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
-                   ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
-                   const Stream& stream) {
-  check_shape(q, k, v, shape);
-  check_starts_cover(query_starts, q.rows());
-  check_starts(key_starts, k.rows());
-  require(query_starts.count() == key_starts.count(), "attention: queries and keys must have the same segments");
-  require(out.shape == q.shape, "attention: out must have the shape of q");
-  require(log_sum_exp.shape == Shape{q.rows(), shape.heads}, "attention: log_sum_exp must be [queries, heads]");
-  const auto* query_start = query_starts.as<std::int32_t>();
-  const auto* key_start = key_starts.as<std::int32_t>();
+void attention_cpu(const AttentionArguments& a, const Stream& stream) {
+  check_attention(a);
+  check_starts_cover(a.query_starts, a.q.rows());
+  check_starts(a.key_starts, a.k.rows());
+  const auto* query_start = a.query_starts.as<std::int32_t>();
+  const auto* key_start = a.key_starts.as<std::int32_t>();
   std::vector<Task> tasks;
-  for (std::int64_t s = 0; s + 1 < query_starts.count(); ++s) {
+  for (std::int64_t s = 0; s + 1 < a.query_starts.count(); ++s) {
     const Segment segment = segment_of(query_start, key_start, s);
     require(segment.keys >= segment.queries, "attention: a segment has fewer keys than queries");
     for (std::int64_t first = 0; first < segment.queries; first += kTileRows) {
       tasks.push_back({segment, first, std::min(kTileRows, segment.queries - first)});
     }
   }
-  const Problem problem = {q.as<float>(),           k.as<float>(), v.as<float>(), out.as<float>(),
-                           log_sum_exp.as<float>(), shape,         q.cols(),      k.cols()};
+  const Problem problem = {a.q.as<float>(),           a.k.as<float>(), a.v.as<float>(), a.out.as<float>(),
+                           a.log_sum_exp.as<float>(), a.shape,         a.q.cols(),      a.k.cols()};
   set_library_threads();  // the caller may be a thread of its own, which starts with OpenMP's default
   std::atomic<bool> failed = false;
-  parallel_for(static_cast<std::int64_t>(tasks.size()) * shape.heads, stream, [&](std::int64_t i) {
-    if (!run_task(problem, tasks[static_cast<std::size_t>(i / shape.heads)], i % shape.heads)) {
+  parallel_for(static_cast<std::int64_t>(tasks.size()) * a.shape.heads, stream, [&](std::int64_t i) {
+    if (!run_task(problem, tasks[static_cast<std::size_t>(i / a.shape.heads)], i % a.shape.heads)) {
       failed = true;
     }
   });

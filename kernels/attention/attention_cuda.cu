@@ -9,7 +9,7 @@ namespace {
 using namespace attention_device;
 
 template <class T>
-struct AttentionArguments {
+struct AttentionPointers {
   const T* q;
   const T* k;
   const T* v;
@@ -30,12 +30,12 @@ struct AttentionArguments {
 };
 
 template <class T>
-__device__ Segment attention_segment(const AttentionArguments<T>& a, std::int64_t rows_per_block) {
+__device__ Segment attention_segment(const AttentionPointers<T>& a, std::int64_t rows_per_block) {
   return block_segment(a.query_starts, a.key_starts, a.queries, a.keys, gridDim.x * rows_per_block);
 }
 
 template <class T>
-__device__ void spoil_attention(const AttentionArguments<T>& a, const Segment& segment) {
+__device__ void spoil_attention(const AttentionPointers<T>& a, const Segment& segment) {
   const int head = static_cast<int>(blockIdx.y);
   spoil(segment, a.out, a.q_stride, static_cast<std::int64_t>(head) * a.dim, a.dim);
   spoil(segment, a.log_sum_exp, a.heads, head, 1);
@@ -43,7 +43,7 @@ __device__ void spoil_attention(const AttentionArguments<T>& a, const Segment& s
 
 // Blocks (tiles, heads, segments).
 template <class T, class Shape>
-__global__ void attention_tiles(AttentionArguments<T> a) {
+__global__ void attention_tiles(AttentionPointers<T> a) {
   LORA_DIST_DYNAMIC_SHARED(float, shared);
   float* q_tile = shared;                                   // [kRows][kStride]
   float* kv_tile = q_tile + Shape::kRows * Shape::kStride;  // [kCols][kStride], keys and values in turn
@@ -129,7 +129,7 @@ constexpr int kLaneDims = 8;  // 256 dimensions over 32 lanes
 // Blocks (queries, heads, segments): generation's one query against a cache. Warps take keys in turn; each has a softmax of its
 // own, and the eight are joined in order.
 template <class T>
-__global__ void attention_single_rows(AttentionArguments<T> a) {
+__global__ void attention_single_rows(AttentionPointers<T> a) {
   __shared__ float warp_top[kRowWarps];
   __shared__ float warp_total[kRowWarps];
   __shared__ float warp_sums[kRowWarps][kLaneDims * kWarp];
@@ -207,7 +207,7 @@ __global__ void attention_single_rows(AttentionArguments<T> a) {
 }
 
 template <class T>
-void attend(const AttentionArguments<T>& a, std::int64_t longest, std::int64_t segments, const Stream& stream) {
+void attend(const AttentionPointers<T>& a, std::int64_t longest, std::int64_t segments, const Stream& stream) {
   constexpr std::int64_t kFewQueries = 8;
   const auto heads = static_cast<unsigned>(a.heads);
   const auto count = static_cast<unsigned>(segments);
@@ -230,42 +230,38 @@ void attend(const AttentionArguments<T>& a, std::int64_t longest, std::int64_t s
 
 }  // namespace
 
-void attention_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
-                    ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
-                    const Stream& stream) {
-  check_shape(q, k, v, shape);
-  check_starts(query_starts);
-  check_starts(key_starts);
-  require(query_starts.count() == key_starts.count(), "attention: queries and keys must have the same segments");
-  require(out.shape == q.shape, "attention: out must have the shape of q");
-  require(log_sum_exp.shape == Shape{q.rows(), shape.heads}, "attention: log_sum_exp must be [queries, heads]");
-  const std::int64_t segments = query_starts.count() - 1;
-  if (q.rows() == 0 || segments == 0) {
+void attention_cuda(const AttentionArguments& a, const Stream& stream) {
+  check_attention(a);
+  check_views(a.q, a.k, a.v, a.shape);
+  check_starts(a.query_starts);
+  check_starts(a.key_starts);
+  const std::int64_t segments = a.query_starts.count() - 1;
+  if (a.q.rows() == 0 || segments == 0) {
     return;
   }
-  if (cudnn_attention(q, k, v, query_starts, key_starts, shape, out, log_sum_exp, stream)) {
+  if (cudnn_attention(a, stream)) {
     return;
   }
-  with_float_type(q.dtype, [&]<class T>(T) {
-    AttentionArguments<T> a = {};
-    a.q = floats<T>(q);
-    a.k = floats<T>(k);
-    a.v = floats<T>(v);
-    a.query_starts = query_starts.as<std::int32_t>();
-    a.key_starts = key_starts.as<std::int32_t>();
-    a.out = floats<T>(out);
-    a.log_sum_exp = log_sum_exp.as<float>();
-    a.queries = q.rows();
-    a.keys = k.rows();
-    a.q_stride = q.cols();
-    a.kv_stride = k.cols();
-    a.heads = shape.heads;
-    a.group = shape.heads / shape.kv_heads;
-    a.dim = shape.head_dim;
-    a.scale = shape.scale;
-    a.window = shape.window;
-    a.packs = fits_packs(shape.head_dim, a.q, a.k, a.v);
-    attend(a, longest_segment(shape, q.rows()), segments, stream);
+  with_float_type(a.q.dtype, [&]<class T>(T) {
+    AttentionPointers<T> p = {};
+    p.q = floats<T>(a.q);
+    p.k = floats<T>(a.k);
+    p.v = floats<T>(a.v);
+    p.query_starts = a.query_starts.as<std::int32_t>();
+    p.key_starts = a.key_starts.as<std::int32_t>();
+    p.out = floats<T>(a.out);
+    p.log_sum_exp = a.log_sum_exp.as<float>();
+    p.queries = a.q.rows();
+    p.keys = a.k.rows();
+    p.q_stride = a.q.cols();
+    p.kv_stride = a.k.cols();
+    p.heads = a.shape.heads;
+    p.group = a.shape.heads / a.shape.kv_heads;
+    p.dim = a.shape.head_dim;
+    p.scale = a.shape.scale;
+    p.window = a.shape.window;
+    p.packs = fits_packs(a.shape.head_dim, p.q, p.k, p.v);
+    attend(p, longest_segment(a.shape, a.q.rows()), segments, stream);
   });
 }
 

@@ -29,16 +29,10 @@ struct Block {
   static constexpr int kScoreStride = kCols + kFour;
 };
 
-inline void check_shape(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionShape& shape) {
+/// What the kernels here ask of q, k and v beyond attention.h.
+inline void check_views(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionShape& shape) {
   constexpr int kMostDims = 256;
-  require(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
-          "attention: kv_heads must divide heads");
-  require(shape.window >= 0, "attention: window must not be negative");
   require(shape.head_dim <= kMostDims, "attention: the CUDA kernels take heads of up to 256 dimensions");
-  require(q.shape.rank == 2 && q.cols() == std::int64_t{shape.heads} * shape.head_dim,
-          "attention: q must be [queries, heads * head_dim]");
-  require(k.shape.rank == 2 && k.cols() == std::int64_t{shape.kv_heads} * shape.head_dim && k.shape == v.shape,
-          "attention: k and v must be [keys, kv_heads * head_dim]");
   require(q.dtype == k.dtype && q.dtype == v.dtype, "attention: q, k and v must have one dtype");
 }
 

@@ -46,16 +46,6 @@ inline void check_starts_cover(ConstTensorView starts, std::int64_t rows) {
   require(start[0] == 0 && start[starts.count() - 1] == rows, "attention: starts must run from 0 to the number of rows");
 }
 
-inline void check_shape(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionShape& shape) {
-  require(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
-          "attention: kv_heads must divide heads");
-  require(shape.window >= 0, "attention: window must not be negative");
-  require(q.shape.rank == 2 && q.cols() == std::int64_t{shape.heads} * shape.head_dim,
-          "attention: q must be [queries, heads * head_dim]");
-  require(k.shape.rank == 2 && k.cols() == std::int64_t{shape.kv_heads} * shape.head_dim && k.shape == v.shape,
-          "attention: k and v must be [keys, kv_heads * head_dim]");
-}
-
 inline Segment segment_of(const std::int32_t* query_starts, const std::int32_t* key_starts, std::int64_t s) {
   return {query_starts[s], query_starts[s + 1] - query_starts[s], key_starts[s], key_starts[s + 1] - key_starts[s]};
 }

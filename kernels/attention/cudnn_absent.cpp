@@ -3,17 +3,8 @@
 
 namespace lora_dist {
 
-bool cudnn_attention(ConstTensorView /*q*/, ConstTensorView /*k*/, ConstTensorView /*v*/, ConstTensorView /*query_starts*/,
-                     ConstTensorView /*key_starts*/, const AttentionShape& /*shape*/, TensorView /*out*/,
-                     TensorView /*log_sum_exp*/, const Stream& /*stream*/) {
-  return false;
-}
+bool cudnn_attention(const AttentionArguments& /*a*/, const Stream& /*stream*/) { return false; }
 
-bool cudnn_attention_backward(ConstTensorView /*dout*/, ConstTensorView /*q*/, ConstTensorView /*k*/, ConstTensorView /*v*/,
-                              ConstTensorView /*out*/, ConstTensorView /*log_sum_exp*/, ConstTensorView /*starts*/,
-                              const AttentionShape& /*shape*/, TensorView /*dq*/, TensorView /*dk*/, TensorView /*dv*/,
-                              const Stream& /*stream*/) {
-  return false;
-}
+bool cudnn_attention_backward(const AttentionBackwardArguments& /*a*/, const Stream& /*stream*/) { return false; }
 
 }  // namespace lora_dist

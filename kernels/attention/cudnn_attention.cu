@@ -215,45 +215,41 @@ void find_segments(ConstTensorView starts, std::int64_t tokens, const AttentionS
 
 }  // namespace
 
-bool cudnn_attention(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
-                     ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
-                     const Stream& stream) {
-  const std::int64_t segments = query_starts.count() - 1;
-  const std::initializer_list<Operand> operands = {{fused_attention::kQ, q.data, false},
-                                                   {fused_attention::kK, k.data, true},
-                                                   {fused_attention::kV, v.data, true},
-                                                   {fused_attention::kOut, out.data, false}};
-  if (!takes(q, segments, shape) || query_starts.data != key_starts.data || q.rows() != k.rows() || !aligned(operands) ||
-      fused_of(stream).handle == nullptr) {
+bool cudnn_attention(const AttentionArguments& a, const Stream& stream) {
+  const std::int64_t segments = a.query_starts.count() - 1;
+  const std::initializer_list<Operand> operands = {{fused_attention::kQ, a.q.data, false},
+                                                   {fused_attention::kK, a.k.data, true},
+                                                   {fused_attention::kV, a.v.data, true},
+                                                   {fused_attention::kOut, a.out.data, false}};
+  if (!takes(a.q, segments, a.shape) || a.query_starts.data != a.key_starts.data || a.q.rows() != a.k.rows() ||
+      !aligned(operands) || fused_of(stream).handle == nullptr) {
     return false;
   }
-  const GraphKey key = key_of(q, k, segments, shape);
+  const GraphKey key = key_of(a.q, a.k, segments, a.shape);
   const CachedGraph& cached = graph_for(fused_of(stream), key);
   if (!worth_it(cached)) {
     return false;
   }
   const Offsets& offsets = fused_of(stream).offsets;
-  with_float_type(q.dtype, [&]<class T>(T) {
-    const Outputs<T> outputs = {floats<T>(out), nullptr, nullptr, log_sum_exp.as<float>()};
-    find_segments(query_starts, q.rows(), shape, outputs, offsets, key.batch, stream);
+  with_float_type(a.q.dtype, [&]<class T>(T) {
+    const Outputs<T> outputs = {floats<T>(a.out), nullptr, nullptr, a.log_sum_exp.as<float>()};
+    find_segments(a.query_starts, a.q.rows(), a.shape, outputs, offsets, key.batch, stream);
   });
-  execute(cached, key, shape, segments, offsets, operands, log_sum_exp.data, stream);
+  execute(cached, key, a.shape, segments, offsets, operands, a.log_sum_exp.data, stream);
   return true;
 }
 
-bool cudnn_attention_backward(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
-                              ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
-                              TensorView dk, TensorView dv, const Stream& stream) {
-  const std::int64_t segments = starts.count() - 1;
+bool cudnn_attention_backward(const AttentionBackwardArguments& a, const Stream& stream) {
+  const std::int64_t segments = a.starts.count() - 1;
   const std::initializer_list<Operand> operands = {
-      {fused_attention::kDout, dout.data, false}, {fused_attention::kQ, q.data, false},
-      {fused_attention::kK, k.data, true},        {fused_attention::kV, v.data, true},
-      {fused_attention::kOut, out.data, false},   {fused_attention::kDq, dq.data, false},
-      {fused_attention::kDk, dk.data, true},      {fused_attention::kDv, dv.data, true}};
-  if (!takes(q, segments, shape) || !aligned(operands) || fused_of(stream).handle == nullptr) {
+      {fused_attention::kDout, a.dout.data, false}, {fused_attention::kQ, a.q.data, false},
+      {fused_attention::kK, a.k.data, true},        {fused_attention::kV, a.v.data, true},
+      {fused_attention::kOut, a.out.data, false},   {fused_attention::kDq, a.dq.data, false},
+      {fused_attention::kDk, a.dk.data, true},      {fused_attention::kDv, a.dv.data, true}};
+  if (!takes(a.q, segments, a.shape) || !aligned(operands) || fused_of(stream).handle == nullptr) {
     return false;
   }
-  GraphKey key = key_of(q, k, segments, shape);
+  GraphKey key = key_of(a.q, a.k, segments, a.shape);
   key.backward = true;
   const std::int64_t batch = key.batch;
   if (!fused_attention::divide_backward(key)) {
@@ -264,11 +260,11 @@ bool cudnn_attention_backward(ConstTensorView dout, ConstTensorView q, ConstTens
     return false;
   }
   const Offsets& offsets = fused_of(stream).offsets;
-  with_float_type(q.dtype, [&]<class T>(T) {
-    const Outputs<T> outputs = {floats<T>(dq), floats<T>(dk), floats<T>(dv), nullptr};
-    find_segments(starts, q.rows(), shape, outputs, offsets, batch, stream);
+  with_float_type(a.q.dtype, [&]<class T>(T) {
+    const Outputs<T> outputs = {floats<T>(a.dq), floats<T>(a.dk), floats<T>(a.dv), nullptr};
+    find_segments(a.starts, a.q.rows(), a.shape, outputs, offsets, batch, stream);
   });
-  execute(cached, key, shape, segments, offsets, operands, log_sum_exp.data, stream);
+  execute(cached, key, a.shape, segments, offsets, operands, a.log_sum_exp.data, stream);
   return true;
 }
 

@@ -9,13 +9,9 @@ namespace lora_dist {
 /// attention_cuda()'s contract with its arguments already checked. False, with nothing launched, when cuDNN does not do this
 /// shape: it does bf16 and f16, heads of a multiple of 8 dimensions, one array of starts for queries and keys, and no window
 /// that hides a key.
-bool cudnn_attention(ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView query_starts,
-                     ConstTensorView key_starts, const AttentionShape& shape, TensorView out, TensorView log_sum_exp,
-                     const Stream& stream);
+bool cudnn_attention(const AttentionArguments& a, const Stream& stream);
 
 /// The same for attention_backward_cuda(), with cuDNN's deterministic algorithm.
-bool cudnn_attention_backward(ConstTensorView dout, ConstTensorView q, ConstTensorView k, ConstTensorView v, ConstTensorView out,
-                              ConstTensorView log_sum_exp, ConstTensorView starts, const AttentionShape& shape, TensorView dq,
-                              TensorView dk, TensorView dv, const Stream& stream);
+bool cudnn_attention_backward(const AttentionBackwardArguments& a, const Stream& stream);
 
 }  // namespace lora_dist

@@ -29,13 +29,22 @@ void softmax_numbers_cpu(ConstTensorView logits, ConstTensorView targets, std::i
 void softmax_numbers_cuda(ConstTensorView logits, ConstTensorView targets, std::int64_t first, TensorView numbers,
                           const Stream& stream);
 
-/// loss[t] and the gradient of scale * loss as in cross_entropy, of this part's columns. numbers: f32 [parts * tokens, 3], part
-/// by part: everybody's softmax_numbers, joined in this order. loss: f32 [tokens]; gradient: on the CPU the logits themselves; on
-/// CUDA f32, bf16 or f16 [tokens, part]. A target of kNotTrained gives loss 0 and a row of zeros.
-void cross_entropy_part_cpu(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers, float scale,
-                            TensorView loss, TensorView gradient, const Stream& stream);
-void cross_entropy_part_cuda(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers, float scale,
-                             TensorView loss, TensorView gradient, const Stream& stream);
+/// logits, targets, first: as above. numbers: f32 [parts * tokens, 3], part by part: everybody's softmax_numbers, joined in this
+/// order. loss: f32 [tokens]; gradient: on the CPU the logits themselves; on CUDA f32, bf16 or f16 [tokens, part].
+struct CrossEntropyPartArguments {
+  TensorView logits;
+  ConstTensorView targets;
+  std::int64_t first = 0;
+  ConstTensorView numbers;
+  float scale = 1.0F;
+  TensorView loss;
+  TensorView gradient;
+};
+
+/// loss[t] and the gradient of scale * loss as in cross_entropy, of this part's columns. A target of kNotTrained gives loss 0 and
+/// a row of zeros.
+void cross_entropy_part_cpu(const CrossEntropyPartArguments& a, const Stream& stream);
+void cross_entropy_part_cuda(const CrossEntropyPartArguments& a, const Stream& stream);
 
 /// For scoring: log_prob[t] = log softmax(logits[t])[targets[t]] (0 where the target is -100) and argmax[t] = the most
 /// probable token (the lowest id among equals; NaN is never chosen, 0 where there is nothing else). logits: f32 [tokens, vocab];
@@ -54,9 +63,8 @@ inline void softmax_numbers(ConstTensorView logits, ConstTensorView targets, std
                             const Stream& stream) {
   LORA_DIST_DISPATCH(softmax_numbers, stream, logits, targets, first, numbers);
 }
-inline void cross_entropy_part(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers,
-                               float scale, TensorView loss, TensorView gradient, const Stream& stream) {
-  LORA_DIST_DISPATCH(cross_entropy_part, stream, logits, targets, first, numbers, scale, loss, gradient);
+inline void cross_entropy_part(const CrossEntropyPartArguments& a, const Stream& stream) {
+  LORA_DIST_DISPATCH(cross_entropy_part, stream, a);
 }
 inline void token_log_prob(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax,
                            const Stream& stream) {

@@ -175,18 +175,17 @@ void softmax_numbers_cpu(ConstTensorView logits, ConstTensorView targets, std::i
   });
 }
 
-void cross_entropy_part_cpu(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers, float scale,
-                            TensorView loss, TensorView gradient, const Stream& stream) {
-  check_logits(logits, targets);
-  check_over_logits(logits, loss, gradient);
-  check_all_softmax_numbers(logits, numbers);
-  const std::int64_t tokens = logits.rows();
-  const std::int64_t width = logits.cols();
-  const std::int64_t parts = tokens == 0 ? 0 : numbers.rows() / tokens;
-  float* rows = logits.as<float>();
-  const float* all = numbers.as<float>();
-  const std::int32_t* target = targets.as<std::int32_t>();
-  float* out = loss.as<float>();
+void cross_entropy_part_cpu(const CrossEntropyPartArguments& a, const Stream& stream) {
+  check_logits(a.logits, a.targets);
+  check_over_logits(a.logits, a.loss, a.gradient);
+  check_all_softmax_numbers(a.logits, a.numbers);
+  const std::int64_t tokens = a.logits.rows();
+  const std::int64_t width = a.logits.cols();
+  const std::int64_t parts = tokens == 0 ? 0 : a.numbers.rows() / tokens;
+  float* rows = a.logits.as<float>();
+  const float* all = a.numbers.as<float>();
+  const std::int32_t* target = a.targets.as<std::int32_t>();
+  float* out = a.loss.as<float>();
   parallel_ranges(tokens, kTokensPerPartPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       float* row = rows + t * width;
@@ -197,9 +196,9 @@ void cross_entropy_part_cpu(TensorView logits, ConstTensorView targets, std::int
       }
       const Joined joined = join(all + t * kSoftmaxNumbers, parts, tokens * kSoftmaxNumbers);
       out[t] = static_cast<float>(std::log(joined.sum) + (static_cast<double>(joined.top) - joined.target_logit));
-      shares(row, joined.top, static_cast<float>(scale / joined.sum), width);
-      if (const std::int64_t at = target[t] - first; at >= 0 && at < width) {
-        row[at] -= scale;
+      shares(row, joined.top, static_cast<float>(a.scale / joined.sum), width);
+      if (const std::int64_t at = target[t] - a.first; at >= 0 && at < width) {
+        row[at] -= a.scale;
       }
     }
   });

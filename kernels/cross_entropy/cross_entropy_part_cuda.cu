@@ -76,22 +76,21 @@ void softmax_numbers_cuda(ConstTensorView logits, ConstTensorView targets, std::
   });
 }
 
-void cross_entropy_part_cuda(TensorView logits, ConstTensorView targets, std::int64_t first, ConstTensorView numbers, float scale,
-                             TensorView loss, TensorView gradient, const Stream& stream) {
-  check_logits(logits, targets);
-  check_loss_and_gradient(logits, loss, gradient);
-  check_all_softmax_numbers(logits, numbers);
-  if (logits.rows() == 0) {
+void cross_entropy_part_cuda(const CrossEntropyPartArguments& a, const Stream& stream) {
+  check_logits(a.logits, a.targets);
+  check_loss_and_gradient(a.logits, a.loss, a.gradient);
+  check_all_softmax_numbers(a.logits, a.numbers);
+  if (a.logits.rows() == 0) {
     return;
   }
-  const auto parts = static_cast<int>(numbers.rows() / logits.rows());
-  with_float_type(logits.dtype, [&](auto zero) {
+  const auto parts = static_cast<int>(a.numbers.rows() / a.logits.rows());
+  with_float_type(a.logits.dtype, [&](auto zero) {
     using T = decltype(zero);
-    with_float_type(gradient.dtype, [&](auto zero_gradient) {
+    with_float_type(a.gradient.dtype, [&](auto zero_gradient) {
       using G = decltype(zero_gradient);
-      launch("cross_entropy_part", cross_entropy_part_row<T, G>, blocks_for(logits.rows(), 1), kThreads, 0, stream,
-             floats<T>(static_cast<ConstTensorView>(logits)), targets.as<std::int32_t>(), first, numbers.as<float>(), parts,
-             scale, loss.as<float>(), floats<G>(gradient), logits.cols());
+      launch("cross_entropy_part", cross_entropy_part_row<T, G>, blocks_for(a.logits.rows(), 1), kThreads, 0, stream,
+             floats<T>(static_cast<ConstTensorView>(a.logits)), a.targets.as<std::int32_t>(), a.first, a.numbers.as<float>(),
+             parts, a.scale, a.loss.as<float>(), floats<G>(a.gradient), a.logits.cols());
     });
   });
 }

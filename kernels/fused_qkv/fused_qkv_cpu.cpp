@@ -13,10 +13,9 @@ constexpr std::int64_t kTokensPerPiece = 32;
 
 /// Calls copy(which of q, k, v; offset in that one; offset in fused; bytes) for every run of neighbours.
 template <class Copy>
-void for_each_run(std::int64_t tokens, std::int64_t heads, std::int64_t head_dim, FusedQkv layout, const Stream& stream,
-                  Copy copy) {
-  const std::int64_t runs = layout == FusedQkv::slices ? 1 : heads;  // of each of q, k and v, in a token
-  const std::int64_t width = heads * head_dim;
+void for_each_run(std::int64_t tokens, const QkvShape& shape, const Stream& stream, Copy copy) {
+  const std::int64_t runs = shape.layout == FusedQkv::slices ? 1 : shape.heads;  // of each of q, k and v, in a token
+  const std::int64_t width = shape.width();
   const std::int64_t count = width / runs;
   parallel_ranges(tokens, kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
@@ -32,23 +31,22 @@ void for_each_run(std::int64_t tokens, std::int64_t heads, std::int64_t head_dim
 
 }  // namespace
 
-void split_qkv_cpu(ConstTensorView fused, std::int64_t heads, std::int64_t head_dim, FusedQkv layout, TensorView q, TensorView k,
-                   TensorView v, const Stream& stream) {
-  check_fused_qkv(fused, heads, head_dim, q, k, v);
+void split_qkv_cpu(ConstTensorView fused, const QkvShape& shape, TensorView q, TensorView k, TensorView v, const Stream& stream) {
+  check_fused_qkv(fused, shape, q, k, v);
   const auto* from = fused.as<float>();
   const std::array<float*, 3> to = {q.as<float>(), k.as<float>(), v.as<float>()};
-  for_each_run(fused.rows(), heads, head_dim, layout, stream,
+  for_each_run(fused.rows(), shape, stream,
                [&](std::size_t part, std::int64_t of_part, std::int64_t of_fused, std::size_t bytes) {
                  std::memcpy(to[part] + of_part, from + of_fused, bytes);
                });
 }
 
-void join_qkv_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, std::int64_t heads, std::int64_t head_dim,
-                  FusedQkv layout, TensorView fused, const Stream& stream) {
-  check_fused_qkv(fused, heads, head_dim, q, k, v);
+void join_qkv_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, const QkvShape& shape, TensorView fused,
+                  const Stream& stream) {
+  check_fused_qkv(fused, shape, q, k, v);
   const std::array<const float*, 3> from = {q.as<float>(), k.as<float>(), v.as<float>()};
   auto* to = fused.as<float>();
-  for_each_run(fused.rows(), heads, head_dim, layout, stream,
+  for_each_run(fused.rows(), shape, stream,
                [&](std::size_t part, std::int64_t of_part, std::int64_t of_fused, std::size_t bytes) {
                  std::memcpy(to + of_fused, from[part] + of_part, bytes);
                });

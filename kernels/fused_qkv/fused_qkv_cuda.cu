@@ -41,12 +41,12 @@ void move(T* fused, const Parts<T>& parts, std::int64_t tokens, std::int64_t wid
 
 // One kernel serves both ways, so what it only reads loses its const here.
 template <bool kSplits>
-void move_parts(ConstTensorView fused, std::int64_t heads, std::int64_t head_dim, FusedQkv layout, ConstTensorView q,
-                ConstTensorView k, ConstTensorView v, const Stream& stream) {
-  check_fused_qkv(fused, heads, head_dim, q, k, v);
+void move_parts(ConstTensorView fused, const QkvShape& shape, ConstTensorView q, ConstTensorView k, ConstTensorView v,
+                const Stream& stream) {
+  check_fused_qkv(fused, shape, q, k, v);
   require(fused.cols() <= std::numeric_limits<std::int32_t>::max() / 2, "fused qkv: a row is too wide");
-  const std::int64_t width = heads * head_dim;
-  const std::int64_t run = layout == FusedQkv::slices ? width : head_dim;
+  const std::int64_t width = shape.width();
+  const std::int64_t run = shape.layout == FusedQkv::slices ? width : shape.head_dim;
   with_float_type(fused.dtype, [&](auto zero) {
     using T = decltype(zero);
     constexpr int kPack = Pack<T>::kCount;
@@ -60,14 +60,14 @@ void move_parts(ConstTensorView fused, std::int64_t heads, std::int64_t head_dim
 
 }  // namespace
 
-void split_qkv_cuda(ConstTensorView fused, std::int64_t heads, std::int64_t head_dim, FusedQkv layout, TensorView q, TensorView k,
-                    TensorView v, const Stream& stream) {
-  move_parts<true>(fused, heads, head_dim, layout, q, k, v, stream);
+void split_qkv_cuda(ConstTensorView fused, const QkvShape& shape, TensorView q, TensorView k, TensorView v,
+                    const Stream& stream) {
+  move_parts<true>(fused, shape, q, k, v, stream);
 }
 
-void join_qkv_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, std::int64_t heads, std::int64_t head_dim,
-                   FusedQkv layout, TensorView fused, const Stream& stream) {
-  move_parts<false>(fused, heads, head_dim, layout, q, k, v, stream);
+void join_qkv_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, const QkvShape& shape, TensorView fused,
+                   const Stream& stream) {
+  move_parts<false>(fused, shape, q, k, v, stream);
 }
 
 }  // namespace lora_dist

@@ -58,20 +58,18 @@ LORA_DIST_MULTIVERSION void backward_row(const float* dy, const float* x, const 
 
 }  // namespace
 
-void layer_norm_cpu(ConstTensorView x, ConstTensorView weight, ConstTensorView bias, float eps, TensorView y, TensorView mean,
-                    TensorView rstd, const Stream& stream) {
-  require(x.shape.rank == 2 && x.shape == y.shape, "layer_norm: x and y must be [tokens, hidden]");
-  require(weight.count() == x.cols() && bias.count() == x.cols(), "layer_norm: weight and bias must be [hidden]");
-  require(mean.count() == x.rows() && rstd.count() == x.rows(), "layer_norm: mean and rstd must be [tokens]");
-  const std::int64_t hidden = x.cols();
+void layer_norm_cpu(const LayerNormArguments& a, const Stream& stream) {
+  check_layer_norm(a);
+  const std::int64_t hidden = a.x.cols();
   const auto width = static_cast<float>(hidden);
-  const float* in = x.as<float>();
-  const float* w = weight.as<float>();
-  const float* b = bias.as<float>();
-  float* out = y.as<float>();
-  float* m = mean.as<float>();
-  float* r = rstd.as<float>();
-  parallel_ranges(x.rows(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+  const float eps = a.eps;
+  const float* in = a.x.as<float>();
+  const float* w = a.weight.as<float>();
+  const float* b = a.bias.as<float>();
+  float* out = a.y.as<float>();
+  float* m = a.mean.as<float>();
+  float* r = a.rstd.as<float>();
+  parallel_ranges(a.x.rows(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       const float* row = in + t * hidden;
       m[t] = sum_of(row, hidden) / width;
@@ -81,20 +79,16 @@ void layer_norm_cpu(ConstTensorView x, ConstTensorView weight, ConstTensorView b
   });
 }
 
-void layer_norm_backward_cpu(ConstTensorView dy, ConstTensorView x, ConstTensorView weight, ConstTensorView mean,
-                             ConstTensorView rstd, TensorView dx, const Stream& stream) {
-  require(x.shape.rank == 2 && x.shape == dy.shape && x.shape == dx.shape,
-          "layer_norm_backward: dy, x and dx must be [tokens, hidden]");
-  require(weight.count() == x.cols(), "layer_norm_backward: weight must be [hidden]");
-  require(mean.count() == x.rows() && rstd.count() == x.rows(), "layer_norm_backward: mean and rstd must be [tokens]");
-  const std::int64_t hidden = x.cols();
-  const float* d = dy.as<float>();
-  const float* in = x.as<float>();
-  const float* w = weight.as<float>();
-  const float* m = mean.as<float>();
-  const float* r = rstd.as<float>();
-  float* out = dx.as<float>();
-  parallel_ranges(x.rows(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+void layer_norm_backward_cpu(const LayerNormBackwardArguments& a, const Stream& stream) {
+  check_layer_norm_backward(a);
+  const std::int64_t hidden = a.x.cols();
+  const float* d = a.dy.as<float>();
+  const float* in = a.x.as<float>();
+  const float* w = a.weight.as<float>();
+  const float* m = a.mean.as<float>();
+  const float* r = a.rstd.as<float>();
+  float* out = a.dx.as<float>();
+  parallel_ranges(a.x.rows(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       backward_row(d + t * hidden, in + t * hidden, w, m[t], r[t], out + t * hidden, hidden);
     }

@@ -117,53 +117,38 @@ __global__ void layer_norm_backward_row(const T* dy, const T* x, const float* we
 }
 
 template <class T, int kCount>
-void norm_rows(ConstTensorView x, const float* weight, const float* bias, float eps, TensorView y, float* mean, float* rstd,
-               const Stream& stream) {
-  launch("layer_norm", layer_norm_row<T, kCount>, blocks_for(x.rows(), 1), threads_for(x.cols() / kCount, kKept, kMostThreads), 0,
-         stream, floats<T>(x), weight, bias, eps, floats<T>(y), mean, rstd, x.cols());
+void norm_rows(const LayerNormArguments& a, const Stream& stream) {
+  launch("layer_norm", layer_norm_row<T, kCount>, blocks_for(a.x.rows(), 1),
+         threads_for(a.x.cols() / kCount, kKept, kMostThreads), 0, stream, floats<T>(a.x), a.weight.as<float>(),
+         a.bias.as<float>(), a.eps, floats<T>(a.y), a.mean.as<float>(), a.rstd.as<float>(), a.x.cols());
 }
 
 template <class T, int kCount>
-void norm_rows_backward(ConstTensorView dy, ConstTensorView x, const float* weight, const float* mean, const float* rstd,
-                        TensorView dx, const Stream& stream) {
-  launch("layer_norm_backward", layer_norm_backward_row<T, kCount>, blocks_for(x.rows(), 1),
-         threads_for(x.cols() / kCount, kKept, kMostThreads), 0, stream, floats<T>(dy), floats<T>(x), weight, mean, rstd,
-         floats<T>(dx), x.cols());
+void norm_rows_backward(const LayerNormBackwardArguments& a, const Stream& stream) {
+  launch("layer_norm_backward", layer_norm_backward_row<T, kCount>, blocks_for(a.x.rows(), 1),
+         threads_for(a.x.cols() / kCount, kKept, kMostThreads), 0, stream, floats<T>(a.dy), floats<T>(a.x), a.weight.as<float>(),
+         a.mean.as<float>(), a.rstd.as<float>(), floats<T>(a.dx), a.x.cols());
 }
 
 }  // namespace
 
-void layer_norm_cuda(ConstTensorView x, ConstTensorView weight, ConstTensorView bias, float eps, TensorView y, TensorView mean,
-                     TensorView rstd, const Stream& stream) {
-  require(x.shape.rank == 2 && x.shape == y.shape, "layer_norm: x and y must be [tokens, hidden]");
-  require(weight.count() == x.cols() && bias.count() == x.cols(), "layer_norm: weight and bias must be [hidden]");
-  require(mean.count() == x.rows() && rstd.count() == x.rows(), "layer_norm: mean and rstd must be [tokens]");
-  const float* w = weight.as<float>();
-  const float* b = bias.as<float>();
-  float* m = mean.as<float>();
-  float* r = rstd.as<float>();
-  with_float_type(x.dtype, [&](auto zero) {
+void layer_norm_cuda(const LayerNormArguments& a, const Stream& stream) {
+  check_layer_norm(a);
+  with_float_type(a.x.dtype, [&](auto zero) {
     using T = decltype(zero);
     constexpr int kPack = Pack<T>::kCount;
-    const bool packs = fits_groups(x.cols(), kPack, {x.data, w, b, y.data});
-    packs ? norm_rows<T, kPack>(x, w, b, eps, y, m, r, stream) : norm_rows<T, 1>(x, w, b, eps, y, m, r, stream);
+    const bool packs = fits_groups(a.x.cols(), kPack, {a.x.data, a.weight.data, a.bias.data, a.y.data});
+    packs ? norm_rows<T, kPack>(a, stream) : norm_rows<T, 1>(a, stream);
   });
 }
 
-void layer_norm_backward_cuda(ConstTensorView dy, ConstTensorView x, ConstTensorView weight, ConstTensorView mean,
-                              ConstTensorView rstd, TensorView dx, const Stream& stream) {
-  require(x.shape.rank == 2 && x.shape == dy.shape && x.shape == dx.shape,
-          "layer_norm_backward: dy, x and dx must be [tokens, hidden]");
-  require(weight.count() == x.cols(), "layer_norm_backward: weight must be [hidden]");
-  require(mean.count() == x.rows() && rstd.count() == x.rows(), "layer_norm_backward: mean and rstd must be [tokens]");
-  const float* w = weight.as<float>();
-  const float* m = mean.as<float>();
-  const float* r = rstd.as<float>();
-  with_float_type(x.dtype, [&](auto zero) {
+void layer_norm_backward_cuda(const LayerNormBackwardArguments& a, const Stream& stream) {
+  check_layer_norm_backward(a);
+  with_float_type(a.x.dtype, [&](auto zero) {
     using T = decltype(zero);
     constexpr int kPack = Pack<T>::kCount;
-    const bool packs = fits_groups(x.cols(), kPack, {dy.data, x.data, w, dx.data});
-    packs ? norm_rows_backward<T, kPack>(dy, x, w, m, r, dx, stream) : norm_rows_backward<T, 1>(dy, x, w, m, r, dx, stream);
+    const bool packs = fits_groups(a.x.cols(), kPack, {a.dy.data, a.x.data, a.weight.data, a.dx.data});
+    packs ? norm_rows_backward<T, kPack>(a, stream) : norm_rows_backward<T, 1>(a, stream);
   });
 }
 

@@ -72,11 +72,14 @@ struct Tile {
 
 }  // namespace
 
-void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, const Added& added,
-                TensorView c, const Stream& stream) {
+void matmul_cpu(const MatmulArguments& product, const Stream& stream) {
+  const ConstTensorView& a = product.a;
+  const ConstTensorView& b = product.b;
+  const TensorView& c = product.c;
+  const Added& added = product.added;
   require(a.shape.rank == 2 && b.shape.rank == 2 && c.shape.rank == 2, "matmul: a, b and c must have two dimensions");
-  const bool turn_a = op_a == Transpose::yes;
-  const bool turn_b = op_b == Transpose::yes;
+  const bool turn_a = product.op_a == Transpose::yes;
+  const bool turn_b = product.op_b == Transpose::yes;
   const std::int64_t m = c.rows();
   const std::int64_t n = c.cols();
   const std::int64_t k = turn_a ? a.rows() : a.cols();
@@ -114,9 +117,9 @@ void matmul_cpu(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose 
                     onto == nullptr ? nullptr : onto + i * n + j,
                     bias == nullptr ? nullptr : bias + j};
     tile.put_onto(added.beta);
-    const dnnl_status_t status =
-        dnnl_sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', tile.rows, tile.cols, k, alpha, turn_a ? a_data + i : a_data + i * k,
-                   a.cols(), turn_b ? b_data + j * k : b_data + j, b.cols(), added.beta, tile.c, n);
+    const dnnl_status_t status = dnnl_sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', tile.rows, tile.cols, k, product.alpha,
+                                            turn_a ? a_data + i : a_data + i * k, a.cols(), turn_b ? b_data + j * k : b_data + j,
+                                            b.cols(), added.beta, tile.c, n);
     tile.add_bias();
     if (status != dnnl_success) {
       failed = true;

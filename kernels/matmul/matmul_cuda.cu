@@ -244,14 +244,17 @@ void put_added(const Added& added, ConstTensorView onto, TensorView c, const Str
 
 }  // namespace
 
-void matmul_cuda(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose op_b, float alpha, const Added& added,
-                 TensorView c, const Stream& stream) {
+void matmul_cuda(const MatmulArguments& product, const Stream& stream) {
+  const ConstTensorView& a = product.a;
+  const ConstTensorView& b = product.b;
+  const TensorView& c = product.c;
+  const Added& added = product.added;
   require(a.shape.rank == 2 && b.shape.rank == 2 && c.shape.rank == 2, "matmul: a, b and c must have two dimensions");
   require(a.dtype == b.dtype, "matmul: a and b must have one dtype");
   require(c.dtype == a.dtype || c.dtype == DType::f32, "matmul: c must have the dtype of a, or f32");
   Problem p;
-  p.turn_a = op_a == Transpose::yes;
-  p.turn_b = op_b == Transpose::yes;
+  p.turn_a = product.op_a == Transpose::yes;
+  p.turn_b = product.op_b == Transpose::yes;
   p.m = c.rows();
   p.n = c.cols();
   p.k = p.turn_a ? a.rows() : a.cols();
@@ -280,15 +283,18 @@ void matmul_cuda(ConstTensorView a, Transpose op_a, ConstTensorView b, Transpose
   const Plan& plan = plan_for(products, p, added.bias.data);
   if (plan.bias_apart) {
     put_added(added, onto, c, stream);
-    matmul_cuda(a, op_a, b, op_b, alpha, Added{1.0F, {}, {}}, c, stream);
+    MatmulArguments onto_c = product;
+    onto_c.added = {.beta = 1.0F};
+    matmul_cuda(onto_c, stream);
     return;
   }
   if (p.bias) {  // another layer's
     set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, added.bias.data, "giving a product its bias");
   }
-  const cublasStatus_t status = cublasLtMatmul(
-      products.handle.get(), plan.operation.get(), &alpha, b.data, plan.b.get(), a.data, plan.a.get(), &added.beta, onto.data,
-      plan.c.get(), c.data, plan.c.get(), &plan.algorithm, products.workspace, plan.workspace_bytes, cuda_context(stream).stream);
+  const cublasStatus_t status =
+      cublasLtMatmul(products.handle.get(), plan.operation.get(), &product.alpha, b.data, plan.b.get(), a.data, plan.a.get(),
+                     &added.beta, onto.data, plan.c.get(), c.data, plan.c.get(), &plan.algorithm, products.workspace,
+                     plan.workspace_bytes, cuda_context(stream).stream);
   if (status != CUBLAS_STATUS_SUCCESS) {
     check_products(status, described(p));
   }

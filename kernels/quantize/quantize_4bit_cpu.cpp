@@ -92,13 +92,13 @@ void quantize_4bit_cpu(ConstTensorView values, std::int64_t block_size, TensorVi
   });
 }
 
-void dequantize_4bit_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, FourBit code,
-                         const Stream& stream) {
-  check_4bit(values, codes, absmax, block_size);
-  const auto* from = codes.as<std::uint8_t>();
-  const float* scales = absmax.as<float>();
+void dequantize_4bit_cpu(const FourBitWeight& weight, TensorView values, const Stream& stream) {
+  check_4bit(values, weight.codes, weight.absmax, weight.block_size);
+  const std::int64_t block_size = weight.block_size;
+  const auto* from = weight.codes.as<std::uint8_t>();
+  const float* scales = weight.absmax.as<float>();
   float* to = values.as<float>();
-  const float* table = code_table(code).data();
+  const float* table = code_table(weight.code).data();
   const DequantizeBlock dequantize_block = best_dequantize_block();
   parallel_ranges(values.count(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += block_size) {
@@ -111,13 +111,13 @@ void dequantize_4bit_cpu(ConstTensorView codes, ConstTensorView absmax, std::int
   });
 }
 
-void dequantize_4bit_part_cpu(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const StridedSlice& slice,
-                              TensorView values, FourBit code, const Stream& stream) {
-  check_4bit_part(codes, absmax, block_size, slice, values);
-  const auto* from = codes.as<std::uint8_t>();
-  const float* scales = absmax.as<float>();
+void dequantize_4bit_part_cpu(const FourBitWeight& weight, const StridedSlice& slice, TensorView values, const Stream& stream) {
+  check_4bit_part(weight, slice, values);
+  const std::int64_t block_size = weight.block_size;
+  const auto* from = weight.codes.as<std::uint8_t>();
+  const float* scales = weight.absmax.as<float>();
   float* to = values.as<float>();
-  const float* table = code_table(code).data();
+  const float* table = code_table(weight.code).data();
   const std::int64_t per_row = scales_per_row(slice, block_size);
   const DequantizeBlock dequantize_block = best_dequantize_block();
   parallel_ranges(slice.elements(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {

@@ -179,27 +179,25 @@ void quantize_4bit_cuda(ConstTensorView values, std::int64_t block_size, TensorV
          values.as<float>(), values.count(), block_size, codes.as<std::uint8_t>(), absmax.as<float>(), codes_for(code));
 }
 
-void dequantize_4bit_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, TensorView values, FourBit code,
-                          const Stream& stream) {
-  check_4bit(values, codes, absmax, block_size);
-  const int block_shift = std::countr_zero(static_cast<std::uint64_t>(block_size));
+void dequantize_4bit_cuda(const FourBitWeight& weight, TensorView values, const Stream& stream) {
+  check_4bit(values, weight.codes, weight.absmax, weight.block_size);
+  const int block_shift = std::countr_zero(static_cast<std::uint64_t>(weight.block_size));
   with_float_type(values.dtype, [&](auto zero) {
     using T = decltype(zero);
     constexpr int kPack = Pack<T>::kCount;
-    const bool packs = fits_groups(0, kPack, {values.data}) && reinterpret_cast<std::uintptr_t>(codes.data) % 4 == 0;
-    packs ? dequantize_words<T, kPack>(codes, absmax, block_shift, values, code, stream)
-          : dequantize_words<T, 2>(codes, absmax, block_shift, values, code, stream);
+    const bool packs = fits_groups(0, kPack, {values.data}) && reinterpret_cast<std::uintptr_t>(weight.codes.data) % 4 == 0;
+    packs ? dequantize_words<T, kPack>(weight.codes, weight.absmax, block_shift, values, weight.code, stream)
+          : dequantize_words<T, 2>(weight.codes, weight.absmax, block_shift, values, weight.code, stream);
   });
 }
 
-void dequantize_4bit_part_cuda(ConstTensorView codes, ConstTensorView absmax, std::int64_t block_size, const StridedSlice& slice,
-                               TensorView values, FourBit code, const Stream& stream) {
-  check_4bit_part(codes, absmax, block_size, slice, values);
+void dequantize_4bit_part_cuda(const FourBitWeight& weight, const StridedSlice& slice, TensorView values, const Stream& stream) {
+  check_4bit_part(weight, slice, values);
   with_float_type(values.dtype, [&](auto zero) {
     using T = decltype(zero);
-    launch("dequantize_4bit_part", dequantize_4bit_part_byte<T>, blocks_for(codes.count(), kThreads), kThreads, 0, stream,
-           codes.as<std::uint8_t>(), absmax.as<float>(), static_cast<int>(block_size), slice, scales_per_row(slice, block_size),
-           floats<T>(values), table_of(code_table(code)));
+    launch("dequantize_4bit_part", dequantize_4bit_part_byte<T>, blocks_for(weight.codes.count(), kThreads), kThreads, 0, stream,
+           weight.codes.as<std::uint8_t>(), weight.absmax.as<float>(), static_cast<int>(weight.block_size), slice,
+           scales_per_row(slice, weight.block_size), floats<T>(values), table_of(code_table(weight.code)));
   });
 }
 

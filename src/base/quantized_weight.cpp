@@ -75,8 +75,11 @@ void quantize_and_back(std::span<float> values, std::int64_t cols, const BaseFor
     return;
   }
   const std::vector<float> scales = scales_of(keep_scales(absmax, format, stream), absmax, format, stream);
-  dequantize_4bit({codes.data(), DType::u8, {static_cast<std::int64_t>(codes.size())}}, view(std::span(scales)),
-                  format.block_size, view(values), format.code(), stream);
+  dequantize_4bit({.codes = {codes.data(), DType::u8, {static_cast<std::int64_t>(codes.size())}},
+                   .absmax = view(std::span(scales)),
+                   .block_size = format.block_size,
+                   .code = format.code()},
+                  view(values), stream);
 }
 
 }  // namespace lora_dist

@@ -277,11 +277,17 @@ ConstTensorView dequantize(const FrozenWeight& weight, const TensorView& weight_
     dequantize_int8({codes, DType::i8, shape}, scales, out, stream);
   } else if (const TensorView values{out.data, out.dtype, {shape.count()}};
              is_cut_between_blocks(layout.in_whole, layout.format.block_size)) {
-    dequantize_4bit({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, values, layout.format.code(),
-                    stream);
+    dequantize_4bit({.codes = {codes, DType::u8, {layout.codes_bytes}},
+                     .absmax = scales,
+                     .block_size = layout.format.block_size,
+                     .code = layout.format.code()},
+                    values, stream);
   } else {
-    dequantize_4bit_part({codes, DType::u8, {layout.codes_bytes}}, scales, layout.format.block_size, layout.in_whole, values,
-                         layout.format.code(), stream);
+    dequantize_4bit_part({.codes = {codes, DType::u8, {layout.codes_bytes}},
+                          .absmax = scales,
+                          .block_size = layout.format.block_size,
+                          .code = layout.format.code()},
+                         layout.in_whole, values, stream);
   }
   return out;
 }

@@ -40,8 +40,11 @@ std::vector<float> dequantized(const PrequantizedWeight& weight, std::int64_t el
   read_tensor_bytes(*weight.codes, 0, std::as_writable_bytes(std::span(codes)));
   const std::vector<float> scales = read_scales(weight);
   std::vector<float> values(static_cast<std::size_t>(elements));
-  dequantize_4bit(view(std::span(codes)), view(std::span(scales)), weight.format.block_size, view(std::span(values)),
-                  weight.format.code(), stream);
+  dequantize_4bit({.codes = view(std::span(codes)),
+                   .absmax = view(std::span(scales)),
+                   .block_size = weight.format.block_size,
+                   .code = weight.format.code()},
+                  view(std::span(values)), stream);
   return values;
 }
 

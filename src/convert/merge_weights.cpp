@@ -80,9 +80,16 @@ void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo
   const ConstTensorView b = view(update.b->values.data(), {update.b->shape[0], update.b->shape[1]});
   const TensorView weight = view(values.data(), {tensor.shape[0], tensor.shape[1]});
   if (is_transposed) {
-    matmul(a, Transpose::yes, b, Transpose::yes, update.scale, 1.0F, weight, stream);
+    matmul({.a = a,
+            .op_a = Transpose::yes,
+            .b = b,
+            .op_b = Transpose::yes,
+            .alpha = update.scale,
+            .added = {.beta = 1.0F},
+            .c = weight},
+           stream);
   } else {
-    matmul(b, Transpose::no, a, Transpose::no, update.scale, 1.0F, weight, stream);
+    matmul({.a = b, .b = a, .alpha = update.scale, .added = {.beta = 1.0F}, .c = weight}, stream);
   }
 }
 

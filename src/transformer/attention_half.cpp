@@ -43,7 +43,7 @@ void project(const BlockInputs& block, const LoraPass& pass, ConstTensorView x, 
   if (spec.fused_qkv) {
     const TensorView fused = kept.qkv.rows(x.rows());
     apply_linear(block, pass, Linear::qkv, x, kept, fused);
-    split_qkv(fused, spec.heads, spec.head_dim, *spec.fused_qkv, q, k, v, pass.stream);
+    split_qkv(fused, {.heads = spec.heads, .head_dim = spec.head_dim, .layout = *spec.fused_qkv}, q, k, v, pass.stream);
     return;
   }
   apply_linear(block, pass, Linear::q, x, kept, q);
@@ -56,7 +56,7 @@ void project_backward(const BlockInputs& block, const LoraPass& pass, HalfInput 
   const ModelSpec& spec = *block.spec;
   if (spec.fused_qkv) {
     const TensorView dfused = kept.qkv.rows(dq.rows());
-    join_qkv(dq, dk, dv, spec.heads, spec.head_dim, *spec.fused_qkv, dfused, pass.stream);
+    join_qkv(dq, dk, dv, {.heads = spec.heads, .head_dim = spec.head_dim, .layout = *spec.fused_qkv}, dfused, pass.stream);
     last_input_backward(block, pass, Linear::qkv, dfused, kept, input);
     return;
   }
@@ -108,8 +108,15 @@ void attend_to_cache(const BlockInputs& block, const LoraPass& pass, TensorView 
   require(keys <= cache.capacity, "the key-value cache is full");
   copy(k, cache.k[layer].rows_from(cache.length, k.rows()), pass.stream);
   copy(v, cache.v[layer].rows_from(cache.length, v.rows()), pass.stream);
-  attention(q, cache.k[layer].rows(keys), cache.v[layer].rows(keys), block.starts, block.key_starts, attention_shape(block), out,
-            log_sum_exp, pass.stream);
+  attention({.q = q,
+             .k = cache.k[layer].rows(keys),
+             .v = cache.v[layer].rows(keys),
+             .query_starts = block.starts,
+             .key_starts = block.key_starts,
+             .shape = attention_shape(block),
+             .out = out,
+             .log_sum_exp = log_sum_exp},
+            pass.stream);
 }
 
 }  // namespace
@@ -134,7 +141,15 @@ void attention_forward(const BlockInputs& block, const LoraPass& pass, ConstTens
   if (block.cache != nullptr) {
     attend_to_cache(block, pass, q, k, v, attended, kept.log_sum_exp.rows(n));
   } else {
-    attention(q, k, v, block.starts, block.starts, attention_shape(block), attended, kept.log_sum_exp.rows(n), pass.stream);
+    attention({.q = q,
+               .k = k,
+               .v = v,
+               .query_starts = block.starts,
+               .key_starts = block.starts,
+               .shape = attention_shape(block),
+               .out = attended,
+               .log_sum_exp = kept.log_sum_exp.rows(n)},
+              pass.stream);
   }
   leave_half(block, pass, half, Linear::o, attended, kept, hidden, kept.middle.rows(pass.rows.own()));
 }
@@ -159,8 +174,18 @@ void attention_in_backward(const BlockInputs& block, const LoraPass& pass, Const
   const TensorView dk = gradients.k.rows(n);
   const TensorView dv = gradients.v.rows(n);
 
-  attention_backward(dattended, kept.q.rows(n), kept.k.rows(n), kept.v.rows(n), kept.attended.rows(n), kept.log_sum_exp.rows(n),
-                     block.starts, attention_shape(block), dq, dk, dv, pass.stream);
+  attention_backward({.dout = dattended,
+                      .q = kept.q.rows(n),
+                      .k = kept.k.rows(n),
+                      .v = kept.v.rows(n),
+                      .out = kept.attended.rows(n),
+                      .log_sum_exp = kept.log_sum_exp.rows(n),
+                      .starts = block.starts,
+                      .shape = attention_shape(block),
+                      .dq = dq,
+                      .dk = dk,
+                      .dv = dv},
+                     pass.stream);
   rotate(block, pass, dq, dk, RopeDirection::backward);
   if (block.spec->head_norm) {
     norm_heads_backward(block, pass, kept, dq, dk, dattended);

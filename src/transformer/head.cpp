@@ -112,7 +112,7 @@ LogitsChunk logits_chunk(const Transformer& model, const TokenChunk& tokens, std
 }
 
 void compute_logits(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
-  matmul(tokens.normed, Transpose::no, chunk.head, Transpose::yes, 1.0F, 0.0F, chunk.logits, model.stream);
+  matmul({.a = tokens.normed, .b = chunk.head, .op_b = Transpose::yes, .c = chunk.logits}, model.stream);
 }
 
 /// Whether one softmax sees all of the vocabulary.
@@ -142,15 +142,21 @@ void loss_of_chunk(const Transformer& model, const TokenChunk& tokens, const Log
     return;
   }
   const auto rows = static_cast<std::int64_t>(tokens.all_numbers.size()) / kSoftmaxNumbers;
-  cross_entropy_part(chunk.logits, tokens.targets, chunk.first_id, view(tokens.all_numbers.data(), {rows, kSoftmaxNumbers}),
-                     loss_scale, tokens.loss, chunk.gradient, model.stream);
+  cross_entropy_part({.logits = chunk.logits,
+                      .targets = tokens.targets,
+                      .first = chunk.first_id,
+                      .numbers = view(tokens.all_numbers.data(), {rows, kSoftmaxNumbers}),
+                      .scale = loss_scale,
+                      .loss = tokens.loss,
+                      .gradient = chunk.gradient},
+                     model.stream);
 }
 
 /// Adds a chunk's part of the gradient; chunks come in falling order. The normed rows of a head of one chunk have served: their
 /// gradient takes their place.
 void add_gradient(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
   const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
-  matmul(chunk.gradient, Transpose::no, chunk.head, Transpose::no, 1.0F, beta, tokens.gradient, model.stream);
+  matmul({.a = chunk.gradient, .b = chunk.head, .added = {.beta = beta}, .c = tokens.gradient}, model.stream);
 }
 
 /// Puts the summed gradient where the normed rows were.
@@ -288,7 +294,7 @@ void head_log_probs(const Transformer& model, const Pass& pass, std::span<float>
   const Picked picked = pick_and_norm(model, pass, false);
   for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
     const TensorView logits = view(workspace.logits.data(), {tokens.rows, head.rows()});
-    matmul(tokens.normed, Transpose::no, head, Transpose::yes, 1.0F, 0.0F, logits, model.stream);
+    matmul({.a = tokens.normed, .b = head, .op_b = Transpose::yes, .c = logits}, model.stream);
     token_log_prob(logits, tokens.targets, tokens.loss, view(workspace.pass.argmax.data() + tokens.first, {tokens.rows}),
                    model.stream);
   });

@@ -39,8 +39,11 @@ std::vector<float> head_next(const Transformer& model, std::int64_t tokens) {
     if (i + 1 < head.chunks) {
       model.window->tables().prefetch(head, i + 1);
     }
-    matmul(workspace.picked_normed.rows(1), Transpose::no, rows, Transpose::yes, 1.0F, 0.0F,
-           view(to.data() + head.chunk(i).begin, {1, rows.rows()}), model.stream);
+    matmul({.a = workspace.picked_normed.rows(1),
+            .b = rows,
+            .op_b = Transpose::yes,
+            .c = view(to.data() + head.chunk(i).begin, {1, rows.rows()})},
+           model.stream);
     model.window->tables().release(head, i);
   }
   if (model.tensor != nullptr) {

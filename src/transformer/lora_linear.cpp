@@ -49,20 +49,21 @@ void lora_linear(const LoraLinear& layer, const LoraPass& pass, ConstTensorView 
   Added added{residual.data == nullptr ? 0.0F : 1.0F, residual, {}};
   if (layer.place != nullptr) {
     lora_linear_z(layer, pass, x, z);
-    matmul(z, Transpose::no, factor_b(pass, *layer.place), Transpose::yes, layer.place->scale, added, y, pass.stream);
+    matmul(
+        {.a = z, .b = factor_b(pass, *layer.place), .op_b = Transpose::yes, .alpha = layer.place->scale, .added = added, .c = y},
+        pass.stream);
     added = {1.0F, {}, {}};
   }
   added.bias = layer.bias;
   const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, pass.stream);
   poke(pass);
-  matmul(x, Transpose::no, w, Transpose::yes, 1.0F, added, y, pass.stream);
+  matmul({.a = x, .b = w, .op_b = Transpose::yes, .added = added, .c = y}, pass.stream);
   poke(pass);
 }
 
 void lora_linear_z(const LoraLinear& layer, const LoraPass& pass, ConstTensorView x, TensorView z) {
   if (layer.place != nullptr) {
-    matmul(dropped_input(layer, pass, x), Transpose::no, factor_a(pass, *layer.place), Transpose::yes, 1.0F, 0.0F, z,
-           pass.stream);
+    matmul({.a = dropped_input(layer, pass, x), .b = factor_a(pass, *layer.place), .op_b = Transpose::yes, .c = z}, pass.stream);
   }
 }
 
@@ -72,11 +73,11 @@ namespace {
 void factors_input_gradient(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dz, TensorView dx, bool add) {
   const ConstTensorView a = factor_a(pass, *layer.place);
   if (pass.dropout == 0.0F) {
-    matmul(dz, Transpose::no, a, Transpose::no, 1.0F, add ? 1.0F : 0.0F, dx, pass.stream);
+    matmul({.a = dz, .b = a, .added = {.beta = add ? 1.0F : 0.0F}, .c = dx}, pass.stream);
     return;
   }
   const TensorView unmasked = add ? part_of(pass.scratch.dropped, dx.shape) : dx;  // dropout(x) is made again for dA
-  matmul(dz, Transpose::no, a, Transpose::no, 1.0F, 0.0F, unmasked, pass.stream);
+  matmul({.a = dz, .b = a, .c = unmasked}, pass.stream);
   (add ? dropout_backward : dropout)(unmasked, pass.samples, pass.positions, pass.dropout, dropout_key(layer, pass), dx,
                                      pass.stream);
 }
@@ -89,7 +90,7 @@ TensorView lora_linear_dz(const LoraLinear& layer, const LoraPass& pass, ConstTe
   }
   const LoraPlace& place = *layer.place;
   const TensorView dz = part_of(pass.scratch.dz, {dy.rows(), place.r});
-  matmul(dy, Transpose::no, factor_b(pass, place), Transpose::no, place.scale, 0.0F, dz, pass.stream);
+  matmul({.a = dy, .b = factor_b(pass, place), .alpha = place.scale, .c = dz}, pass.stream);
   return dz;
 }
 
@@ -105,7 +106,7 @@ void lora_linear_input_gradient(const LoraLinear& layer, const LoraPass& pass, C
   }
   const ConstTensorView w = dequantize(layer.weight, pass.scratch.weight, pass.scratch.absmax, pass.stream);
   poke(pass);
-  matmul(dy, Transpose::no, w, Transpose::no, 1.0F, add ? 1.0F : 0.0F, dx, pass.stream);
+  matmul({.a = dy, .b = w, .added = {.beta = add ? 1.0F : 0.0F}, .c = dx}, pass.stream);
   poke(pass);
 }
 
@@ -115,10 +116,17 @@ void lora_linear_factor_gradients(const LoraLinear& layer, const LoraPass& pass,
     return;
   }
   const LoraPlace& place = *layer.place;
-  matmul(dy, Transpose::yes, z, Transpose::no, place.scale, 0.0F, view(pass.grads.data() + place.b, {place.out, place.r}),
+  matmul({.a = dy,
+          .op_a = Transpose::yes,
+          .b = z,
+          .alpha = place.scale,
+          .c = view(pass.grads.data() + place.b, {place.out, place.r})},
          pass.stream);
-  matmul(dz, Transpose::yes, dropped_input(layer, pass, x), Transpose::no, 1.0F, 0.0F,
-         view(pass.grads.data() + place.a, {place.r, place.in}), pass.stream);
+  matmul({.a = dz,
+          .op_a = Transpose::yes,
+          .b = dropped_input(layer, pass, x),
+          .c = view(pass.grads.data() + place.a, {place.r, place.in})},
+         pass.stream);
 }
 
 void lora_linear_backward(const LoraLinear& layer, const LoraPass& pass, ConstTensorView dy, ConstTensorView x, ConstTensorView z,

@@ -10,7 +10,14 @@ void norm(const NormWeights& weights, float eps, ConstTensorView x, TensorView y
   if (weights.bias.empty()) {
     rms_norm(x, view(weights.weight), eps, y, kept.rstd, stream);
   } else {
-    layer_norm(x, view(weights.weight), view(weights.bias), eps, y, kept.mean, kept.rstd, stream);
+    layer_norm({.x = x,
+                .weight = view(weights.weight),
+                .bias = view(weights.bias),
+                .eps = eps,
+                .y = y,
+                .mean = kept.mean,
+                .rstd = kept.rstd},
+               stream);
   }
 }
 
@@ -19,7 +26,8 @@ void norm_backward(const NormWeights& weights, ConstTensorView dy, ConstTensorVi
   if (weights.bias.empty()) {
     rms_norm_backward(dy, x, view(weights.weight), kept.rstd, dx, stream);
   } else {
-    layer_norm_backward(dy, x, view(weights.weight), kept.mean, kept.rstd, dx, stream);
+    layer_norm_backward({.dy = dy, .x = x, .weight = view(weights.weight), .mean = kept.mean, .rstd = kept.rstd, .dx = dx},
+                        stream);
   }
 }
 

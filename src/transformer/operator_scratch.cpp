@@ -16,7 +16,7 @@ namespace {
 
 void multiply_once(const Workspace& workspace, const Stream& stream) {
   const TensorView row = workspace.entering(0).rows(1);
-  matmul(row, Transpose::no, row, Transpose::yes, 1.0F, 0.0F, view(workspace.logits.data(), {1, 1}), stream);
+  matmul({.a = row, .b = row, .op_b = Transpose::yes, .c = view(workspace.logits.data(), {1, 1})}, stream);
 }
 
 /// Starts of segments of `longest` tokens, as many as fit, and the end.
@@ -48,12 +48,28 @@ void attend_once(const ModelSpec& spec, const Workspace& workspace, const std::v
   const AttentionShape shape = {static_cast<int>(spec.heads), static_cast<int>(spec.kv_heads), static_cast<int>(spec.head_dim),
                                 1.0F / std::sqrt(static_cast<float>(spec.head_dim)), starts[1]};
   const BlockActivations& block = workspace.block(0);
-  attention(block.q.rows(n), block.k.rows(n), block.v.rows(n), there, there, shape, block.attended.rows(n),
-            block.log_sum_exp.rows(n), stream);
+  attention({.q = block.q.rows(n),
+             .k = block.k.rows(n),
+             .v = block.v.rows(n),
+             .query_starts = there,
+             .key_starts = there,
+             .shape = shape,
+             .out = block.attended.rows(n),
+             .log_sum_exp = block.log_sum_exp.rows(n)},
+            stream);
   if (training) {
     const BlockGradients& gradients = workspace.gradients;
-    attention_backward(gradients.attended.rows(n), block.q.rows(n), block.k.rows(n), block.v.rows(n), block.attended.rows(n),
-                       block.log_sum_exp.rows(n), there, shape, gradients.q.rows(n), gradients.k.rows(n), gradients.v.rows(n),
+    attention_backward({.dout = gradients.attended.rows(n),
+                        .q = block.q.rows(n),
+                        .k = block.k.rows(n),
+                        .v = block.v.rows(n),
+                        .out = block.attended.rows(n),
+                        .log_sum_exp = block.log_sum_exp.rows(n),
+                        .starts = there,
+                        .shape = shape,
+                        .dq = gradients.q.rows(n),
+                        .dk = gradients.k.rows(n),
+                        .dv = gradients.v.rows(n)},
                        stream);
   }
 }

@@ -132,8 +132,15 @@ TEST(EmulatedMemory, AttentionOverACacheOnTheHostIsFound) {
     std::vector<float> cache(4, 1.0F);
     const lora_dist::AttentionShape shape{1, 1, 4, 1.0F};
     const auto attend = [&](float* k) {
-      lora_dist::attention(view(q.data(), {1, 4}), view(k, {1, 4}), view(q.data(), {1, 4}), view(starts.data(), {2}),
-                           view(starts.data(), {2}), shape, view(out.data(), {1, 4}), view(log_sum_exp.data(), {1, 1}), stream);
+      lora_dist::attention({.q = view(q.data(), {1, 4}),
+                            .k = view(k, {1, 4}),
+                            .v = view(q.data(), {1, 4}),
+                            .query_starts = view(starts.data(), {2}),
+                            .key_starts = view(starts.data(), {2}),
+                            .shape = shape,
+                            .out = view(out.data(), {1, 4}),
+                            .log_sum_exp = view(log_sum_exp.data(), {1, 1})},
+                           stream);
     };
     EXPECT_NO_THROW(attend(q.data()));
     EXPECT_THROW(attend(cache.data()), lora_dist::DeviceError);

@@ -88,9 +88,15 @@ struct Forward {
 Forward forward(const Case& c, const Inputs& in, const Stream& stream) {
   Forward f = {.out = std::vector<float>(in.q.size()),
                .log_sum_exp = std::vector<float>(static_cast<std::size_t>(c.queries() * c.shape.heads))};
-  attention(view(in.q.data(), {c.queries(), c.q_width()}), view(in.k.data(), {c.keys(), c.kv_width()}),
-            view(in.v.data(), {c.keys(), c.kv_width()}), vector_view(c.query_starts), vector_view(c.key_starts), c.shape,
-            view(f.out.data(), {c.queries(), c.q_width()}), view(f.log_sum_exp.data(), {c.queries(), c.shape.heads}), stream);
+  attention({.q = view(in.q.data(), {c.queries(), c.q_width()}),
+             .k = view(in.k.data(), {c.keys(), c.kv_width()}),
+             .v = view(in.v.data(), {c.keys(), c.kv_width()}),
+             .query_starts = vector_view(c.query_starts),
+             .key_starts = vector_view(c.key_starts),
+             .shape = c.shape,
+             .out = view(f.out.data(), {c.queries(), c.q_width()}),
+             .log_sum_exp = view(f.log_sum_exp.data(), {c.queries(), c.shape.heads})},
+            stream);
   return f;
 }
 
@@ -107,10 +113,18 @@ Gradients backward(const Case& c, const Inputs& in, const Forward& f, const std:
                  .v = std::vector<float>(in.v.size(), nan)};
   const Shape q_shape = {c.queries(), c.q_width()};
   const Shape kv_shape = {c.keys(), c.kv_width()};
-  attention_backward(view(dout.data(), q_shape), view(in.q.data(), q_shape), view(in.k.data(), kv_shape),
-                     view(in.v.data(), kv_shape), view(f.out.data(), q_shape),
-                     view(f.log_sum_exp.data(), {c.queries(), c.shape.heads}), vector_view(c.query_starts), c.shape,
-                     view(d.q.data(), q_shape), view(d.k.data(), kv_shape), view(d.v.data(), kv_shape), stream);
+  attention_backward({.dout = view(dout.data(), q_shape),
+                      .q = view(in.q.data(), q_shape),
+                      .k = view(in.k.data(), kv_shape),
+                      .v = view(in.v.data(), kv_shape),
+                      .out = view(f.out.data(), q_shape),
+                      .log_sum_exp = view(f.log_sum_exp.data(), {c.queries(), c.shape.heads}),
+                      .starts = vector_view(c.query_starts),
+                      .shape = c.shape,
+                      .dq = view(d.q.data(), q_shape),
+                      .dk = view(d.k.data(), kv_shape),
+                      .dv = view(d.v.data(), kv_shape)},
+                     stream);
   return d;
 }
 
@@ -204,9 +218,15 @@ TEST(Attention, ACacheMayHaveRoomToSpare) {
   roomy.v.resize(in.v.size() + 80, std::numeric_limits<float>::quiet_NaN());
   std::vector<float> out(16);
   std::vector<float> log_sum_exp(2);
-  attention(view(roomy.q.data(), {1, 16}), view(roomy.k.data(), {15, 8}), view(roomy.v.data(), {15, 8}),
-            vector_view(c.query_starts), vector_view(c.key_starts), c.shape, view(out.data(), {1, 16}),
-            view(log_sum_exp.data(), {1, 2}), Stream{});
+  attention({.q = view(roomy.q.data(), {1, 16}),
+             .k = view(roomy.k.data(), {15, 8}),
+             .v = view(roomy.v.data(), {15, 8}),
+             .query_starts = vector_view(c.query_starts),
+             .key_starts = vector_view(c.key_starts),
+             .shape = c.shape,
+             .out = view(out.data(), {1, 16}),
+             .log_sum_exp = view(log_sum_exp.data(), {1, 2})},
+            Stream{});
   EXPECT_TRUE(same_bits(out, forward(c, in, Stream{}).out));
 }
 
@@ -361,8 +381,15 @@ TEST(Attention, RefusesWhatTheContractExcludes) {
                         Shape q, Shape kv) {
     std::vector<float> out(in.q.size());
     std::vector<float> log_sum_exp(8);
-    attention(view(in.q.data(), q), view(in.k.data(), kv), view(in.v.data(), kv), vector_view(query_starts),
-              vector_view(key_starts), shape, view(out.data(), q), view(log_sum_exp.data(), {q[0], shape.heads}), Stream{});
+    attention({.q = view(in.q.data(), q),
+               .k = view(in.k.data(), kv),
+               .v = view(in.v.data(), kv),
+               .query_starts = vector_view(query_starts),
+               .key_starts = vector_view(key_starts),
+               .shape = shape,
+               .out = view(out.data(), q),
+               .log_sum_exp = view(log_sum_exp.data(), {q[0], shape.heads})},
+              Stream{});
   };
   const AttentionShape shape = good.shape;
   EXPECT_NO_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 8}));

@@ -32,8 +32,11 @@ Quantized quantize(const std::vector<float>& values, std::int64_t block_size, co
 std::vector<float> dequantize(const Quantized& q, std::int64_t block_size, std::size_t count, const Stream& stream = {}) {
   const auto n = static_cast<std::int64_t>(count);
   std::vector<float> values(count);
-  dequantize_4bit(view(q.codes.data(), {(n + 1) / 2}), view(q.absmax.data(), {(n + block_size - 1) / block_size}), block_size,
-                  view(values.data(), {n}), FourBit::fp4, stream);
+  dequantize_4bit({.codes = view(q.codes.data(), {(n + 1) / 2}),
+                   .absmax = view(q.absmax.data(), {(n + block_size - 1) / block_size}),
+                   .block_size = block_size,
+                   .code = FourBit::fp4},
+                  view(values.data(), {n}), stream);
   return values;
 }
 

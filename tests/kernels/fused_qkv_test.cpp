@@ -22,8 +22,9 @@ Parts split(const std::vector<float>& fused, std::int64_t heads, std::int64_t he
   const std::int64_t tokens = static_cast<std::int64_t>(fused.size()) / (3 * width);
   const std::vector<float> empty(static_cast<std::size_t>(tokens * width));
   Parts parts = {empty, empty, empty};
-  split_qkv(view(fused.data(), {tokens, 3 * width}), heads, head_dim, layout, view(parts.q.data(), {tokens, width}),
-            view(parts.k.data(), {tokens, width}), view(parts.v.data(), {tokens, width}), stream);
+  split_qkv(view(fused.data(), {tokens, 3 * width}), {.heads = heads, .head_dim = head_dim, .layout = layout},
+            view(parts.q.data(), {tokens, width}), view(parts.k.data(), {tokens, width}), view(parts.v.data(), {tokens, width}),
+            stream);
   return parts;
 }
 
@@ -33,7 +34,7 @@ std::vector<float> joined(const Parts& parts, std::int64_t heads, std::int64_t h
   const std::int64_t tokens = static_cast<std::int64_t>(parts.q.size()) / width;
   std::vector<float> fused(parts.q.size() * 3);
   join_qkv(view(parts.q.data(), {tokens, width}), view(parts.k.data(), {tokens, width}), view(parts.v.data(), {tokens, width}),
-           heads, head_dim, layout, view(fused.data(), {tokens, 3 * width}), stream);
+           {.heads = heads, .head_dim = head_dim, .layout = layout}, view(fused.data(), {tokens, 3 * width}), stream);
   return fused;
 }
 
@@ -65,8 +66,8 @@ TEST(FusedQkv, RefusesWhatTheContractExcludes) {
   const std::vector<float> in(24);
   std::vector<float> out(24);
   const auto call = [&](Shape fused, std::int64_t heads, std::int64_t head_dim, Shape part, Shape last) {
-    split_qkv(view(in.data(), fused), heads, head_dim, FusedQkv::slices, view(out.data(), part), view(out.data(), part),
-              view(out.data(), last), Stream{});
+    split_qkv(view(in.data(), fused), {.heads = heads, .head_dim = head_dim, .layout = FusedQkv::slices}, view(out.data(), part),
+              view(out.data(), part), view(out.data(), last), Stream{});
   };
   EXPECT_NO_THROW(call({2, 12}, 2, 2, {2, 4}, {2, 4}));
   EXPECT_THROW(call({2, 12}, 0, 2, {2, 4}, {2, 4}), KernelError);
@@ -74,8 +75,8 @@ TEST(FusedQkv, RefusesWhatTheContractExcludes) {
   EXPECT_THROW(call({2, 12}, 2, 2, {2, 3}, {2, 3}), KernelError);
   EXPECT_THROW(call({2, 12}, 2, 2, {2, 4}, {1, 4}), KernelError);
   const std::vector<std::int32_t> integers(24);
-  EXPECT_THROW(split_qkv(view(integers.data(), {2, 12}), 2, 2, FusedQkv::slices, view(out.data(), {2, 4}),
-                         view(out.data(), {2, 4}), view(out.data(), {2, 4}), Stream{}),
+  EXPECT_THROW(split_qkv(view(integers.data(), {2, 12}), {.heads = 2, .head_dim = 2, .layout = FusedQkv::slices},
+                         view(out.data(), {2, 4}), view(out.data(), {2, 4}), view(out.data(), {2, 4}), Stream{}),
                KernelError);
 }
 

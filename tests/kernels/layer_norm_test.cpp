@@ -48,8 +48,14 @@ Forward forward(const std::vector<float>& x, const std::vector<float>& weight, c
   const std::int64_t tokens = static_cast<std::int64_t>(x.size()) / hidden;
   const auto n = static_cast<std::size_t>(tokens);
   Forward f = {.y = std::vector<float>(x.size()), .mean = std::vector<float>(n), .rstd = std::vector<float>(n)};
-  layer_norm(view(x.data(), {tokens, hidden}), view(weight.data(), {hidden}), view(bias.data(), {hidden}), kEps,
-             view(f.y.data(), {tokens, hidden}), view(f.mean.data(), {tokens}), view(f.rstd.data(), {tokens}), stream);
+  layer_norm({.x = view(x.data(), {tokens, hidden}),
+              .weight = view(weight.data(), {hidden}),
+              .bias = view(bias.data(), {hidden}),
+              .eps = kEps,
+              .y = view(f.y.data(), {tokens, hidden}),
+              .mean = view(f.mean.data(), {tokens}),
+              .rstd = view(f.rstd.data(), {tokens})},
+             stream);
   return f;
 }
 
@@ -57,8 +63,13 @@ std::vector<float> backward(const std::vector<float>& dy, const std::vector<floa
                             const Forward& f, std::vector<float> dx, const Stream& stream) {
   const auto hidden = static_cast<std::int64_t>(weight.size());
   const auto tokens = static_cast<std::int64_t>(f.rstd.size());
-  layer_norm_backward(view(dy.data(), {tokens, hidden}), view(x.data(), {tokens, hidden}), view(weight.data(), {hidden}),
-                      view(f.mean.data(), {tokens}), view(f.rstd.data(), {tokens}), view(dx.data(), {tokens, hidden}), stream);
+  layer_norm_backward({.dy = view(dy.data(), {tokens, hidden}),
+                       .x = view(x.data(), {tokens, hidden}),
+                       .weight = view(weight.data(), {hidden}),
+                       .mean = view(f.mean.data(), {tokens}),
+                       .rstd = view(f.rstd.data(), {tokens}),
+                       .dx = view(dx.data(), {tokens, hidden})},
+                      stream);
   return dx;
 }
 
@@ -110,8 +121,14 @@ TEST(LayerNorm, MayWriteOverItsInput) {
   const std::vector<float> expected = forward(x, weight, bias, Stream{}).y;
   std::vector<float> mean(4);
   std::vector<float> rstd(4);
-  layer_norm(view(x.data(), {4, 48}), view(weight.data(), {48}), view(bias.data(), {48}), kEps, view(x.data(), {4, 48}),
-             view(mean.data(), {4}), view(rstd.data(), {4}), Stream{});
+  layer_norm({.x = view(x.data(), {4, 48}),
+              .weight = view(weight.data(), {48}),
+              .bias = view(bias.data(), {48}),
+              .eps = kEps,
+              .y = view(x.data(), {4, 48}),
+              .mean = view(mean.data(), {4}),
+              .rstd = view(rstd.data(), {4})},
+             Stream{});
   EXPECT_TRUE(same_bits(x, expected));
 }
 
@@ -137,8 +154,14 @@ TEST(LayerNorm, NanGoesThroughAndShapesAreChecked) {
   std::vector<float> rstd(2);
   const ConstTensorView rows = view(std::as_const(x).data(), {2, 20});
   const auto call = [&](std::int64_t weights, std::int64_t biases, Shape out, std::int64_t means, std::int64_t rstds) {
-    layer_norm(rows, view(ones.data(), {weights}), view(ones.data(), {biases}), kEps, view(y.data(), out),
-               view(mean.data(), {means}), view(rstd.data(), {rstds}), Stream{});
+    layer_norm({.x = rows,
+                .weight = view(ones.data(), {weights}),
+                .bias = view(ones.data(), {biases}),
+                .eps = kEps,
+                .y = view(y.data(), out),
+                .mean = view(mean.data(), {means}),
+                .rstd = view(rstd.data(), {rstds})},
+               Stream{});
   };
   EXPECT_NO_THROW(call(20, 20, {2, 20}, 2, 2));
   EXPECT_THROW(call(19, 20, {2, 20}, 2, 2), KernelError);
@@ -147,8 +170,13 @@ TEST(LayerNorm, NanGoesThroughAndShapesAreChecked) {
   EXPECT_THROW(call(20, 20, {2, 20}, 1, 2), KernelError);
   EXPECT_THROW(call(20, 20, {2, 20}, 2, 1), KernelError);
   const auto call_backward = [&](std::int64_t weights, std::int64_t means, std::int64_t rstds, Shape out) {
-    layer_norm_backward(rows, rows, view(ones.data(), {weights}), view(std::as_const(mean).data(), {means}),
-                        view(std::as_const(rstd).data(), {rstds}), view(y.data(), out), Stream{});
+    layer_norm_backward({.dy = rows,
+                         .x = rows,
+                         .weight = view(ones.data(), {weights}),
+                         .mean = view(std::as_const(mean).data(), {means}),
+                         .rstd = view(std::as_const(rstd).data(), {rstds}),
+                         .dx = view(y.data(), out)},
+                        Stream{});
   };
   EXPECT_NO_THROW(call_backward(20, 2, 2, {2, 20}));
   EXPECT_THROW(call_backward(19, 2, 2, {2, 20}), KernelError);

@@ -40,8 +40,13 @@ std::vector<float> run(const Problem& p, const Stream& stream) {
   const std::vector<float> a = random_floats(m * k, 1);
   const std::vector<float> b = random_floats(k * n, 2);
   std::vector<float> c = random_floats(m * n, 3);
-  matmul(view(a.data(), p.op_a == Transpose::yes ? Shape{k, m} : Shape{m, k}), p.op_a,
-         view(b.data(), p.op_b == Transpose::yes ? Shape{n, k} : Shape{k, n}), p.op_b, p.alpha, p.beta, view(c.data(), {m, n}),
+  matmul({.a = view(a.data(), p.op_a == Transpose::yes ? Shape{k, m} : Shape{m, k}),
+          .op_a = p.op_a,
+          .b = view(b.data(), p.op_b == Transpose::yes ? Shape{n, k} : Shape{k, n}),
+          .op_b = p.op_b,
+          .alpha = p.alpha,
+          .added = {.beta = p.beta},
+          .c = view(c.data(), {m, n})},
          stream);
   return c;
 }
@@ -115,8 +120,7 @@ TEST(Matmul, BetaZeroDoesNotReadC) {
     const std::vector<float> a(static_cast<std::size_t>(rows * 64), 1.0F);
     const std::vector<float> b(64 * 64, 1.0F);
     std::vector<float> c(static_cast<std::size_t>(rows * 64), std::numeric_limits<float>::quiet_NaN());
-    matmul(view(a.data(), {rows, 64}), Transpose::no, view(b.data(), {64, 64}), Transpose::no, 1.0F, 0.0F,
-           view(c.data(), {rows, 64}), Stream{});
+    matmul({.a = view(a.data(), {rows, 64}), .b = view(b.data(), {64, 64}), .c = view(c.data(), {rows, 64})}, Stream{});
     EXPECT_EQ(c, std::vector<float>(c.size(), 64.0F));
   }
 }
@@ -132,15 +136,25 @@ TEST(Matmul, AddsAnotherMatrixAndABias) {
     const std::vector<float> bias = random_floats(n, 5);
     for (const float beta : {0.0F, 1.0F}) {
       std::vector<float> expected = onto;
-      matmul(view(a.data(), {m, k}), Transpose::no, view(b.data(), {n, k}), Transpose::yes, 0.5F, beta,
-             view(expected.data(), {m, n}), Stream{});
+      matmul({.a = view(a.data(), {m, k}),
+              .b = view(b.data(), {n, k}),
+              .op_b = Transpose::yes,
+              .alpha = 0.5F,
+              .added = {.beta = beta},
+              .c = view(expected.data(), {m, n})},
+             Stream{});
       for (std::size_t i = 0; i < expected.size(); ++i) {
         expected[i] += bias[i % bias.size()];
       }
       expect_same_bits_on_any_threads([&](const Stream& stream) {
         std::vector<float> c(expected.size(), std::numeric_limits<float>::quiet_NaN());
-        matmul(view(a.data(), {m, k}), Transpose::no, view(b.data(), {n, k}), Transpose::yes, 0.5F,
-               Added{beta, view(onto.data(), {m, n}), view(bias.data(), {n})}, view(c.data(), {m, n}), stream);
+        matmul({.a = view(a.data(), {m, k}),
+                .b = view(b.data(), {n, k}),
+                .op_b = Transpose::yes,
+                .alpha = 0.5F,
+                .added = {.beta = beta, .onto = view(onto.data(), {m, n}), .bias = view(bias.data(), {n})},
+                .c = view(c.data(), {m, n})},
+               stream);
         EXPECT_TRUE(same_bits(c, expected)) << m << " x " << n << " x " << k;
         return c;
       });
@@ -151,8 +165,12 @@ TEST(Matmul, AddsAnotherMatrixAndABias) {
 TEST(Matmul, WhatIsAddedMustFit) {
   std::vector<float> data(64, 1.0F);
   const auto product = [&](const Added& added) {
-    matmul(view(data.data(), {2, 3}), Transpose::no, view(data.data(), {4, 3}), Transpose::yes, 1.0F, added,
-           view(data.data() + 32, {2, 4}), Stream{});
+    matmul({.a = view(data.data(), {2, 3}),
+            .b = view(data.data(), {4, 3}),
+            .op_b = Transpose::yes,
+            .added = added,
+            .c = view(data.data() + 32, {2, 4})},
+           Stream{});
   };
   EXPECT_THROW(product({1.0F, view(data.data(), {4, 2}), {}}), KernelError);
   EXPECT_THROW(product({1.0F, {data.data(), DType::bf16, {2, 4}}, {}}), KernelError);
@@ -164,8 +182,11 @@ TEST(Matmul, NoTermsScaleC) {
   std::vector<float> c = {1.0F, 2.0F, 3.0F, std::numeric_limits<float>::quiet_NaN()};
   const std::vector<float> nothing(1);
   const auto multiply = [&](float beta, std::int64_t n) {
-    matmul(view(nothing.data(), {1, 0}), Transpose::no, view(nothing.data(), {0, n}), Transpose::no, 1.0F, beta,
-           view(c.data(), {1, n}), Stream{});
+    matmul({.a = view(nothing.data(), {1, 0}),
+            .b = view(nothing.data(), {0, n}),
+            .added = {.beta = beta},
+            .c = view(c.data(), {1, n})},
+           Stream{});
   };
   multiply(2.0F, 3);
   EXPECT_EQ(c[0], 2.0F);
@@ -179,8 +200,7 @@ TEST(Matmul, NanGoesThrough) {
   a[8 * 200 + 3] = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> b(8 * 5, 1.0F);
   std::vector<float> c(300 * 5);
-  matmul(view(a.data(), {300, 8}), Transpose::no, view(b.data(), {8, 5}), Transpose::no, 1.0F, 0.0F, view(c.data(), {300, 5}),
-         Stream{});
+  matmul({.a = view(a.data(), {300, 8}), .b = view(b.data(), {8, 5}), .c = view(c.data(), {300, 5})}, Stream{});
   EXPECT_TRUE(std::isnan(c[200 * 5]));
   EXPECT_EQ(c[199 * 5], 8.0F);
 }
@@ -189,14 +209,13 @@ TEST(Matmul, RefusesShapesThatDisagree) {
   std::vector<float> data(64);
   std::vector<double> wide(64);
   const auto call = [&](Shape a, Shape b, Shape c) {
-    matmul(view(data.data(), a), Transpose::no, view(data.data(), b), Transpose::yes, 1.0F, 0.0F, view(data.data(), c), Stream{});
+    matmul({.a = view(data.data(), a), .b = view(data.data(), b), .op_b = Transpose::yes, .c = view(data.data(), c)}, Stream{});
   };
   EXPECT_THROW(call({2, 3}, {4, 5}, {2, 4}), KernelError);
   EXPECT_THROW(call({2, 3}, {4, 3}, {3, 4}), KernelError);
   EXPECT_THROW(call({2, 3}, {4, 3}, {2, 5}), KernelError);
   EXPECT_THROW(call({6}, {4, 3}, {2, 4}), KernelError);
-  EXPECT_THROW(matmul(view(wide.data(), {2, 2}), Transpose::no, view(data.data(), {2, 2}), Transpose::no, 1.0F, 0.0F,
-                      view(data.data(), {2, 2}), Stream{}),
+  EXPECT_THROW(matmul({.a = view(wide.data(), {2, 2}), .b = view(data.data(), {2, 2}), .c = view(data.data(), {2, 2})}, Stream{}),
                KernelError);
 }
 

@@ -66,8 +66,11 @@ Quantized quantize(const std::vector<float>& values, std::int64_t block_size, co
 std::vector<float> dequantize(const Bytes& codes, const std::vector<float>& absmax, std::int64_t block_size, std::size_t n,
                               const Stream& stream = {}) {
   std::vector<float> values(n);
-  dequantize_4bit(view(codes.data(), {size_of_vector(codes.size())}), view(absmax.data(), {size_of_vector(absmax.size())}),
-                  block_size, view(values.data(), {size_of_vector(n)}), FourBit::nf4, stream);
+  dequantize_4bit({.codes = view(codes.data(), {size_of_vector(codes.size())}),
+                   .absmax = view(absmax.data(), {size_of_vector(absmax.size())}),
+                   .block_size = block_size,
+                   .code = FourBit::nf4},
+                  view(values.data(), {size_of_vector(n)}), stream);
   return values;
 }
 
@@ -284,8 +287,11 @@ TEST(Nf4, RefusesWhatTheContractExcludes) {
   EXPECT_THROW(call(8192, 32, 1), KernelError);
   EXPECT_THROW(call(64, 31, 1), KernelError);
   EXPECT_THROW(call(64, 32, 2), KernelError);
-  EXPECT_THROW(dequantize_4bit(view(std::as_const(codes).data(), {32}), view(std::as_const(absmax).data(), {2}), 64,
-                               view(values.data(), {64}), FourBit::nf4, Stream{}),
+  EXPECT_THROW(dequantize_4bit({.codes = view(std::as_const(codes).data(), {32}),
+                                .absmax = view(std::as_const(absmax).data(), {2}),
+                                .block_size = 64,
+                                .code = FourBit::nf4},
+                               view(values.data(), {64}), Stream{}),
                KernelError);
   EXPECT_THROW(quantize_absmax(view(std::as_const(values).data(), {64}), 0.0F, view(codes.data(), {63}), view(absmax.data(), {1}),
                                Stream{}),

@@ -50,8 +50,14 @@ TEST(Parts, CrossEntropyOverAVocabularyInThreeParts) {
   for (std::size_t p = 0; p < 3; ++p) {
     std::vector<float> loss(kTokens);
     const TensorView own = view(parts[p].data(), {kTokens, cuts[p + 1] - cuts[p]});
-    cross_entropy_part(own, view(std::span(targets)), cuts[p], view(numbers.data(), {3 * kTokens, kSoftmaxNumbers}), 0.5F,
-                       view(std::span(loss)), own, Stream{});
+    cross_entropy_part({.logits = own,
+                        .targets = view(std::span(targets)),
+                        .first = cuts[p],
+                        .numbers = view(numbers.data(), {3 * kTokens, kSoftmaxNumbers}),
+                        .scale = 0.5F,
+                        .loss = view(std::span(loss)),
+                        .gradient = own},
+                       Stream{});
     for (std::size_t t = 0; t < loss.size(); ++t) {
       EXPECT_NEAR(loss[t], whole_loss[t], 3e-6) << t;
     }
@@ -68,8 +74,14 @@ TEST(Parts, ANaNInOnePartIsANaNInTheLossOfAll) {
   std::vector<float> loss(1);
   const std::vector<std::int32_t> target = {0};
   const TensorView own = view(logits.data(), {1, 2});
-  cross_entropy_part(own, view(std::span(target)), 0, view(numbers.data(), {2, kSoftmaxNumbers}), 1.0F, view(std::span(loss)),
-                     own, Stream{});
+  cross_entropy_part({.logits = own,
+                      .targets = view(std::span(target)),
+                      .first = 0,
+                      .numbers = view(numbers.data(), {2, kSoftmaxNumbers}),
+                      .scale = 1.0F,
+                      .loss = view(std::span(loss)),
+                      .gradient = own},
+                     Stream{});
   EXPECT_TRUE(std::isnan(loss[0]));
 }
 

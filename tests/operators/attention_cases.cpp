@@ -41,7 +41,17 @@ void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
                      shape,
                      {activation(q, 1), activation(kv, 2), activation(kv, 3), starts, written(Kind::activation, q),
                       written(Kind::f32, {n, a.heads})},
-                     [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[3], attention_shape, v[4], v[5], s); },
+                     [=](Views v, const Stream& s) {
+                       attention({.q = v[0],
+                                  .k = v[1],
+                                  .v = v[2],
+                                  .query_starts = v[3],
+                                  .key_starts = v[3],
+                                  .shape = attention_shape,
+                                  .out = v[4],
+                                  .log_sum_exp = v[5]},
+                                 s);
+                     },
                      flops});
     cases.push_back({"attention and its backward",
                      shape,
@@ -49,8 +59,27 @@ void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
                       written(Kind::f32, {n, a.heads}), activation(q, 4), written(Kind::activation, q),
                       written(Kind::activation, kv), written(Kind::activation, kv)},
                      [=](Views v, const Stream& s) {
-                       attention(v[0], v[1], v[2], v[3], v[3], attention_shape, v[4], v[5], s);
-                       attention_backward(v[6], v[0], v[1], v[2], v[4], v[5], v[3], attention_shape, v[7], v[8], v[9], s);
+                       attention({.q = v[0],
+                                  .k = v[1],
+                                  .v = v[2],
+                                  .query_starts = v[3],
+                                  .key_starts = v[3],
+                                  .shape = attention_shape,
+                                  .out = v[4],
+                                  .log_sum_exp = v[5]},
+                                 s);
+                       attention_backward({.dout = v[6],
+                                           .q = v[0],
+                                           .k = v[1],
+                                           .v = v[2],
+                                           .out = v[4],
+                                           .log_sum_exp = v[5],
+                                           .starts = v[3],
+                                           .shape = attention_shape,
+                                           .dq = v[7],
+                                           .dk = v[8],
+                                           .dv = v[9]},
+                                          s);
                      },
                      3.5 * flops,
                      1e-4});
@@ -64,7 +93,17 @@ void add_cached_attention(Cases& cases, std::int64_t queries, std::int64_t keys,
        fmt::format("queries {}, keys {}, window {}", queries, keys, window),
        {activation({queries, 64}, 1), activation({keys, 32}, 2), activation({keys, 32}, 3), given(Kind::i32, {0, queries}),
         given(Kind::i32, {0, keys}), written(Kind::activation, {queries, 64}), written(Kind::f32, {queries, 4})},
-       [=](Views v, const Stream& s) { attention(v[0], v[1], v[2], v[3], v[4], shape, v[5], v[6], s); }});
+       [=](Views v, const Stream& s) {
+         attention({.q = v[0],
+                    .k = v[1],
+                    .v = v[2],
+                    .query_starts = v[3],
+                    .key_starts = v[4],
+                    .shape = shape,
+                    .out = v[5],
+                    .log_sum_exp = v[6]},
+                   s);
+       }});
 }
 
 }  // namespace lora_dist::operators

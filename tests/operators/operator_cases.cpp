@@ -107,7 +107,9 @@ void add_parts(Cases& cases, const std::vector<StridedSlice>& parts) {
       cases.push_back({code == FourBit::nf4 ? "dequantize_4bit_part nf4" : "dequantize_4bit_part fp4",
                        shape,
                        {whole(Kind::u8, {(n + 1) / 2}, 256, 3), f32({scales}, 4, 0.1, 1.0), written(Kind::activation, {n})},
-                       [code, slice](Views v, const Stream& s) { dequantize_4bit_part(v[0], v[1], 64, slice, v[2], code, s); }});
+                       [code, slice](Views v, const Stream& s) {
+                         dequantize_4bit_part({.codes = v[0], .absmax = v[1], .block_size = 64, .code = code}, slice, v[2], s);
+                       }});
     }
     const std::int64_t nested = slice.end() / 64 / 256 + 1;
     cases.push_back({"dequantize_absmax_part",
@@ -147,7 +149,9 @@ void add_flat(Cases& cases, const std::vector<std::int64_t>& counts) {
       cases.push_back({"dequantize_4bit" + of_code,
                        shape,
                        {whole(Kind::u8, {(n + 1) / 2}, 256, 6), f32({blocks}, 7, 0.1, 1.0), written(Kind::activation, {n})},
-                       [code](Views v, const Stream& s) { dequantize_4bit(v[0], v[1], 64, v[2], code, s); }});
+                       [code](Views v, const Stream& s) {
+                         dequantize_4bit({.codes = v[0], .absmax = v[1], .block_size = 64, .code = code}, v[2], s);
+                       }});
     }
     cases.push_back({"quantize_absmax",
                      shape,
@@ -177,12 +181,17 @@ void add_norms(Cases& cases, const Rows& shapes) {
                      shape,
                      {random_operand(Kind::activation, Use::in, {n, width}, 8, 1.0, 2.0), f32({width}, 9, 0.2, 1.0),
                       f32({width}, 10), written(Kind::activation, {n, width}), written(Kind::f32, {n}), written(Kind::f32, {n})},
-                     [](Views v, const Stream& s) { layer_norm(v[0], v[1], v[2], 1e-5F, v[3], v[4], v[5], s); }});
+                     [](Views v, const Stream& s) {
+                       layer_norm({.x = v[0], .weight = v[1], .bias = v[2], .eps = 1e-5F, .y = v[3], .mean = v[4], .rstd = v[5]},
+                                  s);
+                     }});
     cases.push_back({"layer_norm_backward",
                      shape,
                      {activation({n, width}, 11), activation({n, width}, 12), f32({width}, 13, 0.2, 1.0), f32({n}, 14, 0.1),
                       f32({n}, 15, 0.05, 1.0), changed_activation({n, width}, 16)},
-                     [](Views v, const Stream& s) { layer_norm_backward(v[0], v[1], v[2], v[3], v[4], v[5], s); }});
+                     [](Views v, const Stream& s) {
+                       layer_norm_backward({.dy = v[0], .x = v[1], .weight = v[2], .mean = v[3], .rstd = v[4], .dx = v[5]}, s);
+                     }});
   }
 }
 
@@ -272,13 +281,13 @@ void add_fused_qkv(Cases& cases, const std::vector<std::array<std::int64_t, 3>>&
                        {activation(fused, 1), written(Kind::activation, part), written(Kind::activation, part),
                         written(Kind::activation, part)},
                        [=, heads = heads, head_dim = head_dim](Views v, const Stream& s) {
-                         split_qkv(v[0], heads, head_dim, layout, v[1], v[2], v[3], s);
+                         split_qkv(v[0], {.heads = heads, .head_dim = head_dim, .layout = layout}, v[1], v[2], v[3], s);
                        }});
       cases.push_back({"join_qkv" + of_layout,
                        shape,
                        {activation(part, 2), activation(part, 3), activation(part, 4), written(Kind::activation, fused)},
                        [=, heads = heads, head_dim = head_dim](Views v, const Stream& s) {
-                         join_qkv(v[0], v[1], v[2], heads, head_dim, layout, v[3], s);
+                         join_qkv(v[0], v[1], v[2], {.heads = heads, .head_dim = head_dim, .layout = layout}, v[3], s);
                        }});
     }
   }
@@ -310,7 +319,14 @@ void add_loss(Cases& cases, const Rows& shapes) {
                       written(Kind::activation, {n, vocab})},
                      [](Views v, const Stream& s) {
                        const bool in_place = v[4].dtype == DType::f32;
-                       cross_entropy_part(v[0], v[1], 11, v[2], 0.5F, v[3], in_place ? v[0] : v[4], s);
+                       cross_entropy_part({.logits = v[0],
+                                           .targets = v[1],
+                                           .first = 11,
+                                           .numbers = v[2],
+                                           .scale = 0.5F,
+                                           .loss = v[3],
+                                           .gradient = in_place ? v[0] : v[4]},
+                                          s);
                        if (in_place) {
                          copy(v[0], v[4], s);
                        }
@@ -329,19 +345,28 @@ void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& 
     cases.push_back({"matmul x W^T",
                      shape,
                      {activation({m, k}, 1), activation({n, k}, 2, 0.1), written(Kind::activation, {m, n})},
-                     [](Views v, const Stream& s) { matmul(v[0], Transpose::no, v[1], Transpose::yes, 1.0F, 0.0F, v[2], s); },
+                     [](Views v, const Stream& s) { matmul({.a = v[0], .b = v[1], .op_b = Transpose::yes, .c = v[2]}, s); },
                      flops});
     cases.push_back({"matmul x W^T onto",
                      shape,
                      {activation({m, k}, 3), activation({n, k}, 4, 0.1), changed_activation({m, n}, 5)},
-                     [](Views v, const Stream& s) { matmul(v[0], Transpose::no, v[1], Transpose::yes, 0.5F, 1.0F, v[2], s); },
+                     [](Views v, const Stream& s) {
+                       matmul({.a = v[0], .b = v[1], .op_b = Transpose::yes, .alpha = 0.5F, .added = {.beta = 1.0F}, .c = v[2]},
+                              s);
+                     },
                      flops});
     cases.push_back({"matmul x W^T onto another, with bias",
                      shape,
                      {activation({m, k}, 10), activation({n, k}, 11, 0.1), activation({m, n}, 12), activation({n}, 13),
                       written(Kind::activation, {m, n})},
                      [](Views v, const Stream& s) {
-                       matmul(v[0], Transpose::no, v[1], Transpose::yes, 0.5F, Added{1.0F, v[2], v[3]}, v[4], s);
+                       matmul({.a = v[0],
+                               .b = v[1],
+                               .op_b = Transpose::yes,
+                               .alpha = 0.5F,
+                               .added = {.beta = 1.0F, .onto = v[2], .bias = v[3]},
+                               .c = v[4]},
+                              s);
                      },
                      flops});
     cases.push_back(
@@ -349,19 +374,20 @@ void add_products(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& 
          shape,
          {activation({m, k}, 14), activation({n, k}, 15, 0.1), activation({n}, 16), written(Kind::activation, {m, n})},
          [](Views v, const Stream& s) {
-           matmul(v[0], Transpose::no, v[1], Transpose::yes, 1.0F, Added{0.0F, {}, v[2]}, v[3], s);
+           matmul({.a = v[0], .b = v[1], .op_b = Transpose::yes, .added = {.bias = v[2]}, .c = v[3]}, s);
          },
          flops});
     cases.push_back({"matmul dy W",
                      shape,
                      {activation({m, k}, 6), activation({k, n}, 7, 0.1), written(Kind::activation, {m, n})},
-                     [](Views v, const Stream& s) { matmul(v[0], Transpose::no, v[1], Transpose::no, 1.0F, 0.0F, v[2], s); },
+                     [](Views v, const Stream& s) { matmul({.a = v[0], .b = v[1], .c = v[2]}, s); },
                      flops});
-    cases.push_back({"matmul dy^T x to f32",
-                     shape,
-                     {activation({k, m}, 8), activation({k, n}, 9), written(Kind::f32, {m, n})},
-                     [](Views v, const Stream& s) { matmul(v[0], Transpose::yes, v[1], Transpose::no, 2.0F, 0.0F, v[2], s); },
-                     flops});
+    cases.push_back(
+        {"matmul dy^T x to f32",
+         shape,
+         {activation({k, m}, 8), activation({k, n}, 9), written(Kind::f32, {m, n})},
+         [](Views v, const Stream& s) { matmul({.a = v[0], .op_a = Transpose::yes, .b = v[1], .alpha = 2.0F, .c = v[2]}, s); },
+         flops});
   }
 }
 
@@ -372,7 +398,9 @@ void add_products_with_shifted_bias(Cases& cases, const std::vector<std::array<s
     const auto call = [n = n](Views v, const Stream& s) {
       for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
         const auto* bias = static_cast<const std::byte*>(v[2].data) + first * size_of(v[2].dtype);
-        matmul(v[0], Transpose::no, v[1], Transpose::yes, 1.0F, Added{1.0F, {}, {bias, v[2].dtype, {n}}}, v[3], s);
+        matmul(
+            {.a = v[0], .b = v[1], .op_b = Transpose::yes, .added = {.beta = 1.0F, .bias = {bias, v[2].dtype, {n}}}, .c = v[3]},
+            s);
       }
     };
     cases.push_back({"matmul x W^T onto with bias, shifted",
