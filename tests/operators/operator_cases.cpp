@@ -19,8 +19,10 @@
 #include "kernels/quantize/quantize_4bit.h"
 #include "kernels/quantize/quantize_absmax.h"
 #include "kernels/quantize/quantize_int8.h"
+#include "kernels/reduce/reduce.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
+#include "kernels/scale/scale.h"
 #include "tests/operators/attention_cases.h"
 #include "tests/operators/build_case.h"
 
@@ -54,6 +56,34 @@ void add_elementwise(Cases& cases, const Rows& shapes) {
          }});
     cases.push_back(
         {"scale", shape, {changed_activation({n, width}, 8)}, [](Views v, const Stream& s) { scale(v[0], 0.37F, s); }});
+  }
+}
+
+void add_scales(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, width] : shapes) {
+    const std::string shape = fmt::format("tokens {}, width {}", n, width);
+    cases.push_back({"scale_rows",
+                     shape,
+                     {activation({n, width}, 1), f32({n}, 2), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { scale_rows(v[0], v[1], v[2], s); }});
+    cases.push_back({"scale_columns",
+                     shape,
+                     {activation({n, width}, 1), f32({width}, 2), written(Kind::activation, {n, width})},
+                     [](Views v, const Stream& s) { scale_columns(v[0], v[1], {}, v[2], s); }});
+    cases.push_back({"scale_columns, onto and bias",
+                     shape,
+                     {activation({n, width}, 1), f32({width}, 2), activation({width}, 3), changed_activation({n, width}, 4)},
+                     [](Views v, const Stream& s) {
+                       scale_columns(v[0], v[1], {v[3], v[2]}, v[3], s);
+                     }});
+    cases.push_back(
+        {"inverse_row_norms", shape, {activation({n, width}, 1), written(Kind::f32, {n})}, [](Views v, const Stream& s) {
+           inverse_row_norms(v[0], v[1], s);
+         }});
+    cases.push_back({"column_dots",
+                     shape,
+                     {activation({n, width}, 1), activation({n, width}, 2), written(Kind::f32, {width})},
+                     [](Views v, const Stream& s) { column_dots(v[0], v[1], v[2], s); }});
   }
 }
 
@@ -419,6 +449,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
   if (size == Size::test) {
     const Rows shapes = {{1, 1}, {5, 64}, {33, 100}, {7, 1032}};
     add_elementwise(cases, shapes);
+    add_scales(cases, shapes);
     add_rows(cases, shapes);
     add_flat(cases, {1, 63, 1000, 16448});
     add_parts(cases,

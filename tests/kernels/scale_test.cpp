@@ -1,0 +1,73 @@
+// Rows and columns scaled, lengths of rows, sums along columns.
+#include "kernels/scale/scale.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernels/reduce/reduce.h"
+#include "tests/support/compare.h"
+#include "tests/support/random_floats.h"
+
+namespace lora_dist {
+namespace {
+
+using namespace testing_support;
+
+const std::vector<float> kX = {1, 2, 3, 4, 5, 6};  // 2 x 3
+
+TEST(Scale, RowsAndColumnsByHand) {
+  std::vector<float> y(6);
+  const std::vector<float> two = {10, -1};
+  scale_rows(view(kX.data(), {2, 3}), view(std::span(two)), view(y.data(), {2, 3}), {});
+  EXPECT_EQ(y, (std::vector<float>{10, 20, 30, -4, -5, -6}));
+  const std::vector<float> three = {1, 10, 100};
+  scale_columns(view(kX.data(), {2, 3}), view(std::span(three)), {}, view(y.data(), {2, 3}), {});
+  EXPECT_EQ(y, (std::vector<float>{1, 20, 300, 4, 50, 600}));
+  const std::vector<float> bias = {7, 8, 9};
+  scale_columns(view(kX.data(), {2, 3}), view(std::span(three)), {view(y.data(), {2, 3}), view(std::span(bias))},
+                view(y.data(), {2, 3}), {});
+  EXPECT_EQ(y, (std::vector<float>{9, 48, 609, 15, 108, 1209}));
+}
+
+TEST(Reduce, ByHand) {
+  const std::vector<float> x = {3, 4, 0, 0, 0, 0};
+  std::vector<float> inverse(2);
+  inverse_row_norms(view(x.data(), {2, 3}), view(std::span(inverse)), {});
+  EXPECT_EQ(inverse[0], 1.0F / 5.0F);
+  EXPECT_TRUE(std::isinf(inverse[1]));
+  std::vector<float> dots(3, 9.0F);
+  column_dots(view(kX.data(), {2, 3}), view(x.data(), {2, 3}), view(std::span(dots)), {});
+  EXPECT_EQ(dots, (std::vector<float>{3, 8, 0}));
+}
+
+TEST(Scale, SameBitsOnAnyThreads) {
+  const std::vector<float> x = random_floats(300 * 257, 1);
+  const std::vector<float> rows = random_floats(300, 2);
+  const std::vector<float> cols = random_floats(257, 3);
+  expect_same_bits_on_any_threads([&](const Stream& stream) {
+    std::vector<float> a(x.size());
+    std::vector<float> b(x.size());
+    std::vector<float> inverse(300);
+    std::vector<float> dots(257);
+    scale_rows(view(x.data(), {300, 257}), view(std::span(rows)), view(a.data(), {300, 257}), stream);
+    scale_columns(view(a.data(), {300, 257}), view(std::span(cols)), {}, view(b.data(), {300, 257}), stream);
+    inverse_row_norms(view(x.data(), {300, 257}), view(std::span(inverse)), stream);
+    column_dots(view(a.data(), {300, 257}), view(b.data(), {300, 257}), view(std::span(dots)), stream);
+    return join({a, b, inverse, dots});
+  });
+}
+
+TEST(Scale, RefusesShapesThatDisagree) {
+  std::vector<float> y(6);
+  const std::vector<float> two = {1, 2};
+  const ConstTensorView x = view(kX.data(), {2, 3});
+  EXPECT_THROW(scale_columns(x, view(std::span(two)), {}, view(y.data(), {2, 3}), {}), KernelError);
+  EXPECT_THROW(scale_rows(x, view(std::span(two)), view(y.data(), {3, 2}), {}), KernelError);
+  EXPECT_THROW(scale_columns(x, view(kX.data(), {3}), {{}, view(std::span(two))}, view(y.data(), {2, 3}), {}), KernelError);
+  EXPECT_THROW(inverse_row_norms(x, view(y.data(), {3}), {}), KernelError);
+  EXPECT_THROW(column_dots(x, view(kX.data(), {3, 2}), view(y.data(), {3}), {}), KernelError);
+}
+
+}  // namespace
+}  // namespace lora_dist
