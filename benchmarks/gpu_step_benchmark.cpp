@@ -95,7 +95,7 @@ TrainedBuffers make_buffers(const AdapterLayout& layout, Arena& arena, const Str
                          arena.take_zeroed<float>(MemoryKind::adapters, "gradients", layout.count),
                          arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums", layout.count)};
   buffers.part_params = buffers.params;
-  buffers.part_grads = buffers.grads;
+  buffers.part_grads = {buffers.grads};
   buffers.part_sums = buffers.sums;
   std::vector<float> factors(static_cast<std::size_t>(layout.count));
   initialize_adapters(layout, 42, factors);
@@ -125,7 +125,7 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const Co
   sizes.recompute = step.recompute;
   sizes.compute_dtype = place.dtype;
   const Workspace workspace = make_workspace(base, layout, sizes, arena, place.stream);
-  const Transformer transformer{&base, &layout, &window, &workspace, buffers.params, place.stream};
+  const ForwardContext model{&base, &layout, &window, &workspace, buffers.params, place.stream};
 
   const FixedBatch batch(options.global_batch, options.sequence_length, step.spec.vocab);
   StepOptions step_options;
@@ -136,8 +136,17 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const Co
   std::int64_t done = 0;
   const auto train = [&](std::int64_t steps) {
     for (std::int64_t i = 0; i < steps; ++i, ++done) {
-      result.last = train_step(transformer, AdapterPart{}, {world, world, gradients}, batch.sequences, batch.samples,
-                               step_options, done, done + 1, 1e-4, buffers, false, loss_scale);
+      result.last = train_step({.model = model,
+                                .part = AdapterPart{},
+                                .ranks = {world, world, gradients},
+                                .buffers = buffers,
+                                .sequences = batch.sequences,
+                                .samples = batch.samples,
+                                .options = step_options,
+                                .step = done,
+                                .optimizer_step = done + 1,
+                                .learning_rate = 1e-4},
+                               loss_scale);
     }
     synchronize(place.stream);
   };

@@ -26,7 +26,7 @@ std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::f
   step->batch.emplace(kSequences * world.size(), kLength, model.spec.vocab);
   step->layout = make_adapter_layout(model.spec, {kRank, 32.0, setting.dropout, false, {"all-linear"}});
   step->part = make_adapter_part(step->layout, model.spec, model.base.part);
-  step->buffers = take_trained_buffers(step->layout, step->part, Purpose::train, model.arena);
+  step->buffers = take_trained_buffers(step->layout, step->part, Purpose::train, 1, model.arena);
   initialize_adapters(step->layout, 42, step->buffers.params);
   take_part(step->part, step->buffers.params, step->buffers.part_params, model.stream);
   WorkspaceOptions sizes{kSequences * kLength, kLength, true, setting.recompute, setting.dropout > 0.0F};
@@ -39,12 +39,21 @@ std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::f
 
 double seconds_of_step(MeasuredStep& step, Communicator& world) {
   OpenModel& model = *step.model;
-  const Transformer transformer{&model.base,  &step.part.layout, model.window.get(), &step.workspace, step.buffers.part_params,
-                                model.stream, model.tensor.get()};
+  const ForwardContext context{&model.base,  &step.part.layout, model.window.get(), &step.workspace, step.buffers.part_params,
+                               model.stream, model.tensor.get()};
   world.barrier();
   std::array<double, 1> seconds = {seconds_of([&] {
-    train_step(transformer, step.part, {*step.mesh.data_group, world, world}, step.batch->sequences, step.batch->samples,
-               step.options, step.steps, step.steps + 1, 1e-4, step.buffers, false, step.loss_scale);
+    train_step({.model = context,
+                .part = step.part,
+                .ranks = {*step.mesh.data_group, world, world},
+                .buffers = step.buffers,
+                .sequences = step.batch->sequences,
+                .samples = step.batch->samples,
+                .options = step.options,
+                .step = step.steps,
+                .optimizer_step = step.steps + 1,
+                .learning_rate = 1e-4},
+               step.loss_scale);
   })};
   ++step.steps;
   world.all_reduce(seconds, Reduce::max, WireKind::control);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "src/base/frozen_shard.h"
-#include "src/transformer/activations.h"
+#include "src/transformer/workspace.h"
 
 namespace lora_dist::benchmarks {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "src/base/frozen_shard.h"
-#include "src/transformer/activations.h"
+#include "src/transformer/workspace.h"
 
 namespace lora_dist::benchmarks {
 

@@ -77,9 +77,7 @@ void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const Tens
 }
 
 AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
-  AdapterLayout layout;
-  layout.family = model.family;
-  layout.blocks.resize(static_cast<std::size_t>(model.layers));
+  AdapterLayout layout = empty_layout(model);
   std::set<std::string> placed;
   for (std::int64_t layer = 0; layer < model.layers; ++layer) {
     for (const Linear linear : kAllLinears) {
@@ -94,10 +92,7 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
       check_shape(a->second, r, shape.in, a->first, folder);
       check_shape(b->second, shape.out, r, b->first, folder);
       placed.insert({a->first, b->first});
-      LoraPlace place{r, static_cast<float>(scale_of(adapter.config, path)), layout.count, 0, shape.in, shape.out};
-      place.b = place.a + r * shape.in;
-      layout.count = place.b + shape.out * r;
-      layout.blocks[static_cast<std::size_t>(layer)][index_of(linear)] = place;
+      add_linear(layout, static_cast<std::size_t>(layer), linear, shape, r, static_cast<float>(scale_of(adapter.config, path)));
     }
   }
   for (const auto& [name, matrix] : adapter.tensors) {
@@ -109,17 +104,21 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
   return layout;
 }
 
-void copy_factors(const PeftAdapter& adapter, const AdapterLayout& layout, std::span<float> params) {
-  for (const AdapterFactor& factor : adapter_factors(layout)) {
-    const std::vector<float>& values = adapter.tensors.at(factor.path + "." + factor.factor).values;
-    std::copy(values.begin(), values.end(), params.begin() + factor.offset);
+void copy_parameters(const PeftAdapter& adapter, const AdapterLayout& layout, std::span<float> params) {
+  for (const AdapterTensor& tensor : adapter_tensors(layout)) {
+    const std::vector<float>& values = adapter.tensors.at(tensor.name).values;
+    std::copy(values.begin(), values.end(), params.begin() + tensor.offset);
   }
 }
 
 std::vector<AdapterTensor> adapter_tensors(const AdapterLayout& layout) {
   std::vector<AdapterTensor> tensors;
-  for (const AdapterFactor& factor : adapter_factors(layout)) {
-    tensors.push_back({factor.path + "." + factor.factor, {factor.rows, factor.cols}, factor.offset, factor.rows * factor.cols});
+  for (const auto& [path, parameter] : named_parameters(layout)) {
+    const Shape& shape = parameter.shape;
+    tensors.push_back({fmt::format("{}.{}", path, parameter.name),
+                       {shape.dims.begin(), shape.dims.begin() + shape.rank},
+                       parameter.offset,
+                       shape.count()});
   }
   return tensors;
 }

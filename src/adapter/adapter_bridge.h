@@ -1,11 +1,11 @@
-// Between a PEFT adapter's named matrices and the flat buffer of factors.
+// Between a PEFT adapter's named matrices and the flat buffer.
 #pragma once
 
 #include <span>
 #include <vector>
 
+#include "src/adapter/adapter_layout.h"
 #include "src/adapter/adapter_tensor.h"
-#include "src/adapter/adapters.h"
 #include "src/adapter/peft_adapter.h"
 
 namespace lora_dist {
@@ -16,8 +16,8 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
 /// Accepts copies of embedding and head in an adapter's file that hold what the base's files do, perhaps rounded to the copy's
 /// dtype. Throws Error(model) naming the tensor for others: they were trained or resized.
 void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const TensorDirectory& base);
-/// Copies the adapter's matrices to their places.
-void copy_factors(const PeftAdapter& adapter, const AdapterLayout& layout, std::span<float> params);
+/// Copies the adapter's matrices to the flat buffer.
+void copy_parameters(const PeftAdapter& adapter, const AdapterLayout& layout, std::span<float> params);
 
 /// The flat buffer's tensors as checkpoints and PEFT folders name them.
 std::vector<AdapterTensor> adapter_tensors(const AdapterLayout& layout);

@@ -1,58 +1,77 @@
-// Lays out a part's factors, and moves values between them and the whole.
+// Lays out a part's parameters, and moves values between them and the whole.
 #include "src/adapter/adapter_part.h"
 
 #include "kernels/elementwise/slice.h"
 
 namespace lora_dist {
 
+namespace {
+
+/// Where a rank's part of a parameter lies in the whole parameter.
+StridedSlice slice_of(const Parameter& parameter, const ModelSpec& whole, const TensorPart& part, Linear linear) {
+  switch (parameter.cut) {
+    case TpCut::outputs:
+      return b_slice(whole, part, linear, parameter.cols());
+    case TpCut::inputs:
+      return a_slice(whole, part, linear, parameter.shape[0]);
+    case TpCut::none:
+      break;
+  }
+  return {1, parameter.shape.count(), 0, 0};
+}
+
+/// The parameter as a rank has it: so many elements of it.
+Shape shape_of(const Parameter& parameter, std::int64_t elements) {
+  const std::int64_t rows = parameter.cut == TpCut::outputs ? elements / parameter.cols() : parameter.shape[0];
+  return parameter.shape.rank == 1 ? Shape{elements} : Shape{rows, elements / rows};
+}
+
+}  // namespace
+
 AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whole, const TensorPart& part) {
   AdapterPart made;
+  made.layout = layout;
   if (part.is_whole()) {
-    made.layout = layout;
     return made;
   }
-  made.layout.family = layout.family;
-  made.layout.blocks.resize(layout.blocks.size());
-  const auto add = [&made](StridedSlice slice, std::int64_t in_whole) {
-    slice.start += in_whole;
-    const std::int64_t offset = made.layout.count;
-    made.factors.push_back({slice, offset});
-    made.layout.count += slice.elements();
-    return offset;
-  };
-  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
+  made.layout.count = 0;
+  const ModelSpec local = spec_of(whole, part);
+  for (auto& block : made.layout.blocks) {
     for (const Linear linear : kAllLinears) {
-      const auto& place = layout.blocks[layer][index_of(linear)];
-      if (!place) {
+      auto& adapted = block[index_of(linear)];
+      if (!adapted) {
         continue;
       }
-      const StridedSlice a = a_slice(whole, part, linear, place->r);
-      const StridedSlice b = b_slice(whole, part, linear, place->r);
-      LoraPlace local = *place;
-      local.in = a.elements() / place->r;
-      local.out = b.elements() / place->r;
-      local.first_in = first_input(whole, part, linear);
-      local.a = add(a, place->a);
-      local.b = add(b, place->b);
-      made.layout.blocks[layer][index_of(linear)] = local;
+      const LinearShape shape = linear_shape(local, linear);
+      adapted->in = shape.in;
+      adapted->out = shape.out;
+      adapted->first_in = first_input(whole, part, linear);
+      for (Parameter& parameter : adapted->parameters) {
+        StridedSlice slice = slice_of(parameter, whole, part, linear);
+        slice.start += parameter.offset;
+        parameter.shape = shape_of(parameter, slice.elements());
+        parameter.offset = made.layout.count;
+        made.parameters.push_back({slice, parameter.offset});
+        made.layout.count += slice.elements();
+      }
     }
   }
   return made;
 }
 
 void take_part(const AdapterPart& part, std::span<const float> params, std::span<float> part_params, const Stream& stream) {
-  for (const FactorPart& factor : part.factors) {
-    const TensorView to = view(part_params.data() + factor.offset, {factor.in_whole.elements()});
-    take_slice(view(params), factor.in_whole, to, stream);
+  for (const ParameterPart& parameter : part.parameters) {
+    const TensorView to = view(part_params.data() + parameter.offset, {parameter.in_whole.elements()});
+    take_slice(view(params), parameter.in_whole, to, stream);
   }
 }
 
 void add_part(const AdapterPart& part, std::span<const std::int64_t> part_sums, std::span<std::int64_t> sums,
               const Stream& stream) {
-  for (const FactorPart& factor : part.factors) {
+  for (const ParameterPart& parameter : part.parameters) {
     const auto from =
-        part_sums.subspan(static_cast<std::size_t>(factor.offset), static_cast<std::size_t>(factor.in_whole.elements()));
-    add_slice(view(from), factor.in_whole, view(sums), stream);
+        part_sums.subspan(static_cast<std::size_t>(parameter.offset), static_cast<std::size_t>(parameter.in_whole.elements()));
+    add_slice(view(from), parameter.in_whole, view(sums), stream);
   }
 }
 

@@ -67,7 +67,7 @@ void TableWindow::release(const VocabTable& table, std::int64_t chunk) {
   }
 }
 
-void TableWindow::poke() {
+void TableWindow::progress() {
   for (Slot& slot : slots_) {
     move(slot);
   }

@@ -53,8 +53,8 @@ class TableWindow {
   ConstTensorView acquire(const VocabTable& table, std::int64_t chunk);
   /// What was launched with the chunk so far is the last that reads it.
   void release(const VocabTable& table, std::int64_t chunk);
-  /// Lets gathers under way move.
-  void poke();
+  /// Lets gathers under way progress.
+  void progress();
   /// Waits for gathers that nobody came for.
   void drop();
 

@@ -19,7 +19,7 @@ void TimedGather::start(Communicator& shards, std::span<const std::byte> mine, s
 
 bool TimedGather::move(GatherTimes& times) {
   const Clock::time_point start = Clock::now();
-  const bool ended = pending_->poke();
+  const bool ended = pending_->progress();
   times.waited += seconds_since(start);
   return ended;
 }

@@ -44,10 +44,10 @@ DenseOffsets dense_offsets(const BlockLayout& layout, DType dtype) {
 
 }  // namespace
 
-WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype) {
+WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, bool ahead, DType compute_dtype) {
   const bool gathers = base.gathers() || base.on_host;
   std::int64_t dense = 0;
-  if (backend == Backend::cuda) {
+  if (ahead) {
     for (const BlockLayout& layout : base.layouts) {
       dense = std::max(dense, dense_offsets(layout, compute_dtype).back());
     }
@@ -74,12 +74,13 @@ WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend 
   return taken;
 }
 
-WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype)
+WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype,
+                           std::int64_t micro_batches_in_flight)
     : base_(base),
       shards_(shards),
       compute_dtype_(compute_dtype),
       compute_(compute),
-      memory_(take_window_buffers(base, arena, compute.backend, compute_dtype)),
+      memory_(take_window_buffers(base, arena, dequantizes_ahead(compute.backend, micro_batches_in_flight), compute_dtype)),
       stream_(!memory_.in_place && compute.backend == Backend::cuda ? make_device_stream() : compute),
       tables_(memory_.tables, shards, compute, stream_),
       exceptions_(std::uncaught_exceptions()) {
@@ -166,6 +167,7 @@ void WeightWindow::finish(Slot& slot) {
     slot.gather.wait(times_);
   }
   const BlockWeights weights = weights_of(slot.layer, slot);
+  blocks_dequantized_ += slot.dense.empty() ? 0 : 1;
   for (const FrozenWeight& weight : weights) {
     if (weight.dense.data != nullptr) {
       FrozenWeight codes = weight;
@@ -215,13 +217,13 @@ void WeightWindow::release(std::int64_t layer) {
   }
 }
 
-void WeightWindow::poke() {
+void WeightWindow::progress() {
   for (Slot& slot : slots_) {
     if (slot.gather.under_way() && slot.gather.move(times_)) {
       finish(slot);
     }
   }
-  tables_.poke();
+  tables_.progress();
 }
 
 void WeightWindow::serve(std::int64_t layer, std::int64_t next) {

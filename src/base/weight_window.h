@@ -37,19 +37,26 @@ struct WindowBuffers {
   std::span<float> absmax;  // block scales of the weight being dequantized ahead
   TableBuffers tables;
 };
-/// Takes it from the arena, for operators of `backend`.
-WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, Backend backend, DType compute_dtype);
+/// Whether a window dequantizes a whole block once, ahead of its use: on a GPU, and where several micro-batches compute with it
+/// each time it is there. Otherwise each product of a CPU dequantizes its weight.
+constexpr bool dequantizes_ahead(Backend backend, std::int64_t micro_batches_in_flight) {
+  return backend == Backend::cuda || micro_batches_in_flight > 1;
+}
+/// Takes it from the arena. `ahead`: dequantizes_ahead().
+WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, bool ahead, DType compute_dtype);
 
 /// Two slots that take turns. All calls are collective over the shard group and every rank makes them in the same order, so a
 /// rank that has nothing to compute calls serve() and keeps the others going.
 ///
-/// On the CPU a slot holds a gathered block's bytes; with one shard there is nothing to hold, copy or send. On a GPU a slot also
-/// holds the block dequantized, once for all that a visit computes with it. There a stream of the window's own copies slices that
-/// lie on the host, waits for gathers and dequantizes, beside the operators' stream; the two meet at events alone.
+/// A slot holds a gathered block's bytes and, where the window dequantizes ahead, the block dequantized, once for all that a
+/// visit computes with it; with one shard on a CPU there is nothing to hold, copy or send. On a GPU a stream of the window's own
+/// copies slices that lie on the host, waits for gathers and dequantizes, beside the operators' stream; the two meet at events
+/// alone.
 class WeightWindow {
  public:
   /// `compute`: the operators' stream; `shards` follows the window's stream from then on. `compute_dtype`: of dequantized blocks.
-  WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype);
+  WeightWindow(const FrozenBase& base, Communicator& shards, Arena& arena, const Stream& compute, DType compute_dtype,
+               std::int64_t micro_batches_in_flight = 1);
   WeightWindow(const WeightWindow&) = delete;
   WeightWindow& operator=(const WeightWindow&) = delete;
   /// While an exception leaves the window's scope, `shards` is given up first: a gather under way may never end.
@@ -61,14 +68,16 @@ class WeightWindow {
   BlockWeights acquire(std::int64_t layer);
   /// What was launched with the block so far is the last that reads it.
   void release(std::int64_t layer);
-  /// Lets a gather under way move, and what waits for it go on; called between operators.
-  void poke();
+  /// Lets a gather under way progress, and what waits for it go on; called between operators.
+  void progress();
 
   /// The chunks of embedding and head, gathered on the same stream.
   TableWindow& tables() { return tables_; }
 
   /// Of all gathers that have ended, those of chunks too.
   GatherTimes gather_times() const;
+  /// Blocks that were dequantized ahead so far.
+  std::int64_t blocks_dequantized() const { return blocks_dequantized_; }
 
   /// acquire, prefetch of `next` (-1: none) and release without computing.
   void serve(std::int64_t layer, std::int64_t next);
@@ -97,6 +106,7 @@ class WeightWindow {
   Stream stream_;  // the window's own on a GPU
   std::array<Slot, 2> slots_;
   GatherTimes times_;
+  std::int64_t blocks_dequantized_ = 0;
   TableWindow tables_;
   int exceptions_;  // under way when the window was made
 };

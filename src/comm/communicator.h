@@ -24,7 +24,7 @@ class PendingCollective {
   /// The result is there when it returns, or will be before what the communicator's stream is given from then on.
   virtual void wait() = 0;
   /// Lets the transport move bytes; call it now and then while computing. True when wait() would not hold up the host.
-  virtual bool poke() = 0;
+  virtual bool progress() = 0;
 };
 
 enum class Reduce : std::uint8_t { sum, max, min };

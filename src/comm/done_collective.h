@@ -8,7 +8,7 @@ namespace lora_dist {
 class DoneCollective final : public PendingCollective {
  public:
   void wait() override {}
-  bool poke() override { return true; }
+  bool progress() override { return true; }
 };
 
 }  // namespace lora_dist

@@ -82,7 +82,7 @@ class StagedGather final : public PendingCollective {
     copy_bytes(to_.data(), from_.data(), to_.size(), stream_);
     staging_.taken = false;
   }
-  bool poke() override { return host_ == nullptr || host_->poke(); }
+  bool progress() override { return host_ == nullptr || host_->progress(); }
 
  private:
   std::unique_ptr<PendingCollective> host_;

@@ -42,7 +42,7 @@ class MpiGather final : public PendingCollective {
     std::vector<MPI_Request> requests = std::exchange(requests_, {});
     wait_for_messages(requests, "all_gather");
   }
-  bool poke() override {
+  bool progress() override {
     int done = 0;
     const int code = MPI_Testall(count(), requests_.data(), &done, MPI_STATUSES_IGNORE);
     if (code != MPI_SUCCESS) {

@@ -39,7 +39,7 @@ class NcclPending final : public PendingCollective {
     group_->check_under_way(collective_);
     done_.hold_back(reader_);
   }
-  bool poke() override {
+  bool progress() override {
     group_->check_under_way(collective_);
     return true;
   }

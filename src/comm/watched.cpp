@@ -29,7 +29,7 @@ class WatchedCollective final : public PendingCollective {
       pending_.reset();
     }
   }
-  bool poke() override { return pending_ == nullptr || pending_->poke(); }
+  bool progress() override { return pending_ == nullptr || pending_->progress(); }
 
  private:
   std::unique_ptr<PendingCollective> pending_;

@@ -72,7 +72,7 @@ std::vector<std::int64_t> chat_stop_ids(const OpenModel& model, std::vector<std:
 
 struct Generator {
   const OpenModel& model;
-  const Transformer& transformer;
+  const ForwardContext& transformer;
   KvCache& cache;
   Communicator& world;
   SamplingOptions options;
@@ -149,7 +149,7 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
       output = std::make_unique<OutputLines>(line.output, line.input);
     }
   });
-  const Transformer transformer = inference.transformer();
+  const ForwardContext transformer = inference.transformer();
   for (const std::string& warning : generation.warnings) {
     console.warn(warning);
   }

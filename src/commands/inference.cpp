@@ -5,7 +5,7 @@
 
 namespace lora_dist {
 
-Transformer Inference::transformer() const {
+ForwardContext Inference::transformer() const {
   return {&model->base, &adapter.layout, model->window.get(), &workspace, adapter.params, model->stream};
 }
 

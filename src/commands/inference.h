@@ -16,7 +16,7 @@ struct Inference {
   OpenAdapter adapter;
   Workspace workspace;
 
-  Transformer transformer() const;
+  ForwardContext transformer() const;
 };
 
 /// How the base is to be kept, as --quantization, --double-quant and --block-size say; merge and quantize ask it too.

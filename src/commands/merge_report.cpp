@@ -17,7 +17,7 @@ namespace lora_dist {
 namespace {
 
 /// The log-probabilities of a line's counted labels, as bytes for the gather.
-std::string counted_log_probs(const Transformer& model, const InputLine& line) {
+std::string counted_log_probs(const ForwardContext& model, const InputLine& line) {
   const std::vector<std::int32_t> targets = shifted(line.labels);
   const TokenScores scores = score_ids(model, line.ids, targets);
   std::string bytes;
@@ -48,7 +48,7 @@ TextScore score_text(const std::string& name, const CommandLine& line, Communica
     const std::int64_t longest = longest_of(lines).tokens();
     make_inference_workspace(inference, longest, longest);
   });
-  const Transformer transformer = inference.transformer();
+  const ForwardContext transformer = inference.transformer();
   TextScore score;
   score.name = name;
   const auto ranks = static_cast<std::size_t>(world.size());

@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-json score_line(const Transformer& model, const InputLine& line) {
+json score_line(const ForwardContext& model, const InputLine& line) {
   const TokenScores scores = score_ids(model, line.ids, shifted(line.ids));
   const std::vector<std::int32_t> targets = shifted(line.labels);
   json logprobs = json::array({nullptr});
@@ -38,7 +38,7 @@ json score_line(const Transformer& model, const InputLine& line) {
 }
 
 /// Labels that differ from the ids need probabilities of their own: one more pass over the line, for those labels alone.
-void add_foreign_labels(const Transformer& model, const InputLine& line, json& scored) {
+void add_foreign_labels(const ForwardContext& model, const InputLine& line, json& scored) {
   std::vector<std::int32_t> targets = shifted(line.labels);
   for (std::size_t i = 0; i + 1 < line.ids.size(); ++i) {
     targets[i] = targets[i] == line.ids[i + 1] ? kNotTrained : targets[i];
@@ -74,7 +74,7 @@ void check_finite(const json& scored) {
 }
 
 /// This rank's line of a round; none: it only serves the others' gathers.
-json score_or_serve(const Transformer& model, const std::vector<InputLine>& lines, std::size_t index, bool second_pass) {
+json score_or_serve(const ForwardContext& model, const std::vector<InputLine>& lines, std::size_t index, bool second_pass) {
   json scored;
   if (index < lines.size()) {
     scored = score_line(model, lines[index]);
@@ -114,7 +114,7 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
       output = std::make_unique<OutputLines>(line.output, line.input);
     }
   });
-  const Transformer transformer = inference.transformer();
+  const ForwardContext transformer = inference.transformer();
   const auto ranks = static_cast<std::size_t>(world.size());
   const bool foreign = std::any_of(lines.begin(), lines.end(), has_foreign_labels);
   for (std::size_t first = 0; first < lines.size(); first += ranks) {

@@ -45,9 +45,10 @@ struct DataConfig {
 struct TrainConfig {
   std::int64_t seed = 42;
   double epochs = 3.0;
-  std::int64_t max_steps = 0;  // 0: as many as `epochs` gives
-  int global_batch = 64;       // sequences per optimizer step
-  int micro_batch = 4;         // sequences per pass
+  std::int64_t max_steps = 0;       // 0: as many as `epochs` gives
+  int global_batch = 64;            // sequences per optimizer step
+  int micro_batch = 4;              // sequences per micro-batch
+  int micro_batches_in_flight = 1;  // that go through a block while its weights are there
   double learning_rate = 2e-4;
   std::string schedule = "cosine";  // constant | linear | cosine
   double warmup_ratio = 0.03;

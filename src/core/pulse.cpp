@@ -41,7 +41,7 @@ bool is_same(const CollectiveRecord& one, const CollectiveRecord& other) {
 
 const char* set_what(const char* what) {
   Notes& the = notes();
-  beat();
+  heartbeat();
   const std::lock_guard<std::mutex> hold(the.lock);
   the.what_since = now_in_nanoseconds();
   return std::exchange(the.what, what);
@@ -49,21 +49,21 @@ const char* set_what(const char* what) {
 
 }  // namespace
 
-void beat() noexcept { notes().last_beat.store(now_in_nanoseconds(), std::memory_order_relaxed); }
+void heartbeat() noexcept { notes().last_beat.store(now_in_nanoseconds(), std::memory_order_relaxed); }
 
 AtWork::AtWork(const char* what) : before_(set_what(what)) {}
 AtWork::~AtWork() { set_what(before_); }
 
 void note_step(std::int64_t step) {
   Notes& the = notes();
-  beat();
+  heartbeat();
   const std::lock_guard<std::mutex> hold(the.lock);
   the.step = step;
 }
 
 InCollective::InCollective(const CollectiveRecord& record) : outermost_(false) {
   Notes& the = notes();
-  beat();
+  heartbeat();
   const std::lock_guard<std::mutex> hold(the.lock);
   outermost_ = ++the.depth == 1;
   if (!outermost_) {
@@ -84,7 +84,7 @@ InCollective::InCollective(const CollectiveRecord& record) : outermost_(false) {
 
 InCollective::~InCollective() {
   Notes& the = notes();
-  beat();
+  heartbeat();
   const std::lock_guard<std::mutex> hold(the.lock);
   --the.depth;
   if (outermost_) {

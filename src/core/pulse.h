@@ -9,7 +9,7 @@
 namespace lora_dist {
 
 /// A sign of progress, for loops whose turns take long. Costs a few nanoseconds; from any thread.
-void beat() noexcept;
+void heartbeat() noexcept;
 
 /// From its making to its end the process is at `what` ("reading the model"); then again at what it was before. The text must
 /// live as long as the process. Both are signs of progress.

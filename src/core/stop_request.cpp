@@ -182,7 +182,7 @@ std::string nothing_trained_sentence() {
 }
 
 void stop_if_requested() {
-  beat();
+  heartbeat();
   if (requests().requested && requests().nothing_to_save) {
     throw Error(ExitCode::stopped, nothing_trained_sentence());
   }

@@ -59,7 +59,7 @@ class NothingToSave {
 std::string nothing_trained_sentence();
 
 /// For loops of work that comes before anything is trained. Throws Error(stopped) where a stop was asked for and there is nothing
-/// to save; the sentence says so. Also a beat().
+/// to save; the sentence says so. Also a heartbeat().
 void stop_if_requested();
 
 }  // namespace lora_dist

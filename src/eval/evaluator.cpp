@@ -1,4 +1,4 @@
-// Passes of validation data from rank 0 to the ranks, and their losses back.
+// Every rank computes the micro-batches that are its own; rank 0 collects their losses and scores.
 #include "src/eval/evaluator.h"
 
 #include <algorithm>
@@ -8,51 +8,57 @@
 
 #include "src/core/error.h"
 #include "src/core/fault_point.h"
-#include "src/job/pass_of.h"
+#include "src/job/make_micro_batch.h"
 
 namespace lora_dist {
 
 namespace {
 
-/// Rank 0's side: which pass comes next, and what came back.
-struct Director {
-  std::int64_t passes = 0;
-  std::int64_t next = 0;
-  std::vector<double> losses;  // per pass
+/// Which rank computes what: micro-batch i belongs to rank i mod ranks.
+struct Deal {
+  std::int64_t micro_batches = 0;
+  std::int64_t size = 1;       // sequences of each
+  std::int64_t in_flight = 1;  // of a rank at a time
+  int ranks = 1;
 
-  /// A pass for every rank; -1 for those that only serve.
-  std::vector<std::int64_t> hand_out(int ranks) {
-    std::vector<std::int64_t> work(static_cast<std::size_t>(ranks), -1);
-    for (std::int64_t& pass : work) {
-      pass = next < passes ? next++ : -1;
-    }
-    return work;
-  }
-
-  void collect(std::span<const std::int64_t> work, std::span<const double> results) {
-    for (std::size_t rank = 0; rank < work.size(); ++rank) {
-      if (work[rank] >= 0) {
-        losses[static_cast<std::size_t>(work[rank])] = results[rank];
-      }
-    }
-  }
+  std::int64_t of_round() const { return in_flight * ranks; }
+  std::int64_t rounds() const { return (micro_batches + of_round() - 1) / of_round(); }
 };
 
-double loss_of_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples,
-                    std::int64_t micro_batch, std::int64_t pass) {
+/// This rank's micro-batches of a round. Without one it serves the others, and has no loss.
+std::vector<double> losses_of_round(const ForwardContext& model, std::span<const Sequence> sequences,
+                                    std::span<const Sample> samples, const Deal& deal, int rank, std::int64_t round) {
   fault_point("evaluate");
-  if (pass < 0) {
-    return forward_loss(model, Pass{});
+  std::vector<MicroBatch> batches;
+  for (std::int64_t i = 0; i < deal.in_flight; ++i) {
+    const std::span<const Sequence> mine = sequences_of(sequences, round * deal.of_round() + i * deal.ranks + rank, deal.size);
+    if (!mine.empty()) {
+      batches.push_back(make_micro_batch(mine, samples));
+    }
   }
-  const auto first = static_cast<std::size_t>(pass * micro_batch);
-  const Batch batch =
-      make_batch(sequences.subspan(first, std::min(static_cast<std::size_t>(micro_batch), sequences.size() - first)), samples);
-  return forward_loss(model, pass_of(batch));
+  if (batches.empty()) {
+    batches.emplace_back();
+  }
+  std::vector<double> losses = forward_loss(model, batches);
+  losses.resize(static_cast<std::size_t>(deal.in_flight));
+  return losses;
+}
+
+/// The sum of all losses in the order of the micro-batches, whoever computed them. mine: [rounds * in_flight]
+double sum_of_all(Communicator& data, const Deal& deal, std::span<const double> mine) {
+  std::vector<double> all(mine.size() * static_cast<std::size_t>(deal.ranks));  // [ranks, rounds * in_flight]
+  data.all_gather(std::as_bytes(mine), std::as_writable_bytes(std::span(all)), WireKind::control);
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < deal.micro_batches; ++i) {
+    const auto rank = static_cast<std::size_t>(i % deal.ranks);
+    sum += all[rank * mine.size() + static_cast<std::size_t>(i / deal.ranks)];
+  }
+  return sum;
 }
 
 }  // namespace
 
-Evaluation evaluate(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+Evaluation evaluate(const ForwardContext& model, Communicator& data, std::span<const Sequence> sequences,
                     std::span<const Sample> samples, std::int64_t micro_batch,
                     const std::function<void(std::int64_t, std::int64_t)>& on_progress) {
   const auto start = std::chrono::steady_clock::now();
@@ -63,29 +69,17 @@ Evaluation evaluate(const Transformer& model, Communicator& data, std::span<cons
       result.target_tokens += trained_tokens(samples[static_cast<std::size_t>(index)]);
     }
   }
-  Director director;
-  director.passes = (static_cast<std::int64_t>(sequences.size()) + micro_batch - 1) / micro_batch;
-  director.losses.assign(static_cast<std::size_t>(director.passes), 0.0);
-  std::vector<double> results(static_cast<std::size_t>(data.size()));
-  for (std::int64_t done = 0; done < director.passes; done = std::min(director.passes, done + data.size())) {
-    std::vector<std::int64_t> work(results.size());
-    if (data.rank() == 0) {
-      work = director.hand_out(data.size());
-    }
-    data.broadcast(std::as_writable_bytes(std::span(work)), 0, WireKind::control);
-    const double loss = loss_of_pass(model, sequences, samples, micro_batch, work[static_cast<std::size_t>(data.rank())]);
-    data.all_gather(std::as_bytes(std::span(&loss, 1)), std::as_writable_bytes(std::span(results)), WireKind::control);
-    if (data.rank() == 0) {
-      director.collect(work, results);
-    }
+  const Deal deal{count_micro_batches(sequences, micro_batch), micro_batch, static_cast<std::int64_t>(most_in_flight(model)),
+                  data.size()};
+  std::vector<double> mine;
+  for (std::int64_t round = 0; round < deal.rounds(); ++round) {
+    const std::vector<double> losses = losses_of_round(model, sequences, samples, deal, data.rank(), round);
+    mine.insert(mine.end(), losses.begin(), losses.end());
     if (on_progress) {
-      on_progress(std::min(director.passes, done + data.size()), director.passes);
+      on_progress(std::min(deal.micro_batches, (round + 1) * deal.of_round()), deal.micro_batches);
     }
   }
-  double sum = 0.0;
-  for (const double loss : director.losses) {  // in the order of the passes, whoever computed them
-    sum += loss;
-  }
+  const double sum = sum_of_all(data, deal, mine);
   result.loss = sum / static_cast<double>(std::max<std::int64_t>(1, result.target_tokens));
   data.broadcast(std::as_writable_bytes(std::span(&result.loss, 1)), 0, WireKind::control);
   if (!std::isfinite(result.loss)) {

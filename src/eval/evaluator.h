@@ -1,4 +1,4 @@
-// Evaluation directed by rank 0: it hands out passes, collects their losses and scores; all ranks compute.
+// Evaluation directed by rank 0: micro-batches are dealt beforehand, all ranks compute, it collects and scores.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,8 @@
 #include <span>
 
 #include "src/comm/communicator.h"
-#include "src/data/batch.h"
+#include "src/data/packing.h"
+#include "src/data/sample.h"
 #include "src/transformer/transformer.h"
 
 namespace lora_dist {
@@ -20,9 +21,9 @@ struct Evaluation {
 };
 
 /// Collective over `data`; the result is the same on every rank and, to the bit, for every number of ranks. `sequences` are cut
-/// into passes of micro_batch. `on_progress(done, all)` is called after each round with the passes that are scored. Throws
-/// Error(non_finite) when the loss is not finite.
-Evaluation evaluate(const Transformer& model, Communicator& data, std::span<const Sequence> sequences,
+/// into micro-batches of `micro_batch`. `on_progress(done, all)` is called after each round with the micro-batches that are
+/// computed. Throws Error(non_finite) when the loss is not finite.
+Evaluation evaluate(const ForwardContext& model, Communicator& data, std::span<const Sequence> sequences,
                     std::span<const Sample> samples, std::int64_t micro_batch,
                     const std::function<void(std::int64_t, std::int64_t)>& on_progress = {});
 

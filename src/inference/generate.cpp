@@ -87,7 +87,7 @@ std::int32_t choose_token(std::span<const float> logits, const SamplingOptions& 
   return ids.back();
 }
 
-std::vector<std::int32_t> generate(const Transformer& model, std::span<const std::int32_t> prompt, KvCache& cache,
+std::vector<std::int32_t> generate(const ForwardContext& model, std::span<const std::int32_t> prompt, KvCache& cache,
                                    const SamplingOptions& options, std::span<const std::int64_t> stop_ids, Communicator& comm,
                                    const std::function<void(std::int32_t)>& on_token) {
   cache.length = 0;

@@ -29,7 +29,7 @@ std::int32_t choose_token(std::span<const float> logits, const SamplingOptions& 
 /// Continues `prompt` until one of `stop_ids` (not returned), max_new_tokens, or a full cache. Collective over `comm`: every rank
 /// runs the same tokens (each serves its slices of the base); rank 0's choice and its stop_ids are everybody's. `on_token` is
 /// called with each new id. `cache` is emptied first. Throws Error(non_finite) when the logits are not finite.
-std::vector<std::int32_t> generate(const Transformer& model, std::span<const std::int32_t> prompt, KvCache& cache,
+std::vector<std::int32_t> generate(const ForwardContext& model, std::span<const std::int32_t> prompt, KvCache& cache,
                                    const SamplingOptions& options, std::span<const std::int64_t> stop_ids, Communicator& comm,
                                    const std::function<void(std::int32_t)>& on_token = {});
 

@@ -71,7 +71,7 @@ InputFile::~InputFile() {
 }
 
 void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
-  beat();
+  heartbeat();
   constexpr std::size_t kMaxRead = std::size_t{1} << 30;  // Linux reads at most 2 GiB at once
   std::size_t done = 0;
   while (done < out.size()) {
@@ -110,7 +110,7 @@ OutputFile::~OutputFile() {
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
-  beat();
+  heartbeat();
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t put = ::write(descriptor_, bytes.data() + done, bytes.size() - done);

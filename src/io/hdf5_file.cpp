@@ -151,11 +151,11 @@ Hdf5Writer::~Hdf5Writer() {
 }
 
 void Hdf5Writer::write(const std::string& name, std::span<const float> values) {
-  beat();
+  heartbeat();
   write_dataset(handle_, file_, name, true, values.data(), values.size());
 }
 void Hdf5Writer::write(const std::string& name, std::span<const std::byte> bytes) {
-  beat();
+  heartbeat();
   write_dataset(handle_, file_, name, false, bytes.data(), bytes.size());
 }
 
@@ -240,7 +240,7 @@ const Hdf5Reader::Opened& Hdf5Reader::open(const std::string& name, bool floats)
 }
 
 void Hdf5Reader::read_elements(const std::string& name, bool floats, std::int64_t from, std::size_t count, void* out) const {
-  beat();
+  heartbeat();
   const Quiet quiet;
   const Opened& dataset = open(name, floats);
   if (from < 0 || static_cast<hsize_t>(from) > dataset.count || count > dataset.count - static_cast<hsize_t>(from)) {

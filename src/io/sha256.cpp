@@ -32,7 +32,7 @@ Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(std::span<const std::byte> bytes) {
-  beat();
+  heartbeat();
   if (EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) != 1) {
     throw std::runtime_error("libcrypto failed to hash");
   }

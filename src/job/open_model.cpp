@@ -72,8 +72,8 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
     model->tensor = (compute.on_device() ? *compute.data : world).split(mesh.data_rank);
   }
   run_together(world, [&] {
-    model->window =
-        std::make_unique<WeightWindow>(model->base, *model->shards, model->arena, model->stream, model->compute_dtype);
+    model->window = std::make_unique<WeightWindow>(model->base, *model->shards, model->arena, model->stream, model->compute_dtype,
+                                                   keeping.micro_batches_in_flight);
   });
   return model;
 }
@@ -86,11 +86,7 @@ std::vector<MemoryItem> memory_of(const OpenModel& model) {
   return items;
 }
 
-OpenAdapter no_adapter(const ModelSpec& spec) {
-  OpenAdapter adapter;
-  adapter.layout.blocks.resize(static_cast<std::size_t>(spec.layers));
-  return adapter;
-}
+OpenAdapter no_adapter(const ModelSpec& spec) { return {empty_layout(spec), {}}; }
 
 OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, Communicator& world) {
   OpenAdapter adapter = no_adapter(model.spec);
@@ -103,10 +99,10 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
       check_tables(read, model.spec, model.directory);
     }
     adapter.layout = layout_of(read, model.spec, folder.string());
-    adapter.params = model.arena.take<float>(MemoryKind::adapters, "factors", adapter.layout.count);
-    std::vector<float> factors(static_cast<std::size_t>(adapter.layout.count));
-    copy_factors(read, adapter.layout, factors);
-    from_host(view(std::span<const float>(factors)), view(adapter.params), model.stream);
+    adapter.params = model.arena.take<float>(MemoryKind::adapters, "parameters", adapter.layout.count);
+    std::vector<float> params(static_cast<std::size_t>(adapter.layout.count));
+    copy_parameters(read, adapter.layout, params);
+    from_host(view(std::span<const float>(params)), view(adapter.params), model.stream);
   });
   return adapter;
 }

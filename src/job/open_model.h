@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "src/adapter/adapters.h"
+#include "src/adapter/adapter_layout.h"
 #include "src/adapter/peft_adapter.h"
 #include "src/base/frozen_shard.h"
 #include "src/base/weight_window.h"
@@ -41,10 +41,11 @@ struct OpenModel {
 
 /// How ranks keep a base between them.
 struct BaseKeeping {
-  int shards = 1;                  // data ranks that divide it
-  bool divides_vocabulary = true;  // embedding and head too
-  bool on_host = false;            // beside a GPU the blocks stay in the host's memory, and are copied when their turn comes
-  bool of_node = false;            // those that divide it are on one machine, and on CPUs do so in memory that they share
+  int shards = 1;                   // data ranks that divide it
+  bool divides_vocabulary = true;   // embedding and head too
+  bool on_host = false;             // beside a GPU the blocks stay in the host's memory, and are copied when their turn comes
+  int micro_batches_in_flight = 1;  // that compute with a block each time it is there
+  bool of_node = false;             // those that divide it are on one machine, and on CPUs do so in memory that they share
 };
 
 /// Collective over `world`. `wanted`: how the base is to be quantized; a folder that is quantized already stays as it is, with a
@@ -57,13 +58,13 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
 /// Every byte that the model's arenas hold.
 std::vector<MemoryItem> memory_of(const OpenModel& model);
 
-/// An adapter ready to be applied: where its factors lie, and the factors.
+/// An adapter ready to be applied: its layout and its parameters.
 struct OpenAdapter {
   AdapterLayout layout;
   std::span<float> params;  // where the operators run
 };
 
-/// No factors at all: the base as it is.
+/// No parameters at all: the base as it is.
 OpenAdapter no_adapter(const ModelSpec& spec);
 /// Reads a PEFT folder; `folder` empty: no_adapter. Collective. Throws Error(model), the same on every rank.
 OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, Communicator& world);

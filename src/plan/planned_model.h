@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "src/adapter/adapters.h"
+#include "src/adapter/adapter_layout.h"
 #include "src/base/base_format.h"
 #include "src/config/config.h"
 #include "src/model/model_config.h"

@@ -11,7 +11,7 @@
 #include "src/train/adapter_setup.h"
 #include "src/train/saving.h"
 #include "src/train/training_run.h"
-#include "src/transformer/activations.h"
+#include "src/transformer/workspace.h"
 
 namespace lora_dist {
 
@@ -62,9 +62,10 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
   rank->base = lay_out_frozen_base(model.spec, model.directory, model.format, part, mesh.shards,
                                    {rank->arena, stream, target.dtype, on_host ? &rank->pinned : nullptr, mesh.of_node,
                                     model.config.parallel.shard_vocabulary});
-  take_window_buffers(rank->base, rank->arena, target.backend, target.dtype);
+  take_window_buffers(rank->base, rank->arena, dequantizes_ahead(target.backend, model.config.train.micro_batches_in_flight),
+                      target.dtype);
   rank->part = make_adapter_part(model.layout, model.spec, part);
-  take_trained_buffers(model.layout, rank->part, Purpose::train, rank->arena);
+  take_trained_buffers(model.layout, rank->part, Purpose::train, model.config.train.micro_batches_in_flight, rank->arena);
   const WorkspaceOptions options = workspace_options(model.config, model.spec, target.dtype, Purpose::train);
   make_workspace(rank->base, rank->part.layout, options, rank->arena, stream);
   if (target.on_device()) {

@@ -81,20 +81,22 @@ StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const
   require(target.is_timed(), "a time is predicted for a device, or a rate of CPUs");
   const double flops = target.flops();
   const auto rounds = static_cast<double>(step.rounds(mesh.data));
+  const auto walks = static_cast<double>(step.walks(mesh.data));
+  const auto in_flight = static_cast<double>(step.in_flight(mesh.data));
   const double dequantize = target.on_device() ? work.dequantized_bytes / target.device->memory_rate : 0.0;
   const double fetch = fetch_seconds(model, target, mesh, work.blocks);
   const double embedding = gather_seconds(model, target, mesh, work.embedding);
   const auto layers = static_cast<double>(model.spec.layers);
-  const double head = head_wait(model, target, mesh, work, work.forward_flops / flops / layers);
+  const double head = head_wait(model, target, mesh, work, in_flight * work.forward_flops / flops / layers);
   // Blocks that are still in the slots have nothing to hide.
   const double beside = static_cast<double>(work.blocks.fetches) / 2.0 / layers;
   const auto not_hidden = [&](double block_flops) {
-    return std::max(0.0, fetch - beside * block_flops / flops - dequantize / 2.0);
+    return std::max(0.0, fetch - beside * in_flight * block_flops / flops - dequantize / 2.0);
   };
   StepTime time;
   time.compute = rounds * (work.forward_flops + work.backward_flops + work.head_flops) / flops;
-  time.dequantize = rounds * dequantize;
-  time.base_gather = rounds * (embedding + head + not_hidden(work.forward_flops) + not_hidden(work.backward_flops));
+  time.dequantize = walks * dequantize;
+  time.base_gather = walks * (embedding + head + not_hidden(work.forward_flops) + not_hidden(work.backward_flops));
   if (mesh.tensor > 1) {
     time.tensor_reductions =
         rounds * tensor_seconds(target.cluster.link_of(mesh.tensor), mesh.tensor, work.tensor, is_over_mpi(model, target));

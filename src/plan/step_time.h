@@ -8,7 +8,7 @@ namespace lora_dist {
 
 /// Parts of a step that follow one another, in seconds. Their sum is the step.
 ///
-/// A data rank computes rounds() passes, all of full size:
+/// A data rank computes rounds() micro-batches, all of full size, in_flight() of them in each of its walks() through the blocks:
 ///   compute             FLOP / (device's FLOP/s * efficiency); on CPUs FLOP / (what a rank is said to reach)
 ///   dequantize          bytes read and written / memory rate; it runs beside products, but for the same memory
 ///   base_gather         what does not fit beside what is computed meanwhile. A block is gathered beside the one before it, its
@@ -20,7 +20,7 @@ namespace lora_dist {
 ///                       adds the copy of a block's slice over PCI Express
 ///   tensor_reductions   2 (n-1)/n * bytes / rate + 2 ceil(log2 n) * latency each (a tree); with sequence parallelism, a
 ///                       scattered sum and a gather take what an all-gather does. Counted whole, though over NCCL products run
-///                       beside all but the last piece of a sum (src/transformer/tensor_rows.h)
+///                       beside all but the last piece of a sum (src/transformer/tensor_parallel.h)
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor; over MPI 2 (n-1) steps of a ring with 3 * latency each,
 ///                       where sums_along_ring (src/comm/mpi_communicator.h)

@@ -1,4 +1,4 @@
-// Counts along transformer.cpp, head.cpp, attention_half.cpp, mlp_half.cpp, weight_window.cpp and table_window.cpp.
+// Counts along transformer.cpp, head.cpp, attention_sublayer.cpp, mlp_sublayer.cpp, weight_window.cpp and table_window.cpp.
 #include "src/plan/step_work.h"
 
 #include <fmt/format.h>
@@ -8,7 +8,7 @@
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "src/base/table_window.h"
 #include "src/core/error.h"
-#include "src/transformer/tensor_rows.h"
+#include "src/transformer/tensor_parallel.h"
 
 namespace lora_dist {
 
@@ -101,8 +101,8 @@ BlockWeightCount count_weights(const BlockLayout& layout) {
 
 double count_factors(const AdapterLayout& layout, std::int64_t layer) {
   double count = 0.0;
-  for (const auto& place : layout.blocks[static_cast<std::size_t>(layer)]) {
-    count += place ? static_cast<double>(place->r * (place->in + place->out)) : 0.0;
+  for (const auto& adapted : layout.blocks[static_cast<std::size_t>(layer)]) {
+    count += adapted ? static_cast<double>(adapted->r * (adapted->in + adapted->out)) : 0.0;
   }
   return count;
 }
@@ -190,7 +190,7 @@ TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int 
 }  // namespace
 
 std::int64_t StepShape::divided_rows(int ranks) const {
-  const auto rows = [&](std::int64_t of_pass) { return own_rows(of_pass * sequence_tokens, ranks) * ranks; };
+  const auto rows = [&](std::int64_t of_pass) { return tokens_of_shard(of_pass * sequence_tokens, ranks) * ranks; };
   return sequences / micro_batch * rows(micro_batch) + rows(sequences % micro_batch);
 }
 
@@ -198,6 +198,7 @@ StepShape step_shape(const Config& config, const PlanOptions& options) {
   StepShape step;
   step.sequences = config.train.global_batch;
   step.micro_batch = std::min(config.train.micro_batch, config.train.global_batch);
+  step.micro_batches_in_flight = config.train.micro_batches_in_flight;
   step.sequence_tokens = options.tokens_per_sequence > 0 ? options.tokens_per_sequence : config.data.max_length;
   const char* full = options.tokens_per_sequence > 0 ? "--tokens-per-sequence" : "data.max_length";
   if (step.sequence_tokens > config.data.max_length) {
@@ -237,8 +238,8 @@ PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const
   const bool twice = rank.base.head.gathers() && rank.base.head.chunks > 1;
   work.head_flops = (twice ? 6.0 : 4.0) * static_cast<double>(targets) * static_cast<double>(spec.vocab * spec.hidden);
   if (const TensorPart& part = rank.base.part; !part.is_whole()) {
-    work.tensor =
-        tensor_work(model, target, part.ranks, work.head_chunks, {tokens, own_rows(tokens, part.ranks) * part.ranks, targets});
+    work.tensor = tensor_work(model, target, part.ranks, work.head_chunks,
+                              {tokens, tokens_of_shard(tokens, part.ranks) * part.ranks, targets});
   }
   return work;
 }
@@ -247,7 +248,7 @@ WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, cons
                        std::int64_t slice_bytes, std::int64_t head_chunks) {
   WireBytes wire;
   if (mesh.gathers()) {  // ranks without a pass serve the others
-    wire[WireKind::base_gather] = step.rounds(mesh.data) * mesh.data * slice_bytes;
+    wire[WireKind::base_gather] = step.walks(mesh.data) * mesh.data * slice_bytes;
   }
   if (mesh.ranks() > 1) {  // fixed point of 64 bits
     wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.count * static_cast<std::int64_t>(sizeof(std::int64_t));

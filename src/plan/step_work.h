@@ -1,6 +1,7 @@
 // What a step has to do, counted: passes, floating point operations, bytes moved and bytes sent.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "src/comm/wire.h"
@@ -16,10 +17,15 @@ struct StepShape {
   std::int64_t sequence_tokens = 0;      // of each
   std::int64_t samples_of_sequence = 1;  // that share one
   std::int64_t sample_tokens = 0;        // of each sample: what attention sees
+  std::int64_t micro_batches_in_flight = 1;
 
   std::int64_t passes() const { return (sequences + micro_batch - 1) / micro_batch; }
   /// Passes of the data rank that has most.
   std::int64_t rounds(int data) const { return (passes() + data - 1) / data; }
+  /// Of these, so many go through a block together, and fetch it once.
+  std::int64_t in_flight(int data) const { return std::min(micro_batches_in_flight, rounds(data)); }
+  /// How often the rank goes through the blocks.
+  std::int64_t walks(int data) const { return (rounds(data) + in_flight(data) - 1) / in_flight(data); }
   std::int64_t tokens() const { return sequences * sequence_tokens; }
   std::int64_t targets() const { return sequences * (sequence_tokens - samples_of_sequence); }
   /// Rows of all passes where each is divided over so many ranks, which pads the last ones.

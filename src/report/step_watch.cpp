@@ -18,12 +18,6 @@ SlowestRank slowest_of(std::span<const double> seconds) {
   return slowest;
 }
 
-SlowestRank find_slowest(Communicator& world, double own_seconds) {
-  std::vector<double> all(static_cast<std::size_t>(world.size()));
-  world.all_gather(std::as_bytes(std::span(&own_seconds, 1)), std::as_writable_bytes(std::span(all)), WireKind::control);
-  return slowest_of(all);
-}
-
 bool is_spike(LossTrend& trend, double loss) {
   constexpr std::int64_t kSteps = 20;  // before them there is no trend
   constexpr double kNew = 0.1;         // weight of the newest step

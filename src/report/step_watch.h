@@ -4,8 +4,6 @@
 #include <cstdint>
 #include <span>
 
-#include "src/comm/communicator.h"
-
 namespace lora_dist {
 
 /// The rank whose own work took longest, and how many times as long as the middle one's.
@@ -14,10 +12,8 @@ struct SlowestRank {
   double ratio = 1.0;
   double seconds = 0.0;  // its own
 };
-/// `seconds`: of each rank, at least one.
+/// `seconds`: of each rank, at least one; waits for others left out.
 SlowestRank slowest_of(std::span<const double> seconds);
-/// `own_seconds`: of this rank, waits for others left out. Collective; the same on every rank.
-SlowestRank find_slowest(Communicator& world, double own_seconds);
 
 /// How the losses of the steps before went; older ones count less and less.
 struct LossTrend {

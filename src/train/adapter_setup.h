@@ -17,8 +17,9 @@ void choose_targets(Config& config, const ModelSpec& model, const Console& conso
 /// Error(model) for a folder that does not fit, the same on every rank.
 void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::path& adapter);
 
-/// Takes the flat buffers of the factors and, to train them, of gradients and moments; of a cut model those of the part as well.
-/// `layout`: of the whole. Sums, gradients and moments are zeroed.
-TrainedBuffers take_trained_buffers(const AdapterLayout& layout, const AdapterPart& part, Purpose purpose, Arena& arena);
+/// Takes the flat buffers of the parameters and, to train them, of gradients and moments; of a cut model those of the part as
+/// well. `layout`: of the whole; `micro_batches`: in flight. Sums, gradients and moments are zeroed.
+TrainedBuffers take_trained_buffers(const AdapterLayout& layout, const AdapterPart& part, Purpose purpose, int micro_batches,
+                                    Arena& arena);
 
 }  // namespace lora_dist

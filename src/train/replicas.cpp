@@ -81,7 +81,7 @@ std::string replica_difference(const TrainingRun& run) {
       values = copy;
     }
     mine = quick_digest(values, mine);
-    beat();
+    heartbeat();
   }
   std::vector<std::uint64_t> all(static_cast<std::size_t>(run.world->size()));
   run.world->all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)), WireKind::control);

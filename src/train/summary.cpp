@@ -49,7 +49,7 @@ AnswerSettings answer_settings_of(const TrainingRun& run) {
   return out;
 }
 
-std::string answer(const TrainingRun& run, const Transformer& model, const AnswerSettings& how,
+std::string answer(const TrainingRun& run, const ForwardContext& model, const AnswerSettings& how,
                    std::span<const std::int32_t> prompt, KvCache& cache) {
   const auto look_for_stop = [&](std::int32_t) {
     fault_point("answer");

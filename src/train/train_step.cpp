@@ -1,4 +1,4 @@
-// One optimizer step: computes this rank's passes, reduces, clips and updates.
+// One optimizer step: computes this rank's micro-batches, reduces, clips and updates.
 #include "src/train/train_step.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "src/core/fault_point.h"
-#include "src/job/pass_of.h"
+#include "src/job/make_micro_batch.h"
 
 namespace lora_dist {
 
@@ -22,47 +22,33 @@ namespace {
 constexpr double kLossUnit = 0x1p-40;   // losses too, each divided by the step's target tokens, are added as integers
 constexpr double kLossLimit = 0x1p+20;  // nats per token beyond which a loss counts as not finite
 
-struct PassTotals {
+/// What this rank's micro-batches gave.
+struct RankTotals {
   std::int64_t loss = 0;        // in units of kLossUnit
   std::int64_t bad = 0;         // gradients that are not finite
-  std::int64_t bad_losses = 0;  // passes whose loss is not
+  std::int64_t bad_losses = 0;  // micro-batches whose loss is not
   std::vector<std::int64_t> bad_samples;
-  bool given_up = false;
+  bool aborted = false;
 };
 
-std::span<const Sequence> sequences_of_pass(std::span<const Sequence> sequences, std::int64_t pass, std::int64_t micro_batch) {
-  const auto first = static_cast<std::size_t>(pass * micro_batch);
-  return first >= sequences.size()
-             ? std::span<const Sequence>{}
-             : sequences.subspan(first, std::min(static_cast<std::size_t>(micro_batch), sequences.size() - first));
-}
-
-std::int64_t passes_of(std::span<const Sequence> sequences, std::int64_t micro_batch) {
-  return (static_cast<std::int64_t>(sequences.size()) + micro_batch - 1) / micro_batch;
-}
-
-/// What all passes of a step share.
+/// What all micro-batches of a step share.
 struct StepScale {
   double target_tokens = 1.0;                 // of the global batch
   double loss_scale = 1.0;                    // of fp16
-  float largest_gradient = kFixedPointLimit;  // what one pass may add so that the sum of all cannot wrap
+  float largest_gradient = kFixedPointLimit;  // what one micro-batch may add so that the sum of all cannot wrap
 };
 
-/// One pass of this rank: adds its gradient and its loss to the sums.
-void run_pass(const Transformer& model, std::span<const Sequence> sequences, std::span<const Sample> samples,
-              const StepDropout& dropout, const StepScale& step, const TrainedBuffers& buffers, PassTotals& totals) {
-  const Batch batch = make_batch(sequences, samples);
-  const auto loss_scale = static_cast<float>(step.loss_scale / step.target_tokens);
-  fault_point("pass");
-  const double loss = forward_backward(model, pass_of(batch), dropout, loss_scale, buffers.part_grads);
-  fault_point("gradient", buffers.part_grads);
-  const std::int64_t bad = fixed_point_add(view(buffers.part_grads), static_cast<float>(1.0 / step.loss_scale),
-                                           view(buffers.part_sums), step.largest_gradient, model.stream);
+/// Adds one micro-batch's gradient and loss to the sums.
+void add_micro_batch(const StepInput& input, const StepScale& scale, std::span<const Sequence> sequences,
+                     std::int64_t target_tokens, double loss, std::span<float> grads, RankTotals& totals) {
+  fault_point("gradient", grads);
+  const std::int64_t bad = fixed_point_add(view(grads), static_cast<float>(1.0 / scale.loss_scale), view(input.buffers.part_sums),
+                                           scale.largest_gradient, input.model.stream);
   std::int64_t bad_losses = 0;
-  if (!std::isfinite(loss) || loss > kLossLimit * static_cast<double>(std::max<std::int64_t>(1, batch.target_tokens))) {
+  if (!std::isfinite(loss) || loss > kLossLimit * static_cast<double>(std::max<std::int64_t>(1, target_tokens))) {
     ++bad_losses;
   } else {
-    totals.loss += std::llrint(loss / step.target_tokens / kLossUnit);
+    totals.loss += std::llrint(loss / scale.target_tokens / kLossUnit);
   }
   if (bad + bad_losses > 0) {
     totals.bad += bad;
@@ -73,7 +59,54 @@ void run_pass(const Transformer& model, std::span<const Sequence> sequences, std
   }
 }
 
-/// Every rank's list, joined in rank order; what several ranks of a pass name counts once.
+/// This rank's micro-batches of a round: as many as are in flight, fewer or none at the end.
+std::vector<std::span<const Sequence>> sequences_of_round(const StepInput& input, std::int64_t first, std::size_t in_flight) {
+  std::vector<std::span<const Sequence>> mine;
+  for (std::size_t i = 0; i < in_flight; ++i) {
+    const std::int64_t index = first + input.ranks.data.rank() + static_cast<std::int64_t>(i) * input.ranks.data.size();
+    const std::span<const Sequence> sequences = sequences_of(input.sequences, index, input.options.micro_batch);
+    if (!sequences.empty()) {
+      mine.push_back(sequences);
+    }
+  }
+  return mine;
+}
+
+/// Without a micro-batch the rank serves its slices of the base to the others.
+void compute_round(const StepInput& input, const StepScale& scale, std::span<const std::span<const Sequence>> mine,
+                   RankTotals& totals) {
+  std::vector<MicroBatch> batches;
+  for (const std::span<const Sequence>& sequences : mine) {
+    batches.push_back(make_micro_batch(sequences, input.samples));
+  }
+  if (batches.empty()) {
+    batches.emplace_back();
+  } else {
+    fault_point("pass");
+  }
+  const Objective objective{static_cast<float>(scale.loss_scale / scale.target_tokens)};
+  const StepDropout dropout{input.options.dropout, input.options.seed, static_cast<std::uint32_t>(input.step)};
+  const std::vector<double> losses = forward_backward(input.model, batches, objective, dropout, input.buffers.part_grads);
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    add_micro_batch(input, scale, mine[i], batches[i].target_tokens(), losses[i], input.buffers.part_grads[i], totals);
+  }
+}
+
+/// All micro-batches of this rank; every rank takes part in every round.
+RankTotals compute_micro_batches(const StepInput& input, const StepScale& scale) {
+  RankTotals totals;
+  zero(view(input.buffers.part_sums), input.model.stream);
+  const std::size_t in_flight = most_in_flight(input.model);
+  const std::int64_t of_round = static_cast<std::int64_t>(in_flight) * input.ranks.data.size();
+  const std::int64_t count = count_micro_batches(input.sequences, input.options.micro_batch);
+  for (std::int64_t first = 0; first < count && !totals.aborted; first += of_round) {
+    compute_round(input, scale, sequences_of_round(input, first, in_flight), totals);
+    totals.aborted = first + of_round < count && input.abort && input.abort();
+  }
+  return totals;
+}
+
+/// Every rank's list, joined in rank order; what several ranks of a micro-batch name counts once.
 std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::int64_t>& mine) {
   std::string bytes(mine.size() * sizeof(std::int64_t), '\0');
   if (!mine.empty()) {  // memcpy takes no null pointer
@@ -89,26 +122,6 @@ std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::
                  [&](std::int64_t row) { return std::find(all.begin(), all.end(), row) == all.end(); });
   }
   return all;
-}
-
-/// All passes of this rank; the others need its slices of the base even where it has none left.
-PassTotals run_passes(const Transformer& model, const StepRanks& ranks, std::span<const Sequence> sequences,
-                      std::span<const Sample> samples, std::int64_t micro_batch, const StepDropout& dropout,
-                      const StepScale& step, const TrainedBuffers& buffers) {
-  PassTotals totals;
-  const Communicator& data = ranks.data;
-  zero(view(buffers.part_sums), model.stream);
-  const std::int64_t passes = passes_of(sequences, micro_batch);
-  for (std::int64_t first = 0; first < passes && !totals.given_up; first += data.size()) {
-    const std::span<const Sequence> mine = sequences_of_pass(sequences, first + data.rank(), micro_batch);
-    if (mine.empty()) {
-      forward_backward(model, Pass{}, dropout, 0.0F, buffers.part_grads);
-    } else {
-      run_pass(model, mine, samples, dropout, step, buffers, totals);
-    }
-    totals.given_up = first + data.size() < passes && ranks.give_up && ranks.give_up();
-  }
-  return totals;
 }
 
 void grow_after_good_step(LossScale& scale) {
@@ -135,65 +148,63 @@ struct StepSums {
   std::int64_t loss = 0;  // in units of kLossUnit
   std::int64_t bad = 0;   // gradients that are not finite
   std::int64_t bad_losses = 0;
-  bool stop_asked = false;
   double gradient_seconds = 0.0;  // of this rank's host, in the all-reduce of the gradients
 };
 
 /// Adds the gradients of all ranks in buffers.sums, and what they found beside them.
-StepSums reduce_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks, const PassTotals& totals,
-                     const TrainedBuffers& buffers, bool stop_asked_here) {
-  if (!part.factors.empty()) {
-    zero(view(buffers.sums), model.stream);
-    add_part(part, buffers.part_sums, buffers.sums, model.stream);
+StepSums reduce_step(const StepInput& input, const RankTotals& totals) {
+  const Communicator* const tensor = input.model.tensor;
+  if (!input.part.parameters.empty()) {
+    zero(view(input.buffers.sums), input.model.stream);
+    add_part(input.part, input.buffers.part_sums, input.buffers.sums, input.model.stream);
   }
   const auto start = std::chrono::steady_clock::now();
-  ranks.gradients.all_reduce(buffers.sums, Reduce::sum, WireKind::adapter_gradient);
+  input.ranks.gradients.all_reduce(input.buffers.sums, Reduce::sum, WireKind::adapter_gradient);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  // Tensor ranks have the same loss: one of them says it.
-  const bool speaks = model.tensor == nullptr || model.tensor->rank() == 0;
-  std::array<std::int64_t, 4> shared = {speaks ? totals.loss : 0, totals.bad, totals.bad_losses, stop_asked_here ? 1 : 0};
-  ranks.world.all_reduce(shared, Reduce::sum, WireKind::control);
-  return {shared[0], shared[1], shared[2], shared[3] > 0, seconds};
+  // The loss is replicated over TP ranks; only TP rank 0 contributes.
+  const bool contributes = tensor == nullptr || tensor->rank() == 0;
+  std::array<std::int64_t, 3> shared = {contributes ? totals.loss : 0, totals.bad, totals.bad_losses};
+  input.ranks.world.all_reduce(shared, Reduce::sum, WireKind::control);
+  return {shared[0], shared[1], shared[2], seconds};
 }
 
-/// Clips the gradient, whose norm is known, and updates the factors.
-void update_factors(const Transformer& model, const AdapterPart& part, const StepOptions& options, double grad_norm,
-                    std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers) {
+/// Clips the gradient, whose norm is known, and updates the parameters.
+void update_parameters(const StepInput& input, double grad_norm) {
+  const StepOptions& options = input.options;
+  const TrainedBuffers& buffers = input.buffers;
+  const Stream& stream = input.model.stream;
   // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm it divides by
   const double clip = options.max_grad_norm > 0.0 ? options.max_grad_norm / (grad_norm + 1e-6) : 1.0;
   if (clip < 1.0) {
-    scale(view(buffers.grads), static_cast<float>(clip), model.stream);
+    scale(view(buffers.grads), static_cast<float>(clip), stream);
   }
   adamw(view(buffers.params), view(buffers.grads), view(buffers.m), view(buffers.v),
-        {optimizer_step, learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, model.stream);
-  take_part(part, buffers.params, buffers.part_params, model.stream);
+        {input.optimizer_step, input.learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, stream);
+  take_part(input.part, buffers.params, buffers.part_params, stream);
 }
 
 }  // namespace
 
-StepResult train_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks,
-                      std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,
-                      std::int64_t step, std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers,
-                      bool stop_asked_here, LossScale& loss_scale) {
-  StepResult result = count_tokens(sequences, samples);
+StepResult train_step(const StepInput& input, LossScale& loss_scale) {
+  const StepOptions& options = input.options;
+  StepResult result = count_tokens(input.sequences, input.samples);
   const auto target_tokens = static_cast<double>(std::max<std::int64_t>(1, result.target_tokens));
-  const StepDropout dropout{options.dropout, options.seed, static_cast<std::uint32_t>(step)};
-  const std::int64_t passes = std::max<std::int64_t>(1, passes_of(sequences, options.micro_batch));
-  const auto shares = static_cast<float>(passes * (model.tensor == nullptr ? 1 : model.tensor->size()));
+  const std::int64_t micro_batches = std::max<std::int64_t>(1, count_micro_batches(input.sequences, options.micro_batch));
+  const auto shares = static_cast<float>(micro_batches * (input.model.tensor == nullptr ? 1 : input.model.tensor->size()));
   StepScale scale_of_step{target_tokens, 1.0, kFixedPointLimit / shares};
 
-  PassTotals totals;
+  RankTotals totals;
   StepSums sums;
   const LossScale before = loss_scale;
   for (bool again = true; again;) {
     scale_of_step.loss_scale = options.scaled ? loss_scale.value : 1.0;
-    totals = run_passes(model, ranks, sequences, samples, options.micro_batch, dropout, scale_of_step, buffers);
-    if (totals.given_up) {
-      result.given_up = true;
+    totals = compute_micro_batches(input, scale_of_step);
+    if (totals.aborted) {
+      result.aborted = true;
       loss_scale = before;
       return result;
     }
-    sums = reduce_step(model, part, ranks, totals, buffers, stop_asked_here);
+    sums = reduce_step(input, totals);
     result.gradient_seconds += sums.gradient_seconds;
     again = options.scaled && sums.bad > 0 && sums.bad_losses == 0 && loss_scale.value > 1.0;
     if (again) {
@@ -201,16 +212,15 @@ StepResult train_step(const Transformer& model, const AdapterPart& part, const S
     }
   }
 
-  result.stop_asked = sums.stop_asked;
   result.loss = static_cast<double>(sums.loss) * kLossUnit;
-  result.grad_norm = std::sqrt(fixed_point_read(view(buffers.sums), view(buffers.grads), model.stream));
+  result.grad_norm = std::sqrt(fixed_point_read(view(input.buffers.sums), view(input.buffers.grads), input.model.stream));
   if (sums.bad + sums.bad_losses > 0 || !std::isfinite(result.grad_norm)) {
     result.finite = false;
     loss_scale = before;  // a batch that no scale helps says nothing about the next
-    result.bad_samples = join_lists(ranks.world, totals.bad_samples);
+    result.bad_samples = join_lists(input.ranks.world, totals.bad_samples);
     return result;
   }
-  update_factors(model, part, options, result.grad_norm, optimizer_step, learning_rate, buffers);
+  update_parameters(input, result.grad_norm);
   if (options.scaled) {
     grow_after_good_step(loss_scale);
   }

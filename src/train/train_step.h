@@ -1,22 +1,22 @@
-// One optimizer step: passes, gradients in fixed point, one reduction, clipping, AdamW.
+// One optimizer step: micro-batches, gradients in fixed point, one reduction, clipping, AdamW.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "src/adapter/adapter_part.h"
 #include "src/comm/communicator.h"
-#include "src/data/batch.h"
+#include "src/data/packing.h"
+#include "src/data/sample.h"
 #include "src/transformer/transformer.h"
 
 namespace lora_dist {
 
 /// What a step needs of the configuration.
 struct StepOptions {
-  std::int64_t micro_batch = 4;  // sequences per pass
+  std::int64_t micro_batch = 4;  // sequences per micro-batch
   float dropout = 0.0F;
   std::uint64_t seed = 0;
   double max_grad_norm = 1.0;  // 0: no clipping
@@ -41,21 +41,35 @@ struct TrainedBuffers {
   std::span<float> params;
   std::span<float> m;
   std::span<float> v;
-  std::span<float> grads;        // of one pass; then of the step
-  std::span<std::int64_t> sums;  // of the step's passes, in fixed point
+  std::span<float> grads;        // of the first micro-batch in flight; then of the step
+  std::span<std::int64_t> sums;  // of the step's micro-batches, in fixed point
   // What a tensor rank computes with: the part's own, or the whole ones again where nothing is cut.
   std::span<float> part_params = {};
-  std::span<float> part_grads = {};
   std::span<std::int64_t> part_sums = {};
+  std::vector<std::span<float>> part_grads = {};  // of each micro-batch in flight
 };
 
 /// Who works on a step.
 struct StepRanks {
-  Communicator& data;       // the passes are dealt to its ranks
+  Communicator& data;       // micro-batches are dealt to its ranks
   Communicator& world;      // all ranks, over host memory: losses, and what went wrong
   Communicator& gradients;  // all ranks, over the memory that operators run in
-  /// Asked between passes, by all ranks together: true on all ends the step as if it had not begun. May be empty.
-  std::function<bool()> give_up = {};
+};
+
+/// One step: who computes what with which buffers.
+struct StepInput {
+  const ForwardContext& model;
+  const AdapterPart& part;  // of this tensor rank
+  StepRanks ranks;
+  const TrainedBuffers& buffers;
+  std::span<const Sequence> sequences;  // the global batch, the same on every rank
+  std::span<const Sample> samples;
+  const StepOptions& options;
+  std::int64_t step = 0;            // from 0: names the dropout masks
+  std::int64_t optimizer_step = 1;  // from 1: AdamW's
+  double learning_rate = 0.0;
+  /// Asked between rounds of micro-batches, by all ranks together: true on all aborts the step. May be empty.
+  std::function<bool()> abort = {};
 };
 
 struct StepResult {
@@ -65,19 +79,14 @@ struct StepResult {
   std::int64_t target_tokens = 0;
   double gradient_seconds = 0.0;          // that the host spent in the all-reduce of the gradients
   bool finite = true;                     // false: nothing was changed
-  bool given_up = false;                  // so was this: nothing was changed
-  bool stop_asked = false;                // on any rank
-  std::vector<std::int64_t> bad_samples;  // indices of the samples in the passes that were not finite
+  bool aborted = false;                   // likewise
+  std::vector<std::int64_t> bad_samples;  // indices of the samples in the micro-batches that were not finite
 };
 
-/// Collective over `ranks.world`. `sequences` is the global batch, the same on every rank; it is cut into passes of micro_batch
-/// sequences, the same on every mesh, and pass i is computed by data rank i mod their number. `step` (from 0) names the dropout
-/// masks; `optimizer_step` (from 1) is AdamW's. Loss, gradient and update are the same bits for every number of data ranks.
-/// `part`: of this tensor rank. With options.scaled a step whose gradients overflow is computed again with half the scale, so
-/// that no batch is lost.
-StepResult train_step(const Transformer& model, const AdapterPart& part, const StepRanks& ranks,
-                      std::span<const Sequence> sequences, std::span<const Sample> samples, const StepOptions& options,
-                      std::int64_t step, std::int64_t optimizer_step, double learning_rate, const TrainedBuffers& buffers,
-                      bool stop_asked_here, LossScale& loss_scale);
+/// Collective over `ranks.world`. The global batch is cut into micro-batches of options.micro_batch sequences, the same on every
+/// mesh; data rank i mod their number computes micro-batch i. Loss, gradient and update are the same bits for every number of
+/// data ranks and of micro-batches in flight. An aborted step leaves no state. With options.scaled a step whose gradients
+/// overflow is computed again with half the scale, so that no batch is lost.
+StepResult train_step(const StepInput& input, LossScale& loss_scale);
 
 }  // namespace lora_dist

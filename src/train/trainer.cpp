@@ -203,7 +203,7 @@ ExitCode stop_saved(TrainingLoop& loop) {
   return ExitCode::stopped;
 }
 
-/// Of a step that was given up nothing is left.
+/// An aborted step leaves no state.
 ExitCode stop_before_step(TrainingLoop& loop) {
   if (loop.progress.step == 0) {
     throw Error(ExitCode::stopped, nothing_trained_sentence(), Noticed::every_rank);
@@ -218,7 +218,7 @@ ExitCode do_steps(TrainingLoop& loop) {
     bool stop = false;
     if (!loop.progress.evaluation_due) {
       const StepEnd end = do_step(loop);
-      if (end == StepEnd::given_up) {
+      if (end == StepEnd::aborted) {
         return stop_before_step(loop);
       }
       stop = end == StepEnd::stop_asked;

@@ -53,8 +53,8 @@ struct TrainingLoop {
   }
 };
 
-/// given_up: a stop was asked for between two passes of a step that takes long, and it is as if it had not begun.
-enum class StepEnd : std::uint8_t { done, stop_asked, given_up };
+/// aborted: a stop was asked for between two rounds of a step that takes long; an aborted step leaves no state.
+enum class StepEnd : std::uint8_t { done, stop_asked, aborted };
 
 /// One optimizer step with its line in the logs. Collective; the same on every rank. Throws Error(non_finite,
 /// every_rank) when the step is not finite and train.max_skipped_steps is used up.

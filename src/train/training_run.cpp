@@ -147,7 +147,7 @@ int choose_shards(const TrainingRun& run) {
   return base_shards_of(run.mesh, config.parallel.base_shards, by_node ? data_ranks_of_node(run.mesh, machines) : 1);
 }
 
-/// Takes every buffer that a pass and a checkpoint need. Collective.
+/// Takes every buffer that a step and a checkpoint need. Collective.
 void prepare_workspace(TrainingRun& run, Purpose purpose) {
   const WorkspaceOptions options = workspace_options(run.config, run.model->spec, run.compute->dtype, purpose);
   run_together(*run.world, [&] {
@@ -167,11 +167,11 @@ void prepare_workspace(TrainingRun& run, Purpose purpose) {
 
 }  // namespace
 
-Transformer TrainingRun::tuned() const {
+ForwardContext TrainingRun::tuned() const {
   return {&model->base, &part.layout, model->window.get(), &workspace, buffers.part_params, model->stream, model->tensor.get()};
 }
 
-Transformer TrainingRun::base() const {
+ForwardContext TrainingRun::base() const {
   return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream, model->tensor.get()};
 }
 
@@ -197,6 +197,7 @@ WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, 
   options.max_positions = std::min<std::int64_t>(spec.max_positions, config.data.max_length + kRoomForAnswers);
   options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * config.data.max_length;
   options.longest = config.data.max_length;
+  options.micro_batches_in_flight = config.train.micro_batches_in_flight;
   options.training = purpose == Purpose::train;
   options.recompute = config.train.recompute == "none"        ? Recompute::none
                       : config.train.recompute == "selective" ? Recompute::selective
@@ -227,7 +228,7 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
   }
   run.mesh = make_mesh(world, config.parallel.tensor);
   const BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == "host",
-                            config.parallel.base_shards == "node"};
+                            config.train.micro_batches_in_flight, config.parallel.base_shards == "node"};
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(config.adapter.init_from) : adapter;
   const std::optional<BaseFormat> record = from.empty() ? std::nullopt : agreed_record(from, world);
   const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "src/adapter/adapter_config.h"
+#include "src/adapter/adapter_layout.h"
 #include "src/adapter/adapter_part.h"
-#include "src/adapter/adapters.h"
 #include "src/comm/mesh.h"
 #include "src/config/config.h"
 #include "src/data/dataset.h"
@@ -20,7 +20,6 @@
 #include "src/report/metrics_log.h"
 #include "src/train/run_watch.h"
 #include "src/train/train_step.h"
-#include "src/transformer/activations.h"
 #include "src/transformer/transformer.h"
 
 namespace lora_dist {
@@ -74,9 +73,9 @@ struct TrainingRun {
   WaitTimes waits;                   // of all steps of this process
   SaveCosts saves;
 
-  /// The model with the factors as they are now, or the base alone.
-  Transformer tuned() const;
-  Transformer base() const;
+  /// The model with the adapter as it is now, or the base alone.
+  ForwardContext tuned() const;
+  ForwardContext base() const;
 };
 
 /// Opens model and data where `compute` says, which must outlive the run, and shows what was resolved. Collective. `adapter`: a
@@ -90,7 +89,7 @@ WireBytes sent_bytes(const TrainingRun& run);
 /// How the base is to be kept, and which of it the user wrote.
 WantedFormat wanted_format(const Config& config);
 
-/// The sizes of a run's passes. `config.data.max_length` fits the model.
+/// The sizes of a run's buffers. `config.data.max_length` fits the model.
 WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose);
 
 /// What the configuration says about where operators run.

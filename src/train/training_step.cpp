@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "src/core/fault_point.h"
 #include "src/core/memory_report.h"
@@ -51,7 +53,7 @@ std::vector<Sequence> next_global_batch(TrainingLoop& loop) {
   return sequences;
 }
 
-/// Which rows were in the passes that were not finite, at most a few.
+/// Which rows were in the micro-batches that were not finite, at most a few.
 std::string describe_rows(const TrainingRun& run, std::vector<std::int64_t> samples) {
   constexpr std::size_t kShown = 8;
   std::string text;
@@ -84,42 +86,78 @@ void refuse_non_finite(TrainingLoop& loop, const StepResult& result) {
                                     allowed, rows.empty() ? "" : "; rows " + rows));
 }
 
-/// Peak memory and bytes sent, over all ranks, and whether any is at work on a checkpoint. Returns true when a stop was asked for
-/// by now.
-bool add_totals(TrainingLoop& loop, StepMetrics& metrics) {
-  Communicator& world = *loop.run.world;
-  std::array<std::int64_t, kWireKinds> sent{};
-  const WireBytes now = sent_bytes(loop.run);
+/// What each rank tells the others at the end of a step.
+struct RankReport {
+  std::array<std::int64_t, kWireKinds> sent{};  // bytes
+  std::int64_t peak_bytes = 0;
+  double own_seconds = 0.0;  // without waits for others
+  WaitTimes waits;
+  bool stop_requested = false;
+  bool writing = false;  // at work on a checkpoint
+};
+
+RankReport own_report(const TrainingLoop& loop, double own_seconds, double gradient_seconds) {
+  const TrainingRun& run = loop.run;
+  RankReport report;
+  const WireBytes now = sent_bytes(run);
   for (std::size_t i = 0; i < kWireKinds; ++i) {
-    sent[i] = now.bytes[i] - loop.wire_before.bytes[i];
+    report.sent[i] = now.bytes[i] - loop.wire_before.bytes[i];
   }
-  world.all_reduce(sent, Reduce::sum, WireKind::control);
-  std::array<std::int64_t, 3> most = {peak_resident_bytes(), stop_requested() ? 1 : 0, is_writing(loop.saving) ? 1 : 0};
-  world.all_reduce(most, Reduce::max, WireKind::control);
-  metrics.memory_peak_bytes = loop.run.last_peak_bytes = most[0];
-  metrics.wire.bytes = loop.run.last_wire.bytes = sent;
-  loop.save_waits = loop.saving.pending != nullptr && most[2] == 0;
-  return most[1] != 0;
+  report.peak_bytes = peak_resident_bytes();
+  report.own_seconds = own_seconds;
+  const GatherTimes& gathers = run.model->window->gather_times();
+  report.waits = {!run.compute->on_device(),  // else the host does not see when bytes move
+                  gathers.under_way - loop.gathers_before.under_way, gathers.waited - loop.gathers_before.waited,
+                  gradient_seconds};
+  report.stop_requested = stop_requested();
+  report.writing = is_writing(loop.saving);
+  return report;
+}
+
+std::vector<RankReport> all_reports(Communicator& world, const RankReport& own) {
+  std::vector<RankReport> all(static_cast<std::size_t>(world.size()));
+  world.all_gather(std::as_bytes(std::span(&own, 1)), std::as_writable_bytes(std::span(all)), WireKind::control);
+  return all;
 }
 
 /// What the ranks waited in this step, on average; what they did in all steps of this process is kept for the end.
-void add_waits(TrainingLoop& loop, double gradient_seconds, StepMetrics& metrics) {
-  TrainingRun& run = loop.run;
-  if (run.compute->on_device()) {
-    return;  // the host does not see when bytes move
+void add_waits(TrainingRun& run, std::span<const RankReport> reports, StepMetrics& metrics) {
+  if (!reports.front().waits.known) {
+    return;
   }
-  const GatherTimes& now = run.model->window->gather_times();
-  const std::array<double, 3> mine = {now.under_way - loop.gathers_before.under_way, now.waited - loop.gathers_before.waited,
-                                      gradient_seconds};
-  std::array<std::int64_t, 3> nanoseconds{};
-  std::transform(mine.begin(), mine.end(), nanoseconds.begin(), [](double seconds) { return std::llrint(seconds * 1e9); });
-  run.world->all_reduce(nanoseconds, Reduce::sum, WireKind::control);
-  const auto mean = [&](std::size_t i) { return static_cast<double>(nanoseconds[i]) * 1e-9 / run.world->size(); };
-  metrics.waits = {true, mean(0), mean(1), mean(2)};
-  run.waits.known = true;
-  run.waits.gathers += mean(0);
-  run.waits.base_gather += mean(1);
-  run.waits.adapter_gradient += mean(2);
+  const auto ranks = static_cast<double>(reports.size());
+  for (const RankReport& report : reports) {
+    metrics.waits.gathers += report.waits.gathers / ranks;
+    metrics.waits.base_gather += report.waits.base_gather / ranks;
+    metrics.waits.adapter_gradient += report.waits.adapter_gradient / ranks;
+  }
+  metrics.waits.known = run.waits.known = true;
+  run.waits.gathers += metrics.waits.gathers;
+  run.waits.base_gather += metrics.waits.base_gather;
+  run.waits.adapter_gradient += metrics.waits.adapter_gradient;
+}
+
+/// Bytes sent, peak memory, waits and the slowest rank, over all ranks. Returns true when a stop was asked for on any.
+bool add_reports(TrainingLoop& loop, std::span<const RankReport> reports, StepMetrics& metrics) {
+  bool stop = false;
+  bool writing = false;
+  std::vector<double> seconds;
+  for (const RankReport& report : reports) {
+    std::transform(report.sent.begin(), report.sent.end(), metrics.wire.bytes.begin(), metrics.wire.bytes.begin(), std::plus{});
+    metrics.memory_peak_bytes = std::max(metrics.memory_peak_bytes, report.peak_bytes);
+    seconds.push_back(report.own_seconds);
+    stop = stop || report.stop_requested;
+    writing = writing || report.writing;
+  }
+  add_waits(loop.run, reports, metrics);
+  const SlowestRank slowest = slowest_of(seconds);
+  metrics.slowest_rank = slowest.rank;
+  metrics.slowest_ratio = slowest.ratio;
+  loop.step_seconds = slowest.seconds;
+  loop.run.last_peak_bytes = metrics.memory_peak_bytes;
+  loop.run.last_wire = metrics.wire;
+  loop.save_waits = loop.saving.pending != nullptr && !writing;
+  return stop;
 }
 
 void note_spike(TrainingLoop& loop, double loss) {
@@ -131,36 +169,33 @@ void note_spike(TrainingLoop& loop, double loss) {
   }
 }
 
-}  // namespace
-
-StepEnd do_step(TrainingLoop& loop) {
+/// Computes the step. `learning_rate`: of it.
+StepResult compute_step(TrainingLoop& loop, double learning_rate) {
   TrainingRun& run = loop.run;
-  const auto start = Clock::now();
-  loop.wire_before = sent_bytes(run);
-  loop.gathers_before = run.model->window->gather_times();
-  StepMetrics metrics;
-  metrics.learning_rate = learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup,
-                                        run.config.train.learning_rate, loop.plan.schedule);
-  note_step(loop.progress.step + 1);
-  const AtWork here("training");
-  fault_point("step");
-  const double waited_before = seconds_in_collectives();
-  StepResult result;
-  explain_full_memory(run.model->arena, fmt::format("an operator of step {}", loop.progress.step + 1), [&] {
-    StepRanks ranks{*run.mesh.data_group, *run.world, run.compute->data ? *run.compute->data : *run.world};
-    if (loop.step_seconds == 0.0 || loop.step_seconds > kLongStep) {
-      ranks.give_up = [&] { return stop_agreed(*run.world); };
-    }
-    result = train_step(run.tuned(), run.part, ranks, next_global_batch(loop), run.dataset.train, step_options(run),
-                        loop.progress.step, loop.progress.optimizer_step + 1, metrics.learning_rate, run.buffers,
-                        stop_requested(), loop.progress.loss_scale);
-  });
-  if (result.given_up) {
-    return StepEnd::given_up;
+  const ForwardContext model = run.tuned();
+  const StepOptions options = step_options(run);
+  const std::vector<Sequence> sequences = next_global_batch(loop);
+  StepInput input{.model = model,
+                  .part = run.part,
+                  .ranks = {*run.mesh.data_group, *run.world, run.compute->data ? *run.compute->data : *run.world},
+                  .buffers = run.buffers,
+                  .sequences = sequences,
+                  .samples = run.dataset.train,
+                  .options = options,
+                  .step = loop.progress.step,
+                  .optimizer_step = loop.progress.optimizer_step + 1,
+                  .learning_rate = learning_rate};
+  if (loop.step_seconds == 0.0 || loop.step_seconds > kLongStep) {
+    input.abort = [&] { return stop_agreed(*run.world); };
   }
-  const double own_seconds =
-      std::chrono::duration<double>(Clock::now() - start).count() - (seconds_in_collectives() - waited_before);
-  fault_point("adapter", run.buffers.params);
+  StepResult result;
+  explain_full_memory(run.model->arena, fmt::format("an operator of step {}", loop.progress.step + 1),
+                      [&] { result = train_step(input, loop.progress.loss_scale); });
+  return result;
+}
+
+/// Counts the step as done.
+void advance(TrainingLoop& loop, const StepResult& result, StepMetrics& metrics) {
   if (result.finite) {
     ++loop.progress.optimizer_step;
   } else {
@@ -174,21 +209,45 @@ StepEnd do_step(TrainingLoop& loop) {
   metrics.grad_norm = result.finite ? result.grad_norm : std::numeric_limits<double>::quiet_NaN();
   metrics.tokens = result.tokens;
   metrics.target_tokens = result.target_tokens;
-  const bool stop = add_totals(loop, metrics);
-  add_waits(loop, result.gradient_seconds, metrics);
-  const SlowestRank slowest = find_slowest(*run.world, own_seconds);
-  metrics.slowest_rank = slowest.rank;
-  metrics.slowest_ratio = slowest.ratio;
-  loop.step_seconds = slowest.seconds;
-  metrics.saved = std::exchange(loop.saving.newest, std::nullopt);
-  metrics.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  run.watch->note_step_seconds(metrics.seconds + run.saves.most_seconds);  // a stop may find a save under way
-  metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
+}
+
+void log_step(TrainingLoop& loop, const StepMetrics& metrics) {
   loop.on_rank_0([&] {
     loop.logs->add(metrics);
-    loop.line.step_done(metrics.step, metrics.epoch, metrics.loss, metrics.learning_rate, metrics.tokens, metrics.seconds,
-                        run.world->size() > 1 ? fmt::format("slowest rank {} ({:.1f}x)", slowest.rank, slowest.ratio) : "");
+    loop.line.step_done(
+        metrics.step, metrics.epoch, metrics.loss, metrics.learning_rate, metrics.tokens, metrics.seconds,
+        loop.run.world->size() > 1 ? fmt::format("slowest rank {} ({:.1f}x)", metrics.slowest_rank, metrics.slowest_ratio) : "");
   });
+}
+
+}  // namespace
+
+StepEnd do_step(TrainingLoop& loop) {
+  TrainingRun& run = loop.run;
+  const auto start = Clock::now();
+  const auto seconds_since_start = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  loop.wire_before = sent_bytes(run);
+  loop.gathers_before = run.model->window->gather_times();
+  StepMetrics metrics;
+  metrics.learning_rate = learning_rate(loop.progress.step, loop.plan.total_steps, loop.plan.warmup,
+                                        run.config.train.learning_rate, loop.plan.schedule);
+  note_step(loop.progress.step + 1);
+  const AtWork here("training");
+  fault_point("step");
+  const double waited_before = seconds_in_collectives();
+  const StepResult result = compute_step(loop, metrics.learning_rate);
+  if (result.aborted) {
+    return StepEnd::aborted;
+  }
+  const double own_seconds = seconds_since_start() - (seconds_in_collectives() - waited_before);
+  fault_point("adapter", run.buffers.params);
+  advance(loop, result, metrics);
+  const bool stop = add_reports(loop, all_reports(*run.world, own_report(loop, own_seconds, result.gradient_seconds)), metrics);
+  metrics.saved = std::exchange(loop.saving.newest, std::nullopt);
+  metrics.seconds = seconds_since_start();
+  run.watch->note_step_seconds(metrics.seconds + run.saves.most_seconds);  // a stop may find a save under way
+  metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
+  log_step(loop, metrics);
   if (result.finite) {
     note_spike(loop, metrics.loss);
   }

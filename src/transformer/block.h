@@ -1,39 +1,45 @@
-// One transformer block: its two halves are flat lists of operator calls, forward and backward side by side.
+// One transformer block, stage by stage: forward, recomputation, backward.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/attention/attention.h"
+#include "src/adapter/linear_hooks.h"
 #include "src/base/weight_window.h"
-#include "src/transformer/activations.h"
-#include "src/transformer/lora_linear.h"
+#include "src/transformer/device_micro_batch.h"
+#include "src/transformer/forward_context.h"
+#include "src/transformer/tensor_parallel.h"
 
 namespace lora_dist {
 
-/// What a block reads besides its activations.
-struct BlockInputs {
-  const ModelSpec* spec = nullptr;
-  const BlockRest* rest = nullptr;
-  const AdapterLayout* layout = nullptr;
-  BlockWeights weights;
+/// One micro-batch in one block, while the block's weights are there.
+struct BlockContext {
+  const ForwardContext& model;
+  const DeviceMicroBatch& batch;
+  const LinearContext& linears;
+  const TensorParallel& tp;
+  const MicroBatchBuffers& buffers;
   std::int64_t layer = 0;
-  ConstTensorView starts;      // i32 [segments + 1]
-  int longest = 0;             // tokens of the longest segment
-  ConstTensorView rope_table;  // f32 [positions, rotary width]
-  KvCache* cache = nullptr;    // one sequence being generated: keys and values are appended, and attended to whole
-  ConstTensorView key_starts;  // i32 [2]: 0 and the cache's length after this call; only with a cache
+  BlockWeights weights;
+
+  const ModelSpec& spec() const { return model.base->spec; }
+  const BlockRest& rest() const { return model.base->rest[static_cast<std::size_t>(layer)]; }
+  const Stream& stream() const { return model.stream; }
+  /// [shard, hidden]: what enters the block.
+  TensorView hidden() const { return buffers.entering(layer).rows(tp.shard_tokens()); }
+  const SavedActivations& saved() const { return buffers.saved_of(layer); }
+  const BlockGradients& gradients() const { return model.workspace->gradients; }
+  /// [shard, hidden]: of the block's output, then of its input.
+  TensorView hidden_gradient() const { return buffers.hidden_gradient.rows(tp.shard_tokens()); }
 };
 
-/// Reads hidden: f32 [tokens, hidden], fills `kept`, writes out: f32 [tokens, hidden] (out may not be hidden).
-void block_forward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept,
-                   TensorView out);
-/// The same without the output: fills `kept` again for backward.
-void block_recompute(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept);
-/// For recompute = selective: norms and activations again, from what the products left in `kept`. No product runs.
-void block_recompute_cheap(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept);
-/// gradients.hidden holds the gradient of the block's output and becomes that of its input (unless `input_gradient` is false:
-/// nothing below the first block is trained). Writes the gradients of the block's factors.
-void block_backward(const BlockInputs& block, const LoraPass& pass, ConstTensorView hidden, const BlockActivations& kept,
-                    const BlockGradients& gradients, bool input_gradient);
+/// Reads hidden(), fills saved(), writes what enters the next block.
+void block_forward(const BlockContext& block);
+/// The same without the output: fills saved() again for backward.
+void block_recompute(const BlockContext& block);
+/// For recompute = selective: norms and activations again, from what the products left in saved(). No product runs.
+void block_recompute_cheap(const BlockContext& block);
+/// hidden_gradient() becomes that of the block's input (unless `input_gradient` is false: nothing below the first block is
+/// trained). Writes the gradients of the block's adapter parameters.
+void block_backward(const BlockContext& block, bool input_gradient);
 
 }  // namespace lora_dist

@@ -1,73 +1,108 @@
-// Finds a linear's weight, bias, factors and kept z by its name.
+// Finds a linear's weight, bias and adapter by its name, and calls the adapter method's hooks.
 #include "src/transformer/block_linear.h"
+
+#include <span>
 
 namespace lora_dist {
 
 namespace {
 
-LoraLinear linear_of(const BlockInputs& block, Linear linear) {
+LinearLayer layer_of(const BlockContext& block, Linear linear) {
   const std::size_t i = index_of(linear);
-  const auto& place = block.layout->blocks[static_cast<std::size_t>(block.layer)][i];
-  return {block.weights[i], block.rest->bias[i], place ? &*place : nullptr, static_cast<std::uint32_t>(block.layer), linear};
+  const auto& adapted = block.model.layout->blocks[static_cast<std::size_t>(block.layer)][i];
+  return {block.weights[i], block.rest().bias[i], adapted ? &*adapted : nullptr, static_cast<std::uint32_t>(block.layer), linear};
 }
 
-/// z [tokens, r]: a buffer that layers share is as wide as the largest r of them.
-TensorView z_of(const LoraLinear& layer, const BlockActivations& kept, std::int64_t tokens) {
-  RowBuffer z = kept.z[index_of(layer.linear)];
-  z.width = layer.place != nullptr ? layer.place->r : 0;
-  return z.rows(tokens);
+const LinearHooks& hooks_of(const BlockContext& block) { return block.model.layout->method->linear; }
+
+/// What the adapter saves [tokens, saved_width]: a buffer that layers share is as wide as the widest of them.
+TensorView saved_of(const BlockContext& block, const LinearLayer& layer, std::int64_t tokens) {
+  RowBuffer saved = block.saved().adapter[index_of(layer.linear)];
+  saved.width = layer.adapted != nullptr ? hooks_of(block).saved_width(*layer.adapted) : 0;
+  return saved.rows(tokens);
+}
+
+void forward_of(const BlockContext& block, const LinearLayer& layer, const LinearContext& context, ConstTensorView x,
+                TensorView saved, TensorView y, ConstTensorView residual) {
+  if (layer.adapted != nullptr) {
+    hooks_of(block).forward(layer, context, x, saved, y, residual);
+  } else {
+    frozen_product(layer, context, x, {residual.data == nullptr ? 0.0F : 1.0F, residual, layer.bias}, y);
+  }
+}
+
+void input_gradient_of(const BlockContext& block, const LinearLayer& layer, const TokenRange& tokens, ConstTensorView dy,
+                       TensorView dx, InputGradient how) {
+  if (how == InputGradient::none) {
+    return;
+  }
+  if (layer.adapted != nullptr) {
+    hooks_of(block).input_gradient(layer, block.linears, tokens, dy, dx, how);
+  } else {
+    frozen_product_backward(layer, block.linears, rows_of(dy, tokens), rows_of(dx, tokens), how == InputGradient::add);
+  }
+}
+
+/// `piece_done` is called with the rows of dx that are complete, before the gradients of the parameters.
+template <class PieceDone>
+void backward_of(const BlockContext& block, Linear linear, ConstTensorView dy, ConstTensorView x, TensorView dx,
+                 InputGradient how, std::span<const TokenRange> pieces, PieceDone piece_done) {
+  const LinearLayer layer = layer_of(block, linear);
+  if (layer.adapted != nullptr) {
+    hooks_of(block).begin_backward(layer, block.linears, dy);
+  }
+  for (const TokenRange& piece : pieces) {
+    input_gradient_of(block, layer, piece, dy, dx, how);
+    piece_done(rows_of(dx, piece));
+  }
+  if (layer.adapted != nullptr) {
+    hooks_of(block).parameter_gradients(layer, block.linears, dy, x, saved_of(block, layer, x.rows()));
+  }
 }
 
 }  // namespace
 
-void apply_linear(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x, const BlockActivations& kept,
-                  TensorView y, ConstTensorView residual) {
-  const LoraLinear layer = linear_of(block, linear);
-  lora_linear(layer, pass, x, z_of(layer, kept, x.rows()), y, residual);
+void linear_forward(const BlockContext& block, Linear linear, ConstTensorView x, TensorView y, ConstTensorView residual) {
+  const LinearLayer layer = layer_of(block, linear);
+  forward_of(block, layer, block.linears, x, saved_of(block, layer, x.rows()), y, residual);
 }
 
-void apply_linear_and_sum(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x,
-                          const BlockActivations& kept, TensorView y, ConstTensorView residual) {
-  const LoraLinear layer = linear_of(block, linear);
-  const TensorView z = z_of(layer, kept, x.rows());
+void linear_and_sum(const BlockContext& block, Linear linear, ConstTensorView x, TensorView y, ConstTensorView residual) {
+  const LinearLayer layer = layer_of(block, linear);
+  const TensorView saved = saved_of(block, layer, x.rows());
   PendingSums sums;
-  for (const TokenRange& piece : summed_pieces(pass.rows)) {
-    const ConstTensorView added = residual.data == nullptr ? residual : rows_of(residual, piece);
+  for (const TokenRange& piece : summed_pieces(block.tp)) {
     const TensorView rows = rows_of(y, piece);
-    lora_linear(layer, of_tokens(pass, piece), rows_of(x, piece), rows_of(z, piece), rows, added);
-    start_sum(pass.rows, rows, sums);
+    forward_of(block, layer, of_tokens(block.linears, piece), rows_of(x, piece), rows_of(saved, piece), rows,
+               residual.data == nullptr ? residual : rows_of(residual, piece));
+    start_all_reduce(block.tp, rows, sums);
   }
-  finish_sums(sums);
+  finish_all_reduces(sums);
 }
 
-void apply_linear_z(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView x,
-                    const BlockActivations& kept) {
-  const LoraLinear layer = linear_of(block, linear);
-  const TensorView z = z_of(layer, kept, x.rows());
-  for (const TokenRange& piece : summed_pieces(pass.rows)) {  // as it was made: other shapes may be added in another order
-    lora_linear_z(layer, of_tokens(pass, piece), rows_of(x, piece), rows_of(z, piece));
+void save_linear_again(const BlockContext& block, Linear linear, ConstTensorView x) {
+  const LinearLayer layer = layer_of(block, linear);
+  if (layer.adapted == nullptr) {
+    return;
+  }
+  const TensorView saved = saved_of(block, layer, x.rows());
+  for (const TokenRange& piece : summed_pieces(block.tp)) {  // as it was made: other shapes may be added in another order
+    hooks_of(block).save_again(layer, of_tokens(block.linears, piece), rows_of(x, piece), rows_of(saved, piece));
   }
 }
 
-void linear_backward(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy, ConstTensorView x,
-                     const BlockActivations& kept, TensorView dx, InputGradient input) {
-  const LoraLinear layer = linear_of(block, linear);
-  lora_linear_backward(layer, pass, dy, x, z_of(layer, kept, x.rows()), dx, input);
+void linear_backward(const BlockContext& block, Linear linear, ConstTensorView dy, ConstTensorView x, TensorView dx,
+                     InputGradient how) {
+  const TokenRange all{0, dy.rows()};
+  backward_of(block, linear, dy, x, dx, how, {&all, 1}, [](const TensorView&) {});
 }
 
-void linear_backward_and_sum(const BlockInputs& block, const LoraPass& pass, Linear linear, ConstTensorView dy, ConstTensorView x,
-                             const BlockActivations& kept, TensorView dx, InputGradient input) {
-  const LoraLinear layer = linear_of(block, linear);
-  const TensorView dz = lora_linear_dz(layer, pass, dy);
+void linear_backward_and_sum(const BlockContext& block, Linear linear, ConstTensorView dy, ConstTensorView x, TensorView dx,
+                             InputGradient how) {
   PendingSums sums;
-  for (const TokenRange& piece : summed_pieces(pass.rows)) {
-    const TensorView rows = rows_of(dx, piece);
-    lora_linear_input_gradient(layer, of_tokens(pass, piece), rows_of(dy, piece), dz.data == nullptr ? dz : rows_of(dz, piece),
-                               rows, input);
-    start_sum(pass.rows, rows, sums);
-  }
-  lora_linear_factor_gradients(layer, pass, dy, dz, x, z_of(layer, kept, x.rows()));
-  finish_sums(sums);
+  backward_of(block, linear, dy, x, dx, how, summed_pieces(block.tp),
+              [&](const TensorView& rows) { start_all_reduce(block.tp, rows, sums); });
+  finish_all_reduces(sums);
 }
 
 }  // namespace lora_dist

@@ -1,5 +1,6 @@
-// The head in chunks of tokens and of the vocabulary, so that logits of a whole batch never exist. Products have the same shapes,
-// and are added in the same order, whether chunks of the vocabulary are all there or gathered one after the other.
+// The head in chunks of tokens and of the vocabulary, so that logits of a whole micro-batch never exist. Products have the same
+// shapes, and are added in the same order, whether chunks of the vocabulary are all there or gathered one after the other, and
+// however many micro-batches are in flight.
 #include "src/transformer/head.h"
 
 #include <algorithm>
@@ -9,42 +10,49 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/rows.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/scale/scale.h"
 #include "src/core/pulse.h"
-#include "src/transformer/stage_values.h"
+#include "src/transformer/device_micro_batch.h"
 
 namespace lora_dist {
 
 namespace {
 
-/// The tokens that the head looks at, as they lie where the operators run.
+/// The tokens of a micro-batch that the head looks at, where the operators run.
 struct Picked {
+  const MicroBatchBuffers* buffers = nullptr;
+  std::int64_t tokens = 0;  // of the micro-batch
   std::int64_t count = 0;
   ConstTensorView index;    // i32 [count]: which token
   ConstTensorView targets;  // i32 [count]
+
+  const HeadBuffers& head() const { return buffers->head; }
 };
 
-/// Picks tokens and puts their last hidden states after the final norm in the workspace.
-Picked pick_and_norm(const Transformer& model, const Pass& pass, bool only_targets) {
-  const Workspace& workspace = *model.workspace;
+/// Picks tokens of a micro-batch, gathers their last hidden states and applies the final norm.
+Picked pick_and_norm(const ForwardContext& model, const MicroBatch& batch, const MicroBatchBuffers& buffers, bool only_targets) {
   std::vector<std::int32_t> index;
   std::vector<std::int32_t> targets;
-  for (std::int64_t t = 0; t < pass.tokens(); ++t) {
-    const std::int32_t target = pass.targets[static_cast<std::size_t>(t)];
+  for (std::int64_t t = 0; t < batch.tokens(); ++t) {
+    const std::int32_t target = batch.targets[static_cast<std::size_t>(t)];
     if (!only_targets || target != kNotTrained) {
       index.push_back(static_cast<std::int32_t>(t));
       targets.push_back(target);
     }
   }
   Picked picked;
+  picked.buffers = &buffers;
+  picked.tokens = batch.tokens();
   picked.count = static_cast<std::int64_t>(index.size());
   if (picked.count == 0) {
     return picked;
   }
-  picked.index = stage_values(index, workspace.pass.index, model.stream);
-  picked.targets = stage_values(targets, workspace.pass.targets, model.stream);
-  gather_rows(last_hidden(model, pass.tokens()), picked.index, workspace.picked.rows(picked.count), model.stream);
-  norm(model.base->final_norm, model.base->spec.norm_eps, workspace.picked.rows(picked.count),
-       workspace.picked_normed.rows(picked.count), workspace.picked_norm.rows(picked.count), model.stream);
+  const HeadBuffers& head = buffers.head;
+  picked.index = to_device(index, head.index, model.stream);
+  picked.targets = to_device(targets, head.targets, model.stream);
+  gather_rows(last_hidden(model, buffers, batch.tokens()), picked.index, head.picked.rows(picked.count), model.stream);
+  norm(model.base->final_norm, model.base->spec.norm_eps, head.picked.rows(picked.count), head.normed.rows(picked.count),
+       head.norm.rows(picked.count), model.stream);
   return picked;
 }
 
@@ -61,29 +69,30 @@ struct TokenChunk {
 };
 
 template <class Work>
-void for_each_token_chunk(const Transformer& model, const Picked& picked, Work work) {
+void for_each_token_chunk(const ForwardContext& model, const Picked& picked, Work work) {
   const Workspace& workspace = *model.workspace;
+  const HeadBuffers& head_buffers = picked.head();
   const VocabTable& head = model.base->head;
   for (std::int64_t first = 0; first < picked.count; first += workspace.logits_rows) {
-    beat();
-    model.window->poke();
+    heartbeat();
+    model.window->progress();
     TokenChunk chunk;
     chunk.first = first;
     chunk.rows = std::min(workspace.logits_rows, picked.count - first);
-    chunk.normed = workspace.picked_normed.rows_from(first, chunk.rows);
+    chunk.normed = head_buffers.normed.rows_from(first, chunk.rows);
     chunk.gradient = head.chunks == 1 ? chunk.normed
-                     : head.gathers() ? workspace.head_gradient.rows_from(first, chunk.rows)
-                                      : workspace.head_gradient.rows(chunk.rows);
+                     : head.gathers() ? head_buffers.gradient.rows_from(first, chunk.rows)
+                                      : head_buffers.gradient.rows(chunk.rows);
     chunk.targets = view(picked.targets.as<std::int32_t>() + first, {chunk.rows});
-    chunk.loss = workspace.token_loss.column_from(first, chunk.rows);
+    chunk.loss = head_buffers.token_loss.column_from(first, chunk.rows);
     const auto number = [&](std::int64_t tokens) { return static_cast<std::size_t>(tokens * head.chunks * kSoftmaxNumbers); };
-    if (!workspace.softmax_numbers.empty()) {
-      chunk.numbers = workspace.softmax_numbers.subspan(number(first), number(chunk.rows));
+    if (!head_buffers.softmax_numbers.empty()) {
+      chunk.numbers = head_buffers.softmax_numbers.subspan(number(first), number(chunk.rows));
     }
     chunk.all_numbers = chunk.numbers;
     if (model.tensor != nullptr) {
       const int ranks = model.tensor->size();
-      chunk.all_numbers = workspace.all_softmax_numbers.subspan(number(first * ranks), number(chunk.rows * ranks));
+      chunk.all_numbers = head_buffers.all_softmax_numbers.subspan(number(first * ranks), number(chunk.rows * ranks));
     }
     work(chunk);
   }
@@ -99,7 +108,7 @@ struct LogitsChunk {
 };
 
 /// `from`: element of the logits' buffer.
-LogitsChunk logits_chunk(const Transformer& model, const TokenChunk& tokens, std::int64_t number, ConstTensorView head,
+LogitsChunk logits_chunk(const ForwardContext& model, const TokenChunk& tokens, std::int64_t number, ConstTensorView head,
                          std::int64_t from) {
   const Workspace& workspace = *model.workspace;
   const Shape shape{tokens.rows, head.rows()};
@@ -111,14 +120,14 @@ LogitsChunk logits_chunk(const Transformer& model, const TokenChunk& tokens, std
           {gradient + static_cast<std::size_t>(from) * size_of(workspace.compute_dtype), workspace.compute_dtype, shape}};
 }
 
-void compute_logits(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
+void compute_logits(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
   matmul({.a = tokens.normed, .b = chunk.head, .op_b = Transpose::yes, .c = chunk.logits}, model.stream);
 }
 
 /// Whether one softmax sees all of the vocabulary.
-bool is_alone(const Transformer& model) { return model.base->head.chunks == 1 && model.tensor == nullptr; }
+bool is_alone(const ForwardContext& model) { return model.base->head.chunks == 1 && model.tensor == nullptr; }
 
-void note_numbers(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
+void note_numbers(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
   if (!is_alone(model)) {
     float* numbers = tokens.numbers.data() + chunk.number * tokens.rows * kSoftmaxNumbers;
     softmax_numbers(chunk.logits, tokens.targets, chunk.first_id, view(numbers, {tokens.rows, kSoftmaxNumbers}), model.stream);
@@ -126,7 +135,7 @@ void note_numbers(const Transformer& model, const TokenChunk& tokens, const Logi
 }
 
 /// The ranks that share the vocabulary tell each other three numbers of each row and chunk.
-void exchange_numbers(const Transformer& model, const TokenChunk& tokens) {
+void exchange_numbers(const ForwardContext& model, const TokenChunk& tokens) {
   if (model.tensor != nullptr) {
     // Over a device the stream waits for it, the host does not.
     model.tensor
@@ -136,9 +145,9 @@ void exchange_numbers(const Transformer& model, const TokenChunk& tokens) {
 }
 
 /// Losses of the tokens, and the gradient of a chunk of the vocabulary over its logits or beside them.
-void loss_of_chunk(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk, float loss_scale) {
+void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk, float scale) {
   if (is_alone(model)) {
-    cross_entropy(chunk.logits, tokens.targets, loss_scale, tokens.loss, chunk.gradient, model.stream);
+    cross_entropy(chunk.logits, tokens.targets, scale, tokens.loss, chunk.gradient, model.stream);
     return;
   }
   const auto rows = static_cast<std::int64_t>(tokens.all_numbers.size()) / kSoftmaxNumbers;
@@ -146,7 +155,7 @@ void loss_of_chunk(const Transformer& model, const TokenChunk& tokens, const Log
                       .targets = tokens.targets,
                       .first = chunk.first_id,
                       .numbers = view(tokens.all_numbers.data(), {rows, kSoftmaxNumbers}),
-                      .scale = loss_scale,
+                      .scale = scale,
                       .loss = tokens.loss,
                       .gradient = chunk.gradient},
                      model.stream);
@@ -154,13 +163,13 @@ void loss_of_chunk(const Transformer& model, const TokenChunk& tokens, const Log
 
 /// Adds a chunk's part of the gradient; chunks come in falling order. The normed rows of a head of one chunk have served: their
 /// gradient takes their place.
-void add_gradient(const Transformer& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
+void add_gradient(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
   const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
   matmul({.a = chunk.gradient, .b = chunk.head, .added = {.beta = beta}, .c = tokens.gradient}, model.stream);
 }
 
 /// Puts the summed gradient where the normed rows were.
-void keep_gradient(const Transformer& model, const TokenChunk& tokens) {
+void keep_gradient(const ForwardContext& model, const TokenChunk& tokens) {
   if (tokens.gradient.dtype != tokens.normed.dtype) {
     cast(tokens.gradient, tokens.normed, model.stream);
   } else if (tokens.gradient.data != tokens.normed.data) {
@@ -170,7 +179,7 @@ void keep_gradient(const Transformer& model, const TokenChunk& tokens) {
 
 /// All of the vocabulary is there: some tokens after the other, with logits over all of it. `only_chunk`: of a head that has but
 /// one; others lie in place.
-void loss_by_tokens(const Transformer& model, const Picked& picked, ConstTensorView only_chunk, float loss_scale, bool backward) {
+void loss_by_tokens(const ForwardContext& model, const Picked& picked, ConstTensorView only_chunk, float scale, bool backward) {
   TableWindow& tables = model.window->tables();
   const VocabTable& head = model.base->head;
   for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
@@ -184,7 +193,7 @@ void loss_by_tokens(const Transformer& model, const Picked& picked, ConstTensorV
     }
     exchange_numbers(model, tokens);
     for (std::int64_t i = head.chunks - 1; i >= 0; --i) {
-      loss_of_chunk(model, tokens, chunk_at(i), loss_scale);
+      loss_of_chunk(model, tokens, chunk_at(i), scale);
       if (backward) {
         add_gradient(model, tokens, chunk_at(i));
       }
@@ -196,15 +205,21 @@ void loss_by_tokens(const Transformer& model, const Picked& picked, ConstTensorV
 }
 
 /// Chunks of the vocabulary come one after the other, up for the losses and down for the gradient, with logits of one at a time.
-void loss_by_vocabulary(const Transformer& model, const Picked& picked, float loss_scale, bool backward) {
+/// A chunk serves every micro-batch while it is there.
+void loss_by_vocabulary(const ForwardContext& model, std::span<const Picked> all, float scale, bool backward) {
   TableWindow& tables = model.window->tables();
   const VocabTable& head = model.base->head;
+  const auto for_each_of_all = [&](auto work) {
+    for (const Picked& picked : all) {
+      for_each_token_chunk(model, picked, work);
+    }
+  };
   const auto with_chunk = [&](std::int64_t i, std::int64_t next, auto work) {
     const ConstTensorView rows = tables.acquire(head, i);
     if (next >= 0 && next < head.chunks) {
       tables.prefetch(head, next);
     }
-    for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
+    for_each_of_all([&](const TokenChunk& tokens) {
       const LogitsChunk chunk = logits_chunk(model, tokens, i, rows, 0);
       compute_logits(model, tokens, chunk);
       work(tokens, chunk);
@@ -214,94 +229,146 @@ void loss_by_vocabulary(const Transformer& model, const Picked& picked, float lo
   for (std::int64_t i = 0; i < head.chunks; ++i) {
     with_chunk(i, i + 1, [&](const TokenChunk& tokens, const LogitsChunk& chunk) { note_numbers(model, tokens, chunk); });
   }
-  for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) { exchange_numbers(model, tokens); });
+  for_each_of_all([&](const TokenChunk& tokens) { exchange_numbers(model, tokens); });
   const std::int64_t last = backward ? 0 : head.chunks - 1;  // any chunk gives the losses
   for (std::int64_t i = head.chunks - 1; i >= last; --i) {
     with_chunk(i, i > last ? i - 1 : -1, [&](const TokenChunk& tokens, const LogitsChunk& chunk) {
-      loss_of_chunk(model, tokens, chunk, loss_scale);
+      loss_of_chunk(model, tokens, chunk, scale);
       if (backward) {
         add_gradient(model, tokens, chunk);
       }
     });
   }
   if (backward) {
-    for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) { keep_gradient(model, tokens); });
+    for_each_of_all([&](const TokenChunk& tokens) { keep_gradient(model, tokens); });
   }
 }
 
-void loss_of_picked(const Transformer& model, const Picked& picked, float loss_scale, bool backward) {
+/// Token losses of all micro-batches, and with `backward` this rank's share of the gradient of scale * their sum in head.normed.
+void losses_of_picked(const ForwardContext& model, std::span<const Picked> all, float scale, bool backward) {
   TableWindow& tables = model.window->tables();
   const VocabTable& head = model.base->head;
   if (head.gathers() && head.chunks > 1) {
-    loss_by_vocabulary(model, picked, loss_scale, backward);
+    loss_by_vocabulary(model, all, scale, backward);
     return;
   }
   const ConstTensorView first = tables.acquire(head, 0);  // the only chunk that may have to be gathered
-  loss_by_tokens(model, picked, first, loss_scale, backward);
+  for (const Picked& picked : all) {
+    loss_by_tokens(model, picked, first, scale, backward);
+  }
   tables.release(head, 0);
 }
 
-/// From picked_normed, which holds each rank's share, to gradients.hidden.
-void gradient_of_picked(const Transformer& model, const Picked& picked, std::int64_t tokens) {
-  const Workspace& workspace = *model.workspace;
-  const TensorRows rows = tensor_rows(model, tokens);
-  const TensorView dhidden = workspace.gradients.hidden.rows(rows.own());
+std::vector<float> token_losses(const ForwardContext& model, const Picked& picked) {
+  std::vector<float> losses(static_cast<std::size_t>(picked.count));
+  if (picked.count > 0) {
+    to_host(picked.head().token_loss.column(picked.count), view(std::span(losses)), model.stream);
+  }
+  return losses;
+}
+
+/// The objective's value; the gradient of each token's row is multiplied by its weight.
+double apply_weights(const ForwardContext& model, const MicroBatch& batch, const Picked& picked, const Objective& objective) {
+  const std::vector<float> losses = token_losses(model, picked);
+  std::vector<float> weights(losses.size());
+  const double value = objective.value(batch, losses, weights);
+  if (picked.count > 0) {
+    const TensorView there = picked.head().token_loss.column(picked.count);  // the losses have been read
+    from_host(view(std::span<const float>(weights)), there, model.stream);
+    const TensorView gradient = picked.head().normed.rows(picked.count);
+    scale_rows(gradient, there, gradient, model.stream);
+  }
+  return value;
+}
+
+/// From head.normed, which holds each rank's share, to the micro-batch's hidden_gradient.
+void gradient_of_picked(const ForwardContext& model, const Picked& picked) {
+  const TensorParallel tp = tensor_parallel(model, picked.tokens);
+  const TensorView dhidden = picked.buffers->hidden_gradient.rows(tp.shard_tokens());
   if (picked.count == 0) {
     zero(dhidden, model.stream);
     return;
   }
-  const TensorView dnormed = workspace.picked_normed.rows(picked.count);
-  sum_over_ranks(rows, dnormed);
-  const TensorView dpicked = workspace.gradients.normed.rows(picked.count);
+  const HeadBuffers& head = picked.head();
+  const TensorView dnormed = head.normed.rows(picked.count);
+  all_reduce_rows(tp, dnormed);
+  const TensorView dpicked = model.workspace->gradients.normed.rows(picked.count);
   zero(dpicked, model.stream);
-  norm_backward(model.base->final_norm, dnormed, workspace.picked.rows(picked.count), workspace.picked_norm.rows(picked.count),
-                dpicked, model.stream);
-  if (!rows.divided()) {
+  norm_backward(model.base->final_norm, dnormed, head.picked.rows(picked.count), head.norm.rows(picked.count), dpicked,
+                model.stream);
+  if (!tp.sequence_parallel()) {
     scatter_rows(dpicked, picked.index, dhidden, model.stream);
     return;
   }
-  scatter_rows(dpicked, picked.index, rows.all.rows(tokens), model.stream);
-  zero_padding(rows, rows.all);
-  copy(own_part(rows, rows.all), dhidden, model.stream);
+  scatter_rows(dpicked, picked.index, tp.gathered.rows(picked.tokens), model.stream);
+  zero_padding(tp, tp.gathered);
+  copy(shard_of(tp, tp.gathered), dhidden, model.stream);
+}
+
+std::vector<Picked> pick_all(const ForwardContext& model, std::span<const MicroBatch> batches) {
+  std::vector<Picked> all;
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    all.push_back(pick_and_norm(model, batches[i], model.workspace->in_flight[i], true));
+  }
+  return all;
 }
 
 }  // namespace
 
-std::int64_t head_and_loss(const Transformer& model, const Pass& pass, float loss_scale, bool backward) {
-  const Picked picked = pick_and_norm(model, pass, true);
-  loss_of_picked(model, picked, loss_scale, backward);
-  if (backward) {
-    gradient_of_picked(model, picked, pass.tokens());
+std::vector<double> head_loss(const ForwardContext& model, std::span<const MicroBatch> batches) {
+  const std::vector<Picked> all = pick_all(model, batches);
+  losses_of_picked(model, all, 1.0F, false);
+  std::vector<double> sums;
+  for (const Picked& picked : all) {
+    sums.push_back(sum_of_losses(token_losses(model, picked)));
   }
-  return picked.count;
+  return sums;
 }
 
-double sum_of_losses(const Transformer& model, std::int64_t count) {
-  std::vector<float> losses(static_cast<std::size_t>(count));
-  if (count > 0) {
-    to_host(model.workspace->token_loss.column(count), view(std::span(losses)), model.stream);
+PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<const MicroBatch> batches,
+                                     const Objective& objective) {
+  const std::vector<Picked> all = pick_all(model, batches);
+  losses_of_picked(model, all, objective.scale, true);
+  PendingLosses losses;
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    losses.counts.push_back(all[i].count);
+    if (objective.value) {
+      losses.values.push_back(apply_weights(model, batches[i], all[i], objective));
+    }
+    gradient_of_picked(model, all[i]);
   }
-  double sum = 0.0;
-  for (const float loss : losses) {
-    sum += static_cast<double>(loss);
-  }
-  return sum;
+  return losses;
 }
 
-void head_log_probs(const Transformer& model, const Pass& pass, std::span<float> log_prob, std::span<std::int32_t> argmax) {
+std::vector<double> wait_for(const ForwardContext& model, const PendingLosses& losses) {
+  if (!losses.values.empty()) {
+    return losses.values;
+  }
+  std::vector<double> sums;
+  for (std::size_t i = 0; i < losses.counts.size(); ++i) {
+    Picked picked;
+    picked.buffers = &model.workspace->in_flight[i];
+    picked.count = losses.counts[i];
+    sums.push_back(sum_of_losses(token_losses(model, picked)));
+  }
+  return sums;
+}
+
+void head_log_probs(const ForwardContext& model, const MicroBatch& batch, std::span<float> log_prob,
+                    std::span<std::int32_t> argmax) {
   const Workspace& workspace = *model.workspace;
   const ConstTensorView head = model.base->head.whole();
-  const Picked picked = pick_and_norm(model, pass, false);
+  const Picked picked = pick_and_norm(model, batch, workspace.in_flight[0], false);
   for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
     const TensorView logits = view(workspace.logits.data(), {tokens.rows, head.rows()});
     matmul({.a = tokens.normed, .b = head, .op_b = Transpose::yes, .c = logits}, model.stream);
-    token_log_prob(logits, tokens.targets, tokens.loss, view(workspace.pass.argmax.data() + tokens.first, {tokens.rows}),
+    token_log_prob(logits, tokens.targets, tokens.loss, view(workspace.argmax.data() + tokens.first, {tokens.rows}),
                    model.stream);
   });
   if (picked.count > 0) {
     const auto count = static_cast<std::size_t>(picked.count);
-    to_host(workspace.token_loss.column(picked.count), view(log_prob.first(count)), model.stream);
-    to_host(view(workspace.pass.argmax.first(count)), view(argmax.first(count)), model.stream);
+    to_host(picked.head().token_loss.column(picked.count), view(log_prob.first(count)), model.stream);
+    to_host(view(workspace.argmax.first(count)), view(argmax.first(count)), model.stream);
   }
 }
 

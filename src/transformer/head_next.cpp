@@ -8,7 +8,7 @@ namespace lora_dist {
 namespace {
 
 /// One token's logits from the ranks that share the vocabulary.
-std::vector<float> join_logits(const Transformer& model) {
+std::vector<float> join_logits(const ForwardContext& model) {
   const Workspace& workspace = *model.workspace;
   const int ranks = model.tensor->size();
   model.tensor->all_gather(std::as_bytes(workspace.next_logits), std::as_writable_bytes(workspace.all_next_logits),
@@ -25,21 +25,22 @@ std::vector<float> join_logits(const Transformer& model) {
 
 }  // namespace
 
-std::vector<float> head_next(const Transformer& model, std::int64_t tokens) {
+std::vector<float> head_next(const ForwardContext& model, std::int64_t tokens) {
   const Workspace& workspace = *model.workspace;
   const ModelSpec& spec = model.base->spec;
   const VocabTable& head = model.base->head;
-  const TensorView hidden = last_hidden(model, tokens);
+  const MicroBatchBuffers& buffers = workspace.in_flight[0];
+  const TensorView hidden = last_hidden(model, buffers, tokens);
   const RowBuffer all{hidden.data, spec.hidden, hidden.dtype};
-  norm(model.base->final_norm, spec.norm_eps, all.rows_from(tokens - 1, 1), workspace.picked_normed.rows(1),
-       workspace.picked_norm.rows(1), model.stream);
+  norm(model.base->final_norm, spec.norm_eps, all.rows_from(tokens - 1, 1), buffers.head.normed.rows(1),
+       buffers.head.norm.rows(1), model.stream);
   const std::span<float> to = model.tensor == nullptr ? workspace.logits : workspace.next_logits;
   for (std::int64_t i = 0; i < head.chunks; ++i) {
     const ConstTensorView rows = model.window->tables().acquire(head, i);
     if (i + 1 < head.chunks) {
       model.window->tables().prefetch(head, i + 1);
     }
-    matmul({.a = workspace.picked_normed.rows(1),
+    matmul({.a = buffers.head.normed.rows(1),
             .b = rows,
             .op_b = Transpose::yes,
             .c = view(to.data() + head.chunk(i).begin, {1, rows.rows()})},

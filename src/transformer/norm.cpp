@@ -6,27 +6,28 @@
 
 namespace lora_dist {
 
-void norm(const NormWeights& weights, float eps, ConstTensorView x, TensorView y, const NormKept& kept, const Stream& stream) {
+void norm(const NormWeights& weights, float eps, ConstTensorView x, TensorView y, const NormStatistics& saved,
+          const Stream& stream) {
   if (weights.bias.empty()) {
-    rms_norm(x, view(weights.weight), eps, y, kept.rstd, stream);
+    rms_norm(x, view(weights.weight), eps, y, saved.rstd, stream);
   } else {
     layer_norm({.x = x,
                 .weight = view(weights.weight),
                 .bias = view(weights.bias),
                 .eps = eps,
                 .y = y,
-                .mean = kept.mean,
-                .rstd = kept.rstd},
+                .mean = saved.mean,
+                .rstd = saved.rstd},
                stream);
   }
 }
 
-void norm_backward(const NormWeights& weights, ConstTensorView dy, ConstTensorView x, const NormKept& kept, TensorView dx,
+void norm_backward(const NormWeights& weights, ConstTensorView dy, ConstTensorView x, const NormStatistics& saved, TensorView dx,
                    const Stream& stream) {
   if (weights.bias.empty()) {
-    rms_norm_backward(dy, x, view(weights.weight), kept.rstd, dx, stream);
+    rms_norm_backward(dy, x, view(weights.weight), saved.rstd, dx, stream);
   } else {
-    layer_norm_backward({.dy = dy, .x = x, .weight = view(weights.weight), .mean = kept.mean, .rstd = kept.rstd, .dx = dx},
+    layer_norm_backward({.dy = dy, .x = x, .weight = view(weights.weight), .mean = saved.mean, .rstd = saved.rstd, .dx = dx},
                         stream);
   }
 }

@@ -7,16 +7,17 @@
 
 namespace lora_dist {
 
-/// What a norm keeps of each row for its backward: f32 [rows].
-struct NormKept {
+/// What a norm saves of each row for its backward: f32 [rows].
+struct NormStatistics {
   TensorView mean;  // not written by RMSNorm
   TensorView rstd;
 };
 
 /// y = norm(x); y may be x. x, y: f32 or the compute dtype [rows, width].
-void norm(const NormWeights& weights, float eps, ConstTensorView x, TensorView y, const NormKept& kept, const Stream& stream);
+void norm(const NormWeights& weights, float eps, ConstTensorView x, TensorView y, const NormStatistics& saved,
+          const Stream& stream);
 /// Adds the gradient that reaches x to dx.
-void norm_backward(const NormWeights& weights, ConstTensorView dy, ConstTensorView x, const NormKept& kept, TensorView dx,
+void norm_backward(const NormWeights& weights, ConstTensorView dy, ConstTensorView x, const NormStatistics& saved, TensorView dx,
                    const Stream& stream);
 
 }  // namespace lora_dist

@@ -15,39 +15,39 @@ namespace lora_dist {
 namespace {
 
 void multiply_once(const Workspace& workspace, const Stream& stream) {
-  const TensorView row = workspace.entering(0).rows(1);
+  const TensorView row = workspace.in_flight[0].entering(0).rows(1);
   matmul({.a = row, .b = row, .op_b = Transpose::yes, .c = view(workspace.logits.data(), {1, 1})}, stream);
 }
 
-/// Starts of segments of `longest` tokens, as many as fit, and the end.
+/// cu_seqlens of segments of `longest` tokens, as many as fit, and the end.
 std::vector<std::int32_t> equal_segments(std::int64_t tokens, std::int64_t longest) {
   const std::int64_t segments = std::max<std::int64_t>(1, tokens / longest);
-  std::vector<std::int32_t> starts;
+  std::vector<std::int32_t> cu_seqlens;
   for (std::int64_t s = 0; s <= segments; ++s) {
-    starts.push_back(static_cast<std::int32_t>(std::min(tokens, s * longest)));
+    cu_seqlens.push_back(static_cast<std::int32_t>(std::min(tokens, s * longest)));
   }
-  return starts;
+  return cu_seqlens;
 }
 
 /// One segment of `longest` tokens and short ones after it: memory may go by the longest segment times their number.
 std::vector<std::int32_t> mixed_segments(std::int64_t tokens, std::int64_t longest) {
   const std::int64_t few = std::min<std::int64_t>(longest, 16);
-  std::vector<std::int32_t> starts = {0};
+  std::vector<std::int32_t> cu_seqlens = {0};
   for (std::int64_t end = std::min(tokens, longest); end <= tokens; end += few) {
-    starts.push_back(static_cast<std::int32_t>(end));
+    cu_seqlens.push_back(static_cast<std::int32_t>(end));
   }
-  return starts;
+  return cu_seqlens;
 }
 
-/// `starts`: of segments the first of which is the longest.
-void attend_once(const ModelSpec& spec, const Workspace& workspace, const std::vector<std::int32_t>& starts, bool training,
+/// `cu_seqlens`: of segments the first of which is the longest.
+void attend_once(const ModelSpec& spec, const Workspace& workspace, const std::vector<std::int32_t>& cu_seqlens, bool training,
                  const Stream& stream) {
-  const std::int64_t n = starts.back();
-  const TensorView there = view(workspace.pass.starts.first(starts.size()));
-  from_host(view(std::span<const std::int32_t>(starts)), there, stream);
+  const std::int64_t n = cu_seqlens.back();
+  const TensorView there = view(workspace.in_flight[0].cu_seqlens.first(cu_seqlens.size()));
+  from_host(view(std::span<const std::int32_t>(cu_seqlens)), there, stream);
   const AttentionShape shape = {static_cast<int>(spec.heads), static_cast<int>(spec.kv_heads), static_cast<int>(spec.head_dim),
-                                1.0F / std::sqrt(static_cast<float>(spec.head_dim)), starts[1]};
-  const BlockActivations& block = workspace.block(0);
+                                1.0F / std::sqrt(static_cast<float>(spec.head_dim)), cu_seqlens[1]};
+  const SavedActivations& block = workspace.in_flight[0].saved_of(0);
   attention({.q = block.q.rows(n),
              .k = block.k.rows(n),
              .v = block.v.rows(n),
@@ -84,8 +84,8 @@ void take_operator_scratch(const ModelSpec& spec, const Workspace& workspace, st
   const std::int64_t most = longest > 0 ? longest : workspace.max_tokens;
   explain_full_memory(arena, "what operators keep for themselves", [&] {
     multiply_once(workspace, stream);
-    for (const auto& starts : {equal_segments(workspace.max_tokens, most), mixed_segments(workspace.max_tokens, most)}) {
-      attend_once(spec, workspace, starts, training, stream);
+    for (const auto& cu_seqlens : {equal_segments(workspace.max_tokens, most), mixed_segments(workspace.max_tokens, most)}) {
+      attend_once(spec, workspace, cu_seqlens, training, stream);
     }
     synchronize(stream);
   });

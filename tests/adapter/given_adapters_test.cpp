@@ -69,7 +69,7 @@ TEST_F(GivenAdapters, OfGpt2FitItsShapes) {
     EXPECT_EQ(place->out, 2304);
     EXPECT_EQ(place->scale, alpha / 8);
     std::vector<float> params(static_cast<std::size_t>(layout.count));
-    copy_factors(adapter, layout, params);
+    copy_parameters(adapter, layout, params);
     EXPECT_EQ(params[static_cast<std::size_t>(place->b)],
               adapter.tensors.at("transformer.h.11.attn.c_attn.lora_B").values.front());
   }

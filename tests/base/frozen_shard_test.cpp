@@ -149,15 +149,15 @@ TEST(FrozenShard, WindowGathersEachBlockOnce) {
 /// A rank that has nothing to compute serves the gathers of one that has.
 TEST(FrozenShard, RankWithoutWorkServes) {
   const std::vector<std::int32_t> ids = {1, 403, 407, 261};
-  test::OwnedPass pass;
+  test::TestBatch pass;
   pass.add(ids, ids);
   const auto single = make_single_rank();
   const OpenedModel whole(source("demo/model"), {Quantization::nf4}, *single, 8);
-  const double expected = forward_loss(whole.transformer(), pass.pass());
+  const double expected = test::loss_of(whole.transformer(), pass);
   test::on_ranks(3, [&](Communicator& comm) {
     const OpenedModel opened(source("demo/model"), {Quantization::nf4}, comm, 8);
     for (int working = 0; working < comm.size(); ++working) {
-      const double loss = forward_loss(opened.transformer(), comm.rank() == working ? pass.pass() : Pass{});
+      const double loss = test::loss_of(opened.transformer(), comm.rank() == working ? pass : MicroBatch{});
       EXPECT_EQ(loss, comm.rank() == working ? expected : 0.0);
     }
   });

@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::OpenedModel;
-using test::OwnedPass;
 using test::source;
+using test::TestBatch;
 using testing::AllOf;
 using testing::HasSubstr;
 
@@ -25,7 +25,7 @@ fs::path golden(const std::string& name) { return source("tests/golden/prequanti
 /// Log-probabilities of a model in `folder` on the rows of `name`, against transformers.
 void expect_log_probs(const fs::path& folder, const std::string& name) {
   const nlohmann::json expected = test::read_json(golden(name) / "golden.json");
-  OwnedPass pass;
+  TestBatch pass;
   for (const auto& row : expected["rows"]) {
     const auto ids = row.get<std::vector<std::int32_t>>();
     pass.add(ids, ids);
@@ -35,7 +35,7 @@ void expect_log_probs(const fs::path& folder, const std::string& name) {
   const OpenedModel opened(folder, {Quantization::none}, *comm, static_cast<std::int64_t>(pass.ids.size()));
   std::vector<float> log_prob(pass.ids.size());
   std::vector<std::int32_t> argmax(pass.ids.size());
-  forward_log_probs(opened.transformer(), pass.pass(), log_prob, argmax);
+  forward_log_probs(opened.transformer(), pass, log_prob, argmax);
   std::size_t at = 0;
   for (const auto& row : expected["logprobs"]) {
     for (std::size_t i = 0; i < row.size(); ++i) {

@@ -28,12 +28,12 @@ void write_untied(const std::filesystem::path& folder, std::int64_t vocab = 701)
   benchmarks::write_random_model(folder, spec);
 }
 
-test::OwnedPass pass_of(std::int64_t vocab, int tokens) {
+test::TestBatch pass_of(std::int64_t vocab, int tokens) {
   std::vector<std::int32_t> ids;
   for (int i = 0; i < tokens; ++i) {
     ids.push_back(static_cast<std::int32_t>((i * 37 + 5) % vocab));
   }
-  test::OwnedPass pass;
+  test::TestBatch pass;
   pass.add(ids, ids);
   pass.add({static_cast<std::int32_t>(vocab - 1), 0, 3}, {-100, 0, -100});
   return pass;
@@ -48,7 +48,7 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-Outcome outcome_of(const std::filesystem::path& folder, Communicator& comm, std::int64_t chunk_elements, const Pass& pass,
+Outcome outcome_of(const std::filesystem::path& folder, Communicator& comm, std::int64_t chunk_elements, const MicroBatch& pass,
                    bool divides = true) {
   const AdapterSpec adapter{4, 8.0, 0.0, false, {"all-linear"}};
   OpenedModel opened(folder, {Quantization::nf4, true}, comm, 320, Recompute::block, &adapter, chunk_elements, divides);
@@ -58,8 +58,8 @@ Outcome outcome_of(const std::filesystem::path& folder, Communicator& comm, std:
   }
   Outcome outcome;
   outcome.gradients.resize(opened.params.size());
-  outcome.loss = forward_loss(opened.transformer(), pass);
-  outcome.trained_loss = forward_backward(opened.transformer(), pass, {}, 0.1F, outcome.gradients);
+  outcome.loss = test::loss_of(opened.transformer(), pass);
+  outcome.trained_loss = test::loss_and_gradient(opened.transformer(), pass, {}, 0.1F, outcome.gradients);
   Arena arena;
   KvCache cache = make_kv_cache(opened.spec, 8, arena);
   const std::vector<std::int32_t> prompt = {7, 400, 2};
@@ -69,15 +69,15 @@ Outcome outcome_of(const std::filesystem::path& folder, Communicator& comm, std:
 
 void expect_same_on_all_ranks(const std::filesystem::path& folder, std::int64_t vocab, std::int64_t chunk_elements,
                               int tokens = 40) {
-  const test::OwnedPass pass = pass_of(vocab, tokens);
+  const test::TestBatch pass = pass_of(vocab, tokens);
   const auto single = make_single_rank();
-  const Outcome whole = outcome_of(folder, *single, chunk_elements, pass.pass());
+  const Outcome whole = outcome_of(folder, *single, chunk_elements, pass);
   EXPECT_EQ(whole.loss, whole.trained_loss);
   for (const int ranks : {2, 3, 4, 7}) {
     test::on_ranks(ranks, [&](Communicator& comm) {
-      EXPECT_TRUE(outcome_of(folder, comm, chunk_elements, pass.pass()) == whole) << ranks << " ranks";
+      EXPECT_TRUE(outcome_of(folder, comm, chunk_elements, pass) == whole) << ranks << " ranks";
       if (ranks == 2) {  // blocks divided, tables not
-        EXPECT_TRUE(outcome_of(folder, comm, chunk_elements, pass.pass(), false) == whole);
+        EXPECT_TRUE(outcome_of(folder, comm, chunk_elements, pass, false) == whole);
       }
     });
   }
@@ -102,7 +102,7 @@ TEST(VocabTable, SameBitsWithChunksOfTokensToo) {
 
 /// Loss and, of tensor rank 0, a piece of the next token's logits on `data` x `tensor` ranks.
 std::pair<double, std::vector<float>> on_mesh(const std::filesystem::path& folder, Communicator& world, int tensor,
-                                              const Pass& pass) {
+                                              const MicroBatch& pass) {
   const ModelSpec spec = read_model_config(folder);
   const auto shards = world.split(world.rank() % tensor);
   const auto row = world.split(world.rank() / tensor);
@@ -112,11 +112,10 @@ std::pair<double, std::vector<float>> on_mesh(const std::filesystem::path& folde
   const FrozenBase base = load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true},
                                            {*shards, world, tensor_part(spec, world.rank() % tensor, tensor)}, place);
   WeightWindow window(base, *shards, arena, Stream{}, DType::f32);
-  AdapterLayout layout;
-  layout.blocks.resize(static_cast<std::size_t>(spec.layers));
+  const AdapterLayout layout = empty_layout(spec);
   const Workspace workspace = make_workspace(base, layout, {64, 64, true, Recompute::block, false}, arena, Stream{});
-  const Transformer model{&base, &layout, &window, &workspace, {}, Stream{}, tensor > 1 ? row.get() : nullptr};
-  const double loss = forward_backward(model, pass, {}, 1.0F, {});
+  const ForwardContext model{&base, &layout, &window, &workspace, {}, Stream{}, tensor > 1 ? row.get() : nullptr};
+  const double loss = test::loss_and_gradient(model, pass, {}, 1.0F, {});
   KvCache cache = make_kv_cache(base.spec, 8, arena);
   const std::vector<std::int32_t> prompt = {7, 400, 2};
   return {loss, forward_next(model, prompt, cache)};
@@ -126,12 +125,12 @@ std::pair<double, std::vector<float>> on_mesh(const std::filesystem::path& folde
 TEST(VocabTable, TensorRanksHaveChunksToo) {
   Scratch scratch;
   write_untied(scratch.path());
-  const test::OwnedPass pass = pass_of(701, 40);
+  const test::TestBatch pass = pass_of(701, 40);
   const auto single = make_single_rank();
-  const auto alone = on_mesh(scratch.path(), *single, 1, pass.pass());
+  const auto alone = on_mesh(scratch.path(), *single, 1, pass);
   std::pair<double, std::vector<float>> two;
   test::on_ranks(2, [&](Communicator& world) {
-    const auto shared = on_mesh(scratch.path(), world, 2, pass.pass());
+    const auto shared = on_mesh(scratch.path(), world, 2, pass);
     if (world.rank() == 0) {
       two = shared;
     }
@@ -141,17 +140,17 @@ TEST(VocabTable, TensorRanksHaveChunksToo) {
   for (std::size_t i = 0; i < two.second.size(); ++i) {
     EXPECT_NEAR(two.second[i], alone.second[i], 1e-5F);
   }
-  test::on_ranks(4, [&](Communicator& world) { EXPECT_TRUE(on_mesh(scratch.path(), world, 2, pass.pass()) == two); });
+  test::on_ranks(4, [&](Communicator& world) { EXPECT_TRUE(on_mesh(scratch.path(), world, 2, pass) == two); });
 }
 
 /// Sums over chunks are taken in another order than over the whole: only the last bits may differ.
 TEST(VocabTable, ChunksChangeNothingButTheLastBits) {
   Scratch scratch;
   write_untied(scratch.path());
-  const test::OwnedPass pass = pass_of(701, 40);
+  const test::TestBatch pass = pass_of(701, 40);
   const auto single = make_single_rank();
-  const Outcome one = outcome_of(scratch.path(), *single, 0, pass.pass());
-  const Outcome five = outcome_of(scratch.path(), *single, kSmallChunks, pass.pass());
+  const Outcome one = outcome_of(scratch.path(), *single, 0, pass);
+  const Outcome five = outcome_of(scratch.path(), *single, kSmallChunks, pass);
   EXPECT_NEAR(one.loss, five.loss, 1e-6 * one.loss);
   double most = 0.0;
   double furthest = 0.0;
@@ -167,19 +166,19 @@ TEST(VocabTable, ChunksChangeNothingButTheLastBits) {
 TEST(VocabTable, RanksWithoutWorkServe) {
   Scratch scratch;
   write_untied(scratch.path());
-  const test::OwnedPass pass = pass_of(701, 20);
+  const test::TestBatch pass = pass_of(701, 20);
   const std::vector<std::int32_t> ids = {1, 2, 3};
-  test::OwnedPass untrained;
+  test::TestBatch untrained;
   untrained.add(ids, {-100, -100, -100});
   const auto single = make_single_rank();
   const OpenedModel whole(scratch.path(), {Quantization::nf4}, *single, 64, Recompute::block, nullptr, kSmallChunks);
-  const double expected = forward_loss(whole.transformer(), pass.pass());
+  const double expected = test::loss_of(whole.transformer(), pass);
   test::on_ranks(3, [&](Communicator& comm) {
     const OpenedModel opened(scratch.path(), {Quantization::nf4}, comm, 64, Recompute::block, nullptr, kSmallChunks);
-    const Pass mine = comm.rank() == 0 ? pass.pass() : comm.rank() == 1 ? untrained.pass() : Pass{};
+    const MicroBatch mine = comm.rank() == 0 ? pass : comm.rank() == 1 ? untrained : MicroBatch{};
     for (int i = 0; i < 2; ++i) {
-      EXPECT_EQ(forward_loss(opened.transformer(), mine), comm.rank() == 0 ? expected : 0.0);
-      EXPECT_EQ(forward_backward(opened.transformer(), mine, {}, 1.0F, {}), comm.rank() == 0 ? expected : 0.0);
+      EXPECT_EQ(test::loss_of(opened.transformer(), mine), comm.rank() == 0 ? expected : 0.0);
+      EXPECT_EQ(test::loss_and_gradient(opened.transformer(), mine, {}, 1.0F, {}), comm.rank() == 0 ? expected : 0.0);
     }
   });
 }

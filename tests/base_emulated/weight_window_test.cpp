@@ -82,7 +82,7 @@ std::vector<float> weights_of_visits(WeightWindow& window, const FrozenBase& bas
       const auto count = static_cast<std::size_t>(values.count());
       copy(values, {all.data() + at, DType::f32, values.shape}, stream);
       at += count;
-      window.poke();
+      window.progress();
     }
     window.release(visits[i]);
   }
@@ -170,7 +170,7 @@ TEST(WindowOnCuda, TakesTwoDequantizedBlocksAndOneForCodesThatAreFetched) {
 /// A training pass that is not the first takes no memory of device or host, whatever the streams do.
 TEST(WindowOnCuda, APassAllocatesNothing) {
   const AdapterSpec spec{4, 8.0, 0.1, false, {"all-linear"}};
-  test::OwnedPass pass;
+  test::TestBatch pass;
   pass.add({1, 403, 407, 261, 378, 270}, {1, 403, 407, 261, 378, 270});
   const Setting open("LORA_DIST_EMULATED_OPEN", "1");
   test::on_ranks(2, [&](Communicator& comm) {
@@ -180,12 +180,12 @@ TEST(WindowOnCuda, APassAllocatesNothing) {
     const std::span<float> grads = opened.arena.take_zeroed<float>(MemoryKind::adapters, "gradients", layout.count);
     const Workspace workspace =
         make_workspace(opened.base, layout, {16, 16, true, Recompute::block, true, DType::f32}, opened.arena, opened.gpu.stream);
-    const Transformer model{&opened.base, &layout, opened.window.get(), &workspace, params, opened.gpu.stream};
-    const double first = forward_backward(model, pass.pass(), {0.1F, 1, 2}, 1.0F, grads);
+    const ForwardContext model{&opened.base, &layout, opened.window.get(), &workspace, params, opened.gpu.stream};
+    const double first = test::loss_and_gradient(model, pass, {0.1F, 1, 2}, 1.0F, grads);
     comm.barrier();
     const std::int64_t before = emulation::allocations_made();
     comm.barrier();
-    EXPECT_EQ(forward_backward(model, pass.pass(), {0.1F, 1, 2}, 1.0F, grads), first);
+    EXPECT_EQ(test::loss_and_gradient(model, pass, {0.1F, 1, 2}, 1.0F, grads), first);
     comm.barrier();
     EXPECT_EQ(emulation::allocations_made(), before);
     comm.barrier();

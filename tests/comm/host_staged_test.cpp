@@ -74,10 +74,10 @@ TEST(HostStaged, GathersUnderWayHaveStagingOfTheirOwn) {
       }
       for (int i = 2; i >= 0; --i) {
         auto& gather = *pending[static_cast<std::size_t>(i)];
-        gather.poke();
+        gather.progress();
         gather.wait();
         gather.wait();  // a second wait is harmless
-        gather.poke();
+        gather.progress();
         EXPECT_EQ(all[static_cast<std::size_t>(i)], gathered(plain, part_of(plain.rank(), 500, 3 * round + i)));
       }
     }

@@ -22,7 +22,7 @@ TEST(SingleRank, CollectivesCopyAndSendNothing) {
   EXPECT_EQ(all, mine);
   std::vector<std::byte> later(3);
   auto pending = comm->start_all_gather(mine, later, WireKind::base_gather);
-  pending->poke();
+  pending->progress();
   pending->wait();
   EXPECT_EQ(later, mine);
   std::vector<std::int64_t> integers = {5, -7};

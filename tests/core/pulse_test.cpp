@@ -22,10 +22,10 @@ CollectiveRecord record(int group, std::int64_t number) {
 }
 
 TEST(Pulse, IdleTimeEndsWithABeat) {
-  beat();
+  heartbeat();
   pause_a_little();
   EXPECT_GE(activity().idle_seconds, 0.03);
-  beat();
+  heartbeat();
   EXPECT_LT(activity().idle_seconds, 0.03);
 }
 

@@ -1,4 +1,4 @@
-// Packing, the sampler and batches: invariants, and orders written down so that they cannot change unnoticed.
+// Packing and the sampler: invariants, and orders written down so that they cannot change unnoticed.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,37 +6,17 @@
 #include <set>
 
 #include "kernels/common/check.h"
-#include "src/data/batch.h"
 #include "src/data/packing.h"
 #include "src/data/random_key.h"
 #include "src/data/sampler.h"
 #include "tests/data/load.h"
+#include "tests/support/numbered_samples.h"
 
 namespace lora_dist {
 namespace {
 
-/// Samples whose ids count up from ten times their number; the labels are the ids.
-std::vector<Sample> samples_of(const std::vector<int>& lengths) {
-  static const std::vector<std::int32_t> numbers = [] {
-    std::vector<std::int32_t> out(60000);
-    std::iota(out.begin(), out.end(), 0);
-    return out;
-  }();
-  std::vector<Sample> samples;
-  for (std::size_t i = 0; i < lengths.size(); ++i) {
-    const auto ids = std::span(numbers).subspan(10 * i, static_cast<std::size_t>(lengths[i]));
-    samples.push_back({100 + static_cast<std::int64_t>(i), ids, ids});
-  }
-  return samples;
-}
-
-std::vector<Sample> random_samples(int n) {
-  std::vector<int> lengths;
-  for (int i = 0; i < n; ++i) {
-    lengths.push_back(2 + static_cast<int>(random_key(1, Draw::order, 0, static_cast<std::uint64_t>(i)) % 300));
-  }
-  return samples_of(lengths);
-}
+using test::random_samples;
+using test::samples_of;
 
 TEST(Packing, BestFitByHand) {
   const auto samples = samples_of({6, 5, 4, 3, 10, 2, 12});
@@ -122,31 +102,6 @@ TEST(Sampler, StepsCoverEachEpochOnceAndNeverMix) {
   EXPECT_THROW(steps_per_epoch(0, 4), KernelError);
   const auto order = epoch_order(7, 0, count, true);
   EXPECT_THROW(global_batch_at(order, {0, 10}, batch), KernelError);
-}
-
-TEST(Batch, SamplesAreSegmentsAndLabelsShiftWithin) {
-  auto samples = samples_of({3, 1, 2});
-  const std::vector<std::int32_t> labels = {-100, -100, 2};
-  samples[0].labels = labels;
-  const std::vector<Sequence> sequences = {{2, 0}, {1}};
-  const Batch batch = make_batch(sequences, samples);
-  EXPECT_EQ(batch.ids, (std::vector<std::int32_t>{20, 21, 0, 1, 2, 10}));
-  EXPECT_EQ(batch.targets, (std::vector<std::int32_t>{21, -100, -100, 2, -100, -100}));
-  EXPECT_EQ(batch.positions, (std::vector<std::int32_t>{0, 1, 0, 1, 2, 0}));
-  EXPECT_EQ(batch.samples, (std::vector<std::int32_t>{102, 102, 100, 100, 100, 101}));
-  EXPECT_EQ(batch.starts, (std::vector<std::int32_t>{0, 2, 5, 6}));
-  EXPECT_EQ(batch.target_tokens, 2);
-  EXPECT_EQ(make_batch({}, samples).starts, std::vector<std::int32_t>{0});
-}
-
-TEST(Batch, TargetTokensAreTheSamplesTrainedTokens) {
-  const auto samples = random_samples(50);
-  const auto sequences = pack_samples(samples, 512, true);
-  std::int64_t trained = 0;
-  for (const Sample& sample : samples) {
-    trained += trained_tokens(sample);
-  }
-  EXPECT_EQ(make_batch(sequences, samples).target_tokens, trained);
 }
 
 TEST(Order, WithoutShuffleAndPackingStepsFollowTheFile) {

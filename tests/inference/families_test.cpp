@@ -14,9 +14,9 @@ namespace lora_dist {
 namespace {
 
 using test::OpenedModel;
-using test::OwnedPass;
 using test::read_json;
 using test::source;
+using test::TestBatch;
 
 using Ids = std::vector<std::int32_t>;
 
@@ -25,8 +25,8 @@ class Families : public testing::TestWithParam<const char*> {
   Families() : folder_(source("tests/golden/families") / GetParam()), golden_(read_json(folder_ / "golden.json")) {}
 
   /// The scored rows as one pass, so that segments are tested for not seeing each other as well.
-  OwnedPass scored_rows() const {
-    OwnedPass pass;
+  TestBatch scored_rows() const {
+    TestBatch pass;
     for (const auto& row : golden_["rows"]) {
       pass.add(row.get<Ids>(), row.get<Ids>());
     }
@@ -34,8 +34,8 @@ class Families : public testing::TestWithParam<const char*> {
   }
 
   /// Some rows of the training data, with what is not trained among their labels.
-  OwnedPass trained_rows() const {
-    OwnedPass pass;
+  TestBatch trained_rows() const {
+    TestBatch pass;
     for (std::size_t i = 0; i < 3; ++i) {
       const auto& row = golden_["training_rows"][i];
       pass.add(row["input_ids"].get<Ids>(), row["labels"].get<Ids>());
@@ -44,12 +44,12 @@ class Families : public testing::TestWithParam<const char*> {
   }
 
   void expect_log_probs(const BaseFormat& format, const std::string& part, double tolerance) const {
-    const OwnedPass pass = scored_rows();
+    const TestBatch pass = scored_rows();
     const auto comm = make_single_rank();
     const OpenedModel opened(folder_, format, *comm, static_cast<std::int64_t>(pass.ids.size()));
     std::vector<float> log_prob(pass.ids.size());
     std::vector<std::int32_t> argmax(pass.ids.size());
-    forward_log_probs(opened.transformer(), pass.pass(), log_prob, argmax);
+    forward_log_probs(opened.transformer(), pass, log_prob, argmax);
     std::size_t at = 0;
     double largest = 0.0;
     for (const auto& expected : golden_[part]["logprobs"]) {
@@ -101,24 +101,24 @@ TEST_P(Families, GreedyAnswersEqualTransformers) {
 /// Along random directions the loss changes as the gradient says, through every linear of the block.
 TEST_P(Families, GradientsEqualFiniteDifferences) {
   const AdapterSpec spec{3, 6.0, 0.0, false, {"all-linear"}};
-  const OwnedPass pass = trained_rows();
+  const TestBatch pass = trained_rows();
   const auto comm = make_single_rank();
   OpenedModel opened(folder_, {Quantization::none}, *comm, static_cast<std::int64_t>(pass.ids.size()), Recompute::block, &spec);
   const std::vector<float> at = random_factors(opened.params.size());
   opened.params = at;
   std::vector<float> grads(at.size(), NAN);
-  forward_backward(opened.transformer(), pass.pass(), {}, 1.0F, grads);
-  for (const AdapterFactor& factor : adapter_factors(opened.layout)) {
+  test::loss_and_gradient(opened.transformer(), pass, {}, 1.0F, grads);
+  for (const auto& [path, parameter] : named_parameters(opened.layout)) {
     double expected = 0.0;
     std::vector<float> direction(at.size(), 0.0F);
     double norm = 0.0;
-    for (std::int64_t i = factor.offset; i < factor.offset + factor.rows * factor.cols; ++i) {
+    for (std::int64_t i = parameter.offset; i < parameter.offset + parameter.shape.count(); ++i) {
       const auto e = static_cast<std::size_t>(i);
       norm += static_cast<double>(grads[e]) * static_cast<double>(grads[e]);
     }
     norm = std::sqrt(norm);
-    ASSERT_GT(norm, 0.0) << factor.path;
-    for (std::int64_t i = factor.offset; i < factor.offset + factor.rows * factor.cols; ++i) {
+    ASSERT_GT(norm, 0.0) << path;
+    for (std::int64_t i = parameter.offset; i < parameter.offset + parameter.shape.count(); ++i) {
       const auto e = static_cast<std::size_t>(i);
       direction[e] = static_cast<float>(static_cast<double>(grads[e]) / norm);  // steepest: the most to measure
       expected += static_cast<double>(grads[e]) * static_cast<double>(direction[e]);
@@ -127,20 +127,20 @@ TEST_P(Families, GradientsEqualFiniteDifferences) {
       for (std::size_t i = 0; i < at.size(); ++i) {
         opened.params[i] = at[i] + step * direction[i];
       }
-      return forward_loss(opened.transformer(), pass.pass());
+      return test::loss_of(opened.transformer(), pass);
     };
     constexpr float kStep = 0.01F;
     // Five points, error h^4: rounding of an fp32 loss of some 200 nats (1e-5 a term) over the step remains.
     const double slope = (8.0 * (loss_at(kStep) - loss_at(-kStep)) - (loss_at(2.0F * kStep) - loss_at(-2.0F * kStep))) /
                          (12.0 * static_cast<double>(kStep));
-    EXPECT_NEAR(slope, expected, 4e-3 * std::abs(expected) + 2e-2) << factor.path << " " << factor.factor;
+    EXPECT_NEAR(slope, expected, 4e-3 * std::abs(expected) + 2e-2) << path << " " << parameter.name;
   }
 }
 
 /// What is kept and what is computed again makes no difference, nor do threads.
 TEST_P(Families, SameBitsHoweverMuchIsKeptAndOnAnyThreads) {
   const AdapterSpec spec{3, 6.0, 0.2, false, {"all-linear"}};
-  const OwnedPass pass = trained_rows();
+  const TestBatch pass = trained_rows();
   const auto comm = make_single_rank();
   std::vector<float> first;
   for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::block}) {
@@ -149,7 +149,7 @@ TEST_P(Families, SameBitsHoweverMuchIsKeptAndOnAnyThreads) {
       opened.params = random_factors(opened.params.size());
       opened.stream.threads = threads;
       std::vector<float> grads(opened.params.size(), NAN);
-      forward_backward(opened.transformer(), pass.pass(), {0.2F, 1, 2}, 1.0F, grads);
+      test::loss_and_gradient(opened.transformer(), pass, {0.2F, 1, 2}, 1.0F, grads);
       first = first.empty() ? grads : first;
       ASSERT_EQ(std::memcmp(grads.data(), first.data(), first.size() * sizeof(float)), 0)
           << "recompute " << static_cast<int>(recompute) << ", " << threads << " threads";
@@ -158,12 +158,12 @@ TEST_P(Families, SameBitsHoweverMuchIsKeptAndOnAnyThreads) {
 }
 
 TEST_P(Families, SameLossOnAnyNumberOfRanks) {
-  const OwnedPass pass = scored_rows();
+  const TestBatch pass = scored_rows();
   double single = 0.0;
   for (const int ranks : {1, 3}) {
     test::on_ranks(ranks, [&](Communicator& comm) {
       const OpenedModel opened(folder_, {Quantization::nf4}, comm, static_cast<std::int64_t>(pass.ids.size()));
-      const double loss = forward_loss(opened.transformer(), pass.pass());
+      const double loss = test::loss_of(opened.transformer(), pass);
       if (ranks == 1) {
         single = loss;
       }

@@ -81,13 +81,13 @@ TEST_P(Collectives, GathersUnderWayDoNotDisturbEachOtherOrOtherCollectives) {
   std::int64_t one = 1;
   world_->all_reduce(std::span(&one, 1), Reduce::sum, WireKind::control);
   for (int i = 0; i < 10; ++i) {
-    pending_second->poke();
-    pending_first->poke();
+    pending_second->progress();
+    pending_first->progress();
   }
   pending_second->wait();
   pending_second->wait();  // a second wait is harmless
   pending_first->wait();
-  pending_first->poke();
+  pending_first->progress();
   EXPECT_EQ(one, world_->size());
   EXPECT_EQ(all_first, parts_of_all(world_->size(), size));
   for (int rank = 0; rank < world_->size(); ++rank) {

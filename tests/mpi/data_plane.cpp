@@ -164,12 +164,12 @@ TEST_P(DataPlane, GathersUnderWayFollowTheStreamOnBothSides) {
     const auto pending = plane_->start_all_gather(mine.span(), first.span(), WireKind::base_gather);
     const auto pending_second = plane_->start_all_gather(other.span(), second.span(), WireKind::base_gather);
     EXPECT_EQ(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_)[0], size());
-    pending->poke();
-    pending_second->poke();
+    pending->progress();
+    pending_second->progress();
     pending_second->wait();
     pending_second->wait();  // a second wait is harmless
     pending->wait();
-    pending->poke();
+    pending->progress();
     copy_bytes(kept.span().data(), first.span().data(), whole, stream_);                  // an operator that reads the whole
     plane_->start_all_gather(other.span(), first.span(), WireKind::base_gather).reset();  // must not overtake it
     EXPECT_EQ(kept.get(), parts_of(round, size(), part));

@@ -9,7 +9,7 @@
 #include "src/comm/single_rank.h"
 #include "src/core/error.h"
 #include "src/eval/evaluator.h"
-#include "src/job/pass_of.h"
+#include "src/job/make_micro_batch.h"
 #include "tests/support/model_fixture.h"
 #include "tests/support/thread_ranks.h"
 
@@ -45,30 +45,42 @@ struct Rows {
 
 /// A model with trained buffers.
 struct Trained {
-  explicit Trained(Communicator& comm, float dropout = 0.1F)
+  explicit Trained(Communicator& comm, float dropout = 0.1F, int in_flight = 1, Recompute recompute = Recompute::block)
       : spec{4, 8.0, static_cast<double>(dropout), false, {"all-linear"}},
-        opened(source("demo/model"), {Quantization::nf4}, comm, 256, Recompute::block, &spec) {
+        opened(source("demo/model"), {Quantization::nf4}, comm, 256, recompute, &spec, 0, true, in_flight) {
     const auto n = static_cast<std::size_t>(opened.layout.count);
     initialize_adapters(opened.layout, 1, opened.params);
     m.assign(n, 0.0F);
     v.assign(n, 0.0F);
-    grads.assign(n, 0.0F);
+    grads.assign(static_cast<std::size_t>(in_flight), std::vector<float>(n, 0.0F));
     sums.assign(n, 0);
     options.micro_batch = 2;
     options.dropout = dropout;
     options.seed = 5;
   }
-  /// One step without a tensor cut, where `comm` deals the passes and adds their gradients.
-  StepResult step(Communicator& comm, const Rows& rows, std::int64_t index = 0, bool stop_asked_here = false) {
-    const TrainedBuffers buffers{opened.params, m, v, grads, sums, opened.params, grads, sums};
+  /// One step without a tensor cut, where `comm` deals the micro-batches and adds their gradients.
+  StepResult step(Communicator& comm, const Rows& rows, std::int64_t index = 0, const std::function<bool()>& abort = {}) {
+    TrainedBuffers buffers{opened.params, m, v, grads.front(), sums, opened.params, sums, {}};
+    buffers.part_grads.assign(grads.begin(), grads.end());
     LossScale unused;
-    return train_step(opened.transformer(), AdapterPart{}, {comm, comm, comm}, rows.sequences, rows.samples, options, index,
-                      index + 1, 1e-2, buffers, stop_asked_here, unused);
+    return train_step({.model = opened.transformer(),
+                       .part = AdapterPart{},
+                       .ranks = {comm, comm, comm},
+                       .buffers = buffers,
+                       .sequences = rows.sequences,
+                       .samples = rows.samples,
+                       .options = options,
+                       .step = index,
+                       .optimizer_step = index + 1,
+                       .learning_rate = 1e-2,
+                       .abort = abort},
+                      unused);
   }
 
   AdapterSpec spec;
   OpenedModel opened;
-  std::vector<float> m, v, grads;
+  std::vector<float> m, v;
+  std::vector<std::vector<float>> grads;  // of each micro-batch in flight
   std::vector<std::int64_t> sums;
   StepOptions options;
 };
@@ -79,8 +91,8 @@ struct Outcome {
   double evaluation = 0.0;
 };
 
-Outcome three_steps(Communicator& comm, const Rows& rows) {
-  Trained trained(comm);
+Outcome three_steps(Communicator& comm, const Rows& rows, int in_flight = 1, Recompute recompute = Recompute::block) {
+  Trained trained(comm, 0.1F, in_flight, recompute);
   Outcome outcome;
   for (std::int64_t step = 0; step < 3; ++step) {
     const StepResult result = trained.step(comm, rows, step);
@@ -98,7 +110,7 @@ TEST(TrainStep, SameBitsOnEveryNumberOfRanks) {
   const auto single = make_single_rank();
   const Outcome expected = three_steps(*single, rows);
   EXPECT_LT(expected.losses[4], expected.losses[0]);  // it learns
-  for (const int ranks : {2, 3, 4, 8}) {              // with 8 ranks and 5 passes, three ranks only serve
+  for (const int ranks : {2, 3, 4, 8}) {              // with 8 ranks and 5 micro-batches, three ranks only serve
     test::on_ranks(ranks, [&](Communicator& comm) {
       const Outcome outcome = three_steps(comm, rows);
       EXPECT_EQ(outcome.losses, expected.losses) << ranks << " ranks";
@@ -108,7 +120,8 @@ TEST(TrainStep, SameBitsOnEveryNumberOfRanks) {
   }
 }
 
-/// The loss is the sum over target tokens of the whole global batch divided by their number, however it is cut into passes.
+/// The loss is the sum over target tokens of the whole global batch divided by their number, however it is cut into
+/// micro-batches.
 TEST(TrainStep, LossIsTheMeanOverTargetTokens) {
   const Rows rows;
   const auto comm = make_single_rank();
@@ -116,9 +129,9 @@ TEST(TrainStep, LossIsTheMeanOverTargetTokens) {
   double sum = 0.0;
   std::int64_t targets = 0;
   for (const Sequence& sequence : rows.sequences) {
-    const Batch batch = make_batch(std::span(&sequence, 1), rows.samples);
-    sum += forward_loss(trained.opened.transformer(), pass_of(batch));
-    targets += batch.target_tokens;
+    const MicroBatch batch = make_micro_batch(std::span(&sequence, 1), rows.samples);
+    sum += test::loss_of(trained.opened.transformer(), batch);
+    targets += batch.target_tokens();
   }
   for (const std::int64_t micro_batch : {1, 2, 3}) {
     Trained again(*comm, 0.0F);
@@ -137,7 +150,7 @@ TEST(TrainStep, ClipsByTheGlobalNorm) {
   const StepResult result = trained.step(*comm, rows);
   EXPECT_GT(result.grad_norm, 1e-3);  // as it was before
   double square = 0.0;
-  for (const float g : trained.grads) {
+  for (const float g : trained.grads.front()) {
     square += static_cast<double>(g) * static_cast<double>(g);
   }
   EXPECT_NEAR(std::sqrt(square), 1e-3, 1e-6);
@@ -151,18 +164,61 @@ TEST(TrainStep, NothingOfANonFiniteStepReachesTheAdapter) {
     const std::vector<float> before = trained.opened.params;
     const StepResult result = trained.step(comm, rows);
     EXPECT_FALSE(result.finite);
-    EXPECT_EQ(result.bad_samples.size(), rows.samples.size());  // every pass ran into it, on whichever rank
+    EXPECT_EQ(result.bad_samples.size(), rows.samples.size());  // every micro-batch ran into it, on whichever rank
     EXPECT_EQ(trained.opened.params, before);
     EXPECT_EQ(trained.m, std::vector<float>(before.size(), 0.0F));
   });
 }
 
-TEST(TrainStep, AStopAskedForOnOneRankIsKnownToAll) {
+/// Whatever is in flight together and however much of it is saved: each micro-batch has the bits that it has alone.
+TEST(TrainStep, SameBitsForEveryNumberOfMicroBatchesInFlight) {
   const Rows rows;
-  test::on_ranks(3, [&](Communicator& comm) {
+  const auto single = make_single_rank();
+  const Outcome expected = three_steps(*single, rows);
+  for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::block}) {
+    for (const int in_flight : {2, 3, 8}) {  // of five micro-batches
+      const Outcome outcome = three_steps(*single, rows, in_flight, recompute);
+      EXPECT_EQ(outcome.losses, expected.losses) << in_flight;
+      EXPECT_EQ(outcome.params, expected.params) << in_flight;
+      EXPECT_EQ(outcome.evaluation, expected.evaluation) << in_flight;
+    }
+  }
+  for (const int ranks : {2, 3}) {  // three of two, one of three: the last round is not full, and a rank may have none
+    test::on_ranks(ranks, [&](Communicator& comm) {
+      const Outcome outcome = three_steps(comm, rows, 2);
+      EXPECT_EQ(outcome.losses, expected.losses) << ranks << " ranks";
+      EXPECT_EQ(outcome.params, expected.params) << ranks << " ranks";
+      EXPECT_EQ(outcome.evaluation, expected.evaluation) << ranks << " ranks";
+    });
+  }
+}
+
+/// A block is gathered and dequantized once for all micro-batches that are in flight.
+TEST(TrainStep, MicroBatchesInFlightShareGathersAndDequantization) {
+  const Rows rows;
+  test::on_ranks(2, [&](Communicator& comm) {
+    Trained trained(comm, 0.0F, 3);  // five micro-batches of two ranks: one round
+    const WireBytes before = comm.wire();
+    trained.step(comm, rows);
+    const FrozenBase& base = trained.opened.base;
+    const std::int64_t fetched = 10 - 2;  // five blocks up and five down; where the direction turns, two are still there
+    EXPECT_EQ(comm.wire()[WireKind::base_gather] - before[WireKind::base_gather],
+              base.layouts[0].slice_bytes * fetched + base.head.slice_bytes(0));
+    EXPECT_EQ(trained.opened.window->blocks_dequantized(), fetched);
+  });
+}
+
+TEST(TrainStep, AnAbortedStepLeavesNoState) {
+  const Rows rows;
+  test::on_ranks(2, [&](Communicator& comm) {
     Trained trained(comm);
-    const StepResult result = trained.step(comm, rows, 0, comm.rank() == 1);
-    EXPECT_TRUE(result.stop_asked);
+    const std::vector<float> before = trained.opened.params;
+    int asked = 0;
+    const StepResult result = trained.step(comm, rows, 0, [&] { return ++asked == 2; });
+    EXPECT_TRUE(result.aborted);
+    EXPECT_EQ(asked, 2);  // after two of three rounds
+    EXPECT_EQ(trained.opened.params, before);
+    EXPECT_EQ(trained.m, std::vector<float>(before.size(), 0.0F));
   });
 }
 

@@ -1,4 +1,5 @@
 // Gradients of the adapter: against transformers + PEFT, against finite differences, and with and without recomputation.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,18 +13,18 @@ namespace lora_dist {
 namespace {
 
 using test::OpenedModel;
-using test::OwnedPass;
 using test::source;
+using test::TestBatch;
 
 /// Fills the flat buffer from a PEFT-named safetensors file, or compares with it.
 std::vector<float> read_flat(const std::filesystem::path& file, const AdapterLayout& layout) {
   const TensorDirectory directory = read_safetensors_header(file);
   std::vector<float> flat(static_cast<std::size_t>(layout.count));
-  for (const AdapterFactor& factor : adapter_factors(layout)) {
-    const TensorInfo& tensor = directory.tensors.at("base_model.model." + factor.path + "." + factor.factor + ".weight");
+  for (const auto& [path, parameter] : named_parameters(layout)) {
+    const TensorInfo& tensor = directory.tensors.at(fmt::format("base_model.model.{}.{}.weight", path, parameter.name));
     read_tensor_bytes(tensor, 0,
-                      std::as_writable_bytes(std::span(flat).subspan(static_cast<std::size_t>(factor.offset),
-                                                                     static_cast<std::size_t>(factor.rows * factor.cols))));
+                      std::as_writable_bytes(std::span(flat).subspan(static_cast<std::size_t>(parameter.offset),
+                                                                     static_cast<std::size_t>(parameter.shape.count()))));
   }
   return flat;
 }
@@ -39,7 +40,7 @@ double largest(const std::vector<float>& values) {
 void expect_golden_gradient(const std::string& folder) {
   const std::filesystem::path model = source("tests/golden/" + folder);
   const AdapterSpec spec{4, 8.0, 0.0, false, {"all-linear"}};
-  const OwnedPass pass = test::read_rows(model / "score_input.jsonl");
+  const TestBatch pass = test::read_rows(model / "score_input.jsonl");
   const nlohmann::json golden = test::read_json(model / "logprobs_fp32_adapter.json")["gradient"];
   const auto comm = make_single_rank();
   for (const Recompute recompute : {Recompute::none, Recompute::block}) {
@@ -48,7 +49,7 @@ void expect_golden_gradient(const std::string& folder) {
     std::vector<float> grads(opened.params.size(), NAN);
     const auto targets = static_cast<double>(pass.target_tokens());
     const double loss =
-        forward_backward(opened.transformer(), pass.pass(), {}, static_cast<float>(1.0 / targets), grads) / targets;
+        test::loss_and_gradient(opened.transformer(), pass, {}, static_cast<float>(1.0 / targets), grads) / targets;
     EXPECT_EQ(pass.target_tokens(), golden["target_tokens_all_rows"].get<std::int64_t>());
     EXPECT_NEAR(loss, golden["loss_all_rows"].get<double>(), 1e-5);
     const std::vector<float> expected = read_flat(model / "adapter_gradient.safetensors", opened.layout);
@@ -62,8 +63,8 @@ void expect_golden_gradient(const std::string& folder) {
 TEST(Gradient, EqualsPeftOnTinyLlamaWithBiases) { expect_golden_gradient("tiny_llama_bias"); }
 TEST(Gradient, EqualsPeftOnTinyLlamaWithItsOwnHeadDim) { expect_golden_gradient("tiny_llama_head_dim"); }
 
-OwnedPass small_pass() {
-  OwnedPass pass;
+TestBatch small_pass() {
+  TestBatch pass;
   const std::vector<std::int32_t> first = {1, 403, 407, 261, 378, 270, 400, 290, 44, 12};
   const std::vector<std::int32_t> second = {1, 90, 33, 500, 271, 272};
   std::vector<std::int32_t> masked = second;
@@ -86,7 +87,7 @@ std::vector<float> random_factors(std::size_t count) {
 /// Along random directions the loss changes as the gradient says, with dropout on: mask and backward belong together.
 TEST(Gradient, EqualsFiniteDifferencesWithDropout) {
   const AdapterSpec spec{4, 8.0, 0.3, false, {"all-linear"}};
-  const OwnedPass pass = small_pass();
+  const TestBatch pass = small_pass();
   const auto comm = make_single_rank();
   OpenedModel opened(source("demo/model"), {Quantization::nf4}, *comm, 64, Recompute::block, &spec);
   opened.params = random_factors(opened.params.size());
@@ -94,7 +95,7 @@ TEST(Gradient, EqualsFiniteDifferencesWithDropout) {
   const StepDropout dropout{0.3F, 42, 7};
   std::vector<float> grads(at.size());
   std::vector<float> ignored(at.size());
-  forward_backward(opened.transformer(), pass.pass(), dropout, 1.0F, grads);
+  test::loss_and_gradient(opened.transformer(), pass, dropout, 1.0F, grads);
   for (std::uint32_t trial = 0; trial < 5; ++trial) {
     std::vector<float> direction = random_factors(at.size() + trial + 1);
     direction.erase(direction.begin(), direction.begin() + trial + 1);
@@ -108,7 +109,7 @@ TEST(Gradient, EqualsFiniteDifferencesWithDropout) {
       for (std::size_t i = 0; i < at.size(); ++i) {
         opened.params[i] = at[i] + (side == 0 ? -kStep : kStep) * direction[i];
       }
-      losses[static_cast<std::size_t>(side)] = forward_backward(opened.transformer(), pass.pass(), dropout, 1.0F, ignored);
+      losses[static_cast<std::size_t>(side)] = test::loss_and_gradient(opened.transformer(), pass, dropout, 1.0F, ignored);
     }
     // the loss is a sum of fp32 terms of size 10: differences of 1e-5 over a step of 2e-3, and the cubic term
     EXPECT_NEAR((losses[1] - losses[0]) / (2.0 * static_cast<double>(kStep)), expected, 0.01 * std::abs(expected) + 2e-2);
@@ -117,14 +118,14 @@ TEST(Gradient, EqualsFiniteDifferencesWithDropout) {
 
 TEST(Gradient, RecomputationGivesTheSameBits) {
   const AdapterSpec spec{8, 16.0, 0.1, false, {"q_proj", "down_proj"}};
-  const OwnedPass pass = small_pass();
+  const TestBatch pass = small_pass();
   const auto comm = make_single_rank();
   std::vector<std::vector<float>> grads;
   for (const Recompute recompute : {Recompute::none, Recompute::block}) {
     OpenedModel opened(source("demo/model"), {Quantization::nf4}, *comm, 64, recompute, &spec);
     opened.params = random_factors(opened.params.size());
     grads.emplace_back(opened.params.size());
-    forward_backward(opened.transformer(), pass.pass(), {0.1F, 1, 2}, 1.0F, grads.back());
+    test::loss_and_gradient(opened.transformer(), pass, {0.1F, 1, 2}, 1.0F, grads.back());
   }
   EXPECT_GT(largest(grads[0]), 0.0);
   EXPECT_EQ(std::memcmp(grads[0].data(), grads[1].data(), grads[0].size() * sizeof(float)), 0);
@@ -132,7 +133,7 @@ TEST(Gradient, RecomputationGivesTheSameBits) {
 
 TEST(Gradient, DoesNotDependOnThreads) {
   const AdapterSpec spec{8, 16.0, 0.1, false, {"all-linear"}};
-  const OwnedPass pass = small_pass();
+  const TestBatch pass = small_pass();
   const auto comm = make_single_rank();
   std::vector<std::vector<float>> grads;
   for (const int threads : {1, 2, 3}) {
@@ -140,27 +141,30 @@ TEST(Gradient, DoesNotDependOnThreads) {
     opened.params = random_factors(opened.params.size());
     opened.stream.threads = threads;
     grads.emplace_back(opened.params.size());
-    forward_backward(opened.transformer(), pass.pass(), {0.1F, 1, 2}, 1.0F, grads.back());
+    test::loss_and_gradient(opened.transformer(), pass, {0.1F, 1, 2}, 1.0F, grads.back());
     EXPECT_EQ(std::memcmp(grads[0].data(), grads.back().data(), grads[0].size() * sizeof(float)), 0) << threads << " threads";
   }
 }
 
 /// Packed sequences do not see each other: the loss of two is the sum of their losses alone.
 TEST(Segments, DoNotSeeEachOther) {
-  const OwnedPass both = small_pass();
+  const TestBatch both = small_pass();
   const auto comm = make_single_rank();
   const OpenedModel opened(source("demo/model"), {Quantization::none}, *comm, 64);
   double alone = 0.0;
-  for (std::size_t s = 0; s + 1 < both.starts.size(); ++s) {
-    const auto from = static_cast<std::size_t>(both.starts[s]);
-    const auto count = static_cast<std::size_t>(both.starts[s + 1]) - from;
-    const std::array<std::int32_t, 2> starts = {0, static_cast<std::int32_t>(count)};
-    const Pass one{std::span(both.ids).subspan(from, count), std::span(both.targets).subspan(from, count),
-                   std::span(both.positions).subspan(from, count), std::span(both.samples).subspan(from, count), starts};
-    alone += forward_loss(opened.transformer(), one);
+  for (std::size_t s = 0; s + 1 < both.cu_seqlens.size(); ++s) {
+    const auto from = static_cast<std::size_t>(both.cu_seqlens[s]);
+    const auto count = static_cast<std::size_t>(both.cu_seqlens[s + 1]) - from;
+    const auto part = [&](const std::vector<std::int32_t>& all) {
+      const auto first = all.begin() + static_cast<std::ptrdiff_t>(from);
+      return std::vector<std::int32_t>(first, first + static_cast<std::ptrdiff_t>(count));
+    };
+    const MicroBatch one{
+        part(both.ids), part(both.targets), part(both.positions), part(both.sample_ids), {0, static_cast<std::int32_t>(count)}};
+    alone += test::loss_of(opened.transformer(), one);
   }
   // a sum of 150 nats over 14 tokens whose logits are rounded in fp32; seeing each other would move it by nats
-  EXPECT_NEAR(forward_loss(opened.transformer(), both.pass()), alone, 1e-6 * alone);
+  EXPECT_NEAR(test::loss_of(opened.transformer(), both), alone, 1e-6 * alone);
 }
 
 }  // namespace

@@ -8,15 +8,15 @@ namespace lora_dist {
 namespace {
 
 using test::OpenedModel;
-using test::OwnedPass;
 using test::read_json;
 using test::source;
+using test::TestBatch;
 
 /// All rows in one pass, so that segments are tested for not seeing each other as well.
 void expect_golden(const std::filesystem::path& model, const BaseFormat& format, const std::filesystem::path& golden,
                    double tolerance) {
   const nlohmann::json expected = read_json(golden);
-  OwnedPass pass;
+  TestBatch pass;
   for (const auto& row : expected["rows"]) {
     const auto ids = row["input_ids"].get<std::vector<std::int32_t>>();
     pass.add(ids, ids);
@@ -26,7 +26,7 @@ void expect_golden(const std::filesystem::path& model, const BaseFormat& format,
   const OpenedModel opened(model, format, *comm, tokens);
   std::vector<float> log_prob(pass.ids.size());
   std::vector<std::int32_t> argmax(pass.ids.size());
-  forward_log_probs(opened.transformer(), pass.pass(), log_prob, argmax);
+  forward_log_probs(opened.transformer(), pass, log_prob, argmax);
   std::size_t at = 0;
   for (const auto& row : expected["rows"]) {
     const std::size_t length = row["input_ids"].size();
@@ -97,7 +97,7 @@ TEST(Reference, LogitsGreedyIdsAndLossOfRunC) {
 }
 
 TEST(Reference, MeanLossOfAStory) {
-  OwnedPass pass;
+  TestBatch pass;
   const nlohmann::json golden = read_json(source("tests/golden/stories260k/logprobs_fp32.json"));
   for (const auto& row : golden["rows"]) {
     if (row["id"] == "story0") {
@@ -108,7 +108,7 @@ TEST(Reference, MeanLossOfAStory) {
   ASSERT_FALSE(pass.ids.empty());
   const auto comm = make_single_rank();
   const OpenedModel opened(source("demo/model"), {Quantization::none}, *comm, 512);
-  const double loss = forward_loss(opened.transformer(), pass.pass()) / static_cast<double>(pass.target_tokens());
+  const double loss = test::loss_of(opened.transformer(), pass) / static_cast<double>(pass.target_tokens());
   EXPECT_NEAR(loss, 1.287848, 2e-6);
 }
 

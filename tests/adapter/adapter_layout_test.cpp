@@ -1,5 +1,5 @@
 // Which layers are adapted, and what the factors start as.
-#include "src/adapter/adapters.h"
+#include "src/adapter/adapter_layout.h"
 
 #include <gtest/gtest.h>
 
@@ -79,11 +79,11 @@ TEST(Adapters, StartAsPeftDoes) {
   initialize_adapters(layout, 42, params);
   double square = 0.0;
   std::int64_t n = 0;
-  for (const AdapterFactor& factor : adapter_factors(layout)) {
-    const float bound = 1.0F / std::sqrt(static_cast<float>(factor.cols));
-    for (std::int64_t i = 0; i < factor.rows * factor.cols; ++i) {
-      const float value = params[static_cast<std::size_t>(factor.offset + i)];
-      if (factor.factor == "lora_B") {
+  for (const auto& [path, parameter] : named_parameters(layout)) {
+    const float bound = 1.0F / std::sqrt(static_cast<float>(parameter.cols()));
+    for (std::int64_t i = 0; i < parameter.shape.count(); ++i) {
+      const float value = params[static_cast<std::size_t>(parameter.offset + i)];
+      if (parameter.name == "lora_B") {
         ASSERT_EQ(value, 0.0F);
       } else {
         ASSERT_LE(std::abs(value), bound);

@@ -1,16 +1,13 @@
-// Lays the LoRA factors out in one flat buffer and fills them with their first values.
-#include "src/adapter/adapters.h"
+// Matches target_modules with the paths of a model's linear layers.
+#include "src/adapter/target_modules.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "kernels/common/philox.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
-#include "src/core/with_commas.h"
 #include "src/model/family.h"
 
 namespace lora_dist {
@@ -111,71 +108,6 @@ AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::stri
     }
   }
   return matched;
-}
-
-AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
-  const AdaptedLinears matched = match_targets(model, spec.target_modules);
-  const double scale = spec.rslora ? spec.alpha / std::sqrt(static_cast<double>(spec.r)) : spec.alpha / spec.r;
-  AdapterLayout layout;
-  layout.family = model.family;
-  layout.blocks.resize(static_cast<std::size_t>(model.layers));
-  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
-    for (const Linear linear : kAllLinears) {
-      if (!matched[layer][index_of(linear)]) {
-        continue;
-      }
-      const LinearShape shape = linear_shape(model, linear);
-      LoraPlace place{spec.r, static_cast<float>(scale), layout.count, 0, shape.in, shape.out};
-      place.b = place.a + place.r * shape.in;
-      layout.count = place.b + shape.out * place.r;
-      layout.blocks[layer][index_of(linear)] = place;
-    }
-  }
-  return layout;
-}
-
-std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model) {
-  const std::int64_t all = layout.count + parameter_count(model);
-  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(layout.count), with_commas(all),
-                     100.0 * static_cast<double>(layout.count) / static_cast<double>(all));
-}
-
-std::vector<AdapterFactor> adapter_factors(const AdapterLayout& layout) {
-  std::vector<AdapterFactor> factors;
-  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
-    for (const Linear linear : kAllLinears) {
-      if (const auto& place = layout.blocks[layer][index_of(linear)]) {
-        const std::string path = module_path(*layout.family, static_cast<std::int64_t>(layer), linear);
-        factors.push_back({path, "lora_A", place->r, place->in, place->a});
-        factors.push_back({path, "lora_B", place->out, place->r, place->b});
-      }
-    }
-  }
-  return factors;
-}
-
-void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params) {
-  const PhiloxKey key = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
-  constexpr std::uint32_t kStreamOfInitialWeights = 0x494E4954U;  // keeps these counters apart from dropout's
-  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
-    for (std::size_t linear = 0; linear < kLinears; ++linear) {
-      const auto& place = layout.blocks[layer][linear];
-      if (!place) {
-        continue;
-      }
-      const float bound = 1.0F / std::sqrt(static_cast<float>(place->in));
-      for (std::int64_t i = 0; i < place->r * place->in; ++i) {
-        const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i >> 34),
-                                               static_cast<std::uint32_t>(layer * 16 + linear), kStreamOfInitialWeights},
-                                              key);
-        const float uniform = uniform_float(bits[static_cast<std::size_t>(i % 4)]);
-        params[static_cast<std::size_t>(place->a + i)] = (2.0F * uniform - 1.0F) * bound;
-      }
-      for (std::int64_t i = 0; i < place->out * place->r; ++i) {
-        params[static_cast<std::size_t>(place->b + i)] = 0.0F;
-      }
-    }
-  }
 }
 
 }  // namespace lora_dist

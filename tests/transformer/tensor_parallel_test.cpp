@@ -1,5 +1,5 @@
-// Hidden states among ranks that share a pass: divided by tokens, and summed beside the operators.
-#include "src/transformer/tensor_rows.h"
+// Hidden states among ranks that share a micro-batch: sharded by tokens, and summed beside the operators.
+#include "src/transformer/tensor_parallel.h"
 
 #include <gtest/gtest.h>
 
@@ -20,26 +20,26 @@ using test::source;
 /// Row t of this rank's share.
 float value_of(int rank, std::int64_t token) { return static_cast<float>(token + 1) * std::ldexp(1.0F, rank); }
 
-TEST(TensorRows, OwnRowsAreEqualPartsAndTheLastIsPadded) {
+TEST(TensorParallelRows, ShardsAreEqualAndTheLastIsPadded) {
   on_ranks(3, [](Communicator& comm) {
     constexpr std::int64_t kTokens = 4;  // rows 0 1 | 2 3 | padding
     constexpr std::int64_t kWidth = 2;
     std::vector<float> memory(6 * kWidth, std::numeric_limits<float>::quiet_NaN());
     const RowBuffer all{memory.data(), kWidth};
-    const TensorRows rows{&comm, kTokens, all, Stream{}};
-    ASSERT_EQ(rows.own(), 2);
-    EXPECT_EQ(rows.first(), 2 * comm.rank());
+    const TensorParallel tp{&comm, kTokens, all, Stream{}};
+    ASSERT_EQ(tp.shard_tokens(), 2);
+    EXPECT_EQ(tp.first_token(), 2 * comm.rank());
     for (std::int64_t t = 0; t < kTokens; ++t) {
       memory[static_cast<std::size_t>(t * kWidth)] = memory[static_cast<std::size_t>(t * kWidth + 1)] = value_of(comm.rank(), t);
     }
-    const TensorView mine = sum_rows(rows, all);
+    const TensorView mine = reduce_to_shards(tp, all);
     for (std::int64_t i = 0; i < 2; ++i) {
-      const std::int64_t token = rows.first() + i;
+      const std::int64_t token = tp.first_token() + i;
       const float expected = token < kTokens ? value_of(0, token) * 7.0F : 0.0F;  // 1 + 2 + 4
       EXPECT_EQ(mine.as<float>()[i * kWidth], expected);
       EXPECT_EQ(mine.as<float>()[i * kWidth + 1], expected);
     }
-    const TensorView joined = join_rows(rows, all);
+    const TensorView joined = gather_shards(tp, all);
     ASSERT_EQ(joined.rows(), kTokens);
     for (std::int64_t t = 0; t < kTokens; ++t) {
       EXPECT_EQ(joined.as<float>()[t * kWidth], value_of(0, t) * 7.0F);
@@ -73,7 +73,7 @@ class Late final : public Communicator {
         std::copy(kept.begin(), kept.end(), values.as<float>());
         comm.all_reduce_sum(values, WireKind::tensor_activation);
       }
-      bool poke() override { return false; }
+      bool progress() override { return false; }
       Communicator& comm;
       TensorView values;
       std::vector<float> kept;
@@ -95,7 +95,7 @@ class Late final : public Communicator {
   Communicator& comm_;
 };
 
-TEST(TensorRows, PiecesAreOfSomeTokensAndFourAtMost) {
+TEST(TensorParallelRows, PiecesAreOfSomeTokensAndFourAtMost) {
   const auto pieces = [](std::int64_t tokens, std::int64_t piece, Communicator* comm) {
     std::vector<std::int64_t> counts;
     for (const TokenRange& range : summed_pieces({comm, tokens, {}, Stream{}, piece})) {
@@ -129,7 +129,7 @@ struct Way {
   Recompute recompute = Recompute::block;
 };
 
-/// A pass of 23 tokens on the ranks of `row`, with dropout and factors that are not zero.
+/// 23 tokens on the ranks of `row`, with dropout and parameters that are not zero.
 Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const Way& way) {
   const ModelSpec spec = read_model_config(folder);
   const TensorPart part = tensor_part(spec, row.rank(), row.size());
@@ -148,18 +148,18 @@ Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const
     params[i] = 0.05F * std::sin(static_cast<float>(i));
   }
   Late late(row);
-  const Transformer model{&base, &adapter.layout, &window, &workspace, params, Stream{}, &late};
-  test::OwnedPass pass;
+  const ForwardContext model{&base, &adapter.layout, &window, &workspace, params, Stream{}, &late};
+  test::TestBatch batch;
   for (const std::int32_t length : {9, 14}) {
     std::vector<std::int32_t> ids;
     for (std::int32_t i = 0; i < length; ++i) {
       ids.push_back((i * 7 + length) % 60);
     }
-    pass.add(ids, ids);
+    batch.add(ids, ids);
   }
   Outcome outcome;
   outcome.gradients.resize(params.size(), std::numeric_limits<float>::quiet_NaN());
-  outcome.loss = forward_backward(model, pass.pass(), {0.1F, 7, 1}, 1.0F, outcome.gradients);
+  outcome.loss = test::loss_and_gradient(model, batch, {0.1F, 7, 1}, 1.0F, outcome.gradients);
   outcome.started = late.started;
   KvCache cache = make_kv_cache(base.spec, 8, arena);
   for (const std::vector<std::int32_t>& ids : {std::vector<std::int32_t>{7, 40, 2}, std::vector<std::int32_t>{5}}) {

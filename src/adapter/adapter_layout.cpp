@@ -1,0 +1,76 @@
+// Lays an adapter's parameters out in one flat buffer and fills them with their first values.
+#include "src/adapter/adapter_layout.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "src/core/with_commas.h"
+#include "src/model/family.h"
+
+namespace lora_dist {
+
+AdapterLayout empty_layout(const ModelSpec& model) {
+  AdapterLayout layout;
+  layout.family = model.family;
+  layout.blocks.resize(static_cast<std::size_t>(model.layers));
+  return layout;
+}
+
+void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, LinearShape shape, std::int64_t r, float scale) {
+  AdaptedLinear adapted{r, scale, shape.in, shape.out, 0, layout.method->parameters(shape.in, shape.out, r)};
+  for (Parameter& parameter : adapted.parameters) {
+    parameter.offset = layout.count;
+    layout.count += parameter.shape.count();
+  }
+  layout.blocks[layer][index_of(linear)] = std::move(adapted);
+}
+
+AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
+  const AdaptedLinears matched = match_targets(model, spec.target_modules);
+  const double scale = spec.rslora ? spec.alpha / std::sqrt(static_cast<double>(spec.r)) : spec.alpha / spec.r;
+  AdapterLayout layout = empty_layout(model);
+  layout.method = spec.method;
+  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (matched[layer][index_of(linear)]) {
+        add_linear(layout, layer, linear, linear_shape(model, linear), spec.r, static_cast<float>(scale));
+      }
+    }
+  }
+  return layout;
+}
+
+std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model) {
+  const std::int64_t all = layout.count + parameter_count(model);
+  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(layout.count), with_commas(all),
+                     100.0 * static_cast<double>(layout.count) / static_cast<double>(all));
+}
+
+std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
+  std::vector<NamedParameter> named;
+  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (const auto& adapted = layout.blocks[layer][index_of(linear)]) {
+        const std::string path = module_path(*layout.family, static_cast<std::int64_t>(layer), linear);
+        for (const Parameter& parameter : adapted->parameters) {
+          named.push_back({path, parameter});
+        }
+      }
+    }
+  }
+  return named;
+}
+
+void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params) {
+  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
+    for (std::size_t linear = 0; linear < kLinears; ++linear) {
+      if (const auto& adapted = layout.blocks[layer][linear]) {
+        layout.method->initialize(*adapted, {seed, static_cast<std::uint32_t>(layer), static_cast<std::uint32_t>(linear)},
+                                  params);
+      }
+    }
+  }
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,99 @@
+// LoRA (Hu et al. 2021, arXiv:2106.09685): y = W x + scale * B A dropout(x).
+#include <cmath>
+
+#include "kernels/common/philox.h"
+#include "src/adapter/lora_factors.h"
+#include "src/adapter/method.h"
+
+namespace lora_dist {
+
+namespace {
+
+std::vector<Parameter> parameters(std::int64_t in, std::int64_t out, std::int64_t r) { return lora_parameters(in, out, r); }
+
+std::int64_t saved_width(const AdaptedLinear& linear) { return linear.r; }
+
+std::int64_t scratch_elements(const AdaptedLinear& linear, std::int64_t tokens) { return tokens * linear.r; }
+
+/// dz [tokens, r], where begin_backward leaves it.
+TensorView dz_of(const LinearLayer& layer, const LinearContext& context, std::int64_t tokens) {
+  return front_of(context.scratch.method, {tokens, layer.adapted->r});
+}
+
+/// z = dropout(x) A^T.
+void save_again(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z) {
+  matmul({.a = dropped_input(layer, context, x), .b = values_of(context, lora_a(*layer.adapted)), .op_b = Transpose::yes, .c = z},
+         context.stream);
+}
+
+/// y = scale * z B^T + x W^T + bias + residual. The thin product is the first to write y, so that the frozen one, which has time
+/// to spare for it, reads what is there.
+void forward(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z, TensorView y,
+             ConstTensorView residual) {
+  save_again(layer, context, x, z);
+  matmul({.a = z,
+          .b = values_of(context, lora_b(*layer.adapted)),
+          .op_b = Transpose::yes,
+          .alpha = layer.adapted->scale,
+          .added = {residual.data == nullptr ? 0.0F : 1.0F, residual, {}},
+          .c = y},
+         context.stream);
+  frozen_product(layer, context, x, {1.0F, {}, layer.bias}, y);
+}
+
+/// dz = scale * dy B.
+void begin_backward(const LinearLayer& layer, const LinearContext& context, ConstTensorView dy) {
+  matmul({.a = dy,
+          .b = values_of(context, lora_b(*layer.adapted)),
+          .alpha = layer.adapted->scale,
+          .c = dz_of(layer, context, dy.rows())},
+         context.stream);
+}
+
+/// dx = mask * (dz A), or that added to dx.
+void factors_input_gradient(const LinearLayer& layer, const LinearContext& context, ConstTensorView dz, TensorView dx, bool add) {
+  const ConstTensorView a = values_of(context, lora_a(*layer.adapted));
+  if (context.dropout.p == 0.0F) {
+    matmul({.a = dz, .b = a, .added = {.beta = add ? 1.0F : 0.0F}, .c = dx}, context.stream);
+    return;
+  }
+  const TensorView unmasked = add ? front_of(context.scratch.dropped, dx.shape) : dx;  // dropout(x) is made again for dA
+  matmul({.a = dz, .b = a, .c = unmasked}, context.stream);
+  dropped_input_backward(layer, context, unmasked, dx, add);
+}
+
+/// dx = mask * (dz A) + dy W.
+void input_gradient(const LinearLayer& layer, const LinearContext& context, const TokenRange& tokens, ConstTensorView dy,
+                    TensorView dx, InputGradient how) {
+  const LinearContext part = of_tokens(context, tokens);
+  const TensorView dx_rows = rows_of(dx, tokens);
+  const TensorView dz = rows_of(dz_of(layer, context, dy.rows()), tokens);
+  factors_input_gradient(layer, part, dz, dx_rows, how == InputGradient::add);
+  frozen_product_backward(layer, part, rows_of(dy, tokens), dx_rows, true);
+}
+
+/// dB = scale * dy^T z; dA = dz^T dropout(x).
+void parameter_gradients(const LinearLayer& layer, const LinearContext& context, ConstTensorView dy, ConstTensorView x,
+                         ConstTensorView z) {
+  const AdaptedLinear& adapted = *layer.adapted;
+  matmul({.a = dy, .op_a = Transpose::yes, .b = z, .alpha = adapted.scale, .c = gradient_of(context, lora_b(adapted))},
+         context.stream);
+  matmul({.a = dz_of(layer, context, dy.rows()),
+          .op_a = Transpose::yes,
+          .b = dropped_input(layer, context, x),
+          .c = gradient_of(context, lora_a(adapted))},
+         context.stream);
+}
+
+}  // namespace
+
+const AdapterMethod& lora_method() {
+  static constexpr AdapterMethod method = {
+      "lora",
+      parameters,
+      initialize_lora,
+      {saved_width, scratch_elements, forward, save_again, begin_backward, input_gradient, parameter_gradients}};
+  return method;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,32 @@
+// Shapes and first values of LoRA's factors.
+#include "src/adapter/lora_factors.h"
+
+#include <cmath>
+
+#include "kernels/common/philox.h"
+
+namespace lora_dist {
+
+std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::int64_t r) {
+  return {{"lora_A", {r, in}, TpCut::inputs}, {"lora_B", {out, r}, TpCut::outputs}};
+}
+
+void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params) {
+  constexpr std::uint32_t kStreamOfInitialWeights = 0x494E4954U;  // keeps these counters apart from dropout's
+  const PhiloxKey philox = {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)};
+  const float bound = 1.0F / std::sqrt(static_cast<float>(linear.in));
+  const Parameter& a = lora_a(linear);
+  for (std::int64_t i = 0; i < a.shape.count(); ++i) {
+    const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i >> 34),
+                                           key.layer * 16 + key.linear, kStreamOfInitialWeights},
+                                          philox);
+    const float uniform = uniform_float(bits[static_cast<std::size_t>(i % 4)]);
+    params[static_cast<std::size_t>(a.offset + i)] = (2.0F * uniform - 1.0F) * bound;
+  }
+  const Parameter& b = lora_b(linear);
+  for (std::int64_t i = 0; i < b.shape.count(); ++i) {
+    params[static_cast<std::size_t>(b.offset + i)] = 0.0F;
+  }
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,20 @@
+// The factors A and B of LoRA and of the methods that build on it.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "src/adapter/method.h"
+
+namespace lora_dist {
+
+/// A [r, in] and B [out, r], in this order.
+std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::int64_t r);
+inline const Parameter& lora_a(const AdaptedLinear& linear) { return linear.parameters[0]; }
+inline const Parameter& lora_b(const AdaptedLinear& linear) { return linear.parameters[1]; }
+
+/// A uniform in +-1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), B zero. A value depends on (seed, layer, linear, element)
+/// alone.
+void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params);
+
+}  // namespace lora_dist

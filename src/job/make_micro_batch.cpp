@@ -1,0 +1,44 @@
+// The shift of labels happens here and nowhere else.
+#include "src/job/make_micro_batch.h"
+
+#include <algorithm>
+
+namespace lora_dist {
+
+namespace {
+
+void append(MicroBatch& batch, const Sample& sample) {
+  const std::size_t n = sample.input_ids.size();
+  for (std::size_t t = 0; t < n; ++t) {
+    batch.ids.push_back(sample.input_ids[t]);
+    batch.targets.push_back(t + 1 < n ? sample.labels[t + 1] : kNotTrained);
+    batch.positions.push_back(static_cast<std::int32_t>(t));
+    batch.sample_ids.push_back(static_cast<std::int32_t>(sample.id));
+  }
+  batch.cu_seqlens.push_back(static_cast<std::int32_t>(batch.ids.size()));
+}
+
+}  // namespace
+
+MicroBatch make_micro_batch(std::span<const Sequence> sequences, std::span<const Sample> samples) {
+  MicroBatch batch;
+  batch.cu_seqlens.push_back(0);
+  for (const Sequence& sequence : sequences) {
+    for (const std::int32_t index : sequence) {
+      append(batch, samples[static_cast<std::size_t>(index)]);
+    }
+  }
+  return batch;
+}
+
+std::int64_t count_micro_batches(std::span<const Sequence> sequences, std::int64_t size) {
+  return (static_cast<std::int64_t>(sequences.size()) + size - 1) / size;
+}
+
+std::span<const Sequence> sequences_of(std::span<const Sequence> sequences, std::int64_t micro_batch, std::int64_t size) {
+  const auto first = static_cast<std::size_t>(micro_batch * size);
+  return first >= sequences.size() ? std::span<const Sequence>{}
+                                   : sequences.subspan(first, std::min(static_cast<std::size_t>(size), sequences.size() - first));
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,209 @@
+// The operator calls of the attention sublayer, forward and backward.
+#include "src/transformer/attention_sublayer.h"
+
+#include <cmath>
+
+#include "kernels/attention/attention.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/fused_qkv/fused_qkv.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+
+namespace lora_dist {
+
+namespace {
+
+AttentionShape attention_shape(const BlockContext& block) {
+  const ModelSpec& spec = block.spec();
+  const LayerSpec layer = spec.layer(block.layer);
+  AttentionShape shape;
+  shape.heads = static_cast<int>(spec.heads);
+  shape.kv_heads = static_cast<int>(spec.kv_heads);
+  shape.head_dim = static_cast<int>(spec.head_dim);
+  shape.scale = layer.score_scale / std::sqrt(static_cast<float>(spec.head_dim));
+  shape.longest = block.batch.longest;
+  shape.window = static_cast<int>(layer.window);
+  return shape;
+}
+
+/// Each head of each token as a row.
+TensorView by_head(const TensorView& x, std::int64_t head_dim) {
+  return {x.data, x.dtype, {x.rows() * x.cols() / head_dim, head_dim}};
+}
+TensorView flat(const TensorView& x) { return {x.data, x.dtype, {x.shape.count()}}; }
+
+/// q, k and v, or their gradients: [tokens, heads * head_dim] each.
+struct Qkv {
+  TensorView q;
+  TensorView k;
+  TensorView v;
+};
+
+/// As attention reads them.
+Qkv attention_input(const BlockContext& block) {
+  const SavedActivations& saved = block.saved();
+  const std::int64_t n = block.tp.tokens;
+  return {saved.q.rows(n), saved.k.rows(n), saved.v.rows(n)};
+}
+
+/// As the projections write them: before the norm of heads.
+Qkv projected(const BlockContext& block) {
+  const SavedActivations& saved = block.saved();
+  const std::int64_t n = block.tp.tokens;
+  return block.spec().head_norm ? Qkv{saved.plain_q.rows(n), saved.plain_k.rows(n), saved.v.rows(n)} : attention_input(block);
+}
+
+Qkv gradients_of(const BlockContext& block) {
+  const BlockGradients& gradients = block.gradients();
+  const std::int64_t n = block.tp.tokens;
+  return {gradients.q.rows(n), gradients.k.rows(n), gradients.v.rows(n)};
+}
+
+void norm_each_head(const BlockContext& block, const NormWeights& weights, const TensorView& plain, const TensorView& normed,
+                    const TensorView& rstd) {
+  const std::int64_t d = block.spec().head_dim;
+  rms_norm(by_head(plain, d), view(weights.weight), block.spec().norm_eps, by_head(normed, d), flat(rstd), block.stream());
+}
+
+/// dx: of the normed heads, then of the plain ones. `room`: at least as large as dx.
+void norm_each_head_backward(const BlockContext& block, const NormWeights& weights, const TensorView& dx, const TensorView& plain,
+                             const TensorView& rstd, const TensorView& room) {
+  const std::int64_t d = block.spec().head_dim;
+  const TensorView sum{room.data, room.dtype, dx.shape};
+  zero(sum, block.stream());
+  rms_norm_backward(by_head(dx, d), by_head(plain, d), view(weights.weight), flat(rstd), by_head(sum, d), block.stream());
+  copy(sum, dx, block.stream());
+}
+
+void rotate_qk(const BlockContext& block, const Qkv& qkv, RopeDirection direction) {
+  const ModelSpec& spec = block.spec();
+  if (spec.learned_positions || !spec.layer(block.layer).rotary) {
+    return;
+  }
+  const Workspace& workspace = *block.model.workspace;
+  const ConstTensorView table =
+      view(static_cast<const float*>(workspace.rope_table.data()), {workspace.rope_positions, spec.rotary_width()});
+  rope(qkv.q, block.batch.positions, table, spec.head_dim, direction, block.stream());
+  rope(qkv.k, block.batch.positions, table, spec.head_dim, direction, block.stream());
+}
+
+/// Appends this call's keys and values to the cache, and gives all of them.
+Qkv append_to_cache(const BlockContext& block, const Qkv& added) {
+  KvCache& cache = *block.model.cache;
+  const auto layer = static_cast<std::size_t>(block.layer);
+  const std::int64_t keys = cache.length + added.q.rows();
+  require(keys <= cache.capacity, "the key-value cache is full");
+  copy(added.k, cache.k[layer].rows_from(cache.length, added.k.rows()), block.stream());
+  copy(added.v, cache.v[layer].rows_from(cache.length, added.v.rows()), block.stream());
+  return {added.q, cache.k[layer].rows(keys), cache.v[layer].rows(keys)};
+}
+
+}  // namespace
+
+Sublayer attention_sublayer(const BlockContext& block) {
+  const SavedActivations& saved = block.saved();
+  Sublayer sublayer;
+  sublayer.weights = &block.rest().attention_norm;
+  sublayer.norm = saved.attention_norm;
+  sublayer.branch = sublayer.residual = block.hidden();
+  sublayer.input = saved.normed_in;
+  sublayer.out_linear = Linear::o;
+  sublayer.out_input = saved.attended.rows(block.tp.tokens);
+  sublayer.out_gradient = block.gradients().attended.rows(block.tp.tokens);
+  sublayer.plain_output = saved.attention_out;
+  sublayer.output = saved.middle.rows(block.tp.shard_tokens());
+  return sublayer;
+}
+
+void project_qkv(const BlockContext& block, ConstTensorView input) {
+  const ModelSpec& spec = block.spec();
+  const auto [q, k, v] = projected(block);
+  if (spec.fused_qkv) {
+    const TensorView fused = block.saved().qkv.rows(block.tp.tokens);
+    linear_forward(block, Linear::qkv, input, fused);
+    split_qkv(fused, {.heads = spec.heads, .head_dim = spec.head_dim, .layout = *spec.fused_qkv}, q, k, v, block.stream());
+    return;
+  }
+  linear_forward(block, Linear::q, input, q);
+  linear_forward(block, Linear::k, input, k);
+  linear_forward(block, Linear::v, input, v);
+}
+
+void project_qkv_backward(const BlockContext& block, InputGradients& input) {
+  const ModelSpec& spec = block.spec();
+  const auto [dq, dk, dv] = gradients_of(block);
+  if (spec.fused_qkv) {
+    const TensorView dfused = block.saved().qkv.rows(block.tp.tokens);
+    join_qkv(dq, dk, dv, {.heads = spec.heads, .head_dim = spec.head_dim, .layout = *spec.fused_qkv}, dfused, block.stream());
+    last_input_linear_backward(block, Linear::qkv, dfused, input);
+    return;
+  }
+  input_linear_backward(block, Linear::q, dq, input);
+  input_linear_backward(block, Linear::k, dk, input);
+  last_input_linear_backward(block, Linear::v, dv, input);
+}
+
+void norm_heads(const BlockContext& block) {
+  if (!block.spec().head_norm) {
+    return;
+  }
+  const SavedActivations& saved = block.saved();
+  const Qkv plain = projected(block);
+  const Qkv normed = attention_input(block);
+  norm_each_head(block, block.rest().q_norm, plain.q, normed.q, saved.q_rstd.rows(block.tp.tokens));
+  norm_each_head(block, block.rest().k_norm, plain.k, normed.k, saved.k_rstd.rows(block.tp.tokens));
+}
+
+void norm_heads_backward(const BlockContext& block) {
+  if (!block.spec().head_norm) {
+    return;
+  }
+  const SavedActivations& saved = block.saved();
+  const std::int64_t n = block.tp.tokens;
+  const TensorView room = block.gradients().attended.rows(n);  // it has served
+  const Qkv plain = projected(block);
+  const auto [dq, dk, dv] = gradients_of(block);
+  norm_each_head_backward(block, block.rest().q_norm, dq, plain.q, saved.q_rstd.rows(n), room);
+  norm_each_head_backward(block, block.rest().k_norm, dk, plain.k, saved.k_rstd.rows(n), room);
+}
+
+void rotate(const BlockContext& block) { rotate_qk(block, attention_input(block), RopeDirection::forward); }
+
+void rotate_backward(const BlockContext& block) { rotate_qk(block, gradients_of(block), RopeDirection::backward); }
+
+void attend(const BlockContext& block) {
+  const Qkv added = attention_input(block);
+  const Qkv qkv = block.model.cache != nullptr ? append_to_cache(block, added) : added;
+  const SavedActivations& saved = block.saved();
+  const std::int64_t n = block.tp.tokens;
+  attention({.q = qkv.q,
+             .k = qkv.k,
+             .v = qkv.v,
+             .query_starts = block.batch.cu_seqlens,
+             .key_starts = block.batch.key_cu_seqlens,
+             .shape = attention_shape(block),
+             .out = saved.attended.rows(n),
+             .log_sum_exp = saved.log_sum_exp.rows(n)},
+            block.stream());
+}
+
+void attend_backward(const BlockContext& block) {
+  const SavedActivations& saved = block.saved();
+  const std::int64_t n = block.tp.tokens;
+  const auto [q, k, v] = attention_input(block);
+  const auto [dq, dk, dv] = gradients_of(block);
+  attention_backward({.dout = block.gradients().attended.rows(n),
+                      .q = q,
+                      .k = k,
+                      .v = v,
+                      .out = saved.attended.rows(n),
+                      .log_sum_exp = saved.log_sum_exp.rows(n),
+                      .starts = block.batch.cu_seqlens,
+                      .shape = attention_shape(block),
+                      .dq = dq,
+                      .dk = dk,
+                      .dv = dv},
+                     block.stream());
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,33 @@
+// A micro-batch in the memory that operators run in.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/common/stream.h"
+#include "kernels/common/tensor_view.h"
+#include "src/transformer/micro_batch.h"
+
+namespace lora_dist {
+
+struct KvCache;
+struct MicroBatchBuffers;
+
+/// All views i32; null in a micro-batch without tokens.
+struct DeviceMicroBatch {
+  ConstTensorView ids;             // [tokens]
+  ConstTensorView positions;       // [tokens]
+  ConstTensorView sample_ids;      // [tokens]
+  ConstTensorView cu_seqlens;      // [segments + 1]
+  ConstTensorView key_cu_seqlens;  // [2], with a cache: 0 and its length after this micro-batch; else cu_seqlens
+  std::int64_t tokens = 0;
+  int longest = 0;  // tokens of the longest segment
+};
+
+/// Copies it to the buffers. `cache`: of one sequence being generated; null: none. Throws KernelError when they are too short.
+DeviceMicroBatch to_device(const MicroBatch& batch, const KvCache* cache, const MicroBatchBuffers& buffers, const Stream& stream);
+
+/// Copies host values to the front of `buffer`. Throws KernelError when it is too short.
+ConstTensorView to_device(std::span<const std::int32_t> values, std::span<std::int32_t> buffer, const Stream& stream);
+
+}  // namespace lora_dist

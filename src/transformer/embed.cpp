@@ -1,0 +1,83 @@
+// Embedding, its scale and learned positions.
+#include "src/transformer/embed.h"
+
+#include <algorithm>
+
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/rows.h"
+#include "kernels/embedding/embedding.h"
+
+namespace lora_dist {
+
+namespace {
+
+/// [tokens, hidden]: where the rows of all tokens are looked up; the head has no use for its rows yet.
+const RowBuffer& looked_up(const EmbeddedBatch& batch) {
+  return batch.tp.sequence_parallel() ? batch.buffers.head.picked : batch.buffers.entering(0);
+}
+
+/// Rows that are padding have no position.
+void add_positions(const ForwardContext& model, const EmbeddedBatch& batch, const TensorView& hidden) {
+  const TensorParallel& tp = batch.tp;
+  const std::int64_t count = std::min(tp.shard_tokens(), tp.tokens - tp.first_token());
+  if (count > 0) {
+    const auto* positions = batch.batch.positions.as<std::int32_t>() + tp.first_token();
+    add_rows(model.base->positions, view(positions, {count}), {hidden.data, hidden.dtype, {count, hidden.cols()}}, model.stream);
+  }
+}
+
+/// Rows of the embedding, chunk by chunk of the vocabulary.
+void look_up(const ForwardContext& model, std::span<const EmbeddedBatch> batches) {
+  const FrozenBase& base = *model.base;
+  const VocabTable& table = base.embedding;
+  const bool alone = table.chunks == 1 && model.tensor == nullptr;
+  for (const EmbeddedBatch& batch : batches) {
+    if (!alone && batch.batch.tokens > 0) {
+      zero(looked_up(batch).rows(batch.batch.tokens), model.stream);
+    }
+  }
+  for (std::int64_t i = 0; i < table.chunks; ++i) {
+    const ConstTensorView rows = model.window->tables().acquire(table, i);
+    if (i + 1 < table.chunks) {
+      model.window->tables().prefetch(table, i + 1);
+    }
+    for (const EmbeddedBatch& batch : batches) {
+      if (batch.batch.tokens == 0) {
+        continue;
+      }
+      const TensorView hidden = looked_up(batch).rows(batch.batch.tokens);
+      if (alone) {
+        embedding(batch.batch.ids, rows, hidden, model.stream);
+      } else {
+        embedding_part(batch.batch.ids, base.part.vocab.begin + table.chunk(i).begin, rows, hidden, model.stream);
+      }
+    }
+    model.window->tables().release(table, i);
+  }
+}
+
+}  // namespace
+
+void embed(const ForwardContext& model, std::span<const EmbeddedBatch> batches) {
+  look_up(model, batches);
+  const ModelSpec& spec = model.base->spec;
+  for (const EmbeddedBatch& batch : batches) {
+    if (batch.batch.tokens == 0) {
+      continue;
+    }
+    const TensorView sum = reduce_to_shards(batch.tp, looked_up(batch));
+    const TensorView hidden = batch.buffers.entering(0).rows(batch.tp.shard_tokens());
+    if (batch.tp.sequence_parallel()) {
+      copy(sum, hidden, model.stream);
+    }
+    if (spec.embedding_scale != 1.0F) {
+      scale(hidden, spec.embedding_scale, model.stream);
+    }
+    if (spec.learned_positions) {
+      add_positions(model, batch, hidden);
+    }
+  }
+}
+
+}  // namespace lora_dist

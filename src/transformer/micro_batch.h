@@ -1,0 +1,41 @@
+// What training, evaluation, scoring and generation hand to the model: sequences laid end to end, without padding.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "kernels/common/not_trained.h"
+
+namespace lora_dist {
+
+/// In host memory. A micro-batch without tokens is a rank without work: it still serves every gather, so every rank calls the
+/// same functions the same number of times.
+struct MicroBatch {
+  std::vector<std::int32_t> ids;         // [tokens]
+  std::vector<std::int32_t> targets;     // [tokens]: the id that should follow, kNotTrained where none is trained
+  std::vector<std::int32_t> positions;   // [tokens]: in the sample
+  std::vector<std::int32_t> sample_ids;  // [tokens]: names the dropout mask
+  std::vector<std::int32_t> cu_seqlens;  // [segments + 1]: tokens of a segment attend to that segment alone
+
+  std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }
+  std::int64_t target_tokens() const {
+    return std::ranges::count_if(targets, [](std::int32_t target) { return target != kNotTrained; });
+  }
+};
+
+/// One sequence, or the part of it from `first_position` on. targets: as MicroBatch has them.
+inline MicroBatch one_sequence(std::vector<std::int32_t> ids, std::vector<std::int32_t> targets,
+                               std::int64_t first_position = 0) {
+  MicroBatch batch;
+  batch.positions.resize(ids.size());
+  std::iota(batch.positions.begin(), batch.positions.end(), static_cast<std::int32_t>(first_position));
+  batch.sample_ids.assign(ids.size(), 0);
+  batch.cu_seqlens = {0, static_cast<std::int32_t>(ids.size())};
+  batch.ids = std::move(ids);
+  batch.targets = std::move(targets);
+  return batch;
+}
+
+}  // namespace lora_dist

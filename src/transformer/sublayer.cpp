@@ -1,0 +1,138 @@
+// Norms and residuals around a sublayer's linears, forward and backward side by side.
+#include "src/transformer/sublayer.h"
+
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/elementwise.h"
+
+namespace lora_dist {
+
+namespace {
+
+bool norm_first(const BlockContext& block) { return block.spec().norm_place == NormPlace::before; }
+
+NormStatistics statistics_of(const BlockContext& block, const Sublayer& sublayer) {
+  return sublayer.norm.rows(block.tp.shard_tokens());
+}
+
+/// y = residual + out linear (out_input), summed over the ranks, of this rank's shard. Where all ranks keep all rows the product
+/// adds the residual, on one of them.
+void summed_linear(const BlockContext& block, const Sublayer& sublayer, ConstTensorView residual, TensorView y) {
+  const TensorParallel& tp = block.tp;
+  if (!tp.sequence_parallel()) {
+    linear_and_sum(block, sublayer.out_linear, sublayer.out_input, y, tp.adds_residual() ? residual : ConstTensorView{});
+    return;
+  }
+  linear_forward(block, sublayer.out_linear, sublayer.out_input, tp.gathered.rows(tp.tokens));
+  copy(reduce_to_shards(tp, tp.gathered), y, block.stream());
+  if (residual.data != nullptr) {
+    add_to(residual, y, block.stream());
+  }
+}
+
+/// What the linears read, as forward left it.
+ConstTensorView saved_input(const BlockContext& block, const Sublayer& sublayer) {
+  return norm_first(block) || block.tp.sequence_parallel() ? sublayer.input.rows(block.tp.tokens) : sublayer.branch;
+}
+
+/// [tokens, hidden]: the gradient of the out linear's output.
+ConstTensorView output_gradient(const BlockContext& block, const Sublayer& sublayer) {
+  const TensorParallel& tp = block.tp;
+  const TensorView dout = block.hidden_gradient();
+  if (norm_first(block)) {
+    return gather_shard(tp, dout);
+  }
+  const RowBuffer& normed = block.gradients().normed;
+  const TensorView dplain = shard_of(tp, normed);
+  zero(dplain, block.stream());
+  norm_backward(*sublayer.weights, dout, sublayer.plain_output.rows(tp.shard_tokens()), statistics_of(block, sublayer), dplain,
+                block.stream());
+  return gather_shards(tp, normed);
+}
+
+/// With the norm after and all rows there, nothing lies between the linears' input and the hidden state: their gradients go right
+/// into the hidden gradient. It is summed over the ranks afterwards, so only the rank that adds_residual() adds to what is there;
+/// the others overwrite it.
+bool adds_in_place(const BlockContext& block) { return !norm_first(block) && !block.tp.sequence_parallel(); }
+
+}  // namespace
+
+ConstTensorView sublayer_input(const BlockContext& block, const Sublayer& sublayer) {
+  const TensorParallel& tp = block.tp;
+  if (norm_first(block)) {
+    norm(*sublayer.weights, block.spec().norm_eps, sublayer.branch, shard_of(tp, sublayer.input), statistics_of(block, sublayer),
+         block.stream());
+  } else if (tp.sequence_parallel()) {
+    copy(sublayer.branch, shard_of(tp, sublayer.input), block.stream());
+  } else {
+    return sublayer.branch;
+  }
+  return gather_shards(tp, sublayer.input);
+}
+
+void sublayer_output(const BlockContext& block, const Sublayer& sublayer) {
+  if (norm_first(block)) {
+    summed_linear(block, sublayer, sublayer.residual, sublayer.output);
+    return;
+  }
+  const TensorView plain = sublayer.plain_output.rows(block.tp.shard_tokens());
+  summed_linear(block, sublayer, {}, plain);
+  norm(*sublayer.weights, block.spec().norm_eps, plain, sublayer.output, statistics_of(block, sublayer), block.stream());
+  add_to(sublayer.residual, sublayer.output, block.stream());
+}
+
+void save_output_again(const BlockContext& block, const Sublayer& sublayer) {
+  if (norm_first(block)) {
+    save_linear_again(block, sublayer.out_linear, sublayer.out_input);
+    return;
+  }
+  const TensorParallel& tp = block.tp;
+  const TensorView plain = sublayer.plain_output.rows(tp.shard_tokens());
+  summed_linear(block, sublayer, {}, plain);
+  // The normed rows are not needed, only the norm's statistics.
+  const TensorView unused = tp.sequence_parallel() ? shard_of(tp, tp.gathered) : sublayer.input.rows(tp.shard_tokens());
+  norm(*sublayer.weights, block.spec().norm_eps, plain, unused, statistics_of(block, sublayer), block.stream());
+}
+
+void sublayer_output_backward(const BlockContext& block, const Sublayer& sublayer) {
+  linear_backward(block, sublayer.out_linear, output_gradient(block, sublayer), sublayer.out_input, sublayer.out_gradient,
+                  InputGradient::write);
+}
+
+InputGradients begin_input_backward(const BlockContext& block, const Sublayer& sublayer, bool wanted) {
+  const bool in_place = adds_in_place(block);
+  InputGradients input;
+  input.x = saved_input(block, sublayer);
+  input.dx = in_place ? block.hidden_gradient() : block.gradients().normed.rows(block.tp.tokens);
+  input.first = in_place && block.tp.adds_residual() ? InputGradient::add : InputGradient::write;
+  if (!wanted) {
+    input.first = input.others = InputGradient::none;
+  }
+  return input;
+}
+
+void input_linear_backward(const BlockContext& block, Linear linear, ConstTensorView dy, InputGradients& input) {
+  linear_backward(block, linear, dy, input.x, input.dx, input.next());
+}
+
+void last_input_linear_backward(const BlockContext& block, Linear linear, ConstTensorView dy, InputGradients& input) {
+  const InputGradient how = input.next();
+  const bool sums = how != InputGradient::none && !block.tp.sequence_parallel();
+  (sums ? linear_backward_and_sum : linear_backward)(block, linear, dy, input.x, input.dx, how);
+}
+
+void sublayer_input_backward(const BlockContext& block, const Sublayer& sublayer, bool wanted) {
+  if (!wanted) {
+    return;
+  }
+  const TensorParallel& tp = block.tp;
+  const RowBuffer& normed = block.gradients().normed;
+  const TensorView dx = tp.sequence_parallel() ? reduce_to_shards(tp, normed) : normed.rows(tp.tokens);
+  if (norm_first(block)) {
+    norm_backward(*sublayer.weights, dx, sublayer.branch, statistics_of(block, sublayer), block.hidden_gradient(),
+                  block.stream());
+  } else if (tp.sequence_parallel()) {
+    add_to(dx, block.hidden_gradient(), block.stream());
+  }
+}
+
+}  // namespace lora_dist

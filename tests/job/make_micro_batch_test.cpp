@@ -1,0 +1,49 @@
+// Samples laid end to end: segments, shifted labels, and which sequences a micro-batch has.
+#include "src/job/make_micro_batch.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/numbered_samples.h"
+
+namespace lora_dist {
+namespace {
+
+using test::random_samples;
+using test::samples_of;
+
+TEST(MakeMicroBatch, SamplesAreSegmentsAndLabelsShiftWithin) {
+  auto samples = samples_of({3, 1, 2});
+  const std::vector<std::int32_t> labels = {-100, -100, 2};
+  samples[0].labels = labels;
+  const std::vector<Sequence> sequences = {{2, 0}, {1}};
+  const MicroBatch batch = make_micro_batch(sequences, samples);
+  EXPECT_EQ(batch.ids, (std::vector<std::int32_t>{20, 21, 0, 1, 2, 10}));
+  EXPECT_EQ(batch.targets, (std::vector<std::int32_t>{21, -100, -100, 2, -100, -100}));
+  EXPECT_EQ(batch.positions, (std::vector<std::int32_t>{0, 1, 0, 1, 2, 0}));
+  EXPECT_EQ(batch.sample_ids, (std::vector<std::int32_t>{102, 102, 100, 100, 100, 101}));
+  EXPECT_EQ(batch.cu_seqlens, (std::vector<std::int32_t>{0, 2, 5, 6}));
+  EXPECT_EQ(batch.target_tokens(), 2);
+  EXPECT_EQ(make_micro_batch({}, samples).cu_seqlens, std::vector<std::int32_t>{0});
+}
+
+TEST(MakeMicroBatch, TargetTokensAreTheSamplesTrainedTokens) {
+  const auto samples = random_samples(50);
+  const auto sequences = pack_samples(samples, 512, true);
+  std::int64_t trained = 0;
+  for (const Sample& sample : samples) {
+    trained += trained_tokens(sample);
+  }
+  EXPECT_EQ(make_micro_batch(sequences, samples).target_tokens(), trained);
+}
+
+TEST(MakeMicroBatch, TheLastOneMayBeShorter) {
+  const std::vector<Sequence> sequences = {{0}, {1}, {2}, {3}, {4}};
+  EXPECT_EQ(count_micro_batches(sequences, 2), 3);
+  EXPECT_EQ(count_micro_batches({}, 2), 0);
+  EXPECT_EQ(sequences_of(sequences, 1, 2).front(), Sequence{2});
+  EXPECT_EQ(sequences_of(sequences, 2, 2).size(), 1U);
+  EXPECT_TRUE(sequences_of(sequences, 3, 2).empty());
+}
+
+}  // namespace
+}  // namespace lora_dist
