@@ -16,54 +16,11 @@
 #include "src/comm/process.h"
 #include "src/comm/watched.h"
 #include "src/commands/command_line.h"
-#include "src/commands/commands.h"
 #include "src/commands/help.h"
-#include "src/commands/read_config.h"
-#include "src/config/print_config.h"
 #include "src/core/error_of.h"
-#include "src/core/stop_request.h"
 
 namespace lora_dist {
 namespace {
-
-/// The same on all ranks.
-int run_command(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
-  if (line.print_config) {
-    const Config config = read_config(world, line, /*complete=*/false);
-    if (place.rank == 0) {
-      fmt::print("{}", print_config(config));
-    }
-    return 0;
-  }
-  if (line.command == "eval") {
-    return run_eval(world, place, line);
-  }
-  if (line.command == "score") {
-    return run_score(world, place, line);
-  }
-  if (line.command == "generate") {
-    return run_generate(world, place, line);
-  }
-  if (line.command == "merge") {
-    return run_merge(world, place, line);
-  }
-  if (line.command == "inspect") {
-    return run_inspect(world, place, line);
-  }
-  if (line.command == "quantize") {
-    return run_quantize(world, place, line);
-  }
-  if (line.command == "data") {
-    return run_data(world, place, line);
-  }
-  if (line.command == "plan") {
-    return run_plan(world, place, line);
-  }
-  if (line.command == "doctor") {
-    return run_doctor(world, place, line);
-  }
-  return run_train(world, place, line);
-}
 
 void print_error(const std::string& speaker, const Error& error) {
   std::fflush(stdout);
@@ -96,25 +53,25 @@ int end_with(const Error& error, const ProcessPlace& place) {
 }
 
 int run(int argc, char** argv) {
-  CommandLine line;
+  std::optional<CommandLine> line;  // none: a usage error
   const std::optional<Error> usage_error =
-      error_of([&] { line = parse_command_line(std::vector<std::string>(argv + std::min(argc, 1), argv + argc)); });
-  if (!usage_error && (line.help || line.version)) {
+      error_of([&] { line.emplace(parse_command_line(std::vector<std::string>(argv + std::min(argc, 1), argv + argc))); });
+  if (line && (line->help || line->version)) {
     if (launcher_rank() == 0) {
-      fmt::print("{}", line.help ? help_text(line) : version_text());
+      fmt::print("{}", line->help ? help_text(*line) : version_text());
     }
     return 0;
   }
   umask(S_IRWXG | S_IRWXO);  // what a run writes holds its data in one form or another: it is the owner's alone
-  if (!usage_error && line.command == "train" && !line.print_config) {
-    listen_for_stop_requests();  // before MPI starts threads
+  if (line && line->use.before_mpi) {
+    line->use.before_mpi();
   }
   MpiSession session(argc, argv);
   set_library_threads();
   int code = 0;
   const std::optional<Error> error = usage_error ? usage_error : error_of([&] {
     const auto world = watch_collectives(make_mpi_world());
-    code = run_command(*world, session.place(), line);
+    code = line->use.run(*world, session.place());
   });
   return error ? end_with(*error, session.place()) : code;
 }

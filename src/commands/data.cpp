@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "src/comm/agree.h"
-#include "src/commands/commands.h"
-#include "src/commands/read_config.h"
+#include "src/commands/config_options.h"
+#include "src/commands/option_values.h"
 #include "src/core/error.h"
 #include "src/data/dataset.h"
 #include "src/data/shown_sample.h"
@@ -17,6 +17,30 @@
 namespace lora_dist {
 
 namespace {
+
+namespace po = boost::program_options;
+
+struct DataCommandOptions {
+  ConfigOptions config;
+  int samples = 3;  // how many are shown
+  bool json = false;
+};
+
+void describe(CommandUse& use, DataCommandOptions& options) {
+  use.lists_keys = true;
+  describe_config_options(use, options.config);
+  use.options.add_options()                                                                               //
+      ("samples", value_of(options.samples, "N"), "training samples to show token by token (default 3)")  //
+      ("json", po::bool_switch(&options.json),
+       "print the samples alone, a line {\"file\", \"row\", \"input_ids\", \"labels\"} each (labels as Hugging Face's)");
+}
+
+void check(const DataCommandOptions& options) {
+  if (options.samples < 0) {
+    fail_usage(fmt::format("--samples must be at least 0 (got {})", options.samples));
+  }
+  check_config_is_given("data", options.config);
+}
 
 void show_samples(const Dataset& dataset, const Tokenizer* tokenizer, int count, const Console& console) {
   const std::size_t shown = std::min(dataset.train.size(), static_cast<std::size_t>(count));
@@ -45,11 +69,12 @@ void print_samples(const Dataset& dataset, int count) {
   }
 }
 
-}  // namespace
-
-int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
-  const Console console{place.rank == 0, line.json};
-  Config config = read_config(world, line);
+int run(Communicator& world, const ProcessPlace& place, const DataCommandOptions& asked) {
+  if (asked.config.print_config) {
+    return print_resolved_config(world, asked.config);
+  }
+  const Console console{place.rank == 0, asked.json};
+  Config config = read_config(world, asked.config);
   ModelSpec spec;
   std::optional<Tokenizer> tokenizer;
   run_together(world, [&] {
@@ -67,16 +92,20 @@ int run_data(Communicator& world, const ProcessPlace& place, const CommandLine& 
   run_together(world, [&] { dataset = load_dataset(options, tokenizer ? &*tokenizer : nullptr, spec.vocab); });
   dataset.report.shown_sample.clear();  // among those below
   for (const std::string& text : render_report(dataset.report)) {
-    if (line.json && console.speaks) {
+    if (asked.json && console.speaks) {
       fmt::print(stderr, "{}\n", text);  // stdout is the samples'
     }
     console.line(text);
   }
-  if (line.json && config.output.show_text && place.rank == 0) {  // the report says why they are not shown
-    print_samples(dataset, line.samples);
+  if (asked.json && config.output.show_text && place.rank == 0) {  // the report says why they are not shown
+    print_samples(dataset, asked.samples);
   }
-  show_samples(dataset, tokenizer ? &*tokenizer : nullptr, config.output.show_text ? line.samples : 0, console);
+  show_samples(dataset, tokenizer ? &*tokenizer : nullptr, config.output.show_text ? asked.samples : 0, console);
   return static_cast<int>(ExitCode::done);
 }
+
+}  // namespace
+
+CommandUse data_command() { return make_use<DataCommandOptions>(describe, check, run); }
 
 }  // namespace lora_dist

@@ -1,8 +1,9 @@
 // lora_dist doctor: checks this machine and this job, and says what to fix.
 #include <fmt/format.h>
 
-#include "src/commands/commands.h"
-#include "src/commands/read_config.h"
+#include <boost/program_options/value_semantic.hpp>
+
+#include "src/commands/config_options.h"
 #include "src/config/load_config.h"
 #include "src/core/error_of.h"
 #include "src/doctor/examine.h"
@@ -12,6 +13,21 @@
 namespace lora_dist {
 
 namespace {
+
+namespace po = boost::program_options;
+
+struct DoctorOptions {
+  ConfigOptions config;
+  bool json = false;
+};
+
+void describe(CommandUse& use, DoctorOptions& options) {
+  use.lists_keys = true;
+  describe_config_options(use, options.config);
+  use.options.add_options()("json", po::bool_switch(&options.json), "print JSON");
+}
+
+void check(const DoctorOptions& /*options*/) {}  // a machine can be checked without a configuration
 
 /// Bytes of a run's checkpoints (each factor with its two moments, `keep` of them and one in the making) and three adapter
 /// folders; 0 where the configuration's model is not to be read: another check says so.
@@ -44,16 +60,21 @@ Examined examined_of(const Config& config) {
   return examined;
 }
 
-}  // namespace
-
-int run_doctor(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
-  const bool configured = !line.cfg.empty() || !line.sets.empty();
-  const Examined examined = configured ? examined_of(read_config(world, line, /*complete=*/!line.cfg.empty())) : Examined{};
+int run(Communicator& world, const ProcessPlace& place, const DoctorOptions& options) {
+  if (options.config.print_config) {
+    return print_resolved_config(world, options.config);
+  }
+  const bool complete = !options.config.cfg.empty();
+  const Examined examined = options.config.are_given() ? examined_of(read_config(world, options.config, complete)) : Examined{};
   const Diagnosis diagnosis = examine(examined, world, place);
   if (place.rank == 0) {
-    fmt::print("{}", line.json ? diagnosis_json(diagnosis) : diagnosis_text(diagnosis));
+    fmt::print("{}", options.json ? diagnosis_json(diagnosis) : diagnosis_text(diagnosis));
   }
   return static_cast<int>(exit_code_of(diagnosis));
 }
+
+}  // namespace
+
+CommandUse doctor_command() { return make_use<DoctorOptions>(describe, check, run); }
 
 }  // namespace lora_dist

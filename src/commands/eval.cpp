@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "src/comm/agree.h"
-#include "src/commands/commands.h"
-#include "src/commands/read_config.h"
+#include "src/commands/config_options.h"
+#include "src/commands/option_values.h"
 #include "src/core/error.h"
 #include "src/eval/evaluator.h"
 #include "src/io/file.h"
@@ -15,6 +15,20 @@
 namespace lora_dist {
 
 namespace {
+
+struct EvalOptions {
+  ConfigOptions config;
+  std::string adapter;
+};
+
+void describe(CommandUse& use, EvalOptions& options) {
+  use.lists_keys = true;
+  describe_config_options(use, options.config);
+  use.options.add_options()("adapter", path_of(options.adapter, "DIR"),
+                            "PEFT adapter folder to score (default: adapter.init_from; empty: the base alone)");
+}
+
+void check(const EvalOptions& options) { check_config_is_given("eval", options.config); }
 
 void write_results(const TrainingRun& run, const Evaluation& evaluation, const std::string& adapter) {
   make_output_directory(run.output, "output.dir");
@@ -33,32 +47,37 @@ void write_results(const TrainingRun& run, const Evaluation& evaluation, const s
   write_file_atomically(run.output / "eval.json", summary.dump(2) + "\n", ExitCode::usage);
 }
 
-}  // namespace
-
-int run_eval(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
-  const Config config = read_config(world, line);
-  const std::string adapter = line.adapter.empty() ? config.adapter.init_from : line.adapter;
+int run(Communicator& world, const ProcessPlace& place, const EvalOptions& options) {
+  if (options.config.print_config) {
+    return print_resolved_config(world, options.config);
+  }
+  const Config config = read_config(world, options.config);
+  const std::string adapter = options.adapter.empty() ? config.adapter.init_from : options.adapter;
   const auto compute = choose_compute_place(compute_choice(config), place, world, Console{world.rank() == 0});
-  const TrainingRun run = prepare_run(config, world, *compute, Purpose::evaluate, adapter);
-  if (run.validation.empty()) {
+  const TrainingRun tested = prepare_run(config, world, *compute, Purpose::evaluate, adapter);
+  if (tested.validation.empty()) {
     throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",
                 Noticed::every_rank);
   }
-  const Evaluation evaluation = evaluate(run.tuned(), *run.mesh.data_group, run.validation, run.dataset.validation,
+  const Evaluation evaluation = evaluate(tested.tuned(), *tested.mesh.data_group, tested.validation, tested.dataset.validation,
                                          config.train.micro_batch, [&](std::int64_t done, std::int64_t all) {
                                            if (done == all || done % 50 < world.size()) {
-                                             run.console.line(fmt::format("scored {} of {} passes", done, all));
+                                             tested.console.line(fmt::format("scored {} of {} passes", done, all));
                                            }
                                          });
   run_together(world, [&] {
     if (world.rank() == 0) {
-      write_results(run, evaluation, adapter);
+      write_results(tested, evaluation, adapter);
     }
   });
-  run.console.line(fmt::format("loss {:.6f}, perplexity {:.4f} over {} samples ({} target tokens) in {}; written to {}",
-                               evaluation.loss, evaluation.perplexity, evaluation.samples, evaluation.target_tokens,
-                               human_duration(evaluation.seconds), (run.output / "eval.json").string()));
+  tested.console.line(fmt::format("loss {:.6f}, perplexity {:.4f} over {} samples ({} target tokens) in {}; written to {}",
+                                  evaluation.loss, evaluation.perplexity, evaluation.samples, evaluation.target_tokens,
+                                  human_duration(evaluation.seconds), (tested.output / "eval.json").string()));
   return static_cast<int>(ExitCode::done);
 }
+
+}  // namespace
+
+CommandUse eval_command() { return make_use<EvalOptions>(describe, check, run); }
 
 }  // namespace lora_dist

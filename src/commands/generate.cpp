@@ -2,11 +2,13 @@
 #include "src/inference/generate.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "src/comm/agree.h"
-#include "src/commands/commands.h"
-#include "src/commands/inference.h"
+#include "src/commands/generation_options.h"
 #include "src/commands/input_lines.h"
+#include "src/commands/model_options.h"
+#include "src/commands/option_values.h"
 #include "src/core/error.h"
 #include "src/data/chat_sample.h"
 #include "src/data/tokenize.h"
@@ -19,24 +21,36 @@ namespace lora_dist {
 namespace {
 
 using nlohmann::json;
+namespace po = boost::program_options;
 
-SamplingOptions sampling_options(const CommandLine& line, const GenerationConfig& generation, const Console& console) {
-  const auto written = [&](const char* option, auto value) {
-    return line.given.contains(option) ? std::optional(value) : std::nullopt;
-  };
-  SamplingOptions options;
-  options.max_new_tokens = line.max_new_tokens;
-  options.seed = static_cast<std::uint64_t>(line.seed);
-  const WrittenSampling sampling{written("temperature", line.temperature), written("top-p", line.top_p),
-                                 written("repetition-penalty", line.repetition_penalty), written("top-k", line.top_k)};
-  apply_generation_config(generation, sampling, options);
-  SamplingOptions alone;
-  apply_generation_config({}, sampling, alone);
-  if (const std::string how = describe_sampling(options); how != describe_sampling(alone)) {
-    console.note(fmt::format("text is generated as {} says: {} (--ignore-generation-config: {})", generation.file, how,
-                             describe_sampling(alone).empty() ? "the most probable token" : describe_sampling(alone)));
+struct GenerateOptions {
+  ModelOptions model;
+  std::optional<std::string> prompt;  // either it, which may be empty, or input
+  bool chat = false;                  // a prompt is a user's message, for the model's own chat template
+  std::string input;
+  std::string output;
+  GenerationOptions generation;
+};
+
+void describe(CommandUse& use, GenerateOptions& options) {
+  describe_model_options(use, options.model);
+  use.options.add_options()                                             //
+      ("prompt", value_of(options.prompt, "TEXT"), "text to continue")  //
+      ("chat", po::bool_switch(&options.chat),
+       "a prompt is a user's message: put it into the model's own chat template and answer it")                      //
+      ("input", path_of(options.input, "F.jsonl"), "a {\"prompt\": ...} or {\"messages\": [...]} per line instead")  //
+      ("output", path_of(options.output, "F.jsonl"), "where answers to --input are written; standard output by default");
+  describe_generation_options(use, options.generation);
+}
+
+void check(const GenerateOptions& options) {
+  check_needed("generate", {{!options.model.model.empty(), "--model DIR"},
+                            {options.prompt.has_value() == options.input.empty(), "either --prompt TEXT or --input FILE"}});
+  check_model_options(options.model);
+  if (options.input.empty() && !options.output.empty()) {
+    fail_usage("--output goes with --input; the answer to --prompt is printed");
   }
-  return options;
+  check_generation_options(options.generation);
 }
 
 /// The prompt of the command line as an input line.
@@ -123,30 +137,29 @@ json answer_line(const Generator& generator, const InputLine& line) {
   return answer;
 }
 
-}  // namespace
-
-int run_generate(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+int run(Communicator& world, const ProcessPlace& place, const GenerateOptions& asked) {
   const Console console{world.rank() == 0};
-  Inference inference = open_for_inference(world, place, line, console);
+  Inference inference = open_for_inference(world, place, asked.model, console);
   OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
   KvCache cache;
   std::unique_ptr<OutputLines> output;
   GenerationConfig generation;
   run_together(world, [&] {
-    generation = line.ignore_generation_config ? GenerationConfig{} : read_generation_config(line.model, model.spec);
-    lines = line.input.empty() ? std::vector<InputLine>{prompt_line(line.prompt, line.chat, model)}
-                               : read_input_lines(line.input, {{"prompt", "text"}, true, true, line.chat}, model);
+    generation =
+        asked.generation.ignore_generation_config ? GenerationConfig{} : read_generation_config(asked.model.model, model.spec);
+    lines = asked.input.empty() ? std::vector<InputLine>{prompt_line(*asked.prompt, asked.chat, model)}
+                                : read_input_lines(asked.input, {{"prompt", "text"}, true, true, asked.chat}, model);
     const std::int64_t longest = longest_of(lines).tokens();
     if (longest > model.spec.max_positions) {
       throw Error(ExitCode::data, fmt::format("{}: the prompt has {} tokens, the model only {} positions; shorten it",
-                                              place_of(longest_of(lines), line.input), longest, model.spec.max_positions));
+                                              place_of(longest_of(lines), asked.input), longest, model.spec.max_positions));
     }
-    const std::int64_t positions = std::min<std::int64_t>(model.spec.max_positions, longest + line.max_new_tokens);
+    const std::int64_t positions = std::min<std::int64_t>(model.spec.max_positions, longest + asked.generation.max_new_tokens);
     make_inference_workspace(inference, longest, positions);
     cache = make_kv_cache(model.spec, positions, model.arena, model.compute_dtype);
-    if (!line.output.empty() && world.rank() == 0) {
-      output = std::make_unique<OutputLines>(line.output, line.input);
+    if (!asked.output.empty() && world.rank() == 0) {
+      output = std::make_unique<OutputLines>(asked.output, asked.input);
     }
   });
   const ForwardContext transformer = inference.transformer();
@@ -154,15 +167,20 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
     console.warn(warning);
   }
   const std::vector<std::int64_t> stop = stop_ids_of(model, generation);
-  const Generator generator{
-      model, transformer, cache, world, sampling_options(line, generation, console), stop, chat_stop_ids(model, stop, lines)};
-  if (line.input.empty()) {
+  const Generator generator{model,
+                            transformer,
+                            cache,
+                            world,
+                            sampling_options(asked.generation, generation, console),
+                            stop,
+                            chat_stop_ids(model, stop, lines)};
+  if (asked.input.empty()) {
     stream_answer(generator, lines.front());
     return static_cast<int>(ExitCode::done);
   }
   for (const InputLine& prompt : lines) {
     const std::string answer = answer_line(generator, prompt).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-    if (line.output.empty() && console.speaks) {
+    if (asked.output.empty() && console.speaks) {
       fmt::print("{}", answer);
       std::fflush(stdout);
     }
@@ -177,10 +195,14 @@ int run_generate(Communicator& world, const ProcessPlace& place, const CommandLi
       output->finish();
     }
   });
-  if (!line.output.empty()) {
-    console.line(fmt::format("answered {} prompts; written to {}", lines.size(), line.output));
+  if (!asked.output.empty()) {
+    console.line(fmt::format("answered {} prompts; written to {}", lines.size(), asked.output));
   }
   return static_cast<int>(ExitCode::done);
 }
+
+}  // namespace
+
+CommandUse generate_command() { return make_use<GenerateOptions>(describe, check, run); }
 
 }  // namespace lora_dist

@@ -10,8 +10,6 @@
 #include "kernels/common/device.h"
 #include "src/comm/nccl_communicator.h"
 #include "src/comm/process.h"
-#include "src/commands/command_options.h"
-#include "src/commands/command_table.h"
 #include "src/config/print_config.h"
 #include "src/core/version.h"
 #include "src/io/hdf5_library.h"
@@ -24,14 +22,14 @@ constexpr std::string_view kExitCodes =
     "memory;\n"
     "7 non-finite loss; 75 stopped on request with a checkpoint saved (run the same command to continue); 86 hang.\n";
 
-std::string options_text(const std::string& command) {
-  CommandLine unused;
+std::string options_text(const CommandUse& use) {
   std::ostringstream text;
-  text << options_of(command, unused);
+  text << options_of(use);
   return text.str();
 }
 
-std::string program_help() {
+/// `train`: what is meant when no command is named.
+std::string program_help(const CommandUse& train) {
   std::string text =
       "lora_dist fine-tunes large language models with LoRA over a quantized base that is divided among MPI ranks.\n"
       "\n"
@@ -46,15 +44,13 @@ std::string program_help() {
   for (const Command& command : commands()) {
     text += command.examples.substr(0, std::min(command.examples.find('\n'), command.examples.size() - 1) + 1);
   }
-  return text + "\n" + options_text("train") + "\n" + std::string(kExitCodes);
+  return text + "\n" + options_text(train) + "\n" + std::string(kExitCodes);
 }
 
-std::string command_help(const std::string& name) {
-  const auto& all = commands();
-  const auto command = std::find_if(all.begin(), all.end(), [&](const Command& each) { return each.name == name; });
+std::string command_help(const Command& command, const CommandUse& use) {
   std::string text =
-      fmt::format("lora_dist {}: {}\n\n{}\nExamples:\n{}", name, command->summary, options_text(name), command->examples);
-  if (name == "train" || name == "eval" || name == "data" || name == "plan" || name == "doctor") {
+      fmt::format("lora_dist {}: {}\n\n{}\nExamples:\n{}", command.name, command.summary, options_text(use), command.examples);
+  if (use.lists_keys) {
     text +=
         "\nKeys of the configuration, with their defaults. Relative paths, in files too, are relative to the folder that the "
         "program\n"
@@ -79,7 +75,9 @@ std::string onednn_version() {
 
 }  // namespace
 
-std::string help_text(const CommandLine& line) { return line.command_given ? command_help(line.command) : program_help(); }
+std::string help_text(const CommandLine& line) {
+  return line.command_given ? command_help(*line.command, line.use) : program_help(line.use);
+}
 
 std::string version_text() {
   return fmt::format("lora_dist {}\ncompiler  {}\nCUDA      {}\nNCCL      {}\nMPI       {}\nHDF5      {}\noneDNN    {}\n",

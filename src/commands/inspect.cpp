@@ -8,7 +8,8 @@
 #include "src/base/prequantized.h"
 #include "src/checkpoint/checkpoint.h"
 #include "src/comm/agree.h"
-#include "src/commands/commands.h"
+#include "src/commands/command.h"
+#include "src/commands/option_values.h"
 #include "src/core/error.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
@@ -26,6 +27,23 @@ namespace {
 
 using nlohmann::json;
 namespace fs = std::filesystem;
+namespace po = boost::program_options;
+
+struct InspectOptions {
+  std::string path;
+  bool verify = false;
+};
+
+void describe(CommandUse& use, InspectOptions& options) {
+  use.path = &options.path;
+  use.options.add_options()("verify", po::bool_switch(&options.verify), "read everything and compare it with its digests");
+}
+
+void check(const InspectOptions& options) {
+  if (options.path.empty()) {
+    fail_usage("inspect needs the path of a checkpoint, adapter or model folder");
+  }
+}
 
 /// Reads every byte of every tensor; a file that became shorter or cannot be read is an error.
 void read_all(const TensorDirectory& directory) {
@@ -131,26 +149,24 @@ void inspect_tensors(const fs::path& path, bool verify, const Console& console) 
   }
 }
 
-}  // namespace
-
-int run_inspect(Communicator& world, const ProcessPlace& /*place*/, const CommandLine& line) {
+int run(Communicator& world, const ProcessPlace& /*place*/, const InspectOptions& options) {
   const Console console{world.rank() == 0};
   run_together(world, [&] {
     if (world.rank() != 0) {
       return;
     }
-    const fs::path path = line.path;
+    const fs::path path = options.path;
     if (!fs::exists(path)) {
       throw Error(ExitCode::model, fmt::format("{}: no such file or folder", path.string()));
     }
     if (fs::exists(path / "MANIFEST.json") || path.filename().string().starts_with("step_")) {
       inspect_checkpoint(path, console);
     } else if (fs::exists(path / "adapter_config.json")) {
-      inspect_adapter(path, line.verify, console);
+      inspect_adapter(path, options.verify, console);
     } else if (fs::exists(path / "config.json")) {
-      inspect_model(path, line.verify, console);
+      inspect_model(path, options.verify, console);
     } else if (path.extension() == ".safetensors") {
-      inspect_tensors(path, line.verify, console);
+      inspect_tensors(path, options.verify, console);
     } else {
       throw Error(ExitCode::model,
                   fmt::format("{}: is neither a checkpoint (MANIFEST.json), an adapter (adapter_config.json), a model folder "
@@ -160,5 +176,9 @@ int run_inspect(Communicator& world, const ProcessPlace& /*place*/, const Comman
   });
   return static_cast<int>(ExitCode::done);
 }
+
+}  // namespace
+
+CommandUse inspect_command() { return make_use<InspectOptions>(describe, check, run); }
 
 }  // namespace lora_dist

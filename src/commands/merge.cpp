@@ -11,9 +11,8 @@
 #include "src/adapter/adapter_bridge.h"
 #include "src/base/prequantized.h"
 #include "src/comm/agree.h"
-#include "src/commands/commands.h"
-#include "src/commands/inference.h"
 #include "src/commands/merge_formats.h"
+#include "src/commands/merge_options.h"
 #include "src/commands/merge_report.h"
 #include "src/commands/work_folder.h"
 #include "src/convert/merge_quantized.h"
@@ -63,35 +62,36 @@ struct Merge {
 };
 
 /// A folder that is quantized already has but one kind of weights to merge onto.
-void open_quantized(const CommandLine& line, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
-  if (line.onto == "full") {
+void open_quantized(const MergeOptions& options, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
+  if (options.onto == "full") {
     throw Error(ExitCode::usage, fmt::format("--onto full: {} does not hold the original weights, but quantized ones; leave it "
                                              "out, or give the folder that does",
-                                             line.model));
+                                             options.model));
   }
   merge.quantized = as_plain_model(spec, merge.files, stored);
 }
 
-Merge prepare(const CommandLine& line) {
+Merge prepare(const MergeOptions& options) {
   Merge merge;
-  const ModelSpec spec = read_model_config(line.model);  // an unsound folder would give a folder that nobody can load
-  merge.files = read_model_directory(line.model);
-  open_model_tokenizer(line.model, spec);
+  const ModelSpec spec = read_model_config(options.model);  // an unsound folder would give a folder that nobody can load
+  merge.files = read_model_directory(options.model);
+  open_model_tokenizer(options.model, spec);
   merge.warnings = folder_warnings(spec, merge.files);
   const std::vector<StoredWeights> stored = check_model_tensors(spec, merge.files);
   if (stored_format(stored)) {
-    open_quantized(line, stored, spec, merge);
+    open_quantized(options, stored, spec, merge);
   }
-  for (const std::string& given : line.adapters) {
+  for (const std::string& given : options.adapters) {
     merge.adapters.push_back(parse_adapter(given));
     merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
     check_tables(merge.adapters.back().adapter, spec, merge.files);
   }
-  merge.formats = choose_merge_formats(line, merge.adapters, stored_format(stored));
+  merge.formats = choose_merge_formats(options, merge.adapters, stored_format(stored));
   merge.plan = make_merge_plan(spec, merge.model(), merge.adapters);
   std::error_code ignored;
-  if (fs::exists(line.output, ignored)) {
-    throw Error(ExitCode::usage, fmt::format("--output {} is already there; name a new folder, or remove that one", line.output));
+  if (fs::exists(options.output, ignored)) {
+    throw Error(ExitCode::usage,
+                fmt::format("--output {} is already there; name a new folder, or remove that one", options.output));
   }
   return merge;
 }
@@ -129,12 +129,12 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
   return all;
 }
 
-json describe(const Merge& merge, const MergeSums& sums, const CommandLine& line) {
+json describe(const Merge& merge, const MergeSums& sums, const MergeOptions& options) {
   json adapters = json::array();
   for (const WeightedAdapter& each : merge.adapters) {
     adapters.push_back({{"adapter", each.folder.string()}, {"weight", each.weight}});
   }
-  return {{"model", line.model},
+  return {{"model", options.model},
           {"adapters", adapters},
           {"onto", merge.formats.onto},
           {"quantization", name_of(merge.formats.trained.quantization)},
@@ -156,26 +156,23 @@ void show(const MergeSums& sums, const Console& console) {
       sums.tensors, held, std::sqrt(sums.update), std::sqrt(sums.quantization), share, std::sqrt(sums.rounding)));
 }
 
-/// The line that opens what training saw, the model under its one adapter (`folder` empty), or a merged folder.
-CommandLine opened_as(const CommandLine& line, const Merge& merge, const fs::path& folder) {
-  CommandLine out = line;
-  out.adapter.clear();
+/// What opens the model as training saw it, under its one adapter (`folder` empty), or a merged folder.
+ModelOptions opened_as(const MergeOptions& options, const Merge& merge, const fs::path& folder) {
+  ModelOptions opened;
   if (folder.empty()) {
-    out.adapter = merge.adapters.front().folder.string();
-    out.quantization = name_of(merge.formats.trained.quantization);
-    out.double_quant = merge.formats.trained.double_quant;
-    out.block_size = static_cast<int>(merge.formats.trained.block_size);
-    out.given.insert({"quantization", "double-quant", "block-size"});
+    const BaseFormat& trained = merge.formats.trained;
+    opened.model = options.model;
+    opened.adapter = merge.adapters.front().folder.string();
+    opened.base = {std::string(name_of(trained.quantization)), static_cast<int>(trained.block_size), trained.double_quant};
   } else {
-    out.model = folder.string();
-    out.quantization = "none";
+    opened.model = folder.string();
   }
-  return out;
+  return opened;
 }
 
-json compare(const std::vector<TextScore>& scores, const CommandLine& line, const Console& console) {
+json compare(const std::vector<TextScore>& scores, const MergeOptions& options, const Console& console) {
   json rows = json::array();
-  console.line(fmt::format("{}: {} tokens\n{:<32}{:>12}{:>24}{:>12}", line.text, scores.front().tokens, "", "perplexity",
+  console.line(fmt::format("{}: {} tokens\n{:<32}{:>12}{:>24}{:>12}", options.text, scores.front().tokens, "", "perplexity",
                            "log-probs: mean change", "largest"));
   for (const TextScore& score : scores) {
     const LogProbDistance distance = distance_between(scores.front(), score);
@@ -190,57 +187,58 @@ json compare(const std::vector<TextScore>& scores, const CommandLine& line, cons
 }
 
 /// What is beside the weights.
-void copy_descriptions(const Merge& merge, const CommandLine& line, const fs::path& folder, Communicator& world) {
+void copy_descriptions(const Merge& merge, const MergeOptions& options, const fs::path& folder, Communicator& world) {
   run_together(world, [&] {
     if (world.rank() == 0) {
-      copy_other_files(line.model, folder);
+      copy_other_files(options.model, folder);
       if (merge.quantized) {
-        write_plain_descriptions(*merge.quantized, line.model, folder);
+        write_plain_descriptions(*merge.quantized, options.model, folder);
       }
     }
   });
 }
 
 /// One adapter as it is can be scored beside the base that it was trained on.
-bool scores_what_was_trained(const Merge& merge, const CommandLine& line) {
-  return !line.text.empty() && merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0;
+bool scores_what_was_trained(const Merge& merge, const MergeOptions& options) {
+  return !options.text.empty() && merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0;
 }
 
-/// Compares on line.text what was trained, where it can be scored, with both ways. `merged` is the folder written so far; the
+/// Compares on options.text what was trained, where it can be scored, with both ways. `merged` is the folder written so far; the
 /// other way's is made for it and taken away. A folder that is quantized already has no other way.
-json compare_on_text(const Merge& merge, const CommandLine& line, const fs::path& merged, Communicator& world,
+json compare_on_text(const Merge& merge, const MergeOptions& options, const fs::path& merged, Communicator& world,
                      const ProcessPlace& place, const Console& console, const Stream& stream) {
   const bool dequantized = merge.formats.onto == "dequantized";
   std::vector<TextScore> scores;
   const auto add = [&](const char* name, const fs::path& folder) {
     const Console silent;  // a merged folder holds what the model's does, and that was said
-    scores.push_back(score_text(name, opened_as(line, merge, folder), world, place, folder.empty() ? console : silent));
+    scores.push_back(
+        score_text(name, opened_as(options, merge, folder), options.text, world, place, folder.empty() ? console : silent));
   };
-  if (scores_what_was_trained(merge, line)) {
+  if (scores_what_was_trained(merge, options)) {
     add(merge.formats.trained.quantization == Quantization::none ? "base and adapter" : "quantized base and adapter", {});
   }
   if (merge.quantized) {
     add("onto dequantized weights", merged);
-    return compare(scores, line, console);
+    return compare(scores, options, console);
   }
-  const WorkFolder other(line.output + ".other-way", world);
+  const WorkFolder other(options.output + ".other-way", world);
   merge_files(merge, other.path, dequantized ? merge.full : merge.formats.trained, world, stream);
-  copy_descriptions(merge, line, other.path, world);
+  copy_descriptions(merge, options, other.path, world);
   add("onto dequantized weights", dequantized ? merged : other.path);
   add("onto full precision", dequantized ? other.path : merged);
-  return compare(scores, line, console);
+  return compare(scores, options, console);
 }
 
 /// Fills `folder` and says what came out.
-void fill(const Merge& merge, const CommandLine& line, const fs::path& folder, Communicator& world, const ProcessPlace& place,
+void fill(const Merge& merge, const MergeOptions& options, const fs::path& folder, Communicator& world, const ProcessPlace& place,
           const Console& console, const Stream& stream) {
   const MergeSums sums =
       merge_files(merge, folder, merge.formats.onto == "dequantized" ? merge.formats.trained : merge.full, world, stream);
-  copy_descriptions(merge, line, folder, world);
+  copy_descriptions(merge, options, folder, world);
   show(sums, console);
-  json report = describe(merge, sums, line);
-  if (!line.text.empty()) {
-    report["text"] = compare_on_text(merge, line, folder, world, place, console, stream);
+  json report = describe(merge, sums, options);
+  if (!options.text.empty()) {
+    report["text"] = compare_on_text(merge, options, folder, world, place, console, stream);
   }
   run_together(world, [&] {
     if (world.rank() == 0) {
@@ -249,31 +247,33 @@ void fill(const Merge& merge, const CommandLine& line, const fs::path& folder, C
   });
 }
 
-}  // namespace
-
-int run_merge(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+int run(Communicator& world, const ProcessPlace& place, const MergeOptions& options) {
   const Console console{world.rank() == 0};
   Stream stream;
   stream.threads = threads_per_rank(place);
   Merge merge;
-  run_together(world, [&] { merge = prepare(line); });
+  run_together(world, [&] { merge = prepare(options); });
   for (const std::string& warning : merge.formats.warnings) {
     console.warn(warning);
   }
   for (const std::string& warning : merge.warnings) {
-    if (!scores_what_was_trained(merge, line)) {  // opening it for that warns too
+    if (!scores_what_was_trained(merge, options)) {  // opening it for that warns too
       console.warn(warning);
     }
   }
-  WorkFolder folder(line.output, world);
-  fill(merge, line, folder.path, world, place, console, stream);
+  WorkFolder folder(options.output, world);
+  fill(merge, options, folder.path, world, place, console, stream);
   run_together(world, [&] {
     if (folder.owned) {
-      commit_atomic_directory(folder.path, line.output);
+      commit_atomic_directory(folder.path, options.output);
     }
   });
-  console.line(fmt::format("the merged model is in {}", line.output));
+  console.line(fmt::format("the merged model is in {}", options.output));
   return static_cast<int>(ExitCode::done);
 }
+
+}  // namespace
+
+CommandUse merge_command() { return make_use<MergeOptions>(describe_merge_options, check_merge_options, run); }
 
 }  // namespace lora_dist

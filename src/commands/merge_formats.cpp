@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "src/adapter/adapter_origin.h"
-#include "src/commands/inference.h"
 #include "src/core/error.h"
 #include "src/job/trained_format.h"
 
@@ -48,17 +47,17 @@ void check_records_agree(const std::vector<Record>& records, const std::string& 
 
 }  // namespace
 
-MergeFormats choose_merge_formats(const CommandLine& line, std::span<const WeightedAdapter> adapters,
+MergeFormats choose_merge_formats(const MergeOptions& options, std::span<const WeightedAdapter> adapters,
                                   const std::optional<BaseFormat>& stored) {
   const std::vector<Record> records = records_of(adapters);
-  const bool onto_given = line.given.contains("onto");
-  check_records_agree(records, onto_given ? line.onto : "");
-  const WantedFormat written = wanted_format(line);
+  const bool onto_given = options.onto.has_value();
+  check_records_agree(records, options.onto.value_or(""));
+  const WantedFormat written = wanted_format(options.base, "nf4");
   const WantedFormat wanted = as_recorded(written, records.empty() ? std::nullopt : std::optional(records[0].format));
   MergeFormats out;
-  out.trained = stored ? agree_on_format(written, *stored, line.model) : wanted.format;
+  out.trained = stored ? agree_on_format(written, *stored, options.model) : wanted.format;
   const bool plain = !stored && out.trained.quantization == Quantization::none;
-  out.onto = onto_given ? line.onto : plain ? "full" : "dequantized";
+  out.onto = options.onto.value_or(plain ? "full" : "dequantized");
   if (!records.empty() && !is_same_format(records[0].format, out.trained)) {
     out.warnings.push_back(fmt::format("{} was trained on a base that was {}, but would be merged as if that was {}",
                                        records[0].adapter.string(), describe(records[0].format), describe(out.trained)));
@@ -68,7 +67,7 @@ MergeFormats choose_merge_formats(const CommandLine& line, std::span<const Weigh
                                                 : "; leave --quantization and its like out, or write --onto as well"));
     }
   }
-  if (plain && onto_given && line.onto == "dequantized") {
+  if (plain && options.onto == "dequantized") {
     out.warnings.emplace_back("--onto dequantized changes nothing: training had the files' own weights");
   }
   for (const WeightedAdapter& each : adapters) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/commands/command_line.h"
+#include "src/commands/merge_options.h"
 #include "src/convert/merge_weights.h"
 
 namespace lora_dist {
@@ -20,7 +20,7 @@ struct MergeFormats {
 /// As written, else as the adapters record it, else NF4; onto the files' own weights where training had those. `stored`: of a
 /// model folder that is quantized already. Throws Error(usage) where what is written contradicts a record and --onto is not
 /// written, and where the adapters' records differ.
-MergeFormats choose_merge_formats(const CommandLine& line, std::span<const WeightedAdapter> adapters,
+MergeFormats choose_merge_formats(const MergeOptions& options, std::span<const WeightedAdapter> adapters,
                                   const std::optional<BaseFormat>& stored);
 
 }  // namespace lora_dist

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "src/comm/agree.h"
-#include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
 #include "src/core/error.h"
 #include "src/data/sample.h"
@@ -39,12 +38,12 @@ void append_floats(const std::string& bytes, std::vector<float>& values) {
 
 }  // namespace
 
-TextScore score_text(const std::string& name, const CommandLine& line, Communicator& world, const ProcessPlace& place,
-                     const Console& console) {
-  Inference inference = open_for_inference(world, place, line, console);
+TextScore score_text(const std::string& name, const ModelOptions& options, const std::string& text, Communicator& world,
+                     const ProcessPlace& place, const Console& console) {
+  Inference inference = open_for_inference(world, place, options, console);
   std::vector<InputLine> lines;
   run_together(world, [&] {
-    lines = read_input_lines(line.text, {{"text"}}, *inference.model);
+    lines = read_input_lines(text, {{"text"}}, *inference.model);
     const std::int64_t longest = longest_of(lines).tokens();
     make_inference_workspace(inference, longest, longest);
   });

@@ -8,7 +8,7 @@
 
 #include "src/comm/communicator.h"
 #include "src/comm/process.h"
-#include "src/commands/command_line.h"
+#include "src/commands/model_options.h"
 #include "src/report/console.h"
 
 namespace lora_dist {
@@ -21,9 +21,9 @@ struct TextScore {
   std::vector<float> log_prob;  // of each scored token, in the order of the lines; on rank 0
 };
 
-/// Log-probabilities of the lines of line.text by the model (and adapter) that `line` names. Collective; the result is rank 0's.
-TextScore score_text(const std::string& name, const CommandLine& line, Communicator& world, const ProcessPlace& place,
-                     const Console& console);
+/// Log-probabilities of the lines of the file `text` by the model (and adapter) of `options`. Collective; the result is rank 0's.
+TextScore score_text(const std::string& name, const ModelOptions& options, const std::string& text, Communicator& world,
+                     const ProcessPlace& place, const Console& console);
 
 /// Mean and largest absolute difference of the tokens' log-probabilities.
 struct LogProbDistance {

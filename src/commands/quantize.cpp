@@ -5,9 +5,9 @@
 #include <filesystem>
 
 #include "src/base/prequantized.h"
-#include "src/commands/commands.h"
-#include "src/commands/inference.h"
-#include "src/commands/read_config.h"
+#include "src/commands/base_options.h"
+#include "src/commands/config_options.h"
+#include "src/commands/option_values.h"
 #include "src/commands/work_folder.h"
 #include "src/convert/write_base_store.h"
 #include "src/core/error.h"
@@ -23,25 +23,49 @@ namespace {
 
 namespace fs = std::filesystem;
 
+struct QuantizeOptions {
+  ConfigOptions config;
+  std::string model;
+  std::string output;
+  BaseOptions base;
+};
+
+void describe(CommandUse& use, QuantizeOptions& options) {
+  describe_config_options(use, options.config);
+  use.options.add_options()                                                                                       //
+      ("model", path_of(options.model, "DIR"), "Hugging Face model folder (default: model.path of --cfg)")        //
+      ("output", path_of(options.output, "DIR"), "new folder, which then takes the model's place in model.path")  //
+      ("quantization", value_of(options.base.quantization, "nf4|fp4"), "(default: of --cfg, else nf4)")           //
+      ("block-size", value_of(options.base.block_size, "N"), "weights per scale (default: of --cfg, else 64)")    //
+      ("double-quant", value_of(options.base.double_quant, "true|false"),
+       "quantize the block scales as well (default: of --cfg, else true)");
+}
+
+void check(const QuantizeOptions& options) {
+  check_needed("quantize", {{!options.model.empty() || options.config.are_given(), "--model DIR"},
+                            {!options.output.empty(), "--output DIR"}});
+  check_base_options(options.base);
+}
+
 /// The model, and how its base is wanted: of the options, else of the configuration.
 struct Job {
   fs::path model;
   WantedFormat wanted;
 };
 
-Job job_of(Communicator& world, const CommandLine& line) {
-  Job job{line.model, wanted_format(line)};
-  if (line.cfg.empty() && line.sets.empty()) {
+Job job_of(Communicator& world, const QuantizeOptions& options) {
+  Job job{options.model, wanted_format(options.base, "nf4")};
+  if (!options.config.are_given()) {
     return job;
   }
-  const Config config = read_config(world, line, false);
-  if (line.model.empty()) {
+  const Config config = read_config(world, options.config, false);
+  if (options.model.empty()) {
     job.model = config.model.path;
   }
   WantedFormat& wanted = job.wanted;
-  wanted.format = base_format(wanted.quantization_given ? line.quantization : config.model.quantization,
-                              wanted.double_quant_given ? line.double_quant : config.model.double_quant,
-                              wanted.block_size_given ? line.block_size : config.model.block_size);
+  wanted.format = base_format(options.base.quantization.value_or(config.model.quantization),
+                              options.base.double_quant.value_or(config.model.double_quant),
+                              options.base.block_size.value_or(config.model.block_size));
   wanted.quantization_given = wanted.quantization_given || config.is_explicit("model.quantization");
   wanted.double_quant_given = wanted.double_quant_given || config.is_explicit("model.double_quant");
   wanted.block_size_given = wanted.block_size_given || config.is_explicit("model.block_size");
@@ -91,12 +115,13 @@ struct Progress {
   }
 };
 
-}  // namespace
-
-int run_quantize(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+int run(Communicator& world, const ProcessPlace& place, const QuantizeOptions& options) {
+  if (options.config.print_config) {
+    return print_resolved_config(world, options.config);
+  }
   const Console console{world.rank() == 0};
-  const Job job = job_of(world, line);
-  const fs::path output = line.output;
+  const Job job = job_of(world, options);
+  const fs::path output = options.output;
   BaseFormat format;
   run_together(world, [&] { format = checked_format(job, output); });
   const WorkFolder folder(output, world);
@@ -113,5 +138,9 @@ int run_quantize(Communicator& world, const ProcessPlace& place, const CommandLi
   });
   return static_cast<int>(ExitCode::done);
 }
+
+}  // namespace
+
+CommandUse quantize_command() { return make_use<QuantizeOptions>(describe, check, run); }
 
 }  // namespace lora_dist

@@ -3,9 +3,9 @@
 #include <numeric>
 
 #include "src/comm/agree.h"
-#include "src/commands/commands.h"
-#include "src/commands/inference.h"
 #include "src/commands/input_lines.h"
+#include "src/commands/model_options.h"
+#include "src/commands/option_values.h"
 #include "src/core/error.h"
 #include "src/data/sample.h"
 #include "src/inference/output_lines.h"
@@ -17,6 +17,27 @@ namespace lora_dist {
 namespace {
 
 using nlohmann::json;
+
+struct ScoreOptions {
+  ModelOptions model;
+  std::string input;
+  std::string output;
+};
+
+void describe(CommandUse& use, ScoreOptions& options) {
+  describe_model_options(use, options.model);
+  use.options.add_options()                                                                                   //
+      ("input", path_of(options.input, "F.jsonl"), "{\"id\", \"text\"} or {\"id\", \"input_ids\"} per line")  //
+      ("output", path_of(options.output, "F.jsonl"),
+       "{\"id\", \"input_ids\", \"logprobs\", \"argmax\", \"loss\", \"target_tokens\"} per line");
+}
+
+void check(const ScoreOptions& options) {
+  check_needed("score", {{!options.model.model.empty(), "--model DIR"},
+                         {!options.input.empty(), "--input FILE"},
+                         {!options.output.empty(), "--output FILE"}});
+  check_model_options(options.model);
+}
 
 json score_line(const ForwardContext& model, const InputLine& line) {
   const TokenScores scores = score_ids(model, line.ids, shifted(line.ids));
@@ -89,18 +110,16 @@ json score_or_serve(const ForwardContext& model, const std::vector<InputLine>& l
   return scored;
 }
 
-}  // namespace
-
-int run_score(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
+int run(Communicator& world, const ProcessPlace& place, const ScoreOptions& options) {
   const Console console{world.rank() == 0};
-  Inference inference = open_for_inference(world, place, line, console);
+  Inference inference = open_for_inference(world, place, options.model, console);
   const OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
   std::unique_ptr<OutputLines> output;
   run_together(world, [&] {
-    lines = read_input_lines(line.input, {{"text"}}, model);
+    lines = read_input_lines(options.input, {{"text"}}, model);
     const std::int64_t longest = longest_of(lines).tokens();
-    const std::string where = place_of(longest_of(lines), line.input);
+    const std::string where = place_of(longest_of(lines), options.input);
     if (longest > model.spec.max_positions && model.spec.learned_positions) {
       throw Error(ExitCode::data, fmt::format("{}: the line has {} tokens, the model only {} positions; shorten it", where,
                                               longest, model.spec.max_positions));
@@ -111,7 +130,7 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
     }
     make_inference_workspace(inference, longest, longest);
     if (world.rank() == 0) {
-      output = std::make_unique<OutputLines>(line.output, line.input);
+      output = std::make_unique<OutputLines>(options.output, options.input);
     }
   });
   const ForwardContext transformer = inference.transformer();
@@ -133,8 +152,12 @@ int run_score(Communicator& world, const ProcessPlace& place, const CommandLine&
       output->finish();
     }
   });
-  console.line(fmt::format("scored {} lines; written to {}", lines.size(), line.output));
+  console.line(fmt::format("scored {} lines; written to {}", lines.size(), options.output));
   return static_cast<int>(ExitCode::done);
 }
+
+}  // namespace
+
+CommandUse score_command() { return make_use<ScoreOptions>(describe, check, run); }
 
 }  // namespace lora_dist

@@ -2,8 +2,7 @@
 #include <functional>
 
 #include "src/comm/flight_record.h"
-#include "src/commands/commands.h"
-#include "src/commands/read_config.h"
+#include "src/commands/config_options.h"
 #include "src/core/stop_request.h"
 #include "src/plan/beside_run.h"
 #include "src/plan/program_memory.h"
@@ -13,6 +12,22 @@
 namespace lora_dist {
 
 namespace {
+
+struct TrainOptions {
+  ConfigOptions config;
+};
+
+void describe(CommandUse& use, TrainOptions& options) {
+  use.lists_keys = true;
+  describe_config_options(use, options.config);
+  use.before_mpi = [&options] {
+    if (!options.config.print_config) {
+      listen_for_stop_requests();
+    }
+  };
+}
+
+void check(const TrainOptions& options) { check_config_is_given("train", options.config); }
 
 /// Where communication fails, what this rank did last is kept, and the error says where.
 ExitCode with_flight_record(const TrainingRun& run, const std::function<ExitCode()>& train) {
@@ -29,10 +44,11 @@ ExitCode with_flight_record(const TrainingRun& run, const std::function<ExitCode
   }
 }
 
-}  // namespace
-
-int run_train(Communicator& world, const ProcessPlace& place, const CommandLine& line) {
-  const Config config = read_config(world, line);
+int run(Communicator& world, const ProcessPlace& place, const TrainOptions& options) {
+  if (options.config.print_config) {
+    return print_resolved_config(world, options.config);
+  }
+  const Config config = read_config(world, options.config);
   if (!config.checkpoint.on_signal) {
     end_on_stop_requests();
   }
@@ -40,12 +56,16 @@ int run_train(Communicator& world, const ProcessPlace& place, const CommandLine&
   choice.checkpoint_dtype = compute_dtype_of_checkpoint(config, world);
   const auto compute = choose_compute_place(choice, place, world, Console{world.rank() == 0});
   const std::int64_t program = program_bytes();
-  TrainingRun run = prepare_run(config, world, *compute, Purpose::train, {});
-  const ExitCode code = with_flight_record(run, [&] { return run_training(run); });
-  if (const std::string line = plan_beside_run(run, program); code == ExitCode::done && !line.empty()) {
-    run.console.line(line);
+  TrainingRun training = prepare_run(config, world, *compute, Purpose::train, {});
+  const ExitCode code = with_flight_record(training, [&] { return run_training(training); });
+  if (const std::string line = plan_beside_run(training, program); code == ExitCode::done && !line.empty()) {
+    training.console.line(line);
   }
   return static_cast<int>(code);
 }
+
+}  // namespace
+
+CommandUse train_command() { return make_use<TrainOptions>(describe, check, run); }
 
 }  // namespace lora_dist

@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/program_options/parsers.hpp>
 #include <fstream>
 #include <sstream>
 
-#include "src/commands/command_table.h"
+#include "src/commands/config_options.h"
+#include "src/commands/generation_options.h"
 #include "src/commands/help.h"
+#include "src/commands/model_options.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
@@ -30,60 +33,117 @@ std::string error_of(const Words& arguments) {
   return "no error";
 }
 
+/// The value that was written for an option; it must have been.
+template <class Value = std::string>
+Value written(const CommandLine& line, const std::string& option) {
+  return line.written[option].as<Value>();
+}
+
+/// What is stored of words that are nothing but options which several commands share.
+template <class Options>
+Options stored(void (*describe)(CommandUse&, Options&), const Words& words) {
+  namespace po = boost::program_options;
+  Options options;
+  CommandUse use;
+  describe(use, options);
+  po::variables_map values;
+  po::store(po::command_line_parser(words).options(use.options).run(), values);
+  po::notify(values);
+  return options;
+}
+
 TEST(CommandLine, TrainIsMeantWhenNoCommandIsNamed) {
   const CommandLine line =
       parse_command_line({"--cfg", "a.toml", "--set", "adapter.r=4", "--set=train.epochs=1", "--print-config"});
-  EXPECT_EQ(line.command, "train");
+  EXPECT_EQ(line.command->name, "train");
   EXPECT_FALSE(line.command_given);
-  EXPECT_EQ(line.cfg, "a.toml");
-  EXPECT_EQ(line.sets, (Words{"adapter.r=4", "train.epochs=1"}));
-  EXPECT_TRUE(line.print_config);
-  EXPECT_EQ(parse_command_line({"eval", "--cfg=a.toml", "--adapter", "d"}).adapter, "d");
+  EXPECT_EQ(written(line, "cfg"), "a.toml");
+  EXPECT_EQ(written<Words>(line, "set"), (Words{"adapter.r=4", "train.epochs=1"}));
+  EXPECT_TRUE(written<bool>(line, "print-config"));
+  EXPECT_EQ(written(parse_command_line({"eval", "--cfg=a.toml", "--adapter", "d"}), "adapter"), "d");
+}
+
+TEST(CommandLine, OnlyTrainHasSomethingToDoBeforeMpi) {
+  for (const Command& command : commands()) {
+    EXPECT_EQ(static_cast<bool>(command.use().before_mpi), command.name == "train") << command.name;
+  }
+}
+
+TEST(SharedOptions, AreStored) {
+  const ConfigOptions config =
+      stored(describe_config_options, {"--cfg", "a.toml", "--set", "adapter.r=4", "--set=train.epochs=1", "--print-config"});
+  EXPECT_EQ(config.cfg, "a.toml");
+  EXPECT_EQ(config.sets, (Words{"adapter.r=4", "train.epochs=1"}));
+  EXPECT_TRUE(config.print_config);
+
+  const ModelOptions model =
+      stored(describe_model_options, {"--model", "m", "--adapter", "a", "--quantization", "nf4", "--block-size", "128",
+                                      "--double-quant", "false", "--backend", "cpu", "--compute-dtype", "fp32"});
+  EXPECT_EQ(model.model, "m");
+  EXPECT_EQ(model.adapter, "a");
+  EXPECT_EQ(model.base.quantization, "nf4");
+  EXPECT_EQ(model.base.block_size, 128);
+  EXPECT_EQ(model.base.double_quant, false);
+  EXPECT_EQ(model.backend, "cpu");
+  EXPECT_EQ(model.compute_dtype, "fp32");
+  const WantedFormat usual = wanted_format(stored(describe_model_options, {"--model", "m"}).base, "none");
+  EXPECT_EQ(usual.format.quantization, Quantization::none);
+  EXPECT_FALSE(usual.quantization_given);
+
+  const GenerationOptions plain = stored(describe_generation_options, {});
+  EXPECT_EQ(plain.max_new_tokens, 128);
+  EXPECT_EQ(plain.sampling.temperature, std::nullopt);
+  EXPECT_EQ(sampling_options(plain, {}, {}).temperature, 0.0);
+  EXPECT_EQ(plain.seed, 42);
+  const GenerationOptions sampled =
+      stored(describe_generation_options, {"--max-new-tokens", "5", "--temperature", "0.7", "--top-p", "0.9", "--top-k", "40",
+                                           "--repetition-penalty", "1.5", "--seed", "7", "--ignore-generation-config"});
+  EXPECT_EQ(sampled.max_new_tokens, 5);
+  EXPECT_EQ(sampled.sampling.temperature, 0.7);
+  EXPECT_EQ(sampled.sampling.top_p, 0.9);
+  EXPECT_EQ(sampled.sampling.top_k, 40);
+  EXPECT_EQ(sampled.sampling.repetition_penalty, 1.5);
+  EXPECT_EQ(sampled.seed, 7);
+  EXPECT_TRUE(sampled.ignore_generation_config);
 }
 
 TEST(CommandLine, ScoreGenerateAndInspect) {
   const CommandLine score =
       parse_command_line({"score", "--model", "m", "--adapter", "a", "--quantization", "nf4", "--input", "i", "--output", "o"});
-  EXPECT_EQ(score.command, "score");
-  EXPECT_EQ(score.model, "m");
-  EXPECT_EQ(score.adapter, "a");
-  EXPECT_EQ(score.quantization, "nf4");
-  EXPECT_EQ(score.input, "i");
-  EXPECT_EQ(score.output, "o");
+  EXPECT_EQ(score.command->name, "score");
+  EXPECT_EQ(written(score, "model"), "m");
+  EXPECT_EQ(written(score, "adapter"), "a");
+  EXPECT_EQ(written(score, "quantization"), "nf4");
+  EXPECT_EQ(written(score, "input"), "i");
+  EXPECT_EQ(written(score, "output"), "o");
 
   const CommandLine plain = parse_command_line({"generate", "--model", "m", "--prompt", "-- tell me --"});
-  EXPECT_EQ(plain.prompt, "-- tell me --");
-  EXPECT_EQ(plain.quantization, "none");
-  EXPECT_EQ(plain.max_new_tokens, 128);
-  EXPECT_EQ(plain.temperature, 0.0);
-  EXPECT_EQ(plain.seed, 42);
+  EXPECT_EQ(written(plain, "prompt"), "-- tell me --");
   const CommandLine sampled = parse_command_line({"generate", "--model", "m", "--input", "i", "--max-new-tokens", "5",
                                                   "--temperature", "0.7", "--top-p", "0.9", "--top-k", "40", "--seed", "7"});
-  EXPECT_EQ(sampled.max_new_tokens, 5);
-  EXPECT_EQ(sampled.temperature, 0.7);
-  EXPECT_EQ(sampled.top_p, 0.9);
-  EXPECT_EQ(sampled.top_k, 40);
-  EXPECT_EQ(sampled.seed, 7);
+  EXPECT_EQ(written<int>(sampled, "max-new-tokens"), 5);
+  EXPECT_EQ(written<double>(sampled, "temperature"), 0.7);
+  EXPECT_EQ(written<double>(sampled, "top-p"), 0.9);
+  EXPECT_EQ(written<int>(sampled, "top-k"), 40);
+  EXPECT_EQ(written<std::int64_t>(sampled, "seed"), 7);
   const CommandLine empty = parse_command_line({"generate", "--model", "m", "--prompt", ""});
-  EXPECT_TRUE(empty.has_prompt);
-  EXPECT_EQ(empty.prompt, "");
+  EXPECT_EQ(written(empty, "prompt"), "");
 
-  EXPECT_FALSE(empty.chat);
-  EXPECT_TRUE(parse_command_line({"generate", "--model", "m", "--chat", "--prompt", "p"}).chat);
+  EXPECT_FALSE(written<bool>(empty, "chat"));
+  EXPECT_TRUE(written<bool>(parse_command_line({"generate", "--model", "m", "--chat", "--prompt", "p"}), "chat"));
 
   const CommandLine inspect = parse_command_line({"inspect", "runs/x", "--verify"});
-  EXPECT_EQ(inspect.path, "runs/x");
-  EXPECT_TRUE(inspect.verify);
+  EXPECT_EQ(*inspect.use.path, "runs/x");
+  EXPECT_TRUE(written<bool>(inspect, "verify"));
 }
 
 TEST(CommandLine, Data) {
   const CommandLine data = parse_command_line({"data", "--cfg", "a.toml", "--set", "adapter.r=4", "--samples", "7"});
-  EXPECT_EQ(data.command, "data");
-  EXPECT_EQ(data.cfg, "a.toml");
-  EXPECT_EQ(data.sets, (Words{"adapter.r=4"}));
-  EXPECT_EQ(data.samples, 7);
-  EXPECT_EQ(parse_command_line({"data", "--cfg", "a.toml"}).samples, 3);
-  EXPECT_TRUE(parse_command_line({"data", "--set", "adapter.r=4", "--json"}).json);
+  EXPECT_EQ(data.command->name, "data");
+  EXPECT_EQ(written(data, "cfg"), "a.toml");
+  EXPECT_EQ(written<Words>(data, "set"), (Words{"adapter.r=4"}));
+  EXPECT_EQ(written<int>(data, "samples"), 7);
+  EXPECT_TRUE(written<bool>(parse_command_line({"data", "--set", "adapter.r=4", "--json"}), "json"));
   EXPECT_EQ(error_of({"data"}), "data needs a configuration: --cfg FILE (lora_dist data --help shows examples)");
   EXPECT_EQ(error_of({"data", "--cfg", "a", "--samples", "-1"}), "--samples must be at least 0 (got -1)");
 }
@@ -91,15 +151,15 @@ TEST(CommandLine, Data) {
 TEST(CommandLine, Plan) {
   const CommandLine plan = parse_command_line({"plan", "--cfg", "a.toml", "--memory", "80GB", "--ranks", "64", "--device", "a100",
                                                "--samples", "1000", "--link-inter", "100Gbit/s", "--json"});
-  EXPECT_EQ(plan.command, "plan");
-  EXPECT_EQ(plan.plan.memory, "80GB");
-  EXPECT_EQ(plan.plan.ranks, 64);
-  EXPECT_EQ(plan.plan.device, "a100");
-  EXPECT_EQ(plan.plan.samples, 1000);
-  EXPECT_EQ(plan.plan.link_inter, "100Gbit/s");
-  EXPECT_TRUE(plan.plan.json);
-  EXPECT_EQ(parse_command_line({"plan", "--cfg", "a.toml"}).plan.ranks, 0);
-  EXPECT_TRUE(parse_command_line({"doctor", "--json"}).json);
+  EXPECT_EQ(plan.command->name, "plan");
+  EXPECT_EQ(written(plan, "memory"), "80GB");
+  EXPECT_EQ(written<int>(plan, "ranks"), 64);
+  EXPECT_EQ(written(plan, "device"), "a100");
+  EXPECT_EQ(written<std::int64_t>(plan, "samples"), 1000);
+  EXPECT_EQ(written(plan, "link-inter"), "100Gbit/s");
+  EXPECT_TRUE(written<bool>(plan, "json"));
+  EXPECT_FALSE(parse_command_line({"plan", "--cfg", "a.toml"}).written.contains("ranks"));
+  EXPECT_TRUE(written<bool>(parse_command_line({"doctor", "--json"}), "json"));
   EXPECT_EQ(error_of({"plan"}), "plan needs a configuration: --cfg FILE (lora_dist plan --help shows examples)");
   EXPECT_EQ(error_of({"plan", "--cfg", "a", "--ranks", "0"}), "--ranks must be from 1 to 4096 (got 0)");
   EXPECT_EQ(error_of({"plan", "--cfg", "a", "--gpus-per-node", "-1"}), "--gpus-per-node must be from 1 to 4096 (got -1)");
@@ -107,6 +167,19 @@ TEST(CommandLine, Plan) {
   EXPECT_THAT(error_of({"plan", "--cfg", "a", "--tokens-per-sample", "0"}), HasSubstr("--tokens-per-sample must be from 1 to"));
   EXPECT_THAT(error_of({"plan", "--cfg", "a", "--tokens-per-sequence", "-1"}),
               HasSubstr("--tokens-per-sequence must be from 1 to"));
+}
+
+TEST(CommandLine, ATildeIsTheHomeFolder) {
+  const std::string before = std::getenv("HOME") == nullptr ? "" : std::getenv("HOME");
+  ::setenv("HOME", "/home/ada", 1);
+  const ModelOptions model = stored(describe_model_options, {"--model=~/m", "--adapter", "~/a"});
+  const ConfigOptions config = stored(describe_config_options, {"--cfg=~/c.toml"});
+  const CommandLine inspect = parse_command_line({"inspect", "~/runs"});
+  ::setenv("HOME", before.c_str(), 1);
+  EXPECT_EQ(model.model, "/home/ada/m");
+  EXPECT_EQ(model.adapter, "/home/ada/a");
+  EXPECT_EQ(config.cfg, "/home/ada/c.toml");
+  EXPECT_EQ(*inspect.use.path, "/home/ada/runs");
 }
 
 TEST(CommandLine, HelpAndVersionAskForNothingElse) {

@@ -3,11 +3,16 @@
 
 #include <gmock/gmock.h>
 
+#include <boost/program_options/parsers.hpp>
+#include <boost/program_options/variables_map.hpp>
+
 #include "src/adapter/adapter_origin.h"
 #include "tests/support/scratch.h"
 
 namespace lora_dist {
 namespace {
+
+namespace po = boost::program_options;
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -28,9 +33,16 @@ class MergeFormatsOf : public testing::Test {
     adapters_.push_back({folder_ / name, 1.0, {}});
   }
   MergeFormats choose(const std::vector<std::string>& options, const std::optional<BaseFormat>& stored = std::nullopt) {
-    std::vector<std::string> words = {"merge", "--model", "m", "--adapter", "a", "--output", "o"};
+    std::vector<std::string> words = {"--model", "m", "--adapter", "a", "--output", "o"};
     words.insert(words.end(), options.begin(), options.end());
-    return choose_merge_formats(parse_command_line(words), adapters_, stored);
+    MergeOptions merge;
+    CommandUse use;
+    describe_merge_options(use, merge);
+    po::variables_map values;
+    po::store(po::command_line_parser(words).options(use.options).run(), values);
+    po::notify(values);
+    check_merge_options(merge);
+    return choose_merge_formats(merge, adapters_, stored);
   }
   std::string problem(const std::vector<std::string>& options, const std::optional<BaseFormat>& stored = std::nullopt) {
     const Thrown error = thrown_by([&] { choose(options, stored); });

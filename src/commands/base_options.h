@@ -1,0 +1,24 @@
+// --quantization, --block-size and --double-quant: how the base is kept.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "src/base/base_format.h"
+
+namespace lora_dist {
+
+/// Empty: not written.
+struct BaseOptions {
+  std::optional<std::string> quantization;  // none | nf4 | fp4 | int8
+  std::optional<int> block_size;            // of nf4 and fp4: weights per scale
+  std::optional<bool> double_quant;         // of nf4 and fp4
+};
+
+/// Throws Error(usage, every_rank).
+void check_base_options(const BaseOptions& options);
+
+/// How the base is to be kept: as written, else `otherwise` with blocks of 64 and double quantization.
+WantedFormat wanted_format(const BaseOptions& options, const char* otherwise);
+
+}  // namespace lora_dist

@@ -1,0 +1,54 @@
+// Where the values of options are stored as they are parsed, and the sentences for what is missing or wrong.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <boost/program_options/value_semantic.hpp>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lora_dist {
+
+/// Every rank reads the same command line and finds the same fault: throws Error(usage, every_rank).
+[[noreturn]] void fail_usage(const std::string& message);
+
+/// An option that is stored into `member`; `name` stands for its value in --help.
+template <class Value>
+auto value_of(Value& member, const char* name) {
+  return boost::program_options::value(&member)->value_name(name);
+}
+/// The same; `member` stays empty where the option is not written.
+template <class Value>
+auto value_of(std::optional<Value>& member, const char* name) {
+  return boost::program_options::value<Value>()->value_name(name)->notifier([&member](const Value& value) { member = value; });
+}
+
+/// A whole number from 1 to `most`; another one that is written is a usage error that names `--option`.
+template <class Whole>
+auto count_of(Whole& member, const char* option, std::int64_t most) {
+  return boost::program_options::value<Whole>()->value_name("N")->notifier([&member, option, most](const Whole& value) {
+    if (value < 1 || value > most) {
+      fail_usage(fmt::format("--{} must be from 1 to {} (got {})", option, most, value));
+    }
+    member = value;
+  });
+}
+
+/// A path, or several; "~" at the start is the home folder (a shell leaves it alone in --model=~/x).
+boost::program_options::typed_value<std::string>* path_of(std::string& member, const char* name);
+boost::program_options::typed_value<std::vector<std::string>>* paths_of(std::vector<std::string>& member, const char* name);
+
+struct Needed {
+  bool is_there;
+  const char* option;  // "--model DIR"
+};
+/// Everything that `command` cannot do without and that is not there, in one usage error.
+void check_needed(std::string_view command, std::initializer_list<Needed> all);
+
+void check_word(const char* option, const std::string& value, std::initializer_list<const char*> words);
+
+}  // namespace lora_dist
