@@ -206,8 +206,8 @@ void print_row(const StepCase& step, const StepBenchOptions& options, const Devi
 /// A configuration that does not fit is a row that says so; anything else ends the run.
 void run_case(const StepCase& step, const StepBenchOptions& options, const DeviceRates& rates, const ProcessPlace& process,
               Communicator& world) {
-  const auto place =
-      choose_compute_place({options.backend, "auto", "auto", {}}, process, world, Console{});  // operators' scratch starts anew
+  const auto place = choose_compute_place({*value_of_word(kBackends, options.backend), {}, {}, {}}, process, world,
+                                          Console{});  // operators' scratch starts anew
   fmt::print("| {} | {} | {} |", step.shape, step.base == Quantization::nf4 ? "nf4" : "bf16", name_of_recompute(step.recompute));
   std::fflush(stdout);
   const std::optional<Error> error = error_of([&] { print_row(step, options, rates, measure(step, options, *place, world)); });
@@ -235,7 +235,7 @@ void run(const StepBenchOptions& options, const ProcessPlace& process, Communica
   }
   DeviceRates rates;
   {
-    const auto place = choose_compute_place({options.backend, "auto", "auto", {}}, process, world, Console{});
+    const auto place = choose_compute_place({*value_of_word(kBackends, options.backend), {}, {}, {}}, process, world, Console{});
     rates = measure_rates(*place, options.product_size);
     print_head(options, *place, rates);
   }

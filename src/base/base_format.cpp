@@ -1,41 +1,23 @@
 // Names of formats, for reading and for showing.
 #include "src/base/base_format.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <array>
+#include <optional>
 
 #include "src/core/error.h"
 
 namespace lora_dist {
 
-namespace {
-
-constexpr std::array kAll = {Quantization::none, Quantization::nf4, Quantization::fp4, Quantization::int8};
-
-}  // namespace
-
-std::string_view name_of(Quantization quantization) {
-  switch (quantization) {
-    case Quantization::none:
-      return "none";
-    case Quantization::nf4:
-      return "nf4";
-    case Quantization::fp4:
-      return "fp4";
-    case Quantization::int8:
-      return "int8";
-  }
-  return "?";
-}
+std::string_view name_of(Quantization quantization) { return word_of(kQuantizations, quantization); }
 
 BaseFormat base_format(std::string_view quantization, bool double_quant, std::int64_t block_size) {
-  for (const Quantization each : kAll) {
-    if (name_of(each) == quantization) {
-      return {each, double_quant, block_size};
-    }
+  const std::optional<Quantization> known = value_of_word(kQuantizations, quantization);
+  if (!known) {
+    throw Error(ExitCode::usage,
+                fmt::format("quantization must be one of {} (got {})", fmt::join(all_words(kQuantizations), ", "), quantization));
   }
-  throw Error(ExitCode::usage, fmt::format("quantization must be one of none, nf4, fp4, int8 (got {})", quantization));
+  return {*known, double_quant, block_size};
 }
 
 std::string describe(const BaseFormat& format) {

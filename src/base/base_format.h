@@ -6,10 +6,9 @@
 #include <string_view>
 
 #include "kernels/quantize/four_bit_tables.h"
+#include "src/core/choices.h"
 
 namespace lora_dist {
-
-enum class Quantization : std::uint8_t { none, nf4, fp4, int8 };
 
 /// Of a base, or of one weight. int8 has one absmax for each row of [out, in]: double_quant and block_size say nothing there.
 struct BaseFormat {

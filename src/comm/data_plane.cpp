@@ -37,24 +37,25 @@ std::string machine_identity(const std::filesystem::path& boot_id) {
   return host_name();
 }
 
-std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator, const Stream& stream) {
-  if (communicator == "mpi") {
+std::unique_ptr<Communicator> make_data_plane(Communicator& world, std::optional<CommunicatorKind> communicator,
+                                              const Stream& stream) {
+  if (communicator == CommunicatorKind::mpi) {
     return make_host_staged(world.split(0), stream);
   }
   const std::string problem = stream.backend == Backend::cuda ? why_no_nccl_anywhere(world) : "it is made for GPUs";
-  if (communicator == "nccl" && !problem.empty()) {
+  if (communicator == CommunicatorKind::nccl && !problem.empty()) {
     throw Error(ExitCode::usage,
                 "parallel.communicator = \"nccl\", but " + problem + "; use parallel.communicator = \"mpi\" or \"auto\"",
                 Noticed::every_rank);
   }
   const bool own_devices = problem.empty() && every_rank_has_its_own_device(world);
-  if (communicator == "nccl" && !own_devices) {
+  if (communicator == CommunicatorKind::nccl && !own_devices) {
     throw Error(ExitCode::usage,
                 "parallel.communicator = \"nccl\" needs a GPU for each rank, and here ranks share one; use "
                 "parallel.communicator = \"mpi\", or start as many ranks on a node as it has GPUs",
                 Noticed::every_rank);
   }
-  const bool nccl = communicator == "nccl" || (own_devices && world.size() > 1);
+  const bool nccl = communicator == CommunicatorKind::nccl || (own_devices && world.size() > 1);
   return nccl ? make_nccl(world, stream) : make_host_staged(world.split(0), stream);
 }
 

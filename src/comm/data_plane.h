@@ -3,10 +3,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "kernels/common/stream.h"
 #include "src/comm/communicator.h"
+#include "src/core/choices.h"
 
 namespace lora_dist {
 
@@ -16,9 +18,10 @@ inline constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
 /// /proc/sys/kernel/random/boot_id), or the host name where there is none.
 std::string machine_identity(const std::filesystem::path& boot_id);
 
-/// Collectives over memory of `stream`'s backend, between the ranks of `world`. communicator: "auto" (NCCL where it is built in,
-/// there are several ranks, and each has a device of its own; else MPI), "mpi" or "nccl". Collective. Throws Error(usage), the
-/// same on every rank, for "nccl" on CPUs, where several ranks share a device, or in a build without it.
-std::unique_ptr<Communicator> make_data_plane(Communicator& world, const std::string& communicator, const Stream& stream);
+/// Collectives over memory of `stream`'s backend, between the ranks of `world`. communicator: nullopt is NCCL where it is built
+/// in, there are several ranks, and each has a device of its own, and else MPI. Collective. Throws Error(usage), the
+/// same on every rank, for NCCL on CPUs, where several ranks share a device, or in a build without it.
+std::unique_ptr<Communicator> make_data_plane(Communicator& world, std::optional<CommunicatorKind> communicator,
+                                              const Stream& stream);
 
 }  // namespace lora_dist

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <span>
 #include <string>
 #include <vector>
@@ -104,22 +103,17 @@ int data_ranks_of_node(const Mesh& mesh, const std::vector<std::string>& machine
 
 int base_replica_of(const Mesh& mesh, int shards) { return mesh.data_rank / shards; }
 
-int base_shards_of(const Mesh& mesh, const std::string& base_shards, int of_node) {
-  if (base_shards == "all") {
-    return mesh.data;
+int base_shards_of(const Mesh& mesh, const BaseShards& base_shards, int of_node) {
+  if (base_shards.of != BaseShards::Of::count) {
+    return base_shards.of == BaseShards::Of::all ? mesh.data : of_node;
   }
-  if (base_shards == "node") {
-    return of_node;
-  }
-  int shards = 0;
-  std::from_chars(base_shards.data(), base_shards.data() + base_shards.size(), shards);
-  if (shards < 1 || mesh.data % shards != 0) {
+  if (base_shards.count < 1 || mesh.data % base_shards.count != 0) {
     throw Error(ExitCode::usage,
                 fmt::format("parallel.base_shards = \"{}\" does not divide the {} data-parallel rank{}; set it to {}",
-                            base_shards, mesh.data, mesh.data == 1 ? "" : "s", divisors(mesh.data, {"\"all\""})),
+                            base_shards.count, mesh.data, mesh.data == 1 ? "" : "s", divisors(mesh.data, {"\"all\""})),
                 Noticed::every_rank);
   }
-  return shards;
+  return base_shards.count;
 }
 
 }  // namespace lora_dist

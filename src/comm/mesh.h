@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/comm/communicator.h"
+#include "src/core/choices.h"
 
 namespace lora_dist {
 
@@ -38,8 +39,8 @@ int base_replica_of(const Mesh& mesh, int shards);
 /// Throws Error(usage, every_rank) unless they are neighbours, and as many on every machine.
 int data_ranks_of_node(const Mesh& mesh, const std::vector<std::string>& machines);
 
-/// How many data ranks divide the base: parallel.base_shards ("all", "node": `of_node`, or a number that divides the data ranks).
+/// How many data ranks divide the base: all, those of a node (`of_node`), or a number that divides the data ranks.
 /// Throws Error(usage) naming the numbers that do.
-int base_shards_of(const Mesh& mesh, const std::string& base_shards, int of_node);
+int base_shards_of(const Mesh& mesh, const BaseShards& base_shards, int of_node);
 
 }  // namespace lora_dist

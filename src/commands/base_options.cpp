@@ -11,16 +11,16 @@ void check_base_options(const BaseOptions& options) {
     fail_usage(fmt::format("--block-size must be a power of two from {} to {} (got {})", kSmallestBlock, kLargestBlock,
                            *options.block_size));
   }
-  if (options.quantization) {
-    check_word("--quantization", *options.quantization, {"none", "nf4", "fp4", "int8"});
-  }
 }
 
-WantedFormat wanted_format(const BaseOptions& options, const char* otherwise) {
+WantedFormat wanted_format(const BaseOptions& options, Quantization otherwise) {
   const BaseFormat usual;
-  return {base_format(options.quantization.value_or(otherwise), options.double_quant.value_or(usual.double_quant),
-                      options.block_size.value_or(static_cast<int>(usual.block_size))),
-          "--quantization", options.quantization.has_value(), options.double_quant.has_value(), options.block_size.has_value()};
+  return {{options.quantization.value_or(otherwise), options.double_quant.value_or(usual.double_quant),
+           options.block_size.value_or(usual.block_size)},
+          "--quantization",
+          options.quantization.has_value(),
+          options.double_quant.has_value(),
+          options.block_size.has_value()};
 }
 
 }  // namespace lora_dist

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "src/base/base_format.h"
 
@@ -10,15 +9,15 @@ namespace lora_dist {
 
 /// Empty: not written.
 struct BaseOptions {
-  std::optional<std::string> quantization;  // none | nf4 | fp4 | int8
-  std::optional<int> block_size;            // of nf4 and fp4: weights per scale
-  std::optional<bool> double_quant;         // of nf4 and fp4
+  std::optional<Quantization> quantization;
+  std::optional<int> block_size;     // of nf4 and fp4: weights per scale
+  std::optional<bool> double_quant;  // of nf4 and fp4
 };
 
 /// Throws Error(usage, every_rank).
 void check_base_options(const BaseOptions& options);
 
 /// How the base is to be kept: as written, else `otherwise` with blocks of 64 and double quantization.
-WantedFormat wanted_format(const BaseOptions& options, const char* otherwise);
+WantedFormat wanted_format(const BaseOptions& options, Quantization otherwise);
 
 }  // namespace lora_dist

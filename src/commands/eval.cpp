@@ -38,7 +38,7 @@ void write_results(const TrainingRun& run, const Evaluation& evaluation, const s
   log.sync();
   const nlohmann::json summary = {{"model", run.config.model.path},
                                   {"adapter", adapter},
-                                  {"quantization", run.config.model.quantization},
+                                  {"quantization", name_of(run.config.model.quantization)},
                                   {"loss", evaluation.loss},
                                   {"perplexity", evaluation.perplexity},
                                   {"samples", evaluation.samples},

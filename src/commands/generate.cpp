@@ -46,7 +46,7 @@ void describe(CommandUse& use, GenerateOptions& options) {
 void check(const GenerateOptions& options) {
   check_needed("generate", {{!options.model.model.empty(), "--model DIR"},
                             {options.prompt.has_value() == options.input.empty(), "either --prompt TEXT or --input FILE"}});
-  check_model_options(options.model);
+  check_base_options(options.model.base);
   if (options.input.empty() && !options.output.empty()) {
     fail_usage("--output goes with --input; the answer to --prompt is printed");
   }

@@ -63,7 +63,7 @@ struct Merge {
 
 /// A folder that is quantized already has but one kind of weights to merge onto.
 void open_quantized(const MergeOptions& options, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
-  if (options.onto == "full") {
+  if (options.onto == Onto::full) {
     throw Error(ExitCode::usage, fmt::format("--onto full: {} does not hold the original weights, but quantized ones; leave it "
                                              "out, or give the folder that does",
                                              options.model));
@@ -136,7 +136,7 @@ json describe(const Merge& merge, const MergeSums& sums, const MergeOptions& opt
   }
   return {{"model", options.model},
           {"adapters", adapters},
-          {"onto", merge.formats.onto},
+          {"onto", word_of(kOnto, merge.formats.onto)},
           {"quantization", name_of(merge.formats.trained.quantization)},
           {"weights",
            {{"merged", sums.tensors},
@@ -163,7 +163,7 @@ ModelOptions opened_as(const MergeOptions& options, const Merge& merge, const fs
     const BaseFormat& trained = merge.formats.trained;
     opened.model = options.model;
     opened.adapter = merge.adapters.front().folder.string();
-    opened.base = {std::string(name_of(trained.quantization)), static_cast<int>(trained.block_size), trained.double_quant};
+    opened.base = {trained.quantization, static_cast<int>(trained.block_size), trained.double_quant};
   } else {
     opened.model = folder.string();
   }
@@ -207,7 +207,7 @@ bool scores_what_was_trained(const Merge& merge, const MergeOptions& options) {
 /// other way's is made for it and taken away. A folder that is quantized already has no other way.
 json compare_on_text(const Merge& merge, const MergeOptions& options, const fs::path& merged, Communicator& world,
                      const ProcessPlace& place, const Console& console, const Stream& stream) {
-  const bool dequantized = merge.formats.onto == "dequantized";
+  const bool dequantized = merge.formats.onto == Onto::dequantized;
   std::vector<TextScore> scores;
   const auto add = [&](const char* name, const fs::path& folder) {
     const Console silent;  // a merged folder holds what the model's does, and that was said
@@ -233,7 +233,7 @@ json compare_on_text(const Merge& merge, const MergeOptions& options, const fs::
 void fill(const Merge& merge, const MergeOptions& options, const fs::path& folder, Communicator& world, const ProcessPlace& place,
           const Console& console, const Stream& stream) {
   const MergeSums sums =
-      merge_files(merge, folder, merge.formats.onto == "dequantized" ? merge.formats.trained : merge.full, world, stream);
+      merge_files(merge, folder, merge.formats.onto == Onto::dequantized ? merge.formats.trained : merge.full, world, stream);
   copy_descriptions(merge, options, folder, world);
   show(sums, console);
   json report = describe(merge, sums, options);

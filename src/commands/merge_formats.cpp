@@ -34,8 +34,8 @@ std::vector<Record> records_of(std::span<const WeightedAdapter> adapters) {
   return out;
 }
 
-void check_records_agree(const std::vector<Record>& records, const std::string& onto) {
-  if (records.size() > 1 && onto != "full") {
+void check_records_agree(const std::vector<Record>& records, std::optional<Onto> onto) {
+  if (records.size() > 1 && onto != Onto::full) {
     throw Error(
         ExitCode::usage,
         fmt::format(
@@ -51,13 +51,13 @@ MergeFormats choose_merge_formats(const MergeOptions& options, std::span<const W
                                   const std::optional<BaseFormat>& stored) {
   const std::vector<Record> records = records_of(adapters);
   const bool onto_given = options.onto.has_value();
-  check_records_agree(records, options.onto.value_or(""));
-  const WantedFormat written = wanted_format(options.base, "nf4");
+  check_records_agree(records, options.onto);
+  const WantedFormat written = wanted_format(options.base, Quantization::nf4);
   const WantedFormat wanted = as_recorded(written, records.empty() ? std::nullopt : std::optional(records[0].format));
   MergeFormats out;
   out.trained = stored ? agree_on_format(written, *stored, options.model) : wanted.format;
   const bool plain = !stored && out.trained.quantization == Quantization::none;
-  out.onto = options.onto.value_or(plain ? "full" : "dequantized");
+  out.onto = options.onto.value_or(plain ? Onto::full : Onto::dequantized);
   if (!records.empty() && !is_same_format(records[0].format, out.trained)) {
     out.warnings.push_back(fmt::format("{} was trained on a base that was {}, but would be merged as if that was {}",
                                        records[0].adapter.string(), describe(records[0].format), describe(out.trained)));
@@ -67,7 +67,7 @@ MergeFormats choose_merge_formats(const MergeOptions& options, std::span<const W
                                                 : "; leave --quantization and its like out, or write --onto as well"));
     }
   }
-  if (plain && options.onto == "dequantized") {
+  if (plain && options.onto == Onto::dequantized) {
     out.warnings.emplace_back("--onto dequantized changes nothing: training had the files' own weights");
   }
   for (const WeightedAdapter& each : adapters) {

@@ -12,8 +12,8 @@
 namespace lora_dist {
 
 struct MergeFormats {
-  BaseFormat trained;                 // how the base was held in training
-  std::string onto = "dequantized";   // dequantized or full
+  BaseFormat trained;  // how the base was held in training
+  Onto onto = Onto::dequantized;
   std::vector<std::string> warnings;  // what was assumed, or contradicts a record
 };
 

@@ -11,10 +11,10 @@ void describe_merge_options(CommandUse& use, MergeOptions& options) {
       ("adapter", paths_of(options.adapters, "DIR[=WEIGHT]"),
        "PEFT adapter folder; may be repeated, each added with its weight (default 1)")  //
       ("output", path_of(options.output, "DIR"), "new folder for the merged model")     //
-      ("onto", value_of(options.onto, "dequantized|full"),
+      ("onto", word_value(options.onto, "onto", kOnto),
        "add to the weights as the quantized base held them, or to those of the files (default: what the adapter was trained on, "
        "by its record)")  //
-      ("quantization", value_of(options.base.quantization, "none|nf4|fp4|int8"),
+      ("quantization", word_value(options.base.quantization, "quantization", kQuantizations),
        "how the base was held in training (default: by the adapter's record, else nf4)")  //
       ("block-size", value_of(options.base.block_size, "N"),
        "with nf4 and fp4: weights per scale (default: by the adapter's record, else 64)")  //
@@ -29,9 +29,6 @@ void check_merge_options(const MergeOptions& options) {
                          {!options.adapters.empty(), "--adapter DIR"},
                          {!options.output.empty(), "--output DIR"}});
   check_base_options(options.base);
-  if (options.onto) {
-    check_word("--onto", *options.onto, {"dequantized", "full"});
-  }
 }
 
 }  // namespace lora_dist

@@ -1,22 +1,28 @@
 // The options of merge.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "src/commands/base_options.h"
 #include "src/commands/command.h"
+#include "src/core/words.h"
 
 namespace lora_dist {
+
+/// The weights that an adapter is added to: as the quantized base held them, or those of the files.
+enum class Onto : std::uint8_t { dequantized, full };
+inline constexpr Words<Onto, 2> kOnto = {{{"dequantized", Onto::dequantized}, {"full", Onto::full}}};
 
 struct MergeOptions {
   std::string model;
   std::vector<std::string> adapters;  // --adapter DIR or DIR=WEIGHT, in order
   std::string output;
-  std::optional<std::string> onto;  // dequantized | full; empty: as the adapters were trained
-  BaseOptions base;                 // how it was held in training
-  std::string text;                 // lines to compare both ways on
+  std::optional<Onto> onto;  // empty: as the adapters were trained
+  BaseOptions base;          // how it was held in training
+  std::string text;          // lines to compare both ways on
 };
 
 void describe_merge_options(CommandUse& use, MergeOptions& options);

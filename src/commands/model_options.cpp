@@ -10,23 +10,17 @@ void describe_model_options(CommandUse& use, ModelOptions& options) {
   use.options.add_options()                                                                      //
       ("model", path_of(options.model, "DIR"), "Hugging Face model folder")                      //
       ("adapter", path_of(options.adapter, "DIR"), "PEFT adapter folder; none: the base alone")  //
-      ("quantization", value_of(options.base.quantization, "none|nf4|fp4|int8"),
+      ("quantization", word_value(options.base.quantization, "quantization", kQuantizations),
        "how the base is kept in memory (default: as the adapter was trained by its record, else none; a folder that is quantized "
        "already stays so)")  //
       ("block-size", value_of(options.base.block_size, "N"),
        "with nf4 and fp4: weights per scale (default: by the adapter's record, else 64)")  //
       ("double-quant", value_of(options.base.double_quant, "true|false"),
        "with nf4 and fp4: quantize the block scales as well (default: by the adapter's record, else true)")  //
-      ("backend", value_of(options.backend, "auto|cpu|cuda"),
+      ("backend", word_value(options.backend, "backend", kBackends),
        "where to compute (default auto: on the GPU where there is one)")  //
-      ("compute-dtype", value_of(options.compute_dtype, "auto|fp32|bf16|fp16"),
+      ("compute-dtype", word_value(options.compute_dtype, "compute-dtype", kComputeDtypes),
        "type of products (default auto: fp32 on the CPU, bf16 on a GPU)");
-}
-
-void check_model_options(const ModelOptions& options) {
-  check_base_options(options.base);
-  check_word("--backend", options.backend, {"auto", "cpu", "cuda"});
-  check_word("--compute-dtype", options.compute_dtype, {"auto", "fp32", "bf16", "fp16"});
 }
 
 ForwardContext Inference::transformer() const {
@@ -36,11 +30,11 @@ ForwardContext Inference::transformer() const {
 Inference open_for_inference(Communicator& world, const ProcessPlace& place, const ModelOptions& options,
                              const Console& console) {
   Inference inference;
-  inference.compute = choose_compute_place({options.backend, options.compute_dtype, "auto", ""}, place, world, console);
+  inference.compute = choose_compute_place({options.backend, options.compute_dtype, {}, {}}, place, world, console);
   const Mesh mesh = make_mesh(world, 1);
   const BaseKeeping keeping{mesh.data, false};  // a row's probabilities are of all ids at once
   const std::optional<BaseFormat> record = options.adapter.empty() ? std::nullopt : agreed_record(options.adapter, world);
-  const WantedFormat wanted = as_recorded(wanted_format(options.base, "none"), record);
+  const WantedFormat wanted = as_recorded(wanted_format(options.base, Quantization::none), record);
   inference.model = open_model(options.model, wanted, mesh, keeping, *inference.compute, world, console);
   tell_of_record(options.adapter, record, wanted, inference.model->base.format, console);
   inference.adapter = open_adapter(options.adapter, *inference.model, world);

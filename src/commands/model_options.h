@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "src/commands/base_options.h"
@@ -14,13 +15,11 @@ struct ModelOptions {
   std::string model;
   std::string adapter;  // empty: the base alone
   BaseOptions base;
-  std::string backend = "auto";        // auto | cpu | cuda
-  std::string compute_dtype = "auto";  // auto | fp32 | bf16 | fp16
+  std::optional<Backend> backend;  // as --backend and --compute-dtype; nullopt: auto
+  std::optional<DType> compute_dtype;
 };
 
 void describe_model_options(CommandUse& use, ModelOptions& options);
-/// Of the values; whether --model was written is the command's to ask. Throws Error(usage, every_rank).
-void check_model_options(const ModelOptions& options);
 
 struct Inference {
   std::unique_ptr<ComputePlace> compute;

@@ -1,8 +1,6 @@
 // Values of options.
 #include "src/commands/option_values.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 
 #include "src/core/error.h"
@@ -13,6 +11,10 @@ namespace lora_dist {
 namespace po = boost::program_options;
 
 void fail_usage(const std::string& message) { throw Error(ExitCode::usage, message, Noticed::every_rank); }
+
+void fail_word(const char* option, const std::string& word, const std::vector<std::string_view>& known) {
+  fail_usage(fmt::format("--{} must be one of {} (got {})", option, fmt::join(known, ", "), word));
+}
 
 po::typed_value<std::string>* path_of(std::string& member, const char* name) {
   return po::value<std::string>()->value_name(name)->notifier([&member](const std::string& path) { member = expand_home(path); });
@@ -39,12 +41,6 @@ void check_needed(std::string_view command, std::initializer_list<Needed> all) {
     list += (i + 1 < missing.size() ? ", " : " and ") + missing[i];
   }
   fail_usage(fmt::format("{} needs {} (lora_dist {} --help shows examples)", command, list, command));
-}
-
-void check_word(const char* option, const std::string& value, std::initializer_list<const char*> words) {
-  if (std::find(words.begin(), words.end(), value) == words.end()) {
-    fail_usage(fmt::format("{} must be one of {} (got {})", option, fmt::join(words, ", "), value));
-  }
 }
 
 }  // namespace lora_dist

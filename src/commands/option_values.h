@@ -1,7 +1,7 @@
 // Where the values of options are stored as they are parsed, and the sentences for what is missing or wrong.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <boost/program_options/value_semantic.hpp>
 #include <cstdint>
@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "src/core/words.h"
 
 namespace lora_dist {
 
@@ -38,6 +40,23 @@ auto count_of(Whole& member, const char* option, std::int64_t most) {
   });
 }
 
+[[noreturn]] void fail_word(const char* option, const std::string& word, const std::vector<std::string_view>& known);
+
+/// One of a list of words, which stand for the value in --help too; another word that is written is a usage error.
+template <class Member, class Value, std::size_t count>
+auto word_value(Member& member, const char* option, const Words<Value, count>& words) {
+  const auto read = [&member, option, &words](const std::string& word) {
+    const std::optional<Value> value = value_of_word(words, word);
+    if (!value) {
+      fail_word(option, word, all_words(words));
+    }
+    member = *value;
+  };
+  return boost::program_options::value<std::string>()
+      ->value_name(fmt::format("{}", fmt::join(all_words(words), "|")))
+      ->notifier(read);
+}
+
 /// A path, or several; "~" at the start is the home folder (a shell leaves it alone in --model=~/x).
 boost::program_options::typed_value<std::string>* path_of(std::string& member, const char* name);
 boost::program_options::typed_value<std::vector<std::string>>* paths_of(std::vector<std::string>& member, const char* name);
@@ -48,7 +67,5 @@ struct Needed {
 };
 /// Everything that `command` cannot do without and that is not there, in one usage error.
 void check_needed(std::string_view command, std::initializer_list<Needed> all);
-
-void check_word(const char* option, const std::string& value, std::initializer_list<const char*> words);
 
 }  // namespace lora_dist

@@ -35,8 +35,9 @@ void describe(CommandUse& use, QuantizeOptions& options) {
   use.options.add_options()                                                                                       //
       ("model", path_of(options.model, "DIR"), "Hugging Face model folder (default: model.path of --cfg)")        //
       ("output", path_of(options.output, "DIR"), "new folder, which then takes the model's place in model.path")  //
-      ("quantization", value_of(options.base.quantization, "nf4|fp4"), "(default: of --cfg, else nf4)")           //
-      ("block-size", value_of(options.base.block_size, "N"), "weights per scale (default: of --cfg, else 64)")    //
+      ("quantization", word_value(options.base.quantization, "quantization", kQuantizations)->value_name("nf4|fp4"),
+       "(default: of --cfg, else nf4)")                                                                         //
+      ("block-size", value_of(options.base.block_size, "N"), "weights per scale (default: of --cfg, else 64)")  //
       ("double-quant", value_of(options.base.double_quant, "true|false"),
        "quantize the block scales as well (default: of --cfg, else true)");
 }
@@ -54,7 +55,7 @@ struct Job {
 };
 
 Job job_of(Communicator& world, const QuantizeOptions& options) {
-  Job job{options.model, wanted_format(options.base, "nf4")};
+  Job job{options.model, wanted_format(options.base, Quantization::nf4)};
   if (!options.config.are_given()) {
     return job;
   }
@@ -63,9 +64,9 @@ Job job_of(Communicator& world, const QuantizeOptions& options) {
     job.model = config.model.path;
   }
   WantedFormat& wanted = job.wanted;
-  wanted.format = base_format(options.base.quantization.value_or(config.model.quantization),
-                              options.base.double_quant.value_or(config.model.double_quant),
-                              options.base.block_size.value_or(config.model.block_size));
+  wanted.format = {options.base.quantization.value_or(config.model.quantization),
+                   options.base.double_quant.value_or(config.model.double_quant),
+                   options.base.block_size.value_or(config.model.block_size)};
   wanted.quantization_given = wanted.quantization_given || config.is_explicit("model.quantization");
   wanted.double_quant_given = wanted.double_quant_given || config.is_explicit("model.double_quant");
   wanted.block_size_given = wanted.block_size_given || config.is_explicit("model.block_size");

@@ -36,7 +36,7 @@ void check(const ScoreOptions& options) {
   check_needed("score", {{!options.model.model.empty(), "--model DIR"},
                          {!options.input.empty(), "--input FILE"},
                          {!options.output.empty(), "--output FILE"}});
-  check_model_options(options.model);
+  check_base_options(options.model.base);
 }
 
 json score_line(const ForwardContext& model, const InputLine& line) {

@@ -10,7 +10,8 @@
 namespace lora_dist {
 namespace {
 
-bool contains(const std::vector<std::string>& values, const std::string& value) {
+template <class Value, class Sought>
+bool contains(const std::vector<Value>& values, const Sought& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
@@ -26,7 +27,7 @@ ConfigProblem find_contradiction(const Config& config) {
   }
   if (!contains(config.eval.metrics, config.eval.best_metric)) {
     return {{"eval.best_metric", "eval.metrics"},
-            fmt::format("eval.best_metric must be one of eval.metrics (got \"{}\")", config.eval.best_metric)};
+            fmt::format("eval.best_metric must be one of eval.metrics (got \"{}\")", word_of(kMetrics, config.eval.best_metric))};
   }
   if (config.train.early_stopping_patience > 0 && config.data.validation.empty() && config.data.validation_split == 0.0) {
     return {{"train.early_stopping_patience", "data.validation_split", "data.validation"},

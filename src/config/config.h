@@ -3,17 +3,20 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "src/core/choices.h"
 
 namespace lora_dist {
 
 struct ModelConfig {
-  std::string path;                    // a Hugging Face model folder; required
-  std::string quantization = "nf4";    // none | nf4 | fp4 | int8
+  std::string path;  // a Hugging Face model folder; required
+  Quantization quantization = Quantization::nf4;
   bool double_quant = true;            // quantize the block scales as well
   int block_size = 64;                 // weights per scale
-  std::string compute_dtype = "auto";  // auto | fp32 | bf16 | fp16
+  std::optional<DType> compute_dtype;  // kComputeDtypes
 };
 
 struct AdapterConfig {
@@ -31,15 +34,15 @@ struct DataConfig {
   std::vector<std::string> validation;  // files; empty: validation_split of the training data
   double validation_split = 0.05;
   std::string format = "auto";
-  std::string template_name = "auto";   // the key is `template`, a word C++ keeps for itself
-  std::string train_on = "completion";  // completion | all
-  int max_length = 1024;                // tokens
+  std::string template_name = "auto";  // the key is `template`, a word C++ keeps for itself
+  TrainOn train_on = TrainOn::completion;
+  int max_length = 1024;  // tokens
   bool packing = true;
   bool shuffle = true;
-  std::string overlong = "truncate";  // truncate | drop | error
-  std::string bad_rows = "error";     // error | skip
-  std::int64_t max_bad_rows = 100;    // that are skipped, of all files; 0: no limit
-  std::string cache_dir;              // where tokens are kept; empty: output.dir/token_cache; "none": nowhere
+  Overlong overlong = Overlong::truncate;
+  BadRows bad_rows = BadRows::error;
+  std::int64_t max_bad_rows = 100;  // that are skipped, of all files; 0: no limit
+  std::string cache_dir;            // where tokens are kept; empty: output.dir/token_cache; "none": nowhere
 };
 
 struct TrainConfig {
@@ -50,15 +53,15 @@ struct TrainConfig {
   int micro_batch = 4;              // sequences per micro-batch
   int micro_batches_in_flight = 1;  // that go through a block while its weights are there
   double learning_rate = 2e-4;
-  std::string schedule = "cosine";  // constant | linear | cosine
+  Schedule schedule = Schedule::cosine;
   double warmup_ratio = 0.03;
   std::string optimizer = "adamw";
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.0;
-  double max_grad_norm = 1.0;          // 0: no clipping
-  std::string recompute = "block";     // none | selective | block
+  double max_grad_norm = 1.0;  // 0: no clipping
+  Recompute recompute = Recompute::block;
   int early_stopping_patience = 0;     // evaluations without improvement; 0: never stop early
   std::int64_t max_skipped_steps = 0;  // non-finite steps left out before the job fails
   bool deterministic = true;
@@ -66,21 +69,21 @@ struct TrainConfig {
 
 struct ParallelConfig {
   int tensor = 1;
-  bool sequence_parallel = false;     // hidden states between layers are divided by tokens over the tensor ranks
-  std::string base_shards = "all";    // all | node | a number of ranks (1: every rank keeps the whole base)
-  bool shard_vocabulary = true;       // embedding and head are divided like the blocks; false: each rank keeps them whole
-  std::string base_device = "auto";   // auto | device | host: where this rank's part of the base lies
-  std::string backend = "auto";       // auto | cpu | cuda
-  std::string communicator = "auto";  // auto | mpi | nccl
-  int watchdog_seconds = 600;         // 0: off
-  int verify_replicas_every = 100;    // steps; 0: never
+  bool sequence_parallel = false;         // hidden states between layers are divided by tokens over the tensor ranks
+  BaseShards base_shards;                 // a count of 1: every rank keeps the whole base
+  bool shard_vocabulary = true;           // embedding and head are divided like the blocks; false: each rank keeps them whole
+  std::optional<BaseDevice> base_device;  // where this rank's part of the base lies
+  std::optional<Backend> backend;
+  std::optional<CommunicatorKind> communicator;
+  int watchdog_seconds = 600;       // 0: off
+  int verify_replicas_every = 100;  // steps; 0: never
 };
 
 struct EvalConfig {
   std::int64_t every = 0;        // steps; 0: after each epoch
   std::int64_t max_samples = 0;  // 0: all
-  std::vector<std::string> metrics = {"loss", "perplexity"};
-  std::string best_metric = "loss";
+  std::vector<Metric> metrics = {Metric::loss, Metric::perplexity};
+  Metric best_metric = Metric::loss;
   int generate_samples = 0;
 };
 
@@ -96,7 +99,7 @@ struct OutputConfig {
   std::string dir;  // default runs/NAME, NAME being the configuration file's name without .toml
   int log_every = 1;
   bool tensorboard = true;
-  std::string adapter_dtype = "fp32";
+  DType adapter_dtype = DType::f32;  // kAdapterDtypes
   bool show_text = true;
 };
 

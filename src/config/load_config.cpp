@@ -7,7 +7,6 @@
 
 #include "src/config/check_config.h"
 #include "src/config/config_keys.h"
-#include "src/config/config_value.h"
 #include "src/config/nearest_name.h"
 #include "src/config/read_toml.h"
 #include "src/core/error.h"
@@ -91,7 +90,7 @@ void store(Loading& loading, const std::string& name, const toml::node& value, c
   if (key == nullptr) {
     fail_unknown(place, name);
   }
-  if (const std::string problem = set_value(loading.config, *key, value); !problem.empty()) {
+  if (const std::string problem = key->read(loading.config, value); !problem.empty()) {
     fail(place, fmt::format("{} {}", name, problem));
   }
   loading.places[name] = place;
@@ -128,14 +127,12 @@ void apply_set(Loading& loading, const std::string& setting) {
   const std::string text = trimmed(setting.substr(equals + 1));
   const toml::table parsed = parse_toml_value(text);
   const toml::node* value = parsed.get("value");
-  const bool wants_string = std::holds_alternative<std::string*>(key->slot(loading.config));
-  const bool wants_list = std::holds_alternative<std::vector<std::string>*>(key->slot(loading.config));
-  if (value == nullptr && wants_list && text.starts_with('[')) {
+  if (value == nullptr && key->takes == Takes::list && text.starts_with('[')) {
     fail(place, fmt::format("{} is not a TOML list; write it as '{}=[\"first\", \"second\"]'", name, name));
   }
   // output.dir=2024 and output.dir=true are names of folders.
   const toml::value<std::string> as_string(text);
-  const bool take_string = value == nullptr || (wants_string && !value->is_string());
+  const bool take_string = value == nullptr || (key->takes == Takes::string && !value->is_string());
   store(loading, name, take_string ? static_cast<const toml::node&>(as_string) : *value, place, "--set");
 }
 

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include "src/config/config_keys.h"
-#include "src/config/config_value.h"
 
 namespace lora_dist {
 namespace {
@@ -39,7 +38,7 @@ std::string by_section(Line line) {
 
 std::string print_config(const Config& config) {
   return by_section([&](const Key& key) {
-    const std::string assignment = fmt::format("{} = {}", bare_name_of(key.name), value_text(config, key));
+    const std::string assignment = fmt::format("{} = {}", bare_name_of(key.name), key.text(config));
     if (is_missing(config, key)) {
       return fmt::format("# {:<38}  # not set\n", assignment);
     }
@@ -50,7 +49,7 @@ std::string print_config(const Config& config) {
 std::map<std::string, std::string> to_flat_settings(const Config& config) {
   std::map<std::string, std::string> settings;
   for (const Key& key : config_keys()) {
-    settings[std::string(key.name)] = value_text(config, key);
+    settings[std::string(key.name)] = key.text(config);
   }
   return settings;
 }
@@ -59,7 +58,7 @@ std::string describe_keys() {
   Config defaults;
   defaults.output.dir = "runs/NAME";
   return by_section([&](const Key& key) {
-    const std::string assignment = fmt::format("  {} = {}", bare_name_of(key.name), value_text(defaults, key));
+    const std::string assignment = fmt::format("  {} = {}", bare_name_of(key.name), key.text(defaults));
     return fmt::format("{:<42}  {}\n", assignment, key.meaning);
   });
 }

@@ -28,18 +28,8 @@ struct Loader {
   TokenizingFigures figures{};
   std::int64_t first_id = 0;  // of the file at hand
 
-  bool skips() const { return options.bad_rows == "skip"; }
+  bool skips() const { return options.bad_rows == BadRows::skip; }
 };
-
-void check_choice(const char* key, const std::string& value, std::initializer_list<std::string_view> choices) {
-  if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
-    std::string names;
-    for (const std::string_view choice : choices) {
-      names += (names.empty() ? "" : ", ") + std::string(choice);
-    }
-    throw Error(ExitCode::usage, std::string("data.") + key + " = \"" + value.substr(0, 40) + "\" is none of " + names);
-  }
-}
 
 /// As far as that is known.
 double bytes_in(const std::vector<std::filesystem::path>& files) {
@@ -174,9 +164,6 @@ std::string day_of_templates(const DataOptions& options) {
 }
 
 void check_data_options(const DataOptions& options) {
-  check_choice("train_on", options.train_on, {"completion", "all"});
-  check_choice("overlong", options.overlong, {"truncate", "drop", "error"});
-  check_choice("bad_rows", options.bad_rows, {"error", "skip"});
   if (options.max_length < 2) {
     throw Error(ExitCode::usage, "data.max_length must be at least 2 (got " + std::to_string(options.max_length) + ")");
   }

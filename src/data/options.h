@@ -6,22 +6,24 @@
 #include <string>
 #include <vector>
 
+#include "src/core/choices.h"
+
 namespace lora_dist {
 
 struct DataOptions {
   std::vector<std::filesystem::path> train, validation;
-  double validation_split = 0.05;       // of the training samples; without effect when there are validation files
-  std::string format = "auto";          // auto, alpaca, chat, qa, text, ids, marked_text, qa_text
-  std::string template_name = "auto";   // auto, alpaca, qa, raw, chatml, plain, tokenizer
-  std::string train_on = "completion";  // completion, all
-  int max_length = 1024;                // tokens of a sample, and of a packed sequence
+  double validation_split = 0.05;      // of the training samples; without effect when there are validation files
+  std::string format = "auto";         // auto, alpaca, chat, qa, text, ids, marked_text, qa_text
+  std::string template_name = "auto";  // auto, alpaca, qa, raw, chatml, plain, tokenizer
+  TrainOn train_on = TrainOn::completion;
+  int max_length = 1024;  // tokens of a sample, and of a packed sequence
   bool packing = true;
   bool shuffle = true;
-  std::string overlong = "truncate";  // truncate, drop, error
-  std::string bad_rows = "error";     // error, skip
-  std::int64_t max_bad_rows = 100;    // that are skipped, of all files; 0: no limit
-  std::string template_day{};         // that chat templates are told, as "2026-11-26"; empty: today
-  bool show_text = true;              // whether reports and errors may quote the data; not part of the token cache's key
+  Overlong overlong = Overlong::truncate;
+  BadRows bad_rows = BadRows::error;
+  std::int64_t max_bad_rows = 100;  // that are skipped, of all files; 0: no limit
+  std::string template_day{};       // that chat templates are told, as "2026-11-26"; empty: today
+  bool show_text = true;            // whether reports and errors may quote the data; not part of the token cache's key
   std::uint64_t seed = 42;
 };
 

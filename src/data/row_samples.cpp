@@ -47,7 +47,7 @@ constexpr const char* kEmptyAnswers = "nothing to learn: every answer is empty, 
 /// The sample of a row that is not ids.
 TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, const std::string& template_name,
                              const std::string& where) {
-  const bool train_all = maker.options.train_on == "all";
+  const bool train_all = maker.options.train_on == TrainOn::all;
   if (const auto* text = std::get_if<TextRow>(&row.content)) {
     return sample_of_text(*maker.tokenizer, text->text);
   }
@@ -199,12 +199,12 @@ std::pair<std::optional<TokenizedRow>, const char*> cut_sample(const SampleMaker
   }
   const auto limit = static_cast<std::size_t>(options.max_length);
   if (sample.input_ids.size() > limit) {
-    if (options.overlong == "error") {
+    if (options.overlong == Overlong::error) {
       throw Error(ExitCode::data, where + ": " + std::to_string(sample.input_ids.size()) +
                                       " tokens, more than data.max_length = " + std::to_string(limit) +
                                       "; raise it, or set data.overlong to truncate or drop");
     }
-    if (options.overlong == "drop") {
+    if (options.overlong == Overlong::drop) {
       return {std::nullopt, "longer than data.max_length"};
     }
     sample.input_ids.resize(limit);

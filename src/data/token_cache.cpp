@@ -69,10 +69,10 @@ std::string token_cache_key(const DataOptions& options, const Tokenizer* tokeniz
   }
   key.add("format", options.format);
   key.add("template", options.template_name);
-  key.add("train_on", options.train_on);
+  key.add("train_on", word_of(kTrainOn, options.train_on));
   key.add("max_length", std::to_string(options.max_length));
-  key.add("overlong", options.overlong);
-  key.add("bad_rows", options.bad_rows);
+  key.add("overlong", word_of(kOverlong, options.overlong));
+  key.add("bad_rows", word_of(kBadRows, options.bad_rows));
   key.add("vocab_size", std::to_string(vocab_size));
   if (tokenizer != nullptr) {
     add_tokenizer(key, tokenizer->file.parent_path(), day_of_templates(options));

@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kCheck = "GPU";
 
 Finding judge_absent(const DeviceFacts& facts) {
-  if (facts.backend == "cuda") {
+  if (facts.backend == Backend::cuda) {
     return broken(kCheck, facts.problem, "parallel.backend = \"cpu\" trains on CPUs", ExitCode::communication);
   }
   if (facts.hardware) {
@@ -36,15 +36,15 @@ std::string described(const DeviceFacts& facts) {
 
 }  // namespace
 
-DeviceFacts look_at_device(const ProcessPlace& place, const std::string& backend) {
+DeviceFacts look_at_device(const ProcessPlace& place, std::optional<Backend> backend) {
   DeviceFacts facts;
   facts.backend = backend;
   facts.cuda = cuda_version();
   std::error_code ignored;
   facts.hardware = std::filesystem::exists("/proc/driver/nvidia/version", ignored);
   facts.ranks = place.node_ranks;
-  facts.count = backend == "cpu" ? 0 : device_count();
-  if (backend == "cpu") {
+  facts.count = backend == Backend::cpu ? 0 : device_count();
+  if (backend == Backend::cpu) {
     return facts;
   }
   if (facts.count == 0) {
@@ -60,7 +60,7 @@ DeviceFacts look_at_device(const ProcessPlace& place, const std::string& backend
 }
 
 std::vector<Finding> judge_device(const DeviceFacts& facts) {
-  if (facts.backend == "cpu") {
+  if (facts.backend == Backend::cpu) {
     return {ok(kCheck, "left alone: parallel.backend = \"cpu\"")};
   }
   if (facts.count == 0) {

@@ -7,22 +7,23 @@
 
 #include "kernels/common/device.h"
 #include "src/comm/process.h"
+#include "src/core/choices.h"
 #include "src/doctor/finding.h"
 
 namespace lora_dist {
 
 struct DeviceFacts {
-  std::string backend = "auto";  // parallel.backend
-  std::string cuda = "none";     // cuda_version()
-  bool hardware = false;         // the system has an NVIDIA device
-  int count = 0;                 // devices that this rank may use
-  int ranks = 1;                 // of this machine
-  std::string problem;           // why there is none, or why it does not work
+  std::optional<Backend> backend;  // parallel.backend
+  std::string cuda = "none";       // cuda_version()
+  bool hardware = false;           // the system has an NVIDIA device
+  int count = 0;                   // devices that this rank may use
+  int ranks = 1;                   // of this machine
+  std::string problem;             // why there is none, or why it does not work
   std::optional<DeviceInfo> info;
 };
 
 /// Takes the device and runs an empty kernel on it, unless `backend` is cpu.
-DeviceFacts look_at_device(const ProcessPlace& place, const std::string& backend);
+DeviceFacts look_at_device(const ProcessPlace& place, std::optional<Backend> backend);
 
 std::vector<Finding> judge_device(const DeviceFacts& facts);
 

@@ -59,7 +59,7 @@ Diagnosis examine(const Examined& examined, Communicator& world, const ProcessPl
   add(findings, judge_inputs(look_at_inputs(examined.inputs)));
   add(findings, judge_limits(look_at_limits(place, device.count)));
   add_of_rank_0(findings, judge_clocks(look_at_clocks(world)), world);
-  const bool uses_devices = device.cuda != "none" && examined.backend != "cpu";
+  const bool uses_devices = device.cuda != "none" && examined.backend != Backend::cpu;
   add(findings, judge_slurm(look_at_slurm(launch.ranks, cores.own, device.count, uses_devices)));
   return gather_findings(world, name.host, findings);
 }

@@ -115,7 +115,7 @@ std::vector<PairRound> pair_rounds(int ranks, int most) {
   return rounds;
 }
 
-NcclFacts look_at_nccl(Communicator& world, bool works, const std::string& communicator) {
+NcclFacts look_at_nccl(Communicator& world, bool works, std::optional<CommunicatorKind> communicator) {
   NcclFacts facts;
   facts.ranks = world.size();
   facts.communicator = communicator;
@@ -136,8 +136,8 @@ NcclFacts look_at_nccl(Communicator& world, bool works, const std::string& commu
 }
 
 std::vector<Finding> judge_nccl(const NcclFacts& facts) {
-  const bool wanted = facts.communicator == "nccl";
-  if (facts.communicator == "mpi") {
+  const bool wanted = facts.communicator == CommunicatorKind::nccl;
+  if (facts.communicator == CommunicatorKind::mpi) {
     return {ok(kCheck, "left alone: parallel.communicator = \"mpi\"")};
   }
   if (!facts.devices) {

@@ -1,11 +1,13 @@
 // Whether NCCL brings bytes from every GPU to every other.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "src/comm/communicator.h"
+#include "src/core/choices.h"
 #include "src/doctor/finding.h"
 
 namespace lora_dist {
@@ -20,7 +22,7 @@ struct NcclFacts {
   bool devices = false;  // every rank has one that works
   bool own = false;      // and of its own
   int ranks = 1;
-  std::string communicator = "auto";  // parallel.communicator
+  std::optional<CommunicatorKind> communicator;  // parallel.communicator
   std::string version;
   std::string missing;  // why the first rank without NCCL has none
   int pairs = 0;        // that exchanged
@@ -34,7 +36,7 @@ std::vector<PairRound> pair_rounds(int ranks, int most);
 
 /// Collective; rank 0's facts are of all. `works`: this rank has a device, which is the current one. Where a pair does not answer
 /// for a minute, it says so and ends the job with exit code 5: NCCL waits for ever.
-NcclFacts look_at_nccl(Communicator& world, bool works, const std::string& communicator);
+NcclFacts look_at_nccl(Communicator& world, bool works, std::optional<CommunicatorKind> communicator);
 
 std::vector<Finding> judge_nccl(const NcclFacts& facts);
 

@@ -59,45 +59,45 @@ DeviceInfo take_device(const ProcessPlace& process) {
 }
 
 /// What to say where this backend cannot compute in the type of the checkpoint.
-[[noreturn]] void refuse_checkpoint_dtype(const std::string& dtype, const std::string& why, const std::string& instead) {
+[[noreturn]] void refuse_checkpoint_dtype(DType dtype, const std::string& why, const std::string& instead) {
   throw Error(ExitCode::usage,
               fmt::format("the checkpoint to go on from was trained with model.compute_dtype = \"{}\", and {}; go on {}, or set "
                           "checkpoint.resume = \"never\" or another output.dir to start anew",
-                          dtype, why, instead));
+                          name_of_compute(dtype), why, instead));
 }
 
 DType dtype_on_cpu(const ComputeChoice& choice) {
-  const std::string& asked = choice.compute_dtype;
-  if (asked == "auto" && !choice.checkpoint_dtype.empty() && choice.checkpoint_dtype != "fp32") {
-    refuse_checkpoint_dtype(choice.checkpoint_dtype, "the CPU computes in fp32", "on GPUs (parallel.backend = \"cuda\")");
+  const std::optional<DType> asked = choice.compute_dtype;
+  if (!asked && choice.checkpoint_dtype.value_or(DType::f32) != DType::f32) {
+    refuse_checkpoint_dtype(*choice.checkpoint_dtype, "the CPU computes in fp32", "on GPUs (parallel.backend = \"cuda\")");
   }
-  if (asked != "auto" && asked != "fp32") {
+  if (asked.value_or(DType::f32) != DType::f32) {
     throw Error(ExitCode::usage,
                 fmt::format("model.compute_dtype = \"{}\" needs a GPU (parallel.backend = \"cuda\"); on the CPU products "
                             "are computed in fp32: use \"auto\" or \"fp32\"",
-                            asked));
+                            name_of_compute(*asked)));
   }
   return DType::f32;
 }
 
 /// `bf16`: every rank's device has it. One job computes in one type.
 DType dtype_on_device(const ComputeChoice& choice, const DeviceInfo& device, bool bf16) {
-  const bool kept = choice.compute_dtype == "auto" && !choice.checkpoint_dtype.empty();
-  const std::string& asked = kept ? choice.checkpoint_dtype : choice.compute_dtype;
-  if (kept && asked == "bf16" && !bf16) {
-    refuse_checkpoint_dtype(asked, fmt::format("not every GPU here has bf16 (this is a {})", device.name),
+  const bool kept = !choice.compute_dtype && choice.checkpoint_dtype;
+  const std::optional<DType> asked = kept ? choice.checkpoint_dtype : choice.compute_dtype;
+  if (kept && asked == DType::bf16 && !bf16) {
+    refuse_checkpoint_dtype(*asked, fmt::format("not every GPU here has bf16 (this is a {})", device.name),
                             "on GPUs that have it");
   }
-  if (asked == "fp32") {
+  if (asked == DType::f32) {
     return DType::f32;
   }
-  if (asked == "bf16" && !device.has_bf16()) {
+  if (asked == DType::bf16 && !device.has_bf16()) {
     throw Error(ExitCode::usage,
                 fmt::format("model.compute_dtype = \"bf16\": {} (compute capability {}.{}) has no bf16; use \"auto\" or "
                             "\"fp16\"",
                             device.name, device.capability / 10, device.capability % 10));
   }
-  if (asked == "fp16") {
+  if (asked == DType::f16) {
     return DType::f16;
   }
   return bf16 ? DType::bf16 : DType::f16;
@@ -117,19 +117,19 @@ std::string ComputePlace::description() const {
   return fmt::format("{} on {}", name_of_compute(dtype), device->name);
 }
 
-std::string name_of_compute(DType dtype) { return dtype == DType::f32 ? "fp32" : dtype == DType::bf16 ? "bf16" : "fp16"; }
+std::string name_of_compute(DType dtype) { return std::string(word_of(kComputeDtypes, std::optional(dtype))); }
 
 std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, const ProcessPlace& process, Communicator& world,
                                                    const Console& console) {
   auto place = std::make_unique<ComputePlace>();
-  const bool cuda = choice.backend == "cuda" || (choice.backend == "auto" && every_rank_has_a_device(process, world, console));
+  const bool cuda = choice.backend == Backend::cuda || (!choice.backend && every_rank_has_a_device(process, world, console));
   run_together(world, [&] {
     if (cuda) {
       place->device = take_device(process);
       place->stream = make_device_stream();
     } else {
       place->dtype = dtype_on_cpu(choice);
-      if (choice.communicator == "nccl") {
+      if (choice.communicator == CommunicatorKind::nccl) {
         throw Error(ExitCode::usage, "parallel.communicator = \"nccl\" needs GPUs; on CPUs use \"mpi\" or \"auto\"");
       }
     }
@@ -139,7 +139,7 @@ std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, 
     world.all_reduce(bf16, Reduce::min, WireKind::control);
     run_together(world, [&] { place->dtype = dtype_on_device(choice, *place->device, bf16[0] == 1); });
     const DType usual = bf16[0] == 1 ? DType::bf16 : DType::f16;
-    if (choice.compute_dtype == "auto" && place->dtype != usual) {
+    if (!choice.compute_dtype && place->dtype != usual) {
       console.line(
           fmt::format("note: model.compute_dtype stays {}, in which the checkpoint was trained; \"auto\" would be {} here",
                       name_of_compute(place->dtype), name_of_compute(usual)));

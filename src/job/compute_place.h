@@ -9,16 +9,17 @@
 #include "kernels/common/dtype.h"
 #include "src/comm/communicator.h"
 #include "src/comm/process.h"
+#include "src/core/choices.h"
 #include "src/report/console.h"
 
 namespace lora_dist {
 
-/// What the configuration or the command line asks for, in their words.
+/// What the configuration or the command line asks for; std::nullopt is their "auto".
 struct ComputeChoice {
-  std::string backend = "auto";        // auto | cpu | cuda; auto: the GPU where every rank sees one
-  std::string compute_dtype = "auto";  // auto | fp32 | bf16 | fp16; auto: fp32 on the CPU, bf16 on a GPU, fp16 on one without it
-  std::string communicator = "auto";   // auto | mpi | nccl
-  std::string checkpoint_dtype;        // what the checkpoint to go on from was trained in; decides where compute_dtype is auto
+  std::optional<Backend> backend;      // auto: the GPU where every rank sees one
+  std::optional<DType> compute_dtype;  // auto: fp32 on the CPU, bf16 on a GPU, fp16 on one without it
+  std::optional<CommunicatorKind> communicator;
+  std::optional<DType> checkpoint_dtype;  // that the checkpoint to go on from was trained in; decides where compute_dtype is auto
 };
 
 /// "fp32", "bf16" or "fp16".

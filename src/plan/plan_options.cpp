@@ -80,29 +80,29 @@ Cluster cluster_of(PlanOptions options, const Device* device) {
 }
 
 bool wants_device(const PlanOptions& options, const Config& config) {
-  return !options.memory.empty() || !options.device.empty() || config.parallel.backend == "cuda" ||
-         config.parallel.communicator == "nccl" || config.parallel.base_device == "device" ||
-         config.model.compute_dtype == "bf16" || config.model.compute_dtype == "fp16";
+  return !options.memory.empty() || !options.device.empty() || config.parallel.backend == Backend::cuda ||
+         config.parallel.communicator == CommunicatorKind::nccl || config.parallel.base_device == BaseDevice::device ||
+         config.model.compute_dtype.value_or(DType::f32) != DType::f32;
 }
 
 /// As choose_compute_place decides at the start of a run.
-DType dtype_of(const std::string& asked, const Device* device) {
+DType dtype_of(std::optional<DType> asked, const Device* device) {
   if (device == nullptr) {
-    if (asked != "auto" && asked != "fp32") {
+    if (asked.value_or(DType::f32) != DType::f32) {
       fail(
           fmt::format("--target cpu: on CPUs products are computed in fp32, and model.compute_dtype is \"{}\"; use \"auto\", or "
                       "--target cuda",
-                      asked));
+                      word_of(kComputeDtypes, asked)));
     }
     return DType::f32;
   }
-  if (asked == "bf16" && !device->has_bf16) {
+  if (asked == DType::bf16 && !device->has_bf16) {
     fail(fmt::format("model.compute_dtype = \"bf16\": the {} has no bf16; use \"auto\" or \"fp16\"", device->title));
   }
-  if (asked == "fp32") {
+  if (asked == DType::f32) {
     return DType::f32;
   }
-  return asked == "fp16" || !device->has_bf16 ? DType::f16 : DType::bf16;
+  return asked == DType::f16 || !device->has_bf16 ? DType::f16 : DType::bf16;
 }
 
 }  // namespace

@@ -43,14 +43,14 @@ std::vector<Remedy> remedies(const PlanReport& report) {
   const Config& config = report.model.config;
   return {{"model.quantization = \"nf4\"", report.model.format.quantization == Quantization::none,
            [](PlannedModel& model, PlannedMesh&) { model.format = BaseFormat{}; }},
-          {"train.recompute = \"block\"", config.train.recompute != "block",
-           [](PlannedModel& model, PlannedMesh&) { model.config.train.recompute = "block"; }},
+          {"train.recompute = \"block\"", config.train.recompute != Recompute::block,
+           [](PlannedModel& model, PlannedMesh&) { model.config.train.recompute = Recompute::block; }},
           {"train.micro_batch = 1", config.train.micro_batch > 1,
            [](PlannedModel& model, PlannedMesh&) { model.config.train.micro_batch = 1; }},
           {"parallel.base_shards = \"all\"", report.plan.mesh.shards < report.plan.mesh.data,
            [](PlannedModel&, PlannedMesh& mesh) { mesh.shards = mesh.data; }},
-          {"parallel.base_device = \"host\"", report.target.on_device() && config.parallel.base_device != "host",
-           [](PlannedModel& model, PlannedMesh&) { model.config.parallel.base_device = "host"; }}};
+          {"parallel.base_device = \"host\"", report.target.on_device() && config.parallel.base_device != BaseDevice::host,
+           [](PlannedModel& model, PlannedMesh&) { model.config.parallel.base_device = BaseDevice::host; }}};
 }
 
 MemoryChange try_change(const PlanReport& report, const std::string& what, const PlannedModel& model, const PlannedMesh& mesh) {

@@ -39,7 +39,7 @@ PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target) {
   mesh.tensor = config.parallel.tensor;
   mesh.data = ranks / mesh.tensor;
   const int of_node = std::min(mesh.data, std::max(1, target.cluster.gpus_per_node / mesh.tensor));
-  const bool by_node = config.parallel.base_shards == "node";
+  const bool by_node = config.parallel.base_shards.of == BaseShards::Of::node;
   if (by_node && mesh.data % of_node != 0) {
     throw Error(
         ExitCode::usage,
@@ -55,7 +55,7 @@ PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target) {
 std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,
                                        int tensor_rank) {
   const TensorPart part = tensor_part(model.spec, tensor_rank, mesh.tensor, mesh.ranks());
-  const bool on_host = target.on_device() && model.config.parallel.base_device == "host";
+  const bool on_host = target.on_device() && model.config.parallel.base_device == BaseDevice::host;
   Stream stream;
   stream.backend = target.backend;
   auto rank = std::make_unique<PlannedRank>();
@@ -87,12 +87,13 @@ std::vector<MemoryItem> memory_of_copy(const PlannedModel& model, const PlanTarg
   return arena.items();
 }
 
-std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh, const std::string& communicator) {
+std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh,
+                                         std::optional<CommunicatorKind> communicator) {
   if (!target.on_device()) {
     return {{"program and MPI", target.program_bytes, target.program_is_measured}};
   }
   std::vector<AssumedMemory> beside = {{"CUDA context", kContextBytes}};
-  if (mesh.ranks() > 1 && communicator != "mpi") {  // of all ranks, of those of a base, of those of a pass
+  if (mesh.ranks() > 1 && communicator != CommunicatorKind::mpi) {  // of all ranks, of those of a base, of those of a pass
     const int communicators = 1 + (mesh.shards > 1 ? 1 : 0) + (mesh.tensor > 1 ? 1 : 0);
     beside.push_back({"NCCL", communicators * kCommunicatorBytes});
   }

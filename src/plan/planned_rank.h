@@ -53,6 +53,7 @@ struct AssumedMemory {
   std::int64_t bytes = 0;
   bool measured = false;  // in the process that plans
 };
-std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh, const std::string& communicator);
+std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const PlannedMesh& mesh,
+                                         std::optional<CommunicatorKind> communicator);
 
 }  // namespace lora_dist

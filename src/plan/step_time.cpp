@@ -17,7 +17,7 @@ constexpr double kHostCopyRate = 25e9;  // bytes a second over PCI Express 4 x16
 constexpr double kMpiLatencies = 3.0;
 
 bool is_over_mpi(const PlannedModel& model, const PlanTarget& target) {
-  return !target.on_device() || model.config.parallel.communicator == "mpi";
+  return !target.on_device() || model.config.parallel.communicator == CommunicatorKind::mpi;
 }
 
 double all_gather_seconds(const Link& link, int ranks, double calls, double bytes, bool over_mpi) {
@@ -58,7 +58,7 @@ double gather_seconds(const PlannedModel& model, const PlanTarget& target, const
 
 /// Fetching half of a pass's blocks: one way.
 double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const FetchWork& blocks) {
-  const bool on_host = model.config.parallel.base_device == "host";
+  const bool on_host = model.config.parallel.base_device == BaseDevice::host;
   const double copied = on_host ? static_cast<double>(blocks.slice_bytes) / kHostCopyRate : 0.0;
   return (gather_seconds(model, target, mesh, blocks) + copied) / 2.0;
 }

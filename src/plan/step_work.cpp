@@ -24,7 +24,7 @@ double keys_seen(std::int64_t tokens, std::int64_t window) {
 }
 
 bool is_recomputed(const PlannedModel& model, std::int64_t layer) {
-  return model.config.train.recompute == "block" && layer + 1 < model.spec.layers;
+  return model.config.train.recompute == Recompute::block && layer + 1 < model.spec.layers;
 }
 
 /// How often a pass fetches this block: each way ends where the other one begins, and finds the last two blocks in the slots.
@@ -152,7 +152,7 @@ std::int64_t hidden_sums(const PlannedModel& model) {
 /// again, the gradients of what leaves them, and what enters the head.
 std::int64_t hidden_gathers(const PlannedModel& model) {
   const std::int64_t layers = model.spec.layers;
-  return 4 * layers + (model.config.train.recompute == "none" ? 0 : 2 * (layers - 1)) + 1;
+  return 4 * layers + (model.config.train.recompute == Recompute::none ? 0 : 2 * (layers - 1)) + 1;
 }
 
 /// Tokens that tensor ranks exchange rows of.
@@ -167,7 +167,7 @@ TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int 
                        const TensorTokens& tokens) {
   const auto value = static_cast<std::int64_t>(size_of(target.dtype));
   // MPI through the host adds in f32.
-  const bool widened = target.on_device() && model.config.parallel.communicator == "mpi";
+  const bool widened = target.on_device() && model.config.parallel.communicator == CommunicatorKind::mpi;
   const std::int64_t summed = widened ? static_cast<std::int64_t>(sizeof(float)) : value;
   const std::int64_t hidden = model.spec.hidden;
   TensorWork work;

@@ -128,9 +128,11 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
   return identity;
 }
 
-std::string compute_dtype_of_checkpoint(const Config& config, Communicator& world) {
+std::optional<DType> compute_dtype_of_checkpoint(const Config& config, Communicator& world) {
   const std::string recorded = recorded_in_checkpoint(config, world, recorded_compute_dtype);
-  return recorded.size() < 2 || recorded == "\"auto\"" ? "" : recorded.substr(1, recorded.size() - 2);
+  const std::string_view word =
+      recorded.size() < 2 ? std::string_view() : std::string_view(recorded).substr(1, recorded.size() - 2);
+  return value_of_word(kComputeDtypes, word).value_or(std::nullopt);
 }
 
 std::string day_of_templates(const Config& config, Communicator& world) {
@@ -221,7 +223,7 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
       return;
     }
     write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), on_host(run.buffers.params, run.model->stream),
-                       run.config.output.adapter_dtype == "bf16" ? DType::bf16 : DType::f32, origin_of(run, step));
+                       run.config.output.adapter_dtype, origin_of(run, step));
   });
 }
 

@@ -14,10 +14,9 @@ namespace lora_dist {
 /// trained.
 CheckpointIdentity identity_of(const TrainingRun& run);
 
-/// The type that products were computed in by the run whose checkpoint `config` goes on from: "fp32", "bf16" or "fp16". Empty
-/// where there is no checkpoint, none that can be read, or one from before the type was recorded. Collective; reads a manifest
-/// alone.
-std::string compute_dtype_of_checkpoint(const Config& config, Communicator& world);
+/// The type that products were computed in by the run whose checkpoint `config` goes on from. Empty where there is no checkpoint,
+/// none that can be read, or one from before the type was recorded. Collective; reads a manifest alone.
+std::optional<DType> compute_dtype_of_checkpoint(const Config& config, Communicator& world);
 
 /// The day that chat templates are told: the one kept in the checkpoint that `config` goes on from, else today's of rank 0.
 /// Collective.

@@ -4,25 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <string>
-
-#include "src/core/error.h"
 
 namespace lora_dist {
-
-Schedule schedule_named(std::string_view name) {
-  if (name == "constant") {
-    return Schedule::constant;
-  }
-  if (name == "linear") {
-    return Schedule::linear;
-  }
-  if (name == "cosine") {
-    return Schedule::cosine;
-  }
-  throw Error(ExitCode::usage, "train.schedule must be constant, linear or cosine (got \"" + std::string(name) + "\")",
-              Noticed::every_rank);
-}
 
 std::int64_t warmup_steps(double ratio, std::int64_t total_steps) {
   return static_cast<std::int64_t>(std::ceil(static_cast<double>(total_steps) * ratio));

@@ -3,14 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+
+#include "src/core/choices.h"
 
 namespace lora_dist {
-
-enum class Schedule : std::uint8_t { constant, linear, cosine };
-
-/// "constant", "linear" or "cosine"; Error(usage) for anything else.
-Schedule schedule_named(std::string_view name);
 
 /// Steps of warm-up: ratio * total_steps, rounded up.
 std::int64_t warmup_steps(double ratio, std::int64_t total_steps);

@@ -123,8 +123,8 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, std::int6
   show_answers(run);
   console.line(fmt::format("\nadapter (PEFT) in {}", (run.output / "adapter").string()));
   if (progress.best.best_step > 0) {
-    console.line(fmt::format("best adapter ({} {:.4f} at step {}) in {}", run.config.eval.best_metric, progress.best.best,
-                             progress.best.best_step, (run.output / "adapter_best").string()));
+    console.line(fmt::format("best adapter ({} {:.4f} at step {}) in {}", word_of(kMetrics, run.config.eval.best_metric),
+                             progress.best.best, progress.best.best_step, (run.output / "adapter_best").string()));
   }
 }
 

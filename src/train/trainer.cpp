@@ -30,7 +30,7 @@ StepPlan plan_of(const TrainingRun& run) {
                          ? train.max_steps
                          : static_cast<std::int64_t>(std::ceil(train.epochs * static_cast<double>(plan.steps_per_epoch)));
   plan.warmup = warmup_steps(train.warmup_ratio, plan.total_steps);
-  plan.schedule = schedule_named(train.schedule);
+  plan.schedule = train.schedule;
   return plan;
 }
 
@@ -80,7 +80,7 @@ bool do_evaluation(TrainingLoop& loop) {
   }
   const Evaluation& evaluation = *found;
   loop.progress.evaluation_due = false;
-  const double value = run.config.eval.best_metric == "perplexity" ? evaluation.perplexity : evaluation.loss;
+  const double value = run.config.eval.best_metric == Metric::perplexity ? evaluation.perplexity : evaluation.loss;
   const bool before_training = loop.progress.step == 0;
   if (before_training) {
     loop.progress.base = evaluation;

@@ -35,7 +35,7 @@ void adopt_format(Config& config, const BaseFormat& format, const BaseFormat& wa
     return;
   }
   const char* const origin = is_same_format(format, wanted) ? "the adapter's record" : "model.path";
-  config.model.quantization = name_of(format.quantization);
+  config.model.quantization = format.quantization;
   config.origins["model.quantization"] = origin;
   if (format.is_four_bit()) {
     config.model.double_quant = format.double_quant;
@@ -74,7 +74,7 @@ void prepare_data(TrainingRun& run, bool training) {
   run.dataset = tokenize_together(options, run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab,
                                   token_cache_folder(config), *run.world, run.console);
   run_together(*run.world, [&] {
-    if (training && run.world->rank() == 0 && config.data.bad_rows == "skip") {
+    if (training && run.world->rank() == 0 && config.data.bad_rows == BadRows::skip) {
       write_bad_rows(run.dataset.report, config.output.dir);
     }
     run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);
@@ -117,7 +117,7 @@ void show_adapter(const TrainingRun& run) {
 /// What would be a pity to find only after minutes of loading. Collective.
 void check_before_loading(TrainingRun& run, bool training) {
   run_together(*run.world, [&] {
-    if (run.config.parallel.base_device == "device" && !run.compute->on_device()) {
+    if (run.config.parallel.base_device == BaseDevice::device && !run.compute->on_device()) {
       throw Error(ExitCode::usage,
                   "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
     }
@@ -143,7 +143,7 @@ int choose_shards(const TrainingRun& run) {
   if (const std::string apart = tensor_ranks_apart(run.mesh, machines, sum_bytes); !apart.empty()) {
     run.console.warn(apart);
   }
-  const bool by_node = config.parallel.base_shards == "node";
+  const bool by_node = config.parallel.base_shards.of == BaseShards::Of::node;
   return base_shards_of(run.mesh, config.parallel.base_shards, by_node ? data_ranks_of_node(run.mesh, machines) : 1);
 }
 
@@ -187,8 +187,10 @@ WireBytes sent_bytes(const TrainingRun& run) {
 }
 
 WantedFormat wanted_format(const Config& config) {
-  return {base_format(config.model.quantization, config.model.double_quant, config.model.block_size), "model.quantization",
-          config.is_explicit("model.quantization"), config.is_explicit("model.double_quant"),
+  return {{config.model.quantization, config.model.double_quant, config.model.block_size},
+          "model.quantization",
+          config.is_explicit("model.quantization"),
+          config.is_explicit("model.double_quant"),
           config.is_explicit("model.block_size")};
 }
 
@@ -199,9 +201,7 @@ WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, 
   options.longest = config.data.max_length;
   options.micro_batches_in_flight = config.train.micro_batches_in_flight;
   options.training = purpose == Purpose::train;
-  options.recompute = config.train.recompute == "none"        ? Recompute::none
-                      : config.train.recompute == "selective" ? Recompute::selective
-                                                              : Recompute::block;
+  options.recompute = config.train.recompute;
   options.compute_dtype = compute_dtype;
   options.sequence_parallel = config.parallel.sequence_parallel;
   options.dropout = options.training && config.adapter.dropout > 0.0;
@@ -209,7 +209,7 @@ WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, 
 }
 
 ComputeChoice compute_choice(const Config& config) {
-  return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator, ""};
+  return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator, std::nullopt};
 }
 
 TrainingRun prepare_run(const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose,
@@ -227,8 +227,8 @@ TrainingRun prepare_run(const Config& config, Communicator& world, const Compute
     run.watch = std::make_unique<RunWatch>(config, world, run.console);
   }
   run.mesh = make_mesh(world, config.parallel.tensor);
-  const BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == "host",
-                            config.train.micro_batches_in_flight, config.parallel.base_shards == "node"};
+  const BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == BaseDevice::host,
+                            config.train.micro_batches_in_flight, config.parallel.base_shards.of == BaseShards::Of::node};
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(config.adapter.init_from) : adapter;
   const std::optional<BaseFormat> record = from.empty() ? std::nullopt : agreed_record(from, world);
   const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);

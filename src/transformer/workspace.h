@@ -10,6 +10,7 @@
 
 #include "src/adapter/adapter_layout.h"
 #include "src/core/arena.h"
+#include "src/core/choices.h"
 #include "src/transformer/norm.h"
 #include "src/transformer/row_buffer.h"
 
@@ -67,10 +68,6 @@ struct KvCache {
   std::int64_t length = 0;
   std::int64_t capacity = 0;
 };
-
-/// How much of a training micro-batch is saved for backward: everything; what products and attention made (norms and activations
-/// are computed again in backward, at no product's cost); or only what enters each block (all the rest is computed again).
-enum class Recompute : std::uint8_t { none, selective, block };
 
 struct WorkspaceOptions {
   std::int64_t max_tokens = 0;     // of a micro-batch

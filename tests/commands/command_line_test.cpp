@@ -81,12 +81,12 @@ TEST(SharedOptions, AreStored) {
                                       "--double-quant", "false", "--backend", "cpu", "--compute-dtype", "fp32"});
   EXPECT_EQ(model.model, "m");
   EXPECT_EQ(model.adapter, "a");
-  EXPECT_EQ(model.base.quantization, "nf4");
+  EXPECT_EQ(model.base.quantization, Quantization::nf4);
   EXPECT_EQ(model.base.block_size, 128);
   EXPECT_EQ(model.base.double_quant, false);
-  EXPECT_EQ(model.backend, "cpu");
-  EXPECT_EQ(model.compute_dtype, "fp32");
-  const WantedFormat usual = wanted_format(stored(describe_model_options, {"--model", "m"}).base, "none");
+  EXPECT_EQ(model.backend, Backend::cpu);
+  EXPECT_EQ(model.compute_dtype, DType::f32);
+  const WantedFormat usual = wanted_format(stored(describe_model_options, {"--model", "m"}).base, Quantization::none);
   EXPECT_EQ(usual.format.quantization, Quantization::none);
   EXPECT_FALSE(usual.quantization_given);
 

@@ -55,13 +55,13 @@ class MergeFormatsOf : public testing::Test {
 
 TEST_F(MergeFormatsOf, FollowTheRecord) {
   add("nf4", kNf4);
-  EXPECT_EQ(choose({}).onto, "dequantized");
+  EXPECT_EQ(choose({}).onto, Onto::dequantized);
   EXPECT_EQ(describe(choose({}).trained), describe(kNf4));
-  EXPECT_EQ(choose({"--onto", "full"}).onto, "full");
+  EXPECT_EQ(choose({"--onto", "full"}).onto, Onto::full);
   EXPECT_THAT(choose({"--quantization", "nf4"}).warnings, IsEmpty());
   adapters_.clear();
   add("none", kNone);
-  EXPECT_EQ(choose({}).onto, "full");
+  EXPECT_EQ(choose({}).onto, Onto::full);
   EXPECT_EQ(choose({}).trained.quantization, Quantization::none);
   EXPECT_THAT(choose({}).warnings, IsEmpty());
   EXPECT_THAT(choose({"--onto", "dequantized"}).warnings,
@@ -74,7 +74,7 @@ TEST_F(MergeFormatsOf, RefuseWhatContradictsTheRecordUnlessOntoIsWritten) {
               AllOf(HasSubstr("was trained on a base that was not quantized, but would be merged as if that was NF4"),
                     HasSubstr("leave --quantization and its like out, or write --onto as well")));
   const MergeFormats written = choose({"--quantization", "nf4", "--onto", "dequantized"});
-  EXPECT_EQ(written.onto, "dequantized");
+  EXPECT_EQ(written.onto, Onto::dequantized);
   EXPECT_EQ(written.trained.quantization, Quantization::nf4);
   EXPECT_THAT(written.warnings, ElementsAre(HasSubstr("was trained on a base that was not quantized")));
   EXPECT_THAT(problem({}, kNf4), HasSubstr("give the folder that it was trained on, or write --onto as well"));
@@ -83,7 +83,7 @@ TEST_F(MergeFormatsOf, RefuseWhatContradictsTheRecordUnlessOntoIsWritten) {
 TEST_F(MergeFormatsOf, SayThatThereIsNoRecord) {
   add("foreign", std::nullopt);
   const MergeFormats formats = choose({});
-  EXPECT_EQ(formats.onto, "dequantized");
+  EXPECT_EQ(formats.onto, Onto::dequantized);
   EXPECT_EQ(describe(formats.trained), describe(kNf4));
   EXPECT_THAT(
       formats.warnings,
@@ -92,7 +92,7 @@ TEST_F(MergeFormatsOf, SayThatThereIsNoRecord) {
                           "blocks of 64"),
                 HasSubstr("--onto full"))));
   EXPECT_THAT(choose({"--quantization", "int8"}).warnings, IsEmpty());
-  EXPECT_EQ(choose({"--quantization", "none"}).onto, "full");
+  EXPECT_EQ(choose({"--quantization", "none"}).onto, Onto::full);
   EXPECT_THAT(choose({}, kInt8).warnings, IsEmpty());  // the folder says how
 }
 
@@ -101,7 +101,7 @@ TEST_F(MergeFormatsOf, RefuseAdaptersOfBasesThatWereHeldDifferently) {
   add("none", kNone);
   EXPECT_THAT(problem({}), AllOf(HasSubstr("were trained on bases of different quantization"),
                                  HasSubstr("merge them apart, or write --onto full")));
-  EXPECT_EQ(choose({"--onto", "full"}).onto, "full");
+  EXPECT_EQ(choose({"--onto", "full"}).onto, Onto::full);
 }
 
 TEST_F(MergeFormatsOf, NameAnAdapterWithoutARecordBesideOneThatHasIt) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "src/config/config_keys.h"
+#include "src/config/read_toml.h"
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
@@ -42,7 +43,7 @@ class LoadConfig : public testing::Test {
 
 TEST_F(LoadConfig, DefaultsAreThoseOfTheDocumentation) {
   const Config config = load_config("", {});
-  EXPECT_EQ(config.model.quantization, "nf4");
+  EXPECT_EQ(config.model.quantization, Quantization::nf4);
   EXPECT_TRUE(config.model.double_quant);
   EXPECT_EQ(config.model.block_size, 64);
   EXPECT_EQ(config.adapter.r, 16);
@@ -51,15 +52,15 @@ TEST_F(LoadConfig, DefaultsAreThoseOfTheDocumentation) {
   EXPECT_EQ(config.adapter.target_modules, (std::vector<std::string>{"q_proj", "v_proj"}));
   EXPECT_EQ(config.data.validation_split, 0.05);
   EXPECT_EQ(config.data.max_length, 1024);
-  EXPECT_EQ(config.data.bad_rows, "error");
+  EXPECT_EQ(config.data.bad_rows, BadRows::error);
   EXPECT_EQ(config.data.max_bad_rows, 100);
   EXPECT_EQ(config.train.seed, 42);
   EXPECT_EQ(config.train.epochs, 3.0);
   EXPECT_EQ(config.train.global_batch, 64);
   EXPECT_EQ(config.train.micro_batch, 4);
   EXPECT_EQ(config.train.learning_rate, 2e-4);
-  EXPECT_EQ(config.train.recompute, "block");
-  EXPECT_EQ(config.eval.metrics, (std::vector<std::string>{"loss", "perplexity"}));
+  EXPECT_EQ(config.train.recompute, Recompute::block);
+  EXPECT_EQ(config.eval.metrics, (std::vector<Metric>{Metric::loss, Metric::perplexity}));
   EXPECT_EQ(config.checkpoint.every, 100);
   EXPECT_EQ(config.checkpoint.resume, "auto");
   EXPECT_EQ(config.output.dir, "runs/unnamed");
@@ -97,7 +98,7 @@ seed = 9223372036854775807
   EXPECT_EQ(config.data.train, (std::vector<std::string>{"one.jsonl"}));
   EXPECT_EQ(config.data.validation, (std::vector<std::string>{"a.jsonl", "b.jsonl"}));
   EXPECT_FALSE(config.data.packing);
-  EXPECT_EQ(config.parallel.base_shards, "1");
+  EXPECT_EQ(config.parallel.base_shards, (BaseShards{BaseShards::Of::count, 1}));
   EXPECT_EQ(config.train.epochs, 0.5);
   EXPECT_EQ(config.train.seed, std::numeric_limits<std::int64_t>::max());
 }
@@ -116,7 +117,7 @@ TEST_F(LoadConfig, ASettingIsTomlAndElseAString) {
   EXPECT_FALSE(config.data.shuffle);
   EXPECT_EQ(config.checkpoint.resume, "never");
   EXPECT_EQ(config.adapter.init_from, "");
-  EXPECT_EQ(config.parallel.base_shards, "1");
+  EXPECT_EQ(config.parallel.base_shards, (BaseShards{BaseShards::Of::count, 1}));
 }
 
 TEST_F(LoadConfig, RangesNameFileLineKeyAndValue) {
@@ -164,8 +165,17 @@ TEST_F(LoadConfig, WordsAndLists) {
             "x.toml:2: model.path must not contain control characters (got \"a\\u000Ab\")");
   EXPECT_EQ(error_of_set("model.path=a\xFFz"), "--set model.path=a\xFFz: model.path must be UTF-8 text");
   EXPECT_EQ(error_of("[eval]\nmetrics = [\"loss\", \"los\"]\n"),
-            "x.toml:2: eval.metrics must be one of loss, perplexity, accuracy, exact_match, rouge, bleu (got \"los\"; the "
-            "nearest is loss)");
+            "x.toml:2: eval.metrics must be one of loss, perplexity (got \"los\"; the nearest is loss)");
+  EXPECT_EQ(error_of("[eval]\nmetrics = [\"loss\", \"loss\"]\n"), "x.toml:2: eval.metrics names \"loss\" twice");
+  EXPECT_EQ(error_of("[eval]\nmetrics = []\n"), "x.toml:2: eval.metrics must name at least one");
+  EXPECT_EQ(error_of("[data]\ntrain_on = \"prompt\"\n"),
+            "x.toml:2: data.train_on must be one of completion, all (got \"prompt\"; the nearest is all)");
+  EXPECT_EQ(error_of("[data]\noverlong = \"keep\"\n"),
+            "x.toml:2: data.overlong must be one of truncate, drop, error (got \"keep\"; the nearest is drop)");
+  EXPECT_EQ(error_of("[data]\nbad_rows = \"ignore\"\n"),
+            "x.toml:2: data.bad_rows must be one of error, skip (got \"ignore\"; the nearest is error)");
+  EXPECT_EQ(error_of("[train]\nschedule = \"exponential\"\n"),
+            "x.toml:2: train.schedule must be one of constant, linear, cosine (got \"exponential\"; the nearest is constant)");
   EXPECT_EQ(error_of("[parallel]\nbase_shards = 0\n"),
             "x.toml:2: parallel.base_shards must be \"all\", \"node\" or a number of ranks (got \"0\")");
   EXPECT_EQ(error_of("[parallel]\nbase_shards = \"some\"\n"),
@@ -199,6 +209,7 @@ TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},
       {"eval.metrics=[\"loss\", \"rouge\"]", "eval.metrics = rouge is not built yet; what works is loss, perplexity"},
+      {"eval.best_metric=bleu", "eval.best_metric = bleu is not built yet; what works is loss, perplexity"},
   };
   for (const auto& [setting, message] : cases) {
     EXPECT_EQ(error_of_set(setting), "--set " + setting + ": " + message);
@@ -274,14 +285,12 @@ TEST(ConfigKeys, TheTableIsSound) {
   for (const Key& key : config_keys()) {
     EXPECT_TRUE(names.insert(key.name).second) << key.name;
     EXPECT_FALSE(key.meaning.empty()) << key.name;
-    const Slot slot = key.slot(config);
-    EXPECT_EQ(std::holds_alternative<bool*>(slot), std::holds_alternative<Flag>(key.rule)) << key.name;
-    EXPECT_EQ(std::holds_alternative<double*>(slot), std::holds_alternative<Real>(key.rule)) << key.name;
-    if (std::holds_alternative<int*>(slot)) {
-      const Whole& rule = std::get<Whole>(key.rule);
-      EXPECT_GE(rule.low, std::numeric_limits<int>::min()) << key.name;
-      EXPECT_LE(rule.high, std::numeric_limits<int>::max()) << key.name;
-    }
+    const std::string before = key.text(config);
+    const toml::table parsed = parse_toml_value(before);
+    const bool required = before == "\"\"" || before == "[]";
+    const std::string problem = key.read(config, *parsed.get("value"));
+    EXPECT_TRUE(problem.empty() || required) << key.name << " " << problem;
+    EXPECT_EQ(key.text(config), before) << key.name;
   }
   EXPECT_EQ(names.size(), 67U);
 }

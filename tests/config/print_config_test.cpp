@@ -84,7 +84,7 @@ TEST(ResumeRules, WhatMayChangeAndWhatMayNot) {
   after.eval.every = 5;
   after.checkpoint.keep = 1;
   after.output.log_every = 7;
-  after.parallel.base_shards = "1";
+  after.parallel.base_shards = {BaseShards::Of::count, 1};
   after.train.micro_batch = 2;
   EXPECT_THAT(names(changes_in_last_bits(to_flat_settings(before), to_flat_settings(after))), ElementsAre("train.micro_batch"));
 }

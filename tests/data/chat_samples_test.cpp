@@ -219,7 +219,7 @@ TEST(ChatSamples, QuestionsBecomeAnExchange) {
 TEST(ChatSamples, TrainOnAll) {
   const ChatFolder chat("{{ bos_token }}" + kPlainTemplate);
   DataOptions options = without_split();
-  options.train_on = "all";
+  options.train_on = TrainOn::all;
   const TokenizedRow sample = chat.sample(kExchange, options);
   EXPECT_EQ(sample.input_ids[0], 1);
   EXPECT_NE(sample.input_ids[1], 1);  // the tokenizer would add one itself
@@ -273,7 +273,7 @@ TEST(EmptyAnswers, TrainNothingAndAreCounted) {
               AllOf(Contains("  1 answers not trained: empty, or not printed by the chat template"),
                     Contains("  1 dropped: nothing to learn: every answer is empty, or not printed by the chat template")));
   DataOptions all = without_split();
-  all.train_on = "all";
+  all.train_on = TrainOn::all;
   EXPECT_EQ(learnt(chat, chat_of({""}), all), Learnt("user: Hi</s> \nassistant: </s> \n", 0));
 }
 
@@ -422,7 +422,7 @@ TEST(ChatSampleErrors, AnAnswerThatCannotBeFound) {
               AllOf(HasSubstr("3: "), HasSubstr("x.jsonl:1, message 2: the answer cannot be found in what the chat template "),
                     HasSubstr("chat_template.jinja"), HasSubstr("use data.train_on = \"all\" or another data.template")));
   DataOptions options = without_split();
-  options.train_on = "all";
+  options.train_on = TrainOn::all;
   EXPECT_EQ(chat.error(kExchange, options), "no error");
 }
 

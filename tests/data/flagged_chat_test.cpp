@@ -21,7 +21,7 @@ constexpr const char* kBlocks =
     "{% endgeneration %}{% else %}{{ m.content + eos_token }}{% endif %}{% endfor %}";
 
 /// The trained tokens' text, one | between parts that do not touch.
-std::string trained(const std::string& row, const std::string& chat_template, const std::string& train_on = "completion") {
+std::string trained(const std::string& row, const std::string& chat_template, TrainOn train_on = TrainOn::completion) {
   const Scratch folder;
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
     folder.write(name, get_file(demo_model() / name));
@@ -68,12 +68,12 @@ TEST(FlaggedChat, OtherMessagesAreTrainedWithTheTokenThatEndsThem) {
 
 TEST(FlaggedChat, EverythingElseIsTrainedWithTrainOnAll) {
   for (const char* chat_template : {kTurns, kBlocks}) {
-    const std::string all = trained(chat("", "", ""), chat_template, "all");
+    const std::string all = trained(chat("", "", ""), chat_template, TrainOn::all);
     EXPECT_EQ(all.find('|'), std::string::npos);
     std::string expected = all;
     const std::string answer = "cd</s>";
     expected.replace(expected.find(answer), answer.size(), "|");
-    EXPECT_EQ(trained(chat(kNoMark, "", ""), chat_template, "all"), expected);
+    EXPECT_EQ(trained(chat(kNoMark, "", ""), chat_template, TrainOn::all), expected);
   }
 }
 
@@ -95,14 +95,14 @@ TEST(FlaggedChat, PartsOfOtherMessagesAreLeftOutWithTrainOnAll) {
   };
   const std::string detail = R"(, "train_detail": [{"begin_offset": 1, "end_offset": 2, "train": false}])";
   for (const char* chat_template : {kTurns, kBlocks}) {
-    std::string expected = trained(row(""), chat_template, "all");
+    std::string expected = trained(row(""), chat_template, TrainOn::all);
     expected.replace(expected.find("xyz"), 3, "x|z");
-    EXPECT_EQ(trained(row(detail), chat_template, "all"), expected);
+    EXPECT_EQ(trained(row(detail), chat_template, TrainOn::all), expected);
     EXPECT_EQ(trained(row(detail), chat_template), "cd</s>");
   }
   const std::string no_users =
       "{% for m in messages if m.role == 'assistant' %}{{ 'assistant: ' + m.content + eos_token }}{% endfor %}";
-  EXPECT_THAT(error_from([&] { trained(row(detail), no_users, "all"); }),
+  EXPECT_THAT(error_from([&] { trained(row(detail), no_users, TrainOn::all); }),
               HasSubstr("message 1: the message is marked, but cannot"));
   EXPECT_EQ(trained(row(detail), no_users), trained(row(""), no_users));  // nothing of that message is trained anyway
 }
@@ -113,10 +113,10 @@ TEST(FlaggedChat, AMarkedMessageOfAPromptIsTrained) {
            R"(}], "completion": [{"role": "assistant", "content": "gh"}]})";
   };
   EXPECT_EQ(trained(row(kMark, ""), kTurns), "ab</s>|gh</s>");
-  const std::string all = trained(row("", ""), kTurns, "all");
+  const std::string all = trained(row("", ""), kTurns, TrainOn::all);
   std::string expected = all;
   expected.replace(expected.find("cd</s>"), 6, "|");
-  EXPECT_EQ(trained(row("", kNoMark), kTurns, "all"), expected);
+  EXPECT_EQ(trained(row("", kNoMark), kTurns, TrainOn::all), expected);
 }
 
 TEST(FlaggedChat, ACompletionAloneIsTrained) {
@@ -131,7 +131,7 @@ TEST(FlaggedChat, ACompletionAloneIsTrained) {
 TEST(FlaggedChat, APromptIsTrainedWithTrainOnAll) {
   const std::string rest = R"({"role": "user", "content": "ab"}], "completion": [{"role": "assistant", "content": "gh"}]})";
   const std::string messages = R"({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "gh"}]})";
-  EXPECT_EQ(trained(R"({"prompt": [)" + rest, kTurns, "all"), trained(messages, kTurns, "all"));
+  EXPECT_EQ(trained(R"({"prompt": [)" + rest, kTurns, TrainOn::all), trained(messages, kTurns, TrainOn::all));
 }
 
 TEST(FlaggedChat, MarksThatCannotBeFollowedAreRefused) {

@@ -62,7 +62,7 @@ TEST(MarkedText, IsFoundWhereTheFirstRowsAllHaveMarks) {
 }
 
 /// The text of the trained tokens.
-std::string trained(const std::vector<std::string>& texts, const std::string& train_on = "completion") {
+std::string trained(const std::vector<std::string>& texts, TrainOn train_on = TrainOn::completion) {
   DataOptions options = without_split();
   options.train_on = train_on;
   std::vector<std::int32_t> ids = first_sample(load("x.jsonl", rows_of(texts), options)).labels;
@@ -84,7 +84,7 @@ TEST(MarkedText, AnswersAndTheirEndAreTrained) {
   EXPECT_EQ(ids[0], 1);
   EXPECT_NE(ids[1], 1);
   EXPECT_EQ(trained({"<|user|>a</s><|assistant|>It is.</s> <|user|>b"}), "It is.</s>");
-  EXPECT_EQ(trained({"<|user|>a<|assistant|>b"}, "all"), "<|user|>a<|assistant|>b</s>");
+  EXPECT_EQ(trained({"<|user|>a<|assistant|>b"}, TrainOn::all), "<|user|>a<|assistant|>b</s>");
   const Dataset dataset = load("x.jsonl", rows_of({text, text, "Q: nothing"}), [] {
     DataOptions options = without_split();
     options.format = "qa_text";
@@ -103,7 +103,7 @@ TEST(MarkedText, EmptyAnswersTrainNothing) {
   EXPECT_EQ(dataset.report.files[0].empty_answers, 2);
   EXPECT_EQ(dataset.report.files[0].dropped.at("nothing to learn: every answer is empty, or not printed by the chat template"),
             1);
-  EXPECT_EQ(trained({"<|user|>a<|assistant|> "}, "all"), "<|user|>a<|assistant|> ");
+  EXPECT_EQ(trained({"<|user|>a<|assistant|> "}, TrainOn::all), "<|user|>a<|assistant|> ");
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ TEST(SamplesGolden, IdsAndLabels) {
 TEST(SamplesGolden, TrainOnAllTrainsEverythingButBos) {
   const json all = golden();
   DataOptions options = without_split();
-  options.train_on = "all";
+  options.train_on = TrainOn::all;
   const Dataset dataset = load("x.jsonl", all["samples"][2]["row"].dump(), options);
   const Sample& sample = dataset.train[0];
   EXPECT_EQ(sample.labels[0], kNotTrained);

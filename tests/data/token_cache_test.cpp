@@ -235,10 +235,10 @@ TEST(TokenCacheKey, DependsOnContentAndOptionsAlone) {
   with([](KeyCase& c) { c.options.train[1] = c.folder.write("two.txt", "2"); });
   with([](KeyCase& c) { c.options.format = "text"; });
   with([](KeyCase& c) { c.options.template_name = "plain"; });
-  with([](KeyCase& c) { c.options.train_on = "all"; });
+  with([](KeyCase& c) { c.options.train_on = TrainOn::all; });
   with([](KeyCase& c) { c.options.max_length = 1025; });
-  with([](KeyCase& c) { c.options.overlong = "drop"; });
-  with([](KeyCase& c) { c.options.bad_rows = "skip"; });
+  with([](KeyCase& c) { c.options.overlong = Overlong::drop; });
+  with([](KeyCase& c) { c.options.bad_rows = BadRows::skip; });
   with([](KeyCase& c) { c.options.train[1] = c.folder.write("two.csv.gz", "2"); });
   std::sort(keys.begin(), keys.end());
   EXPECT_EQ(std::adjacent_find(keys.begin(), keys.end()), keys.end());

@@ -60,17 +60,17 @@ TEST(TrainFlags, ZeroAndFalseAreNotTrained) {
 
 TEST(TrainFlags, ChangeNoToken) {
   for (const char* name : {"plain", "chatml"}) {
-    for (const char* train_on : {"completion", "all"}) {
+    for (const TrainOn train_on : {TrainOn::completion, TrainOn::all}) {
       DataOptions options = without_split();
       options.template_name = name;
       options.train_on = train_on;
       const auto ids = [&](const std::string& row) { return first_sample(load("x.jsonl", row, options)).input_ids; };
-      EXPECT_EQ(ids(chat(", \"weight\": 0", ", \"loss_mask\": 1")), ids(chat(""))) << name << train_on;
-      EXPECT_EQ(ids(chat("", ", \"weight\": 0")), ids(chat(""))) << name << train_on;
+      EXPECT_EQ(ids(chat(", \"weight\": 0", ", \"loss_mask\": 1")), ids(chat(""))) << name << word_of(kTrainOn, train_on);
+      EXPECT_EQ(ids(chat("", ", \"weight\": 0")), ids(chat(""))) << name << word_of(kTrainOn, train_on);
       EXPECT_EQ(ids(R"({"prompt": [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "Wrong."},)"
                     R"({"role": "user", "content": "b?"}], "completion": [{"role": "assistant", "content": "Right."}]})"),
                 ids(chat("")))
-          << name << train_on;
+          << name << word_of(kTrainOn, train_on);
     }
   }
   EXPECT_EQ(trained(chat(", \"weight\": 0", "", ", \"loss_mask\": 0")), 7);
@@ -95,7 +95,7 @@ TEST(TrainFlags, AUsersMessageIsTrainedWhereItSaysSo) {
 
 TEST(TrainFlags, HoldWithTrainOnAllToo) {
   DataOptions options = without_split();
-  options.train_on = "all";
+  options.train_on = TrainOn::all;
   const auto trained_of = [&](const std::string& row) { return load("x.jsonl", row, options).report.train.trained_tokens; };
   EXPECT_EQ(trained_of(chat("")) - trained_of(chat(", \"weight\": 0")), 7);  // "Wrong." and EOS
   const std::string prompt = R"("prompt": [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "b"}])";

@@ -25,7 +25,7 @@ TEST(TurnFrame, ShowsTheBuiltInTemplates) {
   EXPECT_EQ(frame_of(R"({"text":"a"})"), R"("<s>" [" " TEXT])");
   EXPECT_EQ(frame_of(R"({"input_ids":[1,2,3]})"), "none");
   DataOptions all = without_split();
-  all.train_on = "all";
+  all.train_on = TrainOn::all;
   EXPECT_EQ(frame_of(R"({"question":"a","answer":"b"})", all), R"("<s>" [" Question: " QUESTION "\nAnswer: " ANSWER "</s>"])");
 }
 

@@ -24,7 +24,7 @@ DeviceFacts devices(int count, int ranks) {
   return facts;
 }
 
-DeviceFacts without(const std::string& problem, const std::string& backend, bool hardware) {
+DeviceFacts without(const std::string& problem, std::optional<Backend> backend, bool hardware) {
   DeviceFacts facts;
   facts.backend = backend;
   facts.problem = problem;
@@ -52,18 +52,18 @@ TEST(DeviceCheck, SharedOrHalfFull) {
 }
 
 TEST(DeviceCheck, None) {
-  EXPECT_THAT(verdicts(judge_device(without("no driver", "auto", false))), ElementsAre("ok: none: CPUs compute"));
-  EXPECT_THAT(verdicts(judge_device(without("no driver", "cpu", true))), ElementsAre(HasSubstr("ok: left alone")));
-  EXPECT_THAT(verdicts(judge_device(without("built without CUDA", "auto", true))),
+  EXPECT_THAT(verdicts(judge_device(without("no driver", std::nullopt, false))), ElementsAre("ok: none: CPUs compute"));
+  EXPECT_THAT(verdicts(judge_device(without("no driver", Backend::cpu, true))), ElementsAre(HasSubstr("ok: left alone")));
+  EXPECT_THAT(verdicts(judge_device(without("built without CUDA", std::nullopt, true))),
               ElementsAre(AllOf(HasSubstr("warning: there is an NVIDIA device, and CPUs will compute: built without CUDA"),
                                 HasSubstr("parallel.backend"))));
-  const std::vector<Finding> wanted = judge_device(without("no driver", "cuda", false));
+  const std::vector<Finding> wanted = judge_device(without("no driver", Backend::cuda, false));
   EXPECT_THAT(verdicts(wanted), ElementsAre(AllOf(HasSubstr("broken: no driver"), HasSubstr("parallel.backend = \"cpu\""))));
   EXPECT_EQ(wanted[0].code, ExitCode::communication);
 }
 
 TEST(DeviceCheck, OneThatDoesNotWork) {
-  for (const char* backend : {"auto", "cuda"}) {
+  for (const std::optional<Backend> backend : {std::optional<Backend>(), std::optional(Backend::cuda)}) {
     DeviceFacts facts = without("no code for this chip", backend, true);
     facts.count = 1;
     const std::vector<Finding> findings = judge_device(facts);

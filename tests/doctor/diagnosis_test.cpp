@@ -75,7 +75,7 @@ TEST(Examine, OneRankInAFolderOfItsOwn) {
   const Scratch scratch;
   Examined examined;
   examined.folder = scratch.path();
-  examined.backend = "cpu";
+  examined.backend = Backend::cpu;
   const Diagnosis diagnosis = examine(examined, *make_single_rank(), ProcessPlace{});
   const std::string text = diagnosis_text(diagnosis);
   for (const char* check : {"MPI", "host name", "cores", "GPU", "NCCL", "output.dir", "space", "locking", "permissions", "HDF5",
@@ -90,7 +90,7 @@ TEST(Examine, OneRankInAFolderOfItsOwn) {
 TEST(Examine, AFolderThatCannotBeMade) {
   Examined examined;
   examined.folder = "/proc/lora_dist";
-  examined.backend = "cpu";
+  examined.backend = Backend::cpu;
   const Diagnosis diagnosis = examine(examined, *make_single_rank(), ProcessPlace{});
   EXPECT_THAT(diagnosis_text(diagnosis), HasSubstr("broken   output.dir   cannot make a folder in /proc"));
   EXPECT_THAT(diagnosis_text(diagnosis), Not(HasSubstr("locking")));

@@ -78,27 +78,27 @@ TEST(NcclCheck, NotToBeHad) {
   facts.missing = "libnccl.so.2 could not be opened";
   EXPECT_THAT(verdicts(judge_nccl(facts)), ElementsAre(AllOf(HasSubstr("warning: libnccl.so.2"), HasSubstr("through the host"),
                                                              HasSubstr("LD_LIBRARY_PATH"))));
-  facts.communicator = "nccl";
+  facts.communicator = CommunicatorKind::nccl;
   EXPECT_THAT(verdicts(judge_nccl(facts)), ElementsAre(HasSubstr("broken: libnccl.so.2")));
-  facts.communicator = "auto";
+  facts.communicator = std::nullopt;
   facts.ranks = 1;
   EXPECT_THAT(verdicts(judge_nccl(facts)), ElementsAre("ok: not needed by one rank"));
 
   facts = working(2);
   facts.own = false;
   EXPECT_THAT(verdicts(judge_nccl(facts)), ElementsAre(HasSubstr("warning: ranks share a GPU, which NCCL does not allow; they")));
-  facts.communicator = "nccl";
+  facts.communicator = CommunicatorKind::nccl;
   EXPECT_THAT(verdicts(judge_nccl(facts)), ElementsAre(HasSubstr("broken: ranks share a GPU")));
 }
 
 TEST(NcclCheck, NotAskedFor) {
   NcclFacts facts;
   EXPECT_THAT(verdicts(judge_nccl(facts)), ElementsAre("ok: not needed without a GPU for every rank"));
-  facts.communicator = "nccl";
+  facts.communicator = CommunicatorKind::nccl;
   EXPECT_THAT(verdicts(judge_nccl(facts)),
               ElementsAre(HasSubstr("broken: parallel.communicator = \"nccl\", and not every rank")));
   facts = working(2);
-  facts.communicator = "mpi";
+  facts.communicator = CommunicatorKind::mpi;
   EXPECT_THAT(verdicts(judge_nccl(facts)), ElementsAre(HasSubstr("ok: left alone")));
 }
 

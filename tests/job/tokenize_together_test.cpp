@@ -106,7 +106,7 @@ TEST(TokenizeTogether, BadRowsKindsAndNotesAreThoseOfOneRank) {
               "\n";
   }
   DataOptions options = options_of(scratch.write("x.jsonl", rows));
-  options.bad_rows = "skip";
+  options.bad_rows = BadRows::skip;
   const Dataset serial = load_dataset(options, &demo_tokenizer(), 512);
   EXPECT_EQ(serial.report.files[0].bad_rows.size(), 5U);
   EXPECT_EQ(serial.report.files[0].kind(), "chat (4), qa (20) and text (4)");
@@ -130,7 +130,7 @@ TEST(TokenizeTogether, BadRowsKindsAndNotesAreThoseOfOneRank) {
 TEST(TokenizeTogether, TooManyBadRowsAreTheSameErrorOnEveryRank) {
   const Scratch scratch;
   DataOptions options = options_of(scratch.write("x.jsonl", questions(3) + "a\nb\nc\nd\ne\nf\n" + questions(30)));
-  options.bad_rows = "skip";
+  options.bad_rows = BadRows::skip;
   for (const std::int64_t most : {5, 1}) {
     options.max_bad_rows = most;
     for (const int ranks : {1, 3}) {
@@ -218,7 +218,7 @@ TEST(TokenizeTogether, OverlongRowsAreReportedInOrder) {
   const Scratch scratch;
   DataOptions options = options_of(scratch.write("x.jsonl", questions(30)));
   options.max_length = 12;
-  options.overlong = "error";
+  options.overlong = Overlong::error;
   const Thrown serial = thrown_by([&] { load_dataset(options, &demo_tokenizer(), 512); });
   EXPECT_THAT(serial.message, HasSubstr("more than data.max_length = 12"));
   for (const int ranks : {2, 3, 4}) {

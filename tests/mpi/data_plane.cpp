@@ -116,7 +116,7 @@ class DataPlane : public testing::TestWithParam<const char*> {
     if (std::strcmp(GetParam(), "nccl") == 0 && !nccl_can_run()) {
       GTEST_SKIP() << "no NCCL, or no GPU for each rank";
     }
-    plane_ = make_data_plane(*world_, GetParam(), stream_);
+    plane_ = make_data_plane(*world_, *value_of_word(kCommunicators, GetParam()), stream_);
   }
 
   bool nccl_can_run() const {
@@ -333,7 +333,7 @@ TEST_P(DataPlane, NcclWhereItCannotRunIsAUsageErrorOnEveryRank) {
     GTEST_SKIP() << "it can";
   }
   try {
-    make_data_plane(*world_, "nccl", stream_);
+    make_data_plane(*world_, CommunicatorKind::nccl, stream_);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
@@ -419,7 +419,7 @@ TEST_P(DataPlane, ARankThatCannotStartNcclIsNamedOnEveryRank) {
   }
   setenv("LORA_DIST_EMULATED_NCCL_START_FAILS_RANK1", "1", 1);
   try {
-    make_data_plane(*world_, "nccl", stream_);
+    make_data_plane(*world_, CommunicatorKind::nccl, stream_);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::communication);

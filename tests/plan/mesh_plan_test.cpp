@@ -141,18 +141,18 @@ TEST(MeshPlan, DividedRowsTakeLessMemory) {
 }
 
 TEST(MeshPlan, BesideTheBuffers) {
-  const auto names = [](const PlanTarget& target, const PlannedMesh& mesh, const std::string& communicator) {
+  const auto names = [](const PlanTarget& target, const PlannedMesh& mesh, std::optional<CommunicatorKind> communicator) {
     std::vector<std::string> names;
     for (const AssumedMemory& each : memory_beside(target, mesh, communicator)) {
       names.push_back(each.name + " " + human_bytes(each.bytes));
     }
     return names;
   };
-  EXPECT_THAT(names(PlanTarget{}, {4, 1, 4}, "auto"), testing::ElementsAre("program and MPI 200 MiB"));
-  EXPECT_THAT(names(target_on("h100"), {1, 1, 1}, "auto"), testing::ElementsAre("CUDA context 600 MiB"));
-  EXPECT_THAT(names(target_on("h100"), {4, 1, 1}, "auto"), testing::ElementsAre("CUDA context 600 MiB", "NCCL 400 MiB"));
-  EXPECT_THAT(names(target_on("h100"), {4, 2, 4}, "auto"), testing::ElementsAre("CUDA context 600 MiB", "NCCL 1.17 GiB"));
-  EXPECT_THAT(names(target_on("h100"), {4, 2, 4}, "mpi"), testing::ElementsAre("CUDA context 600 MiB"));
+  EXPECT_THAT(names(PlanTarget{}, {4, 1, 4}, std::nullopt), testing::ElementsAre("program and MPI 200 MiB"));
+  EXPECT_THAT(names(target_on("h100"), {1, 1, 1}, std::nullopt), testing::ElementsAre("CUDA context 600 MiB"));
+  EXPECT_THAT(names(target_on("h100"), {4, 1, 1}, std::nullopt), testing::ElementsAre("CUDA context 600 MiB", "NCCL 400 MiB"));
+  EXPECT_THAT(names(target_on("h100"), {4, 2, 4}, std::nullopt), testing::ElementsAre("CUDA context 600 MiB", "NCCL 1.17 GiB"));
+  EXPECT_THAT(names(target_on("h100"), {4, 2, 4}, CommunicatorKind::mpi), testing::ElementsAre("CUDA context 600 MiB"));
 }
 
 /// The formulas of step_time.h with the numbers of an A100 put in.

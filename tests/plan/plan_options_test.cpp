@@ -40,7 +40,7 @@ TEST(PlanTarget, CpusUnlessSomethingAsksForAGpu) {
   EXPECT_FALSE(choose_target(memory, {}).on_device());
   EXPECT_EQ(choose_target(memory, {}).memory_limit, 40'000'000'000);
   Config config;
-  config.parallel.backend = "cuda";
+  config.parallel.backend = Backend::cuda;
   EXPECT_TRUE(choose_target({}, config).on_device());
 }
 
@@ -52,10 +52,10 @@ TEST(PlanTarget, ComputeTypeIsTheDevices) {
   EXPECT_EQ(choose_target(options, config).memory_limit, find_device("v100").memory_bytes());
   options.device = "a100";
   EXPECT_EQ(choose_target(options, config).dtype, DType::bf16);
-  config.model.compute_dtype = "fp32";
+  config.model.compute_dtype = DType::f32;
   EXPECT_EQ(choose_target(options, config).dtype, DType::f32);
   options = {};
-  config.model.compute_dtype = "auto";
+  config.model.compute_dtype = std::nullopt;
   EXPECT_EQ(choose_target(options, config).dtype, DType::f32);
 }
 
@@ -125,13 +125,13 @@ TEST(PlanTarget, ErrorsSayWhatToDo) {
             "--device names a GPU, and --target cpu plans for CPUs; leave one of them out");
   EXPECT_EQ(error_of([](PlanOptions& options, Config& config) {
               options.target = "cpu";
-              config.model.compute_dtype = "bf16";
+              config.model.compute_dtype = DType::bf16;
             }),
             "--target cpu: on CPUs products are computed in fp32, and model.compute_dtype is \"bf16\"; use \"auto\", or --target "
             "cuda");
   EXPECT_EQ(error_of([](PlanOptions& options, Config& config) {
               options.device = "v100";
-              config.model.compute_dtype = "bf16";
+              config.model.compute_dtype = DType::bf16;
             }),
             "model.compute_dtype = \"bf16\": the NVIDIA V100 32 GB has no bf16; use \"auto\" or \"fp16\"");
 }

@@ -1,0 +1,13 @@
+// Values that are planned and do not work yet.
+#pragma once
+
+#include <toml++/toml.h>
+#include <string>
+#include <string_view>
+
+namespace lora_dist {
+
+/// "= dora is not built yet; what works is lora" where `node`, or an element of it, is such a value of the key; else empty.
+std::string refusal_of_planned(std::string_view key, const toml::node& node);
+
+}  // namespace lora_dist
