@@ -1,7 +1,6 @@
 // Findings of all ranks: equal ones together, and what they mean for the job.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -29,9 +28,6 @@ Diagnosis gather_findings(Communicator& world, const std::string& host, const st
 
 /// done unless something is broken: communication where MPI, NCCL or a GPU is, else usage.
 ExitCode exit_code_of(const Diagnosis& diagnosis);
-
-/// "ranks 0-2, 5".
-std::string ranks_text(std::span<const int> ranks);
 
 /// The table: verdict, check, what; the fix below; ranks named where not all agree.
 std::string diagnosis_text(const Diagnosis& diagnosis);

