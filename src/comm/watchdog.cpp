@@ -191,10 +191,8 @@ class Watchdog::Threads {
   }
 
   void speak(const std::string& who) {
-    options_.end_job(
-        fmt::format("no progress on any rank for {} s (parallel.watchdog_seconds = {}): {}. Run the same command again to "
-                    "go on from the last checkpoint",
-                    options_.seconds, options_.seconds, who));
+    options_.end_job(fmt::format("no progress on any rank for {} s (parallel.watchdog_seconds = {}): {}. {}", options_.seconds,
+                                 options_.seconds, who, options_.advice));
   }
 
   /// Looks at the clock alone: the other thread may be held by the file system that holds everybody.

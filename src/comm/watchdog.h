@@ -14,6 +14,7 @@ struct WatchdogOptions {
   std::filesystem::path folder;                             // that all ranks see; each keeps a file of its own in it
   double seconds = 600.0;                                   // without progress of any rank
   std::function<void(const std::string& message)> end_job;  // says it and ends the job; called by a thread of its own
+  std::string advice = "Run the same command again to go on from the last checkpoint";  // ends the message
 };
 
 /// A thread per rank that works while the rank itself is stuck, in MPI, in NCCL or on a disk. It writes what the rank is at

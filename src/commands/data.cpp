@@ -6,6 +6,7 @@
 #include "src/comm/agree.h"
 #include "src/commands/config_options.h"
 #include "src/commands/option_values.h"
+#include "src/commands/watch_command.h"
 #include "src/core/error.h"
 #include "src/data/dataset.h"
 #include "src/data/shown_sample.h"
@@ -75,6 +76,7 @@ int run(Communicator& world, const ProcessPlace& place, const DataCommandOptions
   }
   const Console console{place.rank == 0, asked.json};
   Config config = read_config(world, asked.config);
+  const auto watchdog = watch_command(world, place, config.parallel.watchdog_seconds);
   ModelSpec spec;
   std::optional<Tokenizer> tokenizer;
   run_together(world, [&] {

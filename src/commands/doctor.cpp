@@ -4,6 +4,7 @@
 #include <boost/program_options/value_semantic.hpp>
 
 #include "src/commands/config_options.h"
+#include "src/commands/watch_command.h"
 #include "src/config/load_config.h"
 #include "src/core/error_of.h"
 #include "src/doctor/examine.h"
@@ -64,8 +65,14 @@ int run(Communicator& world, const ProcessPlace& place, const DoctorOptions& opt
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
   }
-  const bool complete = !options.config.cfg.empty();
-  const Examined examined = options.config.are_given() ? examined_of(read_config(world, options.config, complete)) : Examined{};
+  Examined examined;
+  int watchdog_seconds = ParallelConfig{}.watchdog_seconds;
+  if (options.config.are_given()) {
+    const Config config = read_config(world, options.config, /*complete=*/!options.config.cfg.empty());
+    examined = examined_of(config);
+    watchdog_seconds = config.parallel.watchdog_seconds;
+  }
+  const auto watchdog = watch_command(world, place, watchdog_seconds);
   const Diagnosis diagnosis = examine(examined, world, place);
   if (place.rank == 0) {
     fmt::print("{}", options.json ? diagnosis_json(diagnosis) : diagnosis_text(diagnosis));

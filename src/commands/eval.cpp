@@ -5,6 +5,7 @@
 #include "src/comm/agree.h"
 #include "src/commands/config_options.h"
 #include "src/commands/option_values.h"
+#include "src/commands/watch_command.h"
 #include "src/core/error.h"
 #include "src/eval/evaluator.h"
 #include "src/io/file.h"
@@ -52,6 +53,7 @@ int run(Communicator& world, const ProcessPlace& place, const EvalOptions& optio
     return print_resolved_config(world, options.config);
   }
   const Config config = read_config(world, options.config);
+  const auto watchdog = watch_command(world, place, config.parallel.watchdog_seconds);
   const std::string adapter = options.adapter.empty() ? config.adapter.init_from : options.adapter;
   const auto compute = choose_compute_place(compute_choice(config), place, world, Console{world.rank() == 0});
   const TrainingRun tested = prepare_run(config, world, *compute, Purpose::evaluate, adapter);

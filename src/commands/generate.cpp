@@ -9,6 +9,7 @@
 #include "src/commands/input_lines.h"
 #include "src/commands/model_options.h"
 #include "src/commands/option_values.h"
+#include "src/commands/watch_command.h"
 #include "src/core/error.h"
 #include "src/data/chat_sample.h"
 #include "src/data/tokenize.h"
@@ -138,6 +139,7 @@ json answer_line(const Generator& generator, const InputLine& line) {
 }
 
 int run(Communicator& world, const ProcessPlace& place, const GenerateOptions& asked) {
+  const auto watchdog = watch_command(world, place);
   const Console console{world.rank() == 0};
   Inference inference = open_for_inference(world, place, asked.model, console);
   OpenModel& model = *inference.model;

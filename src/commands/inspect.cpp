@@ -10,6 +10,7 @@
 #include "src/comm/agree.h"
 #include "src/commands/command.h"
 #include "src/commands/option_values.h"
+#include "src/commands/watch_command.h"
 #include "src/core/error.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
@@ -149,7 +150,8 @@ void inspect_tensors(const fs::path& path, bool verify, const Console& console) 
   }
 }
 
-int run(Communicator& world, const ProcessPlace& /*place*/, const InspectOptions& options) {
+int run(Communicator& world, const ProcessPlace& place, const InspectOptions& options) {
+  const auto watchdog = watch_command(world, place);
   const Console console{world.rank() == 0};
   run_together(world, [&] {
     if (world.rank() != 0) {

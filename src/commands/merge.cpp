@@ -14,6 +14,7 @@
 #include "src/commands/merge_formats.h"
 #include "src/commands/merge_options.h"
 #include "src/commands/merge_report.h"
+#include "src/commands/watch_command.h"
 #include "src/commands/work_folder.h"
 #include "src/convert/merge_quantized.h"
 #include "src/core/error.h"
@@ -248,6 +249,7 @@ void fill(const Merge& merge, const MergeOptions& options, const fs::path& folde
 }
 
 int run(Communicator& world, const ProcessPlace& place, const MergeOptions& options) {
+  const auto watchdog = watch_command(world, place);
   const Console console{world.rank() == 0};
   Stream stream;
   stream.threads = threads_per_rank(place);

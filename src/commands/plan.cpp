@@ -4,6 +4,7 @@
 #include "src/comm/agree.h"
 #include "src/commands/config_options.h"
 #include "src/commands/option_values.h"
+#include "src/commands/watch_command.h"
 #include "src/config/load_config.h"
 #include "src/core/error.h"
 #include "src/plan/plan_report.h"
@@ -58,6 +59,7 @@ int run(Communicator& world, const ProcessPlace& place, const PlanCommandOptions
     return print_resolved_config(world, options.config);
   }
   const Config config = read_config(world, options.config, /*complete=*/false);
+  const auto watchdog = watch_command(world, place, config.parallel.watchdog_seconds);
   const bool speaks = place.rank == 0;
   const Console console{speaks, options.plan.json};
   run_together(world, [&] {

@@ -8,6 +8,7 @@
 #include "src/commands/base_options.h"
 #include "src/commands/config_options.h"
 #include "src/commands/option_values.h"
+#include "src/commands/watch_command.h"
 #include "src/commands/work_folder.h"
 #include "src/convert/write_base_store.h"
 #include "src/core/error.h"
@@ -48,18 +49,20 @@ void check(const QuantizeOptions& options) {
   check_base_options(options.base);
 }
 
-/// The model, and how its base is wanted: of the options, else of the configuration.
+/// The model, and how its base is wanted: of the options, else of the configuration; the rest is the configuration's.
 struct Job {
   fs::path model;
   WantedFormat wanted;
+  int watchdog_seconds;
 };
 
 Job job_of(Communicator& world, const QuantizeOptions& options) {
-  Job job{options.model, wanted_format(options.base, Quantization::nf4)};
+  Job job{options.model, wanted_format(options.base, Quantization::nf4), ParallelConfig{}.watchdog_seconds};
   if (!options.config.are_given()) {
     return job;
   }
   const Config config = read_config(world, options.config, false);
+  job.watchdog_seconds = config.parallel.watchdog_seconds;
   if (options.model.empty()) {
     job.model = config.model.path;
   }
@@ -122,6 +125,7 @@ int run(Communicator& world, const ProcessPlace& place, const QuantizeOptions& o
   }
   const Console console{world.rank() == 0};
   const Job job = job_of(world, options);
+  const auto watchdog = watch_command(world, place, job.watchdog_seconds);
   const fs::path output = options.output;
   BaseFormat format;
   run_together(world, [&] { format = checked_format(job, output); });

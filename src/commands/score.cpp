@@ -6,6 +6,7 @@
 #include "src/commands/input_lines.h"
 #include "src/commands/model_options.h"
 #include "src/commands/option_values.h"
+#include "src/commands/watch_command.h"
 #include "src/core/error.h"
 #include "src/data/sample.h"
 #include "src/inference/output_lines.h"
@@ -111,6 +112,7 @@ json score_or_serve(const ForwardContext& model, const std::vector<InputLine>& l
 }
 
 int run(Communicator& world, const ProcessPlace& place, const ScoreOptions& options) {
+  const auto watchdog = watch_command(world, place);
   const Console console{world.rank() == 0};
   Inference inference = open_for_inference(world, place, options.model, console);
   const OpenModel& model = *inference.model;

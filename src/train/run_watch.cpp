@@ -87,10 +87,13 @@ void RunWatch::start_watchdog(const Config& config, Communicator& world, const C
   if (config.parallel.watchdog_seconds == 0) {
     return;
   }
-  StartedWatchdog started = lora_dist::start_watchdog(
-      world, {folder_, static_cast<double>(config.parallel.watchdog_seconds), [](const std::string& who) {
-                abort_stuck_job("lora_dist: error: " + who + "\n", static_cast<int>(ExitCode::hang));
-              }});
+  WatchdogOptions options;
+  options.folder = folder_;
+  options.seconds = config.parallel.watchdog_seconds;
+  options.end_job = [](const std::string& who) {
+    abort_stuck_job("lora_dist: error: " + who + "\n", static_cast<int>(ExitCode::hang));
+  };
+  StartedWatchdog started = lora_dist::start_watchdog(world, options);
   watchdog_ = std::move(started.watchdog);
   if (watchdog_ == nullptr) {
     console.warn(

@@ -52,6 +52,53 @@ TEST(Watchdog, AnotherRankSpeaksWhereRank0IsStopped) {
                {"rank 0 on ", "gives no sign of life since", "rank 1 waits in step 3, "});
 }
 
+/// Commands without a run folder have the ranks' files in a temporary one.
+fs::path temporary_folder_of(const Scratch& scratch, Launch& launch) {
+  const fs::path folder = scratch / "tmp";
+  fs::create_directory(folder);
+  launch.environment["TMPDIR"] = folder.string();
+  return folder;
+}
+
+std::vector<fs::path> watchdog_folders(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename().string().starts_with("lora_dist_watchdog_")) {
+      found.push_back(entry.path());
+    }
+  }
+  return found;
+}
+
+TEST(Watchdog, WatchesOverEvalToo) {
+  const Scratch scratch;
+  Settings settings = watched_run(scratch / "out", "2");
+  settings["data.validation_split"] = "0.5";
+  Launch launch = launch_of(settings, 2, "eval");
+  launch.environment["LORA_DIST_FAULT"] = "stop,evaluate,1,1";
+  launch.timeout_seconds = 90.0;
+  const fs::path temporary = temporary_folder_of(scratch, launch);
+  const Finished ended =
+      expect_error(launch, 86,
+                   {"no progress on any rank for 2 s (parallel.watchdog_seconds = 2)", "rank 1 on ",
+                    "gives no sign of life since", "rank 0 waits in ", "/flight_*.jsonl. Run the same command again"});
+  EXPECT_EQ(count_of(ended.err, "checkpoint"), 0) << ended.err;
+  const std::vector<fs::path> folders = watchdog_folders(temporary);
+  ASSERT_EQ(folders.size(), 1U);
+  EXPECT_TRUE(fs::exists(folders[0] / "flight_00000.jsonl"));
+  EXPECT_FALSE(fs::exists(scratch / "out/watchdog"));
+}
+
+TEST(Watchdog, LeavesNothingBehindOfACommand) {
+  const Scratch scratch;
+  Settings settings = watched_run(scratch / "out", "2");
+  settings["data.validation_split"] = "0.5";
+  Launch launch = launch_of(settings, 2, "eval");
+  const fs::path temporary = temporary_folder_of(scratch, launch);
+  expect_success(launch);
+  EXPECT_TRUE(watchdog_folders(temporary).empty());
+}
+
 TEST(Watchdog, NamesARankThatNeverCame) {
   const Scratch scratch;
   expect_error(hanging(watched_run(scratch / "out", "1"), 4, "hang,load,1,2"), 86,

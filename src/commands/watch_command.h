@@ -1,0 +1,20 @@
+// The watchdog of commands that have no run folder.
+#pragma once
+
+#include <memory>
+
+#include "src/comm/communicator.h"
+#include "src/comm/process.h"
+#include "src/comm/watchdog.h"
+#include "src/config/config.h"
+
+namespace lora_dist {
+
+/// Watches over the ranks from its making on; a hang ends the job with exit code 86. Each rank's file lies in a temporary folder
+/// where all ranks are on one machine, else in a folder made in the one that the program was started in. `seconds`: as
+/// parallel.watchdog_seconds; 0 for never. Null for a single rank too: it waits for nobody but whoever reads what it prints.
+/// Collective. A folder that not every rank sees is a warning on rank 0.
+std::unique_ptr<Watchdog> watch_command(Communicator& world, const ProcessPlace& place,
+                                        int seconds = ParallelConfig{}.watchdog_seconds);
+
+}  // namespace lora_dist
