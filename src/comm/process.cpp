@@ -93,14 +93,17 @@ MpiSession::~MpiSession() {
   }
 }
 
-int threads_per_rank(const ProcessPlace& place) {
+int threads_per_rank(const ProcessPlace& place, const std::optional<double>& quota) {
   const int asked = leading_number(std::getenv("OMP_NUM_THREADS"));
   constexpr int kMostThreads = 1024;  // beyond any node; a slip of the keyboard should not exhaust the system
   if (asked > 0) {
     return std::min(asked, kMostThreads);
   }
   const int own = std::max(1, count_cores(cores_of_this_process()));
-  const int node = place.node_cores > 0 ? place.node_cores : own;
+  int node = place.node_cores > 0 ? place.node_cores : own;
+  if (quota) {
+    node = std::min(node, std::max(1, static_cast<int>(*quota)));
+  }
   return std::clamp(node / std::max(1, place.node_ranks), 1, own);
 }
 

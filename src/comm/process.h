@@ -1,7 +1,10 @@
 // The process as a member of an MPI job: start, end, and where it sits on its node.
 #pragma once
 
+#include <optional>
 #include <string>
+
+#include "src/comm/cpu_quota.h"
 
 namespace lora_dist {
 
@@ -28,8 +31,9 @@ class MpiSession {
 };
 
 /// Threads that this rank may use: OMP_NUM_THREADS where it is set, else the cores it may run on divided by the ranks of its node
-/// (ranks that the launcher bound to cores of their own keep them whole).
-int threads_per_rank(const ProcessPlace& place);
+/// (ranks that the launcher bound to cores of their own keep them whole), at most its share of `quota`: CPUs that the control
+/// group of the node's ranks may use.
+int threads_per_rank(const ProcessPlace& place, const std::optional<double>& quota = cpu_quota());
 
 /// True when every rank of the job has called this within `seconds` of this call: whoever ends first does not take the rest with
 /// it before rank 0 has spoken.

@@ -104,6 +104,16 @@ TEST_F(Threads, TheEnvironmentDecides) {
   EXPECT_EQ(threads_per_rank({}), 5);
 }
 
+TEST_F(Threads, AQuotaIsSharedLikeCores) {
+  const ProcessPlace two{.rank = 0, .ranks = 2, .node_rank = 0, .node_ranks = 2, .node_cores = 64};
+  EXPECT_EQ(threads_per_rank({}, 1.0), 1);
+  EXPECT_EQ(threads_per_rank({}, 0.5), 1);
+  EXPECT_EQ(threads_per_rank(two, 3.9), 1);
+  EXPECT_LE(threads_per_rank(two, 4.0), 2);
+  setenv("OMP_NUM_THREADS", "3", 1);
+  EXPECT_EQ(threads_per_rank({}, 1.0), 3);
+}
+
 TEST_F(Threads, OtherwiseTheCoresOfTheNodeAreShared) {
   const int alone = threads_per_rank({});
   EXPECT_GE(alone, 1);
