@@ -44,6 +44,7 @@ bench: deps build  ## operators and a training step beside the machine's own rat
 	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/step_benchmark
 	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/mesh_benchmark
 	@OMP_NUM_THREADS=1 launch/local_mpi.sh mpirun -np 2 build/benchmarks/checkpoint_benchmark
+	@OMP_NUM_THREADS=2 build/benchmarks/contention_benchmark
 
 bench-gpu: deps build  ## operators and training steps on the GPU beside its own rates, and the same steps in PyTorch (PYTHON=...)
 	@build/benchmarks/operators_benchmark

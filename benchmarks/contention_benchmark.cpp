@@ -1,0 +1,78 @@
+// A training step alone and beside other processes that compute, in turns.
+//
+//   OMP_NUM_THREADS=2 build/benchmarks/contention_benchmark [PROCESSES [ROUNDS]]     (2 processes, 7 rounds)
+//
+// A node that others use too, a container with a CPU quota, two jobs on one machine: threads that spin while they wait for one
+// another take the time that those they wait for need. The shape is that of step_benchmark; medians of all rounds are printed.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+#include "benchmarks/measured_step.h"
+#include "src/comm/process.h"
+#include "src/comm/single_rank.h"
+
+namespace {
+
+using namespace lora_dist;
+using namespace lora_dist::benchmarks;
+
+/// Processes that compute until it is destroyed.
+class BusyProcesses {
+ public:
+  explicit BusyProcesses(int count) {
+    for (int i = 0; i < count; ++i) {
+      const pid_t child = fork();
+      if (child == 0) {
+        for (volatile double x = 1.0;;) {
+          x = x * 1.0000001;
+        }
+      }
+      children_.push_back(child);
+    }
+  }
+  BusyProcesses(const BusyProcesses&) = delete;
+  BusyProcesses& operator=(const BusyProcesses&) = delete;
+  ~BusyProcesses() {
+    for (const pid_t child : children_) {
+      kill(child, SIGKILL);
+      waitpid(child, nullptr, 0);
+    }
+  }
+
+ private:
+  std::vector<pid_t> children_;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int processes = argc > 1 ? std::atoi(argv[1]) : 2;
+  const int rounds = argc > 2 ? std::atoi(argv[2]) : 7;
+  const auto world = make_single_rank();
+  const int threads = threads_per_rank({});
+  with_random_model(*world, "lora_dist_contention", [&](const std::filesystem::path& folder) {
+    const auto step = make_step({}, folder, threads, *world);
+    seconds_of_step(*step, *world);  // the first one touches all memory
+    std::vector<double> alone;
+    std::vector<double> beside;
+    for (int i = 0; i < rounds; ++i) {
+      alone.push_back(seconds_of_step(*step, *world));
+      const BusyProcesses busy(processes);
+      beside.push_back(seconds_of_step(*step, *world));
+    }
+    fmt::print("a step on {} threads: {:.3f} s alone, {:.3f} s beside {} busy processes: {:.2f} times as long (medians of {})\n",
+               threads, median(alone), median(beside), processes, median(beside) / median(alone), rounds);
+  });
+  return 0;
+}
