@@ -41,4 +41,4 @@ endif()
 
 # For kernels: loops may be vectorised as written (no reordering of sums beyond what `omp simd` allows), errno and traps are not observed.
 add_library(lora_dist_kernel_options INTERFACE)
-target_compile_options(lora_dist_kernel_options INTERFACE -O3 -fno-math-errno -fno-trapping-math)
+target_compile_options(lora_dist_kernel_options INTERFACE -O3 -fno-math-errno -fno-trapping-math -fopenmp-simd)

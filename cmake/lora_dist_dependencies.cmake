@@ -39,6 +39,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
 endif()
 lora_dist_package(OpenMP "OpenMP" 4.0 ${LORA_DIST_OPENMP_PACKAGE} COMPONENTS CXX)
 
+lora_dist_package(TBB "oneTBB" 2021.5 libtbb-dev CONFIG)
 lora_dist_package(Boost "Boost.Program_options" 1.66 libboost-program-options-dev COMPONENTS program_options)
 lora_dist_package(tomlplusplus "toml++" 3.0 libtomlplusplus-dev CONFIG)
 lora_dist_package(nlohmann_json "JSON for Modern C++" 3.9 nlohmann-json3-dev CONFIG)

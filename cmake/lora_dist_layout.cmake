@@ -24,7 +24,9 @@ function(lora_dist_folder name folder)
 endfunction()
 
 function(lora_dist_sources)
-  lora_dist_folder(kernels_common kernels/common OpenMP::OpenMP_CXX)
+  lora_dist_folder(kernels_common kernels/common)
+  # Threads are oneTBB's; oneDNN brings OpenMP along, which is told to use one.
+  target_link_libraries(lora_dist_kernels_common PUBLIC TBB::tbb PRIVATE OpenMP::OpenMP_CXX)
   if(LORA_DIST_WITH_CUDA)
     target_compile_definitions(lora_dist_kernels_common PUBLIC LORA_DIST_WITH_CUDA)
   endif()

@@ -1,4 +1,5 @@
-// Threads on the CPU. The pieces of work are fixed by the caller from shapes alone; only who computes a piece varies.
+// Threads on the CPU: one pool of oneTBB, whose threads sleep when there is nothing to do. The pieces of work are fixed by the
+// caller from shapes alone; only who computes a piece varies.
 #pragma once
 
 #include <cstdint>
@@ -7,26 +8,25 @@
 
 namespace lora_dist {
 
+/// Calls call(work, i) for i in [0, pieces), on so many threads, the calling one among them. parallel_for without its template.
+void run_pieces(std::int64_t pieces, int threads, const void* work, void (*call)(const void* work, std::int64_t piece));
+
 /// Calls work(i) for i in [0, pieces), on stream.threads threads. `work` must not throw.
 /// Nested library calls (oneDNN) see one thread: see set_library_threads().
 template <class Work>
-void parallel_for(std::int64_t pieces, const Stream& stream, Work work) {
-  const int threads = stream.threads;
-  if (threads <= 1 || pieces <= 1) {
+void parallel_for(std::int64_t pieces, const Stream& stream, const Work& work) {
+  if (stream.threads <= 1 || pieces <= 1) {
     for (std::int64_t i = 0; i < pieces; ++i) {
       work(i);
     }
     return;
   }
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (std::int64_t i = 0; i < pieces; ++i) {
-    work(i);
-  }
+  run_pieces(pieces, stream.threads, &work, [](const void* object, std::int64_t i) { (*static_cast<const Work*>(object))(i); });
 }
 
 /// Calls work(begin, end) over [0, n) in pieces of `grain` elements (the last one shorter).
 template <class Work>
-void parallel_ranges(std::int64_t n, std::int64_t grain, const Stream& stream, Work work) {
+void parallel_ranges(std::int64_t n, std::int64_t grain, const Stream& stream, const Work& work) {
   const std::int64_t pieces = (n + grain - 1) / grain;
   parallel_for(pieces, stream, [&](std::int64_t i) {
     const std::int64_t begin = i * grain;
@@ -35,8 +35,8 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, const Stream& stream, W
 }
 
 /// Makes libraries that use OpenMP run on the calling thread, so that our own pieces are the only source of parallelism and the
-/// number of threads cannot change a bit of a result. The setting belongs to the calling thread: it is made at program start, and
-/// again by the operators that call oneDNN, because their caller may be another thread.
+/// number of threads cannot change a bit of a result. The setting belongs to the calling thread: it is made at program start, in
+/// each thread of the pool, and again by the operators that call oneDNN, because their caller may be another thread.
 void set_library_threads();
 
 }  // namespace lora_dist

@@ -22,6 +22,7 @@ class LoraDist(CMakePackage, CudaPackage):
     depends_on("mpi@3:")
     depends_on("hdf5@1.10.7:")
     depends_on("onednn@2:")
+    depends_on("intel-tbb@2021.5:")
     depends_on("boost@1.66: +program_options")
     depends_on("tomlplusplus@3:")
     depends_on("nlohmann-json@3.9:")
