@@ -4,7 +4,7 @@
 #include <array>
 
 #include "benchmarks/random_model.h"
-#include "src/train/adapter_setup.h"
+#include "src/train/training_run.h"
 
 namespace lora_dist::benchmarks {
 
@@ -26,7 +26,8 @@ std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::f
   step->batch.emplace(kSequences * world.size(), kLength, model.spec.vocab);
   step->layout = make_adapter_layout(model.spec, {kRank, 32.0, setting.dropout, false, {"all-linear"}});
   step->part = make_adapter_part(step->layout, model.spec, model.base.part);
-  step->buffers = take_trained_buffers(step->layout, step->part, Purpose::train, 1, model.arena);
+  step->buffers =
+      take_trained_buffers(take_parameters(step->layout, step->part, model.arena), step->layout, step->part, 1, model.arena);
   initialize_adapters(step->layout, 42, step->buffers.params);
   take_part(step->part, step->buffers.params, step->buffers.part_params, model.stream);
   WorkspaceOptions sizes{kSequences * kLength, kLength, true, setting.recompute, setting.dropout > 0.0F};

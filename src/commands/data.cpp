@@ -10,10 +10,10 @@
 #include "src/core/error.h"
 #include "src/data/dataset.h"
 #include "src/data/shown_sample.h"
+#include "src/job/checkpoint_records.h"
 #include "src/job/data_setup.h"
 #include "src/model/model_config.h"
 #include "src/report/console.h"
-#include "src/train/resume.h"
 
 namespace lora_dist {
 

@@ -9,9 +9,9 @@
 #include "src/core/error.h"
 #include "src/eval/evaluator.h"
 #include "src/io/file.h"
+#include "src/job/model_run.h"
 #include "src/report/metrics_log.h"
 #include "src/report/progress.h"
-#include "src/train/training_run.h"
 
 namespace lora_dist {
 
@@ -31,7 +31,7 @@ void describe(CommandUse& use, EvalOptions& options) {
 
 void check(const EvalOptions& options) { check_config_is_given("eval", options.config); }
 
-void write_results(const TrainingRun& run, const Evaluation& evaluation, const std::string& adapter) {
+void write_results(const ModelRun& run, const Evaluation& evaluation, const std::string& adapter) {
   make_output_directory(run.output, "output.dir");
   MetricsLog log(run.output / "eval.jsonl", std::numeric_limits<std::int64_t>::max());  // every earlier line stays
   log.append(EvalRecord{0, 0.0, evaluation.loss, evaluation.perplexity, evaluation.samples, evaluation.target_tokens,
@@ -56,7 +56,10 @@ int run(Communicator& world, const ProcessPlace& place, const EvalOptions& optio
   const auto watchdog = watch_command(world, place, config.parallel.watchdog_seconds);
   const std::string adapter = options.adapter.empty() ? config.adapter.init_from : options.adapter;
   const auto compute = choose_compute_place(compute_choice(config), place, world, Console{world.rank() == 0});
-  const TrainingRun tested = prepare_run(config, world, *compute, Purpose::evaluate, adapter);
+  ModelRun tested;
+  begin_run(tested, config, world, *compute, Purpose::evaluate);
+  open_run(tested, Purpose::evaluate, adapter);
+  run_together(world, [&] { take_workspace(tested, Purpose::evaluate); });
   if (tested.validation.empty()) {
     throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",
                 Noticed::every_rank);

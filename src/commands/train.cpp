@@ -4,9 +4,9 @@
 #include "src/comm/flight_record.h"
 #include "src/commands/config_options.h"
 #include "src/core/stop_request.h"
+#include "src/job/checkpoint_records.h"
 #include "src/plan/beside_run.h"
 #include "src/plan/program_memory.h"
-#include "src/train/resume.h"
 #include "src/train/trainer.h"
 
 namespace lora_dist {
@@ -56,7 +56,7 @@ int run(Communicator& world, const ProcessPlace& place, const TrainOptions& opti
   choice.checkpoint_dtype = compute_dtype_of_checkpoint(config, world);
   const auto compute = choose_compute_place(choice, place, world, Console{world.rank() == 0});
   const std::int64_t program = program_bytes();
-  TrainingRun training = prepare_run(config, world, *compute, Purpose::train, {});
+  TrainingRun training = prepare_training(config, world, *compute);
   const ExitCode code = with_flight_record(training, [&] { return run_training(training); });
   if (const std::string line = plan_beside_run(training, program); code == ExitCode::done && !line.empty()) {
     training.console.line(line);

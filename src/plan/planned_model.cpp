@@ -10,9 +10,9 @@
 #include "src/core/error.h"
 #include "src/io/base_store.h"
 #include "src/io/strict_json.h"
+#include "src/job/adapter_setup.h"
 #include "src/job/data_setup.h"
 #include "src/model/config_file.h"
-#include "src/train/adapter_setup.h"
 
 namespace lora_dist {
 

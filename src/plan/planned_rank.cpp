@@ -8,7 +8,7 @@
 #include "src/base/weight_window.h"
 #include "src/comm/mesh.h"
 #include "src/core/error.h"
-#include "src/train/adapter_setup.h"
+#include "src/job/adapter_setup.h"
 #include "src/train/saving.h"
 #include "src/train/training_run.h"
 #include "src/transformer/workspace.h"
@@ -65,7 +65,8 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
   take_window_buffers(rank->base, rank->arena, dequantizes_ahead(target.backend, model.config.train.micro_batches_in_flight),
                       target.dtype);
   rank->part = make_adapter_part(model.layout, model.spec, part);
-  take_trained_buffers(model.layout, rank->part, Purpose::train, model.config.train.micro_batches_in_flight, rank->arena);
+  take_trained_buffers(take_parameters(model.layout, rank->part, rank->arena), model.layout, rank->part,
+                       model.config.train.micro_batches_in_flight, rank->arena);
   const WorkspaceOptions options = workspace_options(model.config, model.spec, target.dtype, Purpose::train);
   make_workspace(rank->base, rank->part.layout, options, rank->arena, stream);
   if (target.on_device()) {

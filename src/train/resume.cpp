@@ -6,19 +6,18 @@
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/peft_adapter.h"
-#include "src/chat_template/template_date.h"
 #include "src/checkpoint/folders.h"
 #include "src/checkpoint/manifest.h"
 #include "src/comm/agree.h"
 #include "src/config/config_keys.h"
 #include "src/config/print_config.h"
 #include "src/config/resume_rules.h"
-#include "src/core/error_of.h"
 #include "src/core/pulse.h"
 #include "src/core/version.h"
 #include "src/data/sampler.h"
 #include "src/io/file.h"
 #include "src/io/sha256.h"
+#include "src/job/checkpoint_records.h"
 
 namespace lora_dist {
 
@@ -40,45 +39,11 @@ std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
   return found.path;
 }
 
-constexpr const char* kComputeDtype = "model.compute_dtype";
-constexpr const char* kTemplateDay = "chat_template_day";  // in the progress
-
-/// As the checkpoint's settings have it: "\"bf16\"" (TOML text), or "\"auto\"" from before the type was recorded. Empty where the
-/// manifest cannot be read: loading says why.
-std::string recorded_compute_dtype(const std::filesystem::path& checkpoint) {
-  std::string recorded;
-  error_of([&] { recorded = read_manifest(checkpoint).identity.settings.value(kComputeDtype, ""); });
-  return recorded;
-}
-
-/// Empty where templates were told none, or before days were kept.
-std::string recorded_day(const std::filesystem::path& checkpoint) {
-  std::string recorded;
-  error_of([&] { recorded = read_manifest(checkpoint).state.progress.value(kTemplateDay, ""); });
-  return recorded;
-}
-
-/// What `read` finds in the checkpoint to go on from, or in the newest one that says something. Collective.
-template <class Read>
-std::string recorded_in_checkpoint(const Config& config, Communicator& world, Read read) {
-  std::string recorded;
-  if (world.rank() == 0 && config.checkpoint.resume != "never") {
-    std::vector<std::filesystem::path> checkpoints = {config.checkpoint.resume};
-    if (config.checkpoint.resume == "auto") {
-      error_of([&] { checkpoints = find_checkpoints(std::filesystem::path(config.output.dir) / "checkpoints"); });
-    }
-    for (std::size_t i = 0; i < checkpoints.size() && recorded.empty(); ++i) {
-      recorded = read(checkpoints[i]);
-    }
-  }
-  return broadcast_string(world, recorded, 0);
-}
-
 /// What the checkpoint must agree with.
 CheckpointIdentity wanted_identity(const TrainingRun& run, const std::filesystem::path& checkpoint) {
   CheckpointIdentity identity = identity_of(run);
   if (recorded_compute_dtype(checkpoint) == "\"auto\"") {
-    identity.settings[kComputeDtype] = to_flat_settings(run.config).at(kComputeDtype);
+    identity.settings[kComputeDtypeSetting] = to_flat_settings(run.config).at(kComputeDtypeSetting);
   }
   return identity;
 }
@@ -121,23 +86,12 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
       identity.settings[name] = value;
     }
   }
-  identity.settings[kComputeDtype] = fmt::format("\"{}\"", name_of_compute(run.compute->dtype));  // "auto" differs by machine
+  identity.settings[kComputeDtypeSetting] =
+      fmt::format("\"{}\"", name_of_compute(run.compute->dtype));  // "auto" differs by machine
   identity.settings["training samples (digest)"] = run.data_digest;
   identity.tensors = adapter_tensors(run.layout);
   identity.program_version = kProgramVersion;
   return identity;
-}
-
-std::optional<DType> compute_dtype_of_checkpoint(const Config& config, Communicator& world) {
-  const std::string recorded = recorded_in_checkpoint(config, world, recorded_compute_dtype);
-  const std::string_view word =
-      recorded.size() < 2 ? std::string_view() : std::string_view(recorded).substr(1, recorded.size() - 2);
-  return value_of_word(kComputeDtypes, word).value_or(std::nullopt);
-}
-
-std::string day_of_templates(const Config& config, Communicator& world) {
-  const std::string recorded = recorded_in_checkpoint(config, world, recorded_day);
-  return broadcast_string(world, noon_of(recorded) ? recorded : chat_template_today(), 0);
 }
 
 namespace {
@@ -211,7 +165,7 @@ TrainingState state_to_save(const TrainingRun& run, const RunProgress& progress)
   state.seed = static_cast<std::uint64_t>(run.config.train.seed);
   state.progress = to_json(progress, to_flat_settings(run.config));
   if (const std::string& day = run.dataset.report.template_day; !day.empty()) {
-    state.progress[kTemplateDay] = day;
+    state.progress[kTemplateDayProgress] = day;
   }
   return state;
 }

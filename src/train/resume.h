@@ -14,14 +14,6 @@ namespace lora_dist {
 /// trained.
 CheckpointIdentity identity_of(const TrainingRun& run);
 
-/// The type that products were computed in by the run whose checkpoint `config` goes on from. Empty where there is no checkpoint,
-/// none that can be read, or one from before the type was recorded. Collective; reads a manifest alone.
-std::optional<DType> compute_dtype_of_checkpoint(const Config& config, Communicator& world);
-
-/// The day that chat templates are told: the one kept in the checkpoint that `config` goes on from, else today's of rank 0.
-/// Collective.
-std::string day_of_templates(const Config& config, Communicator& world);
-
 /// Goes on from checkpoint.resume: the newest sound checkpoint in output.dir ("auto"), a named one, or nothing ("never", or none
 /// there). Fills the run's buffers. Shows what it resumed from, which checkpoints it passed over, and which changed settings may
 /// change bits. Collective; throws Error, the same on every rank.

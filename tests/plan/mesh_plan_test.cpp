@@ -77,7 +77,7 @@ TEST_P(PlannedMemory, IsWhatARunTakes) {
   const PlannedMesh mesh = mesh_of(config, each.data * each.tensor, PlanTarget{});
   test::on_ranks(mesh.ranks(), [&](Communicator& world) {
     ComputePlace place;
-    const TrainingRun run = prepare_run(config, world, place, Purpose::train, {});
+    const TrainingRun run = prepare_training(config, world, place);
     const auto planned = plan_rank(model, PlanTarget{}, mesh, world.rank() % each.tensor);
     std::vector<MemoryItem> items = memory_of(*planned);
     const std::vector<MemoryItem> copy = memory_of_copy(model, PlanTarget{}, mesh, world.rank());

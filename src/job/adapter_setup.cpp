@@ -1,5 +1,5 @@
 // The adapter that a run starts with: its layout, its description, its parameters.
-#include "src/train/adapter_setup.h"
+#include "src/job/adapter_setup.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -79,13 +79,15 @@ AdapterLayout fresh_layout(const Config& config, const ModelSpec& model, Purpose
                                      config.adapter.target_modules});
 }
 
-void take_buffers(TrainingRun& run, Purpose purpose) {
+void take_parameters(ModelRun& run) {
   run.part = make_adapter_part(run.layout, run.model->spec, run.model->base.part);
-  run.buffers = take_trained_buffers(run.layout, run.part, purpose, run.config.train.micro_batches_in_flight, run.model->arena);
+  const AdapterParams taken = take_parameters(run.layout, run.part, run.model->arena);
+  run.params = taken.whole;
+  run.part_params = taken.part;
 }
 
 /// How the adapter is described when it is saved. Patterns of rank and alpha stay as the folder had them.
-void describe(TrainingRun& run) {
+void describe(ModelRun& run) {
   const Config& config = run.config;
   run.peft.r = config.adapter.r;
   run.peft.alpha = config.adapter.alpha;
@@ -99,36 +101,12 @@ void describe(TrainingRun& run) {
 
 }  // namespace
 
-TrainedBuffers take_trained_buffers(const AdapterLayout& layout, const AdapterPart& part, Purpose purpose, int micro_batches,
-                                    Arena& arena) {
-  TrainedBuffers buffers;
-  const std::int64_t n = layout.count;
-  buffers.params = arena.take<float>(MemoryKind::adapters, "parameters", n);
-  if (purpose == Purpose::train) {
-    buffers.grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a micro-batch", n);
-    buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", n);
-    buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
-    buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
-  }
-  buffers.part_params = buffers.params;
-  buffers.part_sums = buffers.sums;
-  const std::int64_t of_part = part.layout.count;
-  const bool whole = part.parameters.empty();
-  if (!whole) {
-    buffers.part_params = arena.take<float>(MemoryKind::adapters, "parameters of the part", of_part);
-  }
-  if (purpose != Purpose::train) {
-    return buffers;
-  }
-  if (!whole) {
-    buffers.part_sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step of the part", of_part);
-  }
-  for (int i = 0; i < micro_batches; ++i) {
-    buffers.part_grads.push_back(
-        whole && i == 0 ? buffers.grads
-                        : arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a micro-batch of the part", of_part));
-  }
-  return buffers;
+AdapterParams take_parameters(const AdapterLayout& layout, const AdapterPart& part, Arena& arena) {
+  AdapterParams params;
+  params.whole = arena.take<float>(MemoryKind::adapters, "parameters", layout.count);
+  params.part = part.parameters.empty() ? params.whole
+                                        : arena.take<float>(MemoryKind::adapters, "parameters of the part", part.layout.count);
+  return params;
 }
 
 void choose_targets(Config& config, const ModelSpec& model, const Console& console) {
@@ -150,14 +128,14 @@ void choose_targets(Config& config, const ModelSpec& model, const Console& conso
   }
 }
 
-void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::path& adapter) {
+void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter) {
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(run.config.adapter.init_from) : adapter;
   run_together(*run.world, [&] {
     std::vector<float> params;
     run.no_layout = no_adapter(run.model->spec).layout;
     if (from.empty()) {
       run.layout = fresh_layout(run.config, run.model->spec, purpose);
-      take_buffers(run, purpose);
+      take_parameters(run);
       params.resize(static_cast<std::size_t>(run.layout.count));
       initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), params);
     } else {
@@ -170,12 +148,12 @@ void prepare_adapter(TrainingRun& run, Purpose purpose, const std::filesystem::p
       if (purpose == Purpose::train) {
         adopt(run.config, read.config, run.model->spec, run.layout);
       }
-      take_buffers(run, purpose);
+      take_parameters(run);
       params.resize(static_cast<std::size_t>(run.layout.count));
       copy_parameters(read, run.layout, params);
     }
-    from_host(view(std::span<const float>(params)), view(run.buffers.params), run.model->stream);
-    take_part(run.part, run.buffers.params, run.buffers.part_params, run.model->stream);
+    from_host(view(std::span<const float>(params)), view(run.params), run.model->stream);
+    take_part(run.part, run.params, run.part_params, run.model->stream);
     if (purpose == Purpose::train) {
       describe(run);
     }

@@ -1,0 +1,58 @@
+// Reads manifests.
+#include "src/job/checkpoint_records.h"
+
+#include <vector>
+
+#include "src/chat_template/template_date.h"
+#include "src/checkpoint/folders.h"
+#include "src/checkpoint/manifest.h"
+#include "src/core/error_of.h"
+
+namespace lora_dist {
+
+namespace {
+
+/// Empty where templates were told none, or before days were kept.
+std::string recorded_day(const std::filesystem::path& checkpoint) {
+  std::string recorded;
+  error_of([&] { recorded = read_manifest(checkpoint).state.progress.value(kTemplateDayProgress, ""); });
+  return recorded;
+}
+
+/// What `read` finds in the checkpoint to go on from, or in the newest one that says something. Collective.
+template <class Read>
+std::string recorded_in_checkpoint(const Config& config, Communicator& world, Read read) {
+  std::string recorded;
+  if (world.rank() == 0 && config.checkpoint.resume != "never") {
+    std::vector<std::filesystem::path> checkpoints = {config.checkpoint.resume};
+    if (config.checkpoint.resume == "auto") {
+      error_of([&] { checkpoints = find_checkpoints(std::filesystem::path(config.output.dir) / "checkpoints"); });
+    }
+    for (std::size_t i = 0; i < checkpoints.size() && recorded.empty(); ++i) {
+      recorded = read(checkpoints[i]);
+    }
+  }
+  return broadcast_string(world, recorded, 0);
+}
+
+}  // namespace
+
+std::string recorded_compute_dtype(const std::filesystem::path& checkpoint) {
+  std::string recorded;
+  error_of([&] { recorded = read_manifest(checkpoint).identity.settings.value(kComputeDtypeSetting, ""); });
+  return recorded;
+}
+
+std::optional<DType> compute_dtype_of_checkpoint(const Config& config, Communicator& world) {
+  const std::string recorded = recorded_in_checkpoint(config, world, recorded_compute_dtype);
+  const std::string_view word =
+      recorded.size() < 2 ? std::string_view() : std::string_view(recorded).substr(1, recorded.size() - 2);
+  return value_of_word(kComputeDtypes, word).value_or(std::nullopt);
+}
+
+std::string day_of_templates(const Config& config, Communicator& world) {
+  const std::string recorded = recorded_in_checkpoint(config, world, recorded_day);
+  return broadcast_string(world, noon_of(recorded) ? recorded : chat_template_today(), 0);
+}
+
+}  // namespace lora_dist

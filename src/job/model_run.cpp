@@ -1,0 +1,201 @@
+// Opens model, data and adapter in that order, and prints what was found.
+#include "src/job/model_run.h"
+
+#include <algorithm>
+
+#include "src/comm/agree.h"
+#include "src/comm/data_plane.h"
+#include "src/core/error.h"
+#include "src/core/version.h"
+#include "src/io/file.h"
+#include "src/io/sha256.h"
+#include "src/job/adapter_setup.h"
+#include "src/job/checkpoint_records.h"
+#include "src/job/data_setup.h"
+#include "src/job/ranks_agree.h"
+#include "src/job/tokenize_together.h"
+#include "src/job/trained_format.h"
+
+namespace lora_dist {
+
+namespace {
+
+constexpr std::int64_t kRoomForAnswers = 128;  // positions beyond max_length for generated text
+
+/// The configuration shows the base as it is, whatever was wanted: a folder that is quantized already decides, then what the
+/// record of an adapter that is evaluated says.
+void adopt_format(Config& config, const BaseFormat& format, const BaseFormat& wanted) {
+  if (is_same_format(format, wanted_format(config).format)) {
+    return;
+  }
+  const char* const origin = is_same_format(format, wanted) ? "the adapter's record" : "model.path";
+  config.model.quantization = format.quantization;
+  config.origins["model.quantization"] = origin;
+  if (format.is_four_bit()) {
+    config.model.double_quant = format.double_quant;
+    config.model.block_size = static_cast<int>(format.block_size);
+    config.origins["model.double_quant"] = config.origins["model.block_size"] = origin;
+  }
+}
+
+/// Empty where nothing is to be kept.
+std::filesystem::path token_cache_folder(const Config& config) {
+  if (config.data.cache_dir == "none") {
+    return {};
+  }
+  return config.data.cache_dir.empty() ? std::filesystem::path(config.output.dir) / "token_cache"
+                                       : std::filesystem::path(config.data.cache_dir);
+}
+
+std::string digest_of(const std::vector<Sample>& samples) {
+  Sha256 digest;
+  for (const Sample& sample : samples) {
+    const auto length = static_cast<std::int64_t>(sample.input_ids.size());
+    digest.update(std::as_bytes(std::span(&length, 1)));
+    digest.update(std::as_bytes(std::span(sample.input_ids)));
+    digest.update(std::as_bytes(std::span(sample.labels)));
+  }
+  return digest.hex();
+}
+
+/// training: the rows that are left out are listed in output.dir; an evaluation leaves the training's list alone.
+void prepare_data(ModelRun& run, bool training) {
+  Config& config = run.config;
+  const ModelSpec& spec = run.model->spec;
+  fit_max_length(config, spec, run.console);
+  DataOptions options = data_options(config);
+  options.template_day = day_of_templates(config, *run.world);
+  run.dataset = tokenize_together(options, run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab,
+                                  token_cache_folder(config), *run.world, run.console);
+  run_together(*run.world, [&] {
+    if (training && run.world->rank() == 0 && config.data.bad_rows == BadRows::skip) {
+      write_bad_rows(run.dataset.report, config.output.dir);
+    }
+    run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);
+    std::span<const Sample> validation = run.dataset.validation;
+    if (config.eval.max_samples > 0) {
+      validation = validation.first(std::min(validation.size(), static_cast<std::size_t>(config.eval.max_samples)));
+    }
+    run.validation = pack_samples(validation, config.data.max_length, config.data.packing);
+    run.data_digest = digest_of(run.dataset.train);
+  });
+  for (const std::string& line : render_report(run.dataset.report)) {
+    run.console.line(line);
+  }
+}
+
+void show_model(const ModelRun& run) {
+  const ModelSpec& spec = run.model->spec;
+  const Config& config = run.config;
+  run.console.line(fmt::format("model      {}: {} layers, hidden {}, {} heads ({} kv), intermediate {}, vocabulary {}; base {}",
+                               config.model.path, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.intermediate,
+                               spec.vocab, describe(run.model->base.format)));
+  run.console.line(
+      fmt::format("mesh       {} data-parallel rank{}{}, {}; base {}{}", run.mesh.data, run.mesh.data == 1 ? "" : "s",
+                  run.mesh.tensor == 1 ? "" : fmt::format(" x {} tensor-parallel", run.mesh.tensor), run.compute->description(),
+                  run.model->base.of_node      ? fmt::format("once a node, in memory that {} ranks share", run.model->base.shards)
+                  : run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards)
+                  : run.mesh.tensor > 1        ? "divided by the tensor ranks alone"
+                                               : "whole on each rank",
+                  run.model->base.on_host ? ", in the host's memory" : ""));
+}
+
+/// How many data ranks divide the base; warns of tensor ranks on several machines. Collective.
+int choose_shards(const ModelRun& run) {
+  const Config& config = run.config;
+  const std::vector<std::string> machines = all_gather_strings(*run.world, machine_identity(kBootId));
+  std::int64_t sum_bytes = 0;
+  run_together(*run.world, [&] {
+    const ModelSpec spec = read_model_config(config.model.path);
+    sum_bytes = config.train.micro_batch * std::min<std::int64_t>(config.data.max_length, spec.max_positions) * spec.hidden *
+                static_cast<std::int64_t>(size_of(run.compute->dtype));
+  });
+  if (const std::string apart = tensor_ranks_apart(run.mesh, machines, sum_bytes); !apart.empty()) {
+    run.console.warn(apart);
+  }
+  const bool by_node = config.parallel.base_shards.of == BaseShards::Of::node;
+  return base_shards_of(run.mesh, config.parallel.base_shards, by_node ? data_ranks_of_node(run.mesh, machines) : 1);
+}
+
+}  // namespace
+
+ForwardContext ModelRun::tuned() const {
+  return {&model->base, &part.layout, model->window.get(), &workspace, part_params, model->stream, model->tensor.get()};
+}
+
+ForwardContext ModelRun::base() const {
+  return {&model->base, &no_layout, model->window.get(), &workspace, {}, model->stream, model->tensor.get()};
+}
+
+WantedFormat wanted_format(const Config& config) {
+  return {{config.model.quantization, config.model.double_quant, config.model.block_size},
+          "model.quantization",
+          config.is_explicit("model.quantization"),
+          config.is_explicit("model.double_quant"),
+          config.is_explicit("model.block_size")};
+}
+
+WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose) {
+  WorkspaceOptions options;
+  options.max_positions = std::min<std::int64_t>(spec.max_positions, config.data.max_length + kRoomForAnswers);
+  options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * config.data.max_length;
+  options.longest = config.data.max_length;
+  options.micro_batches_in_flight = config.train.micro_batches_in_flight;
+  options.training = purpose == Purpose::train;
+  options.recompute = config.train.recompute;
+  options.compute_dtype = compute_dtype;
+  options.sequence_parallel = config.parallel.sequence_parallel;
+  options.dropout = options.training && config.adapter.dropout > 0.0;
+  return options;
+}
+
+ComputeChoice compute_choice(const Config& config) {
+  return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator, std::nullopt};
+}
+
+void begin_run(ModelRun& run, const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose) {
+  run.config = config;
+  run.world = &world;
+  run.compute = &compute;
+  run.console.speaks = world.rank() == 0;
+  run.output = config.output.dir;
+  check_same_program(world, config, kProgramVersion);
+  run_together(world, [&] {
+    if (run.config.parallel.base_device == BaseDevice::device && !run.compute->on_device()) {
+      throw Error(ExitCode::usage,
+                  "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
+    }
+    if (purpose == Purpose::train) {
+      choose_targets(run.config, read_model_config(run.config.model.path), run.console);
+    }
+    if (run.world->rank() == 0) {
+      make_output_directory(run.output, "output.dir");
+    }
+  });
+}
+
+void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter) {
+  const Config config = run.config;
+  const bool training = purpose == Purpose::train;
+  run.mesh = make_mesh(*run.world, config.parallel.tensor);
+  const BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == BaseDevice::host,
+                            config.train.micro_batches_in_flight, config.parallel.base_shards.of == BaseShards::Of::node};
+  const std::filesystem::path from = adapter.empty() ? std::filesystem::path(config.adapter.init_from) : adapter;
+  const std::optional<BaseFormat> record = from.empty() ? std::nullopt : agreed_record(from, *run.world);
+  const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);
+  run.model = open_model(config.model.path, wanted, run.mesh, keeping, *run.compute, *run.world, run.console);
+  if (!training || record) {  // what a training starts from need not have one
+    tell_of_record(from, record, wanted, run.model->base.format, run.console);
+  }
+  adopt_format(run.config, run.model->base.format, wanted.format);
+  show_model(run);
+  prepare_data(run, training);
+  prepare_adapter(run, purpose, adapter);
+}
+
+void take_workspace(ModelRun& run, Purpose purpose) {
+  const WorkspaceOptions options = workspace_options(run.config, run.model->spec, run.compute->dtype, purpose);
+  run.workspace = make_workspace(run.model->base, run.part.layout, options, run.model->arena, run.model->stream);
+}
+
+}  // namespace lora_dist

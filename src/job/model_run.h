@@ -1,0 +1,72 @@
+// What training and evaluation share: a model with its data and its adapter, opened for work.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/adapter/adapter_config.h"
+#include "src/adapter/adapter_layout.h"
+#include "src/adapter/adapter_part.h"
+#include "src/comm/mesh.h"
+#include "src/config/config.h"
+#include "src/data/dataset.h"
+#include "src/data/packing.h"
+#include "src/job/open_model.h"
+#include "src/report/console.h"
+#include "src/transformer/transformer.h"
+
+namespace lora_dist {
+
+/// What a run is prepared for: training needs gradients, moments and what backward reads.
+enum class Purpose : std::uint8_t { train, evaluate };
+
+struct ModelRun {
+  Config config;
+  Communicator* world = nullptr;
+  Mesh mesh;
+  const ComputePlace* compute = nullptr;
+  Console console;
+  std::filesystem::path output;
+
+  std::unique_ptr<OpenModel> model;
+  Dataset dataset;
+  std::vector<Sequence> train;
+  std::vector<Sequence> validation;
+  std::string data_digest;  // of the training samples' ids and labels
+
+  AdapterLayout layout;          // of the whole flat buffer
+  AdapterPart part;              // what this rank's tensor part computes with
+  PeftConfig peft;               // how the adapter is described in its folder
+  std::span<float> params;       // the whole flat buffer, where the operators run
+  std::span<float> part_params;  // the part's; the whole one again where nothing is cut
+  AdapterLayout no_layout;       // the base alone
+  Workspace workspace;
+
+  /// The model with the adapter as it is now, or the base alone.
+  ForwardContext tuned() const;
+  ForwardContext base() const;
+};
+
+/// Fills in what needs no file, and checks what would be a pity to find only after minutes of loading. `compute` must outlive the
+/// run. Collective; throws Error, the same on every rank.
+void begin_run(ModelRun& run, const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose);
+/// Opens model, data and adapter, and shows what was resolved. `adapter`: a PEFT folder to evaluate; empty: adapter.init_from.
+/// Collective; throws Error, the same on every rank.
+void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
+/// Takes the buffers of forward and, to train, backward. Throws Error(out_of_memory).
+void take_workspace(ModelRun& run, Purpose purpose);
+
+/// How the base is to be kept, and which of it the user wrote.
+WantedFormat wanted_format(const Config& config);
+
+/// The sizes of a run's buffers. `config.data.max_length` fits the model.
+WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose);
+
+/// What the configuration says about where operators run.
+ComputeChoice compute_choice(const Config& config);
+
+}  // namespace lora_dist
