@@ -21,7 +21,7 @@
 #include "src/comm/single_rank.h"
 #include "src/core/error_of.h"
 #include "src/core/memory_report.h"
-#include "src/job/compute_place.h"
+#include "src/job/device.h"
 #include "src/train/train_step.h"
 
 namespace lora_dist::benchmarks {
@@ -59,7 +59,7 @@ struct DeviceRates {
   double copy = 0.0;     // bytes/s, read and written
 };
 
-DeviceRates measure_rates(const ComputePlace& place, std::int64_t n) {
+DeviceRates measure_rates(const Device& place, std::int64_t n) {
   Arena arena(place.stream);
   const auto bytes = n * n * static_cast<std::int64_t>(size_of(place.dtype));
   const auto matrix = [&](const char* name) {
@@ -103,12 +103,12 @@ TrainedBuffers make_buffers(const AdapterLayout& layout, Arena& arena, const Str
   return buffers;
 }
 
-std::int64_t memory_in_use(const ComputePlace& place) {
-  return place.on_device() ? place.device->total_bytes - free_device_bytes() : peak_resident_bytes();
+std::int64_t memory_in_use(const Device& place) {
+  return place.on_device() ? place.gpu->total_bytes - free_device_bytes() : peak_resident_bytes();
 }
 
 /// Makes the model, trains, and gives everything back.
-Measured measure(const StepCase& step, const StepBenchOptions& options, const ComputePlace& place, Communicator& world) {
+Measured measure(const StepCase& step, const StepBenchOptions& options, const Device& place, Communicator& world) {
   Measured result;
   Arena arena(place.stream);
   FrozenBase base;
@@ -137,7 +137,7 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const Co
   const auto train = [&](std::int64_t steps) {
     for (std::int64_t i = 0; i < steps; ++i, ++done) {
       result.last = train_step({.model = model,
-                                .part = AdapterPart{},
+                                .part = AdapterShard{},
                                 .ranks = {world, world, gradients},
                                 .buffers = buffers,
                                 .sequences = batch.sequences,
@@ -176,7 +176,7 @@ std::string tokens_of_step(const StepBenchOptions& options) {
   return fmt::format("{} tokens, {} of them targets", tokens, targets);
 }
 
-void print_head(const StepBenchOptions& options, const ComputePlace& place, const DeviceRates& rates) {
+void print_head(const StepBenchOptions& options, const Device& place, const DeviceRates& rates) {
   const std::string dtype(name_of(place.dtype));
   fmt::print("{}: {} product {:.3g} TFLOP/s ({} cubed), copy {:.4g} GB/s (read and written)\n\n", place.description(), dtype,
              rates.product / 1e12, options.product_size, rates.copy / 1e9);
@@ -204,10 +204,10 @@ void print_row(const StepCase& step, const StepBenchOptions& options, const Devi
 }
 
 /// A configuration that does not fit is a row that says so; anything else ends the run.
-void run_case(const StepCase& step, const StepBenchOptions& options, const DeviceRates& rates, const ProcessPlace& process,
+void run_case(const StepCase& step, const StepBenchOptions& options, const DeviceRates& rates, const ProcessInfo& process,
               Communicator& world) {
-  const auto place = choose_compute_place({*value_of_word(kBackends, options.backend), {}, {}, {}}, process, world,
-                                          Console{});  // operators' scratch starts anew
+  const auto place = choose_device({*value_of_word(kBackends, options.backend), {}, {}, {}}, process, world,
+                                   Console{});  // operators' scratch starts anew
   fmt::print("| {} | {} | {} |", step.shape, step.base == Quantization::nf4 ? "nf4" : "bf16", name_of_recompute(step.recompute));
   std::fflush(stdout);
   const std::optional<Error> error = error_of([&] { print_row(step, options, rates, measure(step, options, *place, world)); });
@@ -221,7 +221,7 @@ void run_case(const StepCase& step, const StepBenchOptions& options, const Devic
   std::fflush(stdout);
 }
 
-void run(const StepBenchOptions& options, const ProcessPlace& process, Communicator& world) {
+void run(const StepBenchOptions& options, const ProcessInfo& process, Communicator& world) {
   if (options.help) {
     fmt::print("{}", step_options_help());
     return;
@@ -235,7 +235,7 @@ void run(const StepBenchOptions& options, const ProcessPlace& process, Communica
   }
   DeviceRates rates;
   {
-    const auto place = choose_compute_place({*value_of_word(kBackends, options.backend), {}, {}, {}}, process, world, Console{});
+    const auto place = choose_device({*value_of_word(kBackends, options.backend), {}, {}, {}}, process, world, Console{});
     rates = measure_rates(*place, options.product_size);
     print_head(options, *place, rates);
   }

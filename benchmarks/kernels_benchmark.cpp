@@ -72,22 +72,22 @@ void lora_gradient(benchmark::State& state) { multiply(state, Transpose::yes, Tr
 
 struct Attention {
   AttentionShape shape = {8, 4, 64, 0.125F};
-  std::vector<std::int32_t> query_starts;
-  std::vector<std::int32_t> key_starts;
+  std::vector<std::int32_t> cu_seqlens_q;
+  std::vector<std::int32_t> cu_seqlens_k;
   std::vector<float> q, k, v, out, log_sum_exp, dq, dk, dv;
 
   Attention(std::int64_t segments, std::int64_t queries, std::int64_t keys) {
     for (std::int64_t s = 0; s <= segments; ++s) {
-      query_starts.push_back(static_cast<std::int32_t>(s * queries));
-      key_starts.push_back(static_cast<std::int32_t>(s * keys));
+      cu_seqlens_q.push_back(static_cast<std::int32_t>(s * queries));
+      cu_seqlens_k.push_back(static_cast<std::int32_t>(s * keys));
     }
-    q = out = dq = numbers(query_starts.back() * 512);
-    k = v = dk = dv = numbers(key_starts.back() * 256);
-    log_sum_exp = numbers(query_starts.back() * 8);
+    q = out = dq = numbers(cu_seqlens_q.back() * 512);
+    k = v = dk = dv = numbers(cu_seqlens_k.back() * 256);
+    log_sum_exp = numbers(cu_seqlens_q.back() * 8);
   }
 
-  Shape q_shape() const { return {query_starts.back(), 512}; }
-  Shape kv_shape() const { return {key_starts.back(), 256}; }
+  Shape q_shape() const { return {cu_seqlens_q.back(), 512}; }
+  Shape kv_shape() const { return {cu_seqlens_k.back(), 256}; }
   ConstTensorView starts_view(const std::vector<std::int32_t>& starts) const {
     return view(starts.data(), {static_cast<std::int64_t>(starts.size())});
   }
@@ -96,11 +96,11 @@ struct Attention {
     attention({.q = view(q.data(), q_shape()),
                .k = view(k.data(), kv_shape()),
                .v = view(v.data(), kv_shape()),
-               .query_starts = starts_view(query_starts),
-               .key_starts = starts_view(key_starts),
+               .cu_seqlens_q = starts_view(cu_seqlens_q),
+               .cu_seqlens_k = starts_view(cu_seqlens_k),
                .shape = shape,
                .out = view(out.data(), q_shape()),
-               .log_sum_exp = view(log_sum_exp.data(), {query_starts.back(), 8})},
+               .log_sum_exp = view(log_sum_exp.data(), {cu_seqlens_q.back(), 8})},
               stream);
   }
 
@@ -110,8 +110,8 @@ struct Attention {
                         .k = view(k.data(), kv_shape()),
                         .v = view(v.data(), kv_shape()),
                         .out = view(out.data(), q_shape()),
-                        .log_sum_exp = view(log_sum_exp.data(), {query_starts.back(), 8}),
-                        .starts = starts_view(query_starts),
+                        .log_sum_exp = view(log_sum_exp.data(), {cu_seqlens_q.back(), 8}),
+                        .starts = starts_view(cu_seqlens_q),
                         .shape = shape,
                         .dq = view(dq.data(), q_shape()),
                         .dk = view(dk.data(), kv_shape()),

@@ -17,7 +17,7 @@ constexpr int kRank = 16;
 std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::filesystem::path& folder, int threads,
                                         Communicator& world) {
   auto step = std::make_unique<MeasuredStep>();
-  step->compute.stream.threads = threads;
+  step->device.stream.threads = threads;
   step->mesh = make_mesh(world, setting.tensor);
   const int shards = setting.shards == 0 ? step->mesh.data : setting.shards;
   step->model = open_model(folder, {{setting.quantization, true, 64}}, step->mesh, {shards, setting.shards_vocabulary},
@@ -25,11 +25,11 @@ std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::f
   OpenModel& model = *step->model;
   step->batch.emplace(kSequences * world.size(), kLength, model.spec.vocab);
   step->layout = make_adapter_layout(model.spec, {kRank, 32.0, setting.dropout, false, {"all-linear"}});
-  step->part = make_adapter_part(step->layout, model.spec, model.base.part);
+  step->part = make_adapter_shard(step->layout, model.spec, model.base.part);
   step->buffers =
       take_trained_buffers(take_parameters(step->layout, step->part, model.arena), step->layout, step->part, 1, model.arena);
   initialize_adapters(step->layout, 42, step->buffers.params);
-  take_part(step->part, step->buffers.params, step->buffers.part_params, model.stream);
+  take_shard(step->part, step->buffers.params, step->buffers.part_params, model.stream);
   WorkspaceOptions sizes{kSequences * kLength, kLength, true, setting.recompute, setting.dropout > 0.0F};
   sizes.sequence_parallel = setting.sequence_parallel;
   step->workspace = make_workspace(model.base, step->part.layout, sizes, model.arena, model.stream);

@@ -28,11 +28,11 @@ struct StepSetting {
 
 /// Everything that steps of one setting need. Its address must not change: parts point at one another.
 struct MeasuredStep {
-  ComputePlace compute;
+  Device compute;
   Mesh mesh;
   std::unique_ptr<OpenModel> model;
   AdapterLayout layout;
-  AdapterPart part;
+  AdapterShard part;
   TrainedBuffers buffers;
   Workspace workspace;
   std::optional<FixedBatch> batch;

@@ -1,7 +1,7 @@
 // A frozen base of random weights, made where the operators run: no files, and no copy of the whole on the host.
 #pragma once
 
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 
 namespace lora_dist::benchmarks {
 

@@ -1,7 +1,7 @@
 // What a training step costs by its shapes alone: FLOP of its products and bytes of its dequantization.
 #pragma once
 
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 #include "src/transformer/workspace.h"
 
 namespace lora_dist::benchmarks {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 #include "src/transformer/workspace.h"
 
 namespace lora_dist::benchmarks {

@@ -29,26 +29,26 @@ void print_error(const std::string& speaker, const Error& error) {
 }
 
 /// Reports `error` once per job. Returns the exit code where all ranks end alike, and else ends the job.
-int end_with(const Error& error, const ProcessPlace& place) {
+int end_with(const Error& error, const ProcessInfo& process) {
   const int code = static_cast<int>(error.code());
-  const bool everybody = place.ranks == 1 || error.noticed() == Noticed::every_rank;
-  if (everybody && place.rank == 0) {
+  const bool everybody = process.ranks == 1 || error.scope() == ErrorScope::collective;
+  if (everybody && process.rank == 0) {
     print_error("", error);
   }
   // mpirun kills the rest when the first rank ends with an error: nobody ends before rank 0 has spoken.
-  if (everybody && (place.ranks == 1 || meet_all_ranks(10.0))) {
+  if (everybody && (process.ranks == 1 || meet_all_ranks(10.0))) {
     return code;
   }
-  if (everybody && place.rank == 0) {
+  if (everybody && process.rank == 0) {
     abort_job(code);
   }
   // Ranks often fail together without knowing; the lowest speaks and ends the job before the next would. Who only noticed that
   // another is gone comes after all who may know why.
-  const int turn = std::min(place.rank, 10);
-  const std::chrono::milliseconds pause(error.noticed() == Noticed::as_a_consequence ? 3500 + 1000 * turn : 300 * turn);
+  const int turn = std::min(process.rank, 10);
+  const std::chrono::milliseconds pause(error.scope() == ErrorScope::consequence ? 3500 + 1000 * turn : 300 * turn);
   std::this_thread::sleep_for(pause);
-  const std::string name = fmt::format("rank {}: ", place.rank);
-  print_error(place.rank == 0 || std::string_view(error.what()).starts_with(name) ? "" : name, error);
+  const std::string name = fmt::format("rank {}: ", process.rank);
+  print_error(process.rank == 0 || std::string_view(error.what()).starts_with(name) ? "" : name, error);
   abort_job(code);
 }
 
@@ -71,9 +71,9 @@ int run(int argc, char** argv) {
   int code = 0;
   const std::optional<Error> error = usage_error ? usage_error : error_of([&] {
     const auto world = watch_collectives(make_mpi_world());
-    code = line->use.run(*world, session.place());
+    code = line->use.run(*world, session.process());
   });
-  return error ? end_with(*error, session.place()) : code;
+  return error ? end_with(*error, session.process()) : code;
 }
 
 }  // namespace

@@ -8,9 +8,9 @@
 namespace lora_dist {
 
 /// Segments do not see each other: a batch, packed samples, or one query against a cache are all segments.
-/// Segment s has queries [query_starts[s], query_starts[s+1]) and keys [key_starts[s], key_starts[s+1]); it has at least as many
-/// keys as queries, and its last query sees its last key (so query i of nq sees keys 0 .. nk - nq + i, of which a window leaves
-/// the last `window`).
+/// Segment s has queries [cu_seqlens_q[s], cu_seqlens_q[s+1]) and keys [cu_seqlens_k[s], cu_seqlens_k[s+1]); it has at least as
+/// many keys as queries, and its last query sees its last key (so query i of nq sees keys 0 .. nk - nq + i, of which a window
+/// leaves the last `window`).
 struct AttentionShape {
   int heads = 0;
   int kv_heads = 0;  // divides heads; head h reads kv head h / (heads / kv_heads)
@@ -20,16 +20,16 @@ struct AttentionShape {
   int window = 0;      // how many keys a query sees at most, the last one its own (Hugging Face's sliding_window); 0: all
 };
 
-/// What attention reads and writes. q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; query_starts,
-/// key_starts: i32 [segments + 1]; out: f32 as q; log_sum_exp: f32 [queries, heads], kept for backward.
+/// What attention reads and writes. q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; cu_seqlens_q,
+/// cu_seqlens_k: i32 [segments + 1]; out: f32 as q; log_sum_exp: f32 [queries, heads], saved for backward.
 /// CUDA: q, k, v and out of one dtype (f32, bf16, f16), heads of up to 256 dimensions. Starts are device memory that the host
 /// does not see: a segment that they misplace, or that is longer than shape.longest, gives rows of NaN.
 struct AttentionArguments {
   ConstTensorView q;
   ConstTensorView k;
   ConstTensorView v;
-  ConstTensorView query_starts;
-  ConstTensorView key_starts;
+  ConstTensorView cu_seqlens_q;
+  ConstTensorView cu_seqlens_k;
   AttentionShape shape;
   TensorView out;
   TensorView log_sum_exp;
@@ -75,7 +75,7 @@ inline void check_attention_shape(ConstTensorView q, ConstTensorView k, ConstTen
 }
 inline void check_attention(const AttentionArguments& a) {
   check_attention_shape(a.q, a.k, a.v, a.shape);
-  require(a.query_starts.count() == a.key_starts.count(), "attention: queries and keys must have the same segments");
+  require(a.cu_seqlens_q.count() == a.cu_seqlens_k.count(), "attention: queries and keys must have the same segments");
   require(a.out.shape == a.q.shape, "attention: out must have the shape of q");
   require(a.log_sum_exp.shape == Shape{a.q.rows(), a.shape.heads}, "attention: log_sum_exp must be [queries, heads]");
 }

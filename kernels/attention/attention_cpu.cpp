@@ -112,12 +112,12 @@ bool run_task(const Problem& p, const Task& task, std::int64_t head) {
 
 void attention_cpu(const AttentionArguments& a, const Stream& stream) {
   check_attention(a);
-  check_starts_cover(a.query_starts, a.q.rows());
-  check_starts(a.key_starts, a.k.rows());
-  const auto* query_start = a.query_starts.as<std::int32_t>();
-  const auto* key_start = a.key_starts.as<std::int32_t>();
+  check_starts_cover(a.cu_seqlens_q, a.q.rows());
+  check_starts(a.cu_seqlens_k, a.k.rows());
+  const auto* query_start = a.cu_seqlens_q.as<std::int32_t>();
+  const auto* key_start = a.cu_seqlens_k.as<std::int32_t>();
   std::vector<Task> tasks;
-  for (std::int64_t s = 0; s + 1 < a.query_starts.count(); ++s) {
+  for (std::int64_t s = 0; s + 1 < a.cu_seqlens_q.count(); ++s) {
     const Segment segment = segment_of(query_start, key_start, s);
     require(segment.keys >= segment.queries, "attention: a segment has fewer keys than queries");
     for (std::int64_t first = 0; first < segment.queries; first += kTileRows) {

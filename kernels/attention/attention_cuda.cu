@@ -13,8 +13,8 @@ struct AttentionPointers {
   const T* q;
   const T* k;
   const T* v;
-  const std::int32_t* query_starts;
-  const std::int32_t* key_starts;
+  const std::int32_t* cu_seqlens_q;
+  const std::int32_t* cu_seqlens_k;
   T* out;
   float* log_sum_exp;
   std::int64_t queries;
@@ -31,7 +31,7 @@ struct AttentionPointers {
 
 template <class T>
 __device__ Segment attention_segment(const AttentionPointers<T>& a, std::int64_t rows_per_block) {
-  return block_segment(a.query_starts, a.key_starts, a.queries, a.keys, gridDim.x * rows_per_block);
+  return block_segment(a.cu_seqlens_q, a.cu_seqlens_k, a.queries, a.keys, gridDim.x * rows_per_block);
 }
 
 template <class T>
@@ -233,9 +233,9 @@ void attend(const AttentionPointers<T>& a, std::int64_t longest, std::int64_t se
 void attention_cuda(const AttentionArguments& a, const Stream& stream) {
   check_attention(a);
   check_views(a.q, a.k, a.v, a.shape);
-  check_starts(a.query_starts);
-  check_starts(a.key_starts);
-  const std::int64_t segments = a.query_starts.count() - 1;
+  check_starts(a.cu_seqlens_q);
+  check_starts(a.cu_seqlens_k);
+  const std::int64_t segments = a.cu_seqlens_q.count() - 1;
   if (a.q.rows() == 0 || segments == 0) {
     return;
   }
@@ -247,8 +247,8 @@ void attention_cuda(const AttentionArguments& a, const Stream& stream) {
     p.q = floats<T>(a.q);
     p.k = floats<T>(a.k);
     p.v = floats<T>(a.v);
-    p.query_starts = a.query_starts.as<std::int32_t>();
-    p.key_starts = a.key_starts.as<std::int32_t>();
+    p.cu_seqlens_q = a.cu_seqlens_q.as<std::int32_t>();
+    p.cu_seqlens_k = a.cu_seqlens_k.as<std::int32_t>();
     p.out = floats<T>(a.out);
     p.log_sum_exp = a.log_sum_exp.as<float>();
     p.queries = a.q.rows();

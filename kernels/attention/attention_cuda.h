@@ -67,12 +67,12 @@ struct Segment {
 
 /// The block's segment, blockIdx.z. Starts are device memory, which the host cannot check. `covered`: queries that the grid has
 /// blocks for.
-__device__ inline Segment block_segment(const std::int32_t* query_starts, const std::int32_t* key_starts,
+__device__ inline Segment block_segment(const std::int32_t* cu_seqlens_q, const std::int32_t* cu_seqlens_k,
                                         std::int64_t all_queries, std::int64_t all_keys, std::int64_t covered) {
-  const std::int64_t query = query_starts[blockIdx.z];
-  const std::int64_t query_end = query_starts[blockIdx.z + 1];
-  const std::int64_t key = key_starts[blockIdx.z];
-  const std::int64_t key_end = key_starts[blockIdx.z + 1];
+  const std::int64_t query = cu_seqlens_q[blockIdx.z];
+  const std::int64_t query_end = cu_seqlens_q[blockIdx.z + 1];
+  const std::int64_t key = cu_seqlens_k[blockIdx.z];
+  const std::int64_t key_end = cu_seqlens_k[blockIdx.z + 1];
   const std::int64_t first = query < 0 ? 0 : (query < all_queries ? query : all_queries);
   const std::int64_t end = query_end < first ? first : (query_end < all_queries ? query_end : all_queries);
   const bool sound = query == first && query_end == end && key >= 0 && key_end <= all_keys && key_end - key >= end - first &&

@@ -46,8 +46,8 @@ inline void check_starts_cover(ConstTensorView starts, std::int64_t rows) {
   require(start[0] == 0 && start[starts.count() - 1] == rows, "attention: starts must run from 0 to the number of rows");
 }
 
-inline Segment segment_of(const std::int32_t* query_starts, const std::int32_t* key_starts, std::int64_t s) {
-  return {query_starts[s], query_starts[s + 1] - query_starts[s], key_starts[s], key_starts[s + 1] - key_starts[s]};
+inline Segment segment_of(const std::int32_t* cu_seqlens_q, const std::int32_t* cu_seqlens_k, std::int64_t s) {
+  return {cu_seqlens_q[s], cu_seqlens_q[s + 1] - cu_seqlens_q[s], cu_seqlens_k[s], cu_seqlens_k[s + 1] - cu_seqlens_k[s]};
 }
 
 /// A part of a row-major matrix: its first element and the distance between its rows.

@@ -216,12 +216,12 @@ void find_segments(ConstTensorView starts, std::int64_t tokens, const AttentionS
 }  // namespace
 
 bool cudnn_attention(const AttentionArguments& a, const Stream& stream) {
-  const std::int64_t segments = a.query_starts.count() - 1;
+  const std::int64_t segments = a.cu_seqlens_q.count() - 1;
   const std::initializer_list<Operand> operands = {{fused_attention::kQ, a.q.data, false},
                                                    {fused_attention::kK, a.k.data, true},
                                                    {fused_attention::kV, a.v.data, true},
                                                    {fused_attention::kOut, a.out.data, false}};
-  if (!takes(a.q, segments, a.shape) || a.query_starts.data != a.key_starts.data || a.q.rows() != a.k.rows() ||
+  if (!takes(a.q, segments, a.shape) || a.cu_seqlens_q.data != a.cu_seqlens_k.data || a.q.rows() != a.k.rows() ||
       !aligned(operands) || fused_of(stream).handle == nullptr) {
     return false;
   }
@@ -233,7 +233,7 @@ bool cudnn_attention(const AttentionArguments& a, const Stream& stream) {
   const Offsets& offsets = fused_of(stream).offsets;
   with_float_type(a.q.dtype, [&]<class T>(T) {
     const Outputs<T> outputs = {floats<T>(a.out), nullptr, nullptr, a.log_sum_exp.as<float>()};
-    find_segments(a.query_starts, a.q.rows(), a.shape, outputs, offsets, key.batch, stream);
+    find_segments(a.cu_seqlens_q, a.q.rows(), a.shape, outputs, offsets, key.batch, stream);
   });
   execute(cached, key, a.shape, segments, offsets, operands, a.log_sum_exp.data, stream);
   return true;

@@ -82,7 +82,7 @@ class DeviceEvent {
 
   void record(const Stream& stream);
   /// Work launched on `stream` from now on starts after the mark. An event never recorded is past.
-  void hold_back(const Stream& stream) const;
+  void stream_wait(const Stream& stream) const;
   /// True when the mark is past. Throws what went wrong before it.
   bool past() const;
   /// Holds the host until the mark is past, asking what watches the stream's waits.

@@ -38,7 +38,7 @@ void copy_bytes(void* to, const void* from, std::size_t bytes, const Stream& /*s
 DeviceEvent::DeviceEvent() = default;
 DeviceEvent::~DeviceEvent() = default;
 void DeviceEvent::record(const Stream& /*stream*/) {}
-void DeviceEvent::hold_back(const Stream& /*stream*/) const {}
+void DeviceEvent::stream_wait(const Stream& /*stream*/) const {}
 bool DeviceEvent::past() const { return true; }
 void DeviceEvent::wait(const Stream& /*stream*/) const {}
 

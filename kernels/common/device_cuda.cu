@@ -263,7 +263,7 @@ void DeviceEvent::record(const Stream& stream) {
   check_cuda(cudaEventRecord(static_cast<cudaEvent_t>(handle_), cuda_context(stream).stream), "recording an event");
 }
 
-void DeviceEvent::hold_back(const Stream& stream) const {
+void DeviceEvent::stream_wait(const Stream& stream) const {
   if (handle_ != nullptr) {
     check_cuda(cudaStreamWaitEvent(cuda_context(stream).stream, static_cast<cudaEvent_t>(handle_), 0), "waiting for an event");
   }

@@ -1,10 +1,10 @@
 // The pool, and the setting of OpenMP's default number of threads.
 #include "kernels/common/parallel.h"
 
+#include <omp.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/partitioner.h>
 #include <oneapi/tbb/task_arena.h>
-#include <omp.h>
 
 #include <optional>
 

@@ -6,7 +6,7 @@
 
 namespace lora_dist {
 
-/// x: f32 [tokens, hidden]; weight: f32 [hidden]; y: f32 [tokens, hidden], may be x; rstd: f32 [tokens], kept for backward.
+/// x: f32 [tokens, hidden]; weight: f32 [hidden]; y: f32 [tokens, hidden], may be x; rstd: f32 [tokens], saved for backward.
 /// On CUDA x and y are both f32, both bf16 or both f16; the arithmetic is in f32.
 void rms_norm_cpu(ConstTensorView x, ConstTensorView weight, float eps, TensorView y, TensorView rstd, const Stream& stream);
 void rms_norm_cuda(ConstTensorView x, ConstTensorView weight, float eps, TensorView y, TensorView rstd, const Stream& stream);

@@ -17,7 +17,7 @@ constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // at a time
 struct RestLoader {
   const ModelSpec& whole;
   const TensorDirectory& directory;
-  const BasePlace& place;
+  const BaseStorage& place;
 
   /// Reads a part of a tensor to `there`, where the operators run, rounded to `dtype` in pieces. `added`: to each element, before
   /// rounding.
@@ -111,7 +111,7 @@ void take_slices(VocabTable& table, const std::string& name, Arena& arena) {
 
 }  // namespace
 
-void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place) {
+void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place) {
   const TensorNames& names = whole.family->names;
   const std::int64_t elements = place.chunk_elements > 0 ? place.chunk_elements : chunk_elements(place.stream.backend);
   const auto take = [&](std::string_view tensor, DType dtype) {
@@ -127,7 +127,7 @@ void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
   base.head = whole.tied_head ? base.embedding : take(names.heads[0], place.compute_dtype);
 }
 
-void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place,
+void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place,
                  int shard) {
   const TensorNames& names = whole.family->names;
   const RestLoader load{whole, directory, place};
@@ -137,7 +137,7 @@ void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDir
   }
 }
 
-void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BasePlace& place) {
+void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place) {
   const TensorNames& names = whole.family->names;
   const RestLoader load{whole, directory, place};
   if (whole.learned_positions) {

@@ -1,7 +1,7 @@
 // A base in memory that the ranks of a machine share.
 #pragma once
 
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 
 namespace lora_dist {
 

@@ -31,7 +31,7 @@ void TableWindow::prefetch(const VocabTable& table, std::int64_t chunk) {
   }
   Slot& slot = slots_[static_cast<std::size_t>(which_.take(mine.data()))];
   slot.gather.drop();
-  slot.read.hold_back(gathers_);
+  slot.read.stream_wait(gathers_);
   slot.gather.start(shards_, mine, slot.bytes.first(mine.size() * static_cast<std::size_t>(table.shards)), times_);
   move(slot);
 }
@@ -56,7 +56,7 @@ ConstTensorView TableWindow::acquire(const VocabTable& table, std::int64_t chunk
   prefetch(table, chunk);
   Slot& slot = slots_[static_cast<std::size_t>(which_.hold(table.slices[static_cast<std::size_t>(chunk)].data(), true))];
   finish(slot);
-  slot.filled.hold_back(compute_);
+  slot.filled.stream_wait(compute_);
   return table.view_of(chunk, slot.bytes.data());
 }
 

@@ -8,7 +8,7 @@
 
 #include "kernels/common/device.h"
 #include "kernels/common/stream.h"
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 #include "src/base/timed_gather.h"
 #include "src/core/arena.h"
 

@@ -141,7 +141,7 @@ void WeightWindow::prefetch(std::int64_t layer) {
 
 /// Starts the copies and the gather that a block needs.
 void WeightWindow::fetch(Slot& slot) {
-  slot.read.hold_back(stream_);
+  slot.read.stream_wait(stream_);
   if (slot.bytes.empty()) {
     return;
   }
@@ -205,7 +205,7 @@ BlockWeights WeightWindow::acquire(std::int64_t layer) {
   prefetch(layer);
   Slot& slot = *find(layer);
   finish(slot);
-  slot.filled.hold_back(compute_);
+  slot.filled.stream_wait(compute_);
   slot.held = true;
   return weights_of(layer, slot);
 }

@@ -9,7 +9,7 @@
 #include "kernels/common/device.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/tensor_view.h"
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 #include "src/base/table_window.h"
 #include "src/base/timed_gather.h"
 #include "src/comm/communicator.h"

@@ -158,7 +158,7 @@ SoundCheckpoint newest_sound_checkpoint(Communicator& comm, const fs::path& chec
         fmt::format("{} holds {} checkpoint{} and none is sound (newest: {}); restore one from a copy, or move the folder away "
                     "to start anew",
                     checkpoints_dir.string(), checkpoints.size(), checkpoints.size() == 1 ? "" : "s", found.warnings.front()),
-        Noticed::every_rank);
+        ErrorScope::collective);
   }
   return found;
 }

@@ -22,7 +22,7 @@ Error error_of_rank(Communicator& comm, const std::optional<Error>& mine, int sp
   const std::string text = broadcast_string(comm, mine ? mine->what() : "", speaker);
   auto code = static_cast<std::int64_t>(mine ? mine->code() : ExitCode::done);
   comm.broadcast(std::as_writable_bytes(std::span(&code, 1)), speaker, WireKind::control);
-  return {static_cast<ExitCode>(code), text, Noticed::every_rank};
+  return {static_cast<ExitCode>(code), text, ErrorScope::collective};
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ void run_together(Communicator& comm, const std::function<void()>& work) {
   const Error theirs = error_of_rank(comm, mine, speaker);
   const std::string text = theirs.what();
   const bool all_alike = least(comm, mine && mine->what() == text ? 1 : 0) == 1;
-  throw Error(theirs.code(), all_alike ? text : fmt::format("rank {}: {}", speaker, text), Noticed::every_rank);
+  throw Error(theirs.code(), all_alike ? text : fmt::format("rank {}: {}", speaker, text), ErrorScope::collective);
 }
 
 void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t place) {

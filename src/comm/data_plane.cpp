@@ -46,14 +46,14 @@ std::unique_ptr<Communicator> make_data_plane(Communicator& world, std::optional
   if (communicator == CommunicatorKind::nccl && !problem.empty()) {
     throw Error(ExitCode::usage,
                 "parallel.communicator = \"nccl\", but " + problem + "; use parallel.communicator = \"mpi\" or \"auto\"",
-                Noticed::every_rank);
+                ErrorScope::collective);
   }
   const bool own_devices = problem.empty() && every_rank_has_its_own_device(world);
   if (communicator == CommunicatorKind::nccl && !own_devices) {
     throw Error(ExitCode::usage,
                 "parallel.communicator = \"nccl\" needs a GPU for each rank, and here ranks share one; use "
                 "parallel.communicator = \"mpi\", or start as many ranks on a node as it has GPUs",
-                Noticed::every_rank);
+                ErrorScope::collective);
   }
   const bool nccl = communicator == CommunicatorKind::nccl || (own_devices && world.size() > 1);
   return nccl ? make_nccl(world, stream) : make_host_staged(world.split(0), stream);

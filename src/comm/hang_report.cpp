@@ -28,7 +28,7 @@ std::string collective_text(const CollectiveRecord& record) {
 std::string step_text(std::int64_t step) { return step > 0 ? fmt::format("step {}, ", step) : ""; }
 
 /// "step 12, forward and backward, since 41 s".
-std::string place_text(const Beat& beat) {
+std::string place_text(const Heartbeat& beat) {
   return fmt::format("{}{}, since {}", step_text(beat.at.step), beat.at.what, seconds_text(beat.at.what_seconds));
 }
 
@@ -65,7 +65,7 @@ std::vector<Waiting> waiting_groups(std::span<const SeenRank> ranks) {
     if (!waits(ranks[rank])) {
       continue;
     }
-    const Beat& beat = *ranks[rank].beat;
+    const Heartbeat& beat = *ranks[rank].beat;
     const CollectiveRecord& record = beat.at.collective;
     Waiting& group = groups[{record.group, record.ranks, record.number}];
     group.record = record;

@@ -5,15 +5,15 @@
 #include <span>
 #include <string>
 
-#include "src/comm/beat_file.h"
+#include "src/comm/heartbeat_file.h"
 
 namespace lora_dist {
 
 /// A rank as another one sees it.
 struct SeenRank {
-  std::optional<Beat> beat;     // the last that was read; none: never one
-  double silent_seconds = 0.0;  // since it was written
-  bool silent = false;          // for so long that the process itself must be stopped or gone
+  std::optional<Heartbeat> beat;  // the last that was read; none: never one
+  double silent_seconds = 0.0;    // since it was written
+  bool silent = false;            // for so long that the process itself must be stopped or gone
 };
 
 /// Seconds since the last sign of progress of any rank.

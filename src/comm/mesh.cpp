@@ -40,7 +40,7 @@ void check_tensor_ranks(int ranks, int tensor) {
         fmt::format("parallel.tensor = {} does not divide the {} rank{} of this job; set it to {}, or start another number "
                     "of ranks",
                     tensor, ranks, ranks == 1 ? "" : "s", divisors(ranks)),
-        Noticed::every_rank);
+        ErrorScope::collective);
   }
 }
 
@@ -94,7 +94,7 @@ int data_ranks_of_node(const Mesh& mesh, const std::vector<std::string>& machine
                         "other: the first node has {} of the {}, and rank {} begins another number. Start as many ranks on "
                         "each node, or set parallel.base_shards = \"all\"",
                         of_node, mesh.data, data_rank * mesh.tensor + tensor_rank),
-            Noticed::every_rank);
+            ErrorScope::collective);
       }
     }
   }
@@ -111,7 +111,7 @@ int base_shards_of(const Mesh& mesh, const BaseShards& base_shards, int of_node)
     throw Error(ExitCode::usage,
                 fmt::format("parallel.base_shards = \"{}\" does not divide the {} data-parallel rank{}; set it to {}",
                             base_shards.count, mesh.data, mesh.data == 1 ? "" : "s", divisors(mesh.data, {"\"all\""})),
-                Noticed::every_rank);
+                ErrorScope::collective);
   }
   return base_shards.count;
 }

@@ -22,7 +22,7 @@ struct Mesh {
   std::unique_ptr<Communicator> tensor_group;  // the ranks with this data rank, over host memory
 };
 
-/// Throws Error(usage, every_rank) unless `tensor` divides the ranks; it names the numbers that do.
+/// Throws Error(usage, collective) unless `tensor` divides the ranks; it names the numbers that do.
 void check_tensor_ranks(int ranks, int tensor);
 
 /// Collective. Throws as check_tensor_ranks does, the same on every rank.
@@ -36,7 +36,7 @@ std::string tensor_ranks_apart(const Mesh& mesh, const std::vector<std::string>&
 int base_replica_of(const Mesh& mesh, int shards);
 
 /// How many data ranks of a machine share a copy of the base with parallel.base_shards = "node". `machines`: of every rank.
-/// Throws Error(usage, every_rank) unless they are neighbours, and as many on every machine.
+/// Throws Error(usage, collective) unless they are neighbours, and as many on every machine.
 int data_ranks_of_node(const Mesh& mesh, const std::vector<std::string>& machines);
 
 /// How many data ranks divide the base: all, those of a node (`of_node`), or a number that divides the data ranks.

@@ -23,7 +23,7 @@ void check_mpi(int code, const char* what) {
       fmt::format("MPI {} failed: {}; a rank or the network may be lost: see the other ranks' messages, then run the same "
                   "command again to go on from the last checkpoint",
                   what, reason.data()),
-      Noticed::as_a_consequence);
+      ErrorScope::consequence);
 }
 
 void wait_for_messages(std::span<MPI_Request> requests, const char* what) {

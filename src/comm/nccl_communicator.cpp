@@ -30,14 +30,14 @@ class NcclPending final : public PendingCollective {
   }
   ~NcclPending() override {
     try {
-      done_.hold_back(reader_);        // its memory is not written by that stream before the collective is over
+      done_.stream_wait(reader_);      // its memory is not written by that stream before the collective is over
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): a destructor cannot say it; the next call will
     }
   }
 
   void wait() override {
     group_->check_under_way(collective_);
-    done_.hold_back(reader_);
+    done_.stream_wait(reader_);
   }
   bool progress() override {
     group_->check_under_way(collective_);
@@ -185,13 +185,13 @@ class NcclCommunicator final : public Communicator {
   /// What is issued next starts after what the stream that is followed was given so far.
   void start_after_followed() {
     given_.record(followed_);
-    given_.hold_back(streams_->comm);
+    given_.stream_wait(streams_->comm);
   }
 
   /// What the stream that is followed is given next starts after what was issued.
   void let_followed_wait() {
     done_.record(streams_->comm);
-    done_.hold_back(followed_);
+    done_.stream_wait(followed_);
   }
 
   /// Until everything issued is done. It polls: a wait inside CUDA would never hear of a rank that is gone.

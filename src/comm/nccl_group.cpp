@@ -103,7 +103,7 @@ Error NcclGroup::failure(const char* collective, const std::string& why) const {
                fmt::format("rank {}: NCCL {} failed: {}; a rank, a GPU or the network may be lost: see the other ranks' messages "
                            "(NCCL_DEBUG=WARN shows more), then run the same command again to go on from the last checkpoint",
                            rank_, collective, why),
-               Noticed::as_a_consequence);
+               ErrorScope::consequence);
 }
 
 /// True when all that was issued is done and no rank needs the group any more. Waits for the other ranks, though not for ever.

@@ -47,19 +47,19 @@ int count_cores(const CoreSet& cores) {
   return count;
 }
 
-ProcessPlace find_place() {
-  ProcessPlace place;
-  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &place.rank), "start");
-  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &place.ranks), "start");
+ProcessInfo find_process() {
+  ProcessInfo process;
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &process.rank), "start");
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &process.ranks), "start");
   MPI_Comm node = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, place.rank, MPI_INFO_NULL, &node), "start");
-  check_mpi(MPI_Comm_rank(node, &place.node_rank), "start");
-  check_mpi(MPI_Comm_size(node, &place.node_ranks), "start");
+  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, process.rank, MPI_INFO_NULL, &node), "start");
+  check_mpi(MPI_Comm_rank(node, &process.node_rank), "start");
+  check_mpi(MPI_Comm_size(node, &process.node_ranks), "start");
   CoreSet cores = cores_of_this_process();
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, cores.data(), static_cast<int>(cores.size()), MPI_UINT64_T, MPI_BOR, node), "start");
   check_mpi(MPI_Comm_free(&node), "start");
-  place.node_cores = count_cores(cores);
-  return place;
+  process.node_cores = count_cores(cores);
+  return process;
 }
 
 /// The whole number that `text` starts with, 0 where it starts with none.
@@ -84,7 +84,7 @@ MpiSession::MpiSession(int& argc, char**& argv) {
   int provided = MPI_THREAD_SINGLE;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "start");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-  place_ = find_place();
+  process_ = find_process();
 }
 
 MpiSession::~MpiSession() {
@@ -93,18 +93,18 @@ MpiSession::~MpiSession() {
   }
 }
 
-int threads_per_rank(const ProcessPlace& place, const std::optional<double>& quota) {
+int threads_per_rank(const ProcessInfo& process, const std::optional<double>& quota) {
   const int asked = leading_number(std::getenv("OMP_NUM_THREADS"));
   constexpr int kMostThreads = 1024;  // beyond any node; a slip of the keyboard should not exhaust the system
   if (asked > 0) {
     return std::min(asked, kMostThreads);
   }
   const int own = std::max(1, count_cores(cores_of_this_process()));
-  int node = place.node_cores > 0 ? place.node_cores : own;
+  int node = process.node_cores > 0 ? process.node_cores : own;
   if (quota) {
     node = std::min(node, std::max(1, static_cast<int>(*quota)));
   }
-  return std::clamp(node / std::max(1, place.node_ranks), 1, own);
+  return std::clamp(node / std::max(1, process.node_ranks), 1, own);
 }
 
 bool meet_all_ranks(double seconds) {

@@ -8,7 +8,7 @@
 
 namespace lora_dist {
 
-struct ProcessPlace {
+struct ProcessInfo {
   int rank = 0;
   int ranks = 1;
   int node_rank = 0;   // among the ranks of this node
@@ -24,16 +24,16 @@ class MpiSession {
   MpiSession& operator=(const MpiSession&) = delete;
   ~MpiSession();
 
-  const ProcessPlace& place() const { return place_; }
+  const ProcessInfo& process() const { return process_; }
 
  private:
-  ProcessPlace place_;
+  ProcessInfo process_;
 };
 
 /// Threads that this rank may use: OMP_NUM_THREADS where it is set, else the cores it may run on divided by the ranks of its node
 /// (ranks that the launcher bound to cores of their own keep them whole), at most its share of `quota`: CPUs that the control
 /// group of the node's ranks may use.
-int threads_per_rank(const ProcessPlace& place, const std::optional<double>& quota = cpu_quota());
+int threads_per_rank(const ProcessInfo& process, const std::optional<double>& quota = cpu_quota());
 
 /// True when every rank of the job has called this within `seconds` of this call: whoever ends first does not take the rest with
 /// it before rank 0 has spoken.

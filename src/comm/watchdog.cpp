@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "src/comm/agree.h"
-#include "src/comm/beat_file.h"
 #include "src/comm/flight_record.h"
 #include "src/comm/hang_report.h"
+#include "src/comm/heartbeat_file.h"
 #include "src/comm/process.h"
 #include "src/core/error.h"
 
@@ -31,7 +31,7 @@ double seconds_since(Clock::time_point start) { return Seconds(Clock::now() - st
 
 /// What one rank has read of another so far.
 struct Reading {
-  std::optional<Beat> beat;
+  std::optional<Heartbeat> beat;
   Clock::time_point changed = Clock::now();  // when its count last changed, by this rank's clock
 };
 
@@ -61,7 +61,7 @@ class Watchdog::Threads {
     watching_.join();
     guarding_.join();
     std::error_code ignored;
-    std::filesystem::remove(beat_file(options_.folder, rank_), ignored);
+    std::filesystem::remove(heartbeat_file(options_.folder, rank_), ignored);
     std::filesystem::remove(options_.folder, ignored);  // by the last of the ranks, where nothing else is in it
   }
 
@@ -98,12 +98,12 @@ class Watchdog::Threads {
     mine_.at = activity();
     mine_.at.idle_seconds = std::min(mine_.at.idle_seconds, seconds_since(anew_));
     mine_.written = seconds_since_1970();
-    write_beat(options_.folder, mine_);
+    write_heartbeat(options_.folder, mine_);
   }
 
   void read(int rank) {
     Reading& reading = readings_[static_cast<std::size_t>(rank)];
-    const std::optional<Beat> beat = rank == rank_ ? mine_ : read_beat(options_.folder, rank);
+    const std::optional<Heartbeat> beat = rank == rank_ ? mine_ : read_heartbeat(options_.folder, rank);
     if (beat && (!reading.beat || reading.beat->count != beat->count)) {
       reading.changed = Clock::now();
       reading.beat = beat;
@@ -125,7 +125,7 @@ class Watchdog::Threads {
     for (int rank = 0; rank < rank_; ++rank) {
       read(rank);
       if (!silent(rank)) {
-        const std::optional<Beat>& judge = readings_[static_cast<std::size_t>(rank)].beat;
+        const std::optional<Heartbeat>& judge = readings_[static_cast<std::size_t>(rank)].beat;
         if (judge && judge->job_ends) {
           obey();
         }
@@ -182,7 +182,7 @@ class Watchdog::Threads {
         continue;
       }
       read(rank);
-      const std::optional<Beat>& beat = readings_[static_cast<std::size_t>(rank)].beat;
+      const std::optional<Heartbeat>& beat = readings_[static_cast<std::size_t>(rank)].beat;
       if (beat && !beat->recorded) {
         return false;
       }
@@ -219,7 +219,7 @@ class Watchdog::Threads {
   WatchdogOptions options_;
   double pause_;
   double silent_after_;
-  Beat mine_;
+  Heartbeat mine_;
   std::vector<Reading> readings_;
   bool looking_ = false;
   std::atomic<Clock::time_point> last_turn_ = Clock::now();
@@ -244,7 +244,7 @@ int unseen_rank(const Communicator& world, const std::filesystem::path& folder) 
   const auto start = Clock::now();
   const int last = world.rank() == 0 ? world.size() - 1 : 0;  // everybody looks at rank 0, and rank 0 at everybody
   for (int rank = 0; rank <= last;) {
-    if (read_beat(folder, rank)) {
+    if (read_heartbeat(folder, rank)) {
       ++rank;
     } else if (seconds_since(start) > kPatience) {
       return rank;
@@ -258,10 +258,10 @@ int unseen_rank(const Communicator& world, const std::filesystem::path& folder) 
 }  // namespace
 
 StartedWatchdog start_watchdog(Communicator& world, const WatchdogOptions& options) {
-  Beat first;
+  Heartbeat first;
   first.rank = world.rank();
   StartedWatchdog started;
-  started.why_not = first_problem(world, write_beat(options.folder, first)
+  started.why_not = first_problem(world, write_heartbeat(options.folder, first)
                                              ? ""
                                              : fmt::format("rank {} cannot write into {}", first.rank, options.folder.string()));
   if (!started.why_not.empty()) {

@@ -14,7 +14,7 @@ struct BaseOptions {
   std::optional<bool> double_quant;  // of nf4 and fp4
 };
 
-/// Throws Error(usage, every_rank).
+/// Throws Error(usage, collective).
 void check_base_options(const BaseOptions& options);
 
 /// How the base is to be kept: as written, else `otherwise` with blocks of 64 and double quantization.

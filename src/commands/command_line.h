@@ -18,7 +18,7 @@ struct CommandLine {
   CommandUse use;                                 // ready to run, unless help or version was asked for
 };
 
-/// `arguments` without the program's name. Throws Error(usage, every_rank) for an unknown command or option (naming a similar
+/// `arguments` without the program's name. Throws Error(usage, collective) for an unknown command or option (naming a similar
 /// one), a value out of range, a missing option.
 CommandLine parse_command_line(const std::vector<std::string>& arguments);
 

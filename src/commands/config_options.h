@@ -21,14 +21,14 @@ struct ConfigOptions {
 
 void describe_config_options(CommandUse& use, ConfigOptions& options);
 
-/// Of a command that cannot do without a configuration. Throws Error(usage, every_rank).
+/// Of a command that cannot do without a configuration. Throws Error(usage, collective).
 void check_config_is_given(std::string_view command, const ConfigOptions& options);
 
 /// Of the running executable.
 std::filesystem::path program_path();
 
 /// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train must be there, and patterns in data.train
-/// and data.validation become the files that rank 0 finds. Collective: a failure on any rank is an Error(every_rank) on all,
+/// and data.validation become the files that rank 0 finds. Collective: a failure on any rank is an Error(collective) on all,
 /// usage for what the file, --set and the keys say, data for a pattern without files.
 Config read_config(Communicator& world, const ConfigOptions& options, bool complete = true);
 

@@ -70,13 +70,13 @@ void print_samples(const Dataset& dataset, int count) {
   }
 }
 
-int run(Communicator& world, const ProcessPlace& place, const DataCommandOptions& asked) {
+int run(Communicator& world, const ProcessInfo& process, const DataCommandOptions& asked) {
   if (asked.config.print_config) {
     return print_resolved_config(world, asked.config);
   }
-  const Console console{place.rank == 0, asked.json};
+  const Console console{process.rank == 0, asked.json};
   Config config = read_config(world, asked.config);
-  const auto watchdog = watch_command(world, place, config.parallel.watchdog_seconds);
+  const auto watchdog = watch_command(world, process, config.parallel.watchdog_seconds);
   ModelSpec spec;
   std::optional<Tokenizer> tokenizer;
   run_together(world, [&] {
@@ -99,7 +99,7 @@ int run(Communicator& world, const ProcessPlace& place, const DataCommandOptions
     }
     console.line(text);
   }
-  if (asked.json && config.output.show_text && place.rank == 0) {  // the report says why they are not shown
+  if (asked.json && config.output.show_text && process.rank == 0) {  // the report says why they are not shown
     print_samples(dataset, asked.samples);
   }
   show_samples(dataset, tokenizer ? &*tokenizer : nullptr, config.output.show_text ? asked.samples : 0, console);

@@ -61,7 +61,7 @@ Examined examined_of(const Config& config) {
   return examined;
 }
 
-int run(Communicator& world, const ProcessPlace& place, const DoctorOptions& options) {
+int run(Communicator& world, const ProcessInfo& process, const DoctorOptions& options) {
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
   }
@@ -72,9 +72,9 @@ int run(Communicator& world, const ProcessPlace& place, const DoctorOptions& opt
     examined = examined_of(config);
     watchdog_seconds = config.parallel.watchdog_seconds;
   }
-  const auto watchdog = watch_command(world, place, watchdog_seconds);
-  const Diagnosis diagnosis = examine(examined, world, place);
-  if (place.rank == 0) {
+  const auto watchdog = watch_command(world, process, watchdog_seconds);
+  const Diagnosis diagnosis = examine(examined, world, process);
+  if (process.rank == 0) {
     fmt::print("{}", options.json ? diagnosis_json(diagnosis) : diagnosis_text(diagnosis));
   }
   return static_cast<int>(exit_code_of(diagnosis));

@@ -48,21 +48,21 @@ void write_results(const ModelRun& run, const Evaluation& evaluation, const std:
   write_file_atomically(run.output / "eval.json", summary.dump(2) + "\n", ExitCode::usage);
 }
 
-int run(Communicator& world, const ProcessPlace& place, const EvalOptions& options) {
+int run(Communicator& world, const ProcessInfo& process, const EvalOptions& options) {
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
   }
   const Config config = read_config(world, options.config);
-  const auto watchdog = watch_command(world, place, config.parallel.watchdog_seconds);
+  const auto watchdog = watch_command(world, process, config.parallel.watchdog_seconds);
   const std::string adapter = options.adapter.empty() ? config.adapter.init_from : options.adapter;
-  const auto compute = choose_compute_place(compute_choice(config), place, world, Console{world.rank() == 0});
+  const auto device = choose_device(device_choice(config), process, world, Console{world.rank() == 0});
   ModelRun tested;
-  begin_run(tested, config, world, *compute, Purpose::evaluate);
+  begin_run(tested, config, world, *device, Purpose::evaluate);
   open_run(tested, Purpose::evaluate, adapter);
   run_together(world, [&] { take_workspace(tested, Purpose::evaluate); });
   if (tested.validation.empty()) {
     throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",
-                Noticed::every_rank);
+                ErrorScope::collective);
   }
   const Evaluation evaluation = evaluate(tested.tuned(), *tested.mesh.data_group, tested.validation, tested.dataset.validation,
                                          config.train.micro_batch, [&](std::int64_t done, std::int64_t all) {

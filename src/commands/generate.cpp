@@ -138,10 +138,10 @@ json answer_line(const Generator& generator, const InputLine& line) {
   return answer;
 }
 
-int run(Communicator& world, const ProcessPlace& place, const GenerateOptions& asked) {
-  const auto watchdog = watch_command(world, place);
+int run(Communicator& world, const ProcessInfo& process, const GenerateOptions& asked) {
+  const auto watchdog = watch_command(world, process);
   const Console console{world.rank() == 0};
-  Inference inference = open_for_inference(world, place, asked.model, console);
+  Inference inference = open_for_inference(world, process, asked.model, console);
   OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
   KvCache cache;

@@ -17,7 +17,7 @@ struct GenerationOptions {
 };
 
 void describe_generation_options(CommandUse& use, GenerationOptions& options);
-/// Throws Error(usage, every_rank).
+/// Throws Error(usage, collective).
 void check_generation_options(const GenerationOptions& options);
 
 /// As written, else as `generation` says, with a note on what that changes.

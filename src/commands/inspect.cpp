@@ -150,8 +150,8 @@ void inspect_tensors(const fs::path& path, bool verify, const Console& console) 
   }
 }
 
-int run(Communicator& world, const ProcessPlace& place, const InspectOptions& options) {
-  const auto watchdog = watch_command(world, place);
+int run(Communicator& world, const ProcessInfo& process, const InspectOptions& options) {
+  const auto watchdog = watch_command(world, process);
   const Console console{world.rank() == 0};
   run_together(world, [&] {
     if (world.rank() != 0) {

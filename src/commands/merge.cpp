@@ -207,13 +207,13 @@ bool scores_what_was_trained(const Merge& merge, const MergeOptions& options) {
 /// Compares on options.text what was trained, where it can be scored, with both ways. `merged` is the folder written so far; the
 /// other way's is made for it and taken away. A folder that is quantized already has no other way.
 json compare_on_text(const Merge& merge, const MergeOptions& options, const fs::path& merged, Communicator& world,
-                     const ProcessPlace& place, const Console& console, const Stream& stream) {
+                     const ProcessInfo& process, const Console& console, const Stream& stream) {
   const bool dequantized = merge.formats.onto == Onto::dequantized;
   std::vector<TextScore> scores;
   const auto add = [&](const char* name, const fs::path& folder) {
     const Console silent;  // a merged folder holds what the model's does, and that was said
     scores.push_back(
-        score_text(name, opened_as(options, merge, folder), options.text, world, place, folder.empty() ? console : silent));
+        score_text(name, opened_as(options, merge, folder), options.text, world, process, folder.empty() ? console : silent));
   };
   if (scores_what_was_trained(merge, options)) {
     add(merge.formats.trained.quantization == Quantization::none ? "base and adapter" : "quantized base and adapter", {});
@@ -231,15 +231,15 @@ json compare_on_text(const Merge& merge, const MergeOptions& options, const fs::
 }
 
 /// Fills `folder` and says what came out.
-void fill(const Merge& merge, const MergeOptions& options, const fs::path& folder, Communicator& world, const ProcessPlace& place,
-          const Console& console, const Stream& stream) {
+void fill(const Merge& merge, const MergeOptions& options, const fs::path& folder, Communicator& world,
+          const ProcessInfo& process, const Console& console, const Stream& stream) {
   const MergeSums sums =
       merge_files(merge, folder, merge.formats.onto == Onto::dequantized ? merge.formats.trained : merge.full, world, stream);
   copy_descriptions(merge, options, folder, world);
   show(sums, console);
   json report = describe(merge, sums, options);
   if (!options.text.empty()) {
-    report["text"] = compare_on_text(merge, options, folder, world, place, console, stream);
+    report["text"] = compare_on_text(merge, options, folder, world, process, console, stream);
   }
   run_together(world, [&] {
     if (world.rank() == 0) {
@@ -248,11 +248,11 @@ void fill(const Merge& merge, const MergeOptions& options, const fs::path& folde
   });
 }
 
-int run(Communicator& world, const ProcessPlace& place, const MergeOptions& options) {
-  const auto watchdog = watch_command(world, place);
+int run(Communicator& world, const ProcessInfo& process, const MergeOptions& options) {
+  const auto watchdog = watch_command(world, process);
   const Console console{world.rank() == 0};
   Stream stream;
-  stream.threads = threads_per_rank(place);
+  stream.threads = threads_per_rank(process);
   Merge merge;
   run_together(world, [&] { merge = prepare(options); });
   for (const std::string& warning : merge.formats.warnings) {
@@ -264,7 +264,7 @@ int run(Communicator& world, const ProcessPlace& place, const MergeOptions& opti
     }
   }
   WorkFolder folder(options.output, world);
-  fill(merge, options, folder.path, world, place, console, stream);
+  fill(merge, options, folder.path, world, process, console, stream);
   run_together(world, [&] {
     if (folder.owned) {
       commit_atomic_directory(folder.path, options.output);

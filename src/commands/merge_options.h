@@ -26,7 +26,7 @@ struct MergeOptions {
 };
 
 void describe_merge_options(CommandUse& use, MergeOptions& options);
-/// Throws Error(usage, every_rank).
+/// Throws Error(usage, collective).
 void check_merge_options(const MergeOptions& options);
 
 }  // namespace lora_dist

@@ -39,8 +39,8 @@ void append_floats(const std::string& bytes, std::vector<float>& values) {
 }  // namespace
 
 TextScore score_text(const std::string& name, const ModelOptions& options, const std::string& text, Communicator& world,
-                     const ProcessPlace& place, const Console& console) {
-  Inference inference = open_for_inference(world, place, options, console);
+                     const ProcessInfo& process, const Console& console) {
+  Inference inference = open_for_inference(world, process, options, console);
   std::vector<InputLine> lines;
   run_together(world, [&] {
     lines = read_input_lines(text, {{"text"}}, *inference.model);
@@ -72,7 +72,7 @@ TextScore score_text(const std::string& name, const ModelOptions& options, const
   if (!std::isfinite(sum)) {
     throw Error(ExitCode::non_finite,
                 fmt::format("the log-probabilities of {} are not finite; the weights or the adapter are damaged", name),
-                Noticed::every_rank);
+                ErrorScope::collective);
   }
   return score;
 }

@@ -23,7 +23,7 @@ struct TextScore {
 
 /// Log-probabilities of the lines of the file `text` by the model (and adapter) of `options`. Collective; the result is rank 0's.
 TextScore score_text(const std::string& name, const ModelOptions& options, const std::string& text, Communicator& world,
-                     const ProcessPlace& place, const Console& console);
+                     const ProcessInfo& process, const Console& console);
 
 /// Mean and largest absolute difference of the tokens' log-probabilities.
 struct LogProbDistance {

@@ -27,15 +27,15 @@ ForwardContext Inference::transformer() const {
   return {&model->base, &adapter.layout, model->window.get(), &workspace, adapter.params, model->stream};
 }
 
-Inference open_for_inference(Communicator& world, const ProcessPlace& place, const ModelOptions& options,
+Inference open_for_inference(Communicator& world, const ProcessInfo& process, const ModelOptions& options,
                              const Console& console) {
   Inference inference;
-  inference.compute = choose_compute_place({options.backend, options.compute_dtype, {}, {}}, place, world, console);
+  inference.device = choose_device({options.backend, options.compute_dtype, {}, {}}, process, world, console);
   const Mesh mesh = make_mesh(world, 1);
   const BaseKeeping keeping{mesh.data, false};  // a row's probabilities are of all ids at once
   const std::optional<BaseFormat> record = options.adapter.empty() ? std::nullopt : agreed_record(options.adapter, world);
   const WantedFormat wanted = as_recorded(wanted_format(options.base, Quantization::none), record);
-  inference.model = open_model(options.model, wanted, mesh, keeping, *inference.compute, world, console);
+  inference.model = open_model(options.model, wanted, mesh, keeping, *inference.device, world, console);
   tell_of_record(options.adapter, record, wanted, inference.model->base.format, console);
   inference.adapter = open_adapter(options.adapter, *inference.model, world);
   return inference;

@@ -22,7 +22,7 @@ struct ModelOptions {
 void describe_model_options(CommandUse& use, ModelOptions& options);
 
 struct Inference {
-  std::unique_ptr<ComputePlace> compute;
+  std::unique_ptr<Device> device;
   std::unique_ptr<OpenModel> model;
   OpenAdapter adapter;
   Workspace workspace;
@@ -32,7 +32,8 @@ struct Inference {
 
 /// Opens --model and --adapter as --quantization says, else as the adapter records it, divided over all ranks. The workspace is
 /// still empty. Collective.
-Inference open_for_inference(Communicator& world, const ProcessPlace& place, const ModelOptions& options, const Console& console);
+Inference open_for_inference(Communicator& world, const ProcessInfo& process, const ModelOptions& options,
+                             const Console& console);
 
 /// Makes the workspace for sequences of at most `max_tokens`, at positions below `max_positions`.
 void make_inference_workspace(Inference& inference, std::int64_t max_tokens, std::int64_t max_positions);

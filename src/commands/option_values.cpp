@@ -10,7 +10,7 @@ namespace lora_dist {
 
 namespace po = boost::program_options;
 
-void fail_usage(const std::string& message) { throw Error(ExitCode::usage, message, Noticed::every_rank); }
+void fail_usage(const std::string& message) { throw Error(ExitCode::usage, message, ErrorScope::collective); }
 
 void fail_word(const char* option, const std::string& word, const std::vector<std::string_view>& known) {
   fail_usage(fmt::format("--{} must be one of {} (got {})", option, fmt::join(known, ", "), word));

@@ -15,7 +15,7 @@
 
 namespace lora_dist {
 
-/// Every rank reads the same command line and finds the same fault: throws Error(usage, every_rank).
+/// Every rank reads the same command line and finds the same fault: throws Error(usage, collective).
 [[noreturn]] void fail_usage(const std::string& message);
 
 /// An option that is stored into `member`; `name` stands for its value in --help.

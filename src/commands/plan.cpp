@@ -54,13 +54,13 @@ void describe(CommandUse& use, PlanCommandOptions& options) {
 
 void check(const PlanCommandOptions& options) { check_config_is_given("plan", options.config); }
 
-int run(Communicator& world, const ProcessPlace& place, const PlanCommandOptions& options) {
+int run(Communicator& world, const ProcessInfo& process, const PlanCommandOptions& options) {
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
   }
   const Config config = read_config(world, options.config, /*complete=*/false);
-  const auto watchdog = watch_command(world, place, config.parallel.watchdog_seconds);
-  const bool speaks = place.rank == 0;
+  const auto watchdog = watch_command(world, process, config.parallel.watchdog_seconds);
+  const bool speaks = process.rank == 0;
   const Console console{speaks, options.plan.json};
   run_together(world, [&] {
     std::vector<std::filesystem::path> shipped;

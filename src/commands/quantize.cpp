@@ -119,13 +119,13 @@ struct Progress {
   }
 };
 
-int run(Communicator& world, const ProcessPlace& place, const QuantizeOptions& options) {
+int run(Communicator& world, const ProcessInfo& process, const QuantizeOptions& options) {
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
   }
   const Console console{world.rank() == 0};
   const Job job = job_of(world, options);
-  const auto watchdog = watch_command(world, place, job.watchdog_seconds);
+  const auto watchdog = watch_command(world, process, job.watchdog_seconds);
   const fs::path output = options.output;
   BaseFormat format;
   run_together(world, [&] { format = checked_format(job, output); });
@@ -135,7 +135,7 @@ int run(Communicator& world, const ProcessPlace& place, const QuantizeOptions& o
       return;  // one file has one writer
     }
     Stream stream;
-    stream.threads = threads_per_rank(place);
+    stream.threads = threads_per_rank(process);
     write_base_store(job.model, folder.path, format, stream, Progress{console});
     commit_atomic_directory(folder.path, output);
     console.line(fmt::format("base store in {}: {}, {}; use it as model.path", output.string(), describe(format),

@@ -111,10 +111,10 @@ json score_or_serve(const ForwardContext& model, const std::vector<InputLine>& l
   return scored;
 }
 
-int run(Communicator& world, const ProcessPlace& place, const ScoreOptions& options) {
-  const auto watchdog = watch_command(world, place);
+int run(Communicator& world, const ProcessInfo& process, const ScoreOptions& options) {
+  const auto watchdog = watch_command(world, process);
   const Console console{world.rank() == 0};
-  Inference inference = open_for_inference(world, place, options.model, console);
+  Inference inference = open_for_inference(world, process, options.model, console);
   const OpenModel& model = *inference.model;
   std::vector<InputLine> lines;
   std::unique_ptr<OutputLines> output;

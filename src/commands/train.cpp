@@ -40,11 +40,11 @@ ExitCode with_flight_record(const TrainingRun& run, const std::function<ExitCode
     }
     throw Error(error.code(),
                 fmt::format("{}. Each rank's last collectives are in {}/flight_*.jsonl", error.what(), folder.string()),
-                error.noticed());
+                error.scope());
   }
 }
 
-int run(Communicator& world, const ProcessPlace& place, const TrainOptions& options) {
+int run(Communicator& world, const ProcessInfo& process, const TrainOptions& options) {
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
   }
@@ -52,11 +52,11 @@ int run(Communicator& world, const ProcessPlace& place, const TrainOptions& opti
   if (!config.checkpoint.on_signal) {
     end_on_stop_requests();
   }
-  ComputeChoice choice = compute_choice(config);
+  DeviceChoice choice = device_choice(config);
   choice.checkpoint_dtype = compute_dtype_of_checkpoint(config, world);
-  const auto compute = choose_compute_place(choice, place, world, Console{world.rank() == 0});
+  const auto device = choose_device(choice, process, world, Console{world.rank() == 0});
   const std::int64_t program = program_bytes();
-  TrainingRun training = prepare_training(config, world, *compute);
+  TrainingRun training = prepare_training(config, world, *device);
   const ExitCode code = with_flight_record(training, [&] { return run_training(training); });
   if (const std::string line = plan_beside_run(training, program); code == ExitCode::done && !line.empty()) {
     training.console.line(line);

@@ -20,15 +20,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool on_one_machine(Communicator& world, const ProcessPlace& place) {
-  std::array<std::int64_t, 1> least = {place.node_ranks};
+bool on_one_machine(Communicator& world, const ProcessInfo& process) {
+  std::array<std::int64_t, 1> least = {process.node_ranks};
   world.all_reduce(least, Reduce::min, WireKind::control);
   return least[0] == world.size();
 }
 
 /// A folder of this job's own, by rank 0; where it cannot be made, start_watchdog finds that nobody can write there.
-fs::path make_folder(Communicator& world, const ProcessPlace& place) {
-  const bool temporary = on_one_machine(world, place);
+fs::path make_folder(Communicator& world, const ProcessInfo& process) {
+  const bool temporary = on_one_machine(world, process);
   std::string name;
   if (world.rank() == 0) {
     std::error_code ignored;
@@ -43,12 +43,12 @@ fs::path make_folder(Communicator& world, const ProcessPlace& place) {
 
 }  // namespace
 
-std::unique_ptr<Watchdog> watch_command(Communicator& world, const ProcessPlace& place, int seconds) {
+std::unique_ptr<Watchdog> watch_command(Communicator& world, const ProcessInfo& process, int seconds) {
   if (seconds == 0 || world.size() == 1) {
     return nullptr;
   }
   WatchdogOptions options;
-  options.folder = make_folder(world, place);
+  options.folder = make_folder(world, process);
   options.seconds = seconds;
   options.advice = "Run the same command again";
   options.end_job = [](const std::string& who) {

@@ -14,7 +14,7 @@ namespace lora_dist {
 /// where all ranks are on one machine, else in a folder made in the one that the program was started in. `seconds`: as
 /// parallel.watchdog_seconds; 0 for never. Null for a single rank too: it waits for nobody but whoever reads what it prints.
 /// Collective. A folder that not every rank sees is a warning on rank 0.
-std::unique_ptr<Watchdog> watch_command(Communicator& world, const ProcessPlace& place,
+std::unique_ptr<Watchdog> watch_command(Communicator& world, const ProcessInfo& process,
                                         int seconds = ParallelConfig{}.watchdog_seconds);
 
 }  // namespace lora_dist

@@ -10,7 +10,7 @@
 
 #include "kernels/common/stream.h"
 #include "src/adapter/peft_adapter.h"
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 #include "src/io/safetensors.h"
 
 namespace lora_dist {

@@ -10,7 +10,7 @@
 #include "src/base/block_layout.h"
 #include "src/base/prequantized.h"
 #include "src/base/quantized_weight.h"
-#include "src/base/weight_part.h"
+#include "src/base/weight_shard.h"
 #include "src/convert/merge_weights.h"
 #include "src/core/version.h"
 #include "src/io/base_store.h"

@@ -21,22 +21,22 @@ enum class ExitCode : std::uint8_t {
   hang = 86,
 };
 
-/// Who noticed. `every_rank`: all ranks throw the same error at the same point (rank 0 speaks for them).
-/// `this_rank`: only this rank may know (it speaks for itself and ends the job). `as_a_consequence`: likewise, but the cause is
+/// Which ranks throw it. `collective`: all ranks throw the same error at the same point (rank 0 speaks for them).
+/// `this_rank`: only this rank may know (it speaks for itself and ends the job). `consequence`: likewise, but the cause is
 /// probably another rank's failure, which should be heard first.
-enum class Noticed : std::uint8_t { this_rank, every_rank, as_a_consequence };
+enum class ErrorScope : std::uint8_t { this_rank, collective, consequence };
 
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, const std::string& message, Noticed noticed = Noticed::this_rank)
-      : std::runtime_error(message), code_(code), noticed_(noticed) {}
+  Error(ExitCode code, const std::string& message, ErrorScope scope = ErrorScope::this_rank)
+      : std::runtime_error(message), code_(code), scope_(scope) {}
 
   ExitCode code() const { return code_; }
-  Noticed noticed() const { return noticed_; }
+  ErrorScope scope() const { return scope_; }
 
  private:
   ExitCode code_;
-  Noticed noticed_;
+  ErrorScope scope_;
 };
 
 }  // namespace lora_dist

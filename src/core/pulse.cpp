@@ -19,7 +19,7 @@ double seconds_between(std::int64_t from, std::int64_t to) { return static_cast<
 
 /// A process does one thing at a time, so there is one of it.
 struct Notes {
-  std::atomic<std::int64_t> last_beat = now_in_nanoseconds();
+  std::atomic<std::int64_t> last_heartbeat = now_in_nanoseconds();
   std::mutex lock;  // of all that follows
   const char* what = "starting";
   std::int64_t what_since = now_in_nanoseconds();
@@ -49,7 +49,7 @@ const char* set_what(const char* what) {
 
 }  // namespace
 
-void heartbeat() noexcept { notes().last_beat.store(now_in_nanoseconds(), std::memory_order_relaxed); }
+void heartbeat() noexcept { notes().last_heartbeat.store(now_in_nanoseconds(), std::memory_order_relaxed); }
 
 AtWork::AtWork(const char* what) : before_(set_what(what)) {}
 AtWork::~AtWork() { set_what(before_); }
@@ -101,7 +101,7 @@ Activity activity() {
   found.what = the.what;
   found.what_seconds = seconds_between(the.what_since, now);
   found.step = the.step;
-  found.idle_seconds = seconds_between(the.last_beat.load(std::memory_order_relaxed), now);
+  found.idle_seconds = seconds_between(the.last_heartbeat.load(std::memory_order_relaxed), now);
   if (!the.collectives.empty()) {
     found.collective = the.collectives.back();
   }

@@ -19,16 +19,16 @@ std::string plural(std::int64_t count, const char* thing) { return fmt::format("
 
 }  // namespace
 
-CoreFacts look_at_cores(const ProcessPlace& place) {
+CoreFacts look_at_cores(const ProcessInfo& process) {
   CoreFacts facts;
-  facts.ranks = place.node_ranks;
+  facts.ranks = process.node_ranks;
   cpu_set_t mask;
   CPU_ZERO(&mask);
   facts.own = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
-  facts.together = std::max<std::int64_t>(place.node_cores, facts.own);
+  facts.together = std::max<std::int64_t>(process.node_cores, facts.own);
   const std::int64_t share = variable_number("SLURM_CPUS_ON_NODE");
   facts.of_job = share > 0 ? share : sysconf(_SC_NPROCESSORS_ONLN);
-  facts.threads = threads_per_rank(place);
+  facts.threads = threads_per_rank(process);
   facts.threads_were_set = variable_number("OMP_NUM_THREADS") > 0;
   return facts;
 }

@@ -18,7 +18,7 @@ struct CoreFacts {
   bool threads_were_set = false;  // by OMP_NUM_THREADS
 };
 
-CoreFacts look_at_cores(const ProcessPlace& place);
+CoreFacts look_at_cores(const ProcessInfo& process);
 
 std::vector<Finding> judge_cores(const CoreFacts& facts);
 

@@ -36,13 +36,13 @@ std::string described(const DeviceFacts& facts) {
 
 }  // namespace
 
-DeviceFacts look_at_device(const ProcessPlace& place, std::optional<Backend> backend) {
+DeviceFacts look_at_device(const ProcessInfo& process, std::optional<Backend> backend) {
   DeviceFacts facts;
   facts.backend = backend;
   facts.cuda = cuda_version();
   std::error_code ignored;
   facts.hardware = std::filesystem::exists("/proc/driver/nvidia/version", ignored);
-  facts.ranks = place.node_ranks;
+  facts.ranks = process.node_ranks;
   facts.count = backend == Backend::cpu ? 0 : device_count();
   if (backend == Backend::cpu) {
     return facts;
@@ -52,7 +52,7 @@ DeviceFacts look_at_device(const ProcessPlace& place, std::optional<Backend> bac
     return facts;
   }
   try {
-    facts.info = use_device(place.node_rank % facts.count);
+    facts.info = use_device(process.node_rank % facts.count);
   } catch (const DeviceError& error) {
     facts.problem = error.what();
   }

@@ -23,7 +23,7 @@ struct DeviceFacts {
 };
 
 /// Takes the device and runs an empty kernel on it, unless `backend` is cpu.
-DeviceFacts look_at_device(const ProcessPlace& place, std::optional<Backend> backend);
+DeviceFacts look_at_device(const ProcessInfo& process, std::optional<Backend> backend);
 
 std::vector<Finding> judge_device(const DeviceFacts& facts);
 

@@ -44,12 +44,12 @@ void examine_files(const Examined& examined, Communicator& world, std::vector<Fi
 
 }  // namespace
 
-Diagnosis examine(const Examined& examined, Communicator& world, const ProcessPlace& place) {
+Diagnosis examine(const Examined& examined, Communicator& world, const ProcessInfo& process) {
   std::vector<Finding> findings;
   const LaunchFacts launch = look_at_launch(world);
   const NameFacts name = look_at_name(launch.machines);
-  const CoreFacts cores = look_at_cores(place);
-  const DeviceFacts device = look_at_device(place, examined.backend);
+  const CoreFacts cores = look_at_cores(process);
+  const DeviceFacts device = look_at_device(process, examined.backend);
   add(findings, judge_launch(launch));
   add(findings, judge_name(name));
   add(findings, judge_cores(cores));
@@ -57,7 +57,7 @@ Diagnosis examine(const Examined& examined, Communicator& world, const ProcessPl
   add_of_rank_0(findings, judge_nccl(look_at_nccl(world, device.info.has_value(), examined.communicator)), world);
   examine_files(examined, world, findings);
   add(findings, judge_inputs(look_at_inputs(examined.inputs)));
-  add(findings, judge_limits(look_at_limits(place, device.count)));
+  add(findings, judge_limits(look_at_limits(process, device.count)));
   add_of_rank_0(findings, judge_clocks(look_at_clocks(world)), world);
   const bool uses_devices = device.cuda != "none" && examined.backend != Backend::cpu;
   add(findings, judge_slurm(look_at_slurm(launch.ranks, cores.own, device.count, uses_devices)));

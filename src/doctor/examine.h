@@ -26,6 +26,6 @@ struct Examined {
 };
 
 /// Collective; the same on every rank.
-Diagnosis examine(const Examined& examined, Communicator& world, const ProcessPlace& place);
+Diagnosis examine(const Examined& examined, Communicator& world, const ProcessInfo& process);
 
 }  // namespace lora_dist

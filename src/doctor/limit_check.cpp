@@ -26,13 +26,13 @@ bool below(std::int64_t limit, std::int64_t wanted) { return limit != kUnlimited
 
 }  // namespace
 
-LimitFacts look_at_limits(const ProcessPlace& place, int devices) {
+LimitFacts look_at_limits(const ProcessInfo& process, int devices) {
   LimitFacts facts;
   facts.locked_bytes = limit_of(RLIMIT_MEMLOCK);
   facts.open_files = limit_of(RLIMIT_NOFILE);
   facts.address_space = limit_of(RLIMIT_AS);
   facts.shared_free = free_space_of("/dev/shm").bytes;
-  facts.ranks = place.node_ranks;
+  facts.ranks = process.node_ranks;
   facts.devices = devices;
   std::error_code ignored;
   const std::filesystem::path adapters = "/sys/class/infiniband";

@@ -21,7 +21,7 @@ struct LimitFacts {
   bool infiniband = false;                  // an adapter is there
 };
 
-LimitFacts look_at_limits(const ProcessPlace& place, int devices);
+LimitFacts look_at_limits(const ProcessInfo& process, int devices);
 
 /// Bytes of /dev/shm that ranks on one machine want: an assumption, 16 MiB for each rank, 64 MiB for each GPU, and 32 MiB.
 std::int64_t shared_memory_wanted(int ranks, int devices);

@@ -84,7 +84,7 @@ Evaluation evaluate(const ForwardContext& model, Communicator& data, std::span<c
   data.broadcast(std::as_writable_bytes(std::span(&result.loss, 1)), 0, WireKind::control);
   if (!std::isfinite(result.loss)) {
     throw Error(ExitCode::non_finite, "the evaluation's loss is not finite; the weights or the adapter are damaged",
-                Noticed::every_rank);
+                ErrorScope::collective);
   }
   result.perplexity = std::exp(result.loss);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

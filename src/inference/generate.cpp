@@ -105,7 +105,7 @@ std::vector<std::int32_t> generate(const ForwardContext& model, std::span<const 
     comm.broadcast(std::as_writable_bytes(std::span(&choice, 1)), 0, WireKind::control);
     if (choice.id < 0) {
       throw Error(ExitCode::non_finite, "the model's logits are not finite; the weights or the adapter are damaged",
-                  Noticed::every_rank);
+                  ErrorScope::collective);
     }
     if (choice.ends != 0) {
       break;

@@ -80,7 +80,7 @@ AdapterLayout fresh_layout(const Config& config, const ModelSpec& model, Purpose
 }
 
 void take_parameters(ModelRun& run) {
-  run.part = make_adapter_part(run.layout, run.model->spec, run.model->base.part);
+  run.part = make_adapter_shard(run.layout, run.model->spec, run.model->base.part);
   const AdapterParams taken = take_parameters(run.layout, run.part, run.model->arena);
   run.params = taken.whole;
   run.part_params = taken.part;
@@ -101,7 +101,7 @@ void describe(ModelRun& run) {
 
 }  // namespace
 
-AdapterParams take_parameters(const AdapterLayout& layout, const AdapterPart& part, Arena& arena) {
+AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& part, Arena& arena) {
   AdapterParams params;
   params.whole = arena.take<float>(MemoryKind::adapters, "parameters", layout.count);
   params.part = part.parameters.empty() ? params.whole
@@ -153,7 +153,7 @@ void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path
       copy_parameters(read, run.layout, params);
     }
     from_host(view(std::span<const float>(params)), view(run.params), run.model->stream);
-    take_part(run.part, run.params, run.part_params, run.model->stream);
+    take_shard(run.part, run.params, run.part_params, run.model->stream);
     if (purpose == Purpose::train) {
       describe(run);
     }

@@ -23,6 +23,6 @@ struct AdapterParams {
   std::span<float> whole;
   std::span<float> part;
 };
-AdapterParams take_parameters(const AdapterLayout& layout, const AdapterPart& part, Arena& arena);
+AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& part, Arena& arena);
 
 }  // namespace lora_dist

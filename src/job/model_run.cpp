@@ -92,7 +92,7 @@ void show_model(const ModelRun& run) {
                                spec.vocab, describe(run.model->base.format)));
   run.console.line(
       fmt::format("mesh       {} data-parallel rank{}{}, {}; base {}{}", run.mesh.data, run.mesh.data == 1 ? "" : "s",
-                  run.mesh.tensor == 1 ? "" : fmt::format(" x {} tensor-parallel", run.mesh.tensor), run.compute->description(),
+                  run.mesh.tensor == 1 ? "" : fmt::format(" x {} tensor-parallel", run.mesh.tensor), run.device->description(),
                   run.model->base.of_node      ? fmt::format("once a node, in memory that {} ranks share", run.model->base.shards)
                   : run.model->base.shards > 1 ? fmt::format("divided over {} ranks", run.model->base.shards)
                   : run.mesh.tensor > 1        ? "divided by the tensor ranks alone"
@@ -108,7 +108,7 @@ int choose_shards(const ModelRun& run) {
   run_together(*run.world, [&] {
     const ModelSpec spec = read_model_config(config.model.path);
     sum_bytes = config.train.micro_batch * std::min<std::int64_t>(config.data.max_length, spec.max_positions) * spec.hidden *
-                static_cast<std::int64_t>(size_of(run.compute->dtype));
+                static_cast<std::int64_t>(size_of(run.device->dtype));
   });
   if (const std::string apart = tensor_ranks_apart(run.mesh, machines, sum_bytes); !apart.empty()) {
     run.console.warn(apart);
@@ -149,19 +149,19 @@ WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, 
   return options;
 }
 
-ComputeChoice compute_choice(const Config& config) {
+DeviceChoice device_choice(const Config& config) {
   return {config.parallel.backend, config.model.compute_dtype, config.parallel.communicator, std::nullopt};
 }
 
-void begin_run(ModelRun& run, const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose) {
+void begin_run(ModelRun& run, const Config& config, Communicator& world, const Device& device, Purpose purpose) {
   run.config = config;
   run.world = &world;
-  run.compute = &compute;
+  run.device = &device;
   run.console.speaks = world.rank() == 0;
   run.output = config.output.dir;
   check_same_program(world, config, kProgramVersion);
   run_together(world, [&] {
-    if (run.config.parallel.base_device == BaseDevice::device && !run.compute->on_device()) {
+    if (run.config.parallel.base_device == BaseDevice::device && !run.device->on_device()) {
       throw Error(ExitCode::usage,
                   "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
     }
@@ -183,7 +183,7 @@ void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapt
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(config.adapter.init_from) : adapter;
   const std::optional<BaseFormat> record = from.empty() ? std::nullopt : agreed_record(from, *run.world);
   const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);
-  run.model = open_model(config.model.path, wanted, run.mesh, keeping, *run.compute, *run.world, run.console);
+  run.model = open_model(config.model.path, wanted, run.mesh, keeping, *run.device, *run.world, run.console);
   if (!training || record) {  // what a training starts from need not have one
     tell_of_record(from, record, wanted, run.model->base.format, run.console);
   }
@@ -194,7 +194,7 @@ void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapt
 }
 
 void take_workspace(ModelRun& run, Purpose purpose) {
-  const WorkspaceOptions options = workspace_options(run.config, run.model->spec, run.compute->dtype, purpose);
+  const WorkspaceOptions options = workspace_options(run.config, run.model->spec, run.device->dtype, purpose);
   run.workspace = make_workspace(run.model->base, run.part.layout, options, run.model->arena, run.model->stream);
 }
 

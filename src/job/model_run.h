@@ -10,7 +10,7 @@
 
 #include "src/adapter/adapter_config.h"
 #include "src/adapter/adapter_layout.h"
-#include "src/adapter/adapter_part.h"
+#include "src/adapter/adapter_shard.h"
 #include "src/comm/mesh.h"
 #include "src/config/config.h"
 #include "src/data/dataset.h"
@@ -28,7 +28,7 @@ struct ModelRun {
   Config config;
   Communicator* world = nullptr;
   Mesh mesh;
-  const ComputePlace* compute = nullptr;
+  const Device* device = nullptr;
   Console console;
   std::filesystem::path output;
 
@@ -39,7 +39,7 @@ struct ModelRun {
   std::string data_digest;  // of the training samples' ids and labels
 
   AdapterLayout layout;          // of the whole flat buffer
-  AdapterPart part;              // what this rank's tensor part computes with
+  AdapterShard part;             // what this rank's tensor part computes with
   PeftConfig peft;               // how the adapter is described in its folder
   std::span<float> params;       // the whole flat buffer, where the operators run
   std::span<float> part_params;  // the part's; the whole one again where nothing is cut
@@ -51,9 +51,9 @@ struct ModelRun {
   ForwardContext base() const;
 };
 
-/// Fills in what needs no file, and checks what would be a pity to find only after minutes of loading. `compute` must outlive the
+/// Fills in what needs no file, and checks what would be a pity to find only after minutes of loading. `device` must outlive the
 /// run. Collective; throws Error, the same on every rank.
-void begin_run(ModelRun& run, const Config& config, Communicator& world, const ComputePlace& compute, Purpose purpose);
+void begin_run(ModelRun& run, const Config& config, Communicator& world, const Device& device, Purpose purpose);
 /// Opens model, data and adapter, and shows what was resolved. `adapter`: a PEFT folder to evaluate; empty: adapter.init_from.
 /// Collective; throws Error, the same on every rank.
 void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
@@ -67,6 +67,6 @@ WantedFormat wanted_format(const Config& config);
 WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose);
 
 /// What the configuration says about where operators run.
-ComputeChoice compute_choice(const Config& config);
+DeviceChoice device_choice(const Config& config);
 
 }  // namespace lora_dist

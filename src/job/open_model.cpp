@@ -34,22 +34,22 @@ BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, con
 }  // namespace
 
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
-                                      const BaseKeeping& keeping, const ComputePlace& compute, Communicator& world,
+                                      const BaseKeeping& keeping, const Device& device, Communicator& world,
                                       const Console& console) {
   const AtWork here("reading the model");
   auto model = std::make_unique<OpenModel>();
   model->folder = folder;
-  model->stream = compute.stream;
-  model->compute_dtype = compute.dtype;
-  model->arena = Arena(compute.stream);
-  model->pinned = Arena(compute.stream, Arena::Place::pinned);
+  model->stream = device.stream;
+  model->compute_dtype = device.dtype;
+  model->arena = Arena(device.stream);
+  model->pinned = Arena(device.stream, Arena::Place::pinned);
   BaseFormat format;
-  TensorPart part;
+  TpShard part;
   run_together(world, [&] {
     model->spec = read_model_config(folder);
     model->directory = read_model_directory(folder);
     format = choose_format(*model, wanted, console);
-    part = tensor_part(model->spec, mesh.tensor_rank, mesh.tensor, world.size());
+    part = tp_shard(model->spec, mesh.tensor_rank, mesh.tensor, world.size());
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
   check_same_model(world, folder, model->directory);
@@ -67,9 +67,9 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, part},
                                  {model->arena, model->stream, model->compute_dtype, keeping.on_host ? &model->pinned : nullptr,
                                   keeping.of_node, keeping.divides_vocabulary});
-  model->shards = compute.on_device() ? compute.data->split(of_shards) : std::move(host_shards);
+  model->shards = device.on_device() ? device.data->split(of_shards) : std::move(host_shards);
   if (mesh.tensor > 1) {
-    model->tensor = (compute.on_device() ? *compute.data : world).split(mesh.data_rank);
+    model->tensor = (device.on_device() ? *device.data : world).split(mesh.data_rank);
   }
   run_together(world, [&] {
     model->window = std::make_unique<WeightWindow>(model->base, *model->shards, model->arena, model->stream, model->compute_dtype,

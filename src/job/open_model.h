@@ -10,12 +10,12 @@
 
 #include "src/adapter/adapter_layout.h"
 #include "src/adapter/peft_adapter.h"
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 #include "src/base/weight_window.h"
 #include "src/comm/communicator.h"
 #include "src/comm/mesh.h"
 #include "src/core/arena.h"
-#include "src/job/compute_place.h"
+#include "src/job/device.h"
 #include "src/model/generation_config.h"
 #include "src/report/console.h"
 #include "src/tokenizer/tokenizer.h"
@@ -49,10 +49,10 @@ struct BaseKeeping {
 };
 
 /// Collective over `world`. `wanted`: how the base is to be quantized; a folder that is quantized already stays as it is, with a
-/// note where that is another format, and is refused where the user wrote another. The model lives where `compute` says, which
+/// note where that is another format, and is refused where the user wrote another. The model lives where `device` says, which
 /// must outlive it. Warnings of the folder are shown. Throws Error, the same on every rank: usage, model, out_of_memory.
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
-                                      const BaseKeeping& keeping, const ComputePlace& compute, Communicator& world,
+                                      const BaseKeeping& keeping, const Device& device, Communicator& world,
                                       const Console& console);
 
 /// Every byte that the model's arenas hold.

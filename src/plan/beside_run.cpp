@@ -17,11 +17,11 @@ namespace {
 PlanTarget target_of(const TrainingRun& run, std::int64_t program) {
   PlanTarget target;
   target.program_bytes = program;
-  target.dtype = run.compute->dtype;
-  if (run.compute->on_device()) {
+  target.dtype = run.device->dtype;
+  if (run.device->on_device()) {
     constexpr int kHopper = 90;
     target.backend = Backend::cuda;
-    target.device = &find_device(run.compute->device->capability >= kHopper ? "h100" : "a100");
+    target.device = &find_device(run.device->gpu->capability >= kHopper ? "h100" : "a100");
   }
   return target;
 }

@@ -36,9 +36,9 @@ class Planner {
 
  private:
   struct Footprint {
-    std::int64_t slice_bytes = 0;    // of a pass, of all tensor ranks
-    std::vector<MemoryByKind> held;  // per tensor rank, without the copy of its state
-    std::vector<PassWork> work;      // per tensor rank
+    std::int64_t slice_bytes = 0;      // of a pass, of all tensor ranks
+    std::vector<MemoryByKind> held;    // per tensor rank, without the copy of its state
+    std::vector<MicroBatchWork> work;  // per tensor rank
   };
   const Footprint& footprint(const PlannedMesh& mesh);
 

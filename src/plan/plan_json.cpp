@@ -1,7 +1,7 @@
 // The report as JSON.
 #include <algorithm>
 
-#include "src/job/compute_place.h"
+#include "src/job/device.h"
 #include "src/plan/plan_report.h"
 
 namespace lora_dist {

@@ -15,7 +15,7 @@ namespace lora_dist {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::usage, message, Noticed::every_rank); }
+[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::usage, message, ErrorScope::collective); }
 
 /// The text keys of a --link file, and the options that overrule them.
 struct LinkKey {
@@ -58,7 +58,7 @@ void read_link_file(PlanOptions& options) {
   }
 }
 
-Cluster cluster_of(PlanOptions options, const Device* device) {
+Cluster cluster_of(PlanOptions options, const DeviceSpec* device) {
   constexpr double kNodeLatency = 5e-6;
   constexpr double kHostMemory = 10e9;  // ranks on CPUs of one node
   if (!options.link.empty()) {
@@ -85,8 +85,8 @@ bool wants_device(const PlanOptions& options, const Config& config) {
          config.model.compute_dtype.value_or(DType::f32) != DType::f32;
 }
 
-/// As choose_compute_place decides at the start of a run.
-DType dtype_of(std::optional<DType> asked, const Device* device) {
+/// As choose_device decides at the start of a run.
+DType dtype_of(std::optional<DType> asked, const DeviceSpec* device) {
   if (device == nullptr) {
     if (asked.value_or(DType::f32) != DType::f32) {
       fail(

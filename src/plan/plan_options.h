@@ -7,7 +7,7 @@
 #include "kernels/common/dtype.h"
 #include "kernels/common/stream.h"
 #include "src/config/config.h"
-#include "src/plan/devices.h"
+#include "src/plan/device_specs.h"
 
 namespace lora_dist {
 
@@ -49,11 +49,11 @@ struct Cluster {
 /// What the plan is for.
 struct PlanTarget {
   Backend backend = Backend::cpu;
-  DType dtype = DType::f32;        // that operators compute in
-  const Device* device = nullptr;  // null on CPUs
-  double cpu_flops = 0.0;          // a second, that a rank on CPUs reaches; 0: no time is predicted for them
-  double efficiency = 0.45;        // share of the device's products that a step reaches
-  std::int64_t memory_limit = 0;   // bytes of a rank; 0: none
+  DType dtype = DType::f32;            // that operators compute in
+  const DeviceSpec* device = nullptr;  // null on CPUs
+  double cpu_flops = 0.0;              // a second, that a rank on CPUs reaches; 0: no time is predicted for them
+  double efficiency = 0.45;            // share of the device's products that a step reaches
+  std::int64_t memory_limit = 0;       // bytes of a rank; 0: none
   std::int64_t program_bytes = std::int64_t{200} << 20U;  // of a process on CPUs, beside its buffers (program_memory.h)
   bool program_is_measured = false;
   Cluster cluster;
@@ -67,7 +67,7 @@ struct PlanTarget {
 };
 
 /// The target is a GPU where `options` or `config` name something that only GPUs have, else CPUs. Throws Error(usage,
-/// every_rank): an unknown word or device, no size, rate or time, a type that the target does not compute in, a bad --link file.
+/// collective): an unknown word or device, no size, rate or time, a type that the target does not compute in, a bad --link file.
 PlanTarget choose_target(const PlanOptions& options, const Config& config);
 
 }  // namespace lora_dist

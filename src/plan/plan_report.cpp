@@ -115,7 +115,7 @@ void check_that_something_fits(const PlanReport& report) {
                           "train.micro_batch or data.max_length, train.recompute = \"block\", or more memory.",
                           kMostRanks, human_bytes(report.target.memory_limit), human_bytes(leanest.memory()),
                           mesh_name(leanest.mesh), leanest.mesh.ranks(), more),
-              Noticed::every_rank);
+              ErrorScope::collective);
 }
 
 std::string mesh_name(const PlannedMesh& mesh) {

@@ -36,10 +36,10 @@ struct PlanReport {
   MeshSearch search;
 };
 
-/// Throws Error(usage, every_rank) for options that make no sense beside the configuration.
+/// Throws Error(usage, collective) for options that make no sense beside the configuration.
 PlanReport make_plan_report(const std::string& name, const PlannedModel& model, const PlanOptions& options, int ranks);
 
-/// Throws Error(usage, every_rank) where no mesh fits: the least that would do, and what to change.
+/// Throws Error(usage, collective) where no mesh fits: the least that would do, and what to change.
 void check_that_something_fits(const PlanReport& report);
 
 std::string plan_text(const PlanReport& report);

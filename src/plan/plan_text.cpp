@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "src/core/with_commas.h"
-#include "src/job/compute_place.h"
+#include "src/job/device.h"
 #include "src/plan/plan_report.h"
 #include "src/plan/quantities.h"
 #include "src/report/progress.h"

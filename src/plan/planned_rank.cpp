@@ -46,7 +46,7 @@ PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target) {
         fmt::format("parallel.base_shards = \"node\": {} data-parallel ranks do not fill nodes of {}; ask for another number "
                     "of --ranks or --gpus-per-node, or set it to \"all\"",
                     mesh.data, of_node),
-        Noticed::every_rank);
+        ErrorScope::collective);
   }
   return {mesh.data, mesh.tensor, base_shards_of(mesh, config.parallel.base_shards, of_node),
           by_node && of_node > 1 && !target.on_device()};
@@ -54,7 +54,7 @@ PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target) {
 
 std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,
                                        int tensor_rank) {
-  const TensorPart part = tensor_part(model.spec, tensor_rank, mesh.tensor, mesh.ranks());
+  const TpShard part = tp_shard(model.spec, tensor_rank, mesh.tensor, mesh.ranks());
   const bool on_host = target.on_device() && model.config.parallel.base_device == BaseDevice::host;
   Stream stream;
   stream.backend = target.backend;
@@ -64,7 +64,7 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
                                     model.config.parallel.shard_vocabulary});
   take_window_buffers(rank->base, rank->arena, dequantizes_ahead(target.backend, model.config.train.micro_batches_in_flight),
                       target.dtype);
-  rank->part = make_adapter_part(model.layout, model.spec, part);
+  rank->part = make_adapter_shard(model.layout, model.spec, part);
   take_trained_buffers(take_parameters(model.layout, rank->part, rank->arena), model.layout, rank->part,
                        model.config.train.micro_batches_in_flight, rank->arena);
   const WorkspaceOptions options = workspace_options(model.config, model.spec, target.dtype, Purpose::train);

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "src/adapter/adapter_part.h"
-#include "src/base/frozen_shard.h"
+#include "src/adapter/adapter_shard.h"
+#include "src/base/frozen_base.h"
 #include "src/core/arena.h"
 #include "src/plan/plan_options.h"
 #include "src/plan/planned_model.h"
@@ -25,7 +25,7 @@ struct PlannedMesh {
   bool operator==(const PlannedMesh&) const = default;
 };
 
-/// The mesh that a run on so many ranks would be, with the target's ranks on each node. Throws Error(usage, every_rank) as a run
+/// The mesh that a run on so many ranks would be, with the target's ranks on each node. Throws Error(usage, collective) as a run
 /// does where parallel.tensor or parallel.base_shards do not divide.
 PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target);
 
@@ -33,7 +33,7 @@ struct PlannedRank {
   Arena arena{Stream{}, Arena::Place::nowhere};
   Arena pinned{Stream{}, Arena::Place::nowhere};
   FrozenBase base;
-  AdapterPart part;
+  AdapterShard part;
 };
 
 /// Data ranks are alike: `tensor_rank` says all. Throws Error: usage (more tensor ranks than heads), model.

@@ -49,7 +49,7 @@ std::optional<double> read(std::string_view text, std::span<const Unit> units) {
 }
 
 [[noreturn]] void refuse(const std::string& option, const char* what, const std::string& text) {
-  throw Error(ExitCode::usage, fmt::format("{} must be {} (got {})", option, what, text), Noticed::every_rank);
+  throw Error(ExitCode::usage, fmt::format("{} must be {} (got {})", option, what, text), ErrorScope::collective);
 }
 
 }  // namespace

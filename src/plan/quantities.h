@@ -7,7 +7,7 @@
 namespace lora_dist {
 
 /// Bytes: a number and B, kB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024), in any case. Throws
-/// Error(usage, every_rank) naming `option` unless it is one above 0.
+/// Error(usage, collective) naming `option` unless it is one above 0.
 std::int64_t parse_bytes(const std::string& text, const std::string& option);
 
 /// Bytes a second: such a size and "/s"; or bits, as networks are sold: Gbit/s, Mbit/s. Throws likewise.

@@ -64,7 +64,7 @@ double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const 
 }
 
 /// What is waited for the head: its first chunk comes beside the last block, the others each beside a visit of the chunk before.
-double head_wait(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const PassWork& work,
+double head_wait(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const MicroBatchWork& work,
                  double block_seconds) {
   if (work.head.fetches == 0) {
     return 0.0;
@@ -77,7 +77,7 @@ double head_wait(const PlannedModel& model, const PlanTarget& target, const Plan
 }  // namespace
 
 StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
-                      const PassWork& work) {
+                      const MicroBatchWork& work) {
   require(target.is_timed(), "a time is predicted for a device, or a rate of CPUs");
   const double flops = target.flops();
   const auto rounds = static_cast<double>(step.rounds(mesh.data));

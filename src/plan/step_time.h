@@ -38,6 +38,6 @@ struct StepTime {
 
 /// `work`: of the tensor rank. Only for a target that is_timed().
 StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
-                      const PassWork& work);
+                      const MicroBatchWork& work);
 
 }  // namespace lora_dist

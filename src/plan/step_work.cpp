@@ -14,7 +14,7 @@ namespace lora_dist {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::usage, message, Noticed::every_rank); }
+[[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::usage, message, ErrorScope::collective); }
 
 /// Keys that a query sees, on average over a sample.
 double keys_seen(std::int64_t tokens, std::int64_t window) {
@@ -65,7 +65,7 @@ struct TableWalk {
 };
 
 /// Of a training pass that follows another one.
-void count_table_fetches(const FrozenBase& base, PassWork& work) {
+void count_table_fetches(const FrozenBase& base, MicroBatchWork& work) {
   if (!base.head.gathers()) {
     return;
   }
@@ -109,7 +109,7 @@ double count_factors(const AdapterLayout& layout, std::int64_t layer) {
 
 /// FLOP for each token.
 void add_block_flops(const PlannedModel& model, const PlannedRank& rank, std::int64_t layer, std::int64_t sample_tokens,
-                     double tokens, PassWork& work) {
+                     double tokens, MicroBatchWork& work) {
   const BlockWeightCount weights = count_weights(rank.base.layouts[static_cast<std::size_t>(layer)]);
   const double factors = count_factors(rank.part.layout, layer);
   const double attention =
@@ -217,11 +217,12 @@ StepShape step_shape(const Config& config, const PlanOptions& options) {
   return step;
 }
 
-PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank, const StepShape& step) {
+MicroBatchWork work_of_micro_batch(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank,
+                                   const StepShape& step) {
   const ModelSpec& spec = rank.base.spec;
   const std::int64_t tokens = step.micro_batch * step.sequence_tokens;
   const std::int64_t targets = step.micro_batch * (step.sequence_tokens - step.samples_of_sequence);
-  PassWork work;
+  MicroBatchWork work;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     add_block_flops(model, rank, layer, step.sample_tokens, static_cast<double>(tokens), work);
     const BlockLayout& layout = rank.base.layouts[static_cast<std::size_t>(layer)];
@@ -237,7 +238,7 @@ PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const
   work.head_chunks = rank.base.head.chunks;
   const bool twice = rank.base.head.gathers() && rank.base.head.chunks > 1;
   work.head_flops = (twice ? 6.0 : 4.0) * static_cast<double>(targets) * static_cast<double>(spec.vocab * spec.hidden);
-  if (const TensorPart& part = rank.base.part; !part.is_whole()) {
+  if (const TpShard& part = rank.base.part; !part.is_whole()) {
     work.tensor = tensor_work(model, target, part.ranks, work.head_chunks,
                               {tokens, tokens_of_shard(tokens, part.ranks) * part.ranks, targets});
   }

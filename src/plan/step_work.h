@@ -32,7 +32,7 @@ struct StepShape {
   std::int64_t divided_rows(int ranks) const;
 };
 
-/// Throws Error(usage, every_rank) for options that do not fit data.max_length.
+/// Throws Error(usage, collective) for options that do not fit data.max_length.
 StepShape step_shape(const Config& config, const PlanOptions& options);
 
 /// What a window does not have yet when its turn comes.
@@ -57,7 +57,7 @@ struct TensorWork {
 /// One pass of full size on one rank. FLOP: 2 for each weight and token forward, 2 for the gradient of the input (frozen weights
 /// have none); recompute = block adds what a block's forward costs but its last product, of all blocks but the last. Attention: 4
 /// for each key that a query sees, dimension and head forward, 10 backward. Factors: 2 forward, 4 backward.
-struct PassWork {
+struct MicroBatchWork {
   double forward_flops = 0.0;  // of the blocks
   double backward_flops = 0.0;
   double head_flops = 0.0;       // both ways; logits are made twice where chunks of the head are gathered
@@ -68,10 +68,11 @@ struct PassWork {
   std::int64_t head_chunks = 1;
   TensorWork tensor;
 };
-PassWork work_of_pass(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank, const StepShape& step);
+MicroBatchWork work_of_micro_batch(const PlannedModel& model, const PlanTarget& target, const PlannedRank& rank,
+                                   const StepShape& step);
 
 /// Payload handed to collectives in a step, summed over the ranks, as metrics.jsonl counts it. `slice_bytes`: of a pass, of all
-/// tensor ranks together; `head_chunks`: PassWork's. Right for a step that
+/// tensor ranks together; `head_chunks`: MicroBatchWork's. Right for a step that
 /// follows another one: the first, and those after an evaluation, find other blocks and chunks in the slots. Control (losses,
 /// agreement) is left at 0: some hundred bytes a rank.
 WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,

@@ -75,7 +75,7 @@ std::string replica_difference(const TrainingRun& run) {
   std::vector<float> copy;
   for (const std::span<float> buffer : {run.buffers.params, run.buffers.m, run.buffers.v}) {
     std::span<const float> values = buffer;
-    if (run.compute->on_device()) {
+    if (run.device->on_device()) {
       copy.resize(buffer.size());
       to_host(view(values), view(std::span(copy)), run.model->stream);
       values = copy;

@@ -60,7 +60,7 @@ nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
   return {{"program_version", kProgramVersion},
           {"step", step},
           {"base_format", json_of(run.model->base.format)},
-          {"compute_dtype", name_of_compute(run.compute->dtype)},
+          {"compute_dtype", name_of_compute(run.device->dtype)},
           {"base_model_hash", run.base_hash},
           {"training_samples_digest", run.data_digest},
           {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
@@ -87,7 +87,7 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
     }
   }
   identity.settings[kComputeDtypeSetting] =
-      fmt::format("\"{}\"", name_of_compute(run.compute->dtype));  // "auto" differs by machine
+      fmt::format("\"{}\"", name_of_compute(run.device->dtype));  // "auto" differs by machine
   identity.settings["training samples (digest)"] = run.data_digest;
   identity.tensors = adapter_tensors(run.layout);
   identity.program_version = kProgramVersion;
@@ -108,7 +108,7 @@ RunProgress go_on_from(TrainingRun& run, const std::filesystem::path& from) {
   });
   const Stream& stream = run.model->stream;
   from_host(view(std::span<const float>(state.params)), view(run.buffers.params), stream);
-  take_part(run.part, run.buffers.params, run.buffers.part_params, stream);
+  take_shard(run.part, run.buffers.params, run.buffers.part_params, stream);
   from_host(view(std::span<const float>(state.m)), view(run.buffers.m), stream);
   from_host(view(std::span<const float>(state.v)), view(run.buffers.v), stream);
   run.console.line(fmt::format("resuming from {} (step {})", from.string(), progress->step));

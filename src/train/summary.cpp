@@ -54,7 +54,7 @@ std::string answer(const TrainingRun& run, const ForwardContext& model, const An
   const auto look_for_stop = [&](std::int32_t) {
     fault_point("answer");
     if (stop_agreed(*run.world)) {
-      throw Error(ExitCode::stopped, stopped_on_request(), Noticed::every_rank);
+      throw Error(ExitCode::stopped, stopped_on_request(), ErrorScope::collective);
     }
   };
   const std::vector<std::int32_t> ids = generate(model, prompt, cache, how.options, how.stop, *run.world, look_for_stop);

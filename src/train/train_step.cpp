@@ -156,7 +156,7 @@ StepSums reduce_step(const StepInput& input, const RankTotals& totals) {
   const Communicator* const tensor = input.model.tensor;
   if (!input.part.parameters.empty()) {
     zero(view(input.buffers.sums), input.model.stream);
-    add_part(input.part, input.buffers.part_sums, input.buffers.sums, input.model.stream);
+    add_shard(input.part, input.buffers.part_sums, input.buffers.sums, input.model.stream);
   }
   const auto start = std::chrono::steady_clock::now();
   input.ranks.gradients.all_reduce(input.buffers.sums, Reduce::sum, WireKind::adapter_gradient);
@@ -180,7 +180,7 @@ void update_parameters(const StepInput& input, double grad_norm) {
   }
   adamw(view(buffers.params), view(buffers.grads), view(buffers.m), view(buffers.v),
         {input.optimizer_step, input.learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, stream);
-  take_part(input.part, buffers.params, buffers.part_params, stream);
+  take_shard(input.part, buffers.params, buffers.part_params, stream);
 }
 
 }  // namespace

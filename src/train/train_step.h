@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "src/adapter/adapter_part.h"
+#include "src/adapter/adapter_shard.h"
 #include "src/comm/communicator.h"
 #include "src/data/packing.h"
 #include "src/data/sample.h"
@@ -59,7 +59,7 @@ struct StepRanks {
 /// One step: who computes what with which buffers.
 struct StepInput {
   const ForwardContext& model;
-  const AdapterPart& part;  // of this tensor rank
+  const AdapterShard& part;  // of this tensor rank
   StepRanks ranks;
   const TrainedBuffers& buffers;
   std::span<const Sequence> sequences;  // the global batch, the same on every rank

@@ -57,7 +57,7 @@ std::optional<Evaluation> evaluate_unless_stopped(const TrainingRun& run) {
   const AtWork here("evaluation");
   const auto look_for_stop = [&](std::int64_t done, std::int64_t all) {
     if (done < all && stop_agreed(*run.world)) {
-      throw Error(ExitCode::stopped, stopped_on_request(), Noticed::every_rank);
+      throw Error(ExitCode::stopped, stopped_on_request(), ErrorScope::collective);
     }
   };
   try {
@@ -129,7 +129,7 @@ bool comparison_is_due(const TrainingLoop& loop, bool stop) {
          (stop || loop.progress.step % every == 0 || checkpoint_is_due(loop) || is_complete(loop));
 }
 
-/// False where ranks differed and all went back to the last checkpoint. Throws Error(communication, every_rank) the second time,
+/// False where ranks differed and all went back to the last checkpoint. Throws Error(communication, collective) the second time,
 /// or where there is none.
 bool replicas_agree(TrainingLoop& loop) {
   TrainingRun& run = loop.run;
@@ -143,7 +143,7 @@ bool replicas_agree(TrainingLoop& loop) {
       "Leave that rank's node out (srun --exclude), then run the same command again to go on from the last "
       "checkpoint; none of the wrong bits is in it";
   if (loop.went_back) {
-    throw Error(ExitCode::communication, what + fmt::format(", again. {}", advice), Noticed::every_rank);
+    throw Error(ExitCode::communication, what + fmt::format(", again. {}", advice), ErrorScope::collective);
   }
   loop.line.end_line();
   run.console.warn(what + "; going back to the last checkpoint, once");
@@ -151,7 +151,7 @@ bool replicas_agree(TrainingLoop& loop) {
   const std::optional<RunProgress> progress = go_back(run);
   if (!progress) {
     throw Error(ExitCode::communication, what + fmt::format(", and there is no checkpoint yet to go back to. {}", advice),
-                Noticed::every_rank);
+                ErrorScope::collective);
   }
   loop.went_back = true;
   loop.progress = *progress;
@@ -206,7 +206,7 @@ ExitCode stop_saved(TrainingLoop& loop) {
 /// An aborted step leaves no state.
 ExitCode stop_before_step(TrainingLoop& loop) {
   if (loop.progress.step == 0) {
-    throw Error(ExitCode::stopped, nothing_trained_sentence(), Noticed::every_rank);
+    throw Error(ExitCode::stopped, nothing_trained_sentence(), ErrorScope::collective);
   }
   do_save(loop);
   return stop_saved(loop);
@@ -250,7 +250,7 @@ ExitCode do_steps_and_saves(TrainingLoop& loop) {
   try {
     code = do_steps(loop);
   } catch (const Error& error) {
-    if (error.noticed() == Noticed::every_rank) {
+    if (error.scope() == ErrorScope::collective) {
       finish_save(loop.run, loop.saving);
     }
     throw;
@@ -285,7 +285,7 @@ ExitCode run_training(TrainingRun& run) {
                                run.config.train.micro_batch, run.output.string()));
   warn_of_idle_steps(run, plan);
   if (!resumed && !run.validation.empty() && !do_evaluation(loop)) {
-    throw Error(ExitCode::stopped, nothing_trained_sentence(), Noticed::every_rank);
+    throw Error(ExitCode::stopped, nothing_trained_sentence(), ErrorScope::collective);
   }
   run.watch->steps_begin();
   if (const ExitCode code = do_steps_and_saves(loop); code != ExitCode::done) {

@@ -57,7 +57,7 @@ struct TrainingLoop {
 enum class StepEnd : std::uint8_t { done, stop_asked, aborted };
 
 /// One optimizer step with its line in the logs. Collective; the same on every rank. Throws Error(non_finite,
-/// every_rank) when the step is not finite and train.max_skipped_steps is used up.
+/// collective) when the step is not finite and train.max_skipped_steps is used up.
 StepEnd do_step(TrainingLoop& loop);
 
 }  // namespace lora_dist

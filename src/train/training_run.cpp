@@ -28,9 +28,9 @@ void take_buffers(TrainingRun& run) {
     run.buffers = take_trained_buffers({run.params, run.part_params}, run.layout, run.part,
                                        run.config.train.micro_batches_in_flight, arena);
     take_workspace(run, Purpose::train);
-    run.copy = take_state_copy(run.layout.count, run.world->rank(), run.world->size(), run.compute->on_device(),
-                               run.compute->on_device() ? run.model->host : arena);
-    if (run.compute->on_device()) {  // the optimizer's sums keep memory too; the gradients are zero
+    run.copy = take_state_copy(run.layout.count, run.world->rank(), run.world->size(), run.device->on_device(),
+                               run.device->on_device() ? run.model->host : arena);
+    if (run.device->on_device()) {  // the optimizer's sums keep memory too; the gradients are zero
       explain_full_memory(arena, "what operators keep for themselves",
                           [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });
       arena.count(MemoryKind::operator_scratch, "operators' own", operator_scratch_bytes(run.model->stream));
@@ -40,7 +40,7 @@ void take_buffers(TrainingRun& run) {
 
 }  // namespace
 
-TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLayout& layout, const AdapterPart& part,
+TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLayout& layout, const AdapterShard& part,
                                     int micro_batches, Arena& arena) {
   const std::int64_t n = layout.count;
   TrainedBuffers buffers;
@@ -64,7 +64,7 @@ TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLa
 
 WireBytes sent_bytes(const TrainingRun& run) {
   WireBytes sent = run.world->wire();
-  const Communicator* data = run.compute->data.get();
+  const Communicator* data = run.device->data.get();
   if (data != nullptr && &data->wire() != &run.world->wire()) {  // NCCL counts for itself
     for (std::size_t kind = 0; kind < kWireKinds; ++kind) {
       sent.bytes[kind] += data->wire().bytes[kind];
@@ -73,9 +73,9 @@ WireBytes sent_bytes(const TrainingRun& run) {
   return sent;
 }
 
-TrainingRun prepare_training(const Config& config, Communicator& world, const ComputePlace& compute) {
+TrainingRun prepare_training(const Config& config, Communicator& world, const Device& device) {
   TrainingRun run;
-  begin_run(run, config, world, compute, Purpose::train);
+  begin_run(run, config, world, device, Purpose::train);
   run.watch = std::make_unique<RunWatch>(config, world, run.console);
   open_run(run, Purpose::train, {});
   show_adapter(run);

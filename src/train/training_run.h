@@ -43,13 +43,13 @@ struct TrainingRun : ModelRun {
   SaveCosts saves;
 };
 
-/// Opens model, data and adapter where `compute` says, which must outlive the run, takes every buffer, and shows what was
+/// Opens model, data and adapter where `device` says, which must outlive the run, takes every buffer, and shows what was
 /// resolved. Collective; throws Error, the same on every rank.
-TrainingRun prepare_training(const Config& config, Communicator& world, const ComputePlace& compute);
+TrainingRun prepare_training(const Config& config, Communicator& world, const Device& device);
 
 /// Takes the flat buffers of gradients and moments; of a cut model those of the part as well. `layout`: of the whole;
 /// `micro_batches`: in flight. All are zeroed.
-TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLayout& layout, const AdapterPart& part,
+TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLayout& layout, const AdapterShard& part,
                                     int micro_batches, Arena& arena);
 
 /// Bytes that this rank has sent so far, over the host and between devices.

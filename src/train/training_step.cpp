@@ -34,7 +34,7 @@ StepOptions step_options(const TrainingRun& run) {
           train.beta2,
           train.eps,
           train.weight_decay,
-          run.compute->dtype == DType::f16};
+          run.device->dtype == DType::f16};
 }
 
 /// The sequences of the step that comes next.
@@ -79,7 +79,7 @@ void refuse_non_finite(TrainingLoop& loop, const StepResult& result) {
             "checkpoints are as they were. Lower train.learning_rate, check these rows, or allow steps to be left out with "
             "train.max_skipped_steps.",
             step, rows.empty() ? "" : " in a pass with rows " + rows),
-        Noticed::every_rank);
+        ErrorScope::collective);
   }
   loop.line.end_line();
   loop.run.console.warn(fmt::format("step {} is not finite and was left out ({} of {} allowed){}", step, loop.progress.skipped,
@@ -106,7 +106,7 @@ RankReport own_report(const TrainingLoop& loop, double own_seconds, double gradi
   report.peak_bytes = peak_resident_bytes();
   report.own_seconds = own_seconds;
   const GatherTimes& gathers = run.model->window->gather_times();
-  report.waits = {!run.compute->on_device(),  // else the host does not see when bytes move
+  report.waits = {!run.device->on_device(),  // else the host does not see when bytes move
                   gathers.under_way - loop.gathers_before.under_way, gathers.waited - loop.gathers_before.waited,
                   gradient_seconds};
   report.stop_requested = stop_requested();
@@ -177,7 +177,7 @@ StepResult compute_step(TrainingLoop& loop, double learning_rate) {
   const std::vector<Sequence> sequences = next_global_batch(loop);
   StepInput input{.model = model,
                   .part = run.part,
-                  .ranks = {*run.mesh.data_group, *run.world, run.compute->data ? *run.compute->data : *run.world},
+                  .ranks = {*run.mesh.data_group, *run.world, run.device->data ? *run.device->data : *run.world},
                   .buffers = run.buffers,
                   .sequences = sequences,
                   .samples = run.dataset.train,

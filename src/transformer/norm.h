@@ -3,7 +3,7 @@
 
 #include "kernels/common/stream.h"
 #include "kernels/common/tensor_view.h"
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 
 namespace lora_dist {
 

@@ -148,7 +148,7 @@ void make_ids(MicroBatchBuffers& buffers, std::int64_t tokens, Arena& arena) {
 
 /// Sizes are the same on every tensor rank where they share a collective.
 void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, Arena& arena) {
-  const TensorPart& part = base.part;
+  const TpShard& part = base.part;
   const std::int64_t elements = backend == Backend::cuda ? kLogitsElementsCuda : kLogitsElements;
   const std::int64_t widest = part.is_whole() ? base.spec.vocab : part.widest_vocab;
   std::int64_t rows = std::max(kLeastLogitsRows, elements / widest);

@@ -5,7 +5,7 @@
 #include "benchmarks/random_model.h"
 #include "kernels/common/device.h"
 #include "kernels/elementwise/copy.h"
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 #include "src/comm/single_rank.h"
 #include "tests/support/scratch.h"
 #include "tests/support/whole_base.h"

@@ -13,7 +13,7 @@ namespace {
 using testing::HasSubstr;
 
 SeenRank waiting(int rank, const char* name, std::int64_t number, const std::string& ranks, double seconds) {
-  Beat beat;
+  Heartbeat beat;
   beat.rank = rank;
   beat.host = "node7";
   beat.written = 1000.0;
@@ -67,31 +67,31 @@ TEST(HangReport, IdleIsTheLeastOfAllRanks) {
 
 TEST(BeatFile, ComesBackAsItWasWritten) {
   const Scratch scratch;
-  Beat beat = *waiting(3, "all_reduce", 1812, "0-7", 41.25).beat;
+  Heartbeat beat = *waiting(3, "all_reduce", 1812, "0-7", 41.25).beat;
   beat.count = 9;
   beat.job_ends = true;
-  ASSERT_TRUE(write_beat(scratch.path(), beat));
-  const auto read = read_beat(scratch.path(), 3);
+  ASSERT_TRUE(write_heartbeat(scratch.path(), beat));
+  const auto read = read_heartbeat(scratch.path(), 3);
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(to_text(*read), to_text(beat));
-  EXPECT_EQ(to_text(beat).size(), kBeatBytes);
+  EXPECT_EQ(to_text(beat).size(), kHeartbeatBytes);
   for (const char* name : {"all_gather", "all_reduce", "reduce_scatter", "broadcast", "barrier", "split"}) {
-    ASSERT_TRUE(write_beat(scratch.path(), *waiting(3, name, 1, "0-7", 1.0).beat));
-    EXPECT_EQ(read_beat(scratch.path(), 3).value().at.collective.name, name);
+    ASSERT_TRUE(write_heartbeat(scratch.path(), *waiting(3, name, 1, "0-7", 1.0).beat));
+    EXPECT_EQ(read_heartbeat(scratch.path(), 3).value().at.collective.name, name);
   }
-  EXPECT_EQ(read_beat(scratch.path(), 4), std::nullopt);
-  EXPECT_FALSE(write_beat(scratch / "nowhere", beat));
+  EXPECT_EQ(read_heartbeat(scratch.path(), 4), std::nullopt);
+  EXPECT_FALSE(write_heartbeat(scratch / "nowhere", beat));
 }
 
 TEST(BeatFile, OneThatIsBeingWrittenCountsAsUnread) {
-  Beat older = *waiting(3, "all_reduce", 1812, "0-7", 41.25).beat;
+  Heartbeat older = *waiting(3, "all_reduce", 1812, "0-7", 41.25).beat;
   older.count = 99;
-  Beat newer = older;
+  Heartbeat newer = older;
   newer.count = 98;
   const std::string text = to_text(newer).substr(0, 20) + to_text(older).substr(20);
-  EXPECT_FALSE(beat_from(text).has_value());
-  EXPECT_FALSE(beat_from("").has_value());
-  EXPECT_FALSE(beat_from("no beat at all").has_value());
+  EXPECT_FALSE(heartbeat_from(text).has_value());
+  EXPECT_FALSE(heartbeat_from("").has_value());
+  EXPECT_FALSE(heartbeat_from("no beat at all").has_value());
 }
 
 TEST(RanksText, JoinsNeighbours) {

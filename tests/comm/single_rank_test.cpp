@@ -69,7 +69,7 @@ TEST(RunTogether, PassesAnErrorOnWithItsCode) {
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "no rows");
     EXPECT_EQ(error.code(), ExitCode::data);
-    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    EXPECT_EQ(error.scope(), ErrorScope::collective);
   }
 }
 
@@ -105,7 +105,7 @@ TEST_F(Threads, TheEnvironmentDecides) {
 }
 
 TEST_F(Threads, AQuotaIsSharedLikeCores) {
-  const ProcessPlace two{.rank = 0, .ranks = 2, .node_rank = 0, .node_ranks = 2, .node_cores = 64};
+  const ProcessInfo two{.rank = 0, .ranks = 2, .node_rank = 0, .node_ranks = 2, .node_cores = 64};
   EXPECT_EQ(threads_per_rank({}, 1.0), 1);
   EXPECT_EQ(threads_per_rank({}, 0.5), 1);
   EXPECT_EQ(threads_per_rank(two, 3.9), 1);

@@ -13,6 +13,7 @@
 #include "src/commands/help.h"
 #include "src/commands/model_options.h"
 #include "src/core/error.h"
+#include "src/plan/plan_options.h"
 
 namespace lora_dist {
 namespace {
@@ -27,7 +28,7 @@ std::string error_of(const Words& arguments) {
     parse_command_line(arguments);
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
-    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    EXPECT_EQ(error.scope(), ErrorScope::collective);
     return error.what();
   }
   return "no error";
@@ -67,6 +68,11 @@ TEST(CommandLine, OnlyTrainHasSomethingToDoBeforeMpi) {
   for (const Command& command : commands()) {
     EXPECT_EQ(static_cast<bool>(command.use().before_mpi), command.name == "train") << command.name;
   }
+}
+
+TEST(CommandLine, DefaultsOfASingleCommand) {
+  EXPECT_THAT(help_text(parse_command_line({"data", "--help"})), HasSubstr("token by token (default 3)"));
+  EXPECT_EQ(PlanOptions{}.ranks, 0);  // one, or those of mpirun
 }
 
 TEST(SharedOptions, AreStored) {

@@ -19,10 +19,10 @@ TEST(ErrorOf, NothingWhereNothingIsThrown) {
 }
 
 TEST(ErrorOf, AnErrorStaysAsItIs) {
-  const auto error = error_of([] { throw Error(ExitCode::data, "x", Noticed::every_rank); });
+  const auto error = error_of([] { throw Error(ExitCode::data, "x", ErrorScope::collective); });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ExitCode::data);
-  EXPECT_EQ(error->noticed(), Noticed::every_rank);
+  EXPECT_EQ(error->scope(), ErrorScope::collective);
   EXPECT_STREQ(error->what(), "x");
 }
 

@@ -45,7 +45,7 @@ TEST(CoreCheck, CoresThatNobodyMayUse) {
 }
 
 TEST(CoreCheck, LooksAtThisProcess) {
-  const CoreFacts facts = look_at_cores(ProcessPlace{});
+  const CoreFacts facts = look_at_cores(ProcessInfo{});
   EXPECT_GE(facts.own, 1);
   EXPECT_GE(facts.together, facts.own);
   EXPECT_GE(facts.threads, 1);

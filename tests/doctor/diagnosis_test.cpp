@@ -69,7 +69,7 @@ TEST(Examine, OneRankInAFolderOfItsOwn) {
   Examined examined;
   examined.folder = scratch.path();
   examined.backend = Backend::cpu;
-  const Diagnosis diagnosis = examine(examined, *make_single_rank(), ProcessPlace{});
+  const Diagnosis diagnosis = examine(examined, *make_single_rank(), ProcessInfo{});
   const std::string text = diagnosis_text(diagnosis);
   for (const char* check : {"MPI", "host name", "cores", "GPU", "NCCL", "output.dir", "space", "locking", "permissions", "HDF5",
                             "inputs", "limits", "clocks", "SLURM"}) {
@@ -84,7 +84,7 @@ TEST(Examine, AFolderThatCannotBeMade) {
   Examined examined;
   examined.folder = "/proc/lora_dist";
   examined.backend = Backend::cpu;
-  const Diagnosis diagnosis = examine(examined, *make_single_rank(), ProcessPlace{});
+  const Diagnosis diagnosis = examine(examined, *make_single_rank(), ProcessInfo{});
   EXPECT_THAT(diagnosis_text(diagnosis), HasSubstr("broken   output.dir   cannot make a folder in /proc"));
   EXPECT_THAT(diagnosis_text(diagnosis), Not(HasSubstr("locking")));
   EXPECT_EQ(exit_code_of(diagnosis), ExitCode::usage);

@@ -87,7 +87,7 @@ TEST(LimitCheck, Verdicts) {
 }
 
 TEST(LimitCheck, LooksAtThisProcess) {
-  const LimitFacts facts = look_at_limits(ProcessPlace{}, 0);
+  const LimitFacts facts = look_at_limits(ProcessInfo{}, 0);
   EXPECT_NE(facts.open_files, 0);
   EXPECT_EQ(facts.ranks, 1);
 }

@@ -16,11 +16,11 @@ using namespace testing_support;
 
 struct Case {
   AttentionShape shape;
-  std::vector<std::int32_t> query_starts;
-  std::vector<std::int32_t> key_starts;
+  std::vector<std::int32_t> cu_seqlens_q;
+  std::vector<std::int32_t> cu_seqlens_k;
 
-  std::int64_t queries() const { return query_starts.back(); }
-  std::int64_t keys() const { return key_starts.back(); }
+  std::int64_t queries() const { return cu_seqlens_q.back(); }
+  std::int64_t keys() const { return cu_seqlens_k.back(); }
   std::int64_t q_width() const { return std::int64_t{shape.heads} * shape.head_dim; }
   std::int64_t kv_width() const { return std::int64_t{shape.kv_heads} * shape.head_dim; }
 };
@@ -91,8 +91,8 @@ Forward forward(const Case& c, const Inputs& in, const Stream& stream) {
   attention({.q = view(in.q.data(), {c.queries(), c.q_width()}),
              .k = view(in.k.data(), {c.keys(), c.kv_width()}),
              .v = view(in.v.data(), {c.keys(), c.kv_width()}),
-             .query_starts = vector_view(c.query_starts),
-             .key_starts = vector_view(c.key_starts),
+             .cu_seqlens_q = vector_view(c.cu_seqlens_q),
+             .cu_seqlens_k = vector_view(c.cu_seqlens_k),
              .shape = c.shape,
              .out = view(f.out.data(), {c.queries(), c.q_width()}),
              .log_sum_exp = view(f.log_sum_exp.data(), {c.queries(), c.shape.heads})},
@@ -119,7 +119,7 @@ Gradients backward(const Case& c, const Inputs& in, const Forward& f, const std:
                       .v = view(in.v.data(), kv_shape),
                       .out = view(f.out.data(), q_shape),
                       .log_sum_exp = view(f.log_sum_exp.data(), {c.queries(), c.shape.heads}),
-                      .starts = vector_view(c.query_starts),
+                      .starts = vector_view(c.cu_seqlens_q),
                       .shape = c.shape,
                       .dq = view(d.q.data(), q_shape),
                       .dk = view(d.k.data(), kv_shape),
@@ -137,16 +137,16 @@ Reference reference(const Case& c, const std::vector<double>& q, const std::vect
   Reference r = {.out = std::vector<double>(q.size()),
                  .log_sum_exp = std::vector<double>(static_cast<std::size_t>(c.queries() * c.shape.heads))};
   const std::int64_t dim = c.shape.head_dim;
-  for (std::size_t s = 0; s + 1 < c.query_starts.size(); ++s) {
-    const std::int64_t nq = c.query_starts[s + 1] - c.query_starts[s];
-    const std::int64_t nk = c.key_starts[s + 1] - c.key_starts[s];
+  for (std::size_t s = 0; s + 1 < c.cu_seqlens_q.size(); ++s) {
+    const std::int64_t nq = c.cu_seqlens_q[s + 1] - c.cu_seqlens_q[s];
+    const std::int64_t nk = c.cu_seqlens_k[s + 1] - c.cu_seqlens_k[s];
     for (std::int64_t i = 0; i < nq; ++i) {
       for (std::int64_t h = 0; h < c.shape.heads; ++h) {
-        const std::int64_t query = c.query_starts[s] + i;
+        const std::int64_t query = c.cu_seqlens_q[s] + i;
         const double* q_row = q.data() + query * c.q_width() + h * dim;
         const std::int64_t kv = h / (c.shape.heads / c.shape.kv_heads) * dim;
         const auto row_of = [&](const std::vector<double>& x, std::int64_t j) {
-          return x.data() + (c.key_starts[s] + j) * c.kv_width() + kv;
+          return x.data() + (c.cu_seqlens_k[s] + j) * c.kv_width() + kv;
         };
         std::vector<double> score(static_cast<std::size_t>(nk - nq + i + 1));
         const std::size_t first =
@@ -221,8 +221,8 @@ TEST(Attention, ACacheMayHaveRoomToSpare) {
   attention({.q = view(roomy.q.data(), {1, 16}),
              .k = view(roomy.k.data(), {15, 8}),
              .v = view(roomy.v.data(), {15, 8}),
-             .query_starts = vector_view(c.query_starts),
-             .key_starts = vector_view(c.key_starts),
+             .cu_seqlens_q = vector_view(c.cu_seqlens_q),
+             .cu_seqlens_k = vector_view(c.cu_seqlens_k),
              .shape = c.shape,
              .out = view(out.data(), {1, 16}),
              .log_sum_exp = view(log_sum_exp.data(), {1, 2})},
@@ -261,8 +261,8 @@ ReferenceGradients reference_backward(const Case& c, const Inputs& in, const std
   ReferenceGradients d = {std::vector<double>(in.q.size()), std::vector<double>(in.k.size()), std::vector<double>(in.v.size())};
   const Reference r = reference(c, as_double(in.q), as_double(in.k), as_double(in.v));
   const std::int64_t dim = c.shape.head_dim;
-  for (std::size_t s = 0; s + 1 < c.query_starts.size(); ++s) {
-    for (std::int64_t query = c.query_starts[s]; query < c.query_starts[s + 1]; ++query) {
+  for (std::size_t s = 0; s + 1 < c.cu_seqlens_q.size(); ++s) {
+    for (std::int64_t query = c.cu_seqlens_q[s]; query < c.cu_seqlens_q[s + 1]; ++query) {
       for (std::int64_t h = 0; h < c.shape.heads; ++h) {
         const std::int64_t q0 = query * c.q_width() + h * dim;
         double delta = 0.0;
@@ -270,7 +270,7 @@ ReferenceGradients reference_backward(const Case& c, const Inputs& in, const std
           delta += dout[static_cast<std::size_t>(q0 + e)] * r.out[static_cast<std::size_t>(q0 + e)];
         }
         const std::int64_t oldest = c.shape.window > 0 ? query - c.shape.window + 1 : 0;
-        for (std::int64_t key = std::max<std::int64_t>(c.query_starts[s], oldest); key <= query; ++key) {
+        for (std::int64_t key = std::max<std::int64_t>(c.cu_seqlens_q[s], oldest); key <= query; ++key) {
           const std::int64_t k0 = key * c.kv_width() + h / (c.shape.heads / c.shape.kv_heads) * dim;
           double score = 0.0;
           double dp = 0.0;
@@ -377,15 +377,15 @@ TEST(Attention, NanGoesThrough) {
 TEST(Attention, RefusesWhatTheContractExcludes) {
   const Case good = square(shape_of(2, 1, 8), {0, 2, 4});
   const Inputs in = inputs_of(good);
-  const auto call = [&](AttentionShape shape, std::vector<std::int32_t> query_starts, std::vector<std::int32_t> key_starts,
+  const auto call = [&](AttentionShape shape, std::vector<std::int32_t> cu_seqlens_q, std::vector<std::int32_t> cu_seqlens_k,
                         Shape q, Shape kv) {
     std::vector<float> out(in.q.size());
     std::vector<float> log_sum_exp(8);
     attention({.q = view(in.q.data(), q),
                .k = view(in.k.data(), kv),
                .v = view(in.v.data(), kv),
-               .query_starts = vector_view(query_starts),
-               .key_starts = vector_view(key_starts),
+               .cu_seqlens_q = vector_view(cu_seqlens_q),
+               .cu_seqlens_k = vector_view(cu_seqlens_k),
                .shape = shape,
                .out = view(out.data(), q),
                .log_sum_exp = view(log_sum_exp.data(), {q[0], shape.heads})},

@@ -367,14 +367,14 @@ TEST_F(Together, OneFailureIsEverybodysAndNamesItsRank) {
   });
   EXPECT_EQ(error.what(), last == 0 ? std::string("row 7 is broken") : "rank " + std::to_string(last) + ": row 7 is broken");
   EXPECT_EQ(error.code(), ExitCode::data);
-  EXPECT_EQ(error.noticed(), Noticed::every_rank);
+  EXPECT_EQ(error.scope(), ErrorScope::collective);
 }
 
 TEST_F(Together, AFailureThatAllShareNamesNoRank) {
   const Error error = error_of([] { throw Error(ExitCode::model, "config.json is missing"); });
   EXPECT_STREQ(error.what(), "config.json is missing");
   EXPECT_EQ(error.code(), ExitCode::model);
-  EXPECT_EQ(error.noticed(), Noticed::every_rank);
+  EXPECT_EQ(error.scope(), ErrorScope::collective);
 }
 
 TEST_F(Together, TheLowestFailingRankSpeaks) {
@@ -396,7 +396,7 @@ TEST_F(Together, OfDividedWorkTheFirstFailureInPlaceIsEverybodys) {
       throw_first(*world_, Error(ExitCode::data, "row " + std::to_string(place)), place);
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::data);
-      EXPECT_EQ(error.noticed(), Noticed::every_rank);
+      EXPECT_EQ(error.scope(), ErrorScope::collective);
       return std::string(error.what());
     }
     return std::string("no error");

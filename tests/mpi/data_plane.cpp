@@ -337,7 +337,7 @@ TEST_P(DataPlane, NcclWhereItCannotRunIsAUsageErrorOnEveryRank) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
-    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    EXPECT_EQ(error.scope(), ErrorScope::collective);
     EXPECT_THAT(error.what(), testing::HasSubstr("\"mpi\""));
   }
 }
@@ -386,7 +386,7 @@ TEST_P(DataPlane, APeerLostLaterIsNamedByWhoeverWaitsForTheStream) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::communication);
-    EXPECT_EQ(error.noticed(), Noticed::as_a_consequence);
+    EXPECT_EQ(error.scope(), ErrorScope::consequence);
     EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("rank " + std::to_string(rank())),
                                              testing::HasSubstr("all_gather"), testing::HasSubstr("the emulated peer is lost")));
   }
@@ -423,7 +423,7 @@ TEST_P(DataPlane, ARankThatCannotStartNcclIsNamedOnEveryRank) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::communication);
-    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    EXPECT_EQ(error.scope(), ErrorScope::collective);
     EXPECT_THAT(error.what(), testing::AllOf(testing::StartsWith("rank 1: NCCL did not start"),
                                              testing::HasSubstr("the emulated network is down"),
                                              testing::HasSubstr("parallel.communicator = \"mpi\"")));

@@ -76,7 +76,7 @@ TEST_P(PlannedMemory, IsWhatARunTakes) {
   EXPECT_TRUE(model.has_weights);
   const PlannedMesh mesh = mesh_of(config, each.data * each.tensor, PlanTarget{});
   test::on_ranks(mesh.ranks(), [&](Communicator& world) {
-    ComputePlace place;
+    Device place;
     const TrainingRun run = prepare_training(config, world, place);
     const auto planned = plan_rank(model, PlanTarget{}, mesh, world.rank() % each.tensor);
     std::vector<MemoryItem> items = memory_of(*planned);
@@ -160,7 +160,7 @@ TEST(StepTime, IsItsFormula) {
   const PlannedModel model = shipped_model("llama2_7b");
   const PlanTarget target = target_on("a100");
   const StepShape step = step_shape(model.config, {});
-  PassWork work;
+  MicroBatchWork work;
   work.forward_flops = 1e12;
   work.backward_flops = 3e12;
   work.head_flops = 0.5e12;
@@ -213,7 +213,7 @@ TEST(StepTime, OfCpusIsByTheirRate) {
   options.latency_intra = "200us";
   const PlanTarget target = choose_target(options, {});
   const PlannedModel model = shipped_model("llama2_7b");
-  PassWork work;
+  MicroBatchWork work;
   work.forward_flops = work.backward_flops = 1e10;
   work.blocks.fetches = 60;
   work.blocks.bytes = 1'000'000'000;

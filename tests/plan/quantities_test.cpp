@@ -14,7 +14,7 @@ std::string message_of(Work work) {
     work();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
-    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    EXPECT_EQ(error.scope(), ErrorScope::collective);
     return error.what();
   }
   return "no error";

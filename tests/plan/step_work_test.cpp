@@ -78,7 +78,7 @@ void expect_fetches_of_the_window(const char* name, std::int64_t layers, std::in
   const std::int64_t calls = shards.calls;
   const std::int64_t bytes = shards.wire()[WireKind::base_gather];
   forward_backward(transformer, none, {}, {}, no_grads);
-  const PassWork work = work_of_pass(model, target, *rank, step_shape(model.config, {}));
+  const MicroBatchWork work = work_of_micro_batch(model, target, *rank, step_shape(model.config, {}));
   std::int64_t fetches = 0;
   std::int64_t slice_bytes = 0;
   for (const FetchWork* each : {&work.blocks, &work.embedding, &work.head}) {
@@ -91,7 +91,7 @@ void expect_fetches_of_the_window(const char* name, std::int64_t layers, std::in
   EXPECT_GT(calls, 0);
 }
 
-TEST(PassWork, FetchesAreThoseOfTheWindow) {
+TEST(MicroBatchWork, FetchesAreThoseOfTheWindow) {
   for (const int layers : {1, 2, 3, 4, 7}) {
     expect_fetches_of_the_window("gpt2", layers, 50257);
   }
@@ -103,11 +103,11 @@ TEST(PassWork, FetchesAreThoseOfTheWindow) {
 }
 
 /// Llama 2 7B: 32 * (4 * 4096^2 + 3 * 4096 * 11008) weights in blocks, 32000 * 4096 in the head; r 16 on q, k, v and o.
-TEST(PassWork, FlopsOfLlama2) {
+TEST(MicroBatchWork, FlopsOfLlama2) {
   const PlannedModel model = shipped_model("llama2_7b");
   const StepShape step = step_shape(model.config, {});
   const auto rank = plan_rank(model, h100(), {1, 1, 1}, 0);
-  const PassWork work = work_of_pass(model, h100(), *rank, step);
+  const MicroBatchWork work = work_of_micro_batch(model, h100(), *rank, step);
   const double tokens = 4.0 * 1024.0;
   const double block = 4.0 * 4096 * 4096 + 3.0 * 4096 * 11008;
   const double factors = 4.0 * 16 * (4096 + 4096);
@@ -121,13 +121,13 @@ TEST(PassWork, FlopsOfLlama2) {
   EXPECT_EQ(work.blocks.fetches, 60);
 }
 
-TEST(PassWork, TensorRanksShareIt) {
+TEST(MicroBatchWork, TensorRanksShareIt) {
   const PlannedModel model = shipped_model("llama2_7b");
   const StepShape step = step_shape(model.config, {});
-  const PassWork whole = work_of_pass(model, h100(), *plan_rank(model, h100(), {1, 1, 1}, 0), step);
-  PassWork sum;
+  const MicroBatchWork whole = work_of_micro_batch(model, h100(), *plan_rank(model, h100(), {1, 1, 1}, 0), step);
+  MicroBatchWork sum;
   for (int t = 0; t < 4; ++t) {
-    const PassWork part = work_of_pass(model, h100(), *plan_rank(model, h100(), {1, 4, 1}, t), step);
+    const MicroBatchWork part = work_of_micro_batch(model, h100(), *plan_rank(model, h100(), {1, 4, 1}, t), step);
     sum.head_flops += part.head_flops;
     sum.dequantized_bytes += part.dequantized_bytes;
     sum.forward_flops += part.forward_flops;
@@ -139,11 +139,11 @@ TEST(PassWork, TensorRanksShareIt) {
   EXPECT_NEAR(sum.forward_flops, whole.forward_flops, 0.01 * whole.forward_flops);              // uncut factors
 }
 
-TEST(PassWork, DividedRowsAreScatteredAndGathered) {
+TEST(MicroBatchWork, DividedRowsAreScatteredAndGathered) {
   PlannedModel model = shipped_model("llama2_7b");
   model.config.parallel.sequence_parallel = true;
   const StepShape step = step_shape(model.config, {});
-  const TensorWork work = work_of_pass(model, h100(), *plan_rank(model, h100(), {1, 4, 1}, 0), step).tensor;
+  const TensorWork work = work_of_micro_batch(model, h100(), *plan_rank(model, h100(), {1, 4, 1}, 0), step).tensor;
   EXPECT_EQ(work.sums, 1);
   EXPECT_EQ(work.scatters, 1 + 2 * 32 + 2 * 31 + 1 + 31);
   // 2 forward and 2 backward of each block, 2 again of all but the last, 1 of the head; and the softmax
@@ -153,13 +153,13 @@ TEST(PassWork, DividedRowsAreScatteredAndGathered) {
   EXPECT_EQ(work.gathered_bytes, (work.gathers - 1) * state / 4 + 4 * 1023 * 3 * 4);
 }
 
-TEST(PassWork, AWindowLeavesFewerKeys) {
+TEST(MicroBatchWork, AWindowLeavesFewerKeys) {
   PlannedModel model = folder_model("tests/golden/families/mistral_window", {"data.max_length=100"});
   const PlanTarget target;
   const auto rank = plan_rank(model, target, {1, 1, 1}, 0);
-  const double windowed = work_of_pass(model, target, *rank, step_shape(model.config, {})).forward_flops;
+  const double windowed = work_of_micro_batch(model, target, *rank, step_shape(model.config, {})).forward_flops;
   model.spec.layer_specs.clear();
-  const double all = work_of_pass(model, target, *rank, step_shape(model.config, {})).forward_flops;
+  const double all = work_of_micro_batch(model, target, *rank, step_shape(model.config, {})).forward_flops;
   const double keys_all = 101.0 / 2.0;
   const double keys_windowed = (7.0 * 8.0 / 2.0 + 93.0 * 7.0) / 100.0;
   EXPECT_NEAR(all - windowed, 2.0 * 400.0 * 4.0 * 48.0 * (keys_all - keys_windowed), 1e-6 * all);  // 2 layers, 6 heads of 8

@@ -118,15 +118,16 @@ TEST(Eval, HoldsTheBaseAsTheAdapterRecordsIt) {
   const json expected = read_json(scratch / "eval/eval.json");
   settings.erase("model.quantization");
   const Finished recorded = expect_success(launch_of(settings, 2, "eval"));
-  EXPECT_EQ(
-      count_of(recorded.err, "note: the base's quantization is that of the training of " + settings["adapter.init_from"] + ": not quantized"),
-      1)
+  EXPECT_EQ(count_of(recorded.err, "note: the base's quantization is that of the training of " + settings["adapter.init_from"] +
+                                       ": not quantized"),
+            1)
       << recorded.err;
   EXPECT_EQ(read_json(scratch / "eval/eval.json")["loss"], expected["loss"]);
   EXPECT_EQ(read_json(scratch / "eval/eval.json")["quantization"], "none");
   settings["model.quantization"] = "nf4";
   const Finished other = expect_success(launch_of(settings, 1, "eval"));
-  EXPECT_EQ(count_of(other.err, "warning: " + settings["adapter.init_from"] + " was trained on a base that was not quantized; here the base is NF4"),
+  EXPECT_EQ(count_of(other.err, "warning: " + settings["adapter.init_from"] +
+                                    " was trained on a base that was not quantized; here the base is NF4"),
             1)
       << other.err;
 }

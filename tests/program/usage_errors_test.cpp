@@ -74,10 +74,7 @@ TEST(UsageErrors, Settings) {
 
 TEST(UsageErrors, WhatIsNotBuiltIsRefusedByName) {
   const std::map<std::string, std::string> settings = {
-      {"adapter.method", "dora"},
-      {"train.optimizer", "lion"},
-      {"train.deterministic", "false"},
-      {"eval.metrics", "[\"rouge\"]"}};
+      {"adapter.method", "dora"}, {"train.optimizer", "lion"}, {"train.deterministic", "false"}, {"eval.metrics", "[\"rouge\"]"}};
   for (const auto& [key, value] : settings) {
     expect_usage_error({"--set", key + "=" + value}, {key, "not built yet"});
   }

@@ -29,7 +29,7 @@ struct OpenedModel {
               Recompute recompute = Recompute::block, const AdapterSpec* adapter = nullptr, std::int64_t chunk_elements = 0,
               bool divides_vocabulary = true, int micro_batches_in_flight = 1) {
     spec = read_model_config(folder);
-    BasePlace place{arena, stream};
+    BaseStorage place{arena, stream};
     place.chunk_elements = chunk_elements;
     place.divides_vocabulary = divides_vocabulary;
     base = load_whole_base(spec, read_model_directory(folder), format, comm, place);

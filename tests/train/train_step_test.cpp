@@ -64,7 +64,7 @@ struct Trained {
     buffers.part_grads.assign(grads.begin(), grads.end());
     LossScale unused;
     return train_step({.model = opened.transformer(),
-                       .part = AdapterPart{},
+                       .part = AdapterShard{},
                        .ranks = {comm, comm, comm},
                        .buffers = buffers,
                        .sequences = rows.sequences,
@@ -249,7 +249,7 @@ TEST(Evaluator, ANonFiniteLossIsAnError) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::non_finite);
-    EXPECT_EQ(error.noticed(), Noticed::every_rank);
+    EXPECT_EQ(error.scope(), ErrorScope::collective);
   }
 }
 

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "kernels/common/check.h"
-#include "src/adapter/adapter_part.h"
+#include "src/adapter/adapter_shard.h"
 #include "tests/support/model_fixture.h"
 #include "tests/support/thread_ranks.h"
 
@@ -132,13 +132,13 @@ struct Way {
 /// 23 tokens on the ranks of `row`, with dropout and parameters that are not zero.
 Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const Way& way) {
   const ModelSpec spec = read_model_config(folder);
-  const TensorPart part = tensor_part(spec, row.rank(), row.size());
+  const TpShard part = tp_shard(spec, row.rank(), row.size());
   const auto shards = row.split(row.rank());
   Arena arena;
   const FrozenBase base = load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true}, {*shards, row, part},
-                                           BasePlace{arena, Stream{}});
+                                           BaseStorage{arena, Stream{}});
   WeightWindow window(base, *shards, arena, Stream{}, DType::f32);
-  const AdapterPart adapter = make_adapter_part(make_adapter_layout(spec, {4, 8.0, 0.1, false, {"all-linear"}}), spec, part);
+  const AdapterShard adapter = make_adapter_shard(make_adapter_layout(spec, {4, 8.0, 0.1, false, {"all-linear"}}), spec, part);
   WorkspaceOptions options{23, 23, true, way.recompute, true};
   options.sequence_parallel = way.sequence_parallel;
   options.piece_tokens = way.piece_tokens;

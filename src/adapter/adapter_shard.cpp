@@ -1,5 +1,5 @@
 // Lays out a part's parameters, and moves values between them and the whole.
-#include "src/adapter/adapter_part.h"
+#include "src/adapter/adapter_shard.h"
 
 #include "kernels/elementwise/slice.h"
 
@@ -8,7 +8,7 @@ namespace lora_dist {
 namespace {
 
 /// Where a rank's part of a parameter lies in the whole parameter.
-StridedSlice slice_of(const Parameter& parameter, const ModelSpec& whole, const TensorPart& part, Linear linear) {
+StridedSlice slice_of(const Parameter& parameter, const ModelSpec& whole, const TpShard& part, Linear linear) {
   switch (parameter.cut) {
     case TpCut::outputs:
       return b_slice(whole, part, linear, parameter.cols());
@@ -28,8 +28,8 @@ Shape shape_of(const Parameter& parameter, std::int64_t elements) {
 
 }  // namespace
 
-AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whole, const TensorPart& part) {
-  AdapterPart made;
+AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& whole, const TpShard& part) {
+  AdapterShard made;
   made.layout = layout;
   if (part.is_whole()) {
     return made;
@@ -59,16 +59,16 @@ AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whol
   return made;
 }
 
-void take_part(const AdapterPart& part, std::span<const float> params, std::span<float> part_params, const Stream& stream) {
-  for (const ParameterPart& parameter : part.parameters) {
+void take_shard(const AdapterShard& part, std::span<const float> params, std::span<float> part_params, const Stream& stream) {
+  for (const ParameterShard& parameter : part.parameters) {
     const TensorView to = view(part_params.data() + parameter.offset, {parameter.in_whole.elements()});
     take_slice(view(params), parameter.in_whole, to, stream);
   }
 }
 
-void add_part(const AdapterPart& part, std::span<const std::int64_t> part_sums, std::span<std::int64_t> sums,
-              const Stream& stream) {
-  for (const ParameterPart& parameter : part.parameters) {
+void add_shard(const AdapterShard& part, std::span<const std::int64_t> part_sums, std::span<std::int64_t> sums,
+               const Stream& stream) {
+  for (const ParameterShard& parameter : part.parameters) {
     const auto from =
         part_sums.subspan(static_cast<std::size_t>(parameter.offset), static_cast<std::size_t>(parameter.in_whole.elements()));
     add_slice(view(from), parameter.in_whole, view(sums), stream);

@@ -13,7 +13,7 @@
 namespace lora_dist {
 
 /// One rank's part of a model. Of one rank: all of it.
-struct TensorPart {
+struct TpShard {
   int rank = 0;
   int ranks = 1;
   IndexRange heads;
@@ -28,20 +28,20 @@ struct TensorPart {
 
 /// Throws Error(usage) where there are more ranks than heads, intermediate features or ids; with `world`, the ranks of the job,
 /// it names the largest number that would do.
-TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks, int world = 0);
+TpShard tp_shard(const ModelSpec& whole, int rank, int ranks, int world = 0);
 /// The ids of another of its ranks.
-IndexRange vocab_part(const TensorPart& part, int rank);
+IndexRange vocab_shard(const TpShard& part, int rank);
 /// The model as that rank computes it: fewer heads, a narrower MLP, fewer ids; the same hidden states.
-ModelSpec spec_of(const ModelSpec& whole, const TensorPart& part);
+ModelSpec spec_of(const ModelSpec& whole, const TpShard& part);
 
 /// Where a part of a linear's weight [out, in] lies, in elements of the whole.
-StridedSlice weight_slice(const ModelSpec& whole, const TensorPart& part, Linear linear);
+StridedSlice weight_slice(const ModelSpec& whole, const TpShard& part, Linear linear);
 /// Of its bias [out]. A linear cut by columns adds its bias once: on rank 0; no element on the others.
-StridedSlice bias_slice(const ModelSpec& whole, const TensorPart& part, Linear linear);
+StridedSlice bias_slice(const ModelSpec& whole, const TpShard& part, Linear linear);
 /// Of its factors A [r, in] and B [out, r]. A factor that is not cut is whole on every rank.
-StridedSlice a_slice(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r);
-StridedSlice b_slice(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r);
+StridedSlice a_slice(const ModelSpec& whole, const TpShard& part, Linear linear, std::int64_t r);
+StridedSlice b_slice(const ModelSpec& whole, const TpShard& part, Linear linear, std::int64_t r);
 /// The first input feature that the part sees; 0 where inputs are not cut.
-std::int64_t first_input(const ModelSpec& whole, const TensorPart& part, Linear linear);
+std::int64_t first_input(const ModelSpec& whole, const TpShard& part, Linear linear);
 
 }  // namespace lora_dist

@@ -11,7 +11,7 @@
 
 namespace lora_dist {
 
-struct Beat {
+struct Heartbeat {
   int rank = 0;
   std::int64_t count = 0;  // of writings
   double written = 0.0;    // seconds since 1970
@@ -21,17 +21,17 @@ struct Beat {
   bool recorded = false;  // the writer's flight record is on the disk
 };
 
-/// A text of kBeatBytes, and back; nothing where it was read while it was being written.
-inline constexpr std::size_t kBeatBytes = 512;
-std::string to_text(const Beat& beat);
-std::optional<Beat> beat_from(std::string_view text);
+/// A text of kHeartbeatBytes, and back; nothing where it was read while it was being written.
+inline constexpr std::size_t kHeartbeatBytes = 512;
+std::string to_text(const Heartbeat& beat);
+std::optional<Heartbeat> heartbeat_from(std::string_view text);
 
 /// `folder`/rank_00003.
-std::filesystem::path beat_file(const std::filesystem::path& folder, int rank);
+std::filesystem::path heartbeat_file(const std::filesystem::path& folder, int rank);
 
 /// False where the file cannot be written.
-bool write_beat(const std::filesystem::path& folder, const Beat& beat);
+bool write_heartbeat(const std::filesystem::path& folder, const Heartbeat& beat);
 /// Opens the file anew, which is when a network file system asks its server.
-std::optional<Beat> read_beat(const std::filesystem::path& folder, int rank);
+std::optional<Heartbeat> read_heartbeat(const std::filesystem::path& folder, int rank);
 
 }  // namespace lora_dist

@@ -9,7 +9,7 @@
 namespace lora_dist {
 
 /// From NVIDIA's data sheets; sparsity left out.
-struct Device {
+struct DeviceSpec {
   std::string_view name;   // as --device has it
   std::string_view title;  // as people have it
   double half_flops;       // a second, products of bf16 or fp16 with f32 sums
@@ -23,9 +23,9 @@ struct Device {
   std::int64_t memory_bytes() const { return static_cast<std::int64_t>(memory_gib * 0x1p30); }
 };
 
-std::span<const Device> devices();
+std::span<const DeviceSpec> devices();
 
-/// Throws Error(usage, every_rank) listing the known ones.
-const Device& find_device(const std::string& name);
+/// Throws Error(usage, collective) listing the known ones.
+const DeviceSpec& find_device(const std::string& name);
 
 }  // namespace lora_dist

@@ -1,5 +1,5 @@
 // Goes through a part of a weight by segments that lie together in the whole.
-#include "src/base/weight_part.h"
+#include "src/base/weight_shard.h"
 
 #include <algorithm>
 #include <cstring>

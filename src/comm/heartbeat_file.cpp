@@ -1,5 +1,5 @@
 // One line of fields between tabs, padded so that every writing covers the one before.
-#include "src/comm/beat_file.h"
+#include "src/comm/heartbeat_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -47,7 +47,7 @@ std::string shortened(const std::string& text) { return text.substr(0, kLongestN
 
 }  // namespace
 
-std::string to_text(const Beat& beat) {
+std::string to_text(const Heartbeat& beat) {
   const Activity& at = beat.at;
   const CollectiveRecord& last = at.collective;
   // The count comes first and last: they differ in what was read between two writings.
@@ -55,17 +55,17 @@ std::string to_text(const Beat& beat) {
                                  beat.count, beat.rank, beat.written, shortened(beat.host), shortened(at.what), at.what_seconds,
                                  at.step, at.idle_seconds, last.name, last.what, shortened(last.ranks), last.group, last.number,
                                  last.bytes, last.begun, last.ended, beat.job_ends ? 1 : 0, beat.recorded ? 1 : 0, beat.count);
-  text.resize(kBeatBytes - 1, ' ');
+  text.resize(kHeartbeatBytes - 1, ' ');
   return text + '\n';
 }
 
-std::optional<Beat> beat_from(std::string_view text) {
+std::optional<Heartbeat> heartbeat_from(std::string_view text) {
   text = text.substr(0, text.find_last_not_of(" \n") + 1);
   const std::vector<std::string_view> fields = fields_of(text);
   if (fields.size() != kFields || fields.front() != fields.back()) {
     return std::nullopt;
   }
-  Beat beat;
+  Heartbeat beat;
   beat.count = number_in<std::int64_t>(fields[0]);
   beat.rank = number_in<int>(fields[1]);
   beat.written = number_in<double>(fields[2]);
@@ -87,12 +87,12 @@ std::optional<Beat> beat_from(std::string_view text) {
   return beat;
 }
 
-std::filesystem::path beat_file(const std::filesystem::path& folder, int rank) {
+std::filesystem::path heartbeat_file(const std::filesystem::path& folder, int rank) {
   return folder / fmt::format("rank_{:05}", rank);
 }
 
-bool write_beat(const std::filesystem::path& folder, const Beat& beat) {
-  const int file = ::open(beat_file(folder, beat.rank).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+bool write_heartbeat(const std::filesystem::path& folder, const Heartbeat& beat) {
+  const int file = ::open(heartbeat_file(folder, beat.rank).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) {
     return false;
   }
@@ -101,15 +101,15 @@ bool write_beat(const std::filesystem::path& folder, const Beat& beat) {
   return ::close(file) == 0 && written;
 }
 
-std::optional<Beat> read_beat(const std::filesystem::path& folder, int rank) {
-  const int file = ::open(beat_file(folder, rank).c_str(), O_RDONLY | O_CLOEXEC);
+std::optional<Heartbeat> read_heartbeat(const std::filesystem::path& folder, int rank) {
+  const int file = ::open(heartbeat_file(folder, rank).c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) {
     return std::nullopt;
   }
-  std::array<char, kBeatBytes> text{};
+  std::array<char, kHeartbeatBytes> text{};
   const ssize_t got = ::pread(file, text.data(), text.size(), 0);
   ::close(file);
-  return got <= 0 ? std::nullopt : beat_from(std::string_view(text.data(), static_cast<std::size_t>(got)));
+  return got <= 0 ? std::nullopt : heartbeat_from(std::string_view(text.data(), static_cast<std::size_t>(got)));
 }
 
 }  // namespace lora_dist

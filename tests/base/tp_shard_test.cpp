@@ -1,5 +1,5 @@
 // How a model is cut over tensor ranks, and the base that each of them holds: to the bit a part of the whole one.
-#include "src/base/tensor_part.h"
+#include "src/base/tp_shard.h"
 
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ ModelSpec heads_of(std::int64_t heads, std::int64_t kv_heads) {
 }
 
 /// Every head is computed once, beside the kv head that it attends to, and every rank has as many heads for each kv head.
-TEST(TensorPart, HeadsFollowTheirKvHeads) {
+TEST(TpShard, HeadsFollowTheirKvHeads) {
   for (const auto& [heads, kv_heads] :
        std::vector<std::array<std::int64_t, 2>>{{14, 2}, {28, 4}, {8, 8}, {7, 1}, {12, 3}, {64, 8}}) {
     const ModelSpec spec = heads_of(heads, kv_heads);
@@ -40,7 +40,7 @@ TEST(TensorPart, HeadsFollowTheirKvHeads) {
     for (int ranks = 1; ranks <= heads; ++ranks) {
       std::int64_t next = 0;
       for (int rank = 0; rank < ranks; ++rank) {
-        const TensorPart part = tensor_part(spec, rank, ranks);
+        const TpShard part = tp_shard(spec, rank, ranks);
         EXPECT_EQ(part.heads.begin, next);
         next = part.heads.end;
         ASSERT_GT(part.heads.size(), 0);
@@ -55,10 +55,10 @@ TEST(TensorPart, HeadsFollowTheirKvHeads) {
   }
 }
 
-TEST(TensorPart, RefusesMoreRanksThanThereIsToShare) {
+TEST(TpShard, RefusesMoreRanksThanThereIsToShare) {
   const ModelSpec spec = heads_of(4, 2);
   try {
-    tensor_part(spec, 0, 5);
+    tp_shard(spec, 0, 5);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage);
@@ -121,7 +121,7 @@ TEST_P(HeldPart, IsToTheBitAPartOfTheWhole) {
     whole = dequantized(test::load_whole_base(spec, directory, c.format, world, {arena, Stream{}}), world);
   });
   on_ranks(c.data * c.tensor, [&](Communicator& world) {
-    const TensorPart part = tensor_part(spec, world.rank() % c.tensor, c.tensor);
+    const TpShard part = tp_shard(spec, world.rank() % c.tensor, c.tensor);
     const auto shards = world.split(part.rank);
     Arena arena;
     const FrozenBase base = load_frozen_base(spec, directory, c.format, {*shards, world, part}, {arena, Stream{}});

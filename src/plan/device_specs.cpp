@@ -1,5 +1,5 @@
 // The table of GPUs.
-#include "src/plan/devices.h"
+#include "src/plan/device_specs.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kPcie4 = 25e9;
 
-constexpr std::array<Device, 11> kDevices = {{
+constexpr std::array<DeviceSpec, 11> kDevices = {{
     {"v100", "NVIDIA V100 32 GB", 125e12, 15.7e12, 0.9e12, 31.7, 150e9, false},
     {"v100-16gb", "NVIDIA V100 16 GB", 125e12, 15.7e12, 0.9e12, 15.8, 150e9, false},
     {"a100", "NVIDIA A100 80 GB", 312e12, 19.5e12, 2.04e12, 79.2, 300e9},
@@ -32,17 +32,18 @@ constexpr std::array<Device, 11> kDevices = {{
 
 }  // namespace
 
-std::span<const Device> devices() { return kDevices; }
+std::span<const DeviceSpec> devices() { return kDevices; }
 
-const Device& find_device(const std::string& name) {
-  const auto* const found = std::find_if(kDevices.begin(), kDevices.end(), [&](const Device& each) { return each.name == name; });
+const DeviceSpec& find_device(const std::string& name) {
+  const auto* const found =
+      std::find_if(kDevices.begin(), kDevices.end(), [&](const DeviceSpec& each) { return each.name == name; });
   if (found == kDevices.end()) {
     std::vector<std::string_view> names;
-    std::transform(kDevices.begin(), kDevices.end(), std::back_inserter(names), [](const Device& each) { return each.name; });
+    std::transform(kDevices.begin(), kDevices.end(), std::back_inserter(names), [](const DeviceSpec& each) { return each.name; });
     throw Error(ExitCode::usage,
                 fmt::format("--device {}: known are {}; with the nearest of them, --memory and --link-intra say what differs",
                             name, fmt::join(names, ", ")),
-                Noticed::every_rank);
+                ErrorScope::collective);
   }
   return *found;
 }

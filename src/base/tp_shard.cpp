@@ -1,5 +1,5 @@
 // Cuts heads, features and vocabulary, and finds a part's rows or columns in each matrix.
-#include "src/base/tensor_part.h"
+#include "src/base/tp_shard.h"
 
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ IndexRange range_of(std::int64_t n, int rank, int ranks, std::int64_t align = 1)
 
 /// Ranks take whole kv heads with the heads that attend to them; where there are more ranks than kv heads, the ranks of one kv
 /// head divide its heads. So every rank has as many heads for each of its kv heads.
-void cut_heads(const ModelSpec& whole, TensorPart& part) {
+void cut_heads(const ModelSpec& whole, TpShard& part) {
   const std::int64_t group = whole.heads / whole.kv_heads;
   if (part.ranks <= whole.kv_heads) {
     part.kv_heads = range_of(whole.kv_heads, part.rank, part.ranks);
@@ -44,7 +44,7 @@ struct LinearCut {
   StridedSlice units;  // of rows or columns
 };
 
-LinearCut cut_of(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+LinearCut cut_of(const ModelSpec& whole, const TpShard& part, Linear linear) {
   const std::int64_t d = whole.head_dim;
   const auto one = [](const IndexRange& range, std::int64_t width) {
     return StridedSlice{1, range.size() * width, range.begin * width, 0};
@@ -97,7 +97,7 @@ void refuse_ranks(int ranks, const char* what, std::int64_t there, int world) {
 
 }  // namespace
 
-TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks, int world) {
+TpShard tp_shard(const ModelSpec& whole, int rank, int ranks, int world) {
   if (ranks > whole.heads) {
     refuse_ranks(ranks, "attention heads", whole.heads, world);
   }
@@ -107,7 +107,7 @@ TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks, int world) {
   if (ranks > whole.vocab) {
     refuse_ranks(ranks, "token ids", whole.vocab, world);
   }
-  TensorPart part{rank, ranks, {}, {}, {}, {}, whole.vocab, 0};
+  TpShard part{rank, ranks, {}, {}, {}, {}, whole.vocab, 0};
   cut_heads(whole, part);
   part.intermediate = range_of(whole.intermediate, rank, ranks, whole.intermediate >= kWideEnough * ranks ? kCutAlign : 1);
   part.vocab = range_of(whole.vocab, rank, ranks);
@@ -115,9 +115,9 @@ TensorPart tensor_part(const ModelSpec& whole, int rank, int ranks, int world) {
   return part;
 }
 
-IndexRange vocab_part(const TensorPart& part, int rank) { return range_of(part.whole_vocab, rank, part.ranks); }
+IndexRange vocab_shard(const TpShard& part, int rank) { return range_of(part.whole_vocab, rank, part.ranks); }
 
-ModelSpec spec_of(const ModelSpec& whole, const TensorPart& part) {
+ModelSpec spec_of(const ModelSpec& whole, const TpShard& part) {
   ModelSpec spec = whole;
   spec.heads = part.heads.size();
   spec.kv_heads = part.kv_heads.size();
@@ -126,7 +126,7 @@ ModelSpec spec_of(const ModelSpec& whole, const TensorPart& part) {
   return spec;
 }
 
-StridedSlice weight_slice(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+StridedSlice weight_slice(const ModelSpec& whole, const TpShard& part, Linear linear) {
   const LinearShape shape = linear_shape(whole, linear);
   const LinearCut cut = cut_of(whole, part, linear);
   if (part.is_whole() || shape.out == 0) {
@@ -135,7 +135,7 @@ StridedSlice weight_slice(const ModelSpec& whole, const TensorPart& part, Linear
   return cut.by_rows ? times(cut.units, shape.in) : columns(cut.units, shape.out, shape.in);
 }
 
-StridedSlice bias_slice(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+StridedSlice bias_slice(const ModelSpec& whole, const TpShard& part, Linear linear) {
   const LinearCut cut = cut_of(whole, part, linear);
   if (part.is_whole() || !cut.by_rows) {
     return all_of(part.rank == 0 ? linear_shape(whole, linear).out : 0);
@@ -143,19 +143,19 @@ StridedSlice bias_slice(const ModelSpec& whole, const TensorPart& part, Linear l
   return cut.units;
 }
 
-StridedSlice a_slice(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r) {
+StridedSlice a_slice(const ModelSpec& whole, const TpShard& part, Linear linear, std::int64_t r) {
   const LinearShape shape = linear_shape(whole, linear);
   const LinearCut cut = cut_of(whole, part, linear);
   return part.is_whole() || cut.by_rows ? all_of(r * shape.in) : columns(cut.units, r, shape.in);
 }
 
-StridedSlice b_slice(const ModelSpec& whole, const TensorPart& part, Linear linear, std::int64_t r) {
+StridedSlice b_slice(const ModelSpec& whole, const TpShard& part, Linear linear, std::int64_t r) {
   const LinearShape shape = linear_shape(whole, linear);
   const LinearCut cut = cut_of(whole, part, linear);
   return part.is_whole() || !cut.by_rows ? all_of(shape.out * r) : times(cut.units, r);
 }
 
-std::int64_t first_input(const ModelSpec& whole, const TensorPart& part, Linear linear) {
+std::int64_t first_input(const ModelSpec& whole, const TpShard& part, Linear linear) {
   const LinearCut cut = cut_of(whole, part, linear);
   return part.is_whole() || cut.by_rows ? 0 : cut.units.start;
 }

@@ -9,29 +9,29 @@
 #include "kernels/common/stream.h"
 #include "kernels/common/strided_slice.h"
 #include "src/adapter/adapter_layout.h"
-#include "src/base/tensor_part.h"
+#include "src/base/tp_shard.h"
 
 namespace lora_dist {
 
 /// One parameter of the part: where it lies in the whole flat buffer, and its first element in the part's.
-struct ParameterPart {
+struct ParameterShard {
   StridedSlice in_whole;
   std::int64_t offset = 0;
 };
 
-struct AdapterPart {
-  AdapterLayout layout;                   // offsets in the part's flat buffer
-  std::vector<ParameterPart> parameters;  // empty: the part is the whole
+struct AdapterShard {
+  AdapterLayout layout;                    // offsets in the part's flat buffer
+  std::vector<ParameterShard> parameters;  // empty: the part is the whole
 };
 
 /// A linear cut by outputs keeps LoRA's A whole and cuts B; one cut by inputs cuts A and keeps B whole.
-AdapterPart make_adapter_part(const AdapterLayout& layout, const ModelSpec& whole, const TensorPart& part);
+AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& whole, const TpShard& part);
 
 /// part_params = the part's parameters. f32 [layout.count] and [part.layout.count], where the operators run.
-void take_part(const AdapterPart& part, std::span<const float> params, std::span<float> part_params, const Stream& stream);
+void take_shard(const AdapterShard& part, std::span<const float> params, std::span<float> part_params, const Stream& stream);
 /// sums += the part's; parameters that are whole on every rank are added by each of them: a rank's gradient of those is its share
 /// of a sum over the tensor ranks.
-void add_part(const AdapterPart& part, std::span<const std::int64_t> part_sums, std::span<std::int64_t> sums,
-              const Stream& stream);
+void add_shard(const AdapterShard& part, std::span<const std::int64_t> part_sums, std::span<std::int64_t> sums,
+               const Stream& stream);
 
 }  // namespace lora_dist

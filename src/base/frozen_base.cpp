@@ -1,5 +1,5 @@
 // Reads the base matrix by matrix, quantizes it, and keeps the slice that belongs to this rank.
-#include "src/base/frozen_shard.h"
+#include "src/base/frozen_base.h"
 
 #include <algorithm>
 #include <bit>
@@ -14,7 +14,7 @@
 #include "src/base/prequantized.h"
 #include "src/base/quantized_weight.h"
 #include "src/base/share_slices.h"
-#include "src/base/weight_part.h"
+#include "src/base/weight_shard.h"
 #include "src/base/weight_source.h"
 #include "src/comm/agree.h"
 #include "src/core/fault_point.h"
@@ -170,7 +170,7 @@ void load_block(const BlockReader& reader, bool quantizes, Communicator& holders
 
 /// Reads and quantizes every block. Beside a GPU a slice is made on the host and copied; there `staging` is that of one block.
 void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory,
-                 std::span<const StoredWeights> stored, bool quantizes, const BaseHolders& holders, const BasePlace& place) {
+                 std::span<const StoredWeights> stored, bool quantizes, const BaseHolders& holders, const BaseStorage& place) {
   const bool copied = place.stream.backend == Backend::cuda && !base.on_host;
   Stream host;
   host.threads = place.stream.threads;
@@ -236,8 +236,8 @@ struct LaidOut {
 };
 
 /// Fills what every rank has whole. `base.part` and what follows from the format are set from the arguments.
-LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, const TensorPart& part,
-                int shards, const BasePlace& place) {
+LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, const TpShard& part,
+                int shards, const BaseStorage& place) {
   LaidOut laid;
   FrozenBase& base = laid.base;
   base.part = part;
@@ -274,7 +274,7 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
 }  // namespace
 
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            const BaseHolders& holders, const BasePlace& place) {
+                            const BaseHolders& holders, const BaseStorage& place) {
   LaidOut laid;
   run_together(holders.all, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), place); });
   if (laid.base.of_node) {
@@ -286,7 +286,7 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
 }
 
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                               const TensorPart& part, int shards, const BasePlace& place) {
+                               const TpShard& part, int shards, const BaseStorage& place) {
   require(!place.arena.holds_memory(), "a base that is only laid out takes no memory");
   return lay_out(spec, directory, format, part, shards, place).base;
 }

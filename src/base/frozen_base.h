@@ -14,7 +14,7 @@
 #include "kernels/common/stream.h"
 #include "kernels/common/tensor_view.h"
 #include "src/base/block_layout.h"
-#include "src/base/tensor_part.h"
+#include "src/base/tp_shard.h"
 #include "src/base/vocab_table.h"
 #include "src/comm/communicator.h"
 #include "src/comm/node_memory.h"
@@ -40,7 +40,7 @@ struct BlockRest {
 };
 
 /// Where a base is put, piece by piece, as it is read.
-struct BasePlace {
+struct BaseStorage {
   Arena& arena;                      // where the operators run
   Stream stream;                     // that it was made for
   DType compute_dtype = DType::f32;  // that the head and biases are rounded to
@@ -54,13 +54,13 @@ struct BasePlace {
 struct BaseHolders {
   Communicator& shards;  // the ranks that divide every block of this tensor rank's part; over host memory
   Communicator& all;     // those of all tensor ranks; over host memory
-  TensorPart part;       // of this rank
+  TpShard part;          // of this rank
 };
 
 /// Memory of the arenas that it was loaded into.
 struct FrozenBase {
   ModelSpec spec;                            // as this rank computes it: of its tensor part
-  TensorPart part;                           // of the model: what this tensor rank computes with
+  TpShard part;                              // of the model: what this tensor rank computes with
   BaseFormat format;                         // of its weights but those that quantized files left as floats
   int shards = 1;                            // data ranks that divide the bytes of every block of the part
   std::vector<BlockLayout> layouts;          // per layer
@@ -88,11 +88,11 @@ struct FrozenBase {
 /// depend on the number of slices, nor on the tensor cut; the offset of double quantization is summed in double, in the order of
 /// the blocks. Throws Error, the same on every rank: model, out_of_memory.
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            const BaseHolders& holders, const BasePlace& place);
+                            const BaseHolders& holders, const BaseStorage& place);
 
 /// The base that load_frozen_base would make, with nothing read: its layouts, and buffers of arenas that hold no memory. Of
 /// `directory` only names, shapes and dtypes are asked. Throws Error(model).
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                               const TensorPart& part, int shards, const BasePlace& place);
+                               const TpShard& part, int shards, const BaseStorage& place);
 
 }  // namespace lora_dist

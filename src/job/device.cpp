@@ -1,5 +1,5 @@
 // Chooses the backend together with all ranks, takes the device, and makes what moves data between ranks.
-#include "src/job/compute_place.h"
+#include "src/job/device.h"
 
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@ namespace lora_dist {
 namespace {
 
 /// True when every rank sees a device that it can use: a mesh of CPUs and GPUs would not give one model.
-bool every_rank_has_a_device(const ProcessPlace& process, Communicator& world, const Console& console) {
+bool every_rank_has_a_device(const ProcessInfo& process, Communicator& world, const Console& console) {
   std::array<std::int64_t, 1> devices = {device_count()};
   world.all_reduce(devices, Reduce::min, WireKind::control);
   if (devices[0] == 0) {
@@ -42,7 +42,7 @@ bool every_rank_has_a_device(const ProcessPlace& process, Communicator& world, c
 }
 
 /// The device of this rank: ranks of a node take its devices in turn.
-DeviceInfo take_device(const ProcessPlace& process) {
+DeviceInfo take_device(const ProcessInfo& process) {
   try {
     const int count = device_count();
     if (count == 0) {
@@ -66,7 +66,7 @@ DeviceInfo take_device(const ProcessPlace& process) {
                           name_of_compute(dtype), why, instead));
 }
 
-DType dtype_on_cpu(const ComputeChoice& choice) {
+DType dtype_on_cpu(const DeviceChoice& choice) {
   const std::optional<DType> asked = choice.compute_dtype;
   if (!asked && choice.checkpoint_dtype.value_or(DType::f32) != DType::f32) {
     refuse_checkpoint_dtype(*choice.checkpoint_dtype, "the CPU computes in fp32", "on GPUs (parallel.backend = \"cuda\")");
@@ -81,7 +81,7 @@ DType dtype_on_cpu(const ComputeChoice& choice) {
 }
 
 /// `bf16`: every rank's device has it. One job computes in one type.
-DType dtype_on_device(const ComputeChoice& choice, const DeviceInfo& device, bool bf16) {
+DType dtype_on_device(const DeviceChoice& choice, const DeviceInfo& device, bool bf16) {
   const bool kept = !choice.compute_dtype && choice.checkpoint_dtype;
   const std::optional<DType> asked = kept ? choice.checkpoint_dtype : choice.compute_dtype;
   if (kept && asked == DType::bf16 && !bf16) {
@@ -105,27 +105,27 @@ DType dtype_on_device(const ComputeChoice& choice, const DeviceInfo& device, boo
 
 }  // namespace
 
-ComputePlace::~ComputePlace() {
+Device::~Device() {
   data.reset();  // its own stream and staging memory go before the device's stream
   destroy_device_stream(stream);
 }
 
-std::string ComputePlace::description() const {
-  if (!device) {
+std::string Device::description() const {
+  if (!gpu) {
     return fmt::format("fp32 on the CPU, {} thread{} each", stream.threads, stream.threads == 1 ? "" : "s");
   }
-  return fmt::format("{} on {}", name_of_compute(dtype), device->name);
+  return fmt::format("{} on {}", name_of_compute(dtype), gpu->name);
 }
 
 std::string name_of_compute(DType dtype) { return std::string(word_of(kComputeDtypes, std::optional(dtype))); }
 
-std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, const ProcessPlace& process, Communicator& world,
-                                                   const Console& console) {
-  auto place = std::make_unique<ComputePlace>();
+std::unique_ptr<Device> choose_device(const DeviceChoice& choice, const ProcessInfo& process, Communicator& world,
+                                      const Console& console) {
+  auto place = std::make_unique<Device>();
   const bool cuda = choice.backend == Backend::cuda || (!choice.backend && every_rank_has_a_device(process, world, console));
   run_together(world, [&] {
     if (cuda) {
-      place->device = take_device(process);
+      place->gpu = take_device(process);
       place->stream = make_device_stream();
     } else {
       place->dtype = dtype_on_cpu(choice);
@@ -135,9 +135,9 @@ std::unique_ptr<ComputePlace> choose_compute_place(const ComputeChoice& choice, 
     }
   });
   if (cuda) {
-    std::array<std::int64_t, 1> bf16 = {place->device->has_bf16() ? 1 : 0};
+    std::array<std::int64_t, 1> bf16 = {place->gpu->has_bf16() ? 1 : 0};
     world.all_reduce(bf16, Reduce::min, WireKind::control);
-    run_together(world, [&] { place->dtype = dtype_on_device(choice, *place->device, bf16[0] == 1); });
+    run_together(world, [&] { place->dtype = dtype_on_device(choice, *place->gpu, bf16[0] == 1); });
     const DType usual = bf16[0] == 1 ? DType::bf16 : DType::f16;
     if (!choice.compute_dtype && place->dtype != usual) {
       console.line(
