@@ -5,10 +5,14 @@ NP ?= 2
 CFG ?= configs/demo.toml
 PYTHON ?= python3
 
+# What `make run` builds: all of it in build/ where there is a GPU driver, else the program for CPUs, which takes less long.
+RUN_PRESET := $(if $(filter ON,$(CUDA))$(wildcard /proc/driver/nvidia/version),release,cpu)
+RUN_BUILD := $(if $(filter cpu,$(RUN_PRESET)),build-cpu,build)
+
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help bench-gpu bench-link cuda deps deps-lint configure program build run test soak interop bench lint format asan bundle bundle-check install clean
+.PHONY: help check-format bench-gpu bench-link cuda deps deps-lint configure program build run test soak interop bench lint format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -26,8 +30,11 @@ program: configure
 build: configure  ## build the program, the tests and the benchmarks in build/
 	@cmake --build build
 
-run: deps program  ## install, build and run the demo: mpirun -np 2 build/lora_dist --cfg configs/demo.toml
-	@launch/local_mpi.sh mpirun -np $(NP) build/lora_dist --cfg $(CFG)
+run: deps  ## install, build and run the demo: mpirun -np 2 build/lora_dist --cfg configs/demo.toml (CUDA=ON: for GPUs, as make build)
+	@test $(RUN_BUILD) = build || echo "No GPU driver here: the program is built for CPUs alone, in $(RUN_BUILD)/ (make run CUDA=ON: for GPUs too)"
+	@cmake --preset $(RUN_PRESET)
+	@cmake --build $(RUN_BUILD) --target lora_dist
+	@launch/local_mpi.sh mpirun -np $(NP) $(RUN_BUILD)/lora_dist --cfg $(CFG)
 
 test: deps build  ## install, build and run every test
 	@ctest --test-dir build --output-on-failure -j2
@@ -71,11 +78,14 @@ asan: deps  ## build with AddressSanitizer and UndefinedBehaviorSanitizer in bui
 	@ctest --test-dir build-asan --output-on-failure -j2
 
 deps-lint: deps
-	@cmake/install_packages.sh cmake/packages_lint.txt
+	@cmake/install_packages.sh cmake/packages_format.txt cmake/packages_lint.txt
 
-lint: deps-lint configure  ## check the layout (clang-format) and the code (clang-tidy)
+check-format:  ## check the layout of every source file (clang-format)
 	@clang-format-14 --dry-run -Werror $(sources)
-	@run-clang-tidy-16 -quiet -p build -extra-arg=-Wno-unknown-warning-option "$(CURDIR)/(src|kernels)/.*"
+
+lint: deps-lint check-format  ## check the layout and the code (clang-tidy), without precompiled headers
+	@cmake --preset lint
+	@run-clang-tidy-16 -quiet -p build-lint -extra-arg=-Wno-unknown-warning-option "$(CURDIR)/(src|kernels)/.*"
 
 format: deps-lint  ## lay out every source file
 	@clang-format-14 -i $(sources)
@@ -84,4 +94,4 @@ install: build  ## install the program and the configurations under PREFIX (/usr
 	@cmake --install build --prefix $(PREFIX)
 
 clean:  ## remove the build folders; what runs wrote under runs/ stays
-	@rm -rf build build-debug build-asan build-fuzz build-bundle
+	@rm -rf build build-cpu build-debug build-asan build-fuzz build-lint build-bundle
