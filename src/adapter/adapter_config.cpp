@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "src/adapter/lora_factors.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
 #include "src/io/strict_json.h"
@@ -240,8 +240,7 @@ double alpha_of(const PeftConfig& config, const std::string& path) {
 }
 
 double scale_of(const PeftConfig& config, const std::string& path) {
-  const auto r = static_cast<double>(rank_of(config, path));
-  return alpha_of(config, path) / (config.use_rslora ? std::sqrt(r) : r);
+  return lora_scale(alpha_of(config, path), rank_of(config, path), config.use_rslora);
 }
 
 std::string adapter_config_text(const PeftConfig& config) {

@@ -3,8 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
+#include "src/adapter/lora_factors.h"
 #include "src/core/with_commas.h"
 #include "src/model/family.h"
 
@@ -28,7 +27,7 @@ void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, LinearS
 
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
   const AdaptedLinears matched = match_targets(model, spec.target_modules);
-  const double scale = spec.rslora ? spec.alpha / std::sqrt(static_cast<double>(spec.r)) : spec.alpha / spec.r;
+  const double scale = lora_scale(spec.alpha, spec.r, spec.rslora);
   AdapterLayout layout = empty_layout(model);
   layout.method = spec.method;
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {

@@ -1,7 +1,4 @@
 // LoRA (Hu et al. 2021, arXiv:2106.09685): y = W x + scale * B A dropout(x).
-#include <cmath>
-
-#include "kernels/common/philox.h"
 #include "src/adapter/lora_factors.h"
 #include "src/adapter/method.h"
 

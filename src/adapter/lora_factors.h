@@ -1,12 +1,20 @@
 // The factors A and B of LoRA and of the methods that build on it.
 #pragma once
 
+#include <cmath>
 #include <span>
 #include <vector>
 
 #include "src/adapter/method.h"
 
 namespace lora_dist {
+
+/// What the product of the factors is multiplied by: alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023,
+/// arXiv:2312.03732).
+inline double lora_scale(double alpha, std::int64_t r, bool rslora) {
+  const auto rank = static_cast<double>(r);
+  return alpha / (rslora ? std::sqrt(rank) : rank);
+}
 
 /// A [r, in] and B [out, r], in this order.
 std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::int64_t r);
