@@ -24,31 +24,31 @@ struct MeshPlan {
   std::int64_t memory() const;
 };
 
-/// Plans meshes of one model, target and step. What depends on the tensor ranks and the shards alone is kept.
+/// Plans meshes of one model, target and step. What depends on the TP ranks and the shards alone is kept.
 class Planner {
  public:
   Planner(const PlannedModel& model, const PlanTarget& target, const StepShape& step)
       : model_(model), target_(target), step_(step) {}
 
-  /// Throws Error(usage) for more tensor ranks than the model has heads, features or ids.
+  /// Throws Error(usage) for more TP ranks than the model has heads, features or ids.
   MeshPlan plan(const PlannedMesh& mesh);
   bool fits(const MeshPlan& plan) const { return target_.memory_limit == 0 || plan.memory() <= target_.memory_limit; }
 
  private:
   struct Footprint {
-    std::int64_t slice_bytes = 0;      // of a pass, of all tensor ranks
-    std::vector<MemoryByKind> held;    // per tensor rank, without the copy of its state
-    std::vector<MicroBatchWork> work;  // per tensor rank
+    std::int64_t slice_bytes = 0;      // of a micro-batch, of all TP ranks
+    std::vector<MemoryByKind> held;    // per TP rank, without the copy of its state
+    std::vector<MicroBatchWork> work;  // per TP rank
   };
   const Footprint& footprint(const PlannedMesh& mesh);
 
   const PlannedModel& model_;
   const PlanTarget& target_;
   const StepShape& step_;
-  std::map<std::tuple<int, int, bool>, Footprint> known_;  // by tensor ranks, shards and whether they share memory
+  std::map<std::tuple<int, int, bool>, Footprint> known_;  // by TP ranks, shards and whether they share memory
 };
 
-/// The meshes of so many ranks that are tried: tensor ranks that divide them, within a node and the model's heads; the base over
+/// The meshes of so many ranks that are tried: TP ranks that divide them, within a node and the model's heads; the base over
 /// all data ranks, over those of a node, or whole on each.
 std::vector<PlannedMesh> meshes_of(const ModelSpec& spec, const Cluster& cluster, int ranks);
 

@@ -94,7 +94,7 @@ std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const Planned
     return {{"program and MPI", target.program_bytes, target.program_is_measured}};
   }
   std::vector<AssumedMemory> beside = {{"CUDA context", kContextBytes}};
-  if (mesh.ranks() > 1 && communicator != CommunicatorKind::mpi) {  // of all ranks, of those of a base, of those of a pass
+  if (mesh.ranks() > 1 && communicator != CommunicatorKind::mpi) {  // of all ranks, of those of a base, of those of a micro-batch
     const int communicators = 1 + (mesh.shards > 1 ? 1 : 0) + (mesh.tensor > 1 ? 1 : 0);
     beside.push_back({"NCCL", communicators * kCommunicatorBytes});
   }

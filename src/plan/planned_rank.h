@@ -14,7 +14,7 @@
 
 namespace lora_dist {
 
-/// data x tensor ranks, of which `shards` neighbouring data ranks divide a copy of the base.
+/// data x TP ranks, of which `shards` neighbouring data ranks divide a copy of the base.
 struct PlannedMesh {
   int data = 1;
   int tensor = 1;
@@ -36,7 +36,7 @@ struct PlannedRank {
   AdapterShard part;
 };
 
-/// Data ranks are alike: `tensor_rank` says all. Throws Error: usage (more tensor ranks than heads), model.
+/// Data ranks are alike: `tensor_rank` says all. Throws Error: usage (more TP ranks than heads), model.
 std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,
                                        int tensor_rank);
 

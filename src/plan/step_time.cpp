@@ -56,7 +56,7 @@ double gather_seconds(const PlannedModel& model, const PlanTarget& target, const
                             is_over_mpi(model, target));
 }
 
-/// Fetching half of a pass's blocks: one way.
+/// Fetching half of a micro-batch's blocks: one way.
 double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const FetchWork& blocks) {
   const bool on_host = model.config.parallel.base_device == BaseDevice::host;
   const double copied = on_host ? static_cast<double>(blocks.slice_bytes) / kHostCopyRate : 0.0;
@@ -94,7 +94,9 @@ StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const
     return std::max(0.0, fetch - beside * in_flight * block_flops / flops - dequantize / 2.0);
   };
   StepTime time;
-  time.compute = rounds * (work.forward_flops + work.backward_flops + work.head_flops) / flops;
+  time.compute =
+      (rounds * (work.forward_flops + work.backward_flops + work.head_flops) + (rounds - walks) * work.last_recompute_flops) /
+      flops;
   time.dequantize = walks * dequantize;
   time.base_gather = walks * (embedding + head + not_hidden(work.forward_flops) + not_hidden(work.backward_flops));
   if (mesh.tensor > 1) {

@@ -24,7 +24,7 @@ namespace lora_dist {
 /// and once a step
 ///   adapter_all_reduce  the same over all ranks, 8 bytes a factor; over MPI 2 (n-1) steps of a ring with 3 * latency each,
 ///                       where sums_along_ring (src/comm/mpi_communicator.h)
-/// Over MPI, sums over tensor ranks are taken as a tree's and gathers of rows as those of the base, which is coarse; the pieces
+/// Over MPI, sums over TP ranks are taken as a tree's and gathers of rows as those of the base, which is coarse; the pieces
 /// of a long ring are not counted apart. A group that lies in one node uses the link of the node, any other one the link between
 /// nodes throughout. The optimizer, norms, activations and the loading of data are in the assumed share.
 struct StepTime {
@@ -36,7 +36,7 @@ struct StepTime {
   double total() const { return compute + dequantize + base_gather + tensor_reductions + adapter_all_reduce; }
 };
 
-/// `work`: of the tensor rank. Only for a target that is_timed().
+/// `work`: of the TP rank. Only for a target that is_timed().
 StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
                       const MicroBatchWork& work);
 

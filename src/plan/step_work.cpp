@@ -27,7 +27,8 @@ bool is_recomputed(const PlannedModel& model, std::int64_t layer) {
   return model.config.train.recompute == Recompute::block && layer + 1 < model.spec.layers;
 }
 
-/// How often a pass fetches this block: each way ends where the other one begins, and finds the last two blocks in the slots.
+/// How often a micro-batch fetches this block: each way ends where the other one begins, and finds the last two blocks in the
+/// slots.
 std::int64_t fetches_of(std::int64_t layer, std::int64_t layers) { return (layer >= 2 ? 1 : 0) + (layer + 3 <= layers ? 1 : 0); }
 
 void add_fetch(FetchWork& work, std::int64_t slice_bytes, int shards) {
@@ -64,7 +65,7 @@ struct TableWalk {
   }
 };
 
-/// Of a training pass that follows another one.
+/// Of a training micro-batch that follows another one.
 void count_table_fetches(const FrozenBase& base, MicroBatchWork& work) {
   if (!base.head.gathers()) {
     return;
@@ -116,8 +117,11 @@ void add_block_flops(const PlannedModel& model, const PlannedRank& rank, std::in
       keys_seen(sample_tokens, model.spec.layer(layer).window) * static_cast<double>(rank.base.spec.query_width());
   work.forward_flops += tokens * (2.0 * weights.all + 2.0 * factors + 4.0 * attention);
   work.backward_flops += tokens * (2.0 * weights.all + 4.0 * factors + 10.0 * attention);
+  const double again = tokens * (2.0 * weights.but_down + 2.0 * factors + 4.0 * attention);
   if (is_recomputed(model, layer)) {
-    work.backward_flops += tokens * (2.0 * weights.but_down + 2.0 * factors + 4.0 * attention);
+    work.backward_flops += again;
+  } else if (model.config.train.recompute == Recompute::block) {
+    work.last_recompute_flops = again;
   }
 }
 
@@ -133,8 +137,8 @@ double dequantized_bytes(const BlockLayout& layout, DType dtype) {
   return bytes;
 }
 
-/// Sums over the tensor ranks that a pass makes over [tokens, hidden]: after the embedding, after attention and MLP, again where
-/// they are recomputed, and before each of them on the way back. The lowest block's input has no gradient.
+/// Sums over the TP ranks that a micro-batch makes over [tokens, hidden]: after the embedding, after attention and MLP, again
+/// where they are recomputed, and before each of them on the way back. The lowest block's input has no gradient.
 std::int64_t hidden_sums(const PlannedModel& model) {
   const ModelSpec& spec = model.spec;
   std::int64_t sums = 1;
@@ -155,20 +159,43 @@ std::int64_t hidden_gathers(const PlannedModel& model) {
   return 4 * layers + (model.config.train.recompute == Recompute::none ? 0 : 2 * (layers - 1)) + 1;
 }
 
-/// Tokens that tensor ranks exchange rows of.
+/// Tokens that TP ranks exchange rows of.
 struct TensorTokens {
   std::int64_t all = 0;
   std::int64_t padded = 0;  // with the rows that fill the ranks' own parts
   std::int64_t targets = 0;
 };
 
-/// `chunks`: of the head.
-TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int ranks, std::int64_t chunks,
-                       const TensorTokens& tokens) {
+/// Bytes of a value of a hidden state, gathered and summed.
+struct ValueBytes {
+  std::int64_t gathered = 0;
+  std::int64_t summed = 0;
+};
+ValueBytes value_bytes(const PlannedModel& model, const PlanTarget& target) {
   const auto value = static_cast<std::int64_t>(size_of(target.dtype));
   // MPI through the host adds in f32.
   const bool widened = target.on_device() && model.config.parallel.communicator == CommunicatorKind::mpi;
-  const std::int64_t summed = widened ? static_cast<std::int64_t>(sizeof(float)) : value;
+  return {value, widened ? static_cast<std::int64_t>(sizeof(float)) : value};
+}
+
+/// Bytes of one TP rank, where a micro-batch's last block is recomputed.
+std::int64_t last_recompute_bytes(const PlannedModel& model, const PlanTarget& target, int ranks, std::int64_t tokens) {
+  const ModelSpec& spec = model.spec;
+  const ValueBytes bytes = value_bytes(model, target);
+  const Recompute recompute = model.config.train.recompute;
+  const std::int64_t sums = recompute != Recompute::block ? 0 : spec.norm_place == NormPlace::after ? 2 : 1;
+  if (!model.config.parallel.sequence_parallel) {
+    return sums * tokens * spec.hidden * bytes.summed;
+  }
+  const std::int64_t gathers = recompute == Recompute::none ? 0 : 2;
+  const std::int64_t shard = tokens_of_shard(tokens, ranks);
+  return (sums * shard * ranks * bytes.summed + gathers * shard * bytes.gathered) * spec.hidden;
+}
+
+/// `chunks`: of the head.
+TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int ranks, std::int64_t chunks,
+                       const TensorTokens& tokens) {
+  const auto [value, summed] = value_bytes(model, target);
   const std::int64_t hidden = model.spec.hidden;
   TensorWork work;
   work.sums = 1;  // the gradient of what the head looks at
@@ -188,6 +215,15 @@ TensorWork tensor_work(const PlannedModel& model, const PlanTarget& target, int 
 }
 
 }  // namespace
+
+std::int64_t StepShape::recomputed_last(int data) const {
+  std::int64_t count = 0;
+  for (int rank = 0; rank < data; ++rank) {
+    const std::int64_t of_rank = (passes() - rank + data - 1) / data;
+    count += of_rank > 0 ? of_rank - (of_rank + micro_batches_in_flight - 1) / micro_batches_in_flight : 0;
+  }
+  return count;
+}
 
 std::int64_t StepShape::divided_rows(int ranks) const {
   const auto rows = [&](std::int64_t of_pass) { return tokens_of_shard(of_pass * sequence_tokens, ranks) * ranks; };
@@ -248,7 +284,7 @@ MicroBatchWork work_of_micro_batch(const PlannedModel& model, const PlanTarget& 
 WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const StepShape& step,
                        std::int64_t slice_bytes, std::int64_t head_chunks) {
   WireBytes wire;
-  if (mesh.gathers()) {  // ranks without a pass serve the others
+  if (mesh.gathers()) {  // ranks without a micro-batch serve the others
     wire[WireKind::base_gather] = step.walks(mesh.data) * mesh.data * slice_bytes;
   }
   if (mesh.ranks() > 1) {  // fixed point of 64 bits
@@ -257,7 +293,8 @@ WireBytes wire_of_step(const PlannedModel& model, const PlanTarget& target, cons
   if (mesh.tensor > 1) {
     const TensorWork work =
         tensor_work(model, target, mesh.tensor, head_chunks, {step.tokens(), step.divided_rows(mesh.tensor), step.targets()});
-    wire[WireKind::tensor_activation] = mesh.tensor * work.bytes();
+    const std::int64_t recomputed = last_recompute_bytes(model, target, mesh.tensor, step.micro_batch * step.sequence_tokens);
+    wire[WireKind::tensor_activation] = mesh.tensor * (work.bytes() + step.recomputed_last(mesh.data) * recomputed);
   }
   return wire;
 }

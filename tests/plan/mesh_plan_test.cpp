@@ -100,6 +100,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"norms", "tests/golden/families/exaone4_hybrid", 2, 2, {"adapter.target_modules=all-linear"}},
                     Case{"rows_divided", "demo/model", 1, 3, {"parallel.sequence_parallel=true", "train.recompute=none"}},
                     Case{"rows_divided_norms", "tests/golden/families/exaone4_hybrid", 2, 2, {"parallel.sequence_parallel=true"}},
+                    Case{"in_flight", "demo/model", 2, 1, {"train.micro_batches_in_flight=3"}},
+                    Case{"in_flight_mesh", "demo/model", 1, 2, {"train.micro_batches_in_flight=2", "train.recompute=selective"}},
                     Case{"prequantized", "tests/golden/prequantized/llama_nf4_nested", 2, 1, {}}),
     [](const auto& info) { return std::string(info.param.name); });
 
@@ -115,7 +117,7 @@ TEST(MeshPlan, TensorRanksAndShardsDivideTheBase) {
   EXPECT_NEAR(static_cast<double>(planner.plan({16, 1, 16}).most[kBase]), static_cast<double>(alone.most[kBase]) / 16, 1e5);
   EXPECT_EQ(planner.plan({16, 1, 1}).most[kBase], alone.most[kBase]);
   const MeshPlan cut = planner.plan({2, 8, 2});
-  // Each tensor rank keeps the nested scales of whole weights: a half of them here, where a sixteenth would be its share.
+  // Each TP rank keeps the nested scales of whole weights: a half of them here, where a sixteenth would be its share.
   const double nested = 80.0 * 855638016.0 / 64 / 256 * 4;
   EXPECT_NEAR(static_cast<double>(cut.most[kBase]), static_cast<double>(alone.most[kBase]) / 16 + nested * (1.0 / 2 - 1.0 / 16),
               1e6);
@@ -170,7 +172,7 @@ TEST(StepTime, IsItsFormula) {
   work.tensor.sums = 100;
   work.tensor.summed_bytes = 300'000'000;
   const double flops = 312e12 * 0.45;
-  StepTime time = time_of_step(model, target, {1, 1, 1}, step, work);  // 16 passes
+  StepTime time = time_of_step(model, target, {1, 1, 1}, step, work);  // 16 micro-batches
   EXPECT_NEAR(time.compute, 16.0 * 4.5e12 / flops, 1e-12);
   EXPECT_NEAR(time.dequantize, 16.0 * 1e-3, 1e-12);
   EXPECT_EQ(time.base_gather + time.tensor_reductions + time.adapter_all_reduce, 0.0);

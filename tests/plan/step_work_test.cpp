@@ -193,7 +193,7 @@ TEST(StepShape, DividedRowsArePaddedPassByPass) {
   step.micro_batch = 2;
   step.sequence_tokens = 5;
   EXPECT_EQ(step.divided_rows(1), 35);
-  EXPECT_EQ(step.divided_rows(4), 3 * 12 + 8);  // passes of 10, 10, 10 and 5 tokens
+  EXPECT_EQ(step.divided_rows(4), 3 * 12 + 8);  // micro-batches of 10, 10, 10 and 5 tokens
 }
 
 TEST(StepShape, ErrorsNameTheOption) {
