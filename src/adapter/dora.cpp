@@ -32,10 +32,8 @@ struct DoraScratch {
   TensorView dz;             // [tokens, r]
 };
 
-constexpr std::int64_t kElementsOfFloat = 2;  // where the compute dtype has 16 bits
-
 std::int64_t scratch_elements(const AdaptedLinear& linear, std::int64_t tokens) {
-  return 2 * kElementsOfFloat * linear.out + linear.out * linear.in + tokens * (linear.out + linear.r);
+  return 2 * linear.out + linear.out * linear.in + tokens * (linear.out + linear.r);
 }
 
 DoraScratch scratch_of(const LinearLayer& layer, const LinearContext& context, std::int64_t tokens) {
@@ -59,10 +57,11 @@ DoraScratch scratch_of(const LinearLayer& layer, const LinearContext& context, s
 
 TensorView as_row(const TensorView& x) { return {x.data, x.dtype, {1, x.count()}}; }
 
-/// V, 1 / n and c. Rows of V are whole: tensor ranks that cut a layer by its inputs would have to add up parts of n.
+/// V, 1 / n and c. Rows of V are whole: TP ranks that cut a layer by its inputs would have to add up parts of n.
 void merge(const LinearLayer& layer, const LinearContext& context, const DoraScratch& scratch) {
   const AdaptedLinear& linear = *layer.adapted;
-  require(layer.weight.layout->is_whole() || linear.first_in == 0, "DoRA on a layer that tensor ranks cut by inputs");
+  require(layer.weight.layout->cols == layer.weight.layout->whole_cols, "DoRA on a layer that TP ranks cut by inputs");
+  require(context.params.dtype == DType::f32, "DoRA in 16 bits, which would round V and m");
   const ConstTensorView w = dequantize(layer.weight, context.scratch.weight, context.scratch.absmax, context.stream);
   matmul({.a = values_of(context, lora_b(linear)),
           .b = values_of(context, lora_a(linear)),
@@ -73,11 +72,7 @@ void merge(const LinearLayer& layer, const LinearContext& context, const DoraScr
   inverse_row_norms(scratch.merged, scratch.inverse_norms, context.stream);
   const ConstTensorView m = values_of(context, magnitude(linear));
   const TensorView c = as_row(scratch.scales);
-  if (m.dtype == DType::f32) {
-    copy(m, scratch.scales, context.stream);
-  } else {
-    cast(m, scratch.scales, context.stream);
-  }
+  copy(m, scratch.scales, context.stream);
   scale_columns(c, scratch.inverse_norms, {}, c, context.stream);
 }
 

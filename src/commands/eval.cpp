@@ -64,9 +64,11 @@ int run(Communicator& world, const ProcessInfo& process, const EvalOptions& opti
     throw Error(ExitCode::data, "there is no validation data: name files in data.validation, or raise data.validation_split",
                 ErrorScope::collective);
   }
+  std::int64_t shown = 0;
   const Evaluation evaluation = evaluate(tested.tuned(), *tested.mesh.data_group, tested.validation, tested.dataset.validation,
                                          config.train.micro_batch, [&](std::int64_t done, std::int64_t all) {
-                                           if (done == all || done % 50 < world.size()) {
+                                           if (done == all || done / 50 > shown / 50) {
+                                             shown = done;
                                              tested.console.line(fmt::format("scored {} of {} passes", done, all));
                                            }
                                          });

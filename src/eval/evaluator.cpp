@@ -1,4 +1,4 @@
-// Every rank computes the micro-batches that are its own; rank 0 collects their losses and scores.
+// Every rank computes the micro-batches that are its own and learns all losses; rank 0's score is everybody's.
 #include "src/eval/evaluator.h"
 
 #include <algorithm>

@@ -41,9 +41,9 @@ struct TrainedBuffers {
   std::span<float> params;
   std::span<float> m;
   std::span<float> v;
-  std::span<float> grads;        // of the first micro-batch in flight; then of the step
+  std::span<float> grads;        // of a micro-batch where nothing is cut; then of the step
   std::span<std::int64_t> sums;  // of the step's micro-batches, in fixed point
-  // What a tensor rank computes with: the part's own, or the whole ones again where nothing is cut.
+  // What a TP rank computes with: the part's own, or the whole ones again where nothing is cut.
   std::span<float> part_params = {};
   std::span<std::int64_t> part_sums = {};
   std::vector<std::span<float>> part_grads = {};  // of each micro-batch in flight
@@ -59,7 +59,7 @@ struct StepRanks {
 /// One step: who computes what with which buffers.
 struct StepInput {
   const ForwardContext& model;
-  const AdapterShard& part;  // of this tensor rank
+  const AdapterShard& part;  // of this TP rank
   StepRanks ranks;
   const TrainedBuffers& buffers;
   std::span<const Sequence> sequences;  // the global batch, the same on every rank

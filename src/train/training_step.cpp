@@ -86,14 +86,16 @@ void refuse_non_finite(TrainingLoop& loop, const StepResult& result) {
                                     allowed, rows.empty() ? "" : "; rows " + rows));
 }
 
-/// What each rank tells the others at the end of a step.
+/// What each rank tells the others at the end of a step; 8 bytes each, so that none are padding.
 struct RankReport {
   std::array<std::int64_t, kWireKinds> sent{};  // bytes
   std::int64_t peak_bytes = 0;
   double own_seconds = 0.0;  // without waits for others
-  WaitTimes waits;
-  bool stop_requested = false;
-  bool writing = false;  // at work on a checkpoint
+  double gathers = 0.0;      // as WaitTimes
+  double base_gather = 0.0;
+  double adapter_gradient = 0.0;
+  std::int64_t stop_requested = 0;
+  std::int64_t writing = 0;  // at work on a checkpoint
 };
 
 RankReport own_report(const TrainingLoop& loop, double own_seconds, double gradient_seconds) {
@@ -106,11 +108,11 @@ RankReport own_report(const TrainingLoop& loop, double own_seconds, double gradi
   report.peak_bytes = peak_resident_bytes();
   report.own_seconds = own_seconds;
   const GatherTimes& gathers = run.model->window->gather_times();
-  report.waits = {!run.device->on_device(),  // else the host does not see when bytes move
-                  gathers.under_way - loop.gathers_before.under_way, gathers.waited - loop.gathers_before.waited,
-                  gradient_seconds};
-  report.stop_requested = stop_requested();
-  report.writing = is_writing(loop.saving);
+  report.gathers = gathers.under_way - loop.gathers_before.under_way;
+  report.base_gather = gathers.waited - loop.gathers_before.waited;
+  report.adapter_gradient = gradient_seconds;
+  report.stop_requested = stop_requested() ? 1 : 0;
+  report.writing = is_writing(loop.saving) ? 1 : 0;
   return report;
 }
 
@@ -122,14 +124,14 @@ std::vector<RankReport> all_reports(Communicator& world, const RankReport& own) 
 
 /// What the ranks waited in this step, on average; what they did in all steps of this process is kept for the end.
 void add_waits(TrainingRun& run, std::span<const RankReport> reports, StepMetrics& metrics) {
-  if (!reports.front().waits.known) {
-    return;
+  if (run.device->on_device()) {
+    return;  // the host does not see when bytes move
   }
   const auto ranks = static_cast<double>(reports.size());
   for (const RankReport& report : reports) {
-    metrics.waits.gathers += report.waits.gathers / ranks;
-    metrics.waits.base_gather += report.waits.base_gather / ranks;
-    metrics.waits.adapter_gradient += report.waits.adapter_gradient / ranks;
+    metrics.waits.gathers += report.gathers / ranks;
+    metrics.waits.base_gather += report.base_gather / ranks;
+    metrics.waits.adapter_gradient += report.adapter_gradient / ranks;
   }
   metrics.waits.known = run.waits.known = true;
   run.waits.gathers += metrics.waits.gathers;
@@ -146,8 +148,8 @@ bool add_reports(TrainingLoop& loop, std::span<const RankReport> reports, StepMe
     std::transform(report.sent.begin(), report.sent.end(), metrics.wire.bytes.begin(), metrics.wire.bytes.begin(), std::plus{});
     metrics.memory_peak_bytes = std::max(metrics.memory_peak_bytes, report.peak_bytes);
     seconds.push_back(report.own_seconds);
-    stop = stop || report.stop_requested;
-    writing = writing || report.writing;
+    stop = stop || report.stop_requested != 0;
+    writing = writing || report.writing != 0;
   }
   add_waits(loop.run, reports, metrics);
   const SlowestRank slowest = slowest_of(seconds);

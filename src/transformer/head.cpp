@@ -333,7 +333,7 @@ PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<cons
   for (std::size_t i = 0; i < batches.size(); ++i) {
     losses.counts.push_back(all[i].count);
     if (objective.value) {
-      losses.values.push_back(apply_weights(model, batches[i], all[i], objective));
+      losses.values.push_back(batches[i].tokens() == 0 ? 0.0 : apply_weights(model, batches[i], all[i], objective));
     }
     gradient_of_picked(model, all[i]);
   }

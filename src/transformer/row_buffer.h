@@ -1,4 +1,4 @@
-// A buffer of rows, one per token; a pass uses the first of them.
+// A buffer of rows, one per token; a micro-batch uses the first of them.
 #pragma once
 
 #include <cstddef>

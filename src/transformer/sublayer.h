@@ -1,4 +1,4 @@
-// What attention and MLP have in common: a norm before their linears or after them, a residual, and the tensor ranks' sums and
+// What attention and MLP have in common: a norm before their linears or after them, a residual, and the TP ranks' sums and
 // shards in between.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Sums of rows over the tensor ranks: all-reduced, or reduced to sequence-parallel shards.
+// Sums of rows over the TP ranks: all-reduced, or reduced to sequence-parallel shards.
 #include "src/transformer/tensor_parallel.h"
 
 #include <algorithm>

@@ -13,7 +13,7 @@
 
 namespace lora_dist {
 
-/// A micro-batch's tokens among its tensor ranks. Sequence-parallel shards are equal, so the last ones may hold padding: rows
+/// A micro-batch's tokens among its TP ranks. Sequence-parallel shards are equal, so the last ones may hold padding: rows
 /// whose sums and gradients are zeros, and which no token's row ever reads.
 struct TensorParallel {
   Communicator* group = nullptr;  // the ranks that share the micro-batch, over the operators' memory; null: this one alone

@@ -154,7 +154,7 @@ std::vector<double> forward_backward(const ForwardContext& model, std::span<cons
   run_forward(model, all);
   const PendingLosses losses = head_loss_and_gradient(model, batches, objective);
   run_backward(model, all);
-  return wait_for(model, losses);  // only now: a GPU has had all of the pass before the host waits for it
+  return wait_for(model, losses);  // only now: a GPU has had all of the micro-batch before the host waits for it
 }
 
 std::vector<double> forward_loss(const ForwardContext& model, std::span<const MicroBatch> batches) {

@@ -18,7 +18,7 @@ std::size_t most_in_flight(const ForwardContext& model);
 
 /// Forward and backward of some micro-batches, block by block: all of them while a block's weights are there. Each has the bits
 /// that it has alone. Writes to grads[i] (the flat buffer, where the operators run) the gradient of objective.scale * the
-/// objective of micro-batch i, of a tensor rank its share of it; returns the objectives' values, unscaled. The workspace must be
+/// objective of micro-batch i, of a TP rank its share of it; returns the objectives' values, unscaled. The workspace must be
 /// made for training.
 std::vector<double> forward_backward(const ForwardContext& model, std::span<const MicroBatch> batches, const Objective& objective,
                                      const StepDropout& dropout, std::span<const std::span<float>> grads);

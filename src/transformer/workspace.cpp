@@ -125,7 +125,7 @@ LinearScratch make_scratch(const FrozenBase& base, const AdapterLayout& layout, 
   LinearScratch scratch;
   const DType dtype = options.compute_dtype;
   scratch.weight.dtype = dtype;
-  if (backend == Backend::cpu) {  // a GPU's window dequantizes whole blocks ahead
+  if (!dequantizes_ahead(backend, options.micro_batches_in_flight)) {  // else the window has
     scratch.weight = take(arena, MemoryKind::scratch, "dequantized weight", dtype, base.largest_weight());
     scratch.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax", base.most_scales());
   }
@@ -146,7 +146,7 @@ void make_ids(MicroBatchBuffers& buffers, std::int64_t tokens, Arena& arena) {
   buffers.key_cu_seqlens = take_ids(arena, "cu_seqlens of keys", 2);
 }
 
-/// Sizes are the same on every tensor rank where they share a collective.
+/// Sizes are the same on every TP rank where they share a collective.
 void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, Arena& arena) {
   const TpShard& part = base.part;
   const std::int64_t elements = backend == Backend::cuda ? kLogitsElementsCuda : kLogitsElements;
@@ -191,8 +191,10 @@ HeadBuffers make_head(const Workspace& workspace, const FrozenBase& base, const 
   if (options.training && base.head.chunks > 1) {
     const bool alone = options.micro_batches_in_flight == 1;
     const Builder sums{arena, base.head.gathers() ? options.max_tokens : workspace.logits_rows, DType::f32};
-    head.gradient = options.compute_dtype == DType::f32 && alone ? workspace.gradients.normed
-                                                                 : sums.rows_f32("gradient of picked", base.spec.hidden);
+    const bool summed_at_once = !base.head.gathers() && !workspace.in_flight.empty();  // before the next micro-batch's
+    head.gradient = summed_at_once                                 ? workspace.in_flight.front().head.gradient
+                    : options.compute_dtype == DType::f32 && alone ? workspace.gradients.normed
+                                                                   : sums.rows_f32("gradient of picked", base.spec.hidden);
   }
   return head;
 }

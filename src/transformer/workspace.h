@@ -78,7 +78,7 @@ struct WorkspaceOptions {
   DType compute_dtype = DType::f32;  // of activations and dequantized weights; f32 on the CPU
   std::int64_t longest = 0;          // tokens of the longest sequence; 0: a micro-batch may be one
   std::int64_t piece_tokens = 1024;  // TensorParallel::piece: enough rows to keep a GPU's product busy
-  bool sequence_parallel = false;    // tensor ranks keep hidden states of their own tokens
+  bool sequence_parallel = false;    // TP ranks keep hidden states of their own tokens
   int micro_batches_in_flight = 1;   // that go through a block while its weights are there
 };
 

@@ -44,8 +44,9 @@ struct Outcome {
 Outcome outcome_of(OpenedModel& opened, const TestBatch& batch, const Objective& objective) {
   Outcome outcome;
   outcome.grads.assign(opened.params.size(), NAN);
+  const MicroBatch& one = batch;
   const std::span<float> grads(outcome.grads);
-  outcome.value = forward_backward(opened.transformer(), {&batch, 1}, objective, {}, {&grads, 1}).front();
+  outcome.value = forward_backward(opened.transformer(), {&one, 1}, objective, {}, {&grads, 1}).front();
   return outcome;
 }
 

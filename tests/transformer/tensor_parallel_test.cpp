@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -127,6 +128,8 @@ struct Way {
   bool sequence_parallel = false;
   std::int64_t piece_tokens = 0;
   Recompute recompute = Recompute::block;
+  int in_flight = 1;
+  std::int64_t chunk_elements = 0;  // of the vocabulary
 };
 
 /// 23 tokens on the ranks of `row`, with dropout and parameters that are not zero.
@@ -135,13 +138,16 @@ Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const
   const TpShard part = tp_shard(spec, row.rank(), row.size());
   const auto shards = row.split(row.rank());
   Arena arena;
-  const FrozenBase base = load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true}, {*shards, row, part},
-                                           BaseStorage{arena, Stream{}});
-  WeightWindow window(base, *shards, arena, Stream{}, DType::f32);
+  BaseStorage storage{arena, Stream{}};
+  storage.chunk_elements = way.chunk_elements;
+  const FrozenBase base =
+      load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true}, {*shards, row, part}, storage);
+  WeightWindow window(base, *shards, arena, Stream{}, DType::f32, way.in_flight);
   const AdapterShard adapter = make_adapter_shard(make_adapter_layout(spec, {4, 8.0, 0.1, false, {"all-linear"}}), spec, part);
   WorkspaceOptions options{23, 23, true, way.recompute, true};
   options.sequence_parallel = way.sequence_parallel;
   options.piece_tokens = way.piece_tokens;
+  options.micro_batches_in_flight = way.in_flight;
   const Workspace workspace = make_workspace(base, adapter.layout, options, arena, Stream{});
   std::vector<float> params(static_cast<std::size_t>(adapter.layout.count));
   for (std::size_t i = 0; i < params.size(); ++i) {
@@ -159,7 +165,13 @@ Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const
   }
   Outcome outcome;
   outcome.gradients.resize(params.size(), std::numeric_limits<float>::quiet_NaN());
-  outcome.loss = test::loss_and_gradient(model, batch, {0.1F, 7, 1}, 1.0F, outcome.gradients);
+  test::TestBatch other;  // comes after it
+  other.add({3, 1, 4, 1, 5, 9, 2, 6, 5}, {3, 1, 4, 1, 5, 9, 2, 6, 5});
+  const std::vector<MicroBatch> batches =
+      way.in_flight > 1 ? std::vector<MicroBatch>{batch, other} : std::vector<MicroBatch>{batch};
+  std::vector<float> ignored(params.size());
+  const std::array<std::span<float>, 2> grads = {outcome.gradients, ignored};
+  outcome.loss = forward_backward(model, batches, {}, {0.1F, 7, 1}, std::span(grads).first(batches.size())).front();
   outcome.started = late.started;
   KvCache cache = make_kv_cache(base.spec, 8, arena);
   for (const std::vector<std::int32_t>& ids : {std::vector<std::int32_t>{7, 40, 2}, std::vector<std::int32_t>{5}}) {
@@ -201,6 +213,24 @@ TEST_P(RowsOfFamily, DividedOrSummedBesideGiveTheSameGradients) {
     expect_near(beside, whole);
     EXPECT_EQ(beside.started, 4 * whole.started);  // pieces
     EXPECT_EQ(outcome_of(folder, row, {false, 5, Recompute::none}).gradients, beside.gradients);
+  });
+}
+
+/// With another micro-batch in flight, whole or sharded by tokens, and with a head in several chunks.
+TEST_P(RowsOfFamily, SameBitsInFlightAsAlone) {
+  const std::filesystem::path folder = source("tests/golden/families") / GetParam();
+  on_ranks(2, [&](Communicator& row) {
+    for (const bool sequence_parallel : {false, true}) {
+      for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::block}) {
+        for (const std::int64_t chunk_elements : {0, 1024}) {
+          const Outcome alone = outcome_of(folder, row, {sequence_parallel, 5, recompute, 1, chunk_elements});
+          const Outcome in_flight = outcome_of(folder, row, {sequence_parallel, 5, recompute, 2, chunk_elements});
+          EXPECT_EQ(in_flight.loss, alone.loss);
+          EXPECT_EQ(in_flight.gradients, alone.gradients);
+          EXPECT_EQ(in_flight.next, alone.next);
+        }
+      }
+    }
   });
 }
 
