@@ -253,7 +253,7 @@ int main(int argc, char** argv) {
   set_library_threads();
   const auto world = make_mpi_world();
   const std::optional<Error> error =
-      error_of([&] { benchmarks::run(benchmarks::parse_step_options(argc, argv), session.place(), *world); });
+      error_of([&] { benchmarks::run(benchmarks::parse_step_options(argc, argv), session.process(), *world); });
   if (error) {
     fmt::print(stderr, "gpu_step_benchmark: {}\n", error->what());
     return static_cast<int>(error->code());

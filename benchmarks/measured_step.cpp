@@ -21,7 +21,7 @@ std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::f
   step->mesh = make_mesh(world, setting.tensor);
   const int shards = setting.shards == 0 ? step->mesh.data : setting.shards;
   step->model = open_model(folder, {{setting.quantization, true, 64}}, step->mesh, {shards, setting.shards_vocabulary},
-                           step->compute, world, Console{world.rank() == 0});
+                           step->device, world, Console{world.rank() == 0});
   OpenModel& model = *step->model;
   step->batch.emplace(kSequences * world.size(), kLength, model.spec.vocab);
   step->layout = make_adapter_layout(model.spec, {kRank, 32.0, setting.dropout, false, {"all-linear"}});

@@ -28,7 +28,7 @@ struct StepSetting {
 
 /// Everything that steps of one setting need. Its address must not change: parts point at one another.
 struct MeasuredStep {
-  Device compute;
+  Device device;
   Mesh mesh;
   std::unique_ptr<OpenModel> model;
   AdapterLayout layout;

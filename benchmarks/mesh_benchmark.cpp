@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
   MpiSession session(argc, argv);
   set_library_threads();
   const auto world = make_mpi_world();
-  const int threads = threads_per_rank(session.place());
+  const int threads = threads_per_rank(session.process());
   if (world->rank() == 0) {
     fmt::print(
         "| NF4 | ranks x threads | step | against the first | base of a rank | of the whole | activations |\n"

@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
   MpiSession session(argc, argv);
   set_library_threads();
   const auto world = make_mpi_world();
-  const int threads = threads_per_rank(session.place());
+  const int threads = threads_per_rank(session.process());
   if (world->rank() == 0) {
     fmt::print("| step | ranks x threads | tokens/s | GFLOP/s | oneDNN alone, GFLOP/s | share |\n|---|---|---|---|---|---|\n");
   }

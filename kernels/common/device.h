@@ -69,7 +69,8 @@ void watch_waits(const Stream& stream, std::function<void()> check);
 std::int64_t operator_scratch_bytes(const Stream& stream);
 
 /// In stream order, between any two of pinned host memory and device. Other host memory may be read as late as the stream gets
-/// there, or hold the host until then: from_host() and to_host() (kernels/copy) are for that. On a CPU stream it is memcpy.
+/// there, or hold the host until then: from_host() and to_host() (kernels/elementwise/copy.h) are for that. On a CPU stream it is
+/// memcpy.
 void copy_bytes(void* to, const void* from, std::size_t bytes, const Stream& stream);
 
 /// A mark in a stream that another stream, or the host, can wait for.

@@ -17,7 +17,7 @@ namespace {
 std::size_t bytes_of(const ConstTensorView& view) { return static_cast<std::size_t>(view.count()) * size_of(view.dtype); }
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-constexpr std::size_t kPieces = 16;  // more than a pass stages of ids and the like, so that it does not wait for its own copies
+constexpr std::size_t kPieces = 16;  // more than two micro-batches stage of ids and the like: they do not wait for their copies
 
 // Pinned pieces that take turns on the way to the device. The run time would stage pageable memory too, but on some machines the
 // GPU reads it directly, when the stream gets there, and on others the host is held inside CUDA.

@@ -10,7 +10,8 @@
 namespace lora_dist {
 
 /// One unit is 2^-44 (5.7e-14): 2e5 times finer than AdamW's default eps of 1e-8, below which a gradient does not matter.
-/// The sum of all passes must stay below 2^18 (262,144) in magnitude; a single value at or beyond that is reported, not wrapped.
+/// The sum of all micro-batches must stay below 2^18 (262,144) in magnitude; a single value at or beyond that is reported, not
+/// wrapped.
 inline constexpr int kFixedPointBits = 44;
 inline constexpr float kFixedPointLimit = 262144.0F;
 

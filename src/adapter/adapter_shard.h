@@ -30,7 +30,7 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
 /// part_params = the part's parameters. f32 [layout.count] and [part.layout.count], where the operators run.
 void take_shard(const AdapterShard& part, std::span<const float> params, std::span<float> part_params, const Stream& stream);
 /// sums += the part's; parameters that are whole on every rank are added by each of them: a rank's gradient of those is its share
-/// of a sum over the tensor ranks.
+/// of a sum over the TP ranks.
 void add_shard(const AdapterShard& part, std::span<const std::int64_t> part_sums, std::span<std::int64_t> sums,
                const Stream& stream);
 

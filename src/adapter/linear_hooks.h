@@ -64,7 +64,7 @@ struct LinearHooks {
   /// Only `saved`, in the bits of forward: what recomputation needs of a block's last linear.
   void (*save_again)(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView saved);
 
-  // Backward, in this order. The sum of dx over tensor ranks goes on beside parameter_gradients.
+  // Backward, in this order. The sum of dx over TP ranks goes on beside parameter_gradients.
   void (*begin_backward)(const LinearLayer& layer, const LinearContext& context, ConstTensorView dy);
   /// The gradient of x for some of the tokens. dy and dx are of all tokens; `how` is not `none`.
   void (*input_gradient)(const LinearLayer& layer, const LinearContext& context, const TokenRange& tokens, ConstTensorView dy,

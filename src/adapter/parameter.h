@@ -9,7 +9,7 @@
 
 namespace lora_dist {
 
-/// The axis of a linear layer along which tensor ranks cut a parameter, where they cut the layer along it.
+/// The axis of a linear layer along which TP ranks cut a parameter, where they cut the layer along it.
 enum class TpCut : std::uint8_t { none, outputs, inputs };
 
 /// A trained tensor: one or two dimensions. Cut by outputs, its rows are the layer's outputs; cut by inputs, its columns are the
@@ -29,7 +29,7 @@ struct AdaptedLinear {
   float scale = 0.0F;  // alpha / r, or alpha / sqrt(r) for rsLoRA
   std::int64_t in = 0;
   std::int64_t out = 0;
-  std::int64_t first_in = 0;          // the whole layer's input feature that comes first, where tensor ranks cut it
+  std::int64_t first_in = 0;          // the whole layer's input feature that comes first, where TP ranks cut it
   std::vector<Parameter> parameters;  // as the method lists them
 };
 

@@ -67,7 +67,7 @@ struct RestLoader {
     return part(table_tensor(name, rows), {1, rows * whole.hidden, 0, 0}, {rows, whole.hidden}, dtype);
   }
 
-  /// This rank's slices of a table of the vocabulary, of which `ids` are those of its tensor rank.
+  /// This rank's slices of a table of the vocabulary, of which `ids` are those of its TP rank.
   void slices(std::string_view name, const VocabTable& to, const IndexRange& ids, int shard) const {
     for (std::int64_t i = 0; i < to.chunks; ++i) {
       const IndexRange held = to.slice_elements(i, to.shards == 1 ? 0 : shard);

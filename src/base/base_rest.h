@@ -6,7 +6,7 @@
 namespace lora_dist {
 
 /// Lays out base.embedding and base.head and takes the memory of this rank's slices, which in memory of a node is only counted;
-/// base.part, base.shards and base.of_node are set. `whole`: the model before tensor ranks cut it. Throws Error(model).
+/// base.part, base.shards and base.of_node are set. `whole`: the model before TP ranks cut it. Throws Error(model).
 void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place);
 
 /// Fills this rank's slices of them; `shard`: its rank among those that divide them. Throws Error(model).

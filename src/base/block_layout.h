@@ -20,14 +20,14 @@ constexpr std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (
 /// A weight as a base keeps it.
 struct WeightKind {
   LinearShape shape;         // of the rank's part; out 0: the model does not have it
-  LinearShape whole;         // before the tensor ranks cut it
+  LinearShape whole;         // before the TP ranks cut it
   StridedSlice in_whole;     // where the part lies in the whole [out, in]
   DType dtype = DType::f32;  // of the file
   BaseFormat format;
 };
 
 /// Where the sections of one weight lie in the bytes of its block. Offsets are multiples of 64; absent sections have 0 bytes. A
-/// weight that tensor ranks cut keeps its own codes, and the scales of all blocks of the whole that it touches.
+/// weight that TP ranks cut keeps its own codes, and the scales of all blocks of the whole that it touches.
 struct WeightLayout {
   BaseFormat format;
   DType dtype = DType::f32;  // of the file; what `codes` holds when not quantized

@@ -46,21 +46,21 @@ struct BaseStorage {
   DType compute_dtype = DType::f32;  // that the head and biases are rounded to
   Arena* pinned = nullptr;           // of the host: the blocks' slices stay there; null: they go to `arena`
   bool of_node = false;              // ranks of a machine that divide the base do so in memory that they share; on CPUs alone
-  bool divides_vocabulary = true;    // embedding and head too; false: each rank has its tensor part's whole
+  bool divides_vocabulary = true;    // embedding and head too; false: each rank has its TP shard's whole
   std::int64_t chunk_elements = 0;   // of their chunks, about; 0: as vocab_table.h has it
 };
 
 /// Who holds a base together.
 struct BaseHolders {
-  Communicator& shards;  // the ranks that divide every block of this tensor rank's part; over host memory
-  Communicator& all;     // those of all tensor ranks; over host memory
+  Communicator& shards;  // the ranks that divide every block of this TP rank's shard; over host memory
+  Communicator& all;     // those of all TP ranks; over host memory
   TpShard part;          // of this rank
 };
 
 /// Memory of the arenas that it was loaded into.
 struct FrozenBase {
-  ModelSpec spec;                            // as this rank computes it: of its tensor part
-  TpShard part;                              // of the model: what this tensor rank computes with
+  ModelSpec spec;                            // as this rank computes it: of its TP shard
+  TpShard part;                              // of the model: what this TP rank computes with
   BaseFormat format;                         // of its weights but those that quantized files left as floats
   int shards = 1;                            // data ranks that divide the bytes of every block of the part
   std::vector<BlockLayout> layouts;          // per layer

@@ -17,8 +17,8 @@ namespace lora_dist {
 /// adding a chunk's gradient to the sum costs about what a product with a few hundred columns does.
 constexpr std::int64_t chunk_elements(Backend backend) { return std::int64_t{1} << (backend == Backend::cuda ? 25 : 22); }
 
-/// A tensor rank's rows of a table, and this rank's slices of them. Chunks depend on no number of data ranks, so that sums over
-/// chunks have the same bits on all of them; every tensor rank has as many.
+/// A TP rank's rows of a table, and this rank's slices of them. Chunks depend on no number of data ranks, so that sums over
+/// chunks have the same bits on all of them; every TP rank has as many.
 struct VocabTable {
   std::int64_t rows = 0;
   std::int64_t cols = 0;
@@ -47,7 +47,7 @@ std::int64_t held_bytes(const VocabTable& table);
 /// Puts them end to end in so many bytes.
 void place_slices(VocabTable& table, std::span<std::byte> memory);
 
-/// Without memory. `widest`: rows of the tensor rank that has most.
+/// Without memory. `widest`: rows of the TP rank that has most.
 VocabTable lay_out_table(std::int64_t rows, std::int64_t cols, DType dtype, std::int64_t widest, std::int64_t chunk_elements);
 
 }  // namespace lora_dist

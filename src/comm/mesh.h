@@ -1,4 +1,4 @@
-// The ranks as a mesh: data x tensor. Tensor ranks share the work of a pass; data ranks compute different passes.
+// The ranks as a mesh: data x tensor. TP ranks share the work of a micro-batch; data ranks compute different micro-batches.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,14 @@
 
 namespace lora_dist {
 
-/// World rank = data_rank * tensor + tensor_rank: the tensor ranks of a pass are neighbours, so on one node where nodes are
+/// World rank = data_rank * tensor + tensor_rank: the TP ranks of a micro-batch are neighbours, so on one node where nodes are
 /// filled.
 struct Mesh {
   int data = 1;
   int tensor = 1;
   int data_rank = 0;
   int tensor_rank = 0;
-  std::unique_ptr<Communicator> data_group;    // the ranks with this tensor rank, over host memory
+  std::unique_ptr<Communicator> data_group;    // the ranks with this TP rank, over host memory
   std::unique_ptr<Communicator> tensor_group;  // the ranks with this data rank, over host memory
 };
 
@@ -28,11 +28,11 @@ void check_tensor_ranks(int ranks, int tensor);
 /// Collective. Throws as check_tensor_ranks does, the same on every rank.
 Mesh make_mesh(Communicator& world, int tensor);
 
-/// What to say where tensor ranks of one pass are on different machines: every sum of theirs then crosses the network. Empty:
+/// What to say where TP ranks of one micro-batch are on different machines: every sum of theirs then crosses the network. Empty:
 /// they are not. `sum_bytes`: of one such sum. `machines`: of every rank (machine_identity).
 std::string tensor_ranks_apart(const Mesh& mesh, const std::vector<std::string>& machines, std::int64_t sum_bytes);
 
-/// The ranks that hold the base together: those of `shards` neighbouring data ranks with all their tensor ranks.
+/// The ranks that hold the base together: those of `shards` neighbouring data ranks with all their TP ranks.
 int base_replica_of(const Mesh& mesh, int shards);
 
 /// How many data ranks of a machine share a copy of the base with parallel.base_shards = "node". `machines`: of every rank.

@@ -201,7 +201,7 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  /// By MPI's own exchanges, which use a link's directions one after the other (mpi_ring.h): tensor ranks are to share a node.
+  /// By MPI's own exchanges, which use a link's directions one after the other (mpi_ring.h): TP ranks are to share a node.
   void sum_piece(std::span<float> values) {
     const auto ranks = static_cast<std::size_t>(size_);
     std::vector<int> counts(ranks);

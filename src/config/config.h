@@ -69,7 +69,7 @@ struct TrainConfig {
 
 struct ParallelConfig {
   int tensor = 1;
-  bool sequence_parallel = false;         // hidden states between layers are divided by tokens over the tensor ranks
+  bool sequence_parallel = false;         // hidden states between layers are divided by tokens over the TP ranks
   BaseShards base_shards;                 // a count of 1: every rank keeps the whole base
   bool shard_vocabulary = true;           // embedding and head are divided like the blocks; false: each rank keeps them whole
   std::optional<BaseDevice> base_device;  // where this rank's part of the base lies

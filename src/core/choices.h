@@ -45,8 +45,8 @@ struct BaseShards {
   bool operator==(const BaseShards&) const = default;
 };
 
-/// How much of a training pass is kept: everything; what products and attention made (norms and activations are computed again
-/// in backward, at no product's cost); or only what enters each block (all the rest is computed again).
+/// How much of a training micro-batch is saved for backward: everything; what products and attention made (norms and activations
+/// are computed again in backward, at no product's cost); or only what enters each block (all the rest is computed again).
 enum class Recompute : std::uint8_t { none, selective, block };
 inline constexpr Words<Recompute, 3> kRecomputes = {
     {{"none", Recompute::none}, {"selective", Recompute::selective}, {"block", Recompute::block}}};

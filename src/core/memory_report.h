@@ -15,7 +15,7 @@ enum class MemoryKind : std::uint8_t {
   embedding_and_head,  // with the norms
   adapters,            // factors and their gradients
   optimizer,           // moments
-  activations,         // kept for the backward pass
+  activations,         // saved for backward
   logits_chunk,        // head and loss, chunk by chunk
   scratch,
   operator_scratch,  // what operators and their libraries keep on a GPU, outside the arena

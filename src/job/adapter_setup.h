@@ -18,7 +18,7 @@ void choose_targets(Config& config, const ModelSpec& model, const Console& conso
 /// such a key and Error(model) for a folder that does not fit, the same on every rank.
 void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
 
-/// An adapter's flat buffer where the operators run, and that of a tensor rank's part: the whole one again where nothing is cut.
+/// An adapter's flat buffer where the operators run, and that of a TP rank's shard: the whole one again where nothing is cut.
 struct AdapterParams {
   std::span<float> whole;
   std::span<float> part;

@@ -121,35 +121,35 @@ std::string name_of_compute(DType dtype) { return std::string(word_of(kComputeDt
 
 std::unique_ptr<Device> choose_device(const DeviceChoice& choice, const ProcessInfo& process, Communicator& world,
                                       const Console& console) {
-  auto place = std::make_unique<Device>();
+  auto device = std::make_unique<Device>();
   const bool cuda = choice.backend == Backend::cuda || (!choice.backend && every_rank_has_a_device(process, world, console));
   run_together(world, [&] {
     if (cuda) {
-      place->gpu = take_device(process);
-      place->stream = make_device_stream();
+      device->gpu = take_device(process);
+      device->stream = make_device_stream();
     } else {
-      place->dtype = dtype_on_cpu(choice);
+      device->dtype = dtype_on_cpu(choice);
       if (choice.communicator == CommunicatorKind::nccl) {
         throw Error(ExitCode::usage, "parallel.communicator = \"nccl\" needs GPUs; on CPUs use \"mpi\" or \"auto\"");
       }
     }
   });
   if (cuda) {
-    std::array<std::int64_t, 1> bf16 = {place->gpu->has_bf16() ? 1 : 0};
+    std::array<std::int64_t, 1> bf16 = {device->gpu->has_bf16() ? 1 : 0};
     world.all_reduce(bf16, Reduce::min, WireKind::control);
-    run_together(world, [&] { place->dtype = dtype_on_device(choice, *place->gpu, bf16[0] == 1); });
+    run_together(world, [&] { device->dtype = dtype_on_device(choice, *device->gpu, bf16[0] == 1); });
     const DType usual = bf16[0] == 1 ? DType::bf16 : DType::f16;
-    if (!choice.compute_dtype && place->dtype != usual) {
+    if (!choice.compute_dtype && device->dtype != usual) {
       console.line(
           fmt::format("note: model.compute_dtype stays {}, in which the checkpoint was trained; \"auto\" would be {} here",
-                      name_of_compute(place->dtype), name_of_compute(usual)));
+                      name_of_compute(device->dtype), name_of_compute(usual)));
     }
   }
-  place->stream.threads = threads_per_rank(process);
+  device->stream.threads = threads_per_rank(process);
   if (cuda) {
-    place->data = watch_device_collectives(make_data_plane(world, choice.communicator, place->stream), world);
+    device->data = watch_device_collectives(make_data_plane(world, choice.communicator, device->stream), world);
   }
-  return place;
+  return device;
 }
 
 }  // namespace lora_dist

@@ -100,7 +100,7 @@ void show_model(const ModelRun& run) {
                   run.model->base.on_host ? ", in the host's memory" : ""));
 }
 
-/// How many data ranks divide the base; warns of tensor ranks on several machines. Collective.
+/// How many data ranks divide the base; warns of TP ranks on several machines. Collective.
 int choose_shards(const ModelRun& run) {
   const Config& config = run.config;
   const std::vector<std::string> machines = all_gather_strings(*run.world, machine_identity(kBootId));

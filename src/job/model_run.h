@@ -39,7 +39,7 @@ struct ModelRun {
   std::string data_digest;  // of the training samples' ids and labels
 
   AdapterLayout layout;          // of the whole flat buffer
-  AdapterShard part;             // what this rank's tensor part computes with
+  AdapterShard part;             // what this rank's TP shard computes with
   PeftConfig peft;               // how the adapter is described in its folder
   std::span<float> params;       // the whole flat buffer, where the operators run
   std::span<float> part_params;  // the part's; the whole one again where nothing is cut

@@ -34,7 +34,8 @@ struct OpenModel {
   Arena pinned;                          // of the host, beside a GPU: the base's blocks when they stay there
   Arena host;                            // of the host, beside a GPU: what is copied to be saved
   std::unique_ptr<Communicator> shards;  // the ranks that divide the base; its spans are the operators' memory
-  std::unique_ptr<Communicator> tensor;  // the ranks that share every pass; null: none; its spans are the operators' memory
+  std::unique_ptr<Communicator>
+      tensor;  // the ranks that share every micro-batch; null: none; its spans are the operators' memory
   FrozenBase base;
   std::unique_ptr<WeightWindow> window;
 };

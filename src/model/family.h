@@ -1,4 +1,4 @@
-// A model family: the names of its tensors, and how its config.json is read. docs/families.md says how to add one.
+// A model family: the names of its tensors, and how its config.json is read. CONTRIBUTING.md says how to add one.
 #pragma once
 
 #include <array>

@@ -62,15 +62,15 @@ TEST_F(GivenAdapters, OfGpt2FitItsShapes) {
     const AdapterLayout layout = layout_of(adapter, spec, name);
     EXPECT_EQ(adapter_tensors(layout).size(), 2U * modules);
     EXPECT_EQ(trainable_line(layout, spec), line);
-    const auto& place = layout.blocks[11][index_of(Linear::qkv)];
-    ASSERT_TRUE(place.has_value());
-    EXPECT_EQ(place->r, 8);
-    EXPECT_EQ(place->in, 768);
-    EXPECT_EQ(place->out, 2304);
-    EXPECT_EQ(place->scale, alpha / 8);
+    const auto& adapted = layout.blocks[11][index_of(Linear::qkv)];
+    ASSERT_TRUE(adapted.has_value());
+    EXPECT_EQ(adapted->r, 8);
+    EXPECT_EQ(adapted->in, 768);
+    EXPECT_EQ(adapted->out, 2304);
+    EXPECT_EQ(adapted->scale, alpha / 8);
     std::vector<float> params(static_cast<std::size_t>(layout.count));
     copy_parameters(adapter, layout, params);
-    EXPECT_EQ(params[static_cast<std::size_t>(place->b)],
+    EXPECT_EQ(params[static_cast<std::size_t>(adapted->parameters[1].offset)],
               adapter.tensors.at("transformer.h.11.attn.c_attn.lora_B").values.front());
   }
 }

@@ -1,4 +1,4 @@
-// How a model is cut over tensor ranks, and the base that each of them holds: to the bit a part of the whole one.
+// How a model is cut over TP ranks, and the base that each of them holds: to the bit a part of the whole one.
 #include "src/base/tp_shard.h"
 
 #include <gtest/gtest.h>

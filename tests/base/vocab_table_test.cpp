@@ -39,7 +39,7 @@ test::TestBatch pass_of(std::int64_t vocab, int tokens) {
   return pass;
 }
 
-/// What a pass gives: its loss, alone and with gradients, the gradients, and the logits after a prompt.
+/// What a micro-batch gives: its loss, alone and with gradients, the gradients, and the logits after a prompt.
 struct Outcome {
   double loss = 0.0;
   double trained_loss = 0.0;
@@ -100,7 +100,7 @@ TEST(VocabTable, SameBitsWithChunksOfTokensToo) {
   expect_same_on_all_ranks(scratch.path(), kVocab, 0, 300);
 }
 
-/// Loss and, of tensor rank 0, a piece of the next token's logits on `data` x `tensor` ranks.
+/// Loss and, of TP rank 0, a piece of the next token's logits on `data` x `tensor` ranks.
 std::pair<double, std::vector<float>> on_mesh(const std::filesystem::path& folder, Communicator& world, int tensor,
                                               const MicroBatch& pass) {
   const ModelSpec spec = read_model_config(folder);
@@ -121,7 +121,7 @@ std::pair<double, std::vector<float>> on_mesh(const std::filesystem::path& folde
   return {loss, forward_next(model, prompt, cache)};
 }
 
-/// Tensor ranks have chunks of their own parts; data ranks divide those without changing a bit.
+/// TP ranks have chunks of their own parts; data ranks divide those without changing a bit.
 TEST(VocabTable, TensorRanksHaveChunksToo) {
   Scratch scratch;
   write_untied(scratch.path());
@@ -175,7 +175,7 @@ TEST(VocabTable, RanksWithoutWorkServe) {
   const double expected = test::loss_of(whole.transformer(), pass);
   test::on_ranks(3, [&](Communicator& comm) {
     const OpenedModel opened(scratch.path(), {Quantization::nf4}, comm, 64, Recompute::block, nullptr, kSmallChunks);
-    const MicroBatch mine = comm.rank() == 0 ? pass : comm.rank() == 1 ? untrained : MicroBatch{};
+    const MicroBatch mine = comm.rank() == 0 ? MicroBatch(pass) : comm.rank() == 1 ? MicroBatch(untrained) : MicroBatch{};
     for (int i = 0; i < 2; ++i) {
       EXPECT_EQ(test::loss_of(opened.transformer(), mine), comm.rank() == 0 ? expected : 0.0);
       EXPECT_EQ(test::loss_and_gradient(opened.transformer(), mine, {}, 1.0F, {}), comm.rank() == 0 ? expected : 0.0);
@@ -183,7 +183,7 @@ TEST(VocabTable, RanksWithoutWorkServe) {
   });
 }
 
-/// Chunks and slices cover a table once, and tensor ranks have as many chunks.
+/// Chunks and slices cover a table once, and TP ranks have as many chunks.
 TEST(VocabTable, ChunksCoverTheTable) {
   for (const std::int64_t widest : {1, 7, 128, 129, 257, 5000}) {
     for (const std::int64_t rows : {widest, widest - 1}) {

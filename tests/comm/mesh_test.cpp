@@ -1,4 +1,4 @@
-// Ranks on machines: what is said where tensor ranks are apart, and what parallel.base_shards = "node" needs.
+// Ranks on machines: what is said where TP ranks are apart, and what parallel.base_shards = "node" needs.
 #include "src/comm/mesh.h"
 
 #include <gmock/gmock.h>

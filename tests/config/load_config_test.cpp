@@ -292,7 +292,7 @@ TEST(ConfigKeys, TheTableIsSound) {
     EXPECT_TRUE(problem.empty() || required) << key.name << " " << problem;
     EXPECT_EQ(key.text(config), before) << key.name;
   }
-  EXPECT_EQ(names.size(), 67U);
+  EXPECT_EQ(names.size(), 68U);
 }
 
 TEST_F(LoadConfig, ATildeIsTheHomeFolder) {

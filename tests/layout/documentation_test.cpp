@@ -34,7 +34,7 @@ std::vector<std::string> all_matches(const std::string& text, const std::string&
 }
 
 std::vector<fs::path> documents() {
-  std::vector<fs::path> paths = {kRoot / "README.md"};
+  std::vector<fs::path> paths = {kRoot / "README.md", kRoot / "CONTRIBUTING.md"};
   for (const auto& entry : fs::directory_iterator(kRoot / "docs")) {
     if (entry.path().extension() == ".md") {
       paths.push_back(entry.path());

@@ -39,7 +39,7 @@ double largest_change_of_loss(const fs::path& a, const fs::path& b) {
 
 class FamilyMesh : public testing::TestWithParam<const char*> {};
 
-/// Sums over the tensor ranks are rounded in another order: loss within 2e-5, the adapter within 1e-3.
+/// Sums over the TP ranks are rounded in another order: loss within 2e-5, the adapter within 1e-3.
 TEST_P(FamilyMesh, TrainsAsOnOneRank) {
   const fs::path model = source("tests/golden/families") / GetParam();
   const Scratch scratch;

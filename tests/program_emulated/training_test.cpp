@@ -101,7 +101,7 @@ TEST(OnCuda, NcclGivesTheSameBits) {
   expect_same_training(scratch / "nccl", scratch / "np1");
 }
 
-/// Tensor ranks: through the host and by NCCL, in f32 as on one rank but for the order of sums; the same bits on more data ranks.
+/// TP ranks: through the host and by NCCL, in f32 as on one rank but for the order of sums; the same bits on more data ranks.
 TEST(OnCuda, TensorRanksShareAPass) {
   const Scratch scratch;
   expect_success(open_launch(run_on(scratch / "np1", "cuda", "fp32"), 1));

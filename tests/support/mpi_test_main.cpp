@@ -31,10 +31,10 @@ int main(int argc, char** argv) {
   lora_dist::MpiSession session(argc, argv);
   lora_dist::set_library_threads();
   testing::InitGoogleTest(&argc, argv);
-  if (session.place().rank != 0) {
+  if (session.process().rank != 0) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();
     delete listeners.Release(listeners.default_result_printer());
-    listeners.Append(new FailurePrinter(session.place().rank));
+    listeners.Append(new FailurePrinter(session.process().rank));
   }
   std::int64_t failed = RUN_ALL_TESTS();
   const auto world = lora_dist::make_mpi_world();
