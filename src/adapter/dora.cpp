@@ -21,8 +21,6 @@ std::vector<Parameter> parameters(std::int64_t in, std::int64_t out, std::int64_
   return all;
 }
 
-std::int64_t saved_width(const AdaptedLinear& linear) { return linear.r; }
-
 /// Where a layer's intermediate results lie in LinearScratch::method.
 struct DoraScratch {
   TensorView inverse_norms;  // f32 [out]: 1 / n
@@ -76,17 +74,11 @@ void merge(const LinearLayer& layer, const LinearContext& context, const DoraScr
   scale_columns(c, scratch.inverse_norms, {}, c, context.stream);
 }
 
-/// z = dropout(x) A^T.
-void save_again(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z) {
-  matmul({.a = dropped_input(layer, context, x), .b = values_of(context, lora_a(*layer.adapted)), .op_b = Transpose::yes, .c = z},
-         context.stream);
-}
-
 void forward(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z, TensorView y,
              ConstTensorView residual) {
   const DoraScratch scratch = scratch_of(layer, context, x.rows());
   merge(layer, context, scratch);
-  save_again(layer, context, x, z);
+  save_lora_z(layer, context, x, z);
   const ConstTensorView dropped = dropped_input(layer, context, x);
   matmul({.a = dropped, .b = scratch.merged, .op_b = Transpose::yes, .c = scratch.wide}, context.stream);
   if (context.dropout.p == 0.0F) {
@@ -150,7 +142,7 @@ const AdapterMethod& dora_method() {
       "dora",
       parameters,
       initialize_lora,  // the magnitudes start as the lengths of W's rows, which the caller has
-      {saved_width, scratch_elements, forward, save_again, begin_backward, input_gradient, parameter_gradients}};
+      {lora_saved_width, scratch_elements, forward, save_lora_z, begin_backward, input_gradient, parameter_gradients}};
   return method;
 }
 

@@ -6,10 +6,6 @@ namespace lora_dist {
 
 namespace {
 
-std::vector<Parameter> parameters(std::int64_t in, std::int64_t out, std::int64_t r) { return lora_parameters(in, out, r); }
-
-std::int64_t saved_width(const AdaptedLinear& linear) { return linear.r; }
-
 std::int64_t scratch_elements(const AdaptedLinear& linear, std::int64_t tokens) { return tokens * linear.r; }
 
 /// dz [tokens, r], where begin_backward leaves it.
@@ -17,17 +13,11 @@ TensorView dz_of(const LinearLayer& layer, const LinearContext& context, std::in
   return front_of(context.scratch.method, {tokens, layer.adapted->r});
 }
 
-/// z = dropout(x) A^T.
-void save_again(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z) {
-  matmul({.a = dropped_input(layer, context, x), .b = values_of(context, lora_a(*layer.adapted)), .op_b = Transpose::yes, .c = z},
-         context.stream);
-}
-
 /// y = scale * z B^T + x W^T + bias + residual. The thin product is the first to write y, so that the frozen one, which has time
 /// to spare for it, reads what is there.
 void forward(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z, TensorView y,
              ConstTensorView residual) {
-  save_again(layer, context, x, z);
+  save_lora_z(layer, context, x, z);
   matmul({.a = z,
           .b = values_of(context, lora_b(*layer.adapted)),
           .op_b = Transpose::yes,
@@ -87,9 +77,9 @@ void parameter_gradients(const LinearLayer& layer, const LinearContext& context,
 const AdapterMethod& lora_method() {
   static constexpr AdapterMethod method = {
       "lora",
-      parameters,
+      lora_parameters,
       initialize_lora,
-      {saved_width, scratch_elements, forward, save_again, begin_backward, input_gradient, parameter_gradients}};
+      {lora_saved_width, scratch_elements, forward, save_lora_z, begin_backward, input_gradient, parameter_gradients}};
   return method;
 }
 

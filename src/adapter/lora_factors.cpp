@@ -1,4 +1,4 @@
-// Shapes and first values of LoRA's factors.
+// Shapes, first values and first product of LoRA's factors.
 #include "src/adapter/lora_factors.h"
 
 #include <cmath>
@@ -9,6 +9,13 @@ namespace lora_dist {
 
 std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::int64_t r) {
   return {{"lora_A", {r, in}, TpCut::inputs}, {"lora_B", {out, r}, TpCut::outputs}};
+}
+
+std::int64_t lora_saved_width(const AdaptedLinear& linear) { return linear.r; }
+
+void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z) {
+  matmul({.a = dropped_input(layer, context, x), .b = values_of(context, lora_a(*layer.adapted)), .op_b = Transpose::yes, .c = z},
+         context.stream);
 }
 
 void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params) {

@@ -21,6 +21,10 @@ std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::i
 inline const Parameter& lora_a(const AdaptedLinear& linear) { return linear.parameters[0]; }
 inline const Parameter& lora_b(const AdaptedLinear& linear) { return linear.parameters[1]; }
 
+/// The hooks of z = dropout(x) A^T, [tokens, r], which forward saves: its width, and z alone.
+std::int64_t lora_saved_width(const AdaptedLinear& linear);
+void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z);
+
 /// A uniform in +-1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), B zero. A value depends on (seed, layer, linear, element)
 /// alone.
 void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params);
