@@ -14,32 +14,11 @@ namespace lora_dist {
 
 namespace {
 
-/// Which rank computes what: micro-batch i belongs to rank i mod ranks.
-struct Deal {
-  std::int64_t micro_batches = 0;
-  std::int64_t size = 1;       // sequences of each
-  std::int64_t in_flight = 1;  // of a rank at a time
-  int ranks = 1;
-
-  std::int64_t of_round() const { return in_flight * ranks; }
-  std::int64_t rounds() const { return (micro_batches + of_round() - 1) / of_round(); }
-};
-
-/// This rank's micro-batches of a round. Without one it serves the others, and has no loss.
+/// This rank's losses of a round, [in_flight]; without a micro-batch it has none.
 std::vector<double> losses_of_round(const ForwardContext& model, std::span<const Sequence> sequences,
                                     std::span<const Sample> samples, const Deal& deal, int rank, std::int64_t round) {
   fault_point("evaluate");
-  std::vector<MicroBatch> batches;
-  for (std::int64_t i = 0; i < deal.in_flight; ++i) {
-    const std::span<const Sequence> mine = sequences_of(sequences, round * deal.of_round() + i * deal.ranks + rank, deal.size);
-    if (!mine.empty()) {
-      batches.push_back(make_micro_batch(mine, samples));
-    }
-  }
-  if (batches.empty()) {
-    batches.emplace_back();
-  }
-  std::vector<double> losses = forward_loss(model, batches);
+  std::vector<double> losses = forward_loss(model, make_micro_batches(sequences_of_round(deal, sequences, rank, round), samples));
   losses.resize(static_cast<std::size_t>(deal.in_flight));
   return losses;
 }

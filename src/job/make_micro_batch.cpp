@@ -41,4 +41,27 @@ std::span<const Sequence> sequences_of(std::span<const Sequence> sequences, std:
                                    : sequences.subspan(first, std::min(static_cast<std::size_t>(size), sequences.size() - first));
 }
 
+std::vector<std::span<const Sequence>> sequences_of_round(const Deal& deal, std::span<const Sequence> sequences, int rank,
+                                                          std::int64_t round) {
+  std::vector<std::span<const Sequence>> mine;
+  for (std::int64_t i = 0; i < deal.in_flight; ++i) {
+    const auto dealt = sequences_of(sequences, round * deal.of_round() + i * deal.ranks + rank, deal.size);
+    if (!dealt.empty()) {
+      mine.push_back(dealt);
+    }
+  }
+  return mine;
+}
+
+std::vector<MicroBatch> make_micro_batches(std::span<const std::span<const Sequence>> dealt, std::span<const Sample> samples) {
+  std::vector<MicroBatch> batches;
+  for (const std::span<const Sequence>& sequences : dealt) {
+    batches.push_back(make_micro_batch(sequences, samples));
+  }
+  if (batches.empty()) {
+    batches.emplace_back();
+  }
+  return batches;
+}
+
 }  // namespace lora_dist

@@ -59,29 +59,11 @@ void add_micro_batch(const StepInput& input, const StepScale& scale, std::span<c
   }
 }
 
-/// This rank's micro-batches of a round: as many as are in flight, fewer or none at the end.
-std::vector<std::span<const Sequence>> sequences_of_round(const StepInput& input, std::int64_t first, std::size_t in_flight) {
-  std::vector<std::span<const Sequence>> mine;
-  for (std::size_t i = 0; i < in_flight; ++i) {
-    const std::int64_t index = first + input.ranks.data.rank() + static_cast<std::int64_t>(i) * input.ranks.data.size();
-    const std::span<const Sequence> sequences = sequences_of(input.sequences, index, input.options.micro_batch);
-    if (!sequences.empty()) {
-      mine.push_back(sequences);
-    }
-  }
-  return mine;
-}
-
 /// Without a micro-batch the rank serves its slices of the base to the others.
 void compute_round(const StepInput& input, const StepScale& scale, std::span<const std::span<const Sequence>> mine,
                    RankTotals& totals) {
-  std::vector<MicroBatch> batches;
-  for (const std::span<const Sequence>& sequences : mine) {
-    batches.push_back(make_micro_batch(sequences, input.samples));
-  }
-  if (batches.empty()) {
-    batches.emplace_back();
-  } else {
+  const std::vector<MicroBatch> batches = make_micro_batches(mine, input.samples);
+  if (!mine.empty()) {
     fault_point("pass");
   }
   const Objective objective{static_cast<float>(scale.loss_scale / scale.target_tokens)};
@@ -96,12 +78,11 @@ void compute_round(const StepInput& input, const StepScale& scale, std::span<con
 RankTotals compute_micro_batches(const StepInput& input, const StepScale& scale) {
   RankTotals totals;
   zero(view(input.buffers.part_sums), input.model.stream);
-  const std::size_t in_flight = most_in_flight(input.model);
-  const std::int64_t of_round = static_cast<std::int64_t>(in_flight) * input.ranks.data.size();
-  const std::int64_t count = count_micro_batches(input.sequences, input.options.micro_batch);
-  for (std::int64_t first = 0; first < count && !totals.aborted; first += of_round) {
-    compute_round(input, scale, sequences_of_round(input, first, in_flight), totals);
-    totals.aborted = first + of_round < count && input.abort && input.abort();
+  const Deal deal{count_micro_batches(input.sequences, input.options.micro_batch), input.options.micro_batch,
+                  static_cast<std::int64_t>(most_in_flight(input.model)), input.ranks.data.size()};
+  for (std::int64_t round = 0; round < deal.rounds() && !totals.aborted; ++round) {
+    compute_round(input, scale, sequences_of_round(deal, input.sequences, input.ranks.data.rank(), round), totals);
+    totals.aborted = round + 1 < deal.rounds() && input.abort && input.abort();
   }
   return totals;
 }

@@ -45,5 +45,22 @@ TEST(MakeMicroBatch, TheLastOneMayBeShorter) {
   EXPECT_TRUE(sequences_of(sequences, 3, 2).empty());
 }
 
+TEST(MakeMicroBatch, RanksTakeTurnsInRounds) {
+  const std::vector<Sample> samples = samples_of({2, 2, 2, 2, 2});
+  const std::vector<Sequence> sequences = {{0}, {1}, {2}, {3}, {4}};
+  const Deal deal{5, 1, 2, 2};  // rounds 0 to 3 and 4
+  EXPECT_EQ(deal.rounds(), 2);
+  const auto of_rank_1 = sequences_of_round(deal, sequences, 1, 0);
+  ASSERT_EQ(of_rank_1.size(), 2U);
+  EXPECT_EQ(of_rank_1[0].front(), Sequence{1});
+  EXPECT_EQ(of_rank_1[1].front(), Sequence{3});
+  EXPECT_EQ(sequences_of_round(deal, sequences, 0, 1).size(), 1U);
+  const auto none = sequences_of_round(deal, sequences, 1, 1);
+  EXPECT_TRUE(none.empty());
+  const std::vector<MicroBatch> served = make_micro_batches(none, samples);  // the rank serves gathers
+  ASSERT_EQ(served.size(), 1U);
+  EXPECT_EQ(served.front().tokens(), 0);
+}
+
 }  // namespace
 }  // namespace lora_dist
