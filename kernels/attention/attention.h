@@ -20,7 +20,7 @@ struct AttentionShape {
   int window = 0;      // how many keys a query sees at most, the last one its own (Hugging Face's sliding_window); 0: all
 };
 
-/// What attention reads and writes. q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; cu_seqlens_q,
+/// Arguments of attention. q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; cu_seqlens_q,
 /// cu_seqlens_k: i32 [segments + 1]; out: f32 as q; log_sum_exp: f32 [queries, heads], saved for backward.
 /// CUDA: q, k, v and out of one dtype (f32, bf16, f16), heads of up to 256 dimensions. Starts are device memory that the host
 /// does not see: a segment that they misplace, or that is longer than shape.longest, gives rows of NaN.

@@ -29,7 +29,7 @@ struct Block {
   static constexpr int kScoreStride = kCols + kFour;
 };
 
-/// What the kernels here ask of q, k and v beyond attention.h.
+/// Requirements of the kernels here on q, k and v, beyond attention.h.
 inline void check_views(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionShape& shape) {
   constexpr int kMostDims = 256;
   require(shape.head_dim <= kMostDims, "attention: the CUDA kernels take heads of up to 256 dimensions");

@@ -14,7 +14,7 @@ struct StridedSlice {
   std::int64_t stride = 0;
 
   std::int64_t elements() const { return rows * width; }
-  /// Where row `row` begins in the whole.
+  /// The first element of row `row` in the whole.
   constexpr std::int64_t first(std::int64_t row) const { return start + row * stride; }
   /// Past its last element in the whole.
   std::int64_t end() const { return rows == 0 ? start : first(rows - 1) + width; }

@@ -84,7 +84,7 @@ Score score_row(const float* row, std::int64_t vocab, std::int32_t target) {
   return {static_cast<float>((static_cast<double>(row[target]) - top) - std::log(exp_sum_of_row(row, top, vocab))), argmax};
 }
 
-/// What all parts of a row say together.
+/// The softmax numbers of all parts of a row, combined.
 struct Joined {
   float top = 0.0F;
   double sum = 0.0;
