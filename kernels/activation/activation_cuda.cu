@@ -1,5 +1,5 @@
-// The CUDA side of activations: a thread per group of neighbouring elements. A thread reads all of its own before it writes, so
-// the outputs may lie over the inputs.
+// The CUDA side of activations: a thread per group of neighbouring elements. A thread reads all its inputs before it writes, so
+// outputs may alias inputs.
 #include "kernels/activation/activation.h"
 
 #include "kernels/activation/activation_point_cuda.h"

@@ -1,5 +1,5 @@
-// What a step's settings come to for every element, for both sides of AdamW: the arithmetic of torch's single-tensor path,
-// constants in double and elements in float.
+// The constants of one AdamW step, for the CPU and CUDA sides: torch's single-tensor path, constants in double and elements in
+// float.
 #pragma once
 
 #include <cmath>

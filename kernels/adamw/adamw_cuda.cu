@@ -10,8 +10,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// Products and sums are each rounded (the intrinsics keep nvcc from fusing them): the bits of the CPU side where the compiler
-// does not fuse either; where it does (its AVX-512 loop), the last bit may differ.
+// Products and sums are rounded separately (the intrinsics keep nvcc from fusing them), which gives the CPU side's bits unless
+// its compiler fuses (the AVX-512 loop): then the last bit may differ.
 template <int kCount>
 __global__ void adamw_elements(float* params, const float* grads, float* m, float* v, AdamWConstants c, std::int64_t groups) {
   const std::int64_t group = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;

@@ -7,23 +7,23 @@
 
 namespace lora_dist {
 
-/// Segments do not see each other: a batch, packed samples, or one query against a cache are all segments.
+/// Attention stays within a segment: a sequence of a batch, a packed sample, or one query against a cache.
 /// Segment s has queries [cu_seqlens_q[s], cu_seqlens_q[s+1]) and keys [cu_seqlens_k[s], cu_seqlens_k[s+1]); it has at least as
-/// many keys as queries, and its last query sees its last key (so query i of nq sees keys 0 .. nk - nq + i, of which a window
-/// leaves the last `window`).
+/// many keys as queries, and its last query attends to its last key (so query i of nq attends to keys 0 .. nk - nq + i, or the
+/// last `window` of those).
 struct AttentionShape {
   int heads = 0;
   int kv_heads = 0;  // divides heads; head h reads kv head h / (heads / kv_heads)
   int head_dim = 0;
   float scale = 0.0F;  // usually 1 / sqrt(head_dim)
   int longest = 0;     // queries of the longest segment; CUDA sizes its grid by it (0: not known, all queries may be one segment)
-  int window = 0;      // how many keys a query sees at most, the last one its own (Hugging Face's sliding_window); 0: all
+  int window = 0;      // the most keys that a query attends to, its own included (Hugging Face's sliding_window); 0: all
 };
 
 /// Arguments of attention. q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; cu_seqlens_q,
 /// cu_seqlens_k: i32 [segments + 1]; out: f32 as q; log_sum_exp: f32 [queries, heads], saved for backward.
-/// CUDA: q, k, v and out of one dtype (f32, bf16, f16), heads of up to 256 dimensions. Starts are device memory that the host
-/// does not see: a segment that they misplace, or that is longer than shape.longest, gives rows of NaN.
+/// CUDA: q, k, v and out of one dtype (f32, bf16, f16), heads of up to 256 dimensions. cu_seqlens are in device memory and not
+/// checked by the host: a segment with invalid offsets, or longer than shape.longest, gives rows of NaN.
 struct AttentionArguments {
   ConstTensorView q;
   ConstTensorView k;
@@ -63,7 +63,7 @@ inline void attention_backward(const AttentionBackwardArguments& a, const Stream
   LORA_DIST_DISPATCH(attention_backward, stream, a);
 }
 
-/// Throw KernelError unless the views have the shapes above. Where starts lie, only the CPU sees.
+/// Throw KernelError unless the views have the shapes above. Only the CPU checks the offsets in cu_seqlens.
 inline void check_attention_shape(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionShape& shape) {
   require(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
           "attention: kv_heads must divide heads");

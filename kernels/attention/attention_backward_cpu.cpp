@@ -1,5 +1,5 @@
 // The CPU side of attention, backward: a task is a segment and a key head, and sums over that head's group of query heads, so
-// that no two tasks write to one place and the order of every sum is fixed.
+// that no two tasks write to the same address and the order of every sum is fixed.
 #include <atomic>
 
 #include "kernels/attention/attention_tiles.h"
@@ -35,7 +35,7 @@ struct Tile {
   std::int64_t q_offset;
   std::int64_t kv_offset;
   std::int64_t diagonal;  // row i of the tile sees its first i + diagonal keys
-  std::int64_t window;    // of which a window leaves the last ones; 0: all
+  std::int64_t window;    // a query attends to the last `window` of those; 0: all
 
   std::int64_t end(std::int64_t i) const { return std::clamp<std::int64_t>(i + diagonal, 0, cols); }
   std::int64_t begin(std::int64_t i) const { return window > 0 ? std::clamp<std::int64_t>(i + diagonal - window, 0, end(i)) : 0; }
@@ -114,7 +114,7 @@ bool run_task(const Problem& p, std::int64_t start, std::int64_t length, std::in
   bool ok = true;
   for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     for (std::int64_t key = 0; key < length; key += kTileCols) {
-      // Tiles above the diagonal hold nothing, nor do those that the window has left behind.
+      // Tiles above the diagonal and tiles before the window are skipped.
       for (std::int64_t query = key; query < length && first_tile(query, p.shape.window) <= key; query += kTileRows) {
         const Tile tile = {.query_row = start + query,
                            .rows = std::min(kTileRows, length - query),

@@ -151,7 +151,7 @@ __global__ void attention_key_gradients(GradientPointers<T> a) {
   Sums<Shape> dv;
   dk.clear();
   dv.clear();
-  // Earlier queries do not see these keys; later ones look back by a window, which ends `last` at the last key's last query.
+  // Earlier queries do not attend to these keys; the window ends `last` at the last key's last query.
   const int beyond = segment.queries - (first + rows);
   const int last = a.window > 0 && a.window - 1 < beyond ? first + rows + a.window - 1 : segment.queries;
   for (int head = kv_head * a.group; head < (kv_head + 1) * a.group; ++head) {

@@ -57,7 +57,7 @@ LORA_DIST_MULTIVERSION void multiply(float* x, float factor, std::int64_t n) {
   }
 }
 
-// Few queries (generation) take wider tiles of keys, so that a tile is always worth a call.
+// Few queries (generation) take wider tiles of keys, so that each sgemm call has enough work.
 std::int64_t tile_cols_for(std::int64_t rows) { return kTileSize / std::max<std::int64_t>(rows, 16); }
 
 bool run_task(const Problem& p, const Task& task, std::int64_t head) {

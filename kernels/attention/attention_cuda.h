@@ -1,8 +1,7 @@
-// What the CUDA kernels of attention share: segments, tiles in shared memory, the two products of a tile. Only for .cu files.
+// Shared by the CUDA kernels of attention: segments, tiles in shared memory, the two products of a tile. Only for .cu files.
 //
 // A block holds kRows x kCols scores: thread (down, across) = (threadIdx.x / 16, threadIdx.x % 16) has the 4 rows from 4 * down
-// and every 16th column from `across`; of a row of kDim sums it has every 16th group of 4. Sixteen neighbours of one warp share a
-// row.
+// and every 16th column from `across`, and every 16th group of 4 in a row of kDim sums. Sixteen neighbouring lanes share a row.
 #pragma once
 
 #include <cmath>
@@ -43,7 +42,7 @@ inline void check_starts(ConstTensorView starts) {
   require(starts.count() - 1 <= kMostBlocks, "attention: more than 65535 segments");
 }
 
-/// Queries of the longest segment, or all of them where that is not known.
+/// The number of queries of the longest segment; that of all queries if it is not known.
 inline std::int64_t longest_segment(const AttentionShape& shape, std::int64_t queries) {
   return shape.longest > 0 && shape.longest < queries ? shape.longest : queries;
 }
@@ -57,16 +56,16 @@ struct Segment {
   std::int64_t key;
   int queries;
   int keys;
-  bool sound;  // false: the starts make no sense, and what can be written of it must be NaN
+  bool sound;  // false: the offsets are invalid, and the segment's output is NaN
 
-  /// How many keys query i of the segment sees without a window; 0 for queries past its end.
+  /// The number of keys that query i of the segment attends to without a window; 0 for queries past its end.
   __device__ int visible(int i) const { return i < queries ? keys - queries + i + 1 : 0; }
-  /// The first of them that a window leaves; window 0 leaves all.
+  /// The first of those keys inside the window; 0 if window is 0.
   __device__ int first_visible(int i, int window) const { return window > 0 ? greater(visible(i) - window, 0) : 0; }
 };
 
-/// The block's segment, blockIdx.z. Starts are device memory, which the host cannot check. `covered`: queries that the grid has
-/// blocks for.
+/// The block's segment, blockIdx.z. cu_seqlens are device memory, which the host cannot check. `covered`: the number of queries
+/// that the grid has blocks for.
 __device__ inline Segment block_segment(const std::int32_t* cu_seqlens_q, const std::int32_t* cu_seqlens_k,
                                         std::int64_t all_queries, std::int64_t all_keys, std::int64_t covered) {
   const std::int64_t query = cu_seqlens_q[blockIdx.z];
@@ -242,7 +241,7 @@ void with_block(int head_dim, Work work) {
 /// True on chips before sm_80, where a block may have 64 KB; later ones give at least 99 KB.
 inline bool has_little_shared(const Stream& stream) { return cuda_context(stream).capability < 80; }
 
-/// Over the sixteen threads that share rows, the same bits on each.
+/// A reduction over the sixteen threads that share rows, with the same bits on each.
 __device__ inline float row_sum(float value) {
   for (int lanes = kAcross / 2; lanes > 0; lanes /= 2) {
     value += __shfl_xor_sync(kAllLanes, value, lanes);

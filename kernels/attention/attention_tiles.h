@@ -1,4 +1,4 @@
-// What the forward and the backward of attention share: tile sizes, segments, one product, one failure flag.
+// Shared by forward and backward of attention on the CPU: tile sizes, segments, one product, one failure flag.
 #pragma once
 
 #include <oneapi/dnnl/dnnl.h>
@@ -21,9 +21,9 @@ struct Segment {
   std::int64_t key;
   std::int64_t keys;
 
-  /// How many keys query i of the segment sees without a window.
+  /// The number of keys that query i of the segment attends to without a window.
   std::int64_t visible(std::int64_t i) const { return keys - queries + i + 1; }
-  /// The first of them that a window leaves.
+  /// The first of those keys inside the window.
   std::int64_t first_visible(std::int64_t i, std::int64_t window) const {
     return window > 0 ? std::max<std::int64_t>(visible(i) - window, 0) : 0;
   }
@@ -39,7 +39,7 @@ inline void check_starts(ConstTensorView starts, std::int64_t rows) {
   }
 }
 
-/// The same, where every row must belong to a segment (what is written has no gaps). Keys in a cache may have room to spare.
+/// The same, and requires that every row belongs to a segment (outputs have no gaps). A key cache may have unused rows.
 inline void check_starts_cover(ConstTensorView starts, std::int64_t rows) {
   check_starts(starts, rows);
   const std::int32_t* start = starts.as<std::int32_t>();

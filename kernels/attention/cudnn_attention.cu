@@ -1,4 +1,4 @@
-// Attention by cuDNN's fused kernels. Graphs know sizes only rounded up, so that a few serve all batches.
+// Attention by cuDNN's fused kernels. Graphs are made for sizes rounded up, so that a few graphs serve all batches.
 #include "kernels/attention/cudnn_attention.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ using fused_attention::GraphKey;
 constexpr std::size_t kMostGraphs = 256;
 constexpr std::int64_t kMostSegments = 32768;
 
-// Device arrays that say where segments are. Past the last segment: empty ones.
+// Device arrays of segment offsets and lengths. Entries past the last segment describe empty segments.
 struct Offsets {
   std::int64_t* q = nullptr;   // [kMostSegments + 1], as the next two
   std::int64_t* kv = nullptr;  // where a graph reads [batch + 1]
@@ -41,12 +41,12 @@ struct FusedAttention final : CudaExtension {
     }
   }
 
-  cudnnHandle_t handle = nullptr;  // null: there is no cuDNN that would do
+  cudnnHandle_t handle = nullptr;  // null: cuDNN is missing or too old
   std::map<GraphKey, CachedGraph> graphs;
   Offsets offsets;
 };
 
-// For the most segments that are taken, so that no batch ever brings an allocation.
+// Sized for kMostSegments, so that no batch causes an allocation.
 Offsets allocate_offsets() {
   Offsets offsets;
   offsets.q = static_cast<std::int64_t*>(allocate_device(kOffsetsBytes));
@@ -70,7 +70,7 @@ FusedAttention& fused_of(const Stream& stream) {
   return static_cast<FusedAttention&>(*context.attention);
 }
 
-// What segments that make no sense are spoiled in; a null is left alone.
+// The outputs that are set to NaN for invalid segments; null pointers are skipped.
 template <class T>
 struct Outputs {
   T* like_q;
@@ -127,12 +127,13 @@ const CachedGraph& graph_for(FusedAttention& fused, const GraphKey& key) {
   return fused.graphs.emplace(key, std::move(made)).first->second;
 }
 
-// A graph whose workspace is not out of proportion: the kernels of our own need next to none.
+// Accepts a graph only if its workspace is small: our own kernels need almost none.
 bool worth_it(const CachedGraph& cached) {
   return cached.graph != nullptr && cached.workspace_bytes <= 2 * fused_attention::kPartBytes;
 }
 
-// A window no shorter than every segment hides nothing. One that does goes to the kernels of our own: these graphs know none.
+// A window at least as long as every segment masks nothing. Shorter windows use our own kernels: these graphs do not support
+// them.
 bool window_matters(ConstTensorView q, const AttentionShape& shape) {
   return shape.window > 0 && shape.window < attention_device::longest_segment(shape, q.rows());
 }
@@ -178,7 +179,7 @@ void execute(const CachedGraph& cached, const GraphKey& key, const AttentionShap
       cached.workspace_bytes > 0 ? operator_scratch(stream, static_cast<std::size_t>(cached.workspace_bytes)) : nullptr;
   std::unordered_map<std::int64_t, void*> memory;
   const auto moved = [](const void* data, std::int64_t bytes) {
-    return const_cast<char*>(static_cast<const char*>(data)) + bytes;  // cuDNN's map does not know inputs from outputs
+    return const_cast<char*>(static_cast<const char*>(data)) + bytes;  // cuDNN's variant pack has no const pointers
   };
   for (std::int64_t first = 0; first < segments; first += key.batch) {
     memory[fused_attention::kQStarts] = offsets.q + first;

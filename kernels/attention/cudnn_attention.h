@@ -1,14 +1,13 @@
-// Attention by cuDNN, where a build has it (cudnn_attention.cu) and it takes the shape. A build without it links
-// cudnn_absent.cpp, which takes none.
+// Attention by cuDNN (cudnn_attention.cu), for the shapes that cuDNN supports. A build without cuDNN links cudnn_absent.cpp,
+// which supports none.
 #pragma once
 
 #include "kernels/attention/attention.h"
 
 namespace lora_dist {
 
-/// attention_cuda()'s contract with its arguments already checked. False, with nothing launched, when cuDNN does not do this
-/// shape: it does bf16 and f16, heads of a multiple of 8 dimensions, one array of starts for queries and keys, and no window
-/// that hides a key.
+/// attention_cuda()'s contract with its arguments already checked. Returns false, with nothing launched, for unsupported shapes.
+/// Supported: bf16 and f16, head_dim a multiple of 8, one cu_seqlens for queries and keys, and no window that masks a key.
 bool cudnn_attention(const AttentionArguments& a, const Stream& stream);
 
 /// The same for attention_backward_cuda(), with cuDNN's deterministic algorithm.

@@ -1,6 +1,6 @@
-// What cuDNN is asked for. Tokens are packed: where a segment starts is a "ragged offset", in elements, and how long it is a
-// padding mask.
-// Loaded when first used (the frontend's own way), so that the program starts where cuDNN, or even the driver, is not installed.
+// Builds cuDNN's attention graphs. Tokens are packed: a segment's start is a "ragged offset" in elements, its length a padding
+// mask.
+// cuDNN is loaded at first use (by the frontend), so that the program starts on machines without cuDNN or a driver.
 #define NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING
 #define CUDNN_FRONTEND_SKIP_JSON_LIB
 #include "kernels/attention/cudnn_graph.h"

@@ -14,10 +14,10 @@
 
 namespace lora_dist::fused_attention {
 
-/// What a graph calls the memory that it is given.
+/// The names of a graph's tensors.
 enum Name : std::int64_t { kQ = 1, kK, kV, kOut, kStats, kLengths, kQStarts, kKvStarts, kStatsStarts, kDout, kDq, kDk, kDv };
 
-/// What a graph is made for.
+/// The shape that a graph is built for.
 struct GraphKey {
   bool backward = false;
   DType dtype = DType::bf16;
@@ -34,32 +34,31 @@ struct GraphKey {
   auto operator<=>(const GraphKey&) const = default;
 };
 
-/// A graph and the kernel that cuDNN chose for it.
+/// A graph with the kernel that cuDNN chose for it.
 struct BuiltGraph;
 
 struct CachedGraph {
-  std::shared_ptr<BuiltGraph> graph;  // null: cuDNN does not do it
+  std::shared_ptr<BuiltGraph> graph;  // null: unsupported by cuDNN
   std::int64_t workspace_bytes = 0;
 };
 
-/// Loads cuDNN and opens it on the stream; null where it is missing or too old for packed segments.
+/// Loads cuDNN and makes a handle on the stream; null if cuDNN is missing or too old for packed segments.
 cudnnHandle_t open_cudnn(cudaStream_t stream);
 void close_cudnn(cudnnHandle_t handle);
 
 /// The deterministic backward keeps a padded matrix of score gradients per segment and head: it goes in parts of this many bytes.
 inline constexpr std::int64_t kPartBytes = std::int64_t{1} << 30;
 
-/// Makes a backward key that of a part: fewer segments, then fewer kv heads. False when even one segment's one kv head is too
-/// much.
+/// Reduces a backward key to a part: fewer segments, then fewer kv heads. False if one kv head of one segment is still too large.
 bool divide_backward(GraphKey& key);
 
 /// Rounded up to a quarter of its power of two, at least to tiles of 128.
 std::int64_t rounded_length(std::int64_t longest);
 
-/// Asks cuDNN for the graph and its kernel; takes up to a second.
+/// Builds the graph and chooses its kernel; takes up to a second.
 CachedGraph make_graph(cudnnHandle_t handle, const GraphKey& key);
 
-/// Launches it on the handle's stream. `memory`: by Name. Returns what cuDNN says against it; empty when launched.
+/// Launches it on the handle's stream. `memory`: by Name. Returns cuDNN's error message; empty on success.
 std::string launch_graph(cudnnHandle_t handle, const CachedGraph& graph, std::unordered_map<std::int64_t, void*>& memory,
                          void* workspace);
 

@@ -1,4 +1,4 @@
-// How many weights may share a scale.
+// The sizes that a quantization block may have.
 #pragma once
 
 #include <cstdint>

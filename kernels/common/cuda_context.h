@@ -1,4 +1,4 @@
-// What a device stream carries: Stream::handle points to one. Only for .cu files.
+// The state of a device stream: Stream::handle points to it. Only for .cu files.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -39,11 +39,11 @@ inline CudaContext& cuda_context(const Stream& stream) {
   return *static_cast<CudaContext*>(stream.handle);
 }
 
-/// Scratch for one operator call, 256-byte aligned. Grows at the first call that needs more (a pass of the longest kind), never
-/// afterwards; growing waits for the stream.
+/// Scratch for one operator call, 256-byte aligned. It grows at the first call that needs more (the longest micro-batch); growing
+/// waits for the stream.
 void* operator_scratch(const Stream& stream, std::size_t bytes);
 
-/// Throws DeviceError for anything but cudaSuccess: `doing` says what ("launching rms_norm").
+/// Throws DeviceError unless the status is cudaSuccess; `doing` names the operation ("launching rms_norm").
 void check_cuda(cudaError_t status, const char* doing);
 
 }  // namespace lora_dist

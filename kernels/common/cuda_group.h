@@ -1,5 +1,5 @@
-// Neighbouring elements that one thread handles together, as many as 16 bytes hold or one alone, so that a kernel is written
-// once for rows that fit packs and for those that do not. Only for .cu files.
+// A group of neighbouring elements that one thread handles, 16 bytes or a single element, so that one kernel serves aligned and
+// unaligned rows. Only for .cu files.
 #pragma once
 
 #include <algorithm>

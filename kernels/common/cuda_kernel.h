@@ -1,7 +1,7 @@
-// What every kernel here is written with: launching, float types, 16-byte packs, sums in a fixed order. Only for .cu files.
+// Helpers of all CUDA kernels: launching, float types, 16-byte packs, sums in a fixed order. Only for .cu files.
 //
 // Kernels keep to a plain subset of CUDA (no inline PTX, no cooperative groups, no <<<>>>): tests/cuda_emulation compiles the
-// same files for the CPU and runs them thread by thread, so that indexing, barriers and results are proved where no GPU is.
+// same files for the CPU and runs them thread by thread, which tests indexing, barriers and results without a GPU.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -14,7 +14,7 @@
 #include "kernels/common/cuda_context.h"
 #include "kernels/common/tensor_view.h"
 
-// A block's shared memory whose size the launch gives; the emulator has its own.
+// A block's dynamic shared memory; the emulator defines its own.
 #ifndef LORA_DIST_DYNAMIC_SHARED
 #define LORA_DIST_DYNAMIC_SHARED(type, name)                              \
   extern __shared__ __align__(16) unsigned char lora_dist_shared_bytes[]; \
@@ -94,7 +94,7 @@ bool fits_packs(std::int64_t width, const T* a, const T* b = nullptr, const T* c
   return bits % 16 == 0 && width % Pack<T>::kCount == 0;
 }
 
-/// Over the 32 lanes, the same bits on each.
+/// The sum over the 32 lanes, with the same bits on each lane.
 __device__ inline float warp_sum(float value) {
   for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) {
     value += __shfl_xor_sync(kAllLanes, value, lanes);
@@ -108,7 +108,8 @@ __device__ inline float warp_max(float value) {
   return value;
 }
 
-/// Over a one-dimensional block of whole warps, the same bits on each thread: warps in turn. Every thread must call it.
+/// The sum over a one-dimensional block of whole warps, added warp by warp, with the same bits on each thread. Every thread must
+/// call it.
 __device__ inline float block_sum(float value) {
   __shared__ float of_warps[kWarp];
   value = warp_sum(value);

@@ -20,14 +20,14 @@ std::string old_driver_text() {
   int runtime = 0;
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
-  if (driver == 0) {  // what the run time says where no driver is installed
+  if (driver == 0) {  // the run time's value without a driver
     return "no NVIDIA driver was found (does nvidia-smi run? in a container, is the GPU passed into it?)";
   }
   return "the driver is for CUDA " + version_text(driver) + ", this program needs " + version_text(runtime) +
          " or newer; update the driver, or build with an older toolkit";
 }
 
-/// "90" or "75, 90": what the build has code for, in the order given to CMake.
+/// "90" or "75, 90": the architectures that the build has code for, in the order given to CMake.
 std::string built_for() {
   std::string list;
   for (const int architecture : {__CUDA_ARCH_LIST__}) {  // nvcc's: 750, 900
@@ -36,7 +36,7 @@ std::string built_for() {
   return list;
 }
 
-/// Does nothing: that it starts shows that the build has code for the chip.
+/// An empty kernel: its launch shows that the build has code for the chip.
 __global__ void empty_kernel() {}
 
 }  // namespace
@@ -141,7 +141,7 @@ void* allocate_device(std::size_t bytes) {
   void* memory = nullptr;
   const cudaError_t status = cudaMalloc(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // an allocation that failed harms nothing that follows
+    cudaGetLastError();  // clears the error of the failed allocation
     throw DeviceError(DeviceProblem::out_of_memory, "out of memory on the GPU: asked for " + std::to_string(bytes) + " bytes, " +
                                                         std::to_string(free_device_bytes()) + " are free");
   }

@@ -32,7 +32,7 @@ __attribute__((always_inline)) inline std::uint16_t f16_of_float(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000U;
   const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
-  // Normal halves: re-bias the exponent by 112 and round the 13 bits that go.
+  // Normal halves: re-bias the exponent by 112 and round away 13 bits.
   const std::uint32_t normal = (magnitude - 0x38000000U + 0xFFFU + ((magnitude >> 13) & 1U)) >> 13;
   // Below 2^-14: adding 0.5 lines the bits up so that the float addition itself rounds them.
   const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5F) - 0x3F000000U;

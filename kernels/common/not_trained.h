@@ -1,4 +1,4 @@
-// The label of a token that the loss leaves out, as in Hugging Face.
+// The label of a token that the loss ignores, as in Hugging Face.
 #pragma once
 
 #include <cstdint>

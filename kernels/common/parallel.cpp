@@ -12,7 +12,7 @@ namespace lora_dist {
 
 namespace {
 
-/// The calling thread's place in the pool, for work on so many threads.
+/// The arena of the pool for this number of threads, one per calling thread.
 tbb::task_arena& arena_of(int threads) {
   thread_local std::optional<tbb::task_arena> arena;
   if (!arena || arena->max_concurrency() != threads) {

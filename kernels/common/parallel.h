@@ -1,5 +1,5 @@
-// Threads on the CPU: one pool of oneTBB, whose threads sleep when there is nothing to do. The pieces of work are fixed by the
-// caller from shapes alone; only who computes a piece varies.
+// CPU threads: one oneTBB pool, whose idle threads sleep. Callers cut work into pieces by shape alone; only the thread that
+// computes a piece varies.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace lora_dist {
 
-/// Calls call(work, i) for i in [0, pieces), on so many threads, the calling one among them. parallel_for without its template.
+/// Calls call(work, i) for i in [0, pieces) on `threads` threads, including the calling one. parallel_for without its template.
 void run_pieces(std::int64_t pieces, int threads, const void* work, void (*call)(const void* work, std::int64_t piece));
 
 /// Calls work(i) for i in [0, pieces), on stream.threads threads. `work` must not throw.
@@ -34,9 +34,9 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, const Stream& stream, c
   });
 }
 
-/// Makes libraries that use OpenMP run on the calling thread, so that our own pieces are the only source of parallelism and the
-/// number of threads cannot change a bit of a result. The setting belongs to the calling thread: it is made at program start, in
-/// each thread of the pool, and again by the operators that call oneDNN, because their caller may be another thread.
+/// Makes OpenMP libraries run on the calling thread only, so that parallel_for is the only source of parallelism and results do
+/// not depend on the number of threads. The setting is per thread: it is made at program start, in each pool thread, and by
+/// operators that call oneDNN, whose caller may be another thread.
 void set_library_threads();
 
 }  // namespace lora_dist

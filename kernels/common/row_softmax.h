@@ -7,7 +7,7 @@ namespace lora_dist {
 
 inline constexpr std::int64_t kSumPiece = 1024;  // summed in float, then added to a double: large vocabularies lose nothing
 
-/// The largest of n elements. A NaN is passed over here and comes back through the sum of exponentials.
+/// The largest of n elements. NaN is ignored here and reappears in the sum of exponentials.
 float row_max(const float* x, std::int64_t n);
 /// The sum of exp(x[i] - top).
 float sum_of_exp(const float* x, float top, std::int64_t n);

@@ -1,4 +1,4 @@
-// Where an operator runs: which backend, and on how many threads.
+// The stream of an operator: backend, CPU threads, CUDA stream.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@ namespace lora_dist {
 
 enum class Backend : std::uint8_t { cpu, cuda };
 
-/// The last argument of every operator. On the CPU it carries the number of threads. Results never depend on it: work is
-/// cut into pieces by shape alone, so 1 thread and 64 threads give the same bits.
+/// The last argument of every operator. On the CPU it holds the number of threads. Results do not depend on that number: work is
+/// cut into pieces by shape alone.
 struct Stream {
   Backend backend = Backend::cpu;
   int threads = 1;

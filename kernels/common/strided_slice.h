@@ -1,4 +1,4 @@
-// A part of a matrix that a mesh cuts: where its elements lie in the whole.
+// A TP shard's part of a matrix as a strided slice of the whole.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct StridedSlice {
   bool operator==(const StridedSlice&) const = default;
 };
 
-/// Elements that lie together in the part and in the whole.
+/// Elements that are contiguous in both the part and the whole.
 struct SliceSegment {
   std::int64_t row = 0;  // that they belong to
   std::int64_t in_part = 0;
@@ -30,7 +30,7 @@ struct SliceSegment {
   std::int64_t count = 0;
 };
 
-/// The elements from `begin` of the part on, as far as their row goes, at most up to `end` of the part.
+/// The segment from element `begin` of the part to the end of its row, at most to `end`.
 constexpr SliceSegment segment_at(const StridedSlice& slice, std::int64_t begin, std::int64_t end) {
   const std::int64_t row = begin / slice.width;
   const std::int64_t in_row = begin % slice.width;

@@ -1,6 +1,6 @@
-// Softmax cross entropy over a chunk of logits: some tokens, and all of the vocabulary or a part of it (the whole never exists).
-// Parts say three numbers of a row each, and all of these together give the loss and each part's gradient (Megatron-LM's
-// vocabulary-parallel cross entropy, with one exchange in place of three); all of the vocabulary needs no such numbers.
+// Softmax cross entropy over a chunk of logits: some tokens, and the whole vocabulary or a part of it (the full logits never
+// exist). Each part computes three numbers per row; the numbers of all parts give the loss and each part's gradient
+// (Megatron-LM's vocabulary-parallel cross entropy, with one exchange in place of three).
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -16,7 +16,7 @@ inline constexpr std::int64_t kSoftmaxNumbers = 3;
 /// logits: f32 [tokens, vocab]; targets: i32 [tokens], each -100 or in [0, vocab) (KernelError otherwise); loss: f32 [tokens].
 /// gradient: the logits themselves (in place). Sums run in a fixed order.
 /// On CUDA logits may also be bf16 or f16, and gradient may be a buffer of its own of any of the three (the logits then stay);
-/// a target outside the vocabulary gives a loss and a row of NaN: the host cannot see it.
+/// a target outside the vocabulary gives NaN for the loss and its row, since the host cannot check it.
 void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
                        const Stream& stream);
 void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
@@ -29,8 +29,8 @@ void softmax_numbers_cpu(ConstTensorView logits, ConstTensorView targets, std::i
 void softmax_numbers_cuda(ConstTensorView logits, ConstTensorView targets, std::int64_t first, TensorView numbers,
                           const Stream& stream);
 
-/// logits, targets, first: as above. numbers: f32 [parts * tokens, 3], part by part: everybody's softmax_numbers, joined in this
-/// order. loss: f32 [tokens]; gradient: on the CPU the logits themselves; on CUDA f32, bf16 or f16 [tokens, part].
+/// logits, targets, first: as above. numbers: f32 [parts * tokens, 3], the softmax_numbers of all parts, in order. loss: f32
+/// [tokens]; gradient: on the CPU the logits themselves; on CUDA f32, bf16 or f16 [tokens, part].
 struct CrossEntropyPartArguments {
   TensorView logits;
   ConstTensorView targets;
@@ -71,7 +71,7 @@ inline void token_log_prob(ConstTensorView logits, ConstTensorView targets, Tens
   LORA_DIST_DISPATCH(token_log_prob, stream, logits, targets, log_prob, argmax);
 }
 
-/// Throw KernelError unless the views have the shapes above. Targets outside the vocabulary only the CPU sees.
+/// Throw KernelError unless the views have the shapes above. Only the CPU checks targets against the vocabulary.
 inline void check_logits(ConstTensorView logits, ConstTensorView targets) {
   require(logits.shape.rank == 2 && logits.cols() > 0, "cross_entropy: logits must be [tokens, vocab]");
   require(targets.count() == logits.rows(), "cross_entropy: targets must be [tokens]");

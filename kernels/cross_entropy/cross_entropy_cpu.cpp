@@ -1,4 +1,4 @@
-// The CPU side of cross entropy: three passes over a row that stays in cache, or two over a row of which the numbers are known.
+// The CPU side of cross entropy: three passes over a row that stays in cache, or two if its softmax numbers are known.
 #include "kernels/cross_entropy/cross_entropy.h"
 
 #include <algorithm>

@@ -17,13 +17,13 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr std::int32_t kNoToken = std::numeric_limits<std::int32_t>::max();
 
 // The largest logit and the sum of exp(logit - top). top is finite or +inf: from -inf the differences would be NaN where the CPU
-// has 0. NaN logits are passed over by top and come back through the sum.
+// has 0. `top` ignores NaN logits; they reappear in the sum.
 struct SoftmaxSum {
   float top = -FLT_MAX;
   double sum = 0.0;
 };
 
-// A logit and its place. Among equals the lowest id wins.
+// A logit and its id. Among equals the lowest id wins.
 struct Best {
   float value = -kInfinity;
   std::int32_t id = kNoToken;
@@ -68,7 +68,7 @@ __device__ inline double block_sum_of_doubles(float value) {
   return sum;
 }
 
-// The first pass over a row of `groups` groups, by the whole block; `best` becomes the thread's own best token where it is given.
+// The first pass over a row of `groups` groups, by the whole block; `best`, if not null, receives the thread's best token.
 template <int kCount, bool kFindBest, class T>
 __device__ SoftmaxSum sum_of_row(const T* row, int groups, Best& best) {
   const int stride = static_cast<int>(blockDim.x);
@@ -114,7 +114,8 @@ __device__ SoftmaxSum sum_of_row(const T* row, int groups, Best& best) {
   return whole;
 }
 
-// logits, gradient: [tokens, vocab] in groups of kCount; gradient may be logits. Every thread rewrites only what it alone reads.
+// logits, gradient: [tokens, vocab] in groups of kCount; gradient may be logits. Each thread writes only elements that no other
+// thread reads.
 template <class T, class G, int kCount>
 __global__ void cross_entropy_row(const T* logits, const std::int32_t* targets, float scale, float* loss, G* gradient,
                                   std::int64_t vocab) {

@@ -1,5 +1,5 @@
-// Dropout whose mask is a function of (seed, step, layer, module, sample, position, feature) and of nothing else: the same on
-// every mesh, recomputed in backward instead of kept.
+// Dropout whose mask depends on (seed, step, layer, module, sample, position, feature) alone: it is the same on every mesh, and
+// recomputed in backward instead of saved.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace lora_dist {
 
-/// The part of the mask's coordinates that a whole call shares.
+/// The mask's coordinates that are constant within a call.
 /// Philox key: {low, high word of seed} with the step mixed into the high word (xor step * 0x9E3779B9);
 /// counter: {feature / 4 (counted in the whole row), position, sample id, layer * 16 + module}; lane feature % 4.
 struct DropoutKey {
@@ -22,7 +22,7 @@ struct DropoutKey {
 
 /// y = x * mask / (1 - p); an element is dropped when its 32 random bits are below floor(p * 2^32).
 /// x, y: f32 [tokens, features], on CUDA both f32, both bf16 or both f16, y may be x; samples, positions: i32 [tokens]: a token's
-/// sample id and its place in the sample.
+/// sample id and its position in the sample.
 void dropout_cpu(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
                  TensorView y, const Stream& stream);
 void dropout_cuda(ConstTensorView x, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,

@@ -29,7 +29,7 @@ LORA_DIST_MULTIVERSION void multiply_add(const float* x, const float* factors, f
   }
 }
 
-// The one walk of both directions: apply(in, factors, out, n) on blocks of each token's row.
+// Shared by forward and backward: calls apply(in, factors, out, n) on blocks of each token's row.
 template <class Apply>
 void for_each_block(ConstTensorView in, ConstTensorView samples, ConstTensorView positions, float p, const DropoutKey& key,
                     TensorView out, const Stream& stream, Apply apply) {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kMostThreads = 256;
 
-// What the mask of every token shares.
+// The mask's parameters that all tokens share.
 struct MaskOfCall {
   std::uint32_t key0 = 0;
   std::uint32_t key1 = 0;

@@ -10,7 +10,7 @@ namespace lora_dist::dropout_mask {
 inline constexpr std::int64_t kCounters = 64;          // counters per block
 inline constexpr std::int64_t kBlock = 4 * kCounters;  // features per block: a counter gives four numbers
 
-/// What one token's mask depends on.
+/// The inputs of one token's mask.
 struct Row {
   PhiloxKey key{};
   PhiloxCounter counter{};  // [0] is not read: it is the feature's number / 4
@@ -28,7 +28,7 @@ void fill_block_avx2(const Row& row, std::int64_t first, float* factors);
 void fill_block_avx512(const Row& row, std::int64_t first, float* factors);
 #endif
 
-/// The fastest of them that this processor has.
+/// The fastest implementation that this processor supports.
 FillBlock best_fill_block();
 
 }  // namespace lora_dist::dropout_mask

@@ -1,4 +1,4 @@
-// Moving values without changing them: within a backend, and between the host and where the operators run.
+// Copies without conversion: within a backend, and between the host and the operators' memory.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -14,11 +14,11 @@ void copy_cuda(ConstTensorView from, TensorView to, const Stream& stream);
 void zero_cpu(TensorView to, const Stream& stream);
 void zero_cuda(TensorView to, const Stream& stream);
 
-/// `from` is host memory (same dtype and count); `to` is where the operators run. In stream order; `from` may be reused at once.
+/// `from` is host memory (same dtype and count); `to` is the operators' memory. In stream order; `from` may be reused at once.
 void from_host_cpu(ConstTensorView from, TensorView to, const Stream& stream);
 void from_host_cuda(ConstTensorView from, TensorView to, const Stream& stream);
 
-/// `to` is host memory. Waits until it is there, so everything launched before is done.
+/// `to` is host memory. Waits until the copy, and so all earlier work, is done.
 void to_host_cpu(ConstTensorView from, TensorView to, const Stream& stream);
 void to_host_cuda(ConstTensorView from, TensorView to, const Stream& stream);
 

@@ -17,10 +17,10 @@ namespace {
 std::size_t bytes_of(const ConstTensorView& view) { return static_cast<std::size_t>(view.count()) * size_of(view.dtype); }
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-constexpr std::size_t kPieces = 16;  // more than two micro-batches stage of ids and the like: they do not wait for their copies
+constexpr std::size_t kPieces = 16;  // more than two micro-batches use for ids and the like: staging does not wait for copies
 
-// Pinned pieces that take turns on the way to the device. The run time would stage pageable memory too, but on some machines the
-// GPU reads it directly, when the stream gets there, and on others the host is held inside CUDA.
+// A ring of pinned staging buffers for copies to the device. The run time also stages pageable memory, but on some machines the
+// GPU reads it directly and late, and on others the call blocks inside CUDA.
 struct PinnedRing final : CudaExtension {
   PinnedRing() : memory(static_cast<std::byte*>(allocate_pinned(kPieces * kPieceBytes))) {}
   ~PinnedRing() override { free_pinned(memory); }
@@ -69,7 +69,7 @@ void from_host_cuda(ConstTensorView from, TensorView to, const Stream& stream) {
 }
 
 void to_host_cuda(ConstTensorView from, TensorView to, const Stream& stream) {
-  synchronize(stream);  // first: a copy to pageable memory may wait inside CUDA, where nobody hears of a lost rank
+  synchronize(stream);  // first: a copy to pageable memory may block inside CUDA, where a lost rank goes unnoticed
   copy_cuda(from, to, stream);
   synchronize(stream);
 }

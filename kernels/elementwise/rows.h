@@ -1,4 +1,4 @@
-// Picking rows and putting them back: the loss looks only at tokens that have a target.
+// Gather and scatter of rows: the loss is computed for target tokens only.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -7,8 +7,8 @@
 namespace lora_dist {
 
 /// out[i] = x[index[i]]. x: f32 [tokens, width]; index: i32 [n], each in [0, tokens) (KernelError otherwise); out: f32 [n,
-/// width]. On CUDA x and out may also be both bf16 or both f16, and an index outside x gives a row of NaN: the host cannot see
-/// it.
+/// width]. On CUDA x and out may also be both bf16 or both f16, and an index outside x gives a row of NaN, since the host cannot
+/// check it.
 void gather_rows_cpu(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream);
 void gather_rows_cuda(ConstTensorView x, ConstTensorView index, TensorView out, const Stream& stream);
 

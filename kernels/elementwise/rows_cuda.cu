@@ -32,7 +32,7 @@ __global__ void gather_row(const T* x, const std::int32_t* index, T* out, std::i
   write_row<T, kCount>(known ? x + from * width : nullptr, kNaN, out + blockIdx.x * width, width);
 }
 
-// Every row of x looks for itself among the rising indices, so that each is written once, be it with zeros.
+// Each row of x searches for itself in the rising indices, so that every row is written once (zeros if absent).
 template <class T, int kCount>
 __global__ void scatter_row(const T* rows, const std::int32_t* index, std::int64_t n, T* x, std::int64_t width) {
   const std::int64_t row = blockIdx.x;
@@ -47,7 +47,7 @@ __global__ void scatter_row(const T* rows, const std::int32_t* index, std::int64
     }
   }
   const bool picked = low < n && index[low] == row;
-  // A row that belongs nowhere would be lost without a trace: the first and the last index tell, and spoil all rows of x.
+  // An index outside x would lose its row silently: the first and last index reveal it and set all of x to NaN.
   const bool outside = n > 0 && (index[0] < 0 || index[n - 1] >= static_cast<std::int64_t>(gridDim.x));
   write_row<T, kCount>(picked && !outside ? rows + low * width : nullptr, outside ? kNaN : 0.0F, x + row * width, width);
 }

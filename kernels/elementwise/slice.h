@@ -1,4 +1,4 @@
-// Between a whole flat buffer and a part of it that is a strided slice of it: how adapter factors are cut.
+// Copies between a flat buffer and a strided slice of it: how TP ranks shard adapter factors.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -11,8 +11,7 @@ namespace lora_dist {
 void take_slice_cpu(ConstTensorView whole, const StridedSlice& slice, TensorView part, const Stream& stream);
 void take_slice_cuda(ConstTensorView whole, const StridedSlice& slice, TensorView part, const Stream& stream);
 
-/// whole += part, each element at its place. part: i64 [slice.elements()]; whole: i64 [at least slice.end()]. Rows do not
-/// overlap.
+/// whole[slice] += part. part: i64 [slice.elements()]; whole: i64 [at least slice.end()]. Rows do not overlap.
 void add_slice_cpu(ConstTensorView part, const StridedSlice& slice, TensorView whole, const Stream& stream);
 void add_slice_cuda(ConstTensorView part, const StridedSlice& slice, TensorView whole, const Stream& stream);
 

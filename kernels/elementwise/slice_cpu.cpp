@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int64_t kElementsPerPiece = 1 << 15;
 
-/// Calls work(segment) for segments that lie together in the part and in the whole.
+/// Calls work(segment) for each contiguous segment.
 template <class Work>
 void for_each_segment(const StridedSlice& slice, const Stream& stream, Work work) {
   parallel_ranges(slice.elements(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {

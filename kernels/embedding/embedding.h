@@ -7,12 +7,12 @@
 namespace lora_dist {
 
 /// ids: i32 [tokens], each in [0, vocab) (KernelError otherwise); table: f32, f16 or bf16 [vocab, hidden]; out: f32 [tokens,
-/// hidden]. On CUDA out may also be bf16 or f16, and an id outside the table gives a row of NaN: the host cannot see it.
+/// hidden]. On CUDA out may also be bf16 or f16, and an id outside the table gives a row of NaN, since the host cannot check it.
 void embedding_cpu(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream);
 void embedding_cuda(ConstTensorView ids, ConstTensorView table, TensorView out, const Stream& stream);
 
-/// out[t] = table[ids[t] - first], with a table of a part of the vocabulary: [rows, hidden], the ids from `first` on. Where an id
-/// belongs to another part, out[t] stays as it is. Else as embedding.
+/// out[t] = table[ids[t] - first] for a table [rows, hidden] of a part of the vocabulary, the ids from `first` on. out[t] is
+/// unchanged for ids of other parts. Otherwise as embedding.
 void embedding_part_cpu(ConstTensorView ids, std::int64_t first, ConstTensorView table, TensorView out, const Stream& stream);
 void embedding_part_cuda(ConstTensorView ids, std::int64_t first, ConstTensorView table, TensorView out, const Stream& stream);
 

@@ -52,7 +52,7 @@ void check_index(ConstTensorView index, ConstTensorView table) {
   }
 }
 
-/// Calls work(table, row of the table, row of out) for every token whose id, `first` taken off, the table has.
+/// Calls work(table, row of the table, row of out) for every token whose id minus `first` is a row of the table.
 template <class Work>
 void for_each_token(ConstTensorView ids, std::int64_t first, ConstTensorView table, TensorView out, const Stream& stream,
                     Work work) {

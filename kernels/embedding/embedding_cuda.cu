@@ -15,7 +15,7 @@ constexpr int kMostThreads = 256;
 constexpr int kGroupsPerThread = 2;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-/// What becomes of an output row, and what of one whose id the table does not have.
+/// How an output row is written, and how for an id outside the table.
 enum class Rows : std::uint8_t { write_or_nan, write_or_keep, add_or_nan };
 
 template <class From, class To, int kCount, Rows kRows>

@@ -16,9 +16,9 @@ inline constexpr int kFixedPointBits = 44;
 inline constexpr float kFixedPointLimit = 262144.0F;
 
 /// sums[i] += round(values[i] * factor * 2^44). values: f32 [n]; sums: i64 [n]; factor: a power of two, which undoes the loss
-/// scale of fp16 without rounding (1 elsewhere); limit: at most kFixedPointLimit; a caller that adds p
-/// times gives kFixedPointLimit / p, so that the sum cannot wrap. Returns how many values * factor were NaN, infinite or at
-/// least `limit` in magnitude (those are left out of the sums).
+/// scale of fp16 without rounding (1 elsewhere); limit: at most kFixedPointLimit; a caller that adds p times passes
+/// kFixedPointLimit / p, so that the sum cannot wrap. Returns the number of values * factor that are NaN, infinite or at least
+/// `limit` in magnitude (they are not added).
 std::int64_t fixed_point_add_cpu(ConstTensorView values, float factor, TensorView sums, float limit, const Stream& stream);
 std::int64_t fixed_point_add_cuda(ConstTensorView values, float factor, TensorView sums, float limit, const Stream& stream);
 

@@ -27,7 +27,7 @@ std::int64_t add_range(const float* values, float factor, std::int64_t* sums, st
   return refused;
 }
 
-// One after another, so that the norm has the same bits on every processor.
+// A sequential sum, so that the norm has the same bits on every processor.
 double read_range(const std::int64_t* sums, float* values, std::int64_t n) {
   double squares = 0.0;
   for (std::int64_t i = 0; i < n; ++i) {

@@ -15,7 +15,7 @@ constexpr std::int64_t kPiece = 4096;
 constexpr double kUnitsPerOne = 0x1p44;
 static_assert(kUnitsPerOne == static_cast<double>(std::int64_t{1} << kFixedPointBits));
 
-// Refused values are counted in whole numbers, by block and then over blocks: no order shows.
+// Rejected values are counted as integers, per block and then over blocks, so the order does not matter.
 __global__ void fixed_point_add_elements(const float* values, double factor, std::int64_t* sums, double limit, std::int64_t n,
                                          unsigned long long* refused) {
   __shared__ unsigned of_block;
@@ -26,7 +26,7 @@ __global__ void fixed_point_add_elements(const float* values, double factor, std
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * (kThreads * kElementsPerThread) + threadIdx.x;
   float read[kElementsPerThread];
   std::int64_t sum[kElementsPerThread];
-  for (int k = 0; k < kElementsPerThread; ++k) {  // all on their way before the first is waited for
+  for (int k = 0; k < kElementsPerThread; ++k) {  // all loads are issued before the first is used
     const std::int64_t i = first + k * kThreads;
     read[k] = i < n ? values[i] : 0.0F;
     sum[k] = i < n ? sums[i] : 0;

@@ -1,4 +1,4 @@
-// One product that makes queries, keys and values at once, and its parts. All have as many key heads as query heads.
+// Splits and joins the output of a fused QKV product. The number of key heads equals the number of query heads.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct QkvShape {
 void split_qkv_cpu(ConstTensorView fused, const QkvShape& shape, TensorView q, TensorView k, TensorView v, const Stream& stream);
 void split_qkv_cuda(ConstTensorView fused, const QkvShape& shape, TensorView q, TensorView k, TensorView v, const Stream& stream);
 
-/// The way back, which gradients take. Writes every element of fused.
+/// The inverse, for gradients. Writes every element of fused.
 void join_qkv_cpu(ConstTensorView q, ConstTensorView k, ConstTensorView v, const QkvShape& shape, TensorView fused,
                   const Stream& stream);
 void join_qkv_cuda(ConstTensorView q, ConstTensorView k, ConstTensorView v, const QkvShape& shape, TensorView fused,

@@ -6,7 +6,7 @@
 
 namespace lora_dist {
 
-/// x: f32 [tokens, hidden]; weight, bias: f32 [hidden]; y: f32 [tokens, hidden], may be x; mean, rstd: f32 [tokens], kept for
+/// x: f32 [tokens, hidden]; weight, bias: f32 [hidden]; y: f32 [tokens, hidden], may be x; mean, rstd: f32 [tokens], saved for
 /// backward. On CUDA x and y are both f32, both bf16 or both f16; the arithmetic is in f32.
 struct LayerNormArguments {
   ConstTensorView x;
@@ -32,7 +32,7 @@ struct LayerNormBackwardArguments {
   TensorView dx;
 };
 
-/// Adds the gradient that reaches x to dx (the residual path has already put its own there). Weight and bias are frozen.
+/// Adds the gradient of x to dx (which already holds that of the residual path). Weight and bias are frozen.
 /// With n_i = (x_i - mean) * rstd and g_i = w_i dy_i: dx_i += rstd * (g_i - mean_j(g_j) - n_i * mean_j(g_j n_j)).
 void layer_norm_backward_cpu(const LayerNormBackwardArguments& a, const Stream& stream);
 void layer_norm_backward_cuda(const LayerNormBackwardArguments& a, const Stream& stream);

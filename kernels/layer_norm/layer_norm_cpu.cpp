@@ -1,5 +1,5 @@
-// The CPU side of LayerNorm: one token at a time, sums in vector lanes over the row. The mean is taken first, then the squares
-// around it, so that a large mean costs no digits of the variance.
+// The CPU side of LayerNorm: one token at a time, sums in vector lanes over the row. The mean is computed first, then the squared
+// deviations, so that a large mean does not cost precision.
 #include "kernels/layer_norm/layer_norm.h"
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// The CUDA side of LayerNorm: a block per token. The arithmetic goes over the row three times, memory once: each thread keeps its
-// first groups in registers, and loads them all before it waits for one.
+// The CUDA side of LayerNorm: a block per token. The row is used three times but read from memory once: each thread keeps its
+// first groups in registers, and issues all loads before it uses one.
 #include "kernels/layer_norm/layer_norm.h"
 
 #include "kernels/common/cuda_group.h"
@@ -7,7 +7,7 @@
 namespace lora_dist {
 namespace {
 
-constexpr int kKept = 4;           // groups of a thread that stay in registers; those beyond are read again
+constexpr int kKept = 4;           // groups of a thread that stay in registers; the rest are read again
 constexpr int kMostThreads = 512;  // 16384 halves are kept; 128 registers a thread remain
 
 /// One thread's part of a row: its first kKept groups in registers, the rest in memory.

@@ -1,4 +1,4 @@
-// C = alpha * op(A) * op(B) + what is added to it, the product that everything else here waits for.
+// C = alpha * op(A) * op(B) + addends: the product that takes most of the time.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@ namespace lora_dist {
 
 enum class Transpose : std::uint8_t { no, yes };
 
-/// What is added to a product on its way to c, in the same pass over c's memory.
+/// The addends of a product, added in the same pass over c's memory.
 struct Added {
-  float beta = 0.0F;          // times `onto`; 0: that is not read
-  ConstTensorView onto = {};  // [m, n] like c, and no part of it; null: what c holds
-  ConstTensorView bias = {};  // [n] in c's dtype, onto each row; null: none
+  float beta = 0.0F;          // times `onto`; 0: `onto` is not read
+  ConstTensorView onto = {};  // [m, n] like c, not overlapping it; null: c itself
+  ConstTensorView bias = {};  // [n] in c's dtype, added to each row; null: none
 };
 
-/// c = alpha * op_a(a) * op_b(b) + what is added.
+/// c = alpha * op_a(a) * op_b(b) + addends.
 struct MatmulArguments {
   ConstTensorView a;
   Transpose op_a = Transpose::no;
@@ -34,15 +34,14 @@ struct MatmulArguments {
 /// A linear layer y = x W^T is matmul({.a = x, .b = W, .op_b = yes, .c = y}); its dx = dy W is matmul({.a = dy, .b = W, .c =
 /// dx}); dW = dy^T x is matmul({.a = dy, .op_a = yes, .b = x, .c = dW}). Throws KernelError when shapes disagree. CPU: oneDNN.
 /// CUDA: a and b of one dtype (f32, bf16, f16), c of that dtype or f32; products are summed in f32, never in TF32, and rounded
-/// once, after what is added. (Where cuBLASLt does not add the bias, as for 16-bit rows of odd length, beta * onto + bias is
-/// rounded on its own first.) cuBLASLt, with one algorithm per shape, dtypes and alignment of the addresses, and none that adds
-/// in an order of chance. Throws DeviceError.
+/// once, after the addends. (If cuBLASLt cannot add the bias, as for 16-bit rows of odd length, beta * onto + bias is rounded
+/// separately first.) cuBLASLt uses one deterministic algorithm per shape, dtypes and address alignment. Throws DeviceError.
 void matmul_cpu(const MatmulArguments& product, const Stream& stream);
 void matmul_cuda(const MatmulArguments& product, const Stream& stream);
 
 inline void matmul(const MatmulArguments& product, const Stream& stream) { LORA_DIST_DISPATCH(matmul, stream, product); }
 
-/// Throws KernelError unless what is added has the shape and dtype of c.
+/// Throws KernelError unless the addends have the shape and dtype of c.
 inline void require_added(const Added& added, ConstTensorView c) {
   require(added.onto.data == nullptr || (added.onto.dtype == c.dtype && added.onto.shape == c.shape),
           "matmul: what a product is added to must have the shape and dtype of c");

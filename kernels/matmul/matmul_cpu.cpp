@@ -18,8 +18,8 @@ struct Tiling {
   std::int64_t cols;
 };
 
-// From the shape alone. Many rows: bands of rows, high enough to hide that each packs its part of B again. Few rows (a LoRA
-// gradient, a step of generation): bands of columns. Little work: one tile, since waking a thread costs more than it gains.
+// The tiling depends on the shape alone. Many rows: bands of rows, tall enough to amortise packing B again. Few rows (a LoRA
+// gradient, a generation step): bands of columns. Little work: one tile, since waking a thread costs more.
 Tiling tiling_of(std::int64_t m, std::int64_t n, std::int64_t k) {
   constexpr std::int64_t kBandRows = 256;
   constexpr std::int64_t kBandCols = 256;
@@ -48,7 +48,7 @@ LORA_DIST_MULTIVERSION void add_row(const float* bias, float* c, std::int64_t n)
   }
 }
 
-// One tile of c, and its part of what is added.
+// One tile of c and of its addends.
 struct Tile {
   std::int64_t rows;
   std::int64_t cols;
@@ -57,7 +57,7 @@ struct Tile {
   const float* onto;  // null: c itself
   const float* bias;  // null: none
 
-  // sgemm adds to what lies in c.
+  // Writes the addends to c, to which sgemm adds.
   void put_onto(float beta) const {
     for (std::int64_t i = 0; onto != nullptr && beta != 0.0F && i < rows; ++i) {
       std::memcpy(c + i * stride, onto + i * stride, static_cast<std::size_t>(cols) * sizeof(float));

@@ -1,5 +1,5 @@
-// The CUDA side of matmul: cuBLASLt. It counts in columns, so a row-major product is asked for as its transpose: C^T = op(B)^T
-// op(A)^T, for which the memory of each row-major matrix is already that of its transpose.
+// The CUDA side of matmul: cuBLASLt. It is column-major, so a row-major product is computed as its transpose: C^T = op(B)^T
+// op(A)^T; a row-major matrix has the memory layout of its column-major transpose.
 #include <cublasLt.h>
 
 #include <algorithm>
@@ -20,12 +20,12 @@ namespace {
 
 constexpr std::size_t kWorkspaceBytes = 32U << 20U;
 constexpr std::size_t kHopperWorkspaceBytes = 64U << 20U;
-// Packed batches bring new numbers of tokens all the time; the oldest shapes have no claim to stay.
+// Packed batches have ever new numbers of tokens; the oldest shapes are evicted.
 constexpr std::size_t kMostPlans = 1024;
-// Kernels that add a bias may read 16 bytes of it at once, and no preference tells cuBLASLt of less.
+// Kernels that add a bias may read 16 bytes of it at once, and cuBLASLt has no preference for its alignment.
 constexpr std::uint32_t kLeastBiasAlign = 16;
 
-// What decides the algorithm: the same numbers always get the same one.
+// The key of the algorithm: equal keys always get the same algorithm.
 struct Problem {
   std::int64_t m = 0;
   std::int64_t n = 0;
@@ -76,7 +76,7 @@ cudaDataType_t data_type(DType dtype) {
   }
 }
 
-// The largest power of two, up to what cuBLASLt looks at, that divides the address.
+// The largest power of two that divides the address, at most the largest alignment that cuBLASLt considers.
 std::uint32_t alignment_of(const void* data) {
   const auto bits = reinterpret_cast<std::uintptr_t>(data) | 256U;
   return static_cast<std::uint32_t>(bits & (~bits + 1U));
@@ -156,11 +156,11 @@ Preference preference_for(const Problem& p, std::size_t workspace_bytes, const s
   check_products(cublasLtMatmulPreferenceCreate(&made), name);
   Preference preference(made);
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(workspace_bytes), name);
-  // Parts of k may be summed apart only through f32 partial sums in the workspace, in an order that the algorithm fixes: sums
-  // in C itself follow whichever block comes first, and partial sums in C's dtype would lose bits.
+  // Split-k is allowed only with f32 partial sums in the workspace, which have a fixed order: atomic sums in C have none, and
+  // partial sums in C's dtype lose bits.
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE),
       name);
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p.align_b, name);  // operands change places
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p.align_b, name);  // operands are swapped
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, p.align_a, name);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p.align_onto, name);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, p.align_c, name);
@@ -184,7 +184,7 @@ Plan make_plan(const Products& products, const Problem& p, const void* bias) {
   plan.operation.reset(made);
   set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, p.turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, name);
   set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, p.turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, name);
-  if (p.bias) {  // in D's dtype, which is what cuBLASLt takes when told nothing
+  if (p.bias) {  // in D's dtype, cuBLASLt's default
     set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS, name);
     set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias, name);
   }
@@ -222,7 +222,7 @@ const Plan& plan_for(Products& products, const Problem& p, const void* bias) {
   return products.plans.emplace(p, std::move(plan)).first->second;
 }
 
-/// c = beta * onto + bias[column], with neither read where it is null or times 0.
+/// c = beta * onto + bias[column]; null or zero-scaled addends are not read.
 template <class T>
 __global__ void write_added(const T* onto, float beta, const T* bias, T* c, std::int64_t cols, std::int64_t n) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -232,7 +232,7 @@ __global__ void write_added(const T* onto, float beta, const T* bias, T* c, std:
   }
 }
 
-/// What a product with no k leaves, and one whose bias is apart starts from.
+/// The result of a product with k = 0, and the start of one whose bias is added separately.
 void put_added(const Added& added, ConstTensorView onto, TensorView c, const Stream& stream) {
   constexpr int kThreads = 256;
   with_float_type(c.dtype, [&]<class T>(T) {

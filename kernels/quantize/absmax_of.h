@@ -5,7 +5,7 @@
 
 namespace lora_dist {
 
-/// The largest magnitude of n values, NaN if one of them is: a broken weight must not pass for a sound one.
+/// The largest magnitude of n values, NaN if one of them is: so that an invalid weight is detected.
 float absmax_of(const float* values, std::int64_t n);
 
 }  // namespace lora_dist

@@ -15,7 +15,7 @@ void dequantize_block_avx2(const float* table, const std::uint8_t* codes, float 
 void dequantize_block_avx512(const float* table, const std::uint8_t* codes, float absmax, float* values, std::int64_t n);
 #endif
 
-/// The fastest of them that this processor has.
+/// The fastest implementation that this processor supports.
 DequantizeBlock best_dequantize_block();
 
 }  // namespace lora_dist

@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// Which 16 values the codes stand for.
+/// The table of 16 values that codes index.
 enum class FourBit : std::uint8_t { nf4, fp4 };
 
 /// The values of NF4, rising.
@@ -35,7 +35,7 @@ inline constexpr std::array<float, 16> kFp4Code = {
     0.0F, 0.0625F / 12.0F,  8.0F / 12.0F,  1.0F,  4.0F / 12.0F,  0.5F,  2.0F / 12.0F,  0.25F,
     0.0F, -0.0625F / 12.0F, -8.0F / 12.0F, -1.0F, -4.0F / 12.0F, -0.5F, -2.0F / 12.0F, -0.25F,
 };
-/// The codes of FP4 by rising value; of its two zeros that with the sign comes second, as bitsandbytes sorts them on the CPU.
+/// The codes of FP4 by rising value; negative zero comes second, as bitsandbytes sorts them on the CPU.
 inline constexpr std::array<std::uint8_t, 16> kFp4Order = {11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3};
 
 constexpr std::array<float, 16> rising_fp4() {

@@ -1,4 +1,4 @@
-// Weights in 4 bits with one absmax per block: NormalFloat-4 (Dettmers et al., QLoRA, 2023) and the 4-bit float FP4, in the byte
+// 4-bit weights with one absmax per block: NormalFloat-4 (Dettmers et al., QLoRA, 2023) and the 4-bit float FP4, in the byte
 // format of bitsandbytes (functional.py: quantize_4bit, QuantState; csrc/kernels.cu).
 #pragma once
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kElementsPerPiece = 1 << 15;  // a multiple of every block size
 
-// How many thresholds lie below each scaled value. Products alone: nothing that a fused multiply-add could round otherwise.
+// The number of thresholds below each scaled value. It has no additions that a fused multiply-add could round differently.
 template <const std::array<float, 16>& kRising>
 __attribute__((always_inline)) inline void count_thresholds(const float* values, float inverse, std::int32_t* codes,
                                                             std::int64_t n) {
@@ -41,7 +41,7 @@ LORA_DIST_MULTIVERSION void fp4_codes_of(const float* values, float inverse, std
 }
 
 float quantize_block(const float* values, std::int64_t n, FourBit code, std::uint8_t* codes) {
-  // Below 1e-38 the reciprocal would be infinite; bitsandbytes holds it there too.
+  // Clamped at 1e-38, below which the reciprocal would be infinite; bitsandbytes does the same.
   const float absmax = absmax_of(values, n);
   alignas(64) std::int32_t wide[kLargestBlock];
   const auto codes_of = code == FourBit::nf4 ? nf4_codes_of : fp4_codes_of;
@@ -50,7 +50,7 @@ float quantize_block(const float* values, std::int64_t n, FourBit code, std::uin
     codes[i] = static_cast<std::uint8_t>(wide[2 * i] << 4 | wide[2 * i + 1]);
   }
   if (n % 2 != 0) {
-    const int zero = code == FourBit::nf4 ? 7 : 0;  // which the element that is not there is
+    const int zero = code == FourBit::nf4 ? 7 : 0;  // the code of the padding element
     codes[n / 2] = static_cast<std::uint8_t>(wide[n - 1] << 4 | zero);
   }
   return absmax;
@@ -61,7 +61,7 @@ float value_at(const float* table, const std::uint8_t* codes, std::int64_t i, fl
   return table[i % 2 == 0 ? byte >> 4 : byte & 15] * scale;
 }
 
-/// Elements [begin, end), which share a scale: those that lie in whole bytes at once.
+/// Dequantizes elements [begin, end), which share a scale: whole bytes at once, the rest one by one.
 void dequantize_segment(const float* table, const std::uint8_t* codes, float scale, float* values, std::int64_t begin,
                         std::int64_t end, DequantizeBlock dequantize_block) {
   if (begin % 2 != 0 && begin < end) {

@@ -16,7 +16,7 @@ constexpr int kWarpsPerBlock = kThreads / kWarp;
 constexpr int kWordsPerThread = 4;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-/// What quantizing needs: rising values, and the code of each.
+/// The tables for quantizing: rising values, and the code of each.
 struct FourBitCodes {
   FourBitTable rising;
   std::uint8_t code[16];
@@ -40,7 +40,7 @@ __device__ int four_bit_code_of(float x, const FourBitCodes& table) {
   return table.code[below];
 }
 
-/// A warp a block of values. Two values of a byte belong to one lane.
+/// One warp per quantization block. Both values of a byte belong to one lane.
 __global__ void quantize_4bit_block(const float* values, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
                                     float* absmax, FourBitCodes table) {
   const std::int64_t block = static_cast<std::int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / kWarp;
@@ -63,7 +63,7 @@ __global__ void quantize_4bit_block(const float* values, std::int64_t n, std::in
   for (std::int64_t i = begin + 2 * lane; i < end; i += 2 * kWarp) {
     const int high = four_bit_code_of(values[i] * inverse, table);
     const int low =
-        i + 1 < end ? four_bit_code_of(values[i + 1] * inverse, table) : table.zero;  // which the element that is not there is
+        i + 1 < end ? four_bit_code_of(values[i + 1] * inverse, table) : table.zero;  // the code of the padding element
     codes[i / 2] = static_cast<std::uint8_t>(high << 4 | low);
   }
   if (lane == 0 && begin < end) {
@@ -71,7 +71,7 @@ __global__ void quantize_4bit_block(const float* values, std::int64_t n, std::in
   }
 }
 
-/// A word of codes: two of them a byte.
+/// A word of codes, two per byte.
 template <int kCount>
 struct FourBitWord;
 template <>
@@ -87,9 +87,9 @@ struct FourBitWord<8> {
   using Type = std::uint32_t;
 };
 
-/// Words of kCount codes, kWordsPerThread a thread and a block's width apart, so that a warp's accesses have no gaps: kCount
-/// values are a pack, or 2 where views do not lie on packs. Memory sets the pace only if look-ups do not: every lane has a table
-/// of its own in shared memory, in a bank of its own, so that no lane waits for another.
+/// Each thread handles kWordsPerThread words of kCount codes, a block's width apart, so that a warp's accesses are contiguous;
+/// kCount is a pack, or 2 for unaligned views. Each lane has its own table in its own bank of shared memory: no bank conflicts,
+/// and memory bandwidth is the limit.
 template <class T, int kCount>
 __global__ void dequantize_4bit_words(const std::uint8_t* codes, const float* absmax, int block_shift, T* values, std::int64_t n,
                                       FourBitTable table) {
@@ -106,7 +106,7 @@ __global__ void dequantize_4bit_words(const std::uint8_t* codes, const float* ab
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * (kThreads * kWordsPerThread) + threadIdx.x;
   unsigned word[kWordsPerThread] = {};
   float scale[kWordsPerThread] = {};
-  for (int k = 0; k < kWordsPerThread; ++k) {  // all on their way before the first is waited for
+  for (int k = 0; k < kWordsPerThread; ++k) {  // all loads are issued before the first is used
     const std::int64_t w = first + k * kThreads;
     if (w < words) {
       word[k] = reinterpret_cast<const Word*>(codes)[w];
@@ -142,7 +142,7 @@ __device__ float part_value(unsigned code, const float* absmax, int block_size, 
   return table[code] * absmax[row * per_row + whole / block_size - first / block_size];
 }
 
-/// A thread a byte of codes. Only cuts that go through blocks come here.
+/// One thread per byte of codes. Used only for parts that begin or end inside a block.
 template <class T>
 __global__ void dequantize_4bit_part_byte(const std::uint8_t* codes, const float* absmax, int block_size, StridedSlice slice,
                                           std::int64_t per_row, T* values, FourBitTable table) {

@@ -43,7 +43,7 @@ std::array<float, 256> make_dynamic_map() {
   return map;
 }
 
-// The code of each of 65,536 evenly spaced values in [-1, 1]: how many midpoints of the map lie below it.
+// The code of each of 65,536 evenly spaced values in [-1, 1]: the number of midpoints of the map below it.
 std::vector<std::uint8_t> make_grid() {
   const std::array<float, 256>& map = dynamic_map();
   std::vector<std::uint8_t> grid(kGridTop + 1);
@@ -59,7 +59,7 @@ std::vector<std::uint8_t> make_grid() {
 }
 
 // bitsandbytes' CPU library rounds a value to the grid before it looks up the code, and adds the half with one rounding
-// (fused). The product is exact in double, so rounding their sum to float gives those very bits on every processor.
+// (fused). The product is exact in double, so rounding the sum to float gives the same bits on every processor.
 std::uint8_t code_of(float value, const std::vector<std::uint8_t>& grid) {
   if (!(value >= -1.0F)) {
     value = -1.0F;  // NaN too
@@ -74,7 +74,7 @@ float quantize_block(const float* absmax, float offset, std::int64_t n, const st
   float top = 0.0F;
   for (std::int64_t i = 0; i < n; ++i) {
     const float magnitude = std::fabs(absmax[i] - offset);
-    top = magnitude <= top || std::isnan(top) ? top : magnitude;  // a NaN is taken, and stays
+    top = magnitude <= top || std::isnan(top) ? top : magnitude;  // NaN wins
   }
   if (top == 0.0F) {
     std::fill_n(codes, n, std::uint8_t{0});
@@ -137,7 +137,7 @@ void dequantize_absmax_part_cpu(ConstTensorView codes, ConstTensorView nested_ab
   parallel_ranges(absmax.count(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t nested = block_of_scale(slice, block_size, i) / kNestedBlock;
-      const float scale = scales[std::min(nested, nested_absmax.count() - 1)];  // of a block past the end: never used
+      const float scale = scales[std::min(nested, nested_absmax.count() - 1)];  // a block past the end is never used
       to[i] = dequantized(map[from[i]], scale, offset);
     }
   });

@@ -12,11 +12,10 @@ namespace {
 constexpr int kThreads = 256;
 static_assert(kThreads == kNestedBlock && kThreads == 256, "a thread for each value of the map");
 constexpr int kGridTop = 65535;
-constexpr int kBlocksPerMap = 4;  // how many 256 absmax share the cost of reading the map
+constexpr int kBlocksPerMap = 4;  // groups of 256 absmax per read of the map
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-/// How many midpoints of the map lie below the step of the grid that is nearest to `scaled` (quantize_absmax_cpu.cpp says why a
-/// grid).
+/// The number of midpoints of the map below the grid point nearest to `scaled` (see quantize_absmax_cpu.cpp for the grid).
 __device__ std::uint8_t absmax_code_of(float scaled, const float* map) {
   float value = scaled >= -1.0F ? scaled : -1.0F;  // NaN too
   value = value < 1.0F ? value : 1.0F;
@@ -72,7 +71,7 @@ __global__ void dequantize_absmax_blocks(const std::uint8_t* codes, const float*
   }
 }
 
-/// A thread a scale. `nested`: how many nested scales there are.
+/// One thread per scale. `nested`: the number of nested scales.
 __global__ void dequantize_absmax_part_scale(const std::uint8_t* codes, const float* nested_absmax, std::int64_t nested,
                                              float offset, int block_size, StridedSlice slice, std::int64_t per_row,
                                              float* absmax, DynamicMap map) {

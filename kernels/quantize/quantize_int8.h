@@ -22,7 +22,7 @@ void dequantize_int8_cuda(ConstTensorView codes, ConstTensorView absmax, TensorV
 inline constexpr float kInt8Most = 127.0F;
 inline constexpr float kInt8Step = 1.0F / 127.0F;
 
-/// What values are multiplied by. torch divides a number by a tensor in two steps, and so does this.
+/// The factor of values: torch divides a number by a tensor in two steps (reciprocal, product), and so does this.
 LORA_DIST_DEVICE inline float int8_inverse(float absmax) { return (1.0F / absmax) * kInt8Most; }
 
 inline void check_int8(ConstTensorView values, ConstTensorView codes, ConstTensorView absmax) {

@@ -11,7 +11,7 @@ namespace lora_dist {
 void rms_norm_cpu(ConstTensorView x, ConstTensorView weight, float eps, TensorView y, TensorView rstd, const Stream& stream);
 void rms_norm_cuda(ConstTensorView x, ConstTensorView weight, float eps, TensorView y, TensorView rstd, const Stream& stream);
 
-/// Adds the gradient that reaches x to dx (the residual path has already put its own there). The weight is frozen.
+/// Adds the gradient of x to dx (which already holds that of the residual path). The weight is frozen.
 /// dy, x, dx: f32 [tokens, hidden]; weight: f32 [hidden]; rstd: f32 [tokens] from the forward.
 /// On CUDA dy, x and dx are all f32, all bf16 or all f16.
 /// dx_i += rstd * (w_i dy_i - x_i * rstd^2 * mean_j(w_j dy_j x_j)).

@@ -1,12 +1,12 @@
-// The CUDA side of RMSNorm: a block per token. The row is read twice by the arithmetic but once from memory: each thread keeps
-// its first groups in registers, and loads them all before it waits for one.
+// The CUDA side of RMSNorm: a block per token. The row is used twice but read from memory once: each thread keeps its first
+// groups in registers, and issues all loads before it uses one.
 #include "kernels/common/cuda_group.h"
 #include "kernels/rms_norm/rms_norm.h"
 
 namespace lora_dist {
 namespace {
 
-constexpr int kKept = 4;           // groups of a thread that stay in registers; those beyond are read again
+constexpr int kKept = 4;           // groups of a thread that stay in registers; the rest are read again
 constexpr int kMostThreads = 512;  // 16384 halves are kept; 128 registers a thread remain
 
 template <class T, int kCount>

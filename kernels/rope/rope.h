@@ -15,8 +15,8 @@ enum class RopeDirection : std::uint8_t { forward, backward };  // backward rota
 /// table: f32 [positions, rotary_dim], a row holds cos of the rotary_dim / 2 angles, then sin of them; rotary_dim is even and at
 /// most head_dim. Elements rotary_dim .. head_dim of each head stay as they are (GPT-NeoX's rotary_pct, Phi's
 /// partial_rotary_factor).
-/// On CUDA x may also be bf16 or f16, and a position outside the table makes what is rotated of its token NaN: the host cannot
-/// see it. (a, b) -> (a cos - b sin, b cos + a sin).
+/// On CUDA x may also be bf16 or f16, and a position outside the table gives NaN for the rotated elements of its token, since the
+/// host cannot check it. (a, b) -> (a cos - b sin, b cos + a sin).
 void rope_cpu(TensorView x, ConstTensorView positions, ConstTensorView table, std::int64_t head_dim, RopeDirection direction,
               const Stream& stream);
 void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, std::int64_t head_dim, RopeDirection direction,

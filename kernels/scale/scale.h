@@ -1,4 +1,4 @@
-// Rows and columns of a matrix multiplied by factors of their own.
+// Scaling of a matrix by one factor per row or per column.
 #pragma once
 
 #include "kernels/common/dispatch.h"
@@ -10,9 +10,9 @@ namespace lora_dist {
 void scale_rows_cpu(ConstTensorView x, ConstTensorView factors, TensorView y, const Stream& stream);
 void scale_rows_cuda(ConstTensorView x, ConstTensorView factors, TensorView y, const Stream& stream);
 
-/// What scale_columns adds to each element, as far as it is there.
+/// The optional addends of scale_columns.
 struct ColumnsAdded {
-  ConstTensorView onto;  // like y, which it may be; null: nothing
+  ConstTensorView onto;  // like y, may alias y; null: none
   ConstTensorView bias;  // [cols] in y's dtype; null: none
 };
 /// y[i, j] = factors[j] * x[i, j] + onto[i, j] + bias[j]. x, y as above, y may be x; factors: f32 [cols].
