@@ -11,12 +11,12 @@
 namespace lora_dist {
 
 /// The layout of a PEFT adapter over this model, with its own rank and scale for each layer. Throws Error(model) naming the
-/// tensor that the model has no place for, or whose shape is another: the adapter belongs to another model.
+/// tensor that the model lacks or that has another shape there: the adapter belongs to another model.
 AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder);
-/// Accepts copies of embedding and head in an adapter's file that hold what the base's files do, perhaps rounded to the copy's
-/// dtype. Throws Error(model) naming the tensor for others: they were trained or resized.
+/// Accepts copies of embedding and head in an adapter's file that equal the base's, possibly rounded to the copy's dtype. Throws
+/// Error(model) naming the tensor for other copies: they were trained or resized.
 void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const TensorDirectory& base);
-/// Copies the adapter's matrices to the flat buffer.
+/// Copies the adapter's matrices into the flat buffer.
 void copy_parameters(const PeftAdapter& adapter, const AdapterLayout& layout, std::span<float> params);
 
 /// The flat buffer's tensors as checkpoints and PEFT folders name them.

@@ -1,4 +1,4 @@
-// adapter_config.json out and in.
+// Writes and reads adapter_config.json.
 #include "src/adapter/adapter_config.h"
 
 #include <fmt/format.h>
@@ -21,7 +21,7 @@ using nlohmann::json;
 
 constexpr std::int64_t kMaxRank = 1 << 20;
 
-/// Keys that change what the adapter computes, or what it is an adapter of; each must be absent, null, false or empty.
+/// Unsupported keys that change what the adapter computes or adapts; each must be absent, null, false or empty.
 constexpr const char* kNotRepresented[] = {"use_dora",
                                            "use_qalora",
                                            "lora_bias",
@@ -36,7 +36,7 @@ constexpr const char* kNotRepresented[] = {"use_dora",
                                            "target_parameters",
                                            "trainable_token_indices"};
 
-/// Initialisations that also change the base weights, so that the adapter means nothing on the original base.
+/// Initialisations that also change the base weights: such an adapter is invalid on the original base.
 constexpr const char* kBaseChangingInits[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
 
 /// The first key that matches decides, as in PEFT.
@@ -53,14 +53,14 @@ json number(double value) {
   return whole ? json(static_cast<std::int64_t>(value)) : json(value);
 }
 
-/// Reads keys of one document; its errors name file and key.
+/// Reads the keys of one document; errors name file and key.
 class ConfigReader {
  public:
   ConfigReader(const json& document, const std::filesystem::path& file) : document_(document), file_(file) {}
 
   [[noreturn]] void refuse(const std::string& what) const { throw Error(ExitCode::model, file_.string() + ": " + what); }
 
-  /// The value; nothing when the key is missing or null.
+  /// The value; nullopt if the key is missing or null.
   const json* find(const char* key) const {
     const auto at = document_.find(key);
     return at == document_.end() || at->is_null() ? nullptr : &*at;
@@ -96,7 +96,7 @@ class ConfigReader {
     return value.get<double>();
   }
 
-  /// The members of an object of patterns, in the order of the file; `value_of` reads one.
+  /// The members of an object of patterns, in file order; `value_of` reads one value.
   template <class Read>
   auto pattern(const char* key, const nlohmann::ordered_json& in_order, const Read& value_of) const {
     PathPattern<decltype(value_of(std::string(), json()))> pattern;
@@ -215,7 +215,7 @@ bool is_transformed(const PeftConfig& config, const std::string& path) {
   if (config.layers_to_transform.empty()) {
     return true;
   }
-  std::vector<std::string> patterns = {".*?\\.[^.]*"};  // PEFT's, where there are none
+  std::vector<std::string> patterns = {".*?\\.[^.]*"};  // PEFT's default
   if (!config.layers_pattern.empty()) {
     patterns.clear();
     for (const std::string& pattern : config.layers_pattern) {
@@ -274,7 +274,7 @@ std::string adapter_config_text(const PeftConfig& config) {
                          {"task_type", config.task_type},
                          {"use_dora", false},
                          {"use_rslora", config.use_rslora}};
-  nlohmann::ordered_json text(document);  // sorted, but for the patterns, where the first that matches decides
+  nlohmann::ordered_json text(document);  // keys are sorted, except patterns: their first match decides
   text["alpha_pattern"] = nlohmann::ordered_json::object();
   for (const auto& [key, value] : config.alpha_pattern) {
     text["alpha_pattern"][key] = number(value);
@@ -311,7 +311,7 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
   config.fan_in_fan_out = reader.flag("fan_in_fan_out", false);
   config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
   config.task_type = reader.text("task_type", "CAUSAL_LM");
-  read_modules(reader, "target_modules", config.target_modules, config.target_pattern);  // none in old files
+  read_modules(reader, "target_modules", config.target_modules, config.target_pattern);  // absent in old files
   read_modules(reader, "exclude_modules", config.exclude_modules, config.exclude_pattern);
   config.rank_pattern = reader.pattern("rank_pattern", in_order,
                                        [&](const std::string& key, const json& value) { return reader.rank(key, value); });

@@ -9,8 +9,8 @@
 
 namespace lora_dist {
 
-/// Key to value, in the order of the file. A key stands for every module whose path, or an ending of it from a dot on, it matches
-/// as a regular expression; the first that does decides.
+/// Key to value, in file order. A key is a regular expression that matches a module's path, or an ending of it from a dot on; the
+/// first match decides.
 template <class T>
 using PathPattern = std::vector<std::pair<std::string, T>>;
 
@@ -21,12 +21,12 @@ struct PeftConfig {
   bool use_rslora = false;
   std::vector<std::string> target_modules;  // names; empty when target_pattern is set
   std::string target_pattern;  // target_modules given as one string: "all-linear" or a regular expression, kept as it is
-  std::vector<std::string> exclude_modules;  // read, never written: what was excluded is not among the targets
+  std::vector<std::string> exclude_modules;  // read, never written: excluded modules are not among the targets
   std::string exclude_pattern;               // given as one string
-  PathPattern<std::int64_t> rank_pattern;    // r of those modules
+  PathPattern<std::int64_t> rank_pattern;    // r of matching modules
   PathPattern<double> alpha_pattern;
   std::vector<std::int64_t> layers_to_transform;  // empty: all
-  std::vector<std::string> layers_pattern;        // what stands before a layer's number; empty: anything
+  std::vector<std::string> layers_pattern;        // the path before a layer's number; empty: any
   std::string base_model_name_or_path;
   std::string task_type = "CAUSAL_LM";
   bool fan_in_fan_out = false;  // the base keeps its weights [in, out] (GPT-2)
@@ -35,22 +35,21 @@ struct PeftConfig {
 /// Rank and alpha of one module ("model.layers.0.self_attn.q_proj") under the patterns.
 std::int64_t rank_of(const PeftConfig& config, const std::string& path);
 double alpha_of(const PeftConfig& config, const std::string& path);
-/// What the product B*A is multiplied by: alpha / r, or alpha / sqrt(r) for rsLoRA.
+/// The factor of the product B*A: alpha / r, or alpha / sqrt(r) for rsLoRA.
 double scale_of(const PeftConfig& config, const std::string& path);
 
-/// Whether target_modules name this module, as PEFT takes them, and exclude_modules do not. Of a file that names none, and of a
-/// regular expression that is not understood here, any. Throws Error(model) for one that takes too many steps.
+/// Whether target_modules match this module by PEFT's rules and exclude_modules do not. True for every module if the file has no
+/// target_modules, or a regular expression that PCRE2 rejects. Throws Error(model) for an expression that takes too many steps.
 bool is_targeted(const PeftConfig& config, const std::string& path);
 
-/// Whether layers_to_transform and layers_pattern leave this module in.
+/// Whether layers_to_transform and layers_pattern include this module.
 bool is_transformed(const PeftConfig& config, const std::string& path);
 
 /// The file as PEFT writes it: sorted keys, indented by two.
 std::string adapter_config_text(const PeftConfig& config);
 
-/// Missing keys take PEFT's defaults, unknown ones are ignored. Throws Error(model) naming file and key for what is malformed and
-/// for what cannot be represented here: another peft_type, DoRA, trained biases, modules_to_save, initialisations that change the
-/// base.
+/// Missing keys take PEFT's defaults, unknown ones are ignored. Throws Error(model) naming file and key for malformed values and
+/// for unsupported ones: another peft_type, DoRA, trained biases, modules_to_save, initialisations that change the base.
 PeftConfig read_adapter_config(const std::filesystem::path& file);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Lays an adapter's parameters out in one flat buffer and fills them with their first values.
+// Lays out an adapter's parameters in one flat buffer and initialises them.
 #include "src/adapter/adapter_layout.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// The parameters of an adapter: where each lies in one flat buffer, and how it starts.
+// The parameters of an adapter: their offsets in one flat buffer, and their initial values.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace lora_dist {
 
-/// What to adapt, and how strongly.
+/// Which linears to adapt, with which rank and alpha.
 struct AdapterSpec {
   int r = 16;
   double alpha = 32.0;
@@ -26,19 +26,19 @@ struct AdapterSpec {
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order).
 struct AdapterLayout {
-  const Family* family = nullptr;  // whose names the modules have; may be null where nothing is adapted
+  const Family* family = nullptr;  // for the modules' names; may be null if nothing is adapted
   const AdapterMethod* method = &lora_method();
   std::vector<std::array<std::optional<AdaptedLinear>, kLinears>> blocks;
   std::int64_t count = 0;  // elements of the flat buffer
 };
 
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec);
-/// Nothing is adapted.
+/// True if nothing is adapted.
 AdapterLayout empty_layout(const ModelSpec& model);
-/// Adapts one more linear: its parameters come after those that are there. Linears are added in the order of the flat buffer.
+/// Adapts one more linear and appends its parameters. Linears must be added in the order of the flat buffer.
 void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, LinearShape shape, std::int64_t r, float scale);
 
-/// What is trained beside the whole, in the words of PEFT's print_trainable_parameters.
+/// The numbers of trainable and of all parameters, worded as in PEFT's print_trainable_parameters.
 std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model);
 
 /// One parameter of the flat buffer under PEFT's module path.
@@ -48,7 +48,7 @@ struct NamedParameter {
 };
 std::vector<NamedParameter> named_parameters(const AdapterLayout& layout);
 
-/// First values, as the method has them. A value depends on (seed, layer, linear, element) alone.
+/// Initialises all parameters by the method's rule. A value depends on (seed, layer, linear, element) alone.
 void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// The record out and in.
+// Writes and reads the record.
 #include "src/adapter/adapter_origin.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// The part of the adapters that a tensor-parallel rank computes with. The whole flat buffers are on every rank: they are what is
-// summed, updated and saved, so that neither an update nor a checkpoint knows the mesh.
+// The TP shard of the adapters that a rank computes with. Every rank also holds the whole flat buffers: sums, updates and
+// checkpoints use those, so they do not depend on the mesh.
 #pragma once
 
 #include <cstdint>
@@ -13,25 +13,26 @@
 
 namespace lora_dist {
 
-/// One parameter of the part: where it lies in the whole flat buffer, and its first element in the part's.
+/// One parameter of the shard: its slice of the whole flat buffer, and its offset in the shard's.
 struct ParameterShard {
   StridedSlice in_whole;
   std::int64_t offset = 0;
 };
 
 struct AdapterShard {
-  AdapterLayout layout;                    // offsets in the part's flat buffer
-  std::vector<ParameterShard> parameters;  // empty: the part is the whole
+  AdapterLayout layout;                    // offsets in the shard's flat buffer
+  std::vector<ParameterShard> parameters;  // empty: the shard is the whole
 };
 
-/// A linear cut by outputs keeps LoRA's A whole and cuts B; one cut by inputs cuts A and keeps B whole.
-AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& whole, const TpShard& part);
+/// A column-parallel linear (cut by outputs) replicates LoRA's A and shards B; a row-parallel one (cut by inputs) shards A and
+/// replicates B.
+AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& whole, const TpShard& shard);
 
-/// part_params = the part's parameters. f32 [layout.count] and [part.layout.count], where the operators run.
-void take_shard(const AdapterShard& part, std::span<const float> params, std::span<float> part_params, const Stream& stream);
-/// sums += the part's; parameters that are whole on every rank are added by each of them: a rank's gradient of those is its share
-/// of a sum over the TP ranks.
-void add_shard(const AdapterShard& part, std::span<const std::int64_t> part_sums, std::span<std::int64_t> sums,
+/// Copies the shard's parameters to shard_params. f32 [layout.count] and [shard.layout.count], in the operators' memory.
+void take_shard(const AdapterShard& shard, std::span<const float> params, std::span<float> shard_params, const Stream& stream);
+/// Adds the shard's sums to `sums`. Every rank adds replicated parameters: its gradient of them is one addend of the sum over TP
+/// ranks.
+void add_shard(const AdapterShard& shard, std::span<const std::int64_t> shard_sums, std::span<std::int64_t> sums,
                const Stream& stream);
 
 }  // namespace lora_dist

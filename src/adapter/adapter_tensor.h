@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// An adapter tensor's position in the flat buffers: elements [offset, offset + count). Tensors follow each other without a gap.
+/// An adapter tensor's position in the flat buffers: elements [offset, offset + count). Tensors are contiguous.
 struct AdapterTensor {
   std::string name;  // "model.layers.0.self_attn.q_proj.lora_A"
   std::vector<std::int64_t> shape;

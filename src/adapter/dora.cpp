@@ -1,4 +1,4 @@
-// DoRA (Liu et al. 2024, arXiv:2402.09353): the rows of W + scale * B A keep their direction and get trained lengths m.
+// DoRA (Liu et al. 2024, arXiv:2402.09353): the rows of W + scale * B A keep their direction and get trained magnitudes m.
 //   V = W + scale * B A,  n = |row of V| (no gradient flows through it),  c = m / n,  u = V dropout(x)
 //   y = W (x - dropout(x)) + c * u + bias,  which without dropout is c * (V x) + bias
 // as PEFT computes it: y = W x + bias + (c - 1) * W dropout(x) + c * scale * B A dropout(x).
@@ -21,7 +21,7 @@ std::vector<Parameter> parameters(std::int64_t in, std::int64_t out, std::int64_
   return all;
 }
 
-/// Where a layer's intermediate results lie in LinearScratch::method.
+/// A layer's intermediate results in LinearScratch::method.
 struct DoraScratch {
   TensorView inverse_norms;  // f32 [out]: 1 / n
   TensorView scales;         // f32 [out]: c
@@ -141,7 +141,7 @@ const AdapterMethod& dora_method() {
   static constexpr AdapterMethod method = {
       "dora",
       parameters,
-      initialize_lora,  // the magnitudes start as the lengths of W's rows, which the caller has
+      initialize_lora,  // the caller initialises the magnitudes with W's row norms
       {lora_saved_width, scratch_elements, forward, save_lora_z, begin_backward, input_gradient, parameter_gradients}};
   return method;
 }

@@ -1,4 +1,4 @@
-// What the hooks of all methods share: the frozen product, dropout of the adapter's input, views of the flat buffers.
+// Helpers of all methods' hooks: the frozen product, dropout of the adapter's input, views of the flat buffers.
 #include "src/adapter/linear_hooks.h"
 
 #include "kernels/dropout/dropout.h"

@@ -8,13 +8,13 @@ namespace {
 
 std::int64_t scratch_elements(const AdaptedLinear& linear, std::int64_t tokens) { return tokens * linear.r; }
 
-/// dz [tokens, r], where begin_backward leaves it.
+/// dz [tokens, r], written by begin_backward.
 TensorView dz_of(const LinearLayer& layer, const LinearContext& context, std::int64_t tokens) {
   return front_of(context.scratch.method, {tokens, layer.adapted->r});
 }
 
-/// y = scale * z B^T + x W^T + bias + residual. The thin product is the first to write y, so that the frozen one, which has time
-/// to spare for it, reads what is there.
+/// y = scale * z B^T + x W^T + bias + residual. The thin product writes y first, because the compute-bound frozen product can
+/// afford to read the addends.
 void forward(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z, TensorView y,
              ConstTensorView residual) {
   save_lora_z(layer, context, x, z);
@@ -37,14 +37,14 @@ void begin_backward(const LinearLayer& layer, const LinearContext& context, Cons
          context.stream);
 }
 
-/// dx = mask * (dz A), or that added to dx.
+/// dx = mask * (dz A), or dx += mask * (dz A).
 void factors_input_gradient(const LinearLayer& layer, const LinearContext& context, ConstTensorView dz, TensorView dx, bool add) {
   const ConstTensorView a = values_of(context, lora_a(*layer.adapted));
   if (context.dropout.p == 0.0F) {
     matmul({.a = dz, .b = a, .added = {.beta = add ? 1.0F : 0.0F}, .c = dx}, context.stream);
     return;
   }
-  const TensorView unmasked = add ? front_of(context.scratch.dropped, dx.shape) : dx;  // dropout(x) is made again for dA
+  const TensorView unmasked = add ? front_of(context.scratch.dropped, dx.shape) : dx;  // dropout(x) is recomputed for dA
   matmul({.a = dz, .b = a, .c = unmasked}, context.stream);
   dropped_input_backward(layer, context, unmasked, dx, add);
 }

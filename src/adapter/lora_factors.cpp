@@ -1,4 +1,4 @@
-// Shapes, first values and first product of LoRA's factors.
+// Shapes, initial values and first product of LoRA's factors.
 #include "src/adapter/lora_factors.h"
 
 #include <cmath>
@@ -19,7 +19,7 @@ void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTe
 }
 
 void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params) {
-  constexpr std::uint32_t kStreamOfInitialWeights = 0x494E4954U;  // keeps these counters apart from dropout's
+  constexpr std::uint32_t kStreamOfInitialWeights = 0x494E4954U;  // separates these counters from dropout's
   const PhiloxKey philox = {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)};
   const float bound = 1.0F / std::sqrt(static_cast<float>(linear.in));
   const Parameter& a = lora_a(linear);

@@ -9,8 +9,7 @@
 
 namespace lora_dist {
 
-/// What the product of the factors is multiplied by: alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023,
-/// arXiv:2312.03732).
+/// The factor of the product B A: alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, arXiv:2312.03732).
 inline double lora_scale(double alpha, std::int64_t r, bool rslora) {
   const auto rank = static_cast<double>(r);
   return alpha / (rslora ? std::sqrt(rank) : rank);
@@ -21,7 +20,7 @@ std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::i
 inline const Parameter& lora_a(const AdaptedLinear& linear) { return linear.parameters[0]; }
 inline const Parameter& lora_b(const AdaptedLinear& linear) { return linear.parameters[1]; }
 
-/// The hooks of z = dropout(x) A^T, [tokens, r], which forward saves: its width, and z alone.
+/// The hooks for z = dropout(x) A^T, [tokens, r], which forward saves: the width of z, and the computation of z alone.
 std::int64_t lora_saved_width(const AdaptedLinear& linear);
 void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z);
 

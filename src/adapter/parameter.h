@@ -1,4 +1,4 @@
-// The trained tensors of one adapted linear layer, and where each lies in the flat buffer.
+// The trained tensors of one adapted linear layer, with their offsets in the flat buffer.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 namespace lora_dist {
 
-/// The axis of a linear layer along which TP ranks cut a parameter, where they cut the layer along it.
+/// The axis of a linear layer that shards a parameter, if TP ranks cut the layer along that axis.
 enum class TpCut : std::uint8_t { none, outputs, inputs };
 
-/// A trained tensor: one or two dimensions. Cut by outputs, its rows are the layer's outputs; cut by inputs, its columns are the
-/// layer's inputs.
+/// A trained tensor of one or two dimensions. If cut by outputs, its rows are the layer's outputs; if cut by inputs, its columns
+/// are the layer's inputs.
 struct Parameter {
   std::string_view name;  // as PEFT calls it: "lora_A"
   Shape shape;
@@ -29,8 +29,8 @@ struct AdaptedLinear {
   float scale = 0.0F;  // alpha / r, or alpha / sqrt(r) for rsLoRA
   std::int64_t in = 0;
   std::int64_t out = 0;
-  std::int64_t first_in = 0;          // the whole layer's input feature that comes first, where TP ranks cut it
-  std::vector<Parameter> parameters;  // as the method lists them
+  std::int64_t first_in = 0;          // the shard's first input feature, if TP ranks cut the inputs
+  std::vector<Parameter> parameters;  // in the method's order
 };
 
 }  // namespace lora_dist

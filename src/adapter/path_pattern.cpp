@@ -1,4 +1,4 @@
-// Matches with PCRE2, and without it where a key is a plain ending: there may be a key for every module.
+// Matches with PCRE2, or by comparison if a key is a plain ending: a file may have one key per module.
 #include "src/adapter/path_pattern.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -17,7 +17,7 @@ namespace lora_dist {
 namespace {
 
 constexpr std::size_t kLongest = 1000;
-constexpr std::uint32_t kMostSteps = 1'000'000;  // of one match: some patterns would take years for one path
+constexpr std::uint32_t kMostSteps = 1'000'000;  // per match: some patterns would take years for one path
 
 bool is_plain(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.'; }
 
@@ -25,7 +25,7 @@ using Code = std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)>;
 using Match = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
 using Context = std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)>;
 
-/// Null where it is no pattern.
+/// Null for an invalid pattern.
 Code compile(const std::string& pattern) {
   int problem = 0;
   std::size_t at = 0;
@@ -34,7 +34,7 @@ Code compile(const std::string& pattern) {
           &pcre2_code_free};
 }
 
-/// The match from the path's start on, to its end where `whole`; null where there is none.
+/// The match at the path's start (up to its end if `whole`); null if none.
 Match match_path(const std::string& pattern, const std::string& path, bool whole) {
   const Code code = compile(pattern);
   if (!code) {

@@ -7,19 +7,18 @@
 
 namespace lora_dist {
 
-/// True when `text` cannot be a path, or an ending of one, as it stands.
+/// True if `text` has characters that no path has.
 bool is_regular_expression(const std::string& text);
-/// Why `pattern` cannot be used; empty where it can. The grammar is that of PCRE2, which most of Python's patterns are in too.
+/// Why `pattern` is invalid; empty if valid. The grammar is PCRE2's, which covers most Python patterns.
 std::string problem_of_pattern(const std::string& pattern);
-/// Whether the whole path matches, as PEFT takes target_modules given as one text.
+/// Whether the whole path matches: PEFT's rule for target_modules given as one string.
 bool path_matches(const std::string& pattern, const std::string& path);
 /// Whether `name` is the path, or an ending of it that starts after a dot: PEFT's rule for names.
 bool ends_with_name(const std::string& path, const std::string& name);
-/// Whether the path, or an ending of it from a dot on, matches, as PEFT takes keys of rank_pattern and alpha_pattern.
+/// Whether the path, or an ending of it from a dot on, matches: PEFT's rule for keys of rank_pattern and alpha_pattern.
 bool ending_matches(const std::string& pattern, const std::string& path);
 
-/// The number between dots that comes first after what `pattern` matches from the path's beginning on ("layers" in front of
-/// ".3.").
+/// The first number between dots after the match of `pattern` at the path's beginning ("layers" before ".3.").
 std::optional<std::int64_t> number_after(const std::string& pattern, const std::string& path);
 
 }  // namespace lora_dist

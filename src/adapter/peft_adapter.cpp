@@ -1,4 +1,4 @@
-// The adapter folder out and in.
+// Writes and reads adapter folders.
 #include "src/adapter/peft_adapter.h"
 
 #include <fmt/format.h>
@@ -24,10 +24,10 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kSuffix = ".weight";
-constexpr std::string_view kHalfA = ".lora_A";
-constexpr std::string_view kHalfB = ".lora_B";
+constexpr std::string_view kLoraA = ".lora_A";
+constexpr std::string_view kLoraB = ".lora_B";
 
-/// The keyword with which transformers holds the base as training did; empty where it is not quantized.
+/// The keyword argument that makes transformers quantize the base as training did; empty if not quantized.
 std::string quantization_argument(const BaseFormat& base) {
   if (!base.is_four_bit()) {
     return base.quantization == Quantization::none ? "" : ", quantization_config=BitsAndBytesConfig(load_in_8bit=True)";
@@ -55,9 +55,9 @@ std::string card_warning(const BaseFormat& base) {
   return text + merge + "\n\n";
 }
 
-/// The README.md of the folder: the calls that give the trained function.
+/// The folder's README.md: the Python calls that load base and adapter as trained.
 std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>& base) {
-  // Quoted as JSON, which both YAML and Python read.
+  // Quoted as JSON, which is valid YAML and Python.
   const std::string name =
       nlohmann::json(config.base_model_name_or_path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const bool quantized = base && base->quantization != Quantization::none;
@@ -74,7 +74,7 @@ std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>
       base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "");
 }
 
-/// `rounded`: room for the values in another dtype than f32; what is returned points into it.
+/// `rounded`: storage for values in a dtype other than f32; the result points into it.
 std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tensors, std::span<const float> params, DType dtype,
                                             std::vector<std::byte>& rounded) {
   const std::size_t width = size_of(dtype);
@@ -96,10 +96,10 @@ std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tenso
   return out;
 }
 
-/// True if a module of this path is an embedding or a head, in any family.
+/// True if this is the path of an embedding or a head, in any family.
 bool is_vocabulary_table(std::string_view path) {
   constexpr std::array<std::string_view, 5> kNames = {"lm_head", "embed_out", "embed_tokens", "embed_in", "wte"};
-  return std::ranges::find(kNames, path.substr(path.rfind('.') + 1)) != kNames.end();  // the whole path where there is no dot
+  return std::ranges::find(kNames, path.substr(path.rfind('.') + 1)) != kNames.end();  // the whole path if it has no dot
 }
 
 /// "lm_head" of "base_model.model.lm_head.weight" or "base_model.model.lm_head.base_layer.weight"; empty for other tensors.
@@ -135,8 +135,8 @@ std::string plain_name(const TensorInfo& info) {
   }
   if (name.starts_with(kPrefix) && name.ends_with(kSuffix) && name.size() > kPrefix.size() + kSuffix.size()) {
     const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
-    if ((plain.ends_with(kHalfA) || plain.ends_with(kHalfB)) && plain.size() > kHalfA.size()) {
-      if (is_vocabulary_table(std::string_view(plain).substr(0, plain.size() - kHalfA.size()))) {
+    if ((plain.ends_with(kLoraA) || plain.ends_with(kLoraB)) && plain.size() > kLoraA.size()) {
+      if (is_vocabulary_table(std::string_view(plain).substr(0, plain.size() - kLoraA.size()))) {
         refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
       }
       return plain;
@@ -160,11 +160,11 @@ AdapterMatrix read_matrix(const TensorInfo& info) {
 /// Every lora_A has its lora_B, and both have the rank of the configuration.
 void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
   for (const auto& [name, matrix] : adapter.tensors) {
-    const std::string path = name.substr(0, name.size() - kHalfA.size());
-    const bool is_a = name.ends_with(kHalfA);
-    if (!adapter.tensors.contains(path + std::string(is_a ? kHalfB : kHalfA))) {
+    const std::string path = name.substr(0, name.size() - kLoraA.size());
+    const bool is_a = name.ends_with(kLoraA);
+    if (!adapter.tensors.contains(path + std::string(is_a ? kLoraB : kLoraA))) {
       throw Error(ExitCode::model, fmt::format("{} holds {} without {}; save the adapter again", file.string(), name,
-                                               is_a ? kHalfB.substr(1) : kHalfA.substr(1)));
+                                               is_a ? kLoraB.substr(1) : kLoraA.substr(1)));
     }
     const std::int64_t r = is_a ? matrix.shape[0] : matrix.shape[1];
     if (const std::int64_t expected = rank_of(adapter.config, path); r != expected) {
@@ -248,7 +248,7 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
       adapter.tables.emplace(table, info);
       continue;
     }
-    std::string plain = plain_name(info);  // first, so that a tensor of another kind is called that and not a bad matrix
+    std::string plain = plain_name(info);  // first, so that the error names the tensor's kind instead of its shape
     adapter.tensors.emplace(std::move(plain), read_matrix(info));
   }
   if (adapter.tensors.empty()) {

@@ -1,4 +1,4 @@
-// A PEFT adapter folder, out and in: adapter_config.json, adapter_model.safetensors and a model card.
+// Writes and reads PEFT adapter folders: adapter_config.json, adapter_model.safetensors and a model card.
 #pragma once
 
 #include <cstdint>
@@ -25,24 +25,24 @@ struct AdapterMatrix {
 struct PeftAdapter {
   PeftConfig config;
   std::map<std::string, AdapterMatrix> tensors;  // "model.layers.0.self_attn.q_proj.lora_A"
-  /// Whole tables of the base beside them, "lm_head": PEFT writes these (save_embedding_layers) where it thinks that they
-  /// changed.
+  /// Whole tables of the base in the adapter's file ("lm_head"), which PEFT writes if it assumes that they changed
+  /// (save_embedding_layers).
   std::map<std::string, TensorInfo> tables{};
 };
 
-/// Elements [first, first + count) of an f32, f16 or bf16 tensor. Throws Error(model) where the file cannot be read.
+/// Elements [first, first + count) of an f32, f16 or bf16 tensor. Throws Error(model) if the file cannot be read.
 std::vector<float> read_floats(const TensorInfo& tensor, std::int64_t first, std::int64_t count);
 
-/// Writes `folder` as a whole, replacing an earlier adapter there; call it on one rank. `tensors` are named "<path>.lora_A" and
-/// "<path>.lora_B" and lie in `params`; the file has them in `dtype` (f32 or bf16). `origin`: what the adapter came from, for
-/// kOriginFile (adapter_origin.h), and for the model card, which shows how the base is to be held; nothing is written of null.
-/// Throws Error(model) with the system's reason; the earlier adapter then remains.
+/// Writes `folder` atomically, replacing an earlier adapter; call it on one rank. `tensors` are named "<path>.lora_A" and
+/// "<path>.lora_B"; their values are in `params`, and are written in `dtype` (f32 or bf16). `origin` is written to kOriginFile
+/// (adapter_origin.h) and sets the base format shown in the model card; null: not written. Throws Error(model) with the system's
+/// reason; the earlier adapter then remains.
 void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
                         std::span<const float> params, DType dtype = DType::f32, const nlohmann::json& origin = nullptr);
 
 /// Reads a folder written here or by PEFT; f32, f16 and bf16 tensors become f32. Throws Error(model) naming file and tensor: a
 /// missing half of a pair, shapes that disagree with each other or with r, tensors that are not LoRA's (biases, embeddings, whole
-/// modules). Whole copies of embedding and head are left to check_tables (adapter_bridge.h).
+/// modules). Copies of embedding and head are checked by check_tables (adapter_bridge.h).
 PeftAdapter read_peft_adapter(const std::filesystem::path& folder);
 
 }  // namespace lora_dist

@@ -27,7 +27,7 @@ std::string ending_of(const std::string& path, int parts) {
   return at == std::string::npos || at == 0 ? path : path.substr(at + 1);
 }
 
-/// Whether no other linear than those asked for ends like this.
+/// Whether only wanted linears end like this.
 bool names_no_other(const Family& family, const std::string& target, const std::array<bool, kLinears>& linears) {
   return std::all_of(kAllLinears.begin(), kAllLinears.end(), [&](Linear linear) {
     return linears[index_of(linear)] || !ends_with_name(module_path(family, 0, linear), target);
@@ -42,7 +42,7 @@ std::array<bool, kLinears> existing_linears(const ModelSpec& model) {
   return exist;
 }
 
-/// Names for the same linears in every layer: block 0 stands for all.
+/// Names for linears that are the same in every layer, from block 0.
 std::vector<std::string> names_of_linears(const Family& family, const std::array<bool, kLinears>& linears) {
   std::vector<std::string> names;
   for (const Linear linear : kAllLinears) {

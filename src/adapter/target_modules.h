@@ -1,4 +1,4 @@
-// Which linear layers target_modules name.
+// Resolves target_modules to linear layers.
 #pragma once
 
 #include <array>
@@ -9,15 +9,15 @@
 
 namespace lora_dist {
 
-/// The linears of each layer that are adapted.
+/// The adapted linears of each layer.
 using AdaptedLinears = std::vector<std::array<bool, kLinears>>;
 
-/// The linears that target_modules name, as PEFT matches them: a whole path, or an ending of paths that starts after a dot;
-/// "all-linear"; what holds other characters than paths do is a regular expression for whole paths. Throws Error(usage) for one
-/// that matches nothing, with the names that exist in this model, or that is no regular expression.
+/// The linears that target_modules match by PEFT's rules: a whole path, an ending after a dot, or "all-linear"; a text with
+/// characters that no path has is a regular expression for whole paths. Throws Error(usage) for a name that matches nothing
+/// (listing the model's names) and for an invalid regular expression.
 AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules);
-/// The shortest target_modules that name exactly these linears: "c_attn", or "attn.c_proj" where "c_proj" would name others too;
-/// whole paths where layers differ.
+/// The shortest target_modules that match exactly these linears: "c_attn", or "attn.c_proj" if "c_proj" would match others; whole
+/// paths if layers differ.
 std::vector<std::string> target_names(const Family& family, const AdaptedLinears& linears);
 
 }  // namespace lora_dist

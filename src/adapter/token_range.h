@@ -1,4 +1,4 @@
-// Some of a micro-batch's tokens, as rows of its tensors.
+// A range of a micro-batch's tokens: rows of its tensors.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ struct TokenRange {
   std::int64_t count = 0;
 };
 
-/// The rows of those tokens. x: [tokens, width].
+/// The rows of the range. x: [tokens, width].
 inline TensorView rows_of(const TensorView& x, const TokenRange& tokens) {
   const auto bytes = static_cast<std::size_t>(tokens.first * x.cols()) * size_of(x.dtype);
   return {static_cast<std::byte*>(x.data) + bytes, x.dtype, {tokens.count, x.cols()}};

@@ -174,15 +174,15 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
 }
 
 MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
-  constexpr std::string_view kHalfA = ".lora_A";
+  constexpr std::string_view kLoraA = ".lora_A";
   MergePlan plan = plan_of_blocks(spec, model);
   const std::vector<std::string> unused = unused_tensors(spec, model);
   for (const WeightedAdapter& each : adapters) {
     for (const auto& [name, matrix] : each.adapter.tensors) {
-      if (!name.ends_with(kHalfA)) {
+      if (!name.ends_with(kLoraA)) {
         continue;
       }
-      const std::string path = name.substr(0, name.size() - kHalfA.size());
+      const std::string path = name.substr(0, name.size() - kLoraA.size());
       const TensorInfo* weight = look_up_tensor(spec, model, path + ".weight");
       if (weight == nullptr || std::ranges::find(unused, weight->name) != unused.end()) {
         throw Error(ExitCode::model,
