@@ -1,4 +1,4 @@
-// Names of formats, for reading and for showing.
+// Parses and prints formats.
 #include "src/base/base_format.h"
 
 #include <fmt/ranges.h>

@@ -1,4 +1,4 @@
-// Divides the weight files into pieces that the ranks hash in turn, and hashes the pieces' digests.
+// Divides the weight files into pieces, hashes them round-robin over the ranks, and hashes the digests.
 #include "src/base/base_hash.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t kPiece = std::uint64_t{4} << 20;
 constexpr std::size_t kHexDigits = 64;
 
-/// Digests of the pieces of one file that fall to this rank, the others left as zeros; `piece` counts on from file to file.
+/// Digests of this rank's pieces of one file, zeros for the other pieces; `piece` counts across files.
 void hash_pieces(const std::filesystem::path& path, const Communicator& comm, std::int64_t& piece, std::string& digests) {
   const InputFile file(path, ExitCode::model);
   std::vector<std::byte> bytes;

@@ -1,4 +1,4 @@
-// Reads what is not in blocks.
+// Reads the tensors outside the blocks.
 #include "src/base/base_rest.h"
 
 #include <algorithm>
@@ -17,15 +17,15 @@ constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // at a time
 struct RestLoader {
   const ModelSpec& whole;
   const TensorDirectory& directory;
-  const BaseStorage& place;
+  const BaseStorage& storage;
 
-  /// Reads a part of a tensor to `there`, where the operators run, rounded to `dtype` in pieces. `added`: to each element, before
-  /// rounding.
+  /// Reads a part of a tensor to `there` in the operators' memory, rounded to `dtype`, piece by piece. `added` is added to each
+  /// element before rounding.
   void read(const ModelTensor& wanted, const StridedSlice& slice, DType dtype, float added, std::byte* there) const {
     const WeightSource source{&find_tensor(whole, directory, wanted), {}};
     const auto width = static_cast<std::int64_t>(size_of(dtype));
     Stream host;
-    host.threads = place.stream.threads;
+    host.threads = storage.stream.threads;
     std::vector<std::byte> raw;
     std::vector<float> values;
     for (std::int64_t begin = 0; begin < slice.elements();) {
@@ -47,27 +47,27 @@ struct RestLoader {
           from = {raw.data(), dtype, piece};
         }
       }
-      from_host(from, {there + begin * width, dtype, piece}, place.stream);
+      from_host(from, {there + begin * width, dtype, piece}, storage.stream);
       begin += piece.count();
     }
   }
 
-  /// The same, to memory that it takes.
+  /// The same, to memory taken from the arena.
   TensorView part(const ModelTensor& wanted, const StridedSlice& slice, Shape shape, DType dtype, float added = 0.0F) const {
     const auto width = static_cast<std::int64_t>(size_of(dtype));
-    const auto there = place.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, slice.elements() * width);
-    if (place.arena.holds_memory()) {
+    const auto there = storage.arena.take<std::byte>(MemoryKind::embedding_and_head, wanted.name, slice.elements() * width);
+    if (storage.arena.holds_memory()) {
       read(wanted, slice, dtype, added, there.data());
     }
     return {there.data(), dtype, shape};
   }
 
-  /// All of a table [rows, hidden].
+  /// A whole table [rows, hidden].
   TensorView table(std::string_view name, std::int64_t rows, DType dtype) const {
     return part(table_tensor(name, rows), {1, rows * whole.hidden, 0, 0}, {rows, whole.hidden}, dtype);
   }
 
-  /// This rank's slices of a table of the vocabulary, of which `ids` are those of its TP rank.
+  /// This rank's slices of a vocabulary table; `ids`: the ids of its TP rank.
   void slices(std::string_view name, const VocabTable& to, const IndexRange& ids, int shard) const {
     for (std::int64_t i = 0; i < to.chunks; ++i) {
       const IndexRange held = to.slice_elements(i, to.shards == 1 ? 0 : shard);
@@ -99,7 +99,7 @@ struct RestLoader {
   }
 };
 
-/// Takes a table's memory in one piece; in memory of a node it is only counted.
+/// Takes a table's memory in one piece; node-shared memory is only counted.
 void take_slices(VocabTable& table, const std::string& name, Arena& arena) {
   const std::int64_t bytes = held_bytes(table);
   if (table.of_node) {
@@ -111,35 +111,36 @@ void take_slices(VocabTable& table, const std::string& name, Arena& arena) {
 
 }  // namespace
 
-void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place) {
+void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& storage) {
   const TensorNames& names = whole.family->names;
-  const std::int64_t elements = place.chunk_elements > 0 ? place.chunk_elements : chunk_elements(place.stream.backend);
+  const std::int64_t elements = storage.chunk_elements > 0 ? storage.chunk_elements : chunk_elements(storage.stream.backend);
   const auto take = [&](std::string_view tensor, DType dtype) {
     const std::int64_t widest = base.part.is_whole() ? whole.vocab : base.part.widest_vocab;
     VocabTable table = lay_out_table(base.part.vocab.size(), whole.hidden, dtype, widest, elements);
-    table.shards = place.divides_vocabulary ? base.shards : 1;
+    table.shards = storage.divides_vocabulary ? base.shards : 1;
     table.of_node = base.of_node && table.shards > 1;
-    take_slices(table, std::string(tensor) + ".weight", place.arena);
+    take_slices(table, std::string(tensor) + ".weight", storage.arena);
     return table;
   };
   const ModelTensor embedding{std::string(names.embedding) + ".weight", {whole.vocab, whole.hidden}};
-  base.embedding = take(names.embedding, whole.tied_head ? place.compute_dtype : find_tensor(whole, directory, embedding).dtype);
-  base.head = whole.tied_head ? base.embedding : take(names.heads[0], place.compute_dtype);
+  base.embedding =
+      take(names.embedding, whole.tied_head ? storage.compute_dtype : find_tensor(whole, directory, embedding).dtype);
+  base.head = whole.tied_head ? base.embedding : take(names.heads[0], storage.compute_dtype);
 }
 
-void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place,
+void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& storage,
                  int shard) {
   const TensorNames& names = whole.family->names;
-  const RestLoader load{whole, directory, place};
+  const RestLoader load{whole, directory, storage};
   load.slices(names.embedding, base.embedding, base.part.vocab, shard);
   if (!whole.tied_head) {
     load.slices(names.heads[0], base.head, base.part.vocab, shard);
   }
 }
 
-void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place) {
+void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& storage) {
   const TensorNames& names = whole.family->names;
-  const RestLoader load{whole, directory, place};
+  const RestLoader load{whole, directory, storage};
   if (whole.learned_positions) {
     base.positions = load.table(names.positions, whole.max_positions, DType::f32);
   }
@@ -155,7 +156,7 @@ void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& 
       const StridedSlice slice = shape.bias ? bias_slice(whole, base.part, linear) : StridedSlice{};
       if (slice.elements() > 0) {
         rest.bias[index_of(linear)] = load.part({module_path(*whole.family, layer, linear) + ".bias", {shape.out}}, slice,
-                                                {slice.elements()}, place.compute_dtype);
+                                                {slice.elements()}, storage.compute_dtype);
       }
     }
   }

@@ -1,20 +1,20 @@
-// The part of the base that is not in blocks: embedding and head, positions, norms and biases.
+// The base's tensors that are not sharded with the blocks: embedding and head, positions, norms and biases.
 #pragma once
 
 #include "src/base/frozen_base.h"
 
 namespace lora_dist {
 
-/// Lays out base.embedding and base.head and takes the memory of this rank's slices, which in memory of a node is only counted;
-/// base.part, base.shards and base.of_node are set. `whole`: the model before TP ranks cut it. Throws Error(model).
-void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place);
+/// Lays out base.embedding and base.head and takes the memory of this rank's slices (only counts it in node-shared memory).
+/// base.part, base.shards and base.of_node must be set. `whole`: the model before TP sharding. Throws Error(model).
+void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& storage);
 
-/// Fills this rank's slices of them; `shard`: its rank among those that divide them. Throws Error(model).
-void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place,
+/// Fills this rank's slices of embedding and head; `shard`: its rank among those that divide the base. Throws Error(model).
+void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& storage,
                  int shard);
 
-/// Fills what every rank has whole: positions, norms and biases; base.spec, base.part and the size of base.rest are set. Throws
+/// Fills the replicated tensors: positions, norms and biases. base.spec, base.part and the size of base.rest must be set. Throws
 /// Error(model).
-void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& place);
+void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& storage);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Lays a block's weights end to end and cuts them.
+// Lays out a block's weights in a flat buffer and divides it into slices.
 #include "src/base/block_layout.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ std::int64_t slice_bytes_of(std::int64_t bytes, int slices) { return round_up(di
 BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int slices) {
   BlockLayout layout;
   std::int64_t at = 0;
-  const auto place = [&at](std::int64_t bytes) {
+  const auto append = [&at](std::int64_t bytes) {
     const std::int64_t offset = at;
     at += round_up(bytes, kAlign);
     return offset;
@@ -46,9 +46,9 @@ BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int
       weight.absmax_bytes = kind.format.nested() ? scales : scales * 4;
       weight.nested_bytes = kind.format.nested() ? divide_up(weight.whole_scales(), kNestedBlock) * 4 : 0;
     }
-    weight.codes_offset = place(weight.codes_bytes);
-    weight.absmax_offset = place(weight.absmax_bytes);
-    weight.nested_offset = place(weight.nested_bytes);
+    weight.codes_offset = append(weight.codes_bytes);
+    weight.absmax_offset = append(weight.absmax_bytes);
+    weight.nested_offset = append(weight.nested_bytes);
   }
   layout.bytes = at;
   layout.slice_bytes = slice_bytes_of(at, slices);
@@ -70,7 +70,7 @@ IndexRange elements_of(const BlockLayout& layout, const WeightLayout& weight, in
   const IndexRange codes = codes_of(layout, weight, rank);
   if (weight.format.quantization == Quantization::none) {
     const auto width = static_cast<std::int64_t>(size_of(weight.dtype));
-    return {codes.begin / width, codes.end / width};  // cuts are multiples of 64 bytes
+    return {codes.begin / width, codes.end / width};  // slices begin at multiples of 64 bytes
   }
   const std::int64_t per_byte = weight.format.is_four_bit() ? 2 : 1;
   return {codes.begin * per_byte, std::min(codes.end * per_byte, weight.rows * weight.cols)};

@@ -1,4 +1,4 @@
-// How one block's weights lie end to end, and which bytes of them each rank holds.
+// The layout of one block's weights in a flat buffer, and each rank's slice of its bytes.
 #pragma once
 
 #include <array>
@@ -17,23 +17,23 @@ namespace lora_dist {
 /// Rounded up.
 constexpr std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
 
-/// A weight as a base keeps it.
+/// A weight in a base.
 struct WeightKind {
-  LinearShape shape;         // of the rank's part; out 0: the model does not have it
-  LinearShape whole;         // before the TP ranks cut it
-  StridedSlice in_whole;     // where the part lies in the whole [out, in]
+  LinearShape shape;         // of the TP shard; out 0: the model lacks this linear
+  LinearShape whole;         // before TP sharding
+  StridedSlice in_whole;     // the shard within the whole [out, in]
   DType dtype = DType::f32;  // of the file
   BaseFormat format;
 };
 
-/// Where the sections of one weight lie in the bytes of its block. Offsets are multiples of 64; absent sections have 0 bytes. A
-/// weight that TP ranks cut keeps its own codes, and the scales of all blocks of the whole that it touches.
+/// The byte offsets of one weight's sections in its block. Offsets are multiples of 64; absent sections have 0 bytes. A TP shard
+/// of a weight has its own codes, and the scales of all quantization blocks of the whole weight that it overlaps.
 struct WeightLayout {
   BaseFormat format;
-  DType dtype = DType::f32;  // of the file; what `codes` holds when not quantized
-  std::int64_t rows = 0;     // of the part
+  DType dtype = DType::f32;  // of the file; the type of `codes` if not quantized
+  std::int64_t rows = 0;     // of the TP shard
   std::int64_t cols = 0;
-  StridedSlice in_whole;  // where the part lies in the whole
+  StridedSlice in_whole;  // the shard within the whole
   std::int64_t whole_elements = 0;
   std::int64_t whole_cols = 0;
   std::int64_t codes_offset = 0;  // four bits: two codes a byte; int8: one; none: the file's own elements
@@ -43,38 +43,37 @@ struct WeightLayout {
   std::int64_t nested_offset = 0;  // f32 for each 256 absmax values of the whole
   std::int64_t nested_bytes = 0;
 
-  /// How many scales it has.
+  /// Scales of the shard.
   std::int64_t scales() const { return format.nested() ? absmax_bytes : absmax_bytes / 4; }
-  /// Elements that share one.
+  /// Elements per scale.
   std::int64_t scale_elements() const { return format.scale_elements(whole_cols); }
   /// Scales of the whole weight.
   std::int64_t whole_scales() const { return divide_up(whole_elements, scale_elements()); }
   bool is_whole() const { return rows * cols == whole_elements; }
 };
 
-/// One block's weights laid end to end (a linear that the model does not have takes no bytes), cut into `slices` equal slices of
-/// bytes, one per data rank (the last one padded).
+/// One block's weights in a flat buffer (an absent linear takes no bytes), divided into `slices` equal slices of bytes, one per
+/// data rank (the last one padded).
 struct BlockLayout {
   std::array<WeightLayout, kLinears> weights;
-  std::int64_t bytes = 0;        // of the whole, before padding
+  std::int64_t bytes = 0;        // of the block, before padding
   std::int64_t slice_bytes = 0;  // of each slice, a multiple of 64
 };
 
-/// Bytes of each of so many equal slices, the last one padded: a multiple of 64.
+/// Bytes per slice for that many equal slices, the last one padded: a multiple of 64.
 std::int64_t slice_bytes_of(std::int64_t bytes, int slices);
 
 BlockLayout make_block_layout(const std::array<WeightKind, kLinears>& kinds, int slices);
 
-/// The bytes of a block's layout that data rank `rank` holds.
+/// The bytes of the block that data rank `rank` holds.
 IndexRange slice_of(const BlockLayout& layout, int rank);
-/// Those of a section of `bytes` from `offset` on, counted from the section's first.
+/// The bytes of a section (`bytes` from `offset`) that `rank` holds, relative to the section.
 IndexRange held_of(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank);
 /// The code bytes of a weight.
 IndexRange codes_of(const BlockLayout& layout, const WeightLayout& weight, int rank);
-/// The elements of a weight's part whose codes rank `rank` holds.
+/// The elements of a weight's TP shard whose codes rank `rank` holds.
 IndexRange elements_of(const BlockLayout& layout, const WeightLayout& weight, int rank);
-/// Copies to `kept` those bytes of `source` (a section of the block that begins at byte `offset`) which lie in `slice` of the
-/// block.
+/// Copies to `kept` the bytes of `source` (a section at byte `offset` of the block) that are in `slice`.
 void keep_section(std::span<const std::byte> source, std::int64_t offset, IndexRange slice, std::span<std::byte> kept);
 
 }  // namespace lora_dist

@@ -19,7 +19,7 @@ bool holds_exponent(std::span<const std::byte> bytes, Bits exponent) {
   for (std::size_t at = 0; at + sizeof(Bits) <= bytes.size(); at += sizeof(Bits)) {
     Bits element = 0;
     std::memcpy(&element, bytes.data() + at, sizeof element);
-    found |= (element & exponent) == exponent;  // to the end, without a branch: it vectorizes
+    found |= (element & exponent) == exponent;  // no early exit, so that the loop vectorizes
   }
   return found;
 }

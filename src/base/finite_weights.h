@@ -1,4 +1,4 @@
-// Weights as they come from a file must be numbers.
+// Checks that a file's weights are finite.
 #pragma once
 
 #include <cstddef>

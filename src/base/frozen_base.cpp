@@ -1,4 +1,4 @@
-// Reads the base matrix by matrix, quantizes it, and keeps the slice that belongs to this rank.
+// Reads the base matrix by matrix, quantizes it, and keeps this rank's slice.
 #include "src/base/frozen_base.h"
 
 #include <algorithm>
@@ -25,10 +25,10 @@ namespace lora_dist {
 
 namespace {
 
-/// The bytes that this rank keeps of a section of the block.
+/// This rank's part of a section of the block.
 struct KeptSection {
-  IndexRange range;            // counted from the section's first
-  std::span<std::byte> bytes;  // where they go
+  IndexRange range;            // relative to the section
+  std::span<std::byte> bytes;  // the destination
 };
 KeptSection kept_section(const BlockLayout& layout, std::int64_t offset, std::int64_t bytes, int rank,
                          std::span<std::byte> kept) {
@@ -37,7 +37,8 @@ KeptSection kept_section(const BlockLayout& layout, std::int64_t offset, std::in
   return {held, kept.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(held.size()))};
 }
 
-/// Everybody's absmax: each rank has those of the blocks that it read, and 0 elsewhere. As integers, magnitudes sort as they do.
+/// All-reduces absmax: each rank has the values of the blocks that it read, and 0 elsewhere. Magnitudes are ordered like their
+/// bits, so a max over integers is exact.
 void share_absmax(std::array<std::vector<float>, kLinears>& absmax, Communicator& holders) {
   if (holders.size() == 1) {
     return;
@@ -57,7 +58,7 @@ void share_absmax(std::array<std::vector<float>, kLinears>& absmax, Communicator
   }
 }
 
-/// Keeps this rank's bytes of a weight's scales.
+/// Copies this rank's bytes of a weight's scales.
 void keep_scale_sections(std::span<const std::byte> absmax, std::span<const std::byte> nested, const WeightLayout& weight,
                          IndexRange slice, std::span<std::byte> kept) {
   if (weight.absmax_bytes > 0) {
@@ -66,7 +67,7 @@ void keep_scale_sections(std::span<const std::byte> absmax, std::span<const std:
   }
 }
 
-/// All bytes of a tensor, checked to be finite where they are floats.
+/// All bytes of a tensor; floats are checked to be finite.
 std::vector<std::byte> read_whole(const TensorInfo& tensor) {
   std::vector<std::byte> bytes(tensor.bytes);
   read_tensor_bytes(tensor, 0, bytes);
@@ -74,7 +75,7 @@ std::vector<std::byte> read_whole(const TensorInfo& tensor) {
   return bytes;
 }
 
-/// This rank's scales of a weight that the files have quantized already.
+/// This rank's scales of a prequantized weight.
 void keep_stored_scales(const PrequantizedWeight& stored, const WeightLayout& weight, IndexRange slice,
                         std::span<std::byte> kept) {
   if (!stored.nested_map.empty()) {
@@ -87,7 +88,7 @@ void keep_stored_scales(const PrequantizedWeight& stored, const WeightLayout& we
   keep_scale_sections(read_whole(*stored.absmax), nested, weight, slice, kept);
 }
 
-/// What a base keeps of each weight of a block. In a folder that is quantized already, weights that are not stay as they are.
+/// The weights of a block as the base keeps them. In a prequantized folder, weights that are not quantized stay floats.
 std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory,
                                               std::int64_t layer, const StoredWeights& stored, bool quantizes) {
   std::array<WeightKind, kLinears> kinds;
@@ -106,7 +107,7 @@ std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const Mode
   return kinds;
 }
 
-/// What it takes to read one block.
+/// The context of reading one block.
 struct BlockReader {
   const ModelSpec& whole;
   const TensorDirectory& directory;
@@ -116,8 +117,8 @@ struct BlockReader {
   int rank;
   const Stream& stream;
 
-  /// Reads and keeps one weight's codes. The absmax of the whole where they are computed here: those of the blocks that were
-  /// read, 0 elsewhere.
+  /// Reads one weight and keeps this rank's codes. If absmax is computed here, returns that of the whole weight: values of the
+  /// blocks that were read, 0 elsewhere.
   std::vector<float> read(Linear linear, std::span<std::byte> kept) const {
     const std::size_t i = index_of(linear);
     const WeightLayout& weight = layout.weights[i];
@@ -142,7 +143,7 @@ struct BlockReader {
   }
 };
 
-/// `quantizes`: absmax are computed here, by the ranks that read their blocks, and shared.
+/// `quantizes`: the ranks compute absmax of the blocks that they read, and all-reduce it.
 void load_block(const BlockReader& reader, bool quantizes, Communicator& holders, std::span<std::byte> kept, BlockRest& rest) {
   std::array<std::vector<float>, kLinears> absmax;
   run_together(holders, [&] {
@@ -168,12 +169,12 @@ void load_block(const BlockReader& reader, bool quantizes, Communicator& holders
   }
 }
 
-/// Reads and quantizes every block. Beside a GPU a slice is made on the host and copied; there `staging` is that of one block.
+/// Reads and quantizes every block. With a GPU, each block's slice is made in `staging` on the host and copied.
 void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory,
-                 std::span<const StoredWeights> stored, bool quantizes, const BaseHolders& holders, const BaseStorage& place) {
-  const bool copied = place.stream.backend == Backend::cuda && !base.on_host;
+                 std::span<const StoredWeights> stored, bool quantizes, const BaseHolders& holders, const BaseStorage& storage) {
+  const bool copied = storage.stream.backend == Backend::cuda && !base.on_host;
   Stream host;
-  host.threads = place.stream.threads;
+  host.threads = storage.stream.threads;
   std::vector<std::byte> staging;
   for (std::size_t layer = 0; layer < base.layouts.size(); ++layer) {
     const std::span<std::byte> slice = base.slices[layer];
@@ -184,11 +185,11 @@ void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
     if (copied) {
       run_together(holders.all, [&] {
         const Shape bytes{static_cast<std::int64_t>(slice.size())};
-        from_host({staging.data(), DType::u8, bytes}, {slice.data(), DType::u8, bytes}, place.stream);
+        from_host({staging.data(), DType::u8, bytes}, {slice.data(), DType::u8, bytes}, storage.stream);
       });
     }
   }
-  run_together(holders.all, [&] { synchronize(place.stream); });  // other streams read it too
+  run_together(holders.all, [&] { synchronize(storage.stream); });  // other streams also read the base
 }
 
 }  // namespace
@@ -228,27 +229,27 @@ std::int64_t FrozenBase::largest_window() const {
 
 namespace {
 
-/// A base with its memory taken, and where the weights of its blocks come from.
+/// A base whose memory is allocated, and the sources of its blocks' weights.
 struct LaidOut {
   FrozenBase base;
   std::vector<StoredWeights> stored;  // per layer
-  bool quantizes = false;             // weights are quantized as they are read
+  bool quantizes = false;             // weights are quantized while they are read
 };
 
-/// Fills what every rank has whole. `base.part` and what follows from the format are set from the arguments.
+/// Lays out the base, takes its memory and fills the replicated tensors.
 LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, const TpShard& part,
-                int shards, const BaseStorage& place) {
+                int shards, const BaseStorage& storage) {
   LaidOut laid;
   FrozenBase& base = laid.base;
   base.part = part;
   base.spec = spec_of(spec, part);
   base.format = format;
   base.shards = shards;
-  base.on_host = place.pinned != nullptr && place.stream.backend == Backend::cuda;
-  base.of_node = place.of_node && shards > 1 && place.stream.backend == Backend::cpu;
+  base.on_host = storage.pinned != nullptr && storage.stream.backend == Backend::cuda;
+  base.of_node = storage.of_node && shards > 1 && storage.stream.backend == Backend::cpu;
   base.rest.resize(static_cast<std::size_t>(spec.layers));
   laid.quantizes = format.quantization != Quantization::none;
-  Arena& blocks = base.on_host ? *place.pinned : place.arena;
+  Arena& blocks = base.on_host ? *storage.pinned : storage.arena;
   const MemoryKind kind = base.on_host ? MemoryKind::base_on_host : MemoryKind::base_shard;
   laid.stored = check_model_tensors(spec, directory);
   if (const std::optional<BaseFormat> of_folder = stored_format(laid.stored)) {
@@ -266,29 +267,29 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
       base.slices.push_back(blocks.take<std::byte>(kind, name, bytes));
     }
   }
-  take_tables(base, spec, directory, place);
-  load_rest(base, spec, directory, place);
+  take_tables(base, spec, directory, storage);
+  load_rest(base, spec, directory, storage);
   return laid;
 }
 
 }  // namespace
 
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            const BaseHolders& holders, const BaseStorage& place) {
+                            const BaseHolders& holders, const BaseStorage& storage) {
   LaidOut laid;
-  run_together(holders.all, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), place); });
+  run_together(holders.all, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), storage); });
   if (laid.base.of_node) {
     share_slices(laid.base, holders.shards);
   }
-  run_together(holders.all, [&] { load_tables(laid.base, spec, directory, place, holders.shards.rank()); });
-  load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, place);
+  run_together(holders.all, [&] { load_tables(laid.base, spec, directory, storage, holders.shards.rank()); });
+  load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, storage);
   return std::move(laid.base);
 }
 
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                               const TpShard& part, int shards, const BaseStorage& place) {
-  require(!place.arena.holds_memory(), "a base that is only laid out takes no memory");
-  return lay_out(spec, directory, format, part, shards, place).base;
+                               const TpShard& part, int shards, const BaseStorage& storage) {
+  require(!storage.arena.holds_memory(), "a base that is only laid out takes no memory");
+  return lay_out(spec, directory, format, part, shards, storage).base;
 }
 
 }  // namespace lora_dist

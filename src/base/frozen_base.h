@@ -1,5 +1,5 @@
-// The frozen base as one rank holds it: its slice of every block's (quantized) weights and of embedding and head, and the small
-// rest whole.
+// The frozen base on one rank: its slice of every block's (quantized) weights and of embedding and head, and replicated small
+// tensors.
 #pragma once
 
 #include <array>
@@ -23,76 +23,75 @@
 
 namespace lora_dist {
 
-/// Of RMSNorm or LayerNorm: [width] each.
+/// Weights of RMSNorm or LayerNorm: [width] each.
 struct NormWeights {
   std::span<float> weight;
   std::span<float> bias;  // empty: RMSNorm
 };
 
-/// Small tensors of one block, whole on every rank.
+/// Small tensors of one block, replicated on every rank.
 struct BlockRest {
   NormWeights attention_norm;                   // [hidden]: before or after attention
   NormWeights mlp_norm;                         // [hidden]
-  NormWeights q_norm;                           // [head_dim], empty where heads are not normed
+  NormWeights q_norm;                           // [head_dim], empty without head norms
   NormWeights k_norm;                           // [head_dim]
-  std::array<ConstTensorView, kLinears> bias;   // [out] in the compute dtype, null where the layer has none
-  std::array<float, kLinears> nested_offset{};  // what double quantization subtracts from absmax: their mean
+  std::array<ConstTensorView, kLinears> bias;   // [out] in the compute dtype; null: none
+  std::array<float, kLinears> nested_offset{};  // the mean of absmax, which double quantization subtracts
 };
 
-/// Where a base is put, piece by piece, as it is read.
+/// Destination and options of loading a base.
 struct BaseStorage {
-  Arena& arena;                      // where the operators run
-  Stream stream;                     // that it was made for
-  DType compute_dtype = DType::f32;  // that the head and biases are rounded to
-  Arena* pinned = nullptr;           // of the host: the blocks' slices stay there; null: they go to `arena`
-  bool of_node = false;              // ranks of a machine that divide the base do so in memory that they share; on CPUs alone
-  bool divides_vocabulary = true;    // embedding and head too; false: each rank has its TP shard's whole
-  std::int64_t chunk_elements = 0;   // of their chunks, about; 0: as vocab_table.h has it
+  Arena& arena;                      // the operators' memory
+  Stream stream;                     // the stream of the arena
+  DType compute_dtype = DType::f32;  // of head and biases
+  Arena* pinned = nullptr;           // host memory for the blocks' slices; null: they go to `arena`
+  bool of_node = false;              // ranks of a machine keep their slices in shared memory; CPUs only
+  bool divides_vocabulary = true;    // also divide embedding and head; false: each rank holds all of its TP shard
+  std::int64_t chunk_elements = 0;   // approximate chunk size; 0: vocab_table.h's default
 };
 
-/// Who holds a base together.
+/// The groups that hold a base together.
 struct BaseHolders {
-  Communicator& shards;  // the ranks that divide every block of this TP rank's shard; over host memory
-  Communicator& all;     // those of all TP ranks; over host memory
+  Communicator& shards;  // the data ranks that divide this TP rank's shard; over host memory
+  Communicator& all;     // these ranks for all TP ranks; over host memory
   TpShard part;          // of this rank
 };
 
-/// Memory of the arenas that it was loaded into.
+/// A view: the memory belongs to the arenas that it was loaded into.
 struct FrozenBase {
-  ModelSpec spec;                            // as this rank computes it: of its TP shard
-  TpShard part;                              // of the model: what this TP rank computes with
-  BaseFormat format;                         // of its weights but those that quantized files left as floats
-  int shards = 1;                            // data ranks that divide the bytes of every block of the part
+  ModelSpec spec;                            // of this rank's TP shard
+  TpShard part;                              // this rank's TP shard of the model
+  BaseFormat format;                         // of the weights, except those that a prequantized folder has as floats
+  int shards = 1;                            // data ranks that divide the bytes of every block
   std::vector<BlockLayout> layouts;          // per layer
-  std::vector<std::span<std::byte>> slices;  // per layer: this data rank's slice of those bytes, slice_bytes long
-  bool on_host = false;                      // `slices` are pinned host memory beside a GPU
-  bool of_node = false;                      // ranks of a machine divide it: the slices of all of them lie end to end in `node`
-  std::shared_ptr<NodeMemory> node = {};     // embedding and head lie behind the blocks; null where nothing was read
+  std::vector<std::span<std::byte>> slices;  // per layer: this data rank's slice, slice_bytes long
+  bool on_host = false;                      // `slices` are pinned host memory, computation is on a GPU
+  bool of_node = false;                      // the slices of all ranks of a machine are contiguous in `node`
+  std::shared_ptr<NodeMemory> node = {};     // embedding and head follow the blocks; null if nothing was read
   std::vector<BlockRest> rest;               // per layer
-  VocabTable embedding;                      // [vocab of the part, hidden], in the file's dtype (that of the head when tied)
-  VocabTable head;                           // likewise, in the compute dtype (f32 on the CPU); the embedding itself when tied
-  ConstTensorView positions;                 // f32 [max_positions, hidden]: learned positions, where there are any
+  VocabTable embedding;                      // [vocab of the TP shard, hidden], in the file's dtype (the head's dtype if tied)
+  VocabTable head;                           // likewise, in the compute dtype (f32 on the CPU); the embedding if tied
+  ConstTensorView positions;                 // f32 [max_positions, hidden]: learned positions; null: none
   NormWeights final_norm;                    // [hidden]
 
   bool gathers() const { return shards > 1 && !of_node; }
-  /// The first byte of a block that is not gathered.
+  /// The first byte of a block; for bases that are not divided.
   const std::byte* block_in_place(std::int64_t layer, int shard) const;
-  std::int64_t largest_weight() const;  // elements of the largest weight of a block: the size of the dequantization scratch
-  std::int64_t most_scales() const;     // of a weight whose scales are quantized too: the size of the scratch for them
+  std::int64_t largest_weight() const;  // elements of the largest weight: the size of the dequantization scratch
+  std::int64_t most_scales() const;     // the most scales of a weight with double quantization: the size of their scratch
   std::int64_t largest_window() const;  // bytes of the largest gathered block, padding included
 };
 
-/// Reads and quantizes the base; weights that the files have quantized already stay so, and decide the format. Collective over
-/// `holders.all`; each rank reads only the codes that it keeps (and, of a quantization block that a cut goes through, the rest of
-/// it). Beside a GPU the host holds this rank's slice of one block at a time. Weights are quantized as if whole: codes do not
-/// depend on the number of slices, nor on the tensor cut; the offset of double quantization is summed in double, in the order of
-/// the blocks. Throws Error, the same on every rank: model, out_of_memory.
+/// Reads and quantizes the base; prequantized weights are kept and decide the format. Collective over `holders.all`; each rank
+/// reads only the elements that it keeps (rounded out to whole quantization blocks). With a GPU, the host holds this rank's slice
+/// of one block at a time. Codes do not depend on the number of slices or TP ranks; the offset of double quantization is summed
+/// in double, in block order. Throws Error, the same on every rank: model, out_of_memory.
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                            const BaseHolders& holders, const BaseStorage& place);
+                            const BaseHolders& holders, const BaseStorage& storage);
 
-/// The base that load_frozen_base would make, with nothing read: its layouts, and buffers of arenas that hold no memory. Of
-/// `directory` only names, shapes and dtypes are asked. Throws Error(model).
+/// The base that load_frozen_base would make, without reading weights: its layouts, and buffers of arenas without memory. Uses
+/// only names, shapes and dtypes of `directory`. Throws Error(model).
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                               const TpShard& part, int shards, const BaseStorage& place);
+                               const TpShard& part, int shards, const BaseStorage& storage);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// A half-open range of whatever is counted.
+// A half-open range of indices.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ struct IndexRange {
   std::int64_t size() const { return end > begin ? end - begin : 0; }
 };
 
-/// What lies in both; of size 0 where nothing does.
+/// The intersection; size 0 if empty.
 constexpr IndexRange overlap(IndexRange a, IndexRange b) { return {std::max(a.begin, b.begin), std::min(a.end, b.end)}; }
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Finds and checks the tensors that weights were quantized to.
+// Finds and checks the tensors of prequantized weights.
 #include "src/base/prequantized.h"
 
 #include <fmt/format.h>
@@ -34,13 +34,13 @@ const TensorInfo* find_part(const TensorDirectory& directory, const std::string&
   return found == directory.tensors.end() ? nullptr : &found->second;
 }
 
-/// The first tensor whose name begins like that.
+/// The first tensor whose name begins with `prefix`.
 const TensorInfo* find_beginning(const TensorDirectory& directory, const std::string& begin) {
   const auto found = directory.tensors.lower_bound(begin);
   return found == directory.tensors.end() || !found->first.starts_with(begin) ? nullptr : &found->second;
 }
 
-/// A part of the weight `of`, which must be there with `count` elements of `dtype`.
+/// A part of the weight `of`; it must exist with `count` elements of `dtype`.
 const TensorInfo& part(const TensorDirectory& directory, const TensorInfo& of, const std::string& ending, DType dtype,
                        std::int64_t count) {
   const TensorInfo* found = find_part(directory, of.name + ending);
@@ -63,7 +63,7 @@ std::vector<float> read_floats(const TensorInfo& tensor) {
   return values;
 }
 
-/// What bitsandbytes notes about a weight: JSON in the bytes of a tensor.
+/// bitsandbytes' quantization state of a weight: JSON in the bytes of a tensor.
 struct QuantState {
   const TensorInfo& tensor;
   json document;
@@ -117,11 +117,11 @@ std::int64_t read_block_size(const QuantState& state, const char* key) {
   return size;
 }
 
-/// The shape in the state must be the model's. Returns its elements.
+/// Checks the state's shape against the model's. Returns the number of elements.
 std::int64_t check_shape(const QuantState& state, const ModelSpec& spec, const ModelTensor& wanted) {
   std::vector<std::int64_t> shape = wanted.shape;
   if (spec.family->transposed) {
-    std::ranges::reverse(shape);  // bitsandbytes turns these matrices before it quantizes them
+    std::ranges::reverse(shape);  // bitsandbytes transposes these matrices before quantizing
   }
   if (const json& given = state.value("shape", &json::is_array, "a list"); given != json(shape)) {
     refuse(state.tensor,
@@ -169,7 +169,7 @@ std::optional<PrequantizedWeight> find_prequantized(const ModelSpec& spec, const
                                                     const ModelTensor& wanted) {
   const TensorInfo* codes = look_up_tensor(spec, directory, wanted.name);
   if (codes == nullptr || wanted.shape.size() != 2) {
-    return std::nullopt;  // who needs it says so
+    return std::nullopt;  // the caller reports a missing weight
   }
   const TensorInfo* noted = find_beginning(directory, codes->name + kState);
   if (noted == nullptr) {

@@ -1,5 +1,5 @@
 // Weights that were quantized before they were saved: by bitsandbytes (functional.py: QuantState.as_dict; transformers'
-// save_pretrained), or in a base store, under the same names. They are used as they lie: no code and no scale is computed anew.
+// save_pretrained), or in a base store, under the same names. Codes and scales are used unchanged.
 #pragma once
 
 #include <array>
@@ -15,40 +15,40 @@
 
 namespace lora_dist {
 
-/// Where the files have the parts of one weight [out, in].
+/// The tensors of one weight [out, in] in the files.
 struct PrequantizedWeight {
-  BaseFormat format;                   // that a base keeps it in
-  const TensorInfo* codes = nullptr;   // X.weight: ceil(out * in / 2) bytes, shown under any dtype (bnb_4bit_quant_storage)
+  BaseFormat format;                   // of the weight in the base
+  const TensorInfo* codes = nullptr;   // X.weight: ceil(out * in / 2) bytes, stored under any dtype (bnb_4bit_quant_storage)
   const TensorInfo* absmax = nullptr;  // X.weight.absmax: f32, or u8 when nested
   const TensorInfo* nested_absmax = nullptr;  // X.weight.nested_absmax: f32; null: absmax is plain
   float nested_offset = 0.0F;
   std::string dtype;  // of the weight before it was quantized: "float32", "bfloat16", ...
 
-  /// The file's own nested map, and the scales that share a nested scale, where either is another than the operators use: the
-  /// scales are then computed while loading and kept as f32. Empty: they are kept as they are.
+  /// The file's nested map and nested block size, if either differs from the operators': the scales are then dequantized while
+  /// loading and kept as f32. Empty: scales are kept as stored.
   std::vector<float> nested_map;
   std::int64_t nested_block = 0;
 };
 
-/// The parts of `wanted` (a weight as tensor_table.h has it), or nothing where the files have it as floats. Throws Error(model)
-/// naming file and tensor: a part is missing or of another length, its JSON is damaged, its type is unknown, its map is not
-/// bitsandbytes', its shape is not the one that config.json implies.
+/// The tensors of `wanted` (a weight of tensor_table.h), or nullopt if the files have it as floats. Throws Error(model) naming
+/// file and tensor: a missing tensor or a wrong length, damaged JSON, an unknown type, a map that is not bitsandbytes', a shape
+/// that differs from config.json.
 std::optional<PrequantizedWeight> find_prequantized(const ModelSpec& spec, const TensorDirectory& directory,
                                                     const ModelTensor& wanted);
 
-/// The linears of one block that the files have quantized.
+/// The prequantized linears of one block.
 using StoredWeights = std::array<std::optional<PrequantizedWeight>, kLinears>;
 
-/// Checks that every tensor which the configuration implies is there, in its shape, as floats or quantized.
-/// Returns the latter, of each block; `directory` must outlive them. Throws Error(model) for the first that is not.
+/// Checks that every tensor that the configuration implies exists with its shape, as floats or quantized. Returns the quantized
+/// ones of each block; `directory` must outlive them. Throws Error(model) for the first failure.
 std::vector<StoredWeights> check_model_tensors(const ModelSpec& spec, const TensorDirectory& directory);
 
-/// The format of the first weight that is quantized; nothing where none is.
+/// The format of the first quantized weight; nullopt if there is none.
 std::optional<BaseFormat> stored_format(std::span<const StoredWeights> stored);
-/// The same before all is checked. Throws as find_prequantized does.
+/// The same, without checking all tensors. Throws like find_prequantized.
 std::optional<BaseFormat> stored_format(const ModelSpec& spec, const TensorDirectory& directory);
 
-/// All scales of a weight as f32, by the file's own map. Throws Error(model) where they hold NaN or infinity.
+/// All scales of a weight as f32, by the file's own map. Throws Error(model) for NaN or infinity.
 std::vector<float> read_scales(const PrequantizedWeight& weight);
 
 }  // namespace lora_dist

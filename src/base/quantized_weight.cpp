@@ -1,4 +1,4 @@
-// The operators of each format, put together.
+// Calls the operators of each format.
 #include "src/base/quantized_weight.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace lora_dist {
 
 namespace {
 
-/// The mean, in double and in order: bitsandbytes sums in f32, in an order of its own.
+/// The mean, summed in double and in order (bitsandbytes sums in f32, in another order).
 float mean_of(std::span<const float> absmax) {
   double sum = 0.0;
   for (const float value : absmax) {

@@ -1,4 +1,4 @@
-// Lays blocks and tables into one piece of memory.
+// Lays out blocks and tables in one shared allocation.
 #include "src/base/share_slices.h"
 
 #include <vector>
@@ -7,7 +7,7 @@ namespace lora_dist {
 
 namespace {
 
-/// A slice to be taken.
+/// A slice to allocate.
 struct WantedSlice {
   std::vector<std::span<std::byte>>* to;
   std::int64_t bytes;

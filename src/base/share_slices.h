@@ -1,12 +1,12 @@
-// A base in memory that the ranks of a machine share.
+// Puts a base into memory that the ranks of a machine share.
 #pragma once
 
 #include "src/base/frozen_base.h"
 
 namespace lora_dist {
 
-/// Takes the memory of blocks and tables together with the other ranks of the machine, the slices of all of them end to end, and
-/// sets base.node and all slices. Collective over `shards`. Throws Error, the same on each of them: out_of_memory, communication.
+/// Allocates blocks and tables together with the machine's other ranks, with the slices of all ranks contiguous; sets base.node
+/// and all slices. Collective over `shards`. Throws Error, the same on every rank: out_of_memory, communication.
 void share_slices(FrozenBase& base, Communicator& shards);
 
 }  // namespace lora_dist

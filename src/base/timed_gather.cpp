@@ -1,4 +1,4 @@
-// Adds up what gathers cost.
+// Measures the time of gathers.
 #include "src/base/timed_gather.h"
 
 namespace lora_dist {

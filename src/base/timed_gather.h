@@ -1,4 +1,4 @@
-// A gather of base weights under way, and the time that it takes.
+// A pending gather of base weights, with its duration.
 #pragma once
 
 #include <chrono>
@@ -10,21 +10,21 @@
 
 namespace lora_dist {
 
-/// Time of gathers as this rank's host sees it, in seconds; of transports that it drives itself (MPI).
+/// Host time of gathers, in seconds; only for transports that the host drives (MPI).
 struct GatherTimes {
-  double under_way = 0.0;  // from the start of each gather to its end
-  double waited = 0.0;     // how much of that the host spent on it: waiting, and moving bytes between operators
+  double under_way = 0.0;  // from start to end of each gather
+  double waited = 0.0;     // host time in it: waiting, and progress between operators
 };
 
 class TimedGather {
  public:
-  /// PendingCollective's rules for `mine` and `all` hold.
+  /// `mine` and `all` as in PendingCollective.
   void start(Communicator& shards, std::span<const std::byte> mine, std::span<std::byte> all, GatherTimes& times);
   bool under_way() const { return pending_ != nullptr; }
-  /// Lets it move. True when it has ended.
+  /// Makes progress. True if it is complete.
   bool move(GatherTimes& times);
   void wait(GatherTimes& times);
-  /// Waits for a gather that nobody came for, or that was given up.
+  /// Waits for a gather that was not waited for, or was aborted.
   void drop() { pending_.reset(); }
 
  private:

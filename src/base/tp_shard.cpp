@@ -1,4 +1,4 @@
-// Cuts heads, features and vocabulary, and finds a part's rows or columns in each matrix.
+// Divides heads, features and vocabulary among TP ranks, and finds a shard's rows or columns of each matrix.
 #include "src/base/tp_shard.h"
 
 #include <fmt/format.h>
@@ -10,7 +10,7 @@ namespace lora_dist {
 
 namespace {
 
-// Parts of an MLP that is wide enough end at multiples of the usual quantization block: their rows then hold whole blocks.
+// Shards of a wide enough MLP end at multiples of the default quantization block, so that their rows contain whole blocks.
 constexpr std::int64_t kCutAlign = 64;
 constexpr std::int64_t kWideEnough = 16 * kCutAlign;
 
@@ -19,63 +19,63 @@ IndexRange range_of(std::int64_t n, int rank, int ranks, std::int64_t align = 1)
   return {cut(rank), cut(rank + 1)};
 }
 
-/// Ranks take whole kv heads with the heads that attend to them; where there are more ranks than kv heads, the ranks of one kv
-/// head divide its heads. So every rank has as many heads for each of its kv heads.
-void cut_heads(const ModelSpec& whole, TpShard& part) {
+/// Ranks take whole kv heads with their query heads; with more ranks than kv heads, several ranks divide the query heads of one
+/// kv head. So a rank's kv heads all have equally many query heads.
+void cut_heads(const ModelSpec& whole, TpShard& shard) {
   const std::int64_t group = whole.heads / whole.kv_heads;
-  if (part.ranks <= whole.kv_heads) {
-    part.kv_heads = range_of(whole.kv_heads, part.rank, part.ranks);
-    part.heads = {part.kv_heads.begin * group, part.kv_heads.end * group};
+  if (shard.ranks <= whole.kv_heads) {
+    shard.kv_heads = range_of(whole.kv_heads, shard.rank, shard.ranks);
+    shard.heads = {shard.kv_heads.begin * group, shard.kv_heads.end * group};
     return;
   }
-  const auto first_rank_of = [&](std::int64_t kv) {  // the first rank whose share of the kv heads begins at or after kv
-    return static_cast<int>((kv * part.ranks + whole.kv_heads - 1) / whole.kv_heads);
+  const auto first_rank_of = [&](std::int64_t kv) {  // the first rank whose kv heads begin at or after kv
+    return static_cast<int>((kv * shard.ranks + whole.kv_heads - 1) / whole.kv_heads);
   };
-  const std::int64_t kv = part.rank * whole.kv_heads / part.ranks;
+  const std::int64_t kv = shard.rank * whole.kv_heads / shard.ranks;
   const int first = first_rank_of(kv);
-  const IndexRange of_group = range_of(group, part.rank - first, first_rank_of(kv + 1) - first);
-  part.kv_heads = {kv, kv + 1};
-  part.heads = {kv * group + of_group.begin, kv * group + of_group.end};
+  const IndexRange of_group = range_of(group, shard.rank - first, first_rank_of(kv + 1) - first);
+  shard.kv_heads = {kv, kv + 1};
+  shard.heads = {kv * group + of_group.begin, kv * group + of_group.end};
 }
 
-/// How a linear is cut: some of its rows (outputs) or some of its columns (inputs).
+/// A linear's shard: a range of rows (outputs) or of columns (inputs).
 struct LinearCut {
   bool by_rows = true;
-  StridedSlice units;  // of rows or columns
+  StridedSlice units;  // the rows or columns
 };
 
-LinearCut cut_of(const ModelSpec& whole, const TpShard& part, Linear linear) {
+LinearCut cut_of(const ModelSpec& whole, const TpShard& shard, Linear linear) {
   const std::int64_t d = whole.head_dim;
   const auto one = [](const IndexRange& range, std::int64_t width) {
     return StridedSlice{1, range.size() * width, range.begin * width, 0};
   };
   switch (linear) {
     case Linear::q:
-      return {true, one(part.heads, d)};
+      return {true, one(shard.heads, d)};
     case Linear::k:
     case Linear::v:
-      return {true, one(part.kv_heads, d)};
+      return {true, one(shard.kv_heads, d)};
     case Linear::qkv:
       return whole.fused_qkv == FusedQkv::per_head
-                 ? LinearCut{true, one(part.heads, 3 * d)}
-                 : LinearCut{true, {3, part.heads.size() * d, part.heads.begin * d, whole.heads * d}};
+                 ? LinearCut{true, one(shard.heads, 3 * d)}
+                 : LinearCut{true, {3, shard.heads.size() * d, shard.heads.begin * d, whole.heads * d}};
     case Linear::o:
-      return {false, one(part.heads, d)};
+      return {false, one(shard.heads, d)};
     case Linear::gate:
     case Linear::up:
-      return {true, one(part.intermediate, 1)};
+      return {true, one(shard.intermediate, 1)};
     case Linear::down:
-      return {false, one(part.intermediate, 1)};
+      return {false, one(shard.intermediate, 1)};
   }
   return {};
 }
 
-/// The same slice of wider units.
+/// The slice with each unit widened to `width` elements.
 StridedSlice times(const StridedSlice& units, std::int64_t width) {
   return {units.rows, units.width * width, units.start * width, units.stride * width};
 }
 
-/// Some columns of every row.
+/// A range of columns of every row.
 StridedSlice columns(const StridedSlice& units, std::int64_t rows, std::int64_t cols) {
   return {rows, units.width, units.start, cols};
 }
@@ -107,57 +107,57 @@ TpShard tp_shard(const ModelSpec& whole, int rank, int ranks, int world) {
   if (ranks > whole.vocab) {
     refuse_ranks(ranks, "token ids", whole.vocab, world);
   }
-  TpShard part{rank, ranks, {}, {}, {}, {}, whole.vocab, 0};
-  cut_heads(whole, part);
-  part.intermediate = range_of(whole.intermediate, rank, ranks, whole.intermediate >= kWideEnough * ranks ? kCutAlign : 1);
-  part.vocab = range_of(whole.vocab, rank, ranks);
-  part.widest_vocab = (whole.vocab + ranks - 1) / ranks;
-  return part;
+  TpShard shard{rank, ranks, {}, {}, {}, {}, whole.vocab, 0};
+  cut_heads(whole, shard);
+  shard.intermediate = range_of(whole.intermediate, rank, ranks, whole.intermediate >= kWideEnough * ranks ? kCutAlign : 1);
+  shard.vocab = range_of(whole.vocab, rank, ranks);
+  shard.widest_vocab = (whole.vocab + ranks - 1) / ranks;
+  return shard;
 }
 
-IndexRange vocab_shard(const TpShard& part, int rank) { return range_of(part.whole_vocab, rank, part.ranks); }
+IndexRange vocab_shard(const TpShard& shard, int rank) { return range_of(shard.whole_vocab, rank, shard.ranks); }
 
-ModelSpec spec_of(const ModelSpec& whole, const TpShard& part) {
+ModelSpec spec_of(const ModelSpec& whole, const TpShard& shard) {
   ModelSpec spec = whole;
-  spec.heads = part.heads.size();
-  spec.kv_heads = part.kv_heads.size();
-  spec.intermediate = part.intermediate.size();
-  spec.vocab = part.vocab.size();
+  spec.heads = shard.heads.size();
+  spec.kv_heads = shard.kv_heads.size();
+  spec.intermediate = shard.intermediate.size();
+  spec.vocab = shard.vocab.size();
   return spec;
 }
 
-StridedSlice weight_slice(const ModelSpec& whole, const TpShard& part, Linear linear) {
+StridedSlice weight_slice(const ModelSpec& whole, const TpShard& shard, Linear linear) {
   const LinearShape shape = linear_shape(whole, linear);
-  const LinearCut cut = cut_of(whole, part, linear);
-  if (part.is_whole() || shape.out == 0) {
+  const LinearCut cut = cut_of(whole, shard, linear);
+  if (shard.is_whole() || shape.out == 0) {
     return all_of(shape.out * shape.in);
   }
   return cut.by_rows ? times(cut.units, shape.in) : columns(cut.units, shape.out, shape.in);
 }
 
-StridedSlice bias_slice(const ModelSpec& whole, const TpShard& part, Linear linear) {
-  const LinearCut cut = cut_of(whole, part, linear);
-  if (part.is_whole() || !cut.by_rows) {
-    return all_of(part.rank == 0 ? linear_shape(whole, linear).out : 0);
+StridedSlice bias_slice(const ModelSpec& whole, const TpShard& shard, Linear linear) {
+  const LinearCut cut = cut_of(whole, shard, linear);
+  if (shard.is_whole() || !cut.by_rows) {
+    return all_of(shard.rank == 0 ? linear_shape(whole, linear).out : 0);
   }
   return cut.units;
 }
 
-StridedSlice a_slice(const ModelSpec& whole, const TpShard& part, Linear linear, std::int64_t r) {
+StridedSlice a_slice(const ModelSpec& whole, const TpShard& shard, Linear linear, std::int64_t r) {
   const LinearShape shape = linear_shape(whole, linear);
-  const LinearCut cut = cut_of(whole, part, linear);
-  return part.is_whole() || cut.by_rows ? all_of(r * shape.in) : columns(cut.units, r, shape.in);
+  const LinearCut cut = cut_of(whole, shard, linear);
+  return shard.is_whole() || cut.by_rows ? all_of(r * shape.in) : columns(cut.units, r, shape.in);
 }
 
-StridedSlice b_slice(const ModelSpec& whole, const TpShard& part, Linear linear, std::int64_t r) {
+StridedSlice b_slice(const ModelSpec& whole, const TpShard& shard, Linear linear, std::int64_t r) {
   const LinearShape shape = linear_shape(whole, linear);
-  const LinearCut cut = cut_of(whole, part, linear);
-  return part.is_whole() || !cut.by_rows ? all_of(shape.out * r) : times(cut.units, r);
+  const LinearCut cut = cut_of(whole, shard, linear);
+  return shard.is_whole() || !cut.by_rows ? all_of(shape.out * r) : times(cut.units, r);
 }
 
-std::int64_t first_input(const ModelSpec& whole, const TpShard& part, Linear linear) {
-  const LinearCut cut = cut_of(whole, part, linear);
-  return part.is_whole() || cut.by_rows ? 0 : cut.units.start;
+std::int64_t first_input(const ModelSpec& whole, const TpShard& shard, Linear linear) {
+  const LinearCut cut = cut_of(whole, shard, linear);
+  return shard.is_whole() || cut.by_rows ? 0 : cut.units.start;
 }
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Turns a matrix of elements of any type on the host.
+// Transposes a matrix of elements of any type on the host.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Cuts tables into chunks, and chunks into slices.
+// Divides tables into chunks, and chunks into slices.
 #include "src/base/vocab_table.h"
 
 #include <algorithm>
@@ -10,13 +10,13 @@ namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kRowAlign =
-    128;  // undivided chunks, and their logits, then begin at multiples of 256 bytes: cuBLASLt looks that far
+    128;  // undivided chunks and their logits then begin at multiples of 256 bytes, the largest alignment that cuBLASLt considers
 
 }  // namespace
 
 VocabTable lay_out_table(std::int64_t rows, std::int64_t cols, DType dtype, std::int64_t widest, std::int64_t chunk_elements) {
   VocabTable table{rows, cols, dtype, 1, 1, false, {}};
-  const std::int64_t narrowest = widest - 1;  // parts differ by a row: no chunk of any rank may be empty
+  const std::int64_t narrowest = widest - 1;  // shards differ by one row; no chunk of any rank may be empty
   table.chunks = std::clamp<std::int64_t>(narrowest / kRowAlign, 1, divide_up(widest * cols, chunk_elements));
   return table;
 }

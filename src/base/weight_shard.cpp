@@ -1,4 +1,4 @@
-// Goes through a part of a weight by segments that lie together in the whole.
+// Walks the TP shard of a weight by segments that are contiguous in the whole weight.
 #include "src/base/weight_shard.h"
 
 #include <algorithm>
@@ -13,8 +13,7 @@ namespace {
 
 constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // read and quantized at a time
 
-/// The segment of the part that begins at `begin`, at most up to `end`. One that goes on longer than is read at a time ends with
-/// a block.
+/// The shard's segment from `begin`, at most to `end`. Segments longer than one read end at a block boundary.
 SliceSegment segment_to_read(const WeightLayout& weight, std::int64_t begin, std::int64_t end) {
   SliceSegment segment = segment_at(weight.in_whole, begin, end);
   const std::int64_t most = std::max(kReadElements / weight.scale_elements(), std::int64_t{1}) * weight.scale_elements();
@@ -22,7 +21,8 @@ SliceSegment segment_to_read(const WeightLayout& weight, std::int64_t begin, std
   return segment;
 }
 
-/// Four-bit codes from element `first` on to element `to` of other ones. What shares the last byte is written later, or padding.
+/// Copies four-bit codes from element `first` on to element `to`. The other half of the last byte is written later, or is
+/// padding.
 void copy_nibbles(const std::byte* from, std::int64_t first, std::byte* to, std::int64_t at, std::int64_t count) {
   if (first % 2 == 0 && at % 2 == 0) {
     std::memcpy(to + at / 2, from + first / 2, static_cast<std::size_t>((count + 1) / 2));
@@ -46,13 +46,13 @@ void copy_codes(const BaseFormat& format, const std::byte* from, std::int64_t fi
   }
 }
 
-/// Blocks of several segments, one after the other, as they are quantized at a time.
+/// The blocks of several segments, quantized together.
 struct ReadBlocks {
   struct Piece {
     SliceSegment segment;
-    IndexRange blocks;       // of the whole that it touches
-    std::int64_t value = 0;  // where its first block begins in `values`
-    std::int64_t scale = 0;  // and in `absmax`
+    IndexRange blocks;       // of the whole weight that it overlaps
+    std::int64_t value = 0;  // offset of its first block in `values`
+    std::int64_t scale = 0;  // and of its scale in `absmax`
   };
   std::vector<Piece> pieces;
   std::vector<float> values;
@@ -100,7 +100,7 @@ void quantize_kept(const WeightSource& source, const WeightLayout& weight, const
     const bool at_short_block =
         segment.in_whole + segment.count > weight.whole_elements / weight.scale_elements() * weight.scale_elements();
     const bool enough = static_cast<std::int64_t>(read.values.size()) >= kReadElements;
-    if (enough || at_short_block || at == kept.elements.end) {  // only the last block of a call may be short
+    if (enough || at_short_block || at == kept.elements.end) {  // only a call's last block may be short
       read.quantize(weight, kept, absmax, stream);
     }
   }
@@ -131,7 +131,8 @@ void read_kept_codes(const TensorInfo& codes, const WeightLayout& weight, const 
 
 std::vector<std::byte> scales_of_part(std::span<const std::byte> whole, std::int64_t width, const WeightLayout& weight) {
   std::vector<std::byte> part(static_cast<std::size_t>(weight.scales() * width));
-  const std::int64_t last = weight.whole_scales() - 1;  // a row with less to touch than others has room that is never read
+  const std::int64_t last =
+      weight.whole_scales() - 1;  // rows that overlap fewer blocks than others have padding that is never read
   for (std::int64_t s = 0; s < weight.scales(); ++s) {
     const std::int64_t block = std::min(block_of_scale(weight.in_whole, weight.scale_elements(), s), last);
     std::memcpy(part.data() + s * width, whole.data() + block * width, static_cast<std::size_t>(width));

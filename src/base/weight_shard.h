@@ -1,4 +1,4 @@
-// Reading the part of one weight that a rank keeps: from the file's elements, or from codes that the file has already.
+// Reads the part of one weight that a rank keeps, from a file's float elements or from its codes.
 #pragma once
 
 #include <cstddef>
@@ -13,22 +13,22 @@
 
 namespace lora_dist {
 
-/// What a rank keeps of the codes of a weight's part.
+/// The codes of a weight's TP shard that a rank keeps.
 struct KeptCodes {
-  IndexRange elements;         // of the part; the first lies at the start of a byte
-  std::span<std::byte> bytes;  // where their codes go
+  IndexRange elements;         // of the TP shard; the first is at the start of a byte
+  std::span<std::byte> bytes;  // destination of their codes
 };
 
-/// Reads and quantizes the blocks that the elements lie in, and keeps the codes. absmax: [scales of the whole weight]; those of
-/// these blocks are written.
+/// Reads and quantizes the blocks that contain the elements, and keeps the codes. absmax: [scales of the whole weight]; writes
+/// the entries of these blocks.
 void quantize_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept, std::span<float> absmax,
                    const Stream& stream);
-/// The elements as the file has them.
+/// Reads the elements in the file's dtype.
 void read_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept);
-/// The codes as the file has them.
+/// Reads the file's codes.
 void read_kept_codes(const TensorInfo& codes, const WeightLayout& weight, const KeptCodes& kept);
 
-/// The scales that a weight's part keeps, of all scales of the whole, `width` bytes each.
+/// Selects a TP shard's scales from those of the whole weight, `width` bytes each.
 std::vector<std::byte> scales_of_part(std::span<const std::byte> whole, std::int64_t width, const WeightLayout& weight);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Reads weights in parts, or turns a whole matrix.
+// Reads weights in parts, or transposes a whole matrix.
 #include "src/base/weight_source.h"
 
 #include <cstring>

@@ -1,4 +1,4 @@
-// The elements of one weight in the order [out, in], whichever way the file has them.
+// The elements of one weight in the order [out, in], whatever the file's order.
 #pragma once
 
 #include <cstddef>
@@ -11,16 +11,16 @@
 
 namespace lora_dist {
 
-/// Every element that is read is checked to be finite; throws Error(model).
+/// Throws Error(model) if an element that it reads is not finite.
 struct WeightSource {
   const TensorInfo* tensor = nullptr;
-  std::vector<std::byte> turned;  // all of the tensor, transposed; empty: parts are read from the file as they are asked for
+  std::vector<std::byte> turned;  // the whole tensor, transposed; empty: parts are read from the file on demand
 };
 
 /// `transposed`: the file has [in, out], and the whole matrix is read at once.
 WeightSource open_weight(const TensorInfo& tensor, bool transposed);
 
-/// Elements from `begin` on, as f32. `raw`: room to read into, kept between calls.
+/// Elements from `begin` on, as f32. `raw`: a read buffer, reused between calls.
 void read_as_f32(const WeightSource& source, std::int64_t begin, std::span<float> out, std::vector<std::byte>& raw,
                  const Stream& stream);
 /// Bytes from `begin` on, in the file's dtype.
