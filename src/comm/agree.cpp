@@ -1,4 +1,4 @@
-// Turning one rank's failure into everybody's.
+// Propagates errors between ranks.
 #include "src/comm/agree.h"
 
 #include <fmt/format.h>
@@ -11,13 +11,13 @@
 namespace lora_dist {
 namespace {
 
-/// The least of everybody's `value`.
+/// The minimum of `value` over ranks.
 std::int64_t least(Communicator& comm, std::int64_t value) {
   comm.all_reduce(std::span(&value, 1), Reduce::min, WireKind::control);
   return value;
 }
 
-/// What rank `speaker` noticed.
+/// The error of rank `failing`, on every rank.
 Error error_of_rank(Communicator& comm, const std::optional<Error>& mine, int speaker) {
   const std::string text = broadcast_string(comm, mine ? mine->what() : "", speaker);
   auto code = static_cast<std::int64_t>(mine ? mine->code() : ExitCode::done);

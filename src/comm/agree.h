@@ -1,4 +1,4 @@
-// Turning one rank's failure into everybody's, so that no rank is left waiting in a collective and the user reads it once.
+// Propagates one rank's error to all ranks, so that no rank waits in a collective and the user reads the error once.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,15 @@
 
 namespace lora_dist {
 
-/// Runs `work`, which must contain no collective, on every rank; afterwards all ranks learn whether anyone threw. If so, every
-/// rank throws the same Error(collective): that of the lowest failing rank, whose number is named unless all failed
-/// alike.
+/// Runs `work`, which must not contain a collective, on every rank. If any rank throws, every rank then throws the same
+/// Error(collective): that of the lowest failing rank, with its number unless all ranks failed alike.
 void run_together(Communicator& comm, const std::function<void()>& work);
 
-/// For work that the ranks divide: every rank throws the Error whose `place` is least as it stands (of equals the lowest rank's),
-/// scope collective; none where no rank has one. Collective.
+/// For work that is divided among ranks: every rank throws the Error with the smallest `position` (the lowest rank's among
+/// equals), unchanged but with scope collective; returns if no rank has an error. Collective.
 void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t place);
 
-/// What is no error yet: the lowest rank's `mine` that is not empty; empty where all are. Collective; the same on every rank.
+/// The first non-empty `mine` in rank order, on every rank; empty if all are. Collective.
 std::string first_problem(Communicator& comm, const std::string& mine);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// What needs no transport of its own: parts of values, and text of different lengths.
+// Functions over any transport: parts of values, and strings of different lengths.
 #include "src/comm/communicator.h"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ std::vector<std::string> all_gather_strings(Communicator& comm, const std::strin
   std::vector<std::int64_t> lengths(ranks);
   comm.all_gather(std::as_bytes(std::span(&length, 1)), std::as_writable_bytes(std::span(lengths)), WireKind::control);
 
-  // Every part is as long as the longest, since all_gather wants equal sizes.
+  // Strings are padded to the longest, since all_gather needs equal sizes.
   const auto width = static_cast<std::size_t>(*std::max_element(lengths.begin(), lengths.end()));
   std::string padded = mine;
   padded.resize(width);

@@ -1,4 +1,4 @@
-// Chooses what carries device memory between ranks.
+// Chooses the transport for device memory.
 #include "src/comm/data_plane.h"
 
 #include <fstream>
@@ -14,9 +14,8 @@ namespace lora_dist {
 
 namespace {
 
-/// By the addresses of the devices: their numbers and count differ where the launcher shows each rank a GPU of its own. Machines
-/// are told apart by what their kernels drew at boot: containers on different machines may have one host name, and those on one
-/// machine several.
+/// Compares PCI addresses, since device numbers depend on the GPUs that the launcher shows each rank. Machines are identified by
+/// boot id: containers on different machines may share a host name, and containers on one machine may differ in it.
 bool every_rank_has_its_own_device(Communicator& world) {
   std::string mine;
   run_together(world, [&] { mine = machine_identity(kBootId) + " " + nccl_device_address(); });
@@ -24,7 +23,7 @@ bool every_rank_has_its_own_device(Communicator& world) {
   return std::set<std::string>(all.begin(), all.end()).size() == all.size();
 }
 
-/// The first rank's reason not to use NCCL; the library may be missing on some node only.
+/// The first rank's reason not to use NCCL; the library may be missing on some nodes only.
 std::string why_no_nccl_anywhere(Communicator& world) { return first_problem(world, why_no_nccl()); }
 
 }  // namespace

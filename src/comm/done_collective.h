@@ -1,4 +1,4 @@
-// A collective that is over already: those of a group of one, and of transports that do not work beside the operators.
+// A completed collective: of a group of one rank, or of a transport without overlap.
 #pragma once
 
 #include "src/comm/communicator.h"

@@ -1,4 +1,4 @@
-// JSON lines by hand: every text in them is one of this program's own.
+// Writes JSON lines without escaping: all strings are this program's literals.
 #include "src/comm/flight_record.h"
 
 #include <fmt/format.h>

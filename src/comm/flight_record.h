@@ -1,4 +1,4 @@
-// The last collectives of a rank as a file, for after a hang or a failure of communication.
+// The last collectives of a rank as a file, to diagnose a hang or a communication failure.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +9,8 @@ namespace lora_dist {
 /// `folder`/flight_00003.jsonl.
 std::filesystem::path flight_file(const std::filesystem::path& folder, int rank);
 
-/// Writes what this process is at and its last collectives (src/core/pulse.h), a JSON object a line, over an older file. False
-/// where that fails: there is an error under way that matters more.
+/// Writes this process's activity and last collectives (src/core/pulse.h), one JSON object per line, over an older file. Returns
+/// false on failure, since a more important error is being handled.
 bool write_flight_record(const std::filesystem::path& folder, int rank);
 
 }  // namespace lora_dist

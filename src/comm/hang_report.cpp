@@ -1,4 +1,5 @@
-// Ranks that are at the same thing share a sentence; those that nobody waits with come first, as the likely culprits.
+// Ranks with the same activity share a sentence; ranks outside the collective that the others wait in come first, as the likely
+// cause.
 #include "src/comm/hang_report.h"
 
 #include <fmt/format.h>
@@ -32,7 +33,7 @@ std::string place_text(const Heartbeat& beat) {
   return fmt::format("{}{}, since {}", step_text(beat.at.step), beat.at.what, seconds_text(beat.at.what_seconds));
 }
 
-/// "in step 12, ...", after its last collective where there was one.
+/// "in step 12, ...", after its last collective, if any.
 std::string place_of(const SeenRank& seen) {
   const CollectiveRecord& last = seen.beat->at.collective;
   if (waits(seen) || (seen.silent && last.number > 0 && last.ended == 0.0)) {
@@ -55,7 +56,7 @@ std::string sentence_of_silent(int rank, const SeenRank& seen) {
 struct Waiting {
   CollectiveRecord record;
   std::vector<std::int64_t> ranks;
-  double seconds = 0.0;  // of who waits longest
+  double seconds = 0.0;  // the longest wait
   std::int64_t step = 0;
 };
 

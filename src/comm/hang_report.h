@@ -1,4 +1,4 @@
-// Who waits for whom, from what the ranks tell of themselves. Pure: tables in, sentences out.
+// Describes which ranks wait for which, from their heartbeats. A pure function from tables to sentences.
 #pragma once
 
 #include <optional>
@@ -9,14 +9,14 @@
 
 namespace lora_dist {
 
-/// A rank as another one sees it.
+/// A rank's state as another rank sees it.
 struct SeenRank {
-  std::optional<Heartbeat> beat;  // the last that was read; none: never one
+  std::optional<Heartbeat> beat;  // the last one read; nullopt: none yet
   double silent_seconds = 0.0;    // since it was written
-  bool silent = false;            // for so long that the process itself must be stopped or gone
+  bool silent = false;            // so long that the process must be stopped or dead
 };
 
-/// Seconds since the last sign of progress of any rank.
+/// Seconds since any rank's last progress.
 double idle_seconds(std::span<const SeenRank> ranks);
 
 /// "rank 3 is silent ...; rank 1 never came: it is ...; ranks 0, 2 wait in all_reduce #1812 (adapter_gradient) for 41 s".

@@ -1,4 +1,4 @@
-// One line of fields between tabs, padded so that every writing covers the one before.
+// One line of tab-separated fields, padded so that each write covers the previous one.
 #include "src/comm/heartbeat_file.h"
 
 #include <fcntl.h>
@@ -34,7 +34,7 @@ Number number_in(std::string_view field) {
   return number;
 }
 
-/// The names of collectives are literals of this program; a reader has its own.
+/// Names of collectives are literals of this program, so a reader maps them to its own.
 std::string_view known(std::string_view name) {
   constexpr std::array<std::string_view, 10> names = {
       "all_gather", "all_reduce", "reduce_scatter", "broadcast",        "barrier",
@@ -50,7 +50,7 @@ std::string shortened(const std::string& text) { return text.substr(0, kLongestN
 std::string to_text(const Heartbeat& beat) {
   const Activity& at = beat.at;
   const CollectiveRecord& last = at.collective;
-  // The count comes first and last: they differ in what was read between two writings.
+  // The count comes first and last, and differs if a read overlaps a write.
   std::string text = fmt::format("{}\t{}\t{:.6f}\t{}\t{}\t{:.3f}\t{}\t{:.3f}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.6f}\t{:.6f}\t{}\t{}\t{}",
                                  beat.count, beat.rank, beat.written, shortened(beat.host), shortened(at.what), at.what_seconds,
                                  at.step, at.idle_seconds, last.name, last.what, shortened(last.ranks), last.group, last.number,

@@ -14,7 +14,7 @@ namespace lora_dist {
 
 namespace {
 
-/// Host memory that the device copies from and to; it grows and is kept.
+/// A pinned host buffer that grows and is reused.
 class Staging {
  public:
   explicit Staging(const Stream& stream) : stream_(stream) {}
@@ -24,7 +24,7 @@ class Staging {
 
   std::span<std::byte> bytes(std::size_t count) {
     if (count > size_) {
-      synchronize(stream_);  // the old one may still be read
+      synchronize(stream_);  // the old buffer may still be read
       free();
       memory_ = static_cast<std::byte*>(stream_.backend == Backend::cuda ? allocate_pinned(count) : ::operator new(count));
       size_ = count;
@@ -120,7 +120,7 @@ class HostStaged final : public Communicator {
       return std::make_unique<DoneCollective>();
     }
     GatherStaging& staging = free_staging();
-    const std::span<std::byte> here = fetch(mine, staging.mine);  // waits, so an earlier copy out of `all` is over as well
+    const std::span<std::byte> here = fetch(mine, staging.mine);  // waits, so an earlier copy out of `all` is complete, too
     const std::span<std::byte> joined = staging.all.bytes(all.size());
     staging.taken = true;
     return std::make_unique<StagedGather>(host_->start_all_gather(here, joined, kind), staging, joined, all, stream_);
@@ -170,7 +170,7 @@ class HostStaged final : public Communicator {
     }
   }
 
-  /// The bytes on the host, once everything that the stream was given so far is done.
+  /// Copies the bytes to the host after all earlier work of the stream.
   std::span<std::byte> fetch(std::span<const std::byte> there, Staging& staging) {
     const std::span<std::byte> here = staging.bytes(there.size());
     copy_bytes(here.data(), there.data(), there.size(), stream_);
@@ -193,7 +193,7 @@ class HostStaged final : public Communicator {
     put(here, std::as_writable_bytes(values));
   }
 
-  /// `values` are summed in f32 on the host, `wanted` of them rounded once and brought back.
+  /// Sums `values` in f32 on the host, rounds `wanted` of them once and copies those back.
   template <class Work>
   void sum(const TensorView& values, const TensorView& wanted, Work work) {
     if (size() == 1) {
@@ -227,7 +227,7 @@ class HostStaged final : public Communicator {
   Stream stream_;
   Staging mine_;
   Staging all_;
-  std::vector<float> sums_;  // of values that are narrower on the device
+  std::vector<float> sums_;  // f32 sums of bf16 or f16 values
   std::vector<std::unique_ptr<GatherStaging>> gathers_;
 };
 

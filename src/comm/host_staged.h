@@ -1,4 +1,4 @@
-// A communicator for device memory over one for host memory: copies through pinned buffers on the way.
+// A communicator for device memory over one for host memory, by copies through pinned buffers.
 #pragma once
 
 #include <memory>
@@ -8,8 +8,8 @@
 
 namespace lora_dist {
 
-/// Spans are memory of `stream`'s backend; results are there in stream order. It lets ranks share a device, which NCCL does not.
-/// Takes `host` over; byte counts are the host communicator's. On a CPU stream copies are memcpy.
+/// Spans are memory of `stream`'s backend; results are ready in stream order. Unlike NCCL, it allows ranks to share a device.
+/// Takes ownership of `host`, which counts the bytes. On a CPU stream copies are memcpy.
 std::unique_ptr<Communicator> make_host_staged(std::unique_ptr<Communicator> host, const Stream& stream);
 
 }  // namespace lora_dist

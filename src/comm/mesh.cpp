@@ -1,4 +1,4 @@
-// Splits the world into its two axes.
+// Splits the world into the data and tensor axes.
 #include "src/comm/mesh.h"
 
 #include <fmt/format.h>
@@ -16,7 +16,7 @@ namespace lora_dist {
 
 namespace {
 
-/// "1, 2 or 4"; `found`: what comes first.
+/// "1, 2 or 4"; `found`: entries before the divisors.
 std::string divisors(int number, std::vector<std::string> found = {}) {
   for (int i = 1; i <= number; ++i) {
     if (number % i == 0) {

@@ -1,4 +1,4 @@
-// Communicator over MPI. Messages go in pieces below 2^31 bytes; every rank cuts alike, because sizes agree on all ranks.
+// Communicator over MPI. Messages are sent in pieces below 2^31 bytes, the same on every rank.
 #include "src/comm/mpi_communicator.h"
 
 #include <mpi.h>
@@ -17,20 +17,20 @@
 namespace lora_dist {
 namespace {
 
-// Of messages between pairs of ranks. Gathers under way are told apart by their order, which is the same on every rank: messages
-// of a pair do not overtake each other.
+// The tag of gathers. Pending gathers need no distinct tags: their order is the same on every rank, and messages of a pair do not
+// overtake each other.
 constexpr int kGatherTag = 1;
 constexpr int kSumTag = 2;
 
-// Of one ring: a rank holds another rank's share beside the values meanwhile.
+// The most bytes of one ring: a rank buffers another rank's share in addition to the values.
 constexpr std::size_t kMostRingShare = std::size_t{1} << 23U;
 
-/// Messages to and from every other rank. After an error nothing is waited for: the other rank may be gone.
+/// A pending all-to-all exchange. It does not wait after an error, since the other rank may be gone.
 class MpiGather final : public PendingCollective {
  public:
   ~MpiGather() override { MPI_Waitall(count(), requests_.data(), MPI_STATUSES_IGNORE); }
 
-  /// `start` begins a message that the request is for.
+  /// `start` posts a message with the given request.
   template <class Start>
   void add(Start start) {
     MPI_Request request = MPI_REQUEST_NULL;
@@ -72,7 +72,7 @@ MPI_Op mpi_op(Reduce op) {
 
 class MpiCommunicator final : public Communicator {
  public:
-  /// Takes over `comm`.
+  /// Takes ownership of `comm`.
   MpiCommunicator(MPI_Comm comm, std::size_t largest_message, std::shared_ptr<WireBytes> ledger)
       : comm_(comm), largest_message_(largest_message), ledger_(std::move(ledger)) {
     MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
@@ -96,7 +96,7 @@ class MpiCommunicator final : public Communicator {
     });
   }
 
-  /// Every rank sends its part to every other one. Sends come first; mpi_ring.h says why MPI_Iallgather does not do.
+  /// Every rank sends its part to every other rank. Sends are posted first; mpi_ring.h explains why MPI_Iallgather is not used.
   std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
                                                       WireKind kind) override {
     note_gather(mine, all, kind);
@@ -145,8 +145,8 @@ class MpiCommunicator final : public Communicator {
     std::transform(ordered.begin(), ordered.end(), values.begin(), from_ordered);
   }
 
-  /// Each rank adds one share of the values in the order of the ranks, and hands it to all: MPI's own sum is free to choose an
-  /// order by the size of the message.
+  /// Each rank sums one share of the values in rank order and sends it to all ranks: MPI's own sum may choose the order by
+  /// message size.
   void all_reduce_sum(const TensorView& values, WireKind kind) override {
     const std::span<float> all(values.as<float>(), static_cast<std::size_t>(values.count()));
     (*ledger_)[kind] += static_cast<std::int64_t>(all.size_bytes());
@@ -190,7 +190,7 @@ class MpiCommunicator final : public Communicator {
   const WireBytes& wire() const override { return *ledger_; }
 
  private:
-  /// sum = the ranks' shares of it, which lie in shares_ in the order of the ranks, added in that order.
+  /// sum = the entries of shares_, added in rank order.
   void add_shares(std::span<float> sum) {
     std::copy_n(shares_.begin(), sum.size(), sum.begin());
     for (std::size_t r = 1; r < static_cast<std::size_t>(size_); ++r) {
@@ -201,7 +201,7 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  /// By MPI's own exchanges, which use a link's directions one after the other (mpi_ring.h): TP ranks are to share a node.
+  /// Uses MPI's collectives, which use the two directions of a link in turn (mpi_ring.h): TP ranks should share a node.
   void sum_piece(std::span<float> values) {
     const auto ranks = static_cast<std::size_t>(size_);
     std::vector<int> counts(ranks);
@@ -230,7 +230,7 @@ class MpiCommunicator final : public Communicator {
     (*ledger_)[kind] += static_cast<std::int64_t>(mine.size());
   }
 
-  /// Where a rank's part of a gathered whole lies.
+  /// The offset of a rank's part in the gathered whole.
   std::span<std::byte> part_of(std::span<std::byte> all, int rank) const {
     const std::size_t size = all.size() / static_cast<std::size_t>(size_);
     return all.subspan(size * static_cast<std::size_t>(rank), size);
@@ -245,11 +245,11 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  /// Calls gather(from, length, to, count, type) for each piece of `mine`: rank r's piece goes to `to` + r * mine.size().
+  /// Calls gather(from, length, to, count, type) for each piece of `mine`; rank r's piece is written to `to` + r * mine.size().
   template <class Gather>
   void for_each_piece(std::span<const std::byte> mine, std::span<std::byte> all, WireKind kind, Gather gather) {
     note_gather(mine, all, kind);
-    // A part that lies in its place already must not be named twice (MPI forbids overlap).
+    // MPI_IN_PLACE for a part that is already in `all` (MPI forbids overlap).
     const bool in_place = mine.data() == all.data() + mine.size() * static_cast<std::size_t>(rank_);
     for (std::size_t at = 0; at < mine.size(); at += largest_message_) {
       const std::size_t length = std::min(largest_message_, mine.size() - at);
@@ -264,10 +264,10 @@ class MpiCommunicator final : public Communicator {
   std::shared_ptr<WireBytes> ledger_;
   int rank_ = 0;
   int size_ = 1;
-  std::vector<float> shares_;  // every rank's share of what this rank adds up
+  std::vector<float> shares_;  // every rank's values of the share that this rank sums
 };
 
-/// A group of one needs no MPI: its collectives copy, and send nothing.
+/// A group of one rank needs no MPI.
 std::unique_ptr<Communicator> take_over(MPI_Comm comm, std::size_t largest_message, std::shared_ptr<WireBytes> ledger) {
   int size = 1;
   MPI_Comm_size(comm, &size);

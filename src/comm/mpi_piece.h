@@ -1,4 +1,4 @@
-// A datatype for pieces of parts that lie far apart.
+// An MPI datatype for pieces that are far apart.
 #pragma once
 
 #include <mpi.h>
@@ -9,8 +9,8 @@
 
 namespace lora_dist {
 
-/// Where one piece of every rank's part lands: `length` bytes, one rank's part being `part` bytes after the last one's. The
-/// stride is an MPI_Aint, so that a gathered whole above 2^31 bytes needs no 32-bit displacement.
+/// One piece of each rank's part: `length` bytes with a stride of `part` bytes between ranks. The stride is an MPI_Aint, so a
+/// gathered whole may exceed 2^31 bytes.
 class PieceType {
  public:
   PieceType(std::size_t length, std::size_t part) {
@@ -23,7 +23,7 @@ class PieceType {
   }
   PieceType(const PieceType&) = delete;
   PieceType& operator=(const PieceType&) = delete;
-  ~PieceType() { MPI_Type_free(&type_); }  // MPI keeps it alive for a call under way
+  ~PieceType() { MPI_Type_free(&type_); }  // MPI keeps it alive for pending calls
 
   MPI_Datatype get() const { return type_; }
 

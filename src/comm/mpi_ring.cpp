@@ -1,4 +1,4 @@
-// Shares of the values go round once to be added up, and once more to be known.
+// Ring all-reduce: shares travel round the ring once to be summed, and once more to be distributed.
 #include "src/comm/mpi_ring.h"
 
 #include <array>
@@ -10,7 +10,7 @@ namespace lora_dist {
 
 namespace {
 
-/// This rank's place among its neighbours.
+/// This rank's neighbours in the ring.
 struct Ring {
   MPI_Comm comm = MPI_COMM_NULL;
   int tag = 0;
@@ -34,7 +34,7 @@ void ring_all_reduce(std::span<std::int64_t> values, MPI_Op op, MPI_Comm comm, i
   Ring ring{comm, tag};
   MPI_Comm_rank(comm, &ring.rank);
   MPI_Comm_size(comm, &ring.size);
-  const auto share = [&](int i) {  // of any number, below 0 too
+  const auto share = [&](int i) {  // for any number, including negative ones
     const auto ranks = static_cast<std::size_t>(ring.size);
     const auto at = static_cast<std::size_t>((i % ring.size + ring.size) % ring.size);
     const std::size_t begin = values.size() * at / ranks;

@@ -1,5 +1,5 @@
-// Communicator over NCCL. All groups of a rank issue on one stream, so that their kernels run in the order of the calls, which is
-// the same on every rank: two groups' kernels side by side could wait for each other across ranks.
+// Communicator over NCCL. All groups of a rank use one stream, so that kernels run in call order, which is the same on every
+// rank: concurrent kernels of two groups could deadlock across ranks.
 #include "src/comm/nccl_communicator.h"
 
 #include <cuda_runtime.h>
@@ -30,7 +30,7 @@ class NcclPending final : public PendingCollective {
   }
   ~NcclPending() override {
     try {
-      done_.stream_wait(reader_);      // its memory is not written by that stream before the collective is over
+      done_.stream_wait(reader_);      // so that stream does not overwrite the memory during the collective
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): a destructor cannot say it; the next call will
     }
   }
@@ -69,7 +69,7 @@ ncclDataType_t nccl_type(DType dtype) {
 
 class NcclCommunicator final : public Communicator {
  public:
-  /// `staged` is the same group through the host: barriers, doubles and splits go that way.
+  /// `staged`: the same group through the host, for barriers, doubles and splits.
   NcclCommunicator(ncclComm_t comm, std::unique_ptr<Communicator> staged, std::shared_ptr<NcclStreams> streams,
                    std::shared_ptr<WireBytes> ledger)
       : staged_(std::move(staged)),
@@ -92,7 +92,7 @@ class NcclCommunicator final : public Communicator {
     return std::make_unique<NcclPending>(group_, "all_gather", streams_->comm, followed_);
   }
 
-  /// Integers: the sum is exact, whatever order NCCL adds in.
+  /// Integer sums are exact in any order.
   void all_reduce(std::span<std::int64_t> values, Reduce op, WireKind kind) override {
     (*ledger_)[kind] += static_cast<std::int64_t>(values.size_bytes());
     start_after_followed();
@@ -102,10 +102,10 @@ class NcclCommunicator final : public Communicator {
     wait_on_host("all_reduce");
   }
 
-  /// Through the host: NCCL does not say what its maximum of a NaN is.
+  /// Through the host: NCCL does not specify the maximum with NaN.
   void all_reduce(std::span<double> values, Reduce op, WireKind kind) override { staged_->all_reduce(values, op, kind); }
 
-  /// The operators' stream waits for it, not the host.
+  /// The operators' stream waits, not the host.
   void all_reduce_sum(const TensorView& values, WireKind kind) override {
     issue_sum(values, kind);
     let_followed_wait();
@@ -142,7 +142,7 @@ class NcclCommunicator final : public Communicator {
 
   std::unique_ptr<Communicator> split(int color) override {
     std::unique_ptr<Communicator> part = staged_->split(color);
-    wait_on_host("split");  // NCCL wants nothing under way on the group meanwhile
+    wait_on_host("split");  // NCCL requires an idle group
     const bool alone = part->size() == 1;
     ncclComm_t comm = nullptr;
     group_->finish(ncclCommSplit(group_->handle("split"), alone ? NCCL_SPLIT_NOCOLOR : color, rank(), &comm, nullptr), "split");
@@ -182,19 +182,19 @@ class NcclCommunicator final : public Communicator {
                    "all_reduce");
   }
 
-  /// What is issued next starts after what the stream that is followed was given so far.
+  /// The communication stream waits for the followed stream.
   void start_after_followed() {
     given_.record(followed_);
     given_.stream_wait(streams_->comm);
   }
 
-  /// What the stream that is followed is given next starts after what was issued.
+  /// The followed stream waits for the communication stream.
   void let_followed_wait() {
     done_.record(streams_->comm);
     done_.stream_wait(followed_);
   }
 
-  /// Until everything issued is done. It polls: a wait inside CUDA would never hear of a rank that is gone.
+  /// Waits for all issued work. It polls, since a wait inside CUDA would not notice a lost rank.
   void wait_on_host(const char* collective) {
     done_.record(streams_->comm);
     while (!done_.past()) {
@@ -206,14 +206,14 @@ class NcclCommunicator final : public Communicator {
 
   std::unique_ptr<Communicator> staged_;
   std::shared_ptr<NcclStreams> streams_;
-  std::shared_ptr<NcclGroup> group_;  // before the streams: its kernels run there
+  std::shared_ptr<NcclGroup> group_;  // destroyed before the streams, on which its kernels run
   std::shared_ptr<WireBytes> ledger_;
   Stream followed_;
-  DeviceEvent given_;  // what was given to `followed_` before the last call
-  DeviceEvent done_;   // the last collective that the host or that stream waits for
+  DeviceEvent given_;  // recorded on `followed_` before the last call
+  DeviceEvent done_;   // recorded after the last collective that the host or followed_ waits for
 };
 
-/// Throws before there is a group. What is under way is no failure.
+/// Throws before there is a group. ncclInProgress is not an error.
 void check_start(ncclResult_t status) {
   if (status != ncclSuccess && status != ncclInProgress) {
     throw Error(
@@ -223,8 +223,8 @@ void check_start(ncclResult_t status) {
   }
 }
 
-/// The group of all ranks. NCCL starts in the background while the ranks tell each other over the host how it goes: one that
-/// fails alone would leave the others waiting for it.
+/// Makes the group of all ranks. NCCL initialises in the background while the ranks exchange status over the host, so that one
+/// failing rank does not leave the others waiting.
 ncclComm_t start_group(Communicator& world, const ncclUniqueId& id) {
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;

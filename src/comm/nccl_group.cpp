@@ -1,4 +1,4 @@
-// Asking NCCL how a group is, and giving all groups up when one is lost.
+// Polls NCCL for a group's status, and aborts all groups if one fails.
 #include "src/comm/nccl_group.h"
 
 #include <fmt/format.h>
@@ -44,7 +44,7 @@ NcclGroup::~NcclGroup() {
   if (comm_ == nullptr) {
     return;
   }
-  // The other ranks are not coming when this one is on its way out with an error.
+  // During an exception the other ranks will not take part in finalizing.
   if (std::uncaught_exceptions() > 0 || !finalized()) {
     ncclCommAbort(comm_);
   } else {
@@ -106,7 +106,7 @@ Error NcclGroup::failure(const char* collective, const std::string& why) const {
                ErrorScope::consequence);
 }
 
-/// True when all that was issued is done and no rank needs the group any more. Waits for the other ranks, though not for ever.
+/// True if all issued work is done on every rank. Waits for the other ranks for a limited time.
 bool NcclGroup::finalized() const {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   ncclResult_t status = ncclCommFinalize(comm_);

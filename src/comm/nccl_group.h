@@ -1,4 +1,4 @@
-// A group of ranks at NCCL, and the streams that collectives run on. Only for a build with NCCL.
+// An NCCL communicator and its streams. Only for a build with NCCL.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,12 +15,12 @@
 
 namespace lora_dist {
 
-inline constexpr std::chrono::microseconds kNcclPause(20);  // between two questions to NCCL
+inline constexpr std::chrono::microseconds kNcclPause(20);  // between two polls of NCCL
 
 class NcclGroup;
 
-/// The operators' stream and the one that collectives run on, and the groups that use them: a group and those split from it.
-/// Whoever waits for the operators' stream meanwhile asks how the groups are.
+/// The operators' stream, the communication stream, and the groups that use them (a group and those split from it). Waits for the
+/// operators' stream check the groups' status.
 struct NcclStreams {
   explicit NcclStreams(const Stream& operators);
   NcclStreams(const NcclStreams&) = delete;
@@ -28,7 +28,7 @@ struct NcclStreams {
   ~NcclStreams();
 
   cudaStream_t handle() const { return cuda_context(comm).stream; }
-  /// All groups: their kernels end, and what the streams hold behind them goes on.
+  /// Aborts all groups: their kernels end, and later work on the streams continues.
   void give_up() const;
 
   Stream compute;
@@ -36,8 +36,8 @@ struct NcclStreams {
   std::vector<NcclGroup*> groups;
 };
 
-/// A group's handle at NCCL, which never holds the host: calls return at once, and what became of them is asked for. Null once
-/// it was given up. Errors name the rank, the collective and NCCL's reason.
+/// A group's non-blocking NCCL communicator: calls return at once and their status is polled. Null after an abort. Errors name
+/// the rank, the collective and NCCL's reason.
 class NcclGroup {
  public:
   NcclGroup(ncclComm_t comm, int rank, std::shared_ptr<NcclStreams> streams);
@@ -45,14 +45,14 @@ class NcclGroup {
   NcclGroup& operator=(const NcclGroup&) = delete;
   ~NcclGroup();
 
-  /// Throws after the group was given up.
+  /// Throws after an abort.
   ncclComm_t handle(const char* collective) const;
-  /// After a call of NCCL's: waits until its kernel is on the stream. Throws unless it is, after giving up all groups, so that no
-  /// kernel waits for a rank that is gone.
+  /// Waits until the kernel of an NCCL call is on the stream. On failure it aborts all groups, so that no kernel waits for a lost
+  /// rank, and throws.
   void finish(ncclResult_t status, const char* collective);
-  /// Throws what happened behind the host's back: a lost connection, another rank's abort.
+  /// Throws asynchronous errors: a lost connection, another rank's abort.
   void check_under_way(const char* collective);
-  /// The same for whoever waits for something else.
+  /// The same, naming the last collective.
   void check_last();
   void give_up();
 

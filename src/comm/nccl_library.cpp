@@ -1,5 +1,5 @@
-// NCCL, opened where it is when it is first asked for: a program built with it also starts on a machine that has a GPU and no
-// NCCL. The names below are NCCL's own, so that its callers need not know; each hands its arguments on.
+// Loads NCCL at first use, so that the program also starts on GPU machines without NCCL. The functions below have NCCL's names
+// and forward their arguments.
 #include <dlfcn.h>
 #include <nccl.h>
 
@@ -9,7 +9,7 @@
 
 namespace {
 
-/// NCCL's functions; `problem` is empty when all of them were found.
+/// NCCL's functions; `problem` is empty if all were found.
 struct NcclLibrary {
   NcclLibrary() {
     handle = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -72,7 +72,7 @@ std::string why_no_nccl() { return nccl().problem; }
 
 }  // namespace lora_dist
 
-// Called only where why_no_nccl() is empty.
+// Call only if why_no_nccl() is empty.
 ncclResult_t ncclGetVersion(int* version) { return nccl().get_version(version); }
 const char* ncclGetErrorString(ncclResult_t result) { return nccl().get_error_string(result); }
 const char* ncclGetLastError(ncclComm_t comm) { return nccl().get_last_error(comm); }

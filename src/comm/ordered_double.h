@@ -1,4 +1,4 @@
-// Doubles as integers that sort as they do, so that a maximum has one answer whatever the order of the ranks.
+// Maps doubles to integers of the same order, so that a maximum does not depend on the order of the ranks.
 #pragma once
 
 #include <bit>
@@ -10,12 +10,12 @@
 
 namespace lora_dist {
 
-/// A double as an integer that sorts as it does (IEEE 754 totalOrder). Its own inverse.
+/// Maps a double's bits to an integer of the same order (IEEE 754 totalOrder). It is its own inverse.
 inline std::int64_t flip_negative(std::int64_t bits) {
   return bits >= 0 ? bits : bits ^ std::numeric_limits<std::int64_t>::max();
 }
 
-/// NaN becomes the value that wins the reduction: MPI_MAX over doubles would leave it to the order of the ranks.
+/// NaN maps to the value that wins the reduction: MPI_MAX over doubles would depend on the order of the ranks.
 inline std::int64_t to_ordered(double value, Reduce op) {
   if (std::isnan(value)) {
     value = std::copysign(std::numeric_limits<double>::quiet_NaN(), op == Reduce::max ? 1.0 : -1.0);

@@ -22,7 +22,7 @@
 namespace lora_dist {
 namespace {
 
-/// Which cores, as bits; the affinity mask of a process, or of several.
+/// A set of cores as bits: the affinity mask of one or several processes.
 using CoreSet = std::array<std::uint64_t, 64>;
 
 CoreSet cores_of_this_process() {
@@ -62,7 +62,7 @@ ProcessInfo find_process() {
   return process;
 }
 
-/// The whole number that `text` starts with, 0 where it starts with none.
+/// The integer at the start of `text`; 0 if there is none.
 int leading_number(const char* text) {
   const std::string_view view = text == nullptr ? "" : text;
   int number = 0;
@@ -95,7 +95,7 @@ MpiSession::~MpiSession() {
 
 int threads_per_rank(const ProcessInfo& process, const std::optional<double>& quota) {
   const int asked = leading_number(std::getenv("OMP_NUM_THREADS"));
-  constexpr int kMostThreads = 1024;  // beyond any node; a slip of the keyboard should not exhaust the system
+  constexpr int kMostThreads = 1024;  // more than any node has; limits the effect of a typing error
   if (asked > 0) {
     return std::min(asked, kMostThreads);
   }
@@ -149,7 +149,8 @@ void abort_job(int exit_code) {
 void abort_stuck_job(const std::string& message, int exit_code) {
   const ssize_t ignored = ::write(STDERR_FILENO, message.data(), message.size());
   static_cast<void>(ignored);
-  // MPI tells the launcher, which ends processes that are stopped too; should that be stuck as well, this one's end tells it.
+  // MPI_Abort tells the launcher, which also ends stopped processes; if MPI_Abort is stuck, the launcher notices this process's
+  // exit.
   std::thread([exit_code] { abort_job(exit_code); }).detach();
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   std::_Exit(exit_code);

@@ -1,4 +1,4 @@
-// The process as a member of an MPI job: start, end, and where it sits on its node.
+// The process as a member of an MPI job: start, end, and its rank and cores on the node.
 #pragma once
 
 #include <optional>
@@ -11,9 +11,9 @@ namespace lora_dist {
 struct ProcessInfo {
   int rank = 0;
   int ranks = 1;
-  int node_rank = 0;   // among the ranks of this node
-  int node_ranks = 1;  // how many ranks this node has
-  int node_cores = 0;  // cores that the ranks of this node may run on, together; 0: not asked
+  int node_rank = 0;   // rank on this node
+  int node_ranks = 1;  // ranks on this node
+  int node_cores = 0;  // cores that the ranks of this node together may use; 0: unknown
 };
 
 /// Starts MPI in its constructor and finalizes it in its destructor. Without mpirun or srun it is a job of one rank.
@@ -30,26 +30,25 @@ class MpiSession {
   ProcessInfo process_;
 };
 
-/// Threads that this rank may use: OMP_NUM_THREADS where it is set, else the cores it may run on divided by the ranks of its node
-/// (ranks that the launcher bound to cores of their own keep them whole), at most its share of `quota`: CPUs that the control
-/// group of the node's ranks may use.
+/// The number of threads of this rank: OMP_NUM_THREADS if set; else its cores divided by the ranks of its node (a rank bound to
+/// its own cores uses all of them), at most its share of `quota`, the CPUs of the node's control group.
 int threads_per_rank(const ProcessInfo& process, const std::optional<double>& quota = cpu_quota());
 
-/// True when every rank of the job has called this within `seconds` of this call: whoever ends first does not take the rest with
-/// it before rank 0 has spoken.
+/// True if every rank of the job calls this within `seconds`. Ranks call it before exit, so that none ends the job before rank 0
+/// has printed the error.
 bool meet_all_ranks(double seconds);
 
-/// The rank that the launcher gave this process, known without MPI; 0 when there is no launcher.
+/// The rank assigned by the launcher, known without MPI; 0 without a launcher.
 int launcher_rank();
 
-/// Ends the whole job at once with `exit_code`, also from a rank whose peers wait in a collective.
+/// Ends the whole job at once with `exit_code`, even if peers wait in a collective.
 [[noreturn]] void abort_job(int exit_code);
 
-/// The same from a thread beside one that may be stuck in MPI or hold the lock of an output stream. Writes `message` to stderr
-/// first.
+/// The same from another thread, while the main thread may be stuck in MPI or hold an output stream's lock. Writes `message` to
+/// stderr first.
 [[noreturn]] void abort_stuck_job(const std::string& message, int exit_code);
 
-/// This machine's; "localhost" where it has none.
+/// This machine's host name; "localhost" if it has none.
 std::string host_name();
 
 /// "Open MPI 4.1.4" and the like.

@@ -7,9 +7,9 @@
 
 namespace lora_dist {
 
-/// A group of this rank alone; needs no MPI.
+/// A group with only this rank; needs no MPI.
 std::unique_ptr<Communicator> make_single_rank();
-/// The same as a part of a larger group: `ledger` is that group's, which wire() shows.
+/// The same as a subgroup: wire() returns the larger group's `ledger`.
 std::unique_ptr<Communicator> make_single_rank(std::shared_ptr<WireBytes> ledger);
 
 }  // namespace lora_dist

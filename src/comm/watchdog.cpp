@@ -29,10 +29,10 @@ using Seconds = std::chrono::duration<double>;
 
 double seconds_since(Clock::time_point start) { return Seconds(Clock::now() - start).count(); }
 
-/// What one rank has read of another so far.
+/// The last heartbeat read of another rank.
 struct Reading {
   std::optional<Heartbeat> beat;
-  Clock::time_point changed = Clock::now();  // when its count last changed, by this rank's clock
+  Clock::time_point changed = Clock::now();  // time of the last change of its count, by this rank's clock
 };
 
 }  // namespace
@@ -62,11 +62,11 @@ class Watchdog::Threads {
     guarding_.join();
     std::error_code ignored;
     std::filesystem::remove(heartbeat_file(options_.folder, rank_), ignored);
-    std::filesystem::remove(options_.folder, ignored);  // by the last of the ranks, where nothing else is in it
+    std::filesystem::remove(options_.folder, ignored);  // succeeds for the last rank, if the folder is empty
   }
 
  private:
-  /// False when it is over.
+  /// False if the watchdog is being destroyed.
   bool sleep(double seconds) {
     std::unique_lock<std::mutex> hold(lock_);
     return !ended_.wait_for(hold, Seconds(seconds), [this] { return over_; });
@@ -74,7 +74,7 @@ class Watchdog::Threads {
 
   void watch() {
     do {
-      // Whoever was stopped and goes on has not been idle meanwhile, and has seen nothing of the others either.
+      // A process that was stopped and continued was not idle meanwhile, and has read no heartbeats.
       if (seconds_since(last_turn_) > 1.0 + 4.0 * pause_) {
         start_anew();
       }
@@ -114,7 +114,7 @@ class Watchdog::Threads {
     return rank != rank_ && seconds_since(readings_[static_cast<std::size_t>(rank)].changed) >= silent_after_;
   }
 
-  /// Of the ranks before this one the first that lives judges; where there is none this one does.
+  /// The lowest live rank decides; if no lower rank is live, this one does.
   void look_at_others() {
     if (!looking_) {
       looking_ = true;
@@ -146,7 +146,7 @@ class Watchdog::Threads {
     for (std::size_t rank = 0; rank < readings_.size(); ++rank) {
       const Reading& reading = readings_[rank];
       const bool is_silent = silent(static_cast<int>(rank));
-      // How long a rank has been silent is told by its own clock and this one's, which differ a little between machines.
+      // A rank's silence is measured by both machines' clocks, which differ slightly.
       const double since = reading.beat ? now - reading.beat->written : 0.0;
       seen.push_back({reading.beat, is_silent ? std::max(since, seconds_since(reading.changed)) : 0.0, is_silent});
     }
@@ -158,7 +158,7 @@ class Watchdog::Threads {
     tell();
   }
 
-  /// Another rank ends the job; this one leaves what it knows and waits for the end.
+  /// Another rank ends the job: this one writes its flight record and waits.
   void obey() {
     record();
     sleep(10.0);
@@ -195,12 +195,12 @@ class Watchdog::Threads {
                                  options_.seconds, who, options_.advice));
   }
 
-  /// Looks at the clock alone: the other thread may be held by the file system that holds everybody.
+  /// Checks the clock only: the other thread may be blocked by the same file system as the ranks.
   void guard() {
     const double pause = std::min(1.0, options_.seconds / 4.0);
     const double patience = std::max(5.0, options_.seconds / 2.0);
     auto turn = Clock::now();
-    auto awake = turn;  // since when this process has not been stopped
+    auto awake = turn;  // when the process was last continued
     while (sleep(pause)) {
       awake = seconds_since(turn) > 1.0 + 4.0 * pause ? Clock::now() : awake;
       turn = Clock::now();
@@ -209,7 +209,7 @@ class Watchdog::Threads {
       if (held < patience || std::min(at.idle_seconds, seconds_since(awake)) < options_.seconds) {
         continue;
       }
-      sleep(0.3 * std::min(rank_, 10));  // the lowest speaks, and ends the job before the next would
+      sleep(0.3 * std::min(rank_, 10));  // staggered, so that the lowest rank reports and ends the job
       speak(fmt::format("rank {} on {} is in {}, and the file system under {} has not answered for {:.0f} s", rank_, mine_.host,
                         at.what, options_.folder.string(), held));
     }
@@ -238,11 +238,11 @@ Watchdog::~Watchdog() = default;
 
 namespace {
 
-/// The rank whose file this one should see and does not; -1: none. A network file system may take a moment.
+/// The rank whose file this rank should see but does not; -1: none. Waits for slow network file systems.
 int unseen_rank(const Communicator& world, const std::filesystem::path& folder) {
   constexpr double kPatience = 10.0;
   const auto start = Clock::now();
-  const int last = world.rank() == 0 ? world.size() - 1 : 0;  // everybody looks at rank 0, and rank 0 at everybody
+  const int last = world.rank() == 0 ? world.size() - 1 : 0;  // every rank checks rank 0's file, and rank 0 all files
   for (int rank = 0; rank <= last;) {
     if (read_heartbeat(folder, rank)) {
       ++rank;

@@ -1,4 +1,4 @@
-// Ends a job in which no rank makes progress any more, and says who waits for whom.
+// Ends a job in which no rank makes progress, and reports which ranks wait for which.
 #pragma once
 
 #include <filesystem>
@@ -11,23 +11,24 @@
 namespace lora_dist {
 
 struct WatchdogOptions {
-  std::filesystem::path folder;                             // that all ranks see; each keeps a file of its own in it
-  double seconds = 600.0;                                   // without progress of any rank
-  std::function<void(const std::string& message)> end_job;  // says it and ends the job; called by a thread of its own
+  std::filesystem::path folder;  // visible to all ranks; each rank writes its own file there
+  double seconds = 600.0;        // without progress of any rank
+  std::function<void(const std::string& message)>
+      end_job;  // prints the message and ends the job; called by the watchdog's thread
   std::string advice = "Run the same command again to go on from the last checkpoint";  // ends the message
 };
 
-/// A thread per rank that works while the rank itself is stuck, in MPI, in NCCL or on a disk. It writes what the rank is at
-/// (src/core/pulse.h) into the rank's file; once the rank has made no progress for half the time it looks at the others' files.
-/// The lowest rank that still lives judges: it waits until nobody has made progress for the whole time, lets every living rank
-/// write its flight record, and calls end_job. A second thread does the same without any file where the file system itself is
-/// stuck. A process that was stopped and goes on (a suspended job) starts counting anew.
+/// A thread per rank that runs while the rank is stuck in MPI, NCCL or a disk access. It writes the rank's activity
+/// (src/core/pulse.h) to the rank's file; after half the time without progress it reads the other ranks' files. The lowest live
+/// rank decides: once no rank has made progress for the whole time, it lets every live rank write its flight record, and calls
+/// end_job. A second thread does the same without files if the file system is stuck. A process that was stopped and continued (a
+/// suspended job) restarts its count.
 class Watchdog {
  public:
   Watchdog(int rank, int ranks, WatchdogOptions options);
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
-  /// Takes the rank's file away.
+  /// Removes the rank's file.
   ~Watchdog();
 
   class Threads;
@@ -36,8 +37,8 @@ class Watchdog {
   std::unique_ptr<Threads> threads_;
 };
 
-/// Starts one on every rank. Collective. `why_not`: rank 0 cannot see another rank's file; there is no watchdog then. Rank 0 must
-/// have made the folder.
+/// Starts a watchdog on every rank. Collective. `why_not`: a rank cannot write its file or see another rank's; then there is no
+/// watchdog. Rank 0 must have made the folder.
 struct StartedWatchdog {
   std::unique_ptr<Watchdog> watchdog;
   std::string why_not;

@@ -1,4 +1,4 @@
-// Notes around each call; the calls themselves are another communicator's.
+// Records each call and forwards it to another communicator.
 #include "src/comm/watched.h"
 
 #include <numeric>
@@ -38,7 +38,7 @@ class WatchedCollective final : public PendingCollective {
 
 class Watched final : public Communicator {
  public:
-  /// `members`: the ranks of the job that are in the group. `host`: the same group over host memory; null: there is none.
+  /// `members`: the job's ranks in the group. `host`: the same group over host memory, or null.
   Watched(std::unique_ptr<Communicator> comm, Communicator* host, std::vector<std::int64_t> members, int group,
           std::shared_ptr<int> groups)
       : comm_(std::move(comm)), host_(host), members_(std::move(members)), groups_(std::move(groups)) {
@@ -135,7 +135,7 @@ class Watched final : public Communicator {
     return record_;
   }
 
-  /// Of the part that this rank goes to. Over the host: a group over a device takes no other memory.
+  /// The members of this rank's new group. Exchanged over the host, since a device group cannot use host memory.
   std::vector<std::int64_t> members_of(int color) {
     std::vector<std::int64_t> members;
     if (host_ == nullptr) {
@@ -177,7 +177,7 @@ std::unique_ptr<Communicator> watch_collectives(std::unique_ptr<Communicator> co
 }
 
 std::unique_ptr<Communicator> watch_device_collectives(std::unique_ptr<Communicator> comm, Communicator& world) {
-  constexpr int kFirstGroup = 1000;  // apart from the host's
+  constexpr int kFirstGroup = 1000;  // distinct from the numbers of host groups
   return watched(std::move(comm), &world, std::make_shared<int>(kFirstGroup));
 }
 

@@ -1,4 +1,4 @@
-// A communicator that notes what it does, for the watchdog and the flight recorder (src/core/pulse.h).
+// A communicator that records its collectives for the watchdog and the flight recorder (src/core/pulse.h).
 #pragma once
 
 #include <memory>
@@ -7,11 +7,11 @@
 
 namespace lora_dist {
 
-/// Every collective of `comm`, and of the groups split from it, is noted with its number. `comm` is over all ranks of the job,
-/// and over host memory; where it is one rank it comes back as it is.
+/// Records every collective of `comm` and of groups split from it, with its number. `comm` is over all ranks of the job and host
+/// memory; a group of one rank is returned unchanged.
 std::unique_ptr<Communicator> watch_collectives(std::unique_ptr<Communicator> comm);
 
-/// The same over device memory. `world`: the same ranks over host memory; it must outlive the result.
+/// The same for device memory. `world`: the same ranks over host memory; it must outlive the result.
 std::unique_ptr<Communicator> watch_device_collectives(std::unique_ptr<Communicator> comm, Communicator& world);
 
 /// "0-3, 8": numbers in rising order.

@@ -1,4 +1,4 @@
-// Every byte that a rank hands to a collective, by what it is for.
+// Counts the bytes that a rank passes to collectives, by purpose.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ constexpr std::string_view name_of(WireKind kind) {
   return names[static_cast<std::size_t>(kind)];
 }
 
-/// Payload bytes handed over by this rank, per kind. A group of one rank sends nothing.
+/// This rank's payload bytes per kind. A group of one rank sends nothing.
 struct WireBytes {
   std::array<std::int64_t, kWireKinds> bytes{};
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
-/// "base shard 3.71 GiB, activations 12.0 GiB": what is held, by kind.
+/// "base shard 3.71 GiB, activations 12.0 GiB": the held bytes by kind.
 std::string held_by_kind(const std::vector<MemoryItem>& held) {
   const MemoryByKind bytes = sum_by_kind(held);
   std::string text;
@@ -95,8 +95,8 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
   return memory;
 }
 
-/// Addresses that no process has: who touches them is ended by the system. They are not mapped, since a limit on addresses
-/// (ulimit -v) would count them.
+/// Addresses that are never mapped: an access to them ends the process. A mapping would count against a limit on addresses
+/// (ulimit -v).
 void* Arena::note(MemoryKind kind, const std::string& name, std::size_t bytes) {
   constexpr std::uintptr_t kFirst = std::uintptr_t{0xF0} << 48U;
   constexpr std::size_t kMost = std::size_t{1} << 52U;

@@ -1,4 +1,4 @@
-// Memory that lasts: every buffer has a kind and a name, so that the table shown at the start is what the process holds.
+// Long-lived memory: every buffer has a kind and a name, so that the memory table shown at the start is complete.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,12 @@
 
 namespace lora_dist {
 
-/// Owns buffers until it is destroyed, in the memory of the stream that it is made for: the device's when that is a CUDA stream
-/// (which must outlive it), else the host's. Host pages are not touched before they are used, so a buffer sized for the longest
-/// batch costs only what the batches need; device memory is taken whole, at the start.
+/// Owns buffers until it is destroyed: device memory for a CUDA stream (which must outlive the arena), else host memory. Host
+/// pages are committed on first use, so a buffer sized for the longest batch costs only what the batches need; device memory is
+/// allocated in full at the start.
 class Arena {
  public:
-  /// pinned: the host's memory, that a CUDA stream copies from by itself; nowhere: addresses alone, to see what would be held.
+  /// pinned: host memory for asynchronous copies of a CUDA stream; nowhere: addresses without memory, to count bytes.
   enum class Place : std::uint8_t { operators, pinned, nowhere };
 
   Arena() = default;
@@ -30,7 +30,7 @@ class Arena {
   Arena& operator=(Arena&&) = default;
 
   /// A buffer of `count` elements, 64-byte aligned at least, not initialised.
-  /// Throws Error(out_of_memory) with what was asked and what is held, by kind.
+  /// Throws Error(out_of_memory) with the request and the held bytes by kind.
   template <class T>
   std::span<T> take(MemoryKind kind, const std::string& name, std::int64_t count) {
     return {static_cast<T*>(take_bytes(kind, name, count, sizeof(T))), static_cast<std::size_t>(count)};
@@ -43,11 +43,11 @@ class Arena {
     return out;
   }
 
-  /// Notes memory that somebody else holds for as long as the arena lives, in place of what was noted under that name before.
+  /// Records memory that another object holds for the arena's lifetime; replaces an earlier record of that name.
   void count(MemoryKind kind, const std::string& name, std::int64_t bytes);
 
   const std::vector<MemoryItem>& items() const { return items_; }
-  /// False for Place::nowhere, whose buffers may neither be written nor read: who fills buffers leaves them as they are.
+  /// False for Place::nowhere, whose buffers must not be read or written.
   bool holds_memory() const { return place_ != Place::nowhere; }
 
  private:
@@ -67,8 +67,8 @@ class Arena {
   std::size_t noted_bytes_ = 0;  // of Place::nowhere
 };
 
-/// Runs `work`, which may take device memory outside the arena, for `purpose`. Where there is none left, throws
-/// Error(out_of_memory) with what was asked and what the arena holds, by kind.
+/// Runs `work`, which may allocate device memory outside the arena for `purpose`. If that fails, throws Error(out_of_memory) with
+/// the request and the arena's bytes by kind.
 void explain_full_memory(const Arena& arena, const std::string& purpose, const std::function<void()>& work);
 
 }  // namespace lora_dist

@@ -1,5 +1,5 @@
-// What users choose by a word: the choices that configuration and command line share with the code that they steer, each beside
-// the table of its words. std::nullopt is "auto".
+// The enums that users select by a word in configuration or command line, each with the table of its words. std::nullopt is
+// "auto".
 #pragma once
 
 #include <cstdint>
@@ -11,33 +11,33 @@
 
 namespace lora_dist {
 
-/// How the frozen base is kept.
+/// The quantization of the frozen base.
 enum class Quantization : std::uint8_t { none, nf4, fp4, int8 };
 inline constexpr Words<Quantization, 4> kQuantizations = {
     {{"none", Quantization::none}, {"nf4", Quantization::nf4}, {"fp4", Quantization::fp4}, {"int8", Quantization::int8}}};
 
-/// Where operators run.
+/// The backend of the operators.
 inline constexpr Words<std::optional<Backend>, 3> kBackends = {
     {{"auto", std::nullopt}, {"cpu", Backend::cpu}, {"cuda", Backend::cuda}}};
 
-/// The type that products are computed in.
+/// The dtype of products.
 inline constexpr Words<std::optional<DType>, 4> kComputeDtypes = {
     {{"auto", std::nullopt}, {"fp32", DType::f32}, {"bf16", DType::bf16}, {"fp16", DType::f16}}};
 
-/// The type of the factors in adapter folders.
+/// The dtype of the factors in adapter folders.
 inline constexpr Words<DType, 2> kAdapterDtypes = {{{"fp32", DType::f32}, {"bf16", DType::bf16}}};
 
-/// What moves data between GPUs.
+/// The transport between GPUs.
 enum class CommunicatorKind : std::uint8_t { mpi, nccl };
 inline constexpr Words<std::optional<CommunicatorKind>, 3> kCommunicators = {
     {{"auto", std::nullopt}, {"mpi", CommunicatorKind::mpi}, {"nccl", CommunicatorKind::nccl}}};
 
-/// Where a rank's part of the base lies.
+/// The memory of a rank's base shard.
 enum class BaseDevice : std::uint8_t { device, host };
 inline constexpr Words<std::optional<BaseDevice>, 3> kBaseDevices = {
     {{"auto", std::nullopt}, {"device", BaseDevice::device}, {"host", BaseDevice::host}}};
 
-/// The data ranks that divide the base: all, those of a machine, or so many.
+/// The data ranks that divide the base: all, those of a machine, or a number.
 struct BaseShards {
   enum class Of : std::uint8_t { all, node, count };
   Of of = Of::all;
@@ -45,8 +45,8 @@ struct BaseShards {
   bool operator==(const BaseShards&) const = default;
 };
 
-/// How much of a training micro-batch is saved for backward: everything; what products and attention made (norms and activations
-/// are computed again in backward, at no product's cost); or only what enters each block (all the rest is computed again).
+/// The activations of a training micro-batch that are saved for backward: all; outputs of products and attention (norms and
+/// activation functions are recomputed, no product is); or only the inputs of blocks (everything else is recomputed).
 enum class Recompute : std::uint8_t { none, selective, block };
 inline constexpr Words<Recompute, 3> kRecomputes = {
     {{"none", Recompute::none}, {"selective", Recompute::selective}, {"block", Recompute::block}}};
@@ -60,12 +60,12 @@ inline constexpr Words<Schedule, 3> kSchedules = {
 enum class TrainOn : std::uint8_t { completion, all };
 inline constexpr Words<TrainOn, 2> kTrainOn = {{{"completion", TrainOn::completion}, {"all", TrainOn::all}}};
 
-/// What becomes of a sample above data.max_length.
+/// The treatment of a sample longer than data.max_length.
 enum class Overlong : std::uint8_t { truncate, drop, error };
 inline constexpr Words<Overlong, 3> kOverlong = {
     {{"truncate", Overlong::truncate}, {"drop", Overlong::drop}, {"error", Overlong::error}}};
 
-/// What becomes of a row that cannot be read.
+/// The treatment of a row that cannot be read.
 enum class BadRows : std::uint8_t { error, skip };
 inline constexpr Words<BadRows, 2> kBadRows = {{{"error", BadRows::error}, {"skip", BadRows::skip}}};
 

@@ -1,4 +1,4 @@
-// The one exception that users see: a sentence (what, where, what to do) and the exit code it ends the job with.
+// The exception that users see: a sentence (what, where, what to do) and the job's exit code.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@ enum class ExitCode : std::uint8_t {
   hang = 86,
 };
 
-/// Which ranks throw it. `collective`: all ranks throw the same error at the same point (rank 0 speaks for them).
-/// `this_rank`: only this rank may know (it speaks for itself and ends the job). `consequence`: likewise, but the cause is
-/// probably another rank's failure, which should be heard first.
+/// The ranks that throw an error. `collective`: all ranks throw the same error at the same point (rank 0 prints it). `this_rank`:
+/// perhaps only this rank throws (it prints the error and ends the job). `consequence`: likewise, but another rank's failure is
+/// the probable cause, and should be printed first.
 enum class ErrorScope : std::uint8_t { this_rank, collective, consequence };
 
 class Error : public std::runtime_error {

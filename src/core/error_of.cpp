@@ -1,4 +1,4 @@
-// Any exception as the one that users see.
+// Converts any exception to an Error.
 #include "src/core/error_of.h"
 
 #include <fmt/format.h>

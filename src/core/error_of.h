@@ -1,4 +1,4 @@
-// Any exception as the one that users see.
+// Converts any exception to an Error.
 #pragma once
 
 #include <functional>
@@ -8,8 +8,8 @@
 
 namespace lora_dist {
 
-/// What `work` throws, as an Error: std::bad_alloc is out_of_memory, DeviceError that or
-/// communication (the exit code of a broken GPU), anything else that is not an Error is internal.
+/// The exception that `work` throws, as an Error: std::bad_alloc becomes out_of_memory, DeviceError out_of_memory or
+/// communication (the exit code of a broken GPU), other exceptions internal.
 std::optional<Error> error_of(const std::function<void()>& work);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// No faults. An executable that has its own fault points does not take this file from the library.
+// Fault points without effect. An executable with its own fault points does not link this file.
 #include "src/core/fault_point.h"
 
 namespace lora_dist {

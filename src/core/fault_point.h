@@ -1,5 +1,5 @@
-// Named points at which a test may make the program fail. In the program itself they do nothing: what they do in tests is in
-// tests/faults, which one executable of the tests links in their place.
+// Named points at which a test can inject a fault. They have no effect in the program; one test executable links tests/faults
+// instead.
 #pragma once
 
 #include <span>
@@ -7,11 +7,10 @@
 
 namespace lora_dist {
 
-/// The process passes `point`: there it may be killed, stopped, held up, held for ever, or find no memory (std::bad_alloc). From
-/// any thread.
+/// Marks `point`, where a test may kill, stop, delay or block the process or throw std::bad_alloc. Callable from any thread.
 void fault_point(std::string_view point);
 
-/// The same where there are numbers to spoil.
+/// The same with values that a test may corrupt.
 void fault_point(std::string_view point, std::span<float> values);
 
 }  // namespace lora_dist

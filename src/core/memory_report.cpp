@@ -1,4 +1,4 @@
-// The memory table, sizes for people, and the peak that the system counted.
+// The memory table, readable sizes, and the system's peak count.
 #include "src/core/memory_report.h"
 
 #include <fmt/format.h>

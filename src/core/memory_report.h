@@ -1,4 +1,4 @@
-// What each rank holds in memory, by kind, and the table that shows it.
+// Memory per rank by kind, and its table.
 #pragma once
 
 #include <array>
@@ -18,9 +18,9 @@ enum class MemoryKind : std::uint8_t {
   activations,         // saved for backward
   logits_chunk,        // head and loss, chunk by chunk
   scratch,
-  operator_scratch,  // what operators and their libraries keep on a GPU, outside the arena
-  checkpoint,        // the state that is being saved, copied so that training can go on
-  // In the host's memory, beside a GPU; no part of the total:
+  operator_scratch,  // workspaces of operators and libraries on a GPU, outside the arena
+  checkpoint,        // a copy of the state that is being saved while training continues
+  // Host memory when computing on a GPU; not in the total:
   base_on_host,        // this rank's slices, pinned
   checkpoint_on_host,  // the state that is being saved
 };
@@ -33,34 +33,34 @@ constexpr std::string_view name_of(MemoryKind kind) {
   return names[static_cast<std::size_t>(kind)];
 }
 
-/// Beside a GPU, in the memory of the host.
+/// Whether the kind is host memory when computing on a GPU.
 constexpr bool is_on_host(MemoryKind kind) { return kind == MemoryKind::base_on_host || kind == MemoryKind::checkpoint_on_host; }
 
-/// What a message about full memory tells to change; the end of a sentence that begins with "use".
+/// Advice for an out-of-memory message; the end of a sentence that begins with "use".
 inline constexpr std::string_view kMemoryAdvice =
     "a smaller train.micro_batch or data.max_length, train.recompute = \"block\", parallel.base_shards = \"all\", or more ranks";
 
-/// One allocation that lasts.
+/// One long-lived allocation.
 struct MemoryItem {
   MemoryKind kind = MemoryKind::scratch;
-  std::string name;  // what it is
+  std::string name;  // what it holds
   std::int64_t bytes = 0;
 };
 
-/// Bytes per kind, in the order of MemoryKind; the last entry is the sum where the operators run. A plain array so that it can be
-/// reduced over ranks.
+/// Bytes per kind, in the order of MemoryKind; the last entry is the sum over the operators' memory. A plain array so that it can
+/// be reduced over ranks.
 using MemoryByKind = std::array<std::int64_t, kMemoryKinds + 1>;
 MemoryByKind sum_by_kind(std::span<const MemoryItem> items);
 
-/// "memory per rank by kind": a row per kind that anyone holds and a total, with the least and the most that a rank holds (one
-/// column when there is one rank); what lies on the host beside a GPU comes after the total. `least` and `most` are sum_by_kind
-/// reduced by min and max over the ranks.
+/// "memory per rank by kind": a row per non-empty kind and a total, with the minimum and maximum over ranks (one column for one
+/// rank); host memory of GPU runs comes after the total. `least` and `most` are sum_by_kind reduced by min and max over the
+/// ranks.
 std::string memory_table(const MemoryByKind& least, const MemoryByKind& most, int ranks);
 
 /// "999 B", "1.50 KiB", "12.3 MiB", "456 GiB": three digits, powers of 1024.
 std::string human_bytes(std::int64_t bytes);
 
-/// Most bytes that were ever resident in this process (VmHWM of /proc/self/status); 0 where the system does not say.
+/// The peak resident bytes of this process (VmHWM of /proc/self/status); 0 if unknown.
 std::int64_t peak_resident_bytes();
 /// The same from the text of such a file. For tests.
 std::int64_t peak_resident_bytes_from(std::string_view status);

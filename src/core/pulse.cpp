@@ -1,4 +1,4 @@
-// The process's own notes, behind a lock that nobody holds while working.
+// The process's activity and collectives, behind a lock that is held only for reads and writes of them.
 #include "src/core/pulse.h"
 
 #include <atomic>
@@ -17,21 +17,21 @@ std::int64_t now_in_nanoseconds() { return Clock::now().time_since_epoch() / std
 
 double seconds_between(std::int64_t from, std::int64_t to) { return static_cast<double>(to - from) * 1e-9; }
 
-/// A process does one thing at a time, so there is one of it.
+/// One per process: a process has one activity at a time.
 struct Notes {
   std::atomic<std::int64_t> last_heartbeat = now_in_nanoseconds();
-  std::mutex lock;  // of all that follows
+  std::mutex lock;  // guards all members below
   const char* what = "starting";
   std::int64_t what_since = now_in_nanoseconds();
   std::int64_t step = 0;
-  int depth = 0;  // of collectives within collectives
+  int depth = 0;  // nesting of collectives
   std::int64_t collective_since = 0;
   std::int64_t in_collectives = 0;  // nanoseconds
   std::deque<CollectiveRecord> collectives;
 };
 
 Notes& notes() {
-  static Notes& the = *new Notes;  // it outlives the threads that look at it
+  static Notes& the = *new Notes;  // never destroyed: threads may read it until the process ends
   return the;
 }
 
@@ -70,7 +70,7 @@ InCollective::InCollective(const CollectiveRecord& record) : outermost_(false) {
     return;
   }
   the.collective_since = now_in_nanoseconds();
-  if (!the.collectives.empty() && is_same(the.collectives.back(), record)) {  // it was started before, and is waited for now
+  if (!the.collectives.empty() && is_same(the.collectives.back(), record)) {  // started earlier, now waited for
     the.collectives.back().ended = 0.0;
     return;
   }

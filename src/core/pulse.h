@@ -1,4 +1,4 @@
-// What this process is at: noted by the thread that works, read by the one that watches over it while the first may be stuck.
+// The process's current activity and last collectives: written by the working thread, read by the watchdog's thread.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,11 @@
 
 namespace lora_dist {
 
-/// A sign of progress, for loops whose turns take long. Costs a few nanoseconds; from any thread.
+/// Reports progress, for loops with long iterations. Costs a few nanoseconds; callable from any thread.
 void heartbeat() noexcept;
 
-/// From its making to its end the process is at `what` ("reading the model"); then again at what it was before. The text must
-/// live as long as the process. Both are signs of progress.
+/// Sets the activity to `what` ("reading the model") for its lifetime, then restores the previous one; both count as progress.
+/// The text must live as long as the process.
 class AtWork {
  public:
   explicit AtWork(const char* what);
@@ -24,23 +24,23 @@ class AtWork {
   const char* before_;
 };
 
-/// The step that is worked on, from 1; 0 before the first.
+/// Sets the current training step, from 1; 0 before the first.
 void note_step(std::int64_t step);
 
-/// One collective, as a rank met it.
+/// One collective on this rank.
 struct CollectiveRecord {
   std::string_view name;    // "all_reduce"
-  std::string_view what;    // what it carried: "adapter_gradient"
-  std::string ranks;        // who takes part: "0-3, 8"
-  int group = 0;            // in the order in which the groups were made, the same on every rank
-  std::int64_t number = 0;  // of this group's collectives, from 1
-  std::int64_t bytes = 0;   // that this rank gave
+  std::string_view what;    // its payload: "adapter_gradient"
+  std::string ranks;        // members of the group: "0-3, 8"
+  int group = 0;            // number of the group in order of creation, the same on every rank
+  std::int64_t number = 0;  // number within the group, from 1
+  std::int64_t bytes = 0;   // this rank's payload
   std::int64_t step = 0;
   double begun = 0.0;  // seconds since 1970
-  double ended = 0.0;  // 0: under way
+  double ended = 0.0;  // 0: in progress
 };
 
-/// Marks a collective as under way until it is destroyed. Within another one it notes nothing: that one stands for both.
+/// Records a collective as in progress for its lifetime. A nested one records nothing.
 class InCollective {
  public:
   explicit InCollective(const CollectiveRecord& record);
@@ -52,13 +52,13 @@ class InCollective {
   bool outermost_;
 };
 
-/// What the process was at when it was asked.
+/// A snapshot of the process's activity.
 struct Activity {
   std::string what;
-  double what_seconds = 0.0;  // for how long
+  double what_seconds = 0.0;  // time in this activity
   std::int64_t step = 0;
-  double idle_seconds = 0.0;    // since the last sign of progress
-  CollectiveRecord collective;  // under way (ended = 0), or the last one; number 0: there was none
+  double idle_seconds = 0.0;    // since the last progress
+  CollectiveRecord collective;  // in progress (ended = 0), or the last one; number 0: none yet
 };
 Activity activity();
 
@@ -66,10 +66,10 @@ Activity activity();
 inline constexpr std::size_t kCollectivesKept = 256;
 std::vector<CollectiveRecord> last_collectives();
 
-/// Seconds that this process has spent in collectives so far.
+/// Total seconds of this process in collectives.
 double seconds_in_collectives();
 
-/// Seconds since 1970, as machines agree on them.
+/// Seconds since 1970 by the system clock, comparable between machines.
 double seconds_since_1970();
 
 }  // namespace lora_dist

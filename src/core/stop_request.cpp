@@ -1,4 +1,4 @@
-// A thread that waits for the signals that ask for a stop and looks at the clock, and one that looks for a file.
+// A thread that waits for stop signals and checks the clock, and one that polls for a file.
 #include "src/core/stop_request.h"
 
 #include <pthread.h>
@@ -25,24 +25,24 @@ using System = std::chrono::system_clock;
 constexpr std::chrono::milliseconds kLook(200);
 constexpr std::chrono::milliseconds kLookForFile(500);
 
-/// Signals belong to the process, and so does a request to stop.
+/// One per process, like its signals.
 struct Requests {
   std::atomic<bool> requested = false;
   std::atomic<bool> ends_process = false;
   std::atomic<double> listening_since = 0.0;
   std::atomic<Steady::time_point> since = Steady::time_point();
   std::atomic<bool> nothing_to_save = false;
-  std::mutex lock;  // of the reasons
+  std::mutex lock;  // guards reason, moment and moment_reason
   std::string reason;
   System::time_point moment = System::time_point::max();
   std::string moment_reason;
-  std::mutex end_lock;  // of what follows
+  std::mutex end_lock;  // guards patience and end_job
   std::chrono::milliseconds patience{};
   std::function<void()> end_job;
 };
 
 Requests& requests() {
-  static Requests& the = *new Requests;  // it outlives the threads that look at it
+  static Requests& the = *new Requests;  // never destroyed: threads may read it until the process ends
   return the;
 }
 
@@ -59,11 +59,11 @@ void take_signal(int signal) {
   if (requests().ends_process) {
     const sigset_t set = stop_signals();
     pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-    std::raise(signal);  // its default: the end
+    std::raise(signal);  // the default action ends the process
   }
 }
 
-/// Called every now and then.
+/// Called periodically.
 void look_at_clock() {
   Requests& the = requests();
   std::string reason;
@@ -74,7 +74,7 @@ void look_at_clock() {
   if (!reason.empty()) {
     request_stop(reason);
   }
-  const std::lock_guard<std::mutex> hold(the.end_lock);  // whoever has something to save waits until this is over
+  const std::lock_guard<std::mutex> hold(the.end_lock);  // ~NothingToSave waits for this lock
   if (the.end_job && the.requested && Steady::now() >= the.since.load() + the.patience) {
     the.end_job();
   }

@@ -1,4 +1,4 @@
-// Polite requests to stop: a signal, a file that somebody makes, a moment that comes. Noted here, looked at by every loop.
+// Requests to stop, by a signal, a file, or a point in time. Every loop polls them.
 #pragma once
 
 #include <chrono>
@@ -9,27 +9,26 @@
 
 namespace lora_dist {
 
-/// From now on SIGUSR1 and SIGTERM only note that a stop was asked for. To be called before any other thread is started, so that
-/// all of them inherit the mask: the signals are blocked everywhere and one thread waits for them. There is no handler, because a
-/// handler runs on the stack of the thread it interrupts, and oneDNN's fast products use the stack pointer for data: an
-/// interrupted product would have its operands overwritten.
+/// From now on SIGUSR1 and SIGTERM only request a stop. Call it before any other thread starts, so that all threads inherit the
+/// mask: the signals are blocked and one thread waits for them. A handler would run on the stack of the interrupted thread, and
+/// oneDNN's products use the stack pointer for data: it would overwrite their operands.
 void listen_for_stop_requests();
-/// When that was, in seconds since 1970; 0: never.
+/// The time of that call, in seconds since 1970; 0: never called.
 double listening_since();
 
-/// True once one came.
+/// True once a stop was requested.
 bool stop_requested();
-/// By whom the first was: "SIGUSR1", "SIGTERM", or what request_stop was told. Empty: none came to this process.
+/// The source of the first request: "SIGUSR1", "SIGTERM", or the argument of request_stop. Empty: this process has received none.
 std::string stop_reason();
-/// "stopped on request", with " (SIGUSR1)" where this process knows the reason.
+/// "stopped on request", with " (SIGUSR1)" if this process knows the reason.
 std::string stopped_on_request();
-/// The same as a signal, for other reasons.
+/// Requests a stop like a signal, for another reason.
 void request_stop(const std::string& reason);
 
-/// SIGUSR1 and SIGTERM end the process again, at once; one that was noted before does so now.
+/// Restores the default action of SIGUSR1 and SIGTERM: they end the process at once, also if received before.
 void end_on_stop_requests();
 
-/// While it lives, `file` asks for a stop as soon as it is there; it is looked for twice a second.
+/// For its lifetime, the existence of `file` requests a stop; it is polled twice a second.
 class StopFile {
  public:
   explicit StopFile(const std::filesystem::path& file);
@@ -39,14 +38,14 @@ class StopFile {
 
  private:
   struct State;
-  std::shared_ptr<State> state_;  // shared with the thread that looks: a file system may hold it for long
+  std::shared_ptr<State> state_;  // shared with the polling thread, which a file system may block for long
 };
 
-/// From now on, that moment asks for a stop with that reason; the last call counts. Needs listen_for_stop_requests().
+/// Requests a stop with that reason at that moment; the last call counts. Needs listen_for_stop_requests().
 void stop_at(std::chrono::system_clock::time_point moment, const std::string& reason);
 
-/// While it lives, there is nothing to save: stop_if_requested() throws. Where it still lives `patience` after a request, since
-/// the work is inside something long, `end_job` is called by another thread, to end the job as it is. One at a time.
+/// For its lifetime there is nothing to save, and stop_if_requested() throws. If it still exists `patience` after a request (the
+/// work is in a long call), another thread calls `end_job`. Only one at a time.
 class NothingToSave {
  public:
   NothingToSave(std::chrono::milliseconds patience, std::function<void()> end_job);
@@ -55,11 +54,10 @@ class NothingToSave {
   ~NothingToSave();
 };
 
-/// What a job says that a request ends before it trained anything.
+/// The message of a job that is stopped before training.
 std::string nothing_trained_sentence();
 
-/// For loops of work that comes before anything is trained. Throws Error(stopped) where a stop was asked for and there is nothing
-/// to save; the sentence says so. Also a heartbeat().
+/// For loops before training. Throws Error(stopped) if a stop was requested and there is nothing to save. Also calls heartbeat().
 void stop_if_requested();
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Closed lists of words: each word as users write it, beside what it stands for.
+// Tables of words: each word that users write, with its value.
 #pragma once
 
 #include <algorithm>
@@ -19,21 +19,21 @@ struct Word {
 template <class Value, std::size_t count>
 using Words = std::array<Word<Value>, count>;
 
-/// What `word` stands for; nothing where it is none of the list.
+/// The value of `word`; nullopt if it is not in the table.
 template <class Value, std::size_t count>
 constexpr std::optional<Value> value_of_word(const Words<Value, count>& words, std::string_view word) {
   const auto found = std::find_if(words.begin(), words.end(), [&](const auto& each) { return each.word == word; });
   return found == words.end() ? std::nullopt : std::optional<Value>(found->value);
 }
 
-/// The word of `value`, which must be one of the list; the first of several.
+/// The first word of `value`, which must be in the table.
 template <class Value, std::size_t count>
 constexpr std::string_view word_of(const Words<Value, count>& words, const Value& value) {
   const auto found = std::find_if(words.begin(), words.end(), [&](const auto& each) { return each.value == value; });
   return found == words.end() ? std::string_view("?") : found->word;
 }
 
-/// In the order of the list, for messages.
+/// All words in table order, for messages.
 template <class Value, std::size_t count>
 std::vector<std::string_view> all_words(const Words<Value, count>& words) {
   std::vector<std::string_view> all;
