@@ -18,10 +18,10 @@ std::int64_t least(Communicator& comm, std::int64_t value) {
 }
 
 /// The error of rank `failing`, on every rank.
-Error error_of_rank(Communicator& comm, const std::optional<Error>& mine, int speaker) {
-  const std::string text = broadcast_string(comm, mine ? mine->what() : "", speaker);
+Error error_of_rank(Communicator& comm, const std::optional<Error>& mine, int failing) {
+  const std::string text = broadcast_string(comm, mine ? mine->what() : "", failing);
   auto code = static_cast<std::int64_t>(mine ? mine->code() : ExitCode::done);
-  comm.broadcast(std::as_writable_bytes(std::span(&code, 1)), speaker, WireKind::control);
+  comm.broadcast(std::as_writable_bytes(std::span(&code, 1)), failing, WireKind::control);
   return {static_cast<ExitCode>(code), text, ErrorScope::collective};
 }
 
@@ -29,23 +29,23 @@ Error error_of_rank(Communicator& comm, const std::optional<Error>& mine, int sp
 
 void run_together(Communicator& comm, const std::function<void()>& work) {
   const std::optional<Error> mine = error_of(work);
-  const auto speaker = static_cast<int>(least(comm, mine ? comm.rank() : comm.size()));
-  if (speaker == comm.size()) {
+  const auto failing = static_cast<int>(least(comm, mine ? comm.rank() : comm.size()));
+  if (failing == comm.size()) {
     return;
   }
-  const Error theirs = error_of_rank(comm, mine, speaker);
+  const Error theirs = error_of_rank(comm, mine, failing);
   const std::string text = theirs.what();
   const bool all_alike = least(comm, mine && mine->what() == text ? 1 : 0) == 1;
-  throw Error(theirs.code(), all_alike ? text : fmt::format("rank {}: {}", speaker, text), ErrorScope::collective);
+  throw Error(theirs.code(), all_alike ? text : fmt::format("rank {}: {}", failing, text), ErrorScope::collective);
 }
 
-void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t place) {
+void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t position) {
   constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t first = least(comm, mine ? place : kNone);
+  const std::int64_t first = least(comm, mine ? position : kNone);
   if (first == kNone) {
     return;
   }
-  const bool is_mine = mine && place == first;
+  const bool is_mine = mine && position == first;
   throw error_of_rank(comm, mine, static_cast<int>(least(comm, is_mine ? comm.rank() : comm.size())));
 }
 

@@ -17,7 +17,7 @@ void run_together(Communicator& comm, const std::function<void()>& work);
 
 /// For work that is divided among ranks: every rank throws the Error with the smallest `position` (the lowest rank's among
 /// equals), unchanged but with scope collective; returns if no rank has an error. Collective.
-void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t place);
+void throw_first(Communicator& comm, const std::optional<Error>& mine, std::int64_t position);
 
 /// The first non-empty `mine` in rank order, on every rank; empty if all are. Collective.
 std::string first_problem(Communicator& comm, const std::string& mine);

@@ -17,7 +17,7 @@ namespace lora_dist {
 namespace {
 
 bool waits(const SeenRank& seen) {
-  return seen.beat && !seen.silent && seen.beat->at.collective.number > 0 && seen.beat->at.collective.ended == 0.0;
+  return seen.heartbeat && !seen.silent && seen.heartbeat->at.collective.number > 0 && seen.heartbeat->at.collective.ended == 0.0;
 }
 
 std::string seconds_text(double seconds) { return fmt::format("{:.{}f} s", seconds, seconds < 10.0 ? 1 : 0); }
@@ -29,27 +29,28 @@ std::string collective_text(const CollectiveRecord& record) {
 std::string step_text(std::int64_t step) { return step > 0 ? fmt::format("step {}, ", step) : ""; }
 
 /// "step 12, forward and backward, since 41 s".
-std::string place_text(const Heartbeat& beat) {
-  return fmt::format("{}{}, since {}", step_text(beat.at.step), beat.at.what, seconds_text(beat.at.what_seconds));
+std::string activity_text(const Heartbeat& heartbeat) {
+  return fmt::format("{}{}, since {}", step_text(heartbeat.at.step), heartbeat.at.what, seconds_text(heartbeat.at.what_seconds));
 }
 
 /// "in step 12, ...", after its last collective, if any.
-std::string place_of(const SeenRank& seen) {
-  const CollectiveRecord& last = seen.beat->at.collective;
+std::string state_text(const SeenRank& seen) {
+  const CollectiveRecord& last = seen.heartbeat->at.collective;
   if (waits(seen) || (seen.silent && last.number > 0 && last.ended == 0.0)) {
-    return fmt::format("{}in {}", step_text(seen.beat->at.step), collective_text(last));
+    return fmt::format("{}in {}", step_text(seen.heartbeat->at.step), collective_text(last));
   }
-  return place_text(*seen.beat) + (last.number > 0 ? fmt::format(" (its last collective: {})", collective_text(last)) : "");
+  return activity_text(*seen.heartbeat) +
+         (last.number > 0 ? fmt::format(" (its last collective: {})", collective_text(last)) : "");
 }
 
 std::string sentence_of_silent(int rank, const SeenRank& seen) {
-  if (!seen.beat) {
+  if (!seen.heartbeat) {
     return fmt::format("rank {} never gave a sign of life", rank);
   }
   return fmt::format(
       "rank {} on {} gives no sign of life since {} (its process is stopped, or its node is gone or overloaded); "
       "it was last at {}",
-      rank, seen.beat->host, seconds_text(seen.silent_seconds), place_of(seen));
+      rank, seen.heartbeat->host, seconds_text(seen.silent_seconds), state_text(seen));
 }
 
 /// Ranks that wait in one collective.
@@ -66,13 +67,13 @@ std::vector<Waiting> waiting_groups(std::span<const SeenRank> ranks) {
     if (!waits(ranks[rank])) {
       continue;
     }
-    const Heartbeat& beat = *ranks[rank].beat;
-    const CollectiveRecord& record = beat.at.collective;
+    const Heartbeat& heartbeat = *ranks[rank].heartbeat;
+    const CollectiveRecord& record = heartbeat.at.collective;
     Waiting& group = groups[{record.group, record.ranks, record.number}];
     group.record = record;
-    group.step = beat.at.step;
+    group.step = heartbeat.at.step;
     group.ranks.push_back(static_cast<std::int64_t>(rank));
-    group.seconds = std::max(group.seconds, beat.written + ranks[rank].silent_seconds - record.begun);
+    group.seconds = std::max(group.seconds, heartbeat.written + ranks[rank].silent_seconds - record.begun);
   }
   std::vector<Waiting> all;
   for (const auto& [key, group] : groups) {
@@ -92,8 +93,8 @@ std::string sentence_of_waiting(const Waiting& group, bool among_all) {
 double idle_seconds(std::span<const SeenRank> ranks) {
   double least = 1e300;
   for (const SeenRank& seen : ranks) {
-    if (seen.beat) {
-      least = std::min(least, seen.beat->at.idle_seconds + seen.silent_seconds);
+    if (seen.heartbeat) {
+      least = std::min(least, seen.heartbeat->at.idle_seconds + seen.silent_seconds);
     }
   }
   return least;
@@ -102,15 +103,15 @@ double idle_seconds(std::span<const SeenRank> ranks) {
 std::string who_waits_for_whom(std::span<const SeenRank> ranks) {
   std::vector<std::string> sentences;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-    if (ranks[rank].silent || !ranks[rank].beat) {
+    if (ranks[rank].silent || !ranks[rank].heartbeat) {
       sentences.push_back(sentence_of_silent(static_cast<int>(rank), ranks[rank]));
     }
   }
   const std::vector<Waiting> groups = waiting_groups(ranks);
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-    if (ranks[rank].beat && !ranks[rank].silent && !waits(ranks[rank])) {
+    if (ranks[rank].heartbeat && !ranks[rank].silent && !waits(ranks[rank])) {
       sentences.push_back(
-          fmt::format("rank {}{} in {}", rank, groups.empty() ? " is" : " never came: it is", place_of(ranks[rank])));
+          fmt::format("rank {}{} in {}", rank, groups.empty() ? " is" : " never came: it is", state_text(ranks[rank])));
     }
   }
   if (sentences.empty()) {

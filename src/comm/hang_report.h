@@ -11,9 +11,9 @@ namespace lora_dist {
 
 /// A rank's state as another rank sees it.
 struct SeenRank {
-  std::optional<Heartbeat> beat;  // the last one read; nullopt: none yet
-  double silent_seconds = 0.0;    // since it was written
-  bool silent = false;            // so long that the process must be stopped or dead
+  std::optional<Heartbeat> heartbeat;  // the last one read; nullopt: none yet
+  double silent_seconds = 0.0;         // since it was written
+  bool silent = false;                 // so long that the process must be stopped or dead
 };
 
 /// Seconds since any rank's last progress.

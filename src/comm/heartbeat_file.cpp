@@ -47,14 +47,15 @@ std::string shortened(const std::string& text) { return text.substr(0, kLongestN
 
 }  // namespace
 
-std::string to_text(const Heartbeat& beat) {
-  const Activity& at = beat.at;
+std::string to_text(const Heartbeat& heartbeat) {
+  const Activity& at = heartbeat.at;
   const CollectiveRecord& last = at.collective;
   // The count comes first and last, and differs if a read overlaps a write.
-  std::string text = fmt::format("{}\t{}\t{:.6f}\t{}\t{}\t{:.3f}\t{}\t{:.3f}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.6f}\t{:.6f}\t{}\t{}\t{}",
-                                 beat.count, beat.rank, beat.written, shortened(beat.host), shortened(at.what), at.what_seconds,
-                                 at.step, at.idle_seconds, last.name, last.what, shortened(last.ranks), last.group, last.number,
-                                 last.bytes, last.begun, last.ended, beat.job_ends ? 1 : 0, beat.recorded ? 1 : 0, beat.count);
+  std::string text =
+      fmt::format("{}\t{}\t{:.6f}\t{}\t{}\t{:.3f}\t{}\t{:.3f}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.6f}\t{:.6f}\t{}\t{}\t{}",
+                  heartbeat.count, heartbeat.rank, heartbeat.written, shortened(heartbeat.host), shortened(at.what),
+                  at.what_seconds, at.step, at.idle_seconds, last.name, last.what, shortened(last.ranks), last.group, last.number,
+                  last.bytes, last.begun, last.ended, heartbeat.job_ends ? 1 : 0, heartbeat.recorded ? 1 : 0, heartbeat.count);
   text.resize(kHeartbeatBytes - 1, ' ');
   return text + '\n';
 }
@@ -65,38 +66,38 @@ std::optional<Heartbeat> heartbeat_from(std::string_view text) {
   if (fields.size() != kFields || fields.front() != fields.back()) {
     return std::nullopt;
   }
-  Heartbeat beat;
-  beat.count = number_in<std::int64_t>(fields[0]);
-  beat.rank = number_in<int>(fields[1]);
-  beat.written = number_in<double>(fields[2]);
-  beat.host = fields[3];
-  beat.at.what = fields[4];
-  beat.at.what_seconds = number_in<double>(fields[5]);
-  beat.at.step = number_in<std::int64_t>(fields[6]);
-  beat.at.idle_seconds = number_in<double>(fields[7]);
-  beat.at.collective.name = known(fields[8]);
-  beat.at.collective.what = known(fields[9]);
-  beat.at.collective.ranks = fields[10];
-  beat.at.collective.group = number_in<int>(fields[11]);
-  beat.at.collective.number = number_in<std::int64_t>(fields[12]);
-  beat.at.collective.bytes = number_in<std::int64_t>(fields[13]);
-  beat.at.collective.begun = number_in<double>(fields[14]);
-  beat.at.collective.ended = number_in<double>(fields[15]);
-  beat.job_ends = number_in<int>(fields[16]) == 1;
-  beat.recorded = number_in<int>(fields[17]) == 1;
-  return beat;
+  Heartbeat heartbeat;
+  heartbeat.count = number_in<std::int64_t>(fields[0]);
+  heartbeat.rank = number_in<int>(fields[1]);
+  heartbeat.written = number_in<double>(fields[2]);
+  heartbeat.host = fields[3];
+  heartbeat.at.what = fields[4];
+  heartbeat.at.what_seconds = number_in<double>(fields[5]);
+  heartbeat.at.step = number_in<std::int64_t>(fields[6]);
+  heartbeat.at.idle_seconds = number_in<double>(fields[7]);
+  heartbeat.at.collective.name = known(fields[8]);
+  heartbeat.at.collective.what = known(fields[9]);
+  heartbeat.at.collective.ranks = fields[10];
+  heartbeat.at.collective.group = number_in<int>(fields[11]);
+  heartbeat.at.collective.number = number_in<std::int64_t>(fields[12]);
+  heartbeat.at.collective.bytes = number_in<std::int64_t>(fields[13]);
+  heartbeat.at.collective.begun = number_in<double>(fields[14]);
+  heartbeat.at.collective.ended = number_in<double>(fields[15]);
+  heartbeat.job_ends = number_in<int>(fields[16]) == 1;
+  heartbeat.recorded = number_in<int>(fields[17]) == 1;
+  return heartbeat;
 }
 
 std::filesystem::path heartbeat_file(const std::filesystem::path& folder, int rank) {
   return folder / fmt::format("rank_{:05}", rank);
 }
 
-bool write_heartbeat(const std::filesystem::path& folder, const Heartbeat& beat) {
-  const int file = ::open(heartbeat_file(folder, beat.rank).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+bool write_heartbeat(const std::filesystem::path& folder, const Heartbeat& heartbeat) {
+  const int file = ::open(heartbeat_file(folder, heartbeat.rank).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) {
     return false;
   }
-  const std::string text = to_text(beat);
+  const std::string text = to_text(heartbeat);
   const bool written = ::pwrite(file, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
   return ::close(file) == 0 && written;
 }

@@ -23,14 +23,14 @@ struct Heartbeat {
 
 /// Converts to a text of kHeartbeatBytes and back; nullopt if the read overlapped a write.
 inline constexpr std::size_t kHeartbeatBytes = 512;
-std::string to_text(const Heartbeat& beat);
+std::string to_text(const Heartbeat& heartbeat);
 std::optional<Heartbeat> heartbeat_from(std::string_view text);
 
 /// `folder`/rank_00003.
 std::filesystem::path heartbeat_file(const std::filesystem::path& folder, int rank);
 
 /// False if the file cannot be written.
-bool write_heartbeat(const std::filesystem::path& folder, const Heartbeat& beat);
+bool write_heartbeat(const std::filesystem::path& folder, const Heartbeat& heartbeat);
 /// Reopens the file, which makes a network file system ask its server.
 std::optional<Heartbeat> read_heartbeat(const std::filesystem::path& folder, int rank);
 

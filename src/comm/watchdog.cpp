@@ -31,7 +31,7 @@ double seconds_since(Clock::time_point start) { return Seconds(Clock::now() - st
 
 /// The last heartbeat read of another rank.
 struct Reading {
-  std::optional<Heartbeat> beat;
+  std::optional<Heartbeat> heartbeat;
   Clock::time_point changed = Clock::now();  // time of the last change of its count, by this rank's clock
 };
 
@@ -76,37 +76,37 @@ class Watchdog::Threads {
     do {
       // A process that was stopped and continued was not idle meanwhile, and has read no heartbeats.
       if (seconds_since(last_turn_) > 1.0 + 4.0 * pause_) {
-        start_anew();
+        restart_count();
       }
       last_turn_ = Clock::now();
-      tell();
+      publish();
       if (mine_.at.idle_seconds >= options_.seconds / 2.0) {
-        look_at_others();
+        check_others();
       } else {
         looking_ = false;
       }
     } while (sleep(pause_));
   }
 
-  void start_anew() {
-    anew_ = Clock::now();
+  void restart_count() {
+    counting_since_ = Clock::now();
     looking_ = false;
   }
 
-  void tell() {
+  void publish() {
     ++mine_.count;
     mine_.at = activity();
-    mine_.at.idle_seconds = std::min(mine_.at.idle_seconds, seconds_since(anew_));
+    mine_.at.idle_seconds = std::min(mine_.at.idle_seconds, seconds_since(counting_since_));
     mine_.written = seconds_since_1970();
     write_heartbeat(options_.folder, mine_);
   }
 
   void read(int rank) {
     Reading& reading = readings_[static_cast<std::size_t>(rank)];
-    const std::optional<Heartbeat> beat = rank == rank_ ? mine_ : read_heartbeat(options_.folder, rank);
-    if (beat && (!reading.beat || reading.beat->count != beat->count)) {
+    const std::optional<Heartbeat> heartbeat = rank == rank_ ? mine_ : read_heartbeat(options_.folder, rank);
+    if (heartbeat && (!reading.heartbeat || reading.heartbeat->count != heartbeat->count)) {
       reading.changed = Clock::now();
-      reading.beat = beat;
+      reading.heartbeat = heartbeat;
     }
   }
 
@@ -115,7 +115,7 @@ class Watchdog::Threads {
   }
 
   /// The lowest live rank decides; if no lower rank is live, this one does.
-  void look_at_others() {
+  void check_others() {
     if (!looking_) {
       looking_ = true;
       for (Reading& reading : readings_) {
@@ -125,9 +125,9 @@ class Watchdog::Threads {
     for (int rank = 0; rank < rank_; ++rank) {
       read(rank);
       if (!silent(rank)) {
-        const std::optional<Heartbeat>& judge = readings_[static_cast<std::size_t>(rank)].beat;
+        const std::optional<Heartbeat>& judge = readings_[static_cast<std::size_t>(rank)].heartbeat;
         if (judge && judge->job_ends) {
-          obey();
+          record_and_wait();
         }
         return;
       }
@@ -147,19 +147,19 @@ class Watchdog::Threads {
       const Reading& reading = readings_[rank];
       const bool is_silent = silent(static_cast<int>(rank));
       // A rank's silence is measured by both machines' clocks, which differ slightly.
-      const double since = reading.beat ? now - reading.beat->written : 0.0;
-      seen.push_back({reading.beat, is_silent ? std::max(since, seconds_since(reading.changed)) : 0.0, is_silent});
+      const double since = reading.heartbeat ? now - reading.heartbeat->written : 0.0;
+      seen.push_back({reading.heartbeat, is_silent ? std::max(since, seconds_since(reading.changed)) : 0.0, is_silent});
     }
     return seen;
   }
 
   void record() {
     mine_.recorded = write_flight_record(options_.folder, rank_);
-    tell();
+    publish();
   }
 
   /// Another rank ends the job: this one writes its flight record and waits.
-  void obey() {
+  void record_and_wait() {
     record();
     sleep(10.0);
     std::_Exit(static_cast<int>(ExitCode::hang));
@@ -172,8 +172,8 @@ class Watchdog::Threads {
     for (const auto start = Clock::now(); seconds_since(start) < kForRecords && !all_recorded();) {
       std::this_thread::sleep_for(Seconds(0.02));
     }
-    speak(who_waits_for_whom(seen) +
-          fmt::format("; each rank's last collectives are in {}/flight_*.jsonl", options_.folder.string()));
+    report(who_waits_for_whom(seen) +
+           fmt::format("; each rank's last collectives are in {}/flight_*.jsonl", options_.folder.string()));
   }
 
   bool all_recorded() {
@@ -182,15 +182,15 @@ class Watchdog::Threads {
         continue;
       }
       read(rank);
-      const std::optional<Heartbeat>& beat = readings_[static_cast<std::size_t>(rank)].beat;
-      if (beat && !beat->recorded) {
+      const std::optional<Heartbeat>& heartbeat = readings_[static_cast<std::size_t>(rank)].heartbeat;
+      if (heartbeat && !heartbeat->recorded) {
         return false;
       }
     }
     return true;
   }
 
-  void speak(const std::string& who) {
+  void report(const std::string& who) {
     options_.end_job(fmt::format("no progress on any rank for {} s (parallel.watchdog_seconds = {}): {}. {}", options_.seconds,
                                  options_.seconds, who, options_.advice));
   }
@@ -210,8 +210,8 @@ class Watchdog::Threads {
         continue;
       }
       sleep(0.3 * std::min(rank_, 10));  // staggered, so that the lowest rank reports and ends the job
-      speak(fmt::format("rank {} on {} is in {}, and the file system under {} has not answered for {:.0f} s", rank_, mine_.host,
-                        at.what, options_.folder.string(), held));
+      report(fmt::format("rank {} on {} is in {}, and the file system under {} has not answered for {:.0f} s", rank_, mine_.host,
+                         at.what, options_.folder.string(), held));
     }
   }
 
@@ -223,7 +223,7 @@ class Watchdog::Threads {
   std::vector<Reading> readings_;
   bool looking_ = false;
   std::atomic<Clock::time_point> last_turn_ = Clock::now();
-  std::atomic<Clock::time_point> anew_ = Clock::now();
+  std::atomic<Clock::time_point> counting_since_ = Clock::now();
   std::mutex lock_;
   std::condition_variable ended_;
   bool over_ = false;

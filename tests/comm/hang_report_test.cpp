@@ -13,20 +13,20 @@ namespace {
 using testing::HasSubstr;
 
 SeenRank waiting(int rank, const char* name, std::int64_t number, const std::string& ranks, double seconds) {
-  Heartbeat beat;
-  beat.rank = rank;
-  beat.host = "node7";
-  beat.written = 1000.0;
-  beat.at = {"training", seconds, 12, seconds, {}};
-  beat.at.collective = {name, "adapter_gradient", ranks, 3, number, 64, 12, 1000.0 - seconds, 0.0};
-  return {beat, 0.0, false};
+  Heartbeat heartbeat;
+  heartbeat.rank = rank;
+  heartbeat.host = "node7";
+  heartbeat.written = 1000.0;
+  heartbeat.at = {"training", seconds, 12, seconds, {}};
+  heartbeat.at.collective = {name, "adapter_gradient", ranks, 3, number, 64, 12, 1000.0 - seconds, 0.0};
+  return {heartbeat, 0.0, false};
 }
 
 SeenRank working(int rank, const char* what, double seconds) {
   SeenRank seen = waiting(rank, "all_reduce", 1811, "0-7", seconds);
-  seen.beat->at.what = what;
-  seen.beat->at.step = 0;
-  seen.beat->at.collective.ended = 999.0;
+  seen.heartbeat->at.what = what;
+  seen.heartbeat->at.step = 0;
+  seen.heartbeat->at.collective.ended = 999.0;
   return seen;
 }
 
@@ -67,31 +67,31 @@ TEST(HangReport, IdleIsTheLeastOfAllRanks) {
 
 TEST(BeatFile, ComesBackAsItWasWritten) {
   const Scratch scratch;
-  Heartbeat beat = *waiting(3, "all_reduce", 1812, "0-7", 41.25).beat;
-  beat.count = 9;
-  beat.job_ends = true;
-  ASSERT_TRUE(write_heartbeat(scratch.path(), beat));
+  Heartbeat heartbeat = *waiting(3, "all_reduce", 1812, "0-7", 41.25).heartbeat;
+  heartbeat.count = 9;
+  heartbeat.job_ends = true;
+  ASSERT_TRUE(write_heartbeat(scratch.path(), heartbeat));
   const auto read = read_heartbeat(scratch.path(), 3);
   ASSERT_TRUE(read.has_value());
-  EXPECT_EQ(to_text(*read), to_text(beat));
-  EXPECT_EQ(to_text(beat).size(), kHeartbeatBytes);
+  EXPECT_EQ(to_text(*read), to_text(heartbeat));
+  EXPECT_EQ(to_text(heartbeat).size(), kHeartbeatBytes);
   for (const char* name : {"all_gather", "all_reduce", "reduce_scatter", "broadcast", "barrier", "split"}) {
-    ASSERT_TRUE(write_heartbeat(scratch.path(), *waiting(3, name, 1, "0-7", 1.0).beat));
+    ASSERT_TRUE(write_heartbeat(scratch.path(), *waiting(3, name, 1, "0-7", 1.0).heartbeat));
     EXPECT_EQ(read_heartbeat(scratch.path(), 3).value().at.collective.name, name);
   }
   EXPECT_EQ(read_heartbeat(scratch.path(), 4), std::nullopt);
-  EXPECT_FALSE(write_heartbeat(scratch / "nowhere", beat));
+  EXPECT_FALSE(write_heartbeat(scratch / "nowhere", heartbeat));
 }
 
 TEST(BeatFile, OneThatIsBeingWrittenCountsAsUnread) {
-  Heartbeat older = *waiting(3, "all_reduce", 1812, "0-7", 41.25).beat;
+  Heartbeat older = *waiting(3, "all_reduce", 1812, "0-7", 41.25).heartbeat;
   older.count = 99;
   Heartbeat newer = older;
   newer.count = 98;
   const std::string text = to_text(newer).substr(0, 20) + to_text(older).substr(20);
   EXPECT_FALSE(heartbeat_from(text).has_value());
   EXPECT_FALSE(heartbeat_from("").has_value());
-  EXPECT_FALSE(heartbeat_from("no beat at all").has_value());
+  EXPECT_FALSE(heartbeat_from("no heartbeat at all").has_value());
 }
 
 TEST(RanksText, JoinsNeighbours) {
