@@ -95,7 +95,7 @@ WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& 
 
 WeightWindow::~WeightWindow() {
   if (std::uncaught_exceptions() > exceptions_) {
-    shards_.give_up();
+    shards_.abort();
   }
   for (Slot& slot : slots_) {
     slot.gather.drop();

@@ -72,7 +72,7 @@ class Communicator {
 
   /// Aborts pending collectives, so that a rank that leaves with an error does not wait for other ranks. Not collective. Groups
   /// over this transport are unusable afterwards. No effect for MPI.
-  virtual void give_up() {}
+  virtual void abort() {}
 
   virtual const WireBytes& wire() const = 0;
 };

@@ -159,7 +159,7 @@ class NcclCommunicator final : public Communicator {
     followed_ = stream;
   }
 
-  void give_up() override { streams_->give_up(); }
+  void abort() override { streams_->abort(); }
 
   const WireBytes& wire() const override { return *ledger_; }
 

@@ -28,9 +28,9 @@ NcclStreams::~NcclStreams() {
   destroy_device_stream(comm);
 }
 
-void NcclStreams::give_up() const {
+void NcclStreams::abort() const {
   for (NcclGroup* group : groups) {
-    group->give_up();
+    group->abort();
   }
 }
 
@@ -54,7 +54,7 @@ NcclGroup::~NcclGroup() {
 
 ncclComm_t NcclGroup::handle(const char* collective) const {
   if (comm_ == nullptr) {
-    throw failure(collective, "the group was given up after an earlier failure");
+    throw failure(collective, "the group was aborted after an earlier failure");
   }
   return comm_;
 }
@@ -83,7 +83,7 @@ void NcclGroup::check_last() {
   }
 }
 
-void NcclGroup::give_up() {
+void NcclGroup::abort() {
   if (comm_ != nullptr) {
     ncclCommAbort(std::exchange(comm_, nullptr));
   }
@@ -94,7 +94,7 @@ void NcclGroup::check(ncclResult_t status, const char* collective) {
     return;
   }
   const Error error = failure(collective, nccl_reason(status, comm_));
-  streams_->give_up();
+  streams_->abort();
   throw error;
 }
 

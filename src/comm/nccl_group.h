@@ -29,7 +29,7 @@ struct NcclStreams {
 
   cudaStream_t handle() const { return cuda_context(comm).stream; }
   /// Aborts all groups: their kernels end, and later work on the streams continues.
-  void give_up() const;
+  void abort() const;
 
   Stream compute;
   Stream comm;
@@ -54,7 +54,7 @@ class NcclGroup {
   void check_under_way(const char* collective);
   /// The same, naming the last collective.
   void check_last();
-  void give_up();
+  void abort();
 
  private:
   void check(ncclResult_t status, const char* collective);

@@ -123,7 +123,7 @@ class Watched final : public Communicator {
   }
 
   void follow(const Stream& stream) override { comm_->follow(stream); }
-  void give_up() override { comm_->give_up(); }
+  void abort() override { comm_->abort(); }
   const WireBytes& wire() const override { return comm_->wire(); }
 
  private:

@@ -342,7 +342,7 @@ TEST_P(DataPlane, NcclWhereItCannotRunIsAUsageErrorOnEveryRank) {
   }
 }
 
-/// The name of the collective, the rank and NCCL's reason are in the message; afterwards the group is given up.
+/// The name of the collective, the rank and NCCL's reason are in the message; afterwards the group is aborted.
 TEST_P(DataPlane, ALostPeerIsNamedByTheNextCollective) {
   if (!is_nccl() || !emulated_) {
     GTEST_SKIP() << "only the emulated NCCL loses peers when it is asked to";
@@ -352,7 +352,7 @@ TEST_P(DataPlane, ALostPeerIsNamedByTheNextCollective) {
   setenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT", "1", 1);
   const auto pending = plane_->start_all_gather(mine.span(), all.span(), WireKind::base_gather);
   unsetenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT");
-  for (const char* again : {"the emulated peer is lost", "given up"}) {
+  for (const char* again : {"the emulated peer is lost", "aborted"}) {
     try {
       pending->wait();
       FAIL();
@@ -390,7 +390,7 @@ TEST_P(DataPlane, APeerLostLaterIsNamedByWhoeverWaitsForTheStream) {
     EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("rank " + std::to_string(rank())),
                                              testing::HasSubstr("all_gather"), testing::HasSubstr("the emulated peer is lost")));
   }
-  EXPECT_NO_THROW(synchronize(stream_));  // every group was given up, so nothing holds the stream any more
+  EXPECT_NO_THROW(synchronize(stream_));  // every group was aborted, so nothing blocks the stream
   EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);
 }
 
@@ -407,7 +407,7 @@ TEST_P(DataPlane, GroupsThatAreGivenUpHoldNoStream) {
   part->start_all_gather(mine.span(), all.span(), WireKind::base_gather).reset();
   unsetenv("LORA_DIST_EMULATED_NCCL_BREAKS_AT");
   unsetenv("LORA_DIST_EMULATED_NCCL_HANGS");
-  part->give_up();
+  part->abort();
   EXPECT_NO_THROW(synchronize(stream_));
   EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);  // the group that it came from as well
 }
