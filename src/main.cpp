@@ -1,4 +1,4 @@
-// The program: parse, start MPI, run the command. The one place where an error ends the job.
+// The program: parses the command line, starts MPI, runs the command. Only this file ends the job on an error.
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -24,26 +24,26 @@ namespace {
 
 void print_error(const std::string& speaker, const Error& error) {
   std::fflush(stdout);
-  const bool stopped = error.code() == ExitCode::stopped;  // as it was asked to
+  const bool stopped = error.code() == ExitCode::stopped;  // a requested stop is not an error
   fmt::print(stderr, "lora_dist: {}{}{}\n", stopped ? "" : "error: ", speaker, error.what());
 }
 
-/// Reports `error` once per job. Returns the exit code where all ranks end alike, and else ends the job.
+/// Reports `error` once per job. Returns the exit code if all ranks end alike; otherwise ends the job.
 int end_with(const Error& error, const ProcessInfo& process) {
   const int code = static_cast<int>(error.code());
   const bool everybody = process.ranks == 1 || error.scope() == ErrorScope::collective;
   if (everybody && process.rank == 0) {
     print_error("", error);
   }
-  // mpirun kills the rest when the first rank ends with an error: nobody ends before rank 0 has spoken.
+  // mpirun kills the job when a rank exits with an error, so ranks wait until rank 0 has printed it.
   if (everybody && (process.ranks == 1 || meet_all_ranks(10.0))) {
     return code;
   }
   if (everybody && process.rank == 0) {
     abort_job(code);
   }
-  // Ranks often fail together without knowing; the lowest speaks and ends the job before the next would. Who only noticed that
-  // another is gone comes after all who may know why.
+  // Ranks often fail together: the lowest prints its error and ends the job before the others. Ranks that only noticed another
+  // rank's loss wait longer.
   const int turn = std::min(process.rank, 10);
   const std::chrono::milliseconds pause(error.scope() == ErrorScope::consequence ? 3500 + 1000 * turn : 300 * turn);
   std::this_thread::sleep_for(pause);
@@ -53,7 +53,7 @@ int end_with(const Error& error, const ProcessInfo& process) {
 }
 
 int run(int argc, char** argv) {
-  std::optional<CommandLine> line;  // none: a usage error
+  std::optional<CommandLine> line;  // nullopt: a usage error
   const std::optional<Error> usage_error =
       error_of([&] { line.emplace(parse_command_line(std::vector<std::string>(argv + std::min(argc, 1), argv + argc))); });
   if (line && (line->help || line->version)) {
@@ -62,7 +62,7 @@ int run(int argc, char** argv) {
     }
     return 0;
   }
-  umask(S_IRWXG | S_IRWXO);  // what a run writes holds its data in one form or another: it is the owner's alone
+  umask(S_IRWXG | S_IRWXO);  // files of a run contain its data in some form: only the owner may read them
   if (line && line->use.before_mpi) {
     line->use.before_mpi();
   }
@@ -82,7 +82,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return lora_dist::run(argc, argv);
-  } catch (const std::exception& error) {  // MPI itself did not start
+  } catch (const std::exception& error) {  // MPI did not start
     std::fprintf(stderr, "lora_dist: error: %s\n", error.what());
     return static_cast<int>(lora_dist::ExitCode::communication);
   }

@@ -14,21 +14,22 @@
 
 namespace lora_dist {
 
-/// Everything that a run needs to continue to the bit. The buffers are flat, whole, of equal size, and the same on every rank.
+/// The complete state from which a run resumes bit for bit. The buffers are flat, unsharded, of equal size, and identical on
+/// every rank.
 struct TrainingState {
   std::vector<float> params;
-  std::vector<float> m;             // AdamW's first moment
-  std::vector<float> v;             // and its second
-  std::int64_t step = 0;            // steps done; names the folder
-  std::int64_t optimizer_step = 0;  // AdamW's t (steps that were not skipped)
+  std::vector<float> m;             // AdamW's first moments
+  std::vector<float> v;             // AdamW's second moments
+  std::int64_t step = 0;            // completed steps; part of the folder's name
+  std::int64_t optimizer_step = 0;  // AdamW's t (steps without skipped ones)
   std::int64_t epoch = 0;
-  std::int64_t position_in_epoch = 0;  // sequences of this epoch already used
-  std::uint64_t seed = 0;              // with the step it is the whole random state: the generator is counter-based
+  std::int64_t position_in_epoch = 0;  // sequences of this epoch already trained
+  std::uint64_t seed = 0;              // seed and step are the whole random state: the generator is counter-based
   nlohmann::json progress =
-      nlohmann::json::object();  // best metric, patience, tokens seen; finite numbers only (JSON has no others)
+      nlohmann::json::object();  // best metric, patience, trained tokens; finite numbers only (a limit of JSON)
 };
 
-/// The same elements of each of the three buffers, on the host.
+/// The same range of each of the three buffers, on the host.
 struct StateBuffers {
   std::span<const float> params;
   std::span<const float> m;
@@ -36,12 +37,12 @@ struct StateBuffers {
 };
 StateBuffers buffers_of(const TrainingState& state);
 
-/// What a checkpoint must agree with before it may be resumed.
+/// The identity of a run: a checkpoint must match it to be resumed.
 struct CheckpointIdentity {
   std::string base_model_hash;
   nlohmann::json settings = nlohmann::json::object();  // flat "adapter.r" -> value: all that would alter what was trained
   std::vector<AdapterTensor> tensors;
-  std::string program_version;  // recorded, never compared
+  std::string program_version;  // recorded, not compared
 };
 
 struct SavedCheckpoint {
@@ -49,33 +50,32 @@ struct SavedCheckpoint {
   std::vector<std::string> warnings;  // old checkpoints that could not be removed
 };
 
-/// Collective. Rank r of n writes shard r with its n-th of params, m and v; rank 0 writes the manifest, everything is read back
-/// and checked, and the folder appears whole as checkpoints_dir/step_%08d. Then older checkpoints are pruned so that `keep`
-/// remain (0 keeps all); nothing that this program did not write is removed, nor any of a later step. On failure every rank
-/// throws the same Error(model), the temporary folder is gone and earlier checkpoints are as they were. PendingSave
-/// (src/checkpoint/pending_save.h) does the same beside other work.
+/// Collective. Rank r of n writes shard r with its n-th of params, m and v; rank 0 writes the manifest, all files are read back
+/// and verified, and the folder is renamed to checkpoints_dir/step_%08d. Then older checkpoints are pruned so that `keep` remain
+/// (0 keeps all); foreign files and checkpoints of later steps are never removed. On failure every rank throws the same
+/// Error(model), the temporary folder is removed and earlier checkpoints are unchanged. PendingSave
+/// (src/checkpoint/pending_save.h) does the same in the background.
 SavedCheckpoint save_checkpoint(Communicator& comm, const std::filesystem::path& checkpoints_dir,
                                 const CheckpointIdentity& identity, const TrainingState& state, std::int64_t keep);
 
-/// Folders named step_NNNNNNNN, newest first, sound or not; empty when `checkpoints_dir` does not exist.
+/// Folders named step_NNNNNNNN, newest first, valid or not; empty if `checkpoints_dir` does not exist.
 std::vector<std::filesystem::path> find_checkpoints(const std::filesystem::path& checkpoints_dir);
 
-/// Everything that is wrong with a checkpoint, a sentence each; empty when it is sound. Reads all of it. Never throws for bad
-/// content.
+/// All defects of a checkpoint, one sentence each; empty if it is valid. Reads all files. Does not throw for damaged content.
 std::vector<std::string> verify_checkpoint(const std::filesystem::path& checkpoint);
 
-/// Collective, at any number of ranks. The ranks share the hashing; no file reaches HDF5 before its SHA-256 was found right.
-/// Throws the same Error on every rank: (model) unsound, other base model or other tensors; (usage) a setting that differs, by
-/// name.
+/// Collective, on any number of ranks, which share the hashing; HDF5 opens a file only after its SHA-256 is verified. Throws the
+/// same Error on every rank: (model) a damaged checkpoint, another base model or other tensors; (usage) the name of a setting
+/// that differs.
 TrainingState load_checkpoint(Communicator& comm, const std::filesystem::path& checkpoint, const CheckpointIdentity& identity);
 
 struct SoundCheckpoint {
-  std::optional<std::filesystem::path> path;  // none when there is no checkpoint at all
-  std::vector<std::string> warnings;          // one for each newer checkpoint that was passed over, with the reason
+  std::optional<std::filesystem::path> path;  // nullopt if there is no checkpoint
+  std::vector<std::string> warnings;          // one per newer checkpoint that was skipped, with the reason
 };
 
-/// Collective. The newest checkpoint whose files all have the digests of its manifest. Throws Error(model) when there are
-/// checkpoints but none is sound: starting again in silence would overwrite them.
+/// Collective. The newest checkpoint whose files match the digests of its manifest. Throws Error(model) if checkpoints exist but
+/// none is valid: a silent restart would overwrite them.
 SoundCheckpoint newest_sound_checkpoint(Communicator& comm, const std::filesystem::path& checkpoints_dir);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Digests of the content: they do not depend on how it was cut into shards.
+// Digests of the content, which do not depend on the number of shards.
 #include "src/checkpoint/content.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// The whole content of a checkpoint against the digests of its manifest.
+// Verifies a checkpoint's content against the digests of its manifest.
 #pragma once
 
 #include <filesystem>
@@ -12,14 +12,14 @@ namespace lora_dist {
 /// Fills tensor_sha256, m_sha256 and v_sha256 from whole buffers.
 void digest_content(const StateBuffers& state, Manifest& manifest);
 
-/// Problems of the files of shards rank, rank + ranks, ...: together the ranks look at each file once.
+/// Defects of the files of shards rank, rank + ranks, ...: the ranks together check each file once.
 std::vector<std::string> file_problems(const std::filesystem::path& checkpoint, const Manifest& manifest, int rank, int ranks);
 
-/// All shards put together. The files must have been checked. Throws Error(model) when they do not open or do not hold what they
-/// should.
+/// Reads and joins all shards, whose files must be verified before. Throws Error(model) if a file does not open or has other
+/// content.
 TrainingState read_content(const std::filesystem::path& checkpoint, const Manifest& manifest);
 
-/// Tensors, m and v whose digests are not the manifest's.
+/// Names of tensors, m and v whose digests differ from the manifest's.
 std::vector<std::string> content_problems(const std::filesystem::path& checkpoint, const Manifest& manifest,
                                           const TrainingState& state);
 

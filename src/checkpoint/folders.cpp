@@ -1,4 +1,4 @@
-// Finding and removing checkpoint folders, with care for what is not ours.
+// Finds and removes checkpoint folders; foreign files are never removed.
 #include "src/checkpoint/folders.h"
 
 #include <fmt/format.h>
@@ -23,7 +23,7 @@ bool is_shard_name(std::string_view name) {
   return name.starts_with("shard_") && name.ends_with(".h5") && all_digits(name.substr(6, name.size() - 9));
 }
 
-/// A real folder (no link) with nothing in it that this program does not write there.
+/// True for a real folder (no link) that contains only files of this program.
 bool recognised(const fs::path& folder) {
   std::error_code problem;
   if (!fs::is_directory(fs::symlink_status(folder, problem))) {
@@ -52,7 +52,7 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-/// Renamed first: killed in the middle, it must not look like a damaged checkpoint.
+/// Renamed first, so that an interrupted removal does not look like a damaged checkpoint.
 void remove_checkpoint(const fs::path& folder, std::vector<std::string>& warnings) {
   const fs::path doomed = folder.parent_path() / (std::string(kTemporary) + folder.filename().string());
   std::error_code problem;
@@ -95,7 +95,7 @@ void remove_leftovers(const fs::path& checkpoints_dir) {
     const std::string name = entry.filename().string();
     std::error_code problem;
     if (name.starts_with(kTemporary) && step_of(name.substr(kTemporary.size())) && recognised(entry)) {
-      fs::remove_all(entry, problem);  // what stays is in nobody's way
+      fs::remove_all(entry, problem);  // leftovers are harmless
     }
   }
 }

@@ -10,14 +10,14 @@
 namespace lora_dist {
 
 std::string checkpoint_name(std::int64_t step);  // "step_00000100"
-/// The step in such a name; none for any other name.
+/// The step in a folder's name; nullopt for other names.
 std::optional<std::int64_t> step_of(const std::string& name);
 
-/// Removes what a killed run left in the middle of a save or a removal (".tmp-step_..."), where it is recognised as such.
+/// Removes leftovers of an interrupted save or removal (".tmp-step_...").
 void remove_leftovers(const std::filesystem::path& checkpoints_dir);
 
-/// Removes checkpoints older than `newest` so that `keep` remain with it. A folder that holds anything but a manifest and shards
-/// is left alone. Returns a sentence for each that could not be removed.
+/// Removes checkpoints older than `newest` so that `keep` remain with it. A folder with other files than a manifest and shards is
+/// kept. Returns a sentence per checkpoint that could not be removed.
 std::vector<std::string> prune_checkpoints(const std::filesystem::path& checkpoints_dir, std::int64_t newest, std::int64_t keep);
 
 }  // namespace lora_dist

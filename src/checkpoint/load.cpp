@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr const char* kStartAnew = "set checkpoint.resume = \"never\" or another output.dir to start anew";
 
-/// As the manifest would hold it: a file knows no invalid UTF-8.
+/// The text as the manifest stores it: valid UTF-8.
 json as_stored(const json& settings) { return json::parse(settings.dump(-1, ' ', false, json::error_handler_t::replace)); }
 
 std::string setting_text(const json& settings, const std::string& key) {
@@ -68,7 +68,7 @@ std::string joined(const std::vector<std::string>& problems) {
   return text;
 }
 
-/// What the ranks together find wrong with the manifest and the files. The same on every rank.
+/// The defects of manifest and files that the ranks find together; the same on every rank.
 std::string shared_problems(Communicator& comm, const fs::path& checkpoint) {
   std::string mine;
   try {
@@ -93,7 +93,7 @@ std::string shared_problems(Communicator& comm, const fs::path& checkpoint) {
                   checkpoint.string(), problems));
 }
 
-/// Rank 0's list, so that ranks that see the folder at different moments agree.
+/// Rank 0's list, so that ranks that read the folder at different times agree.
 std::vector<fs::path> agreed_checkpoints(Communicator& comm, const fs::path& checkpoints_dir) {
   std::string list;
   run_together(comm, [&] {

@@ -1,4 +1,4 @@
-// The manifest between memory and text. A reader trusts no field before it was checked.
+// Converts the manifest to text and back; every field is checked before use.
 #include "src/checkpoint/manifest.h"
 
 #include <fmt/format.h>
@@ -17,11 +17,11 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kFormat = "lora_dist checkpoint 1";
-constexpr const char* kGenerator = "philox4x32-10";  // counter-based: the seed and the step are its whole state
+constexpr const char* kGenerator = "philox4x32-10";  // counter-based: seed and step are its whole state
 constexpr const char* kSeal = "manifest_sha256";
 constexpr std::int64_t kBytesPerElement = 3 * sizeof(float);  // params, m, v
 
-/// Text that is not UTF-8 (a path, say) must not keep a checkpoint from being written.
+/// Replaces invalid UTF-8 (in a path, say), which must not prevent a checkpoint.
 std::string canonical(const json& document) { return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n"; }
 
 std::string digest_of(const std::string& text) { return sha256_of(std::as_bytes(std::span(text))); }
@@ -112,8 +112,7 @@ ShardEntry parse_shard(const json& entry, std::size_t index, std::int64_t due_be
     throw ManifestError(
         fmt::format("gives {} elements {} to {}, where {} was due first", shard.file, shard.begin, shard.end, due_begin));
   }
-  // Nothing is compressed, so a file that is too short for its elements cannot be right; this also bounds what a reader
-  // allocates.
+  // Shards are not compressed, so a file that is too short for its elements is damaged; the check also bounds allocations.
   if (shard.end - shard.begin > shard.bytes / kBytesPerElement) {
     throw ManifestError(fmt::format("gives {} {} elements in {} bytes", shard.file, shard.end - shard.begin, shard.bytes));
   }
@@ -191,7 +190,7 @@ json manifest_to_json(const Manifest& manifest) {
 }
 
 std::string seal_manifest(json document) {
-  document = json::parse(canonical(document));  // as it will be read
+  document = json::parse(canonical(document));  // parsed back, as a reader will
   document.erase(kSeal);
   document[kSeal] = digest_of(canonical(document));
   return canonical(document);

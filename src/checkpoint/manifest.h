@@ -1,4 +1,4 @@
-// MANIFEST.json: what a checkpoint consists of, and the digests that it is held to.
+// MANIFEST.json: the files of a checkpoint and their digests.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +23,14 @@ struct ShardEntry {
 
 struct Manifest {
   CheckpointIdentity identity;
-  TrainingState state;  // its buffers stay empty: they are in the shards
+  TrainingState state;  // with empty buffers: the shards have them
   std::vector<ShardEntry> shards;
-  std::vector<std::string> tensor_sha256;  // of the bytes of each tensor's params (fp32, little-endian), as identity.tensors
+  std::vector<std::string> tensor_sha256;  // of each tensor's params (fp32, little-endian), in the order of identity.tensors
   std::string m_sha256;                    // of the whole buffers
   std::string v_sha256;
 };
 
-/// What is wrong with a manifest, as the end of a sentence that begins with the file's name.
+/// A defect of a manifest, as the end of a sentence that begins with the file's name.
 class ManifestError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -39,12 +39,13 @@ class ManifestError : public std::runtime_error {
 std::int64_t element_count(const std::vector<AdapterTensor>& tensors);
 
 nlohmann::json manifest_to_json(const Manifest& manifest);
-/// The one text of a document: with the digest of the rest in `manifest_sha256`, so that no byte can change unseen.
+/// The canonical text of a document, with the digest of the other keys in `manifest_sha256`, so that any changed byte is
+/// detected.
 std::string seal_manifest(nlohmann::json document);
-/// Checks the seal, then every field: sizes, offsets, names, counts that the sizes can hold. Throws ManifestError.
+/// Checks manifest_sha256, then every field: sizes, offsets, names, and counts against sizes. Throws ManifestError.
 Manifest parse_manifest(const std::string& text);
 
-/// The manifest in a checkpoint folder. Throws Error(model) naming the file.
+/// Reads the manifest of a checkpoint folder. Throws Error(model) naming the file.
 Manifest read_manifest(const std::filesystem::path& checkpoint);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Shard files out and in.
+// Writes and reads shard files.
 #include "src/checkpoint/shard.h"
 
 #include <fmt/format.h>
@@ -26,7 +26,7 @@ std::string range_text(std::int64_t begin, std::int64_t end) { return fmt::forma
 
 ShardRange shard_range(std::int64_t count, int rank, int ranks) {
   const std::int64_t even = count / ranks;
-  const std::int64_t left = count % ranks;  // the first `left` ranks take one more
+  const std::int64_t left = count % ranks;  // the first `left` ranks take one more element
   const auto begin_of = [&](std::int64_t r) { return r * even + std::min(r, left); };
   return {begin_of(rank), begin_of(rank + 1)};
 }
@@ -70,7 +70,7 @@ std::string content_sha256(const StateBuffers& elements) {
 }
 
 std::string content_sha256(const std::filesystem::path& folder, const ShardEntry& shard) {
-  constexpr std::int64_t kPiece = 1 << 20;  // elements at a time, to stay small beside the state itself
+  constexpr std::int64_t kPiece = 1 << 20;  // elements per read, small compared with the state
   const Hdf5Reader reader(folder / shard.file);
   const std::int64_t count = shard.end - shard.begin;
   std::vector<float> piece(static_cast<std::size_t>(std::min(count, kPiece)));

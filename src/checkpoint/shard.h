@@ -18,26 +18,26 @@ struct ShardRange {
   std::int64_t end = 0;
 };
 
-/// The part of `count` elements that rank `rank` of `ranks` writes; sizes differ by at most one, and may be zero.
+/// The range of `count` elements that rank `rank` of `ranks` writes; sizes differ by at most one, and may be zero.
 ShardRange shard_range(std::int64_t count, int rank, int ranks);
-/// What that rank must hold while a checkpoint is written: rank 0, whose manifest tells digests of the whole, everything; others
-/// their shard.
+/// The range that a rank must hold while a checkpoint is written: its shard; on rank 0, which computes the digests of the
+/// manifest, everything.
 ShardRange saved_range(std::int64_t count, int rank, int ranks);
-/// Those elements of buffers that hold more.
+/// That range of larger buffers.
 StateBuffers elements_of(const StateBuffers& buffers, ShardRange range);
 std::string shard_name(std::size_t index);  // "shard_00000.h5"
 
-/// Writes `rank`'s shard into `folder` and returns its entry for the manifest; `elements`: those of `range` alone.
+/// Writes `rank`'s shard into `folder` and returns its manifest entry; `elements` covers exactly `range`.
 ShardEntry write_shard(const std::filesystem::path& folder, int rank, ShardRange range, const StateBuffers& elements);
 
-/// SHA-256 of params, m and v, one after the other: in memory, and as a shard's file gives them back.
+/// SHA-256 of params, m and v in this order: in memory, and read from a shard's file.
 std::string content_sha256(const StateBuffers& elements);
 std::string content_sha256(const std::filesystem::path& folder, const ShardEntry& shard);
 
-/// What is wrong with the file of a shard (missing, size, SHA-256), as a sentence; empty when it is as the manifest says.
+/// The defect of a shard's file (missing, size, SHA-256) as a sentence; empty if it matches the manifest.
 std::string shard_problem(const std::filesystem::path& folder, const ShardEntry& shard);
 
-/// Reads a shard into its place in the whole buffers of `state`. Only after shard_problem() found none.
+/// Reads a shard into its range of the buffers of `state`. Call only if shard_problem() is empty.
 void read_shard(const std::filesystem::path& folder, const ShardEntry& shard, TrainingState& state);
 
 }  // namespace lora_dist

@@ -67,7 +67,7 @@ std::string tensor_ranks_apart(const Mesh& mesh, const std::vector<std::string>&
   }
   return fmt::format(
       "in {} of {} groups the {} tensor-parallel ranks are on several machines: four sums of activations a block, of up "
-      "to {} each, then cross the network in every pass. Start ranks so that nodes are filled one after the other and "
+      "to {} each, then cross the network in every micro-batch. Start ranks so that nodes are filled one after the other and "
       "parallel.tensor "
       "divides the ranks of a node, or lower parallel.tensor",
       apart, mesh.data, mesh.tensor, human_bytes(sum_bytes));

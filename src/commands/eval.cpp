@@ -69,7 +69,7 @@ int run(Communicator& world, const ProcessInfo& process, const EvalOptions& opti
                                          config.train.micro_batch, [&](std::int64_t done, std::int64_t all) {
                                            if (done == all || done / 50 > shown / 50) {
                                              shown = done;
-                                             tested.console.line(fmt::format("scored {} of {} passes", done, all));
+                                             tested.console.line(fmt::format("scored {} of {} micro-batches", done, all));
                                            }
                                          });
   run_together(world, [&] {

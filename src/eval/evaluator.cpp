@@ -1,4 +1,4 @@
-// Every rank computes the micro-batches that are its own and learns all losses; rank 0's score is everybody's.
+// Every rank computes its micro-batches and gathers all losses; rank 0's result is broadcast.
 #include "src/eval/evaluator.h"
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace lora_dist {
 
 namespace {
 
-/// This rank's losses of a round, [in_flight]; without a micro-batch it has none.
+/// This rank's losses of a round, [in_flight]; 0 without a micro-batch.
 std::vector<double> losses_of_round(const ForwardContext& model, std::span<const Sequence> sequences,
                                     std::span<const Sample> samples, const Deal& deal, int rank, std::int64_t round) {
   fault_point("evaluate");
@@ -23,7 +23,7 @@ std::vector<double> losses_of_round(const ForwardContext& model, std::span<const
   return losses;
 }
 
-/// The sum of all losses in the order of the micro-batches, whoever computed them. mine: [rounds * in_flight]
+/// The sum of all losses in micro-batch order, on every rank. mine: [rounds * in_flight]
 double sum_of_all(Communicator& data, const Deal& deal, std::span<const double> mine) {
   std::vector<double> all(mine.size() * static_cast<std::size_t>(deal.ranks));  // [ranks, rounds * in_flight]
   data.all_gather(std::as_bytes(mine), std::as_writable_bytes(std::span(all)), WireKind::control);

@@ -1,4 +1,4 @@
-// Evaluation directed by rank 0: micro-batches are dealt beforehand, all ranks compute, it collects and scores.
+// Evaluation: micro-batches are dealt to ranks in advance; rank 0 collects the losses and scores.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@ struct Evaluation {
   double seconds = 0.0;
 };
 
-/// Collective over `data`; the result is the same on every rank and, to the bit, for every number of ranks. `sequences` are cut
-/// into micro-batches of `micro_batch`. `on_progress(done, all)` is called after each round with the micro-batches that are
-/// computed. Throws Error(non_finite) when the loss is not finite.
+/// Collective over `data`; the result is the same on every rank and, to the bit, for every number of ranks. `sequences` are
+/// divided into micro-batches of `micro_batch`. Calls `on_progress(done, all)`, in micro-batches, after each round. Throws
+/// Error(non_finite) when the loss is not finite.
 Evaluation evaluate(const ForwardContext& model, Communicator& data, std::span<const Sequence> sequences,
                     std::span<const Sample> samples, std::int64_t micro_batch,
                     const std::function<void(std::int64_t, std::int64_t)>& on_progress = {});

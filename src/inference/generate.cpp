@@ -12,7 +12,7 @@ namespace lora_dist {
 
 namespace {
 
-constexpr std::uint32_t kStreamOfSampling = 0x53414D50U;  // keeps these counters apart from other uses of the seed
+constexpr std::uint32_t kStreamOfSampling = 0x53414D50U;  // separates these counters from other uses of the seed
 
 /// Candidates by falling logit, ties by rising id, cut to top_k and then to top_p.
 std::vector<std::int32_t> candidates(std::span<const float> logits, const SamplingOptions& options,
@@ -45,13 +45,13 @@ std::vector<std::int32_t> candidates(std::span<const float> logits, const Sampli
   return order;
 }
 
-/// What rank 0 sends to the others: their files may say otherwise of how a text is generated and ends.
+/// Rank 0's choice, broadcast to the other ranks, whose generation_config.json might differ.
 struct Choice {
   std::int32_t id = 0;  // -1: the logits are not finite
   std::int32_t ends = 0;
 };
 
-/// Each token counts once, however often it stands there.
+/// Each token is penalized once, however often it occurs.
 void penalize_repetition(std::span<const std::int32_t> seen, double penalty, std::span<float> logits) {
   if (penalty == 1.0) {
     return;

@@ -11,14 +11,14 @@
 
 namespace lora_dist {
 
-/// How the next token is chosen. Greedy by default.
+/// Sampling parameters. Greedy by default.
 struct SamplingOptions {
   std::int64_t max_new_tokens = 128;
   double temperature = 0.0;  // 0: the most probable token
   double top_p = 1.0;        // the smallest set of tokens whose probabilities reach this; 1: all
   int top_k = 0;             // only the k most probable; 0: all
-  /// Logits of tokens that the prompt or the text so far holds are divided by it, where they are negative multiplied; 1: off. As
-  /// transformers' RepetitionPenaltyLogitsProcessor.
+  /// Divides positive logits, and multiplies negative logits, of tokens in the prompt or text so far; 1: off. As transformers'
+  /// RepetitionPenaltyLogitsProcessor.
   double repetition_penalty = 1.0;
   std::uint64_t seed = 0;
 };
@@ -27,8 +27,8 @@ struct SamplingOptions {
 std::int32_t choose_token(std::span<const float> logits, const SamplingOptions& options, std::int64_t position);
 
 /// Continues `prompt` until one of `stop_ids` (not returned), max_new_tokens, or a full cache. Collective over `comm`: every rank
-/// runs the same tokens (each serves its slices of the base); rank 0's choice and its stop_ids are everybody's. `on_token` is
-/// called with each new id. `cache` is emptied first. Throws Error(non_finite) when the logits are not finite.
+/// computes the same tokens, since each holds slices of the base; rank 0's choices and stop_ids count. Calls `on_token` with each
+/// new id. Clears `cache` first. Throws Error(non_finite) if the logits are not finite.
 std::vector<std::int32_t> generate(const ForwardContext& model, std::span<const std::int32_t> prompt, KvCache& cache,
                                    const SamplingOptions& options, std::span<const std::int64_t> stop_ids, Communicator& comm,
                                    const std::function<void(std::int32_t)>& on_token = {});

@@ -18,7 +18,7 @@ OutputLines::OutputLines(std::filesystem::path path, const std::filesystem::path
   if (std::filesystem::exists(path_, ignored) && !std::filesystem::is_regular_file(path_, ignored)) {
     throw Error(ExitCode::usage, "cannot write " + path_.string() + ": it is not a regular file; name another with --output");
   }
-  std::filesystem::remove(partial_, ignored);  // of a job that was killed
+  std::filesystem::remove(partial_, ignored);  // left by a killed job
   file_ = std::make_unique<AppendFile>(partial_, "--output");
 }
 

@@ -1,4 +1,4 @@
-// The file that --output names, written line by line and whole or not at all.
+// The --output file: written line by line, visible only when complete.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +9,8 @@
 
 namespace lora_dist {
 
-/// Lines go to NAME.part beside the file, which finish() renames. Every function throws Error(usage) naming the file, the
-/// system's reason and --output; so does the constructor where `input` is the same file. Only the rank that writes makes one.
+/// Lines are written to NAME.part, which finish() renames. Every function throws Error(usage) naming the file, the system's
+/// reason and --output; the constructor also throws if `input` is the same file. Only the writing rank makes one.
 class OutputLines {
  public:
   OutputLines(std::filesystem::path path, const std::filesystem::path& input);

@@ -1,4 +1,4 @@
-// transformers' rules for what a file leaves out.
+// transformers' defaults for absent keys.
 #include "src/inference/sampling_config.h"
 
 #include <fmt/format.h>

@@ -14,14 +14,14 @@ struct TokenScores {
   std::vector<std::int32_t> argmax;  // after each token
 };
 
-/// targets[i]: the id whose probability after token i is asked for. Every rank of the model's shards must call it, or
-/// serve_token_scores, equally often.
+/// targets[i]: the id whose probability after token i is computed. Every rank that holds slices of the model must call this or
+/// serve_token_scores equally often.
 TokenScores score_ids(const ForwardContext& model, std::span<const std::int32_t> ids, std::span<const std::int32_t> targets);
 
-/// A rank without a sequence of its own: it serves the others' gathers.
+/// For a rank without a sequence: takes part in the gathers of the other ranks.
 void serve_token_scores(const ForwardContext& model);
 
-/// list[1:] with a last -100: what should follow each token.
+/// The next-token targets: list[1:] followed by -100.
 std::vector<std::int32_t> shifted(const std::vector<std::int32_t>& list);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Rename is the only step of a commit that a reader can see, and it comes after everything is on disk.
+// Readers see only the rename of a commit, which follows the fsync of all files.
 #include "src/io/atomic_directory.h"
 
 #include <fcntl.h>
@@ -53,13 +53,13 @@ void sync_tree(const fs::path& folder) {
   sync_to_disk(folder, ExitCode::model);
 }
 
-/// Where the file system cannot exchange two names, the older folder steps aside under this name for a moment.
+/// The older folder's temporary name on file systems that cannot exchange two names.
 fs::path aside_name(const fs::path& final_path) { return beside(final_path, ".tmp-old-"); }
 
 void replace_folder(const fs::path& temporary, const fs::path& final_path) {
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, final_path.c_str(), RENAME_EXCHANGE) == 0) {
     sync_to_disk(parent_of(final_path), ExitCode::model);
-    remove_tree(temporary);  // now the older folder
+    remove_tree(temporary);  // now contains the older folder
     return;
   }
   const fs::path aside = aside_name(final_path);
@@ -82,7 +82,7 @@ fs::path begin_atomic_directory(const fs::path& given_path) {
     if (fs::exists(final_path, problem)) {
       remove_tree(aside);
     } else {
-      rename_path(aside, final_path);  // killed between the two renames of an earlier commit
+      rename_path(aside, final_path);  // an earlier commit was killed between its two renames
     }
   }
   remove_tree(temporary);

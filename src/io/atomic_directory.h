@@ -1,13 +1,13 @@
-// A directory that appears whole or not at all: written under a temporary name, fsynced, renamed, parent fsynced.
+// Atomic directories: written under a temporary name, fsynced, renamed, parent fsynced.
 #pragma once
 
 #include <filesystem>
 
 namespace lora_dist {
 
-/// Makes an empty temporary folder beside given_path and returns it. One process (rank 0) calls begin and commit; others may
-/// write files into the folder in between. Leftovers of a killed run (same final name, temporary prefix ".tmp-") are removed.
-/// Throws Error(model) with the system's reason.
+/// Makes an empty temporary folder beside given_path and returns it. One process (rank 0) calls begin and commit; other processes
+/// may write files into the folder in between. Removes leftovers of a killed run (same final name, prefix ".tmp-"). Throws
+/// Error(model) with the system's reason.
 std::filesystem::path begin_atomic_directory(const std::filesystem::path& given_path);
 /// fsyncs every file and the directory, renames to given_path (replacing an older one of the same name), fsyncs the parent.
 void commit_atomic_directory(const std::filesystem::path& temporary, const std::filesystem::path& given_path);

@@ -1,4 +1,4 @@
-// The table of a base store: which dataset is which tensor, and what its pieces' digests are.
+// The table of a base store: the dataset of each tensor and the digests of its pieces.
 #include "src/io/base_store.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kTable = "tensors";  // no tensor's name: those have a dot
+constexpr const char* kTable = "tensors";  // cannot collide with a tensor's name, which has a dot
 constexpr const char* kFormat = "lora_dist base store 2";
 constexpr std::uint64_t kPiece = 256 << 10;  // bytes: a chunk of the dataset
 
@@ -42,7 +42,7 @@ std::vector<std::string> digests_of_pieces(std::span<const std::byte> bytes) {
   return digests;
 }
 
-/// A tensor as the table has it.
+/// A tensor's entry in the table.
 struct Entry {
   TensorInfo tensor;
   std::vector<std::string> sha256;
@@ -137,7 +137,7 @@ void BaseStoreReader::read_piece(const std::string& name, std::size_t index, std
 
 const std::vector<std::byte>& BaseStoreReader::keep_piece(const std::string& name, std::size_t index, std::uint64_t bytes) const {
   if (kept_name_ != name || kept_index_ != index) {
-    kept_name_.clear();  // nothing is kept, should the reading fail
+    kept_name_.clear();  // the cache is empty if the read fails
     kept_.resize(bytes);
     read_piece(name, index, kept_);
     kept_name_ = name;

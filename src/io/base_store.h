@@ -1,5 +1,5 @@
-// A quantized base in one HDF5 file, written once: each tensor is a dataset of bytes with a SHA-256 for each piece of 256 KiB, so
-// that a rank reads only what it keeps, and all that it reads is checked. Weights are named as bitsandbytes names their parts.
+// A quantized base in one HDF5 file, written once: each tensor is a dataset of bytes with a SHA-256 per piece of 256 KiB, so that
+// a rank reads only its slice and verifies every byte that it reads. Tensors have bitsandbytes' names.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace lora_dist {
 
-/// In the folder of a model that was quantized, in place of safetensors.
+/// The file that replaces safetensors in a quantized model's folder.
 inline constexpr const char* kBaseStoreFile = "base_store.h5";
 
 /// Writes a store tensor by tensor. Errors throw Error(model).
@@ -24,24 +24,24 @@ class BaseStoreWriter {
   explicit BaseStoreWriter(const std::filesystem::path& file);
 
   void add(const std::string& name, DType dtype, const std::vector<std::int64_t>& shape, std::span<const std::byte> bytes);
-  /// Writes the table of tensors with the SHA-256 of their pieces. `made_from`: what the store was made of, for a reader.
+  /// Writes the table of tensors with the SHA-256 of their pieces. `made_from`: the source of the store, as information.
   void close(const std::string& made_from);
 
  private:
   Hdf5Writer file_;
-  std::string table_;  // JSON, an object a tensor
+  std::string table_;  // JSON, one object per tensor
 };
 
-/// An open store. Its table of tensors is checked against its digest when it is opened. Not for several threads at once. Errors
-/// throw Error(model) naming the file and what is wrong.
+/// An open store; opening verifies the table's digest. Not thread-safe. Errors throw Error(model) naming the file and what is
+/// wrong.
 class BaseStoreReader {
  public:
   explicit BaseStoreReader(const std::filesystem::path& file);
 
-  /// As the table has them, without `store`.
+  /// The table's entries; TensorInfo::store is not set.
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const std::string& made_from() const { return made_from_; }
-  /// Bytes [from, from + out.size()) of a tensor of the table. Each piece that they lie in is compared with its SHA-256.
+  /// Reads bytes [from, from + out.size()) of a tensor. Verifies the SHA-256 of every piece that they overlap.
   void read(const std::string& name, std::uint64_t from, std::span<std::byte> out) const;
 
  private:
@@ -53,19 +53,19 @@ class BaseStoreReader {
   std::string made_from_;
   std::vector<TensorInfo> tensors_;
   struct Pieces {
-    std::uint64_t bytes = 0;  // of all of them
+    std::uint64_t bytes = 0;  // of the tensor
     std::vector<std::string> sha256;
   };
-  std::map<std::string, Pieces> pieces_;  // by the tensors' names
-  // The piece that was last read in part: many small reads go through one.
+  std::map<std::string, Pieces> pieces_;  // by tensor name
+  // The last partially read piece, cached for small reads.
   mutable std::string kept_name_;
   mutable std::size_t kept_index_ = 0;
   mutable std::vector<std::byte> kept_;
 };
 
-/// The tensors of a store, and what it was made from as metadata "made_from".
+/// The tensors of a store, with its source as metadata "made_from".
 TensorDirectory read_base_store(const std::filesystem::path& file);
-/// Reads all of it. A sentence for each tensor that is damaged.
+/// Reads the whole store. Returns a sentence per damaged tensor.
 std::vector<std::string> base_store_problems(const std::filesystem::path& file);
 
 }  // namespace lora_dist

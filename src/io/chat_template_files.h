@@ -1,4 +1,4 @@
-// Where a model folder keeps chat templates beside tokenizer_config.json.
+// The chat template files of a model folder, apart from tokenizer_config.json.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 namespace lora_dist {
 
-/// chat_template.jinja, where it is there, and additional_chat_templates/<name>.jinja in the order of their names.
+/// chat_template.jinja, if it exists, and additional_chat_templates/<name>.jinja, sorted by name.
 std::vector<std::filesystem::path> chat_template_files(const std::filesystem::path& model_folder);
 
 }  // namespace lora_dist

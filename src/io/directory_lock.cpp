@@ -1,4 +1,4 @@
-// flock() on the folder itself: no file is left behind, and the kernel lets go when the process dies.
+// flock() on the folder itself: no lock file remains, and the kernel releases the lock when the process dies.
 #include "src/io/directory_lock.h"
 
 #include <fcntl.h>

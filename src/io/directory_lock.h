@@ -1,4 +1,4 @@
-// One job at a time in a folder.
+// Locks a folder for one job.
 #pragma once
 
 #include <filesystem>
@@ -6,8 +6,8 @@
 
 namespace lora_dist {
 
-/// Holds the folder until it is destroyed or the process ends, however it ends. Throws Error(usage) naming the folder and `key`
-/// when another process holds it. File systems that know no locks are let pass.
+/// Holds the lock until it is destroyed or the process ends. Throws Error(usage) naming the folder and `key` if another process
+/// holds it. No effect on file systems without locks.
 class DirectoryLock {
  public:
   DirectoryLock(const std::filesystem::path& folder, const std::string& key);

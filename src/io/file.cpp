@@ -20,7 +20,7 @@ namespace {
   throw Error(code, system_error_text(act, path, error_number));
 }
 
-/// Some file systems and special files cannot be synced and say so with EINVAL or ENOTSUP; there is nothing to wait for there.
+/// Some file systems and special files do not support fsync (EINVAL, ENOTSUP); the error is ignored there.
 bool synced(int descriptor) { return ::fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP; }
 
 std::filesystem::path folder_of(const std::filesystem::path& path) { return path.has_parent_path() ? path.parent_path() : "."; }

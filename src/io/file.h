@@ -22,7 +22,7 @@ class InputFile {
 
   std::uint64_t size() const { return size_; }
   const std::filesystem::path& path() const { return path_; }
-  /// Fills `out` from byte `offset`; a short file is an error ("ends at byte ..., expected ...").
+  /// Fills `out` from byte `offset`; throws for a short file ("ends at byte ..., expected ...").
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
 
  private:
@@ -32,8 +32,8 @@ class InputFile {
   std::uint64_t size_ = 0;
 };
 
-/// A new file (an older one is emptied), written from front to back. Throws Error(code) naming file and reason, a full disk among
-/// them. Without close(), because of an exception on the way, a half-written file is removed.
+/// A new file (an older one is truncated), written sequentially. Throws Error(code) naming file and reason (a full disk, for
+/// one). Without close(), after an exception, the destructor removes the partial file.
 class OutputFile {
  public:
   OutputFile(const std::filesystem::path& path, ExitCode code);
@@ -54,14 +54,14 @@ class OutputFile {
 /// fsyncs a file or a folder, so that its content, or its list of names, survives a power cut. Throws Error(code).
 void sync_to_disk(const std::filesystem::path& path, ExitCode code);
 
-/// "cannot <act> <path>: <reason>", with what to do where the reason suggests it.
+/// "cannot <act> <path>: <reason>", with advice for some reasons.
 std::string system_error_text(const std::string& act, const std::filesystem::path& path, int error_number);
 
-/// The whole file as text. `code`: which exit code a failure ends the job with.
+/// The whole file as text. `code`: the exit code on failure.
 std::string read_text_file(const std::filesystem::path& path, ExitCode code);
 /// Writes beside the target, fsyncs, renames over it, fsyncs the folder. Throws Error(code) with the system's reason.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content, ExitCode code);
-/// Makes the folder and its parents; throws Error(usage) naming the folder, the reason and the key to change (`key`, e.g.
+/// Makes the folder and its parents. Throws Error(usage) naming the folder, the reason and the configuration key (`key`, e.g.
 /// output.dir).
 void make_output_directory(const std::filesystem::path& dir, const std::string& key);
 

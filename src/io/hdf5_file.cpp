@@ -1,4 +1,4 @@
-// HDF5's serial C interface, with its errors turned into ours.
+// Wraps HDF5's serial C interface and converts its errors.
 #include "src/io/hdf5_file.h"
 
 #include <fcntl.h>
@@ -17,12 +17,12 @@
 namespace lora_dist {
 namespace {
 
-constexpr hsize_t kChunkBytes = 256 << 10;  // a checksum each, and the unit of reading
+constexpr hsize_t kChunkBytes = 256 << 10;  // one checksum per chunk; the unit of reading
 constexpr std::size_t kCachedChunkBytes = 8 << 20;
 constexpr hsize_t kMaxChunkElements = hsize_t{1} << 24;
-constexpr std::size_t kMaxAttributeBytes = 60'000;  // what HDF5 keeps in an object header
+constexpr std::size_t kMaxAttributeBytes = 60'000;  // the limit of an object header
 
-/// HDF5 prints its error stack to stderr by default; not while one of these lives.
+/// Suppresses HDF5's printing of its error stack to stderr for its lifetime.
 class Quiet {
  public:
   Quiet() {
@@ -39,7 +39,7 @@ class Quiet {
   void* data_ = nullptr;
 };
 
-/// Any HDF5 identifier, closed by its own function.
+/// An HDF5 identifier with its closing function.
 class Handle {
  public:
   Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
@@ -80,7 +80,8 @@ std::string reason() {
   throw Error(ExitCode::model, "cannot " + act + " " + file.string() + ": " + why);
 }
 
-/// V110: readable by every HDF5 from 1.10 on. No locks: many cluster file systems refuse them, and a checkpoint has one writer.
+/// V110: readable by HDF5 1.10 and later. No locks: many cluster file systems do not support them, and a checkpoint has one
+/// writer.
 hid_t access_properties() {
   const hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
   H5Pset_libver_bounds(properties, H5F_LIBVER_V110, H5F_LIBVER_V110);
@@ -89,8 +90,8 @@ hid_t access_properties() {
   return properties;
 }
 
-/// Gives up a file whose bytes cannot reach the disk. HDF5 keeps unwritten parts in memory, tries again at every close and at the
-/// end of the program, and fails each time; so its descriptor is pointed at memory, where the rest may go.
+/// Abandons a file that cannot be written to disk. HDF5 keeps unwritten data in memory and retries (and fails) at every close and
+/// at exit, so its descriptor is redirected to memory.
 void abandon(hid_t file) {
   void* descriptor = nullptr;
   const int sink = ::memfd_create("abandoned", MFD_CLOEXEC);
@@ -115,7 +116,7 @@ void write_dataset(std::int64_t handle, const std::filesystem::path& file, const
   const hsize_t count = elements;
   const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
   const Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  if (count > 0) {  // a chunk may not be larger than the dataset, so an empty one has none
+  if (count > 0) {  // a chunk must not be larger than the dataset, so an empty dataset has none
     const hsize_t chunk = std::min<hsize_t>(count, kChunkBytes / size_of_element(floats));
     H5Pset_chunk(layout.get(), 1, &chunk);
     H5Pset_fletcher32(layout.get());
@@ -144,7 +145,7 @@ Hdf5Writer::Hdf5Writer(const std::filesystem::path& file) : file_(file) {
 }
 
 Hdf5Writer::~Hdf5Writer() {
-  if (handle_ >= 0) {  // not closed: an exception is under way, and nobody will read this file
+  if (handle_ >= 0) {  // not closed because of an exception: the file will not be read
     const Quiet quiet;
     abandon(handle_);
   }
@@ -176,7 +177,7 @@ void Hdf5Writer::attribute(const std::string& name, const std::string& text) {
 void Hdf5Writer::close() {
   require(handle_ >= 0, "Hdf5Writer: closed twice");
   const Quiet quiet;
-  // Flushed before it is closed: a file whose close failed could not be given up any more.
+  // Flushed before it is closed: a file whose close failed cannot be abandoned any more.
   if (H5Fflush(handle_, H5F_SCOPE_LOCAL) < 0) {
     fail("write", file_);
   }
@@ -187,7 +188,7 @@ void Hdf5Writer::close() {
 }
 
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& file) : file_(file) {
-  const InputFile readable(file, ExitCode::model);  // the system's reason is clearer than HDF5's
+  const InputFile readable(file, ExitCode::model);  // gives the system's reason, which is clearer than HDF5's
   const Quiet quiet;
   const Handle access(access_properties(), H5Pclose);
   handle_ = H5Fopen(file.c_str(), H5F_ACC_RDONLY, access.get());
@@ -209,8 +210,7 @@ struct Hdf5Reader::Opened {
   hsize_t count = 0;
 };
 
-/// A dataset, once it is known to be of the kind that this program writes: flat, of 32-bit floats or of bytes, in chunks of sane
-/// size.
+/// An open dataset whose format is checked: flat, of 32-bit floats or bytes, in chunks of limited size.
 const Hdf5Reader::Opened& Hdf5Reader::open(const std::string& name, bool floats) const {
   if (opened_ && opened_->name == name && opened_->floats == floats) {
     return *opened_;
@@ -257,7 +257,7 @@ void Hdf5Reader::read_elements(const std::string& name, bool floats, std::int64_
   const Handle memory_space(H5Screate_simple(1, &elements, nullptr), H5Sclose);
   H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, &start, nullptr, &elements, nullptr);
   if (H5Dread(dataset.id.get(), type_in_memory(floats), memory_space.get(), file_space.get(), H5P_DEFAULT, out) < 0) {
-    fail("read the dataset " + name + " of", file_);  // a wrong Fletcher-32 is named by HDF5's own reason
+    fail("read the dataset " + name + " of", file_);  // HDF5's reason names a wrong Fletcher-32 checksum
   }
 }
 

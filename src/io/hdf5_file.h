@@ -11,8 +11,8 @@
 
 namespace lora_dist {
 
-/// Writes a new file. Errors (full disk, no permission) throw Error(model) with file and reason. close() before renaming; it
-/// fsyncs.
+/// Writes a new file. Errors (full disk, no permission) throw Error(model) with file and reason. close() fsyncs; call it before
+/// renaming.
 class Hdf5Writer {
  public:
   explicit Hdf5Writer(const std::filesystem::path& file);
@@ -30,8 +30,7 @@ class Hdf5Writer {
   std::int64_t handle_ = -1;
 };
 
-/// Reads a file that this program wrote. Errors throw Error(model) with file, dataset and reason (a checksum mismatch is named
-/// so).
+/// Reads a file that this program wrote. Errors throw Error(model) with file, dataset and reason (including a checksum mismatch).
 class Hdf5Reader {
  public:
   explicit Hdf5Reader(const std::filesystem::path& file);
@@ -42,7 +41,7 @@ class Hdf5Reader {
   /// Elements [from, from + out.size()) by hyperslab.
   void read(const std::string& name, std::int64_t from, std::span<float> out) const;
   void read(const std::string& name, std::int64_t from, std::span<std::byte> out) const;
-  /// Elements of a dataset of bytes.
+  /// The size of a dataset of bytes.
   std::int64_t bytes_of(const std::string& name) const;
   std::string attribute(const std::string& name) const;
 
@@ -53,7 +52,7 @@ class Hdf5Reader {
 
   std::filesystem::path file_;
   std::int64_t handle_ = -1;
-  mutable std::unique_ptr<Opened> opened_;  // the dataset read last: many small reads of one keep its chunks in memory
+  mutable std::unique_ptr<Opened> opened_;  // the last dataset, kept open so that small reads reuse its cached chunks
 };
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// mmap(2), which outlives the descriptor it was made from.
+// mmap(2); the mapping outlives its descriptor.
 #include "src/io/mapped_file.h"
 
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 namespace lora_dist {
 namespace {
 
-/// The size of what was opened; -1 with errno where it is no regular file.
+/// The file's size; -1 with errno if it is not a regular file.
 off_t size_of(int descriptor) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) {

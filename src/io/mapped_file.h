@@ -1,4 +1,4 @@
-// A file seen as memory: read by the system when it is touched, and shared by the processes of a machine.
+// Memory-mapped files: pages are read on access, and shared by the processes of a machine.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace lora_dist {
 
-/// A whole file, to be read only; unmaps itself. Throws Error(code) naming file and reason. What is renamed over the file later
-/// does not show; whoever shortens the file itself ends the process that reads beyond its end.
+/// A read-only mapping of a whole file. Throws Error(code) naming file and reason. A file that is renamed over it later has no
+/// effect; truncating the file kills processes that read beyond its end (SIGBUS).
 class MappedFile {
  public:
   MappedFile(const std::filesystem::path& path, ExitCode code);
@@ -18,7 +18,7 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
 
-  std::span<const std::byte> bytes() const { return bytes_; }  // begins at a page
+  std::span<const std::byte> bytes() const { return bytes_; }  // page-aligned
 
  private:
   std::span<const std::byte> bytes_;

@@ -1,4 +1,4 @@
-// A model folder: which safetensors files it has, and what to do when it has another format instead.
+// Finds the safetensors files of a model folder, and explains how to convert other formats.
 #include <algorithm>
 #include <array>
 #include <system_error>
@@ -28,7 +28,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-/// No model.safetensors and no index: says what is there instead.
+/// Throws for a folder without model.safetensors and index; the message names the format found.
 [[noreturn]] void refuse_folder(const fs::path& folder) {
   const std::vector<std::string> names = names_in(folder);
   const auto first = [&](const auto& matches) {
@@ -64,7 +64,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
               where + " holds neither model.safetensors nor model.safetensors.index.json; a Hugging Face model folder is needed");
 }
 
-/// Tensor name -> file name, as the index says.
+/// Tensor name -> file name, from the index.
 std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   const nlohmann::json document = read_json_file(index, ExitCode::model);
   if (!document.is_object() || !document.contains("weight_map") || !document["weight_map"].is_object()) {
@@ -82,7 +82,7 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   return weight_map;
 }
 
-/// A warning of the tensors that the files have and the index does not; nothing where there is none.
+/// A warning about tensors that are in the files but not in the index; empty if there are none.
 std::vector<std::string> unlisted_tensors(const fs::path& index, const std::map<std::string, std::string>& weight_map,
                                           const TensorDirectory& all) {
   std::vector<const TensorInfo*> unlisted;
@@ -133,7 +133,7 @@ TensorDirectory read_indexed_files(const fs::path& folder, const fs::path& index
   return all;
 }
 
-/// Weights that other programs quantized, by the names of their parts. (What bitsandbytes has in 4 bits is read.)
+/// Detects unsupported quantization formats by tensor names. (bitsandbytes 4-bit is supported.)
 void refuse_quantized(const TensorDirectory& directory, const fs::path& folder) {
   constexpr std::array<std::pair<const char*, const char*>, 4> kParts = {{{".SCB", "bitsandbytes in 8 bits"},
                                                                           {".qweight", "GPTQ or AWQ"},

@@ -1,4 +1,4 @@
-// The safetensors header: everything that it claims is checked against the file before anyone relies on it.
+// Parses the safetensors header and checks every field against the file.
 #include "src/io/safetensors.h"
 
 #include <fmt/format.h>
@@ -32,7 +32,7 @@ struct DTypeName {
   const char* name;
   DType dtype;
 };
-/// In the order in which a writer places them: widest alignment first.
+/// In the writer's order: widest alignment first.
 constexpr DTypeName kDTypeNames[] = {{"I64", DType::i64},   {"F64", DType::f64},     {"F32", DType::f32}, {"I32", DType::i32},
                                      {"BF16", DType::bf16}, {"F16", DType::f16},     {"I16", DType::i16}, {"I8", DType::i8},
                                      {"U8", DType::u8},     {"BOOL", DType::boolean}};
@@ -43,7 +43,7 @@ std::size_t place_of(DType dtype) {
       std::begin(kDTypeNames));
 }
 
-/// Dtypes of the format that nothing here computes with: tensors that the model does not use may have them.
+/// Dtypes of the format without support here: only unused tensors may have them.
 struct OtherDType {
   const char* name;
   std::uint64_t bits;  // of an element
@@ -57,7 +57,7 @@ const OtherDType* find_other_dtype(const std::string& name) {
   return found == std::end(kOtherDTypes) ? nullptr : found;
 }
 
-/// Fills dtype, and other_dtype where it is one of those. Returns the bits of an element.
+/// Sets dtype, or other_dtype for an unsupported one. Returns the bits of an element.
 std::uint64_t parse_dtype(TensorInfo& tensor, const json& name) {
   if (!name.is_string()) {
     refuse(tensor.file, "tensor " + tensor.name + " has no dtype");
@@ -93,7 +93,7 @@ std::optional<std::vector<std::int64_t>> parse_numbers(const json& list) {
   return numbers;
 }
 
-/// Bytes of a tensor, or nothing when the number of elements or of bits does not fit, or the bits fill no whole byte.
+/// Bytes of a tensor; nullopt on overflow, or if the bits are not whole bytes.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, std::uint64_t bits_of_element) {
   std::uint64_t bits = bits_of_element;
   for (const std::int64_t dim : shape) {
@@ -108,7 +108,7 @@ std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, DT
   return bytes_of(shape, std::uint64_t{8} * size_of(dtype));
 }
 
-/// One entry of the header; `offset` stays relative to the data for now.
+/// One entry of the header; `offset` is still relative to the data.
 TensorInfo parse_tensor(const std::string& name, const json& entry, const std::filesystem::path& file) {
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets")) {
     refuse(file, "tensor " + name + " lacks dtype, shape or data_offsets");
@@ -151,7 +151,7 @@ void parse_metadata(const json& entry, TensorDirectory& directory, const std::fi
   }
 }
 
-/// Tensors follow each other from byte 0 of the data to the end of the file.
+/// Checks that the tensors are contiguous from byte 0 of the data to the end of the file.
 void check_cover(std::map<std::string, TensorInfo>& tensors, std::uint64_t data_begin, std::uint64_t file_bytes,
                  const std::filesystem::path& file) {
   std::vector<TensorInfo*> by_offset;
@@ -230,7 +230,7 @@ void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<s
 
 namespace {
 
-/// Sorts the tensors as they lie in the file. Returns what is before them: the length of the header, and the header.
+/// Sorts the tensors in file order. Returns the bytes before them: the header's length and the header.
 std::string sorted_header(std::vector<TensorToWrite>& tensors, const std::map<std::string, std::string>& metadata) {
   std::ranges::sort(tensors, {}, [](const TensorToWrite& t) { return std::pair(place_of(t.dtype), t.name); });
   json notes = metadata;

@@ -17,7 +17,7 @@ namespace lora_dist {
 
 class BaseStoreReader;
 
-/// Where one tensor lies. Nothing is read until asked for.
+/// The location of one tensor; its bytes are read on demand.
 struct TensorInfo {
   std::string name;
   DType dtype = DType::f32;
@@ -26,7 +26,7 @@ struct TensorInfo {
   std::filesystem::path file;
   std::uint64_t offset = 0;  // of its first byte in the file
   std::uint64_t bytes = 0;
-  std::shared_ptr<const BaseStoreReader> store;  // of a base store (base_store.h), where it is a dataset of that name
+  std::shared_ptr<const BaseStoreReader> store;  // set for a dataset of a base store (base_store.h)
 };
 
 /// "f32", "F8_E4M3".
@@ -37,25 +37,25 @@ inline std::string dtype_text(const TensorInfo& tensor) {
 struct TensorDirectory {
   std::map<std::string, TensorInfo> tensors;
   std::map<std::string, std::string> metadata;  // __metadata__ of a single file
-  std::vector<std::filesystem::path> files;     // in the order of their names
-  std::vector<std::string> warnings;            // what is odd about them, but no error
+  std::vector<std::filesystem::path> files;     // sorted by name
+  std::vector<std::string> warnings;            // oddities that are not errors
 };
 
 /// One file's header. Throws Error(model) naming the file and what is wrong: header longer than 100,000,000 or than the file,
 /// not JSON, duplicate keys, unknown dtype, shape and size that disagree, holes, overlaps, bytes beyond the last tensor.
 TensorDirectory read_safetensors_header(const std::filesystem::path& file);
 
-/// Which file of a model folder has which tensor, where there are several.
+/// The index file of a model folder with several files.
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
 /// A model folder: a base store (base_store.h), or model.safetensors, or model.safetensors.index.json and the files that it names
 /// (each checked; a tensor that the index puts in a file which does not have it, a missing file or a tensor named twice is an
-/// error; a tensor that the index leaves out is there all the same, with a warning). A folder with only pytorch_model.bin gets
-/// the two lines of Python that convert it.
+/// error; a tensor missing from the index is used, with a warning). The error for a folder with only pytorch_model.bin shows two
+/// lines of Python that convert it.
 TensorDirectory read_model_directory(const std::filesystem::path& folder);
 
-/// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) when the file has become shorter, or a store's
-/// bytes do not have their digest.
+/// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) if the file has become shorter, or if a store's
+/// digest does not match.
 void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out);
 
 struct TensorToWrite {
@@ -69,7 +69,7 @@ struct TensorToWrite {
 /// bytes; fsynced.
 void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata = {});
-/// The same, with one tensor in memory at a time: `make` gives the bytes of each.
+/// The same with one tensor in memory at a time: `make` returns its bytes.
 void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
                        const std::function<std::vector<std::byte>(const TensorToWrite&)>& make);
 

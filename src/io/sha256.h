@@ -29,7 +29,7 @@ class Sha256 {
 };
 
 std::string sha256_of(std::span<const std::byte> bytes);
-/// Throws Error(code) naming the file when it cannot be read.
+/// Throws Error(code) naming the file if it cannot be read.
 std::string sha256_of_file(const std::filesystem::path& file, ExitCode code = ExitCode::model);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Strictness on top of nlohmann-json: its parser accepts a key twice and any depth, so a callback watches the events.
+// Adds checks to nlohmann-json, whose parser accepts duplicate keys and any depth: a callback inspects the events.
 #include "src/io/strict_json.h"
 
 #include <algorithm>
@@ -14,10 +14,10 @@ namespace {
 using nlohmann::json;
 using Event = json::parse_event_t;
 
-constexpr int kMaxDepth = 64;  // keeps the recursion of destructors and of dump() bounded
+constexpr int kMaxDepth = 64;  // bounds the recursion of destructors and dump()
 constexpr std::uint64_t kMaxFileBytes = std::uint64_t{256} << 20;
 
-/// Keys of the objects that are open at this point of the text.
+/// Keys of the enclosing objects at this point of the text.
 class OpenObjects {
  public:
   template <class Json>
@@ -45,9 +45,9 @@ Json parse_with(std::string_view text, const typename Json::parser_callback_t& c
   } catch (const json::exception& e) {
     std::string what = e.what();
     if (const std::size_t bracket = what.find("] "); bracket != std::string::npos) {
-      what.erase(0, bracket + 2);  // the library's own error number
+      what.erase(0, bracket + 2);  // removes the library's error number
     }
-    throw JsonError(what.substr(0, 300));  // it may quote a token as long as the file
+    throw JsonError(what.substr(0, 300));  // the reason may quote a token as long as the file
   }
 }
 
@@ -60,7 +60,7 @@ Json parse_watched(std::string_view text) {
   });
 }
 
-/// The text with Python's names of numbers in quotes, or as null, where they stand outside of texts.
+/// Replaces NaN and Infinity outside of strings by null or by quoted names.
 std::string without_python_numbers(std::string_view text, bool as_null) {
   constexpr std::array<std::string_view, 3> kNames = {"-Infinity", "Infinity", "NaN"};
   std::string out;
@@ -73,7 +73,7 @@ std::string without_python_numbers(std::string_view text, bool as_null) {
       at += name->size();
       continue;
     }
-    if (rest[0] == '\\' && rest.size() > 1) {  // the next one is no quotation mark
+    if (rest[0] == '\\' && rest.size() > 1) {  // skips an escaped quotation mark
       out += rest[0];
       ++at;
     } else if (rest[0] == '"') {
@@ -116,7 +116,7 @@ void parse_json_members(std::string_view text, const std::function<void(const st
     }
     if (depth == 1 && (event == Event::object_end || event == Event::array_end || event == Event::value)) {
       member(key, parsed);
-      return false;  // handed over: the parser need not keep it
+      return false;  // discards the member after use
     }
     return true;
   };

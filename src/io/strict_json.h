@@ -1,4 +1,4 @@
-// JSON from files that are not to be trusted: no duplicate keys, bounded depth, and errors that say where.
+// JSON from untrusted files: no duplicate keys, bounded depth, errors with positions.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@
 
 namespace lora_dist {
 
-/// What is wrong with a JSON text ("line 1, column 5: ..."); the caller knows the file.
+/// A syntax error ("line 1, column 5: ..."); the caller adds the file name.
 class JsonError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -20,21 +20,21 @@ class JsonError : public std::runtime_error {
 
 /// Throws JsonError on a syntax error, invalid UTF-8, a key given twice, or nesting deeper than 64.
 nlohmann::json parse_strict_json(std::string_view text);
-/// The same, with the members of objects in the order of the text.
+/// The same, keeping the order of members.
 nlohmann::ordered_json parse_ordered_json(std::string_view text);
 
-/// The same, but NaN, Infinity and -Infinity, which Python writes for what is missing or has no bounds, are null.
+/// The same, reading NaN, Infinity and -Infinity (which Python writes) as null.
 nlohmann::ordered_json parse_python_row(std::string_view text);
 
-/// The members of a top-level object one by one, without holding the document. Throws JsonError as above, and when the text is
+/// Calls back for each member of a top-level object without storing the document. Throws JsonError as above, and if the text is
 /// not an object.
 void parse_json_members(std::string_view text,
                         const std::function<void(const std::string& key, const nlohmann::json& value)>& member);
 
-/// A whole file of at most 256 MiB. Infinity, -Infinity and NaN, which Python writes and JSON does not have, become texts of
-/// these names: whoever uses such a value as a number refuses it. Throws Error(code) naming the file.
+/// A whole file of at most 256 MiB. Infinity, -Infinity and NaN, which Python writes, become strings of these names, which
+/// callers reject as numbers. Throws Error(code) naming the file.
 nlohmann::json read_json_file(const std::filesystem::path& file, ExitCode code);
-/// The same, with the members of objects in the order of the file.
+/// The same, keeping the order of members.
 nlohmann::ordered_json read_ordered_json_file(const std::filesystem::path& file, ExitCode code);
 
 }  // namespace lora_dist

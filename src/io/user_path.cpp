@@ -1,4 +1,4 @@
-// HOME, and glob(3).
+// Expands ~ (HOME) and patterns (glob(3)).
 #include "src/io/user_path.h"
 
 #include <glob.h>
@@ -25,7 +25,7 @@ std::string home_folder() {
   return user != nullptr && user->pw_dir != nullptr ? user->pw_dir : "~";
 }
 
-/// Gives the list of glob(3) back.
+/// Frees the result of glob(3).
 struct Matches {
   glob_t found{};
   Matches() = default;
@@ -34,7 +34,7 @@ struct Matches {
   ~Matches() { ::globfree(&found); }
 };
 
-/// Without folders.
+/// Excludes folders.
 std::vector<std::string> files_like(const std::string& pattern) {
   Matches matches;
   if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &matches.found) == GLOB_NOSPACE) {

@@ -12,11 +12,11 @@ namespace lora_dist {
 
 /// Paths of modules: ".weight" and ".bias" follow in a file. "{}" stands for the layer's number; empty: the family has none.
 struct TensorNames {
-  std::string_view prefix;                         // of all but the head; files may leave it out
+  std::string_view prefix;                         // of all tensors except the head; optional in files
   std::string_view embedding;                      // [vocab, hidden]
   std::string_view positions;                      // [max_positions, hidden]
   std::string_view final_norm;                     // [hidden]
-  std::array<std::string_view, 2> heads;           // [vocab, hidden]; the names that files have for it
+  std::array<std::string_view, 2> heads;           // [vocab, hidden]; alternative names
   std::string_view attention_norm;                 // [hidden]
   std::string_view mlp_norm;                       // [hidden]
   std::string_view q_norm;                         // [head_dim]
@@ -27,12 +27,12 @@ struct TensorNames {
 struct Family {
   std::string_view model_type;  // of config.json
   TensorNames names;
-  std::array<std::string_view, 2> default_targets;  // adapted when the user names none: PEFT's choice where it has one
-  bool transposed = false;                          // files keep the blocks' matrices as [in, out] (Conv1D)
-  void (*read)(const ConfigFile& file, ModelSpec& spec) = nullptr;  // fills what differs from ModelSpec's defaults
+  std::array<std::string_view, 2> default_targets;                  // the default target_modules: PEFT's if it has some
+  bool transposed = false;                                          // files store the blocks' matrices as [in, out] (Conv1D)
+  void (*read)(const ConfigFile& file, ModelSpec& spec) = nullptr;  // sets the members that differ from ModelSpec's defaults
 };
 
-/// The names that the Llama family and its descendants share.
+/// The tensor names of the Llama family.
 constexpr TensorNames llama_names() {
   return {.prefix = "model.",
           .embedding = "model.embed_tokens",
@@ -48,7 +48,7 @@ constexpr TensorNames llama_names() {
                       "model.layers.{}.mlp.down_proj", ""}};
 }
 
-/// The family of a model_type; null: not known.
+/// The family of a model_type; null if unknown.
 const Family* find_family(std::string_view model_type);
 /// "exaone, exaone4, gemma, ...".
 std::string known_families();

@@ -22,7 +22,7 @@ constexpr std::int64_t kNoBlock = std::numeric_limits<std::int64_t>::max();
 
 /// The number in the name of a block's tensor, with or without the family's prefix; kNoBlock for other tensors.
 std::int64_t block_of(std::string_view name, const TensorNames& names) {
-  const std::string_view path = names.linears[index_of(Linear::o)];  // every family has one
+  const std::string_view path = names.linears[index_of(Linear::o)];  // every family has an o projection
   std::string_view begin = path.substr(0, path.find("{}"));
   if (!name.starts_with(begin)) {
     begin.remove_prefix(names.prefix.size());
@@ -35,7 +35,7 @@ std::int64_t block_of(std::string_view name, const TensorNames& names) {
   return number;
 }
 
-/// Masks and tables of rotations, which were buffers of modules once.
+/// Masks and rotation tables, which older versions stored as module buffers.
 bool is_old_buffer(std::string_view name) {
   return name.ends_with(".attn.bias") || name.ends_with(".attention.bias") || name.ends_with(".masked_bias") ||
          name.ends_with(".inv_freq");
@@ -65,7 +65,7 @@ bool are_equal(const TensorInfo& a, const TensorInfo& b) {
   return true;
 }
 
-/// Of a head that the files have beside the embedding which config.json ties it to: empty where it is the same.
+/// A warning about a head tensor that differs from the embedding to which config.json ties it; empty if equal.
 std::string head_warning(const ModelSpec& spec, const TensorDirectory& directory) {
   const TensorNames& names = spec.family->names;
   const TensorInfo* embedding = look_up_tensor(spec, directory, std::string(names.embedding) + ".weight");
@@ -100,7 +100,7 @@ std::vector<std::string> unused_tensors(const ModelSpec& spec, const TensorDirec
   const TensorNames& names = spec.family->names;
   const auto used = used_tensors(spec, directory);
   const auto is_used = [&](std::string_view name) {
-    const std::size_t part = name.rfind(".weight.");  // of a weight that bitsandbytes quantized
+    const std::size_t part = name.rfind(".weight.");  // a tensor of a weight that bitsandbytes quantized
     return used.contains(name) || (part != std::string_view::npos && used.contains(name.substr(0, part + kWeight.size())));
   };
   std::vector<std::pair<std::int64_t, std::string>> unused;

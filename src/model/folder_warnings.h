@@ -1,5 +1,4 @@
-// What a model folder holds beside the tensors that its config.json implies. That is no error, as in transformers, but it is
-// said.
+// Warnings about tensors of a model folder that its config.json does not imply. As in transformers, they are not errors.
 #pragma once
 
 #include <string>
@@ -10,11 +9,11 @@
 
 namespace lora_dist {
 
-/// Names of the tensors that the model does not use: blocks beyond those of config.json by their number, then others by name.
-/// Without what old files have that nobody misses: masks, tables of rotations, the copy of a tied head.
+/// Names of unused tensors: blocks beyond those of config.json by number, then other tensors. Excludes harmless tensors of old
+/// files: masks, rotation tables, the copy of a tied head.
 std::vector<std::string> unused_tensors(const ModelSpec& spec, const TensorDirectory& directory);
 
-/// All that there is to say about a folder that can be used: of config.json, of the files, of unused tensors.
+/// All warnings about a usable folder: config.json, files, unused tensors.
 std::vector<std::string> folder_warnings(const ModelSpec& spec, const TensorDirectory& directory);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// The keys that change what is generated; the others of transformers' class are about Python's own objects.
+// The keys that affect generated text; other keys of transformers' class concern Python objects.
 #include "src/model/generation_config.h"
 
 #include <fmt/format.h>
@@ -18,11 +18,11 @@ namespace {
 
 using nlohmann::json;
 
-/// A key that changes what transformers generates and is not built.
+/// An unsupported key that affects generated text in transformers.
 struct KeyNotBuilt {
   const char* name;
-  bool of_sampling = false;  // says nothing where the most probable token is taken
-  double neutral = 0.0;      // beside null, false, 0 and empty lists
+  bool of_sampling = false;  // without effect in greedy decoding
+  double neutral = 0.0;      // a neutral value in addition to null, false, 0 and empty lists
 };
 constexpr auto kNotBuilt = std::to_array<KeyNotBuilt>({{"num_beams", false, 1.0},
                                                        {"num_beam_groups", false, 1.0},
@@ -55,7 +55,7 @@ bool is_neutral(const json& value, const KeyNotBuilt& key) {
          (value.is_structured() && value.empty()) || value == "";
 }
 
-/// eos_token_id: one, or a list. Ids that the model does not have are left out, as those of config.json are.
+/// eos_token_id: an id or a list. Drops ids outside the vocabulary, like config.json's.
 std::vector<std::int64_t> read_eos(const ConfigFile& file, const ModelSpec& spec, std::vector<std::string>& warnings) {
   std::vector<std::int64_t> ids;
   if (!file.has("eos_token_id")) {
@@ -111,7 +111,7 @@ GenerationConfig read_generation_config(const std::filesystem::path& folder, con
   ConfigFile file{folder / "generation_config.json", {}};
   std::error_code ignored;
   const bool own = std::filesystem::exists(file.path, ignored);
-  if (!own) {  // old folders, and transformers itself, have the same keys in config.json
+  if (!own) {  // old folders have the same keys in config.json, as transformers allows
     file.path = folder / "config.json";
   }
   config.file = file.path.filename().string();
@@ -120,14 +120,14 @@ GenerationConfig read_generation_config(const std::filesystem::path& folder, con
     file.fail("must hold a JSON object");
   }
   if (own) {
-    config.eos_ids = read_eos(file, spec, config.warnings);  // config.json's are the model's anyway
+    config.eos_ids = read_eos(file, spec, config.warnings);  // config.json's are read with the model
   }
   config.do_sample = file.boolean_or("do_sample", false);
   config.repetition_penalty = number(file, "repetition_penalty");
   try {
     read_sampling(file, config);
   } catch (const Error&) {
-    if (config.do_sample) {  // else nobody looks at them
+    if (config.do_sample) {  // unused otherwise
       throw;
     }
     config.temperature = config.top_p = std::nullopt;

@@ -7,8 +7,8 @@
 
 namespace lora_dist {
 
-/// In the order of the flat buffers and of dropout's module numbers. No block has all of them: `qkv` makes queries, keys and
-/// values at once where a family keeps them in one matrix, and an MLP without a gate has `up` and `down`.
+/// In the order of the flat buffers and of dropout's module numbers. No block has all of them: `qkv` is the fused projection of
+/// families with one matrix for q, k and v, and an MLP without a gate has only `up` and `down`.
 enum class Linear : std::uint8_t { q, k, v, o, gate, up, down, qkv };
 inline constexpr std::size_t kLinears = 8;
 inline constexpr std::array<Linear, kLinears> kAllLinears = {Linear::q,    Linear::k,  Linear::v,    Linear::o,

@@ -14,7 +14,7 @@ namespace lora_dist {
 
 namespace {
 
-/// Dropout inside the base is a matter of its pretraining: the frozen base runs without it.
+/// Warns about the base's own dropout (of pretraining), which is not applied.
 void warn_of_dropout(const ConfigFile& file, ModelSpec& spec) {
   constexpr std::array kKeys = {"attention_dropout", "hidden_dropout", "resid_pdrop",  "embd_pdrop",
                                 "attn_pdrop",        "resid_dropout",  "embed_dropout"};
@@ -31,14 +31,15 @@ void warn_of_dropout(const ConfigFile& file, ModelSpec& spec) {
   }
 }
 
-/// Weights quantized by bitsandbytes in four bits can be read (prequantized.h); any other kind cannot.
+/// Accepts weights quantized by bitsandbytes in four bits (prequantized.h) and no other quantization.
 void check_quantization(const ConfigFile& file) {
   if (!file.has("quantization_config")) {
     return;
   }
   const nlohmann::json& config = file.root["quantization_config"];
   const auto is_on = [&](const char* key) { return config.contains(key) && config[key] == true; };
-  const std::string method = config.is_object() ? file.text_or(config, "quant_method", "bitsandbytes") : "?";  // none: old files
+  const std::string method =
+      config.is_object() ? file.text_or(config, "quant_method", "bitsandbytes") : "?";  // absent in old files
   if (method == "bitsandbytes" && is_on("load_in_4bit") && !is_on("load_in_8bit")) {
     return;
   }

@@ -1,4 +1,4 @@
-// What the arithmetic of a model needs to know: config.json of a Hugging Face folder, reduced to sizes and a few switches.
+// A model's architecture: config.json of a Hugging Face folder, reduced to sizes and a few switches.
 #pragma once
 
 #include <array>
@@ -16,10 +16,10 @@ namespace lora_dist {
 
 struct Family;
 
-/// Rotary embedding: the base and, for Llama 3.1 and linear scaling, how angles of long positions are stretched.
+/// Rotary embedding: theta and, for Llama 3.1 and linear scaling, the scaling parameters.
 struct RopeConfig {
   double theta = 10000.0;
-  std::int64_t dims = 0;         // of each head that are rotated; 0: all of them
+  std::int64_t dims = 0;         // rotated dimensions per head; 0: all
   std::string type = "default";  // default, linear, llama3
   double factor = 1.0;
   double low_freq_factor = 1.0;            // llama3
@@ -30,11 +30,11 @@ struct RopeConfig {
 enum class Norm : std::uint8_t { rms, layer };
 enum class NormPlace : std::uint8_t { before, after };  // of attention and MLP: y = x + f(norm(x)), or y = x + norm(f(x))
 
-/// What may differ from block to block.
+/// Properties that may differ between blocks.
 struct LayerSpec {
-  std::int64_t window = 0;   // keys that a query sees at most, its own included; 0: all
+  std::int64_t window = 0;   // the most keys that a query attends to, its own included; 0: all
   bool rotary = true;        // queries and keys are rotated (unless the model has learned positions)
-  float score_scale = 1.0F;  // of attention scores, beside 1 / sqrt(head_dim)
+  float score_scale = 1.0F;  // of attention scores, in addition to 1 / sqrt(head_dim)
 };
 
 struct ModelSpec {
@@ -51,18 +51,18 @@ struct ModelSpec {
 
   Norm norm = Norm::rms;
   NormPlace norm_place = NormPlace::before;
-  bool norm_adds_one = false;  // files hold w of (1 + w); the one is added while loading
+  bool norm_adds_one = false;  // files store w of (1 + w); 1 is added while loading
   bool head_norm = false;      // RMSNorm of each head of q and k
   float norm_eps = 1e-6F;
   float embedding_scale = 1.0F;
-  bool learned_positions = false;  // a table of positions is added to the embedding; nothing is rotated
+  bool learned_positions = false;  // a position table is added to the embedding; no rotary embedding
   RopeConfig rope;
   bool parallel_residual = false;  // y = x + attention(norm1(x)) + mlp(norm2(x))
   std::optional<FusedQkv> fused_qkv;
   Activation activation = Activation::silu;
   bool gated = true;                   // mlp(x) = down(act(gate(x)) * up(x)), else down(act(up(x)))
-  std::array<bool, kLinears> bias{};   // which linears have one
-  std::vector<LayerSpec> layer_specs;  // empty: all alike
+  std::array<bool, kLinears> bias{};   // by linear
+  std::vector<LayerSpec> layer_specs;  // empty: all equal
   bool tied_head = false;
 
   std::int64_t bos_id = -1;           // -1: none
@@ -71,13 +71,13 @@ struct ModelSpec {
 
   std::int64_t query_width() const { return heads * head_dim; }
   std::int64_t key_width() const { return kv_heads * head_dim; }
-  /// Width of a row of the table of rotations: even, at most head_dim; 0: nothing is rotated.
+  /// Width of a row of the rotation table: even, at most head_dim; 0: no rotary embedding.
   std::int64_t rotary_width() const;
   LayerSpec layer(std::int64_t index) const;
 };
 
-/// Reads folder/config.json, in the form of transformers 4 (rope_theta, rope_scaling) or 5 (rope_parameters); the family of its
-/// model_type says how. Throws Error(model) naming the file and the key: missing, of the wrong kind, out of range, an unknown
+/// Reads folder/config.json, in the form of transformers 4 (rope_theta, rope_scaling) or 5 (rope_parameters); by the family of
+/// its model_type. Throws Error(model) naming the file and the key: missing, of the wrong type, out of range, an unknown
 /// model_type.
 ModelSpec read_model_config(const std::filesystem::path& folder);
 

@@ -22,7 +22,7 @@ constexpr std::string_view kWithNeox = "exaone4 gemma gpt_neox llama mistral qwe
 constexpr std::string_view kQwen = "qwen2 qwen3 ";
 
 constexpr auto kKeys = std::to_array<ModelConfigKey>({
-    // Used.
+    // Keys that are used.
     {"model_type"},
     {"vocab_size"},
     {"bos_token_id"},
@@ -42,7 +42,7 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"rope_parameters", used, "exaone exaone4 gemma gpt_neox llama mistral qwen2 qwen3 "},
     {"rope_scaling", used, "exaone exaone4 gemma gpt_neox llama mistral qwen2 qwen3 "},
     {"rope_theta", used, kRotary},
-    {"partial_rotary_factor", used, kRotary},  // where it is not 1: not used or refused by name
+    {"partial_rotary_factor", used, kRotary},  // a value other than 1 is ignored with a warning, or refused
     {"original_max_position_embeddings", used, "exaone exaone4 gemma gpt_neox llama mistral qwen2 qwen3 "},
     {"attention_bias", used, "gemma gpt_neox llama qwen3 "},
     {"mlp_bias", used, "llama "},
@@ -65,7 +65,7 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"n_inner", used, "gpt2 "},
     {"scale_attn_weights", used, "gpt2 "},
     {"scale_attn_by_inverse_layer_idx", used, "gpt2 "},
-    // Dropout of the base: not applied, with a warning of its own.
+    // Dropout of the base: not applied, with its own warning.
     {"attention_dropout", used},
     {"hidden_dropout", used},
     {"resid_pdrop", used},
@@ -73,7 +73,7 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"attn_pdrop", used},
     {"resid_dropout", used},
     {"embed_dropout", used},
-    // Refused.
+    // Keys that are refused.
     {"per_layer_config", refused, "", "layers that are all alike are"},
     {"pruned_heads", refused, "", "layers with all their heads are"},
     {"is_encoder_decoder", refused, "", "language models without an encoder are"},
@@ -82,7 +82,7 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"rope_interleaved", refused, "", "the rotation of halves of a head is"},
     {"use_mrope", refused, "", "one position for each token is"},
     {"quantization", refused, "", "weights that MLX has not quantized are"},
-    // Of no effect on the numbers: how the file came to be, how Python runs it, what other heads and tasks need.
+    // Keys without effect on results: origin of the file, Python settings, other heads and tasks.
     {"architectures", irrelevant},
     {"dtype", irrelevant},
     {"torch_dtype", irrelevant},
@@ -139,7 +139,7 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"summary_proj_to_labels", irrelevant},
     {"summary_type", irrelevant},
     {"summary_use_proj", irrelevant},
-    // Of generation, where there is no generation_config.json: what is not built is named when text is generated.
+    // Keys of generation, for folders without generation_config.json: unsupported ones are reported when text is generated.
     {"do_sample"},
     {"repetition_penalty"},
     {"temperature"},
@@ -183,7 +183,7 @@ bool says_nothing(const json& value) {
   return value.is_null() || value == false || ((value.is_object() || value.is_array()) && value.empty());
 }
 
-/// True if some other family has the key.
+/// True if another family has the key.
 bool is_known(std::string_view name) {
   return std::ranges::any_of(kKeys, [&](const ModelConfigKey& key) { return key.name == name; });
 }

@@ -1,4 +1,4 @@
-// What config.json says of rotations: in one place, in two, or in two that disagree (contract: transformers,
+// Reads the rotation settings of config.json, which may be given once, twice, or in conflict (contract: transformers,
 // modeling_rope_utils.py, convert_rope_params_to_dict and standardize_rope_params).
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@ using nlohmann::json;
 
 constexpr std::int64_t kMostPositions = std::int64_t{1} << 40;
 
-/// Python's truth.
+/// Python's truthiness.
 bool says_something(const ConfigFile& file, const char* key) {
   return file.has(key) && file.root[key] != false && !(file.root[key].is_structured() && file.root[key].empty());
 }
@@ -23,7 +23,7 @@ void warn(const ConfigFile& file, ModelSpec& spec, const std::string& what) {
   spec.warnings.push_back(fmt::format("{}: {}", file.path.string(), what));
 }
 
-/// Of the two objects, and of theta in the object and at the root.
+/// Warns if the two objects differ, or theta in the object and at the root.
 void warn_of_disagreement(const ConfigFile& file, const json& object, const char* theta_key, ModelSpec& spec) {
   if (says_something(file, "rope_scaling") && says_something(file, "rope_parameters") &&
       file.root["rope_scaling"] != file.root["rope_parameters"]) {
@@ -55,7 +55,7 @@ double required(const ConfigFile& file, const RopeConfig& rope, const json& obje
   return file.positive_or(object, key, 1.0);
 }
 
-/// The root's own key goes first, as in transformers 5.
+/// The root's key has precedence, as in transformers 5.
 std::int64_t original_positions(const ConfigFile& file, const json& object, std::int64_t otherwise) {
   constexpr const char* kKey = "original_max_position_embeddings";
   if (file.has(kKey)) {

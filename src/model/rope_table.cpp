@@ -1,4 +1,4 @@
-// The table of rotations.
+// Computes the rotation table.
 #include <cmath>
 #include <numbers>
 

@@ -53,7 +53,7 @@ const TensorInfo* look_up_tensor(const ModelSpec& spec, const TensorDirectory& d
   if (tensor == nullptr && name.starts_with(names.prefix)) {
     tensor = find(name.substr(names.prefix.size()));
   }
-  // Tensors that share memory are written once, under either name: a tied embedding may stand under the head's.
+  // Shared tensors are stored once, under either name: a tied embedding may have the head's name.
   const bool tied_embedding = spec.tied_head && name == std::string(names.embedding) + ".weight";
   if (tensor == nullptr && (tied_embedding || name == std::string(names.heads[0]) + ".weight")) {
     for (const std::string_view head : names.heads) {

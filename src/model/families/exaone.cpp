@@ -38,7 +38,7 @@ const Family exaone = {
               .linears = {"transformer.h.{}.attn.attention.q_proj", "transformer.h.{}.attn.attention.k_proj",
                           "transformer.h.{}.attn.attention.v_proj", "transformer.h.{}.attn.attention.out_proj",
                           "transformer.h.{}.mlp.c_fc_0", "transformer.h.{}.mlp.c_fc_1", "transformer.h.{}.mlp.c_proj", ""}},
-    .default_targets = {"q_proj", "v_proj"},  // PEFT has no choice of its own here: Llama's
+    .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
     .transposed = false,
     .read = read};
 

@@ -39,7 +39,7 @@ void read(const ConfigFile& file, ModelSpec& spec) {
   spec.head_norm = true;
   const std::int64_t window = read_window(file, 4096);
   if (window == 0) {
-    return;  // all layers see everything, and all are rotated
+    return;  // all layers have full attention and rotation
   }
   if (!read_layer_types(file, window, spec)) {
     read_pattern(file, window, spec);

@@ -9,7 +9,7 @@ namespace {
 
 void read(const ConfigFile& file, ModelSpec& spec) {
   read_llama_keys(file, spec, {.kv_heads = 16, .head_dim = 256, .max_positions = 8192, .tied_head = true});
-  // Early files say "gelu", or say it under another key, and mean the tanh form.
+  // Early files write "gelu", or use another key, and mean the tanh form.
   if (read_activation(file, "hidden_act", "gelu_pytorch_tanh") == Activation::silu) {
     file.fail("hidden_act \"silu\" is not supported for gemma (gelu_pytorch_tanh is)");
   }

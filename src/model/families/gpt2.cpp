@@ -1,4 +1,4 @@
-// GPT-2: learned positions, LayerNorm, one matrix for q, k and v, weights kept as [in, out] (contract: transformers,
+// GPT-2: learned positions, LayerNorm, one matrix for q, k and v, weights stored as [in, out] (contract: transformers,
 // models/gpt2).
 #include <cmath>
 
@@ -8,7 +8,7 @@ namespace lora_dist::families {
 
 namespace {
 
-/// Of a size that files have under one of two names: where both are there transformers takes the general one (attribute_map).
+/// A size that has two names: if both are present, the general one counts, as in transformers (attribute_map).
 const char* key_of(const ConfigFile& file, const char* own, const char* general) { return file.has(general) ? general : own; }
 
 void read(const ConfigFile& file, ModelSpec& spec) {

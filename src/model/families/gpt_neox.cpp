@@ -5,7 +5,7 @@ namespace lora_dist::families {
 
 namespace {
 
-/// partial_rotary_factor of the object that says how heads are rotated, else rotary_pct of the root.
+/// partial_rotary_factor of the rotation's object, else the root's rotary_pct.
 double rotary_part(const ConfigFile& file) {
   return file.positive_or(rope_object(file), "partial_rotary_factor", file.positive_or("rotary_pct", 0.25));
 }

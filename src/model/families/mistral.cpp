@@ -1,4 +1,4 @@
-// Mistral: a Llama whose queries see a window of keys (contract: transformers, models/mistral).
+// Mistral: a Llama with sliding-window attention (contract: transformers, models/mistral).
 #include "src/model/family.h"
 
 namespace lora_dist::families {
@@ -8,7 +8,7 @@ namespace {
 void read(const ConfigFile& file, ModelSpec& spec) {
   read_llama_keys(file, spec, {.kv_heads = 8, .max_positions = 131072});
   const std::int64_t window = read_window(file, 4096);
-  if (window > 0 && !read_layer_types(file, window, spec)) {  // with layer_types AutoModel makes it a Ministral
+  if (window > 0 && !read_layer_types(file, window, spec)) {  // with layer_types, AutoModel loads it as a Ministral
     spec.layer_specs.assign(static_cast<std::size_t>(spec.layers), {.window = window});
   }
 }
