@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// torch's name of a float type.
+/// torch's name of a float dtype.
 DType dtype_of(const PrequantizedWeight& weight) {
   if (weight.dtype == "float32") {
     return DType::f32;
@@ -34,7 +34,7 @@ DType dtype_of(const PrequantizedWeight& weight) {
                           weight.codes->file.string(), weight.codes->name, weight.dtype.substr(0, 40)));
 }
 
-/// f32, in the order [out, in].
+/// The weight as f32 [out, in].
 std::vector<float> dequantized(const PrequantizedWeight& weight, std::int64_t elements, const Stream& stream) {
   std::vector<std::uint8_t> codes(weight.codes->bytes);
   read_tensor_bytes(*weight.codes, 0, std::as_writable_bytes(std::span(codes)));
@@ -48,7 +48,7 @@ std::vector<float> dequantized(const PrequantizedWeight& weight, std::int64_t el
   return values;
 }
 
-/// The values of one tensor of the plain folder, in its order.
+/// The values of one tensor of the plain folder, in file order.
 std::vector<float> plain_values(const QuantizedModel& model, const TensorInfo& tensor, const Stream& stream) {
   const std::int64_t elements = tensor.shape[0] * tensor.shape[1];
   if (const auto quantized = model.quantized.find(tensor.name); quantized != model.quantized.end()) {
@@ -62,7 +62,7 @@ std::vector<float> plain_values(const QuantizedModel& model, const TensorInfo& t
   return values;
 }
 
-/// Parts of a quantized weight begin with its name and a dot.
+/// Names of a quantized weight's parts begin with its name and a dot.
 bool is_part(const std::string& name, const std::map<std::string, PrequantizedWeight>& quantized) {
   return std::ranges::any_of(quantized, [&](const auto& entry) { return name.starts_with(entry.first + "."); });
 }

@@ -1,4 +1,4 @@
-// Merging onto a folder that bitsandbytes quantized: its weights as floats, with the adapters folded in, in a plain folder.
+// Merges adapters into a bitsandbytes-quantized folder, dequantized to a plain folder.
 #pragma once
 
 #include <filesystem>
@@ -11,24 +11,23 @@
 
 namespace lora_dist {
 
-/// A quantized folder seen as the plain one that it stands for.
+/// The plain folder that a quantized folder represents.
 struct QuantizedModel {
   TensorDirectory
-      plain;  // tensors of the plain folder: quantized weights in the dtype and shape that they had, without their parts
-  std::map<std::string, PrequantizedWeight> quantized;  // of those, what the files have
-  bool transposed = false;                              // the plain folder keeps them [in, out] (GPT-2)
+      plain;  // tensors of the plain folder: quantized weights with their original dtype and shape, without their parts
+  std::map<std::string, PrequantizedWeight> quantized;  // the quantized ones among them
+  bool transposed = false;                              // the plain folder stores them as [in, out] (GPT-2)
 };
 
 /// `stored`: of check_model_tensors. `directory` must outlive the result. Throws Error(model).
 QuantizedModel as_plain_model(const ModelSpec& spec, const TensorDirectory& directory, std::span<const StoredWeights> stored);
 
-/// Writes `target` with those tensors of the plain folder that `source` has, one at a time: quantized weights dequantized, the
-/// plan's updates added in f32, rounded once to their dtype. Throws Error(model).
+/// Writes `target` with the plain folder's tensors of `source`, one at a time: dequantizes, adds the plan's updates in f32, and
+/// rounds once to the tensor's dtype. Throws Error(model).
 MergeSums merge_quantized_file(const QuantizedModel& model, const std::filesystem::path& source,
                                const std::filesystem::path& target, const MergePlan& plan, const Stream& stream);
 
-/// Writes config.json without its quantization_config, and the index (where there is one) of the plain tensors. Throws
-/// Error(model).
+/// Writes config.json without quantization_config, and the index of the plain tensors if the folder has one. Throws Error(model).
 void write_plain_descriptions(const QuantizedModel& model, const std::filesystem::path& folder,
                               const std::filesystem::path& target);
 

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kCopyBytes = std::size_t{16} << 20;
 
-/// Every linear of every block, with nothing to add yet.
+/// All linears of all blocks, without updates.
 MergePlan plan_of_blocks(const ModelSpec& spec, const TensorDirectory& model) {
   MergePlan plan;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
@@ -65,7 +65,7 @@ double squared_distance(std::span<const float> x, std::span<const float> y) {
   return sum;
 }
 
-/// The file's values as a base in `format` stands for them. Quantization sees a weight as [out, in].
+/// The file's values, quantized and dequantized in `format`. Quantization needs the order [out, in].
 std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& values, bool is_transposed,
                            const BaseFormat& format, const Stream& stream) {
   std::vector<float> held = is_transposed ? transposed(values, tensor.shape[0], tensor.shape[1]) : values;
@@ -114,7 +114,7 @@ void merge_tensor(const TensorInfo& tensor, const WeightChange& change, const Ba
   out.write(moves || !change.updates.empty() ? fold_in(tensor, values, change, sums, stream) : bytes);
 }
 
-/// Whether the tensor has to be looked at: its bytes change, or how far quantization moves it is counted.
+/// Whether the tensor must be read: its bytes change, or its quantization error is counted.
 bool is_touched(const WeightChange& change, const BaseFormat& trained) {
   return !change.updates.empty() || (change.in_block && trained.quantization != Quantization::none);
 }
@@ -212,7 +212,7 @@ MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const
   const InputFile input(source, ExitCode::model);
   OutputFile out(target, ExitCode::model);
   MergeSums sums;
-  std::uint64_t at = 0;  // the header goes along as it is: names, dtypes, shapes and places stay
+  std::uint64_t at = 0;  // the header is copied unchanged: names, dtypes, shapes and offsets
   for (const TensorInfo* tensor : tensors) {
     if (const auto change = plan.find(tensor->name); change != plan.end() && is_touched(change->second, trained)) {
       copy_range(input, at, tensor->offset, out);

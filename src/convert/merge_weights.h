@@ -1,4 +1,4 @@
-// Folding LoRA adapters into the weights of a model folder, file by file, with one tensor in memory at a time.
+// Merges LoRA adapters into the weights of a model folder, file by file, with one tensor in memory at a time.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,7 @@
 
 namespace lora_dist {
 
-/// An adapter to fold in: `weight` times its update. Several add up, as PEFT's add_weighted_adapter does with
-/// combination_type="cat".
+/// An adapter to merge with a weight. Several adapters are summed, like PEFT's add_weighted_adapter with combination_type="cat".
 struct WeightedAdapter {
   std::filesystem::path folder;
   double weight = 1.0;
@@ -27,49 +26,48 @@ struct WeightedAdapter {
 struct WeightUpdate {
   const AdapterMatrix* a = nullptr;  // [r, in]
   const AdapterMatrix* b = nullptr;  // [out, r]
-  float scale = 0.0F;                // the adapter's own times its weight
+  float scale = 0.0F;                // the adapter's scale times its weight
 };
 
-/// What merging does to one weight.
+/// The changes of one weight.
 struct WeightChange {
-  bool in_block = false;    // a linear of a block, which training held in the base's format whether it was adapted or not
-  bool transposed = false;  // the file keeps it [in, out] (GPT-2)
+  bool in_block = false;    // a linear of a block, which training held in the base format, adapted or not
+  bool transposed = false;  // the file stores it as [in, out] (GPT-2)
   std::vector<WeightUpdate> updates;
 };
 
-/// By the tensor's name in the files: the linears of all blocks, and what is adapted besides.
+/// Changes by tensor name in the files: the linears of all blocks, and other adapted weights.
 using MergePlan = std::map<std::string, WeightChange>;
 
-/// Finds the weights as loading does, with or without the family's prefix; `adapters` must outlive the plan. Throws Error(model)
-/// naming adapter and module where the model has no such weight or one of another shape: the adapter belongs to another model;
-/// naming the tensor where a block lacks a weight.
+/// Finds the weights, with or without the family's prefix; `adapters` must outlive the plan. Throws Error(model) naming adapter
+/// and module if the model lacks the weight or has another shape (the adapter belongs to another model), or naming the tensor if
+/// a block lacks a weight.
 MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters);
 
 /// Sums of squares over the weights of the plan, for norms.
 struct MergeSums {
-  std::int64_t tensors = 0;   // that something was added to
-  std::int64_t held = 0;      // others that were written as the base held them
-  double update = 0.0;        // of what the adapters add
-  double quantization = 0.0;  // of dequantized - full weight: the difference between the two ways to merge
-  double rounding = 0.0;      // of what writing in the file's dtype takes away
+  std::int64_t tensors = 0;   // weights with updates
+  std::int64_t held = 0;      // other weights that were written as the base held them
+  double update = 0.0;        // of the adapters' updates
+  double quantization = 0.0;  // of dequantized - full weight: the difference between both ways to merge
+  double rounding = 0.0;      // of the rounding to the file's dtype
 };
 
 /// [rows, cols] -> [cols, rows].
 std::vector<float> transposed(std::span<const float> values, std::int64_t rows, std::int64_t cols);
 
-/// The bytes of `tensor` (its name, shape and dtype) with the updates added to `values`, f32 in its order, and rounded once.
-/// Throws Error(model) where they are no numbers any more.
+/// The bytes of `tensor`: `values` (f32, in file order) plus the updates, rounded once. Throws Error(model) if the result is not
+/// finite.
 std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, const WeightChange& change, MergeSums& sums,
                                const Stream& stream);
 
-/// Writes `target` like `source`, one file of `model`: the same tensors in the same places in the same dtypes, those of the plan
-/// with their updates added in f32 and rounded once. `trained`: how the base was held while the adapter was trained. `onto`: the
-/// same, and every linear of the blocks is taken through it first; or Quantization::none, which merges onto the file's own
-/// values. Throws Error(model).
+/// Writes `target` like `source`, one file of `model`: the same header, with the plan's updates added in f32 and rounded once.
+/// `trained`: the base format in training. `onto`: either the same format, and every linear of the blocks is quantized and
+/// dequantized first; or Quantization::none, which merges onto the file's values. Throws Error(model).
 MergeSums merge_file(const TensorDirectory& model, const std::filesystem::path& source, const std::filesystem::path& target,
                      const MergePlan& plan, const BaseFormat& onto, const BaseFormat& trained, const Stream& stream);
 
-/// Copies what is beside the weights in a model folder: configuration, tokenizer, chat templates, index. Throws Error(model).
+/// Copies a model folder's files other than weights: configuration, tokenizer, chat templates, index. Throws Error(model).
 void copy_other_files(const std::filesystem::path& model, const std::filesystem::path& target);
 
 }  // namespace lora_dist

@@ -24,7 +24,7 @@ namespace {
 
 using nlohmann::json;
 
-/// The matrices of the blocks that are floats, by their tensors' names.
+/// The float matrices of the blocks, by tensor name.
 std::map<std::string, LinearShape> weights_to_quantize(const ModelSpec& spec, const TensorDirectory& directory,
                                                        std::span<const StoredWeights> stored) {
   std::map<std::string, LinearShape> weights;
@@ -39,7 +39,7 @@ std::map<std::string, LinearShape> weights_to_quantize(const ModelSpec& spec, co
   return weights;
 }
 
-/// What transformers calls a dtype.
+/// transformers' name of a dtype.
 const char* torch_name(DType dtype) { return dtype == DType::f32 ? "float32" : dtype == DType::f16 ? "float16" : "bfloat16"; }
 
 /// The parts of a quantized weight as bitsandbytes' QuantState.as_dict names them.
@@ -111,7 +111,7 @@ void write_base_store(const std::filesystem::path& model, const std::filesystem:
   for (const auto& [name, tensor] : directory.tensors) {
     if (const auto weight = weights.find(name); weight != weights.end()) {
       add_quantized(tensor, weight->second, spec.family->transposed, format, stream, store);
-    } else if (tensor.other_dtype.empty()) {  // others are of no use to the model
+    } else if (tensor.other_dtype.empty()) {  // the model does not use other dtypes
       add_as_it_is(tensor, store);
     }
     on_tensor(++done, static_cast<std::int64_t>(directory.tensors.size()));
