@@ -1,4 +1,4 @@
-// How the base is kept, from the command line.
+// The base format, from the command line.
 #include "src/commands/base_options.h"
 
 #include "kernels/common/block_size.h"

@@ -1,4 +1,4 @@
-// --quantization, --block-size and --double-quant: how the base is kept.
+// --quantization, --block-size and --double-quant: the base format.
 #pragma once
 
 #include <optional>
@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// Empty: not written.
+/// Empty members: not given.
 struct BaseOptions {
   std::optional<Quantization> quantization;
   std::optional<int> block_size;     // of nf4 and fp4: weights per scale
@@ -17,7 +17,7 @@ struct BaseOptions {
 /// Throws Error(usage, collective).
 void check_base_options(const BaseOptions& options);
 
-/// How the base is to be kept: as written, else `otherwise` with blocks of 64 and double quantization.
+/// The base format: as given, else `otherwise` with blocks of 64 and double quantization.
 WantedFormat wanted_format(const BaseOptions& options, Quantization otherwise);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// What a command is: a row of the table, and the use of it that one command line makes.
+// A command: a row of the table, and its use by one command line.
 #pragma once
 
 #include <boost/program_options/options_description.hpp>
@@ -13,18 +13,17 @@
 
 namespace lora_dist {
 
-/// A command's options, and what it does once they are parsed. The functions share one plain struct of options, which the
-/// options are stored into.
+/// A command's options and functions. The functions share one plain struct, into which the options are parsed.
 struct CommandUse {
   boost::program_options::options_description options{"Options", 110, 50};
-  std::string* path = nullptr;       // where the one word that is no option goes; null: there must be none
+  std::string* path = nullptr;       // receives the positional argument; null: the command takes none
   bool lists_keys = false;           // --help ends with the keys of the configuration
-  std::function<void()> check;       // throws Error(usage, collective) where options are missing or out of range
-  std::function<void()> before_mpi;  // what must be done before MPI starts threads; may be empty
+  std::function<void()> check;       // throws Error(usage, collective) for missing or out-of-range options
+  std::function<void()> before_mpi;  // called before MPI starts threads; may be empty
   std::function<int(Communicator& world, const ProcessInfo& process)> run;  // on every rank; the exit code, the same on all
 };
 
-/// A use from a command's struct of options and the three functions on it.
+/// Makes a use from a command's option struct and three functions.
 template <class Options>
 CommandUse make_use(void (*describe)(CommandUse& use, Options& options), void (*check)(const Options& options),
                     int (*run)(Communicator& world, const ProcessInfo& process, const Options& options)) {

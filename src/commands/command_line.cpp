@@ -17,7 +17,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr const char* kWords = "words";  // what is no option
+constexpr const char* kWords = "words";  // the positional arguments
 
 std::string suggestion(const char* dashes, std::string_view similar) {
   return similar.empty() ? "" : fmt::format("; the nearest is {}{}", dashes, similar);
@@ -48,7 +48,7 @@ std::string without_dashes(const std::string& option) {
   return option.substr(begin, option.find('=') == std::string::npos ? std::string::npos : option.find('=') - begin);
 }
 
-/// What was written of `shown`, with the words that are no options; nothing is stored yet.
+/// Parses the options of `shown` and positional arguments; stores no values yet.
 po::variables_map parse_options(const std::vector<std::string>& arguments, const po::options_description& shown,
                                 std::string_view command) {
   po::options_description options;
@@ -69,7 +69,7 @@ po::variables_map parse_options(const std::vector<std::string>& arguments, const
   return written;
 }
 
-/// The words that are no options: a path where the command takes one.
+/// Positional arguments: a path, if the command takes one.
 void take_words(const CommandLine& line) {
   if (!line.written.contains(kWords)) {
     return;

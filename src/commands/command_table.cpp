@@ -1,9 +1,9 @@
-// The one table of commands. A new command is a row here and a file of its name.
+// The table of commands. A new command is a row here and a file with its name.
 #include "src/commands/command.h"
 
 namespace lora_dist {
 
-// Each is defined in the file that has the command's name.
+// Each function is defined in the file with the command's name.
 CommandUse train_command();
 CommandUse eval_command();
 CommandUse score_command();

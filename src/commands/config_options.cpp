@@ -33,7 +33,7 @@ std::filesystem::path program_path() {
 
 namespace {
 
-/// The files that patterns stand for: those that rank 0 sees.
+/// The files that rank 0 finds for patterns.
 void find_files(Communicator& world, std::vector<std::string>& files, const std::string& key) {
   std::string names;
   run_together(world, [&] {

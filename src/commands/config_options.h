@@ -1,4 +1,4 @@
-// --cfg, --set and --print-config, and the configuration that they make.
+// --cfg, --set and --print-config, and the resulting configuration.
 #pragma once
 
 #include <filesystem>
@@ -21,18 +21,18 @@ struct ConfigOptions {
 
 void describe_config_options(CommandUse& use, ConfigOptions& options);
 
-/// Of a command that cannot do without a configuration. Throws Error(usage, collective).
+/// For a command that needs a configuration. Throws Error(usage, collective).
 void check_config_is_given(std::string_view command, const ConfigOptions& options);
 
-/// Of the running executable.
+/// The folder of the running executable.
 std::filesystem::path program_path();
 
-/// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train must be there, and patterns in data.train
-/// and data.validation become the files that rank 0 finds. Collective: a failure on any rank is an Error(collective) on all,
-/// usage for what the file, --set and the keys say, data for a pattern without files.
+/// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train are required, and patterns in data.train
+/// and data.validation are replaced by the files that rank 0 finds. Collective: a failure on any rank throws the same
+/// Error(collective) on all: usage for the file, --set and keys, data for a pattern without files.
 Config read_config(Communicator& world, const ConfigOptions& options, bool complete = true);
 
-/// What --print-config asks for in place of the command: the resolved configuration on standard output. The exit code.
+/// Implements --print-config: prints the resolved configuration to standard output. Returns the exit code.
 int print_resolved_config(Communicator& world, const ConfigOptions& options);
 
 }  // namespace lora_dist

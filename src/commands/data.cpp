@@ -1,4 +1,4 @@
-// lora_dist data: what training would see, without a model's weights.
+// lora_dist data: shows the tokens and labels of training, without a model's weights.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -23,7 +23,7 @@ namespace po = boost::program_options;
 
 struct DataCommandOptions {
   ConfigOptions config;
-  int samples = 3;  // how many are shown
+  int samples = 3;  // number of samples to show
   bool json = false;
 };
 
@@ -55,7 +55,7 @@ void show_samples(const Dataset& dataset, const Tokenizer* tokenizer, int count,
   }
 }
 
-/// A line of JSON each.
+/// One line of JSON per sample.
 void print_samples(const Dataset& dataset, int count) {
   const std::size_t shown = std::min(dataset.train.size(), static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < shown; ++i) {
@@ -66,7 +66,8 @@ void print_samples(const Dataset& dataset, int count) {
                                          {"row", sample.row},
                                          {"input_ids", ids},
                                          {"labels", labels}};
-    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));  // names may be no UTF-8
+    fmt::print("{}\n",
+               line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));  // file names may be invalid UTF-8
   }
 }
 
@@ -92,14 +93,14 @@ int run(Communicator& world, const ProcessInfo& process, const DataCommandOption
   options.template_day = day_of_templates(config, world);
   Dataset dataset;
   run_together(world, [&] { dataset = load_dataset(options, tokenizer ? &*tokenizer : nullptr, spec.vocab); });
-  dataset.report.shown_sample.clear();  // among those below
+  dataset.report.shown_sample.clear();  // shown below
   for (const std::string& text : render_report(dataset.report)) {
     if (asked.json && console.speaks) {
-      fmt::print(stderr, "{}\n", text);  // stdout is the samples'
+      fmt::print(stderr, "{}\n", text);  // stdout has the samples
     }
     console.line(text);
   }
-  if (asked.json && config.output.show_text && process.rank == 0) {  // the report says why they are not shown
+  if (asked.json && config.output.show_text && process.rank == 0) {  // the report explains why samples are hidden
     print_samples(dataset, asked.samples);
   }
   show_samples(dataset, tokenizer ? &*tokenizer : nullptr, config.output.show_text ? asked.samples : 0, console);

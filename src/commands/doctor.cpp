@@ -1,4 +1,4 @@
-// lora_dist doctor: checks this machine and this job, and says what to fix.
+// lora_dist doctor: checks this machine and this job, and reports fixes.
 #include <fmt/format.h>
 
 #include <boost/program_options/value_semantic.hpp>
@@ -28,10 +28,10 @@ void describe(CommandUse& use, DoctorOptions& options) {
   use.options.add_options()("json", po::bool_switch(&options.json), "print JSON");
 }
 
-void check(const DoctorOptions& /*options*/) {}  // a machine can be checked without a configuration
+void check(const DoctorOptions& /*options*/) {}  // all options are optional
 
-/// Bytes of a run's checkpoints (each factor with its two moments, `keep` of them and one in the making) and three adapter
-/// folders; 0 where the configuration's model is not to be read: another check says so.
+/// Bytes of a run's checkpoints (factors with two moments; `keep` checkpoints and one being written) and three adapter folders; 0
+/// if the model is unreadable, which another check reports.
 std::int64_t run_bytes(const Config& config) {
   std::int64_t trained = 0;
   const Console silent;

@@ -33,7 +33,7 @@ void check(const EvalOptions& options) { check_config_is_given("eval", options.c
 
 void write_results(const ModelRun& run, const Evaluation& evaluation, const std::string& adapter) {
   make_output_directory(run.output, "output.dir");
-  MetricsLog log(run.output / "eval.jsonl", std::numeric_limits<std::int64_t>::max());  // every earlier line stays
+  MetricsLog log(run.output / "eval.jsonl", std::numeric_limits<std::int64_t>::max());  // keeps all earlier lines
   log.append(EvalRecord{0, 0.0, evaluation.loss, evaluation.perplexity, evaluation.samples, evaluation.target_tokens,
                         evaluation.seconds, false});
   log.sync();

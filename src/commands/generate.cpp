@@ -26,8 +26,8 @@ namespace po = boost::program_options;
 
 struct GenerateOptions {
   ModelOptions model;
-  std::optional<std::string> prompt;  // either it, which may be empty, or input
-  bool chat = false;                  // a prompt is a user's message, for the model's own chat template
+  std::optional<std::string> prompt;  // given (may be empty) unless `input` is
+  bool chat = false;                  // the prompt is a user's message for the model's chat template
   std::string input;
   std::string output;
   GenerationOptions generation;
@@ -74,7 +74,7 @@ InputLine prompt_line(const std::string& prompt, bool chat, const OpenModel& mod
   return line;
 }
 
-/// The ids that end an answer in a conversation: `ids`, and the turn's end.
+/// The stop ids of a conversation: `ids`, and the end-of-turn token.
 std::vector<std::int64_t> chat_stop_ids(const OpenModel& model, std::vector<std::int64_t> ids,
                                         const std::vector<InputLine>& lines) {
   if (std::any_of(lines.begin(), lines.end(), [](const InputLine& line) { return line.chat; })) {
@@ -99,7 +99,7 @@ struct Generator {
   }
 };
 
-/// Text as it comes.
+/// Streams the text.
 void stream_answer(const Generator& generator, const InputLine& line) {
   StreamDecoder decoder;
   decoder.tokenizer = &*generator.model.tokenizer;
@@ -116,7 +116,7 @@ void stream_answer(const Generator& generator, const InputLine& line) {
   show(finish(decoder) + "\n");
 }
 
-/// The text of ids as it goes on from the token before them: a text of its own would begin without its space.
+/// The text of ids as a continuation of the preceding token: decoded alone, it would lack its leading space.
 std::string continuation(const Tokenizer& tokenizer, std::int32_t before, const std::vector<std::int32_t>& ids) {
   StreamDecoder decoder;
   decoder.tokenizer = &tokenizer;

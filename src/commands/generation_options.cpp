@@ -1,4 +1,4 @@
-// How text is generated, from the command line.
+// Generation options, from the command line.
 #include "src/commands/generation_options.h"
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// How text is generated: --max-new-tokens, sampling, and whether the folder's generation_config.json counts.
+// Generation options: --max-new-tokens, sampling, and whether to use the folder's generation_config.json.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ void describe_generation_options(CommandUse& use, GenerationOptions& options);
 /// Throws Error(usage, collective).
 void check_generation_options(const GenerationOptions& options);
 
-/// As written, else as `generation` says, with a note on what that changes.
+/// The given options, else those of `generation`, with a note on changed defaults.
 SamplingOptions sampling_options(const GenerationOptions& options, const GenerationConfig& generation, const Console& console);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// What --help and --version print.
+// Prints --help and --version.
 #include "src/commands/help.h"
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ std::string options_text(const CommandUse& use) {
   return text.str();
 }
 
-/// `train`: what is meant when no command is named.
+/// `train`: the default command.
 std::string program_help(const CommandUse& train) {
   std::string text =
       "lora_dist fine-tunes large language models with LoRA over a quantized base that is divided among MPI ranks.\n"

@@ -1,4 +1,4 @@
-// What --help and --version print.
+// The texts of --help and --version.
 #pragma once
 
 #include <string>
@@ -7,10 +7,10 @@
 
 namespace lora_dist {
 
-/// Of the command, or of the whole program where none was given.
+/// The help of the command, or of the program without one.
 std::string help_text(const CommandLine& line);
 
-/// The program and what it is built on, one per line.
+/// The versions of the program and its libraries, one per line.
 std::string version_text();
 
 }  // namespace lora_dist

@@ -54,11 +54,11 @@ const Tokenizer& tokenizer_for_text(const OpenModel& model, const Place& place) 
   return *model.tokenizer;
 }
 
-/// What the lines of a file share.
+/// State shared by the lines of a file.
 struct LineReader {
   const LineFormat& format;
   const OpenModel& model;
-  std::optional<ChatTemplate> chat_template{};  // opened when a line needs it
+  std::optional<ChatTemplate> chat_template{};  // opened on demand
 };
 
 InputLine conversation_line(const ChatRow& row, const Tokenizer& tokenizer, std::optional<ChatTemplate>& chat_template,
@@ -76,7 +76,7 @@ InputLine conversation_line(const ChatRow& row, const Tokenizer& tokenizer, std:
 
 ChatRow question_row(const std::string& message) { return {json::array({{{"role", "user"}, {"content", message}}}), {}}; }
 
-/// Text and ids of a line of words.
+/// A line with text, tokenized.
 InputLine text_line(const json& row, LineReader& reader, const Place& place) {
   const LineFormat& format = reader.format;
   if (format.messages && row.contains("messages")) {

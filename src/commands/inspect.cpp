@@ -1,4 +1,4 @@
-// lora_dist inspect: what a checkpoint, an adapter, a model folder or a safetensors file holds, and whether it is sound.
+// lora_dist inspect: shows the content of a checkpoint, adapter, model folder or safetensors file, and verifies it.
 #include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
@@ -46,7 +46,7 @@ void check(const InspectOptions& options) {
   }
 }
 
-/// Reads every byte of every tensor; a file that became shorter or cannot be read is an error.
+/// Reads every byte of every tensor; throws for a truncated or unreadable file.
 void read_all(const TensorDirectory& directory) {
   std::vector<std::byte> bytes;
   for (const auto& [name, tensor] : directory.tensors) {
@@ -65,7 +65,8 @@ void show_tensors(const TensorDirectory& directory, const Console& console) {
 }
 
 void inspect_checkpoint(const fs::path& path, const Console& console) {
-  const std::vector<std::string> problems = verify_checkpoint(path);  // always: what an unsound one says is worth nothing
+  const std::vector<std::string> problems =
+      verify_checkpoint(path);  // always: the content of a damaged checkpoint is meaningless
   if (!problems.empty()) {
     throw Error(ExitCode::model,
                 fmt::format("{}: this checkpoint is not sound:\n  {}", path.string(), fmt::join(problems, "\n  ")));
@@ -124,7 +125,7 @@ void inspect_model(const fs::path& path, bool verify, const Console& console) {
   for (const std::string& warning : folder_warnings(spec, directory)) {
     console.warn(warning);
   }
-  open_model_tokenizer(path, spec);  // throws where it does not fit
+  open_model_tokenizer(path, spec);  // throws if it does not match the model
   show_tensors(directory, console);
   if (const auto made_from = directory.metadata.find("made_from"); made_from != directory.metadata.end()) {
     console.line("base store made from " + made_from->second);

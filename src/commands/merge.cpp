@@ -1,5 +1,5 @@
-// lora_dist merge: adapters folded into a model folder, onto the weights that training saw or onto those of the files, and how
-// much the two differ.
+// lora_dist merge: merges adapters into a model folder, onto the dequantized weights of training or onto the files' weights, and
+// reports the difference.
 #include <fmt/format.h>
 
 #include <charconv>
@@ -34,7 +34,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kReportName = "lora_dist_merge.json";
 
-/// "DIR" or "DIR=WEIGHT"; a folder whose own name looks like the latter is a folder.
+/// "DIR" or "DIR=WEIGHT"; an existing folder with the whole name has precedence.
 WeightedAdapter parse_adapter(const std::string& given) {
   const std::size_t equals = given.rfind('=');
   std::error_code ignored;
@@ -51,9 +51,9 @@ WeightedAdapter parse_adapter(const std::string& given) {
 }
 
 struct Merge {
-  TensorDirectory files;                    // what the folder has
-  std::optional<QuantizedModel> quantized;  // where that is quantized already: the plain folder that it stands for
-  std::vector<std::string> warnings;        // of the folder
+  TensorDirectory files;                    // the folder's tensors
+  std::optional<QuantizedModel> quantized;  // of a prequantized folder: the plain folder that it represents
+  std::vector<std::string> warnings;        // about the folder
   std::vector<WeightedAdapter> adapters;
   MergePlan plan;
   MergeFormats formats;
@@ -62,7 +62,7 @@ struct Merge {
   const TensorDirectory& model() const { return quantized ? quantized->plain : files; }
 };
 
-/// A folder that is quantized already has but one kind of weights to merge onto.
+/// A prequantized folder has only one kind of weights to merge onto.
 void open_quantized(const MergeOptions& options, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
   if (options.onto == Onto::full) {
     throw Error(ExitCode::usage, fmt::format("--onto full: {} does not hold the original weights, but quantized ones; leave it "
@@ -74,7 +74,7 @@ void open_quantized(const MergeOptions& options, std::span<const StoredWeights> 
 
 Merge prepare(const MergeOptions& options) {
   Merge merge;
-  const ModelSpec spec = read_model_config(options.model);  // an unsound folder would give a folder that nobody can load
+  const ModelSpec spec = read_model_config(options.model);  // rejects a folder whose merged result could not be loaded
   merge.files = read_model_directory(options.model);
   open_model_tokenizer(options.model, spec);
   merge.warnings = folder_warnings(spec, merge.files);
@@ -97,7 +97,7 @@ Merge prepare(const MergeOptions& options) {
   return merge;
 }
 
-/// All files, dealt to the ranks in turn. Collective; the sums are those of all ranks.
+/// Merges all files, dealt to the ranks round-robin. Collective; returns the sums over all ranks.
 MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseFormat& onto, Communicator& world,
                       const Stream& stream) {
   MergeSums mine;
@@ -157,7 +157,7 @@ void show(const MergeSums& sums, const Console& console) {
       sums.tensors, held, std::sqrt(sums.update), std::sqrt(sums.quantization), share, std::sqrt(sums.rounding)));
 }
 
-/// What opens the model as training saw it, under its one adapter (`folder` empty), or a merged folder.
+/// Options that open the model as in training with its one adapter (`folder` empty), or a merged folder.
 ModelOptions opened_as(const MergeOptions& options, const Merge& merge, const fs::path& folder) {
   ModelOptions opened;
   if (folder.empty()) {
@@ -187,7 +187,7 @@ json compare(const std::vector<TextScore>& scores, const MergeOptions& options, 
   return rows;
 }
 
-/// What is beside the weights.
+/// Copies the files other than weights.
 void copy_descriptions(const Merge& merge, const MergeOptions& options, const fs::path& folder, Communicator& world) {
   run_together(world, [&] {
     if (world.rank() == 0) {
@@ -199,19 +199,19 @@ void copy_descriptions(const Merge& merge, const MergeOptions& options, const fs
   });
 }
 
-/// One adapter as it is can be scored beside the base that it was trained on.
+/// A single unscaled adapter can be scored on the base that it was trained on.
 bool scores_what_was_trained(const Merge& merge, const MergeOptions& options) {
   return !options.text.empty() && merge.adapters.size() == 1 && merge.adapters[0].weight == 1.0;
 }
 
-/// Compares on options.text what was trained, where it can be scored, with both ways. `merged` is the folder written so far; the
-/// other way's is made for it and taken away. A folder that is quantized already has no other way.
+/// Compares the trained model (if it can be scored) with both ways to merge, on options.text. `merged` is the written folder; the
+/// other one is temporary. A prequantized folder has only one way.
 json compare_on_text(const Merge& merge, const MergeOptions& options, const fs::path& merged, Communicator& world,
                      const ProcessInfo& process, const Console& console, const Stream& stream) {
   const bool dequantized = merge.formats.onto == Onto::dequantized;
   std::vector<TextScore> scores;
   const auto add = [&](const char* name, const fs::path& folder) {
-    const Console silent;  // a merged folder holds what the model's does, and that was said
+    const Console silent;  // a merged folder would repeat the model's warnings
     scores.push_back(
         score_text(name, opened_as(options, merge, folder), options.text, world, process, folder.empty() ? console : silent));
   };
@@ -230,7 +230,7 @@ json compare_on_text(const Merge& merge, const MergeOptions& options, const fs::
   return compare(scores, options, console);
 }
 
-/// Fills `folder` and says what came out.
+/// Fills `folder` and prints the result.
 void fill(const Merge& merge, const MergeOptions& options, const fs::path& folder, Communicator& world,
           const ProcessInfo& process, const Console& console, const Stream& stream) {
   const MergeSums sums =
@@ -259,7 +259,7 @@ int run(Communicator& world, const ProcessInfo& process, const MergeOptions& opt
     console.warn(warning);
   }
   for (const std::string& warning : merge.warnings) {
-    if (!scores_what_was_trained(merge, options)) {  // opening it for that warns too
+    if (!scores_what_was_trained(merge, options)) {  // otherwise opening the model prints the warnings
       console.warn(warning);
     }
   }

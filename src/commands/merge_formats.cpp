@@ -1,4 +1,4 @@
-// The records of the adapters against the command line.
+// Compares the adapters' records with the command line.
 #include "src/commands/merge_formats.h"
 
 #include <fmt/format.h>
@@ -16,13 +16,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A format that an adapter records, and that adapter.
+/// A recorded format and its adapter.
 struct Record {
   BaseFormat format;
   fs::path adapter;
 };
 
-/// Each format once; adapters without a record aside.
+/// The distinct recorded formats.
 std::vector<Record> records_of(std::span<const WeightedAdapter> adapters) {
   std::vector<Record> out;
   for (const WeightedAdapter& each : adapters) {

@@ -1,4 +1,4 @@
-// How the base was held while the adapters were trained, and so onto which weights they are merged.
+// The base format in training, and the weights to merge onto.
 #pragma once
 
 #include <optional>
@@ -12,14 +12,14 @@
 namespace lora_dist {
 
 struct MergeFormats {
-  BaseFormat trained;  // how the base was held in training
+  BaseFormat trained;  // the base format in training
   Onto onto = Onto::dequantized;
-  std::vector<std::string> warnings;  // what was assumed, or contradicts a record
+  std::vector<std::string> warnings;  // about assumptions, and contradictions of a record
 };
 
-/// As written, else as the adapters record it, else NF4; onto the files' own weights where training had those. `stored`: of a
-/// model folder that is quantized already. Throws Error(usage) where what is written contradicts a record and --onto is not
-/// written, and where the adapters' records differ.
+/// The given format, else the adapters' record, else NF4; onto the files' weights if training used those. `stored`: the format of
+/// a prequantized folder. Throws Error(usage) if the given format contradicts a record and --onto is not given, or if the
+/// adapters' records differ.
 MergeFormats choose_merge_formats(const MergeOptions& options, std::span<const WeightedAdapter> adapters,
                                   const std::optional<BaseFormat>& stored);
 

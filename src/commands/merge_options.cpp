@@ -1,4 +1,4 @@
-// The options of merge, described and checked.
+// Describes and checks the options of merge.
 #include "src/commands/merge_options.h"
 
 #include "src/commands/option_values.h"

@@ -12,7 +12,7 @@
 
 namespace lora_dist {
 
-/// The weights that an adapter is added to: as the quantized base held them, or those of the files.
+/// The weights to merge onto: dequantized ones of the quantized base, or the files'.
 enum class Onto : std::uint8_t { dequantized, full };
 inline constexpr Words<Onto, 2> kOnto = {{{"dequantized", Onto::dequantized}, {"full", Onto::full}}};
 
@@ -20,9 +20,9 @@ struct MergeOptions {
   std::string model;
   std::vector<std::string> adapters;  // --adapter DIR or DIR=WEIGHT, in order
   std::string output;
-  std::optional<Onto> onto;  // empty: as the adapters were trained
-  BaseOptions base;          // how it was held in training
-  std::string text;          // lines to compare both ways on
+  std::optional<Onto> onto;  // nullopt: as in training
+  BaseOptions base;          // the base format in training
+  std::string text;          // a file of lines to compare both ways on
 };
 
 void describe_merge_options(CommandUse& use, MergeOptions& options);

@@ -1,4 +1,4 @@
-// Scores a text file with a model opened for it alone.
+// Opens a model and scores a text file.
 #include "src/commands/merge_report.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace lora_dist {
 
 namespace {
 
-/// The log-probabilities of a line's counted labels, as bytes for the gather.
+/// The log-probabilities of a line's counted labels, as bytes for a gather.
 std::string counted_log_probs(const ForwardContext& model, const InputLine& line) {
   const std::vector<std::int32_t> targets = shifted(line.labels);
   const TokenScores scores = score_ids(model, line.ids, targets);

@@ -1,4 +1,4 @@
-// How the two ways to merge an adapter differ on given text.
+// Compares the two ways to merge an adapter on given text.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,15 @@
 
 namespace lora_dist {
 
-/// One model on the given text.
+/// The scores of one model on the text.
 struct TextScore {
   std::string name;
-  std::int64_t tokens = 0;  // scored
+  std::int64_t tokens = 0;  // number of scored tokens
   double perplexity = 0.0;
   std::vector<float> log_prob;  // of each scored token, in the order of the lines; on rank 0
 };
 
-/// Log-probabilities of the lines of the file `text` by the model (and adapter) of `options`. Collective; the result is rank 0's.
+/// Scores the lines of the file `text` with the model (and adapter) of `options`. Collective; only rank 0 has the result.
 TextScore score_text(const std::string& name, const ModelOptions& options, const std::string& text, Communicator& world,
                      const ProcessInfo& process, const Console& console);
 

@@ -1,4 +1,4 @@
-// Opens model and adapter, and makes the buffers of forward passes.
+// Opens model and adapter, and allocates the workspace of forward passes.
 #include "src/commands/model_options.h"
 
 #include "src/commands/option_values.h"
@@ -32,7 +32,7 @@ Inference open_for_inference(Communicator& world, const ProcessInfo& process, co
   Inference inference;
   inference.device = choose_device({options.backend, options.compute_dtype, {}, {}}, process, world, console);
   const Mesh mesh = make_mesh(world, 1);
-  const BaseKeeping keeping{mesh.data, false};  // a row's probabilities are of all ids at once
+  const BaseKeeping keeping{mesh.data, false};  // a row's probabilities need all ids at once
   const std::optional<BaseFormat> record = options.adapter.empty() ? std::nullopt : agreed_record(options.adapter, world);
   const WantedFormat wanted = as_recorded(wanted_format(options.base, Quantization::none), record);
   inference.model = open_model(options.model, wanted, mesh, keeping, *inference.device, world, console);

@@ -1,4 +1,4 @@
-// --model, --adapter, and how and where they are computed: what score and generate share, opened for forward passes.
+// --model, --adapter, quantization, backend and compute dtype: the options that score and generate share.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ struct ModelOptions {
   std::string model;
   std::string adapter;  // empty: the base alone
   BaseOptions base;
-  std::optional<Backend> backend;  // as --backend and --compute-dtype; nullopt: auto
+  std::optional<Backend> backend;  // of --backend and --compute-dtype; nullopt: auto
   std::optional<DType> compute_dtype;
 };
 
@@ -30,12 +30,12 @@ struct Inference {
   ForwardContext transformer() const;
 };
 
-/// Opens --model and --adapter as --quantization says, else as the adapter records it, divided over all ranks. The workspace is
-/// still empty. Collective.
+/// Opens --model and --adapter in the format of --quantization, else of the adapter's record, sharded over all ranks. The
+/// workspace is not allocated. Collective.
 Inference open_for_inference(Communicator& world, const ProcessInfo& process, const ModelOptions& options,
                              const Console& console);
 
-/// Makes the workspace for sequences of at most `max_tokens`, at positions below `max_positions`.
+/// Allocates the workspace for sequences of at most `max_tokens`, at positions below `max_positions`.
 void make_inference_workspace(Inference& inference, std::int64_t max_tokens, std::int64_t max_positions);
 
 }  // namespace lora_dist

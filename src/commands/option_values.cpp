@@ -1,4 +1,4 @@
-// Values of options.
+// Parses values of options.
 #include "src/commands/option_values.h"
 
 #include <algorithm>

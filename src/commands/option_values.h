@@ -1,4 +1,4 @@
-// Where the values of options are stored as they are parsed, and the sentences for what is missing or wrong.
+// Stores parsed option values, and reports missing or invalid ones.
 #pragma once
 
 #include <fmt/ranges.h>
@@ -15,7 +15,7 @@
 
 namespace lora_dist {
 
-/// Every rank reads the same command line and finds the same fault: throws Error(usage, collective).
+/// Throws Error(usage, collective): every rank parses the same command line and finds the same error.
 [[noreturn]] void fail_usage(const std::string& message);
 
 /// An option that is stored into `member`; `name` stands for its value in --help.
@@ -23,13 +23,13 @@ template <class Value>
 auto value_of(Value& member, const char* name) {
   return boost::program_options::value(&member)->value_name(name);
 }
-/// The same; `member` stays empty where the option is not written.
+/// The same; `member` stays empty if the option is not given.
 template <class Value>
 auto value_of(std::optional<Value>& member, const char* name) {
   return boost::program_options::value<Value>()->value_name(name)->notifier([&member](const Value& value) { member = value; });
 }
 
-/// A whole number from 1 to `most`; another one that is written is a usage error that names `--option`.
+/// An integer from 1 to `most`; other values are a usage error that names `--option`.
 template <class Whole>
 auto count_of(Whole& member, const char* option, std::int64_t most) {
   return boost::program_options::value<Whole>()->value_name("N")->notifier([&member, option, most](const Whole& value) {
@@ -42,7 +42,7 @@ auto count_of(Whole& member, const char* option, std::int64_t most) {
 
 [[noreturn]] void fail_word(const char* option, const std::string& word, const std::vector<std::string_view>& known);
 
-/// One of a list of words, which stand for the value in --help too; another word that is written is a usage error.
+/// A word of a table, which --help shows; other words are a usage error.
 template <class Member, class Value, std::size_t count>
 auto word_value(Member& member, const char* option, const Words<Value, count>& words) {
   const auto read = [&member, option, &words](const std::string& word) {
@@ -65,7 +65,7 @@ struct Needed {
   bool is_there;
   const char* option;  // "--model DIR"
 };
-/// Everything that `command` cannot do without and that is not there, in one usage error.
+/// Throws one usage error that lists all missing options of `command`.
 void check_needed(std::string_view command, std::initializer_list<Needed> all);
 
 }  // namespace lora_dist

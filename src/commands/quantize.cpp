@@ -1,4 +1,4 @@
-// lora_dist quantize: the quantized base written once, as a folder that takes the place of the model's.
+// lora_dist quantize: writes the quantized base once, as a folder that replaces the model's.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -49,7 +49,7 @@ void check(const QuantizeOptions& options) {
   check_base_options(options.base);
 }
 
-/// The model, and how its base is wanted: of the options, else of the configuration; the rest is the configuration's.
+/// The model and the wanted base format, from the options, else from the configuration.
 struct Job {
   fs::path model;
   WantedFormat wanted;
@@ -76,7 +76,7 @@ Job job_of(Communicator& world, const QuantizeOptions& options) {
   return job;
 }
 
-/// The format of the store: the wanted one, or that of a folder that is quantized already.
+/// The format of the store: the wanted one, or that of a prequantized folder.
 BaseFormat checked_format(const Job& job, const fs::path& output) {
   if (job.model.empty()) {
     throw Error(ExitCode::usage, "quantize needs a model: --model DIR, or model.path in the configuration");
@@ -86,7 +86,7 @@ BaseFormat checked_format(const Job& job, const fs::path& output) {
     throw Error(ExitCode::usage, fmt::format("--output {} is there already; name a new folder", output.string()));
   }
   const ModelSpec spec = read_model_config(job.model);
-  open_model_tokenizer(job.model, spec);  // its files go with the store
+  open_model_tokenizer(job.model, spec);  // checked because its files are copied
   if (const auto stored = stored_format(spec, read_model_directory(job.model))) {
     return agree_on_format(job.wanted, *stored, job.model.string());
   }
@@ -103,7 +103,7 @@ std::int64_t bytes_of(const fs::path& file) {
   return static_cast<std::int64_t>(fs::file_size(file, ignored));
 }
 
-/// A line for each tenth, with the time that is left.
+/// Prints a line per tenth, with the remaining time.
 struct Progress {
   const Console& console;
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
@@ -132,7 +132,7 @@ int run(Communicator& world, const ProcessInfo& process, const QuantizeOptions& 
   const WorkFolder folder(output, world);
   run_together(world, [&] {
     if (!folder.owned) {
-      return;  // one file has one writer
+      return;  // only one rank writes the file
     }
     Stream stream;
     stream.threads = threads_per_rank(process);

@@ -59,7 +59,7 @@ json score_line(const ForwardContext& model, const InputLine& line) {
           {"target_tokens", counted}};
 }
 
-/// Labels that differ from the ids need probabilities of their own: one more pass over the line, for those labels alone.
+/// Labels that differ from the ids need one more forward pass over the line.
 void add_foreign_labels(const ForwardContext& model, const InputLine& line, json& scored) {
   std::vector<std::int32_t> targets = shifted(line.labels);
   for (std::size_t i = 0; i + 1 < line.ids.size(); ++i) {
@@ -81,7 +81,7 @@ bool has_foreign_labels(const InputLine& line) {
   return false;
 }
 
-/// JSON writes a number that is not finite as null; the first logprob is null by itself.
+/// Non-finite numbers become null in JSON; the first logprob is always null.
 void check_finite(const json& scored) {
   if (scored.is_null()) {
     return;
@@ -95,7 +95,7 @@ void check_finite(const json& scored) {
   }
 }
 
-/// This rank's line of a round; none: it only serves the others' gathers.
+/// This rank's line of a round; null: it only takes part in gathers.
 json score_or_serve(const ForwardContext& model, const std::vector<InputLine>& lines, std::size_t index, bool second_pass) {
   json scored;
   if (index < lines.size()) {

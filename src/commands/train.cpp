@@ -1,4 +1,4 @@
-// lora_dist train: fine-tunes, or continues where a run stopped.
+// lora_dist train: fine-tunes, or resumes a stopped run.
 #include <functional>
 
 #include "src/comm/flight_record.h"
@@ -29,7 +29,7 @@ void describe(CommandUse& use, TrainOptions& options) {
 
 void check(const TrainOptions& options) { check_config_is_given("train", options.config); }
 
-/// Where communication fails, what this rank did last is kept, and the error says where.
+/// Writes a flight record after a communication error, and adds its path to the error.
 ExitCode with_flight_record(const TrainingRun& run, const std::function<ExitCode()>& train) {
   try {
     return train();

@@ -1,4 +1,4 @@
-// Makes the folder of the watchdog, and starts it.
+// Makes the watchdog's folder and starts the watchdog.
 #include "src/commands/watch_command.h"
 
 #include <unistd.h>
@@ -26,7 +26,7 @@ bool on_one_machine(Communicator& world, const ProcessInfo& process) {
   return least[0] == world.size();
 }
 
-/// A folder of this job's own, by rank 0; where it cannot be made, start_watchdog finds that nobody can write there.
+/// A folder for this job, made by rank 0; if that fails, start_watchdog finds it unwritable.
 fs::path make_folder(Communicator& world, const ProcessInfo& process) {
   const bool temporary = on_one_machine(world, process);
   std::string name;

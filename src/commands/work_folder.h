@@ -1,4 +1,4 @@
-// A folder that a command fills before it appears under its own name.
+// A temporary folder that a command fills and then commits.
 #pragma once
 
 #include <filesystem>
@@ -8,7 +8,7 @@
 
 namespace lora_dist {
 
-/// A folder beside `near` that rank 0 makes and, unless it was committed, takes away again; its path is everybody's. Collective.
+/// A folder next to `near`, made by rank 0 and removed unless committed; every rank has its path. Collective.
 struct WorkFolder {
   WorkFolder(const std::filesystem::path& near, Communicator& world) : owned(world.rank() == 0) {
     run_together(world, [&] { path = owned ? begin_atomic_directory(near) : std::filesystem::path(); });
