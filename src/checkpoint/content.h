@@ -19,7 +19,7 @@ std::vector<std::string> file_problems(const std::filesystem::path& checkpoint, 
 /// content.
 TrainingState read_content(const std::filesystem::path& checkpoint, const Manifest& manifest);
 
-/// Names of tensors, m and v whose digests differ from the manifest's.
+/// One sentence per tensor, m and v whose digest differs from the manifest's.
 std::vector<std::string> content_problems(const std::filesystem::path& checkpoint, const Manifest& manifest,
                                           const TrainingState& state);
 

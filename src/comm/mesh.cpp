@@ -59,17 +59,16 @@ Mesh make_mesh(Communicator& world, int tensor) {
 std::string tensor_ranks_apart(const Mesh& mesh, const std::vector<std::string>& machines, std::int64_t sum_bytes) {
   int apart = 0;
   for (std::size_t first = 0; first < machines.size(); first += static_cast<std::size_t>(mesh.tensor)) {
-    const auto of_pass = std::span(machines).subspan(first, static_cast<std::size_t>(mesh.tensor));
-    apart += std::all_of(of_pass.begin(), of_pass.end(), [&](const std::string& each) { return each == of_pass[0]; }) ? 0 : 1;
+    const auto of_group = std::span(machines).subspan(first, static_cast<std::size_t>(mesh.tensor));
+    apart += std::all_of(of_group.begin(), of_group.end(), [&](const std::string& each) { return each == of_group[0]; }) ? 0 : 1;
   }
   if (apart == 0) {
     return {};
   }
   return fmt::format(
       "in {} of {} groups the {} tensor-parallel ranks are on several machines: four sums of activations a block, of up "
-      "to {} each, then cross the network in every micro-batch. Start ranks so that nodes are filled one after the other and "
-      "parallel.tensor "
-      "divides the ranks of a node, or lower parallel.tensor",
+      "to {} each, then cross the network in every micro-batch. Start ranks so that nodes are filled one after the other "
+      "and parallel.tensor divides the ranks of a node, or lower parallel.tensor",
       apart, mesh.data, mesh.tensor, human_bytes(sum_bytes));
 }
 

@@ -1,4 +1,4 @@
-// All ranks read their clocks right after a barrier, several times; of each rank the reading nearest to rank 0's counts.
+// All ranks read their clocks after a barrier, several times; each rank's reading nearest to rank 0's counts.
 #include "src/doctor/clock_check.h"
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@ namespace lora_dist {
 namespace {
 
 constexpr int kReadings = 5;
-constexpr double kMost = 1.0;  // seconds: the margin before the end of a job's time is counted in minutes
+constexpr double kMost = 1.0;  // seconds, compared with wall time margins of minutes
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Whether the ranks' clocks agree.
+// Checks that the ranks' clocks agree.
 #pragma once
 
 #include <vector>
@@ -9,10 +9,10 @@
 namespace lora_dist {
 
 struct ClockFacts {
-  std::vector<double> ahead;  // seconds of each rank's clock before rank 0's
+  std::vector<double> ahead;  // seconds by which each rank's clock is ahead of rank 0's
 };
 
-/// Collective. As exact as a barrier is, which is far below what matters.
+/// Collective. Accurate to the duration of a barrier.
 ClockFacts look_at_clocks(Communicator& world);
 
 std::vector<Finding> judge_clocks(const ClockFacts& facts);

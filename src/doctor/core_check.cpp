@@ -1,4 +1,4 @@
-// Cores, threads and binding.
+// Checks cores, threads and binding.
 #include "src/doctor/core_check.h"
 
 #include <fmt/format.h>
@@ -49,7 +49,7 @@ std::vector<Finding> judge_cores(const CoreFacts& facts) {
                             plural(facts.together, "core")),
                 fmt::format("OMP_NUM_THREADS={}, or leave it unset", std::max<std::int64_t>(1, facts.together / facts.ranks)))};
   }
-  // Open MPI binds each of one or two ranks to one core unless told otherwise.
+  // By default Open MPI binds each of one or two ranks to one core.
   if (facts.together * 2 <= facts.of_job) {
     return {warning(kCheck, fmt::format("{} may run on {} of {}", ranks, plural(facts.together, "core"), facts.of_job),
                     fmt::format("mpirun --map-by slot:PE={0}, mpirun --bind-to none, or srun --cpus-per-task={0}",

@@ -1,4 +1,4 @@
-// Whether ranks and threads fit the cores, and how ranks are bound to them.
+// Checks that ranks and threads fit the cores, and how ranks are bound.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,12 @@
 namespace lora_dist {
 
 struct CoreFacts {
-  int ranks = 1;                  // of this machine
+  int ranks = 1;                  // on this machine
   std::int64_t own = 1;           // cores that this rank may run on
-  std::int64_t together = 1;      // that the ranks of this machine may run on
-  std::int64_t of_job = 1;        // that the job has here: those of the batch system's share, else the machine's
-  int threads = 1;                // of a rank
-  bool threads_were_set = false;  // by OMP_NUM_THREADS
+  std::int64_t together = 1;      // cores that this machine's ranks together may use
+  std::int64_t of_job = 1;        // the job's cores on this machine: the batch system's allocation, else all
+  int threads = 1;                // per rank
+  bool threads_were_set = false;  // OMP_NUM_THREADS is set
 };
 
 CoreFacts look_at_cores(const ProcessInfo& process);

@@ -1,4 +1,4 @@
-// A thread that waits for the end, or for the clock.
+// A thread that waits for the destructor or the time limit.
 #include "src/doctor/deadline.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// A limit on work that may never end.
+// A time limit for calls that may hang.
 #pragma once
 
 #include <chrono>
@@ -9,8 +9,8 @@
 
 namespace lora_dist {
 
-/// Unless it is destroyed within `patience`, it prints "lora_dist: error: <message>" to standard error and ends the job with exit
-/// code 5, from a thread of its own: the one that made it is caught in a call that nothing interrupts.
+/// Unless destroyed within `patience`, its thread prints "lora_dist: error: <message>" to standard error and ends the job with
+/// exit code 5, while the main thread is stuck in a call.
 class Deadline {
  public:
   Deadline(std::chrono::milliseconds patience, std::string message);

@@ -1,4 +1,4 @@
-// What the driver and the device say.
+// Asks the driver and the device.
 #include "src/doctor/device_check.h"
 
 #include <fmt/format.h>
@@ -69,7 +69,7 @@ std::vector<Finding> judge_device(const DeviceFacts& facts) {
   if (!facts.info) {
     return {judge_unusable(facts)};
   }
-  // What this process's own context takes is well below a tenth.
+  // This process's own context uses well below a tenth.
   if (facts.info->free_bytes < facts.info->total_bytes - facts.info->total_bytes / 10) {
     return {warning(
         kCheck,

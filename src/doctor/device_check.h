@@ -1,4 +1,4 @@
-// The GPU that a rank would take: driver, run time, chip code, memory.
+// Checks the GPU that a rank would use: driver, run time, chip code, memory.
 #pragma once
 
 #include <optional>
@@ -15,14 +15,14 @@ namespace lora_dist {
 struct DeviceFacts {
   std::optional<Backend> backend;  // parallel.backend
   std::string cuda = "none";       // cuda_version()
-  bool hardware = false;           // the system has an NVIDIA device
-  int count = 0;                   // devices that this rank may use
+  bool hardware = false;           // an NVIDIA device is present
+  int count = 0;                   // visible devices of this rank
   int ranks = 1;                   // of this machine
-  std::string problem;             // why there is none, or why it does not work
+  std::string problem;             // why there is no device, or why it fails
   std::optional<DeviceInfo> info;
 };
 
-/// Takes the device and runs an empty kernel on it, unless `backend` is cpu.
+/// Opens the device and runs an empty kernel, unless `backend` is cpu.
 DeviceFacts look_at_device(const ProcessInfo& process, std::optional<Backend> backend);
 
 std::vector<Finding> judge_device(const DeviceFacts& facts);

@@ -1,4 +1,4 @@
-// Brings findings to every rank, as JSON, and sorts equal ones together.
+// All-gathers findings as JSON, and merges equal ones.
 #include "src/doctor/diagnosis.h"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ void add(std::vector<SharedFinding>& lines, const Finding& finding, int rank) {
     found->ranks.push_back(rank);
     return;
   }
-  // Behind the last line of the same check; a check that is new comes at the end.
+  // The position after the last line of the same check; the end for a new check.
   const auto last =
       std::find_if(lines.rbegin(), lines.rend(), [&](const SharedFinding& line) { return line.finding.check == finding.check; });
   lines.insert(last == lines.rend() ? lines.end() : last.base(), SharedFinding{finding, {rank}});
@@ -54,7 +54,7 @@ Diagnosis gather_findings(Communicator& world, const std::string& host, const st
     rows.push_back(to_json(finding));
   }
   std::vector<std::vector<Finding>> all;
-  // What a library says may be no UTF-8.
+  // Library messages may be invalid UTF-8.
   for (const std::string& text : all_gather_strings(world, rows.dump(-1, ' ', false, json::error_handler_t::replace))) {
     std::vector<Finding>& findings = all.emplace_back();
     for (const json& row : json::parse(text)) {

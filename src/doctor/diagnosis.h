@@ -1,4 +1,4 @@
-// Findings of all ranks: equal ones together, and what they mean for the job.
+// The merged findings of all ranks, and the resulting exit code.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace lora_dist {
 
 struct SharedFinding {
   Finding finding;
-  std::vector<int> ranks;  // that found it, ascending
+  std::vector<int> ranks;  // with this finding, ascending
 };
 
 struct Diagnosis {
@@ -20,16 +20,16 @@ struct Diagnosis {
   std::vector<SharedFinding> lines;
 };
 
-/// In the order of the checks, those of one check by their lowest rank. `all`: the findings of each rank.
+/// Merges findings, ordered by check, then by lowest rank. `all`: the findings of each rank.
 std::vector<SharedFinding> put_together(const std::vector<std::vector<Finding>>& all);
 
 /// Collective; the same on every rank. `host`: this rank's.
 Diagnosis gather_findings(Communicator& world, const std::string& host, const std::vector<Finding>& mine);
 
-/// done unless something is broken: communication where MPI, NCCL or a GPU is, else usage.
+/// done unless a check is broken: communication for MPI, NCCL or a GPU, else usage.
 ExitCode exit_code_of(const Diagnosis& diagnosis);
 
-/// The table: verdict, check, what; the fix below; ranks named where not all agree.
+/// The table: verdict, check, finding, then the fix; names ranks unless all agree.
 std::string diagnosis_text(const Diagnosis& diagnosis);
 std::string diagnosis_json(const Diagnosis& diagnosis);
 

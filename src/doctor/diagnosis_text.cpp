@@ -1,4 +1,4 @@
-// The diagnosis as a table and as JSON.
+// Formats the diagnosis as a table and as JSON.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// "rank 3 (n2): " and the like; empty where all ranks say it, or one for all.
+/// "rank 3 (n2): "; empty for a finding of all ranks or of the job.
 std::string speaker(const Diagnosis& diagnosis, const SharedFinding& line) {
   if (line.finding.of_job || line.ranks.size() == diagnosis.hosts.size()) {
     return "";

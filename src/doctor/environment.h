@@ -1,4 +1,4 @@
-// Variables that a launcher or a batch system set.
+// Environment variables of launchers and batch systems.
 #pragma once
 
 #include <charconv>
@@ -7,13 +7,13 @@
 
 namespace lora_dist {
 
-/// Empty where it is not set.
+/// The variable's value; empty if unset.
 inline std::string variable(const char* name) {
   const char* text = std::getenv(name);
   return text == nullptr ? "" : text;
 }
 
-/// The whole number that it starts with ("4(x2)" is 4); 0 where it is not set or starts with none.
+/// The integer at its start ("4(x2)" is 4); 0 if unset or not a number.
 inline std::int64_t variable_number(const char* name) {
   const std::string text = variable(name);
   std::int64_t number = 0;

@@ -1,4 +1,4 @@
-// The order of the table: what nothing works without comes first.
+// The order of the table: the most basic checks come first.
 #include "src/doctor/examine.h"
 
 #include "src/doctor/clock_check.h"
@@ -20,7 +20,7 @@ void add(std::vector<Finding>& findings, const std::vector<Finding>& more) {
   findings.insert(findings.end(), more.begin(), more.end());
 }
 
-/// What one rank found for all.
+/// Findings of the job.
 void add_of_rank_0(std::vector<Finding>& findings, const std::vector<Finding>& more, const Communicator& world) {
   if (world.rank() == 0) {
     for (const Finding& finding : more) {

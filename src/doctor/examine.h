@@ -1,4 +1,4 @@
-// All checks, in order.
+// Runs all checks in order.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,13 @@
 
 namespace lora_dist {
 
-/// What the checks depend on, of a configuration or in place of one.
+/// The settings that the checks use, from a configuration or defaults.
 struct Examined {
   std::filesystem::path folder = ".";  // output.dir
   std::optional<Backend> backend;
   std::optional<CommunicatorKind> communicator;
   int keep = 3;
-  std::int64_t run_bytes = 0;  // that a run writes to the folder; 0: not known
+  std::int64_t run_bytes = 0;  // bytes that a run writes to the folder; 0: unknown
   std::vector<NamedInput> inputs;
 };
 

@@ -1,4 +1,4 @@
-// What Linux tells of a file system, and small trials on it.
+// Queries and probes a file system.
 #pragma once
 
 #include <cstdint>
@@ -7,23 +7,23 @@
 
 namespace lora_dist {
 
-/// `path` where it is a folder, else the nearest of its parents that is.
+/// `path` if it is a folder, else its nearest existing parent folder.
 std::filesystem::path nearest_folder(const std::filesystem::path& path);
 
 /// "ext4", "nfs", "lustre" and the like; "type 0x..." for others.
 std::string file_system_of(const std::filesystem::path& path);
 
-/// For this user.
+/// Free space for this user.
 struct FreeSpace {
   std::int64_t bytes = 0;
-  std::int64_t files = -1;  // -1: without a limit of its own
+  std::int64_t files = -1;  // -1: unlimited
 };
 FreeSpace free_space_of(const std::filesystem::path& path);
 
-/// Makes a file in `folder` and takes every right of others away: whether that is what the file then says.
+/// Whether a file made in `folder` can be restricted to its owner.
 bool can_keep_to_owner(const std::filesystem::path& folder);
 
-/// A try to lock a folder as a run locks output.dir; ends with the object.
+/// Tries to lock a folder as a run locks output.dir, for its lifetime.
 class LockTrial {
  public:
   LockTrial() = default;
@@ -33,7 +33,7 @@ class LockTrial {
 
   void take(const std::filesystem::path& folder);
   bool held() const { return held_; }
-  /// False where the file system knows no locks.
+  /// False if the file system does not support locks.
   bool known() const { return known_; }
 
  private:

@@ -1,4 +1,4 @@
-// What a check found: a line of the doctor's table.
+// The result of a check: a line of the doctor's table.
 #pragma once
 
 #include <array>
@@ -19,12 +19,12 @@ constexpr std::string_view name_of(Verdict verdict) {
 }
 
 struct Finding {
-  std::string check;  // one or two words: what was looked at
+  std::string check;  // one or two words
   Verdict verdict = Verdict::ok;
-  std::string what;                 // no number that differs from rank to rank unless it matters: equal findings become one line
-  std::string fix;                  // what to do; empty where it is ok
-  bool of_job = false;              // true: of all ranks together, found by one
-  ExitCode code = ExitCode::usage;  // of the command where it is broken
+  std::string what;                 // without numbers that differ between ranks unless relevant: equal findings are merged
+  std::string fix;                  // what to do; empty if ok
+  bool of_job = false;              // a finding about the job, reported by one rank
+  ExitCode code = ExitCode::usage;  // the exit code if broken
 };
 
 inline Finding ok(std::string check, std::string what) { return {std::move(check), Verdict::ok, std::move(what), "", false, {}}; }
@@ -33,7 +33,7 @@ inline Finding warning(std::string check, std::string what, std::string fix) {
   return {std::move(check), Verdict::warning, std::move(what), std::move(fix), false, {}};
 }
 
-/// `code`: communication for what keeps ranks from meeting (MPI, NCCL, a GPU), else usage.
+/// `code`: communication for MPI, NCCL or a GPU, else usage.
 inline Finding broken(std::string check, std::string what, std::string fix, ExitCode code = ExitCode::usage) {
   return {std::move(check), Verdict::broken, std::move(what), std::move(fix), false, code};
 }

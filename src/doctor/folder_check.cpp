@@ -1,4 +1,4 @@
-// Tries in a folder of its own what a run does in output.dir.
+// Probes a trial folder with a run's operations on output.dir.
 #include "src/doctor/folder_check.h"
 
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kOf = "rank_0";
-constexpr std::chrono::seconds kPatience(10);  // for a file to be seen from another machine
+constexpr std::chrono::seconds kPatience(10);  // until a file is visible on another machine
 
 /// The steps of a checkpoint: a file under another name, synced, renamed, its folder synced, read back.
 std::string try_as_checkpoint(const fs::path& folder, int rank) {
@@ -28,7 +28,7 @@ std::string try_as_checkpoint(const fs::path& folder, int rank) {
   const std::optional<Error> error = error_of([&] {
     const fs::path file = folder / fmt::format("rank_{}", rank);
     write_file_atomically(file, text, ExitCode::usage);
-    write_file_atomically(file, text, ExitCode::usage);  // over one that is there
+    write_file_atomically(file, text, ExitCode::usage);  // over an existing file
     if (read_text_file(file, ExitCode::usage) != text) {
       problem = fmt::format("{} does not read back as it was written", file.string());
     }
@@ -36,7 +36,7 @@ std::string try_as_checkpoint(const fs::path& folder, int rank) {
   return error ? error->what() : problem;
 }
 
-/// Another machine's view may come some seconds late.
+/// Another machine may see the file some seconds later.
 bool comes_to_be_seen(const fs::path& file) {
   const auto end = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < end) {
@@ -48,7 +48,7 @@ bool comes_to_be_seen(const fs::path& file) {
   return false;
 }
 
-/// Rank 0 locks the folder as a run does; another rank tries too, or rank 0 itself by another opening where it is alone.
+/// Rank 0 locks the folder like a run; then another rank tries (with one rank, rank 0 by a second descriptor).
 Locking try_lock(const fs::path& folder, Communicator& world) {
   const bool mine = world.rank() == 0;
   LockTrial first;
@@ -57,12 +57,12 @@ Locking try_lock(const fs::path& folder, Communicator& world) {
   }
   world.barrier();
   LockTrial second;
-  if (world.rank() == world.size() - 1) {  // the farthest
+  if (world.rank() == world.size() - 1) {  // the last rank, probably on another machine
     second.take(folder);
   }
   std::array<std::int64_t, 2> seen = {mine && first.known() ? 1 : 0, second.held() ? 1 : 0};
   world.all_reduce(seen, Reduce::max, WireKind::control);
-  return seen[0] == 0 ? Locking::unknown_to_system : seen[1] == 1 ? Locking::holds_nobody_off : Locking::holds;
+  return seen[0] == 0 ? Locking::unsupported : seen[1] == 1 ? Locking::without_effect : Locking::holds;
 }
 
 }  // namespace

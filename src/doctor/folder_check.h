@@ -1,4 +1,4 @@
-// Whether the file system of output.dir does what checkpoints rely on.
+// Checks the file system operations that checkpoints need in output.dir.
 #pragma once
 
 #include <cstdint>
@@ -12,29 +12,29 @@
 
 namespace lora_dist {
 
-/// What one rank finds in the trial folder that rank 0 made.
+/// One rank's findings in the trial folder that rank 0 made.
 struct FolderFacts {
-  std::string folder;       // what was asked about
+  std::string folder;       // the configured folder
   std::string file_system;  // "ext4", "nfs" ...; "type 0x..." for one that has no name here
   std::string problem;      // the step of a checkpoint that failed, with the system's reason
-  bool sees_rank_0 = true;  // its file is there, within some seconds
+  bool sees_rank_0 = true;  // its file became visible within some seconds
 };
 
-enum class Locking : std::uint8_t { holds, unknown_to_system, holds_nobody_off };
+enum class Locking : std::uint8_t { holds, unsupported, without_effect };
 
-/// What rank 0 finds for all.
+/// Rank 0's findings for the job.
 struct SpaceFacts {
   std::string folder;
   std::int64_t free_bytes = 0;
-  std::int64_t free_files = 0;    // -1: the file system counts none
-  std::int64_t needed_bytes = 0;  // of a run with `keep` checkpoints; 0: not known
+  std::int64_t free_files = 0;    // -1: no limit
+  std::int64_t needed_bytes = 0;  // of a run with `keep` checkpoints; 0: unknown
   int keep = 3;
   Locking locking = Locking::holds;
-  bool owner_only = true;  // a file can be kept from everybody else
+  bool owner_only = true;  // a file can be restricted to its owner
 };
 
-/// A folder below `folder`, or below the nearest of its parents that is there, for trials. Rank 0 makes and removes it; its path
-/// is everybody's. Collective. Empty where it cannot be made, with the reason in `problem` on every rank.
+/// A temporary folder below `folder` or its nearest existing parent. Rank 0 makes and removes it; every rank has its path.
+/// Collective. The path is empty on failure, with the reason in `problem` on every rank.
 class TrialFolder {
  public:
   TrialFolder(const std::filesystem::path& folder, Communicator& world);
@@ -51,10 +51,10 @@ class TrialFolder {
   bool owned_;
 };
 
-/// Collective. Writes, syncs, renames and reads in the trial folder as a checkpoint does.
+/// Collective. Writes, syncs, renames and reads a file in the trial folder, like a checkpoint.
 FolderFacts look_at_folder(const std::filesystem::path& folder, const TrialFolder& trial, Communicator& world);
 
-/// Collective; what rank 0 returns counts.
+/// Collective; only rank 0's result is valid.
 SpaceFacts look_at_space(const std::filesystem::path& folder, const TrialFolder& trial, Communicator& world,
                          std::int64_t needed_bytes, int keep);
 

@@ -1,4 +1,4 @@
-// HDF5's versions, and one file.
+// Checks HDF5's versions and one file.
 #include "src/doctor/hdf5_check.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// Whether HDF5 is the one that the program was built with, and writes what it reads back.
+// Checks that the HDF5 library matches the build, and can write and read a file.
 #pragma once
 
 #include <filesystem>
@@ -12,11 +12,11 @@ namespace lora_dist {
 
 struct Hdf5Facts {
   Hdf5Library library;
-  bool tried = false;   // there was a folder to try it in
+  bool tried = false;   // a trial folder was available
   std::string problem;  // of writing or reading back
 };
 
-/// Writes a checkpoint's kind of file, 1 MiB, into `folder` (empty: does not) and reads it back. `rank` names it.
+/// Writes a file like a checkpoint's, of 1 MiB, into `folder` (empty: skips it) and reads it back. `rank` is part of its name.
 Hdf5Facts look_at_hdf5(const std::filesystem::path& folder, int rank);
 
 std::vector<Finding> judge_hdf5(const Hdf5Facts& facts);

@@ -1,4 +1,4 @@
-// access(2) for each.
+// Calls access(2) for each file.
 #include "src/doctor/input_check.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// Whether the files that a configuration names are there, on every machine.
+// Checks that the configuration's input files exist on every machine.
 #pragma once
 
 #include <string>
@@ -9,13 +9,13 @@
 namespace lora_dist {
 
 struct NamedInput {
-  std::string key;  // of the configuration
+  std::string key;  // the configuration key
   std::string path;
 };
 
 struct InputFacts {
   int named = 0;
-  std::vector<NamedInput> missing;  // or not to be read
+  std::vector<NamedInput> missing;  // or unreadable
 };
 
 InputFacts look_at_inputs(const std::vector<NamedInput>& inputs);

@@ -8,7 +8,7 @@ namespace lora_dist {
 
 namespace {
 
-constexpr std::int64_t kLittle = std::int64_t{1} << 30;  // where it is not known how much a run needs
+constexpr std::int64_t kLittle = std::int64_t{1} << 30;  // the limit if a run's size is unknown
 constexpr std::int64_t kFewFiles = 1000;
 
 Finding judge_free_space(const SpaceFacts& facts) {
@@ -34,9 +34,9 @@ Finding judge_locking(const SpaceFacts& facts) {
   constexpr const char* kCheck = "locking";
   const std::string fix = "give each job an output.dir of its own; NFS and Lustre know a mount option for locks (Lustre: flock)";
   switch (facts.locking) {
-    case Locking::unknown_to_system:
+    case Locking::unsupported:
       return warning(kCheck, "the file system knows no locks: two jobs in one output.dir would not notice each other", fix);
-    case Locking::holds_nobody_off:
+    case Locking::without_effect:
       return warning(kCheck,
                      "a lock that rank 0 holds does not hold others off: two jobs in one output.dir would not notice each other",
                      fix);

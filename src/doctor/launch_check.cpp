@@ -1,4 +1,4 @@
-// The launcher's variables beside MPI's own numbers, and one exchange between all ranks.
+// Compares the launcher's variables with MPI's numbers, and all-reduces a buffer.
 #include "src/doctor/launch_check.h"
 
 #include <fmt/format.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kCheck = "MPI";
 
-/// Half a MiB added up over the ranks: more than goes in one piece without the transport's large protocol.
+/// All-reduces half a MiB, enough for the transport's large-message protocol.
 bool sums_arrive(Communicator& world) {
   std::vector<std::int64_t> values(1 << 16);
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -32,7 +32,7 @@ bool sums_arrive(Communicator& world) {
 }
 
 std::string described(const LaunchFacts& facts) {
-  // A process that is started alone has PMIx's variables too, from MPI itself.
+  // MPI itself sets PMIx's variables in a process that is started alone.
   const std::string how =
       facts.launcher.empty() ? "without mpirun or srun" : "started by " + facts.launcher + (facts.pmix ? " with PMIx" : "");
   return fmt::format("{}, {} rank{} on {} machine{}, {}", facts.mpi, facts.ranks, facts.ranks == 1 ? "" : "s", facts.machines,
@@ -53,7 +53,7 @@ LaunchFacts look_at_launch(Communicator& world) {
     facts.launcher = "mpirun";
     facts.started = started;
   } else if (!variable("SLURM_STEP_NUM_TASKS").empty() && !variable("SLURM_PROCID").empty() &&
-             variable("SLURM_STEP_ID") != "4294967291") {  // that is the batch script itself
+             variable("SLURM_STEP_ID") != "4294967291") {  // the batch script itself
     facts.launcher = "srun";
     facts.started = variable_number("SLURM_STEP_NUM_TASKS");
   }

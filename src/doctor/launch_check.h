@@ -1,4 +1,4 @@
-// Whether the launcher and MPI agree on what the job is.
+// Checks that the launcher and MPI agree on the job.
 #pragma once
 
 #include <string>
@@ -14,10 +14,10 @@ struct LaunchFacts {
   std::string mpi;           // "Open MPI 4.1.4"
   std::string launcher;      // "mpirun", "srun" or "" for none
   bool pmix = false;         // the launcher offers PMIx
-  std::int64_t started = 0;  // processes that the launcher says it started; 0: it says nothing
-  int ranks = 1;             // that MPI sees
+  std::int64_t started = 0;  // number of processes by the launcher's variables; 0: unknown
+  int ranks = 1;             // ranks by MPI
   int machines = 1;
-  bool exchanged = true;  // what ranks sent each other arrived as it was sent
+  bool exchanged = true;  // the all-reduce gave the right result
 };
 
 /// Collective.

@@ -1,4 +1,4 @@
-// getrlimit, and the size of /dev/shm.
+// Reads getrlimit and the size of /dev/shm.
 #include "src/doctor/limit_check.h"
 
 #include <fmt/format.h>
@@ -51,7 +51,7 @@ std::vector<Finding> judge_limits(const LimitFacts& facts) {
                                fmt::format("memlock is {}: InfiniBand needs locked memory", human_bytes(facts.locked_bytes)),
                                "ulimit -l unlimited; in SLURM the administrator sets LimitMEMLOCK=infinity for slurmd"));
   }
-  // Sockets to other ranks, files of the model and its shards, libraries.
+  // Open files: sockets to other ranks, model and shard files, libraries.
   if (const std::int64_t wanted = 512 + 8 * std::int64_t{facts.ranks}; below(facts.open_files, wanted)) {
     findings.push_back(warning(kCheck, fmt::format("nofile is {}: at least {} open files are wanted", facts.open_files, wanted),
                                fmt::format("ulimit -n {}", wanted)));

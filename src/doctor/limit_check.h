@@ -1,4 +1,4 @@
-// What the system lets a process have.
+// Checks the limits of a process.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,13 @@ struct LimitFacts {
   std::int64_t address_space = kUnlimited;  // bytes
   std::int64_t shared_free = 0;             // bytes of /dev/shm
   int ranks = 1;                            // of this machine
-  int devices = 0;                          // that this rank may use
-  bool infiniband = false;                  // an adapter is there
+  int devices = 0;                          // visible devices of this rank
+  bool infiniband = false;                  // an InfiniBand adapter is present
 };
 
 LimitFacts look_at_limits(const ProcessInfo& process, int devices);
 
-/// Bytes of /dev/shm that ranks on one machine want: an assumption, 16 MiB for each rank, 64 MiB for each GPU, and 32 MiB.
+/// The bytes of /dev/shm that a machine's ranks need, by assumption: 16 MiB per rank, 64 MiB per GPU, and 32 MiB.
 std::int64_t shared_memory_wanted(int ranks, int devices);
 
 std::vector<Finding> judge_limits(const LimitFacts& facts);

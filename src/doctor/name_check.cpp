@@ -1,4 +1,4 @@
-// The machine's name, and getaddrinfo.
+// Resolves the machine's name by getaddrinfo.
 #include "src/doctor/name_check.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// Whether the machine's name leads to it.
+// Checks that the machine's name resolves to the machine.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace lora_dist {
 
 struct NameFacts {
   std::string host;
-  std::string problem;                 // the resolver's, where the name leads nowhere
+  std::string problem;                 // the resolver's error
   std::vector<std::string> addresses;  // as text
   int machines = 1;                    // of the job
 };

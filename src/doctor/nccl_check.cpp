@@ -1,4 +1,4 @@
-// Each pair of ranks as a group of its own at NCCL, and a sum over it.
+// Makes an NCCL group of each pair of ranks and all-reduces over it.
 #include "src/doctor/nccl_check.h"
 
 #include <fmt/format.h>
@@ -26,7 +26,7 @@ constexpr const char* kNetworkAdvice =
     "NCCL_DEBUG=INFO says which network it takes; NCCL_SOCKET_IFNAME and NCCL_IB_HCA name another; "
     "parallel.communicator = \"mpi\" does without it";
 
-/// A sum of a few numbers over both; the reason where it cannot be had.
+/// All-reduces a few numbers over the pair; returns the reason of a failure.
 std::string exchange(Communicator& pair, const Stream& stream) {
   std::string reason;
   const std::optional<Error> error = error_of([&] {
@@ -46,7 +46,7 @@ std::string exchange(Communicator& pair, const Stream& stream) {
   return error ? error->what() : reason;
 }
 
-/// This rank's partner in a round; -1 where it sits it out.
+/// This rank's partner in a round; -1 if it pauses.
 int partner_in(const PairRound& round, int rank) {
   for (const auto& [one, other] : round) {
     if (one == rank || other == rank) {
@@ -56,7 +56,7 @@ int partner_in(const PairRound& round, int rank) {
   return -1;
 }
 
-/// Adds what a round's pairs said.
+/// Adds the results of a round's pairs.
 void note_round(const PairRound& round, const std::vector<std::string>& reasons, NcclFacts& facts) {
   for (const auto& [one, other] : round) {
     const std::string& first = reasons[static_cast<std::size_t>(one)];
@@ -91,7 +91,7 @@ std::vector<PairRound> pair_rounds(int ranks, int most) {
   std::vector<PairRound> rounds;
   if (ranks > most) {
     for (int step = 1; step < ranks; step *= 2) {
-      std::array<PairRound, 2> halves;  // nobody is in two pairs of a round
+      std::array<PairRound, 2> halves;  // no rank is in two pairs of a round
       for (int rank = 0; rank + step < ranks; ++rank) {
         halves[static_cast<std::size_t>(rank / step % 2)].emplace_back(rank, rank + step);
       }
@@ -99,7 +99,8 @@ std::vector<PairRound> pair_rounds(int ranks, int most) {
     }
     return rounds;
   }
-  // As a tournament is drawn up: one stays, the others go round a table. With an odd number, who meets the empty chair rests.
+  // The round-robin tournament (circle method): one rank is fixed, the others rotate. With an odd number, one rank pauses per
+  // round.
   const int chairs = ranks + ranks % 2;
   for (int round = 0; round + 1 < chairs; ++round) {
     PairRound pairs;

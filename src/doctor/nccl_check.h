@@ -1,4 +1,4 @@
-// Whether NCCL brings bytes from every GPU to every other.
+// Checks NCCL between every pair of GPUs.
 #pragma once
 
 #include <optional>
@@ -19,23 +19,23 @@ struct PairFailure {
 };
 
 struct NcclFacts {
-  bool devices = false;  // every rank has one that works
-  bool own = false;      // and of its own
+  bool devices = false;  // every rank has a working device
+  bool own = false;      // no device is shared
   int ranks = 1;
   std::optional<CommunicatorKind> communicator;  // parallel.communicator
   std::string version;
-  std::string missing;  // why the first rank without NCCL has none
-  int pairs = 0;        // that exchanged
+  std::string missing;  // why the first rank without NCCL lacks it
+  int pairs = 0;        // pairs that communicated
   std::vector<PairFailure> failures;
 };
 
-/// Pairs that exchange side by side, round after round, so that each pair of `ranks` meets once: n - 1 rounds for an even number.
-/// Above `most` ranks, those whose numbers differ by a power of two.
+/// Rounds of concurrent pairs such that each pair of `ranks` occurs once: n - 1 rounds for an even number. Above `most` ranks,
+/// only pairs whose numbers differ by a power of two.
 using PairRound = std::vector<std::pair<int, int>>;
 std::vector<PairRound> pair_rounds(int ranks, int most);
 
-/// Collective; rank 0's facts are of all. `works`: this rank has a device, which is the current one. Where a pair does not answer
-/// for a minute, it says so and ends the job with exit code 5: NCCL waits for ever.
+/// Collective; rank 0's facts cover all ranks. `works`: this rank has a current device. If a pair does not finish within a
+/// minute, it reports that and ends the job with exit code 5, since NCCL would wait for ever.
 NcclFacts look_at_nccl(Communicator& world, bool works, std::optional<CommunicatorKind> communicator);
 
 std::vector<Finding> judge_nccl(const NcclFacts& facts);

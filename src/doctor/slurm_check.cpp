@@ -1,4 +1,4 @@
-// SLURM's variables beside what there is.
+// Compares SLURM's variables with the job.
 #include "src/doctor/slurm_check.h"
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@ namespace lora_dist {
 namespace {
 
 constexpr const char* kCheck = "SLURM";
-constexpr std::int64_t kShort = 600;  // seconds; less is hardly a step and a checkpoint of a large model
+constexpr std::int64_t kShort = 600;  // seconds; less is barely enough for a step and a checkpoint of a large model
 
 }  // namespace
 
@@ -44,7 +44,7 @@ std::vector<Finding> judge_slurm(const SlurmFacts& facts) {
         fmt::format("the job has {} tasks, and the program {} rank{}", facts.tasks, facts.ranks, facts.ranks == 1 ? "" : "s"),
         "start it with srun --mpi=pmix, or mpirun without -np, which take all of them"));
   }
-  if (facts.cpus_per_task > facts.cores) {  // srun takes it from SRUN_CPUS_PER_TASK alone since 22.05
+  if (facts.cpus_per_task > facts.cores) {  // since 22.05 srun reads only SRUN_CPUS_PER_TASK
     findings.push_back(warning(kCheck, fmt::format("--cpus-per-task is {}, and a rank has {}", facts.cpus_per_task, facts.cores),
                                "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK before srun; with mpirun --map-by slot:PE=N"));
   }

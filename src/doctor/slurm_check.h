@@ -1,4 +1,4 @@
-// Whether the job is what was asked of SLURM.
+// Checks that the job has the resources requested from SLURM.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 
 namespace lora_dist {
 
-/// Numbers are 0 where SLURM says nothing.
+/// Numbers are 0 if SLURM does not set them.
 struct SlurmFacts {
-  std::string job;  // its id; empty: this is no job
+  std::string job;  // job id; empty: not a SLURM job
   std::int64_t nodes = 0;
   std::int64_t tasks = 0;  // of the job
   std::int64_t cpus_per_task = 0;
@@ -20,9 +20,9 @@ struct SlurmFacts {
   std::int64_t ends = 0;  // seconds since 1970
   std::int64_t now = 0;
   int ranks = 1;
-  std::int64_t cores = 1;      // that this rank may run on
-  int devices = 0;             // that this rank may use
-  bool devices_count = false;  // the program can use GPUs and may
+  std::int64_t cores = 1;      // cores of this rank
+  int devices = 0;             // visible devices of this rank
+  bool devices_count = false;  // the build and parallel.backend allow GPUs
 };
 
 SlurmFacts look_at_slurm(int ranks, std::int64_t cores, int devices, bool devices_count);

@@ -68,9 +68,9 @@ TEST(FolderCheck, LockingAndPermissions) {
   SpaceFacts facts = space(10 * kGiB, 0);
   EXPECT_EQ(said(facts, 1), "ok: a second job in the same output.dir is refused");
   EXPECT_EQ(said(facts, 2), "ok: files can be kept to their owner");
-  facts.locking = Locking::unknown_to_system;
+  facts.locking = Locking::unsupported;
   EXPECT_THAT(said(facts, 1), AllOf(HasSubstr("warning: the file system knows no locks"), HasSubstr("flock")));
-  facts.locking = Locking::holds_nobody_off;
+  facts.locking = Locking::without_effect;
   EXPECT_THAT(said(facts, 1), HasSubstr("warning: a lock that rank 0 holds does not hold others off"));
   facts.owner_only = false;
   EXPECT_THAT(said(facts, 2), AllOf(HasSubstr("warning: runs/x cannot keep a file to its owner"), HasSubstr("Unix permissions")));
