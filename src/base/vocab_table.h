@@ -13,8 +13,8 @@
 
 namespace lora_dist {
 
-/// The approximate number of elements of the largest chunk (chunks begin at round numbers of rows): large enough for efficient
-/// products. Larger on GPUs, where accumulating a chunk's gradient costs as much as a product with a few hundred columns.
+/// The approximate number of elements of a chunk (chunks begin at round numbers of rows): large enough for efficient products.
+/// Larger on GPUs, where accumulating a chunk's gradient costs as much as a product with a few hundred columns.
 constexpr std::int64_t chunk_elements(Backend backend) { return std::int64_t{1} << (backend == Backend::cuda ? 25 : 22); }
 
 /// A TP rank's rows of a table, and this rank's slices of them. Chunks do not depend on the number of data ranks, so sums over
@@ -30,7 +30,7 @@ struct VocabTable {
 
   bool gathers() const { return shards > 1 && !of_node; }
   IndexRange chunk(std::int64_t i) const;                      // its rows
-  std::int64_t most_rows() const;                              // of a chunk
+  std::int64_t most_rows() const;                              // of the largest chunk
   std::int64_t slice_bytes(std::int64_t i) const;              // of a chunk on each rank; padded to a multiple of 64 if divided
   std::int64_t largest_window() const;                         // bytes of the largest gathered chunk, padding included
   IndexRange slice_elements(std::int64_t i, int shard) const;  // the chunk's elements that a rank holds

@@ -1,4 +1,4 @@
-// Rendering again, with less or with something else, and comparing.
+// Finds turns by rendering variants of the conversation and comparing them.
 #include "src/data/assistant_spans.h"
 
 #include <algorithm>
@@ -13,9 +13,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr std::size_t kManyTurns = 3;  // from here on, rendering each turn's start costs more than looking for what is alike
+constexpr std::size_t kManyTurns = 3;  // beyond this, rendering each turn's start is slower than matching surroundings
 
-/// True if the text is the same with an empty message in its place.
+/// True if an empty message in its place gives the same text.
 bool prints_nothing_of(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
                        std::size_t message) {
   Conversation other = conversation;
@@ -28,7 +28,7 @@ bool prints_nothing_of(const ChatTemplate& chat_template, const Conversation& co
   return rendered(chat_template, other) == text;
 }
 
-/// The assistant's that say something.
+/// The assistant's non-empty messages.
 std::vector<std::size_t> answers_in(const Conversation& conversation) {
   std::vector<std::size_t> out;
   for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
@@ -40,8 +40,8 @@ std::vector<std::size_t> answers_in(const Conversation& conversation) {
   return out;
 }
 
-/// The text between the contents of these messages, and around them: one piece more than messages. Nothing where a content does
-/// not come out as one.
+/// The text between and around the contents of these messages: one piece more than messages. nullopt if a content is not rendered
+/// contiguously.
 std::optional<std::vector<std::string>> text_around(const ChatTemplate& chat_template, const Conversation& conversation,
                                                     const std::string& text, const std::vector<std::size_t>& messages) {
   const std::string word = unused_word(text);
@@ -66,14 +66,14 @@ std::optional<std::vector<std::string>> text_around(const ChatTemplate& chat_tem
   return out;
 }
 
-/// What stands around an answer.
+/// The text around an answer.
 struct Surroundings {
-  std::string before;   // the generation prompt, and what follows it before the content
-  std::size_t gap = 0;  // bytes of the latter
+  std::string before;   // the generation prompt, and the text between it and the content
+  std::size_t gap = 0;  // bytes of that text
   std::string after;    // from the content to the next message
 };
 
-/// Of the first turn, where its content begins at `content`.
+/// The surroundings of the first turn, whose content begins at `content`.
 std::optional<Surroundings> surroundings_of(const ChatTemplate& chat_template, const Conversation& conversation,
                                             const RenderedChat& chat, std::size_t message, std::size_t content) {
   const std::string& text = chat.text;
@@ -87,7 +87,7 @@ std::optional<Surroundings> surroundings_of(const ChatTemplate& chat_template, c
                       text.substr(turn->content->end, turn->end - turn->content->end)};
 }
 
-/// The end of a content that begins at `begin` and is followed by `after`: as it stands, or without white space at its ends.
+/// The end of a content that begins at `begin` and is followed by `after`: verbatim or trimmed.
 std::optional<std::size_t> end_of_content(std::string_view text, std::size_t begin, std::string_view content,
                                           std::string_view after) {
   constexpr std::string_view kSpace = " \t\r\n";
@@ -101,7 +101,7 @@ std::optional<std::size_t> end_of_content(std::string_view text, std::size_t beg
   return std::nullopt;
 }
 
-/// Turns that all stand in the surroundings of the first; nothing where one does not.
+/// All turns by the surroundings of the first one; nullopt if one does not match.
 std::optional<std::vector<AssistantTurn>> find_alike_turns(const ChatTemplate& chat_template, const Conversation& conversation,
                                                            const RenderedChat& chat, const std::vector<std::size_t>& messages) {
   const std::string& text = chat.text;

@@ -1,4 +1,4 @@
-// The message has no count: a rank that alone meets too many stops before it knows how many there are.
+// The message has no count, since a rank stops once its own rows exceed the limit.
 #include "src/data/bad_rows.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// How many rows may be left out (data.bad_rows = "skip").
+// The limit on skipped rows (data.bad_rows = "skip").
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,10 @@
 
 namespace lora_dist {
 
-/// Rows that are left out of these files.
+/// The number of skipped rows of these files.
 std::int64_t count_bad_rows(std::span<const FileReport> files);
 
-/// Throws Error(data), with the first of them, where they are more than `most` (0: no limit): then the files are at fault.
+/// Throws Error(data), quoting the first, if there are more than `most` (0: no limit).
 void check_bad_rows(std::span<const FileReport> files, std::int64_t most);
 
 }  // namespace lora_dist

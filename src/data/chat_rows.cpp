@@ -1,4 +1,4 @@
-// The spellings of a conversation: OpenAI's, ShareGPT's, TRL's and UltraChat's.
+// Reads the formats of conversations: OpenAI's, ShareGPT's, TRL's and UltraChat's.
 #include "src/data/chat_rows.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// Adds a message of the list, with what it says about training.
+/// Adds a message of the list, with its training flags.
 void add_message(ChatRow& out, const json& message, const std::string& place, UnknownFlags& unknown) {
   if (!message.is_object()) {
     fail_row(place, "must be an object {\"role\", \"content\"} or {\"from\", \"value\"}");
@@ -36,7 +36,7 @@ void add_messages(ChatRow& out, const json& list, const std::string& place, Unkn
   }
 }
 
-/// TRL's {"prompt", "completion"}: the completion's answers alone are trained, and what of the prompt says that it is.
+/// TRL's {"prompt", "completion"}: only the completion's answers and flagged messages of the prompt are trained.
 void add_prompt_and_completion(ChatRow& out, const json& row, const std::string& place, UnknownFlags& unknown) {
   add_messages(out, row["prompt"], place, unknown);
   std::replace(out.training.begin(), out.training.end(), MessageTraining::by_role, MessageTraining::prompt);
@@ -50,7 +50,7 @@ void add_alternating_texts(ChatRow& out, const json& texts) {
   }
 }
 
-/// A system prompt beside the messages comes before them, unless they begin with one of their own.
+/// Prepends the row's system prompt, unless the messages begin with one.
 void add_system_prompt(ChatRow& out, const json& row, const json* list, const std::string& place) {
   const std::string system = system_prompt_of(row, place);
   const bool has_own = list != nullptr && list->is_array() && !list->empty() && (*list)[0].is_object() &&
@@ -61,7 +61,7 @@ void add_system_prompt(ChatRow& out, const json& row, const json* list, const st
   }
 }
 
-/// OpenAI's older "functions" as tools.
+/// Converts OpenAI's older "functions" to tools.
 json tools_of_functions(const json& functions) {
   json out = json::array();
   for (const json& function : functions) {
@@ -93,7 +93,7 @@ json read_tools(const json& row, const std::string& place) {
   return tools;
 }
 
-/// White space, nothing at all, or a list of such parts.
+/// White space, null, or a list of such parts.
 bool is_blank_content(const json& content) {
   if (content.is_array()) {
     return std::all_of(content.begin(), content.end(), [](const json& part) {

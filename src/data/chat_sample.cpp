@@ -1,4 +1,4 @@
-// Render, encode, mark.
+// Renders, encodes and labels conversations.
 #include "src/data/chat_sample.h"
 
 #include <algorithm>
@@ -31,9 +31,8 @@ std::vector<Range> special_tokens_in(const TokenBorders& borders, const Tokenize
   return out;
 }
 
-/// The turn with its end token and nothing behind it: the first special token after the content, with those that directly follow
-/// it where the loop's round shows that they are the turn's; the last one where the content's end is not known; one behind the
-/// round where the round has none.
+/// The turn up to its end token: the first special token after the content, with directly following ones if the loop iteration's
+/// output includes them; the last special token if the content's end is unknown; the one after the output if the output has none.
 Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, const Tokenizer& tokenizer) {
   const std::size_t least = turn.content ? turn.content->end : turn.begin;
   const std::size_t own_end = turn.round_end > 0 ? turn.round_end : turn.end;
@@ -63,13 +62,13 @@ std::vector<std::size_t> assistant_messages(const Conversation& conversation) {
   return out;
 }
 
-/// Answers in the text, and whose messages' they are.
+/// The answers in the text, and their message numbers.
 struct Answers {
   std::vector<AnswerSpan> spans;
-  std::vector<std::size_t> messages;  // as many, unless blocks leave out some: then which they are is not known
+  std::vector<std::size_t> messages;  // one per answer; another count (blocks may skip messages) is ambiguous
 };
 
-/// The output of {% generation %} blocks, empty blocks too.
+/// The outputs of {% generation %} blocks, including empty ones.
 Answers answers_of_blocks(TokenizedRow& sample, const Conversation& conversation, const RenderedChat& chat) {
   Answers out{{}, assistant_messages(conversation)};
   auto answers = static_cast<std::int64_t>(out.messages.size());
@@ -106,7 +105,7 @@ void hide_within(TokenizedRow& sample, const TokenBorders& borders, Range span) 
   }
 }
 
-/// Trains the answers, or what the row's marks say. An empty span lies within a token, or between two, that is none of its own.
+/// Labels the answers, or the flagged parts, as trained. An empty span has no token.
 void train_answers(TokenizedRow& sample, const RenderedRow& rendered, const RenderedChat& chat, bool train_all) {
   const Answers answers =
       chat.generated.empty() ? answers_of_turns(sample, rendered, chat) : answers_of_blocks(sample, rendered.conversation, chat);
@@ -225,7 +224,7 @@ std::optional<std::int32_t> end_of_turn(const ChatTemplate& chat_template, const
   try {
     sample = sample_of_chat(chat_template, {messages}, tokenizer, false, "a conversation");
   } catch (const Error&) {
-    return std::nullopt;  // a template for other conversations; the model's own EOS is known
+    return std::nullopt;  // the template does not support this conversation; EOS is known anyway
   }
   std::size_t last = sample.labels.size();
   while (last > 0 && sample.labels[last - 1] == kNotTrained) {

@@ -1,4 +1,4 @@
-// JSON, JSONL, tables and plain text to rows.
+// Reads JSON, JSONL, tables and plain text into rows.
 #include "src/data/containers.h"
 
 #include <algorithm>
@@ -19,8 +19,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// The parser's reason without the text it quotes (a row may hold what must not be in a log), and for a single line without "line
-/// 1".
+/// The parser's reason without quoted text (rows may be confidential), and without "line 1" for a single line.
 std::string reason(const JsonError& error, bool one_line) {
   std::string what = error.what();
   if (what.ends_with("is given twice")) {
@@ -31,7 +30,7 @@ std::string reason(const JsonError& error, bool one_line) {
   return one_line && what.starts_with(first_line) ? "at " + what.substr(first_line.size()) : what;
 }
 
-/// Calls line(number, text) for every line that is not blank. Old Macintosh files end lines in CR alone.
+/// Calls line(number, text) for every non-blank line. Lines may end in CR alone (old Macintosh files).
 template <class Line>
 void for_each_line(std::string_view text, Line line) {
   const char line_end = text.find('\n') == std::string_view::npos ? '\r' : '\n';
@@ -87,13 +86,13 @@ void json_document(const std::filesystem::path& file, std::string_view text, con
   }
 }
 
-/// Excel's first line "sep=;"; nothing where there is none.
+/// The separator in Excel's first line "sep=;"; nullopt if absent.
 std::optional<char> written_separator(std::string_view text) {
   const bool there = text.starts_with("sep=") && text.size() > 5 && (text[5] == '\r' || text[5] == '\n');
   return there ? std::optional(text[4]) : std::nullopt;
 }
 
-/// The column separator: the one that gives a header the most known keys.
+/// The separator that gives the header the most known keys.
 char find_separator(Container container, std::string_view text) {
   char best = container == Container::tsv ? '\t' : ',';
   std::ptrdiff_t most = 0;
@@ -109,7 +108,7 @@ char find_separator(Container container, std::string_view text) {
   return best;
 }
 
-/// True if the first line names the columns of a kind of rows, two at least.
+/// True if the first line has at least two known column names of one kind of rows.
 bool begins_like_table(std::string_view text) {
   json row = json::object();
   for (const std::string& name : csv_header(text, find_separator(Container::csv, text))) {
@@ -118,7 +117,7 @@ bool begins_like_table(std::string_view text) {
   return row.size() > 1 && kind_of(row).has_value();
 }
 
-/// The fields under the names of the columns, or why that cannot be.
+/// The fields by column name, or the reason of a mismatch.
 std::string object_of(const std::vector<std::string>& columns, const std::vector<std::string>& fields, json& object) {
   if (fields.size() != columns.size()) {
     return std::to_string(fields.size()) + " fields, but the header has " + std::to_string(columns.size()) + " columns";
@@ -183,7 +182,7 @@ void paragraphs(std::string_view text, const RowReader& reader) {
   end_paragraph();
 }
 
-/// Of a text that begins with an object: what it is more than lines of objects.
+/// True if a text that begins with an object is one JSON document instead of JSONL.
 bool is_one_object(std::string_view text) {
   const std::string_view whole = trimmed(text);
   const std::string_view line = whole.substr(0, whole.find_first_of("\r\n"));
@@ -257,7 +256,7 @@ Container find_container(const std::filesystem::path& file, const std::string& t
   }
   const std::size_t first = text.find_first_not_of(kBlank);
   const char opening = first == std::string::npos ? ' ' : text[first];
-  if (suffix == ".txt" && !(opening == '{' && begins_with_row(text))) {  // Excel saves tables under that name
+  if (suffix == ".txt" && !(opening == '{' && begins_with_row(text))) {  // Excel saves tables as .txt
     return find_separator(Container::tsv, text) == '\t' && begins_like_table(text) ? Container::tsv : Container::text;
   }
   if (opening == '[' || (opening == '{' && is_one_object(text))) {

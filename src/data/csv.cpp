@@ -57,7 +57,7 @@ std::string plain_field(Reader& in) {
   return std::string(in.text.substr(begin, in.at - begin));
 }
 
-/// The record at the place where the reader is, and the line end behind it.
+/// Reads the next record and its line end.
 CsvRecord read_record(Reader& in) {
   CsvRecord record{in.line, {}};
   for (;;) {
@@ -65,7 +65,7 @@ CsvRecord read_record(Reader& in) {
     if (in.at_line_end()) {
       break;
     }
-    ++in.at;  // the separator
+    ++in.at;  // skips the separator
   }
   in.skip_line_end();
   return record;
@@ -96,7 +96,7 @@ std::vector<std::string> csv_header(std::string_view text, char separator) {
         return record.fields;
       }
     }
-  } catch (const std::runtime_error&) {  // parse_csv says it
+  } catch (const std::runtime_error&) {  // parse_csv reports the error
   }
   return {};
 }

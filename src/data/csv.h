@@ -9,15 +9,15 @@
 namespace lora_dist {
 
 struct CsvRecord {
-  std::int64_t line = 0;  // where it begins, from 1
+  std::int64_t line = 0;  // first line, from 1
   std::vector<std::string> fields;
 };
 
-/// All records; empty lines are left out. A line ends in LF, CR LF or CR. Throws std::runtime_error("line N: what is wrong") for
-/// a quote that never ends or text after a closing quote.
+/// All records; empty lines are skipped. A line ends in LF, CR LF or CR. Throws std::runtime_error("line N: reason") for an
+/// unterminated quote or text after a closing quote.
 std::vector<CsvRecord> parse_csv(std::string_view text, char separator = ',');
 
-/// The fields of the first record; none where it is malformed with this separator.
+/// The fields of the first record; nullopt if it is malformed with this separator.
 std::vector<std::string> csv_header(std::string_view text, char separator);
 
 }  // namespace lora_dist

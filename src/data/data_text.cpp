@@ -1,4 +1,4 @@
-// Bytes to text: unpack, recognise, decode.
+// Unpacks, recognises and decodes data files.
 #include "src/data/data_text.h"
 
 #include <stdexcept>
@@ -34,7 +34,7 @@ void append_utf8(std::string& out, std::uint32_t point) {
   }
 }
 
-/// Throws std::runtime_error for half a character.
+/// Throws std::runtime_error for an incomplete character.
 std::string utf8_of_utf16(std::string_view bytes, bool big_endian) {
   const auto unit = [&](std::size_t at) {
     const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])); };
@@ -50,7 +50,7 @@ std::string utf8_of_utf16(std::string_view bytes, bool big_endian) {
     if (point >= 0xDC00U && point < 0xE000U) {
       refuse();
     }
-    if (point >= 0xD800U && point < 0xDC00U) {  // the first half of a pair
+    if (point >= 0xD800U && point < 0xDC00U) {  // the first half of a surrogate pair
       at += 2;
       const std::uint32_t low = at < bytes.size() ? unit(at) : 0;
       if (low < 0xDC00U || low >= 0xE000U) {

@@ -1,4 +1,4 @@
-// A data file as UTF-8, whatever it was stored as.
+// Reads data files as UTF-8.
 #pragma once
 
 #include <filesystem>
@@ -6,12 +6,12 @@
 
 namespace lora_dist {
 
-/// The whole file: unpacked where it is gzip, UTF-8 where a byte order mark says that it is UTF-16, without a mark. Throws
-/// Error(data) naming the file: what read_text_file says, a folder, damaged or oversized gzip, broken UTF-16, and files that are
-/// no text, with how to make them JSONL.
+/// The whole file: decompresses gzip, converts UTF-16 with a byte order mark, and drops the mark. Throws Error(data) naming the
+/// file: errors of read_text_file, a folder, damaged or oversized gzip, invalid UTF-16, and binary files, with a command that
+/// converts them to JSONL.
 std::string read_data_text(const std::filesystem::path& file);
 
-/// The name that says how the content is read: without ".gz".
+/// The file name without ".gz", which determines the format.
 std::filesystem::path name_of_content(const std::filesystem::path& file);
 
 }  // namespace lora_dist

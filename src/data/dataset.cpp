@@ -1,4 +1,4 @@
-// Files to tokens: read, render, tokenise, check.
+// Converts files to tokens: reads, renders, tokenises and checks rows.
 #include "src/data/dataset.h"
 
 #include <algorithm>
@@ -19,19 +19,19 @@
 namespace lora_dist {
 namespace {
 
-/// What the steps below share while files are read one after another.
+/// State of reading the files one after another.
 struct Loader {
   const DataOptions& options;
   RowShare& share;
   SampleMaker maker;
   TokenizedRows out{};
   TokenizingFigures figures{};
-  std::int64_t first_id = 0;  // of the file at hand
+  std::int64_t first_id = 0;  // of the current file
 
   bool skips() const { return options.bad_rows == BadRows::skip; }
 };
 
-/// As far as that is known.
+/// The files' total size, as far as known.
 double bytes_in(const std::vector<std::filesystem::path>& files) {
   double bytes = 0.0;
   for (const auto& file : files) {
@@ -50,7 +50,7 @@ void keep(Loader& loader, const TokenizedRow& sample, const Row& row) {
   out.labels.insert(out.labels.end(), sample.labels.begin(), sample.labels.end());
 }
 
-/// Where the work is: files are first read, then tokenized, row by row.
+/// The position in the work: files are first read, then tokenized row by row.
 enum class Stage : std::uint8_t { read, tokenize };
 void reach(Loader& loader, Stage stage, std::int64_t index) {
   const auto file = static_cast<std::int64_t>(loader.out.files.size());
@@ -80,7 +80,7 @@ void show_progress(Loader& loader, double bytes_before, double file_bytes, std::
   }
 }
 
-/// Too many bad rows of this share alone are an error at once: there may be a great many.
+/// Too many bad rows in this share are an immediate error.
 void check_bad_rows_with(const Loader& loader, const FileReport& report) {
   const std::int64_t most = loader.options.max_bad_rows;
   const std::int64_t bad = static_cast<std::int64_t>(report.bad_rows.size()) + count_bad_rows(loader.out.files);
@@ -91,7 +91,7 @@ void check_bad_rows_with(const Loader& loader, const FileReport& report) {
   }
 }
 
-/// The outcome of a row: a sample that is kept, or an entry in the report.
+/// Adds a row's sample, or reports why there is none.
 void load_row(Loader& loader, const Row& row, const std::string& where, const std::filesystem::path& path, FileReport& report) {
   ++report.kinds[std::string(name_of(row.kind))];
   const std::string template_name = template_of(loader.maker, row.kind, path, report);

@@ -1,4 +1,4 @@
-// zlib's inflate, a piece at a time, so that a limit holds.
+// Decompresses with zlib piecewise, to enforce the limit.
 #include "src/data/decompress.h"
 
 #include <fmt/format.h>
@@ -13,10 +13,10 @@
 namespace lora_dist {
 namespace {
 
-constexpr int kGzipWindow = 15 + 16;  // the largest window, behind a gzip header
+constexpr int kGzipWindow = 15 + 16;  // the largest window, with a gzip header
 constexpr std::size_t kPiece = std::size_t{1} << 18;
 
-/// One member of a gzip stream; gives zlib's memory back.
+/// Inflates one member of a gzip stream; frees zlib's memory.
 class Inflater {
  public:
   Inflater() {
@@ -28,8 +28,7 @@ class Inflater {
   Inflater& operator=(const Inflater&) = delete;
   ~Inflater() { inflateEnd(&stream_); }
 
-  /// Unpacks the member that `bytes` begin with, behind `out`. Returns how many bytes it is long. `packed`: bytes of the whole
-  /// stream.
+  /// Appends the first member of `bytes` to `out`. Returns the member's length. `packed`: bytes of the whole stream.
   std::size_t unpack(std::string_view bytes, std::string& out, std::uint64_t limit, std::size_t packed) {
     std::array<char, kPiece> piece{};
     std::string_view rest = bytes;

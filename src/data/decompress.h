@@ -1,4 +1,4 @@
-// gzip (RFC 1952), as data files are often stored.
+// Decompresses gzip (RFC 1952).
 #pragma once
 
 #include <cstdint>
@@ -7,15 +7,15 @@
 
 namespace lora_dist {
 
-/// By the first two bytes.
+/// Checks the first two bytes.
 bool is_gzip(std::string_view bytes);
 
-/// What `bytes` may unpack to: 200 times their size, and 256 MiB in any case. Text packs to a fifth to a twentieth; what unpacks
-/// to more is made to fill the memory.
+/// The limit on unpacked bytes: 200 times the packed size, at least 256 MiB. Text packs to a fifth to a twentieth; more suggests
+/// a decompression bomb.
 std::uint64_t most_unpacked_bytes(std::string_view bytes);
 
-/// All members of the stream, one after another; zeros behind the last are passed over. Throws std::runtime_error with what is
-/// wrong ("it is cut off"): damage, a stream that ends too early, more than `limit` bytes.
+/// Unpacks all members; ignores trailing zeros. Throws std::runtime_error with the reason ("it is cut off"): damage, a truncated
+/// stream, more than `limit` bytes.
 std::string gunzip(std::string_view bytes, std::uint64_t limit);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// First bytes, and for each kind the line of Python that makes it JSONL.
+// The magic bytes of binary formats, each with a line of Python that converts it to JSONL.
 #include "src/data/file_kind.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 using std::string_view_literals::operator""sv;
 
 struct Kind {
-  std::string_view start;  // where it is printable, a control character must follow (begins_binary)
+  std::string_view start;  // if printable, a control character must follow (begins_binary)
   std::string_view what;
   std::string_view python;  // {in}: the file; {out}: .jsonl in place of its suffix; {inner}: without its suffix
   bool may_be_text = false;
@@ -55,7 +55,7 @@ void replace_all(std::string& text, std::string_view what, const std::string& by
   }
 }
 
-/// `path`, or another name beside it where that is the file's own.
+/// `path`, or another name if that equals the file's.
 std::string unless_same(const std::filesystem::path& path, const std::filesystem::path& file, const char* more) {
   return path == file ? path.string() + more : path.string();
 }
@@ -79,7 +79,7 @@ std::string refusal(const std::filesystem::path& file, std::string_view what, st
          line + "\"";
 }
 
-/// zip, which Excel, Word and PyTorch use too.
+/// The error for a zip-based file: an Excel workbook, a Word document, another archive.
 std::string refusal_of_zip(const std::filesystem::path& file, std::string_view content) {
   const std::string_view names = content.substr(0, 4096);
   const bool workbook = names.find("xl/") != std::string_view::npos || file.extension() == ".xlsx";
@@ -92,7 +92,7 @@ std::string refusal_of_zip(const std::filesystem::path& file, std::string_view c
   return refusal(file, "a zip archive", "import zipfile; zipfile.ZipFile('{in}').extractall()");
 }
 
-/// True if the first bytes have a control character that no text has: names of columns may begin like a binary file ("ORCID").
+/// True if the first bytes contain a control character: column names may begin with a binary format's magic ("ORCID").
 bool begins_binary(std::string_view content) {
   const std::string_view first = content.substr(0, 4096);
   return std::any_of(first.begin(), first.end(), [](unsigned char c) { return c < 0x20 && (c < '\t' || c > '\r'); });
@@ -102,7 +102,7 @@ bool is_printable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
 }
 
-/// PDF and RTF may be printable as a whole.
+/// PDF and RTF may be entirely printable.
 bool is_of_kind(const Kind& kind, std::string_view content) {
   return content.starts_with(kind.start) && (!is_printable(kind.start) || kind.may_be_text || begins_binary(content));
 }
@@ -113,7 +113,7 @@ bool is_pickle(std::string_view content) {
 
 bool is_tar(std::string_view content) { return content.size() >= 262 && content.substr(257, 5) == "ustar"; }
 
-/// Texts that stand in a data file's place.
+/// Rejects text files in place of the data: Git LFS pointers, web pages.
 std::string refusal_of_text(std::string_view content) {
   const std::size_t first = content.find_first_not_of(" \t\r\n");
   const std::string start = ascii_lower(content.substr(first == std::string_view::npos ? content.size() : first).substr(0, 16));

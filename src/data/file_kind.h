@@ -1,4 +1,4 @@
-// What a file is that is no text, by its first bytes: formats in which data sets are passed on and that are not read here.
+// Recognises binary dataset formats that are not supported, by their magic bytes.
 #pragma once
 
 #include <filesystem>
@@ -8,7 +8,7 @@
 namespace lora_dist {
 
 /// "a Parquet file, which is not read here; make it JSONL with: python3 -c ...", for a message that begins with the file's name;
-/// empty where the content may be text.
+/// empty if the content may be text.
 std::string foreign_content(const std::filesystem::path& file, std::string_view content);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Prefixes, contents and rounds of the template's loop, compared between renderings.
+// Compares prefixes, contents and loop iterations between renderings.
 #include "src/data/find_turn.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// Nothing when the template does not take such a conversation; the whole one it took.
+/// The text; nullopt if the template refuses the conversation (it accepted the whole one).
 std::optional<RenderedChat> rendered_chat(const ChatTemplate& chat_template, const Conversation& conversation) {
   try {
     return render_chat(chat_template, conversation);
@@ -27,13 +27,13 @@ std::size_t common_start(std::string_view a, std::string_view b) {
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + n, b.begin()).first - a.begin());
 }
 
-/// What the loop's round of a message printed of it; nothing where that is not known. A template that prints the answer of a tool
-/// in the round of its call has printed more: what another answer would leave alone is the message's own.
+/// The output of a message's loop iteration; nullopt if unknown. If the template prints a tool's answer in the iteration of the
+/// call, only the part that does not depend on that answer belongs to the message.
 std::optional<jinja::OutputSpan> printed_of(const ChatTemplate& chat_template, const Conversation& conversation,
                                             const RenderedChat& chat, std::size_t message) {
   jinja::OutputSpan span = chat.of_message[message];
   const bool last = message + 1 == chat.of_message.size();
-  if (!last && chat.of_message[message + 1].begin < span.end) {  // none, or one that is no later
+  if (!last && chat.of_message[message + 1].begin < span.end) {  // missing, or not later
     Conversation other = conversation;
     other.messages[message + 1]["content"] = unused_word(chat.text);
     const std::optional<std::string> changed = rendered(chat_template, other);
@@ -42,18 +42,18 @@ std::optional<jinja::OutputSpan> printed_of(const ChatTemplate& chat_template, c
   return span.begin < span.end ? std::optional(span) : std::nullopt;
 }
 
-/// The generation prompt behind the messages before this one; empty where the template has none.
+/// The generation prompt after the preceding messages; empty if the template has none.
 std::string generation_prompt(const ChatTemplate& chat_template, const Conversation& conversation, std::size_t message) {
   const std::optional<std::string> with = rendered_start(chat_template, conversation, message, true);
   const std::optional<std::string> without = rendered_start(chat_template, conversation, message, false);
   return with && without && with->starts_with(*without) ? with->substr(without->size()) : std::string();
 }
 
-/// What the template prints of this message when it has other things to say, or is not the last: all share the header.
+/// Outputs for variants of this message (other content, not the last): all share the header.
 std::vector<std::string> variants_of(const ChatTemplate& chat_template, const Conversation& conversation, const std::string& text,
                                      std::size_t message) {
   const std::string word = unused_word(text);
-  Conversation followed = conversation;  // by a user's message, and by nothing else
+  Conversation followed = conversation;  // by a user's message only
   followed.messages.erase(followed.messages.begin() + static_cast<std::ptrdiff_t>(message) + 1, followed.messages.end());
   followed.messages.push_back({{"role", "user"}, {"content", word}});
   Conversation plain = conversation;
@@ -70,8 +70,8 @@ std::vector<std::string> variants_of(const ChatTemplate& chat_template, const Co
   return out;
 }
 
-/// Where a turn begins in what its round printed: behind the header, which is what the round and the generation prompt begin with
-/// alike. Where the prompt says more than the turn, or there is none, the message's variants tell how far the header goes.
+/// The turn's start in its iteration's output: after the header, the common prefix of output and generation prompt. If the prompt
+/// is longer than the header or absent, the message's variants determine the header.
 std::size_t header_size(const ChatTemplate& chat_template, const Conversation& conversation, const RenderedChat& chat,
                         std::size_t message, std::string_view printed) {
   const std::string prompt = generation_prompt(chat_template, conversation, message);
@@ -82,7 +82,7 @@ std::size_t header_size(const ChatTemplate& chat_template, const Conversation& c
   for (const std::string& variant : variants_of(chat_template, conversation, chat.text, message)) {
     header = std::min(header, common_start(printed, variant));
   }
-  const bool blank = is_blank(printed.substr(0, header));  // a space before every answer is the answer's
+  const bool blank = is_blank(printed.substr(0, header));  // a space before every answer belongs to the answer
   return blank || header == printed.size() ? 0 : header;
 }
 
@@ -168,7 +168,7 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
   const std::size_t shared = until ? common_start(text, *until) : 0;
   if (round && least <= round->end) {
     out.round_end = round->end;
-    out.end = std::max(round->end, shared);  // an end token may stand behind the round
+    out.end = std::max(round->end, shared);  // an end token may follow the iteration's output
     return out;
   }
   if (shared < least && !out.content) {

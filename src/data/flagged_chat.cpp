@@ -1,4 +1,4 @@
-// Flags to bytes of the text.
+// Maps flags to bytes of the text.
 #include "src/data/flagged_chat.h"
 
 #include <algorithm>
@@ -17,13 +17,13 @@ using json = nlohmann::ordered_json;
   fail_row(rendered.where + ", message " + std::to_string(message + 1), what + "; use another data.template");
 }
 
-/// The content's position in the text, if both ends are known.
+/// The content's range in the text, if both ends are known.
 std::optional<Range> content_in_text(const RenderedRow& rendered, std::size_t message) {
   const ContentEnds found = find_content(rendered.chat_template, rendered.conversation, rendered.text, message);
   return found.begin && found.end ? std::optional(Range{*found.begin, *found.end}) : std::nullopt;
 }
 
-/// With the special token behind it, white space between them aside.
+/// Extends the range by the following special token, ignoring white space between.
 Range with_special_token(const RenderedRow& rendered, Range span) {
   const TokenBorders& borders = rendered.borders;
   for (std::size_t i = 0; i < borders.ids.size(); ++i) {
@@ -36,7 +36,7 @@ Range with_special_token(const RenderedRow& rendered, Range span) {
   return span;
 }
 
-/// The part's bytes in the text, where the content is printed as it stands or without white space around it.
+/// The part's bytes in the text, if the content is printed verbatim or trimmed.
 Range part_in_text(const RenderedRow& rendered, const UntrainedPart& part, std::optional<Range> content) {
   content = content ? content : content_in_text(rendered, part.message);
   const std::string& written = rendered.conversation.messages[part.message]["content"].get_ref<const std::string&>();
@@ -69,7 +69,7 @@ std::vector<Range> without(const std::vector<Range>& spans, Range hole) {
   return out;
 }
 
-/// Every message's place, as far as the flags ask for it.
+/// The ranges of the messages that the flags concern.
 std::vector<std::optional<AnswerSpan>> places_of(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
                                                  const std::vector<std::size_t>& speakers, bool train_all) {
   std::vector<std::optional<AnswerSpan>> out(rendered.conversation.messages.size());

@@ -1,4 +1,4 @@
-// Conversations that say themselves which messages, and which parts of them, are trained (ChatRow::training, untrained_parts).
+// Conversations with training flags for messages or parts of them (ChatRow::training, untrained_parts).
 #pragma once
 
 #include <cstddef>
@@ -16,11 +16,11 @@ namespace lora_dist {
 
 /// An answer in the text of a conversation, in bytes.
 struct AnswerSpan {
-  Range span;                    // what is trained of it
-  std::optional<Range> content;  // where that could be told
+  Range span;                    // the trained bytes
+  std::optional<Range> content;  // if found
 };
 
-/// True if the row says of any message, or part of one, whether it is trained.
+/// True if the row has a training flag for a message or a part.
 bool has_train_flags(const ChatRow& row);
 
 /// A conversation with its text and tokens.
@@ -34,11 +34,11 @@ struct RenderedRow {
   const std::string& where;
 };
 
-/// The parts of the text to train, and those of which no token is trained. answers[i] is message speakers[i]'s. By role: the
-/// answers, but for those flagged as not trained, and the content of other messages that are flagged as trained, with the special
-/// token that follows; with train_all the whole text but for the messages flagged as not trained. Parts of a content that are not
-/// trained are cut out. Throws Error(data) with `where` where flags cannot be followed: answers that cannot be told apart
-/// (another number of speakers than of answers), and a flagged message, or part of one, that is not found in the text.
+/// The trained parts of the text, and the parts without trained tokens. answers[i] belongs to message speakers[i]. Trains the
+/// answers except those flagged as not trained, and the content of other messages flagged as trained, with the following special
+/// token; with train_all, the whole text except messages flagged as not trained. Untrained parts of a content are excluded.
+/// Throws Error(data) with `where` if flags cannot be applied: ambiguous answers (numbers of speakers and answers differ), or a
+/// flagged message or part that is not found in the text.
 struct FlaggedSpans {
   std::vector<Range> trained, hidden;
 };

@@ -1,4 +1,4 @@
-// The meaning of a row: which kind it is, and its fields.
+// Determines the kind of a row and reads its fields.
 #include "src/data/formats.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr std::array<std::string_view, 7> kKindNames = {"alpaca", "chat", "qa", "text", "ids", "marked_text", "qa_text"};
-constexpr std::int64_t kFirstRows = 20;  // that every rank looks at, as they decide for the rows of all
+constexpr std::int64_t kFirstRows = 20;  // read by every rank, since they decide the kind of all rows
 
 std::string text_of(const json& object, const char* key, const std::string& place, bool optional = false) {
   const auto found = object.find(key);
@@ -36,7 +36,7 @@ std::string text_of(const json& object, const char* key, const std::string& plac
   return text_value(*found, key, place);
 }
 
-/// A list of [question, answer], or a text that spells one (in a table).
+/// A list of [question, answer] pairs, or a JSON text of one (in a table).
 std::vector<QaRow> history_of(const json& row, const std::string& place) {
   const auto found = row.find("history");
   if (found == row.end() || (found->is_string() && is_blank(found->get_ref<const std::string&>()))) {
@@ -63,7 +63,7 @@ std::vector<QaRow> history_of(const json& row, const std::string& place) {
   return out;
 }
 
-/// Dolly says context and response, LLaMA-Factory's columns may be prompt, query and response.
+/// Dolly uses context and response; LLaMA-Factory's columns may be prompt, query and response.
 AlpacaRow alpaca_row(const json& row, const std::string& place) {
   const bool prompt = !row.contains("instruction") && row.contains("prompt");
   const char* input = row.contains("input") ? "input" : prompt ? "query" : "context";
@@ -154,7 +154,7 @@ std::optional<RowKind> kind_named(const std::string& format) {
   return std::nullopt;
 }
 
-/// Texts of which those among the first rows all have the same marks are rows with marks.
+/// Text rows become marked rows if the texts of the first rows all have the same marks.
 void look_for_marks(DatasetFile& file) {
   std::vector<const std::string*> first;
   for (std::size_t i = 0; i < file.rows.size() && file.rows[i].index < kFirstRows; ++i) {
@@ -186,7 +186,7 @@ void remove_members(json& row, bool (*unwanted)(const json&)) {
   }
 }
 
-/// Takes the empty fields out of a row of a table where what is left is a row of its own, of the kind that is wanted.
+/// Drops the empty fields of a table's row if the rest is a row of the wanted kind.
 void remove_empty_fields(json& row, Container container, std::optional<RowKind> wanted) {
   if (container != Container::csv && container != Container::tsv) {
     return;
@@ -199,14 +199,14 @@ void remove_empty_fields(json& row, Container container, std::optional<RowKind> 
   }
 }
 
-/// State that the steps below share while the rows of a file are read.
+/// State of reading the rows of a file.
 struct FileReader {
   DatasetFile& file;
-  std::optional<RowKind> format;  // that every row must have
-  std::optional<RowKind> kind{};  // of the first of the first rows: that of a row which fits none by its own keys
+  std::optional<RowKind> format;  // required of every row
+  std::optional<RowKind> kind{};  // of the first row: assumed for rows whose keys match no kind
 };
 
-/// The row, or an error that begins with `place`.
+/// The row. Throws Error(data) that begins with `place`.
 Row read_row(FileReader& reader, json value, std::int64_t number, const std::string& place) {
   if (!value.is_object()) {
     fail_row(place, std::string("a row must be an object (it is of type ") + value.type_name() + "); expected " + kExpectedRows);

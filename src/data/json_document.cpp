@@ -1,4 +1,4 @@
-// Lists, objects around lists, and what else has the suffix .json.
+// Reads lists, objects around lists, and recognises other .json files.
 #include "src/data/json_document.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ bool is_list_of_rows(const json& value) {
   return kind_of(value[0]).has_value() || !unsupported_row_reason(value[0]).empty();
 }
 
-/// The keys of lists of rows.
+/// The keys that may contain the list of rows.
 std::vector<std::string> lists_of_rows(const json& object) {
   std::vector<std::string> out;
   for (const auto& [key, value] : object.items()) {
@@ -33,7 +33,7 @@ std::vector<std::string> lists_of_rows(const json& object) {
   return out;
 }
 
-/// LLaMA-Factory's dataset_info.json: names of data sets, each with where it is.
+/// LLaMA-Factory's dataset_info.json: names of data sets and their locations.
 bool names_data_sets(const json& object) {
   constexpr std::array<const char*, 5> kPlaces = {"file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "script_url"};
   return std::any_of(object.begin(), object.end(), [&](const json& value) {

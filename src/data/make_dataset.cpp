@@ -1,4 +1,4 @@
-// Tokens to samples: views, split, report.
+// Makes samples from tokens: views, split, report.
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -15,7 +15,7 @@
 namespace lora_dist {
 namespace {
 
-/// A set of which nothing is left would train, or score, nothing.
+/// Throws if a set has no samples left.
 void check_not_empty(const std::vector<Sample>& samples, const std::vector<FileReport>& files, bool validation) {
   if (!samples.empty()) {
     return;
@@ -56,7 +56,7 @@ SetReport report_of(const std::vector<Sample>& samples) {
   return out;
 }
 
-/// Paths and notes as the user sees them.
+/// Adds paths and notes to the report.
 void name_files(DatasetReport& report, const DataOptions& options) {
   std::vector<std::filesystem::path> paths = options.train;
   paths.insert(paths.end(), options.validation.begin(), options.validation.end());
@@ -70,7 +70,7 @@ void name_files(DatasetReport& report, const DataOptions& options) {
   }
 }
 
-/// The day that the rows' chat template was told, where it asks.
+/// The day passed to the chat template, if it uses the date.
 void note_day(DatasetReport& report, const DataOptions& options, const Tokenizer* tokenizer) {
   const bool has_chats = std::any_of(report.files.begin(), report.files.end(), [](const FileReport& file) {
     return file.template_name().find("tokenizer") != std::string::npos;

@@ -1,4 +1,4 @@
-// Marks are looked for as they stand; those of questions and answers at the start of a line.
+// Marks match verbatim; those of questions and answers only at the start of a line.
 #include "src/data/marked_text.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ struct Marks {
   bool at_line_start = false;
 };
 
-/// The marks that texts of this kind may use.
+/// The marks of this kind of text.
 std::vector<Marks> marks_of(RowKind kind) {
   if (kind == RowKind::marked_text) {
     return {{"<|user|>", "<|assistant|>", {"<|system|>", "<|tool|>"}, false}};
@@ -38,7 +38,7 @@ bool uses(const Marks& marks, std::string_view text) {
          find_mark(text, marks.answer, question, marks.at_line_start) != std::string_view::npos;
 }
 
-/// Where the answer that begins at `begin` ends.
+/// The end of the answer that begins at `begin`.
 std::size_t end_of_answer(const Marks& marks, std::string_view text, std::size_t begin) {
   std::size_t next = std::min(find_mark(text, marks.question, begin, marks.at_line_start),
                               find_mark(text, marks.answer, begin, marks.at_line_start));

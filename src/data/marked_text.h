@@ -1,4 +1,4 @@
-// Texts that say themselves who speaks, as notebooks write them: the text stays as it is, and its answers are trained.
+// Texts with role marks, as written by notebooks: the text is unchanged, and its answers are trained.
 #pragma once
 
 #include <string_view>
@@ -13,9 +13,9 @@ namespace lora_dist {
 /// "A:"; or "Question:" and "Answer:".
 bool has_marks(RowKind kind, std::string_view text);
 
-/// The bytes that are answers: from behind <|assistant|>, or "A:", to the next mark (of marked_text: <|system|>, <|user|>,
-/// <|assistant|>, <|tool|>; of qa_text: "Q:") without the white space before that mark, or to the end of the text. They may be
-/// empty, or white space.
+/// The byte ranges of answers: from after <|assistant|> or "A:" to the next mark (marked_text: <|system|>, <|user|>,
+/// <|assistant|>, <|tool|>; qa_text: "Q:"), without the white space before the mark, or to the end of the text. Answers may be
+/// empty or white space.
 std::vector<Range> find_answers(RowKind kind, std::string_view text);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// OpenAI's spelling and ShareGPT's, with the names that other programs give to speakers.
+// OpenAI's and ShareGPT's message formats, with other programs' names of speakers.
 #include "src/data/message_spelling.h"
 
 #include <algorithm>
@@ -18,9 +18,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-using Speaker = std::pair<std::string_view, std::string_view>;  // a name in files, the role that templates know
+using Speaker = std::pair<std::string_view, std::string_view>;  // a name in files, the template's role
 
-// Under "from", where names are other programs' own.
+// Names under "from".
 constexpr std::array<Speaker, 16> kSpeakers = {{{"human", "user"},
                                                 {"user", "user"},
                                                 {"gpt", "assistant"},
@@ -38,7 +38,7 @@ constexpr std::array<Speaker, 16> kSpeakers = {{{"human", "user"},
                                                 {"ipython", "tool"},
                                                 {"function_call", "assistant"}}};
 
-// Under "role", where a template may know names of its own (ipython, observation).
+// Names under "role", where template-specific names (ipython, observation) are kept.
 constexpr std::array<Speaker, 8> kRoles = {{{"human", "user"},
                                             {"gpt", "assistant"},
                                             {"model", "assistant"},
@@ -63,7 +63,7 @@ const std::string& text_of(const json& message, const char* key, const std::stri
 
 bool is_call(const json& value) { return value.is_object() && value.contains("name") && value.contains("arguments"); }
 
-/// {"name", "arguments"}, or a list of them, as tool_calls; null for anything else.
+/// Converts {"name", "arguments"}, or a list of them, to tool_calls; null for other values.
 json calls_in(const std::string& text) {
   json value;
   try {
@@ -84,7 +84,7 @@ json calls_in(const std::string& text) {
   return out;
 }
 
-/// from and value to role and content. Both spellings occur under both names of the list.
+/// Converts from and value to role and content. Both formats occur under both list names.
 void spell_as_message(json& message, const std::string& place) {
   if (message.contains("role") || !message.contains("from")) {
     const std::string name = text_of(message, "role", place);
@@ -112,7 +112,7 @@ void spell_as_message(json& message, const std::string& place) {
   message = std::move(out);
 }
 
-/// OpenAI's older function_call is a call of a tool; so is what a message from function_call spells.
+/// Converts OpenAI's older function_call, and messages from function_call, to tool calls.
 void spell_calls(json& message, bool content_spells_them) {
   const auto old = message.find("function_call");
   if (old != message.end() && old->is_object()) {

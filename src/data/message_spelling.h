@@ -1,4 +1,4 @@
-// One message of a conversation, however it is spelled.
+// Normalises one message of a conversation.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -6,8 +6,8 @@
 
 namespace lora_dist {
 
-/// {role, content, ...} from {role, content, ...} or {from, value, ...}: roles and calls as read_chat_row says (chat_rows.h),
-/// members that are null left out, all others as they are. Throws Error(data) that begins with `place`.
+/// Converts {role, content, ...} or {from, value, ...} to {role, content, ...}: roles and calls as in read_chat_row
+/// (chat_rows.h), null members dropped, others unchanged. Throws Error(data) that begins with `place`.
 nlohmann::ordered_json read_message(const nlohmann::ordered_json& message, const std::string& place);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// What the [data] section asks for, as plain values.
+// The [data] section as plain values.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace lora_dist {
 
 struct DataOptions {
   std::vector<std::filesystem::path> train, validation;
-  double validation_split = 0.05;      // of the training samples; without effect when there are validation files
+  double validation_split = 0.05;      // share of the training samples; ignored if there are validation files
   std::string format = "auto";         // auto, alpaca, chat, qa, text, ids, marked_text, qa_text
   std::string template_name = "auto";  // auto, alpaca, qa, raw, chatml, plain, tokenizer
   TrainOn train_on = TrainOn::completion;
@@ -21,9 +21,9 @@ struct DataOptions {
   bool shuffle = true;
   Overlong overlong = Overlong::truncate;
   BadRows bad_rows = BadRows::error;
-  std::int64_t max_bad_rows = 100;  // that are skipped, of all files; 0: no limit
+  std::int64_t max_bad_rows = 100;  // skipped rows over all files; 0: no limit
   std::string template_day{};       // that chat templates are told, as "2026-11-26"; empty: today
-  bool show_text = true;            // whether reports and errors may quote the data; not part of the token cache's key
+  bool show_text = true;            // reports and errors may quote the data; not part of the token cache's key
   std::uint64_t seed = 42;
 };
 

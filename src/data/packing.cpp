@@ -1,4 +1,4 @@
-// Best fit over a bounded number of open sequences: nearly as tight as sorting by length, and the order of samples stays roughly.
+// Best fit over a bounded number of open sequences: nearly as tight as sorting by length, and roughly keeps the order of samples.
 #include "src/data/packing.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ struct Open {
   std::int64_t room = 0;
 };
 
-/// The open sequence that the sample fills best; of equals the oldest.
+/// The open sequence that the sample fills best; the oldest among equals.
 std::vector<Open>::iterator best_fit(std::vector<Open>& open, std::int64_t length) {
   auto best = open.end();
   for (auto it = open.begin(); it != open.end(); ++it) {

@@ -1,4 +1,4 @@
-// Samples to sequences: what one row of a batch holds.
+// Packs samples into sequences (rows of a batch).
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ using Sequence = std::vector<std::int32_t>;
 
 /// packing: best fit over at most 128 open sequences of max_length tokens, samples taken in their order; otherwise (and for a
 /// sample of max_length or more) a sequence of one. Every sample is in exactly one sequence; sequences are in the order of their
-/// first sample. Samples of a sequence do not see each other: see make_batch.
+/// first sample. Attention does not cross samples of a sequence: see make_batch.
 std::vector<Sequence> pack_samples(std::span<const Sample> samples, std::int64_t max_length, bool packing);
 
 }  // namespace lora_dist

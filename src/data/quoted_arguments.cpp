@@ -1,4 +1,4 @@
-// Looks for the text as tojson writes it, with and without letters beyond ASCII.
+// Searches for the text as tojson prints it, with and without escapes of non-ASCII letters.
 #include "src/data/quoted_arguments.h"
 
 #include <nlohmann/json.hpp>
@@ -25,7 +25,7 @@ const json* member(const json& object, const char* key) {
   return object.is_object() && found != object.end() ? &*found : nullptr;
 }
 
-/// Arguments of all calls that are texts which spell JSON.
+/// The call arguments that are JSON texts.
 std::vector<std::string> texts_of_arguments(const json& messages) {
   std::vector<std::string> out;
   for (const json& message : messages) {
@@ -48,7 +48,7 @@ std::string quoted_text(const std::string& text, bool ascii) {
 }  // namespace
 
 bool prints_quoted_arguments(const Conversation& conversation, const std::string& text) {
-  const std::size_t first = text.find("\\\"");  // JSON in quotes has quotes within; most texts have none
+  const std::size_t first = text.find("\\\"");  // quoted JSON contains escaped quotes; most texts have none
   if (first == std::string::npos) {
     return false;
   }

@@ -1,4 +1,4 @@
-// Calls of tools whose arguments a row gives as a text that is JSON: many templates print that once more in quotes.
+// Detects tool call arguments given as JSON text, which many templates quote a second time.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// True if `text`, the conversation as rendered, holds such arguments as a quoted text: "{\"town\": ...}".
+/// True if the rendered `text` contains such arguments as quoted text: "{\"town\": ...}".
 bool prints_quoted_arguments(const Conversation& conversation, const std::string& text);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// A random number for each item, from a counter-based generator: orders and draws that do not depend on the platform.
+// Random numbers per item from a counter-based generator, independent of the platform.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-enum class Draw : std::uint32_t { split = 0x53504C54, order = 0x4F524452 };  // keeps the two uses of a seed apart
+enum class Draw : std::uint32_t { split = 0x53504C54, order = 0x4F524452 };  // separates the two uses of a seed
 
 /// 64 random bits of (seed, draw, round, item). Philox counter: {item low, item high, round low, draw}.
 inline std::uint64_t random_key(std::uint64_t seed, Draw draw, std::uint32_t round, std::uint64_t item) {

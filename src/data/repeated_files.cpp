@@ -1,4 +1,4 @@
-// Both change what is learnt or measured, and neither shows in the numbers.
+// Repeated files change training or validation without visible effect.
 #include "src/data/repeated_files.h"
 
 #include <fmt/format.h>
@@ -29,7 +29,7 @@ std::vector<std::string> notes_on_repeated_files(const std::vector<fs::path>& tr
   std::vector<std::string> notes;
   for (auto at = trained.begin(); at != trained.end(); ++at) {
     if (std::find(trained.begin(), at, *at) != at) {
-      continue;  // told already
+      continue;  // already reported
     }
     const std::string name = train[static_cast<std::size_t>(at - trained.begin())].string();
     if (const auto times = std::count(at, trained.end(), *at); times > 1) {

@@ -1,4 +1,4 @@
-// Files that are named more than once, which patterns that overlap do without anyone's meaning it.
+// Warns about files that are listed twice, for example by overlapping patterns.
 #pragma once
 
 #include <filesystem>
@@ -7,8 +7,8 @@
 
 namespace lora_dist {
 
-/// A sentence for each file of `train` that is named several times, and for each that stands in `validation` too. Two ways to
-/// write a path, and links, are the same file.
+/// A sentence per file that is listed repeatedly in `train`, or also in `validation`. Different paths and links to one file count
+/// as the same file.
 std::vector<std::string> notes_on_repeated_files(const std::vector<std::filesystem::path>& train,
                                                  const std::vector<std::filesystem::path>& validation);
 

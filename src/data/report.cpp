@@ -1,4 +1,4 @@
-// The report as lines of text.
+// Formats the report as lines of text.
 #include "src/data/report.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// What loading found, for the user to read before training starts.
+// The report on the loaded data, shown before training.
 #pragma once
 
 #include <array>
@@ -10,23 +10,23 @@
 
 namespace lora_dist {
 
-/// A row that was left out because it cannot be read (data.bad_rows = "skip").
+/// A skipped unreadable row (data.bad_rows = "skip").
 struct BadRow {
   std::int64_t row = 0;  // as Sample::row
-  std::string reason;    // never with the row's text
+  std::string reason;    // never quotes the row
 };
 
 struct FileReport {
   std::string path, container;
   bool validation = false;
   std::int64_t rows = 0;
-  std::map<std::string, std::int64_t> kinds{};     // kind of row to count, rows that were dropped among them
-  std::map<std::string, std::string> templates{};  // kind of row to template; without those that need none
-  std::map<std::string, std::string> turns{};      // kind of row to what stands around its texts (turn_frame.h)
-  std::vector<BadRow> bad_rows{};                  // in the order of the file
+  std::map<std::string, std::int64_t> kinds{};     // kind of row to count, including dropped rows
+  std::map<std::string, std::string> templates{};  // kind of row to template, for kinds that need one
+  std::map<std::string, std::string> turns{};      // kind of row to its turn frame (turn_frame.h)
+  std::vector<BadRow> bad_rows{};                  // in file order
   std::set<std::string> unused_columns{}, unknown_flags{};
   std::int64_t truncated = 0;
-  std::int64_t empty_answers = 0;                 // of samples, not trained
+  std::int64_t empty_answers = 0;                 // not trained
   std::map<std::string, std::int64_t> dropped{};  // reason to count
   std::vector<std::string> notes{};               // about the file as a whole, sorted
 
@@ -34,7 +34,7 @@ struct FileReport {
   std::string template_name() const;  // "alpaca and tokenizer", or "none"
 };
 
-/// What the names of columns and flags in the reports of a file say, as notes.
+/// Notes about the names of columns and flags in a file's report.
 std::vector<std::string> notes_on_columns(const FileReport& file);
 
 struct SetReport {
@@ -46,8 +46,8 @@ struct DatasetReport {
   std::vector<FileReport> files;
   SetReport train, validation;
   std::vector<std::string> notes;
-  std::string special_tokens;             // what the tokenizer puts around a text, and why; empty without a tokenizer
-  std::string template_day;               // that the chat template was told, where it asks
+  std::string special_tokens;             // the tokenizer's prefix and suffix, with reasons; empty without a tokenizer
+  std::string template_day;               // passed to the chat template, if it uses the date
   std::vector<std::string> shown_sample;  // one sample, token by token with its label
 };
 

@@ -1,4 +1,4 @@
-// A row of a dataset, whatever file it came from: one of a few kinds.
+// A row of a dataset: one of a few kinds.
 #pragma once
 
 #include <cstddef>
@@ -13,21 +13,21 @@ namespace lora_dist {
 
 struct QaRow {
   std::string question, answer;
-  bool to_join = false;  // given as prompt and completion, which other programs join as they are
+  bool to_join = false;  // given as prompt and completion, to be joined verbatim
 };
 struct AlpacaRow {
   std::string instruction, input, output;  // input may be empty
   std::string system{};                    // empty: none
-  std::vector<QaRow> history{};            // exchanges before this one
+  std::vector<QaRow> history{};            // earlier exchanges
 };
 /// A row's setting for training a message.
 enum class MessageTraining : std::int8_t {
-  by_role,  // nothing: the assistant's are trained
+  by_role,  // unset: the assistant's messages are trained
   no,       // with data.train_on = "all" neither
-  yes,      // whoever speaks
+  yes,      // for any role
   prompt,   // no, but with data.train_on = "all"
 };
-/// Bytes of a message's content that are not trained though the message is.
+/// A byte range of a trained message's content that is not trained.
 struct UntrainedPart {
   std::size_t message = 0, begin = 0, end = 0;
 };
@@ -45,9 +45,9 @@ struct TextRow {
   std::string text;
 };
 struct IdsRow {
-  std::vector<std::int64_t> input_ids, labels;  // labels as input_ids where the row has none
+  std::vector<std::int64_t> input_ids, labels;  // labels default to input_ids
 };
-/// A text with marks of its own that say who speaks: see find_answers.
+/// A text with role marks: see find_answers.
 struct MarkedRow {
   std::string text;
 };
@@ -58,10 +58,10 @@ enum class RowKind : std::uint8_t { alpaca, chat, qa, text, ids, marked_text, qa
 
 struct Row {
   std::int64_t number = 0;  // as Sample::row
-  RowContent content;       // of a qa row with a system prompt, earlier exchanges: AlpacaRow
+  RowContent content;       // AlpacaRow for a qa row with a system prompt or earlier exchanges
   std::int64_t index = 0;   // among the rows of its file, from 0
   RowKind kind = RowKind::text;
-  bool trained = true;  // false: the row says that it is not to be trained
+  bool trained = true;  // false: flagged as not trained
 };
 
 std::string_view name_of(RowKind kind);  // as in data.format

@@ -1,4 +1,4 @@
-// Names keys and types, never what a row says.
+// Messages name keys and types, and never quote a row.
 #include "src/data/row_fields.h"
 
 #include "src/core/error.h"

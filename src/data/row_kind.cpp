@@ -1,4 +1,4 @@
-// Keys to kinds.
+// Maps keys to kinds.
 #include "src/data/row_kind.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ constexpr std::array<KeyPair, 7> kQaKeys = {{{"question", "answer"},
                                              {"input", "output"},
                                              {"inputs", "targets"}}};
 
-// All that mean something in some kind of row. Other keys may be data: the first row of a table without a header is.
+// All known keys. Other keys may be data (the first row of a table without a header).
 constexpr std::array<std::string_view, 26> kKnownKeys = {
     "instruction", "input",    "output", "system", "system_prompt", "history",      "messages", "conversations", "tools",
     "functions",   "question", "answer", "prompt", "completion",    "query",        "response", "context",       "text",

@@ -1,4 +1,4 @@
-// From a row to ids and labels, by way of its template.
+// Converts rows to ids and labels by their templates.
 #include "src/data/row_samples.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ const Tokenizer& tokenizer_for_text(const SampleMaker& maker, const std::filesys
   return *maker.tokenizer;
 }
 
-/// Opens what the template needs. A text, and a chat template, bring their own ends.
+/// Opens the template's requirements. Texts and chat templates need no EOS.
 void prepare_template(SampleMaker& maker, RowKind kind, const std::string& template_name) {
   if (template_name == "tokenizer") {
     if (!maker.chat_template) {
@@ -44,7 +44,7 @@ void prepare_template(SampleMaker& maker, RowKind kind, const std::string& templ
 
 constexpr const char* kEmptyAnswers = "nothing to learn: every answer is empty, or not printed by the chat template";
 
-/// The sample of a row that is not ids.
+/// The sample of a row other than ids.
 TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, const std::string& template_name,
                              const std::string& where) {
   const bool train_all = maker.options.train_on == TrainOn::all;
@@ -64,7 +64,7 @@ TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, const std
   return sample;
 }
 
-/// Why a row without trained tokens has none.
+/// The reason why a row has no trained tokens.
 const char* why_nothing(const Row& row, const TokenizedRow& sample) {
   const auto* chat = std::get_if<ChatRow>(&row.content);
   const bool marked =
@@ -72,14 +72,14 @@ const char* why_nothing(const Row& row, const TokenizedRow& sample) {
   return sample.empty_answers > 0 ? kEmptyAnswers : marked ? kMarkedAsNotTrained : "no trained token";
 }
 
-/// True if a row calls tools that its template does not look at.
+/// True if a row has tool calls that its template ignores.
 bool template_ignores_tool_calls(const ChatTemplate& chat_template, const Row& row) {
   const auto* chat = std::get_if<ChatRow>(&row.content);
   return chat != nullptr && std::any_of(chat->messages.begin(), chat->messages.end(), has_calls) &&
          template_for(chat_template, chat->tools).source.find("tool_calls") == std::string::npos;
 }
 
-/// Members of a row that have no place in its template.
+/// Members of a row that its template does not use.
 std::vector<const char*> without_place(const Row& row, const std::string& template_name) {
   std::vector<const char*> out;
   const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
@@ -105,7 +105,7 @@ std::vector<const char*> without_place(const Row& row, const std::string& templa
   return out;
 }
 
-/// The notes on the template that rows of this kind have.
+/// Adds notes about the template of this kind of rows.
 void note_template(const SampleMaker& maker, const std::string& template_name, std::vector<std::string>& notes) {
   if (maker.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
       maker.tokenizer->has_chat_template) {
@@ -117,7 +117,7 @@ void note_template(const SampleMaker& maker, const std::string& template_name, s
   }
 }
 
-/// What this template puts around questions and answers; empty for a template that refuses the example.
+/// The template's turn frame; empty if the template refuses the example.
 std::string frame_of(const SampleMaker& maker, RowKind kind, const std::string& template_name) {
   Row row;
   row.kind = kind;
@@ -125,7 +125,7 @@ std::string frame_of(const SampleMaker& maker, RowKind kind, const std::string& 
   try {
     return turn_frame(sample_of_words(maker, row, template_name, "an example"), *maker.tokenizer);
   } catch (const Error&) {
-    return {};  // what is wrong with the template is told with the rows
+    return {};  // the template's error is reported with the rows
   }
 }
 

@@ -1,4 +1,4 @@
-// A row's template, its tokens, and why there are none.
+// Makes a row's sample, or explains why there is none.
 #pragma once
 
 #include <cstdint>
@@ -22,30 +22,29 @@ struct SampleMaker {
   const DataOptions& options;
   const Tokenizer* tokenizer;  // null: all rows are ids
   std::int64_t vocab_size;
-  std::optional<ChatTemplate> chat_template{};  // opened when rows need it
+  std::optional<ChatTemplate> chat_template{};  // opened on demand
 };
 
-inline constexpr const char* kMarkedAsNotTrained = "nothing to learn: marked as not trained";  // a reason to drop a row
+inline constexpr const char* kMarkedAsNotTrained = "nothing to learn: marked as not trained";  // reason of a dropped row
 
-/// True if what a row is to teach is white space.
+/// True if a row's answer is white space.
 bool has_empty_completion(const RowContent& content);
 
-/// The template of rows of a kind, chosen and put into the report, with notes on it, when the first of them comes; "none" for ids
-/// and texts. Throws Error(usage) as choose_template, Error(model) without a tokenizer, its EOS, or a chat template that is
-/// needed.
+/// The template of a kind of rows, chosen and reported at the first row; "none" for ids and texts. Throws Error(usage) like
+/// choose_template, and Error(model) for a missing tokenizer, EOS or chat template.
 std::string template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report);
 
-/// Puts a note into the report, once.
+/// Adds a note to the report, once.
 void add_note(FileReport& report, const std::string& text);
 
-/// Notes what a row has and its template has no place for.
+/// Adds notes about members that the template does not use.
 void note_row(const SampleMaker& maker, const Row& row, const std::string& template_name, FileReport& report);
 
-/// The whole row, however long. Throws Error(data) that begins with `where`, and Error(model) as chat_sample.h says.
+/// The sample of the whole row, untruncated. Throws Error(data) that begins with `where`, and Error(model) like chat_sample.h.
 TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, const std::string& template_name,
                              const std::string& where);
 
-/// The sample within data.max_length, or the reason why there is none. Throws Error(data) for a long one with data.overlong =
+/// The sample within data.max_length, or the reason why there is none. Throws Error(data) for a long sample if data.overlong =
 /// "error".
 std::pair<std::optional<TokenizedRow>, const char*> cut_sample(const SampleMaker& maker, const Row& row, TokenizedRow sample,
                                                                const std::string& where, FileReport& report);

@@ -1,4 +1,4 @@
-// A sort by random numbers instead of a shuffle: std::shuffle differs between libraries.
+// Sorts by random numbers, since std::shuffle differs between libraries.
 #include "src/data/sampler.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Which sequences a step trains on: pure functions of (seed, step), so that a run resumes exactly on any number of ranks.
+// The sequences of a step, as pure functions of (seed, step), so that a run resumes exactly on any number of ranks.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// Where a step begins.
+/// The start of a step.
 struct Cursor {
   std::int64_t epoch = 0;
   std::int64_t position = 0;  // in the epoch's order

@@ -1,4 +1,4 @@
-// The samples with the least random numbers validate.
+// The samples with the smallest random numbers become validation samples.
 #include "src/data/split.h"
 
 #include <algorithm>

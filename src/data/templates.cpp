@@ -1,4 +1,4 @@
-// The few prompts that are built in; chat_sample.h has the model's own chat template.
+// The built-in templates; chat_sample.h has the model's chat template.
 #include "src/data/templates.h"
 
 #include <algorithm>
@@ -17,8 +17,8 @@ bool has_chatml_tokens(const Tokenizer& tokenizer) {
   return token_id(tokenizer, "<|im_start|>").has_value() && token_id(tokenizer, "<|im_end|>").has_value();
 }
 
-// The two prompts of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line end that later tools put after
-// "Response:".
+// The two prompts of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line end after "Response:" that later tools
+// added.
 std::string alpaca_opening(bool with_input) {
   return with_input ? "Below is an instruction that describes a task, paired with an input that provides further context. "
                       "Write a response that appropriately completes the request."
@@ -29,7 +29,7 @@ std::string alpaca_question(const std::string& instruction, const std::string& i
   return "\n\n### Instruction:\n" + instruction + (input.empty() ? "" : "\n\n### Input:\n" + input) + "\n\n### Response:\n";
 }
 
-/// A system prompt stands in place of the opening, and earlier exchanges come before the row's own, as LLaMA-Factory has them.
+/// As in LLaMA-Factory, a system prompt replaces the opening, and earlier exchanges precede the row's.
 std::vector<Piece> alpaca_pieces(const AlpacaRow& row) {
   std::vector<Piece> out;
   std::string before = row.system.empty() ? alpaca_opening(row.history.empty() && !row.input.empty()) : row.system;
@@ -43,8 +43,8 @@ std::vector<Piece> alpaca_pieces(const AlpacaRow& row) {
   return out;
 }
 
-// The space before the answer is the answer's: a vocabulary has words with their space, and a prompt that ends in one would split
-// them. An answer that brings white space of its own gets no more.
+// The space before an answer belongs to the answer, since vocabularies contain words with a leading space. No space is added to
+// an answer that begins with white space.
 std::string with_space(const std::string& answer) {
   return !answer.empty() && kBlank.find(answer[0]) != std::string_view::npos ? answer : " " + answer;
 }
@@ -57,7 +57,7 @@ std::vector<Piece> raw_pieces(const QaRow& row) { return {{row.question, false, 
 
 bool is_answer(const ChatMessage& message) { return message.role == "assistant" && !is_blank(message.content); }
 
-/// True if a message is trained: an answer that is not empty, unless its row says otherwise.
+/// True if a message is trained: by default, a non-empty answer.
 bool is_trained(const ChatMessage& message) {
   const bool by_role = message.role == "assistant" && message.training == MessageTraining::by_role;
   return !is_blank(message.content) && (by_role || message.training == MessageTraining::yes);
@@ -100,8 +100,7 @@ std::vector<Piece> chatml_pieces(const std::vector<ChatMessage>& messages, bool 
   return out;
 }
 
-/// Adjacent pieces that are both trained or both not trained become one, so that no token border is made where the text has none
-/// to keep.
+/// Merges adjacent pieces with the same training flag, to avoid unnecessary token boundaries.
 std::vector<Piece> joined(const std::vector<Piece>& pieces) {
   const auto alike = [](const Piece& a, const Piece& b) {
     return a.completion == b.completion && a.hidden == b.hidden && !a.apart && !b.apart && !a.end_of_text;
@@ -120,7 +119,7 @@ std::vector<Piece> joined(const std::vector<Piece>& pieces) {
 
 std::string question_of(const AlpacaRow& row) { return row.input.empty() ? row.instruction : row.instruction + "\n" + row.input; }
 
-/// One exchange, perhaps after a system prompt and others, or a chat without calls of tools.
+/// An exchange, optionally after a system prompt and earlier exchanges, or a chat without tool calls.
 std::vector<ChatMessage> messages_of(const Row& row, const std::string& place) {
   if (const auto* chat = std::get_if<ChatRow>(&row.content)) {
     return plain_messages(*chat, place);

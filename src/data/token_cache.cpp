@@ -1,4 +1,4 @@
-// The key, and a file that is trusted only when every bit of it was checked.
+// Computes the key, and verifies every bit of a cached file.
 #include "src/data/token_cache.h"
 
 #include <array>
@@ -17,14 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// To be raised with every change of what rows become.
+/// Increase it with every change of tokenization.
 constexpr std::int64_t kTokenizing = 4;
 
 constexpr std::array<const char*, 8> kTokenizerFiles = {
     "tokenizer.json",        "tokenizer.model",         "vocab.json", "merges.txt", "added_tokens.json",
     "tokenizer_config.json", "special_tokens_map.json", "config.json"};  // model_type chooses a tokenizer class
 
-/// A digest of named parts, so that no two lists of parts look alike.
+/// An unambiguous digest of named parts.
 struct KeyDigest {
   Sha256 digest;
 

@@ -1,4 +1,4 @@
-// Tokens kept from one run to the next: a file per dataset, options and tokenizer, named by what it was made of.
+// The token cache: one file per combination of dataset, options and tokenizer, named by a digest of these inputs.
 #pragma once
 
 #include <cstdint>
@@ -13,24 +13,24 @@
 
 namespace lora_dist {
 
-/// SHA-256 of all that the tokens depend on: the content of the data files (and the suffixes that say how they are read), the
-/// options that matter, the files of the tokenizer and its chat template, the vocabulary's size, for a chat template that asks
-/// for the date the day, and a number that is raised whenever this program tokenizes differently. No paths and no times of files.
-/// Throws Error(data) for a data file, Error(model) for a tokenizer file that cannot be read.
+/// SHA-256 of all inputs of tokenization: content and suffixes of the data files, the relevant options, the files of the
+/// tokenizer and its chat template, the vocabulary's size, the day if the chat template uses the date, and this program's
+/// tokenization version. It contains no paths and no file times. Throws Error(data) for a data file, Error(model) for a tokenizer
+/// file that cannot be read.
 std::string token_cache_key(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size);
 
-/// The file of that key: its first 32 digits and ".tokens".
+/// The file name of a key: its first 32 digits and ".tokens".
 std::filesystem::path token_cache_file(const std::filesystem::path& folder, const std::string& key);
 
 struct CachedTokens {
   std::optional<TokenStore> store;
-  std::string problem;  // why a file that is there cannot be used; a sentence for a warning
+  std::string problem;  // why an existing file is unusable; a sentence for a warning
 };
 
-/// Maps the file and checks all of it. Never throws for what is in it.
+/// Maps and verifies the file. Does not throw for bad content.
 CachedTokens open_token_cache(const std::filesystem::path& file, const std::string& key);
 
-/// Makes the folder, and the file whole or not at all. Throws Error.
+/// Makes the folder and writes the file atomically. Throws Error.
 void write_token_cache(const std::filesystem::path& file, std::span<const std::byte> image);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Header, checks, and parts put together.
+// Writes, verifies and joins token images.
 #include "src/data/token_image.h"
 
 #include <algorithm>
@@ -25,12 +25,12 @@ struct Header {
   std::uint64_t layout = kLayout;
   std::uint64_t samples = 0, tokens = 0, report_bytes = 0;
   std::array<char, kDigits> key{};     // zeros: none
-  std::array<char, kDigits> sha256{};  // of all other bytes, with zeros in this place; only with a key
+  std::array<char, kDigits> sha256{};  // of the image with this field zeroed; only with a key
 };
 static_assert(sizeof(Header) % sizeof(SampleRecord::id) == 0 && std::is_trivially_copyable_v<Header>);
 static_assert(sizeof(SampleRecord) == 24);
 
-/// `count` items behind `at`, which moves on; nothing where the bytes end before.
+/// Reads `count` items at `at` and advances it; nullopt if the bytes end before.
 template <class T>
 std::span<const T> take(std::span<const std::byte>& bytes, std::uint64_t count) {
   if (count > bytes.size() / sizeof(T)) {
@@ -123,7 +123,7 @@ std::vector<FileReport> reports_of(std::string_view text) {
   return out;
 }
 
-/// Adds what another part says about the same file.
+/// Adds another part's report on the same file.
 void add_report(FileReport& out, const FileReport& part) {
   for (const auto& [kind, count] : part.kinds) {
     out.kinds[kind] += count;
@@ -141,7 +141,7 @@ void add_report(FileReport& out, const FileReport& part) {
   out.notes.insert(out.notes.end(), part.notes.begin(), part.notes.end());
 }
 
-/// What several parts say about the same files.
+/// Merges the reports of several parts on the same files.
 std::vector<FileReport> merged_reports(std::span<const TokenImage> parts) {
   std::vector<FileReport> out = parts[0].files;
   for (const TokenImage& part : parts.subspan(1)) {
@@ -156,7 +156,7 @@ std::vector<FileReport> merged_reports(std::span<const TokenImage> parts) {
                   "same on every machine");
     }
   }
-  for (FileReport& file : out) {  // the same however the rows were divided
+  for (FileReport& file : out) {  // independent of the division of rows
     std::sort(file.notes.begin(), file.notes.end());
     file.notes.erase(std::unique(file.notes.begin(), file.notes.end()), file.notes.end());
     std::stable_sort(file.bad_rows.begin(), file.bad_rows.end(), [](const BadRow& a, const BadRow& b) { return a.row < b.row; });
@@ -164,7 +164,7 @@ std::vector<FileReport> merged_reports(std::span<const TokenImage> parts) {
   return out;
 }
 
-/// A sample of a part, by its first token there.
+/// A sample of a part, with its first token's offset.
 struct Piece {
   const TokenImage* part;
   SampleRecord record;
@@ -221,7 +221,7 @@ std::vector<std::byte> make_token_image(std::span<const TokenImage> parts, const
     token += n;
   }
   std::memcpy(image.data(), &header, sizeof(Header));
-  if (!key.empty()) {  // one without a key is never kept
+  if (!key.empty()) {  // an image without a key is not cached
     const std::string digest = digest_of(image);
     std::copy_n(digest.begin(), kDigits, header.sha256.begin());
     std::memcpy(image.data(), &header, sizeof(Header));

@@ -1,6 +1,6 @@
-// The tokens of a dataset as one run of bytes, the same in memory, on the wire and in a file:
+// The tokens of a dataset as one byte image, the same in memory, on the wire and in a file:
 //   header | a SampleRecord per sample, in the order of ids | all ids (int32) | all labels (int32) | the files' reports (JSON)
-// in the machine's own byte order. A sample's tokens lie behind those of the sample before it.
+// in native byte order. The tokens of consecutive samples are contiguous.
 #pragma once
 
 #include <cstddef>
@@ -16,20 +16,21 @@
 namespace lora_dist {
 
 struct SampleRecord {
-  std::int64_t id = 0;   // as Sample::id
-  std::int64_t row = 0;  // as Sample::row
+  std::int64_t id = 0;   // like Sample::id
+  std::int64_t row = 0;  // like Sample::row
   std::int32_t file = 0;
   std::int32_t tokens = 0;
 };
 
-/// What some or all rows of the files became, dropped ones left out.
+/// The samples of some or all rows, without dropped rows.
 struct TokenizedRows {
-  std::vector<SampleRecord> samples;  // ids rise
+  std::vector<SampleRecord> samples;  // by increasing id
   std::vector<std::int32_t> input_ids, labels;
-  std::vector<FileReport> files;  // train, then validation; rows are those of the whole file, dropped and truncated of these rows
+  std::vector<FileReport>
+      files;  // train, then validation; `rows` counts the whole file, `dropped` and `truncated` only these rows
 };
 
-/// The same, seen in an image.
+/// A view of the same in an image.
 struct TokenImage {
   std::string key;  // 64 digits, or empty
   std::span<const SampleRecord> samples;
@@ -39,17 +40,17 @@ struct TokenImage {
 
 TokenImage view_of(const TokenizedRows& rows);
 
-/// One image of parts that hold different rows of the same files; the same bytes however the rows were divided. `key`: 64 digits,
-/// or empty. Throws Error(data) where the parts do not come from the same files.
+/// Joins parts with different rows of the same files into one image, whose bytes do not depend on the division. `key`: 64 digits,
+/// or empty. Throws Error(data) if the parts have different files.
 std::vector<std::byte> make_token_image(std::span<const TokenImage> parts, const std::string& key);
 
-/// Checks sizes, versions and every length. Throws Error(data) with what is wrong ("it is cut off").
+/// Checks sizes, versions and every length. Throws Error(data) with the reason ("it is cut off").
 TokenImage read_token_image(std::span<const std::byte> bytes);
 
-/// Of an image with a key: false where any bit is not what make_token_image wrote.
+/// Verifies the SHA-256 of an image with a key.
 bool has_right_digest(std::span<const std::byte> bytes);
 
-/// Owns an image: in memory, or in a file that the processes of a machine share.
+/// Owns an image in memory, or in a mapped file shared by the processes of a machine.
 using TokenStore = std::variant<std::vector<std::byte>, MappedFile>;
 
 std::span<const std::byte> bytes_of(const TokenStore& store);

@@ -1,4 +1,4 @@
-// Ids with their labels.
+// Makes ids and labels.
 #include "src/data/tokenize.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace lora_dist {
 namespace {
 
-/// ids outside [0, vocab) and labels that are neither -100 nor an id. Works on 64 bits, before anything is narrowed.
+/// Rejects ids outside [0, vocab) and labels that are neither -100 nor an id, before they are narrowed from 64 bits.
 void check_range(std::span<const std::int64_t> values, std::int64_t vocab_size, const char* key, bool label,
                  std::string_view where) {
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -29,7 +29,7 @@ void append(TokenizedRow& sample, std::span<const std::int32_t> ids, bool traine
   }
 }
 
-/// White space, perhaps with an EOS in it.
+/// True for white space, possibly with EOS.
 bool is_empty_answer(const Tokenizer& tokenizer, std::string_view answer) {
   const std::string eos = tokenizer.eos ? token_text(tokenizer, *tokenizer.eos) : "";
   const std::size_t end = eos.empty() ? std::string_view::npos : answer.find(eos);

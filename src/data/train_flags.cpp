@@ -1,4 +1,4 @@
-// Values of these keys to what is trained.
+// Parses training flags.
 #include "src/data/train_flags.h"
 
 #include <algorithm>
@@ -21,14 +21,14 @@ constexpr std::array<const char*, 11> kRowFlags = {"train", "trainable",     "lo
                                                    "masks"};
 constexpr std::array<const char*, 5> kTokenMasks = {"loss_mask", "completion_mask", "assistant_masks", "assistant_mask",
                                                     "attention_mask"};
-// Members of messages with numbers that are no flags.
+// Numeric members of messages that are not flags.
 constexpr std::array<std::string_view, 14> kNumbers = {"id",       "index",     "idx",    "turn",       "step",
                                                        "position", "timestamp", "time",   "created_at", "message_id",
                                                        "turn_id",  "score",     "rating", "num_tokens"};
 
 constexpr const char* kZeroOrOne = "must be 0 or 1 (or true or false); fractional loss weights are not supported";
 
-/// Nothing for what is neither 0, 1, false nor true.
+/// The flag; nullopt unless 0, 1, false or true.
 std::optional<bool> flag_in(const json& value) {
   if (value.is_boolean()) {
     return value.get<bool>();
@@ -40,7 +40,7 @@ std::optional<bool> flag_in(const json& value) {
   return std::nullopt;
 }
 
-/// True, false, or a share.
+/// True for a boolean or a number from 0 to 1 under a plain key.
 bool looks_like_flag(const std::string& key, const json& value) {
   const bool share = value.is_number() && value.get<double>() >= 0.0 && value.get<double>() <= 1.0;
   return (value.is_boolean() || share) && key.size() <= 32 &&
@@ -49,13 +49,13 @@ bool looks_like_flag(const std::string& key, const json& value) {
                      [](unsigned char c) { return c == '_' || c == '-' || (c >= '0' && c <= '9') || (c | 0x20U) - 'a' < 26U; });
 }
 
-/// What 1 means.
+/// The meaning of 1.
 MessageTraining trained_as(std::string_view key, bool assistant) {
   const bool of_answers = key == "weight" || key == "weights" || key == "loss";
   return assistant || of_answers ? MessageTraining::by_role : MessageTraining::yes;
 }
 
-/// Some programs hide what their mask is true for, others train it.
+/// `mask` is ambiguous: some programs train where it is true, others do not.
 void check_mask(std::string_view key, const json& value, const std::string& place) {
   if ((key == "mask" || key == "masks") && value.is_boolean()) {
     fail_row(place, "\"" + std::string(key) +
@@ -65,7 +65,7 @@ void check_mask(std::string_view key, const json& value, const std::string& plac
 
 bool is_fraction(const json& value) { return value.is_number() && value.get<double>() > 0.0 && value.get<double>() < 1.0; }
 
-/// The setting of one key of a message.
+/// The flag of one key of a message.
 MessageTraining meaning_of(const std::string& key, const json& value, bool assistant, const std::string& place) {
   check_mask(key, value, place);
   const std::optional<bool> flag = flag_in(value);
@@ -78,7 +78,7 @@ MessageTraining meaning_of(const std::string& key, const json& value, bool assis
   return trained_as(key, assistant);
 }
 
-/// A flag for each message; those of a shorter list are the assistant's.
+/// One flag per message; a shorter list is for the assistant's messages.
 void apply_list(const json& list, const std::string& key, ChatRow& chat, const std::string& place) {
   std::vector<std::size_t> answers;
   for (std::size_t i = 0; i < chat.messages.size(); ++i) {
@@ -107,7 +107,7 @@ void apply_list(const json& list, const std::string& key, ChatRow& chat, const s
   }
 }
 
-/// LLaMA-Factory's mask_history: the last answer alone is trained.
+/// LLaMA-Factory's mask_history: only the last answer is trained.
 void train_last_answer(ChatRow& chat) {
   chat.training.resize(chat.messages.size(), MessageTraining::by_role);
   bool last = true;

@@ -1,5 +1,5 @@
-// Keys with which data sets say what is trained: OpenAI's and mistral-finetune's weight, axolotl's train and train_detail, verl's
-// loss_mask and trainable, ms-swift's loss, masks beside token ids.
+// Training flags in data sets: OpenAI's and mistral-finetune's weight, axolotl's train and train_detail, verl's loss_mask and
+// trainable, ms-swift's loss, masks for token ids.
 #pragma once
 
 #include <cstddef>
@@ -13,28 +13,27 @@
 
 namespace lora_dist {
 
-/// Names of keys that look like flags of training (true, false, or a number from 0 to 1) and are not known.
+/// Names of unknown keys that look like training flags (true, false, or a number from 0 to 1).
 using UnknownFlags = std::set<std::string>;
 
-/// Takes the keys out of a message that say whether it is trained, so that no template sees them. 0 and false: it is not; 1 and
-/// true: it is, whoever speaks; weight = 1 and loss = true say nothing about others than the assistant. Throws Error(data) that
-/// begins with `place` for another value (a weight between 0 and 1 too), keys that contradict each other, and mask = true, which
-/// some read as trained and others as hidden.
+/// Removes and returns a message's training flags, so that templates do not see them. 0 and false: not trained; 1 and true:
+/// trained, for any role; weight = 1 and loss = true have no effect on other roles than the assistant. Throws Error(data) that
+/// begins with `place` for other values (including weights between 0 and 1), contradicting keys, and mask = true, which is
+/// ambiguous.
 MessageTraining take_training(nlohmann::ordered_json& message, const std::string& place, UnknownFlags& unknown);
 
-/// Takes axolotl's train_detail out of a message: a list of {"begin_offset", "end_offset", "train"}, characters of the content,
-/// the last one included. Those with train = false become untrained parts. Throws Error(data) that begins with `place`.
+/// Removes axolotl's train_detail from a message: a list of {"begin_offset", "end_offset", "train"} in characters of the content,
+/// end inclusive. Ranges with train = false become untrained parts. Throws Error(data) that begins with `place`.
 void take_train_detail(nlohmann::ordered_json& message, std::size_t index, const std::string& place,
                        std::vector<UntrainedPart>& parts);
 
-/// What a row says about itself (the same keys; as lists, of its messages or of the assistant's; mask_history: but for the last
-/// answer, nothing is trained). False: the row is not trained. `chat`: nullptr for other rows. A number that is no share (a
-/// patient's weight), and a list beside no chat, are no flags but noted. Throws Error(data) that begins with `place` as
-/// take_training does.
+/// Reads a row's training flags (the same keys; lists are for its messages or the assistant's; mask_history trains only the last
+/// answer). False: the row is not trained. `chat`: nullptr for other rows. A number outside [0, 1] (a patient's weight) and a
+/// list without a chat are not flags, but noted. Throws Error(data) that begins with `place`, like take_training.
 bool apply_row_flags(const nlohmann::ordered_json& row, ChatRow* chat, const std::string& place, UnknownFlags& unknown);
 
-/// Labels of a row of ids: -100 where one of the masks beside them (loss_mask, completion_mask, assistant_masks, attention_mask)
-/// is 0. Throws Error(data) that begins with `place` for a mask of another length or with other values.
+/// Sets labels of a row of ids to -100 where one of its masks (loss_mask, completion_mask, assistant_masks, attention_mask) is 0.
+/// Throws Error(data) that begins with `place` for a mask of another length or with other values.
 void apply_token_masks(const nlohmann::ordered_json& row, IdsRow& ids, const std::string& place);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Tokens to text, piece by piece, since a token is trained or not as a whole.
+// Converts tokens to text, by spans of equal training flag.
 #include "src/data/turn_frame.h"
 
 #include <array>
@@ -13,7 +13,7 @@ using json = nlohmann::ordered_json;
 
 constexpr std::array<std::string_view, 3> kWords = {"QUESTION", "ANSWER", "TEXT"};
 
-/// Text of tokens in a row that are all trained, or all not.
+/// The text of consecutive tokens with the same training flag.
 struct Segment {
   std::string text;
   bool trained = false;
@@ -41,7 +41,7 @@ std::string in_quotes(std::string_view text) {
   return text.empty() ? std::string() : json(text).dump(-1, ' ', false, json::error_handler_t::replace) + " ";
 }
 
-/// The words bare, what is between them in quotes.
+/// Prints placeholder words bare and the text between them in quotes.
 std::string shown(std::string_view text) {
   std::string out;
   while (!text.empty()) {

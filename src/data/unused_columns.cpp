@@ -1,4 +1,4 @@
-// One list of names, and what each kind uses of them.
+// The list of names, and those that each kind uses.
 #include "src/data/unused_columns.h"
 
 #include <algorithm>
@@ -55,7 +55,7 @@ bool has_text(const json& value) {
 
 bool is_system(std::string_view name) { return name == "system" || name == "system_prompt"; }
 
-/// True if the first message says what stands beside the messages.
+/// True if the column's text is the content of the first message.
 bool begins_with(const ChatRow& chat, const json& text) {
   return !chat.messages.empty() && chat.messages[0].value("content", json()) == text;
 }
@@ -68,7 +68,7 @@ bool uses(const json& row, const Row& read, std::string_view name) {
     return is_system(name) || name == "history" || name == "instruction" || name == "input" ||
            (name == "query" && !row.contains("instruction")) || (name == "context" && !row.contains("input"));
   }
-  if (read.kind == RowKind::qa) {  // its question may be under query or input
+  if (read.kind == RowKind::qa) {  // the question may be under query or input
     const auto* alpaca = std::get_if<AlpacaRow>(&read.content);
     const json question = alpaca != nullptr ? alpaca->instruction : std::get<QaRow>(read.content).question;
     return is_system(name) || name == "history" || row[std::string(name)] == question;

@@ -1,4 +1,4 @@
-// Columns that carry text of a sample and that a row's kind has no use for, so that nobody loses them unawares.
+// Reports columns with text that a row's kind does not use, so that they are not lost silently.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,8 +9,8 @@
 
 namespace lora_dist {
 
-/// Adds the names of such columns of a row that have a value: context, reasoning, choices, images and their like. Only names of a
-/// known list: a name that is not known may be data.
+/// Adds the names of such non-null columns of a row: context, reasoning, choices, images and the like. Only names of a fixed
+/// list, since unknown names may be data.
 void note_unused_columns(const nlohmann::ordered_json& row, const Row& read, std::set<std::string>& names);
 
 }  // namespace lora_dist
