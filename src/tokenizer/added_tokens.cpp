@@ -45,7 +45,7 @@ const TokenMatcher::Entry* match_at(const TokenMatcher& matcher, std::string_vie
   return nullptr;
 }
 
-/// The byte at which the next token may begin, from `at` on.
+/// The next byte from `at` on at which a token may begin.
 std::size_t next_first_byte(const TokenMatcher& matcher, std::string_view text, std::size_t at) {
   while (at < text.size() && matcher.by_first_byte[static_cast<unsigned char>(text[at])].empty()) {
     ++at;

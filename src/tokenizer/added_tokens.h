@@ -1,4 +1,4 @@
-// Tokens that are found in the text as they stand, before BPE sees it (<s>, </s>, <|im_start|>).
+// Tokens that are matched verbatim in the text before BPE (<s>, </s>, <|im_start|>).
 #pragma once
 
 #include <bitset>
@@ -16,22 +16,22 @@ namespace lora_dist {
 struct AddedToken {
   std::int32_t id = 0;
   std::string content;
-  bool single_word = false;  // only where no letter or digit stands beside it
-  bool lstrip = false;       // takes the white space to its left with it
-  bool rstrip = false;       // and to its right
-  bool normalized = false;   // looked for after the normalizer, and normalised itself
+  bool single_word = false;  // matches only without adjacent letters or digits
+  bool lstrip = false;       // includes white space to its left
+  bool rstrip = false;       // includes white space to its right
+  bool normalized = false;   // matched after the normalizer, and normalised itself
   bool special = false;
-  bool shown_normalized = false;  // it was normalized once: decoding still sees that form, as in tokenizers
-  std::string shown{};            // what decoding sees: the content, normalised where `normalized`
+  bool shown_normalized = false;  // was normalized earlier: decoding still uses that form, as in tokenizers
+  std::string shown{};            // the form for decoding: the content, normalised if `normalized`
 };
 
-/// True if decode(skip_special) leaves the token out. As in tokenizers, not where the normalizer changes it.
+/// True if decode(skip_special) skips the token. As in tokenizers, false if the normalizer changes it.
 inline bool is_hidden(const AddedToken& token) { return token.special && token.shown == token.content; }
 
-/// The same content and flags, whatever the ids.
+/// Compares content and flags, not ids.
 bool same_token(const AddedToken& a, const AddedToken& b);
 
-/// Tokens to look for, by their first byte, the longest first.
+/// Matches tokens by their first byte, the longest first.
 struct TokenMatcher {
   struct Entry {
     std::string pattern;
@@ -39,19 +39,19 @@ struct TokenMatcher {
   };
   std::vector<std::vector<Entry>> by_first_byte = std::vector<std::vector<Entry>>(256);
   std::vector<std::bitset<256>> second_bytes =
-      std::vector<std::bitset<256>>(256);  // of those; all of them for a pattern of one byte
+      std::vector<std::bitset<256>>(256);  // second bytes per first byte; all bits for a token of one byte
   bool empty = true;
 };
 
 struct AddedTokens {
   std::vector<AddedToken> tokens;
-  TokenMatcher plain;       // looked for in the text
-  TokenMatcher normalized;  // looked for in the normalised text
+  TokenMatcher plain;       // for the original text
+  TokenMatcher normalized;  // for the normalised text
   std::unordered_map<std::int32_t, std::size_t> by_id;
-  bool split_special = false;  // special tokens are not looked for: they are cut like other text
+  bool split_special = false;  // special tokens are not matched, and split like other text
 };
 
-/// A part of a text: a token, or (id empty) text without one.
+/// A part of a text: a token, or text between tokens (id empty).
 struct TextPart {
   std::size_t begin = 0, end = 0;
   std::optional<std::int32_t> id;
@@ -60,7 +60,7 @@ struct TextPart {
 /// Fills the matchers and by_id from `tokens`. `normalize` is the tokenizer's normalizer.
 void index_added_tokens(AddedTokens& added, const std::function<std::string(std::string_view)>& normalize);
 
-/// Cuts the text at the matches, from the left, the longest match first. An empty text gives no part.
+/// Splits the text at matches, leftmost first, then longest. An empty text gives no part.
 std::vector<TextPart> split_at_tokens(const AddedTokens& added, const TokenMatcher& matcher, std::string_view text);
 
 }  // namespace lora_dist

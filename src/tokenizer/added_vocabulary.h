@@ -1,4 +1,4 @@
-// Tokens on top of a model's vocabulary, and the ids that they get (AddedVocabulary::add_tokens of tokenizers 0.23.3).
+// Assigns ids to tokens added to a model's vocabulary (AddedVocabulary::add_tokens of tokenizers 0.23.3).
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@
 
 namespace lora_dist {
 
-/// What the model itself knows.
+/// The model's own vocabulary.
 struct ModelVocabulary {
-  std::int32_t size = 0;  // the number of tokens, which is not the largest id + 1 where ids are left out
+  std::int32_t size = 0;  // the number of tokens; differs from the largest id + 1 if ids have gaps
   std::function<std::optional<std::int32_t>(std::string_view)> id_of;
   std::function<std::optional<std::string>(std::int32_t)> token_of;
 };
@@ -26,14 +26,13 @@ class AddedVocabulary {
  public:
   explicit AddedVocabulary(ModelVocabulary model) : model_(std::move(model)) {}
 
-  /// A token that the model or this vocabulary has keeps its id and takes the new flags; another gets the next id, whatever
-  /// AddedToken::id says. Once special, always special. Throws std::runtime_error, naming both tokens, when the next id is
-  /// another token's.
+  /// A known token keeps its id and takes the new flags; a new token gets the next id, ignoring AddedToken::id. A special token
+  /// stays special. Throws std::runtime_error naming both tokens if the next id is taken.
   void add(std::span<const AddedToken> tokens);
 
   std::optional<std::int32_t> id_of(std::string_view content) const;
   const ModelVocabulary& model() const { return model_; }
-  /// In the order in which they came, with their ids.
+  /// In the order of addition, with their ids.
   const std::vector<AddedToken>& tokens() const { return tokens_; }
   bool contains(std::string_view content) const { return by_content_.contains(std::string(content)); }
 

@@ -1,4 +1,4 @@
-// From a piece to symbols, after models/bpe/model.rs of tokenizers.
+// Splits a piece into symbols, after models/bpe/model.rs of tokenizers.
 #include "src/tokenizer/bpe.h"
 
 #include <cstdio>
@@ -10,7 +10,7 @@
 namespace lora_dist {
 namespace {
 
-/// Ids of the character's bytes; false when the vocabulary lacks one of them.
+/// Ids of the character's bytes; false if the vocabulary lacks one.
 bool add_bytes(const BpeModel& model, std::string_view character, std::vector<std::int32_t>& out) {
   const std::size_t before = out.size();
   for (const char c : character) {
@@ -26,7 +26,7 @@ bool add_bytes(const BpeModel& model, std::string_view character, std::vector<st
   return true;
 }
 
-/// The character as the vocabulary has it: with the prefix unless it is the first, with the suffix when it is the last.
+/// The character in the vocabulary's form: with the prefix unless first, with the suffix if last.
 std::string_view decorated(const BpeModel& model, std::string_view character, bool first, bool last, std::string& room) {
   const std::string_view prefix = first ? std::string_view{} : model.continuation_prefix;
   const std::string_view suffix = last ? model.end_suffix : std::string_view{};
@@ -37,8 +37,8 @@ std::string_view decorated(const BpeModel& model, std::string_view character, bo
   return room;
 }
 
-/// One id per character, or its bytes, or unk. A pending unk is put down before the next known character only, so that
-/// fuse_unk sees across characters that fell back to bytes, as in the original.
+/// One id per character, or its bytes, or unk. A pending unk is emitted only before the next known character, so that fuse_unk
+/// works across byte-fallback characters, as in the original.
 std::vector<std::int32_t> characters(const BpeModel& model, std::string_view piece) {
   std::vector<std::int32_t> out;
   out.reserve(piece.size());
@@ -69,7 +69,7 @@ std::vector<std::int32_t> characters(const BpeModel& model, std::string_view pie
   return out;
 }
 
-/// A word of the vocabulary's own letters, not in the cache.
+/// Encodes a word that is not in the cache.
 std::vector<std::int32_t> merged(const BpeModel& model, std::string_view word) {
   if (model.ignore_merges) {
     if (const auto found = model.ids.find(word); found != model.ids.end()) {
@@ -90,7 +90,7 @@ void encode_word(const BpeModel& model, WordCache& cache, std::string_view word,
   out.insert(out.end(), ids.begin(), ids.end());
 }
 
-/// True if every character leaves a symbol where it stands. One that leaves none lets those beside it merge.
+/// True if every character produces a symbol. A character without one lets its neighbours merge.
 bool keeps_every_character(const BpeModel& model) {
   if (!model.byte_fallback) {
     return model.unk.has_value();
@@ -103,7 +103,7 @@ bool keeps_every_character(const BpeModel& model) {
   return add_bytes(model, all, bytes);
 }
 
-/// The next place to cut after `from`: where word_start follows something else.
+/// The next cut after `from`: before a word_start that follows another character.
 std::size_t end_of_word(std::string_view piece, std::string_view word_start, std::size_t from) {
   while (piece.substr(from).starts_with(word_start)) {
     from += word_start.size();

@@ -14,7 +14,7 @@
 
 namespace lora_dist {
 
-/// Lets the tables be asked with a string_view.
+/// Allows look-ups by string_view.
 struct StringHash {
   using is_transparent = void;
   std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
@@ -29,17 +29,16 @@ struct BpeModel {
   std::optional<std::int32_t> unk;
   bool fuse_unk = false;
   bool byte_fallback = false;
-  bool ignore_merges = false;       // a piece that is a token stays whole
+  bool ignore_merges = false;       // a piece that is a token is not split
   std::string continuation_prefix;  // before every character of a piece but the first, in the vocabulary
   std::string end_suffix;           // after the last one
-  bool of_bytes = false;            // pieces are bytes, the vocabulary is written in GPT-2's alphabet
+  bool of_bytes = false;            // pieces are bytes; the vocabulary uses GPT-2's alphabet
   std::string word_start;           // see find_word_start; empty: pieces are not cut
   std::shared_ptr<WordCaches> caches = std::make_shared<WordCaches>();
 };
 
-/// The character (the underline of Llama's vocabulary) before which a piece may be cut without changing an id, because no merge
-/// reaches over the place between another character and it; or nothing. A whole document is one piece for Llama: its words are
-/// found in the cache only once it is cut.
+/// The character (Llama's underline) before which a piece may be cut without changing ids, because no merge spans the boundary
+/// before it; empty if none. Llama has one piece per document, whose words can be cached only after cutting.
 std::string find_word_start(const BpeModel& model);
 
 /// Appends the ids of `piece` (UTF-8, or bytes with of_bytes) to `out`.

@@ -1,5 +1,5 @@
-// The characters of bytes_to_unicode in GPT-2's encoder.py: printable Latin-1 stands for itself, the others, in order, for U+0100
-// on.
+// The characters of bytes_to_unicode in GPT-2's encoder.py: printable Latin-1 bytes map to themselves, the others, in order, to
+// U+0100 and up.
 #include "src/tokenizer/byte_alphabet.h"
 
 #include <array>

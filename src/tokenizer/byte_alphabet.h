@@ -6,10 +6,10 @@
 
 namespace lora_dist {
 
-/// Each byte as its character, in UTF-8.
+/// Maps each byte to its character, in UTF-8.
 std::string to_byte_alphabet(std::string_view bytes);
 
-/// The bytes of a token; a token with a character outside the alphabet stays as it is. `token` must be UTF-8.
+/// The bytes of a token; a token with a character outside the alphabet is unchanged. `token` must be UTF-8.
 std::string from_byte_alphabet(std::string_view token);
 
 }  // namespace lora_dist

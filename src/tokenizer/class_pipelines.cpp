@@ -1,4 +1,4 @@
-// One function for each class.
+// One function per tokenizer class.
 #include "src/tokenizer/class_pipelines.h"
 
 #include "src/tokenizer/utf8.h"
@@ -19,7 +19,7 @@ json byte_level(bool add_prefix_space, bool use_regex = true) {
   return {{"type", "ByteLevel"}, {"add_prefix_space", add_prefix_space}, {"trim_offsets", true}, {"use_regex", use_regex}};
 }
 
-/// Spaces back, bytes to characters, and, with strip, without the dummy space in front.
+/// Restores spaces and bytes; with `strip`, removes the leading dummy space.
 json underline_decoder(bool strip) {
   json steps = json::array({replace_step({{"String", kUnderline}}, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
   if (strip) {

@@ -1,4 +1,4 @@
-// What the tokenizer classes of transformers 5.24.0 build (models/<name>/tokenization_<name>.py), in tokenizer.json's form.
+// The pipelines of transformers 5.24.0's tokenizer classes (models/<name>/tokenization_<name>.py), in tokenizer.json's form.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// Decoders of a tokenizer.json: how tokens become text again.
+// Decoders of a tokenizer.json.
 #pragma once
 
 #include <cstddef>
@@ -12,22 +12,22 @@
 
 namespace lora_dist {
 
-struct ByteFallbackStep {};  // runs of <0x41> become the text of their bytes, or U+FFFD for each where they are not UTF-8
+struct ByteFallbackStep {};  // consecutive <0x41> tokens become the text of their bytes, or one U+FFFD each if invalid UTF-8
 struct FuseStep {};          // all tokens become one
 /// Cuts up to `start` of `content` from the front of each token and up to `stop` from its end.
 struct StripStep {
   std::string content;  // one character
   std::size_t start = 0, stop = 0;
 };
-struct FromByteLevelStep {};  // out of GPT-2's alphabet: all tokens become one, and what is not UTF-8 U+FFFD
+struct FromByteLevelStep {};  // joins all tokens and maps GPT-2's alphabet to bytes; invalid UTF-8 becomes U+FFFD
 
-struct SuffixStep {  // the end of a word becomes a space, that of the last token nothing
+struct SuffixStep {  // replaces the end-of-word suffix by a space, and removes the last token's
   std::string suffix;
 };
 
 using DecodeStep = std::variant<ReplaceStep, ByteFallbackStep, FuseStep, StripStep, MetaspaceStep, FromByteLevelStep, SuffixStep>;
 
-/// The byte that a token like <0x41> stands for, or -1.
+/// The byte of a token like <0x41>, or -1.
 int byte_of_token(std::string_view token);
 
 /// The text of tokens. Throws RegexError.

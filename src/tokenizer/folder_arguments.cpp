@@ -1,4 +1,4 @@
-// Keys in the order of the files: it decides the order of new tokens.
+// Keeps keys in file order, which determines the order of new tokens.
 #include "src/tokenizer/folder_arguments.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr const char* kExtra = "extra_special_tokens";
-constexpr const char* kAdditional = "additional_special_tokens";  // its older name
+constexpr const char* kAdditional = "additional_special_tokens";  // the older name
 
 bool is_empty(const TokenList& list) { return !list.tokens || list.tokens->is_null() || list.tokens->empty(); }
 

@@ -1,5 +1,5 @@
-// The keyword arguments of a tokenizer class that are about tokens, as from_pretrained of transformers puts them together from
-// tokenizer_config.json and special_tokens_map.json.
+// The token arguments of a tokenizer class, which from_pretrained of transformers collects from tokenizer_config.json and
+// special_tokens_map.json.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ inline constexpr std::array<const char*, 7> kStandardTokens = {"bos_token", "eos
                                                                "pad_token", "cls_token", "mask_token"};
 bool is_standard_token(std::string_view key);
 
-/// Keys and tokens, in the order in which they came; a key that comes again keeps its place.
+/// Keys and tokens in insertion order; a repeated key keeps its position.
 struct TokenMap {
   std::vector<FolderTokens::Named> items{};
 
@@ -28,27 +28,27 @@ struct TokenMap {
   void set(const std::string& key, std::optional<FolderToken> token);
 };
 
-/// The list of special tokens without a name, under its newer or its older key.
+/// The list of unnamed special tokens, under its newer or older key.
 struct TokenList {
-  std::optional<nlohmann::ordered_json> tokens{};  // nothing: no file has the key
+  std::optional<nlohmann::ordered_json> tokens{};  // nullopt: no file has the key
   JsonPlace place{};
 };
 
 struct FolderArguments {
-  TokenMap standard;             // kStandardTokens that a file mentions
-  TokenMap own;                  // the model's own: text in tokenizer_config.json, and extra_special_tokens with names
+  TokenMap standard;             // kStandardTokens in the files
+  TokenMap own;                  // model-specific ones: named text in tokenizer_config.json, and named extra_special_tokens
   TokenMap found;                // other keys that end in _token
   std::set<std::string> of_map;  // keys of special_tokens_map.json
   TokenList extra, additional;   // extra_special_tokens, additional_special_tokens
 };
 
-/// A text, an object, or null. Throws Error(model) that begins with `place` for anything else.
+/// Parses a text, an object, or null. Throws Error(model) that begins with `place` for other values.
 std::optional<FolderToken> read_folder_token(const nlohmann::ordered_json& value, const JsonPlace& place);
 
-/// tokenizer_config.json. Throws Error(model) naming file and key for a token that is malformed.
+/// Reads tokenizer_config.json. Throws Error(model) naming file and key for a malformed token.
 void read_config_arguments(const FolderFiles& files, FolderArguments& out);
-/// special_tokens_map.json, whose tokens are special whatever they say; it rules over tokenizer_config.json, with a note where
-/// the two differ. Throws as read_config_arguments.
+/// Adds special_tokens_map.json, whose tokens are always special; it overrides tokenizer_config.json, with a note on differences.
+/// Throws like read_config_arguments.
 void read_map_arguments(const FolderFiles& files, FolderArguments& out, std::vector<std::string>& notes);
 
 }  // namespace lora_dist

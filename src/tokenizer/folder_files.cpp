@@ -1,4 +1,4 @@
-// Reading only; what the keys come to is in folder_tokens.cpp, tokenizer_class.cpp and special_affixes.cpp.
+// Reads the files; folder_tokens.cpp, tokenizer_class.cpp and special_affixes.cpp interpret the keys.
 #include "src/tokenizer/folder_files.h"
 
 #include "src/io/chat_template_files.h"
@@ -11,7 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-/// Null where the file is absent.
+/// Null if the file is absent.
 ordered_json read_object(const fs::path& file) {
   if (!fs::exists(file)) {
     return nullptr;

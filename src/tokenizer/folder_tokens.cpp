@@ -1,4 +1,4 @@
-// The lists of a folder, and what its keys come to.
+// Collects a folder's token lists and named tokens.
 #include "src/tokenizer/folder_tokens.h"
 
 #include <algorithm>
@@ -37,7 +37,7 @@ std::vector<ListedToken> read_decoder(const FolderFiles& files) {
   return out;
 }
 
-/// added_tokens.json has no flags: a token is special where another file names it (tokenizer_config.json by a text alone).
+/// added_tokens.json has no flags: a token is special if another file names it (tokenizer_config.json: as text only).
 std::vector<ListedToken> read_added_file(const FolderFiles& files, const FolderArguments& arguments) {
   const auto named = [&](const std::string& content) {
     const auto& list = arguments.standard.items;
@@ -63,7 +63,7 @@ std::vector<ListedToken> read_added_file(const FolderFiles& files, const FolderA
   return out;
 }
 
-/// The two files may state the same token; tokenizer.json's counts.
+/// If both files list a token, tokenizer.json's entry counts.
 void merge_listed(std::vector<ListedToken>& into, const std::vector<ListedToken>& from) {
   std::map<std::pair<std::int32_t, std::string>, std::size_t> places;
   const auto place_of = [&](const ListedToken& one, std::size_t next) {

@@ -10,7 +10,7 @@
 
 namespace lora_dist {
 
-/// Where an object stands, for messages: "/models/x/tokenizer.json: decoder".
+/// An object's position, for messages: "/models/x/tokenizer.json: decoder".
 struct JsonPlace {
   std::filesystem::path file;
   std::string path;
@@ -22,9 +22,9 @@ struct JsonPlace {
   throw Error(ExitCode::model, place.file.string() + ": " + (place.path.empty() ? "" : place.path + " ") + what);
 }
 
-// Json: nlohmann::json, or nlohmann::ordered_json where the order of the members counts.
+// Json: nlohmann::json, or nlohmann::ordered_json if the order of members matters.
 
-/// The member, or null where it is absent. The value itself must be an object.
+/// The member, or null if absent. `value` must be an object.
 template <class Json>
 const Json& member(const Json& object, const std::string& key, const JsonPlace& place) {
   static const Json kNull;
@@ -53,7 +53,7 @@ bool bool_member(const Json& object, const std::string& key, bool otherwise, con
   return value.is_null() ? otherwise : value.template get<bool>();
 }
 
-/// A number of [0, limit).
+/// An integer in [0, limit).
 template <class Json>
 std::int64_t count_of(const Json& value, std::int64_t limit, const JsonPlace& place) {
   if (!value.is_number_integer() || value.template get<double>() < 0 ||

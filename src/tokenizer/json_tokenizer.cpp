@@ -9,13 +9,13 @@
 namespace lora_dist {
 namespace {
 
-/// What one call of encode() works with.
+/// The state of one call of encode().
 struct Work {
   WordCache& cache;
-  Pieces pieces;  // kept from part to part for its memory
+  Pieces pieces;  // reused between parts to avoid allocations
 };
 
-/// A part without plain added tokens: normalised, cut at the normalised added tokens, pre-tokenised, merged.
+/// Encodes a part without plain added tokens: normalises, splits at normalised added tokens, pre-tokenises, merges.
 void encode_part(const JsonTokenizer& t, std::string_view part, bool at_start, bool prepend, Work& work,
                  std::vector<std::int32_t>& out) {
   std::string room;

@@ -23,27 +23,27 @@ struct JsonTokenizer {
   std::vector<NormalizeStep> normalizer;
   std::vector<PreTokenizeStep> pre_tokenizer;
   std::vector<DecodeStep> decoder;
-  bool asks_for_front = false;               // a pre-tokenizer asks for the front of a text, and a normalizer may cut it off
+  bool asks_for_front = false;               // a pre-tokenizer depends on the text's start, and a normalizer may remove it
   bool has_decoder = false;                  // without one the tokens are joined with spaces
-  std::vector<std::int32_t> prefix, suffix;  // of the post-processor's template for one text
+  std::vector<std::int32_t> prefix, suffix;  // of the post-processor's single-text template
   std::int32_t largest_id = 0;
 };
 
-/// `text` must be UTF-8. continuation: no dummy space is put in front of the text. Throws Error(model) when a regular expression
-/// of the tokenizer takes too long on the text.
+/// `text` must be UTF-8. continuation: no dummy space before the text. Throws Error(model) if a regular expression of the
+/// tokenizer takes too long on the text.
 std::vector<std::int32_t> encode(const JsonTokenizer& tokenizer, std::string_view text, bool continuation);
 std::string decode(const JsonTokenizer& tokenizer, std::span<const std::int32_t> ids, bool skip_special);
 std::optional<std::string_view> token_text(const JsonTokenizer& tokenizer, std::int32_t id);
 std::optional<std::int32_t> token_id(const JsonTokenizer& tokenizer, std::string_view token);
 bool is_special(const JsonTokenizer& tokenizer, std::int32_t id);
-/// True if decoding joins bytes written in GPT-2's alphabet, and does nothing else.
+/// True if decoding only joins bytes of GPT-2's alphabet.
 bool is_byte_level(const JsonTokenizer& tokenizer);
 /// True if tokens are bytes in that alphabet.
 bool has_byte_alphabet(const JsonTokenizer& tokenizer);
-/// True if a token's text may depend on those around it otherwise than with Llama's decoder: bytes among other steps of decoding,
-/// the end of a word, spaces between tokens.
+/// True if a token's text depends on its neighbours in other ways than in Llama's decoder: bytes mixed with other decoder steps,
+/// word suffixes, spaces between tokens.
 bool decodes_late(const JsonTokenizer& tokenizer);
-/// What a token of such a tokenizer adds to the text before that is looked at as UTF-8; nothing for an unknown id.
+/// The bytes that such a tokenizer's token contributes, before UTF-8 validation; empty for an unknown id.
 std::string token_bytes(const JsonTokenizer& tokenizer, std::int32_t id);
 
 }  // namespace lora_dist

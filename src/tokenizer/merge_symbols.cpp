@@ -1,5 +1,5 @@
 // The order of merges is that of Hugging Face's tokenizers (models/bpe/word.rs): least rank first, then leftmost. Short pieces
-// look for the least pair in a list; long ones keep a queue of candidates over a linked list of symbols.
+// search a list for the pair of least rank; long ones use a queue of candidates over a linked list of symbols.
 #include "src/tokenizer/merge_symbols.h"
 
 #include <limits>
@@ -8,7 +8,7 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::size_t kShort = 48;  // symbols; beyond, the square of it costs more than a queue
+constexpr std::size_t kShort = 48;  // symbols; for longer pieces a queue is faster
 constexpr std::int32_t kNoRank = std::numeric_limits<std::int32_t>::max();
 
 BpeMerge merge_of(const PairTable& merges, std::int32_t left, std::int32_t right) {
@@ -55,7 +55,7 @@ struct Symbol {
 struct Candidate {
   std::int32_t rank = 0;
   std::int64_t at = 0;  // the left symbol
-  std::int32_t id = 0;  // what the two become
+  std::int32_t id = 0;  // the merged id
 };
 
 struct Later {
@@ -83,7 +83,7 @@ void offer(const PairTable& merges, const std::vector<Symbol>& symbols, std::int
   }
 }
 
-/// Whether the queue's entry still describes the two symbols that stand there now.
+/// Whether the queue's entry still matches the current symbols.
 bool still_holds(const PairTable& merges, const std::vector<Symbol>& symbols, const Candidate& candidate) {
   const Symbol& left = symbols[static_cast<std::size_t>(candidate.at)];
   if (left.removed || left.next < 0) {

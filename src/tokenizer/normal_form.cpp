@@ -1,4 +1,4 @@
-// utf8proc does the work; most texts need none.
+// Uses utf8proc; most texts are already normalised.
 #include "src/tokenizer/normal_form.h"
 
 #include <utf8proc.h>
@@ -35,7 +35,7 @@ bool is_plain(std::uint32_t c) {
 
 bool is_plainly_nfc(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
-    if (static_cast<unsigned char>(text[at]) < 0xCC) {  // lead bytes and continuation bytes of characters below U+0300
+    if (static_cast<unsigned char>(text[at]) < 0xCC) {  // lead and continuation bytes of characters below U+0300
       ++at;
       continue;
     }
@@ -57,7 +57,7 @@ std::string to_normal_form(std::string_view text, NormalForm form) {
                                               static_cast<utf8proc_ssize_t>(text.size()), &made, options_of(form));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(made, &std::free);
   if (bytes < 0) {
-    throw std::bad_alloc();  // the text is UTF-8, so nothing else can fail
+    throw std::bad_alloc();  // the text is valid UTF-8, so only allocation can fail
   }
   return {reinterpret_cast<const char*>(made), static_cast<std::size_t>(bytes)};
 }
@@ -68,7 +68,7 @@ std::string to_lower_case(std::string_view text) {
   while (!text.empty()) {
     const std::size_t n = utf8_maximal_subpart(text);
     const std::uint32_t c = code_point(text.substr(0, n));
-    if (c == 0x130) {  // the one character whose lower case is two
+    if (c == 0x130) {  // the only character with a lower case of two characters
       out += "i\xCC\x87";
     } else {
       utf8proc_uint8_t bytes[4];

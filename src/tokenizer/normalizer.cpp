@@ -9,7 +9,7 @@
 namespace lora_dist {
 namespace {
 
-/// front: a match at the very front counts too.
+/// front: also replaces a match at the start.
 std::string replace_matches(std::string_view text, const Regex& from, std::string_view to, bool front) {
   std::vector<Match> matches;
   find_matches(from, text, matches);

@@ -1,4 +1,4 @@
-// Normalizers of a tokenizer.json: what is done to a text before it is cut.
+// Normalizers of a tokenizer.json.
 #pragma once
 
 #include <string>
@@ -11,37 +11,36 @@
 
 namespace lora_dist {
 
-/// Puts `text` in front of what is not empty.
+/// Prepends `text` to a non-empty text.
 struct PrependStep {
   std::string text;
 };
-/// Replaces every match of `from` (text that stands for itself, not empty, or an expression) by `to`, taken as it stands.
+/// Replaces every match of `from` (a non-empty literal or an expression) by the literal `to`.
 struct ReplaceStep {
   std::variant<std::string, Regex> from;
   std::string to;
-  bool of_front = false;  // the expression begins with \A: it speaks of the front of a text
+  bool of_front = false;  // the expression begins with \A: it matches only at the start of a text
 };
 struct NormalFormStep {
   NormalForm form = NormalForm::nfc;
 };
 struct LowercaseStep {};
-/// Cuts white space off the ends.
+/// Trims white space.
 struct StripSpaceStep {
   bool left = true, right = true;
 };
 using NormalizeStep = std::variant<PrependStep, ReplaceStep, NormalFormStep, LowercaseStep, StripSpaceStep>;
 
-/// prepend: false, for a text that continues another, leaves the PrependSteps out, and of expressions that speak of the front of
-/// a text the match at the front. Throws RegexError.
+/// prepend: false (for a continuation) skips PrependSteps and matches at the start of expressions with \A. Throws RegexError.
 std::string normalize(const std::vector<NormalizeStep>& steps, std::string_view text, bool prepend);
 
 /// True if loses_front() can be true for any text.
 bool may_lose_front(const std::vector<NormalizeStep>& steps);
 
-/// True if a step cuts something off the front of the text, so that what is left does not begin where the text did.
+/// True if a step removes the start of the text.
 bool loses_front(const std::vector<NormalizeStep>& steps, std::string_view text);
 
-/// True if normalize() would return the text itself; false says nothing.
+/// True if normalize() would return the text unchanged; false is inconclusive.
 bool is_plainly_normal(const std::vector<NormalizeStep>& steps, std::string_view text);
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);

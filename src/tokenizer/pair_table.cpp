@@ -1,4 +1,4 @@
-// Filling the table; asking it is in the header, to be inlined.
+// Fills the table; look-ups are inline in the header.
 #include "src/tokenizer/pair_table.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The merges of a BPE model: two ids to the rank of their merge and what they become. One flat table, since nearly all of the
-// time of merging is spent asking it.
+// The merges of a BPE model: a pair of ids to rank and merged id. A flat table, since merging spends most of its time in
+// look-ups.
 #pragma once
 
 #include <cstddef>
@@ -9,16 +9,16 @@
 namespace lora_dist {
 
 struct BpeMerge {
-  std::int32_t rank = 0;  // smaller merges first
+  std::int32_t rank = 0;  // lower ranks merge first
   std::int32_t id = 0;    // of the merged token
 };
 
-/// Open addressing, at most half full. Ids are not negative.
+/// Open addressing, at most half full. Ids must not be negative.
 class PairTable {
  public:
-  /// A pair given twice has the later merge.
+  /// The later entry of a duplicate pair counts.
   void insert(std::int32_t left, std::int32_t right, BpeMerge merge);
-  /// Null when the two do not merge.
+  /// Null if the two do not merge.
   const BpeMerge* find(std::int32_t left, std::int32_t right) const {
     if (slots_.empty()) {
       return nullptr;
@@ -37,7 +37,7 @@ class PairTable {
   static std::uint64_t key_of(std::int32_t left, std::int32_t right) {
     return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) | static_cast<std::uint32_t>(right);
   }
-  /// The slot of the key, or the free one where it belongs.
+  /// The slot of the key, or the free slot for it.
   std::size_t place_of(std::uint64_t key) const {
     const std::size_t mask = slots_.size() - 1;
     std::uint64_t hash = key * 0x9E3779B97F4A7C15U;
@@ -50,7 +50,7 @@ class PairTable {
   }
   void grow();
 
-  std::vector<Slot> slots_;  // a power of two
+  std::vector<Slot> slots_;  // size: a power of two
   std::size_t used_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// Merges and steps as JSON, for the one reader of tokenizer.json.
+// Makes merges and steps as JSON, for the reader of tokenizer.json.
 #include "src/tokenizer/piece_merges.h"
 
 #include <algorithm>
@@ -35,7 +35,7 @@ json normalizer_of(const SentencePieceFile& file, bool legacy) {
   if (file.escapes_spaces) {
     steps.push_back(replace_step({{"String", " "}}, kUnderline));
   }
-  if (file.dummy_prefix && legacy) {  // Metaspace puts nothing before an underline, sentencepiece does
+  if (file.dummy_prefix && legacy) {  // Metaspace does not prepend to an underline, sentencepiece does
     steps.push_back(replace_step({{"Regex", "\\A" + std::string(kUnderline)}}, "\xE2\x96\x81\xE2\x96\x81"));
   }
   return {{"type", "Sequence"}, {"normalizers", std::move(steps)}};
@@ -53,7 +53,7 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-/// The pieces that a user defined, the longest (in characters) first; they stay whole.
+/// User-defined pieces, the longest (in characters) first; they are never split.
 std::string user_defined_pattern(const SentencePieceFile& file, const std::vector<std::string>& names) {
   std::vector<std::string_view> pieces;
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -98,7 +98,7 @@ json decoder_of(const SentencePieceFile& file) {
   return {{"type", "Sequence"}, {"decoders", std::move(steps)}};
 }
 
-/// Only ordinary pieces merge, those of the greatest score first.
+/// Only normal pieces merge, by decreasing score.
 json merges_by_score(const SentencePieceFile& file, const std::vector<std::string>& names) {
   PieceIds normal;
   for (std::size_t i = 0; i < names.size(); ++i) {

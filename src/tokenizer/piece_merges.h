@@ -1,5 +1,5 @@
-// BPE's merges from the pieces of a sentencepiece model, and the pipeline that does as its normalizer says
-// (generate_merges and SpmConverter.build_tokenizer_from_spm_proto of transformers 5.24.0).
+// Derives BPE merges from a sentencepiece model's pieces, and the pipeline from its normalizer (generate_merges and
+// SpmConverter.build_tokenizer_from_spm_proto of transformers 5.24.0).
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -8,13 +8,13 @@
 
 namespace lora_dist {
 
-/// Texts of the pieces to ids; of a text that two pieces have, the later one's.
+/// Texts of pieces to ids; the later piece wins for equal texts.
 nlohmann::json vocab_of_pieces(const SentencePieceFile& file);
-/// Every cut of a piece into two others, by the piece's id, then the cut's place.
+/// Every split of a piece into two pieces, by piece id, then split position.
 nlohmann::json merges_of_pieces(const SentencePieceFile& file);
 
-/// A document for the pieces as the model's own settings say. `names`: the pieces' texts, where a file gives another. `legacy`:
-/// the dummy space is put before every part of a text that special tokens cut, not only before the first.
+/// A document for the pieces by the model's settings. `names`: replacement texts of pieces from other files. `legacy`: a dummy
+/// space precedes every part of a text between special tokens, not only the first.
 nlohmann::json document_of_pieces(const SentencePieceFile& file, const std::vector<std::string>& names, bool legacy);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Placing, and what the user should know of it.
+// Assigns ids and adds notes for the user.
 #include "src/tokenizer/place_tokens.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::size_t kNamed = 3;  // tokens that a note names; of more it says how many
+constexpr std::size_t kNamed = 3;  // tokens that a note names; further ones are counted
 
 std::string shown(const std::string& content) { return content.substr(0, 100); }
 
@@ -25,7 +25,7 @@ bool is_named(const FolderTokens& tokens, const std::string& content) {
                      [&](const auto& one) { return one.token && one.token->token.content == content; });
 }
 
-/// Listed tokens, for their flags, then named and extra tokens that are neither listed nor there.
+/// Listed tokens (for their flags), then new named and extra tokens.
 std::vector<FolderToken> missing_tokens(const AddedVocabulary& vocabulary, const FolderTokens& tokens) {
   std::vector<FolderToken> out;
   std::unordered_set<std::string_view> listed;
@@ -65,7 +65,7 @@ void add_missing(AddedVocabulary& vocabulary, const FolderTokens& tokens) {
   vocabulary.add(add);
 }
 
-/// What some classes do with their special tokens at the end.
+/// Final adjustments of special tokens by some classes.
 void reset_flags(AddedVocabulary& vocabulary, const FolderTokens& tokens, const TokenizerClass& tokenizer_class) {
   std::vector<AddedToken> again;
   const auto append = [&](const FolderToken& token) {
@@ -86,7 +86,7 @@ void reset_flags(AddedVocabulary& vocabulary, const FolderTokens& tokens, const 
   vocabulary.add(again);
 }
 
-/// Two tokens with one id: in the files, or one in a file and one in the vocabulary.
+/// Rejects two tokens with one id, in the files or in file and vocabulary.
 void check_ids(const std::vector<ListedToken>& stated, const ModelVocabulary& model, const FolderFiles& files) {
   const auto refuse = [&](const ListedToken& token, const std::string& other, const std::string& where) {
     throw Error(ExitCode::model, files.folder.string() + ": " + token.place + " gives the token " + shown(token.token.content) +

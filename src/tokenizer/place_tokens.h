@@ -1,4 +1,4 @@
-// The ids of a folder's tokens (TokenizersBackend.__init__ of transformers 5.24.0, tokenization_utils_tokenizers.py).
+// Assigns ids to a folder's tokens (TokenizersBackend.__init__ of transformers 5.24.0, tokenization_utils_tokenizers.py).
 #pragma once
 
 #include <string>
@@ -11,10 +11,9 @@
 
 namespace lora_dist {
 
-/// Puts the tokens on top of the model's vocabulary: `file_tokens` (added_tokens of tokenizer.json, where the class takes them),
-/// then the listed ones by id, then named ones, then extra ones; a token that is there already takes the new flags. Ids that
-/// files state do not count, as in tokenizers: a note names a token that gets another. Throws Error(model) when two tokens are
-/// given one id.
+/// Adds the tokens to the model's vocabulary: `file_tokens` (added_tokens of tokenizer.json, if the class uses them), then listed
+/// ones by id, then named ones, then extra ones; an existing token takes the new flags. As in tokenizers, ids in files are
+/// ignored: a note names a token that gets another id. Throws Error(model) if two tokens have one id.
 AddedVocabulary place_tokens(ModelVocabulary model, const std::vector<ListedToken>& file_tokens, const FolderTokens& tokens,
                              const TokenizerClass& tokenizer_class, const FolderFiles& files, std::vector<std::string>& notes);
 

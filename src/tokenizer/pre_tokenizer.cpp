@@ -12,7 +12,7 @@ std::string_view piece_of(const Pieces& pieces, const Range& range) {
   return pieces.text.substr(range.begin, range.end - range.begin);
 }
 
-/// Each piece becomes rewrite(piece, its number).
+/// Replaces each piece by rewrite(piece, its number).
 template <class Rewrite>
 void rewrite_each(Pieces& pieces, const Rewrite& rewrite) {
   std::string text;

@@ -1,4 +1,4 @@
-// Pre-tokenizers of a tokenizer.json: how a text is cut into the pieces within which BPE merges.
+// Pre-tokenizers of a tokenizer.json: split a text into the pieces within which BPE merges.
 #pragma once
 
 #include <cstdint>
@@ -12,21 +12,21 @@
 
 namespace lora_dist {
 
-enum class PrependScheme : std::uint8_t { always, first, never };  // first: only the piece at the start of the text
+enum class PrependScheme : std::uint8_t { always, first, never };  // first: only for the piece at the start of the text
 
-/// Spaces become `replacement`, one is put in front (see PrependScheme) where there is none, and, with split, every
-/// replacement begins a piece.
+/// Replaces spaces by `replacement`, prepends one if missing (see PrependScheme), and with `split` begins a piece at every
+/// replacement.
 struct MetaspaceStep {
   std::string replacement{kUnderline};
   PrependScheme scheme = PrependScheme::always;
   bool split = true;
 };
 
-/// Bytes of the pieces become characters of GPT-2's alphabet.
+/// Maps bytes of the pieces to GPT-2's alphabet.
 struct ByteLevelStep {
-  bool prefix_space = false;       // a space is put in front of each piece without one
-  std::vector<SplitStep> split{};  // GPT-2's pattern, or nothing
-  bool in_alphabet = true;         // false: the pieces stay bytes, for a model that knows (BpeModel::of_bytes)
+  bool prefix_space = false;       // prepends a space to each piece without one
+  std::vector<SplitStep> split{};  // GPT-2's pattern, or empty
+  bool in_alphabet = true;         // false: pieces stay bytes (BpeModel::of_bytes)
 };
 
 using PreTokenizeStep = std::variant<SplitStep, MetaspaceStep, ByteLevelStep>;
@@ -36,14 +36,14 @@ struct Pieces {
   std::string_view text;  // the caller's, or `rewritten`
   std::string rewritten{};
   std::vector<Range> ranges{};
-  bool front_cut = false;  // a step has left out what the part began with
+  bool front_cut = false;  // a step has removed the part's start
 };
 
-/// The pieces of one part of a text; at_start: the part begins where the text does. prepend: false puts nothing in front.
-/// Throws RegexError. The result refers to `part` and to `out`.
+/// The pieces of one part of a text; at_start: the part is at the start of the text. prepend: false prepends nothing. Throws
+/// RegexError. The result refers to `part` and `out`.
 void pre_tokenize(const std::vector<PreTokenizeStep>& steps, std::string_view part, bool at_start, bool prepend, Pieces& out);
 
-/// GPT-2's own pattern, which ByteLevel uses.
+/// GPT-2's pattern, used by ByteLevel.
 SplitStep gpt2_split();
 
 }  // namespace lora_dist

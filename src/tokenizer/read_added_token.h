@@ -1,4 +1,4 @@
-// A token as every file with flags gives it.
+// Reads a token with flags.
 #pragma once
 
 #include "src/tokenizer/added_tokens.h"

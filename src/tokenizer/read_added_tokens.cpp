@@ -1,4 +1,4 @@
-// Added tokens and post-processor of tokenizer.json.
+// Reads added tokens and post-processor of tokenizer.json.
 #include "src/tokenizer/read_added_token.h"
 #include "src/tokenizer/tokenizer_json.h"
 
@@ -7,7 +7,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Ids before and after the text in the template of one text: [SpecialToken or Sequence A, ...].
+/// Ids before and after the text in the single-text template: [SpecialToken or Sequence A, ...].
 Affixes read_template(const json& processor, const JsonPlace& place) {
   Affixes out;
   const json& pieces = member(processor, "single", place);
@@ -73,10 +73,10 @@ Affixes read_post_processor(const json& component, const JsonPlace& place) {
       one = read_template(step, place);
     } else if (type == "BertProcessing" || type == "RobertaProcessing") {
       one = {{read_side(step, "cls", place)}, {read_side(step, "sep", place)}};
-    } else if (type != "ByteLevel") {  // which only moves offsets
+    } else if (type != "ByteLevel") {  // ByteLevel only changes offsets
       refuse(place, type);
     }
-    out.prefix.insert(out.prefix.begin(), one.prefix.begin(), one.prefix.end());  // each goes around those before it
+    out.prefix.insert(out.prefix.begin(), one.prefix.begin(), one.prefix.end());  // each one encloses the earlier ones
     out.suffix.insert(out.suffix.end(), one.suffix.begin(), one.suffix.end());
   }
   return out;

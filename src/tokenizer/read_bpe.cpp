@@ -1,4 +1,4 @@
-// The model of tokenizer.json: vocabulary and merges.
+// Reads the model of tokenizer.json: vocabulary and merges.
 #include "src/tokenizer/tokenizer_json.h"
 
 namespace lora_dist {

@@ -1,4 +1,4 @@
-// Normalizer, pre-tokenizer and decoder of tokenizer.json.
+// Reads normalizer, pre-tokenizer and decoder of tokenizer.json.
 #include <algorithm>
 
 #include "src/tokenizer/tokenizer_json.h"
@@ -52,7 +52,7 @@ SplitStep read_punctuation(const json& step, const JsonPlace& place) {
   return read_split(as_split, place);
 }
 
-/// last: no step follows, so that the model itself can take bytes.
+/// last: no step follows, so that pieces may stay bytes.
 ByteLevelStep read_byte_level(const json& step, bool last, const JsonPlace& place) {
   ByteLevelStep out{bool_member(step, "add_prefix_space", true, place), {}, !last};
   if (bool_member(step, "use_regex", true, place)) {
@@ -69,12 +69,12 @@ SplitStep read_delimiter(const json& step, const JsonPlace& place) {
   return {delimiter, SplitBehavior::removed};
 }
 
-/// Words and runs of other characters; what is between them goes. Rust's \w has the two joiners, Oniguruma's has not.
+/// Splits into words and groups of other characters; drops white space. Rust's \w includes the two joiners, Oniguruma's does not.
 SplitStep whitespace_split() {
   return {compile_regex(R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)"), SplitBehavior::removed, true};
 }
 
-/// What Google's NMT preprocessing takes for white space, and what it drops.
+/// The characters that Google's NMT preprocessing treats as white space, and those that it drops.
 void append_nmt(std::vector<NormalizeStep>& out) {
   out.emplace_back(ReplaceStep{compile_regex(R"([\x{1}-\x{8}\x{B}\x{E}-\x{1F}\x{7F}\x{8F}\x{9F}])"), ""});
   out.emplace_back(ReplaceStep{

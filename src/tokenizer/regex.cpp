@@ -1,4 +1,4 @@
-// PCRE2 compiles to machine code where it can. Limits on backtracking stop a pattern that would run for hours.
+// PCRE2 with JIT if available. Limits on backtracking stop patterns that would take hours.
 #include "src/tokenizer/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -11,8 +11,8 @@ namespace lora_dist {
 namespace {
 
 constexpr std::size_t kJitStackStart = 64 << 10, kJitStackLimit = 8 << 20;  // bytes
-constexpr std::uint32_t kMatchLimit = 50'000'000;                           // steps; a second or so
-constexpr std::uint32_t kHeapLimit = 64 << 10;                              // KiB, without machine code
+constexpr std::uint32_t kMatchLimit = 50'000'000;                           // steps; about a second
+constexpr std::uint32_t kHeapLimit = 64 << 10;                              // KiB, without JIT
 
 template <auto Free>
 struct Freed {
@@ -32,11 +32,11 @@ std::string message_of(int code) {
   return reinterpret_cast<const char*>(text);
 }
 
-/// What one thread needs to match.
+/// A thread's matching state.
 struct Matcher {
   MatchData data;
   MatchContext context;
-  JitStack stack;  // only once the 32 KiB that PCRE2 takes by itself were too few
+  JitStack stack;  // allocated if PCRE2's default of 32 KiB is too small
 };
 
 Matcher make_matcher(const pcre2_code* code) {
@@ -83,7 +83,7 @@ Regex compile_regex(std::string_view pattern) {
   if (!code) {
     throw RegexError("is not a regular expression that PCRE2 understands (" + message_of(error) + ")");
   }
-  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // where it fails the interpreter matches
+  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // on failure PCRE2 interprets
   return {std::make_shared<const Regex::Program>(Regex::Program{std::move(code)})};
 }
 

@@ -1,4 +1,4 @@
-// Regular expressions of a tokenizer.json, which are Oniguruma's, through PCRE2.
+// Oniguruma regular expressions of a tokenizer.json, by PCRE2.
 #pragma once
 
 #include <cstddef>
@@ -10,13 +10,13 @@
 
 namespace lora_dist {
 
-/// A compiled pattern. Copies share it; may be used from several threads.
+/// A compiled pattern. Copies share it; thread-safe.
 struct Regex {
   struct Program;
   std::shared_ptr<const Program> program;
 };
 
-/// Why a pattern cannot be compiled, or gave up on a text; the caller knows the file.
+/// A compile error or an aborted match; the caller adds the file name.
 class RegexError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -26,11 +26,11 @@ struct Match {
   std::size_t begin = 0, end = 0;  // bytes
 };
 
-/// Throws RegexError when the pattern is malformed, or uses syntax that means something else in PCRE2.
+/// Throws RegexError if the pattern is malformed, or uses syntax with another meaning in PCRE2.
 Regex compile_regex(std::string_view pattern);
 
-/// Appends the matches in `text` (UTF-8) from the left. As in Oniguruma's find_iter, an empty match right after another one does
-/// not count. Throws RegexError when the pattern takes too long.
+/// Appends the matches in `text` (UTF-8) from the left. As in Oniguruma's find_iter, an empty match directly after another match
+/// is ignored. Throws RegexError if the pattern takes too long.
 void find_matches(const Regex& regex, std::string_view text, std::vector<Match>& out);
 
 }  // namespace lora_dist

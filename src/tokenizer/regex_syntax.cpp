@@ -1,4 +1,4 @@
-// Oniguruma's documentation (doc/RE, Ruby syntax, UTF-8) beside pcre2pattern(3).
+// After Oniguruma's doc/RE (Ruby syntax, UTF-8) and pcre2pattern(3).
 #include "src/tokenizer/regex_syntax.h"
 
 #include <algorithm>
@@ -8,19 +8,19 @@
 namespace lora_dist {
 namespace {
 
-// Members of a set, without brackets. PCRE2's own \s also holds U+180E, its \w lacks marks and connectors, its \h is another
-// thing.
+// Members of a set, without brackets. PCRE2's \s also includes U+180E, its \w lacks marks and connectors, its \h has another
+// meaning.
 constexpr std::string_view kSpace =
     R"(\x09-\x0D\x20\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
 constexpr std::string_view kHexadecimal = "0-9a-fA-F";
 
 struct Translation {
-  std::string_view rest;  // not yet translated
+  std::string_view rest;  // untranslated rest
   std::string out{};
 };
 
-/// Copies up to and with the first `end`, or everything.
+/// Copies through the first `end`, or everything.
 void copy_through(Translation& t, char end) {
   const std::size_t count = std::min(t.rest.find(end), t.rest.size() - 1) + 1;
   t.out += t.rest.substr(0, count);
@@ -42,7 +42,7 @@ std::string_view members(char letter) {
   return lower == 's' ? kSpace : lower == 'w' ? kWord : lower == 'h' ? kHexadecimal : std::string_view{};
 }
 
-/// A backslash and what belongs to it.
+/// Translates an escape sequence.
 void translate_escape(Translation& t, bool in_set) {
   const char letter = t.rest.size() > 1 ? t.rest[1] : '\0';
   const std::string_view set = members(letter);

@@ -1,4 +1,4 @@
-// From Oniguruma's regular expressions to PCRE2's.
+// Translates Oniguruma's regular expressions to PCRE2's.
 #pragma once
 
 #include <string>
@@ -6,9 +6,8 @@
 
 namespace lora_dist {
 
-/// The same pattern for PCRE2 with UTF, UCP and MULTILINE. White space, words and hexadecimal digits are other sets there, so
-/// they are written out. Throws RegexError for syntax that both have with different meanings and no tokenizer uses (&& and sets
-/// within sets).
+/// The equivalent pattern for PCRE2 with UTF, UCP and MULTILINE. Classes of white space, words and hexadecimal digits differ and
+/// are written out. Throws RegexError for syntax with different meanings that no tokenizer uses (&& and nested sets).
 std::string to_pcre2(std::string_view pattern);
 
 }  // namespace lora_dist

@@ -10,8 +10,8 @@ namespace {
 
 struct Field {
   std::uint64_t number = 0;
-  std::uint64_t value = 0;   // of a varint, or the bits of a fixed number
-  std::string_view bytes{};  // of a text or a message
+  std::uint64_t value = 0;   // a varint, or the bits of a fixed-size number
+  std::string_view bytes{};  // a string or message
 };
 
 std::uint64_t take_varint(std::string_view& rest) {
@@ -41,7 +41,7 @@ std::string_view take_bytes(std::string_view& rest, std::uint64_t size) {
 
 std::uint64_t take_fixed(std::string_view& rest, std::size_t size) {
   std::uint64_t value = 0;
-  std::memcpy(&value, take_bytes(rest, size).data(), size);  // little-endian, as this machine
+  std::memcpy(&value, take_bytes(rest, size).data(), size);  // little-endian, like this machine
   return value;
 }
 

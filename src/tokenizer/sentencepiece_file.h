@@ -1,4 +1,4 @@
-// What a sentencepiece model (tokenizer.model) says, read from its protobuf: the library keeps most of it to itself.
+// Reads a sentencepiece model (tokenizer.model) from its protobuf, since the library exposes little of it.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@ struct SentencePieceFile {
     PieceType type = PieceType::normal;
   };
   std::vector<Piece> pieces;  // by id
-  bool is_bpe = false;        // else unigram, words or characters
+  bool is_bpe = false;        // otherwise unigram, words or characters
   bool byte_fallback = false;
   std::string unk = "<unk>", bos = "<s>", eos = "</s>";
   bool has_unk = true, has_bos = true, has_eos = true;
-  bool has_charsmap = false;  // texts are normalized by a table
+  bool has_charsmap = false;  // has a normalization table
   bool dummy_prefix = true;
-  bool merges_spaces = true;  // runs of spaces become one, and those at the ends go
+  bool merges_spaces = true;  // merges consecutive spaces and trims
   bool escapes_spaces = true;
 };
 
-/// Throws std::runtime_error when the bytes are no protobuf message; fields that are not needed are passed over.
+/// Throws std::runtime_error if the bytes are not a protobuf message; skips unused fields.
 SentencePieceFile read_sentencepiece_file(std::string_view bytes);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// The library merges and decodes; special tokens in the text are cut out before it sees them.
+// The library encodes and decodes text between special tokens.
 #include "src/tokenizer/sentencepiece_tokenizer.h"
 
 #include <sentencepiece_processor.h>
@@ -50,12 +50,11 @@ std::vector<std::int32_t> ids_of(const SentencePieceProcessor& processor, std::s
   return {ids.begin(), ids.end()};
 }
 
-/// The model's control tokens and its unknown token are special wherever they stand in a text, as are tokens of the
-/// configuration.
+/// The model's control tokens, its unknown token and configured tokens are special anywhere in a text.
 std::vector<AddedToken> special_tokens(const SentencePieceProcessor& processor, const std::vector<AddedToken>& configured) {
   std::vector<AddedToken> out = configured;
   for (AddedToken& token : out) {
-    token.normalized = false;  // the text itself is searched; normalizing is the library's own affair
+    token.normalized = false;  // matched in the original text; the library normalizes
   }
   for (int id = 0; id < processor.GetPieceSize(); ++id) {
     const bool named = std::any_of(out.begin(), out.end(), [&](const AddedToken& token) { return token.id == id; });
@@ -66,8 +65,8 @@ std::vector<AddedToken> special_tokens(const SentencePieceProcessor& processor, 
   return out;
 }
 
-/// Ids of text in the middle of a text. The library would drop leading spaces, so, as in Hugging Face's LlamaTokenizer, "<unk>"
-/// (which the library takes for ordinary characters) is put before them and cut off again.
+/// Ids of a text that is not at the start. The library would drop leading spaces, so, as in Hugging Face's LlamaTokenizer,
+/// "<unk>" (ordinary characters to the library) is prepended and its ids are removed.
 std::vector<std::int32_t> encode_as_it_stands(const SentencePieceTokenizer& tokenizer, std::string_view text) {
   if (!text.starts_with(' ') && !text.starts_with(kUnderline)) {
     return ids_of(*tokenizer.continuing, text);
@@ -83,7 +82,7 @@ bool is_piece(const SentencePieceTokenizer& tokenizer, std::int32_t id) {
 
 std::string decode_pieces(const SentencePieceTokenizer& tokenizer, const std::vector<int>& ids, bool at_start) {
   std::string out;
-  // The library drops the dummy space of the first piece; further on in a text that space is the text's own.
+  // The library drops the first piece's space as a dummy space; later in a text the space is real.
   const auto& processor = at_start ? *tokenizer.processor : *tokenizer.continuing;
   if (const auto status = processor.Decode(ids, &out); !status.ok()) {
     throw Error(ExitCode::model, "sentencepiece could not decode ids: " + status.ToString().substr(0, 200));
@@ -132,7 +131,7 @@ std::optional<std::string> piece_text(const SentencePieceTokenizer& tokenizer, s
 
 std::vector<std::int32_t> encode(const SentencePieceTokenizer& tokenizer, std::string_view text, bool continuation) {
   std::string whole(text);
-  if (!tokenizer.legacy && !text.empty()) {  // one dummy space for the whole text, put there by hand
+  if (!tokenizer.legacy && !text.empty()) {  // adds the text's only dummy space
     whole = (continuation ? "" : std::string(kUnderline)) + replace_all(text, kUnderline, " ");
   }
   std::vector<std::int32_t> out;

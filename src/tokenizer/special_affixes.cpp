@@ -1,4 +1,4 @@
-// TokenizersBackend of transformers 5.24.0: beside a tokenizer.json the two flags are dropped, and its post_processor decides.
+// TokenizersBackend of transformers 5.24.0: with a tokenizer.json, both flags are ignored and its post_processor decides.
 #include "src/tokenizer/special_affixes.h"
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace lora_dist {
 namespace {
 
-/// One end of a text.
+/// The settings of one end of a text.
 struct End {
   const char* key;        // the flag
   const char* token_key;  // the token
@@ -17,8 +17,8 @@ struct End {
   std::vector<std::int32_t>* ids;
   std::string* reason;
   std::optional<std::int32_t> token;
-  bool otherwise;                   // without the flag
-  std::optional<bool> otherwise_4;  // the same in version 4, where it obeys the flag
+  bool otherwise;                   // the default without the flag
+  std::optional<bool> otherwise_4;  // the default in version 4, which uses the flag
 };
 
 void from_flag(const End& end, std::optional<bool> flag, std::vector<std::string>& notes) {
@@ -46,7 +46,7 @@ void from_class(const End& end, const TokenizerClass& tokenizer_class) {
   }
 }
 
-/// Where the ends come from a file or a class, a flag that says otherwise is worth a word, and so is version 4.
+/// Adds a note if a flag contradicts the file or class, or if version 4 differs.
 void note_flag(const End& end, std::optional<bool> flag, bool by_flag, std::vector<std::string>& notes) {
   const bool there = !end.ids->empty();
   const bool in_4 = end.otherwise_4 && flag.value_or(*end.otherwise_4) && end.token.has_value();

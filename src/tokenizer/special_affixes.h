@@ -1,4 +1,4 @@
-// What is put before and after a text: BOS, EOS, or nothing, and why.
+// Determines a text's prefix and suffix (BOS, EOS or none), with reasons.
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace lora_dist {
 
-/// Fills prefix, suffix and their reasons as transformers 5 does with `tokenizer_class`; has_template: tokenizer.json has a
-/// post_processor. bos and eos must be known. Adds a note where add_bos_token or add_eos_token has no effect, and where version 4
-/// does otherwise. Throws Error(model) where one of the two flags is neither true nor false.
+/// Sets prefix, suffix and their reasons like transformers 5 with `tokenizer_class`; has_template: tokenizer.json has a
+/// post_processor. bos and eos must be set. Adds a note if add_bos_token or add_eos_token has no effect, or if version 4 differs.
+/// Throws Error(model) if a flag is not a boolean.
 void set_affixes(Tokenizer& tokenizer, const FolderFiles& files, const TokenizerClass& tokenizer_class, bool has_template);
 
 }  // namespace lora_dist

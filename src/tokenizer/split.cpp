@@ -24,7 +24,7 @@ std::vector<Match> matches_of(const SplitStep& step, std::string_view text) {
   return out;
 }
 
-/// The whole text as matches and what lies between them.
+/// The text as alternating matches and gaps.
 std::vector<Stretch> stretches_of(const SplitStep& step, std::string_view text, std::size_t offset) {
   const std::vector<Match> matches = matches_of(step, text);
   std::vector<Stretch> out;
@@ -58,7 +58,7 @@ std::vector<Range> with_previous(const std::vector<Stretch>& stretches) {
 }
 
 std::vector<Range> with_next(const std::vector<Stretch>& stretches) {
-  std::vector<Range> out;  // from the end
+  std::vector<Range> out;  // built from the end
   bool before_match = false;
   for (auto s = stretches.rbegin(); s != stretches.rend(); ++s) {
     if (s->match && !before_match && !out.empty()) {

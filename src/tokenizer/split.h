@@ -1,4 +1,4 @@
-// Cutting text at the matches of a pattern, as the pre-tokenizer Split of Hugging Face's tokenizers does.
+// Splits text at matches of a pattern, like the pre-tokenizer Split of Hugging Face's tokenizers.
 #pragma once
 
 #include <cstdint>
@@ -11,19 +11,19 @@
 
 namespace lora_dist {
 
-/// What becomes of a match.
+/// The treatment of a match.
 enum class SplitBehavior : std::uint8_t {
-  removed,               // left out
-  isolated,              // a piece of its own
+  removed,               // dropped
+  isolated,              // a separate piece
   merged_with_previous,  // the end of the piece before it
   merged_with_next,      // the start of the piece after it
-  contiguous,            // one piece with the matches right beside it
+  contiguous,            // one piece with adjacent matches
 };
 
 struct SplitStep {
-  std::variant<std::string, Regex> pattern;  // text that stands for itself, not empty, or an expression
+  std::variant<std::string, Regex> pattern;  // a non-empty literal or an expression
   SplitBehavior behavior = SplitBehavior::isolated;
-  bool invert = false;  // what does not match is treated as the match
+  bool invert = false;  // swaps matches and gaps
 };
 
 /// A part of a text, in bytes.

@@ -1,5 +1,5 @@
-// Text of a growing list of ids. A token's text depends on the tokens before it only in the space at the front and in the bytes
-// of an unfinished character, so it is enough to decode one token of context and the byte tokens that are still open.
+// Decodes a growing list of ids. A token's text depends on earlier tokens only by the leading space and by the bytes of an
+// incomplete character, so it suffices to decode one token of context and the pending byte tokens.
 #include <algorithm>
 #include <utility>
 
@@ -37,7 +37,7 @@ std::string replacements(std::size_t count) {
   return text;
 }
 
-/// Takes the whole characters out of the front of the held bytes, and the bytes that can no longer become one.
+/// Removes complete characters, and bytes that cannot become one, from the front of the held bytes.
 std::string take_whole(const Tokenizer& tokenizer, std::vector<std::int32_t>& held) {
   std::string bytes;
   for (const std::int32_t id : held) {
@@ -62,7 +62,7 @@ std::string take_whole(const Tokenizer& tokenizer, std::vector<std::int32_t>& he
   return text;
 }
 
-/// Text of `id` where it stands: what it adds to the text of the context.
+/// The text that `id` adds to the context's.
 std::string text_after(const StreamDecoder& decoder, std::int32_t id) {
   std::vector<std::int32_t> ids = decoder.context;
   const std::string context = decode(*decoder.tokenizer, ids, decoder.skip_special);
@@ -71,8 +71,7 @@ std::string text_after(const StreamDecoder& decoder, std::int32_t id) {
   return both.substr(std::min(context.size(), both.size()));
 }
 
-/// A token without text of its own (a space at the front) says too little about what the next one follows, so it is added to the
-/// rest.
+/// Makes `id` the context. A token without text (a leading space) extends it, since alone it is not enough context.
 void go_on(StreamDecoder& decoder, std::int32_t id) {
   if (!decode(*decoder.tokenizer, std::vector{id}, decoder.skip_special).empty()) {
     decoder.context.clear();
@@ -80,13 +79,13 @@ void go_on(StreamDecoder& decoder, std::int32_t id) {
   decoder.context.push_back(id);
 }
 
-/// True if bytes that are the longest start of a character can become one; a byte that begins none cannot.
+/// True if the bytes can become a character; false for a byte that starts none.
 bool may_continue(std::string_view part) {
   const auto lead = static_cast<unsigned char>(part[0]);
   return lead >= 0xC2 && lead <= 0xF4;
 }
 
-/// Takes the text off the front that no further byte can change: all but the start of a character at the end.
+/// Removes the text that further bytes cannot change: all except an incomplete character at the end.
 std::string take_settled(std::string& bytes) {
   std::string text;
   std::string_view rest = bytes;
@@ -113,14 +112,14 @@ bool decodes_late(const Tokenizer& tokenizer) {
   return json != nullptr && decodes_late(*json);
 }
 
-/// The text that the held ids add to the context, which they become.
+/// The text that the held ids add; they become the context.
 std::string take_held(StreamDecoder& decoder) {
   std::vector<std::int32_t> ids = decoder.context;
   const std::string context = decode(*decoder.tokenizer, ids, decoder.skip_special);
   ids.insert(ids.end(), decoder.held.begin(), decoder.held.end());
   const std::string both = decode(*decoder.tokenizer, ids, decoder.skip_special);
   if (decode(*decoder.tokenizer, decoder.held, decoder.skip_special).empty()) {
-    decoder.context = std::move(ids);  // it says too little about what the next one follows
+    decoder.context = std::move(ids);  // not enough context alone
   } else {
     decoder.context = decoder.held;
   }
@@ -128,7 +127,7 @@ std::string take_held(StreamDecoder& decoder) {
   return both.substr(std::min(context.size(), both.size()));
 }
 
-/// Holds ids until the text before the last of them is settled: until it ends in a whole character.
+/// Holds ids until their text ends in a complete character.
 std::string push_late(StreamDecoder& decoder, std::int32_t id) {
   std::vector<std::int32_t> ids = decoder.context;
   ids.insert(ids.end(), decoder.held.begin(), decoder.held.end());
@@ -161,7 +160,7 @@ std::string push(StreamDecoder& decoder, std::int32_t id) {
   decoder.held.push_back(id);
   std::string text;
   if (decoder.context.empty() && decoder.held.size() == 1 && byte_of(tokenizer, id) < 0x80) {
-    text = text_after(decoder, id);  // decoders drop a space at the very front, however it is written
+    text = text_after(decoder, id);  // decoders drop a leading space
     decoder.held.clear();
   } else {
     text = take_whole(tokenizer, decoder.held);

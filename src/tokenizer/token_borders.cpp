@@ -1,5 +1,5 @@
-// The text is first made what the vocabulary sees, each byte of it with the bytes of the text that it came from; then the tokens
-// are found in it from left to right.
+// The text is first converted to the vocabulary's form, with the origin of each byte in the text; then the tokens are located in
+// it from left to right.
 #include "src/tokenizer/token_borders.h"
 
 #include <algorithm>
@@ -12,9 +12,9 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::size_t kLongRun = 4096;  // bytes; beyond, the square of it is too much work
+constexpr std::size_t kLongSpan = 4096;  // bytes; longer spans would take quadratic time
 
-/// What the vocabulary sees, spaces as spaces, and per byte where it came from.
+/// The text in the vocabulary's form (with plain spaces), and the origin of each byte.
 struct SeenText {
   std::string bytes;
   std::vector<Range> origin;
@@ -33,7 +33,7 @@ std::string with_spaces(const Tokenizer& tokenizer, std::string_view text) {
   return is_bytes(tokenizer) ? std::string(text) : replace_all(text, kUnderline, " ");
 }
 
-/// Text between added tokens as the vocabulary sees it, without what is put in front of it.
+/// Text between added tokens in the vocabulary's form, without prepended characters.
 std::string seen(const Tokenizer& tokenizer, std::string_view text) {
   const auto* json = std::get_if<JsonTokenizer>(&tokenizer.kind);
   return with_spaces(tokenizer, json == nullptr ? text : normalize(json->normalizer, text, /*prepend=*/false));
@@ -45,7 +45,7 @@ void append(SeenText& out, std::string_view bytes, Range origin) {
   out.origin.insert(out.origin.end(), bytes.size(), origin);
 }
 
-/// Unchanged text: each byte is its own origin.
+/// Appends unchanged text: each byte is its own origin.
 void append_as_it_is(SeenText& out, std::string_view text, std::size_t begin) {
   out.bytes += text;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -53,8 +53,7 @@ void append_as_it_is(SeenText& out, std::string_view text, std::size_t begin) {
   }
 }
 
-/// A few characters that do change: what the first n of them become is a start of what they all become, or those n and the next
-/// belong together.
+/// Appends changed characters one by one where the form of the first n is a prefix of the form of all, else in groups.
 void append_changed(const Tokenizer& tokenizer, SeenText& out, std::string_view text, std::size_t begin) {
   const std::string whole = seen(tokenizer, text);
   std::size_t done = 0;
@@ -78,8 +77,7 @@ void append_changed(const Tokenizer& tokenizer, SeenText& out, std::string_view 
   append_up_to(text.size(), whole.size());
 }
 
-/// `text` becomes `whole`, nobody knows which part by which: equal ends stand for themselves, what is between them for what is
-/// between.
+/// Appends `whole`, the form of `text`, without a finer mapping: equal ends map to themselves, the middle to the middle.
 void append_between_equal_ends(SeenText& out, std::string_view text, std::string_view whole, std::size_t begin) {
   const std::size_t shorter = std::min(text.size(), whole.size());
   const auto front = static_cast<std::size_t>(
@@ -93,7 +91,8 @@ void append_between_equal_ends(SeenText& out, std::string_view text, std::string
   append_as_it_is(out, text.substr(text.size() - back), begin + text.size() - back);
 }
 
-/// Nothing composes with an ASCII character before it, so a text changes piece by piece between those.
+/// An ASCII character never composes with the characters before it, so the text from one ASCII character to the next changes
+/// independently.
 void append_part(const Tokenizer& tokenizer, SeenText& out, std::string_view text, std::size_t begin) {
   const std::string whole = seen(tokenizer, text);
   if (whole == text) {
@@ -103,11 +102,11 @@ void append_part(const Tokenizer& tokenizer, SeenText& out, std::string_view tex
   for (std::size_t from = 0, to = 0; from < text.size(); from = to) {
     for (to = from + 1; to < text.size() && static_cast<unsigned char>(text[to]) >= 0x80; ++to) {
     }
-    const std::string_view run = text.substr(from, to - from);
-    if (run.size() > kLongRun) {
-      append_between_equal_ends(out, run, seen(tokenizer, run), begin + from);
+    const std::string_view span = text.substr(from, to - from);
+    if (span.size() > kLongSpan) {
+      append_between_equal_ends(out, span, seen(tokenizer, span), begin + from);
     } else {
-      append_changed(tokenizer, out, run, begin + from);
+      append_changed(tokenizer, out, span, begin + from);
     }
   }
   if (std::string_view(out.bytes).substr(before) != whole) {
@@ -121,7 +120,7 @@ SeenText seen_text(const Tokenizer& tokenizer, std::string_view text) {
   const AddedTokens& added = added_of(tokenizer);
   SeenText out;
   for (const TextPart& part : split_at_tokens(added, added.plain, text)) {
-    if (part.id) {  // with the white space that it takes along
+    if (part.id) {  // including stripped white space
       append(out, added.tokens[added.by_id.at(*part.id)].content, {part.begin, part.end});
     } else {
       append_part(tokenizer, out, text.substr(part.begin, part.end - part.begin), part.begin);
@@ -130,7 +129,7 @@ SeenText seen_text(const Tokenizer& tokenizer, std::string_view text) {
   return out;
 }
 
-/// A token's own text in the spelling of SeenText.
+/// A token's text in SeenText's form.
 std::string text_of_token(const Tokenizer& tokenizer, std::int32_t id) {
   const AddedTokens& added = added_of(tokenizer);
   if (const auto found = added.by_id.find(id); found != added.by_id.end()) {
@@ -145,13 +144,13 @@ std::string text_of_token(const Tokenizer& tokenizer, std::int32_t id) {
   return byte >= 0 ? std::string(1, static_cast<char>(byte)) : with_spaces(tokenizer, token);
 }
 
-/// Where a token stands in the seen text, from `at` on; its dummy space, if it has one, stands nowhere.
-struct Place {
+/// The token's range in the seen text from `at` on, without a dummy space.
+struct FoundToken {
   bool found = false;
   Range range{};
 };
 
-Place place_of(std::string_view bytes, std::string_view token, std::size_t at) {
+FoundToken find_token(std::string_view bytes, std::string_view token, std::size_t at) {
   const std::string_view rest = bytes.substr(at);
   if (rest.starts_with(token)) {
     return {true, {at, at + token.size()}};
@@ -161,7 +160,7 @@ Place place_of(std::string_view bytes, std::string_view token, std::size_t at) {
     return {true, {at, at + bare.size()}};
   }
   const std::size_t later = token.empty() ? std::string_view::npos : bytes.find(token, at);
-  return later == std::string_view::npos ? Place{} : Place{true, {later, later + token.size()}};
+  return later == std::string_view::npos ? FoundToken{} : FoundToken{true, {later, later + token.size()}};
 }
 
 }  // namespace
@@ -175,25 +174,25 @@ TokenBorders encode_with_borders(const Tokenizer& tokenizer, std::string_view te
   } catch (const RegexError& e) {
     throw Error(ExitCode::model, std::string("a regular expression of the tokenizer ") + e.what());
   }
-  std::vector<Range> places;  // in the seen text
+  std::vector<Range> seen_ranges;  // ranges in the seen text
   std::size_t at = 0;
-  bool lost = false;  // the last token was not found, and reaches to the next
+  bool lost = false;  // the previous token was not found, and extends to the next one
   for (const std::int32_t id : out.ids) {
-    const Place place = place_of(all.bytes, text_of_token(tokenizer, id), at);
-    const Range range = place.found ? place.range : Range{at, at};
+    const FoundToken token = find_token(all.bytes, text_of_token(tokenizer, id), at);
+    const Range range = token.found ? token.range : Range{at, at};
     if (lost) {
-      places.back().end = range.begin;
+      seen_ranges.back().end = range.begin;
     }
-    lost = !place.found;
-    places.push_back(range);
+    lost = !token.found;
+    seen_ranges.push_back(range);
     at = range.end;
   }
   if (lost) {
-    places.back().end = all.bytes.size();
+    seen_ranges.back().end = all.bytes.size();
   }
-  for (const Range& place : places) {
-    const std::size_t begin = place.begin < all.origin.size() ? all.origin[place.begin].begin : text.size();
-    out.ranges.push_back({begin, place.begin < place.end ? all.origin[place.end - 1].end : begin});
+  for (const Range& seen : seen_ranges) {
+    const std::size_t begin = seen.begin < all.origin.size() ? all.origin[seen.begin].begin : text.size();
+    out.ranges.push_back({begin, seen.begin < seen.end ? all.origin[seen.end - 1].end : begin});
   }
   return out;
 }

@@ -1,4 +1,4 @@
-// Which bytes of a text each of its tokens stands for.
+// Maps tokens to byte ranges of the text (offset mapping).
 #pragma once
 
 #include <cstddef>
@@ -12,18 +12,17 @@
 namespace lora_dist {
 
 struct TokenBorders {
-  std::vector<std::int32_t> ids;  // as encode(tokenizer, text, false)
-  std::vector<Range> ranges;      // bytes of the text, per id; begins never decrease
+  std::vector<std::int32_t> ids;  // equal to encode(tokenizer, text, false)
+  std::vector<Range> ranges;      // byte range per id; begins never decrease
 };
 
-/// `text` must be UTF-8. A token that holds part of a character has that part; one that stands for no byte (the dummy space
-/// before a text) an empty range where the text goes on. The borders are found by laying the tokens' own texts along the
-/// text as the normalizer leaves it: exact for byte-level vocabularies, and for those with spaces as underlines and bytes for
-/// unknown characters. Where a normalizer joins or drops characters, the tokens made of them share their bytes. A token whose
-/// text is not found (unk, say) reaches from the last one's end to the next one's begin.
+/// `text` must be UTF-8. A token with part of a character has that part; a token without bytes (a leading dummy space) has an
+/// empty range. Ranges are found by aligning the tokens' texts with the normalized text: exact for byte-level vocabularies, and
+/// for underline-space vocabularies with byte fallback. If a normalizer joins or drops characters, the resulting tokens share
+/// their bytes. A token that is not found (unk, say) extends from the previous token's end to the next one's begin.
 TokenBorders encode_with_borders(const Tokenizer& tokenizer, std::string_view text);
 
-/// Whether the id ends a turn or a text, or is another of the tokenizer's special tokens.
+/// Whether the id is a special token of the tokenizer (including end of turn and of text).
 bool is_special_id(const Tokenizer& tokenizer, std::int32_t id);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Chooses the file of a model folder and puts the special tokens' ids together.
+// Chooses the vocabulary file of a model folder and collects the special tokens' ids.
 #include "src/tokenizer/tokenizer.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ std::optional<std::int32_t> special_id(const Tokenizer& tokenizer, const FolderT
   return content ? token_id(tokenizer, *content) : std::nullopt;
 }
 
-/// Where no file speaks of an EOS: texts are trained to end in one, so a well-known name is taken.
+/// Fallback without a configured EOS: a well-known name, since texts are trained to end in EOS.
 void guess_eos(Tokenizer& tokenizer, const FolderFiles& files) {
   for (const char* name : {"</s>", "<|endoftext|>", "<|end_of_text|>"}) {
     if (!tokenizer.eos && !mentions_token(files, "eos_token")) {
@@ -32,7 +32,7 @@ ModelVocabulary vocabulary_of(const SentencePieceTokenizer& pieces) {
           [&pieces](std::int32_t id) { return piece_text(pieces, id); }};
 }
 
-/// The model, its steps and all tokens.
+/// Opens the model, its steps and all tokens.
 void open_kind(Tokenizer& out, const FolderFiles& files, const TokenizerClass& tokenizer_class, VocabularyFile& vocabulary,
                FolderTokens& tokens) {
   const bool split_special = config_flag(files, "split_special_tokens").value_or(false);

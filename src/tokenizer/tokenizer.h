@@ -1,6 +1,6 @@
-// A model folder's tokenizer: text to ids and back, as transformers 5 (AutoTokenizer) reads the folder: tokenizer.json (BPE, of
-// bytes or with byte fallback), tokenizer.model (sentencepiece), or vocab.json with merges.txt, and the tokens, flags and class
-// that tokenizer_config.json, special_tokens_map.json, added_tokens.json and config.json name.
+// A model folder's tokenizer, equivalent to AutoTokenizer of transformers 5: tokenizer.json (BPE, byte-level or with byte
+// fallback), tokenizer.model (sentencepiece), or vocab.json with merges.txt; tokens, flags and class from tokenizer_config.json,
+// special_tokens_map.json, added_tokens.json and config.json.
 #pragma once
 
 #include <cstdint>
@@ -18,67 +18,64 @@
 
 namespace lora_dist {
 
-/// Opened once, then only read: may be used from several threads.
+/// Immutable once opened, so thread-safe.
 struct Tokenizer {
   std::variant<JsonTokenizer, SentencePieceTokenizer> kind;
   std::optional<std::int32_t> bos, eos, unk, pad;
-  std::vector<std::int32_t> prefix;  // what add_special puts before a text (usually BOS)
-  std::vector<std::int32_t> suffix;  // and after it (usually nothing)
+  std::vector<std::int32_t> prefix;  // prepended with add_special (usually BOS)
+  std::vector<std::int32_t> suffix;  // appended with add_special (usually empty)
   std::int32_t vocab_size = 0;       // largest id + 1
-  std::int32_t model_size = 0;       // the same of the vocabulary without added tokens
-  bool has_chat_template = false;    // the folder ships a chat_template
-  std::filesystem::path file;        // what was opened
+  std::int32_t model_size = 0;       // the same without added tokens
+  bool has_chat_template = false;    // the folder has a chat_template
+  std::filesystem::path file;        // the opened file
   std::string prefix_reason{};       // which file puts the prefix there, or why there is none: "post_processor of tokenizer.json"
   std::string suffix_reason{};
-  std::vector<std::string>
-      notes{};  // for the user: what the folder asks for and is not done, where versions of transformers differ
+  std::vector<std::string> notes{};  // for the user: ignored settings of the folder, differences between versions of transformers
 };
 
-/// True when the folder has a tokenizer.json, a vocab.json with merges.txt, or a tokenizer.model.
+/// True if the folder has a tokenizer.json, a vocab.json with merges.txt, or a tokenizer.model.
 bool has_tokenizer(const std::filesystem::path& model_folder);
 
-/// Takes the first that is there of tokenizer.json, tokenizer.model and vocab.json with merges.txt. Throws Error(model) naming
-/// the file and what is wrong or not supported.
+/// Opens the first existing one of tokenizer.json, tokenizer.model, and vocab.json with merges.txt. Throws Error(model) naming
+/// the file and the malformed or unsupported part.
 Tokenizer open_tokenizer(const std::filesystem::path& model_folder);
 
-/// Ids of a whole text, as Hugging Face's tokenizers give them. Special tokens written in the text ("</s>") become their ids.
-/// Bytes that are not UTF-8 count as U+FFFD. add_special: with the tokenizer's prefix and suffix.
+/// Ids of a whole text, equal to Hugging Face's. Special tokens in the text ("</s>") become their ids. Invalid UTF-8 counts as
+/// U+FFFD. add_special: with the tokenizer's prefix and suffix.
 std::vector<std::int32_t> encode(const Tokenizer& tokenizer, std::string_view text, bool add_special);
 
-/// Ids of a text that is to be continued: with the prefix (not doubled when the text itself begins with it), without the
-/// suffix.
+/// Ids of a prompt: with the prefix (not doubled if the text begins with it), without the suffix.
 std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, std::string_view text);
 
-/// Ids of a text that continues another: no BOS and no dummy space in front, so that
+/// Ids of a continuation: without BOS and leading dummy space, so that
 /// decode(encode(a) + encode_continuation(b)) is a + b.
 std::vector<std::int32_t> encode_continuation(const Tokenizer& tokenizer, std::string_view text);
 
-/// Text of ids. Ids that the tokenizer does not know are left out. skip_special: without BOS, EOS and their like.
+/// Text of ids. Skips unknown ids. skip_special: also skips BOS, EOS and the like.
 std::string decode(const Tokenizer& tokenizer, std::span<const std::int32_t> ids, bool skip_special);
 
-/// A token as it stands in the vocabulary ("▁the", "<0x0A>"), for display; "<id 600>" when there is none.
+/// A token's text in the vocabulary ("▁the", "<0x0A>"), for display; "<id 600>" if unknown.
 std::string token_text(const Tokenizer& tokenizer, std::int32_t id);
 
 /// True if there is a token with this id.
 bool has_token(const Tokenizer& tokenizer, std::int32_t id);
 
-/// The id of a token as it stands in the vocabulary.
+/// The id of a token's text in the vocabulary.
 std::optional<std::int32_t> token_id(const Tokenizer& tokenizer, std::string_view token);
 
-/// Turns generated ids into text one at a time. It never gives out half a UTF-8 character: bytes wait until
-/// their character is whole, or until the next token shows that it never will be (U+FFFD). All pieces together are the text that
-/// decode() gives.
+/// Decodes generated ids one at a time. It returns only complete UTF-8 characters: bytes are held until the character is
+/// complete, or until the next token makes it invalid (U+FFFD). The concatenated pieces equal the text of decode().
 struct StreamDecoder {
   const Tokenizer* tokenizer = nullptr;
   bool skip_special = true;
-  std::vector<std::int32_t> context{};  // the last token given out (more where it alone has no text): what the next one follows
-  std::vector<std::int32_t> held{};     // byte tokens of a character that is not yet whole
-  std::string held_bytes{};             // the same for tokens that are bytes anyway (byte-level tokenizers)
+  std::vector<std::int32_t> context{};  // the last decoded token (more if it has no text)
+  std::vector<std::int32_t> held{};     // byte tokens of an incomplete character
+  std::string held_bytes{};             // the same for byte-level tokenizers
 };
 
 /// The text that `id` completes, perhaps empty.
 std::string push(StreamDecoder& decoder, std::int32_t id);
-/// What is still held, at the end.
+/// The text still held at the end.
 std::string finish(StreamDecoder& decoder);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// The table of classes, and AutoTokenizer's choice.
+// The table of classes, and AutoTokenizer's choice among them.
 #include "src/tokenizer/tokenizer_class.h"
 
 #include <algorithm>
@@ -64,7 +64,7 @@ const std::array<TokenizerClass, 10> kClasses = {{
      .bos_in_4 = true},
 }};
 
-/// The class of a model_type; sure: even where tokenizer_config.json names another.
+/// The class of a model_type; sure: overrides the class of tokenizer_config.json.
 struct ModelClass {
   std::string_view model_type, name;
   bool sure = false;
@@ -84,7 +84,7 @@ bool is_backend(std::string_view name) {
   return name == "TokenizersBackend" || name == "PreTrainedTokenizer" || name == "PythonBackend" || name == "BloomTokenizer";
 }
 
-/// A class that is not in the table: of another model, or of a program that comes with the folder.
+/// A class outside the table: of another model, or of code in the folder.
 const TokenizerClass& class_of_name(const std::string& name, const FolderFiles& files, std::vector<std::string>& notes) {
   if (const TokenizerClass* found = find_class(name)) {
     return *found;
@@ -100,13 +100,13 @@ bool has_program(const FolderFiles& files) {
   return map.is_array() || (map.is_object() && map.contains("AutoTokenizer") && !map["AutoTokenizer"].is_null());
 }
 
-/// What transformers 5 looks for: LlamaTokenizer would cut such a vocabulary wrongly.
+/// transformers 5's check for vocabularies that LlamaTokenizer would split wrongly.
 bool mentions_byte_level(const FolderFiles& files) {
   return files.source == VocabularySource::tokenizer_json &&
          read_text_file(files.vocabulary_file(), ExitCode::model).find("\"ByteLevel\"") != std::string::npos;
 }
 
-/// Of tokenizer_config.json, else of config.json, without "Fast"; empty where neither names one.
+/// tokenizer_class of tokenizer_config.json, else of config.json, without "Fast"; empty if absent.
 std::string named_class(const FolderFiles& files) {
   const JsonPlace place{files.config_file(), ""};
   std::string named;
@@ -157,7 +157,7 @@ const TokenizerClass* tokenizer_class_of_4(const FolderFiles& files) {
 const TokenizerClass& choose_tokenizer_class(const FolderFiles& files, std::vector<std::string>& notes) {
   const std::string named = named_class(files);
   if (named.empty() && files.model_type.empty() && files.source == VocabularySource::vocab_and_merges) {
-    return *find_class("GPT2Tokenizer");  // whose files these are
+    return *find_class("GPT2Tokenizer");  // the class of vocab.json with merges.txt
   }
   const TokenizerClass& chosen = choose(files, named, notes);
   if (!named.empty() && chosen.build != nullptr && chosen.name != named) {
@@ -170,7 +170,7 @@ const TokenizerClass& choose_tokenizer_class(const FolderFiles& files, std::vect
 ClassArguments class_arguments(const FolderFiles& files, const TokenizerClass& tokenizer_class) {
   ClassArguments out;
   out.add_prefix_space = config_flag(files, "add_prefix_space");
-  // A class of its own is not legacy where nobody says so; TokenizersBackend, for a tokenizer.model, is.
+  // The default of `legacy`: false for a class of the table, true for TokenizersBackend with a tokenizer.model.
   const auto legacy = files.config.find("legacy");
   out.legacy = legacy == files.config.end() ? tokenizer_class.build == nullptr : config_flag(files, "legacy").value_or(false);
   return out;

@@ -1,5 +1,5 @@
-// The tokenizer classes of transformers 5 that build a tokenizer of their own from a folder's vocabulary, and which one a folder
-// is loaded with (models/auto/tokenization_auto.py of 5.24.0).
+// The tokenizer classes of transformers 5 that build their own pipeline from a vocabulary, and the choice of a folder's class
+// (models/auto/tokenization_auto.py of 5.24.0).
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -13,13 +13,13 @@
 
 namespace lora_dist {
 
-/// A named token that a class has where no file mentions it; null: the class has none, and knows the key.
+/// A class's default of a named token; null: the key exists without a default.
 struct DefaultToken {
   const char* key;
   const char* content;
 };
 
-/// Arguments of a class that change what it builds, from tokenizer_config.json.
+/// Arguments in tokenizer_config.json that affect a class's pipeline.
 struct ClassArguments {
   std::optional<bool> add_prefix_space;
   bool legacy = false;
@@ -28,28 +28,28 @@ struct ClassArguments {
 
 struct TokenizerClass {
   std::string_view name;
-  /// model (without vocab and merges), normalizer, pre_tokenizer and decoder in tokenizer.json's form; null: those of the
-  /// folder's file are taken as they stand.
+  /// model (without vocab and merges), normalizer, pre_tokenizer and decoder in tokenizer.json's form; null: the folder's file is
+  /// used unchanged.
   nlohmann::json (*build)(const ClassArguments&) = nullptr;
   std::span<const DefaultToken> defaults{};
   bool reads_vocab_and_merges = false;
-  bool own_affixes = false;        // add_bos_token and add_eos_token decide, whatever the post_processor
+  bool own_affixes = false;        // add_bos_token and add_eos_token override the post_processor
   bool adds_bos = false;           // the default of add_bos_token
-  bool plain_special = false;      // special tokens lose the flags that files give them
-  bool all_special = false;        // all named tokens are special, whatever a file says
-  std::optional<bool> bos_in_4{};  // version 4 puts BOS by add_bos_token, with this default, and EOS by add_eos_token
+  bool plain_special = false;      // ignores the files' flags of special tokens
+  bool all_special = false;        // all named tokens are special, regardless of flags
+  std::optional<bool> bos_in_4{};  // version 4 uses add_bos_token, with this default, and add_eos_token
 };
 
-/// The class that AutoTokenizer of transformers 5 takes: by tokenizer_class of tokenizer_config.json, else of config.json, else
-/// by model_type. Adds a note where another class than the one that the folder names builds steps of its own, and where the named
-/// class is not known; none where TokenizersBackend takes tokenizer.json as it stands (of a mistral, or a byte-level one under
-/// the name of LlamaTokenizer), as version 4 does. Throws Error(model) for malformed keys of tokenizer_config.json.
+/// The class that AutoTokenizer of transformers 5 chooses: by tokenizer_class of tokenizer_config.json, else of config.json, else
+/// by model_type. Adds a note if another class than the named one builds its own pipeline, or if the named class is unknown; no
+/// note if TokenizersBackend uses tokenizer.json unchanged (for mistral, or a byte-level one named LlamaTokenizer), as version 4
+/// does. Throws Error(model) for malformed keys of tokenizer_config.json.
 const TokenizerClass& choose_tokenizer_class(const FolderFiles& files, std::vector<std::string>& notes);
 
-/// The class that version 4 takes, where it is one of the table.
+/// Version 4's class, if it is in the table.
 const TokenizerClass* tokenizer_class_of_4(const FolderFiles& files);
 
-/// Throws Error(model) naming the file where add_prefix_space or legacy is neither true nor false.
+/// Throws Error(model) naming the file if add_prefix_space or legacy is not a boolean.
 ClassArguments class_arguments(const FolderFiles& files, const TokenizerClass& tokenizer_class);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Three sources, and the classes that build their own steps around the vocabulary.
+// Builds the document from three sources, and from classes with their own pipelines.
 #include "src/tokenizer/tokenizer_document.h"
 
 #include <algorithm>
@@ -34,8 +34,8 @@ std::optional<std::string> padding_token(const json& document, const JsonPlace& 
   return text_member(padding, "pad_token", place.at("padding"));
 }
 
-/// The texts of the pieces. TokenizersBackend gives a piece the text that the folder lists under its id, unless another piece
-/// has it.
+/// The texts of the pieces. As in TokenizersBackend, a piece takes the text that the folder lists under its id, unless another
+/// piece has it.
 std::vector<std::string> names_of_pieces(const SentencePieceFile& file, const FolderTokens& tokens) {
   std::vector<std::string> names;
   for (const auto& piece : file.pieces) {
@@ -60,7 +60,7 @@ std::vector<std::string> names_of_pieces(const SentencePieceFile& file, const Fo
   return names;
 }
 
-/// A component's steps with what is the same for ids left out, to compare two.
+/// A component's steps without parts that do not affect ids, for comparison.
 json plain_steps(const json& component, const char* list, const JsonPlace& place) {
   json out = json::array();
   for (json step : steps_of(component, list, place)) {
@@ -93,7 +93,7 @@ bool same_steps(const json& built, const json& file, const JsonPlace& place) {
          flag(built, "ignore_merges") == flag(file, "ignore_merges");
 }
 
-/// Where the two versions make other things of a tokenizer.model.
+/// Notes differences between versions 4 and 5 for a tokenizer.model.
 void note_version_4(const FolderFiles& files, const TokenizerClass& tokenizer_class, std::vector<std::string>& notes) {
   const TokenizerClass* of_4 = tokenizer_class_of_4(files);
   if (of_4 != nullptr && of_4->build != nullptr && of_4->name != tokenizer_class.name) {
@@ -109,7 +109,7 @@ json built_around(json& file, const FolderFiles& files, const TokenizerClass& to
                   std::vector<std::string>& notes) {
   const JsonPlace place{files.vocabulary_file(), ""};
   if (member(file, "model", place).is_null()) {
-    return file;  // refused where it is read
+    return file;  // rejected when read
   }
   json& model = file["model"];
   const json& vocab = member(model, "vocab", place.at("model"));

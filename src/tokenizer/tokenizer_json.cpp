@@ -1,4 +1,4 @@
-// The document as a whole.
+// Reads the whole document.
 #include "src/tokenizer/tokenizer_json.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kIdLimit = 1 << 24;  // far above any vocabulary; a lying id must not become an allocation
+constexpr std::int64_t kIdLimit = 1 << 24;  // far above any vocabulary; limits allocations for invalid ids
 
 std::int32_t largest_id(const JsonTokenizer& tokenizer) {
   std::int32_t largest = 0;
@@ -22,7 +22,7 @@ std::int32_t largest_id(const JsonTokenizer& tokenizer) {
   return largest;
 }
 
-/// True if the pieces come out as bytes rather than in the alphabet of the vocabulary.
+/// True if pieces are bytes instead of the vocabulary's alphabet.
 bool ends_in_bytes(const PreTokenizeStep& step) {
   const auto* bytes = std::get_if<ByteLevelStep>(&step);
   return bytes != nullptr && !bytes->in_alphabet;

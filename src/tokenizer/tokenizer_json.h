@@ -1,6 +1,5 @@
-// Reading tokenizer.json: one function for each of its parts. All throw Error(model) naming the file, the place in it, and what
-// is malformed or not supported: what this program does not do as Hugging Face's tokenizers do is refused by name rather than
-// guessed.
+// Reads tokenizer.json, one function per part. All throw Error(model) naming the file, the position, and the malformed or
+// unsupported value: features that would differ from Hugging Face's tokenizers are rejected.
 #pragma once
 
 #include <cstdint>
@@ -15,23 +14,23 @@
 
 namespace lora_dist {
 
-/// A document of that format, however it came to be, with its added tokens; `file` is for messages.
+/// Reads a document with its added tokens; `file` is for messages.
 JsonTokenizer read_tokenizer_document(const nlohmann::json& document, const std::filesystem::path& file);
 
-/// The same without added tokens: those are placed by set_added_tokens().
+/// The same without added tokens, which set_added_tokens() adds.
 JsonTokenizer read_tokenizer_steps(const nlohmann::json& document, const std::filesystem::path& file);
 
 /// The tokenizer's own vocabulary; valid as long as `model` is.
 ModelVocabulary vocabulary_of(const BpeModel& model);
 
-/// Throws Error(model) where the post-processor puts in an id that is no token.
+/// Throws Error(model) if the post-processor inserts an unknown id.
 void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, const std::filesystem::path& file);
 
 std::vector<NormalizeStep> read_normalizer(const nlohmann::json& component, const JsonPlace& place);
 std::vector<PreTokenizeStep> read_pre_tokenizer(const nlohmann::json& component, const JsonPlace& place);
 std::vector<DecodeStep> read_decoder(const nlohmann::json& component, const JsonPlace& place);
 BpeModel read_bpe_model(const nlohmann::json& model, const JsonPlace& place);
-/// As the file has them, with its ids.
+/// The file's added tokens with their ids.
 std::vector<AddedToken> read_added_tokens(const nlohmann::json& list, const JsonPlace& place);
 
 /// Ids before and after one text.
@@ -40,13 +39,14 @@ struct Affixes {
 };
 Affixes read_post_processor(const nlohmann::json& component, const JsonPlace& place);
 
-// Pieces that several of them share.
+// Helpers shared by these functions.
 
 [[noreturn]] void refuse(const JsonPlace& place, const std::string& type);
 std::int32_t read_token_id(const nlohmann::json& value, const JsonPlace& place);
-/// The steps of a component: none for null, the members of a Sequence, else itself. `list`: the key of a Sequence's members.
+/// The steps of a component: none for null, the members of a Sequence, else the component itself. `list`: the key of a Sequence's
+/// members.
 std::vector<nlohmann::json> steps_of(const nlohmann::json& component, const std::string& list, const JsonPlace& place);
-/// A step's pattern: {"String": text, not empty} or {"Regex": expression}.
+/// A step's pattern: {"String": non-empty text} or {"Regex": expression}.
 std::variant<std::string, Regex> read_pattern(const nlohmann::json& step, const JsonPlace& place);
 ReplaceStep read_replace(const nlohmann::json& step, const JsonPlace& place);
 MetaspaceStep read_metaspace(const nlohmann::json& step, const JsonPlace& place);

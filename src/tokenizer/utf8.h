@@ -1,4 +1,4 @@
-// UTF-8, as far as a tokenizer needs it.
+// UTF-8 helpers of the tokenizer.
 #pragma once
 
 #include <cstddef>
@@ -9,21 +9,21 @@
 namespace lora_dist {
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
-inline constexpr std::string_view kUnderline = "\xE2\x96\x81";             // U+2581, how a space stands in most vocabularies
+inline constexpr std::string_view kUnderline = "\xE2\x96\x81";             // U+2581, the space in most vocabularies
 
-/// Bytes of the well-formed character at the start of `text`; 0 when it is not well-formed (or cut off) or `text` is empty.
+/// The length of the valid character at the start of `text`; 0 if it is invalid, truncated, or `text` is empty.
 std::size_t utf8_character(std::string_view text);
 
-/// Bytes of the longest start of a character that `text` begins with, at least 1 (the "maximal subpart" of the Unicode standard,
-/// 3.9): what one U+FFFD stands for.
+/// The length of the longest prefix that begins a character, at least 1 (the "maximal subpart" of the Unicode standard, 3.9),
+/// which one U+FFFD replaces.
 std::size_t utf8_maximal_subpart(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
-/// Each maximal subpart that is not UTF-8 becomes U+FFFD, as in Python's decode(errors="replace").
+/// Replaces each invalid maximal subpart by U+FFFD, like Python's decode(errors="replace").
 std::string to_utf8(std::string_view text);
 
-/// Of one well-formed character.
+/// The code point of one valid character.
 std::uint32_t code_point(std::string_view character);
 
 /// Bytes of Unicode White_Space at the start, and at the end, of a UTF-8 text.

@@ -1,4 +1,4 @@
-// Only the files; how text is cut is the tokenizer class' affair.
+// Reads the files only; the tokenizer class defines the pipeline.
 #include "src/tokenizer/vocabulary_files.h"
 
 #include "src/core/error.h"
@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-/// The lines but those of "#version" and empty ones. A merge itself may begin with #.
+/// The lines except "#version" and empty ones. A merge may begin with #.
 json read_merges(const std::filesystem::path& file) {
   const std::string text = read_text_file(file, ExitCode::model);
   json merges = json::array();

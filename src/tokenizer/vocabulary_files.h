@@ -6,7 +6,7 @@
 
 namespace lora_dist {
 
-/// {"vocab", "merges"}, as in the model of tokenizer.json. Throws Error(model) naming the file when one is malformed.
+/// {"vocab", "merges"}, as in the model of tokenizer.json. Throws Error(model) naming a malformed file.
 nlohmann::json read_vocabulary_files(const std::filesystem::path& model_folder);
 
 }  // namespace lora_dist

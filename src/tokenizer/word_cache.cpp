@@ -1,4 +1,4 @@
-// Direct-mapped: a word that hashes to a taken slot takes it over.
+// Direct-mapped: a new word replaces the slot's old one.
 #include "src/tokenizer/word_cache.h"
 
 #include <algorithm>

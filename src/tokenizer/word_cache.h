@@ -1,5 +1,5 @@
-// Ids of words that were seen before. A word of at most 30 bytes and 8 ids has one slot that it shares with others: 4 MiB
-// whatever the text. Longer words are rare and are merged anew.
+// A cache of words' ids. A word of at most 30 bytes and 8 ids maps to one slot; the cache has a fixed size of 4 MiB. Longer words
+// are rare and not cached.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ namespace lora_dist {
 
 class WordCache {
  public:
-  /// Appends the word's ids; false when it is not here.
+  /// Appends the word's ids; false if it is not cached.
   bool find(std::string_view word, std::vector<std::int32_t>& out) const;
   void keep(std::string_view word, const std::int32_t* ids, std::size_t count);
 
@@ -35,10 +35,10 @@ class WordCache {
   };
   static Slot* free_slots();
 
-  std::unique_ptr<Slot[], Free> slots_{free_slots()};  // from calloc: pages that no word reaches cost nothing
+  std::unique_ptr<Slot[], Free> slots_{free_slots()};  // from calloc: unused pages cost nothing
 };
 
-/// Caches for threads that encode at the same time: each call takes one and puts it back.
+/// A pool of caches for concurrent threads: each call takes one and returns it.
 class WordCaches {
  public:
   std::unique_ptr<WordCache> take();

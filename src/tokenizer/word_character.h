@@ -1,4 +1,4 @@
-// Which characters make words, for added tokens that stand alone.
+// Detects word characters, for added tokens with single_word.
 #pragma once
 
 #include <string_view>
