@@ -169,7 +169,7 @@ bool Interpreter::compare(const std::string& op, const Value& left, const Value&
   if (op == "<" || op == ">") {
     return op == "<" ? less(left, right) : less(right, left);
   }
-  const bool reals = is_number(left) && is_number(right);  // a NaN is neither less nor greater
+  const bool reals = is_number(left) && is_number(right);  // NaN is neither less nor greater
   if (reals && (std::isnan(as_double(left)) || std::isnan(as_double(right)))) {
     return false;
   }

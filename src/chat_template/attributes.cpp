@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 32> kTextMethods = {
     "replace", "upper",   "lower",   "title",        "capitalize",   "find",       "rfind",      "index",
     "rindex",  "count",   "join",    "removeprefix", "removesuffix", "partition",  "rpartition", "isdigit",
     "isalpha", "isalnum", "isspace", "isupper",      "islower",      "zfill",      "isnumeric",  "isdecimal"};
-// What changes a list or dict; the sandbox hands out nothing that would.
+// Methods that modify a list or dict, which the sandbox forbids.
 constexpr std::array<std::string_view, 12> kUnsafe = {"append",  "clear", "extend",  "insert",     "pop",    "remove",
                                                       "reverse", "sort",  "popitem", "setdefault", "update", "fromkeys"};
 

@@ -1,4 +1,4 @@
-// Calls: macros, loops called again, and the few functions that a chat template has.
+// Calls of macros, recursive loops, and the functions of chat templates.
 #include <algorithm>
 #include <array>
 
@@ -92,7 +92,7 @@ Value now_as(const Interpreter& in, const CallArguments& arguments) {
   std::tm time{};
   localtime_r(&in.now, &time);
   std::string out(4096, '\0');
-  const std::string marked = *format.text() + "\x01";  // so that an empty result is no failure
+  const std::string marked = *format.text() + "\x01";  // so that an empty result differs from an error
   const std::size_t n = std::strftime(out.data(), out.size(), marked.c_str(), &time);
   out.resize(n > 0 ? n - 1 : 0);
   return out;
@@ -116,7 +116,7 @@ Value parameter_value(Interpreter& in, const Statement& macro, std::size_t i, Ca
                                         : undefined("parameter '" + parameter.name + "' was not provided");
 }
 
-/// What is left of the arguments goes into caller, kwargs and varargs where the body names them.
+/// Remaining arguments become caller, kwargs and varargs, if the body uses them.
 void bind_rest(const std::string& name, const Statement& macro, CallArguments& arguments, Scope& scope) {
   if (macro.takes_caller) {
     const auto caller = std::find_if(arguments.keywords.begin(), arguments.keywords.end(),

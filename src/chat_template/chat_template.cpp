@@ -29,7 +29,7 @@ std::string names_of(const std::map<std::string, TemplateText>& templates) {
   return out.substr(0, 400);
 }
 
-/// Members that are null are left out, and the reasoning is given under each name that templates know.
+/// Drops null members, and passes the reasoning under every name that templates use.
 ordered_json plain_message(const ordered_json& message) {
   ordered_json out = ordered_json::object();
   for (const auto& [key, value] : message.items()) {
@@ -49,7 +49,7 @@ ordered_json plain_message(const ordered_json& message) {
   return out;
 }
 
-/// One span for each of the conversation's messages; empty for those that were printed by no round, or by several.
+/// One span per message; empty for messages printed by no loop iteration, or by several.
 std::vector<jinja::OutputSpan> spans_of(const std::vector<jinja::MessageRound>& rounds, std::size_t messages) {
   std::vector<jinja::OutputSpan> out(messages);
   std::vector<int> count(messages, 0);

@@ -1,4 +1,4 @@
-// Tests: what stands behind `is`.
+// Tests: the operators after `is`.
 #include <cmath>
 
 #include <optional>
@@ -24,7 +24,7 @@ bool is_iterable(const Value& value) {
          (callable != nullptr && (*callable)->kind == CallableKind::loop);
 }
 
-/// The same object: Python's `is`, for what is one object by itself or shared here.
+/// Identity, like Python's `is`: singletons and shared objects.
 bool same(const Value& a, const Value& b) {
   if (a.data.index() != b.data.index()) {
     return false;
@@ -35,7 +35,7 @@ bool same(const Value& a, const Value& b) {
   return equal(a, b);
 }
 
-/// Tests without an argument; none where `name` is none of them.
+/// Tests without arguments; nullopt for other names.
 std::optional<bool> plain_test(Interpreter& in, const std::string& name, const Value& value) {
   if (name == "defined" || name == "undefined") {
     return value.is_undefined() == (name == "undefined");

@@ -1,4 +1,4 @@
-// Making nodes of expressions, with their heights bounded.
+// Makes expression nodes of bounded height.
 #pragma once
 
 #include <memory>
@@ -30,7 +30,7 @@ inline ExprPtr make_constant(int line, Value value) {
   return out;
 }
 
-/// Counts how deep the parser's own calls are.
+/// Bounds the parser's recursion depth.
 class Depth {
  public:
   explicit Depth(const TokenStream& tokens) {
@@ -50,7 +50,7 @@ class Depth {
   }
 };
 
-/// -x, a filter chain or a bare operand: what binds tighter than an operator between two operands.
+/// -x, a filter chain or an operand: expressions that bind tighter than binary operators.
 ExprPtr parse_unary(TokenStream& tokens, bool with_filter);
 
 }  // namespace lora_dist::jinja

@@ -1,4 +1,4 @@
-// Expressions of a template.
+// Evaluates expressions of a template.
 #include <algorithm>
 
 #include "src/chat_template/interpreter.h"

@@ -1,4 +1,4 @@
-// Runs a parsed template: the state of one rendering and what the parts of the engine share.
+// Interprets a parsed template: the state of one rendering and functions shared by the engine's files.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace lora_dist::jinja {
 
-/// Names of a block, a loop's round or a macro's call.
+/// The variables of a block, a loop iteration or a macro call.
 struct Scope {
   std::vector<std::pair<std::string, Value>> names;
   std::shared_ptr<Scope> parent;  // null: the template itself
@@ -24,7 +24,7 @@ struct Scope {
 /// The `loop` of a for statement.
 struct LoopState {
   const Statement* statement = nullptr;
-  std::shared_ptr<Scope> scope;  // around the statement
+  std::shared_ptr<Scope> scope;  // the enclosing scope
   std::vector<Value> items;
   std::int64_t index = 0;
   int depth = 0;
@@ -34,13 +34,13 @@ struct LoopState {
 
 enum class CallableKind : std::uint8_t { function, method, macro, loop };
 
-/// What can be called. It owns no scope, so that a macro kept in its own scope is no cycle.
+/// A callable. It does not own its scope, which would be a cycle for a macro stored in its own scope.
 struct Callable {
   CallableKind kind = CallableKind::function;
   std::string name;                      // of a function, method or macro
   Value self{};                          // of a method
   const Statement* statement = nullptr;  // of a macro
-  std::weak_ptr<Scope> scope{};          // where the macro was defined
+  std::weak_ptr<Scope> scope{};          // of the macro's definition
   std::weak_ptr<LoopState> loop{};
 };
 
@@ -50,8 +50,8 @@ struct CallArguments {
 };
 
 struct Limits {
-  std::size_t work = std::size_t{1} << 26;  // nodes evaluated, and bytes and elements made or read, in one rendering
-  int depth = 1000;                         // of nested evaluation
+  std::size_t work = std::size_t{1} << 26;  // the budget of a rendering: evaluated nodes, and bytes and elements made or read
+  int depth = 1000;                         // of nested evaluations
 };
 
 /// Bytes [begin, end) of the output.
@@ -59,7 +59,7 @@ struct OutputSpan {
   std::size_t begin = 0, end = 0;
 };
 
-/// What a loop's round printed whose item is a message of the conversation.
+/// The output of a loop iteration over a message of the conversation.
 struct MessageRound {
   std::size_t message = 0;
   OutputSpan printed;
@@ -71,14 +71,14 @@ struct Interpreter {
   std::time_t now = 0;
   std::vector<std::pair<std::string, Value>> globals{};  // messages, tools, bos_token, ...
 
-  std::string output{};                           // of the innermost block that is being caught
-  std::vector<OutputSpan> generated{};            // what {% generation %} blocks printed
-  std::map<const Dict*, std::size_t> messages{};  // those of the conversation, by number: slices and filters share them
-  std::vector<MessageRound> rounds{};             // of loops over `messages`, or over some of them, that printed something
-  int line = 1;                                   // of what is being evaluated
+  std::string output{};                           // of the innermost captured block
+  std::vector<OutputSpan> generated{};            // output of {% generation %} blocks
+  std::map<const Dict*, std::size_t> messages{};  // the conversation's messages to their numbers; slices and filters share them
+  std::vector<MessageRound> rounds{};             // iterations over messages with output
+  int line = 1;                                   // of the current node
   std::vector<std::unique_ptr<Namespace>> namespaces{};
   Value block_text{};
-  int captures = 0;  // blocks whose output is caught: their place in the whole is not known
+  int captures = 0;  // nesting of captured blocks, whose position in the output is unknown
   std::size_t work = 0;
   int depth = 0;
 
@@ -87,7 +87,7 @@ struct Interpreter {
   /// How a block ended.
   enum class Flow : std::uint8_t { on, leave, next };
   Flow run(const Block& block, const std::shared_ptr<Scope>& scope);
-  /// What the block prints.
+  /// The output of the block.
   std::string caught(const Block& block, const std::shared_ptr<Scope>& scope);
   Value evaluate(const Expr& expr, const std::shared_ptr<Scope>& scope);
   CallArguments evaluate(const Arguments& arguments, const std::shared_ptr<Scope>& scope);
@@ -110,26 +110,26 @@ struct Interpreter {
   Value filter(const std::string& name, const Value& input, const CallArguments& arguments);
   bool test(const std::string& name, const Value& input, const CallArguments& arguments);
 
-  /// The elements of what can be looped over. Charged.
+  /// The elements of an iterable. Charged to the budget.
   std::vector<Value> elements(const Value& iterable);
-  /// str(value). Charged.
+  /// str(value). Charged to the budget.
   std::string text_of(const Value& value);
 };
 
-/// The arguments by name: null where absent. Throws when there are more, or one of another name; `what` is the callee.
+/// The arguments by name: null if absent. Throws for too many arguments or unknown names; `what` is the callee.
 std::vector<const Value*> bind(const CallArguments& arguments, const std::vector<std::string_view>& names,
                                const std::string& what);
 
-/// Throws what an operation on an undefined value complains about.
+/// Throws the error of an operation on an undefined value.
 void require_defined(const Value& value);
-/// A whole number (bool too), or an error that names `what`.
+/// An integer (or bool); otherwise throws an error that names `what`.
 std::int64_t whole_number(const Value& value, const char* what);
 
-/// json.dumps as transformers' tojson calls it. indent: null for none.
+/// json.dumps with the arguments of transformers' tojson. indent: null for none.
 std::string json_text(const Value& value, bool ensure_ascii, const std::string* indent, const std::string& item_separator,
                       const std::string& key_separator, bool sort_keys);
 
-/// The filters that work on sequences; null where `name` is none of them.
+/// The sequence filters; null for other names.
 using FilterFunction = Value (*)(Interpreter&, const Value&, const CallArguments&);
 FilterFunction text_filter(std::string_view name);
 FilterFunction sequence_filter(std::string_view name);

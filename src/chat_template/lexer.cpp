@@ -15,7 +15,7 @@ bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/// Line ends as "\n", and without the last one.
+/// Normalises line ends to "\n", and removes the last one.
 std::string with_plain_line_ends(std::string_view source) {
   std::string out;
   out.reserve(source.size());
@@ -66,12 +66,12 @@ class Lexer {
     }
   }
 
-  /// What stands before a tag, without the white space that the tag takes away; `sign` is the character behind its {%, {# or {{.
+  /// The text before a tag, without white space that the tag strips; `sign` is the character after {%, {# or {{.
   std::string_view cut_before(std::string_view data, char sign, bool is_print) const {
     if (sign == '-') {
       return strip(data, std::nullopt, false, true);
     }
-    const std::size_t line_begin = data.rfind('\n') + 1;  // 0 without one
+    const std::size_t line_begin = data.rfind('\n') + 1;  // 0 on the first line
     const bool whole_line = line_begin > 0 || line_starting_;
     if (sign != '+' && !is_print && whole_line && strip(data.substr(line_begin), std::nullopt, true, false).empty()) {
       return data.substr(0, line_begin);
@@ -79,7 +79,7 @@ class Lexer {
     return data;
   }
 
-  /// The end of a tag that begins here: white space behind -%}, one line end behind %}.
+  /// The end of a tag: strips white space after -%}, one line end after %}.
   void finish_tag(std::string_view end, bool trims_line) {
     if (next_is("-")) {
       advance(1 + end.size());
@@ -95,7 +95,7 @@ class Lexer {
     line_starting_ = at_ > 0 && text_[at_ - 1] == '\n';
   }
 
-  /// Length of "{%- raw -%}" at `from`, and of "{%- endraw %}" up to its name, 0 where it is something else.
+  /// Length of "{%- raw -%}" at `from`, and of "{%- endraw %}" up to its name; 0 if absent.
   std::size_t tag_named(std::size_t from, std::string_view name) const {
     std::size_t i = from + 2;
     i += i < text_.size() && (text_[i] == '-' || text_[i] == '+') ? 1 : 0;
@@ -255,7 +255,7 @@ class Lexer {
     advance(end + 1 - at_);
   }
 
-  /// Python's escapes; one that it does not know stays as it is.
+  /// Python's escapes; unknown ones are kept.
   std::string unescaped(std::string_view inside) const {
     constexpr std::string_view kLetters = "abfnrtv\\'\"";
     constexpr std::string_view kMeanings = "\a\b\f\n\r\t\v\\'\"";
@@ -269,7 +269,7 @@ class Lexer {
       if (const std::size_t letter = kLetters.find(c); letter != std::string_view::npos) {
         out += kMeanings[letter];
       } else if (c == '\n') {
-        // a line that goes on
+        // a line continuation
       } else if (c == 'x' || c == 'u' || c == 'U') {
         i += append_code(out, inside, i + 1, c == 'x' ? 2 : c == 'u' ? 4 : 8, 16);
       } else if (c >= '0' && c <= '7') {
@@ -327,7 +327,7 @@ class Lexer {
   std::string_view text_;
   std::size_t at_ = 0;
   int line_ = 1;
-  bool line_starting_ = true;  // nothing but a line end stands before `at_`
+  bool line_starting_ = true;  // `at_` is at the start of a line
   std::vector<Token> tokens_;
 };
 

@@ -1,4 +1,4 @@
-// A template's text to tokens, with white space cut as trim_blocks and lstrip_blocks say.
+// Splits a template into tokens, stripping white space like trim_blocks and lstrip_blocks.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 namespace lora_dist::jinja {
 
 enum class TokenKind : std::uint8_t {
-  data,         // text that is printed as it stands
+  data,         // text printed verbatim
   print_begin,  // {{
   print_end,    // }}
   block_begin,  // {%
@@ -28,7 +28,7 @@ struct Token {
   int line = 1;
 };
 
-/// Throws TemplateError with the line: an unknown character, a tag or comment that never ends, brackets that do not match.
+/// Throws TemplateError with the line: an unknown character, an unterminated tag or comment, mismatched brackets.
 std::vector<Token> tokens_of(std::string_view source);
 
 }  // namespace lora_dist::jinja

@@ -1,4 +1,4 @@
-// Files first, then tokenizer_config.json.
+// Reads the template files, else tokenizer_config.json.
 #include "src/chat_template/named_templates.h"
 
 #include "src/core/error.h"
@@ -16,7 +16,7 @@ constexpr const char* kDefault = "default";
 
 bool is_text(const json& object, const char* key) { return object.contains(key) && object[key].is_string(); }
 
-/// Of tokenizer_config.json; of templates with the same name the last one counts.
+/// Templates of tokenizer_config.json; the last one of a name counts.
 std::map<std::string, TemplateText> embedded_templates(const json& value, const fs::path& file) {
   if (value.is_string()) {
     return {{kDefault, {value.get<std::string>(), file, true}}};

@@ -1,4 +1,4 @@
-// The chat templates that lie in a model folder, by name (transformers' PreTrainedTokenizerBase.from_pretrained).
+// Reads a model folder's chat templates, by name (transformers' PreTrainedTokenizerBase.from_pretrained).
 #pragma once
 
 #include <filesystem>
@@ -13,10 +13,9 @@ struct TemplateText {
   bool embedded = false;  // in tokenizer_config.json
 };
 
-/// Name -> template. A template without a name is "default". Where the folder has files of its own for them (chat_template.jinja
-/// is the default one, additional_chat_templates/<name>.jinja the one of that name), those of tokenizer_config.json (a text, or a
-/// list of {"name", "template"}) do not count. Throws Error(model) for a chat_template of tokenizer_config.json that is neither,
-/// and for a file that cannot be read.
+/// Name -> template. An unnamed template is "default". If the folder has template files (chat_template.jinja: default;
+/// additional_chat_templates/<name>.jinja), chat_template of tokenizer_config.json (a text, or a list of {"name", "template"}) is
+/// ignored. Throws Error(model) for another type of chat_template, and for an unreadable file.
 std::map<std::string, TemplateText> read_named_templates(const std::filesystem::path& model_folder);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Operators, from the tightest binding to the loosest (jinja2/parser.py).
+// Parses operators, from the tightest binding to the loosest (jinja2/parser.py).
 #include "src/chat_template/parse_expression.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace {
 
 ExprPtr parse_or(TokenStream& tokens);
 
-/// operand (op operand)*, to the left.
+/// operand (op operand)*, left-associative.
 template <std::size_t N, class Operand>
 ExprPtr parse_left(TokenStream& tokens, const std::array<std::string_view, N>& operators, Operand operand) {
   ExprPtr left = operand(tokens);
@@ -46,7 +46,7 @@ ExprPtr parse_concat(TokenStream& tokens) {
 
 ExprPtr parse_sum(TokenStream& tokens) { return parse_left(tokens, std::array<std::string_view, 2>{"+", "-"}, parse_concat); }
 
-/// The comparison that stands here, or "".
+/// The comparison operator at this position, or "".
 std::string take_comparison(TokenStream& tokens) {
   for (const std::string_view op : {"==", "!=", "<=", ">=", "<", ">"}) {
     if (tokens.take_op(op)) {

@@ -1,4 +1,4 @@
-// Expressions of a template, from tokens.
+// Parses expressions of a template.
 #pragma once
 
 #include <string_view>
@@ -8,13 +8,13 @@
 
 namespace lora_dist::jinja {
 
-/// One expression; `conditional`: "a if b else c" may be one.
+/// One expression; `conditional`: allows "a if b else c".
 ExprPtr parse_expression(TokenStream& tokens, bool conditional = true);
-/// An expression, or a tuple where commas follow; it ends before the name `stop` ("" for none).
+/// An expression, or a tuple if commas follow; ends before the name `stop` ("" for none).
 ExprPtr parse_tuple(TokenStream& tokens, bool conditional, std::string_view stop = {});
-/// What can be assigned to: a name, namespace.name (where `attributes`), or a tuple of them.
+/// An assignment target: a name, namespace.name (if `attributes`), or a tuple of them.
 ExprPtr parse_target(TokenStream& tokens, bool attributes, std::string_view stop = {});
-/// Filters after `input`, as in "|trim|upper"; `begun`: the first name comes without its bar.
+/// Filters after `input`, as in "|trim|upper"; `begun`: the first bar is already consumed.
 ExprPtr parse_filters(TokenStream& tokens, ExprPtr input, bool begun);
 
 }  // namespace lora_dist::jinja

@@ -1,4 +1,4 @@
-// Operands: literals, names, brackets, and what follows them: attributes, calls, filters and tests.
+// Parses operands: literals, names, brackets, and postfixes: attributes, calls, filters and tests.
 #include <algorithm>
 #include <charconv>
 
@@ -218,7 +218,7 @@ ExprPtr parse_test(TokenStream& tokens, ExprPtr input) {
   return negated ? make(ExprKind::logical_not, line, "", std::move(out)) : std::move(out);
 }
 
-/// Filters, tests and calls behind an operand.
+/// Filters, tests and calls after an operand.
 ExprPtr parse_filter_expression(TokenStream& tokens, ExprPtr node) {
   for (;;) {
     if (tokens.is_op("|")) {

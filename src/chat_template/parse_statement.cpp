@@ -1,4 +1,4 @@
-// Statements of a template, from tokens (jinja2/parser.py).
+// Parses statements of a template (jinja2/parser.py).
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -25,7 +25,7 @@ class Parser {
     return std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return tokens_.is_name(end); });
   }
 
-  /// Statements up to a tag that begins with one of `ends`, which is left as the current token.
+  /// Statements up to a tag that begins with one of `ends`, which becomes the current token.
   Block parse_block(const Ends& ends) {
     if (++depth_ > kMaxBlockDepth) {
       tokens_.fail("blocks are nested deeper than " + std::to_string(kMaxBlockDepth) + " levels");
@@ -62,7 +62,7 @@ class Parser {
     return statement;
   }
 
-  /// The body of a tag whose head was just read, with its end tag.
+  /// The body and end tag of a tag whose head is parsed.
   Block body_until(std::string_view end) {
     tokens_.expect_end(TokenKind::block_end);
     Block body = parse_block({end});
@@ -184,7 +184,7 @@ class Parser {
     return out;
   }
 
-  /// A body that is a function of its own: break and continue do not reach out of it.
+  /// A body with its own function scope: break and continue do not leave it.
   Block function_body(std::string_view end) {
     const int loops = std::exchange(loops_, 0);
     Block body = body_until(end);
@@ -240,7 +240,7 @@ class Parser {
 
   TokenStream tokens_;
   int depth_ = 0;  // of blocks
-  int loops_ = 0;  // around the current place, within its macro
+  int loops_ = 0;  // enclosing loops within the macro
 };
 
 }  // namespace

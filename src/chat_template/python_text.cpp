@@ -1,4 +1,4 @@
-// Character classes come from the C library's C.UTF-8, which has Unicode's tables.
+// Character classes are those of the C library's C.UTF-8 locale (Unicode tables).
 #include "src/chat_template/python_text.h"
 
 #include <clocale>
@@ -58,7 +58,7 @@ void append_utf8(std::string& out, char32_t c) {
   }
 }
 
-/// Bytes of the character at `at`; 1 for what is not UTF-8.
+/// The length of the character at `at`; 1 for invalid UTF-8.
 std::size_t width_at(std::string_view text, std::size_t at) {
   const auto lead = static_cast<unsigned char>(text[at]);
   const std::size_t width = lead < 0x80 ? 1 : (lead >> 5) == 6 ? 2 : (lead >> 4) == 14 ? 3 : (lead >> 3) == 30 ? 4 : 1;
@@ -82,7 +82,7 @@ std::string mapped(std::string_view text, Map map) {
     const char32_t c = code_point(character);
     const char32_t to = map(c);
     if (to == c) {
-      out += character;  // a bad byte stays as it is
+      out += character;  // an invalid byte is kept
     } else {
       append_utf8(out, to);
     }
@@ -302,7 +302,7 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
 
 std::string replace(std::string_view text, std::string_view from, std::string_view to, std::int64_t most) {
   std::string out;
-  if (from.empty()) {  // between all characters
+  if (from.empty()) {  // inserts between all characters
     std::int64_t done = 0;
     for (const std::string_view character : characters_of(text)) {
       out += most < 0 || done < most ? to : std::string_view();

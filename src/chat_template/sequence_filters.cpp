@@ -44,7 +44,7 @@ Value last_filter(Interpreter& in, const Value& input, const CallArguments& argu
   return items.empty() ? undefined("No last item, sequence was empty.") : items.back();
 }
 
-/// "a.b.0" of an item, as make_attrgetter.
+/// "a.b.0" of an item, like make_attrgetter.
 Value attribute_path(Interpreter& in, Value item, const Value& path) {
   if (path.text() == nullptr) {
     return in.item(item, path);
@@ -98,7 +98,7 @@ Value items_filter(Interpreter& in, const Value& input, const CallArguments& arg
 
 Value without_case(const Value& value) { return value.text() != nullptr ? Value(lower(*value.text())) : value; }
 
-/// Sorted by key(item), stable; `reverse` keeps the order of equals, as Python's sorted.
+/// Stable sort by key(item); `reverse` keeps the order of equals, like Python's sorted.
 template <class Key>
 std::vector<Value> sorted(Interpreter& in, const std::vector<Value>& items, bool reverse, Key key) {
   std::vector<std::pair<Value, Value>> keyed;
@@ -106,7 +106,7 @@ std::vector<Value> sorted(Interpreter& in, const std::vector<Value>& items, bool
     keyed.emplace_back(key(item), item);
     in.charge(32 * weight_of(keyed.back().first));
   }
-  // A merge by hand: std::stable_sort may run astray on keys that are not ordered (NaN).
+  // Merge sort: std::stable_sort has undefined behaviour for unordered keys (NaN).
   for (std::size_t width = 1; width < keyed.size(); width *= 2) {
     for (std::size_t begin = 0; begin + width < keyed.size(); begin += 2 * width) {
       const auto from = keyed.begin() + static_cast<std::ptrdiff_t>(begin);
@@ -338,7 +338,7 @@ Value Interpreter::filter(const std::string& name, const Value& input, const Cal
   if (function == nullptr) {
     throw TemplateError("No filter named '" + name.substr(0, 40) + "'.");
   }
-  ++depth;  // map(map, map, ...) calls itself; an error ends the rendering, so nothing needs to set it back
+  ++depth;  // bounds recursion of map(map, ...); not reset on errors, which end the rendering
   Value out = function(*this, input, arguments);
   --depth;
   return out;

@@ -1,4 +1,4 @@
-// Statements of a template.
+// Executes statements of a template.
 #include "src/chat_template/interpreter.h"
 
 namespace lora_dist::jinja {
@@ -245,7 +245,7 @@ Value Interpreter::run_loop(const Statement& statement, const Value& iterable, c
       break;
     }
   }
-  if (!finished_a_round) {  // as Jinja compiles it: a round that was cut short does not count
+  if (!finished_a_round) {  // like Jinja's code: an iteration ended by break or continue does not count
     run(statement.otherwise, inner(scope));
   }
   return None{};

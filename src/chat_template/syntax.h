@@ -1,4 +1,4 @@
-// A parsed template: plain nodes.
+// The syntax tree of a template: plain nodes.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ enum class ExprKind : std::uint8_t {
   arithmetic,   // children: left, right; name: the operator
   concat,       // a ~ b ~ ...
   conditional,  // children: condition, then, otherwise (null without else)
-  block_text,   // what a filter or set block printed
+  block_text,   // the output of a filter or set block
 };
 
 struct Expr {
@@ -63,7 +63,7 @@ enum class StatementKind : std::uint8_t {
   data,
   print,
   condition,     // branches
-  loop,          // target, value: what is looped over, filter, body, otherwise, recursive
+  loop,          // target, value: the iterable, filter, body, otherwise, recursive
   assign,        // target = value
   assign_block,  // target = value of block_text, from body
   macro,         // name, parameters, body
@@ -91,19 +91,19 @@ struct Statement {
   std::string text;  // data; the name of a macro
   ExprPtr target, value, filter;
   bool recursive = false;
-  bool takes_varargs = false, takes_kwargs = false, takes_caller = false;  // a macro's body names them
+  bool takes_varargs = false, takes_kwargs = false, takes_caller = false;  // used by a macro's body
   std::vector<Parameter> parameters;
   std::vector<std::pair<ExprPtr, ExprPtr>> bindings;  // of with
   std::vector<Branch> branches;
   Block body, otherwise;
 };
 
-/// The deepest nesting of expressions, and of blocks.
+/// The maximum nesting of expressions and of blocks.
 inline constexpr int kMaxExpressionHeight = 200;
 inline constexpr int kMaxBlockDepth = 60;
 
-/// Throws TemplateError with the line for what is not Jinja, and for what chat templates do not use (include, import, extends,
-/// block, do, autoescape, trans).
+/// Throws TemplateError with the line for a syntax error, and for unsupported statements (include, import, extends, block, do,
+/// autoescape, trans).
 Block parse_template(std::string_view source);
 
 }  // namespace lora_dist::jinja

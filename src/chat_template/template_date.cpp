@@ -1,4 +1,4 @@
-// Days as ISO 8601 has them. Noon: it exists on every day in every time zone.
+// ISO 8601 dates. Noon exists on every day in every time zone.
 #include "src/chat_template/template_date.h"
 
 #include <fmt/format.h>
@@ -38,7 +38,7 @@ std::optional<std::time_t> noon_of(const std::string& day) {
   time.tm_mon -= 1;
   time.tm_hour = 12;
   time.tm_isdst = -1;
-  const std::time_t noon = std::mktime(&time);  // a day that no month has becomes another one
+  const std::time_t noon = std::mktime(&time);  // mktime normalises invalid days
   return text_of(time) == day ? std::optional(noon) : std::nullopt;
 }
 

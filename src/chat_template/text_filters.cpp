@@ -35,7 +35,7 @@ Value case_filter(Interpreter& in, const Value& input, const CallArguments& argu
   return change(in.text_of(input));
 }
 
-/// Words begin after white space, a hyphen or an opening bracket.
+/// A word begins after white space, a hyphen or an opening bracket.
 std::string title_of_words(std::string_view text) {
   std::string out;
   std::string word;
@@ -163,7 +163,7 @@ Value round_filter(Interpreter& /*in*/, const Value& input, const CallArguments&
   const double value = as_double(input);
   if (method == "common") {
     if (input.get<double>() == nullptr) {
-      return input;  // a whole number stays one
+      return input;  // integers are unchanged
     }
     std::array<char, 512> digits{};
     const int n = std::snprintf(digits.data(), digits.size(), "%.*f", static_cast<int>(precision), value);
@@ -194,7 +194,7 @@ Value tojson_filter(Interpreter& in, const Value& input, const CallArguments& ar
   }
   const std::size_t factor = 6 + between.size() + after_key.size() + (indent ? indent->size() * kMaxNesting : 0);
   in.charge(weight_of(input));
-  if (weight_of(input) * factor > in.limits.work) {  // a bound for what is about to be written
+  if (weight_of(input) * factor > in.limits.work) {  // bounds the output's size
     in.charge(in.limits.work + 1);
   }
   require_defined(input.is_undefined() ? undefined("Object of type Undefined is not JSON serializable") : input);
@@ -240,7 +240,7 @@ Value escape_filter(Interpreter& in, const Value& input, const CallArguments& ar
   return out;
 }
 
-/// %s, %d and %%, which is what templates write.
+/// Supports %s, %d and %%.
 Value format_filter(Interpreter& in, const Value& input, const CallArguments& arguments) {
   const std::string format = in.text_of(input);
   std::string out;

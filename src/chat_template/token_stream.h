@@ -1,4 +1,4 @@
-// The tokens of a template, one after another, for the parser.
+// The parser's stream of a template's tokens.
 #pragma once
 
 #include <algorithm>
@@ -69,7 +69,7 @@ class TokenStream {
   }
 
   std::size_t position() const { return at_; }
-  /// Whether a name stands among the tokens [from, position()).
+  /// Whether the tokens [from, position()) include a name.
   bool named_since(std::size_t from, std::string_view name) const {
     return std::any_of(tokens_.begin() + static_cast<std::ptrdiff_t>(from), tokens_.begin() + static_cast<std::ptrdiff_t>(at_),
                        [&](const Token& token) { return token.kind == TokenKind::name && token.text == name; });

@@ -1,4 +1,4 @@
-// Values of a chat template: Python's, as far as a template sees them.
+// Values of a chat template, a subset of Python's.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace lora_dist::jinja {
 
-/// What went wrong while a template was read or rendered. `line` is the template's (from 1); 0: not known yet.
+/// An error of parsing or rendering a template. `line` is the template's (from 1); 0: not known yet.
 class TemplateError : public std::runtime_error {
  public:
   explicit TemplateError(const std::string& what, int line = 0) : std::runtime_error(what), line_(line) {}
@@ -24,7 +24,7 @@ class TemplateError : public std::runtime_error {
   int line_;
 };
 
-/// A template that raises an error itself (raise_exception): the conversation is at fault, not the template.
+/// An error raised by the template (raise_exception): the conversation is invalid.
 class RaisedByTemplate : public TemplateError {
  public:
   using TemplateError::TemplateError;
@@ -35,7 +35,7 @@ struct Callable;
 struct Namespace;
 
 struct Undefined {
-  std::shared_ptr<const std::string> why;  // what an operation on it complains about
+  std::shared_ptr<const std::string> why;  // the error message of operations on it
 };
 struct None {};
 
@@ -48,7 +48,7 @@ struct List {
   std::size_t weight = 1;  // see weight_of
 };
 
-/// In order of insertion, as Python's.
+/// In insertion order, like Python's.
 struct Dict {
   std::vector<std::pair<Value, Value>> items;
   int depth = 1;
@@ -57,7 +57,7 @@ struct Dict {
 
 using Text = std::shared_ptr<const std::string>;
 
-/// Copies are cheap: what is large is shared and never changed.
+/// Copies are cheap: large values are shared and immutable.
 struct Value {
   std::variant<Undefined, None, bool, std::int64_t, double, Text, std::shared_ptr<const List>, std::shared_ptr<const Dict>,
                Namespace*, std::shared_ptr<const Callable>>
@@ -95,16 +95,16 @@ struct Value {
   }
 };
 
-/// namespace(...): the one thing that a template can change.
+/// namespace(...): the only mutable value.
 struct Namespace {
   std::vector<std::pair<std::string, Value>> names;
 };
 
-/// The deepest nesting of lists and dicts, and what one value may weigh.
+/// The maximum nesting of lists and dicts, and the maximum weight of a value.
 inline constexpr int kMaxNesting = 100;
 inline constexpr std::size_t kMaxWeight = std::size_t{1} << 26;
 
-/// What it takes to print or compare a value: its bytes and elements, a part that is shared counted as often as it is reached.
+/// The cost of printing or comparing a value: its bytes and elements, counting shared parts repeatedly.
 std::size_t weight_of(const Value& value);
 
 Value undefined(std::string why);
@@ -114,23 +114,23 @@ Value make_dict(std::vector<std::pair<Value, Value>> items);
 
 Value value_of_json(const nlohmann::ordered_json& json);
 
-/// Python's truth, without calling anything.
+/// Python's truthiness.
 bool is_true(const Value& value);
 /// "str", "list", ... as Python's type(x).__name__.
 std::string type_name(const Value& value);
-/// True for int, float and bool, as Python compares them.
+/// True for int, float and bool, which Python compares as numbers.
 bool is_number(const Value& value);
 double as_double(const Value& number);
 
 bool equal(const Value& a, const Value& b);
-/// a < b. Throws TemplateError for what Python does not order.
+/// a < b. Throws TemplateError for types that Python does not order.
 bool less(const Value& a, const Value& b);
 /// `item in container`.
 bool contains(const Value& container, const Value& item);
 /// The dict's value, or null.
 const Value* find(const Dict& dict, const Value& key);
 
-/// str(x) and repr(x). Throws TemplateError where the result depends on Python's internals (a function, a generator).
+/// str(x) and repr(x). Throws TemplateError if the result depends on Python's internals (a function, a generator).
 std::string to_text(const Value& value);
 std::string to_repr(const Value& value);
 
