@@ -19,7 +19,7 @@ nlohmann::json json_of(const BaseFormat& format) {
   return {{"quantization", name_of(format.quantization)}, {"double_quant", format.nested()}, {"block_size", format.block_size}};
 }
 
-std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std::filesystem::path& place) {
+std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std::filesystem::path& location) {
   if (!origin.is_object() || !origin.contains(kKey)) {
     return std::nullopt;
   }
@@ -33,9 +33,10 @@ std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std
     }
     return format;
   } catch (const nlohmann::json::exception&) {
-    throw Error(ExitCode::model, fmt::format("{}: {} must hold quantization, double_quant and block_size", place.string(), kKey));
+    throw Error(ExitCode::model,
+                fmt::format("{}: {} must hold quantization, double_quant and block_size", location.string(), kKey));
   } catch (const Error& error) {
-    throw Error(ExitCode::model, fmt::format("{}: {}: {}", place.string(), kKey, error.what()));
+    throw Error(ExitCode::model, fmt::format("{}: {}: {}", location.string(), kKey, error.what()));
   }
 }
 

@@ -16,8 +16,8 @@ inline constexpr const char* kOriginFile = "lora_dist.json";
 /// {"quantization", "double_quant", "block_size"}: the value of "base_format" in that file.
 nlohmann::json json_of(const BaseFormat& format);
 
-/// "base_format" of such a document; nullopt if absent. Throws Error(model) that begins with `place` if malformed.
-std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std::filesystem::path& place);
+/// "base_format" of such a document; nullopt if absent. Throws Error(model) that begins with `location` if malformed.
+std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std::filesystem::path& location);
 
 /// The base format that this adapter was trained on; nullopt if its folder has no record (other programs write none). Throws
 /// Error(model) naming the file.

@@ -155,7 +155,7 @@ int run(Communicator& world, const ProcessInfo& process, const GenerateOptions& 
     const std::int64_t longest = longest_of(lines).tokens();
     if (longest > model.spec.max_positions) {
       throw Error(ExitCode::data, fmt::format("{}: the prompt has {} tokens, the model only {} positions; shorten it",
-                                              place_of(longest_of(lines), asked.input), longest, model.spec.max_positions));
+                                              location_of(longest_of(lines), asked.input), longest, model.spec.max_positions));
     }
     const std::int64_t positions = std::min<std::int64_t>(model.spec.max_positions, longest + asked.generation.max_new_tokens);
     make_inference_workspace(inference, longest, positions);

@@ -21,7 +21,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-struct Place {
+struct LineLocation {
   const std::filesystem::path& file;
   std::size_t line;
 
@@ -29,9 +29,10 @@ struct Place {
   [[noreturn]] void fail(const std::string& what) const { throw Error(ExitCode::data, name() + ": " + what); }
 };
 
-std::vector<std::int32_t> read_ids(const json& list, const char* name, std::int64_t vocab, bool labels, const Place& place) {
+std::vector<std::int32_t> read_ids(const json& list, const char* name, std::int64_t vocab, bool labels,
+                                   const LineLocation& location) {
   if (!list.is_array()) {
-    place.fail(fmt::format("\"{}\" must be a list of token ids", name));
+    location.fail(fmt::format("\"{}\" must be a list of token ids", name));
   }
   std::vector<std::int32_t> ids;
   for (const json& item : list) {
@@ -39,17 +40,17 @@ std::vector<std::int32_t> read_ids(const json& list, const char* name, std::int6
         item.is_number_integer() && (!item.is_number_unsigned() || item.get<std::uint64_t>() < (std::uint64_t{1} << 62));
     const std::int64_t id = whole ? item.get<std::int64_t>() : -1;
     if (!whole || ((id < 0 || id >= vocab) && !(labels && id == kNotTrained))) {
-      place.fail(fmt::format("\"{}\" holds {}, which is no id of this model's vocabulary of {}{}", name,
-                             item.is_structured() ? "something else" : item.dump(), vocab, labels ? " and not -100" : ""));
+      location.fail(fmt::format("\"{}\" holds {}, which is no id of this model's vocabulary of {}{}", name,
+                                item.is_structured() ? "something else" : item.dump(), vocab, labels ? " and not -100" : ""));
     }
     ids.push_back(static_cast<std::int32_t>(id));
   }
   return ids;
 }
 
-const Tokenizer& tokenizer_for_text(const OpenModel& model, const Place& place) {
+const Tokenizer& tokenizer_for_text(const OpenModel& model, const LineLocation& location) {
   if (!model.tokenizer) {
-    place.fail("has text, but the model folder has no tokenizer.json or tokenizer.model; give input_ids");
+    location.fail("has text, but the model folder has no tokenizer.json or tokenizer.model; give input_ids");
   }
   return *model.tokenizer;
 }
@@ -77,21 +78,21 @@ InputLine conversation_line(const ChatRow& row, const Tokenizer& tokenizer, std:
 ChatRow question_row(const std::string& message) { return {json::array({{{"role", "user"}, {"content", message}}}), {}}; }
 
 /// A line with text, tokenized.
-InputLine text_line(const json& row, LineReader& reader, const Place& place) {
+InputLine text_line(const json& row, LineReader& reader, const LineLocation& location) {
   const LineFormat& format = reader.format;
   if (format.messages && row.contains("messages")) {
-    const ChatRow chat = read_chat_row(row, place.name());
-    return conversation_line(chat, tokenizer_for_text(reader.model, place), reader.chat_template, place.name());
+    const ChatRow chat = read_chat_row(row, location.name());
+    return conversation_line(chat, tokenizer_for_text(reader.model, location), reader.chat_template, location.name());
   }
   const auto key =
       std::find_if(format.text_keys.begin(), format.text_keys.end(), [&](const std::string& name) { return row.contains(name); });
   if (key == format.text_keys.end() || !row[*key].is_string()) {
-    place.fail(fmt::format("needs \"{}\" (a string) or \"input_ids\" (a list)", format.text_keys.front()));
+    location.fail(fmt::format("needs \"{}\" (a string) or \"input_ids\" (a list)", format.text_keys.front()));
   }
-  const Tokenizer& tokenizer = tokenizer_for_text(reader.model, place);
+  const Tokenizer& tokenizer = tokenizer_for_text(reader.model, location);
   const std::string text = row[*key].get<std::string>();
   if (format.chat) {
-    return conversation_line(question_row(text), tokenizer, reader.chat_template, place.name());
+    return conversation_line(question_row(text), tokenizer, reader.chat_template, location.name());
   }
   InputLine line;
   line.text = text;
@@ -99,32 +100,32 @@ InputLine text_line(const json& row, LineReader& reader, const Place& place) {
   return line;
 }
 
-InputLine read_line(std::string_view text, LineReader& reader, const Place& place) {
+InputLine read_line(std::string_view text, LineReader& reader, const LineLocation& location) {
   const OpenModel& model = reader.model;
   json row;
   try {
     row = parse_ordered_json(text);
   } catch (const JsonError& error) {
-    place.fail(fmt::format("is not a JSON object ({})", error.what()));
+    location.fail(fmt::format("is not a JSON object ({})", error.what()));
   }
   if (!row.is_object()) {
-    place.fail("is not a JSON object");
+    location.fail("is not a JSON object");
   }
   InputLine line;
   if (row.contains("input_ids")) {
-    line.ids = read_ids(row["input_ids"], "input_ids", model.spec.vocab, false, place);
+    line.ids = read_ids(row["input_ids"], "input_ids", model.spec.vocab, false, location);
   } else {
-    line = text_line(row, reader, place);
-    check_ids(line.ids, model.spec.vocab, place.name());
+    line = text_line(row, reader, location);
+    check_ids(line.ids, model.spec.vocab, location.name());
   }
-  line.id = row.contains("id") ? row["id"] : json(place.line);
-  line.number = place.line;
+  line.id = row.contains("id") ? row["id"] : json(location.line);
+  line.number = location.line;
   if (line.ids.empty()) {
-    place.fail("has no tokens");
+    location.fail("has no tokens");
   }
-  line.labels = row.contains("labels") ? read_ids(row["labels"], "labels", model.spec.vocab, true, place) : line.ids;
+  line.labels = row.contains("labels") ? read_ids(row["labels"], "labels", model.spec.vocab, true, location) : line.ids;
   if (line.labels.size() != line.ids.size()) {
-    place.fail(fmt::format("has {} labels for {} input_ids; they must be as many", line.labels.size(), line.ids.size()));
+    location.fail(fmt::format("has {} labels for {} input_ids; they must be as many", line.labels.size(), line.ids.size()));
   }
   return line;
 }
@@ -161,7 +162,7 @@ const InputLine& longest_of(const std::vector<InputLine>& lines) {
                            [](const InputLine& a, const InputLine& b) { return a.tokens() < b.tokens(); });
 }
 
-std::string place_of(const InputLine& line, const std::string& file) {
+std::string location_of(const InputLine& line, const std::string& file) {
   return line.number == 0 ? "--prompt" : fmt::format("{}:{}", file, line.number);
 }
 

@@ -43,6 +43,6 @@ InputLine chat_line(const std::string& message, const Tokenizer& tokenizer, cons
 /// The first line with the most tokens. `lines` must not be empty.
 const InputLine& longest_of(const std::vector<InputLine>& lines);
 /// "FILE:LINE", or "--prompt".
-std::string place_of(const InputLine& line, const std::string& file);
+std::string location_of(const InputLine& line, const std::string& file);
 
 }  // namespace lora_dist

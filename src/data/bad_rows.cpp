@@ -24,7 +24,7 @@ void check_bad_rows(std::span<const FileReport> files, std::int64_t most) {
   const auto first = std::find_if(files.begin(), files.end(), [](const FileReport& file) { return !file.bad_rows.empty(); });
   const BadRow& bad = first->bad_rows.front();
   throw Error(ExitCode::data, "more rows are bad than data.max_bad_rows = " + std::to_string(most) + " allows; one of them is " +
-                                  place_in(first->path, first->container, bad.row) + ": " + bad.reason +
+                                  location_in(first->path, first->container, bad.row) + ": " + bad.reason +
                                   ". Fix the files, or raise the limit (0: none)");
 }
 

@@ -17,30 +17,30 @@ namespace {
 using json = nlohmann::ordered_json;
 
 /// Adds a message of the list, with its training flags.
-void add_message(ChatRow& out, const json& message, const std::string& place, UnknownFlags& unknown) {
+void add_message(ChatRow& out, const json& message, const std::string& location, UnknownFlags& unknown) {
   if (!message.is_object()) {
-    fail_row(place, "must be an object {\"role\", \"content\"} or {\"from\", \"value\"}");
+    fail_row(location, "must be an object {\"role\", \"content\"} or {\"from\", \"value\"}");
   }
-  json added = read_message(message, place);
-  take_train_detail(added, out.messages.size(), place, out.untrained_parts);
-  out.training.push_back(take_training(added, place, unknown));
+  json added = read_message(message, location);
+  take_train_detail(added, out.messages.size(), location, out.untrained_parts);
+  out.training.push_back(take_training(added, location, unknown));
   out.messages.push_back(std::move(added));
 }
 
-void add_messages(ChatRow& out, const json& list, const std::string& place, UnknownFlags& unknown) {
+void add_messages(ChatRow& out, const json& list, const std::string& location, UnknownFlags& unknown) {
   if (!list.is_array() || list.empty()) {
-    fail_row(place, "messages must be a list of at least one {\"role\", \"content\"}");
+    fail_row(location, "messages must be a list of at least one {\"role\", \"content\"}");
   }
   for (std::size_t i = 0; i < list.size(); ++i) {
-    add_message(out, list[i], place + ", message " + std::to_string(i + 1), unknown);
+    add_message(out, list[i], location + ", message " + std::to_string(i + 1), unknown);
   }
 }
 
 /// TRL's {"prompt", "completion"}: only the completion's answers and flagged messages of the prompt are trained.
-void add_prompt_and_completion(ChatRow& out, const json& row, const std::string& place, UnknownFlags& unknown) {
-  add_messages(out, row["prompt"], place, unknown);
+void add_prompt_and_completion(ChatRow& out, const json& row, const std::string& location, UnknownFlags& unknown) {
+  add_messages(out, row["prompt"], location, unknown);
   std::replace(out.training.begin(), out.training.end(), MessageTraining::by_role, MessageTraining::prompt);
-  add_messages(out, row["completion"], place, unknown);
+  add_messages(out, row["completion"], location, unknown);
 }
 
 void add_alternating_texts(ChatRow& out, const json& texts) {
@@ -51,8 +51,8 @@ void add_alternating_texts(ChatRow& out, const json& texts) {
 }
 
 /// Prepends the row's system prompt, unless the messages begin with one.
-void add_system_prompt(ChatRow& out, const json& row, const json* list, const std::string& place) {
-  const std::string system = system_prompt_of(row, place);
+void add_system_prompt(ChatRow& out, const json& row, const json* list, const std::string& location) {
+  const std::string system = system_prompt_of(row, location);
   const bool has_own = list != nullptr && list->is_array() && !list->empty() && (*list)[0].is_object() &&
                        ((*list)[0].value("role", json()) == "system" || (*list)[0].value("from", json()) == "system");
   if (!system.empty() && !has_own) {
@@ -70,7 +70,7 @@ json tools_of_functions(const json& functions) {
   return out;
 }
 
-json read_tools(const json& row, const std::string& place) {
+json read_tools(const json& row, const std::string& location) {
   const auto functions = row.find("functions");
   const auto found = row.find("tools");
   if (found == row.end() && functions != row.end() && functions->is_array()) {
@@ -84,11 +84,11 @@ json read_tools(const json& row, const std::string& place) {
     try {
       tools = parse_ordered_json(found->get_ref<const std::string&>());
     } catch (const JsonError&) {
-      fail_row(place, "\"tools\" is a text that is not JSON; it must spell a list of tools, or be one");
+      fail_row(location, "\"tools\" is a text that is not JSON; it must spell a list of tools, or be one");
     }
   }
   if (!tools.is_array()) {
-    fail_row(place, std::string("\"tools\" must be a list (it is of type ") + tools.type_name() + ")");
+    fail_row(location, std::string("\"tools\" must be a list (it is of type ") + tools.type_name() + ")");
   }
   return tools;
 }
@@ -121,28 +121,28 @@ std::int64_t empty_answers(const ChatRow& row) {
                        [](const json& message) { return message.value("role", "") == "assistant" && says_nothing(message); });
 }
 
-std::string system_prompt_of(const json& row, const std::string& place) {
+std::string system_prompt_of(const json& row, const std::string& location) {
   std::string out;
   for (const char* key : {"system", "system_prompt"}) {
     if (const auto found = row.find(key); found != row.end() && !found->is_null()) {
-      const std::string& text = text_value(*found, key, place);
+      const std::string& text = text_value(*found, key, location);
       out = out.empty() ? text : out;
     }
   }
   return out;
 }
 
-ChatRow read_chat_row(const json& row, const std::string& place, UnknownFlags& unknown) {
-  ChatRow out{json::array(), read_tools(row, place)};
+ChatRow read_chat_row(const json& row, const std::string& location, UnknownFlags& unknown) {
+  ChatRow out{json::array(), read_tools(row, location)};
   const json* list = message_list_of(row);
   const bool two_lists = list == nullptr && has_message_lists(row);
-  add_system_prompt(out, row, two_lists ? &row["prompt"] : list, place);
+  add_system_prompt(out, row, two_lists ? &row["prompt"] : list, location);
   if (two_lists) {
-    add_prompt_and_completion(out, row, place, unknown);
+    add_prompt_and_completion(out, row, location, unknown);
   } else if (list != nullptr && is_alternating_texts(*list)) {
     add_alternating_texts(out, *list);
   } else {
-    add_messages(out, list == nullptr ? json() : *list, place, unknown);
+    add_messages(out, list == nullptr ? json() : *list, location, unknown);
   }
   const bool by_role = std::all_of(out.training.begin(), out.training.end(),
                                    [](MessageTraining training) { return training == MessageTraining::by_role; });
@@ -150,16 +150,16 @@ ChatRow read_chat_row(const json& row, const std::string& place, UnknownFlags& u
   return out;
 }
 
-ChatRow read_chat_row(const json& row, const std::string& place) {
+ChatRow read_chat_row(const json& row, const std::string& location) {
   UnknownFlags unknown;
-  return read_chat_row(row, place, unknown);
+  return read_chat_row(row, location, unknown);
 }
 
-std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& place) {
+std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& location) {
   std::vector<ChatMessage> out;
   for (std::size_t i = 0; i < row.messages.size(); ++i) {
     const json& message = row.messages[i];
-    const std::string here = place + ", message " + std::to_string(i + 1);
+    const std::string here = location + ", message " + std::to_string(i + 1);
     const std::string role = message["role"].get<std::string>();
     if (role != "system" && role != "user" && role != "assistant") {
       fail_row(here,

@@ -20,13 +20,13 @@ namespace lora_dist {
 /// assistant alternate. A text "system" or "system_prompt" becomes the first message, unless there is a system message already.
 /// "tools": a list, or a JSON text of one; else OpenAI's older "functions".
 ///
-/// Training flags are removed from the messages (train_flags.h). Throws Error(data) that begins with `place`.
-ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& place, UnknownFlags& unknown);
-ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& place);
+/// Training flags are removed from the messages (train_flags.h). Throws Error(data) that begins with `location`.
+ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& location, UnknownFlags& unknown);
+ChatRow read_chat_row(const nlohmann::ordered_json& row, const std::string& location);
 
-/// The first non-empty text of "system" and "system_prompt"; empty if none. Throws Error(data) that begins with `place` if one is
-/// not text.
-std::string system_prompt_of(const nlohmann::ordered_json& row, const std::string& place);
+/// The first non-empty text of "system" and "system_prompt"; empty if none. Throws Error(data) that begins with `location` if one
+/// is not text.
+std::string system_prompt_of(const nlohmann::ordered_json& row, const std::string& location);
 
 /// True if a message calls tools.
 bool has_calls(const nlohmann::ordered_json& message);
@@ -43,7 +43,8 @@ struct ChatMessage {
   MessageTraining training = MessageTraining::by_role;
 };
 
-/// Throws Error(data) that begins with `place` for another role, tool calls, content that is not text, or partly trained content.
-std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& place);
+/// Throws Error(data) that begins with `location` for another role, tool calls, content that is not text, or partly trained
+/// content.
+std::vector<ChatMessage> plain_messages(const ChatRow& row, const std::string& location);
 
 }  // namespace lora_dist

@@ -127,7 +127,7 @@ void train_answers(TokenizedRow& sample, const RenderedRow& rendered, const Rend
   }
 }
 
-/// `what`: "place: the chat template refuses the conversation".
+/// `what`: "location: the chat template refuses the conversation".
 [[noreturn]] void fail_refused(const ChatTemplate& used, const RenderError& error, bool show_text, const std::string& what) {
   if (!show_text) {
     const std::string kept_back = what + " (its words, which may quote the row, are kept back: output.show_text = false)";

@@ -225,7 +225,7 @@ std::string name_of(Container container) {
   return "?";
 }
 
-std::string place_in(const std::filesystem::path& file, Container container, std::int64_t number) {
+std::string location_in(const std::filesystem::path& file, Container container, std::int64_t number) {
   const std::string n = std::to_string(number);
   switch (container) {
     case Container::json:
@@ -237,13 +237,13 @@ std::string place_in(const std::filesystem::path& file, Container container, std
   }
 }
 
-std::string place_in(const std::filesystem::path& file, const std::string& container, std::int64_t number) {
+std::string location_in(const std::filesystem::path& file, const std::string& container, std::int64_t number) {
   for (const Container one : {Container::json, Container::text}) {
     if (container == name_of(one)) {
-      return place_in(file, one, number);
+      return location_in(file, one, number);
     }
   }
-  return place_in(file, Container::jsonl, number);
+  return location_in(file, Container::jsonl, number);
 }
 
 Container find_container(const std::filesystem::path& file, const std::string& text) {

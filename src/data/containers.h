@@ -14,10 +14,10 @@ enum class Container : std::uint8_t { json, jsonl, csv, tsv, text };
 std::string name_of(Container container);
 
 /// "train.jsonl:12", "train.json, row 12", "notes.txt, paragraph 12".
-std::string place_in(const std::filesystem::path& file, Container container, std::int64_t number);
+std::string location_in(const std::filesystem::path& file, Container container, std::int64_t number);
 
 /// The names of containers.
-std::string place_in(const std::filesystem::path& file, const std::string& container, std::int64_t number);
+std::string location_in(const std::filesystem::path& file, const std::string& container, std::int64_t number);
 
 /// By name for .csv, .tsv and .txt (ignoring .gz; but a .txt that begins with a JSON row, or with tab-separated column names, is
 /// JSONL or a table); a table if the first line has known column names; JSON if the content is a list, one object over several

@@ -144,7 +144,7 @@ void load_file(Loader& loader, const std::filesystem::path& path, bool validatio
   for (const Row& row : file.rows) {
     stop_if_requested();
     fault_point("tokenize");
-    const std::string where = place_in(path, file.container, row.number);
+    const std::string where = location_in(path, file.container, row.number);
     reach(loader, Stage::tokenize, row.index);
     if (loader.first_id + row.index >= INT32_MAX) {
       throw Error(ExitCode::data, where + ": more than 2,147,483,647 rows");

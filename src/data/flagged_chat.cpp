@@ -70,8 +70,8 @@ std::vector<Range> without(const std::vector<Range>& spans, Range hole) {
 }
 
 /// The ranges of the messages that the flags concern.
-std::vector<std::optional<AnswerSpan>> places_of(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
-                                                 const std::vector<std::size_t>& speakers, bool train_all) {
+std::vector<std::optional<AnswerSpan>> message_spans(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
+                                                     const std::vector<std::size_t>& speakers, bool train_all) {
   std::vector<std::optional<AnswerSpan>> out(rendered.conversation.messages.size());
   for (std::size_t i = 0; i < speakers.size(); ++i) {
     out[speakers[i]] = answers[i];
@@ -108,22 +108,22 @@ FlaggedSpans flagged_spans(const RenderedRow& rendered, const std::vector<Answer
              "the chat template prints " + std::to_string(answers.size()) + " of " + std::to_string(speakers.size()) +
                  " answers, and which of them are marked as not trained cannot be told; use another data.template");
   }
-  const auto places = places_of(rendered, answers, speakers, train_all);
+  const auto found_spans = message_spans(rendered, answers, speakers, train_all);
   FlaggedSpans out;
   if (train_all) {
     out.trained.push_back({0, rendered.text.size()});
   }
-  for (std::size_t i = 0; i < places.size(); ++i) {
+  for (std::size_t i = 0; i < found_spans.size(); ++i) {
     const MessageTraining training = rendered.row.training_of(i);
-    if (places[i] && train_all && training == MessageTraining::no) {
-      out.hidden.push_back(places[i]->span);
-    } else if (places[i] && !train_all && training != MessageTraining::no && training != MessageTraining::prompt) {
-      out.trained.push_back(places[i]->span);
+    if (found_spans[i] && train_all && training == MessageTraining::no) {
+      out.hidden.push_back(found_spans[i]->span);
+    } else if (found_spans[i] && !train_all && training != MessageTraining::no && training != MessageTraining::prompt) {
+      out.trained.push_back(found_spans[i]->span);
     }
   }
   for (const UntrainedPart& part : rendered.row.untrained_parts) {
-    if (places[part.message]) {
-      out.trained = without(out.trained, part_in_text(rendered, part, places[part.message]->content));
+    if (found_spans[part.message]) {
+      out.trained = without(out.trained, part_in_text(rendered, part, found_spans[part.message]->content));
     }
   }
   return out;

@@ -25,19 +25,19 @@ using json = nlohmann::ordered_json;
 constexpr std::array<std::string_view, 7> kKindNames = {"alpaca", "chat", "qa", "text", "ids", "marked_text", "qa_text"};
 constexpr std::int64_t kFirstRows = 20;  // read by every rank, since they decide the kind of all rows
 
-std::string text_of(const json& object, const char* key, const std::string& place, bool optional = false) {
+std::string text_of(const json& object, const char* key, const std::string& location, bool optional = false) {
   const auto found = object.find(key);
   if (found == object.end()) {
     if (optional) {
       return {};
     }
-    fail_row(place, std::string("\"") + key + "\" is missing; the row has " + keys_of(object));
+    fail_row(location, std::string("\"") + key + "\" is missing; the row has " + keys_of(object));
   }
-  return text_value(*found, key, place);
+  return text_value(*found, key, location);
 }
 
 /// A list of [question, answer] pairs, or a JSON text of one (in a table).
-std::vector<QaRow> history_of(const json& row, const std::string& place) {
+std::vector<QaRow> history_of(const json& row, const std::string& location) {
   const auto found = row.find("history");
   if (found == row.end() || (found->is_string() && is_blank(found->get_ref<const std::string&>()))) {
     return {};
@@ -54,7 +54,7 @@ std::vector<QaRow> history_of(const json& row, const std::string& place) {
     return each.is_array() && each.size() == 2 && each[0].is_string() && each[1].is_string();
   };
   if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_exchange)) {
-    fail_row(place, "\"history\" must be a list of [question, answer]");
+    fail_row(location, "\"history\" must be a list of [question, answer]");
   }
   std::vector<QaRow> out;
   for (const json& exchange : list) {
@@ -64,40 +64,40 @@ std::vector<QaRow> history_of(const json& row, const std::string& place) {
 }
 
 /// Dolly uses context and response; LLaMA-Factory's columns may be prompt, query and response.
-AlpacaRow alpaca_row(const json& row, const std::string& place) {
+AlpacaRow alpaca_row(const json& row, const std::string& location) {
   const bool prompt = !row.contains("instruction") && row.contains("prompt");
   const char* input = row.contains("input") ? "input" : prompt ? "query" : "context";
   const char* output = !row.contains("output") && row.contains("response") ? "response" : "output";
-  return {text_of(row, prompt ? "prompt" : "instruction", place), text_of(row, input, place, true), text_of(row, output, place),
-          system_prompt_of(row, place), history_of(row, place)};
+  return {text_of(row, prompt ? "prompt" : "instruction", location), text_of(row, input, location, true),
+          text_of(row, output, location), system_prompt_of(row, location), history_of(row, location)};
 }
 
-RowContent qa_row(const json& row, const std::string& place) {
+RowContent qa_row(const json& row, const std::string& location) {
   const std::optional<KeyPair> keys = qa_keys_of(row);
   if (!keys) {
-    fail_row(place, "a question or its answer is missing; the row has " + keys_of(row));
+    fail_row(location, "a question or its answer is missing; the row has " + keys_of(row));
   }
   if (!row[keys->answer].is_string() && (row.contains("choices") || row.contains("options"))) {
-    fail_row(place, std::string("a question with choices, whose \"") + keys->answer + "\" is of type " +
-                        row[keys->answer].type_name() + "; write the right choice's text as the answer");
+    fail_row(location, std::string("a question with choices, whose \"") + keys->answer + "\" is of type " +
+                           row[keys->answer].type_name() + "; write the right choice's text as the answer");
   }
-  QaRow out{text_of(row, keys->question, place), text_of(row, keys->answer, place),
+  QaRow out{text_of(row, keys->question, location), text_of(row, keys->answer, location),
             std::string_view(keys->answer) == "completion"};
-  const std::string system = system_prompt_of(row, place);
-  std::vector<QaRow> history = history_of(row, place);
+  const std::string system = system_prompt_of(row, location);
+  std::vector<QaRow> history = history_of(row, location);
   if (system.empty() && history.empty()) {
     return out;
   }
   return AlpacaRow{std::move(out.question), "", std::move(out.answer), system, std::move(history)};
 }
 
-std::vector<std::int64_t> whole_numbers(const json& row, const char* key, const std::string& place) {
+std::vector<std::int64_t> whole_numbers(const json& row, const char* key, const std::string& location) {
   const auto found = row.find(key);
   if (found == row.end()) {
-    fail_row(place, std::string("\"") + key + "\" is missing; the row has " + keys_of(row));
+    fail_row(location, std::string("\"") + key + "\" is missing; the row has " + keys_of(row));
   }
   std::vector<std::int64_t> out;
-  const auto refuse = [&] { fail_row(place, std::string("\"") + key + "\" must be a list of whole numbers"); };
+  const auto refuse = [&] { fail_row(location, std::string("\"") + key + "\" must be a list of whole numbers"); };
   if (!found->is_array()) {
     refuse();
   }
@@ -111,34 +111,34 @@ std::vector<std::int64_t> whole_numbers(const json& row, const char* key, const 
   return out;
 }
 
-IdsRow ids_row(const json& row, const std::string& place) {
+IdsRow ids_row(const json& row, const std::string& location) {
   IdsRow out;
-  out.input_ids = whole_numbers(row, "input_ids", place);
-  out.labels = row.contains("labels") ? whole_numbers(row, "labels", place) : out.input_ids;
-  apply_token_masks(row, out, place);
+  out.input_ids = whole_numbers(row, "input_ids", location);
+  out.labels = row.contains("labels") ? whole_numbers(row, "labels", location) : out.input_ids;
+  apply_token_masks(row, out, location);
   return out;
 }
 
-RowContent content_of(const json& row, RowKind kind, const std::string& place, UnknownFlags& unknown) {
+RowContent content_of(const json& row, RowKind kind, const std::string& location, UnknownFlags& unknown) {
   switch (kind) {
     case RowKind::alpaca:
-      return alpaca_row(row, place);
+      return alpaca_row(row, location);
     case RowKind::chat:
       if (message_list_of(row) == nullptr && !has_message_lists(row)) {
-        fail_row(place, "\"messages\" is missing; the row has " + keys_of(row));
+        fail_row(location, "\"messages\" is missing; the row has " + keys_of(row));
       }
-      return read_chat_row(row, place, unknown);
+      return read_chat_row(row, location, unknown);
     case RowKind::qa:
-      return qa_row(row, place);
+      return qa_row(row, location);
     case RowKind::text:
-      return TextRow{text_of(row, "text", place)};
+      return TextRow{text_of(row, "text", location)};
     case RowKind::ids:
-      return ids_row(row, place);
+      return ids_row(row, location);
     case RowKind::marked_text:
     case RowKind::qa_text:
-      return MarkedRow{text_of(row, "text", place)};
+      return MarkedRow{text_of(row, "text", location)};
   }
-  fail_row(place, "unknown kind of row");
+  fail_row(location, "unknown kind of row");
 }
 
 std::optional<RowKind> kind_named(const std::string& format) {
@@ -206,25 +206,26 @@ struct FileReader {
   std::optional<RowKind> kind{};  // of the first row: assumed for rows whose keys match no kind
 };
 
-/// The row. Throws Error(data) that begins with `place`.
-Row read_row(FileReader& reader, json value, std::int64_t number, const std::string& place) {
+/// The row. Throws Error(data) that begins with `location`.
+Row read_row(FileReader& reader, json value, std::int64_t number, const std::string& location) {
   if (!value.is_object()) {
-    fail_row(place, std::string("a row must be an object (it is of type ") + value.type_name() + "); expected " + kExpectedRows);
+    fail_row(location,
+             std::string("a row must be an object (it is of type ") + value.type_name() + "); expected " + kExpectedRows);
   }
   remove_members(value, [](const json& member) { return member.is_null(); });
   if (const std::string foreign = unsupported_row_reason(value); !reader.format && !foreign.empty()) {
-    fail_row(place, foreign);
+    fail_row(location, foreign);
   }
   remove_empty_fields(value, reader.file.container, reader.format);
   const std::optional<RowKind> own = reader.format ? reader.format : kind_of(value);
   if (!own && !reader.kind) {
-    fail_row(place, "a row with " + keys_of(value) + " fits no format; expected " + kExpectedRows);
+    fail_row(location, "a row with " + keys_of(value) + " fits no format; expected " + kExpectedRows);
   }
   const RowKind kind = own.value_or(reader.kind.value_or(RowKind::text));
   const std::int64_t index = reader.file.row_count - 1;
-  Row row{number, content_of(value, kind, place, reader.file.unknown_flags), index, kind};
+  Row row{number, content_of(value, kind, location, reader.file.unknown_flags), index, kind};
   row.trained =
-      kind == RowKind::ids || apply_row_flags(value, std::get_if<ChatRow>(&row.content), place, reader.file.unknown_flags);
+      kind == RowKind::ids || apply_row_flags(value, std::get_if<ChatRow>(&row.content), location, reader.file.unknown_flags);
   note_unused_columns(value, row, reader.file.unused_columns);
   if (index < kFirstRows) {
     reader.kind = reader.kind.value_or(kind);
@@ -258,7 +259,7 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
   };
   const auto bad_row = [&](std::int64_t number, const std::string& reason) {
     if (!most_bad_rows) {
-      fail_row(place_in(path, out.container, number), reason);
+      fail_row(location_in(path, out.container, number), reason);
     }
     if (!only_for_kind.contains(out.row_count - 1)) {
       out.bad_rows.push_back({number, reason});
@@ -267,14 +268,14 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
   for_each_row(path, out.container, content,
                {looked_at,
                 [&](std::int64_t number, json row) {
-                  const std::string place = place_in(path, out.container, number);
+                  const std::string location = location_in(path, out.container, number);
                   try {
-                    out.rows.push_back(read_row(reader, std::move(row), number, place));
+                    out.rows.push_back(read_row(reader, std::move(row), number, location));
                   } catch (const Error& e) {
                     if (!most_bad_rows || e.code() != ExitCode::data) {
                       throw;
                     }
-                    bad_row(number, reason_without(place, e.what()));
+                    bad_row(number, reason_without(location, e.what()));
                   }
                 },
                 bad_row});

@@ -35,9 +35,10 @@ std::vector<std::string> lists_of_rows(const json& object) {
 
 /// LLaMA-Factory's dataset_info.json: names of data sets and their locations.
 bool names_data_sets(const json& object) {
-  constexpr std::array<const char*, 5> kPlaces = {"file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "script_url"};
+  constexpr std::array<const char*, 5> kLocationKeys = {"file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "script_url"};
   return std::any_of(object.begin(), object.end(), [&](const json& value) {
-    return value.is_object() && std::any_of(kPlaces.begin(), kPlaces.end(), [&](const char* key) { return value.contains(key); });
+    return value.is_object() &&
+           std::any_of(kLocationKeys.begin(), kLocationKeys.end(), [&](const char* key) { return value.contains(key); });
   });
 }
 

@@ -53,12 +53,12 @@ std::string_view role_of(std::span<const Speaker> speakers, std::string_view nam
   return found == speakers.end() ? std::string_view() : found->second;
 }
 
-const std::string& text_of(const json& message, const char* key, const std::string& place) {
+const std::string& text_of(const json& message, const char* key, const std::string& location) {
   const auto found = message.find(key);
   if (found == message.end()) {
-    fail_row(place, std::string("\"") + key + "\" is missing");
+    fail_row(location, std::string("\"") + key + "\" is missing");
   }
-  return text_value(*found, key, place);
+  return text_value(*found, key, location);
 }
 
 bool is_call(const json& value) { return value.is_object() && value.contains("name") && value.contains("arguments"); }
@@ -85,23 +85,23 @@ json calls_in(const std::string& text) {
 }
 
 /// Converts from and value to role and content. Both formats occur under both list names.
-void spell_as_message(json& message, const std::string& place) {
+void spell_as_message(json& message, const std::string& location) {
   if (message.contains("role") || !message.contains("from")) {
-    const std::string name = text_of(message, "role", place);
+    const std::string name = text_of(message, "role", location);
     if (const std::string_view role = role_of(kRoles, name); !role.empty()) {
       message["role"] = role;
     }
     return;
   }
-  const std::string_view role = role_of(kSpeakers, ascii_lower(text_of(message, "from", place)));
+  const std::string_view role = role_of(kSpeakers, ascii_lower(text_of(message, "from", location)));
   if (role.empty()) {
     fail_row(
-        place,
+        location,
         "\"from\" is none of human, user, gpt, assistant, model, bot, chatgpt, system, developer, tool, observation, function, "
         "function_response, tool_response, ipython, function_call");
   }
   if (!message.contains("content")) {
-    text_of(message, "value", place);
+    text_of(message, "value", location);
   }
   json out = {{"role", role}};
   for (auto& [key, value] : message.items()) {
@@ -130,7 +130,7 @@ void spell_calls(json& message, bool content_spells_them) {
   }
 }
 
-void check_content(const json& message, const std::string& place) {
+void check_content(const json& message, const std::string& location) {
   const auto content = message.find("content");
   const bool thinks =
       std::any_of(kReasoningKeys.begin(), kReasoningKeys.end(), [&](const char* key) { return message.contains(key); });
@@ -138,7 +138,7 @@ void check_content(const json& message, const std::string& place) {
     return;
   }
   if (content == message.end() || !content->is_array()) {
-    text_of(message, "content", place);
+    text_of(message, "content", location);
   }
 }
 
@@ -150,14 +150,14 @@ void remove_nulls(json& object) {
 
 }  // namespace
 
-json read_message(const json& message, const std::string& place) {
+json read_message(const json& message, const std::string& location) {
   json out = message;
   remove_nulls(out);
   const auto name = out.find(out.contains("role") ? "role" : "from");
   const bool spells_calls = name != out.end() && *name == "function_call";
-  spell_as_message(out, place);
+  spell_as_message(out, location);
   spell_calls(out, spells_calls);
-  check_content(out, place);
+  check_content(out, location);
   return out;
 }
 

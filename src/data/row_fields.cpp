@@ -5,19 +5,19 @@
 
 namespace lora_dist {
 
-void fail_row(const std::string& place, const std::string& what) { throw Error(ExitCode::data, place + ": " + what); }
+void fail_row(const std::string& location, const std::string& what) { throw Error(ExitCode::data, location + ": " + what); }
 
-std::string reason_without(const std::string& place, const std::string& what) {
-  if (!what.starts_with(place)) {
+std::string reason_without(const std::string& location, const std::string& what) {
+  if (!what.starts_with(location)) {
     return what;
   }
-  const std::string rest = what.substr(place.size());
+  const std::string rest = what.substr(location.size());
   return rest.starts_with(": ") || rest.starts_with(", ") ? rest.substr(2) : rest;
 }
 
-const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& place) {
+const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& location) {
   if (!value.is_string()) {
-    fail_row(place, std::string("\"") + key + "\" must be text (it is of type " + value.type_name() + ")");
+    fail_row(location, std::string("\"") + key + "\" must be text (it is of type " + value.type_name() + ")");
   }
   return value.get_ref<const std::string&>();
 }

@@ -7,14 +7,14 @@
 
 namespace lora_dist {
 
-/// Throws Error(data): "place: what".
-[[noreturn]] void fail_row(const std::string& place, const std::string& what);
+/// Throws Error(data): "location: what".
+[[noreturn]] void fail_row(const std::string& location, const std::string& what);
 
-/// The text of such an Error after "place: " (or "place, message 2: ", without the place), for a list of skipped rows.
-std::string reason_without(const std::string& place, const std::string& what);
+/// The text of such an Error after "location: " (or "location, message 2: ", without the location), for a list of skipped rows.
+std::string reason_without(const std::string& location, const std::string& what);
 
-/// The member `key` of a row. Throws Error(data) that begins with `place` if it is not text.
-const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& place);
+/// The member `key` of a row. Throws Error(data) that begins with `location` if it is not text.
+const std::string& text_value(const nlohmann::ordered_json& value, const char* key, const std::string& location);
 
 inline constexpr std::string_view kBlank = " \t\r\n";  // white space
 /// True for empty text and white space.

@@ -80,7 +80,7 @@ bool template_ignores_tool_calls(const ChatTemplate& chat_template, const Row& r
 }
 
 /// Members of a row that its template does not use.
-std::vector<const char*> without_place(const Row& row, const std::string& template_name) {
+std::vector<const char*> unused_members(const Row& row, const std::string& template_name) {
   std::vector<const char*> out;
   const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
   if (row.kind == RowKind::qa && alpaca != nullptr && (template_name == "qa" || template_name == "raw")) {
@@ -176,7 +176,7 @@ void note_row(const SampleMaker& maker, const Row& row, const std::string& templ
   if (qa != nullptr && qa->to_join && template_name == "qa" && maker.options.template_name == "auto") {
     note("prompt and completion become a question and its answer; data.template = \"raw\" joins them as they are");
   }
-  for (const char* name : without_place(row, template_name)) {
+  for (const char* name : unused_members(row, template_name)) {
     note("the template \"" + template_name + "\" has no place for \"" + name + "\"; data.template = \"tokenizer\" has");
   }
 }

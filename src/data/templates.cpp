@@ -120,9 +120,9 @@ std::vector<Piece> joined(const std::vector<Piece>& pieces) {
 std::string question_of(const AlpacaRow& row) { return row.input.empty() ? row.instruction : row.instruction + "\n" + row.input; }
 
 /// An exchange, optionally after a system prompt and earlier exchanges, or a chat without tool calls.
-std::vector<ChatMessage> messages_of(const Row& row, const std::string& place) {
+std::vector<ChatMessage> messages_of(const Row& row, const std::string& location) {
   if (const auto* chat = std::get_if<ChatRow>(&row.content)) {
-    return plain_messages(*chat, place);
+    return plain_messages(*chat, location);
   }
   if (const auto* qa = std::get_if<QaRow>(&row.content)) {
     return {{"user", qa->question}, {"assistant", qa->answer}};
@@ -182,12 +182,12 @@ ChatRow conversation_row(const Row& row) {
   return out;
 }
 
-std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& place, bool train_all) {
+std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& location, bool train_all) {
   if (template_name == "chatml") {
-    return joined(chatml_pieces(messages_of(row, place), train_all));
+    return joined(chatml_pieces(messages_of(row, location), train_all));
   }
   if (template_name == "plain") {
-    return joined(plain_pieces(messages_of(row, place), train_all));
+    return joined(plain_pieces(messages_of(row, location), train_all));
   }
   const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
   const auto* qa = std::get_if<QaRow>(&row.content);
@@ -195,7 +195,8 @@ std::vector<Piece> render_row(const Row& row, std::string_view template_name, co
     return alpaca_pieces(alpaca != nullptr ? *alpaca : AlpacaRow{qa->question, "", qa->answer});
   }
   if (row.kind != RowKind::qa && alpaca != nullptr && (!alpaca->system.empty() || !alpaca->history.empty())) {
-    fail_row(place, "\"system\" and \"history\" have no place in data.template = \"qa\"; use auto, alpaca, plain or tokenizer");
+    fail_row(location,
+             "\"system\" and \"history\" have no place in data.template = \"qa\"; use auto, alpaca, plain or tokenizer");
   }
   const QaRow exchange = qa != nullptr ? *qa : QaRow{question_of(*alpaca), alpaca->output};
   return template_name == "raw" ? raw_pieces(exchange) : qa_pieces(exchange);

@@ -56,21 +56,21 @@ MessageTraining trained_as(std::string_view key, bool assistant) {
 }
 
 /// `mask` is ambiguous: some programs train where it is true, others do not.
-void check_mask(std::string_view key, const json& value, const std::string& place) {
+void check_mask(std::string_view key, const json& value, const std::string& location) {
   if ((key == "mask" || key == "masks") && value.is_boolean()) {
-    fail_row(place, "\"" + std::string(key) +
-                        "\" as true or false is read in two ways, as trained and as hidden; write \"train\": true or false");
+    fail_row(location, "\"" + std::string(key) +
+                           "\" as true or false is read in two ways, as trained and as hidden; write \"train\": true or false");
   }
 }
 
 bool is_fraction(const json& value) { return value.is_number() && value.get<double>() > 0.0 && value.get<double>() < 1.0; }
 
 /// The flag of one key of a message.
-MessageTraining meaning_of(const std::string& key, const json& value, bool assistant, const std::string& place) {
-  check_mask(key, value, place);
+MessageTraining meaning_of(const std::string& key, const json& value, bool assistant, const std::string& location) {
+  check_mask(key, value, location);
   const std::optional<bool> flag = flag_in(value);
   if (!flag) {
-    fail_row(place, "\"" + key + "\" " + kZeroOrOne);
+    fail_row(location, "\"" + key + "\" " + kZeroOrOne);
   }
   if (!*flag) {
     return MessageTraining::no;
@@ -79,7 +79,7 @@ MessageTraining meaning_of(const std::string& key, const json& value, bool assis
 }
 
 /// One flag per message; a shorter list is for the assistant's messages.
-void apply_list(const json& list, const std::string& key, ChatRow& chat, const std::string& place) {
+void apply_list(const json& list, const std::string& key, ChatRow& chat, const std::string& location) {
   std::vector<std::size_t> answers;
   for (std::size_t i = 0; i < chat.messages.size(); ++i) {
     if (chat.messages[i].value("role", "") == "assistant") {
@@ -88,16 +88,16 @@ void apply_list(const json& list, const std::string& key, ChatRow& chat, const s
   }
   const bool of_all = list.size() == chat.messages.size();
   if (!of_all && list.size() != answers.size()) {
-    fail_row(place, "\"" + key + "\" has " + std::to_string(list.size()) + " entries for " +
-                        std::to_string(chat.messages.size()) + " messages, " + std::to_string(answers.size()) +
-                        " of them the assistant's; give one for each message");
+    fail_row(location, "\"" + key + "\" has " + std::to_string(list.size()) + " entries for " +
+                           std::to_string(chat.messages.size()) + " messages, " + std::to_string(answers.size()) +
+                           " of them the assistant's; give one for each message");
   }
   chat.training.resize(chat.messages.size(), MessageTraining::by_role);
   for (std::size_t i = 0; i < list.size(); ++i) {
-    check_mask(key, list[i], place);
+    check_mask(key, list[i], location);
     const std::optional<bool> flag = flag_in(list[i]);
     if (!flag) {
-      fail_row(place, "\"" + key + "\"[" + std::to_string(i) + "] " + kZeroOrOne);
+      fail_row(location, "\"" + key + "\"[" + std::to_string(i) + "] " + kZeroOrOne);
     }
     const std::size_t message = of_all ? i : answers[i];
     if (chat.training[message] != MessageTraining::no) {
@@ -136,7 +136,7 @@ bool is_detail(const json& detail) {
 
 }  // namespace
 
-MessageTraining take_training(json& message, const std::string& place, UnknownFlags& unknown) {
+MessageTraining take_training(json& message, const std::string& location, UnknownFlags& unknown) {
   const bool assistant = message.value("role", "") == "assistant";
   std::string first;
   std::optional<MessageTraining> out;
@@ -145,9 +145,9 @@ MessageTraining take_training(json& message, const std::string& place, UnknownFl
     if (found == message.end()) {
       continue;
     }
-    const MessageTraining says = meaning_of(key, *found, assistant, place);
+    const MessageTraining says = meaning_of(key, *found, assistant, location);
     if (out && (says == MessageTraining::no) != (*out == MessageTraining::no)) {
-      fail_row(place, "\"" + first + "\" and \"" + key + "\" contradict each other; give one of them");
+      fail_row(location, "\"" + first + "\" and \"" + key + "\" contradict each other; give one of them");
     }
     first = out ? first : key;
     out = out == MessageTraining::yes ? out : says;
@@ -161,7 +161,7 @@ MessageTraining take_training(json& message, const std::string& place, UnknownFl
   return out.value_or(MessageTraining::by_role);
 }
 
-void take_train_detail(json& message, std::size_t index, const std::string& place, std::vector<UntrainedPart>& parts) {
+void take_train_detail(json& message, std::size_t index, const std::string& location, std::vector<UntrainedPart>& parts) {
   const auto found = message.find("train_detail");
   if (found == message.end()) {
     return;
@@ -169,11 +169,11 @@ void take_train_detail(json& message, std::size_t index, const std::string& plac
   const json details = *found;
   message.erase("train_detail");
   if (!details.is_array() || !std::all_of(details.begin(), details.end(), is_detail)) {
-    fail_row(place, "\"train_detail\" must be a list of {\"begin_offset\", \"end_offset\", \"train\"}");
+    fail_row(location, "\"train_detail\" must be a list of {\"begin_offset\", \"end_offset\", \"train\"}");
   }
   const auto content = message.find("content");
   if (content == message.end() || !content->is_string()) {
-    fail_row(place, "\"train_detail\" counts the characters of a content that is text; here is none");
+    fail_row(location, "\"train_detail\" counts the characters of a content that is text; here is none");
   }
   const std::string& text = content->get_ref<const std::string&>();
   for (const json& detail : details) {
@@ -188,19 +188,19 @@ void take_train_detail(json& message, std::size_t index, const std::string& plac
   }
 }
 
-bool apply_row_flags(const json& row, ChatRow* chat, const std::string& place, UnknownFlags& unknown) {
+bool apply_row_flags(const json& row, ChatRow* chat, const std::string& location, UnknownFlags& unknown) {
   bool trained = true;
   for (const char* key : kRowFlags) {
     const auto found = row.find(key);
     if (found == row.end()) {
       continue;
     }
-    check_mask(key, *found, place);
+    check_mask(key, *found, location);
     if (is_fraction(*found)) {
-      fail_row(place, std::string("\"") + key + "\" " + kZeroOrOne);
+      fail_row(location, std::string("\"") + key + "\" " + kZeroOrOne);
     }
     if (found->is_array() && chat != nullptr) {
-      apply_list(*found, key, *chat, place);
+      apply_list(*found, key, *chat, location);
     } else if (const std::optional<bool> flag = flag_in(*found)) {
       trained = trained && *flag;
     } else if (found->is_number() || found->is_array()) {
@@ -214,7 +214,7 @@ bool apply_row_flags(const json& row, ChatRow* chat, const std::string& place, U
   return trained;
 }
 
-void apply_token_masks(const json& row, IdsRow& ids, const std::string& place) {
+void apply_token_masks(const json& row, IdsRow& ids, const std::string& location) {
   for (const char* key : kTokenMasks) {
     const auto mask = row.find(key);
     if (mask == row.end()) {
@@ -223,7 +223,7 @@ void apply_token_masks(const json& row, IdsRow& ids, const std::string& place) {
     const bool fits = mask->is_array() && mask->size() == ids.input_ids.size() && ids.labels.size() == ids.input_ids.size() &&
                       std::all_of(mask->begin(), mask->end(), [](const json& value) { return flag_in(value).has_value(); });
     if (!fits) {
-      fail_row(place, std::string("\"") + key + "\" must be a list of 0 and 1, one for each of input_ids");
+      fail_row(location, std::string("\"") + key + "\" must be a list of 0 and 1, one for each of input_ids");
     }
     for (std::size_t i = 0; i < ids.labels.size(); ++i) {
       if (!*flag_in((*mask)[i])) {

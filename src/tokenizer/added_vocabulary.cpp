@@ -28,15 +28,15 @@ void AddedVocabulary::add(std::span<const AddedToken> tokens) {
       throw std::runtime_error("the token " + token.content + " would get the id " + std::to_string(id) + ", which is that of " +
                                *other + ": the vocabulary leaves out ids below it");
     }
-    const auto [place, fresh] = by_content_.emplace(token.content, tokens_.size());
+    const auto [location, fresh] = by_content_.emplace(token.content, tokens_.size());
     if (fresh) {
       tokens_.push_back(token);
     } else {
-      const AddedToken before = std::exchange(tokens_[place->second], token);
-      tokens_[place->second].special = before.special || token.special;
-      tokens_[place->second].shown_normalized = before.normalized || before.shown_normalized;
+      const AddedToken before = std::exchange(tokens_[location->second], token);
+      tokens_[location->second].special = before.special || token.special;
+      tokens_[location->second].shown_normalized = before.normalized || before.shown_normalized;
     }
-    tokens_[place->second].id = id;
+    tokens_[location->second].id = id;
     largest_ = std::max(largest_, id);
   }
 }

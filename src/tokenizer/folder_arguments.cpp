@@ -16,9 +16,9 @@ constexpr const char* kAdditional = "additional_special_tokens";  // the older n
 
 bool is_empty(const TokenList& list) { return !list.tokens || list.tokens->is_null() || list.tokens->empty(); }
 
-void set_named(TokenMap& map, const ordered_json& object, const JsonPlace& place) {
+void set_named(TokenMap& map, const ordered_json& object, const JsonLocation& location) {
   for (const auto& [key, value] : object.items()) {
-    if (const auto token = read_folder_token(value, place.at(key))) {
+    if (const auto token = read_folder_token(value, location.at(key))) {
       map.set(key, token);
     }
   }
@@ -53,7 +53,7 @@ void TokenMap::set(const std::string& key, std::optional<FolderToken> token) {
   }
 }
 
-std::optional<FolderToken> read_folder_token(const ordered_json& value, const JsonPlace& place) {
+std::optional<FolderToken> read_folder_token(const ordered_json& value, const JsonLocation& location) {
   if (value.is_null()) {
     return std::nullopt;
   }
@@ -64,53 +64,53 @@ std::optional<FolderToken> read_folder_token(const ordered_json& value, const Js
     return out;
   }
   if (!value.is_object()) {
-    fail(place, "must be a string or an object with content");
+    fail(location, "must be a string or an object with content");
   }
-  out.token = read_added_token(value, place);
+  out.token = read_added_token(value, location);
   out.text_alone = false;
-  out.normalized_given = !member(value, "normalized", place).is_null();
+  out.normalized_given = !member(value, "normalized", location).is_null();
   return out;
 }
 
 void read_config_arguments(const FolderFiles& files, FolderArguments& out) {
-  const JsonPlace place{files.config_file(), ""};
+  const JsonLocation location{files.config_file(), ""};
   for (const auto& [key, value] : files.config.items()) {
     if (is_standard_token(key)) {
-      out.standard.set(key, read_folder_token(value, place.at(key)));
+      out.standard.set(key, read_folder_token(value, location.at(key)));
     } else if (key == kExtra) {
-      out.extra = {value, place.at(key)};
+      out.extra = {value, location.at(key)};
     } else if (key == kAdditional) {
-      out.additional = {value, place.at(key)};
+      out.additional = {value, location.at(key)};
     } else if (key.ends_with("_token") && value.is_string()) {
-      out.own.set(key, read_folder_token(value, place.at(key)));
+      out.own.set(key, read_folder_token(value, location.at(key)));
     } else if (key.ends_with("_token") && (value.is_null() || (value.is_object() && value.contains("__type")))) {
-      out.found.set(key, read_folder_token(value, place.at(key)));
+      out.found.set(key, read_folder_token(value, location.at(key)));
     }
   }
   if (out.additional.tokens && is_empty(out.extra)) {
     out.extra = std::exchange(out.additional, {});
   }
   if (out.extra.tokens && out.extra.tokens->is_object()) {
-    set_named(out.own, *out.extra.tokens, out.extra.place);
+    set_named(out.own, *out.extra.tokens, out.extra.location);
     out.extra = {};
   }
 }
 
 void read_map_arguments(const FolderFiles& files, FolderArguments& out, std::vector<std::string>& notes) {
-  const JsonPlace place{files.map_file(), ""};
+  const JsonLocation location{files.map_file(), ""};
   for (const auto& [key, value] : files.special_map.items()) {
     if (key == kExtra && value.is_object()) {
-      set_named(out.own, value, place.at(key));
+      set_named(out.own, value, location.at(key));
       out.extra = {};
     } else if (key == kExtra || key == kAdditional) {
       TokenList& list = key == kExtra ? out.extra : out.additional;
       if (key == kExtra && list.tokens && list.tokens->is_array() && value.is_array()) {
         list.tokens->insert(list.tokens->end(), value.begin(), value.end());
       } else {
-        list = {value, place.at(key)};
+        list = {value, location.at(key)};
       }
     } else if (is_standard_token(key) || (key.ends_with("_token") && (value.is_string() || value.is_object()))) {
-      std::optional<FolderToken> token = read_folder_token(value, place.at(key));
+      std::optional<FolderToken> token = read_folder_token(value, location.at(key));
       if (token && !token->text_alone) {
         make_special(*token);
       }

@@ -31,7 +31,7 @@ struct TokenMap {
 /// The list of unnamed special tokens, under its newer or older key.
 struct TokenList {
   std::optional<nlohmann::ordered_json> tokens{};  // nullopt: no file has the key
-  JsonPlace place{};
+  JsonLocation location{};
 };
 
 struct FolderArguments {
@@ -42,8 +42,8 @@ struct FolderArguments {
   TokenList extra, additional;   // extra_special_tokens, additional_special_tokens
 };
 
-/// Parses a text, an object, or null. Throws Error(model) that begins with `place` for other values.
-std::optional<FolderToken> read_folder_token(const nlohmann::ordered_json& value, const JsonPlace& place);
+/// Parses a text, an object, or null. Throws Error(model) that begins with `location` for other values.
+std::optional<FolderToken> read_folder_token(const nlohmann::ordered_json& value, const JsonLocation& location);
 
 /// Reads tokenizer_config.json. Throws Error(model) naming file and key for a malformed token.
 void read_config_arguments(const FolderFiles& files, FolderArguments& out);

@@ -69,11 +69,11 @@ FolderFiles read_folder_files(const fs::path& folder, VocabularySource source) {
 }
 
 std::optional<bool> config_flag(const FolderFiles& files, const char* key) {
-  const JsonPlace place{files.config_file(), ""};
-  if (member(files.config, key, place).is_null()) {
+  const JsonLocation location{files.config_file(), ""};
+  if (member(files.config, key, location).is_null()) {
     return std::nullopt;
   }
-  return bool_member(files.config, key, false, place);
+  return bool_member(files.config, key, false, location);
 }
 
 }  // namespace lora_dist

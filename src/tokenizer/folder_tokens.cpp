@@ -17,21 +17,21 @@ using nlohmann::ordered_json;
 constexpr std::int32_t kIdLimit = 1 << 24;
 
 std::vector<ListedToken> read_decoder(const FolderFiles& files) {
-  const JsonPlace place = JsonPlace{files.config_file(), ""}.at("added_tokens_decoder");
+  const JsonLocation location = JsonLocation{files.config_file(), ""}.at("added_tokens_decoder");
   const ordered_json& object = files.config["added_tokens_decoder"];
   if (!object.is_object()) {
-    fail(place, "must be an object");
+    fail(location, "must be an object");
   }
   std::vector<ListedToken> out;
   for (const auto& [key, value] : object.items()) {
     std::int32_t id = 0;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     if (error != std::errc{} || end != key.data() + key.size() || id < 0 || id >= kIdLimit) {
-      fail(place, "has the key \"" + key.substr(0, 40) + "\", which is not a token id");
+      fail(location, "has the key \"" + key.substr(0, 40) + "\", which is not a token id");
     }
-    AddedToken token = read_added_token(value, place.at(key));
+    AddedToken token = read_added_token(value, location.at(key));
     token.id = id;
-    const bool given = !member(value, "normalized", place.at(key)).is_null();
+    const bool given = !member(value, "normalized", location.at(key)).is_null();
     out.push_back({std::move(token), "added_tokens_decoder of tokenizer_config.json", given});
   }
   return out;
@@ -65,19 +65,19 @@ std::vector<ListedToken> read_added_file(const FolderFiles& files, const FolderA
 
 /// If both files list a token, tokenizer.json's entry counts.
 void merge_listed(std::vector<ListedToken>& into, const std::vector<ListedToken>& from) {
-  std::map<std::pair<std::int32_t, std::string>, std::size_t> places;
-  const auto place_of = [&](const ListedToken& one, std::size_t next) {
-    return places.emplace(std::pair(one.token.id, one.token.content), next).first->second;
+  std::map<std::pair<std::int32_t, std::string>, std::size_t> indices;
+  const auto index_for = [&](const ListedToken& one, std::size_t next) {
+    return indices.emplace(std::pair(one.token.id, one.token.content), next).first->second;
   };
   for (std::size_t i = 0; i < into.size(); ++i) {
-    place_of(into[i], i);
+    index_for(into[i], i);
   }
   for (const ListedToken& one : from) {
-    const std::size_t place = place_of(one, into.size());
-    if (place == into.size()) {
+    const std::size_t index = index_for(one, into.size());
+    if (index == into.size()) {
       into.push_back(one);
     } else {
-      into[place] = one;
+      into[index] = one;
     }
   }
 }
@@ -89,10 +89,10 @@ void append_extra(const FolderArguments& arguments, FolderTokens& out) {
     return;
   }
   if (!list.tokens->is_array()) {
-    fail(list.place, "must be a list of tokens, or an object of named ones");
+    fail(list.location, "must be a list of tokens, or an object of named ones");
   }
   for (const ordered_json& one : *list.tokens) {
-    if (auto token = read_folder_token(one, list.place)) {
+    if (auto token = read_folder_token(one, list.location)) {
       if (one.is_object() && !one.contains("special")) {
         make_special(*token);
       }
@@ -117,7 +117,8 @@ void note_unread_map(const FolderFiles& files, const FolderArguments& arguments,
     return;
   }
   for (const auto& [key, value] : files.special_map.items()) {
-    const auto token = is_standard_token(key) ? read_folder_token(value, JsonPlace{files.map_file(), ""}.at(key)) : std::nullopt;
+    const auto token =
+        is_standard_token(key) ? read_folder_token(value, JsonLocation{files.map_file(), ""}.at(key)) : std::nullopt;
     const FolderTokens::Named* named = arguments.standard.find(key);
     const bool same = named != nullptr && named->token && token && named->token->token.content == token->token.content;
     if (token && !same) {

@@ -29,7 +29,7 @@ void make_special(FolderToken& token);
 /// A token with an id in a file.
 struct ListedToken {
   AddedToken token;
-  std::string place;             // "added_tokens.json"
+  std::string location;          // "added_tokens.json"
   bool normalized_given = true;  // the file has the flag
 };
 

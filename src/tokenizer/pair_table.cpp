@@ -10,7 +10,7 @@ void PairTable::insert(std::int32_t left, std::int32_t right, BpeMerge merge) {
   if (2 * (used_ + 1) > slots_.size()) {
     grow();
   }
-  Slot& slot = slots_[place_of(key_of(left, right))];
+  Slot& slot = slots_[slot_of(key_of(left, right))];
   used_ += slot.key == kFree ? 1 : 0;
   slot = {key_of(left, right), merge};
 }
@@ -19,7 +19,7 @@ void PairTable::grow() {
   const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(std::max<std::size_t>(64, slots_.size() * 2)));
   for (const Slot& slot : old) {
     if (slot.key != kFree) {
-      slots_[place_of(slot.key)] = slot;
+      slots_[slot_of(slot.key)] = slot;
     }
   }
 }

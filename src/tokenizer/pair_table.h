@@ -23,7 +23,7 @@ class PairTable {
     if (slots_.empty()) {
       return nullptr;
     }
-    const Slot& slot = slots_[place_of(key_of(left, right))];
+    const Slot& slot = slots_[slot_of(key_of(left, right))];
     return slot.key == kFree ? nullptr : &slot.merge;
   }
 
@@ -38,7 +38,7 @@ class PairTable {
     return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) | static_cast<std::uint32_t>(right);
   }
   /// The slot of the key, or the free slot for it.
-  std::size_t place_of(std::uint64_t key) const {
+  std::size_t slot_of(std::uint64_t key) const {
     const std::size_t mask = slots_.size() - 1;
     std::uint64_t hash = key * 0x9E3779B97F4A7C15U;
     hash ^= hash >> 32;

@@ -89,16 +89,17 @@ void reset_flags(AddedVocabulary& vocabulary, const FolderTokens& tokens, const 
 /// Rejects two tokens with one id, in the files or in file and vocabulary.
 void check_ids(const std::vector<ListedToken>& stated, const ModelVocabulary& model, const FolderFiles& files) {
   const auto refuse = [&](const ListedToken& token, const std::string& other, const std::string& where) {
-    throw Error(ExitCode::model, files.folder.string() + ": " + token.place + " gives the token " + shown(token.token.content) +
-                                     " the id " + std::to_string(token.token.id) + ", which is that of " + shown(other) + " in " +
-                                     where + "; give each token an id of its own");
+    throw Error(ExitCode::model, files.folder.string() + ": " + token.location + " gives the token " +
+                                     shown(token.token.content) + " the id " + std::to_string(token.token.id) +
+                                     ", which is that of " + shown(other) + " in " + where +
+                                     "; give each token an id of its own");
   };
   std::map<std::int32_t, const ListedToken*> by_id;
   for (const ListedToken& token : stated) {
     const auto [found, fresh] = by_id.emplace(token.token.id, &token);
     const auto in_model = model.token_of(token.token.id);
     if (!fresh && found->second->token.content != token.token.content) {
-      refuse(token, found->second->token.content, found->second->place);
+      refuse(token, found->second->token.content, found->second->location);
     }
     if (in_model && *in_model != token.token.content && !model.id_of(token.token.content)) {
       refuse(token, *in_model, files.vocabulary_file().filename().string());
@@ -119,7 +120,7 @@ void note_ids(const std::vector<ListedToken>& stated, const AddedVocabulary& voc
   std::vector<std::string> moved;
   for (const ListedToken& one : stated) {
     const auto id = vocabulary.id_of(one.token.content);
-    const std::string text = shown(one.token.content) + " (" + std::to_string(one.token.id) + " in " + one.place + ", here " +
+    const std::string text = shown(one.token.content) + " (" + std::to_string(one.token.id) + " in " + one.location + ", here " +
                              std::to_string(id.value_or(-1)) + ")";
     if (id && *id != one.token.id && std::find(moved.begin(), moved.end(), text) == moved.end()) {
       moved.push_back(text);
@@ -152,13 +153,13 @@ void note_new(const std::vector<ListedToken>& stated, const AddedVocabulary& voc
 void note_left_out(const std::vector<ListedToken>& file_tokens, const AddedVocabulary& vocabulary, const FolderFiles& files,
                    std::vector<std::string>& notes) {
   std::vector<std::string> left;
-  const auto look = [&](const std::string& content, const std::string& place) {
+  const auto look = [&](const std::string& content, const std::string& location) {
     if (!content.empty() && !vocabulary.id_of(content)) {
-      left.push_back(shown(content) + " of " + place);
+      left.push_back(shown(content) + " of " + location);
     }
   };
   for (const ListedToken& one : file_tokens) {
-    look(one.token.content, one.place);
+    look(one.token.content, one.location);
   }
   if (files.added_tokens.is_object()) {
     for (const auto& [content, id] : files.added_tokens.items()) {

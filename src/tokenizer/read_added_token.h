@@ -7,16 +7,16 @@
 namespace lora_dist {
 
 /// Reads {"content": ..., flags}, without the id. Absent flags are false; normalized is the opposite of special. Throws
-/// Error(model) that begins with `place`. Json: nlohmann::json or nlohmann::ordered_json.
+/// Error(model) that begins with `location`. Json: nlohmann::json or nlohmann::ordered_json.
 template <class Json>
-AddedToken read_added_token(const Json& object, const JsonPlace& place) {
+AddedToken read_added_token(const Json& object, const JsonLocation& location) {
   AddedToken out;
-  out.content = text_member(object, "content", place);
-  out.single_word = bool_member(object, "single_word", false, place);
-  out.lstrip = bool_member(object, "lstrip", false, place);
-  out.rstrip = bool_member(object, "rstrip", false, place);
-  out.special = bool_member(object, "special", false, place);
-  out.normalized = bool_member(object, "normalized", !out.special, place);
+  out.content = text_member(object, "content", location);
+  out.single_word = bool_member(object, "single_word", false, location);
+  out.lstrip = bool_member(object, "lstrip", false, location);
+  out.rstrip = bool_member(object, "rstrip", false, location);
+  out.special = bool_member(object, "special", false, location);
+  out.normalized = bool_member(object, "normalized", !out.special, location);
   return out;
 }
 

@@ -9,23 +9,23 @@ namespace {
 
 using nlohmann::json;
 
-PrependScheme read_scheme(const json& step, const JsonPlace& place) {
-  const bool add_space = bool_member(step, "add_prefix_space", true, place);
-  if (member(step, "prepend_scheme", place).is_null()) {  // files older than prepend_scheme
+PrependScheme read_scheme(const json& step, const JsonLocation& location) {
+  const bool add_space = bool_member(step, "add_prefix_space", true, location);
+  if (member(step, "prepend_scheme", location).is_null()) {  // files older than prepend_scheme
     return add_space ? PrependScheme::always : PrependScheme::never;
   }
-  const std::string name = text_member(step, "prepend_scheme", place);
+  const std::string name = text_member(step, "prepend_scheme", location);
   if (name != "always" && name != "first" && name != "never") {
-    fail(place.at("prepend_scheme"), "must be always, first or never");
+    fail(location.at("prepend_scheme"), "must be always, first or never");
   }
   if (!add_space && name != "never") {
-    fail(place, "says add_prefix_space = false, and prepend_scheme = " + name);
+    fail(location, "says add_prefix_space = false, and prepend_scheme = " + name);
   }
   return name == "always" ? PrependScheme::always : name == "first" ? PrependScheme::first : PrependScheme::never;
 }
 
-SplitStep read_split(const json& step, const JsonPlace& place) {
-  const std::string name = text_member(step, "behavior", place);
+SplitStep read_split(const json& step, const JsonLocation& location) {
+  const std::string name = text_member(step, "behavior", location);
   const std::pair<const char*, SplitBehavior> names[] = {{"Removed", SplitBehavior::removed},
                                                          {"Isolated", SplitBehavior::isolated},
                                                          {"MergedWithPrevious", SplitBehavior::merged_with_previous},
@@ -33,38 +33,38 @@ SplitStep read_split(const json& step, const JsonPlace& place) {
                                                          {"Contiguous", SplitBehavior::contiguous}};
   const auto* found = std::find_if(std::begin(names), std::end(names), [&](const auto& entry) { return name == entry.first; });
   if (found == std::end(names)) {
-    fail(place.at("behavior"), "must be Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
+    fail(location.at("behavior"), "must be Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
   }
-  return {read_pattern(step, place), found->second, bool_member(step, "invert", false, place)};
+  return {read_pattern(step, location), found->second, bool_member(step, "invert", false, location)};
 }
 
-SplitStep read_digits(const json& step, const JsonPlace& place) {
-  const bool one_by_one = bool_member(step, "individual_digits", false, place);
+SplitStep read_digits(const json& step, const JsonLocation& location) {
+  const bool one_by_one = bool_member(step, "individual_digits", false, location);
   return {compile_regex(R"(\p{N})"), one_by_one ? SplitBehavior::isolated : SplitBehavior::contiguous};
 }
 
-SplitStep read_punctuation(const json& step, const JsonPlace& place) {
+SplitStep read_punctuation(const json& step, const JsonLocation& location) {
   json as_split = step;
-  if (member(step, "behavior", place).is_null()) {
+  if (member(step, "behavior", location).is_null()) {
     as_split["behavior"] = "Isolated";
   }
   as_split["pattern"] = {{"Regex", R"([\p{P}$+<=>\^`|~])"}};  // ASCII's punctuation includes nine symbols
-  return read_split(as_split, place);
+  return read_split(as_split, location);
 }
 
 /// last: no step follows, so that pieces may stay bytes.
-ByteLevelStep read_byte_level(const json& step, bool last, const JsonPlace& place) {
-  ByteLevelStep out{bool_member(step, "add_prefix_space", true, place), {}, !last};
-  if (bool_member(step, "use_regex", true, place)) {
+ByteLevelStep read_byte_level(const json& step, bool last, const JsonLocation& location) {
+  ByteLevelStep out{bool_member(step, "add_prefix_space", true, location), {}, !last};
+  if (bool_member(step, "use_regex", true, location)) {
     out.split.push_back(gpt2_split());
   }
   return out;
 }
 
-SplitStep read_delimiter(const json& step, const JsonPlace& place) {
-  const std::string delimiter = text_member(step, "delimiter", place);
+SplitStep read_delimiter(const json& step, const JsonLocation& location) {
+  const std::string delimiter = text_member(step, "delimiter", location);
   if (delimiter.empty()) {
-    fail(place.at("delimiter"), "must not be empty");
+    fail(location.at("delimiter"), "must not be empty");
   }
   return {delimiter, SplitBehavior::removed};
 }
@@ -81,23 +81,24 @@ void append_nmt(std::vector<NormalizeStep>& out) {
       compile_regex(R"([\x{9}\x{A}\x{C}\x{D}\x{1680}\x{200B}-\x{200F}\x{2028}\x{2029}\x{2581}\x{FEFF}\x{FFFD}])"), " "});
 }
 
-std::size_t count_member(const json& step, const char* key, const JsonPlace& place) {
-  return static_cast<std::size_t>(count_of(member(step, key, place), 1 << 20, place.at(key)));
+std::size_t count_member(const json& step, const char* key, const JsonLocation& location) {
+  return static_cast<std::size_t>(count_of(member(step, key, location), 1 << 20, location.at(key)));
 }
 
-StripStep read_strip(const json& step, const JsonPlace& place) {
-  StripStep out{text_member(step, "content", place), count_member(step, "start", place), count_member(step, "stop", place)};
+StripStep read_strip(const json& step, const JsonLocation& location) {
+  StripStep out{text_member(step, "content", location), count_member(step, "start", location),
+                count_member(step, "stop", location)};
   if (out.content.empty()) {
-    fail(place.at("content"), "must not be empty");
+    fail(location.at("content"), "must not be empty");
   }
   return out;
 }
 
 }  // namespace
 
-std::variant<std::string, Regex> read_pattern(const json& step, const JsonPlace& place) {
-  const json& pattern = member(step, "pattern", place);
-  const JsonPlace here = place.at("pattern");
+std::variant<std::string, Regex> read_pattern(const json& step, const JsonLocation& location) {
+  const json& pattern = member(step, "pattern", location);
+  const JsonLocation here = location.at("pattern");
   if (!member(pattern, "Regex", here).is_null()) {
     try {
       return compile_regex(text_member(pattern, "Regex", here));
@@ -112,29 +113,30 @@ std::variant<std::string, Regex> read_pattern(const json& step, const JsonPlace&
   return text;
 }
 
-ReplaceStep read_replace(const json& step, const JsonPlace& place) {
-  ReplaceStep out{read_pattern(step, place), text_member(step, "content", place)};
+ReplaceStep read_replace(const json& step, const JsonLocation& location) {
+  ReplaceStep out{read_pattern(step, location), text_member(step, "content", location)};
   out.of_front =
-      std::holds_alternative<Regex>(out.from) && text_member(step["pattern"], "Regex", place.at("pattern")).starts_with("\\A");
+      std::holds_alternative<Regex>(out.from) && text_member(step["pattern"], "Regex", location.at("pattern")).starts_with("\\A");
   return out;
 }
 
-MetaspaceStep read_metaspace(const json& step, const JsonPlace& place) {
-  MetaspaceStep out{text_member(step, "replacement", place), read_scheme(step, place), bool_member(step, "split", true, place)};
+MetaspaceStep read_metaspace(const json& step, const JsonLocation& location) {
+  MetaspaceStep out{text_member(step, "replacement", location), read_scheme(step, location),
+                    bool_member(step, "split", true, location)};
   if (out.replacement.empty() || utf8_character(out.replacement) != out.replacement.size()) {
-    fail(place.at("replacement"), "must be one character");
+    fail(location.at("replacement"), "must be one character");
   }
   return out;
 }
 
-std::vector<NormalizeStep> read_normalizer(const json& component, const JsonPlace& place) {
+std::vector<NormalizeStep> read_normalizer(const json& component, const JsonLocation& location) {
   std::vector<NormalizeStep> out;
-  for (const json& step : steps_of(component, "normalizers", place)) {
-    const std::string type = text_member(step, "type", place);
+  for (const json& step : steps_of(component, "normalizers", location)) {
+    const std::string type = text_member(step, "type", location);
     if (type == "Prepend") {
-      out.emplace_back(PrependStep{text_member(step, "prepend", place)});
+      out.emplace_back(PrependStep{text_member(step, "prepend", location)});
     } else if (type == "Replace") {
-      out.emplace_back(read_replace(step, place));
+      out.emplace_back(read_replace(step, location));
     } else if (type == "NFC" || type == "NFD" || type == "NFKC" || type == "NFKD") {
       out.emplace_back(NormalFormStep{type == "NFC"    ? NormalForm::nfc
                                       : type == "NFD"  ? NormalForm::nfd
@@ -148,67 +150,67 @@ std::vector<NormalizeStep> read_normalizer(const json& component, const JsonPlac
       out.emplace_back(LowercaseStep{});
     } else if (type == "Strip") {
       out.emplace_back(
-          StripSpaceStep{bool_member(step, "strip_left", true, place), bool_member(step, "strip_right", true, place)});
+          StripSpaceStep{bool_member(step, "strip_left", true, location), bool_member(step, "strip_right", true, location)});
     } else {
-      refuse(place, type);
+      refuse(location, type);
     }
   }
   return out;
 }
 
-std::vector<PreTokenizeStep> read_pre_tokenizer(const json& component, const JsonPlace& place) {
+std::vector<PreTokenizeStep> read_pre_tokenizer(const json& component, const JsonLocation& location) {
   std::vector<PreTokenizeStep> out;
-  const std::vector<json> steps = steps_of(component, "pretokenizers", place);
+  const std::vector<json> steps = steps_of(component, "pretokenizers", location);
   bool byte_level = false;
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    const std::string type = text_member(steps[i], "type", place);
+    const std::string type = text_member(steps[i], "type", location);
     if (type == "Split") {
-      out.emplace_back(read_split(steps[i], place));
+      out.emplace_back(read_split(steps[i], location));
     } else if (type == "ByteLevel") {
       if (byte_level) {
-        refuse(place, "ByteLevel twice");
+        refuse(location, "ByteLevel twice");
       }
       byte_level = true;
-      out.emplace_back(read_byte_level(steps[i], i + 1 == steps.size(), place));
+      out.emplace_back(read_byte_level(steps[i], i + 1 == steps.size(), location));
     } else if (type == "Metaspace") {
-      out.emplace_back(read_metaspace(steps[i], place));
+      out.emplace_back(read_metaspace(steps[i], location));
     } else if (type == "Digits") {
-      out.emplace_back(read_digits(steps[i], place));
+      out.emplace_back(read_digits(steps[i], location));
     } else if (type == "Punctuation") {
-      out.emplace_back(read_punctuation(steps[i], place));
+      out.emplace_back(read_punctuation(steps[i], location));
     } else if (type == "Whitespace") {
       out.emplace_back(whitespace_split());
     } else if (type == "WhitespaceSplit") {
       out.emplace_back(SplitStep{compile_regex(R"(\s)"), SplitBehavior::removed});
     } else if (type == "CharDelimiterSplit") {
-      out.emplace_back(read_delimiter(steps[i], place));
+      out.emplace_back(read_delimiter(steps[i], location));
     } else {
-      refuse(place, type);
+      refuse(location, type);
     }
   }
   return out;
 }
 
-std::vector<DecodeStep> read_decoder(const json& component, const JsonPlace& place) {
+std::vector<DecodeStep> read_decoder(const json& component, const JsonLocation& location) {
   std::vector<DecodeStep> out;
-  for (const json& step : steps_of(component, "decoders", place)) {
-    const std::string type = text_member(step, "type", place);
+  for (const json& step : steps_of(component, "decoders", location)) {
+    const std::string type = text_member(step, "type", location);
     if (type == "Replace") {
-      out.emplace_back(read_replace(step, place));
+      out.emplace_back(read_replace(step, location));
     } else if (type == "ByteFallback") {
       out.emplace_back(ByteFallbackStep{});
     } else if (type == "Fuse") {
       out.emplace_back(FuseStep{});
     } else if (type == "Strip") {
-      out.emplace_back(read_strip(step, place));
+      out.emplace_back(read_strip(step, location));
     } else if (type == "Metaspace") {
-      out.emplace_back(read_metaspace(step, place));
+      out.emplace_back(read_metaspace(step, location));
     } else if (type == "ByteLevel") {
       out.emplace_back(FromByteLevelStep{});
     } else if (type == "BPEDecoder") {
-      out.emplace_back(SuffixStep{text_member(step, "suffix", place)});
+      out.emplace_back(SuffixStep{text_member(step, "suffix", location)});
     } else {
-      refuse(place, type);
+      refuse(location, type);
     }
   }
   return out;

@@ -108,10 +108,10 @@ bool mentions_byte_level(const FolderFiles& files) {
 
 /// tokenizer_class of tokenizer_config.json, else of config.json, without "Fast"; empty if absent.
 std::string named_class(const FolderFiles& files) {
-  const JsonPlace place{files.config_file(), ""};
+  const JsonLocation location{files.config_file(), ""};
   std::string named;
-  if (!member(files.config, "tokenizer_class", place).is_null()) {
-    named = text_member(files.config, "tokenizer_class", place);
+  if (!member(files.config, "tokenizer_class", location).is_null()) {
+    named = text_member(files.config, "tokenizer_class", location);
   }
   if (named.empty()) {
     named = files.model_tokenizer_class;

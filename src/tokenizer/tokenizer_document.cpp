@@ -18,20 +18,20 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<ListedToken> listed_tokens(const json& document, const JsonPlace& place) {
+std::vector<ListedToken> listed_tokens(const json& document, const JsonLocation& location) {
   std::vector<ListedToken> out;
-  for (AddedToken& token : read_added_tokens(member(document, "added_tokens", place), place.at("added_tokens"))) {
+  for (AddedToken& token : read_added_tokens(member(document, "added_tokens", location), location.at("added_tokens"))) {
     out.push_back({std::move(token), "added_tokens of tokenizer.json"});
   }
   return out;
 }
 
-std::optional<std::string> padding_token(const json& document, const JsonPlace& place) {
-  const json& padding = member(document, "padding", place);
-  if (padding.is_null() || member(padding, "pad_token", place.at("padding")).is_null()) {
+std::optional<std::string> padding_token(const json& document, const JsonLocation& location) {
+  const json& padding = member(document, "padding", location);
+  if (padding.is_null() || member(padding, "pad_token", location.at("padding")).is_null()) {
     return std::nullopt;
   }
-  return text_member(padding, "pad_token", place.at("padding"));
+  return text_member(padding, "pad_token", location.at("padding"));
 }
 
 /// The texts of the pieces. As in TokenizersBackend, a piece takes the text that the folder lists under its id, unless another
@@ -61,10 +61,10 @@ std::vector<std::string> names_of_pieces(const SentencePieceFile& file, const Fo
 }
 
 /// A component's steps without parts that do not affect ids, for comparison.
-json plain_steps(const json& component, const char* list, const JsonPlace& place) {
+json plain_steps(const json& component, const char* list, const JsonLocation& location) {
   json out = json::array();
-  for (json step : steps_of(component, list, place)) {
-    const std::string type = text_member(step, "type", place);
+  for (json step : steps_of(component, list, location)) {
+    const std::string type = text_member(step, "type", location);
     step.erase("trim_offsets");
     step.erase("str_rep");
     if (type == "Metaspace") {
@@ -79,14 +79,14 @@ json plain_steps(const json& component, const char* list, const JsonPlace& place
   return out;
 }
 
-bool same_steps(const json& built, const json& file, const JsonPlace& place) {
+bool same_steps(const json& built, const json& file, const JsonLocation& location) {
   const auto same = [&](const char* key, const char* list) {
-    return plain_steps(member(built, key, place), list, place.at(key)) ==
-           plain_steps(member(file, key, place), list, place.at(key));
+    return plain_steps(member(built, key, location), list, location.at(key)) ==
+           plain_steps(member(file, key, location), list, location.at(key));
   };
-  const JsonPlace model = place.at("model");
+  const JsonLocation model = location.at("model");
   const auto flag = [&](const json& document, const char* key) {
-    return bool_member(member(document, "model", place), key, false, model);
+    return bool_member(member(document, "model", location), key, false, model);
   };
   return same("normalizer", "normalizers") && same("pre_tokenizer", "pretokenizers") &&
          flag(built, "byte_fallback") == flag(file, "byte_fallback") &&
@@ -107,29 +107,29 @@ void note_version_4(const FolderFiles& files, const TokenizerClass& tokenizer_cl
 
 json built_around(json& file, const FolderFiles& files, const TokenizerClass& tokenizer_class, ClassArguments arguments,
                   std::vector<std::string>& notes) {
-  const JsonPlace place{files.vocabulary_file(), ""};
-  if (member(file, "model", place).is_null()) {
+  const JsonLocation location{files.vocabulary_file(), ""};
+  if (member(file, "model", location).is_null()) {
     return file;  // rejected when read
   }
   json& model = file["model"];
-  const json& vocab = member(model, "vocab", place.at("model"));
+  const json& vocab = member(model, "vocab", location.at("model"));
   if (arguments.unk && !(vocab.is_object() && vocab.contains(*arguments.unk))) {
     arguments.unk.reset();
   }
   json out = tokenizer_class.build(arguments);
-  if (files.source == VocabularySource::tokenizer_json && !same_steps(out, file, place)) {
+  if (files.source == VocabularySource::tokenizer_json && !same_steps(out, file, location)) {
     notes.push_back(
         std::string(tokenizer_class.name) +
         " of transformers 5 normalizes and cuts text by steps of its own, not by those of tokenizer.json, as version 4 "
         "does; ids are those of version 5");
   }
-  if (const json& type = member(model, "type", place.at("model")); type.is_string()) {
+  if (const json& type = member(model, "type", location.at("model")); type.is_string()) {
     out["model"]["type"] = type;
   }
   for (const char* key : {"vocab", "merges"}) {
     out["model"][key] = std::move(model[key]);
   }
-  out["post_processor"] = member(file, "post_processor", place);
+  out["post_processor"] = member(file, "post_processor", location);
   return out;
 }
 

@@ -35,48 +35,48 @@ bool puts_first_only(const PreTokenizeStep& step) {
 
 }  // namespace
 
-void refuse(const JsonPlace& place, const std::string& type) { fail(place, type + " is not supported yet"); }
+void refuse(const JsonLocation& location, const std::string& type) { fail(location, type + " is not supported yet"); }
 
-std::int32_t read_token_id(const json& value, const JsonPlace& place) {
-  return static_cast<std::int32_t>(count_of(value, kIdLimit, place));
+std::int32_t read_token_id(const json& value, const JsonLocation& location) {
+  return static_cast<std::int32_t>(count_of(value, kIdLimit, location));
 }
 
-std::vector<json> steps_of(const json& component, const std::string& list, const JsonPlace& place) {
+std::vector<json> steps_of(const json& component, const std::string& list, const JsonLocation& location) {
   if (component.is_null()) {
     return {};
   }
-  if (text_member(component, "type", place) != "Sequence") {
+  if (text_member(component, "type", location) != "Sequence") {
     return {component};
   }
-  const json& members = member(component, list, place);
+  const json& members = member(component, list, location);
   if (!members.is_array()) {
-    fail(place.at(list), "must be a list");
+    fail(location.at(list), "must be a list");
   }
   std::vector<json> steps;
   for (const json& one : members) {
-    const std::vector<json> inner = steps_of(one, list, place.at(list));
+    const std::vector<json> inner = steps_of(one, list, location.at(list));
     steps.insert(steps.end(), inner.begin(), inner.end());
   }
   return steps;
 }
 
 JsonTokenizer read_tokenizer_steps(const json& document, const std::filesystem::path& file) {
-  const JsonPlace place{file, ""};
+  const JsonLocation location{file, ""};
   JsonTokenizer out;
-  const json& model = member(document, "model", place);
+  const json& model = member(document, "model", location);
   if (model.is_null()) {
-    fail(place, "has no model; is this the tokenizer.json of Hugging Face's tokenizers?");
+    fail(location, "has no model; is this the tokenizer.json of Hugging Face's tokenizers?");
   }
-  out.pre_tokenizer = read_pre_tokenizer(member(document, "pre_tokenizer", place), place.at("pre_tokenizer"));
-  out.model = read_bpe_model(model, place.at("model"));
+  out.pre_tokenizer = read_pre_tokenizer(member(document, "pre_tokenizer", location), location.at("pre_tokenizer"));
+  out.model = read_bpe_model(model, location.at("model"));
   out.model.of_bytes = !out.pre_tokenizer.empty() && ends_in_bytes(out.pre_tokenizer.back());
   out.model.word_start = find_word_start(out.model);
-  out.normalizer = read_normalizer(member(document, "normalizer", place), place.at("normalizer"));
+  out.normalizer = read_normalizer(member(document, "normalizer", location), location.at("normalizer"));
   out.asks_for_front =
       std::any_of(out.pre_tokenizer.begin(), out.pre_tokenizer.end(), puts_first_only) && may_lose_front(out.normalizer);
-  out.decoder = read_decoder(member(document, "decoder", place), place.at("decoder"));
-  out.has_decoder = !member(document, "decoder", place).is_null();
-  Affixes affixes = read_post_processor(member(document, "post_processor", place), place.at("post_processor"));
+  out.decoder = read_decoder(member(document, "decoder", location), location.at("decoder"));
+  out.has_decoder = !member(document, "decoder", location).is_null();
+  Affixes affixes = read_post_processor(member(document, "post_processor", location), location.at("post_processor"));
   out.prefix = std::move(affixes.prefix);
   out.suffix = std::move(affixes.suffix);
   out.largest_id = largest_id(out);
@@ -111,11 +111,11 @@ void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, co
 JsonTokenizer read_tokenizer_document(const json& document, const std::filesystem::path& file) {
   JsonTokenizer out = read_tokenizer_steps(document, file);
   AddedVocabulary added(vocabulary_of(out.model));
-  const JsonPlace place{file, "added_tokens"};
+  const JsonLocation location{file, "added_tokens"};
   try {
-    added.add(read_added_tokens(member(document, "added_tokens", {file, ""}), place));
+    added.add(read_added_tokens(member(document, "added_tokens", {file, ""}), location));
   } catch (const std::runtime_error& e) {
-    fail(place, e.what());
+    fail(location, e.what());
   }
   set_added_tokens(out, added, file);
   return out;

@@ -26,29 +26,29 @@ ModelVocabulary vocabulary_of(const BpeModel& model);
 /// Throws Error(model) if the post-processor inserts an unknown id.
 void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, const std::filesystem::path& file);
 
-std::vector<NormalizeStep> read_normalizer(const nlohmann::json& component, const JsonPlace& place);
-std::vector<PreTokenizeStep> read_pre_tokenizer(const nlohmann::json& component, const JsonPlace& place);
-std::vector<DecodeStep> read_decoder(const nlohmann::json& component, const JsonPlace& place);
-BpeModel read_bpe_model(const nlohmann::json& model, const JsonPlace& place);
+std::vector<NormalizeStep> read_normalizer(const nlohmann::json& component, const JsonLocation& location);
+std::vector<PreTokenizeStep> read_pre_tokenizer(const nlohmann::json& component, const JsonLocation& location);
+std::vector<DecodeStep> read_decoder(const nlohmann::json& component, const JsonLocation& location);
+BpeModel read_bpe_model(const nlohmann::json& model, const JsonLocation& location);
 /// The file's added tokens with their ids.
-std::vector<AddedToken> read_added_tokens(const nlohmann::json& list, const JsonPlace& place);
+std::vector<AddedToken> read_added_tokens(const nlohmann::json& list, const JsonLocation& location);
 
 /// Ids before and after one text.
 struct Affixes {
   std::vector<std::int32_t> prefix, suffix;
 };
-Affixes read_post_processor(const nlohmann::json& component, const JsonPlace& place);
+Affixes read_post_processor(const nlohmann::json& component, const JsonLocation& location);
 
 // Helpers shared by these functions.
 
-[[noreturn]] void refuse(const JsonPlace& place, const std::string& type);
-std::int32_t read_token_id(const nlohmann::json& value, const JsonPlace& place);
+[[noreturn]] void refuse(const JsonLocation& location, const std::string& type);
+std::int32_t read_token_id(const nlohmann::json& value, const JsonLocation& location);
 /// The steps of a component: none for null, the members of a Sequence, else the component itself. `list`: the key of a Sequence's
 /// members.
-std::vector<nlohmann::json> steps_of(const nlohmann::json& component, const std::string& list, const JsonPlace& place);
+std::vector<nlohmann::json> steps_of(const nlohmann::json& component, const std::string& list, const JsonLocation& location);
 /// A step's pattern: {"String": non-empty text} or {"Regex": expression}.
-std::variant<std::string, Regex> read_pattern(const nlohmann::json& step, const JsonPlace& place);
-ReplaceStep read_replace(const nlohmann::json& step, const JsonPlace& place);
-MetaspaceStep read_metaspace(const nlohmann::json& step, const JsonPlace& place);
+std::variant<std::string, Regex> read_pattern(const nlohmann::json& step, const JsonLocation& location);
+ReplaceStep read_replace(const nlohmann::json& step, const JsonLocation& location);
+MetaspaceStep read_metaspace(const nlohmann::json& step, const JsonLocation& location);
 
 }  // namespace lora_dist

@@ -6,7 +6,7 @@
 
 namespace lora_dist {
 
-std::size_t WordCache::place_of(std::string_view word) {
+std::size_t WordCache::slot_of(std::string_view word) {
   std::uint64_t hash = word.size();
   while (!word.empty()) {
     std::uint64_t eight = 0;
@@ -31,7 +31,7 @@ bool WordCache::find(std::string_view word, std::vector<std::int32_t>& out) cons
   if (word.size() > kBytes || word.empty()) {
     return false;
   }
-  const Slot& slot = slots_[place_of(word)];
+  const Slot& slot = slots_[slot_of(word)];
   if (slot.bytes != word.size() || std::memcmp(slot.word.data(), word.data(), word.size()) != 0) {
     return false;
   }
@@ -43,7 +43,7 @@ void WordCache::keep(std::string_view word, const std::int32_t* ids, std::size_t
   if (word.size() > kBytes || word.empty() || count > kIds) {
     return;
   }
-  Slot& slot = slots_[place_of(word)];
+  Slot& slot = slots_[slot_of(word)];
   slot.bytes = static_cast<std::uint8_t>(word.size());
   slot.count = static_cast<std::uint8_t>(count);
   std::copy(word.begin(), word.end(), slot.word.begin());

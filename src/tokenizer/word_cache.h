@@ -28,7 +28,7 @@ class WordCache {
   };
   static_assert(sizeof(Slot) == 64, "a slot is a cache line");
 
-  static std::size_t place_of(std::string_view word);
+  static std::size_t slot_of(std::string_view word);
 
   struct Free {
     void operator()(Slot* slots) const { std::free(slots); }
