@@ -1,4 +1,4 @@
-// Whole tables in an adapter's file against those of the base.
+// Compares whole tables in an adapter's file with the base's.
 #include "src/adapter/adapter_bridge.h"
 
 #include <gmock/gmock.h>
@@ -15,7 +15,7 @@ using testing::HasSubstr;
 
 class AdapterTables : public testing::Test {
  protected:
-  /// An adapter's file with one tensor: the base's embedding, its values put through `change`.
+  /// An adapter's file with one tensor: the base's embedding, modified by `change`.
   template <class Change>
   PeftAdapter with_table(const std::string& path, std::int64_t rows, const Change& change) {
     const TensorInfo& embedding = base_.tensors.at("model.embed_tokens.weight");
@@ -46,7 +46,7 @@ TEST_F(AdapterTables, CopiesOfTheBaseAreAccepted) {
   EXPECT_NO_THROW(check_tables(with_table("lm_head", 512, nothing), spec_, base_));  // tied to the embedding
 }
 
-/// An adapter that was saved in bf16 has the base rounded.
+/// An adapter that was saved in bf16 contains the base's values rounded.
 TEST_F(AdapterTables, RoundedCopiesAreAcceptedToo) {
   PeftAdapter adapter = with_table("model.embed_tokens", 512, [](std::vector<float>&) {});
   std::vector<std::uint16_t> rounded(values_.size());

@@ -1,4 +1,4 @@
-// adapter_config.json: what PEFT writes is read, what cannot be honoured is refused.
+// adapter_config.json: PEFT's files are read, unsupported values are refused.
 #include "src/adapter/adapter_config.h"
 
 #include <gmock/gmock.h>
@@ -186,11 +186,11 @@ TEST(AdapterConfigFile, KeysOfPatternsAreRegularExpressions) {
           ".*down.*":6}})");
   EXPECT_EQ(rank_of(config, "model.layers.0.self_attn.q_proj"), 3);
   EXPECT_EQ(rank_of(config, "model.layers.2.self_attn.q_proj"), 3);
-  EXPECT_EQ(rank_of(config, "model.layers.1.self_attn.q_proj"), 4);  // of two that match, the one that comes first
+  EXPECT_EQ(rank_of(config, "model.layers.1.self_attn.q_proj"), 4);  // the first match counts
   EXPECT_EQ(rank_of(config, "model.layers.12.self_attn.q_proj"), 4);
   EXPECT_EQ(rank_of(config, "model.layers.1.mlp.down_proj"), 6);
   EXPECT_EQ(rank_of(config, "model.layers.1.self_attn.v_proj"), 16);
-  const PeftConfig again = read_text(adapter_config_text(config));  // the order is kept
+  const PeftConfig again = read_text(adapter_config_text(config));  // keeps the order
   EXPECT_EQ(again.rank_pattern, config.rank_pattern);
 }
 
@@ -204,8 +204,8 @@ TEST(AdapterConfigFile, TargetAndExcludedModules) {
   EXPECT_TRUE(targeted(R"(,"target_modules":["model.layers.3.self_attn.q_proj"])"));
   EXPECT_FALSE(targeted(R"(,"target_modules":["o_proj","proj","model.layers.2.self_attn.q_proj"])"));
   EXPECT_TRUE(targeted(R"(,"target_modules":".*\\.[qv]_proj")"));
-  EXPECT_FALSE(targeted(R"(,"target_modules":"[qv]_proj")"));  // of the whole path
-  EXPECT_TRUE(targeted(R"(,"target_modules":"(?P<")"));        // not understood: the tensors decide
+  EXPECT_FALSE(targeted(R"(,"target_modules":"[qv]_proj")"));  // must match the whole path
+  EXPECT_TRUE(targeted(R"(,"target_modules":"(?P<")"));        // rejected by PCRE2: the tensors decide
   EXPECT_FALSE(targeted(R"(,"target_modules":["q_proj"],"exclude_modules":["self_attn.q_proj"])"));
   EXPECT_FALSE(targeted(R"(,"target_modules":["q_proj"],"exclude_modules":".*\\.3\\..*")"));
   EXPECT_TRUE(targeted(R"(,"target_modules":["q_proj"],"exclude_modules":["v_proj"])"));

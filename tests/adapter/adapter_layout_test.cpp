@@ -1,4 +1,4 @@
-// Which layers are adapted, and what the factors start as.
+// Adapted layers, and initial values of the factors.
 #include "src/adapter/adapter_layout.h"
 
 #include <gtest/gtest.h>
@@ -53,7 +53,7 @@ TEST(Targets, OfOneLayerAndByRegularExpression) {
   EXPECT_NE(problem_of(".*(q|v_proj").find("\".*(q|v_proj\" is not a regular expression"), std::string::npos);
 }
 
-/// GPT-2 calls two layers of a block c_proj: PEFT's rule takes both, and a name for one of them is longer.
+/// GPT-2 has two layers named c_proj per block: PEFT's rule matches both; a longer name matches one.
 TEST(Targets, OfGpt2) {
   const ModelSpec gpt2 = read_model_config(test::source("tests/golden/families/gpt2"));
   const auto both = match_targets(gpt2, {"c_attn", "c_proj"});

@@ -1,4 +1,4 @@
-// lora_dist.json: how the base was held, and every message.
+// lora_dist.json: the base format, and every error message.
 #include "src/adapter/adapter_origin.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// PEFT's adapters of every model family (tests/golden/families): they fit the model, and the count of parameters is PEFT's.
+// PEFT's adapters of every model family (tests/golden/families): they match the model, with PEFT's count of parameters.
 #include <gtest/gtest.h>
 
 #include <fstream>

@@ -1,4 +1,4 @@
-// Adapters that others trained with PEFT, of models that are too large to ship: LORA_DIST_TEST_DATA/adapters.
+// Adapters trained with PEFT on models that are too large to ship: LORA_DIST_TEST_DATA/adapters.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -30,7 +30,7 @@ class GivenAdapters : public testing::Test {
   }
 };
 
-/// Every value is a number, and not all of them are zero.
+/// Every value is finite, and not all are zero.
 double largest(const AdapterMatrix& matrix) {
   double most = 0.0;
   for (const float value : matrix.values) {

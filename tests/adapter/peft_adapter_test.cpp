@@ -1,4 +1,4 @@
-// Adapter folders: written, read back, and refused when something in them is wrong.
+// Adapter folders: writing, reading back, and rejection of invalid ones.
 #include "src/adapter/peft_adapter.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Names of formats, and what a folder that is quantized already makes of a wish.
+// Names of formats, and requested formats for a prequantized folder.
 #include "src/base/base_format.h"
 
 #include <gtest/gtest.h>

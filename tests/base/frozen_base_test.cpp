@@ -1,4 +1,4 @@
-// The frozen base divided over ranks: the same weights on every mesh, and no more bytes than a rank's share.
+// The frozen base divided over ranks: the same weights on every mesh, and the expected bytes per rank.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -13,7 +13,7 @@ namespace {
 using test::OpenedModel;
 using test::source;
 
-/// Every weight of every block, dequantized, as rank `comm` sees it through its window.
+/// Every weight of every block, dequantized by the window of rank `comm`.
 std::vector<float> all_weights(const std::filesystem::path& folder, const BaseFormat& format, Communicator& comm) {
   OpenedModel opened(folder, format, comm, 8);
   std::vector<float> all;
@@ -57,7 +57,7 @@ TEST(FrozenShard, SameWeightsOnEveryMesh) {
   expect_same_on_all_meshes("tests/golden/tiny_llama_head_dim", {Quantization::int8});
   expect_same_on_all_meshes("tests/golden/tiny_llama_head_dim", {Quantization::none});  // bf16, and sizes no block divides
   expect_same_on_all_meshes("tests/golden/tiny_llama_head_dim", {Quantization::nf4, true});
-  expect_same_on_all_meshes("tests/golden/families/gpt2_bare", {Quantization::none});  // turned matrices, bf16
+  expect_same_on_all_meshes("tests/golden/families/gpt2_bare", {Quantization::none});  // transposed matrices, bf16
   expect_same_on_all_meshes("tests/golden/families/gpt2_bare", {Quantization::nf4, true});
   expect_same_on_all_meshes("tests/golden/families/gpt2_bare", {Quantization::int8});
 }
@@ -68,7 +68,7 @@ TEST(FrozenShard, SameWeightsOfAQuantizedFolderOnEveryMesh) {
   expect_same_on_all_meshes("tests/golden/prequantized/gpt2_fp4_in_bf16", {Quantization::none});
 }
 
-/// Blocks of 1024 elements are 512 bytes of codes: cuts go through them.
+/// Blocks of 1024 elements have 512 bytes of codes: slices begin inside blocks.
 TEST(FrozenShard, CutsThroughQuantizationBlocks) {
   expect_same_on_all_meshes("demo/model", {Quantization::nf4, true, 1024});
   expect_same_on_all_meshes("tests/golden/tiny_llama_bias", {Quantization::nf4, false, 4096});
@@ -146,7 +146,7 @@ TEST(FrozenShard, WindowGathersEachBlockOnce) {
   });
 }
 
-/// A rank that has nothing to compute serves the gathers of one that has.
+/// A rank without work takes part in the gathers of a rank with work.
 TEST(FrozenShard, RankWithoutWorkServes) {
   const std::vector<std::int32_t> ids = {1, 403, 407, 261};
   test::TestBatch pass;

@@ -1,4 +1,4 @@
-// A folder's tensors against what config.json implies, and every message.
+// Checks a folder's tensors against config.json, and every error message.
 #include "src/base/prequantized.h"
 
 #include <gtest/gtest.h>
@@ -62,7 +62,7 @@ TEST_F(ModelConfig, ATiedEmbeddingMayStandUnderTheHeadsName) {
   EXPECT_NO_THROW(check_model_tensors(tied, directory));
   EXPECT_TRUE(folder_warnings(tied, directory).empty());
   const ModelSpec untied = read(with("tie_word_embeddings", false).dump());
-  EXPECT_THROW(check_model_tensors(untied, directory), Error);  // nothing stands for the embedding
+  EXPECT_THROW(check_model_tensors(untied, directory), Error);  // the embedding is missing
 }
 
 TEST_F(ModelConfig, ATensorOfAnotherDTypeIsNamedWhereItIsUsed) {

@@ -1,4 +1,4 @@
-// Folders that bitsandbytes quantized: log-probabilities of transformers' own reading of them, and what is said of damaged ones.
+// Folders quantized by bitsandbytes: log-probabilities equal transformers', and damaged folders are refused.
 #include "src/base/prequantized.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +31,7 @@ void expect_log_probs(const fs::path& folder, const std::string& name) {
     pass.add(ids, ids);
   }
   const auto comm = make_single_rank();
-  // What is asked for says nothing here.
+  // The requested format has no effect here.
   const OpenedModel opened(folder, {Quantization::none}, *comm, static_cast<std::int64_t>(pass.ids.size()));
   std::vector<float> log_prob(pass.ids.size());
   std::vector<std::int32_t> argmax(pass.ids.size());
@@ -109,7 +109,7 @@ TEST(PrequantizedFolder, AnUnquantizedFolderHasNoFormat) {
   EXPECT_FALSE(stored_format(read_model_config(source("demo/model")), read_model_directory(source("demo/model"))).has_value());
 }
 
-/// Another map with codes that fit it stands for the same scales.
+/// Another map with matching codes gives the same scales.
 TEST(PrequantizedFolder, ANestedMapOfItsOwnIsUsed) {
   Edited folder(kLlama);
   const std::span<float> map = folder.values<float>(kDown + ".nested_quant_map");
@@ -134,7 +134,7 @@ TEST(PrequantizedFolder, NestedBlocksOfAnotherSizeAreUsed) {
   expect_log_probs(folder.write(), kLlama);
 }
 
-/// bitsandbytes leaves out what llm_int8_skip_modules names.
+/// bitsandbytes skips the modules of llm_int8_skip_modules.
 TEST(PrequantizedFolder, AWeightThatWasLeftOutStaysAsItIs) {
   Edited folder(kLlama);
   std::vector<float> weight;

@@ -1,4 +1,4 @@
-// How a model is cut over TP ranks, and the base that each of them holds: to the bit a part of the whole one.
+// TP sharding of a model, and each rank's base: to the bit a part of the whole base.
 #include "src/base/tp_shard.h"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,7 @@ ModelSpec heads_of(std::int64_t heads, std::int64_t kv_heads) {
   return spec;
 }
 
-/// Every head is computed once, beside the kv head that it attends to, and every rank has as many heads for each kv head.
+/// Every head is on one rank, with its kv head, and each rank has equally many heads per kv head.
 TEST(TpShard, HeadsFollowTheirKvHeads) {
   for (const auto& [heads, kv_heads] :
        std::vector<std::array<std::int64_t, 2>>{{14, 2}, {28, 4}, {8, 8}, {7, 1}, {12, 3}, {64, 8}}) {

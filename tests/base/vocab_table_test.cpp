@@ -1,4 +1,4 @@
-// Embedding and head in chunks of the vocabulary, divided over ranks: the same bits however many there are.
+// Embedding and head in vocabulary chunks, divided over ranks: the same bits for any number of ranks.
 #include <gtest/gtest.h>
 
 #include "benchmarks/random_model.h"
@@ -15,7 +15,7 @@ using test::source;
 
 constexpr std::int64_t kSmallChunks = 128 * 48;  // elements: at hidden 48 a chunk of 128 rows
 
-/// A model whose head is a table of its own; of 701 ids it has five chunks of kSmallChunks.
+/// A model with an untied head; 701 ids are five chunks of kSmallChunks.
 void write_untied(const std::filesystem::path& folder, std::int64_t vocab = 701) {
   ModelSpec spec = benchmarks::hidden_512();
   spec.hidden = 48;
@@ -39,7 +39,7 @@ test::TestBatch pass_of(std::int64_t vocab, int tokens) {
   return pass;
 }
 
-/// What a micro-batch gives: its loss, alone and with gradients, the gradients, and the logits after a prompt.
+/// The results of a micro-batch: the loss, without and with gradients, the gradients, and the logits after a prompt.
 struct Outcome {
   double loss = 0.0;
   double trained_loss = 0.0;
@@ -92,7 +92,7 @@ TEST(VocabTable, SameBitsOnEveryNumberOfRanks) {
   expect_same_on_all_ranks(source("demo/model"), 512, 128 * 64);  // tied
 }
 
-/// So many ids that the logits of a few tokens fill their buffer: chunks of tokens and of the vocabulary.
+/// With many ids, the logits of a few tokens fill the buffer: chunks of tokens and of the vocabulary.
 TEST(VocabTable, SameBitsWithChunksOfTokensToo) {
   Scratch scratch;
   constexpr std::int64_t kVocab = 100'003;
@@ -100,7 +100,7 @@ TEST(VocabTable, SameBitsWithChunksOfTokensToo) {
   expect_same_on_all_ranks(scratch.path(), kVocab, 0, 300);
 }
 
-/// Loss and, of TP rank 0, a piece of the next token's logits on `data` x `tensor` ranks.
+/// Loss and a part of the next token's logits (of TP rank 0) on `data` x `tensor` ranks.
 std::pair<double, std::vector<float>> on_mesh(const std::filesystem::path& folder, Communicator& world, int tensor,
                                               const MicroBatch& pass) {
   const ModelSpec spec = read_model_config(folder);
@@ -121,7 +121,7 @@ std::pair<double, std::vector<float>> on_mesh(const std::filesystem::path& folde
   return {loss, forward_next(model, prompt, cache)};
 }
 
-/// TP ranks have chunks of their own parts; data ranks divide those without changing a bit.
+/// TP ranks have chunks of their shards; data ranks divide the chunks without changing bits.
 TEST(VocabTable, TensorRanksHaveChunksToo) {
   Scratch scratch;
   write_untied(scratch.path());
@@ -183,7 +183,7 @@ TEST(VocabTable, RanksWithoutWorkServe) {
   });
 }
 
-/// Chunks and slices cover a table once, and TP ranks have as many chunks.
+/// Chunks and slices cover a table once, and all TP ranks have the same number of chunks.
 TEST(VocabTable, ChunksCoverTheTable) {
   for (const std::int64_t widest : {1, 7, 128, 129, 257, 5000}) {
     for (const std::int64_t rows : {widest, widest - 1}) {
@@ -210,7 +210,7 @@ TEST(VocabTable, ChunksCoverTheTable) {
   }
 }
 
-/// A rank holds its share of both tables, and windows of a chunk.
+/// A rank holds its slices of both tables, and windows of one chunk.
 TEST(VocabTable, EachRankHoldsItsShare) {
   Scratch scratch;
   write_untied(scratch.path());

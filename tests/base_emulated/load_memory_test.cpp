@@ -1,4 +1,4 @@
-// What the host holds while a base is put on the emulated GPU.
+// Host memory while a base is loaded to the emulated GPU.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
@@ -18,7 +18,7 @@ std::int64_t heap_bytes() {
   return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
 }
 
-/// A group of one that notes what the host's heap holds whenever the ranks would speak to each other: after each block.
+/// A group of one rank that records the host's heap size at every collective: after each block.
 class Watching final : public Communicator {
  public:
   int rank() const override { return 0; }
@@ -64,14 +64,14 @@ TEST(LoadingOnCuda, TheHostHoldsOneBlockAtATime) {
   {
     Arena arena(stream);
     Watching comm;
-    const float one = 1.0F;  // the first copy takes the pinned memory that all copies go through
+    const float one = 1.0F;  // the first copy allocates the pinned ring
     from_host(view(&one, {1}), view(arena.take<float>(MemoryKind::scratch, "one", 1)), stream);
     const std::int64_t before = heap_bytes();
     const FrozenBase base = test::load_whole_base(spec, directory, {Quantization::none}, comm, {arena, stream});
     const std::int64_t block = base.layouts[0].bytes;
     EXPECT_GE(comm.times, spec.layers);
     EXPECT_GT(block, 8'000'000);
-    EXPECT_GT(comm.most - before, block / 2);  // it is measured at all
+    EXPECT_GT(comm.most - before, block / 2);  // the measurement works
     EXPECT_LT(comm.most - before, block + block / 4);
     EXPECT_LT(heap_bytes() - before, block / 4);
   }

@@ -21,7 +21,7 @@ namespace {
 using emulation::Setting;
 using test::source;
 
-/// A stream, and what must go before it.
+/// A stream and its prerequisites.
 struct GpuStream {
   GpuStream() = default;
   GpuStream(const GpuStream&) = delete;
@@ -30,7 +30,7 @@ struct GpuStream {
   Stream stream = make_device_stream();
 };
 
-/// A base on the emulated GPU, or beside it.
+/// A base on the emulated GPU, or in host memory.
 struct OpenedOnGpu {
   OpenedOnGpu(const std::filesystem::path& folder, const BaseFormat& format, bool on_host, Communicator& host)
       : shards(make_host_staged(host.split(0), gpu.stream)) {
@@ -58,8 +58,8 @@ std::int64_t weights_in(const FrozenBase& base) {
   return count;
 }
 
-/// Up and down through all blocks as a pass goes, and up again. Each visit's weights, copied where operators would have read
-/// them: what comes too late or is overwritten too early shows.
+/// Visits all blocks up and down, like a micro-batch, and up again. Copies each visit's weights when operators would read them,
+/// which detects late or overwritten data.
 std::vector<float> weights_of_visits(WeightWindow& window, const FrozenBase& base, Arena& arena, const Stream& stream) {
   std::vector<std::int64_t> up(base.layouts.size());
   std::iota(up.begin(), up.end(), 0);
@@ -113,7 +113,7 @@ void expect_weights(const Base& of, bool on_host, Communicator& comm, const std:
       << of.folder << ", " << comm.size() << " ranks, on host " << on_host;
 }
 
-/// Memory open to the host, which saves most of the time: what goes through whom is not in question here.
+/// Device memory accessible to the host, which is faster; access is tested elsewhere.
 void expect_weights_everywhere(const Base& of) {
   const Setting open("LORA_DIST_EMULATED_OPEN", "1");
   const std::vector<float> expected = weights_on_cpu(of);
@@ -167,7 +167,7 @@ TEST(WindowOnCuda, TakesTwoDequantizedBlocksAndOneForCodesThatAreFetched) {
   EXPECT_EQ(sum_by_kind(plain.arena.items())[static_cast<std::size_t>(MemoryKind::windows)], 0);
 }
 
-/// A training pass that is not the first takes no memory of device or host, whatever the streams do.
+/// Micro-batches after the first allocate no device or host memory, in any order of the streams.
 TEST(WindowOnCuda, APassAllocatesNothing) {
   const AdapterSpec spec{4, 8.0, 0.1, false, {"all-linear"}};
   test::TestBatch pass;

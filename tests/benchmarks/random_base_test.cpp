@@ -1,4 +1,4 @@
-// Random bases: the values that a weight has once dequantized, and what a step over them is said to cost.
+// Random bases: dequantized values, and the computed cost of a step.
 #include "benchmarks/random_base.h"
 
 #include <gtest/gtest.h>

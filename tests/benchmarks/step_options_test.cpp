@@ -1,4 +1,4 @@
-// The command line of gpu_step_benchmark: what rows it asks for, and what it refuses.
+// The command line of gpu_step_benchmark: selected rows, and errors.
 #include "benchmarks/step_options.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Which of several templates a conversation gets (tests/golden/make_named_templates.py), and what is said where none fits.
+// The choice among several templates (tests/golden/make_named_templates.py), and the error if none fits.
 #include "src/chat_template/named_templates.h"
 
 #include <gmock/gmock.h>

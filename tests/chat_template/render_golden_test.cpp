@@ -1,4 +1,4 @@
-// Every template and feature as transformers renders it (tests/golden/make_chat_templates.py), byte for byte, with its errors.
+// Compares every template and feature with transformers (tests/golden/make_chat_templates.py), byte for byte, including errors.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -30,7 +30,7 @@ Conversation conversation_of(const ordered_json& messages, const ordered_json& g
   return out;
 }
 
-/// What happened, in the shape of the golden file: {"text"[, "generated"]} or {"error", "raised"}.
+/// The result in the golden file's form: {"text"[, "generated"]} or {"error", "raised"}.
 ordered_json outcome(const std::string& source, const Conversation& conversation) {
   try {
     const RenderedChat chat = render_chat(parse_chat_template(source, "template.jinja", false), conversation);

@@ -1,4 +1,4 @@
-// Days to the time that templates print, and back.
+// Converts days to the time that templates print, and back.
 #include "src/chat_template/template_date.h"
 
 #include <gtest/gtest.h>

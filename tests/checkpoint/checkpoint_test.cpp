@@ -1,4 +1,4 @@
-// Checkpoints: saved, loaded on other numbers of ranks, damaged in every way, removed when old.
+// Checkpoints: saving, loading on other numbers of ranks, damage of every kind, pruning.
 #include "src/checkpoint/checkpoint.h"
 
 #include <gmock/gmock.h>
@@ -41,7 +41,7 @@ class Checkpoint : public testing::Test {
     return names;
   }
 
-  /// As `ranks` ranks would have written it.
+  /// Writes the checkpoint of `ranks` ranks.
   fs::path write_as(int ranks, std::int64_t step) {
     const fs::path path = scratch_ / checkpoint_name(step);
     fs::create_directory(path);
@@ -77,7 +77,7 @@ TEST_F(Checkpoint, RoundTripToTheBit) {
 }
 
 TEST_F(Checkpoint, LoadsWhatAnyNumberOfRanksWrote) {
-  for (const int ranks : {1, 2, 3, 4, 7, 24, 30}) {  // 30: six shards hold nothing
+  for (const int ranks : {1, 2, 3, 4, 7, 24, 30}) {  // 30: six shards are empty
     const fs::path path = write_as(ranks, ranks);
     EXPECT_THAT(verify_checkpoint(path), ElementsAre()) << ranks;
     EXPECT_TRUE(same_state(load(path), sample_state(ranks))) << ranks;

@@ -1,4 +1,4 @@
-// The manifest: written, read back, and refused when a byte or a field of it is wrong.
+// The manifest: writing, reading back, and rejection of a wrong byte or field.
 #include "src/checkpoint/manifest.h"
 
 #include <gmock/gmock.h>
@@ -65,7 +65,7 @@ struct Lie {
   const char* says;
 };
 
-// Sealed anew after each change: the checks behind the seal must hold by themselves.
+// Each change gets a valid digest, so that the field checks are tested.
 TEST(Manifest, RefusesEveryLie) {
   const Lie lies[] = {
       {"/step", "-1", "has no count in the field step"},

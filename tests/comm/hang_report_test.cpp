@@ -1,4 +1,4 @@
-// Who waits for whom, from tables of what ranks said; and the files in which they say it.
+// Hang reports from tables of heartbeats, and the heartbeat files.
 #include "src/comm/hang_report.h"
 
 #include <gmock/gmock.h>
@@ -61,7 +61,7 @@ TEST(HangReport, TellsALostMessageFromRanksThatDisagree) {
 TEST(HangReport, IdleIsTheLeastOfAllRanks) {
   std::vector<SeenRank> ranks = {waiting(0, "barrier", 1, "0-2", 30.0), waiting(1, "barrier", 1, "0-2", 20.0), {}};
   EXPECT_DOUBLE_EQ(idle_seconds(ranks), 20.0);
-  ranks[1].silent_seconds = 50.0;  // not heard of since: it may have been idle all the time
+  ranks[1].silent_seconds = 50.0;  // silent: it may have been idle all the time
   EXPECT_DOUBLE_EQ(idle_seconds(ranks), 30.0);
 }
 

@@ -1,4 +1,4 @@
-// Collectives through staging buffers beside the plain communicator's, on ranks that are threads.
+// Compares staged collectives with the plain communicator's, with threads as ranks.
 #include "src/comm/host_staged.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ void beside_each_other(Work work) {
 
 TEST(HostStaged, GathersWhatThePlainOneGathersAtEverySize) {
   beside_each_other([](Communicator& plain, Communicator& staged) {
-    // Down and up again: staging buffers grow and are kept.
+    // Sizes shrink and grow: staging buffers grow and are reused.
     for (const std::size_t size : {std::size_t{5}, std::size_t{0}, std::size_t{1000}, std::size_t{17}, std::size_t{70001}}) {
       const auto mine = part_of(plain.rank(), size);
       const auto expected = gathered(plain, mine);
@@ -66,7 +66,7 @@ TEST(HostStaged, GathersUnderWayHaveStagingOfTheirOwn) {
   beside_each_other([](Communicator& plain, Communicator& staged) {
     std::vector<std::unique_ptr<PendingCollective>> pending(3);
     std::vector<std::vector<std::byte>> all(3, std::vector<std::byte>(3 * 500));
-    for (int round = 0; round < 3; ++round) {  // buffers of gathers that are over are used again
+    for (int round = 0; round < 3; ++round) {  // buffers of completed gathers are reused
       for (int i = 0; i < 3; ++i) {
         const auto mine = part_of(plain.rank(), 500, 3 * round + i);
         pending[static_cast<std::size_t>(i)] =

@@ -1,4 +1,4 @@
-// Telling machines apart.
+// Identifies machines.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// Ranks on machines: what is said where TP ranks are apart, and what parallel.base_shards = "node" needs.
+// Ranks on machines: the warning about separated TP ranks, and the requirements of parallel.base_shards = "node".
 #include "src/comm/mesh.h"
 
 #include <gmock/gmock.h>

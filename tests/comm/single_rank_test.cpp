@@ -119,7 +119,7 @@ TEST_F(Threads, OtherwiseTheCoresOfTheNodeAreShared) {
   EXPECT_GE(alone, 1);
   EXPECT_EQ(threads_per_rank({.rank = 0, .ranks = 4096, .node_rank = 0, .node_ranks = 4096}), 1);
   EXPECT_EQ(threads_per_rank({.rank = 0, .ranks = 2, .node_rank = 0, .node_ranks = 2, .node_cores = 2}), 1);
-  // Two ranks bound to halves of the node: each keeps its half whole.
+  // Two ranks bound to halves of the node: each uses its half.
   EXPECT_EQ(threads_per_rank({.rank = 0, .ranks = 2, .node_rank = 0, .node_ranks = 2, .node_cores = 2 * alone}), alone);
   for (const char* nonsense : {"", "many", "0", "-2"}) {
     setenv("OMP_NUM_THREADS", nonsense, 1);

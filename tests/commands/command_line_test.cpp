@@ -1,4 +1,4 @@
-// The command line: what is read, and the sentence for everything that is wrong.
+// The command line: parsing, and every error message.
 #include "src/commands/command_line.h"
 
 #include <gmock/gmock.h>
@@ -34,13 +34,13 @@ std::string error_of(const Words& arguments) {
   return "no error";
 }
 
-/// The value that was written for an option; it must have been.
+/// The given value of an option.
 template <class Value = std::string>
 Value written(const CommandLine& line, const std::string& option) {
   return line.written[option].as<Value>();
 }
 
-/// What is stored of words that are nothing but options which several commands share.
+/// Parses options that several commands share.
 template <class Options>
 Options stored(void (*describe)(CommandUse&, Options&), const Words& words) {
   namespace po = boost::program_options;

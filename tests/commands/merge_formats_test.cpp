@@ -1,4 +1,4 @@
-// Which weights an adapter is merged onto: by its record, and against it only where that is written.
+// The weights to merge onto: by the adapter's record, or explicitly against it.
 #include "src/commands/merge_formats.h"
 
 #include <gmock/gmock.h>
@@ -24,7 +24,7 @@ const BaseFormat kInt8{Quantization::int8, false, 64};
 
 class MergeFormatsOf : public testing::Test {
  protected:
-  /// An adapter's folder with that record, or without one.
+  /// An adapter's folder, with or without a record.
   void add(const std::string& name, const std::optional<BaseFormat>& record) {
     std::filesystem::create_directory(folder_ / name);
     if (record) {

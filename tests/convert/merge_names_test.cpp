@@ -1,4 +1,4 @@
-// Folders whose tensors lack the prefix of their names: merged like those that have it, under their own names.
+// Folders whose tensor names lack the prefix: merged correctly, with unchanged names.
 #include <gtest/gtest.h>
 
 #include <map>

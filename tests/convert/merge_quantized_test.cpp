@@ -1,5 +1,4 @@
-// A folder that bitsandbytes quantized, as the plain one that it stands for. (That it scores alike:
-// tests/program/base_formats_test.cpp.)
+// The plain folder of a bitsandbytes-quantized folder. (tests/program/base_formats_test.cpp compares the scores.)
 #include "src/convert/merge_quantized.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Merged weights against PEFT's merge_and_unload, and against its update on weights that went through bitsandbytes and back.
+// Compares merged weights with PEFT's merge_and_unload, and with its update on weights quantized and dequantized by bitsandbytes.
 #include "src/convert/merge_weights.h"
 
 #include <gmock/gmock.h>
@@ -247,7 +247,7 @@ TEST(MergePlan, RefusesAdaptersOfOtherModels) {
               HasSubstr("some/adapter: it adapts model.x, which the model does not have; the adapter belongs to another model"));
 }
 
-/// A block that the files have and config.json does not count is not part of the model.
+/// A block beyond config.json's number of layers is not part of the model.
 TEST(MergePlan, RefusesAdaptersOfBlocksThatAreNotUsed) {
   const TensorDirectory model = read_model_directory(tiny());
   ModelSpec spec = read_model_config(tiny());

@@ -1,4 +1,4 @@
-// Arenas: what they note, and the one that holds nothing.
+// Arenas: their records, and Place::nowhere.
 #include "src/core/arena.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ TEST(Arena, NowhereTakesAddressesAlone) {
   const std::int64_t before = peak_resident_bytes();
   for (const Backend backend : {Backend::cpu, Backend::cuda}) {
     Stream stream;
-    stream.backend = backend;  // no device is asked
+    stream.backend = backend;  // uses no device
     Arena arena(stream, Arena::Place::nowhere);
     EXPECT_FALSE(arena.holds_memory());
     const float* last = nullptr;

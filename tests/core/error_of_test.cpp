@@ -1,4 +1,4 @@
-// Exceptions of every kind, as the one that users see.
+// Conversion of exceptions to Error.
 #include "src/core/error_of.h"
 
 #include <gmock/gmock.h>

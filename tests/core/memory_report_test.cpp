@@ -109,7 +109,7 @@ TEST(PeakResident, ReadsTheLineOfTheSystem) {
 TEST(PeakResident, GrowsWithWhatIsTouched) {
   const std::int64_t before = peak_resident_bytes();
   EXPECT_GT(before, 0);
-  // Four times what was ever resident: it cannot hide in memory that was freed before.
+  // Four times the peak so far, so that it cannot reuse freed memory unnoticed.
   std::vector<char> block(static_cast<std::size_t>(before) * 4, 1);
   EXPECT_GE(peak_resident_bytes(), before * 4);
   EXPECT_EQ(block[block.size() / 2], 1);

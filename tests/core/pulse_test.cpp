@@ -1,4 +1,4 @@
-// What a process notes of itself.
+// The recorded activity of a process.
 #include "src/core/pulse.h"
 
 #include <gtest/gtest.h>
@@ -46,7 +46,7 @@ TEST(Pulse, ACollectiveIsUnderWayUntilItEnds) {
   const double before = seconds_in_collectives();
   {
     const InCollective here(record(1, 5));
-    const InCollective within(record(2, 9));  // what the first one is made of
+    const InCollective within(record(2, 9));  // part of the outer collective
     pause_a_little();
     EXPECT_EQ(activity().collective.number, 5);
     EXPECT_EQ(activity().collective.ended, 0.0);

@@ -1,4 +1,4 @@
-// Signals that ask for a stop: noted by a thread of their own, never delivered to one that computes.
+// Stop signals are received by their own thread and never delivered to computing threads.
 #include "src/core/stop_request.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ bool noted_within_seconds() {
   return stop_requested();
 }
 
-/// oneDNN's products keep data where a signal frame would go, so no computing thread may take one.
+/// A signal frame would overwrite data of oneDNN's products, so no computing thread may receive a signal.
 TEST(StopRequest, IsNotedWhileEveryThreadHasTheSignalsBlocked) {
   EXPECT_FALSE(stop_requested());
   listen_for_stop_requests();
@@ -56,7 +56,7 @@ TEST(StopRequest, EndsTheProcessWhereItIsNotListenedTo) {
       testing::KilledBySignal(SIGTERM), "");
 }
 
-/// Each in a process of its own: a request to stop stays.
+/// Each test has its own process, since a stop request is permanent.
 TEST(StopRequest, AFileAsks) {
   const Scratch scratch;
   EXPECT_EXIT(
@@ -100,7 +100,7 @@ TEST(StopRequest, NothingToSaveEndsLoopsAndInTheEndTheJob) {
             std::_Exit(2);
           }
         }
-        std::this_thread::sleep_for(std::chrono::seconds(20));  // a loop that does not look
+        std::this_thread::sleep_for(std::chrono::seconds(20));  // a loop that does not poll
       },
       testing::ExitedWithCode(8), "");
 }

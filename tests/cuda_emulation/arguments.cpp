@@ -1,5 +1,5 @@
-// What a kernel may be given: null, pinned memory, and memory of its stream's device. A GPU that is handed anything else faults,
-// or reads the host's memory unseen where it shares the host's page tables.
+// Checks kernel arguments: null, pinned memory, and memory of the stream's device are valid. With other memory a GPU faults, or
+// silently reads host memory if it shares the host's page tables.
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -23,15 +23,15 @@ void tell(const void* memory, const Place& place) {
                place.memory == Memory::device ? "that of another" : name_of(place.memory));
 }
 
-// Whether the process has anything there, so that a word which only looks like an address is none.
+// Whether the address is mapped; other values are not addresses.
 bool is_mapped(std::uintptr_t address) {
   constexpr std::uintptr_t kPage = 4096;
   unsigned char in_core = 0;
   return mincore(reinterpret_cast<void*>(address / kPage * kPage), 1, &in_core) == 0 || errno != ENOMEM;  // NOLINT
 }
 
-// Numbers and floats of a struct are no addresses: those of this process are between 64 and 128 TiB, also under AddressSanitizer
-// (whose shadow lies below), where counts do not come and pairs of integers hardly ever meet a page.
+// Tells addresses from numbers in a struct: this process's addresses are between 64 and 128 TiB, also under AddressSanitizer
+// (whose shadow is below); counts are smaller, and pairs of integers rarely hit a mapped page.
 bool looks_like_address(std::uintptr_t word) {
   return word >= (std::uintptr_t{1} << 46U) && word < (std::uintptr_t{1} << 47U) && is_mapped(word);
 }

@@ -1,4 +1,4 @@
-// Running a kernel: blocks one after the other, the threads of a block as fibers that give way at barriers.
+// Runs a kernel: blocks sequentially, the threads of a block as fibers that switch at barriers.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -29,24 +29,23 @@ struct Worker;
 struct Thread {
   State state = State::fresh;
   uint3 index = {0, 0, 0};
-  Worker* worker = nullptr;  // while it has begun and not returned
+  Worker* worker = nullptr;  // while the thread is running
 };
-// An intrinsic is complete when all lanes have come. A lane can be at most one intrinsic ahead of another, so two sets of slots
-// do.
+// An intrinsic completes when all lanes have arrived. A lane can be at most one intrinsic ahead, so two sets of slots suffice.
 struct Warp {
   unsigned arrived = 0;
   unsigned generation = 0;
   const char* intrinsic = "";
   std::uint64_t slots[2][kLanes] = {};
 };
-// A fiber that runs one thread to its end, then another.
+// A fiber that runs threads one after another.
 struct Worker {
   explicit Worker(void (*entry)(void*)) : fiber(entry, this) {}
   Fiber fiber;
   std::size_t thread = 0;
 };
 
-// The order in which n things without an order run: from `first` on in steps of `step`, around n, to which it is coprime.
+// An order of n unordered items: from `first` in steps of `step` modulo n, coprime to n.
 class Order {
  public:
   Order(std::size_t first, std::size_t step, std::size_t n) : at_(first), step_(step), n_(n) {}
@@ -71,7 +70,7 @@ struct Machine {
   std::vector<Warp> warps;
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<Worker*> idle;
-  std::size_t current = 0;  // thread that runs
+  std::size_t current = 0;  // running thread
   void* shared_memory = nullptr;
   void* shared = nullptr;
   Ordering ordering = Ordering::forward;
@@ -156,7 +155,7 @@ void wait_here(Machine& m, State state) {
   thread.worker->fiber.give_way();
 }
 
-// Until each of its threads has returned or is at the block's barrier.
+// Runs until each of its threads has returned or is at the block's barrier.
 void run_warp(Machine& m, std::size_t warp) {
   const std::size_t first = warp * kLanes;
   const std::size_t count = std::min<std::size_t>(kLanes, m.threads.size() - first);
@@ -176,7 +175,7 @@ void run_warp(Machine& m, std::size_t warp) {
   }
 }
 
-// Whether a barrier let threads go on.
+// Whether a barrier released threads.
 bool pass_block_barrier(Machine& m) {
   bool waited = false;
   for (Thread& thread : m.threads) {
@@ -193,7 +192,7 @@ void run_block(Machine& m) {
     thread.state = State::fresh;
   }
   if (m.run->shared_bytes > 0) {
-    std::memset(m.shared, 0xFF, m.run->shared_bytes);  // NaN: nothing is there before it is written
+    std::memset(m.shared, 0xFF, m.run->shared_bytes);  // NaN: uninitialised
   }
   do {
     Order order = next_order(m, m.warps.size());
@@ -222,7 +221,7 @@ void prepare_block(Machine& m, const KernelRun& run) {
     }
     m.shared_memory = made;
   }
-  // It ends where no page is, so that an index past the end does not go unseen.
+  // It ends at an unmapped page, so that an index past the end is detected.
   m.shared = static_cast<char*>(m.shared_memory) + kMostShared - (run.shared_bytes + 15) / 16 * 16;
   blockDim = run.block;
   gridDim = run.grid;

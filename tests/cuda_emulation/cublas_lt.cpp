@@ -1,4 +1,4 @@
-// The emulated cuBLASLt: products in plain loops, of operands that are checked.
+// The emulated cuBLASLt: products in plain loops with checked operands.
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -11,9 +11,9 @@ namespace {
 
 using namespace lora_dist::emulation;
 
-// The algorithm that the heuristic hands out; cublasLtMatmul accepts no other.
+// The algorithm returned by the heuristic; cublasLtMatmul accepts no other.
 constexpr std::uint64_t kAlgorithm = 0x656d756c61746564;
-constexpr std::size_t kWorkspace = 1024;  // so that a caller who gives none is found
+constexpr std::size_t kWorkspace = 1024;  // detects a caller without workspace
 
 std::size_t size_of_type(cudaDataType_t type) { return type == CUDA_R_32F ? 4 : 2; }
 bool known(cudaDataType_t type) { return type == CUDA_R_32F || type == CUDA_R_16F || type == CUDA_R_16BF; }
@@ -149,7 +149,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t /*handle*/, cubla
   }
   *found = 1;
   results[0] = {};
-  // The alignments that were promised travel along, to be held against the addresses; so does that of the bias it was shown.
+  // Stores the promised alignments, including the bias's, for checks against the addresses.
   results[0].algo.data[0] = kAlgorithm;
   for (int i = 0; i < 4; ++i) {
     results[0].algo.data[1 + i] = preference->alignment[i];

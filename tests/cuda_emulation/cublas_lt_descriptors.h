@@ -1,4 +1,4 @@
-// What the opaque types of the emulated cuBLASLt hold.
+// The opaque types of the emulated cuBLASLt.
 #pragma once
 
 #include <cublasLt.h>

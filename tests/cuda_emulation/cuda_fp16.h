@@ -1,4 +1,4 @@
-// The emulated 16-bit float of IEEE 754: storage and conversions, all that kernels may use of it.
+// The emulated 16-bit float of IEEE 754: storage and conversions, which are all that kernels may use.
 #pragma once
 
 #include <cstdint>

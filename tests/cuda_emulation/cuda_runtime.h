@@ -1,5 +1,5 @@
-// The part of the CUDA runtime that this program calls, on an emulated device. Stands before the real header on the include path
-// of the emulated build. Contracts are those of the CUDA runtime's manual; README.md here says what the emulator adds.
+// The part of the CUDA runtime that this program calls, on an emulated device. It precedes the real header on the include path of
+// the emulated build. Contracts are those of the CUDA runtime's manual; README.md here describes the additions.
 #pragma once
 
 #include <cstddef>
@@ -135,9 +135,9 @@ cudaError_t cudaFuncSetAttribute(T* kernel, cudaFuncAttribute attribute, int val
 
 namespace lora_dist::emulation {
 
-/// Puts `thread_body`, the call of the kernel, on the stream once for every thread of the grid.
+/// Enqueues `thread_body`, the kernel call, for every thread of the grid.
 cudaError_t launch_kernel(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> thread_body);
-/// True for null and for memory that kernels on the stream's device may use; says what it is otherwise.
+/// True for null and for memory that kernels on the stream's device may use; otherwise prints what it is.
 bool reachable(const void* memory, cudaStream_t stream);
 /// The same for each pointer in a struct that a kernel takes by value.
 bool holds_reachable(const void* argument, std::size_t bytes, cudaStream_t stream);

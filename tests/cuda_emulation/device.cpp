@@ -1,4 +1,4 @@
-// The emulated devices as the runtime describes them, and the errors that it knows.
+// Properties of the emulated devices, and the runtime's errors.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -46,7 +46,7 @@ constexpr ErrorText kErrors[] = {
 int capability() { return static_cast<int>(setting("LORA_DIST_EMULATED_CAPABILITY", 90)); }
 int driver() { return static_cast<int>(setting("LORA_DIST_EMULATED_DRIVER", CUDART_VERSION)); }
 
-// Why there is no device to speak to, if there is none.
+// The error if there is no device.
 cudaError_t absence() {
   if (driver() < CUDART_VERSION) {
     return cudaErrorInsufficientDriver;

@@ -1,5 +1,5 @@
-// What the body of a kernel may use: CUDA's qualifiers, built-in variables, barriers, warp intrinsics, atomics and arithmetic,
-// for the CPU. What is missing here is not to be used in kernels (atomics on floats give other bits in every run).
+// The CUDA features that kernels may use, for the CPU: qualifiers, built-in variables, barriers, warp intrinsics, atomics and
+// arithmetic. Kernels must not use missing ones (float atomics give different bits in every run).
 #pragma once
 
 #include <math.h>  // NOLINT(modernize-deprecated-headers): the names without std:: as well
@@ -52,9 +52,9 @@ inline constexpr int warpSize = 32;
 
 namespace lora_dist::emulation {
 
-/// Waits until every thread of the block is here or has returned.
+/// Waits until every thread of the block has arrived or returned.
 void block_barrier();
-/// Waits until all 32 lanes are at this intrinsic and returns their bits. Ends the program, saying why, when a lane is elsewhere.
+/// Waits until all 32 lanes are at this intrinsic and returns their bits. Ends the program with a message if a lane is elsewhere.
 const std::uint64_t* exchange(const char* intrinsic, unsigned mask, std::uint64_t bits);
 /// The calling thread's number within its warp.
 int lane();
@@ -82,7 +82,7 @@ inline void __syncwarp(unsigned mask = 0xFFFFFFFFU) { lora_dist::emulation::exch
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
-/// The source lane of a segment of `width` lanes, or the own one where the CUDA guide says that the value stays.
+/// The source lane within a segment of `width` lanes, or the lane itself if the CUDA guide says that the value is unchanged.
 template <class T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32) {
   const std::uint64_t* bits = lora_dist::emulation::exchange("__shfl_sync", mask, lora_dist::emulation::bits_of(value));

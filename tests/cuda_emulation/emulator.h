@@ -1,4 +1,4 @@
-// What the parts of the emulator share.
+// Shared declarations of the emulator.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -11,7 +11,7 @@
 
 namespace lora_dist::emulation {
 
-/// An environment variable as a number, read anew each time so that a test can change it. NAME_RANK1 goes before NAME on rank 1.
+/// An environment variable as a number, read on each call so that a test can change it. NAME_RANK1 overrides NAME on rank 1.
 std::int64_t setting(const char* name, std::int64_t otherwise);
 
 /// Remembers the error for cudaGetLastError and returns it.
@@ -22,11 +22,11 @@ int device_total();
 /// Shared memory that a block may have on a chip of this capability once cudaFuncSetAttribute has asked for it.
 std::size_t most_shared_bytes();
 
-/// Held by whoever changes or uses the emulated devices: they do one thing at a time.
+/// The lock of the emulated devices.
 std::recursive_mutex& lock_of_devices();
 
 enum class Memory : std::uint8_t { pageable, pinned, device, freed };
-/// Where the bytes lie; `whole` tells whether all of them do so within one allocation. freed: device memory until cudaFree.
+/// The memory of a range; `whole`: the range is within one allocation. freed: device memory after cudaFree.
 struct Place {
   Memory memory = Memory::pageable;
   int device = 0;
@@ -36,10 +36,10 @@ Place place_of(const void* memory, std::size_t bytes);
 /// "pageable memory of the host" and the like, for messages.
 const char* name_of(Memory memory);
 
-/// How many allocations of device and pinned memory there have been.
+/// The number of allocations of device and pinned memory so far.
 std::int64_t allocations_made();
 
-/// Device memory can be touched while one of these lives.
+/// Makes device memory accessible for its lifetime.
 class OpenMemory {
  public:
   OpenMemory();
@@ -59,10 +59,10 @@ void run_blocks(const KernelRun& run);
 
 /// Device of the stream (null: the current device).
 int device_of(cudaStream_t stream);
-/// Puts work on the stream; runs it at once unless LORA_DIST_EMULATED_LATE asks to wait until somebody must know. Work that
-/// returns cudaErrorNotReady is called again later, and what is behind it waits.
+/// Enqueues work; runs it at once unless LORA_DIST_EMULATED_LATE delays it until it must be complete. Work that returns
+/// cudaErrorNotReady is retried later, and blocks the work behind it.
 cudaError_t enqueue(cudaStream_t stream, std::function<cudaError_t()> work);
-/// Everything on every stream. Ends the program where a stream would never be done.
+/// Runs all work of all streams. Ends the program if a stream can never finish.
 cudaError_t drain_all();
 
 }  // namespace lora_dist::emulation

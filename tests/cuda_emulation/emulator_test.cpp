@@ -1,5 +1,4 @@
-// What the emulator promises to the tests that run kernels on it: CUDA's barriers and warps, and crashes where a GPU would fail
-// unseen.
+// The emulator's guarantees: CUDA's barriers and warps, and crashes where a GPU would fail silently.
 #include <cublasLt.h>
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
@@ -28,7 +27,7 @@ __global__ void write_indices(int* out) {
   out[i] = static_cast<int>(i);
 }
 
-// Each thread reads what another wrote before the barrier, many times.
+// Each thread reads another thread's writes from before the barrier, many times.
 __global__ void rotate(const float* in, float* out, int rounds) {
   __shared__ float values[256];
   float mine = in[threadIdx.x];
@@ -290,7 +289,7 @@ TEST(Emulator, ProductsOfColumnMajorMatrices) {
   cublasLtDestroy(handle);
 }
 
-// Where the GPU reads pageable memory itself, when the stream gets there, from_host still lets its caller go at once.
+// from_host returns at once even if the GPU reads pageable memory directly and late.
 TEST(Emulator, ASourceMayChangeAfterFromHostOnEveryKindOfMachine) {
   const Setting late("LORA_DIST_EMULATED_LATE", "1");
   const Setting pageable("LORA_DIST_EMULATED_PAGEABLE", "1");

@@ -1,4 +1,4 @@
-// Stacks and the switch between them: by hand on x86-64 (6 registers), with ucontext elsewhere (a system call each time).
+// Stacks and switches between them: in assembly on x86-64 (6 registers), by ucontext elsewhere (a system call per switch).
 #include "tests/cuda_emulation/fiber.h"
 
 #include <sys/mman.h>
@@ -114,7 +114,7 @@ namespace {
 
 void switch_stack(StackState& from, const StackState& to) { lora_dist_switch_stack(&from.pointer, to.pointer); }
 
-// As if the fiber had been left just before lora_dist_start_stack, with `self` in rbx and `start` in rbp.
+// The initial stack of a fiber suspended just before lora_dist_start_stack, with `self` in rbx and `start` in rbp.
 void* prepare(char* stack, void (*start)(Fiber*), Fiber* self) {
   auto** top = reinterpret_cast<void**>(stack + kStack);
   *--top = nullptr;

@@ -1,19 +1,19 @@
-// A stack of its own that runs until it gives way: one thread of a block.
+// A fiber: one thread of a block with its own stack.
 #pragma once
 
 #include <cstddef>
 
 namespace lora_dist::emulation {
 
-/// One direction of a switch: where a stack was left.
+/// A suspended stack.
 struct StackState {
   void* pointer = nullptr;
   const void* bottom = nullptr;  // for AddressSanitizer, which follows stacks
   std::size_t bytes = 0;
 };
 
-/// Runs entry(argument) on its own guarded stack from the first resume() on. `entry` never returns. Its memory is freed with it,
-/// whatever it was doing. Used from one thread only.
+/// Runs entry(argument) on its own guarded stack from the first resume() on. `entry` must not return. The destructor frees the
+/// stack in any state. Single-threaded.
 class Fiber {
  public:
   Fiber(void (*entry)(void*), void* argument);
@@ -21,7 +21,7 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
   ~Fiber();
 
-  /// Continues where the fiber gave way; returns when it does so again.
+  /// Continues the fiber; returns when it yields again.
   void resume();
   /// Called on the fiber.
   void give_way();

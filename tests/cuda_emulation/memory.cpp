@@ -1,4 +1,4 @@
-// Memory of the emulated devices: each allocation ends where an unmapped page begins, and none of it can be touched by the host.
+// Memory of the emulated devices: each allocation ends at an unmapped page, and is inaccessible to the host.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ struct Allocation {
   std::size_t mapped = 0;   // without the guard page
 };
 
-// Where device memory was: kept closed for a while, so that nothing new lies there and whoever still uses it is found.
+// Freed device memory, kept inaccessible for a while to detect use after free.
 struct Freed {
   char* mapping = nullptr;
   std::size_t mapped = 0;  // with the guard page
@@ -89,7 +89,7 @@ bool was_freed(const void* memory) {
 void retire(const Allocation& allocation) {
   auto& freed = memories().freed;
   const std::size_t mapped = allocation.mapped + kPage;
-  // The pages go back to the system, the addresses stay taken.
+  // Releases the pages, keeps the addresses reserved.
   if (mmap(allocation.mapping, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
     std::perror("emulated CUDA: mmap");
     std::abort();
@@ -107,7 +107,7 @@ void explain_crashes() {}  // AddressSanitizer has a handler of its own
 
 #else
 
-// Says whose memory a crash was about; then the crash takes its course.
+// Prints the memory that a crash concerns, then continues the crash.
 void explain(int signal, siginfo_t* info, void* /*context*/) {
   for (const auto& [start, allocation] : memories().allocations) {
     const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);

@@ -1,4 +1,4 @@
-// What the emulator promises about whose memory a kernel or a copy is given.
+// The emulator's checks of memory passed to kernels and copies.
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ __global__ void write_held(Written held) { held.out[held.count] = 1; }
 
 Written held_at(int* out) { return {0, out, {0.5F, -1.0F, 3e38F, 1e-40F}}; }
 
-// One for each kind of memory that a kernel must not be given, as an argument and within one.
+// One test per kind of invalid memory, as an argument and inside a struct.
 void expect_refused(int* memory, const std::string& what) {
   testing::internal::CaptureStderr();
   EXPECT_EQ(start(write_one, dim3(1), dim3(1), 0, memory), cudaErrorIllegalAddress);
@@ -121,7 +121,7 @@ TEST(EmulatedMemory, ABlockMayHaveWhatTheChipHasOfSharedMemory) {
   EXPECT_EQ(ask(64), cudaSuccess);
 }
 
-// As when a cache's arena lies on the host although the stream is CUDA's.
+// Host memory passed with a CUDA stream.
 TEST(EmulatedMemory, AttentionOverACacheOnTheHostIsFound) {
   lora_dist::Stream stream = lora_dist::make_device_stream();
   {

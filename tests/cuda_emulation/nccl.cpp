@@ -1,6 +1,5 @@
-// The collectives: what the stream was given so far runs, the bytes travel by MPI, and the result is put on the stream like any
-// other copy. So it is seen no earlier than a real one, while ranks meet in the order of the calls, without threads. All that
-// happens when ncclCommGetAsyncError is called, so that a caller who does not ask is found.
+// Collectives: run earlier work of the stream, transfer the bytes by MPI, and enqueue the result as a copy, so that it appears no
+// earlier than with NCCL. Everything happens in ncclCommGetAsyncError, which detects callers that do not poll.
 #include <nccl.h>
 
 #include <mpi.h>
@@ -25,8 +24,8 @@ struct ncclComm {
   int rank = 0;
   int size = 1;
   ncclResult_t status = ncclSuccess;
-  std::function<ncclResult_t()> asked = nullptr;                   // what the next ncclCommGetAsyncError does
-  std::shared_ptr<bool> given_up = std::make_shared<bool>(false);  // kernels that wait for a lost peer end
+  std::function<ncclResult_t()> asked = nullptr;                   // run by the next ncclCommGetAsyncError
+  std::shared_ptr<bool> given_up = std::make_shared<bool>(false);  // ends kernels that wait for a lost peer
   std::int64_t questions_before_loss_shows = 0;
 };
 
@@ -62,7 +61,7 @@ std::size_t size_of(ncclDataType_t type) {
 }
 bool is_float(ncclDataType_t type) { return type == ncclFloat32 || type == ncclBfloat16 || type == ncclFloat16; }
 
-/// Everybody's values added in f32, in the order of the ranks.
+/// The ranks' values, added in f32 in rank order.
 void sum_floats(std::vector<char>& values, std::size_t count, ncclDataType_t type, MPI_Comm ranks) {
   int parts = 1;
   MPI_Comm_size(ranks, &parts);
@@ -110,7 +109,7 @@ bool devices_are_shared(MPI_Comm ranks) {
   return shared != 0;
 }
 
-/// True when this collective is to do nothing.
+/// True if this collective is lost.
 bool is_lost(ncclComm_t comm, cudaStream_t stream) {
   static std::int64_t collectives = 0;
   const std::int64_t breaks_at = lora_dist::emulation::setting("LORA_DIST_EMULATED_NCCL_BREAKS_AT", 0);
@@ -138,15 +137,14 @@ ncclResult_t put(const std::vector<char>& from, void* to, cudaStream_t stream) {
   return done ? ncclSuccess : fail(ncclUnhandledCudaError, "the emulated device failed");
 }
 
-/// Work that needs device memory: the host's or another device's is a mistake that NCCL does not forgive either.
+/// Checks that the memory is of this device, which NCCL requires.
 bool is_on_device(const void* memory, std::size_t bytes) {
   const auto place = lora_dist::emulation::place_of(memory, bytes);
   return bytes == 0 || (place.memory == lora_dist::emulation::Memory::device && place.whole &&
                         place.device == lora_dist::emulation::current_device());
 }
 
-/// What all collectives do, unless they are lost: later, `work` makes the result of the bytes that were at `from`, and it is put
-/// to `to`.
+/// Shared by all collectives unless lost: later, `work` computes the result from the bytes at `from`, which is copied to `to`.
 template <class Work>
 ncclResult_t collective(ncclComm_t comm, cudaStream_t stream, const void* from, std::size_t bytes, void* to, Work work) {
   if (is_lost(comm, stream)) {
@@ -164,7 +162,7 @@ ncclResult_t collective(ncclComm_t comm, cudaStream_t stream, const void* from, 
 
 }  // namespace
 
-/// LORA_DIST_EMULATED_NO_NCCL: as on a machine without its library.
+/// LORA_DIST_EMULATED_NO_NCCL: emulates a machine without the library.
 std::string lora_dist::why_no_nccl() {
   return std::getenv("LORA_DIST_EMULATED_NO_NCCL") != nullptr ? "the emulated NCCL was not found on this machine" : "";
 }
@@ -327,7 +325,7 @@ ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t count, ncclDa
   if ((is_root && !is_on_device(from, size)) || !is_on_device(to, size)) {
     return fail(ncclInvalidArgument, "broadcast: not memory of this device");
   }
-  // Every rank lets its stream run: what reads `to` comes before the new bytes.
+  // Every rank runs its stream: earlier reads of `to` precede the new bytes.
   return collective(comm, stream, is_root ? from : to, size, to, [=](std::vector<char>& bytes) {
     MPI_Bcast(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, root, comm->ranks);
   });

@@ -1,8 +1,8 @@
 // The part of NCCL that this program calls, over MPI: every rank of MPI_COMM_WORLD is a rank of the first group. Contracts are
-// those of NCCL's manual for groups that do not hold the host: what is asked for happens when ncclCommGetAsyncError is called.
-// LORA_DIST_EMULATED_NCCL_BREAKS_AT=n: the n-th collective of this process and all later ones do nothing, as when a peer is lost,
-// and ncclCommGetAsyncError says so; with LORA_DIST_EMULATED_NCCL_HANGS=1 the stream does not get past them either.
-// LORA_DIST_EMULATED_NCCL_START_FAILS=1: this process cannot start, and the others wait for it for ever.
+// those of NCCL's manual for non-blocking groups: operations run in ncclCommGetAsyncError. LORA_DIST_EMULATED_NCCL_BREAKS_AT=n:
+// the n-th collective of this process and all later ones fail, as with a lost peer, and ncclCommGetAsyncError returns the error;
+// with LORA_DIST_EMULATED_NCCL_HANGS=1 the stream also hangs. LORA_DIST_EMULATED_NCCL_START_FAILS=1: this process cannot start,
+// and the others wait for it for ever.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -1,6 +1,6 @@
-// Streams and events, and what is put on them: kernels, copies, fills. Each stream is a queue that runs when it must, on the
-// thread that asks: at once, or with LORA_DIST_EMULATED_LATE=1 as late as CUDA allows, so that a wait that is missing shows; with
-// 2 only the stream that was made first is late, so that the others run ahead of it where nothing holds them back.
+// Streams, events, and their work: kernels, copies, fills. Each stream is a queue that runs on the calling thread: at once, or
+// with LORA_DIST_EMULATED_LATE=1 as late as CUDA allows, which reveals missing waits; with 2 only the stream made first is late,
+// so that the others run ahead of it.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,7 +14,7 @@
 
 namespace lora_dist::emulation {
 
-// Work by number: everything before `done` has run.
+// Numbered work: everything before `done` has run.
 struct Queue {
   std::deque<std::function<cudaError_t()>> work;
   std::uint64_t put = 0;
@@ -41,7 +41,7 @@ struct Streams {
   std::set<CUstream_st*> alive;
   std::map<const void*, std::size_t> shared_allowed;  // by kernel
   std::int64_t launches = 0;
-  cudaError_t broken = cudaSuccess;  // what the device cannot recover from: every later call returns it
+  cudaError_t broken = cudaSuccess;  // a sticky error: every later call returns it
 };
 
 Streams& streams() {
@@ -62,7 +62,7 @@ cudaError_t run_until(Queue& queue, std::uint64_t mark) {
   return streams().broken;
 }
 
-// For whoever waits inside the runtime.
+// For waits inside the runtime.
 cudaError_t finish_until(Queue& queue, std::uint64_t mark) {
   const cudaError_t status = run_until(queue, mark);
   if (status == cudaErrorNotReady) {
@@ -79,8 +79,7 @@ bool late(const CUstream_st& stream) {
 
 bool on_device(const Place& place) { return place.memory == Memory::device; }
 
-// A direction that names the wrong sides is an error on a GPU too; between two pieces of pageable memory it would be none, but
-// nobody asks a stream for that on purpose.
+// A wrong direction is also an error on a GPU; between two ranges of pageable memory it would not be, but is not intended.
 bool fits_direction(cudaMemcpyKind kind, const Place& source, const Place& target) {
   switch (kind) {
     case cudaMemcpyHostToHost:
@@ -292,7 +291,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return report(streams().broken);
 }
 
-// Asking makes the work go on by one piece, so that whoever asks again and again gets there.
+// Each query runs one piece of work, so that polling finishes.
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::lock_guard lock(lock_of_devices());
   if (event->queue == nullptr || event->queue->done >= event->mark) {

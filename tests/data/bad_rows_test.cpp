@@ -1,4 +1,4 @@
-// Rows that cannot be read and are left out: data.bad_rows = "skip".
+// Skipped unreadable rows: data.bad_rows = "skip".
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -89,7 +89,7 @@ TEST(BadRows, AreCountedOverAllFiles) {
   const Scratch folder;
   DataOptions options = skipping(2);
   options.train = {folder.write("a.jsonl", kRows.substr(0, kRows.find("[\"secret"))), folder.write("b.jsonl", "oops\n")};
-  options.validation = {folder / "not there.jsonl"};  // no file is read behind the one with a row too many
+  options.validation = {folder / "not there.jsonl"};  // reading stops at the file with too many rows
   EXPECT_THAT(error_from([&] { load_dataset(options, &demo_tokenizer(), 512); }),
               AllOf(HasSubstr("data.max_bad_rows = 2 allows; one of them is "), HasSubstr("a.jsonl:2: ")));
 }

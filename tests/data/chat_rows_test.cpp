@@ -1,4 +1,4 @@
-// Both spellings of a conversation, and what is said about rows that are none.
+// Both formats of conversations, and errors for other rows.
 #include "src/data/chat_rows.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
-// Conversations and texts to ids and labels as transformers makes them (tests/golden/make_chat_samples.py), and what is said
-// where a template cannot be used.
+// Compares ids and labels of conversations and texts with transformers (tests/golden/make_chat_samples.py), and errors for
+// unusable templates.
 #include "src/data/chat_sample.h"
 
 #include <gmock/gmock.h>
@@ -185,7 +185,7 @@ struct ChatFolder {
   std::string error(const std::string& row, const DataOptions& options = without_split()) const {
     return error_from([&] { sample(row, options); });
   }
-  /// The text of the tokens that are trained.
+  /// The text of the trained tokens.
   std::string trained(const std::string& row, const DataOptions& options = without_split()) const {
     std::vector<std::int32_t> ids = sample(row, options).labels;
     std::erase(ids, kNotTrained);
@@ -228,7 +228,7 @@ TEST(ChatSamples, TrainOnAll) {
 }
 
 TEST(ChatSamples, TurnsThatAreNoContinuationAreFoundByTheirContent) {
-  // The prompt promises a thought that the conversation does not hold.
+  // The generation prompt begins a reasoning block that the conversation lacks.
   const ChatFolder chat(
       "{% for m in messages %}{{ m.role + ': ' + m.content | trim + eos_token + '\\n' }}{% endfor %}"
       "{% if add_generation_prompt %}{{ 'assistant: <think>' }}{% endif %}");
@@ -253,7 +253,7 @@ std::string chat_of(const std::vector<std::string>& answers) {
   return row_of(messages);
 }
 
-/// What is trained of one row, and how many answers are not.
+/// The trained text of a row, and the number of untrained answers.
 std::pair<std::string, std::int64_t> learnt(const ChatFolder& chat, const std::string& row,
                                             const DataOptions& options = without_split()) {
   return {chat.trained(row, options), load("x.jsonl", row, options, &chat.tokenizer, 1000).report.files[0].empty_answers};
@@ -265,7 +265,7 @@ TEST(EmptyAnswers, TrainNothingAndAreCounted) {
   EXPECT_EQ(learnt(chat, chat_of({"", "So"})), Learnt("So</s>", 1));
   EXPECT_EQ(learnt(chat, chat_of({"So", " \n"})), Learnt("So</s>", 1));
   EXPECT_EQ(learnt(chat, chat_of({"a", "", "b", "c", "d", " "})),
-            Learnt("a</s> b</s> c</s> d</s>", 2));  // found by their likeness
+            Learnt("a</s> b</s> c</s> d</s>", 2));  // found by their surroundings
   const Dataset dataset =
       load("x.jsonl", chat_of({"So", ""}) + "\n" + chat_of({"", " "}), without_split(), &chat.tokenizer, 1000);
   EXPECT_EQ(dataset.train.size(), 1U);
@@ -320,7 +320,7 @@ TEST(EmptyAnswers, WithReasoningAreNone) {
   EXPECT_EQ(ChatFolder(kPlainTemplate).error(row).substr(0, 2), "3:");  // it has no place for reasoning: nothing is left
 }
 
-/// An empty block in the middle of a token: what transformers' mask makes of it (the token is trained) teaches a prompt.
+/// An empty block inside a token: transformers' mask trains the token, which belongs to the prompt.
 TEST(EmptyAnswers, OfBlocksLeaveTheTokenAroundThemAlone) {
   const ChatFolder chat(
       "{% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}Onc{% generation %}{{ m.content }}"
@@ -372,7 +372,7 @@ TEST(ChatSamples, TheDateIsTheRunsAndIsNoted) {
   EXPECT_THAT(render_report(dataset.report),
               Contains("note: the model's chat template prints the date: 2026-11-26 here, and whenever this run is resumed"));
   const Dataset other = load("x.jsonl", R"({"question": "a", "answer": "b"})", options, &chat.tokenizer, 1000);
-  EXPECT_EQ(other.report.template_day, "");  // rows that have no use for the template
+  EXPECT_EQ(other.report.template_day, "");  // rows that do not use the template
   const ChatFolder timeless(kPlainTemplate);
   EXPECT_EQ(load("x.jsonl", kExchange, options, &timeless.tokenizer, 1000).report.template_day, "");
 }
@@ -407,7 +407,7 @@ TEST(ChatSampleErrors, TheTemplateFails) {
                                            HasSubstr("(while it rendered "), HasSubstr("x.jsonl:1)")));
   EXPECT_THAT(ChatFolder("{% if %}").error(kExchange),
               AllOf(HasSubstr("4: "), HasSubstr("chat_template.jinja:1: the chat template is malformed")));
-  // A row that the template does not understand.
+  // A row that the template refuses.
   EXPECT_THAT(
       ChatFolder("{{ 'x' + messages[0].content }}")
           .error(R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","content":"b"}]})"),
@@ -494,7 +494,7 @@ json special_tokens(const std::vector<std::string>& contents) {
   return out;
 }
 
-/// A turn may end in two tokens, and its end token may stand behind the loop or before the next message.
+/// A turn may end in two tokens, and its end token may come after the loop or before the next message.
 TEST(ChatEnds, AreTrainedWholeWhereverTheyStand) {
   const std::string two = R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "Yes."},)"
                           R"({"role": "user", "content": "b"}, {"role": "assistant", "content": "No."}]})";
@@ -516,7 +516,7 @@ TEST(ChatEnds, AreTrainedWholeWhereverTheyStand) {
   EXPECT_EQ(before_next.trained(two), "Yes.<|end|> No.<|end|>");
 }
 
-/// A template that does not print a call leaves the other answers where they are.
+/// A template that does not print tool calls does not affect other answers.
 TEST(ChatFlags, BesideACallThatIsNotPrinted) {
   const ChatFolder chat(
       "{% for m in messages %}{{ m.role + ': ' + (m.content or '') + eos_token }}{% endfor %}"

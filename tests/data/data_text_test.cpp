@@ -1,4 +1,4 @@
-// Files that are packed, in another encoding, or no text at all.
+// Compressed files, other encodings, and binary files.
 #include "src/data/data_text.h"
 
 #include <gmock/gmock.h>
@@ -78,7 +78,7 @@ TEST(FileKind, SaysWhatAFileIsAndHowToMakeItJsonl) {
            {"p.parquet", "PAR1\x15\x04", "p.parquet is a Parquet file, which is not read here; make it JSONL with: python3 -c \"",
             "pandas.read_parquet('"},
            {"p.parquet", "PAR1\x15\x04", "orient='records', lines=True", "p.jsonl'"},
-           {"p.jsonl", "PAR1\x15\x04", "p.jsonl is a Parquet file", "p.jsonl.rows.jsonl'"},  // never over itself
+           {"p.jsonl", "PAR1\x15\x04", "p.jsonl is a Parquet file", "p.jsonl.rows.jsonl'"},  // never overwrites itself
            {"a.arrow", "ARROW1\0\0"s, "an Arrow file", "pandas.read_feather('"},
            {"a.arrow", "\xFF\xFF\xFF\xFF\x10\0\0\0"s, "an Arrow stream", "Dataset.from_file('"},
            {"a.jsonl.zst", "\x28\xB5\x2F\xFD....", "packed with zstd, which is not read here; unpack it with: python3",

@@ -1,4 +1,4 @@
-// Loading as a whole: ids rows, lengths, drops, splits, the report, the demo, and every error.
+// Loading data sets: rows of ids, lengths, dropped rows, splits, the report, the demo, and every error.
 #include "src/data/dataset.h"
 
 #include <gmock/gmock.h>
@@ -30,7 +30,7 @@ TEST(Dataset, IdsAreUsedAsTheyAre) {
   EXPECT_EQ(copy_of(dataset.train[0].input_ids), (std::vector<std::int32_t>{5, 6, 7}));
   EXPECT_EQ(copy_of(dataset.train[0].labels), (std::vector<std::int32_t>{-100, 6, -100}));
   EXPECT_EQ(copy_of(dataset.train[1].labels), copy_of(dataset.train[1].input_ids));
-  EXPECT_EQ(trained_tokens(dataset.train[1]), 2);  // the first position has nothing before it
+  EXPECT_EQ(trained_tokens(dataset.train[1]), 2);  // the first position is not trained
   EXPECT_EQ(dataset.report.train.trained_tokens, 3);
 }
 

@@ -1,4 +1,4 @@
-// gzip streams as gzip and Python's gzip write them, and those that are damaged, cut off or made to fill the memory.
+// gzip streams of gzip and Python, and damaged, truncated or oversized ones.
 #include "src/data/decompress.h"
 
 #include <gmock/gmock.h>

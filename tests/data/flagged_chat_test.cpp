@@ -1,4 +1,4 @@
-// Flags of messages under the model's own chat template.
+// Training flags of messages under the model's chat template.
 #include "src/data/flagged_chat.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Containers and kinds of rows, and what is said about rows that do not fit.
+// Containers and kinds of rows, and errors for other rows.
 #include "src/data/formats.h"
 
 #include <gmock/gmock.h>
@@ -156,7 +156,7 @@ TEST(Formats, NoFurtherRowIsLookedAtOnceTooManyAreBad) {
   EXPECT_EQ(file.row_count, 100);
 }
 
-/// A row that fits no kind by its own keys is read as one of the kind of the first rows, which all ranks look at.
+/// A row whose keys match no kind is read as the kind of the first rows, which all ranks parse.
 TEST(Formats, TheKindOfARowDoesNotDependOnWhichRowsAreWanted) {
   const Scratch folder;
   std::string rows;

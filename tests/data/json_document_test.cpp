@@ -1,4 +1,4 @@
-// .json files that are more, or something else, than a list of rows.
+// .json files other than a list of rows.
 #include "src/data/json_document.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Texts with marks of their own: found by their rows, and trained where somebody answers.
+// Marked texts: detection, and trained answers.
 #include "src/data/marked_text.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Packing and the sampler: invariants, and orders written down so that they cannot change unnoticed.
+// Packing and the sampler: invariants, and recorded orders.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -63,7 +63,7 @@ TEST(Sampler, OrderIsAPermutationOfTheSeedAndTheEpoch) {
 }
 
 TEST(Sampler, EveryPlaceIsAsLikely) {
-  // Where item 0 lands over 6,000 seeds, in 6 places: 1,000 each, standard deviation 29; 150 is five of them.
+  // The position of item 0 among 6, over 6,000 seeds: 1,000 each, standard deviation 29; 150 is five of them.
   std::array<int, 6> counts{};
   for (std::uint64_t seed = 0; seed < 6000; ++seed) {
     const auto order = epoch_order(seed, 0, 6, true);

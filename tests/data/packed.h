@@ -1,4 +1,4 @@
-// Texts packed by zlib itself.
+// Texts compressed by zlib.
 #pragma once
 
 #include <zlib.h>

@@ -1,4 +1,4 @@
-// Arguments of calls that are a text which is JSON.
+// Call arguments given as JSON text.
 #include "src/data/quoted_arguments.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Which files are called repeated, under every way to write a path.
+// Detection of repeated files, for all ways to write a path.
 #include "src/data/repeated_files.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Kinds of rows by the keys that have a value, rows of several kinds in one file, and data that is some other program's.
+// Kinds of rows by non-null keys, several kinds in one file, and unsupported rows of other programs.
 #include "src/data/row_kind.h"
 
 #include <gmock/gmock.h>

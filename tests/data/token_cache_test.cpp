@@ -1,4 +1,4 @@
-// The cache file: what comes out is what went in, whoever made which part; anything else is not used.
+// The token cache: round trips for any division of the rows; other files are rejected.
 #include "src/data/token_cache.h"
 
 #include <gmock/gmock.h>
@@ -134,7 +134,7 @@ TEST(TokenCache, DamageIsFoundWhereverItIs) {
   EXPECT_THAT(problem_of(folder, longer), HasSubstr("its lengths do not add up"));
 }
 
-/// A file with the right digest but without sense: what another program, or hand, might have made.
+/// An invalid file with a right digest, as another program might write.
 Bytes with_field(Bytes image, std::size_t offset, std::uint64_t value) {
   constexpr std::size_t kDigest = 112;
   std::memcpy(image.data() + offset, &value, sizeof value);

@@ -1,4 +1,4 @@
-// Keys that say what is trained, as OpenAI, mistral-finetune, axolotl, verl, ms-swift, LLaMA-Factory and TRL define them.
+// Training flags, as OpenAI, mistral-finetune, axolotl, verl, ms-swift, LLaMA-Factory and TRL define them.
 #include "src/data/train_flags.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// What stands around turns, on one line, for every kind of row.
+// Turn frames of every kind of row.
 #include "src/data/turn_frame.h"
 
 #include <gmock/gmock.h>

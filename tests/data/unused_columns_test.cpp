@@ -1,4 +1,4 @@
-// Columns with text of the sample that nothing is made of are noted once for each file.
+// Unused text columns are reported once per file.
 #include "src/data/unused_columns.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Findings of several ranks as one table.
+// Merges findings of several ranks into one table.
 #include "src/doctor/diagnosis.h"
 
 #include <gmock/gmock.h>
@@ -17,7 +17,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-/// Three ranks on two machines; rank 2 is the odd one, and rank 0 speaks once for all.
+/// Three ranks on two machines; rank 2 differs, and rank 0 reports for the job once.
 Diagnosis three_ranks() {
   const std::vector<Finding> usual = {ok("MPI", "fine"), ok("GPU", "H100")};
   std::vector<Finding> first = usual;
@@ -79,7 +79,7 @@ TEST(Examine, OneRankInAFolderOfItsOwn) {
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
 }
 
-/// Where nothing can be written, what depends on it is left out.
+/// Without a writable folder, dependent checks are skipped.
 TEST(Examine, AFolderThatCannotBeMade) {
   Examined examined;
   examined.folder = "/proc/lora_dist";

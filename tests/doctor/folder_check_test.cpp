@@ -76,7 +76,7 @@ TEST(FolderCheck, LockingAndPermissions) {
   EXPECT_THAT(said(facts, 2), AllOf(HasSubstr("warning: runs/x cannot keep a file to its owner"), HasSubstr("Unix permissions")));
 }
 
-/// On a folder that is not there yet, so that nothing is left behind where the trial was.
+/// A folder that does not exist yet: the trial leaves nothing behind.
 TEST(FolderCheck, LooksAtARealFolderAndLeavesNothing) {
   const Scratch scratch;
   const auto alone = make_single_rank();

@@ -1,4 +1,4 @@
-// Verdicts on NCCL, and who meets whom.
+// Verdicts on NCCL, and the pairs of each round.
 #include "src/doctor/nccl_check.h"
 
 #include <gmock/gmock.h>
@@ -25,7 +25,7 @@ NcclFacts working(int ranks) {
   return facts;
 }
 
-/// Every pair of a round is disjoint from the others; all pairs there are.
+/// The pairs of a round are disjoint; all pairs occur.
 std::set<std::pair<int, int>> met(int ranks, int most) {
   std::set<std::pair<int, int>> pairs;
   for (const PairRound& round : pair_rounds(ranks, most)) {

@@ -1,4 +1,4 @@
-// What a check said, in one line each, for comparing.
+// Findings as lines, for comparison.
 #pragma once
 
 #include <string>

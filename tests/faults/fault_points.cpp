@@ -1,7 +1,7 @@
-// Fault points that do something: the PASSING-th time (1 where it is left out) that RANK passes POINT, and TIMES in all (1; 0:
-// from then on always), it is killed, stopped (SIGSTOP), asked to stop (signal), held for SECONDS (slow) or for ever (hang),
-// ends without a word (exit), throws what nobody expects (throw), finds no memory (no_memory), or its numbers become nan or a
-// lie.
+// Fault points with effect: at the PASSING-th time (default 1) that RANK reaches POINT, and TIMES in all (default 1; 0: always
+// from then on), the rank is killed, stopped (SIGSTOP), sent a stop signal (signal), delayed by SECONDS (slow), blocked (hang),
+// exits silently (exit), throws an unknown exception (throw), runs out of memory (no_memory), or its values become NaN (nan) or
+// wrong (lie).
 #include "src/core/fault_point.h"
 
 #include <unistd.h>

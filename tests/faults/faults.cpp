@@ -1,4 +1,4 @@
-// Reads LORA_DIST_FAULT once, and counts.
+// Parses LORA_DIST_FAULT once, and counts.
 #include "tests/faults/faults.h"
 
 #include <array>
@@ -23,7 +23,7 @@ std::vector<std::string> split(const std::string& text, char mark) {
   return parts;
 }
 
-/// Those of this rank.
+/// The faults of this rank.
 std::vector<Fault> faults_asked_for() {
   std::vector<Fault> faults;
   const char* text = std::getenv("LORA_DIST_FAULT");
@@ -40,7 +40,7 @@ std::vector<Fault> faults_asked_for() {
   return faults;
 }
 
-/// Threads that write at the end of the process look at them too.
+/// Never destroyed, since threads may use it at the end of the process.
 struct Asked {
   std::mutex lock;
   std::vector<Fault> faults = faults_asked_for();
@@ -51,7 +51,7 @@ Asked& asked() {
   return the;
 }
 
-/// So that a test knows when it was.
+/// Lets a test know when the fault occurred.
 void tell() {
   if (const char* file = std::getenv("LORA_DIST_FAULT_TOLD"); file != nullptr && !std::ifstream(file)) {
     std::ofstream(file) << "now";

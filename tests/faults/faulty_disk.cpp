@@ -1,11 +1,11 @@
-// A disk that fails: system calls of the C library, taken over by the one executable that links this file, HDF5's among them.
-// POINT is part of a file's path; the PASSING-th write to such a file and TIMES in all
+// Disk faults: replaces the C library's system calls (also HDF5's) in the executable that links this file. POINT is part of a
+// file's path; the PASSING-th write to such a file and TIMES in all
 //   short_write  writes half, and says so, as a system may at any time
 //   lost_write   writes half, and says that it wrote all
 //   flip         has one bit changed on the way
 //   enospc, eio  fails, as on a full or a broken disk
-// and sync_eio lets fsync() fail. flip and lost_write leave writes of less than 4 KiB alone, and do not count them: what is
-// damaged shall be content, no unused space.
+// and sync_eio lets fsync() fail. flip and lost_write ignore writes of less than 4 KiB, so that they damage content and not
+// unused space.
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::size_t kLarge = 4096;
 
-/// "/.../shard_00001.h5", "socket:[123]"; empty where it is not known.
+/// "/.../shard_00001.h5", "socket:[123]"; empty if unknown.
 std::string path_of(int descriptor) {
   std::array<char, 4096> path{};
   const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
@@ -50,7 +50,7 @@ ssize_t fails_with(int error) {
   return -1;
 }
 
-/// `put(data, bytes)` is the true call.
+/// `put(data, bytes)` is the real call.
 template <class Put>
 ssize_t write_to(int descriptor, const void* data, std::size_t bytes, Put put) {
   const std::optional<Fault> fault = fault_of(descriptor, false, bytes);

@@ -1,5 +1,5 @@
-// libFuzzer target: any bytes as a chat template over a fixed conversation. An error is fine; a crash, a hang or memory without
-// bound is not. Where the bytes hold a NUL, what follows is the conversation's first message.
+// libFuzzer target: any bytes as a chat template for a fixed conversation. Errors are allowed; crashes, hangs and unbounded
+// memory are not. The bytes after a NUL are the conversation's first message.
 #include <cstddef>
 #include <cstdint>
 #include <string>

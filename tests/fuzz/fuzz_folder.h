@@ -1,4 +1,4 @@
-// A folder in memory (where /dev/shm is there) that a fuzz target fills anew for each input.
+// A folder (in /dev/shm if available) that a fuzz target refills for each input.
 #pragma once
 
 #include <unistd.h>

@@ -1,4 +1,4 @@
-// An input is a safetensors file. One whose header is accepted must give the bytes of every tensor.
+// An input is a safetensors file. If the header is accepted, every tensor must be readable.
 #include "src/core/error.h"
 #include "src/io/safetensors.h"
 #include "tests/fuzz/fuzz_folder.h"

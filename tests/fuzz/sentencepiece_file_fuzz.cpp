@@ -1,5 +1,5 @@
-// An input is a tokenizer.model. One that is refused is refused with a runtime_error; one that is read becomes a document, and
-// that a tokenizer or an Error.
+// An input is a tokenizer.model. Rejection must be a runtime_error; an accepted file gives a document, and that a tokenizer or an
+// Error.
 #include <algorithm>
 #include <stdexcept>
 

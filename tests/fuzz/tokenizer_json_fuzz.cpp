@@ -1,5 +1,5 @@
-// An input is a tokenizer.json and, after a zero byte, a text. A file that is refused is refused with an Error; one that is read
-// must encode the text, decode the ids, and stream what it decodes.
+// An input is a tokenizer.json and, after a zero byte, a text. Rejection must be an Error; an accepted file must encode the text,
+// decode the ids, and stream the same text.
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 

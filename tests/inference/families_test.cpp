@@ -24,7 +24,7 @@ class Families : public testing::TestWithParam<const char*> {
  protected:
   Families() : folder_(source("tests/golden/families") / GetParam()), golden_(read_json(folder_ / "golden.json")) {}
 
-  /// The scored rows as one pass, so that segments are tested for not seeing each other as well.
+  /// The scored rows as one micro-batch, which also tests that attention does not cross segments.
   TestBatch scored_rows() const {
     TestBatch pass;
     for (const auto& row : golden_["rows"]) {
@@ -33,7 +33,7 @@ class Families : public testing::TestWithParam<const char*> {
     return pass;
   }
 
-  /// Some rows of the training data, with what is not trained among their labels.
+  /// Some rows of the training data, with untrained labels.
   TestBatch trained_rows() const {
     TestBatch pass;
     for (std::size_t i = 0; i < 3; ++i) {
@@ -79,7 +79,7 @@ std::vector<float> random_factors(std::size_t count) {
 // Rounding of fp32 over two or three layers.
 TEST_P(Families, LogProbabilitiesEqualTransformers) { expect_log_probs({Quantization::none}, "none", 5e-5); }
 
-// The same products of other numbers: bitsandbytes' codes and scales are met exactly.
+// The same products with quantized weights: codes and scales equal bitsandbytes'.
 TEST_P(Families, LogProbabilitiesInNf4EqualTransformersOnBitsandbytesWeights) {
   expect_log_probs({Quantization::nf4, false}, "nf4", 5e-5);
 }
@@ -137,7 +137,7 @@ TEST_P(Families, GradientsEqualFiniteDifferences) {
   }
 }
 
-/// What is kept and what is computed again makes no difference, nor do threads.
+/// Recomputation and the number of threads do not change the result.
 TEST_P(Families, SameBitsHoweverMuchIsKeptAndOnAnyThreads) {
   const AdapterSpec spec{3, 6.0, 0.2, false, {"all-linear"}};
   const TestBatch pass = trained_rows();
@@ -177,8 +177,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Families,
                                          "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid", "exaone4_global"),
                          [](const auto& info) { return std::string(info.param); });
 
-/// Texts of several windows: what the cache still holds of keys beyond the window must not be seen. Each id of the answers is the
-/// most probable one of a pass over the whole text.
+/// Texts longer than the window: cached keys beyond the window must be masked. Each id of an answer is the most probable one of a
+/// forward pass over the whole text.
 TEST(WindowedFamilies, GreedyAnswersOverACacheAreThoseOfTheWholeText) {
   for (const char* name : {"mistral_window", "qwen2_window", "exaone4_hybrid"}) {
     const std::filesystem::path folder = source("tests/golden/families") / name;

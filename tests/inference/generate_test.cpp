@@ -1,4 +1,4 @@
-// Choosing tokens, and generating with several ranks.
+// Sampling, and generation on several ranks.
 #include "src/inference/generate.h"
 
 #include <gtest/gtest.h>

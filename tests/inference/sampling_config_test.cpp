@@ -1,4 +1,4 @@
-// What of generation_config.json is used when the next token is chosen.
+// The sampling keys of generation_config.json.
 #include "src/inference/sampling_config.h"
 
 #include <gtest/gtest.h>
@@ -34,12 +34,12 @@ TEST_F(GenerationConfigFile, MayBeAbsent) {
   EXPECT_EQ(describe_sampling(options), "temperature 0.5, top_k 50, repetition_penalty 1.2");
 }
 
-/// What is not used may be anything.
+/// Unused keys are not checked.
 TEST_F(GenerationConfigFile, ChecksSamplingOnlyWhereTheModelSamples) {
   EXPECT_EQ(describe_sampling(applied(R"({"top_p":2.0,"temperature":-1,"top_k":-1})")), "");
 }
 
-/// do_sample decides, and what is written goes first.
+/// do_sample decides, and given options have precedence.
 TEST_F(GenerationConfigFile, SaysHowToSample) {
   const std::string llama3 = R"({"do_sample":true,"temperature":0.6,"top_p":0.9})";
   SamplingOptions options = applied(llama3);

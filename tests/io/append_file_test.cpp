@@ -1,4 +1,4 @@
-// Appending: what is in the file, and the messages of the system.
+// Appending: the content of the file, and the messages of the system.
 #include "src/io/append_file.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Folders that appear whole or not at all.
+// Atomic folders.
 #include "src/io/atomic_directory.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// A base store: read by parts, and refused where any byte that is read is not what was written.
+// A base store: partial reads, and rejection of any changed byte.
 #include "src/io/base_store.h"
 
 #include <gmock/gmock.h>
@@ -38,7 +38,7 @@ class BaseStore : public testing::Test {
     return out;
   }
 
-  /// With this table under its digest.
+  /// A store with this table and its digest.
   Thrown opened_with(const std::string& table, const std::string& format = "lora_dist base store 2") {
     const fs::path file = scratch_ / "other.h5";
     Hdf5Writer writer(file);

@@ -1,4 +1,4 @@
-// One job at a time in a folder.
+// Locks a folder for one job.
 #include "src/io/directory_lock.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Plain files: reading, writing whole or not at all, and the messages of the system.
+// Plain files: reading, atomic writing, and system errors.
 #include "src/io/file.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// HDF5 files: written, read back in parts, and refused when damaged.
+// HDF5 files: writing, partial reads, and rejection of damage.
 #include "src/io/hdf5_file.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// A mapped file shows the file's bytes, and says why it cannot.
+// Mapped files: content and errors.
 #include "src/io/mapped_file.h"
 
 #include <gmock/gmock.h>

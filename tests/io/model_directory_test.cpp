@@ -1,4 +1,4 @@
-// The safetensors of a model folder: one file, shards with an index, and what is wrong with them.
+// The safetensors of a model folder: one file, shards with an index, and errors.
 #include <gmock/gmock.h>
 
 #include "src/io/safetensors.h"

@@ -1,4 +1,4 @@
-// Safetensors: written, read back, and refused when the header lies.
+// Safetensors: writing, reading back, and rejection of invalid headers.
 #include "src/io/safetensors.h"
 
 #include <gmock/gmock.h>
@@ -23,7 +23,7 @@ std::string number_text(std::uint64_t value) {
 
 std::string file_text(const std::string& header, const std::string& data) { return number_text(header.size()) + header + data; }
 
-/// What reading a file of this content says; "" when it is accepted.
+/// The error of reading a file with this content; "" if accepted.
 std::string problem_of(const std::string& content) {
   const Scratch scratch;
   put_file(scratch / "m.safetensors", content);
@@ -191,8 +191,7 @@ TEST(Safetensors, NoMutationCrashesOrEscapesTheFile) {
   for (int i = 0; i < 3000; ++i) {
     std::string content = sound;
     for (int flips = 1 + i % 3; flips > 0; --flips) {
-      content[random() % (sound.size() - 28)] =
-          static_cast<char>(random() % 256);  // 28: the data itself, in which anything is allowed
+      content[random() % (sound.size() - 28)] = static_cast<char>(random() % 256);  // 28: the data, which may be anything
     }
     if (i % 5 == 0) {
       content.resize(random() % content.size());
@@ -210,7 +209,7 @@ TEST(Safetensors, NoMutationCrashesOrEscapesTheFile) {
   EXPECT_GT(refused, 2000);  // the rest changed a name or the padding
 }
 
-/// Nothing computes with them, and a model that does not use such a tensor is none the worse.
+/// Unsupported dtypes of unused tensors are allowed.
 TEST(Safetensors, TensorsOfOtherDTypesAreCounted) {
   const Scratch scratch;
   const std::string header =

@@ -1,4 +1,4 @@
-// JSON with exact field types: what is refused, and with which message.
+// Strict JSON: rejected texts and their messages.
 #include "src/io/strict_json.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Activations, plain and gated, against double precision and finite differences.
+// Compares activations, plain and gated, with double precision and finite differences.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// Attention against double precision and finite differences, over segments that fall on both sides of the tile borders.
+// Attention against double precision and finite differences, with segments that cross tile boundaries.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -305,7 +305,7 @@ TEST(Attention, BackwardEqualsDoubleAcrossTiles) {
     if (c.queries() > 1 && c.shape.window != 1) {
       EXPECT_LT(error_of(d.q, r.q), 5e-6) << c.queries() << " " << c.shape.window;
       EXPECT_LT(error_of(d.k, r.k), 5e-6) << c.queries() << " " << c.shape.window;
-    } else {  // over one key the probability is 1: what is left of these gradients, two dot products' difference, is rounding
+    } else {  // over one key the probability is 1, so these gradients, differences of two dot products, are rounding errors
       EXPECT_LT(
           error_of(join({d.q, d.k}), std::vector<double>(d.q.size() + d.k.size(), 0.0)) * std::numeric_limits<double>::min(),
           5e-6);
@@ -314,7 +314,7 @@ TEST(Attention, BackwardEqualsDoubleAcrossTiles) {
   }
 }
 
-// A key behind the window, be it NaN, does not matter: that whole tiles are left out shows in that nothing of them is touched.
+// A key outside the window has no effect, even if NaN: tiles outside the window are not read.
 TEST(Attention, KeysBehindTheWindowAreNotRead) {
   const Case c = with_window(square(shape_of(2, 1, 8), {0, 400}), 100);
   const Inputs in = inputs_of(c);
@@ -325,7 +325,7 @@ TEST(Attention, KeysBehindTheWindowAreNotRead) {
   const Forward f = forward(c, in, Stream{});
   const Forward g = forward(c, spoiled, Stream{});
   const auto tail = [](const std::vector<float>& x) { return std::vector<float>(x.begin() + 256 * 16, x.end()); };
-  EXPECT_TRUE(same_bits(tail(f.out), tail(g.out)));  // queries 256 and on see keys from 157 on
+  EXPECT_TRUE(same_bits(tail(f.out), tail(g.out)));  // queries from 256 on attend to keys from 157 on
   const Gradients d = backward(c, in, f, in.q, Stream{});
   const Gradients e = backward(c, spoiled, f, in.q, Stream{});
   EXPECT_TRUE(same_bits(tail(d.q), tail(e.q)));
@@ -399,8 +399,8 @@ TEST(Attention, RefusesWhatTheContractExcludes) {
   EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 15}, {4, 8}), KernelError);
   EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 4}, {4, 16}, {4, 7}), KernelError);
   EXPECT_THROW(call(shape, {0, 2, 3}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);  // a query outside every segment
-  EXPECT_THROW(call(shape, {0, 5, 4}, {0, 5, 4}, {4, 16}, {4, 8}), KernelError);  // falling starts
-  EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 5}, {4, 16}, {4, 8}), KernelError);  // keys that are not there
+  EXPECT_THROW(call(shape, {0, 5, 4}, {0, 5, 4}, {4, 16}, {4, 8}), KernelError);  // decreasing offsets
+  EXPECT_THROW(call(shape, {0, 2, 4}, {0, 2, 5}, {4, 16}, {4, 8}), KernelError);  // missing keys
   EXPECT_THROW(call(shape, {0, 2, 4}, {0, 1, 4}, {4, 16}, {4, 8}), KernelError);  // fewer keys than queries
   EXPECT_THROW(call(shape, {0, 4}, {0, 2, 4}, {4, 16}, {4, 8}), KernelError);     // another number of segments
 }

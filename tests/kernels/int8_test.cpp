@@ -69,7 +69,7 @@ TEST(Int8, RowsOfZerosNanAndInfinity) {
   EXPECT_TRUE(std::isnan(q.absmax[1]));
   const std::vector<float> back = dequantize(q);
   EXPECT_EQ(back[0], 0.0F);
-  for (std::size_t i = 2; i < 6; ++i) {  // a broken weight must not pass for a sound one
+  for (std::size_t i = 2; i < 6; ++i) {  // an invalid weight is detected
     EXPECT_TRUE(std::isnan(back[i])) << i;
   }
 }

@@ -248,7 +248,7 @@ TEST(Nf4, BlocksOfZerosNanAndInfinity) {
   EXPECT_LE(std::fabs(back[64]), 1e-42F);
 }
 
-/// As on the GPU: a broken scale is not lost among sound ones.
+/// As on the GPU: NaN among the scales is detected.
 TEST(Nf4, ANaNAbsmaxSpoilsItsNestedBlockAlone) {
   std::vector<float> absmax(300, 0.75F);
   absmax[5] = std::numeric_limits<float>::quiet_NaN();

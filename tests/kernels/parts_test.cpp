@@ -1,4 +1,4 @@
-// What tensor-parallel ranks compute of an operator, against the whole.
+// Compares tensor-parallel parts of operators with the whole.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -85,7 +85,7 @@ TEST(Parts, ANaNInOnePartIsANaNInTheLossOfAll) {
   EXPECT_TRUE(std::isnan(loss[0]));
 }
 
-/// Each part writes the rows of its own ids, and no other.
+/// Each part writes only the rows of its ids.
 TEST(Parts, EmbeddingsOfTwoPartsAreThatOfTheWhole) {
   constexpr std::int64_t kHidden = 5;
   const std::vector<float> table = random_floats(9 * kHidden, 2, 1.0F);

@@ -1,4 +1,4 @@
-// Rows picked and put back.
+// Gather and scatter of rows.
 #include <gtest/gtest.h>
 
 #include <numeric>

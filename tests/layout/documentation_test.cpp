@@ -1,4 +1,4 @@
-// The documentation names only files that are there, and every configuration key.
+// The documentation names only existing files, and every configuration key.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -53,7 +53,7 @@ TEST(Documentation, NamesOnlyFilesThatAreThere) {
       ++named;
     }
   }
-  EXPECT_GT(named, 30);  // the pattern finds them
+  EXPECT_GT(named, 30);  // the pattern matches
 }
 
 TEST(Documentation, LinksLeadSomewhere) {

@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 18> kChain = {
     "src/base",       "src/adapter",  "src/transformer", "src/inference", "src/checkpoint", "src/convert",
     "src/report",     "src/job",      "src/eval",        "src/train",     "src/plan",       "src/commands"};
 
-// Folders beside the chain: what each may include, and the first folder of the chain that may include it.
+// Folders outside the chain: the folders that each may include, and the first folder of the chain that may include it.
 struct SideFolder {
   std::string_view name;
   std::array<std::string_view, 5> may_include;
@@ -33,9 +33,9 @@ constexpr std::array<SideFolder, 5> kSide = {{
     {"src/doctor", {"kernels/common", "src/core", "src/comm", "src/io"}, "src/commands"},
 }};
 
-// Outside libraries with a home; src/commands reads command lines.
+// The only folder that may include each external library; src/commands reads command lines.
 struct LibraryHome {
-  std::string_view header;  // how the name between < and > starts
+  std::string_view header;  // prefix of the name between < and >
   std::array<std::string_view, 2> folders;
 };
 constexpr std::array<LibraryHome, 4> kHomes = {

@@ -32,7 +32,7 @@ TEST(IncludeArrows, TheWholeTreeKeepsTheDirection) {
       ++files;
     }
   }
-  EXPECT_GT(files, 50);  // it did look
+  EXPECT_GT(files, 50);  // files were found
 }
 
 TEST(IncludeArrows, ForwardIsFine) {

@@ -1,4 +1,4 @@
-// Every source file starts with a comment that says what it is.
+// Every source file begins with a comment.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -26,7 +26,7 @@ TEST(OpeningComment, EverySourceFileHasOne) {
       ++files;
     }
   }
-  EXPECT_GT(files, 200);  // it did look
+  EXPECT_GT(files, 200);  // files were found
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What each family reads from config.json: defaults, windows, rotation, and every message.
+// Each family's reading of config.json: defaults, windows, rotation, and every message.
 #include <gtest/gtest.h>
 
 #include <cmath>

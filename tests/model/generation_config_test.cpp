@@ -1,4 +1,4 @@
-// generation_config.json: what is taken from it, and every message.
+// generation_config.json: used keys, and every message.
 #include "src/model/generation_config.h"
 
 #include <gmock/gmock.h>
@@ -56,7 +56,7 @@ TEST_F(GenerationConfigFile, NamesKeysThatAreNotBuilt) {
   EXPECT_THAT(read(R"({"num_beams":1,"typical_p":1.0,"min_p":null,"early_stopping":false,"max_length":20})").warnings, IsEmpty());
   EXPECT_THAT(read(R"({"do_sample":true,"min_p":0.0,"guidance_scale":1,"min_new_tokens":0,"bad_words_ids":[]})").warnings,
               IsEmpty());
-  EXPECT_THAT(read(R"({"min_p":0.1,"typical_p":0.9})").warnings, IsEmpty());  // the most probable token is taken
+  EXPECT_THAT(read(R"({"min_p":0.1,"typical_p":0.9})").warnings, IsEmpty());  // greedy decoding
   EXPECT_THAT(
       read(R"({"num_beams":4,"no_repeat_ngram_size":3})").warnings,
       ElementsAre(HasSubstr("generation_config.json: num_beams, no_repeat_ngram_size are not used when text is generated")));

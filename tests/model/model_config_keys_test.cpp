@@ -1,4 +1,4 @@
-// The table of config.json's keys against transformers' configuration classes, and what a key outside it comes to.
+// Compares the table of config.json's keys with transformers' configuration classes, and tests unknown keys.
 #include "src/model/model_config_keys.h"
 
 #include <gtest/gtest.h>

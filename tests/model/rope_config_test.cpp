@@ -1,4 +1,4 @@
-// config.json's words on rotations against the inverse frequencies that transformers makes of them.
+// Compares rotation settings of config.json with transformers' inverse frequencies.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -85,7 +85,7 @@ TEST_F(RopeConfigOfAFile, SaysWhereTwoPlacesDisagree) {
       << warnings[0];
 }
 
-/// The type that counts is refused where it is not built, wherever it stands; one that does not count is not.
+/// An unsupported type is refused wherever it is, if it counts; otherwise it is ignored.
 TEST_F(RopeConfigOfAFile, RefusesTypesInEitherPlace) {
   const json yarn = {{"rope_type", "yarn"}, {"factor", 4.0}};
   const json plain = {{"rope_type", "default"}};

@@ -1,4 +1,4 @@
-// Saving and resuming over MPI, at whatever number of ranks the test is started with.
+// Saving and resuming over MPI, on any number of ranks.
 #include "src/checkpoint/checkpoint.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,4 @@
-// The communicator over MPI, on as many ranks as mpirun gives: every collective against what it must be, computed from ranks
-// alone.
+// The communicator over MPI, on any number of ranks: compares every collective with the expected result, computed locally.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -115,7 +114,7 @@ TEST_P(Collectives, GathersOfNothingAndOnTwoGroupsAtOnce) {
   }
 }
 
-/// Messages that MPI does not send before the other rank asks for them, one rank being ahead of the others.
+/// Messages that MPI sends only after the receive is posted (rendezvous), with one rank ahead of the others.
 TEST_P(Collectives, LargeGathersUnderWayKeepTheirOrder) {
   const std::size_t size = GetParam() == kLargestMessage ? 300007 : 1003;
   std::vector<std::byte> all(size * static_cast<std::size_t>(world_->size()));
@@ -164,7 +163,7 @@ TEST_P(Collectives, AllReduceOfIntegersIsExact) {
   EXPECT_EQ(least, -big - n + 1);
 }
 
-/// `values` of all ranks reduced, beside what that must be. Sums go beyond 64 bits: they wrap around, the same in every order.
+/// Compares the reduction of `values` with the expected result. Sums exceed 64 bits and wrap around, the same in every order.
 void expect_reduced(Communicator& world, std::size_t count, Reduce op) {
   const auto value = [](int rank, std::size_t i) {
     return static_cast<std::int64_t>((i + 1) * 0x9E3779B97F4A7C15U * static_cast<std::uint64_t>(rank + 3));
@@ -186,7 +185,7 @@ void expect_reduced(Communicator& world, std::size_t count, Reduce op) {
   EXPECT_TRUE(values == expected) << count << " " << static_cast<int>(op);
 }
 
-/// At the border of what goes along the ring, and over several rings with shares that differ by a value.
+/// Sizes around the ring's limits, and several rings with shares that differ by one value.
 TEST_P(Collectives, AllReduceOfManyIntegersIsExact) {
   const auto ranks = static_cast<std::size_t>(world_->size());
   const bool whole = GetParam() == kLargestMessage;
@@ -241,7 +240,7 @@ TEST_P(Collectives, ASumOfDoublesIsRefused) {
   EXPECT_THROW(world_->all_reduce(std::span(&value, 1), Reduce::sum, WireKind::control), KernelError);
 }
 
-/// Values whose sum depends on the order that they are added in.
+/// Values whose sum depends on the order of addition.
 std::vector<float> shares_of(int rank, std::size_t count) {
   std::vector<float> values(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -401,7 +400,7 @@ TEST_F(Together, OfDividedWorkTheFirstFailureInPlaceIsEverybodys) {
     }
     return std::string("no error");
   };
-  EXPECT_EQ(first_of(10 - world_->rank()), "row " + std::to_string(10 - last));  // as it stands: no rank is named
+  EXPECT_EQ(first_of(10 - world_->rank()), "row " + std::to_string(10 - last));  // unchanged: no rank is named
   EXPECT_EQ(first_of(7), "row 7");
 }
 

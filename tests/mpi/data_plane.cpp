@@ -1,4 +1,4 @@
-// Collectives over the operators' memory: that of a device where there is one (real or emulated), else the host's.
+// Collectives over the operators' memory: a device's (real or emulated) if available, else the host's.
 #include "src/comm/data_plane.h"
 
 #include <gmock/gmock.h>
@@ -63,7 +63,7 @@ class Bytes {
   }
 
   std::span<std::byte> span() const { return {data_, size_}; }
-  /// On the stream: nobody waits.
+  /// Enqueued on the stream, without waiting.
   void set(const std::vector<std::byte>& values) const {
     from_host(view(reinterpret_cast<const std::uint8_t*>(values.data()), {count()}), there(), stream_);
   }
@@ -159,8 +159,8 @@ TEST_P(DataPlane, GathersUnderWayFollowTheStreamOnBothSides) {
   Bytes second(whole, stream_);
   Bytes kept(whole, stream_);
   for (int round = 0; round < 3; ++round) {
-    mine.set(part_of(rank() + round, part));                    // still on its way when the gather is asked for
-    first.set(std::vector<std::byte>(whole, std::byte{0xEE}));  // so is this, which the gather must come after
+    mine.set(part_of(rank() + round, part));                    // still pending when the gather starts
+    first.set(std::vector<std::byte>(whole, std::byte{0xEE}));  // also pending; the gather must come after it
     const auto pending = plane_->start_all_gather(mine.span(), first.span(), WireKind::base_gather);
     const auto pending_second = plane_->start_all_gather(other.span(), second.span(), WireKind::base_gather);
     EXPECT_EQ(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_)[0], size());
@@ -188,7 +188,7 @@ TEST_P(DataPlane, OperatorsAfterAGatherStartWhenItIsOver) {
   pending->wait();
   copy_bytes(kept.span().data(), all.span().data(), whole, stream_);
   EXPECT_EQ(kept.get(), parts_of(0, size(), part));
-  // Of a gather that nobody waited for, too: what is written after it stays.
+  // Also after a gather without wait(): later writes are kept.
   const std::vector<std::byte> later(whole, std::byte{0x77});
   plane_->start_all_gather(mine.span(), all.span(), WireKind::base_gather).reset();
   all.set(later);
@@ -215,7 +215,7 @@ TEST_P(DataPlane, ReducesIntegersExactly) {
             (std::vector<std::int64_t>{big, 1 - n}));
 }
 
-/// Whole numbers, so that every order and every type adds them alike.
+/// Integers, whose sum is exact in every order and type.
 TEST_P(DataPlane, SumsWholeAndScattered) {
   const std::int64_t part = 353;
   const std::int64_t count = part * size();
@@ -258,7 +258,7 @@ TEST_P(DataPlane, SumsWholeAndScattered) {
   }
 }
 
-/// Two sums under way, and operators that were given to the stream before and after them.
+/// Two pending all-reduces, and operators enqueued before and after them.
 TEST_P(DataPlane, SumsBesideOperators) {
   EXPECT_EQ(plane_->sums_beside(), is_nccl());
   const std::size_t count = 1009;
@@ -269,7 +269,7 @@ TEST_P(DataPlane, SumsBesideOperators) {
   const Bytes kept(count * sizeof(float), stream_);
   const auto values = [&](const Bytes& bytes) { return view(reinterpret_cast<float*>(bytes.span().data()), {count}); };
   for (const float factor : {1.0F, 3.0F}) {
-    first.set(share(factor));  // still on its way when the sum is asked for
+    first.set(share(factor));  // still pending when the all-reduce starts
     const auto of_first = plane_->start_all_reduce_sum(values(first), WireKind::tensor_activation);
     second.set(share(2.0F * factor));
     const auto of_second = plane_->start_all_reduce_sum(values(second), WireKind::tensor_activation);
@@ -365,7 +365,7 @@ TEST_P(DataPlane, ALostPeerIsNamedByTheNextCollective) {
   EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);
 }
 
-/// The loss shows only after the gather was handed to the stream, which does not get past it: the host must not wait inside CUDA.
+/// The loss appears only after the gather is enqueued, and blocks the stream: the host must not wait inside CUDA.
 TEST_P(DataPlane, APeerLostLaterIsNamedByWhoeverWaitsForTheStream) {
   if (!is_nccl() || !emulated_) {
     GTEST_SKIP() << "only the emulated NCCL loses peers when it is asked to";
@@ -394,7 +394,7 @@ TEST_P(DataPlane, APeerLostLaterIsNamedByWhoeverWaitsForTheStream) {
   EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);
 }
 
-/// A rank that leaves with an error of its own waits for nobody, though nothing ever says that a peer is lost.
+/// A rank that leaves with its own error does not wait, even if NCCL never reports a lost peer.
 TEST_P(DataPlane, GroupsThatAreGivenUpHoldNoStream) {
   if (!is_nccl() || !emulated_) {
     GTEST_SKIP() << "only the emulated NCCL loses peers when it is asked to";
@@ -412,7 +412,7 @@ TEST_P(DataPlane, GroupsThatAreGivenUpHoldNoStream) {
   EXPECT_THROW(reduced<std::int64_t>(*plane_, {1}, Reduce::sum, stream_), Error);  // the group that it came from as well
 }
 
-/// The others would wait in NCCL's start for a rank that is not coming.
+/// Otherwise ranks would wait in NCCL's initialisation for the failed rank.
 TEST_P(DataPlane, ARankThatCannotStartNcclIsNamedOnEveryRank) {
   if (!is_nccl() || !emulated_) {
     GTEST_SKIP() << "only the emulated NCCL fails to start when it is asked to";

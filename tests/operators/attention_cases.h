@@ -1,4 +1,4 @@
-// The part of the list that is attention.
+// The cases of attention.
 #pragma once
 
 #include <cstdint>

@@ -35,7 +35,7 @@ struct OperatorCase {
 
 enum class Size : std::uint8_t { test, benchmark };
 
-/// Shapes of tests are small and odd; those of the benchmark are one pass of 4,096 tokens through a block of Llama-3.1-8B.
+/// Test shapes are small and odd; benchmark shapes are those of 4,096 tokens in a block of Llama-3.1-8B.
 std::vector<OperatorCase> operator_cases(Size size);
 
 /// The values of every `out` and `in_out` operand after the call, in order.
@@ -44,8 +44,8 @@ struct CaseResult {
   std::vector<bool> whole;  // integers
 };
 
-/// Runs the case where `stream` says, activations in `dtype`. Inputs are first rounded to `inputs_as`, so that a run in f32 of
-/// the values that a bf16 run sees is its reference.
+/// Runs the case on `stream`, with activations in `dtype`. Inputs are first rounded to `inputs_as`, so that an f32 run on a bf16
+/// run's inputs is its reference.
 CaseResult run_case(const OperatorCase& c, const Stream& stream, DType dtype, DType inputs_as);
 
 /// Mean squared difference over the mean square of `expected`; 0 when both are all zero; NaN anywhere gives infinity.
@@ -61,7 +61,7 @@ class PlacedCase {
 
   void call() const;
   CaseResult results() const;
-  double bytes() const;  // that a call must read and write at least
+  double bytes() const;  // the least bytes that a call reads and writes
 
  private:
   const OperatorCase& case_;

@@ -1,4 +1,4 @@
-// The list on the CPU, and on the GPU beside it.
+// Runs the list on the CPU, and compares the GPU with it.
 #include <gtest/gtest.h>
 
 #include <algorithm>

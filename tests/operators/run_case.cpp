@@ -1,4 +1,4 @@
-// Places the operands of a case, calls it, and reads back what it wrote.
+// Allocates the operands of a case, calls it, and reads its outputs.
 #include <cmath>
 #include <cstring>
 #include <limits>
