@@ -22,24 +22,24 @@
 namespace lora_dist {
 namespace {
 
-void print_error(const std::string& speaker, const Error& error) {
+void print_error(const std::string& prefix, const Error& error) {
   std::fflush(stdout);
   const bool stopped = error.code() == ExitCode::stopped;  // a requested stop is not an error
-  fmt::print(stderr, "lora_dist: {}{}{}\n", stopped ? "" : "error: ", speaker, error.what());
+  fmt::print(stderr, "lora_dist: {}{}{}\n", stopped ? "" : "error: ", prefix, error.what());
 }
 
 /// Reports `error` once per job. Returns the exit code if all ranks end alike; otherwise ends the job.
 int end_with(const Error& error, const ProcessInfo& process) {
   const int code = static_cast<int>(error.code());
-  const bool everybody = process.ranks == 1 || error.scope() == ErrorScope::collective;
-  if (everybody && process.rank == 0) {
+  const bool collective = process.ranks == 1 || error.scope() == ErrorScope::collective;
+  if (collective && process.rank == 0) {
     print_error("", error);
   }
   // mpirun kills the job when a rank exits with an error, so ranks wait until rank 0 has printed it.
-  if (everybody && (process.ranks == 1 || meet_all_ranks(10.0))) {
+  if (collective && (process.ranks == 1 || meet_all_ranks(10.0))) {
     return code;
   }
-  if (everybody && process.rank == 0) {
+  if (collective && process.rank == 0) {
     abort_job(code);
   }
   // Ranks often fail together: the lowest prints its error and ends the job before the others. Ranks that only noticed another

@@ -178,9 +178,9 @@ __global__ void attention_key_gradients(GradientPointers<T> a) {
           const int back = at + column - (first + row0 + i);  // from the query to the key
           const bool seen = exists && back >= 0 && (a.window == 0 || back < a.window);
           const float p = seen ? expf(score[i][j] * a.scale - log_sum) : 0.0F;
-          const int place = (row0 + i) * Shape::kScoreStride + column;
-          probabilities[place] = p;
-          gradients[place] = seen ? p * (gradient[i][j] - delta) * a.scale : 0.0F;
+          const int index = (row0 + i) * Shape::kScoreStride + column;
+          probabilities[index] = p;
+          gradients[index] = seen ? p * (gradient[i][j] - delta) * a.scale : 0.0F;
         }
       }
       __syncwarp();  // the rows are those of the warp itself

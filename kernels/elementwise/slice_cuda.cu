@@ -15,11 +15,11 @@ __global__ void move_slice(T* whole, T* part, StridedSlice slice) {
     return;
   }
   const std::int64_t row = i / slice.width;
-  T* place = whole + slice.start + row * slice.stride + i % slice.width;
+  T* element = whole + slice.start + row * slice.stride + i % slice.width;
   if constexpr (kAdds) {
-    *place += part[i];
+    *element += part[i];
   } else {
-    part[i] = *place;
+    part[i] = *element;
   }
 }
 

@@ -65,8 +65,8 @@ std::uint8_t code_of(float value, const std::vector<std::uint8_t>& grid) {
     value = -1.0F;  // NaN too
   }
   const float unit = (std::min(value, 1.0F) + 1.0F) * 0.5F;
-  const auto place = static_cast<float>(static_cast<double>(unit) * kGridTop + 0.5);
-  return grid[static_cast<std::size_t>(place)];
+  const auto step_index = static_cast<float>(static_cast<double>(unit) * kGridTop + 0.5);
+  return grid[static_cast<std::size_t>(step_index)];
 }
 
 float quantize_block(const float* absmax, float offset, std::int64_t n, const std::vector<std::uint8_t>& grid,

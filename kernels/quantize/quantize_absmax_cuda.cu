@@ -20,8 +20,8 @@ __device__ std::uint8_t absmax_code_of(float scaled, const float* map) {
   float value = scaled >= -1.0F ? scaled : -1.0F;  // NaN too
   value = value < 1.0F ? value : 1.0F;
   const float unit = (value + 1.0F) * 0.5F;
-  const float place = static_cast<float>(static_cast<double>(unit) * kGridTop + 0.5);
-  const float step = 2.0F * static_cast<float>(static_cast<int>(place)) / static_cast<float>(kGridTop);
+  const float step_index = static_cast<float>(static_cast<double>(unit) * kGridTop + 0.5);
+  const float step = 2.0F * static_cast<float>(static_cast<int>(step_index)) / static_cast<float>(kGridTop);
   const float on_grid = -1.0F + step;
   int low = 0;
   int high = 255;

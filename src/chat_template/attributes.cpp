@@ -175,17 +175,17 @@ Value Interpreter::item(const Value& object, const Value& index) {
     return missing;
   }
   const std::int64_t at = whole_number(index, "index");
-  const auto place = [&](std::int64_t length) { return at < 0 ? at + length : at; };
+  const auto position = [&](std::int64_t length) { return at < 0 ? at + length : at; };
   if (const List* list = object.list(); list != nullptr && list->kind != Sequence::generator) {
     const auto length = static_cast<std::int64_t>(list->items.size());
-    const std::int64_t i = at < -length ? -1 : place(length);
+    const std::int64_t i = at < -length ? -1 : position(length);
     return i >= 0 && i < length ? list->items[static_cast<std::size_t>(i)] : missing;
   }
   if (const std::string* text = object.text()) {
     charge(text->size());
     const auto characters = characters_of(*text);
     const auto length = static_cast<std::int64_t>(characters.size());
-    const std::int64_t i = at < -length ? -1 : place(length);
+    const std::int64_t i = at < -length ? -1 : position(length);
     return i >= 0 && i < length ? Value(characters[static_cast<std::size_t>(i)]) : missing;
   }
   return missing;

@@ -14,7 +14,7 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t kMostTemplateBytes = std::size_t{1} << 20;
 
-std::string place_of(const ChatTemplate& chat_template, int line) {
+std::string location_of(const ChatTemplate& chat_template, int line) {
   const std::string number = std::to_string(line);
   const std::string name = chat_template.name.empty() ? "" : " \"" + chat_template.name.substr(0, 40) + "\"";
   return chat_template.embedded ? chat_template.file.string() + ": chat_template" + name + ", line " + number
@@ -69,7 +69,7 @@ ChatTemplate parse_chat_template(std::string source, std::filesystem::path file,
   try {
     out.program = std::make_shared<const jinja::Block>(jinja::parse_template(out.source));
   } catch (const jinja::TemplateError& e) {
-    throw Error(ExitCode::model, place_of(out, e.line()) + ": the chat template is malformed: " + e.what());
+    throw Error(ExitCode::model, location_of(out, e.line()) + ": the chat template is malformed: " + e.what());
   }
   return out;
 }
@@ -126,9 +126,9 @@ RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& 
     }
     interpreter.run(*chosen.program, std::make_shared<jinja::Scope>());
   } catch (const jinja::RaisedByTemplate& e) {
-    throw RenderError(e.what(), place_of(chosen, interpreter.line));
+    throw RenderError(e.what(), location_of(chosen, interpreter.line));
   } catch (const jinja::TemplateError& e) {
-    throw RenderError(place_of(chosen, interpreter.line) + ": " + e.what());
+    throw RenderError(location_of(chosen, interpreter.line) + ": " + e.what());
   }
   std::vector<jinja::OutputSpan> of_message = spans_of(interpreter.rounds, conversation.messages.size());
   return {std::move(interpreter.output), std::move(interpreter.generated), std::move(of_message)};

@@ -33,8 +33,8 @@ struct ChatTemplate {
 class RenderError : public std::runtime_error {
  public:
   explicit RenderError(const std::string& what) : std::runtime_error(what) {}
-  RenderError(const std::string& words, const std::string& place)
-      : std::runtime_error(words + " (" + place + ")"), refused_(true), words_(words) {}
+  RenderError(const std::string& words, const std::string& location)
+      : std::runtime_error(words + " (" + location + ")"), refused_(true), words_(words) {}
   bool refused() const { return refused_; }
   const std::string& words() const { return words_; }
 

@@ -100,8 +100,8 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<PendingCollective> start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
                                                       WireKind kind) override {
     note_gather(mine, all, kind);
-    if (const std::span<std::byte> place = part_of(all, rank_); place.data() != mine.data()) {
-      std::copy(mine.begin(), mine.end(), place.begin());
+    if (const std::span<std::byte> own = part_of(all, rank_); own.data() != mine.data()) {
+      std::copy(mine.begin(), mine.end(), own.begin());
     }
     auto gather = std::make_unique<MpiGather>();
     for (int i = 1; i < size_; ++i) {

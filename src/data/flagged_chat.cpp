@@ -71,10 +71,10 @@ std::vector<Range> without(const std::vector<Range>& spans, Range hole) {
 
 /// The ranges of the messages that the flags concern.
 std::vector<std::optional<AnswerSpan>> message_spans(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
-                                                     const std::vector<std::size_t>& speakers, bool train_all) {
+                                                     const std::vector<std::size_t>& answer_messages, bool train_all) {
   std::vector<std::optional<AnswerSpan>> out(rendered.conversation.messages.size());
-  for (std::size_t i = 0; i < speakers.size(); ++i) {
-    out[speakers[i]] = answers[i];
+  for (std::size_t i = 0; i < answer_messages.size(); ++i) {
+    out[answer_messages[i]] = answers[i];
   }
   const MessageTraining asked = train_all ? MessageTraining::no : MessageTraining::yes;
   const auto& parts = rendered.row.untrained_parts;
@@ -102,13 +102,13 @@ std::vector<std::optional<AnswerSpan>> message_spans(const RenderedRow& rendered
 bool has_train_flags(const ChatRow& row) { return !row.training.empty() || !row.untrained_parts.empty(); }
 
 FlaggedSpans flagged_spans(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
-                           const std::vector<std::size_t>& speakers, bool train_all) {
-  if (answers.size() != speakers.size()) {
+                           const std::vector<std::size_t>& answer_messages, bool train_all) {
+  if (answers.size() != answer_messages.size()) {
     fail_row(rendered.where,
-             "the chat template prints " + std::to_string(answers.size()) + " of " + std::to_string(speakers.size()) +
+             "the chat template prints " + std::to_string(answers.size()) + " of " + std::to_string(answer_messages.size()) +
                  " answers, and which of them are marked as not trained cannot be told; use another data.template");
   }
-  const auto found_spans = message_spans(rendered, answers, speakers, train_all);
+  const auto found_spans = message_spans(rendered, answers, answer_messages, train_all);
   FlaggedSpans out;
   if (train_all) {
     out.trained.push_back({0, rendered.text.size()});

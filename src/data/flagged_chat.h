@@ -34,15 +34,15 @@ struct RenderedRow {
   const std::string& where;
 };
 
-/// The trained parts of the text, and the parts without trained tokens. answers[i] belongs to message speakers[i]. Trains the
-/// answers except those flagged as not trained, and the content of other messages flagged as trained, with the following special
-/// token; with train_all, the whole text except messages flagged as not trained. Untrained parts of a content are excluded.
-/// Throws Error(data) with `where` if flags cannot be applied: ambiguous answers (numbers of speakers and answers differ), or a
-/// flagged message or part that is not found in the text.
+/// The trained parts of the text, and the parts without trained tokens. answers[i] belongs to message answer_messages[i]. Trains
+/// the answers except those flagged as not trained, and the content of other messages flagged as trained, with the following
+/// special token; with train_all, the whole text except messages flagged as not trained. Untrained parts of a content are
+/// excluded. Throws Error(data) with `where` if flags cannot be applied: ambiguous answers (numbers of messages and answers
+/// differ), or a flagged message or part that is not found in the text.
 struct FlaggedSpans {
   std::vector<Range> trained, hidden;
 };
 FlaggedSpans flagged_spans(const RenderedRow& rendered, const std::vector<AnswerSpan>& answers,
-                           const std::vector<std::size_t>& speakers, bool train_all);
+                           const std::vector<std::size_t>& answer_messages, bool train_all);
 
 }  // namespace lora_dist

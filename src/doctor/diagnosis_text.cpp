@@ -17,7 +17,7 @@ namespace {
 using nlohmann::ordered_json;
 
 /// "rank 3 (n2): "; empty for a finding of all ranks or of the job.
-std::string speaker(const Diagnosis& diagnosis, const SharedFinding& line) {
+std::string ranks_prefix(const Diagnosis& diagnosis, const SharedFinding& line) {
   if (line.finding.of_job || line.ranks.size() == diagnosis.hosts.size()) {
     return "";
   }
@@ -47,7 +47,8 @@ std::string diagnosis_text(const Diagnosis& diagnosis) {
   std::string text;
   for (const SharedFinding& line : diagnosis.lines) {
     const Finding& finding = line.finding;
-    text += fmt::format("{:<9}{:<13}{}{}\n", name_of(finding.verdict), finding.check, speaker(diagnosis, line), finding.what);
+    text +=
+        fmt::format("{:<9}{:<13}{}{}\n", name_of(finding.verdict), finding.check, ranks_prefix(diagnosis, line), finding.what);
     if (!finding.fix.empty()) {
       text += fmt::format("{:22}fix: {}\n", "", finding.fix);
     }

@@ -122,14 +122,14 @@ NcclFacts look_at_nccl(Communicator& world, bool works, std::optional<Communicat
   facts.communicator = communicator;
   facts.version = nccl_version();
   facts.missing = first_problem(world, why_no_nccl());
-  std::array<std::int64_t, 1> everybody = {works ? 1 : 0};
-  world.all_reduce(everybody, Reduce::min, WireKind::control);
-  facts.devices = everybody[0] == 1;
+  std::array<std::int64_t, 1> all_work = {works ? 1 : 0};
+  world.all_reduce(all_work, Reduce::min, WireKind::control);
+  facts.devices = all_work[0] == 1;
   if (!facts.devices || !facts.missing.empty()) {
     return facts;
   }
-  const std::vector<std::string> places = all_gather_strings(world, machine_identity(kBootId) + " " + nccl_device_address());
-  facts.own = std::set<std::string>(places.begin(), places.end()).size() == places.size();
+  const std::vector<std::string> devices = all_gather_strings(world, machine_identity(kBootId) + " " + nccl_device_address());
+  facts.own = std::set<std::string>(devices.begin(), devices.end()).size() == devices.size();
   if (facts.own && world.size() > 1) {
     exchange_in_pairs(world, facts);
   }

@@ -37,7 +37,7 @@ constexpr DTypeName kDTypeNames[] = {{"I64", DType::i64},   {"F64", DType::f64},
                                      {"BF16", DType::bf16}, {"F16", DType::f16},     {"I16", DType::i16}, {"I8", DType::i8},
                                      {"U8", DType::u8},     {"BOOL", DType::boolean}};
 
-std::size_t place_of(DType dtype) {
+std::size_t index_of_dtype(DType dtype) {
   return static_cast<std::size_t>(
       std::find_if(std::begin(kDTypeNames), std::end(kDTypeNames), [&](const DTypeName& n) { return n.dtype == dtype; }) -
       std::begin(kDTypeNames));
@@ -232,7 +232,7 @@ namespace {
 
 /// Sorts the tensors in file order. Returns the bytes before them: the header's length and the header.
 std::string sorted_header(std::vector<TensorToWrite>& tensors, const std::map<std::string, std::string>& metadata) {
-  std::ranges::sort(tensors, {}, [](const TensorToWrite& t) { return std::pair(place_of(t.dtype), t.name); });
+  std::ranges::sort(tensors, {}, [](const TensorToWrite& t) { return std::pair(index_of_dtype(t.dtype), t.name); });
   json notes = metadata;
   notes["format"] = "pt";
   std::string header = "{\"__metadata__\":" + notes.dump();
@@ -242,7 +242,7 @@ std::string sorted_header(std::vector<TensorToWrite>& tensors, const std::map<st
     require(names.insert(tensor.name).second, "write_safetensors: a tensor is named twice");
     const std::uint64_t end = offset + bytes_of(tensor.shape, tensor.dtype).value();
     header += fmt::format(R"(,{}:{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})", json(tensor.name).dump(),
-                          kDTypeNames[place_of(tensor.dtype)].name, json(tensor.shape).dump(), offset, end);
+                          kDTypeNames[index_of_dtype(tensor.dtype)].name, json(tensor.shape).dump(), offset, end);
     offset = end;
   }
   header += "}";

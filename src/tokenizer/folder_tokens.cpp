@@ -165,9 +165,9 @@ FolderTokens collect_folder_tokens(const FolderFiles& files, const TokenizerClas
   for (const DefaultToken& one : tokenizer_class.defaults) {
     named.set(one.key, one.content == nullptr ? std::nullopt : read_folder_token(one.content, {}));
   }
-  const bool knows_pad = std::any_of(tokenizer_class.defaults.begin(), tokenizer_class.defaults.end(),
-                                     [](const DefaultToken& one) { return std::string_view(one.key) == "pad_token"; });
-  if (pad && !knows_pad) {
+  const bool has_pad = std::any_of(tokenizer_class.defaults.begin(), tokenizer_class.defaults.end(),
+                                   [](const DefaultToken& one) { return std::string_view(one.key) == "pad_token"; });
+  if (pad && !has_pad) {
     named.set("pad_token", read_folder_token(*pad, {}));
   }
   for (const TokenMap* map : {&arguments.standard, &arguments.found, &arguments.own}) {
