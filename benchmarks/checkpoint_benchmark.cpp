@@ -1,10 +1,9 @@
-// How long training waits for a checkpoint: one that is waited for beside one that threads write while steps go on.
+// Measures how long training waits for a synchronous and for an asynchronous checkpoint.
 //
 //   OMP_NUM_THREADS=1 mpirun -np 2 build/benchmarks/checkpoint_benchmark [FOLDER]     (/dev/shm: no disk)
 //
 // The state (factors and both moments) is 100 MB and 400 MB. A step is 20 ms of arithmetic on each rank and one small all_reduce,
-// as the training loop has it; it takes longer while a thread writes, which is the price where no core is idle. The best of each
-// counts.
+// as the training loop has it; it takes longer while a thread writes if no core is idle. The best of each counts.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -56,14 +55,14 @@ class StepWork {
 };
 
 struct Measured {
-  double waited = 1e9;   // for a save on the spot
-  double blocked = 1e9;  // by one beside steps
-  double commit = 1e9;   // of that, from its beginning
-  double step = 1e9;     // with no save
+  double waited = 1e9;   // for a synchronous save
+  double blocked = 1e9;  // by an asynchronous save
+  double commit = 1e9;   // of that save, from its start
+  double step = 1e9;     // without a save
   double step_beside = 1e9;
 };
 
-/// Where the state is, and where a rank copies it to.
+/// The state, and a rank's copy of it.
 struct Buffers {
   TrainingState state;
   std::array<std::vector<float>, 3> copy;
@@ -85,7 +84,7 @@ double step_seconds(StepWork& work, Communicator& world, std::int64_t& working) 
   return seconds_since(begin);
 }
 
-/// One save beside steps.
+/// One asynchronous save.
 void save_beside(Buffers& buffers, const CheckpointIdentity& identity, const std::filesystem::path& folder, StepWork& work,
                  Communicator& world, Measured& best) {
   const auto count = static_cast<std::int64_t>(buffers.state.params.size());

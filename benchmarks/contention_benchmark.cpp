@@ -1,9 +1,9 @@
-// A training step alone and beside other processes that compute, in turns.
+// Measures a training step alone and next to other computing processes, alternately.
 //
 //   OMP_NUM_THREADS=2 build/benchmarks/contention_benchmark [PROCESSES [ROUNDS]]     (2 processes, 7 rounds)
 //
-// A node that others use too, a container with a CPU quota, two jobs on one machine: threads that spin while they wait for one
-// another take the time that those they wait for need. The shape is that of step_benchmark; medians of all rounds are printed.
+// On a shared node, in a container with a CPU quota, or with two jobs on one machine, threads that spin while waiting take time
+// from the threads that they wait for. The shape is that of step_benchmark; medians of all rounds are printed.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -22,7 +22,7 @@ namespace {
 using namespace lora_dist;
 using namespace lora_dist::benchmarks;
 
-/// Processes that compute until it is destroyed.
+/// Runs computing processes for its lifetime.
 class BusyProcesses {
  public:
   explicit BusyProcesses(int count) {

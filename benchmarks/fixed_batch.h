@@ -22,7 +22,7 @@ struct FixedBatch {
       sequences.push_back({static_cast<std::int32_t>(i)});
     }
   }
-  std::list<std::vector<std::int32_t>> tokens;  // that the samples show
+  std::list<std::vector<std::int32_t>> tokens;  // owned; the samples are views
   std::vector<Sample> samples;
   std::vector<Sequence> sequences;
 };

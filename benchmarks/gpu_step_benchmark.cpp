@@ -1,5 +1,5 @@
-// Training steps of models of given shapes with random weights, beside the device's own product and copy rates measured in the
-// same run. `gpu_step_benchmark --all` measures every shape, base and recompute mode; --help lists the options. One process.
+// Training steps of models of given shapes with random weights, compared with the device's product and copy rates, measured in
+// the same run. `gpu_step_benchmark --all` measures every shape, base and recompute mode; --help lists the options. One process.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -77,14 +77,14 @@ DeviceRates measure_rates(const Device& place, std::int64_t n) {
   return {2.0 * size * size * size / product, 2.0 * static_cast<double>(bytes) / copying};
 }
 
-/// What a row of the table says.
+/// A row of the table.
 struct Measured {
   double seconds = 0.0;  // of a step, on average
   double setup_seconds = 0.0;
   StepResult last;
-  std::int64_t in_use = 0;     // device memory, of all processes; on the CPU the most that was ever resident
+  std::int64_t in_use = 0;     // device memory, of all processes; on the CPU the peak resident bytes
   std::int64_t arena = 0;      // the run's own buffers
-  std::int64_t operators = 0;  // what operators hold for themselves
+  std::int64_t operators = 0;  // workspaces of operators
   double dequantized_bytes = 0.0;
 };
 
@@ -107,7 +107,7 @@ std::int64_t memory_in_use(const Device& place) {
   return place.on_device() ? place.gpu->total_bytes - free_device_bytes() : peak_resident_bytes();
 }
 
-/// Makes the model, trains, and gives everything back.
+/// Makes the model, trains, and frees everything.
 Measured measure(const StepCase& step, const StepBenchOptions& options, const Device& place, Communicator& world) {
   Measured result;
   Arena arena(place.stream);
@@ -152,7 +152,7 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const De
   };
   train(kWarmSteps);
   result.seconds = seconds_of([&] { train(options.steps); }) / static_cast<double>(options.steps);
-  result.in_use = memory_in_use(place);  // nothing was given back on the way: this is the peak
+  result.in_use = memory_in_use(place);  // nothing was freed before: this is the peak
   result.arena = sum_by_kind(arena.items())[kMemoryKinds];
   result.operators = operator_scratch_bytes(place.stream);
   result.dequantized_bytes = dequantized_bytes_per_pass(base, place.dtype) *
@@ -203,7 +203,7 @@ void print_row(const StepCase& step, const StepBenchOptions& options, const Devi
              human_bytes(m.operators), m.setup_seconds);
 }
 
-/// A configuration that does not fit is a row that says so; anything else ends the run.
+/// An out-of-memory error becomes a row; other errors end the run.
 void run_case(const StepCase& step, const StepBenchOptions& options, const DeviceRates& rates, const ProcessInfo& process,
               Communicator& world) {
   const auto place = choose_device({*value_of_word(kBackends, options.backend), {}, {}, {}}, process, world,

@@ -1,5 +1,5 @@
-// One row per kernel and shape, with FLOP/s or bytes/s beside the time. The shapes are those of a training step of a Llama with
-// hidden 512, 8 heads, 4 key heads, intermediate 1376, vocabulary 8192, batch 4 x 256 and LoRA of rank 16.
+// One row per kernel and shape, with time and FLOP/s or bytes/s. The shapes are those of a training step of a Llama with hidden
+// 512, 8 heads, 4 key heads, intermediate 1376, vocabulary 8192, batch 4 x 256 and LoRA of rank 16.
 // The last argument of every row is the number of threads.
 #include <benchmark/benchmark.h>
 
@@ -40,7 +40,7 @@ void report_flops(benchmark::State& state, double flops) {
   state.counters["FLOP/s"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// Bytes that must cross to and from memory at least once.
+// The least bytes read from and written to memory.
 void report_bytes(benchmark::State& state, double bytes) {
   state.counters["bytes/s"] =
       benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1024);

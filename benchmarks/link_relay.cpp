@@ -1,12 +1,12 @@
 // link_relay NAMESPACE DEVICE NAMESPACE DEVICE MBIT_PER_S DELAY_US: a link of that rate and delay between two network namespaces.
 // It makes a TUN device in each and carries packets between them. As root, until SIGTERM. Exit code: 0; 2 for wrong arguments; 77
-// where the system refuses namespaces or devices.
+// if the system refuses namespaces or devices.
 //
 // Each direction is a line: a packet leaves when those before it have left and its own bytes (its IP header too) have passed at
-// the rate, and comes out a delay later. "ready" is printed when the devices are there; whoever started it gives them addresses,
-// and traffic control of the same rate (tbf), which keeps the queue in here short. TCP holds back what would wait before a
-// device, as before a network card, but it cannot see into this program: without that, acknowledgements waited behind megabytes
-// of data, and two ranks that sent to each other got half of what the link gives.
+// the rate, and comes out a delay later. "ready" is printed when the devices are there; the caller gives them addresses, and
+// traffic control of the same rate (tbf), which keeps this program's queue short. TCP limits the queue of a device but not that
+// of this program: without tbf, acknowledgements waited behind megabytes of data, and two ranks that sent to each other got half
+// of the link's rate.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/if_tun.h>
@@ -34,7 +34,7 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;  // times are in nanoseconds
 
-constexpr int kRefused = 77;  // the exit code where the system gives no devices
+constexpr int kRefused = 77;  // the exit code if the system refuses devices
 
 volatile std::sig_atomic_t stop_asked = 0;
 
@@ -133,7 +133,7 @@ void wait_for_packets(const std::array<Carrier, 2>& carriers) {
   ppoll(devices.data(), devices.size(), &timeout, nullptr);
 }
 
-/// Before whatever computes on the same cores: a packet takes microseconds.
+/// Raises the priority over computing processes on the same cores: a packet takes microseconds.
 void come_first() {
   const sched_param lowest_of_those{1};
   if (sched_setscheduler(0, SCHED_FIFO, &lowest_of_those) != 0) {
@@ -162,7 +162,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::signal(SIGTERM, [](int) { stop_asked = 1; });
-  prctl(PR_SET_PDEATHSIG, SIGTERM);  // whoever started it is gone
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // ends with the parent process
   const std::array<int, 2> devices = {make_device(argv[1], argv[2]), make_device(argv[3], argv[4])};
   std::array<Carrier, 2> carriers;
   for (std::size_t i = 0; i < 2; ++i) {

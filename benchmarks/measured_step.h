@@ -1,4 +1,4 @@
-// A training step of the random model of hidden 512, as a rank of a mesh makes it: what step_benchmark and mesh_benchmark time.
+// A training step of the random model of hidden 512, on a rank of a mesh, as timed by step_benchmark and mesh_benchmark.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@
 
 namespace lora_dist::benchmarks {
 
-constexpr std::int64_t kSequences = 4;  // of a pass; the global batch has so many for each rank
+constexpr std::int64_t kSequences = 4;  // per micro-batch; the global batch has this many per rank
 constexpr std::int64_t kLength = 256;
 
 struct StepSetting {
@@ -26,7 +26,7 @@ struct StepSetting {
   bool sequence_parallel = false;
 };
 
-/// Everything that steps of one setting need. Its address must not change: parts point at one another.
+/// The state of steps with one setting. Not movable: its members point to each other.
 struct MeasuredStep {
   Device device;
   Mesh mesh;

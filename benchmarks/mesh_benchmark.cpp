@@ -1,10 +1,10 @@
-// What dividing costs: the same training step with the base on each rank, with the base divided, and with every pass divided, in
-// one run.
+// Measures the cost of sharding: the same training step with a replicated base, with a sharded base, and with tensor parallelism,
+// in one run.
 //
 //   OMP_NUM_THREADS=1 mpirun -np 2 build/benchmarks/mesh_benchmark
 //
 // The shape and the batch are those of step_benchmark. The steps of all rows take turns, and the best of each is kept, because
-// rates drift on a shared machine. The first row of a table is what the others are held against.
+// rates drift on a shared machine. The other rows of a table are compared with the first.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,7 +32,7 @@ struct Row {
   std::unique_ptr<MeasuredStep> step = {};
 };
 
-/// Of the rank that holds most.
+/// Maximum over the ranks.
 struct Held {
   std::int64_t base = 0;  // blocks, embedding and head
   std::int64_t activations = 0;

@@ -1,4 +1,4 @@
-// Every operator of the list on the GPU, beside the device's own copy and product rates measured in the same run.
+// Measures every operator of the list on the GPU, compared with the device's copy and product rates in the same run.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -35,7 +35,7 @@ double seconds_of(const OperatorCase& c, const Stream& stream, DType dtype, doub
   return best;
 }
 
-/// The first case of that name: what the others are compared with.
+/// The first case of that name, with which the others are compared.
 double reference_rate(const std::vector<OperatorCase>& cases, const std::string& name, const Stream& stream) {
   const auto found = std::find_if(cases.begin(), cases.end(), [&](const OperatorCase& c) { return c.name == name; });
   double bytes = 0.0;

@@ -1,4 +1,4 @@
-// Draws a pool of weights once, quantizes it once, and repeats its bytes all over the base.
+// Draws a pool of weights once, quantizes it once, and fills the base with its bytes.
 #include "benchmarks/random_base.h"
 
 #include <algorithm>
@@ -16,17 +16,17 @@ namespace lora_dist::benchmarks {
 
 namespace {
 
-constexpr float kDeviation = 0.02F;                            // how transformers starts a model (initializer_range)
+constexpr float kDeviation = 0.02F;                            // transformers' initializer_range
 constexpr std::int64_t kPoolElements = std::int64_t{1} << 22;  // about; far beyond any cache of a multiprocessor
 constexpr std::int64_t kStride = 37;                           // units between the starts of two weights
 
-/// Random bytes where the operators run, that may be repeated from any multiple of `unit` bytes.
+/// Random bytes in the operators' memory, repeatable from any multiple of `unit` bytes.
 struct Pool {
   std::span<std::byte> bytes;
   std::int64_t unit = 0;
 };
 
-/// Writes the pool's bytes into `to`, again and again, from place `start` on. In stream order.
+/// Fills `to` with the pool's bytes, repeated, from offset `start` on. In stream order.
 void repeat(const Pool& pool, std::int64_t start, std::span<std::byte> to, const Stream& stream) {
   const auto units = static_cast<std::int64_t>(pool.bytes.size()) / pool.unit;
   auto from = static_cast<std::size_t>(start * kStride % units * pool.unit);
@@ -72,8 +72,7 @@ Pool place_weights(std::span<const float> values, std::int64_t unit, DType dtype
   return place_pool(narrow, unit * width, arena, stream);
 }
 
-/// Everything that weights are repeated from. A unit is what shares one nested block scale, so that codes and scales of any start
-/// belong together.
+/// The pools of all weights. A unit is the elements of one nested scale, so that codes and scales match from any start.
 struct Pools {
   Pool narrow;   // bf16
   Pool compute;  // in the compute dtype
@@ -179,7 +178,7 @@ FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DTy
   base.final_norm.weight = make_norm(spec.hidden, arena, stream);
   base.head = make_table(spec, "head", compute_dtype, pools.compute, start++, arena, stream);
   base.embedding = spec.tied_head ? base.head : make_table(spec, "embedding", DType::bf16, pools.narrow, start++, arena, stream);
-  synchronize(stream);  // the pools go away
+  synchronize(stream);  // before the pools are freed
   return base;
 }
 

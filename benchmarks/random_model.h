@@ -1,4 +1,4 @@
-// A random Llama as a Hugging Face folder, made in place: benchmarks need shapes, not sense.
+// Writes a random Llama as a Hugging Face folder.
 #pragma once
 
 #include <cstdint>

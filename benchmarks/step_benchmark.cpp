@@ -1,12 +1,12 @@
-// A training step beside oneDNN's own rate for the same products, in one run.
+// Compares a training step with oneDNN's rate for the same products, in one run.
 //
 //   OMP_NUM_THREADS=2 build/benchmarks/step_benchmark              one process, two threads
 //   OMP_NUM_THREADS=1 mpirun -np 2 build/benchmarks/step_benchmark two ranks, one thread each
 //
 // The shape: hidden 512, 8 layers, 8 heads, 4 kv heads, intermediate 1376, vocabulary 8192, batch 4 x 256, r 16 on every linear,
 // NF4. A step counts 4 FLOP for each weight of blocks and head and each token (2 forward, 2 for the gradient of the input); the
-// same products alone, as the library does them with its own threads, are the rate that the step is held against. Steps and
-// products alternate, and the best of each is kept, because these rates drift on a shared machine.
+// step is compared with the rate of the same products alone, with the library's own threads. Steps and products alternate, and
+// the best of each is kept, because these rates drift on a shared machine.
 #include <fmt/format.h>
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
@@ -72,7 +72,7 @@ struct Bench {
   StepSetting setting;
 };
 
-/// Best seconds of a step, over all ranks (the slowest counts), beside the best of the plain products.
+/// The best seconds of a step (of the slowest rank) and of the plain products.
 void run_bench(const Bench& bench, const std::filesystem::path& folder, int threads, Communicator& world) {
   const auto step = make_step(bench.setting, folder, threads, world);
   const ModelSpec& spec = step->model->spec;

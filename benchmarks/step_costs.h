@@ -1,4 +1,4 @@
-// What a training step costs by its shapes alone: FLOP of its products and bytes of its dequantization.
+// The cost of a training step from shapes alone: FLOP of products and bytes of dequantization.
 #pragma once
 
 #include "src/base/frozen_base.h"
@@ -27,8 +27,8 @@ inline double attention_flop_per_token(const ModelSpec& spec, std::int64_t lengt
   return products * 2.0 * static_cast<double>(spec.layers * spec.query_width() * length) / 2.0;
 }
 
-/// Least bytes that dequantizing every block moves in a pass: what lies there is read and the compute dtype written, once forward
-/// and once backward. 0 for a base that is in the compute dtype already.
+/// The least bytes that dequantization of every block moves per micro-batch: reads the stored format and writes the compute
+/// dtype, once forward and once backward. 0 for a base in the compute dtype.
 inline double dequantized_bytes_per_pass(const FrozenBase& base, DType compute_dtype) {
   double bytes = 0.0;
   for (const BlockLayout& layout : base.layouts) {

@@ -28,7 +28,7 @@ struct StepBenchOptions {
   std::vector<StepCase> cases;  // from the smallest need of memory to the largest
 };
 
-/// Throws Error(usage) for what makes no sense and Error(model) for a configuration that cannot be read.
+/// Throws Error(usage) for invalid options and Error(model) for an unreadable configuration.
 StepBenchOptions parse_step_options(int argc, const char* const* argv);
 std::string step_options_help();
 

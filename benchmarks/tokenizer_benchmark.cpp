@@ -1,5 +1,5 @@
-// Encodes a corpus on one thread, again and again, and prints bytes, ids and the processor seconds of each pass as JSON: one side
-// of benchmarks/tokenizer_speed.py.
+// Encodes a corpus repeatedly on one thread, and prints bytes, ids and processor seconds of each repetition as JSON, for
+// benchmarks/tokenizer_speed.py.
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
