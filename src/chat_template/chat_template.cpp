@@ -50,11 +50,11 @@ ordered_json plain_message(const ordered_json& message) {
 }
 
 /// One span per message; empty for messages printed by no loop iteration, or by several.
-std::vector<jinja::OutputSpan> spans_of(const std::vector<jinja::MessageRound>& rounds, std::size_t messages) {
+std::vector<jinja::OutputSpan> spans_of(const std::vector<jinja::MessageIteration>& iterations, std::size_t messages) {
   std::vector<jinja::OutputSpan> out(messages);
   std::vector<int> count(messages, 0);
-  for (const jinja::MessageRound& round : rounds) {
-    out[round.message] = ++count[round.message] == 1 ? round.printed : jinja::OutputSpan{};
+  for (const jinja::MessageIteration& iteration : iterations) {
+    out[iteration.message] = ++count[iteration.message] == 1 ? iteration.printed : jinja::OutputSpan{};
   }
   return out;
 }
@@ -130,7 +130,7 @@ RenderedChat render_chat(const ChatTemplate& chat_template, const Conversation& 
   } catch (const jinja::TemplateError& e) {
     throw RenderError(location_of(chosen, interpreter.line) + ": " + e.what());
   }
-  std::vector<jinja::OutputSpan> of_message = spans_of(interpreter.rounds, conversation.messages.size());
+  std::vector<jinja::OutputSpan> of_message = spans_of(interpreter.iterations, conversation.messages.size());
   return {std::move(interpreter.output), std::move(interpreter.generated), std::move(of_message)};
 }
 

@@ -60,7 +60,7 @@ struct OutputSpan {
 };
 
 /// The output of a loop iteration over a message of the conversation.
-struct MessageRound {
+struct MessageIteration {
   std::size_t message = 0;
   OutputSpan printed;
 };
@@ -74,7 +74,7 @@ struct Interpreter {
   std::string output{};                           // of the innermost captured block
   std::vector<OutputSpan> generated{};            // output of {% generation %} blocks
   std::map<const Dict*, std::size_t> messages{};  // the conversation's messages to their numbers; slices and filters share them
-  std::vector<MessageRound> rounds{};             // iterations over messages with output
+  std::vector<MessageIteration> iterations{};     // iterations over messages with output
   int line = 1;                                   // of the current node
   std::vector<std::unique_ptr<Namespace>> namespaces{};
   Value block_text{};

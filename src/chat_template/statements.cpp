@@ -142,12 +142,12 @@ void unpack(Interpreter& in, const Expr& target, const Value& value, const std::
   }
 }
 
-void note_round(Interpreter& in, const Value& item, std::size_t begin) {
+void note_iteration(Interpreter& in, const Value& item, std::size_t begin) {
   if (in.captures > 0 || in.output.size() == begin) {
     return;
   }
   if (const auto message = in.messages.find(item.dict()); message != in.messages.end()) {
-    in.rounds.push_back({message->second, {begin, in.output.size()}});
+    in.iterations.push_back({message->second, {begin, in.output.size()}});
   }
 }
 
@@ -230,7 +230,7 @@ Value Interpreter::run_loop(const Statement& statement, const Value& iterable, c
     });
   }
   const Value loop = loop_value(state);
-  bool finished_a_round = false;
+  bool finished_an_iteration = false;
   for (; state->index < static_cast<std::int64_t>(state->items.size()); ++state->index) {
     charge(1);
     const auto inside = inner(scope);
@@ -239,13 +239,13 @@ Value Interpreter::run_loop(const Statement& statement, const Value& iterable, c
     assign(*statement.target, item, inside);
     const std::size_t begin = output.size();
     const Flow flow = run(statement.body, inside);
-    note_round(*this, item, begin);
-    finished_a_round = finished_a_round || flow == Flow::on;
+    note_iteration(*this, item, begin);
+    finished_an_iteration = finished_an_iteration || flow == Flow::on;
     if (flow == Flow::leave) {
       break;
     }
   }
-  if (!finished_a_round) {  // like Jinja's code: an iteration ended by break or continue does not count
+  if (!finished_an_iteration) {  // like Jinja's code: an iteration ended by break or continue does not count
     run(statement.otherwise, inner(scope));
   }
   return None{};

@@ -14,11 +14,11 @@ namespace lora_dist {
 
 /// A turn of the assistant, in bytes of the rendered text.
 struct AssistantTurn {
-  std::size_t message = 0;       // message number
-  std::size_t begin = 0;         // after the template's prefix of an answer
-  std::optional<Range> content;  // if found
-  std::size_t end = 0;           // no later than the next message
-  std::size_t round_end = 0;     // end of the loop iteration's output for the message; 0: unknown
+  std::size_t message = 0;        // message number
+  std::size_t begin = 0;          // after the template's prefix of an answer
+  std::optional<Range> content;   // if found
+  std::size_t end = 0;            // no later than the next message
+  std::size_t iteration_end = 0;  // end of the loop iteration's output for the message; 0: unknown
 };
 
 /// The turns of `conversation`, rendered as `chat`, in order. A turn begins at the end of the rendering of the preceding messages

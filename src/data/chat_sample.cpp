@@ -35,7 +35,7 @@ std::vector<Range> special_tokens_in(const TokenBorders& borders, const Tokenize
 /// output includes them; the last special token if the content's end is unknown; the one after the output if the output has none.
 Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, const Tokenizer& tokenizer) {
   const std::size_t least = turn.content ? turn.content->end : turn.begin;
-  const std::size_t own_end = turn.round_end > 0 ? turn.round_end : turn.end;
+  const std::size_t own_end = turn.iteration_end > 0 ? turn.iteration_end : turn.end;
   std::vector<Range> tokens = special_tokens_in(borders, tokenizer, least, own_end);
   const bool behind = tokens.empty();
   if (behind) {
@@ -45,7 +45,7 @@ Range with_end_token(const AssistantTurn& turn, const TokenBorders& borders, con
     return {turn.begin, turn.end};
   }
   std::size_t last = turn.content || behind ? 0 : tokens.size() - 1;
-  while (turn.round_end > 0 && !behind && last + 1 < tokens.size() && tokens[last + 1].begin == tokens[last].end) {
+  while (turn.iteration_end > 0 && !behind && last + 1 < tokens.size() && tokens[last + 1].begin == tokens[last].end) {
     ++last;
   }
   return {turn.begin, tokens[last].end};

@@ -148,14 +148,14 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
   const std::optional<std::string> before = rendered_start(chat_template, conversation, message, true);
   const std::optional<std::string> until = last ? text : rendered_start(chat_template, conversation, message + 1, false);
   const ContentEnds content = find_content(chat_template, conversation, text, message);
-  const std::optional<jinja::OutputSpan> round = printed_of(chat_template, conversation, chat, message);
+  const std::optional<jinja::OutputSpan> iteration = printed_of(chat_template, conversation, chat, message);
   AssistantTurn out;
   out.message = message;
   if (before && text.starts_with(*before)) {
     out.begin = before->size();
-  } else if (round) {
-    const std::string_view printed = std::string_view(text).substr(round->begin, round->end - round->begin);
-    out.begin = round->begin + header_size(chat_template, conversation, chat, message, printed);
+  } else if (iteration) {
+    const std::string_view printed = std::string_view(text).substr(iteration->begin, iteration->end - iteration->begin);
+    out.begin = iteration->begin + header_size(chat_template, conversation, chat, message, printed);
   } else if (content.begin) {
     out.begin = *content.begin;
   } else {
@@ -166,9 +166,9 @@ std::optional<AssistantTurn> find_turn(const ChatTemplate& chat_template, const 
   }
   const std::size_t least = out.content ? out.content->end : out.begin;
   const std::size_t shared = until ? common_start(text, *until) : 0;
-  if (round && least <= round->end) {
-    out.round_end = round->end;
-    out.end = std::max(round->end, shared);  // an end token may follow the iteration's output
+  if (iteration && least <= iteration->end) {
+    out.iteration_end = iteration->end;
+    out.end = std::max(iteration->end, shared);  // an end token may follow the iteration's output
     return out;
   }
   if (shared < least && !out.content) {
