@@ -1,4 +1,4 @@
-// The base in FP4, in int8, and as a folder has it that bitsandbytes quantized: training, scoring, merging, resuming.
+// The base in FP4, in int8, and prequantized by bitsandbytes: training, scoring, merging, resuming.
 #include <gtest/gtest.h>
 
 #include "tests/program/fixtures.h"
@@ -84,7 +84,7 @@ TEST(QuantizedFolder, TrainsAsItIsAndSaysSo) {
     const bool fp4 = folder == kFp4;
     EXPECT_NE(outcome.out.find(fp4 ? "base FP4, blocks of 64" : "base NF4 with double quantization, blocks of 64"),
               std::string::npos);
-    // Where the defaults say the same there is nothing to note.
+    // No note if the defaults agree.
     EXPECT_EQ(outcome.err.find("are quantized already, and stay so: FP4, blocks of 64") != std::string::npos, fp4);
     const std::string resolved = get_file(one / "config.resolved.toml");
     EXPECT_NE(resolved.find(fp4 ? "quantization = \"fp4\"" : "quantization = \"nf4\""), std::string::npos) << resolved;
@@ -115,7 +115,7 @@ Launch merge_of(const std::vector<std::string>& options, int ranks) {
   return launch;
 }
 
-/// The weights come out as floats, in a folder that anybody can load.
+/// Merging gives floats in a plain folder.
 TEST(QuantizedFolder, MergesOntoWhatItsWeightsStandFor) {
   const Scratch scratch;
   for (const std::string& folder : {kFp4, kNf4}) {

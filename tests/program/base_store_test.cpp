@@ -1,4 +1,4 @@
-// quantize writes a base store; training on it is training on the folder that it was made from, to the bit.
+// quantize writes a base store; training on it gives the same bits as training on the original folder.
 #include <gtest/gtest.h>
 
 #include "tests/program/family_runs.h"
@@ -73,7 +73,7 @@ TEST(BaseStore, ABitThatFlippedIsFound) {
   }
 }
 
-/// A merged model on a store is a plain folder, the same as on the folder that the store was made from.
+/// Merging onto a store gives a plain folder, the same as merging onto the original folder.
 TEST(BaseStore, MergesLikeTheFolder) {
   const fs::path model = source("tests/golden/families/gpt_neox_parallel");
   const Scratch scratch;
@@ -90,7 +90,7 @@ TEST(BaseStore, MergesLikeTheFolder) {
   EXPECT_FALSE(fs::exists(scratch / "from_store" / "base_store.h5"));
 }
 
-/// A folder that bitsandbytes quantized says how its store is held; other wishes are refused.
+/// A folder quantized by bitsandbytes determines the store's format; other formats are refused.
 TEST(BaseStore, AQuantizedFolderKeepsItsFormat) {
   const Scratch scratch;
   const fs::path folder = source("tests/golden/prequantized/qwen2_fp4_nested_in_f32");

@@ -1,4 +1,4 @@
-// The same bits on every number of ranks and threads: packing, dropout, NF4, and a global batch that divides by nothing.
+// The same bits on every number of ranks and threads: packing, dropout, NF4, and an indivisible global batch.
 #include <gtest/gtest.h>
 
 #include "tests/program/fixtures.h"

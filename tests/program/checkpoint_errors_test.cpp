@@ -1,5 +1,4 @@
-// Checkpoints that are damaged, of another model or of other settings: an older sound one is taken, or the job ends with a
-// sentence.
+// Damaged checkpoints, and those of another model or other settings: an older valid one is used, or the job ends with an error.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -11,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// One finished run of two ranks with checkpoints at 4, 8 and 10, that each test copies.
+/// One finished run of two ranks with checkpoints at 4, 8 and 10, copied by each test.
 class CheckpointErrors : public testing::Test {
  protected:
   static void SetUpTestSuite() {

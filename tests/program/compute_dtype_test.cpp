@@ -1,4 +1,4 @@
-// The type that a checkpoint was trained in: said outright, meant by "auto", or not recorded.
+// The compute dtype of a checkpoint: explicit, by "auto", or not recorded.
 #include <gtest/gtest.h>
 
 #include <fstream>

@@ -1,4 +1,4 @@
-// What a run leaves is its owner's alone, and output.show_text = false keeps the data out of what is printed.
+// A run's files are accessible to their owner only, and output.show_text = false keeps the data out of the output.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>

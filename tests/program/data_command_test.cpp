@@ -1,5 +1,4 @@
-// lora_dist data: the report and samples of a configuration, from a folder without weights, and the exit codes that training
-// would give.
+// lora_dist data: report and samples of a configuration, from a folder without weights, and training's exit codes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -59,7 +58,7 @@ TEST(DataCommand, ShowsTheReportAndSamplesOnOneAndTwoRanks) {
   EXPECT_EQ(left, (std::vector<std::string>{"model", "rows.jsonl"}));  // nothing is written
 }
 
-/// What it shows is what training trains on.
+/// The shown samples equal those of training.
 TEST(DataCommand, ShowsWhatTrainingTrainsOn) {
   const Scratch scratch;
   const fs::path model = copy_of_model(scratch / "model");

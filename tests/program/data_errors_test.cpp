@@ -1,4 +1,4 @@
-// Data with a fault: exit code 3, file and line named, whatever the number of ranks.
+// Invalid data: exit code 3, naming file and line, on any number of ranks.
 #include <gtest/gtest.h>
 
 #include "tests/program/fixtures.h"

@@ -1,4 +1,4 @@
-// doctor, started as a user does: alone and on two ranks, with and without a configuration.
+// doctor alone and on two ranks, with and without a configuration.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

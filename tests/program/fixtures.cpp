@@ -1,4 +1,4 @@
-// Makes the folders and files that the whole-program tests start from.
+// Makes the folders and files of whole-program tests.
 #include "tests/program/fixtures.h"
 
 #include <gtest/gtest.h>
@@ -82,7 +82,7 @@ std::vector<json> column(const std::vector<json>& lines, const std::string& key)
 std::map<std::string, std::string> memory_rows(const std::string& out) {
   constexpr std::size_t kName = 22;  // columns
   std::map<std::string, std::string> rows;
-  const std::size_t table = ("\n" + out).find("\nmemory ");  // at the beginning of a line: others speak of memory too
+  const std::size_t table = ("\n" + out).find("\nmemory ");  // at the beginning of a line: other lines mention memory, too
   std::istringstream lines(out.substr(std::min(table, out.size())));
   for (std::string line; !rows.contains("total") && std::getline(lines, line);) {
     if (line.starts_with("  ") && line.size() > kName) {

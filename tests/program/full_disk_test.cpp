@@ -1,5 +1,4 @@
-// A disk that fills up while a run writes: a sentence, the earlier checkpoints as they were, and the run continues once there is
-// room.
+// A disk that fills up during a run: an error, unchanged earlier checkpoints, and a run that continues once there is space.
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 

@@ -1,4 +1,4 @@
-// lora_dist generate: the reference's greedy ids, and sampling that a seed repeats, on one rank and on two.
+// lora_dist generate: the reference's greedy ids, and reproducible sampling, on one rank and on two.
 #include <gtest/gtest.h>
 
 #include "tests/program/fixtures.h"

@@ -1,4 +1,4 @@
-// What a training process holds at its peak, on a shape big enough to tell.
+// Peak memory of a training process, on a large enough shape.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -42,7 +42,7 @@ TEST(Memory, PeakOfOneProcess) {
   ASSERT_EQ(steps.size(), 2U);
   const auto peak = steps.back()["memory_peak_bytes"].get<std::int64_t>();
   RecordProperty("peak_bytes", std::to_string(peak));
-  EXPECT_GT(peak, 50'000'000);  // it is measured at all
+  EXPECT_GT(peak, 50'000'000);  // the measurement works
   EXPECT_LE(peak, 500'000'000);
 }
 

@@ -1,4 +1,4 @@
-// lora_dist merge as a user calls it: a folder that scores like base and adapter, and what it refuses.
+// lora_dist merge: the merged folder scores like base and adapter, and errors.
 #include <gtest/gtest.h>
 
 #include <algorithm>

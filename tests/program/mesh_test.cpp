@@ -1,5 +1,5 @@
-// Data x tensor meshes: every family as on one rank, the same bits for every number of data ranks, checkpoints that any mesh
-// resumes, and what goes over the wire.
+// Data x tensor meshes: every family equals one rank, the same bits for every number of data ranks, checkpoints resume on any
+// mesh, and bytes on the wire.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -71,8 +71,8 @@ TEST_P(FamilyMesh, TrainsAsOnOneRank) {
   }
 }
 
-/// With sequence parallelism, within the same bounds, whatever is kept of a block. Passes of these rows do not divide by the
-/// ranks.
+/// With sequence parallelism, within the same bounds, for every recompute mode. The tokens of these micro-batches are not
+/// divisible by the ranks.
 TEST_P(FamilyMesh, TrainsAsOnOneRankWithRowsDivided) {
   const fs::path model = source("tests/golden/families") / GetParam();
   const Scratch scratch;
@@ -130,7 +130,7 @@ TEST(Mesh, DataRanksAndBaseShardsChangeNoBit) {
   }
 }
 
-/// What is kept of a block changes no bit either: its rows are gathered and summed alike when they are made again.
+/// Recomputation does not change bits: rows are gathered and summed in the same way.
 TEST(Mesh, WithRowsDividedDataRanksAndRecomputationChangeNoBit) {
   const Scratch scratch;
   Settings settings = mesh_run(scratch / "1x2");
@@ -144,7 +144,7 @@ TEST(Mesh, WithRowsDividedDataRanksAndRecomputationChangeNoBit) {
   }
 }
 
-/// Ten passes of one sequence, so that eight data ranks have two rounds of which the second is not full.
+/// Ten micro-batches of one sequence, so that eight data ranks have two rounds, the second one partial.
 TEST(Mesh, EightRanksOnEveryMesh) {
   const Scratch scratch;
   const auto run = [&](const MeshSize& mesh, const std::string& shards) {
@@ -162,14 +162,14 @@ TEST(Mesh, EightRanksOnEveryMesh) {
   for (const MeshSize mesh : {MeshSize{8, 1}, MeshSize{4, 2}, MeshSize{2, 4}, MeshSize{1, 8}}) {
     const fs::path one_data_rank = run({1, mesh.tensor}, "all");
     for (const std::string shards : {"1", "2", "all", "node"}) {
-      if (mesh.data > 1) {  // of one data rank there is nothing to divide
+      if (mesh.data > 1) {  // one data rank does not divide the base
         expect_same_training(run(mesh, shards), one_data_rank);
       }
     }
   }
 }
 
-/// Ended at step 2 on one mesh and finished on another: the same state, and with T unchanged the same run to the bit.
+/// Stopped at step 2 on one mesh and finished on another: the same state, and with T unchanged the same run to the bit.
 TEST(Mesh, ResumesOnEveryOther) {
   const std::vector<MeshSize> meshes = {{1, 1}, {2, 1}, {4, 1}, {1, 2}, {2, 2}, {1, 4}};
   const Scratch scratch;
@@ -192,7 +192,7 @@ TEST(Mesh, ResumesOnEveryOther) {
       expect_steps(output, 3);
     }
   }
-  for (const MeshSize& from : meshes) {  // what came of it depends on both T alone
+  for (const MeshSize& from : meshes) {  // the result depends only on both values of T
     const fs::path reference = scratch / ("1x" + std::to_string(from.tensor) + "to1x1");
     EXPECT_LE(largest_change_of_loss(scratch / (from.name() + "to1x1"), reference), 0.0) << from.name();
     for (const MeshSize& to : meshes) {
@@ -207,7 +207,7 @@ TEST(Mesh, ResumesOnEveryOther) {
 
 class WithoutGathers : public testing::TestWithParam<const char*> {};
 
-/// Of the base nothing is sent where every rank has it, or reads it in the memory of its node.
+/// No bytes of the base are sent if every rank has it, or reads it in its node's shared memory.
 TEST_P(WithoutGathers, OnlyTheAdaptersGradientsCross) {
   const Scratch scratch;
   Settings settings = mesh_run(scratch / "out");
@@ -245,7 +245,7 @@ TEST(Mesh, ErrorsNameWhatWorks) {
                {"parallel.tensor = 9", "8 attention heads", "at most 8", "of 9 ranks, parallel.tensor = 3 is the nearest"});
 }
 
-/// Rank 1 is started with other words than rank 0 (mpirun's colon), and in another folder where one is given.
+/// Rank 1 is started with other arguments than rank 0 (mpirun's colon), and optionally in another folder.
 Launch with_another_rank(const Settings& first, const Settings& second, const fs::path& folder = {}) {
   Launch launch = launch_of(first, 1);
   std::vector<std::string> words = {":", "-np", "1"};

@@ -1,5 +1,4 @@
-// Model folders, adapters and tokenizers with a fault: exit code 4, one sentence that names the file, whatever the number of
-// ranks.
+// Invalid model folders, adapters and tokenizers: exit code 4, one sentence naming the file, on any number of ranks.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// plan beside runs: the same memory table, the same bytes on the wire; what it says, and what it refuses.
+// Compares plan with runs: memory table and bytes on the wire; and its output and errors.
 #include <gtest/gtest.h>
 
 #include <algorithm>

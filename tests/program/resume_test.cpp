@@ -1,5 +1,5 @@
-// Killed at any moment and on any rank, stopped by a signal, and run again on another number of ranks: the bits of a run that was
-// never interrupted.
+// Runs killed at any moment and on any rank, or stopped by a signal, and resumed on another number of ranks: the bits of an
+// uninterrupted run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -230,7 +230,7 @@ TEST(Resume, OneProcessWithoutMpirunStopsOnRequestToo) {
   expect_same_training(scratch / "stopped", scratch / "straight");
 }
 
-/// One rank gone must not leave the others waiting for it.
+/// A lost rank must not leave the other ranks waiting.
 TEST(Resume, AKilledRankEndsTheJob) {
   const Scratch scratch;
   Settings settings = short_run(scratch / "out");

@@ -1,4 +1,4 @@
-// What a run leaves in output.dir, run again, and run further.
+// The files in output.dir of a run, repeated, and continued.
 #include <gtest/gtest.h>
 
 #include <cmath>

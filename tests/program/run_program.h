@@ -1,4 +1,4 @@
-// Starts the program as a user does, alone or under mpirun, and keeps what it said and how it ended.
+// Starts the program, alone or under mpirun, and captures its output and exit code.
 #pragma once
 
 #include <sys/types.h>
@@ -46,7 +46,7 @@ struct Launch {
 /// Runs to the end, or to the timeout, after which every process of the job is killed.
 Finished run_program(const Launch& launch);
 
-/// Fails the test unless the job ends with 0; shows what it said.
+/// Fails the test unless the job ends with 0; prints the output.
 Finished expect_success(const Launch& launch);
 
 /// Fails the test unless the job ends with `exit_code`, says "lora_dist: error:" once in all, on standard error, in a message

@@ -1,4 +1,4 @@
-// Faults of the command line and the configuration: exit code 2, one sentence, whatever the number of ranks.
+// Errors of command line and configuration: exit code 2, one sentence, on any number of ranks.
 #include <gtest/gtest.h>
 
 #include "tests/program/fixtures.h"

@@ -1,4 +1,4 @@
-// Everything that may be wrong with a GPU, on all ranks or on one: one message, exit 5 or 6, and no rank is left behind.
+// GPU errors, on all ranks or on one: one message, exit code 5 or 6, and no rank is left waiting.
 #include <gtest/gtest.h>
 
 #include "tests/program/fixtures.h"

@@ -1,4 +1,4 @@
-// The whole program with its operators on an emulated GPU: what it computes is the CPU's, on any number of ranks.
+// The whole program with operators on an emulated GPU: results equal the CPU's, on any number of ranks.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,7 +14,7 @@ Settings run_on(const std::filesystem::path& output, const std::string& backend,
   settings["model.compute_dtype"] = compute_dtype;
   settings["data.max_length"] = "24";
   settings["data.packing"] = "false";
-  settings["train.global_batch"] = "5";  // three passes: uneven on two ranks
+  settings["train.global_batch"] = "5";  // three micro-batches: uneven on two ranks
   settings["train.micro_batch"] = "2";
   settings["train.max_steps"] = "2";
   settings["checkpoint.every"] = "0";

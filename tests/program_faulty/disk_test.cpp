@@ -1,5 +1,5 @@
-// Disks that fail, and memory that is not there, while a run writes: a sentence, the right exit code, and earlier checkpoints
-// that it goes on from.
+// Disk faults and missing memory during writes: an error with the right exit code, and earlier checkpoints from which the run
+// resumes.
 #include <gtest/gtest.h>
 
 #include "src/checkpoint/checkpoint.h"

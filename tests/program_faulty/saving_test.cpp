@@ -1,4 +1,4 @@
-// Checkpoints that are written while training goes on: killed, held up or stopped at any moment of the way.
+// Asynchronous checkpoints: killed, delayed or stopped at any moment.
 #include <gtest/gtest.h>
 
 #include "src/checkpoint/checkpoint.h"

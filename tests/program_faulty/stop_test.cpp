@@ -1,4 +1,4 @@
-// A request to stop in any phase, by signal, file or wall time: exit code 75, and a run that goes on to the same bits.
+// Stop requests in any phase, by signal, file or wall time: exit code 75, and a run that resumes to the same bits.
 #include <gtest/gtest.h>
 
 #include <chrono>

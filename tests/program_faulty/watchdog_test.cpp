@@ -1,4 +1,4 @@
-// Ranks that stop, hang or lose a message: the job ends with exit code 86 and says who waits for whom.
+// Ranks that stop, hang or lose a message: the job ends with exit code 86 and reports which ranks wait for which.
 #include <gtest/gtest.h>
 
 #include <chrono>

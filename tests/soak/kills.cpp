@@ -1,6 +1,6 @@
 // soak_kills [POINTS [SEED]]: kills runs with SIGKILL at random moments and named points, one rank or all, on 2 and 4 ranks in
 // turn, and starts them again in the same folder until they are done. No committed step may be lost, every checkpoint must be
-// sound, every start must go on from the newest one, and the adapter must be that of a run that nobody killed.
+// valid, every start must resume from the newest one, and the adapter must be that of an uninterrupted run.
 #include <array>
 #include <csignal>
 #include <cstdio>

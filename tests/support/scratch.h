@@ -1,4 +1,4 @@
-// A folder of a test's own, and the error that a call throws.
+// A temporary folder, and the error that a call throws.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 
 namespace lora_dist {
 
-/// A fresh folder, removed with everything in it at the end.
+/// A new folder, removed with its content by the destructor.
 class Scratch {
  public:
   Scratch() {

@@ -1,4 +1,4 @@
-// Data that is not shipped: large files, and files of others that may not be passed on.
+// Data that is not shipped: large or not redistributable files.
 #pragma once
 
 #include <cstdlib>
@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// The folder that the environment variable LORA_DIST_TEST_DATA names, or nothing. Tests that need it are skipped without.
+/// The folder of the environment variable LORA_DIST_TEST_DATA, or nullopt. Tests that need it are skipped without it.
 inline std::optional<std::filesystem::path> test_data() {
   const char* folder = std::getenv("LORA_DIST_TEST_DATA");
   return folder == nullptr || *folder == '\0' ? std::nullopt : std::optional<std::filesystem::path>(folder);

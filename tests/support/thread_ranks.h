@@ -1,4 +1,4 @@
-// Ranks as threads of one process: what a test of collective code needs, without mpirun and under the sanitizers.
+// Ranks as threads of one process, to test collective code without mpirun and under the sanitizers.
 #pragma once
 
 #include <barrier>
@@ -70,7 +70,7 @@ class ThreadCommunicator final : public Communicator {
     barrier();
   }
 
-  /// What is undefined becomes NaN, so that whoever reads it is found.
+  /// Undefined values become NaN, which detects reads of them.
   void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
     all_reduce_sum(values, kind);
     const TensorView mine = equal_part(values, rank_, size());

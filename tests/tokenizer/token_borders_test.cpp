@@ -1,4 +1,4 @@
-// The bytes that tokens stand for. Whole samples are compared with transformers in tests/data/chat_samples_test.cpp.
+// The byte ranges of tokens. tests/data/chat_samples_test.cpp compares whole samples with transformers.
 #include "src/tokenizer/token_borders.h"
 
 #include <gmock/gmock.h>

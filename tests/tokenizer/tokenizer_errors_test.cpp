@@ -1,4 +1,4 @@
-// Files that are broken, that lie, or that belong to another kind of tokenizer: a sentence with the file, exit code 4.
+// Damaged, inconsistent or unsupported tokenizer files: an error naming the file, exit code 4.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

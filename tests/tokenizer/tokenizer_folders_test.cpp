@@ -1,5 +1,5 @@
-// Folders whose files say different things of tokens, flags and classes, against transformers
-// (tests/golden/make_tokenizer_folders.py), and what the user is told of them.
+// Compares folders with conflicting tokens, flags and classes with transformers (tests/golden/make_tokenizer_folders.py), and
+// tests the notes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
