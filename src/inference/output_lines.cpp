@@ -28,7 +28,8 @@ void OutputLines::finish() {
   std::error_code problem;
   std::filesystem::rename(partial_, path_, problem);
   if (problem) {
-    throw Error(ExitCode::usage, system_error_text("write", path_, problem.value()) + " (--output says where it is)");
+    throw Error(exit_code_of(problem.value(), ExitCode::usage),
+                system_error_text("write", path_, problem.value()) + " (--output says where it is)");
   }
 }
 

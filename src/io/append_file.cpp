@@ -14,7 +14,8 @@
 namespace lora_dist {
 
 void AppendFile::fail(const char* act, int error_number) const {
-  throw Error(ExitCode::usage, system_error_text(act, path_, error_number) + " (" + named_by_ + " says where it is)");
+  throw Error(exit_code_of(error_number, ExitCode::usage),
+              system_error_text(act, path_, error_number) + " (" + named_by_ + " says where it is)");
 }
 
 AppendFile::AppendFile(std::filesystem::path path, std::string named_by)

@@ -7,8 +7,8 @@
 
 namespace lora_dist {
 
-/// Opens to append and closes itself. Every function throws Error(usage) naming the file, the system's reason and `named_by`, the
-/// key or option that says where the file is.
+/// Opens to append and closes itself. Every function throws Error(usage), of a full disk Error(model), naming the file, the
+/// system's reason and `named_by`, the key or option that says where the file is.
 class AppendFile {
  public:
   AppendFile(std::filesystem::path path, std::string named_by);

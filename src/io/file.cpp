@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,13 +12,14 @@
 #include <system_error>
 #include <utility>
 
+#include "src/core/memory_report.h"
 #include "src/core/pulse.h"
 
 namespace lora_dist {
 namespace {
 
 [[noreturn]] void fail(ExitCode code, const std::string& act, const std::filesystem::path& path, int error_number) {
-  throw Error(code, system_error_text(act, path, error_number));
+  throw Error(exit_code_of(error_number, code), system_error_text(act, path, error_number));
 }
 
 /// Some file systems and special files do not support fsync (EINVAL, ENOTSUP); the error is ignored there.
@@ -25,15 +27,33 @@ bool synced(int descriptor) { return ::fsync(descriptor) == 0 || errno == EINVAL
 
 std::filesystem::path folder_of(const std::filesystem::path& path) { return path.has_parent_path() ? path.parent_path() : "."; }
 
+bool is_full_disk(int error_number) { return error_number == ENOSPC || error_number == EDQUOT; }
+
+/// " (0 B of 8.00 KiB are free)" of the file system of `path`, whether it exists or not; empty where the system does not say.
+std::string room_at(const std::filesystem::path& path) {
+  struct statvfs found {};
+  if (::statvfs(path.c_str(), &found) != 0 && ::statvfs(folder_of(path).c_str(), &found) != 0) {
+    return {};
+  }
+  if (found.f_files > 0 && found.f_favail == 0) {
+    return " (it can hold no more files)";
+  }
+  const auto bytes = [&](fsblkcnt_t blocks) { return human_bytes(static_cast<std::int64_t>(blocks * found.f_frsize)); };
+  return " (" + bytes(found.f_bavail) + " of " + bytes(found.f_blocks) + " are free)";
+}
+
 }  // namespace
 
 std::string system_error_text(const std::string& act, const std::filesystem::path& path, int error_number) {
   std::string text = "cannot " + act + " " + path.string() + ": " + std::strerror(error_number);
-  if (error_number == ENOSPC || error_number == EDQUOT) {
-    text += "; free some space on that file system, or choose a folder on another one";
+  if (is_full_disk(error_number)) {
+    text += "; free some space on that file system" + (error_number == ENOSPC ? room_at(path) : "") +
+            ", or choose a folder on another one";
   }
   return text;
 }
+
+ExitCode exit_code_of(int error_number, ExitCode otherwise) { return is_full_disk(error_number) ? ExitCode::model : otherwise; }
 
 InputFile::InputFile(const std::filesystem::path& path, ExitCode code) : path_(path), code_(code) {
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // O_NONBLOCK: a FIFO must not hang the job
@@ -171,17 +191,17 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 }
 
 void make_output_directory(const std::filesystem::path& dir, const std::string& key) {
-  const auto refuse = [&](const std::string& reason) {
-    throw Error(ExitCode::usage, "cannot use the folder " + dir.string() + " (" + key + "): " + reason + "; set " + key +
-                                     " to a folder that you may write to");
+  const auto refuse = [&](const std::string& reason, int error_number) {
+    throw Error(exit_code_of(error_number, ExitCode::usage), "cannot use the folder " + dir.string() + " (" + key + "): " +
+                                                                 reason + "; set " + key + " to a folder that you may write to");
   };
   std::error_code problem;
   std::filesystem::create_directories(dir, problem);
   if (problem) {
-    refuse(problem.message());
+    refuse(problem.message(), problem.value());
   }
   if (::access(dir.c_str(), W_OK | X_OK) != 0) {
-    refuse(std::strerror(errno));
+    refuse(std::strerror(errno), errno);
   }
 }
 

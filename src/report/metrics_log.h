@@ -69,10 +69,10 @@ class MetricsLog {
  public:
   /// Opens `path` to append. Of the lines already there those with "step" <= keep_through_step stay (-1: none, a fresh run);
   /// later steps, and a last line that a killed run left unfinished, go. The file is rewritten in one rename, or not at all.
-  /// Throws Error(usage) naming the file and the system's reason.
+  /// Throws Error(usage), of a full disk Error(model), naming the file and the system's reason.
   MetricsLog(const std::filesystem::path& path, std::int64_t keep_through_step);
 
-  /// Writes the line and hands it to the system. Throws Error(usage), on a full disk for one.
+  /// Writes the line and hands it to the system. Throws as the constructor does.
   void append(const StepMetrics& metrics);
   void append(const EvalRecord& record);
   /// Waits until the lines are on the disk. To be called before a checkpoint is committed, so that after a power cut no step is

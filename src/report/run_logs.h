@@ -13,7 +13,7 @@ namespace lora_dist {
 class RunLogs {
  public:
   /// Opens the files in `output`; what they hold beyond step keep_through_step goes (-1: a fresh run).
-  /// Throws Error(usage) naming the file and the system's reason, as add() and sync() do.
+  /// Throws Error(usage), of a full disk Error(model), naming the file and the system's reason, as add() and sync() do.
   RunLogs(const std::filesystem::path& output, bool tensorboard, std::int64_t keep_through_step);
 
   void add(const StepMetrics& step);

@@ -33,7 +33,7 @@ class TensorBoardWriter {
  public:
   /// Makes `dir` and in it events.out.tfevents.<seconds>.<host>.<pid>, named to sort behind every event file already there.
   /// Starts with a session mark at keep_through_step + 1, so that what an earlier run showed beyond the checkpoint disappears
-  /// (-1: a fresh run, all of it). Throws Error(usage) naming the file and the system's reason.
+  /// (-1: a fresh run, all of it). Throws Error(usage), of a full disk Error(model), naming the file and the system's reason.
   TensorBoardWriter(const std::filesystem::path& dir, std::int64_t keep_through_step);
 
   void add_scalars(std::int64_t step, std::span<const Scalar> scalars);

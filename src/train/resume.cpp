@@ -145,7 +145,7 @@ void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step) {
       std::filesystem::rename(checkpoint, aside / name, problem);
     }
     if (problem) {
-      throw Error(ExitCode::usage,
+      throw Error(exit_code_of(problem.value(), ExitCode::usage),
                   system_error_text("move aside", checkpoint, problem.value()) + " (output.dir says where it is)");
     }
   }

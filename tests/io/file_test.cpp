@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <cerrno>
+
 #include "tests/support/scratch.h"
 
 namespace lora_dist {
@@ -11,6 +13,7 @@ namespace {
 
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 
 TEST(InputFile, ReadsFromAnyPlaceAndNamesAShortFile) {
   const Scratch scratch;
@@ -38,12 +41,24 @@ TEST(InputFile, RefusesWhatIsNotAFile) {
 }
 
 TEST(OutputFile, ReportsAFullDisk) {
-  OutputFile full("/dev/full", ExitCode::model);
+  OutputFile full("/dev/full", ExitCode::usage);
   const Thrown error = thrown_by([&] { full.write("x"); });
-  EXPECT_EQ(error.code, ExitCode::model);
-  EXPECT_EQ(
-      error.message,
-      "cannot write /dev/full: No space left on device; free some space on that file system, or choose a folder on another one");
+  EXPECT_EQ(error.code, ExitCode::model);  // as in a checkpoint, whatever is written
+  EXPECT_THAT(error.message,
+              MatchesRegex(R"(cannot write /dev/full: No space left on device; free some space on that file system )"
+                           R"(\([0-9.]+ [KMGT]?i?B of [0-9.]+ [KMGT]?i?B are free\), or choose a folder on another one)"));
+}
+
+TEST(SystemErrorText, SaysWhatToDoAboutAFullDiskAlone) {
+  const Scratch scratch;
+  EXPECT_EQ(system_error_text("write", scratch / "x", EIO), "cannot write " + (scratch / "x").string() + ": Input/output error");
+  EXPECT_THAT(system_error_text("write", scratch / "no/x", ENOSPC),
+              EndsWith("space on that file system, or choose a folder on another one"));
+  EXPECT_THAT(system_error_text("write", scratch / "x", EDQUOT),  // the disk has room, and the user has none
+              EndsWith("Disk quota exceeded; free some space on that file system, or choose a folder on another one"));
+  EXPECT_EQ(exit_code_of(ENOSPC, ExitCode::usage), ExitCode::model);
+  EXPECT_EQ(exit_code_of(EDQUOT, ExitCode::data), ExitCode::model);
+  EXPECT_EQ(exit_code_of(EIO, ExitCode::usage), ExitCode::usage);
 }
 
 TEST(OutputFile, LeavesNothingBehindUnlessClosed) {
