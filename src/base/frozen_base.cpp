@@ -143,10 +143,11 @@ struct BlockReader {
   }
 };
 
-/// `quantizes`: the ranks compute absmax of the blocks that they read, and all-reduce it.
-void load_block(const BlockReader& reader, bool quantizes, Communicator& holders, std::span<std::byte> kept, BlockRest& rest) {
+/// `quantizes`: absmax are computed here, by the ranks that read their blocks, and shared.
+void load_block(const BlockReader& reader, bool quantizes, const BaseHolders& holders, std::span<std::byte> kept,
+                BlockRest& rest) {
   std::array<std::vector<float>, kLinears> absmax;
-  run_together(holders, [&] {
+  run_together(holders.world, [&] {
     for (const Linear linear : kAllLinears) {
       stop_if_requested();
       fault_point("load");
@@ -154,7 +155,7 @@ void load_block(const BlockReader& reader, bool quantizes, Communicator& holders
     }
   });
   if (quantizes) {
-    share_absmax(absmax, holders);
+    share_absmax(absmax, holders.all);
   }
   for (std::size_t i = 0; i < kLinears; ++i) {
     if (reader.stored[i]) {
@@ -181,15 +182,15 @@ void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
     staging.resize(copied ? slice.size() : 0);
     const BlockReader reader{
         whole, directory, static_cast<std::int64_t>(layer), base.layouts[layer], stored[layer], holders.shards.rank(), host};
-    load_block(reader, quantizes, holders.all, copied ? std::span<std::byte>(staging) : slice, base.rest[layer]);
+    load_block(reader, quantizes, holders, copied ? std::span<std::byte>(staging) : slice, base.rest[layer]);
     if (copied) {
-      run_together(holders.all, [&] {
+      run_together(holders.world, [&] {
         const Shape bytes{static_cast<std::int64_t>(slice.size())};
         from_host({staging.data(), DType::u8, bytes}, {slice.data(), DType::u8, bytes}, storage.stream);
       });
     }
   }
-  run_together(holders.all, [&] { synchronize(storage.stream); });  // other streams also read the base
+  run_together(holders.world, [&] { synchronize(place.stream); });  // other streams read it too
 }
 
 }  // namespace
@@ -277,12 +278,12 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             const BaseHolders& holders, const BaseStorage& storage) {
   LaidOut laid;
-  run_together(holders.all, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), storage); });
+  run_together(holders.world, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), place); });
   if (laid.base.of_node) {
-    share_slices(laid.base, holders.shards);
+    share_slices(laid.base, holders.shards, holders.world);
   }
-  run_together(holders.all, [&] { load_tables(laid.base, spec, directory, storage, holders.shards.rank()); });
-  load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, storage);
+  run_together(holders.world, [&] { load_tables(laid.base, spec, directory, place, holders.shards.rank()); });
+  load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, place);
   return std::move(laid.base);
 }
 

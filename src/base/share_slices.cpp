@@ -33,13 +33,13 @@ std::vector<WantedSlice> wanted_slices(FrozenBase& base) {
 
 }  // namespace
 
-void share_slices(FrozenBase& base, Communicator& shards) {
+void share_slices(FrozenBase& base, Communicator& shards, Communicator& world) {
   const std::vector<WantedSlice> wanted = wanted_slices(base);
   std::int64_t bytes = 0;
   for (const WantedSlice& slice : wanted) {
     bytes += slice.bytes * base.shards;
   }
-  base.node = share_node_memory(shards, static_cast<std::size_t>(bytes));
+  base.node = share_node_memory(shards, world, static_cast<std::size_t>(bytes));
   std::span<std::byte> left = base.node->bytes();
   for (const WantedSlice& slice : wanted) {
     const auto each = static_cast<std::size_t>(slice.bytes);

@@ -5,8 +5,9 @@
 
 namespace lora_dist {
 
-/// Allocates blocks and tables together with the machine's other ranks, with the slices of all ranks contiguous; sets base.node
-/// and all slices. Collective over `shards`. Throws Error, the same on every rank: out_of_memory, communication.
-void share_slices(FrozenBase& base, Communicator& shards);
+/// Takes the memory of blocks and tables together with the other ranks of the machine, the slices of all of them end to end, and
+/// sets base.node and all slices. Collective over `world`, which the groups `shards` divide. Throws Error, the same on every rank
+/// of it: out_of_memory, communication.
+void share_slices(FrozenBase& base, Communicator& shards, Communicator& world);
 
 }  // namespace lora_dist

@@ -69,10 +69,10 @@ std::span<std::byte> map(const Descriptor& file, std::size_t bytes) {
 
 NodeMemory::~NodeMemory() { munmap(bytes_.data(), bytes_.size()); }
 
-std::shared_ptr<NodeMemory> share_node_memory(Communicator& group, std::size_t bytes) {
+std::shared_ptr<NodeMemory> share_node_memory(Communicator& group, Communicator& world, std::size_t bytes) {
   Descriptor file;
   std::string path;
-  run_together(group, [&] {
+  run_together(world, [&] {
     if (group.rank() == 0) {
       create(file, bytes);
       path = fmt::format("/proc/{}/fd/{}", getpid(), file.number);
@@ -80,7 +80,7 @@ std::shared_ptr<NodeMemory> share_node_memory(Communicator& group, std::size_t b
   });
   path = broadcast_string(group, path, 0);
   std::shared_ptr<NodeMemory> memory;
-  run_together(group, [&] {
+  run_together(world, [&] {
     if (group.rank() != 0) {
       open_of(file, path);
     }

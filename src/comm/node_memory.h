@@ -24,10 +24,11 @@ class NodeMemory {
   std::span<std::byte> bytes_;
 };
 
-/// `bytes` (the same on every rank, at least 1), zeroed, for a group whose ranks are on one machine. Collective over the group.
-/// What a rank wrote is there for another one after a collective. Pages of an anonymous file of the group's first rank (memfd):
-/// unlike files in /dev/shm, by which MPI shares memory, containers do not limit them. Throws Error, the same on every rank:
-/// out_of_memory; communication where ranks do not see each other's processes.
-std::shared_ptr<NodeMemory> share_node_memory(Communicator& group, std::size_t bytes);
+/// `bytes` (the same on every rank of the group, at least 1), zeroed, for a group whose ranks are on one machine. Collective over
+/// `world`, each of whose ranks is in one such group: where one group has no memory the others must not go on without it.
+/// What a rank wrote is there for another one of its group after a collective. Pages of an anonymous file of the group's first
+/// rank (memfd): unlike files in /dev/shm, by which MPI shares memory, containers do not limit them. Throws Error, the same on
+/// every rank of `world`: out_of_memory; communication where ranks of a group do not see each other's processes.
+std::shared_ptr<NodeMemory> share_node_memory(Communicator& group, Communicator& world, std::size_t bytes);
 
 }  // namespace lora_dist

@@ -64,7 +64,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   const int of_shards = replica * mesh.tensor + mesh.tensor_rank;
   const std::unique_ptr<Communicator> holders = world.split(replica);
   std::unique_ptr<Communicator> host_shards = world.split(of_shards);
-  model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, part},
+  model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, world, part},
                                  {model->arena, model->stream, model->compute_dtype, keeping.on_host ? &model->pinned : nullptr,
                                   keeping.of_node, keeping.divides_vocabulary});
   model->shards = device.on_device() ? device.data->split(of_shards) : std::move(host_shards);

@@ -124,7 +124,7 @@ TEST_P(HeldPart, IsToTheBitAPartOfTheWhole) {
     const TpShard part = tp_shard(spec, world.rank() % c.tensor, c.tensor);
     const auto shards = world.split(part.rank);
     Arena arena;
-    const FrozenBase base = load_frozen_base(spec, directory, c.format, {*shards, world, part}, {arena, Stream{}});
+    const FrozenBase base = load_frozen_base(spec, directory, c.format, {*shards, world, world, part}, {arena, Stream{}});
     const Weights held = dequantized(base, *shards);
     for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
       for (const Linear linear : kAllLinears) {

@@ -110,7 +110,7 @@ std::pair<double, std::vector<float>> on_mesh(const std::filesystem::path& folde
   BaseStorage place{arena, Stream{}};
   place.chunk_elements = kSmallChunks;
   const FrozenBase base = load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true},
-                                           {*shards, world, tp_shard(spec, world.rank() % tensor, tensor)}, place);
+                                           {*shards, world, world, tp_shard(spec, world.rank() % tensor, tensor)}, place);
   WeightWindow window(base, *shards, arena, Stream{}, DType::f32);
   const AdapterLayout layout = empty_layout(spec);
   const Workspace workspace = make_workspace(base, layout, {64, 64, true, Recompute::block, false}, arena, Stream{});

@@ -141,7 +141,7 @@ Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const
   BaseStorage storage{arena, Stream{}};
   storage.chunk_elements = way.chunk_elements;
   const FrozenBase base =
-      load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true}, {*shards, row, part}, storage);
+      load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true}, {*shards, row, row, part}, storage);
   WeightWindow window(base, *shards, arena, Stream{}, DType::f32, way.in_flight);
   const AdapterShard adapter = make_adapter_shard(make_adapter_layout(spec, {4, 8.0, 0.1, false, {"all-linear"}}), spec, part);
   WorkspaceOptions options{23, 23, true, way.recompute, true};
