@@ -30,7 +30,9 @@ void TableWindow::prefetch(const VocabTable& table, std::int64_t chunk) {
     return;
   }
   Slot& slot = slots_[static_cast<std::size_t>(which_.take(mine.data()))];
-  slot.gather.drop();
+  if (slot.gather.under_way()) {  // nobody came for it
+    slot.gather.wait(times_);
+  }
   slot.read.stream_wait(gathers_);
   slot.gather.start(shards_, mine, slot.bytes.first(mine.size() * static_cast<std::size_t>(table.shards)), times_);
   move(slot);

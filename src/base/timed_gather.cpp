@@ -1,6 +1,8 @@
 // Measures the time of gathers.
 #include "src/base/timed_gather.h"
 
+#include <utility>
+
 namespace lora_dist {
 
 namespace {
@@ -26,8 +28,8 @@ bool TimedGather::move(GatherTimes& times) {
 
 void TimedGather::wait(GatherTimes& times) {
   const Clock::time_point start = Clock::now();
-  pending_->wait();
-  pending_.reset();
+  const std::unique_ptr<PendingCollective> pending = std::move(pending_);  // one that fails is not waited for again
+  pending->wait();
   times.waited += seconds_since(start);
   times.under_way += seconds_since(started_);
 }

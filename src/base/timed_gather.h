@@ -23,8 +23,9 @@ class TimedGather {
   bool under_way() const { return pending_ != nullptr; }
   /// Makes progress. True if it is complete.
   bool move(GatherTimes& times);
+  /// Throws why it failed; then it is no longer under way.
   void wait(GatherTimes& times);
-  /// Waits for a gather that was not waited for, or was aborted.
+  /// Waits for a gather under way, where there is one, and does not say how it ended: for destructors.
   void drop() { pending_.reset(); }
 
  private:

@@ -127,7 +127,9 @@ void WeightWindow::prefetch(std::int64_t layer) {
   }
   Slot& slot = slots_[0].held ? slots_[1] : slots_[0];
   require(!slot.held, "at most one block of a window may be held while another is gathered");
-  slot.gather.drop();
+  if (slot.gather.under_way()) {  // nobody came for it
+    slot.gather.wait(times_);
+  }
   if (memory_.one_window) {
     finish(slots_[&slot == slots_.data() ? 1 : 0]);
   }

@@ -14,7 +14,8 @@
 
 namespace lora_dist {
 
-/// A pending all-gather or all-reduce. Its destructor waits.
+/// A gather or a sum under way. Destroying it before wait() waits, and tells nobody how it ended. wait() and progress() throw why
+/// it failed; then it is over, and destroying it waits for nothing.
 class PendingCollective {
  public:
   PendingCollective() = default;

@@ -25,8 +25,8 @@ class WatchedCollective final : public PendingCollective {
   void wait() override {
     if (pending_ != nullptr) {
       const InCollective here(record_);
-      pending_->wait();
-      pending_.reset();
+      const std::unique_ptr<PendingCollective> pending = std::move(pending_);  // one that fails is not waited for again
+      pending->wait();
     }
   }
   bool progress() override { return pending_ == nullptr || pending_->progress(); }
