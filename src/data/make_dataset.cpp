@@ -120,7 +120,7 @@ Dataset make_dataset(TokenStore tokens, const DataOptions& options, const Tokeni
   out.report.train = report_of(out.train);
   out.report.validation = report_of(out.validation);
   if (options.show_text) {
-    out.report.shown_sample = show_sample(out.train.front(), tokenizer);
+    out.report.shown_sample = show_text_of(out.train.front(), tokenizer);
   } else {
     out.report.notes.emplace_back("samples are not shown: output.show_text = false");
   }

@@ -3,24 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "src/data/shown_sample.h"
-
 namespace lora_dist {
 namespace {
-
-constexpr std::size_t kShownTokens = 160;
-
-std::string printable(const std::string& token) {
-  std::string out;
-  for (const char c : token) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      out += c == '\n' ? "\\n" : fmt::format("\\x{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
 
 std::string set_line(const char* name, const SetReport& set) {
   const double share = set.tokens == 0 ? 0.0 : 100.0 * static_cast<double>(set.trained_tokens) / static_cast<double>(set.tokens);
@@ -99,20 +83,7 @@ std::vector<std::string> notes_on_columns(const FileReport& file) {
   return notes;
 }
 
-std::vector<std::string> show_sample(const Sample& sample, const Tokenizer* tokenizer) {
-  std::vector<std::string> lines;
-  for (std::size_t i = 0; i < sample.input_ids.size() && i < kShownTokens; ++i) {
-    const bool trained = i > 0 && sample.labels[i] != kNotTrained;
-    const std::string token = tokenizer == nullptr ? "" : printable(token_text(*tokenizer, sample.input_ids[i]));
-    lines.push_back(fmt::format("{:>5} {:>7}  {:<7}  {}", i, sample.input_ids[i], trained ? "trained" : "-", token));
-  }
-  if (sample.input_ids.size() > kShownTokens) {
-    lines.push_back(fmt::format("  ... and {} more", sample.input_ids.size() - kShownTokens));
-  }
-  return lines;
-}
-
-std::vector<std::string> render_report(const DatasetReport& report) {
+std::vector<std::string> render_report(const DatasetReport& report, SetApart how) {
   std::vector<std::string> lines;
   for (const FileReport& file : report.files) {
     lines.push_back(fmt::format("{} {}: {} rows, {}, format {}, {}", file.validation ? "validation" : "train", file.path,
@@ -145,8 +116,8 @@ std::vector<std::string> render_report(const DatasetReport& report) {
     lines.push_back("note: " + note);
   }
   if (!report.shown_sample.empty()) {
-    lines.emplace_back("the first training sample (position, id, label, token):");
-    lines.insert(lines.end(), report.shown_sample.begin(), report.shown_sample.end());
+    const std::vector<std::string> sample = render_shown_text(report.shown_sample, how);
+    lines.insert(lines.end(), sample.begin(), sample.end());
   }
   return lines;
 }

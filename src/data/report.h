@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "src/data/shown_sample.h"
+
 namespace lora_dist {
 
 /// A skipped unreadable row (data.bad_rows = "skip").
@@ -46,12 +48,12 @@ struct DatasetReport {
   std::vector<FileReport> files;
   SetReport train, validation;
   std::vector<std::string> notes;
-  std::string special_tokens;             // the tokenizer's prefix and suffix, with reasons; empty without a tokenizer
-  std::string template_day;               // passed to the chat template, if it uses the date
-  std::vector<std::string> shown_sample;  // one sample, token by token with its label
+  std::string special_tokens;           // what the tokenizer puts around a text, and why; empty without a tokenizer
+  std::string template_day;             // that the chat template was told, where it asks
+  std::vector<ShownLine> shown_sample;  // the first of training; empty: it is not to be shown
 };
 
-/// Lines to print, without colour or line ends.
-std::vector<std::string> render_report(const DatasetReport& report);
+/// Lines to print, without line ends; without colour but for that of trained text.
+std::vector<std::string> render_report(const DatasetReport& report, SetApart how = SetApart::by_marks);
 
 }  // namespace lora_dist

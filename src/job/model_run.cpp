@@ -15,6 +15,7 @@
 #include "src/job/ranks_agree.h"
 #include "src/job/tokenize_together.h"
 #include "src/job/trained_format.h"
+#include "src/report/progress.h"
 
 namespace lora_dist {
 
@@ -79,7 +80,8 @@ void prepare_data(ModelRun& run, bool training) {
     run.validation = pack_samples(validation, config.data.max_length, config.data.packing);
     run.data_digest = digest_of(run.dataset.train);
   });
-  for (const std::string& line : render_report(run.dataset.report)) {
+  const SetApart how = shows_colours(stdout) ? SetApart::by_colour : SetApart::by_marks;
+  for (const std::string& line : render_report(run.dataset.report, how)) {
     run.console.line(line);
   }
 }

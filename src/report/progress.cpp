@@ -69,6 +69,11 @@ bool is_live_terminal(std::FILE* file) {
   return isatty(fileno(file)) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
 }
 
+bool shows_colours(std::FILE* file) {
+  const char* refused = std::getenv("NO_COLOR");
+  return is_live_terminal(file) && (refused == nullptr || *refused == '\0');
+}
+
 void ProgressLine::step_done(std::int64_t step, double epoch, double loss, double learning_rate, std::int64_t tokens,
                              double seconds, const std::string& remark) {
   rate_.add(static_cast<double>(tokens), seconds);

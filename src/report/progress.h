@@ -39,6 +39,9 @@ std::string format_progress(const ProgressFigures& figures);
 /// between the program and what may be a file.
 bool is_live_terminal(std::FILE* file);
 
+/// True where text may have colours: a live terminal, unless the variable NO_COLOR (no-color.org) is set and not empty.
+bool shows_colours(std::FILE* file);
+
 /// Prints the progress of one run. On a live terminal the line is rewritten in place; elsewhere it is a line of its own.
 class ProgressLine {
  public:

@@ -203,9 +203,9 @@ TEST(Dataset, Report) {
   EXPECT_THAT(lines, Contains("  1 dropped: no trained token"));
   EXPECT_THAT(lines,
               Contains("train: 2 samples, 8 tokens, 5 trained (62.5 %); length: median 3, 90th percentile 5, 99th 5, longest 5"));
-  EXPECT_THAT(lines, Contains("    0       1  -        <s>"));
-  EXPECT_THAT(lines, Contains("    1      13  -        <0x0A>"));
-  EXPECT_THAT(lines, Contains("    2       3  trained  <0x00>"));
+  EXPECT_THAT(lines, Contains("the first training sample (trained text in [[ ]]):"));
+  EXPECT_THAT(lines, Contains("<s>\\n"));
+  EXPECT_THAT(lines, Contains("[[\\x00]]"));
 }
 
 TEST(Dataset, TheDemo) {

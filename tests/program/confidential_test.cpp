@@ -53,7 +53,7 @@ TEST(Confidential, SamplesAndAnswersAreShownUnlessKeptBack) {
   settings["output.dir"] = (scratch / "quiet").string();
   const Finished quiet = expect_success(launch_of(settings, 0));
   EXPECT_EQ(count_of(all_said(quiet), kSecret), 0) << quiet.out;
-  EXPECT_EQ(count_of(quiet.out, "(position, id, label, token)"), 0) << quiet.out;
+  EXPECT_EQ(count_of(quiet.out, "the first training sample"), 0) << quiet.out;
   EXPECT_EQ(count_of(quiet.out, "prompt    |"), 0) << quiet.out;
   EXPECT_EQ(count_of(quiet.out, "note: samples are not shown: output.show_text = false"), 1) << quiet.out;
 

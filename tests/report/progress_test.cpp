@@ -1,11 +1,15 @@
 // The progress line: rates, durations, when it is printed.
 #include "src/report/progress.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <optional>
+#include <string>
 
 namespace lora_dist {
 namespace {
@@ -92,6 +96,57 @@ TEST(ProgressLine, RewritesInPlaceOnATerminal) {
 TEST(IsLiveTerminal, FileAndLaunchedRankAreNot) {
   std::FILE* file = std::tmpfile();
   EXPECT_FALSE(is_live_terminal(file));
+  std::fclose(file);
+}
+
+/// A variable of the environment for as long as this lives; null: it is not set.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* before = std::getenv(name); before != nullptr) {
+      before_ = before;
+    }
+    set(value);
+  }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+  ~Variable() { set(before_ ? before_->c_str() : nullptr); }
+
+ private:
+  void set(const char* value) const { value == nullptr ? unsetenv(name_) : setenv(name_, value, 1); }
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST(ShowsColours, OnATerminalUnlessTheUserOrALauncherIsAgainstIt) {
+  const int master = posix_openpt(O_RDWR | O_NOCTTY);
+  ASSERT_EQ(grantpt(master), 0);
+  ASSERT_EQ(unlockpt(master), 0);
+  std::FILE* terminal = std::fopen(ptsname(master), "w");
+  ASSERT_NE(terminal, nullptr);
+  const Variable open_mpi("OMPI_COMM_WORLD_RANK", nullptr);
+  const Variable pmi("PMI_RANK", nullptr);
+  const Variable pmix("PMIX_RANK", nullptr);
+  const Variable slurm("SLURM_PROCID", nullptr);
+  const Variable kind("TERM", "xterm");
+  const Variable refused("NO_COLOR", nullptr);
+  EXPECT_TRUE(shows_colours(terminal));
+  {
+    const Variable empty("NO_COLOR", "");
+    EXPECT_TRUE(shows_colours(terminal));
+    const Variable set("NO_COLOR", "1");
+    EXPECT_FALSE(shows_colours(terminal));
+  }
+  {
+    const Variable dumb("TERM", "dumb");
+    EXPECT_FALSE(shows_colours(terminal));
+  }
+  const Variable launched("OMPI_COMM_WORLD_RANK", "0");
+  EXPECT_FALSE(shows_colours(terminal));
+  std::fclose(terminal);
+  close(master);
+  std::FILE* file = std::tmpfile();
+  EXPECT_FALSE(shows_colours(file));
   std::fclose(file);
 }
 
