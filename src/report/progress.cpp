@@ -58,6 +58,11 @@ std::string format_progress(const ProgressFigures& figures) {
                      figures.remark.empty() ? "" : "  ", figures.remark);
 }
 
+std::string format_place(const StepPlace& place, std::int64_t total_steps) {
+  return fmt::format("step {:>{}}/{}  micro-batch {}/{}  {}", place.step, std::to_string(total_steps).size(), total_steps,
+                     place.micro_batches_done, place.micro_batches, human_duration(place.seconds));
+}
+
 bool is_live_terminal(std::FILE* file) {
   // mpirun and srun may give a rank a pseudo-terminal of their own whatever their output goes to.
   for (const char* launcher : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
@@ -88,8 +93,22 @@ void ProgressLine::step_done(std::int64_t step, double epoch, double loss, doubl
                                    .tokens_per_second = rate_.tokens_per_second(),
                                    .seconds_left = rate_.seconds_per_step() * static_cast<double>(total_steps_ - step),
                                    .remark = remark};
+  print(format_progress(figures));
+}
+
+void ProgressLine::within_step(const StepPlace& place, double now) {
+  constexpr double kSilence = 5.0;
+  constexpr double kBetweenRewrites = 1.0;
+  constexpr double kBetweenLines = 30.0;
+  if (place.seconds < kSilence || now < next_place_) {
+    return;
+  }
+  next_place_ = now + (live_ ? kBetweenRewrites : kBetweenLines);
+  print(format_place(place, total_steps_));
+}
+
+void ProgressLine::print(const std::string& line) {
   constexpr std::string_view clear_to_end = "\x1b[K";
-  const std::string line = format_progress(figures);
   const std::string text = live_ ? "\r" + line + std::string(clear_to_end) : line + "\n";
   std::fwrite(text.data(), 1, text.size(), file_);
   std::fflush(file_);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <string>
 
 namespace lora_dist {
@@ -35,6 +36,16 @@ std::string human_duration(double seconds);
 /// "step  120/1000  epoch 0.48  loss 2.3141  lr 1.85e-04  12.3k tok/s  3 min 05 s left"
 std::string format_progress(const ProgressFigures& figures);
 
+/// Where the training is within a step.
+struct StepPlace {
+  std::int64_t step = 0;  // the one under way: the first is 1
+  std::int64_t micro_batches_done = 0;
+  std::int64_t micro_batches = 0;  // of the step, on all ranks
+  double seconds = 0.0;            // since the step began
+};
+/// "step   3/80  micro-batch 5/16  12 s"
+std::string format_place(const StepPlace& place, std::int64_t total_steps);
+
 /// True where a carriage return rewrites the line: `file` is a terminal and not the pseudo-terminal that mpirun or srun put
 /// between the program and what may be a file.
 bool is_live_terminal(std::FILE* file);
@@ -51,15 +62,21 @@ class ProgressLine {
   /// After every step; prints at every log_every-th and at the last one.
   void step_done(std::int64_t step, double epoch, double loss, double learning_rate, std::int64_t tokens, double seconds,
                  const std::string& remark = {});
+  /// Between the micro-batches of a step. Says where it is once it has taken 5 s: on a live terminal at most every second,
+  /// elsewhere at most every 30 s, however many steps that are. `now`: seconds of a clock of the caller's.
+  void within_step(const StepPlace& place, double now);
   /// Ends a line that is still being rewritten. To be called before anything else is printed.
   void end_line();
 
  private:
+  void print(const std::string& line);
+
   std::FILE* file_;
   bool live_;
   std::int64_t total_steps_;
   std::int64_t log_every_;
   SmoothedRate rate_;
+  double next_place_ = -std::numeric_limits<double>::infinity();  // when the next place in a step may be told
   bool line_open_ = false;
 };
 

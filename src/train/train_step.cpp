@@ -82,7 +82,11 @@ RankTotals compute_micro_batches(const StepInput& input, const StepScale& scale)
                   static_cast<std::int64_t>(most_in_flight(input.model)), input.ranks.data.size()};
   for (std::int64_t round = 0; round < deal.rounds() && !totals.aborted; ++round) {
     compute_round(input, scale, sequences_of_round(deal, input.sequences, input.ranks.data.rank(), round), totals);
-    totals.aborted = round + 1 < deal.rounds() && input.abort && input.abort();
+    const bool goes_on = round + 1 < deal.rounds();
+    if (goes_on && input.tell_done) {
+      input.tell_done((round + 1) * deal.of_round(), deal.micro_batches);
+    }
+    totals.aborted = goes_on && input.abort && input.abort();
   }
   return totals;
 }

@@ -70,6 +70,9 @@ struct StepInput {
   double learning_rate = 0.0;
   /// Asked between rounds of micro-batches, by all ranks together: true on all aborts the step. May be empty.
   std::function<bool()> abort = {};
+  /// Told between rounds how many micro-batches of the step are done on all ranks, and how many there are. May be empty on any
+  /// rank.
+  std::function<void(std::int64_t done, std::int64_t all)> tell_done = {};
 };
 
 struct StepResult {

@@ -171,8 +171,10 @@ void note_spike(TrainingLoop& loop, double loss) {
   }
 }
 
-/// Computes the step. `learning_rate`: of it.
-StepResult compute_step(TrainingLoop& loop, double learning_rate) {
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Computes the step, which began at `start`. `learning_rate`: of it.
+StepResult compute_step(TrainingLoop& loop, double learning_rate, Clock::time_point start) {
   TrainingRun& run = loop.run;
   const ForwardContext model = run.tuned();
   const StepOptions options = step_options(run);
@@ -189,6 +191,11 @@ StepResult compute_step(TrainingLoop& loop, double learning_rate) {
                   .learning_rate = learning_rate};
   if (loop.step_seconds == 0.0 || loop.step_seconds > kLongStep) {
     input.abort = [&] { return stop_agreed(*run.world); };
+  }
+  if (run.console.speaks) {
+    input.tell_done = [&](std::int64_t done, std::int64_t all) {
+      loop.line.within_step({loop.progress.step + 1, done, all, seconds_since(start)}, seconds_since({}));
+    };
   }
   StepResult result;
   explain_full_memory(run.model->arena, fmt::format("an operator of step {}", loop.progress.step + 1),
@@ -227,7 +234,6 @@ void log_step(TrainingLoop& loop, const StepMetrics& metrics) {
 StepEnd do_step(TrainingLoop& loop) {
   TrainingRun& run = loop.run;
   const auto start = Clock::now();
-  const auto seconds_since_start = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   loop.wire_before = sent_bytes(run);
   loop.gathers_before = run.model->window->gather_times();
   StepMetrics metrics;
@@ -237,16 +243,16 @@ StepEnd do_step(TrainingLoop& loop) {
   const AtWork here("training");
   fault_point("step");
   const double waited_before = seconds_in_collectives();
-  const StepResult result = compute_step(loop, metrics.learning_rate);
+  const StepResult result = compute_step(loop, metrics.learning_rate, start);
   if (result.aborted) {
     return StepEnd::aborted;
   }
-  const double own_seconds = seconds_since_start() - (seconds_in_collectives() - waited_before);
+  const double own_seconds = seconds_since(start) - (seconds_in_collectives() - waited_before);
   fault_point("adapter", run.buffers.params);
   advance(loop, result, metrics);
   const bool stop = add_reports(loop, all_reports(*run.world, own_report(loop, own_seconds, result.gradient_seconds)), metrics);
   metrics.saved = std::exchange(loop.saving.newest, std::nullopt);
-  metrics.seconds = seconds_since_start();
+  metrics.seconds = seconds_since(start);
   run.watch->note_step_seconds(metrics.seconds + run.saves.most_seconds);  // a stop may find a save under way
   metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
   log_step(loop, metrics);

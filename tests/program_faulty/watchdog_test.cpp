@@ -155,6 +155,16 @@ TEST(Watchdog, IsOffWhereItIsToBe) {
   EXPECT_TRUE(run_program(launch).timed_out);
 }
 
+/// Of two ranks with two rounds of micro-batches one speaks.
+TEST(SlowRank, ALongStepSaysWhereItIs) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["train.max_steps"] = "1";
+  const Finished finished = expect_success(faulty(settings, 2, "slow,pass,1,1,1,5.1"));
+  EXPECT_EQ(count_of(finished.out, "step 1/1  micro-batch 2/4  "), 1) << finished.out;
+  EXPECT_EQ(count_of(finished.out, "micro-batch "), 1) << finished.out;
+}
+
 TEST(SlowRank, IsNamedInEveryLine) {
   const Scratch scratch;
   Settings settings = short_run(scratch / "out");

@@ -93,6 +93,61 @@ TEST(ProgressLine, RewritesInPlaceOnATerminal) {
             "\rstep 5/5  epoch 1.00  loss 1.0000  lr 1.00e-04  50 tok/s  0 s left\x1b[K\n");
 }
 
+/// Two steps of 16 micro-batches of 3 s each, told at seconds of the caller's clock.
+std::string long_steps(bool live) {
+  std::FILE* file = std::tmpfile();
+  ProgressLine line(file, live, 80, 1);
+  double now = 1000.0;
+  for (const std::int64_t step : {3, 4}) {
+    const double begun = now;
+    for (std::int64_t done = 1; done < 16; ++done) {
+      now += 3.0;
+      line.within_step({step, done, 16, now - begun}, now);
+    }
+    now += 3.0;
+    line.step_done(step, 0.5, 1.0, 1e-4, 4800, now - begun);
+  }
+  line.end_line();
+  const std::string text = printed(file);
+  std::fclose(file);
+  return text;
+}
+
+TEST(ProgressLine, TellsWhereALongStepIs) {
+  EXPECT_EQ(long_steps(false),
+            "step  3/80  micro-batch 2/16  6 s\n"
+            "step  3/80  micro-batch 12/16  36 s\n"
+            "step  3/80  epoch 0.50  loss 1.0000  lr 1.00e-04  100 tok/s  1 h 01 min left\n"
+            "step  4/80  micro-batch 6/16  18 s\n"  // 30 s after the line before it
+            "step  4/80  epoch 0.50  loss 1.0000  lr 1.00e-04  100 tok/s  1 h 00 min left\n");
+}
+
+TEST(ProgressLine, RewritesWhereALongStepIsOnATerminal) {
+  const std::string text = long_steps(true);
+  EXPECT_EQ(text.find("micro-batch 1/16"), std::string::npos);  // 3 s
+  for (int done = 2; done < 16; ++done) {
+    EXPECT_NE(text.find("\rstep  3/80  micro-batch " + std::to_string(done) + "/16  " + human_duration(3.0 * done) + "\x1b[K"),
+              std::string::npos)
+        << done;
+  }
+  std::FILE* file = std::tmpfile();
+  ProgressLine line(file, true, 80, 1);
+  for (const double seconds : {5.0, 5.4, 5.9, 6.0, 6.2}) {
+    line.within_step({1, 1, 9, seconds}, seconds);
+  }
+  EXPECT_EQ(printed(file), "\rstep  1/80  micro-batch 1/9  5 s\x1b[K\rstep  1/80  micro-batch 1/9  6 s\x1b[K");
+  std::fclose(file);
+}
+
+TEST(ProgressLine, SaysNothingWithinAShortStep) {
+  std::FILE* file = std::tmpfile();
+  ProgressLine line(file, false, 80, 1);
+  line.within_step({1, 1, 2, 4.9}, 4.9);
+  line.within_step({2, 1, 2, 4.9}, 100.0);
+  EXPECT_EQ(printed(file), "");
+  std::fclose(file);
+}
+
 TEST(IsLiveTerminal, FileAndLaunchedRankAreNot) {
   std::FILE* file = std::tmpfile();
   EXPECT_FALSE(is_live_terminal(file));

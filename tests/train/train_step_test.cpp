@@ -59,7 +59,8 @@ struct Trained {
     options.seed = 5;
   }
   /// One step without a tensor cut, where `comm` deals the micro-batches and adds their gradients.
-  StepResult step(Communicator& comm, const Rows& rows, std::int64_t index = 0, const std::function<bool()>& abort = {}) {
+  StepResult step(Communicator& comm, const Rows& rows, std::int64_t index = 0, const std::function<bool()>& abort = {},
+                  const std::function<void(std::int64_t, std::int64_t)>& tell_done = {}) {
     TrainedBuffers buffers{opened.params, m, v, grads.front(), sums, opened.params, sums, {}};
     buffers.part_grads.assign(grads.begin(), grads.end());
     LossScale unused;
@@ -73,7 +74,8 @@ struct Trained {
                        .step = index,
                        .optimizer_step = index + 1,
                        .learning_rate = 1e-2,
-                       .abort = abort},
+                       .abort = abort,
+                       .tell_done = tell_done},
                       unused);
   }
 
@@ -219,6 +221,22 @@ TEST(TrainStep, AnAbortedStepLeavesNoState) {
     EXPECT_EQ(asked, 2);  // after two of three rounds
     EXPECT_EQ(trained.opened.params, before);
     EXPECT_EQ(trained.m, std::vector<float>(before.size(), 0.0F));
+  });
+}
+
+TEST(TrainStep, TellsWhereItIsOnTheRankThatAsks) {
+  const Rows rows;
+  test::on_ranks(2, [&](Communicator& comm) {
+    Trained trained(comm);
+    Trained untold(comm);
+    std::vector<std::pair<std::int64_t, std::int64_t>> told;
+    const auto tell = [&](std::int64_t done, std::int64_t all) { told.emplace_back(done, all); };
+    trained.step(comm, rows, 0, {}, comm.rank() == 0 ? tell : std::function<void(std::int64_t, std::int64_t)>());
+    untold.step(comm, rows);
+    EXPECT_EQ(trained.opened.params, untold.opened.params);
+    if (comm.rank() == 0) {
+      EXPECT_EQ(told, (std::vector<std::pair<std::int64_t, std::int64_t>>{{2, 5}, {4, 5}}));
+    }
   });
 }
 
