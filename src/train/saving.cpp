@@ -42,17 +42,6 @@ void copy_state(const TrainingRun& run) {
   to_host(view(from.v), view(run.copy.v), run.model->stream);
 }
 
-void note_end(TrainingRun& run, Saving& saving) {
-  saving.times.seconds = seconds_since(saving.begun);
-  SaveCosts& costs = run.saves;
-  ++costs.saved;
-  costs.blocked += saving.times.blocked_seconds;
-  costs.most_blocked = std::max(costs.most_blocked, saving.times.blocked_seconds);
-  costs.seconds += saving.times.seconds;
-  costs.most_seconds = std::max(costs.most_seconds, saving.times.seconds);
-  saving.newest = saving.times;
-}
-
 /// Where it fails there is no save under way any more.
 void end_save(TrainingRun& run, Saving& saving, std::unique_ptr<PendingSave> pending) {
   {
@@ -61,7 +50,8 @@ void end_save(TrainingRun& run, Saving& saving, std::unique_ptr<PendingSave> pen
       run.console.warn(warning);
     }
   }
-  note_end(run, saving);
+  saving.times.seconds = seconds_since(saving.begun);
+  saving.committed.push_back(saving.times);
 }
 
 }  // namespace
@@ -114,12 +104,36 @@ void finish_save(TrainingRun& run, Saving& saving) {
   }
 }
 
-std::string describe(const SaveCosts& costs) {
+std::optional<SaveTimes> next_to_log(Saving& saving) {
+  if (saving.logged == saving.committed.size()) {
+    return std::nullopt;
+  }
+  saving.logged = saving.committed.size();
+  return saving.committed.back();
+}
+
+double slowest_save(const Saving& saving) {
+  double most = 0.0;
+  for (const SaveTimes& save : saving.committed) {
+    most = std::max(most, save.seconds);
+  }
+  return most;
+}
+
+std::string describe(const Saving& saving) {
+  double blocked = 0.0;
+  double most_blocked = 0.0;
+  double seconds = 0.0;
+  for (const SaveTimes& save : saving.committed) {
+    blocked += save.blocked_seconds;
+    most_blocked = std::max(most_blocked, save.blocked_seconds);
+    seconds += save.seconds;
+  }
+  const std::size_t saved = saving.committed.size();
   return fmt::format(
       "{} saved; training waited {:.2g} s for them, {:.2g} s at most; each was on the disk {:.2g} s after it was begun (the "
       "slowest {:.2g} s)",
-      costs.saved, costs.blocked, costs.most_blocked, costs.seconds / static_cast<double>(std::max<std::int64_t>(1, costs.saved)),
-      costs.most_seconds);
+      saved, blocked, most_blocked, seconds / static_cast<double>(std::max<std::size_t>(1, saved)), slowest_save(saving));
 }
 
 }  // namespace lora_dist

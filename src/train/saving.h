@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/checkpoint/pending_save.h"
 #include "src/report/metrics_log.h"
@@ -18,13 +19,20 @@ namespace lora_dist {
 /// touched now, so that the first save does not wait for pages. `on_host`: beside a GPU.
 StateCopy take_state_copy(std::int64_t count, int rank, int ranks, bool on_host, Arena& arena);
 
-/// The save under way, where there is one. The same on every rank but for the times.
+/// The checkpoints of this process: the save under way, where there is one, and the account of all. The same on every rank but
+/// for the times.
 struct Saving {
   std::unique_ptr<PendingSave> pending;
-  SaveTimes times;  // so far
-  std::chrono::steady_clock::time_point begun;
-  std::optional<SaveTimes> newest;  // committed, and not yet in a line of metrics.jsonl
+  std::chrono::steady_clock::time_point begun;  // the save under way
+  SaveTimes times;                              // of it, so far
+  std::vector<SaveTimes> committed;             // in their order
+  std::size_t logged = 0;                       // of those: that next_to_log() gave out
 };
+
+/// The newest that was committed since the call before, for a line of metrics.jsonl.
+std::optional<SaveTimes> next_to_log(Saving& saving);
+/// From the beginning of the slowest save to its end, in seconds; 0 where none was committed.
+double slowest_save(const Saving& saving);
 
 /// Copies the state and lets threads write it as output.dir/checkpoints/step_NNNNNNNN. Waits for the save before it. Collective;
 /// throws the same Error on every rank, also for what went wrong with the save before it; then no save is under way.
@@ -41,6 +49,6 @@ void proceed_with_save(TrainingRun& run, Saving& saving);
 void finish_save(TrainingRun& run, Saving& saving);
 
 /// "3 saved; training waited 0.02 s for them, 0.01 s at most; each was on the disk 0.3 s after it was begun (the slowest 0.4 s)"
-std::string describe(const SaveCosts& costs);
+std::string describe(const Saving& saving);
 
 }  // namespace lora_dist

@@ -104,7 +104,7 @@ void show_answers(const TrainingRun& run) {
 
 }  // namespace
 
-void show_summary(const TrainingRun& run, const RunProgress& progress, std::int64_t total_steps) {
+void show_summary(const TrainingRun& run, const RunProgress& progress, const Saving& saving, std::int64_t total_steps) {
   const Console& console = run.console;
   if (progress.step < total_steps) {
     console.line(
@@ -114,7 +114,7 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, std::int6
     console.line(fmt::format("gathers    {:.1f} % of the {:.3g} s of gathering the base were hidden behind computing",
                              100.0 * *hidden, run.waits.gathers));
   }
-  console.line(fmt::format("checkpoints {}", describe(run.saves)));
+  console.line(fmt::format("checkpoints {}", describe(saving)));
   if (progress.base && progress.last) {
     console.line("\nvalidation        loss   perplexity");
     console.line(fmt::format("base         {:9.4f}    {:9.3f}", progress.base->loss, progress.base->perplexity));

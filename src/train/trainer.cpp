@@ -291,7 +291,7 @@ ExitCode run_training(TrainingRun& run) {
   if (const ExitCode code = do_steps_and_saves(loop); code != ExitCode::done) {
     return code;
   }
-  show_summary(run, loop.progress, plan.total_steps);
+  show_summary(run, loop.progress, loop.saving, plan.total_steps);
   return ExitCode::done;
 }
 

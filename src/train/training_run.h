@@ -22,15 +22,6 @@ struct StateCopy {
   std::span<float> v;
 };
 
-/// What the checkpoints of this process cost, in seconds of rank 0.
-struct SaveCosts {
-  std::int64_t saved = 0;
-  double blocked = 0.0;  // that training waited for them
-  double most_blocked = 0.0;
-  double seconds = 0.0;  // from the beginning of each to its end
-  double most_seconds = 0.0;
-};
-
 struct TrainingRun : ModelRun {
   std::unique_ptr<RunWatch> watch;
   std::string base_hash;
@@ -40,7 +31,6 @@ struct TrainingRun : ModelRun {
   WireBytes last_wire;               // of the last step, summed over the ranks
   std::int64_t last_peak_bytes = 0;  // most that was ever resident in a process
   WaitTimes waits;                   // of all steps of this process
-  SaveCosts saves;
 };
 
 /// Opens model, data and adapter where `device` says, which must outlive the run, takes every buffer, and shows what was

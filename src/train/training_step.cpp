@@ -6,7 +6,6 @@
 #include <limits>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "src/core/fault_point.h"
@@ -251,9 +250,9 @@ StepEnd do_step(TrainingLoop& loop) {
   fault_point("adapter", run.buffers.params);
   advance(loop, result, metrics);
   const bool stop = add_reports(loop, all_reports(*run.world, own_report(loop, own_seconds, result.gradient_seconds)), metrics);
-  metrics.saved = std::exchange(loop.saving.newest, std::nullopt);
+  metrics.saved = next_to_log(loop.saving);
   metrics.seconds = seconds_since(start);
-  run.watch->note_step_seconds(metrics.seconds + run.saves.most_seconds);  // a stop may find a save under way
+  run.watch->note_step_seconds(metrics.seconds + slowest_save(loop.saving));  // a stop may find a save under way
   metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
   log_step(loop, metrics);
   if (result.finite) {
