@@ -20,7 +20,7 @@ struct ModelConfig {
 };
 
 struct AdapterConfig {
-  std::string method = "lora";
+  Method method = Method::lora;
   int r = 16;
   double alpha = 32.0;  // the adapter is scaled by alpha / r, by alpha / sqrt(r) with rslora
   double dropout = 0.05;
@@ -33,16 +33,16 @@ struct DataConfig {
   std::vector<std::string> train;       // files, or patterns of their names; required
   std::vector<std::string> validation;  // files; empty: validation_split of the training data
   double validation_split = 0.05;
-  std::string format = "auto";
-  std::string template_name = "auto";  // the key is `template`, a word C++ keeps for itself
+  std::optional<RowKind> format;            // kRowKinds
+  std::optional<RowTemplate> row_template;  // kRowTemplates; the key is `template`, a word C++ keeps for itself
   TrainOn train_on = TrainOn::completion;
   int max_length = 1024;  // tokens
   bool packing = true;
   bool shuffle = true;
   Overlong overlong = Overlong::truncate;
   BadRows bad_rows = BadRows::error;
-  std::int64_t max_bad_rows = 100;  // that are skipped, of all files; 0: no limit
-  std::string cache_dir;            // where tokens are kept; empty: output.dir/token_cache; "none": nowhere
+  std::int64_t max_bad_rows = 100;   // that are skipped, of all files; 0: no limit
+  WordOrPath<TokenCache> cache_dir;  // where tokens are kept; empty: output.dir/token_cache; "none": nowhere
 };
 
 struct TrainConfig {
@@ -55,7 +55,7 @@ struct TrainConfig {
   double learning_rate = 2e-4;
   Schedule schedule = Schedule::cosine;
   double warmup_ratio = 0.03;
-  std::string optimizer = "adamw";
+  Optimizer optimizer = Optimizer::adamw;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
@@ -88,10 +88,10 @@ struct EvalConfig {
 };
 
 struct CheckpointConfig {
-  std::int64_t every = 100;     // steps; 0: only at the end
-  int keep = 3;                 // how many of the newest stay
-  std::string resume = "auto";  // auto | never | a checkpoint folder
-  bool on_signal = true;        // SIGUSR1 and SIGTERM save a checkpoint at the next step and end the job
+  std::int64_t every = 100;   // steps; 0: only at the end
+  int keep = 3;               // how many of the newest stay
+  WordOrPath<Resume> resume;  // auto | never | a checkpoint folder
+  bool on_signal = true;      // SIGUSR1 and SIGTERM save a checkpoint at the next step and end the job
   int walltime_margin_seconds = 120;
 };
 

@@ -64,7 +64,7 @@ std::vector<Key> make_keys() {
     key("model.block_size", [](auto& c) -> auto& { return c.model.block_size; }, Whole{kSmallestBlock, kLargestBlock}, kRefuse, "weights that share one scale: a power of two"),
     key("model.compute_dtype", [](auto& c) -> auto& { return c.model.compute_dtype; }, kComputeDtypes, kRefuse, "type that products are computed in: {}"),
 
-    key("adapter.method", [](auto& c) -> auto& { return c.adapter.method; }, OneOf{{"lora"}}, kRefuse, "kind of adapter"),
+    key("adapter.method", [](auto& c) -> auto& { return c.adapter.method; }, kMethods, kRefuse, "kind of adapter"),
     key("adapter.r", [](auto& c) -> auto& { return c.adapter.r; }, Whole{1, 65536}, kRefuse, "rank of the adapter"),
     key("adapter.alpha", [](auto& c) -> auto& { return c.adapter.alpha; }, Real{0.0, 1e6, true}, kRefuse, "the adapter's product is scaled by alpha / r"),
     key("adapter.dropout", [](auto& c) -> auto& { return c.adapter.dropout; }, Real{0.0, 1.0, false, true}, kRefuse, "share of adapter inputs set to zero while training"),
@@ -75,8 +75,8 @@ std::vector<Key> make_keys() {
     key("data.train", [](auto& c) -> auto& { return c.data.train; }, Texts{false, true}, kRefuse, "files to train on, or patterns (data/*.jsonl); required"),
     key("data.validation", [](auto& c) -> auto& { return c.data.validation; }, Texts{true, true}, kRefuse, "files to evaluate on; empty: a part of the training data"),
     key("data.validation_split", [](auto& c) -> auto& { return c.data.validation_split; }, Real{0.0, 1.0, false, true}, kRefuse, "that part, where there are no validation files"),
-    key("data.format", [](auto& c) -> auto& { return c.data.format; }, OneOf{{"auto", "alpaca", "chat", "qa", "text", "ids", "marked_text", "qa_text"}}, kRefuse, "kind of rows: auto, alpaca, chat, qa, text, ids, marked_text, qa_text"),
-    key("data.template", [](auto& c) -> auto& { return c.data.template_name; }, OneOf{{"auto", "alpaca", "qa", "raw", "chatml", "plain", "tokenizer"}}, kRefuse, "text around a row: auto, alpaca, qa, raw, chatml, plain, tokenizer (the model's own chat template)"),
+    key("data.format", [](auto& c) -> auto& { return c.data.format; }, kRowKinds, kRefuse, "kind of rows: {}"),
+    key("data.template", [](auto& c) -> auto& { return c.data.row_template; }, kRowTemplates, kRefuse, "text around a row: {} (the model's own chat template)"),
     key("data.train_on", [](auto& c) -> auto& { return c.data.train_on; }, kTrainOn, kRefuse, "tokens that count in the loss: {}"),
     key("data.max_length", [](auto& c) -> auto& { return c.data.max_length; }, Whole{2, 1 << 20}, kRefuse, "tokens of a sequence at most"),
     key("data.packing", [](auto& c) -> auto& { return c.data.packing; }, Flag{}, kRefuse, "several samples in one sequence, not seeing each other"),
@@ -84,7 +84,7 @@ std::vector<Key> make_keys() {
     key("data.overlong", [](auto& c) -> auto& { return c.data.overlong; }, kOverlong, kRefuse, "samples above max_length: {}"),
     key("data.bad_rows", [](auto& c) -> auto& { return c.data.bad_rows; }, kBadRows, kRefuse, "rows that cannot be read: {} (counted, and listed in output.dir/bad_rows.jsonl)"),
     key("data.max_bad_rows", [](auto& c) -> auto& { return c.data.max_bad_rows; }, Whole{0, std::numeric_limits<std::int32_t>::max()}, kAllow, "rows that are skipped at most, of all files; 0: no limit"),
-    key("data.cache_dir", [](auto& c) -> auto& { return c.data.cache_dir; }, Text{true}, kAllow, "where tokens are kept for the next run; empty: in output.dir; none: nowhere"),
+    key("data.cache_dir", [](auto& c) -> auto& { return c.data.cache_dir; }, OrPath{kTokenCaches}, kAllow, "where tokens are kept for the next run; empty: in output.dir; none: nowhere"),
 
     key("train.seed", [](auto& c) -> auto& { return c.train.seed; }, Whole{0, std::numeric_limits<std::int64_t>::max()}, kRefuse, "of order, dropout and fresh adapter weights"),
     key("train.epochs", [](auto& c) -> auto& { return c.train.epochs; }, Real{0.0, 1e6, true}, kAllow, "passes over the training data"),
@@ -95,7 +95,7 @@ std::vector<Key> make_keys() {
     key("train.learning_rate", [](auto& c) -> auto& { return c.train.learning_rate; }, Real{0.0, std::numeric_limits<double>::max()}, kRefuse, "the highest of the schedule"),
     key("train.schedule", [](auto& c) -> auto& { return c.train.schedule; }, kSchedules, kRefuse, "learning rate after warm-up: {}"),
     key("train.warmup_ratio", [](auto& c) -> auto& { return c.train.warmup_ratio; }, Real{0.0, 1.0}, kRefuse, "share of the steps in which the learning rate rises"),
-    key("train.optimizer", [](auto& c) -> auto& { return c.train.optimizer; }, OneOf{{"adamw"}}, kRefuse, "optimizer"),
+    key("train.optimizer", [](auto& c) -> auto& { return c.train.optimizer; }, kOptimizers, kRefuse, "optimizer"),
     key("train.beta1", [](auto& c) -> auto& { return c.train.beta1; }, Real{0.0, 1.0, false, true}, kRefuse, "decay of the mean gradient"),
     key("train.beta2", [](auto& c) -> auto& { return c.train.beta2; }, Real{0.0, 1.0, false, true}, kRefuse, "decay of the mean square"),
     key("train.eps", [](auto& c) -> auto& { return c.train.eps; }, Real{0.0, 1.0, true}, kRefuse, "added to the root of the mean square"),
@@ -124,7 +124,7 @@ std::vector<Key> make_keys() {
 
     key("checkpoint.every", [](auto& c) -> auto& { return c.checkpoint.every; }, Whole{0, kManySteps}, kAllow, "steps between checkpoints; 0: only at the end"),
     key("checkpoint.keep", [](auto& c) -> auto& { return c.checkpoint.keep; }, Whole{1, 1 << 20}, kAllow, "how many of the newest stay"),
-    key("checkpoint.resume", [](auto& c) -> auto& { return c.checkpoint.resume; }, Text{}, kAllow, "auto, never, or a checkpoint folder"),
+    key("checkpoint.resume", [](auto& c) -> auto& { return c.checkpoint.resume; }, OrPath{kResumes}, kAllow, "auto, never, or a checkpoint folder"),
     key("checkpoint.on_signal", [](auto& c) -> auto& { return c.checkpoint.on_signal; }, Flag{}, kAllow, "SIGUSR1 and SIGTERM save a checkpoint and stop"),
     key("checkpoint.walltime_margin_seconds", [](auto& c) -> auto& { return c.checkpoint.walltime_margin_seconds; }, Whole{0, 1 << 24}, kAllow, "save and stop this long before SLURM ends the job; 0: never"),
 

@@ -102,12 +102,6 @@ std::string read_value(std::string& value, const Text& rule, const toml::node& n
   return problem.empty() ? check_text(value, rule.may_be_empty) : problem;
 }
 
-std::string read_value(std::string& value, const OneOf& rule, const toml::node& node) {
-  std::string problem = read_string(value, node);
-  const bool known = std::find(rule.known.begin(), rule.known.end(), value) != rule.known.end();
-  return problem.empty() && !known ? problem_with_word(value, rule.known) : problem;
-}
-
 std::string read_value(BaseShards& value, const ShardCount& /*rule*/, const toml::node& node) {
   std::string text;
   if (node.is_integer()) {

@@ -30,13 +30,16 @@ struct Real {
 struct Text {
   bool may_be_empty = false;
 };
-struct OneOf {  // a string
-  std::vector<std::string_view> known;
-};
 struct Texts {  // a list; one string counts as a list of one
   bool may_be_empty = false;
   bool may_repeat = false;
 };
+template <class Kind, std::size_t count>
+struct OrPath {  // one of the words, else a path; empty where that is a word
+  Words<Kind, count> words;
+};
+template <class Kind, std::size_t count>
+OrPath(Words<Kind, count>) -> OrPath<Kind, count>;
 struct ShardCount {};  // "all", "node" or a number of ranks
 
 // read_value: returns what is wrong with `node` as the rest of a sentence ("must be at least 1 (got 0)"), or an empty string;
@@ -46,7 +49,6 @@ std::string read_value(int& value, const Whole& rule, const toml::node& node);
 std::string read_value(std::int64_t& value, const Whole& rule, const toml::node& node);
 std::string read_value(double& value, const Real& rule, const toml::node& node);
 std::string read_value(std::string& value, const Text& rule, const toml::node& node);
-std::string read_value(std::string& value, const OneOf& rule, const toml::node& node);
 std::string read_value(std::vector<std::string>& values, const Texts& rule, const toml::node& node);
 std::string read_value(BaseShards& value, const ShardCount& rule, const toml::node& node);
 
@@ -103,9 +105,25 @@ std::string read_value(std::vector<Value>& values, const Words<Value, count>& wo
   return values.empty() ? "must name at least one" : "";
 }
 
+template <class Kind, std::size_t count>
+std::string read_value(WordOrPath<Kind>& value, const OrPath<Kind, count>& rule, const toml::node& node) {
+  std::string text;
+  const Text of_rule{value_of_word(rule.words, "").has_value()};
+  if (std::string problem = read_value(text, of_rule, node); !problem.empty()) {
+    return problem;
+  }
+  const std::optional<Kind> word = value_of_word(rule.words, text);
+  value = word ? WordOrPath<Kind>{*word} : WordOrPath<Kind>{Kind::path, text};
+  return "";
+}
+
 template <class Value, class Rule>
 std::string value_text(const Value& value, const Rule& /*rule*/) {
   return value_text(value);
+}
+template <class Kind, std::size_t count>
+std::string value_text(const WordOrPath<Kind>& value, const OrPath<Kind, count>& rule) {
+  return quoted(value.kind == Kind::path ? value.path : std::string(word_of(rule.words, value.kind)));
 }
 template <class Value, std::size_t count>
 std::string value_text(const Value& value, const Words<Value, count>& words) {

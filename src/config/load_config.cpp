@@ -138,8 +138,8 @@ void apply_set(Loading& loading, const std::string& setting) {
 
 /// ~ in every path.
 void expand_paths(Config& config) {
-  for (std::string* path :
-       {&config.model.path, &config.adapter.init_from, &config.data.cache_dir, &config.checkpoint.resume, &config.output.dir}) {
+  for (std::string* path : {&config.model.path, &config.adapter.init_from, &config.data.cache_dir.path,
+                            &config.checkpoint.resume.path, &config.output.dir}) {
     *path = expand_home(*path);
   }
   for (std::vector<std::string>* files : {&config.data.train, &config.data.validation}) {

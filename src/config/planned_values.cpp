@@ -6,22 +6,24 @@
 #include <algorithm>
 #include <vector>
 
+#include "src/config/config_value.h"
+
 namespace lora_dist {
 namespace {
 
 struct Planned {
   std::string_view key;
   std::vector<std::string_view> values;
-  std::string_view works;
+  std::string works;
 };
 
 const std::vector<Planned>& all_planned() {
   static const std::vector<Planned> all = {
-      {"adapter.method", {"dora", "adalora", "prompt", "prefix", "p_tuning"}, "lora"},
-      {"train.optimizer", {"adamw8bit", "sgd", "lion"}, "adamw"},
+      {"adapter.method", {"dora", "adalora", "prompt", "prefix", "p_tuning"}, list_of(all_words(kMethods))},
+      {"train.optimizer", {"adamw8bit", "sgd", "lion"}, list_of(all_words(kOptimizers))},
       {"train.deterministic", {"false"}, "true"},
-      {"eval.metrics", {"accuracy", "exact_match", "rouge", "bleu"}, "loss, perplexity"},
-      {"eval.best_metric", {"accuracy", "exact_match", "rouge", "bleu"}, "loss, perplexity"},
+      {"eval.metrics", {"accuracy", "exact_match", "rouge", "bleu"}, list_of(all_words(kMetrics))},
+      {"eval.best_metric", {"accuracy", "exact_match", "rouge", "bleu"}, list_of(all_words(kMetrics))},
   };
   return all;
 }

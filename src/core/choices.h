@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "kernels/common/dtype.h"
 #include "kernels/common/stream.h"
@@ -51,10 +52,39 @@ enum class Recompute : std::uint8_t { none, selective, block };
 inline constexpr Words<Recompute, 3> kRecomputes = {
     {{"none", Recompute::none}, {"selective", Recompute::selective}, {"block", Recompute::block}}};
 
+/// What is trained beside the frozen base; src/adapter/method.h has a row for each. Others are planned
+/// (src/config/planned_values.cpp).
+enum class Method : std::uint8_t { lora };
+inline constexpr Words<Method, 1> kMethods = {{{"lora", Method::lora}}};
+
+enum class Optimizer : std::uint8_t { adamw };
+inline constexpr Words<Optimizer, 1> kOptimizers = {{{"adamw", Optimizer::adamw}}};
+
 /// The learning rate after warm-up.
 enum class Schedule : std::uint8_t { constant, linear, cosine };
 inline constexpr Words<Schedule, 3> kSchedules = {
     {{"constant", Schedule::constant}, {"linear", Schedule::linear}, {"cosine", Schedule::cosine}}};
+
+/// The kind of a dataset's rows; "auto": each row has that of its own keys.
+enum class RowKind : std::uint8_t { alpaca, chat, qa, text, ids, marked_text, qa_text };
+inline constexpr Words<std::optional<RowKind>, 8> kRowKinds = {{{"auto", std::nullopt},
+                                                                {"alpaca", RowKind::alpaca},
+                                                                {"chat", RowKind::chat},
+                                                                {"qa", RowKind::qa},
+                                                                {"text", RowKind::text},
+                                                                {"ids", RowKind::ids},
+                                                                {"marked_text", RowKind::marked_text},
+                                                                {"qa_text", RowKind::qa_text}}};
+
+/// The text around a row; "auto": by its kind and the model.
+enum class RowTemplate : std::uint8_t { alpaca, qa, raw, chatml, plain, tokenizer };
+inline constexpr Words<std::optional<RowTemplate>, 7> kRowTemplates = {{{"auto", std::nullopt},
+                                                                        {"alpaca", RowTemplate::alpaca},
+                                                                        {"qa", RowTemplate::qa},
+                                                                        {"raw", RowTemplate::raw},
+                                                                        {"chatml", RowTemplate::chatml},
+                                                                        {"plain", RowTemplate::plain},
+                                                                        {"tokenizer", RowTemplate::tokenizer}}};
 
 /// The tokens that count in the loss.
 enum class TrainOn : std::uint8_t { completion, all };
@@ -68,6 +98,21 @@ inline constexpr Words<Overlong, 3> kOverlong = {
 /// The treatment of a row that cannot be read.
 enum class BadRows : std::uint8_t { error, skip };
 inline constexpr Words<BadRows, 2> kBadRows = {{{"error", BadRows::error}, {"skip", BadRows::skip}}};
+
+/// A word of a closed list, or a path: Kind::path.
+template <class Kind>
+struct WordOrPath {
+  Kind kind{};
+  std::string path{};  // empty but for Kind::path
+};
+
+/// What a training goes on from.
+enum class Resume : std::uint8_t { newest, nothing, path };
+inline constexpr Words<Resume, 2> kResumes = {{{"auto", Resume::newest}, {"never", Resume::nothing}}};
+
+/// Where tokens are kept for the next run.
+enum class TokenCache : std::uint8_t { output_dir, nowhere, path };
+inline constexpr Words<TokenCache, 2> kTokenCaches = {{{"", TokenCache::output_dir}, {"none", TokenCache::nowhere}}};
 
 enum class Metric : std::uint8_t { loss, perplexity };
 inline constexpr Words<Metric, 2> kMetrics = {{{"loss", Metric::loss}, {"perplexity", Metric::perplexity}}};

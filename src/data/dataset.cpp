@@ -94,7 +94,7 @@ void check_bad_rows_with(const Loader& loader, const FileReport& report) {
 /// Adds a row's sample, or reports why there is none.
 void load_row(Loader& loader, const Row& row, const std::string& where, const std::filesystem::path& path, FileReport& report) {
   ++report.kinds[std::string(name_of(row.kind))];
-  const std::string template_name = template_of(loader.maker, row.kind, path, report);
+  const std::optional<RowTemplate> row_template = template_of(loader.maker, row.kind, path, report);
   if (!row.trained) {
     ++report.dropped[kMarkedAsNotTrained];
     return;
@@ -103,10 +103,10 @@ void load_row(Loader& loader, const Row& row, const std::string& where, const st
     ++report.dropped["nothing to learn: the completion is empty"];
     return;
   }
-  note_row(loader.maker, row, template_name, report);
+  note_row(loader.maker, row, row_template, report);
   TokenizedRow whole;
   try {
-    whole = whole_sample_of(loader.maker, row, template_name, where);
+    whole = whole_sample_of(loader.maker, row, row_template, where);
   } catch (const Error& e) {
     if (!loader.skips() || e.code() != ExitCode::data) {
       throw;

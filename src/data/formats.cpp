@@ -22,8 +22,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 7> kKindNames = {"alpaca", "chat", "qa", "text", "ids", "marked_text", "qa_text"};
-constexpr std::int64_t kFirstRows = 20;  // read by every rank, since they decide the kind of all rows
+constexpr std::int64_t kFirstRows = 20;  // that every rank looks at, as they decide for the rows of all
 
 std::string text_of(const json& object, const char* key, const std::string& location, bool optional = false) {
   const auto found = object.find(key);
@@ -141,20 +140,7 @@ RowContent content_of(const json& row, RowKind kind, const std::string& location
   fail_row(location, "unknown kind of row");
 }
 
-std::optional<RowKind> kind_named(const std::string& format) {
-  for (std::size_t i = 0; i < kKindNames.size(); ++i) {
-    if (format == kKindNames[i]) {
-      return static_cast<RowKind>(i);
-    }
-  }
-  if (format != "auto") {
-    throw Error(ExitCode::usage, "data.format = \"" + format.substr(0, 40) +
-                                     "\" is none of auto, alpaca, chat, qa, text, ids, marked_text, qa_text");
-  }
-  return std::nullopt;
-}
-
-/// Text rows become marked rows if the texts of the first rows all have the same marks.
+/// Texts of which those among the first rows all have the same marks are rows with marks.
 void look_for_marks(DatasetFile& file) {
   std::vector<const std::string*> first;
   for (std::size_t i = 0; i < file.rows.size() && file.rows[i].index < kFirstRows; ++i) {
@@ -235,12 +221,12 @@ Row read_row(FileReader& reader, json value, std::int64_t number, const std::str
 
 }  // namespace
 
-std::string_view name_of(RowKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
+std::string_view name_of(RowKind kind) { return word_of(kRowKinds, std::optional(kind)); }
 
-DatasetFile read_dataset_file(const std::filesystem::path& path, const std::string& format, const WantedRow& wanted,
+DatasetFile read_dataset_file(const std::filesystem::path& path, std::optional<RowKind> format, const WantedRow& wanted,
                               std::optional<std::int64_t> most_bad_rows) {
   DatasetFile out;
-  FileReader reader{out, kind_named(format)};
+  FileReader reader{out, format};
   const std::string content = read_data_text(path);
   out.path = path;
   out.container = find_container(path, content);
@@ -284,7 +270,7 @@ DatasetFile read_dataset_file(const std::filesystem::path& path, const std::stri
                 path.string() + " holds no rows; give data.train and data.validation files with at least one each");
   }
   out.kind = reader.kind.value_or(out.rows.empty() ? RowKind::text : out.rows[0].kind);
-  if (format == "auto") {
+  if (!format) {
     look_for_marks(out);
   }
   std::erase_if(out.rows, [&](const Row& row) { return only_for_kind.contains(row.index); });

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,9 @@ namespace lora_dist {
 
 struct DataOptions {
   std::vector<std::filesystem::path> train, validation;
-  double validation_split = 0.05;      // share of the training samples; ignored if there are validation files
-  std::string format = "auto";         // auto, alpaca, chat, qa, text, ids, marked_text, qa_text
-  std::string template_name = "auto";  // auto, alpaca, qa, raw, chatml, plain, tokenizer
+  double validation_split = 0.05;           // of the training samples; without effect when there are validation files
+  std::optional<RowKind> format;            // none: "auto"
+  std::optional<RowTemplate> row_template;  // likewise
   TrainOn train_on = TrainOn::completion;
   int max_length = 1024;  // tokens of a sample, and of a packed sequence
   bool packing = true;

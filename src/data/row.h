@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "src/core/choices.h"
+
 namespace lora_dist {
 
 struct QaRow {
@@ -47,14 +49,12 @@ struct TextRow {
 struct IdsRow {
   std::vector<std::int64_t> input_ids, labels;  // labels default to input_ids
 };
-/// A text with role marks: see find_answers.
-struct MarkedRow {
+/// A text with marks of its own that say who speaks: see find_answers.
+struct MarkedRow {  // RowKind::marked_text and qa_text
   std::string text;
 };
 
 using RowContent = std::variant<AlpacaRow, ChatRow, QaRow, TextRow, IdsRow, MarkedRow>;
-
-enum class RowKind : std::uint8_t { alpaca, chat, qa, text, ids, marked_text, qa_text };  // the last two: MarkedRow
 
 struct Row {
   std::int64_t number = 0;  // as Sample::row

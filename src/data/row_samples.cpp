@@ -27,9 +27,9 @@ const Tokenizer& tokenizer_for_text(const SampleMaker& maker, const std::filesys
   return *maker.tokenizer;
 }
 
-/// Opens the template's requirements. Texts and chat templates need no EOS.
-void prepare_template(SampleMaker& maker, RowKind kind, const std::string& template_name) {
-  if (template_name == "tokenizer") {
+/// Opens what the template needs. A text, and a chat template, bring their own ends.
+void prepare_template(SampleMaker& maker, RowKind kind, std::optional<RowTemplate> row_template) {
+  if (row_template == RowTemplate::tokenizer) {
     if (!maker.chat_template) {
       maker.chat_template = require_chat_template(*maker.tokenizer);
       maker.chat_template->now = noon_of(day_of_templates(maker.options));
@@ -44,8 +44,8 @@ void prepare_template(SampleMaker& maker, RowKind kind, const std::string& templ
 
 constexpr const char* kEmptyAnswers = "nothing to learn: every answer is empty, or not printed by the chat template";
 
-/// The sample of a row other than ids.
-TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, const std::string& template_name,
+/// The sample of a row that is not ids.
+TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, std::optional<RowTemplate> row_template,
                              const std::string& where) {
   const bool train_all = maker.options.train_on == TrainOn::all;
   if (const auto* text = std::get_if<TextRow>(&row.content)) {
@@ -54,10 +54,10 @@ TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, const std
   if (const auto* marked = std::get_if<MarkedRow>(&row.content)) {
     return sample_of_marked_text(*maker.tokenizer, row.kind, marked->text, train_all);
   }
-  if (template_name == "tokenizer") {
+  if (row_template == RowTemplate::tokenizer) {
     return sample_of_chat(*maker.chat_template, conversation_row(row), *maker.tokenizer, train_all, where);
   }
-  TokenizedRow sample = tokenize_pieces(*maker.tokenizer, render_row(row, template_name, where, train_all), train_all);
+  TokenizedRow sample = tokenize_pieces(*maker.tokenizer, render_row(row, *row_template, where, train_all), train_all);
   if (const auto* chat = std::get_if<ChatRow>(&row.content); chat != nullptr && !train_all) {
     sample.empty_answers = empty_answers(*chat);
   }
@@ -79,11 +79,11 @@ bool template_ignores_tool_calls(const ChatTemplate& chat_template, const Row& r
          template_for(chat_template, chat->tools).source.find("tool_calls") == std::string::npos;
 }
 
-/// Members of a row that its template does not use.
-std::vector<const char*> unused_members(const Row& row, const std::string& template_name) {
+/// Members of a row that have no place in its template.
+std::vector<const char*> without_place(const Row& row, std::optional<RowTemplate> row_template) {
   std::vector<const char*> out;
   const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
-  if (row.kind == RowKind::qa && alpaca != nullptr && (template_name == "qa" || template_name == "raw")) {
+  if (row.kind == RowKind::qa && alpaca != nullptr && (row_template == RowTemplate::qa || row_template == RowTemplate::raw)) {
     if (!alpaca->history.empty()) {
       out.push_back("history");
     }
@@ -92,7 +92,7 @@ std::vector<const char*> unused_members(const Row& row, const std::string& templ
     }
   }
   const auto* chat = std::get_if<ChatRow>(&row.content);
-  if (chat != nullptr && template_name != "tokenizer") {
+  if (chat != nullptr && row_template != RowTemplate::tokenizer) {
     if (!chat->tools.is_null() && !chat->tools.empty()) {
       out.push_back("tools");
     }
@@ -105,25 +105,25 @@ std::vector<const char*> unused_members(const Row& row, const std::string& templ
   return out;
 }
 
-/// Adds notes about the template of this kind of rows.
-void note_template(const SampleMaker& maker, const std::string& template_name, std::vector<std::string>& notes) {
-  if (maker.options.template_name == "auto" && (template_name == "alpaca" || template_name == "qa") &&
+/// The notes on the template that rows of this kind have.
+void note_template(const SampleMaker& maker, RowTemplate row_template, std::vector<std::string>& notes) {
+  if (!maker.options.row_template && (row_template == RowTemplate::alpaca || row_template == RowTemplate::qa) &&
       maker.tokenizer->has_chat_template) {
-    notes.push_back("the template is \"" + template_name +
+    notes.push_back("the template is \"" + std::string(word_of(kRowTemplates, std::optional(row_template))) +
                     "\"; the model's own chat template is used with data.template = \"tokenizer\"");
   }
-  if (template_name == "chatml" && !token_id(*maker.tokenizer, "<|im_end|>")) {
+  if (row_template == RowTemplate::chatml && !token_id(*maker.tokenizer, "<|im_end|>")) {
     notes.emplace_back("the tokenizer has no token <|im_end|>; chatml's marks are spelt out");
   }
 }
 
-/// The template's turn frame; empty if the template refuses the example.
-std::string frame_of(const SampleMaker& maker, RowKind kind, const std::string& template_name) {
+/// What this template puts around questions and answers; empty for a template that refuses the example.
+std::string frame_of(const SampleMaker& maker, RowKind kind, std::optional<RowTemplate> row_template) {
   Row row;
   row.kind = kind;
   row.content = *example_row(kind);
   try {
-    return turn_frame(sample_of_words(maker, row, template_name, "an example"), *maker.tokenizer);
+    return turn_frame(sample_of_words(maker, row, row_template, "an example"), *maker.tokenizer);
   } catch (const Error&) {
     return {};  // the template's error is reported with the rows
   }
@@ -140,25 +140,23 @@ bool has_empty_completion(const RowContent& content) {
          (text != nullptr && is_blank(text->text)) || (marked != nullptr && is_blank(marked->text));
 }
 
-std::string template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report) {
+std::optional<RowTemplate> template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report) {
   if (kind == RowKind::ids) {
-    return "none";
+    return std::nullopt;
   }
+  const Tokenizer& tokenizer = tokenizer_for_text(maker, path);
+  const std::optional<RowTemplate> chosen = choose_template(maker.options.row_template, kind, tokenizer);
   const std::string kind_name(name_of(kind));
-  const auto known = report.templates.find(kind_name);
-  if (known != report.templates.end()) {
-    return known->second;
+  if (report.templates.contains(kind_name) || report.turns.contains(kind_name)) {
+    return chosen;
   }
-  std::string name = choose_template(maker.options.template_name, kind, tokenizer_for_text(maker, path));
-  prepare_template(maker, kind, name);
-  if (name != "none") {
-    report.templates[kind_name] = name;
-    note_template(maker, name, report.notes);
+  prepare_template(maker, kind, chosen);
+  if (chosen) {
+    report.templates[kind_name] = word_of(kRowTemplates, chosen);
+    note_template(maker, *chosen, report.notes);
   }
-  if (!report.turns.contains(kind_name)) {
-    report.turns[kind_name] = frame_of(maker, kind, name);
-  }
-  return name;
+  report.turns[kind_name] = frame_of(maker, kind, chosen);
+  return chosen;
 }
 
 void add_note(FileReport& report, const std::string& text) {
@@ -167,26 +165,27 @@ void add_note(FileReport& report, const std::string& text) {
   }
 }
 
-void note_row(const SampleMaker& maker, const Row& row, const std::string& template_name, FileReport& report) {
+void note_row(const SampleMaker& maker, const Row& row, std::optional<RowTemplate> row_template, FileReport& report) {
   const auto note = [&](const std::string& text) { add_note(report, text); };
-  if (template_name == "tokenizer" && template_ignores_tool_calls(*maker.chat_template, row)) {
+  if (row_template == RowTemplate::tokenizer && template_ignores_tool_calls(*maker.chat_template, row)) {
     note("there are calls of tools, which the model's chat template does not know");
   }
   const auto* qa = std::get_if<QaRow>(&row.content);
-  if (qa != nullptr && qa->to_join && template_name == "qa" && maker.options.template_name == "auto") {
+  if (qa != nullptr && qa->to_join && row_template == RowTemplate::qa && !maker.options.row_template) {
     note("prompt and completion become a question and its answer; data.template = \"raw\" joins them as they are");
   }
-  for (const char* name : unused_members(row, template_name)) {
-    note("the template \"" + template_name + "\" has no place for \"" + name + "\"; data.template = \"tokenizer\" has");
+  for (const char* name : without_place(row, row_template)) {
+    note("the template \"" + std::string(word_of(kRowTemplates, row_template)) + "\" has no place for \"" + name +
+         "\"; data.template = \"tokenizer\" has");
   }
 }
 
-TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, const std::string& template_name,
+TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, std::optional<RowTemplate> row_template,
                              const std::string& where) {
   if (const auto* ids = std::get_if<IdsRow>(&row.content)) {
     return sample_of_ids(*ids, maker.vocab_size, where);
   }
-  TokenizedRow sample = sample_of_words(maker, row, template_name, where);
+  TokenizedRow sample = sample_of_words(maker, row, row_template, where);
   check_ids(sample.input_ids, maker.vocab_size, where);
   return sample;
 }

@@ -30,18 +30,19 @@ inline constexpr const char* kMarkedAsNotTrained = "nothing to learn: marked as 
 /// True if a row's answer is white space.
 bool has_empty_completion(const RowContent& content);
 
-/// The template of a kind of rows, chosen and reported at the first row; "none" for ids and texts. Throws Error(usage) like
-/// choose_template, and Error(model) for a missing tokenizer, EOS or chat template.
-std::string template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report);
+/// The template of rows of a kind, chosen and put into the report, with notes on it, when the first of them comes; none for ids
+/// and texts. Throws Error(usage) as choose_template, Error(model) without a tokenizer, its EOS, or a chat template that is
+/// needed.
+std::optional<RowTemplate> template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report);
 
 /// Adds a note to the report, once.
 void add_note(FileReport& report, const std::string& text);
 
-/// Adds notes about members that the template does not use.
-void note_row(const SampleMaker& maker, const Row& row, const std::string& template_name, FileReport& report);
+/// Notes what a row has and its template has no place for.
+void note_row(const SampleMaker& maker, const Row& row, std::optional<RowTemplate> row_template, FileReport& report);
 
-/// The sample of the whole row, untruncated. Throws Error(data) that begins with `where`, and Error(model) like chat_sample.h.
-TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, const std::string& template_name,
+/// The whole row, however long. Throws Error(data) that begins with `where`, and Error(model) as chat_sample.h says.
+TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, std::optional<RowTemplate> row_template,
                              const std::string& where);
 
 /// The sample within data.max_length, or the reason why there is none. Throws Error(data) for a long sample if data.overlong =

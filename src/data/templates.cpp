@@ -2,7 +2,6 @@
 #include "src/data/templates.h"
 
 #include <algorithm>
-#include <array>
 
 #include "src/core/error.h"
 #include "src/data/chat_rows.h"
@@ -10,8 +9,6 @@
 
 namespace lora_dist {
 namespace {
-
-constexpr std::array<std::string_view, 6> kTemplates = {"alpaca", "qa", "raw", "chatml", "plain", "tokenizer"};
 
 bool has_chatml_tokens(const Tokenizer& tokenizer) {
   return token_id(tokenizer, "<|im_start|>").has_value() && token_id(tokenizer, "<|im_end|>").has_value();
@@ -143,32 +140,30 @@ std::vector<ChatMessage> messages_of(const Row& row, const std::string& location
 
 }  // namespace
 
-std::string choose_template(std::string_view name, RowKind kind, const Tokenizer& tokenizer) {
-  if (name != "auto" && std::find(kTemplates.begin(), kTemplates.end(), name) == kTemplates.end()) {
-    throw Error(ExitCode::usage, "data.template = \"" + std::string(name.substr(0, 40)) +
-                                     "\" is none of auto, alpaca, qa, raw, chatml, plain, tokenizer");
-  }
+std::optional<RowTemplate> choose_template(std::optional<RowTemplate> asked, RowKind kind, const Tokenizer& tokenizer) {
   if (kind != RowKind::alpaca && kind != RowKind::chat && kind != RowKind::qa) {
-    return "none";
+    return std::nullopt;
   }
-  if (kind == RowKind::alpaca && name == "raw") {
+  if (kind == RowKind::alpaca && asked == RowTemplate::raw) {
     throw Error(ExitCode::usage,
                 "data.template = \"raw\" joins a prompt and its completion as they are, but the rows are instructions (alpaca); "
                 "use auto, "
                 "alpaca, qa, chatml, plain or tokenizer");
   }
-  if (kind == RowKind::chat && (name == "alpaca" || name == "qa" || name == "raw")) {
+  if (kind == RowKind::chat && (asked == RowTemplate::alpaca || asked == RowTemplate::qa || asked == RowTemplate::raw)) {
     throw Error(ExitCode::usage,
-                "data.template = \"" + std::string(name) +
+                "data.template = \"" + std::string(word_of(kRowTemplates, asked)) +
                     "\" has one question and one answer, but the rows are chats; use auto, chatml, plain or tokenizer");
   }
-  if (name != "auto") {
-    return std::string(name);
+  if (asked) {
+    return asked;
   }
   if (kind != RowKind::chat) {
-    return kind == RowKind::alpaca ? "alpaca" : "qa";
+    return kind == RowKind::alpaca ? RowTemplate::alpaca : RowTemplate::qa;
   }
-  return tokenizer.has_chat_template ? "tokenizer" : has_chatml_tokens(tokenizer) ? "chatml" : "plain";
+  return tokenizer.has_chat_template    ? RowTemplate::tokenizer
+         : has_chatml_tokens(tokenizer) ? RowTemplate::chatml
+                                        : RowTemplate::plain;
 }
 
 ChatRow conversation_row(const Row& row) {
@@ -182,16 +177,16 @@ ChatRow conversation_row(const Row& row) {
   return out;
 }
 
-std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& location, bool train_all) {
-  if (template_name == "chatml") {
+std::vector<Piece> render_row(const Row& row, RowTemplate row_template, const std::string& location, bool train_all) {
+  if (row_template == RowTemplate::chatml) {
     return joined(chatml_pieces(messages_of(row, location), train_all));
   }
-  if (template_name == "plain") {
+  if (row_template == RowTemplate::plain) {
     return joined(plain_pieces(messages_of(row, location), train_all));
   }
   const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
   const auto* qa = std::get_if<QaRow>(&row.content);
-  if (template_name == "alpaca") {
+  if (row_template == RowTemplate::alpaca) {
     return alpaca_pieces(alpaca != nullptr ? *alpaca : AlpacaRow{qa->question, "", qa->answer});
   }
   if (row.kind != RowKind::qa && alpaca != nullptr && (!alpaca->system.empty() || !alpaca->history.empty())) {
@@ -199,7 +194,7 @@ std::vector<Piece> render_row(const Row& row, std::string_view template_name, co
              "\"system\" and \"history\" have no place in data.template = \"qa\"; use auto, alpaca, plain or tokenizer");
   }
   const QaRow exchange = qa != nullptr ? *qa : QaRow{question_of(*alpaca), alpaca->output};
-  return template_name == "raw" ? raw_pieces(exchange) : qa_pieces(exchange);
+  return row_template == RowTemplate::raw ? raw_pieces(exchange) : qa_pieces(exchange);
 }
 
 }  // namespace lora_dist

@@ -1,8 +1,8 @@
 // Converts rows to pieces of text: prompts and completions.
 #pragma once
 
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "src/data/row.h"
@@ -20,10 +20,11 @@ struct Piece {
   bool apart = false;        // an untrained answer: not merged, so that training flags do not change tokens
 };
 
-/// Template of rows of this kind: `name` as in data.template. "auto": alpaca rows get alpaca, qa rows qa, chat rows the model's
-/// chat template ("tokenizer") if there is one, else chatml if the tokenizer has <|im_start|> and <|im_end|>, else plain. Texts
-/// and ids need none ("none"). Throws Error(usage) for an unknown name, or a template that does not support such rows.
-std::string choose_template(std::string_view name, RowKind kind, const Tokenizer& tokenizer);
+/// Template of rows of this kind, where data.template is `asked`. None ("auto"): alpaca rows get alpaca, qa rows qa, chat rows
+/// the model's own chat template ("tokenizer") where there is one, else chatml where the tokenizer has <|im_start|> and
+/// <|im_end|>, else plain. Texts and ids need none ("none"). Throws Error(usage) for an unknown name, or a template that has no
+/// place for such rows.
+std::optional<RowTemplate> choose_template(std::optional<RowTemplate> asked, RowKind kind, const Tokenizer& tokenizer);
 
 /// The row as a conversation: a chat unchanged, a question and its answer as one exchange, after an alpaca row's system prompt
 /// and earlier exchanges.
@@ -36,8 +37,7 @@ ChatRow conversation_row(const Row& row);
 ///   raw      "{question}", completion "{answer}": a prompt and its completion as they are
 ///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>
 ///   plain    "User: {content}\nAssistant:", completion " {content}" as in qa, end of text; "System: {content}\n" before them
-/// train_all: everything is trained, except messages flagged as not trained, which are separate pieces.
-std::vector<Piece> render_row(const Row& row, std::string_view template_name, const std::string& location,
-                              bool train_all = false);
+/// train_all: whether everything will be trained; then a message that is marked as not trained is a piece of its own.
+std::vector<Piece> render_row(const Row& row, RowTemplate row_template, const std::string& place, bool train_all = false);
 
 }  // namespace lora_dist

@@ -67,8 +67,8 @@ std::string token_cache_key(const DataOptions& options, const Tokenizer* tokeniz
       key.add(name_of_content(file).extension().string(), sha256_of_file(file, ExitCode::data));
     }
   }
-  key.add("format", options.format);
-  key.add("template", options.template_name);
+  key.add("format", word_of(kRowKinds, options.format));
+  key.add("template", word_of(kRowTemplates, options.row_template));
   key.add("train_on", word_of(kTrainOn, options.train_on));
   key.add("max_length", std::to_string(options.max_length));
   key.add("overlong", word_of(kOverlong, options.overlong));

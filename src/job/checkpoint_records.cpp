@@ -23,9 +23,10 @@ std::string recorded_day(const std::filesystem::path& checkpoint) {
 template <class Read>
 std::string recorded_in_checkpoint(const Config& config, Communicator& world, Read read) {
   std::string recorded;
-  if (world.rank() == 0 && config.checkpoint.resume != "never") {
-    std::vector<std::filesystem::path> checkpoints = {config.checkpoint.resume};
-    if (config.checkpoint.resume == "auto") {
+  const WordOrPath<Resume>& from = config.checkpoint.resume;
+  if (world.rank() == 0 && from.kind != Resume::nothing) {
+    std::vector<std::filesystem::path> checkpoints = {from.path};
+    if (from.kind == Resume::newest) {
       error_of([&] { checkpoints = find_checkpoints(std::filesystem::path(config.output.dir) / "checkpoints"); });
     }
     for (std::size_t i = 0; i < checkpoints.size() && recorded.empty(); ++i) {

@@ -38,7 +38,7 @@ DataOptions data_options(const Config& config) {
   options.validation.assign(config.data.validation.begin(), config.data.validation.end());
   options.validation_split = config.data.validation_split;
   options.format = config.data.format;
-  options.template_name = config.data.template_name;
+  options.row_template = config.data.row_template;
   options.train_on = config.data.train_on;
   options.max_length = config.data.max_length;
   options.packing = config.data.packing;

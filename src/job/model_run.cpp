@@ -41,11 +41,15 @@ void adopt_format(Config& config, const BaseFormat& format, const BaseFormat& wa
 
 /// Empty where nothing is to be kept.
 std::filesystem::path token_cache_folder(const Config& config) {
-  if (config.data.cache_dir == "none") {
-    return {};
+  switch (config.data.cache_dir.kind) {
+    case TokenCache::nowhere:
+      return {};
+    case TokenCache::output_dir:
+      return std::filesystem::path(config.output.dir) / "token_cache";
+    case TokenCache::path:
+      break;
   }
-  return config.data.cache_dir.empty() ? std::filesystem::path(config.output.dir) / "token_cache"
-                                       : std::filesystem::path(config.data.cache_dir);
+  return config.data.cache_dir.path;
 }
 
 std::string digest_of(const std::vector<Sample>& samples) {

@@ -25,12 +25,12 @@ namespace {
 
 /// Where to go on from, if anywhere.
 std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
-  const std::string& resume = run.config.checkpoint.resume;
-  if (resume == "never") {
+  const WordOrPath<Resume>& from = run.config.checkpoint.resume;
+  if (from.kind == Resume::nothing) {
     return std::nullopt;
   }
-  if (resume != "auto") {
-    return std::filesystem::path(resume);
+  if (from.kind == Resume::path) {
+    return std::filesystem::path(from.path);
   }
   const SoundCheckpoint found = newest_sound_checkpoint(*run.world, checkpoints_of(run));
   for (const std::string& warning : found.warnings) {

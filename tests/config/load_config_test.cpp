@@ -62,7 +62,8 @@ TEST_F(LoadConfig, DefaultsAreThoseOfTheDocumentation) {
   EXPECT_EQ(config.train.recompute, Recompute::block);
   EXPECT_EQ(config.eval.metrics, (std::vector<Metric>{Metric::loss, Metric::perplexity}));
   EXPECT_EQ(config.checkpoint.every, 100);
-  EXPECT_EQ(config.checkpoint.resume, "auto");
+  EXPECT_EQ(config.checkpoint.resume.kind, Resume::newest);
+  EXPECT_EQ(config.data.cache_dir.kind, TokenCache::output_dir);
   EXPECT_EQ(config.output.dir, "runs/unnamed");
   EXPECT_EQ(config.origins.at("adapter.r"), "default");
 }
@@ -115,7 +116,7 @@ TEST_F(LoadConfig, ASettingIsTomlAndElseAString) {
   EXPECT_EQ(config.adapter.target_modules, (std::vector<std::string>{"all-linear"}));
   EXPECT_EQ(config.train.learning_rate, 1e-3);
   EXPECT_FALSE(config.data.shuffle);
-  EXPECT_EQ(config.checkpoint.resume, "never");
+  EXPECT_EQ(config.checkpoint.resume.kind, Resume::nothing);
   EXPECT_EQ(config.adapter.init_from, "");
   EXPECT_EQ(config.parallel.base_shards, (BaseShards{BaseShards::Of::count, 1}));
 }
@@ -201,6 +202,21 @@ TEST_F(LoadConfig, UnknownKeysNameTheNearest) {
 
 TEST_F(LoadConfig, TheTopmostErrorIsReported) {
   EXPECT_EQ(error_of("[train]\nepochs = 0\n[adapter]\nr = 0\n"), "x.toml:2: train.epochs must be above 0 (got 0)");
+}
+
+TEST_F(LoadConfig, WordsOfClosedListsAndPaths) {
+  EXPECT_EQ(error_of_set("checkpoint.resume="), "--set checkpoint.resume=: checkpoint.resume must not be empty");
+  EXPECT_EQ(error_of("[checkpoint]\nresume = 3\n"), "x.toml:2: checkpoint.resume must be a string in quotes (got 3)");
+  EXPECT_EQ(error_of_set("data.format=parquet"),
+            "--set data.format=parquet: data.format must be one of auto, alpaca, chat, qa, text, ids, marked_text, qa_text (got "
+            "\"parquet\"; the nearest is auto)");
+  EXPECT_EQ(error_of_set("data.template=llama9"),
+            "--set data.template=llama9: data.template must be one of auto, alpaca, qa, raw, chatml, plain, tokenizer (got "
+            "\"llama9\"; the nearest is alpaca)");
+  EXPECT_EQ(error_of_set("adapter.method=lorra"),
+            "--set adapter.method=lorra: adapter.method must be one of lora (got \"lorra\"; the nearest is lora)");
+  EXPECT_EQ(error_of_set("train.optimizer=adam"),
+            "--set train.optimizer=adam: train.optimizer must be one of adamw (got \"adam\"; the nearest is adamw)");
 }
 
 TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
@@ -305,10 +321,12 @@ TEST_F(LoadConfig, ATildeIsTheHomeFolder) {
   EXPECT_EQ(config.model.path, "/home/ada/m");
   EXPECT_EQ(config.data.train, (std::vector<std::string>{"/home/ada/a*.jsonl", "b~"}));
   EXPECT_EQ(config.data.validation, (std::vector<std::string>{"/home/ada/v"}));
-  EXPECT_EQ(config.data.cache_dir, "/home/ada/c");
+  EXPECT_EQ(config.data.cache_dir.kind, TokenCache::path);
+  EXPECT_EQ(config.data.cache_dir.path, "/home/ada/c");
   EXPECT_EQ(config.output.dir, "/home/ada/runs/x");
   EXPECT_EQ(config.adapter.init_from, "/home/ada/a");
-  EXPECT_EQ(config.checkpoint.resume, "/home/ada/r");
+  EXPECT_EQ(config.checkpoint.resume.kind, Resume::path);
+  EXPECT_EQ(config.checkpoint.resume.path, "/home/ada/r");
 }
 
 class FindConfigFile : public testing::Test {

@@ -55,6 +55,18 @@ base_shards = 1
   EXPECT_THAT(text, testing::ContainsRegex("\ndropout = 0.05 +# default\n"));
 }
 
+TEST_F(PrintConfig, AWordOrAPathIsPrintedAsItWasWritten) {
+  const auto printed = [](const std::string& key, const std::string& value) {
+    return to_flat_settings(load_config("", {key + "=" + value})).at(key);
+  };
+  for (const char* word : {"auto", "never", "runs/x/checkpoints/step_00000100", "Never"}) {
+    EXPECT_EQ(printed("checkpoint.resume", word), "\"" + std::string(word) + "\"");
+  }
+  for (const char* word : {"", "none", "/scratch/tokens"}) {
+    EXPECT_EQ(printed("data.cache_dir", word), "\"" + std::string(word) + "\"");
+  }
+}
+
 TEST_F(PrintConfig, WithoutTheRequiredKeysToo) {
   const std::string text = print_config(load_config("", {}));
   EXPECT_THAT(text, testing::ContainsRegex("# path = \"\" +# not set\n"));

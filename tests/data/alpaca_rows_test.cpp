@@ -27,12 +27,12 @@ Text text_of(const std::vector<Piece>& pieces) {
 }
 
 TEST(AlpacaRows, SystemAndHistoryComeBeforeTheInstruction) {
-  const Text alpaca = text_of(render_row(kRow, "alpaca", ""));
+  const Text alpaca = text_of(render_row(kRow, RowTemplate::alpaca, ""));
   EXPECT_EQ(alpaca.all,
             "SYS\n\n### Instruction:\nh1\n\n### Response:\na1$\n\n### Instruction:\nh2\n\n### Response:\n $\n\n"
             "### Instruction:\ni\n\n### Input:\nx\n\n### Response:\no$");
   EXPECT_EQ(alpaca.trained, "a1$o$");  // an empty answer is not
-  const Text plain = text_of(render_row(kRow, "plain", ""));
+  const Text plain = text_of(render_row(kRow, RowTemplate::plain, ""));
   EXPECT_EQ(plain.all, "System: SYS\nUser: h1\nAssistant: a1$\nUser: h2\nAssistant: $\nUser: i\nx\nAssistant: o$");
   EXPECT_EQ(plain.trained, " a1$ o$");
   const ChatRow chat = conversation_row(kRow);
@@ -46,7 +46,7 @@ TEST(AlpacaRows, AreReadFromObjectsAndTables) {
   const auto row_of = [](const char* name, const std::string& content) {
     const Scratch scratch;
     scratch.write(name, content);
-    return std::get<AlpacaRow>(read_dataset_file(scratch / name, "auto").rows.at(0).content);
+    return std::get<AlpacaRow>(read_dataset_file(scratch / name, std::nullopt).rows.at(0).content);
   };
   const AlpacaRow object = row_of("x.jsonl", R"({"instruction":"i","output":"o","system":"s","history":[["q","a"],["r","b"]]})");
   EXPECT_EQ(object.system, "s");
@@ -61,7 +61,7 @@ TEST(AlpacaRows, AreReadFromObjectsAndTables) {
 }
 
 TEST(AlpacaRows, TheQuestionTemplateHasNoPlaceForThem) {
-  EXPECT_THAT(error_from([] { render_row(kRow, "qa", "x.jsonl:1"); }),
+  EXPECT_THAT(error_from([] { render_row(kRow, RowTemplate::qa, "x.jsonl:1"); }),
               HasSubstr("3: x.jsonl:1: \"system\" and \"history\" have no place in data.template = \"qa\""));
 }
 

@@ -200,7 +200,7 @@ const std::string kPlainTemplate =
 
 DataOptions with_template(const std::string& name) {
   DataOptions options = without_split();
-  options.template_name = name;
+  options.row_template = template_named(name);
   return options;
 }
 

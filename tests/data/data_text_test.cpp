@@ -58,7 +58,7 @@ TEST(DataText, AGzipFileIsReadByWhatItIsAndNamedByWhatItHolds) {
   EXPECT_THAT(error_of("x.gz", gzipped("{}\n").substr(0, 15)), HasSubstr("x.gz cannot be unpacked: its gzip stream is cut off"));
   EXPECT_THAT(error_of("x.gz", gzipped("PAR1\x15\x04")), HasSubstr("x.gz (unpacked) is a Parquet file"));
   const Scratch folder;
-  const DatasetFile table = read_dataset_file(folder.write("x.csv.gz", gzipped("question,answer\na,b\n")), "auto");
+  const DatasetFile table = read_dataset_file(folder.write("x.csv.gz", gzipped("question,answer\na,b\n")), std::nullopt);
   EXPECT_EQ(table.container, Container::csv);
   EXPECT_EQ(table.kind, RowKind::qa);
 }
@@ -117,7 +117,7 @@ TEST(FileKind, NamesOfColumnsMayBeginLikeABinaryFile) {
     EXPECT_EQ(text_in("x.csv", text), text);
   }
   const Scratch folder;
-  EXPECT_EQ(read_dataset_file(folder.write("x.csv", "ORCID,question,answer\n1,a,b\n"), "auto").kind, RowKind::qa);
+  EXPECT_EQ(read_dataset_file(folder.write("x.csv", "ORCID,question,answer\n1,a,b\n"), std::nullopt).kind, RowKind::qa);
 }
 
 }  // namespace

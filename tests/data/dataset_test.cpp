@@ -181,7 +181,7 @@ TEST(Dataset, NotesOnTemplates) {
   const Tokenizer& tokenizer = demo_tokenizer();
   const std::string row = R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})";
   DataOptions options = without_split();
-  options.template_name = "chatml";
+  options.row_template = RowTemplate::chatml;
   EXPECT_THAT(load("x.jsonl", row, options, &tokenizer).report.notes, Contains(HasSubstr("has no token <|im_end|>")));
   EXPECT_THAT(load("x.jsonl", row, without_split()).report.notes, IsEmpty());
 }

@@ -29,7 +29,7 @@ std::string trained(const std::string& row, const std::string& chat_template, Tr
   folder.write("chat_template.jinja", chat_template);
   const Tokenizer tokenizer = open_tokenizer(folder.path());
   DataOptions options = without_split();
-  options.template_name = "tokenizer";
+  options.row_template = RowTemplate::tokenizer;
   options.train_on = train_on;
   const TokenizedRow sample = first_sample(load("x.jsonl", row, options, &tokenizer));
   std::string out;

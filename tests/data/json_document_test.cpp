@@ -16,7 +16,7 @@ using testing::Not;
 
 DatasetFile read(const std::string& content) {
   const Scratch folder;
-  return read_dataset_file(folder.write("x.json", content), "auto");
+  return read_dataset_file(folder.write("x.json", content), std::nullopt);
 }
 
 std::string error_of(const std::string& content) {

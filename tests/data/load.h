@@ -1,8 +1,10 @@
 // Dataset files written for one test, and the demo's tokenizer.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/core/error.h"
@@ -31,6 +33,10 @@ std::string error_from(Work work) {
 
 /// Tokens to compare with a vector.
 inline std::vector<std::int32_t> copy_of(std::span<const std::int32_t> tokens) { return {tokens.begin(), tokens.end()}; }
+
+/// The values of data.template and data.format; none for "auto".
+inline std::optional<RowTemplate> template_named(std::string_view word) { return value_of_word(kRowTemplates, word).value(); }
+inline std::optional<RowKind> format_named(std::string_view word) { return value_of_word(kRowKinds, word).value(); }
 
 /// Loads one file of the given name and content. Options other than the file are the caller's.
 inline Dataset load(const std::string& name, const std::string& content, DataOptions options = {},

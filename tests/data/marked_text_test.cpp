@@ -46,7 +46,7 @@ std::string rows_of(const std::vector<std::string>& texts) {
 
 RowKind kind_of(const std::vector<std::string>& texts, const std::string& format = "auto") {
   const Scratch folder;
-  return read_dataset_file(folder.write("x.jsonl", rows_of(texts)), format).kind;
+  return read_dataset_file(folder.write("x.jsonl", rows_of(texts)), format_named(format)).kind;
 }
 
 TEST(MarkedText, IsFoundWhereTheFirstRowsAllHaveMarks) {
@@ -87,7 +87,7 @@ TEST(MarkedText, AnswersAndTheirEndAreTrained) {
   EXPECT_EQ(trained({"<|user|>a<|assistant|>b"}, TrainOn::all), "<|user|>a<|assistant|>b</s>");
   const Dataset dataset = load("x.jsonl", rows_of({text, text, "Q: nothing"}), [] {
     DataOptions options = without_split();
-    options.format = "qa_text";
+    options.format = RowKind::qa_text;
     return options;
   }());
   EXPECT_EQ(dataset.train.size(), 2U);

@@ -16,7 +16,7 @@ using testing::Not;
 
 DatasetFile read(const std::string& name, const std::string& content, const std::string& format = "auto") {
   const Scratch folder;
-  return read_dataset_file(folder.write(name, content), format);
+  return read_dataset_file(folder.write(name, content), format_named(format));
 }
 
 std::string error_of(const std::string& content, const std::string& format = "auto") {
@@ -68,7 +68,7 @@ TEST(RowKinds, EachRowIsOfItsOwnKind) {
   EXPECT_EQ(dataset.report.files[0].template_name(), "plain and qa");
   EXPECT_EQ(copy_of(dataset.train[3].input_ids), (std::vector<std::int32_t>{1, 2, 3}));
   DataOptions options = without_split();
-  options.template_name = "qa";
+  options.row_template = RowTemplate::qa;
   EXPECT_THAT(error_from([&] { load("x.jsonl", rows, options); }),
               HasSubstr("2: data.template = \"qa\" has one question and one answer, but the rows are chats"));
   EXPECT_THAT(error_of("{\"text\": \"a\"}\n{\"question\": \"a\", \"answer\": \"b\"}", "text"),

@@ -233,8 +233,8 @@ TEST(TokenCacheKey, DependsOnContentAndOptionsAlone) {
     c.options.train.pop_back();
   });
   with([](KeyCase& c) { c.options.train[1] = c.folder.write("two.txt", "2"); });
-  with([](KeyCase& c) { c.options.format = "text"; });
-  with([](KeyCase& c) { c.options.template_name = "plain"; });
+  with([](KeyCase& c) { c.options.format = RowKind::text; });
+  with([](KeyCase& c) { c.options.row_template = RowTemplate::plain; });
   with([](KeyCase& c) { c.options.train_on = TrainOn::all; });
   with([](KeyCase& c) { c.options.max_length = 1025; });
   with([](KeyCase& c) { c.options.overlong = Overlong::drop; });

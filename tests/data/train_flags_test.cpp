@@ -40,7 +40,7 @@ std::string error_of(const std::string& row) {
 }
 std::int64_t trained(const std::string& row, const char* template_name = "auto") {
   DataOptions options = without_split();
-  options.template_name = template_name;
+  options.row_template = template_named(template_name);
   return load("x.jsonl", row, options).report.train.trained_tokens;
 }
 
@@ -62,7 +62,7 @@ TEST(TrainFlags, ChangeNoToken) {
   for (const char* name : {"plain", "chatml"}) {
     for (const TrainOn train_on : {TrainOn::completion, TrainOn::all}) {
       DataOptions options = without_split();
-      options.template_name = name;
+      options.row_template = template_named(name);
       options.train_on = train_on;
       const auto ids = [&](const std::string& row) { return first_sample(load("x.jsonl", row, options)).input_ids; };
       EXPECT_EQ(ids(chat(", \"weight\": 0", ", \"loss_mask\": 1")), ids(chat(""))) << name << word_of(kTrainOn, train_on);

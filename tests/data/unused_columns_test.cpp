@@ -50,7 +50,7 @@ TEST(UnusedColumns, ASystemPromptComesBeforeTheMessagesUnlessTheyHaveOne) {
 TEST(UnusedColumns, WhatATemplateHasNoPlaceFor) {
   const auto notes = [](const std::string& row, const char* template_name) {
     DataOptions options = without_split();
-    options.template_name = template_name;
+    options.row_template = template_named(template_name);
     return load("x.jsonl", row + "\n" + row, options).report.notes;
   };
   const auto note = [](const std::string& name, const std::string& member) {
