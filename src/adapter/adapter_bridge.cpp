@@ -16,12 +16,22 @@ namespace lora_dist {
 
 namespace {
 
-void check_shape(const AdapterMatrix& matrix, std::int64_t rows, std::int64_t cols, const std::string& name,
-                 const std::string& folder) {
-  if (matrix.shape != std::vector<std::int64_t>{rows, cols}) {
+std::string tensor_name(const std::string& path, const Parameter& parameter) {
+  return fmt::format("{}.{}", path, parameter.name);
+}
+
+std::vector<std::int64_t> dims_of(const Shape& shape) { return {shape.dims.begin(), shape.dims.begin() + shape.rank}; }
+
+bool has_all(const PeftAdapter& adapter, const std::string& path, const std::vector<Parameter>& parameters) {
+  return std::ranges::all_of(parameters,
+                             [&](const Parameter& parameter) { return adapter.tensors.contains(tensor_name(path, parameter)); });
+}
+
+void check_shape(const AdapterMatrix& matrix, const Shape& needed, const std::string& name, const std::string& folder) {
+  if (const std::vector<std::int64_t> dims = dims_of(needed); matrix.shape != dims) {
     throw Error(ExitCode::model,
-                fmt::format("{}: tensor {} has shape [{}, {}], this model needs [{}, {}]; the adapter belongs to another model",
-                            folder, name, matrix.shape[0], matrix.shape[1], rows, cols));
+                fmt::format("{}: tensor {} has shape [{}], this model needs [{}]; the adapter belongs to another model", folder,
+                            name, fmt::join(matrix.shape, ", "), fmt::join(dims, ", ")));
   }
 }
 
@@ -82,16 +92,16 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
   for (std::int64_t layer = 0; layer < model.layers; ++layer) {
     for (const Linear linear : kAllLinears) {
       const std::string path = module_path(*model.family, layer, linear);
-      const auto a = adapter.tensors.find(path + ".lora_A");
-      const auto b = adapter.tensors.find(path + ".lora_B");
       const LinearShape shape = linear_shape(model, linear);
-      if (shape.out == 0 || a == adapter.tensors.end() || b == adapter.tensors.end()) {
+      if (shape.out == 0 || !has_all(adapter, path, layout.method->parameters(shape.in, shape.out, adapter.config.r))) {
         continue;
       }
       const std::int64_t r = rank_of(adapter.config, path);
-      check_shape(a->second, r, shape.in, a->first, folder);
-      check_shape(b->second, shape.out, r, b->first, folder);
-      placed.insert({a->first, b->first});
+      for (const Parameter& parameter : layout.method->parameters(shape.in, shape.out, r)) {
+        const std::string name = tensor_name(path, parameter);
+        check_shape(adapter.tensors.at(name), parameter.shape, name, folder);
+        placed.insert(name);
+      }
       add_linear(layout, static_cast<std::size_t>(layer), linear, shape, r, static_cast<float>(scale_of(adapter.config, path)));
     }
   }
@@ -114,11 +124,7 @@ void copy_parameters(const PeftAdapter& adapter, const AdapterLayout& layout, st
 std::vector<AdapterTensor> adapter_tensors(const AdapterLayout& layout) {
   std::vector<AdapterTensor> tensors;
   for (const auto& [path, parameter] : named_parameters(layout)) {
-    const Shape& shape = parameter.shape;
-    tensors.push_back({fmt::format("{}.{}", path, parameter.name),
-                       {shape.dims.begin(), shape.dims.begin() + shape.rank},
-                       parameter.offset,
-                       shape.count()});
+    tensors.push_back({tensor_name(path, parameter), dims_of(parameter.shape), parameter.offset, parameter.shape.count()});
   }
   return tensors;
 }

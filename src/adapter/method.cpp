@@ -1,13 +1,24 @@
 // The rows of the table.
 #include "src/adapter/method.h"
 
+#include <algorithm>
 #include <array>
+
+#include "kernels/common/check.h"
 
 namespace lora_dist {
 
 std::span<const AdapterMethod* const> adapter_methods() {
   static const std::array<const AdapterMethod*, 2> all = {&lora_method(), &dora_method()};
   return all;
+}
+
+const AdapterMethod& method_of(Method method) {
+  const std::span<const AdapterMethod* const> all = adapter_methods();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const AdapterMethod* row) { return row->name == word_of(kMethods, method); });
+  require(found != all.end(), "a value of adapter.method has no row in the table of methods");
+  return **found;
 }
 
 }  // namespace lora_dist

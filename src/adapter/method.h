@@ -8,6 +8,7 @@
 
 #include "src/adapter/linear_hooks.h"
 #include "src/adapter/parameter.h"
+#include "src/core/choices.h"
 
 namespace lora_dist {
 
@@ -19,7 +20,7 @@ struct InitialKey {
 };
 
 struct AdapterMethod {
-  std::string_view name;  // of adapter.method
+  std::string_view name;  // the word of adapter.method
   /// The parameters of a linear layer [out, in]: names, shapes and cuts; offsets are left 0.
   std::vector<Parameter> (*parameters)(std::int64_t in, std::int64_t out, std::int64_t r);
   /// Fills the layer's parameters in the flat buffer of the whole adapter.
@@ -32,7 +33,10 @@ const AdapterMethod& lora_method();
 /// The rows of W + scale * B A get trained lengths. Liu et al. 2024, arXiv:2402.09353.
 const AdapterMethod& dora_method();
 
-/// All of them.
+/// All of them, those that adapter.method cannot name yet too: of DoRA the folder and the merge are missing.
 std::span<const AdapterMethod* const> adapter_methods();
+
+/// The row of a value of adapter.method: the one of its word.
+const AdapterMethod& method_of(Method method);
 
 }  // namespace lora_dist

@@ -76,7 +76,7 @@ AdapterLayout fresh_layout(const Config& config, const ModelSpec& model, Purpose
     return no_adapter(model).layout;
   }
   return make_adapter_layout(model, {config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
-                                     config.adapter.target_modules});
+                                     config.adapter.target_modules, &method_of(config.adapter.method)});
 }
 
 void take_parameters(ModelRun& run) {
