@@ -191,7 +191,7 @@ class Watchdog::Threads {
   }
 
   void report(const std::string& who) {
-    options_.end_job(fmt::format("no progress on any rank for {} s (parallel.watchdog_seconds = {}): {}. {}", options_.seconds,
+    options_.end_job(fmt::format("no progress on any rank for {} s ({} = {}): {}. {}", options_.seconds, options_.named_by,
                                  options_.seconds, who, options_.advice));
   }
 

@@ -9,7 +9,6 @@
 #include "src/commands/input_lines.h"
 #include "src/commands/model_options.h"
 #include "src/commands/option_values.h"
-#include "src/commands/watch_command.h"
 #include "src/core/error.h"
 #include "src/data/chat_sample.h"
 #include "src/data/tokenize.h"
@@ -47,7 +46,7 @@ void describe(CommandUse& use, GenerateOptions& options) {
 void check(const GenerateOptions& options) {
   check_needed("generate", {{!options.model.model.empty(), "--model DIR"},
                             {options.prompt.has_value() == options.input.empty(), "either --prompt TEXT or --input FILE"}});
-  check_base_options(options.model.base);
+  check_model_options(options.model);
   if (options.input.empty() && !options.output.empty()) {
     fail_usage("--output goes with --input; the answer to --prompt is printed");
   }
@@ -139,7 +138,7 @@ json answer_line(const Generator& generator, const InputLine& line) {
 }
 
 int run(Communicator& world, const ProcessInfo& process, const GenerateOptions& asked) {
-  const auto watchdog = watch_command(world, process);
+  const auto watchdog = watch_inference(world, process, asked.model);
   const Console console{world.rank() == 0};
   Inference inference = open_for_inference(world, process, asked.model, console);
   OpenModel& model = *inference.model;

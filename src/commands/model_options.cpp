@@ -20,7 +20,20 @@ void describe_model_options(CommandUse& use, ModelOptions& options) {
       ("backend", word_value(options.backend, "backend", kBackends),
        "where to compute (default auto: on the GPU where there is one)")  //
       ("compute-dtype", word_value(options.compute_dtype, "compute-dtype", kComputeDtypes),
-       "type of products (default auto: fp32 on the CPU, bf16 on a GPU)");
+       "type of products (default auto: fp32 on the CPU, bf16 on a GPU)")  //
+      ("watchdog-seconds", value_of(options.watchdog_seconds, "N"),
+       "end a job in which no rank makes progress for so long (default 600; 0: never)");
+}
+
+void check_model_options(const ModelOptions& options) {
+  check_base_options(options.base);
+  if (options.watchdog_seconds < 0) {
+    fail_usage(fmt::format("--watchdog-seconds must be at least 0 (got {})", options.watchdog_seconds));
+  }
+}
+
+std::unique_ptr<Watchdog> watch_inference(Communicator& world, const ProcessInfo& process, const ModelOptions& options) {
+  return watch_command(world, process, options.watchdog_seconds, "--watchdog-seconds");
 }
 
 ForwardContext Inference::transformer() const {

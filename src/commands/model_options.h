@@ -7,6 +7,7 @@
 
 #include "src/commands/base_options.h"
 #include "src/commands/command.h"
+#include "src/commands/watch_command.h"
 #include "src/job/open_model.h"
 
 namespace lora_dist {
@@ -17,9 +18,14 @@ struct ModelOptions {
   BaseOptions base;
   std::optional<Backend> backend;  // of --backend and --compute-dtype; nullopt: auto
   std::optional<DType> compute_dtype;
+  int watchdog_seconds = ParallelConfig{}.watchdog_seconds;
 };
 
 void describe_model_options(CommandUse& use, ModelOptions& options);
+/// Throws a usage error for what is out of range.
+void check_model_options(const ModelOptions& options);
+/// watch_command() as --watchdog-seconds says.
+std::unique_ptr<Watchdog> watch_inference(Communicator& world, const ProcessInfo& process, const ModelOptions& options);
 
 struct Inference {
   std::unique_ptr<Device> device;

@@ -6,7 +6,6 @@
 #include "src/commands/input_lines.h"
 #include "src/commands/model_options.h"
 #include "src/commands/option_values.h"
-#include "src/commands/watch_command.h"
 #include "src/core/error.h"
 #include "src/data/sample.h"
 #include "src/inference/output_lines.h"
@@ -37,7 +36,7 @@ void check(const ScoreOptions& options) {
   check_needed("score", {{!options.model.model.empty(), "--model DIR"},
                          {!options.input.empty(), "--input FILE"},
                          {!options.output.empty(), "--output FILE"}});
-  check_base_options(options.model.base);
+  check_model_options(options.model);
 }
 
 json score_line(const ForwardContext& model, const InputLine& line) {
@@ -112,7 +111,7 @@ json score_or_serve(const ForwardContext& model, const std::vector<InputLine>& l
 }
 
 int run(Communicator& world, const ProcessInfo& process, const ScoreOptions& options) {
-  const auto watchdog = watch_command(world, process);
+  const auto watchdog = watch_inference(world, process, options.model);
   const Console console{world.rank() == 0};
   Inference inference = open_for_inference(world, process, options.model, console);
   const OpenModel& model = *inference.model;

@@ -43,13 +43,15 @@ fs::path make_folder(Communicator& world, const ProcessInfo& process) {
 
 }  // namespace
 
-std::unique_ptr<Watchdog> watch_command(Communicator& world, const ProcessInfo& process, int seconds) {
+std::unique_ptr<Watchdog> watch_command(Communicator& world, const ProcessInfo& process, int seconds,
+                                        const std::string& named_by) {
   if (seconds == 0 || world.size() == 1) {
     return nullptr;
   }
   WatchdogOptions options;
   options.folder = make_folder(world, process);
   options.seconds = seconds;
+  options.named_by = named_by;
   options.advice = "Run the same command again";
   options.end_job = [](const std::string& who) {
     abort_stuck_job("lora_dist: error: " + who + "\n", static_cast<int>(ExitCode::hang));

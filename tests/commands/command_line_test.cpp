@@ -246,6 +246,7 @@ TEST(CommandLine, ValuesOutOfRange) {
   EXPECT_EQ(generate("--top-k", "-1"), "--top-k must be at least 0 (got -1)");
   EXPECT_EQ(generate("--repetition-penalty", "0"), "--repetition-penalty must be above 0 (got 0)");
   EXPECT_EQ(generate("--seed", "-1"), "--seed must be at least 0 (got -1)");
+  EXPECT_EQ(generate("--watchdog-seconds", "-1"), "--watchdog-seconds must be at least 0 (got -1)");
   EXPECT_THAT(generate("--top-k", "many"), HasSubstr("the argument ('many') for option '--top-k' is invalid"));
   EXPECT_THAT(generate("--max-new-tokens", "99999999999999999999"), HasSubstr("is invalid"));
   EXPECT_EQ(generate("--quantization", "nf5"), "--quantization must be one of none, nf4, fp4, int8 (got nf5)");

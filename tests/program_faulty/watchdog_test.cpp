@@ -89,6 +89,31 @@ TEST(Watchdog, WatchesOverEvalToo) {
   EXPECT_FALSE(fs::exists(scratch / "out/watchdog"));
 }
 
+/// A command without a configuration, whose rank 1 stops in its `passing`-th gather of all.
+void expect_watched(const std::vector<std::string>& command, int passing) {
+  const Scratch scratch;
+  Launch launch;
+  launch.ranks = 2;
+  launch.arguments = command;
+  for (const std::string& argument : {std::string("--model"), source("demo/model").string(), std::string("--input"),
+                                      source("tests/golden/stories260k/score_input.jsonl").string(), std::string("--output"),
+                                      (scratch / "out.jsonl").string(), std::string("--watchdog-seconds"), std::string("2")}) {
+    launch.arguments.push_back(argument);
+  }
+  launch.environment["LORA_DIST_FAULT"] = "stop,all_gather,1," + std::to_string(passing);
+  launch.timeout_seconds = 90.0;
+  temporary_folder_of(scratch, launch);
+  expect_error(launch, 86,
+               {"no progress on any rank for 2 s (--watchdog-seconds = 2)", "rank 1 on ", "gives no sign of life since",
+                "rank 0 waits in "});
+  EXPECT_FALSE(fs::exists(scratch / "out.jsonl"));
+}
+
+TEST(Watchdog, WatchesOverScoreAndGenerateToo) {
+  expect_watched({"score"}, 30);
+  expect_watched({"generate"}, 30);
+}
+
 TEST(Watchdog, LeavesNothingBehindOfACommand) {
   const Scratch scratch;
   Settings settings = watched_run(scratch / "out", "2");
