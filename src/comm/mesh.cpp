@@ -104,7 +104,7 @@ int base_replica_of(const Mesh& mesh, int shards) { return mesh.data_rank / shar
 
 int base_shards_of(const Mesh& mesh, const BaseShards& base_shards, int of_node) {
   if (base_shards.of != BaseShards::Of::count) {
-    return base_shards.of == BaseShards::Of::all ? mesh.data : of_node;
+    return base_shards.of == BaseShards::Of::node ? of_node : mesh.data;
   }
   if (base_shards.count < 1 || mesh.data % base_shards.count != 0) {
     throw Error(ExitCode::usage,

@@ -108,7 +108,7 @@ std::vector<Key> make_keys() {
 
     key("parallel.tensor", [](auto& c) -> auto& { return c.parallel.tensor; }, Whole{1, 4096}, kBits, "ranks that share each layer: a number that divides the ranks"),
     key("parallel.sequence_parallel", [](auto& c) -> auto& { return c.parallel.sequence_parallel; }, Flag{}, kBits, "tensor-parallel ranks keep, norm and add up the hidden states of their own tokens alone (less memory for what is kept of each block)"),
-    key("parallel.base_shards", [](auto& c) -> auto& { return c.parallel.base_shards; }, ShardCount{}, kAllow, "data-parallel ranks that share one copy of the base: \"all\", those of a \"node\", or a number that divides them (1: each keeps it whole)"),
+    key("parallel.base_shards", [](auto& c) -> auto& { return c.parallel.base_shards; }, ShardCount{}, kAllow, "data-parallel ranks that share one copy of the base: \"auto\" or \"all\", those of a \"node\", or a number that divides them (1: each keeps it whole)"),
     key("parallel.shard_vocabulary", [](auto& c) -> auto& { return c.parallel.shard_vocabulary; }, Flag{}, kAllow, "embedding and head are divided over the ranks that share the base; false: each keeps them whole (fewer bytes sent)"),
     key("parallel.base_device", [](auto& c) -> auto& { return c.parallel.base_device; }, kBaseDevices, kAllow, "auto, device, host: where each rank keeps its part of the base"),
     key("parallel.backend", [](auto& c) -> auto& { return c.parallel.backend; }, kBackends, kBits, "auto, cpu, cuda"),

@@ -20,6 +20,9 @@ std::string shown(const toml::node& value) {
   return line.size() <= 80 ? line : line.substr(0, 77) + "...";
 }
 
+constexpr Words<BaseShards::Of, 3> kBaseShards = {
+    {{"auto", BaseShards::Of::automatic}, {"all", BaseShards::Of::all}, {"node", BaseShards::Of::node}}};
+
 std::string check_whole(const Whole& rule, std::int64_t value) {
   if (value < rule.low) {
     return fmt::format("must be at least {} (got {})", rule.low, value);
@@ -111,14 +114,14 @@ std::string read_value(BaseShards& value, const ShardCount& /*rule*/, const toml
   }
   const bool number =
       !text.empty() && text.size() <= 6 && text.find_first_not_of("0123456789") == std::string::npos && text[0] != '0';
-  value = text == "node" ? BaseShards{BaseShards::Of::node} : BaseShards{};
   if (number) {
     value.of = BaseShards::Of::count;
     std::from_chars(text.data(), text.data() + text.size(), value.count);
+    return "";
   }
-  return number || text == "all" || text == "node"
-             ? ""
-             : fmt::format("must be \"all\", \"node\" or a number of ranks (got {})", value_text(text));
+  const std::optional<BaseShards::Of> word = value_of_word(kBaseShards, text);
+  value = {word.value_or(BaseShards::Of::automatic)};
+  return word ? "" : fmt::format("must be \"auto\", \"all\", \"node\" or a number of ranks (got {})", value_text(text));
 }
 
 std::string read_strings(std::vector<std::string>& values, const toml::node& node) {
@@ -172,15 +175,7 @@ std::string value_text(const std::vector<std::string>& values) {
   return "[" + list_of({parts.begin(), parts.end()}) + "]";
 }
 std::string value_text(const BaseShards& value) {
-  switch (value.of) {
-    case BaseShards::Of::all:
-      return quoted("all");
-    case BaseShards::Of::node:
-      return quoted("node");
-    case BaseShards::Of::count:
-      break;
-  }
-  return quoted(std::to_string(value.count));
+  return quoted(value.of == BaseShards::Of::count ? std::to_string(value.count) : std::string(word_of(kBaseShards, value.of)));
 }
 
 std::string list_of(const std::vector<std::string_view>& words) { return fmt::format("{}", fmt::join(words, ", ")); }

@@ -40,7 +40,7 @@ struct OrPath {  // one of the words, else a path; empty where that is a word
 };
 template <class Kind, std::size_t count>
 OrPath(Words<Kind, count>) -> OrPath<Kind, count>;
-struct ShardCount {};  // "all", "node" or a number of ranks
+struct ShardCount {};  // "auto", "all", "node" or a number of ranks
 
 // read_value: returns what is wrong with `node` as the rest of a sentence ("must be at least 1 (got 0)"), or an empty string;
 // only then `value` is of use.

@@ -38,10 +38,10 @@ enum class BaseDevice : std::uint8_t { device, host };
 inline constexpr Words<std::optional<BaseDevice>, 3> kBaseDevices = {
     {{"auto", std::nullopt}, {"device", BaseDevice::device}, {"host", BaseDevice::host}}};
 
-/// The data ranks that divide the base: all, those of a machine, or a number.
+/// The data ranks that divide the base: all, those of a machine, or so many; "auto" is all.
 struct BaseShards {
-  enum class Of : std::uint8_t { all, node, count };
-  Of of = Of::all;
+  enum class Of : std::uint8_t { automatic, all, node, count };
+  Of of = Of::automatic;
   int count = 0;  // ranks; 0 but for Of::count
   bool operator==(const BaseShards&) const = default;
 };

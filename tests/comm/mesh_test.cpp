@@ -33,6 +33,17 @@ TEST(Mesh, DataRanksOfANode) {
   EXPECT_EQ(data_ranks_of_node(mesh_of(2, 2), Machines{"a", "b", "a", "b"}), 2);  // slow, but each shares with its own
 }
 
+TEST(Mesh, RanksThatDivideTheBase) {
+  const Mesh mesh = mesh_of(6, 1);
+  EXPECT_EQ(base_shards_of(mesh, {}, 3), 6);  // "auto"
+  EXPECT_EQ(base_shards_of(mesh, {BaseShards::Of::all}, 3), 6);
+  EXPECT_EQ(base_shards_of(mesh, {BaseShards::Of::node}, 3), 3);
+  EXPECT_EQ(base_shards_of(mesh, {BaseShards::Of::count, 2}, 3), 2);
+  const auto error = error_of([&] { base_shards_of(mesh, {BaseShards::Of::count, 4}, 3); });
+  ASSERT_TRUE(error);
+  EXPECT_THAT(error->what(), testing::HasSubstr("parallel.base_shards = \"4\" does not divide the 6 data-parallel ranks"));
+}
+
 TEST(Mesh, NodesMustBeAlike) {
   for (const Machines& machines : {Machines{"a", "a", "b"}, Machines{"a", "b", "b"}, Machines{"a", "b", "a"},
                                    Machines{"a", "a", "b", "b", "b", "b"}, Machines{"a", "a", "b", "c"}}) {

@@ -178,9 +178,9 @@ TEST_F(LoadConfig, WordsAndLists) {
   EXPECT_EQ(error_of("[train]\nschedule = \"exponential\"\n"),
             "x.toml:2: train.schedule must be one of constant, linear, cosine (got \"exponential\"; the nearest is constant)");
   EXPECT_EQ(error_of("[parallel]\nbase_shards = 0\n"),
-            "x.toml:2: parallel.base_shards must be \"all\", \"node\" or a number of ranks (got \"0\")");
+            "x.toml:2: parallel.base_shards must be \"auto\", \"all\", \"node\" or a number of ranks (got \"0\")");
   EXPECT_EQ(error_of("[parallel]\nbase_shards = \"some\"\n"),
-            "x.toml:2: parallel.base_shards must be \"all\", \"node\" or a number of ranks (got \"some\")");
+            "x.toml:2: parallel.base_shards must be \"auto\", \"all\", \"node\" or a number of ranks (got \"some\")");
 }
 
 TEST_F(LoadConfig, UnknownKeysNameTheNearest) {

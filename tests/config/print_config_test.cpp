@@ -67,6 +67,14 @@ TEST_F(PrintConfig, AWordOrAPathIsPrintedAsItWasWritten) {
   }
 }
 
+TEST_F(PrintConfig, TheBasesShardsArePrintedAsTheyWereWritten) {
+  EXPECT_EQ(to_flat_settings(Config{}).at("parallel.base_shards"), "\"auto\"");
+  for (const char* word : {"auto", "all", "node", "4"}) {
+    const Config config = load_config("", {std::string("parallel.base_shards=") + word});
+    EXPECT_EQ(to_flat_settings(config).at("parallel.base_shards"), "\"" + std::string(word) + "\"");
+  }
+}
+
 TEST_F(PrintConfig, WithoutTheRequiredKeysToo) {
   const std::string text = print_config(load_config("", {}));
   EXPECT_THAT(text, testing::ContainsRegex("# path = \"\" +# not set\n"));
