@@ -47,6 +47,8 @@ std::vector<Remedy> remedies(const PlanReport& report) {
            [](PlannedModel& model, PlannedMesh&) { model.config.train.recompute = Recompute::block; }},
           {"train.micro_batch = 1", config.train.micro_batch > 1,
            [](PlannedModel& model, PlannedMesh&) { model.config.train.micro_batch = 1; }},
+          {"train.micro_batches_in_flight = 1", config.train.micro_batches_in_flight > 1,
+           [](PlannedModel& model, PlannedMesh&) { model.config.train.micro_batches_in_flight = 1; }},
           {"parallel.base_shards = \"all\"", report.plan.mesh.shards < report.plan.mesh.data,
            [](PlannedModel&, PlannedMesh& mesh) { mesh.shards = mesh.data; }},
           {"parallel.base_device = \"host\"", report.target.on_device() && config.parallel.base_device != BaseDevice::host,

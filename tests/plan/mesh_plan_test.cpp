@@ -289,6 +289,24 @@ TEST(Search, SaysWhatWouldFitWhereNothingDoes) {
   }
 }
 
+TEST(Search, OffersOneMicroBatchInFlightWhereThereAreMore) {
+  PlanOptions options;
+  options.memory = "1GB";
+  const auto change_of = [&](const std::string& in_flight) -> std::optional<MemoryChange> {
+    const PlannedModel model = shipped_model("llama2_7b", {"train.micro_batches_in_flight=" + in_flight});
+    const PlanReport report = make_plan_report("llama2_7b.toml", model, options, 8);
+    for (const MemoryChange& change : report.changes) {
+      if (change.what == "train.micro_batches_in_flight = 1") {
+        EXPECT_LT(change.memory, report.plan.memory());
+        return change;
+      }
+    }
+    return std::nullopt;
+  };
+  EXPECT_TRUE(change_of("4"));
+  EXPECT_FALSE(change_of("1"));
+}
+
 TEST(PlanReport, HoursOfARun) {
   PlanOptions options;
   options.device = "v100";
