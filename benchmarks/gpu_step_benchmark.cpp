@@ -22,7 +22,7 @@
 #include "src/core/error_of.h"
 #include "src/core/memory_report.h"
 #include "src/job/device.h"
-#include "src/train/train_step.h"
+#include "src/train/training_run.h"
 
 namespace lora_dist::benchmarks {
 namespace {
@@ -89,14 +89,8 @@ struct Measured {
 };
 
 TrainedBuffers make_buffers(const AdapterLayout& layout, Arena& arena, const Stream& stream) {
-  TrainedBuffers buffers{arena.take<float>(MemoryKind::adapters, "factors", layout.count),
-                         arena.take_zeroed<float>(MemoryKind::optimizer, "m", layout.count),
-                         arena.take_zeroed<float>(MemoryKind::optimizer, "v", layout.count),
-                         arena.take_zeroed<float>(MemoryKind::adapters, "gradients", layout.count),
-                         arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "sums", layout.count)};
-  buffers.part_params = buffers.params;
-  buffers.part_grads = {buffers.grads};
-  buffers.part_sums = buffers.sums;
+  const AdapterShard whole;
+  TrainedBuffers buffers = take_trained_buffers(take_parameters(layout, whole, arena), layout, whole, 1, arena);
   std::vector<float> factors(static_cast<std::size_t>(layout.count));
   initialize_adapters(layout, 42, factors);
   from_host(view(std::span<const float>(factors)), view(buffers.params), stream);
