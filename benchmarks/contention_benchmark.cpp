@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "benchmarks/measured_step.h"
+#include "src/comm/cpu_quota.h"
 #include "src/comm/process.h"
 #include "src/comm/single_rank.h"
 
@@ -60,7 +61,9 @@ int main(int argc, char** argv) {
   const int processes = argc > 1 ? std::atoi(argv[1]) : 2;
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 7;
   const auto world = make_single_rank();
-  const int threads = threads_per_rank({});
+  ProcessInfo alone;
+  alone.cpu_share = cpu_share(std::vector<std::vector<CpuLimit>>{cpu_limits()}, 0);
+  const int threads = threads_per_rank(alone);
   with_random_model(*world, "lora_dist_contention", [&](const std::filesystem::path& folder) {
     const auto step = make_step({}, folder, threads, *world);
     seconds_of_step(*step, *world);  // the first one touches all memory

@@ -1,6 +1,9 @@
 // Reads /proc/self/cgroup and the files of the groups that it names.
 #include "src/comm/cpu_quota.h"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <fstream>
 #include <sstream>
@@ -64,38 +67,75 @@ std::optional<double> limit_v1(const fs::path& group) {
   return quota_file >> quota && period_file >> period ? ratio_of(quota, period) : std::nullopt;
 }
 
-std::optional<double> least(const std::optional<double>& a, const std::optional<double>& b) {
-  return a && b ? std::min(*a, *b) : a ? a : b;
+std::string identity_of(const fs::path& group) {
+  struct stat found {};
+  return ::stat(group.c_str(), &found) == 0 ? std::to_string(found.st_dev) + ":" + std::to_string(found.st_ino) : group.string();
 }
 
-/// From the group up to the mount point. In a container the path may be the host's, which is not there: the mount point is the
-/// container's own group then.
+/// Adds those from the mount point down to the group, each once. In a container the path may be the host's, which is not there:
+/// the mount point is the container's own group then.
 template <class Limit>
-std::optional<double> least_limit(const fs::path& mount, const std::string& path, Limit limit) {
-  std::optional<double> found = limit(mount);
+void add_limits(const fs::path& mount, const std::string& path, Limit limit_of, std::vector<CpuLimit>& limits) {
+  const auto add = [&](const fs::path& group) {
+    if (const std::optional<double> cpus = limit_of(group)) {
+      const CpuLimit limit{identity_of(group), *cpus};
+      if (std::find(limits.begin(), limits.end(), limit) == limits.end()) {
+        limits.push_back(limit);
+      }
+    }
+  };
   fs::path group = mount;
+  add(group);
   for (const fs::path& part : fs::path(path).relative_path()) {
     group /= part;
-    found = least(found, limit(group));
+    add(group);
   }
-  return found;
 }
 
 }  // namespace
 
-std::optional<double> cpu_quota(const fs::path& root) {
+std::vector<CpuLimit> cpu_limits(const fs::path& root) {
   const fs::path mounts = root / "sys/fs/cgroup";
-  std::optional<double> found;
+  std::vector<CpuLimit> limits;
   for (const auto& [controllers, path] : memberships(root)) {
     if (controllers.empty()) {
-      found = least(found, least_limit(mounts, path, limit_v2));
-      found = least(found, least_limit(mounts / "unified", path, limit_v2));  // beside v1
+      add_limits(mounts, path, limit_v2, limits);
+      add_limits(mounts / "unified", path, limit_v2, limits);  // beside v1
     } else if (has_cpu(controllers)) {
-      found = least(found, least_limit(mounts / controllers, path, limit_v1));
-      found = least(found, least_limit(mounts / "cpu", path, limit_v1));
+      add_limits(mounts / controllers, path, limit_v1, limits);
+      add_limits(mounts / "cpu", path, limit_v1, limits);
     }
   }
-  return found;
+  return limits;
+}
+
+std::string to_text(std::span<const CpuLimit> limits) {
+  std::string text;
+  for (const CpuLimit& limit : limits) {
+    text += fmt::format("{} {}\n", limit.group, limit.cpus);
+  }
+  return text;
+}
+
+std::vector<CpuLimit> limits_from(const std::string& text) {
+  std::vector<CpuLimit> limits;
+  std::istringstream in(text);
+  for (CpuLimit limit; in >> limit.group >> limit.cpus;) {
+    limits.push_back(limit);
+  }
+  return limits;
+}
+
+std::optional<double> cpu_share(std::span<const std::vector<CpuLimit>> of_ranks, int rank) {
+  std::optional<double> share;
+  for (const CpuLimit& mine : of_ranks[static_cast<std::size_t>(rank)]) {
+    const auto sharing = std::count_if(of_ranks.begin(), of_ranks.end(), [&](const std::vector<CpuLimit>& theirs) {
+      return std::any_of(theirs.begin(), theirs.end(), [&](const CpuLimit& each) { return each.group == mine.group; });
+    });
+    const double of_mine = mine.cpus / static_cast<double>(sharing);
+    share = share ? std::min(*share, of_mine) : of_mine;
+  }
+  return share;
 }
 
 }  // namespace lora_dist

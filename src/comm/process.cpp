@@ -16,7 +16,9 @@
 #include <cstdlib>
 #include <string_view>
 #include <thread>
+#include <vector>
 
+#include "src/comm/cpu_quota.h"
 #include "src/comm/mpi_check.h"
 
 namespace lora_dist {
@@ -47,6 +49,30 @@ int count_cores(const CoreSet& cores) {
   return count;
 }
 
+/// Every rank's text, of the ranks of `node`.
+std::vector<std::string> gather_texts(MPI_Comm node, int ranks, const std::string& mine) {
+  int length = static_cast<int>(mine.size());
+  int longest = 0;
+  check_mpi(MPI_Allreduce(&length, &longest, 1, MPI_INT, MPI_MAX, node), "start");
+  std::string padded = mine;
+  padded.resize(static_cast<std::size_t>(longest));
+  std::string all(padded.size() * static_cast<std::size_t>(ranks), '\0');
+  check_mpi(MPI_Allgather(padded.data(), longest, MPI_CHAR, all.data(), longest, MPI_CHAR, node), "start");
+  std::vector<std::string> texts;
+  for (int rank = 0; rank < ranks; ++rank) {
+    texts.emplace_back(all.substr(static_cast<std::size_t>(rank) * padded.size(), padded.size()).c_str());  // without padding
+  }
+  return texts;
+}
+
+std::optional<double> share_of_limits(MPI_Comm node, const ProcessInfo& process) {
+  std::vector<std::vector<CpuLimit>> of_ranks;
+  for (const std::string& text : gather_texts(node, process.node_ranks, to_text(cpu_limits()))) {
+    of_ranks.push_back(limits_from(text));
+  }
+  return cpu_share(of_ranks, process.node_rank);
+}
+
 ProcessInfo find_process() {
   ProcessInfo process;
   check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &process.rank), "start");
@@ -57,6 +83,7 @@ ProcessInfo find_process() {
   check_mpi(MPI_Comm_size(node, &process.node_ranks), "start");
   CoreSet cores = cores_of_this_process();
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, cores.data(), static_cast<int>(cores.size()), MPI_UINT64_T, MPI_BOR, node), "start");
+  process.cpu_share = share_of_limits(node, process);
   check_mpi(MPI_Comm_free(&node), "start");
   process.node_cores = count_cores(cores);
   return process;
@@ -93,18 +120,18 @@ MpiSession::~MpiSession() {
   }
 }
 
-int threads_per_rank(const ProcessInfo& process, const std::optional<double>& quota) {
+int threads_per_rank(const ProcessInfo& process) {
   const int asked = leading_number(std::getenv("OMP_NUM_THREADS"));
   constexpr int kMostThreads = 1024;  // more than any node has; limits the effect of a typing error
   if (asked > 0) {
     return std::min(asked, kMostThreads);
   }
   const int own = std::max(1, count_cores(cores_of_this_process()));
-  int node = process.node_cores > 0 ? process.node_cores : own;
-  if (quota) {
-    node = std::min(node, std::max(1, static_cast<int>(*quota)));
+  int threads = (process.node_cores > 0 ? process.node_cores : own) / std::max(1, process.node_ranks);
+  if (process.cpu_share) {
+    threads = std::min(threads, static_cast<int>(*process.cpu_share));
   }
-  return std::clamp(node / std::max(1, process.node_ranks), 1, own);
+  return std::clamp(threads, 1, own);
 }
 
 bool meet_all_ranks(double seconds) {

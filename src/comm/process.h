@@ -4,16 +4,15 @@
 #include <optional>
 #include <string>
 
-#include "src/comm/cpu_quota.h"
-
 namespace lora_dist {
 
 struct ProcessInfo {
   int rank = 0;
   int ranks = 1;
-  int node_rank = 0;   // rank on this node
-  int node_ranks = 1;  // ranks on this node
-  int node_cores = 0;  // cores that the ranks of this node together may use; 0: unknown
+  int node_rank = 0;                     // among the ranks of this node
+  int node_ranks = 1;                    // how many ranks this node has
+  int node_cores = 0;                    // cores that the ranks of this node may run on, together; 0: not asked
+  std::optional<double> cpu_share = {};  // of the CPUs that control groups allow, what is this rank's (cpu_quota.h)
 };
 
 /// Starts MPI in its constructor and finalizes it in its destructor. Without mpirun or srun it is a job of one rank.
@@ -30,9 +29,9 @@ class MpiSession {
   ProcessInfo process_;
 };
 
-/// The number of threads of this rank: OMP_NUM_THREADS if set; else its cores divided by the ranks of its node (a rank bound to
-/// its own cores uses all of them), at most its share of `quota`, the CPUs of the node's control group.
-int threads_per_rank(const ProcessInfo& process, const std::optional<double>& quota = cpu_quota());
+/// Threads that this rank may use: OMP_NUM_THREADS where it is set, else the cores it may run on divided by the ranks of its node
+/// (ranks that the launcher bound to cores of their own keep them whole), at most its cpu_share.
+int threads_per_rank(const ProcessInfo& process);
 
 /// True if every rank of the job calls this within `seconds`. Ranks call it before exit, so that none ends the job before rank 0
 /// has printed the error.

@@ -17,7 +17,7 @@ struct CpuQuota : testing::Test {
     fs::create_directories((scratch.path() / path).parent_path());
     std::ofstream(scratch.path() / path) << text << "\n";
   }
-  std::optional<double> quota() const { return cpu_quota(scratch.path()); }
+  std::optional<double> quota() const { return cpu_share(std::vector<std::vector<CpuLimit>>{cpu_limits(scratch.path())}, 0); }
   Scratch scratch;
 };
 
@@ -56,6 +56,32 @@ TEST_F(CpuQuota, DamagedFilesLimitNothing) {
   write("sys/fs/cgroup/a/cpu.max", "many 100000");
   write("sys/fs/cgroup/cpu.max", "100000 0");
   EXPECT_EQ(quota(), std::nullopt);
+}
+
+/// Ranks of one node, by their groups: those that SLURM or a container makes for each, and those around them.
+TEST_F(CpuQuota, IsSharedByTheRanksOfAGroupAlone) {
+  write("sys/fs/cgroup/job/cpu.max", "600000 100000");
+  write("sys/fs/cgroup/job/task_0/cpu.max", "400000 100000");
+  write("sys/fs/cgroup/job/task_1/cpu.max", "100000 100000");
+  const auto limits_in = [&](const std::string& group) {
+    write("proc/self/cgroup", "0::" + group);
+    return limits_from(to_text(cpu_limits(scratch.path())));
+  };
+  const std::vector<std::vector<CpuLimit>> apart = {limits_in("/job/task_0"), limits_in("/job/task_1")};
+  EXPECT_EQ(cpu_share(apart, 0), 3.0);  // half of the job's 6 is less than its own 4
+  EXPECT_EQ(cpu_share(apart, 1), 1.0);
+  const std::vector<std::vector<CpuLimit>> together = {limits_in("/job/task_0"), limits_in("/job/task_0")};
+  EXPECT_EQ(cpu_share(together, 0), 2.0);
+  EXPECT_EQ(cpu_share(together, 1), 2.0);
+  const std::vector<std::vector<CpuLimit>> one_free = {{{"a", 2.0}}, {}};
+  EXPECT_EQ(cpu_share(one_free, 0), 2.0);
+  EXPECT_EQ(cpu_share(one_free, 1), std::nullopt);
+}
+
+TEST_F(CpuQuota, LimitsSurviveTheWayToOtherRanks) {
+  const std::vector<CpuLimit> limits = {{"27:13", 1.0 / 3.0}, {"27:14", 64.0}};
+  EXPECT_EQ(limits_from(to_text(limits)), limits);
+  EXPECT_TRUE(limits_from("").empty());
 }
 
 }  // namespace

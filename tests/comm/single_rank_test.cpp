@@ -104,14 +104,16 @@ TEST_F(Threads, TheEnvironmentDecides) {
   EXPECT_EQ(threads_per_rank({}), 5);
 }
 
-TEST_F(Threads, AQuotaIsSharedLikeCores) {
-  const ProcessInfo two{.rank = 0, .ranks = 2, .node_rank = 0, .node_ranks = 2, .node_cores = 64};
-  EXPECT_EQ(threads_per_rank({}, 1.0), 1);
-  EXPECT_EQ(threads_per_rank({}, 0.5), 1);
-  EXPECT_EQ(threads_per_rank(two, 3.9), 1);
-  EXPECT_LE(threads_per_rank(two, 4.0), 2);
+TEST_F(Threads, AreAtMostTheShareOfControlGroups) {
+  ProcessInfo two{.rank = 0, .ranks = 2, .node_rank = 0, .node_ranks = 2, .node_cores = 64};
+  for (const auto& [share, most] : {std::pair(0.5, 1), std::pair(1.0, 1), std::pair(1.95, 1), std::pair(2.0, 2)}) {
+    two.cpu_share = share;
+    EXPECT_LE(threads_per_rank(two), most) << share;
+    EXPECT_GE(threads_per_rank(two), 1) << share;
+  }
+  two.cpu_share = 1.0;
   setenv("OMP_NUM_THREADS", "3", 1);
-  EXPECT_EQ(threads_per_rank({}, 1.0), 3);
+  EXPECT_EQ(threads_per_rank(two), 3);
 }
 
 TEST_F(Threads, OtherwiseTheCoresOfTheNodeAreShared) {
