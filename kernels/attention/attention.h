@@ -2,6 +2,9 @@
 // no matrix of tokens x tokens ever exists.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "kernels/common/dispatch.h"
 #include "kernels/common/tensor_view.h"
 
@@ -58,9 +61,23 @@ struct AttentionBackwardArguments {
 void attention_backward_cpu(const AttentionBackwardArguments& a, const Stream& stream);
 void attention_backward_cuda(const AttentionBackwardArguments& a, const Stream& stream);
 
-inline void attention(const AttentionArguments& a, const Stream& stream) { LORA_DIST_DISPATCH(attention, stream, a); }
+/// Keys that a query sees, on average over a segment of `tokens` of both.
+inline double keys_seen(std::int64_t tokens, std::int64_t window) {
+  const auto n = static_cast<double>(tokens);
+  const double w = window > 0 ? std::min(n, static_cast<double>(window)) : n;
+  return (w * (w + 1.0) / 2.0 + (n - w) * w) / n;
+}
+/// Two products forward and five backward, 2 FLOP each for every key that a query sees, dimension and head. Where starts lie, the
+/// host does not see: all segments are taken to be as long as the longest.
+inline double attention_flops(double products, ConstTensorView q, const AttentionShape& shape) {
+  const double keys = keys_seen(shape.longest > 0 ? shape.longest : q.rows(), shape.window);
+  return products * 2.0 * static_cast<double>(q.rows()) * (keys * static_cast<double>(q.cols()));
+}
+inline void attention(const AttentionArguments& a, const Stream& stream) {
+  LORA_DIST_DISPATCH_COUNTED(attention, OperatorWork{attention_flops(2.0, a.q, a.shape)}, stream, a);
+}
 inline void attention_backward(const AttentionBackwardArguments& a, const Stream& stream) {
-  LORA_DIST_DISPATCH(attention_backward, stream, a);
+  LORA_DIST_DISPATCH_COUNTED(attention_backward, OperatorWork{attention_flops(5.0, a.q, a.shape)}, stream, a);
 }
 
 /// Throw KernelError unless the views have the shapes above. Only the CPU checks the offsets in cu_seqlens.

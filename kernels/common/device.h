@@ -1,5 +1,6 @@
-// The accelerator as plain functions: properties, memory, streams, events. Implemented by device_cuda.cu in a build with CUDA,
-// else by device_absent.cpp (which finds no device and throws elsewhere).
+// The accelerator as plain functions: what it is, its memory, its streams and events. device_cuda.cu in a build with CUDA,
+// device_absent.cpp in one without (where no device is ever found and the rest throws). A stream that runs dry has no device:
+// copies, waits and events on it do nothing.
 #pragma once
 
 #include <cstddef>

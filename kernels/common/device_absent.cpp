@@ -29,8 +29,8 @@ void synchronize(const Stream& /*stream*/) {}
 void watch_waits(const Stream& /*stream*/, std::function<void()> /*check*/) {}
 std::int64_t operator_scratch_bytes(const Stream& /*stream*/) { return 0; }
 
-void copy_bytes(void* to, const void* from, std::size_t bytes, const Stream& /*stream*/) {
-  if (bytes > 0) {
+void copy_bytes(void* to, const void* from, std::size_t bytes, const Stream& stream) {
+  if (bytes > 0 && !stream.is_dry()) {
     std::memcpy(to, from, bytes);
   }
 }

@@ -195,7 +195,7 @@ void destroy_device_stream(Stream& stream) noexcept {
 }
 
 void synchronize(const Stream& stream) {
-  if (stream.backend != Backend::cuda) {
+  if (!stream.is_of_device()) {
     return;
   }
   const CudaContext& context = cuda_context(stream);
@@ -212,7 +212,7 @@ void watch_waits(const Stream& stream, std::function<void()> check) {
 }
 
 std::int64_t operator_scratch_bytes(const Stream& stream) {
-  if (stream.backend != Backend::cuda) {
+  if (!stream.is_of_device()) {
     return 0;
   }
   const CudaContext& context = cuda_context(stream);
@@ -233,7 +233,7 @@ void* operator_scratch(const Stream& stream, std::size_t bytes) {
 }
 
 void copy_bytes(void* to, const void* from, std::size_t bytes, const Stream& stream) {
-  if (bytes == 0) {
+  if (bytes == 0 || stream.is_dry()) {
     return;
   }
   if (stream.backend == Backend::cpu) {
@@ -252,7 +252,7 @@ DeviceEvent::~DeviceEvent() {
 }
 
 void DeviceEvent::record(const Stream& stream) {
-  if (stream.backend == Backend::cpu) {
+  if (!stream.is_of_device()) {
     return;
   }
   if (handle_ == nullptr) {
@@ -284,7 +284,7 @@ bool DeviceEvent::past() const {
 void DeviceEvent::wait(const Stream& stream) const {
   constexpr std::chrono::microseconds kPause(20);
   while (!past()) {
-    if (stream.backend == Backend::cuda && cuda_context(stream).check_while_waiting) {
+    if (stream.is_of_device() && cuda_context(stream).check_while_waiting) {
       cuda_context(stream).check_while_waiting();
     }
     std::this_thread::sleep_for(kPause);

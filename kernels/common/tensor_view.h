@@ -76,6 +76,9 @@ struct TensorView {
   operator ConstTensorView() const { return {data, dtype, shape}; }  // NOLINT(google-explicit-constructor)
 };
 
+/// What a view spans.
+inline std::int64_t size_in_bytes(ConstTensorView view) { return view.count() * static_cast<std::int64_t>(size_of(view.dtype)); }
+
 /// Views over typed memory: view(ptr, {rows, cols}).
 template <class T>
 TensorView view(T* data, Shape shape) {

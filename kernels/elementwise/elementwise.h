@@ -20,7 +20,9 @@ void add_to_cuda(ConstTensorView x, TensorView y, const Stream& stream);
 void scale_cpu(TensorView x, float factor, const Stream& stream);
 void scale_cuda(TensorView x, float factor, const Stream& stream);
 
-inline void cast(ConstTensorView in, TensorView out, const Stream& stream) { LORA_DIST_DISPATCH(cast, stream, in, out); }
+inline void cast(ConstTensorView in, TensorView out, const Stream& stream) {
+  LORA_DIST_DISPATCH_COUNTED(cast, OperatorWork{.bytes = size_in_bytes(in) + size_in_bytes(out)}, stream, in, out);
+}
 inline void add_to(ConstTensorView x, TensorView y, const Stream& stream) { LORA_DIST_DISPATCH(add_to, stream, x, y); }
 inline void scale(TensorView x, float factor, const Stream& stream) { LORA_DIST_DISPATCH(scale, stream, x, factor); }
 

@@ -39,7 +39,14 @@ struct MatmulArguments {
 void matmul_cpu(const MatmulArguments& product, const Stream& stream);
 void matmul_cuda(const MatmulArguments& product, const Stream& stream);
 
-inline void matmul(const MatmulArguments& product, const Stream& stream) { LORA_DIST_DISPATCH(matmul, stream, product); }
+/// A multiplication and an addition for each element of c and of what it sums over.
+inline OperatorWork work_of(const MatmulArguments& product) {
+  const std::int64_t k = product.op_a == Transpose::yes ? product.a.rows() : product.a.cols();
+  return {.flops = 2.0 * static_cast<double>(product.c.count()) * static_cast<double>(k)};
+}
+inline void matmul(const MatmulArguments& product, const Stream& stream) {
+  LORA_DIST_DISPATCH_COUNTED(matmul, work_of(product), stream, product);
+}
 
 /// Throws KernelError unless the addends have the shape and dtype of c.
 inline void require_added(const Added& added, ConstTensorView c) {

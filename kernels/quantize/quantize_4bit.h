@@ -44,12 +44,15 @@ inline void quantize_4bit(ConstTensorView values, std::int64_t block_size, Tenso
                           const Stream& stream) {
   LORA_DIST_DISPATCH(quantize_4bit, stream, values, block_size, codes, absmax, code);
 }
+inline OperatorWork dequantizing_work(const FourBitWeight& weight, ConstTensorView values) {
+  return {.bytes = size_in_bytes(weight.codes) + size_in_bytes(weight.absmax) + size_in_bytes(values)};
+}
 inline void dequantize_4bit(const FourBitWeight& weight, TensorView values, const Stream& stream) {
-  LORA_DIST_DISPATCH(dequantize_4bit, stream, weight, values);
+  LORA_DIST_DISPATCH_COUNTED(dequantize_4bit, dequantizing_work(weight, values), stream, weight, values);
 }
 inline void dequantize_4bit_part(const FourBitWeight& weight, const StridedSlice& slice, TensorView values,
                                  const Stream& stream) {
-  LORA_DIST_DISPATCH(dequantize_4bit_part, stream, weight, slice, values);
+  LORA_DIST_DISPATCH_COUNTED(dequantize_4bit_part, dequantizing_work(weight, values), stream, weight, slice, values);
 }
 
 /// Throw KernelError unless the views have the sizes above.

@@ -41,13 +41,19 @@ inline void quantize_absmax(ConstTensorView absmax, float offset, TensorView cod
                             const Stream& stream) {
   LORA_DIST_DISPATCH(quantize_absmax, stream, absmax, offset, codes, nested_absmax);
 }
+/// Of the nested absmax as many as the scales have blocks.
+inline OperatorWork dequantizing_work(ConstTensorView codes, ConstTensorView absmax) {
+  const std::int64_t nested = (codes.count() + kNestedBlock - 1) / kNestedBlock;
+  return {.bytes = size_in_bytes(codes) + nested * static_cast<std::int64_t>(sizeof(float)) + size_in_bytes(absmax)};
+}
 inline void dequantize_absmax(ConstTensorView codes, ConstTensorView nested_absmax, float offset, TensorView absmax,
                               const Stream& stream) {
-  LORA_DIST_DISPATCH(dequantize_absmax, stream, codes, nested_absmax, offset, absmax);
+  LORA_DIST_DISPATCH_COUNTED(dequantize_absmax, dequantizing_work(codes, absmax), stream, codes, nested_absmax, offset, absmax);
 }
 inline void dequantize_absmax_part(ConstTensorView codes, ConstTensorView nested_absmax, float offset, std::int64_t block_size,
                                    const StridedSlice& slice, TensorView absmax, const Stream& stream) {
-  LORA_DIST_DISPATCH(dequantize_absmax_part, stream, codes, nested_absmax, offset, block_size, slice, absmax);
+  LORA_DIST_DISPATCH_COUNTED(dequantize_absmax_part, dequantizing_work(codes, absmax), stream, codes, nested_absmax, offset,
+                             block_size, slice, absmax);
 }
 
 /// Throw KernelError unless the views have the sizes above.

@@ -34,7 +34,8 @@ inline void quantize_int8(ConstTensorView values, TensorView codes, TensorView a
   LORA_DIST_DISPATCH(quantize_int8, stream, values, codes, absmax);
 }
 inline void dequantize_int8(ConstTensorView codes, ConstTensorView absmax, TensorView values, const Stream& stream) {
-  LORA_DIST_DISPATCH(dequantize_int8, stream, codes, absmax, values);
+  const std::int64_t bytes = size_in_bytes(codes) + size_in_bytes(absmax) + size_in_bytes(values);
+  LORA_DIST_DISPATCH_COUNTED(dequantize_int8, OperatorWork{.bytes = bytes}, stream, codes, absmax, values);
 }
 
 }  // namespace lora_dist

@@ -1,0 +1,90 @@
+// What operators would have done: kept by a stream that runs dry (stream.h), so that a step can be counted by running the code
+// that computes it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kernels/common/stream.h"
+
+namespace lora_dist {
+
+/// What one call does. An operator states what a step's time is predicted from, and leaves the rest 0.
+struct OperatorWork {
+  double flops = 0.0;      // floating point operations of the shapes, in the usual count
+  std::int64_t bytes = 0;  // read and written
+};
+
+/// Sums over the calls of one operator in one part of a step.
+struct WorkEntry {
+  std::string_view part;
+  std::string_view name;
+  std::int64_t calls = 0;
+  OperatorWork work;
+};
+
+class WorkRecord {
+ public:
+  /// Adds a call to the part that is under way. `name`: a literal, that of the operator.
+  void add(std::string_view name, const OperatorWork& work);
+
+  const std::vector<WorkEntry>& entries() const { return entries_; }
+  /// The sum of the entries that `chosen` is true for.
+  template <class Chosen>
+  WorkEntry sum(Chosen chosen) const {
+    WorkEntry sum;
+    for (const WorkEntry& entry : entries_) {
+      if (chosen(entry)) {
+        sum.calls += entry.calls;
+        sum.work.flops += entry.work.flops;
+        sum.work.bytes += entry.work.bytes;
+      }
+    }
+    return sum;
+  }
+  void clear() { entries_.clear(); }
+
+  /// Begins a part, and returns the one before it. `part`: a literal.
+  std::string_view begin_part(std::string_view part) { return std::exchange(part_, part); }
+
+ private:
+  std::string_view part_;
+  std::vector<WorkEntry> entries_;
+};
+
+/// Names the part of a step that goes on from here to the end of the scope, as a record tells it; a part within another one
+/// interrupts that. Without a record it costs nothing.
+class WorkPart {
+ public:
+  WorkPart(const Stream& stream, std::string_view part)
+      : record_(stream.record), before_(record_ == nullptr ? part : record_->begin_part(part)) {}
+  WorkPart(const WorkPart&) = delete;
+  WorkPart& operator=(const WorkPart&) = delete;
+  ~WorkPart() {
+    if (record_ != nullptr) {
+      record_->begin_part(before_);
+    }
+  }
+
+ private:
+  WorkRecord* record_;
+  std::string_view before_;
+};
+
+/// Notes what is no operator, where the stream has a record.
+inline void note_work(const Stream& stream, std::string_view name, const OperatorWork& work = {}) {
+  if (stream.record != nullptr) {
+    stream.record->add(name, work);
+  }
+}
+
+/// An operator's call in a dry run. What it would return is a zero.
+template <class Result>
+Result run_dry(const Stream& stream, std::string_view name, const OperatorWork& work) {
+  stream.record->add(name, work);
+  return Result();
+}
+
+}  // namespace lora_dist
