@@ -190,7 +190,7 @@ void load_blocks(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
       });
     }
   }
-  run_together(holders.world, [&] { synchronize(place.stream); });  // other streams read it too
+  run_together(holders.world, [&] { synchronize(storage.stream); });  // other streams read it too
 }
 
 }  // namespace
@@ -278,19 +278,23 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             const BaseHolders& holders, const BaseStorage& storage) {
   LaidOut laid;
-  run_together(holders.world, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), place); });
+  run_together(holders.world, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), storage); });
   if (laid.base.of_node) {
     share_slices(laid.base, holders.shards, holders.world);
   }
-  run_together(holders.world, [&] { load_tables(laid.base, spec, directory, place, holders.shards.rank()); });
-  load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, place);
+  run_together(holders.world, [&] { load_tables(laid.base, spec, directory, storage, holders.shards.rank()); });
+  load_blocks(laid.base, spec, directory, laid.stored, laid.quantizes, holders, storage);
   return std::move(laid.base);
 }
 
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                                const TpShard& part, int shards, const BaseStorage& storage) {
   require(!storage.arena.holds_memory(), "a base that is only laid out takes no memory");
-  return lay_out(spec, directory, format, part, shards, storage).base;
+  FrozenBase base = lay_out(spec, directory, format, part, shards, storage).base;
+  if (base.of_node) {
+    lay_out_shared_slices(base);
+  }
+  return base;
 }
 
 }  // namespace lora_dist

@@ -10,4 +10,7 @@ namespace lora_dist {
 /// of it: out_of_memory, communication.
 void share_slices(FrozenBase& base, Communicator& shards, Communicator& world);
 
+/// The slices that the first of the ranks would have, with nothing taken: addresses that may be neither written nor read.
+void lay_out_shared_slices(FrozenBase& base);
+
 }  // namespace lora_dist

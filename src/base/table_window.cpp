@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/common/work_record.h"
+
 namespace lora_dist {
 
 TableBuffers take_table_buffers(const FrozenBase& base, Arena& arena) {
@@ -30,7 +32,8 @@ void TableWindow::prefetch(const VocabTable& table, std::int64_t chunk) {
     return;
   }
   Slot& slot = slots_[static_cast<std::size_t>(which_.take(mine.data()))];
-  if (slot.gather.under_way()) {  // nobody came for it
+  note_work(gathers_, kChunkFetch, {.bytes = static_cast<std::int64_t>(mine.size())});
+  if (slot.gather.under_way()) {  // a prefetch that was not used
     slot.gather.wait(times_);
   }
   slot.read.stream_wait(gathers_);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "kernels/common/device.h"
 #include "kernels/common/stream.h"
@@ -13,6 +14,9 @@
 #include "src/core/arena.h"
 
 namespace lora_dist {
+
+/// What a dry run's record (kernels/common/work_record.h) calls a fetch of a chunk, whose bytes are this rank's slice.
+inline constexpr std::string_view kChunkFetch = "fetch of a chunk";
 
 /// Which of two slots has what, and which one the next takes. Known by the address of this rank's slice, so that a tied head
 /// finds what the embedding left.

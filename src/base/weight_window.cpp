@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "kernels/common/work_record.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/quantize/quantize_4bit.h"
 #include "kernels/quantize/quantize_absmax.h"
@@ -81,7 +82,7 @@ WeightWindow::WeightWindow(const FrozenBase& base, Communicator& shards, Arena& 
       compute_dtype_(compute_dtype),
       compute_(compute),
       memory_(take_window_buffers(base, arena, dequantizes_ahead(compute.backend, micro_batches_in_flight), compute_dtype)),
-      stream_(!memory_.in_place && compute.backend == Backend::cuda ? make_device_stream() : compute),
+      stream_(!memory_.in_place && compute.is_of_device() ? make_device_stream() : compute),
       tables_(memory_.tables, shards, compute, stream_),
       exceptions_(std::uncaught_exceptions()) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -127,7 +128,7 @@ void WeightWindow::prefetch(std::int64_t layer) {
   }
   Slot& slot = slots_[0].held ? slots_[1] : slots_[0];
   require(!slot.held, "at most one block of a window may be held while another is gathered");
-  if (slot.gather.under_way()) {  // nobody came for it
+  if (slot.gather.under_way()) {  // a prefetch that was not used
     slot.gather.wait(times_);
   }
   if (memory_.one_window) {
@@ -143,11 +144,12 @@ void WeightWindow::prefetch(std::int64_t layer) {
 
 /// Starts the copies and the gather that a block needs.
 void WeightWindow::fetch(Slot& slot) {
+  const auto l = static_cast<std::size_t>(slot.layer);
+  note_work(stream_, kBlockFetch, {.bytes = base_.layouts[l].slice_bytes});
   slot.read.stream_wait(stream_);
   if (slot.bytes.empty()) {
     return;
   }
-  const auto l = static_cast<std::size_t>(slot.layer);
   std::span<const std::byte> mine = base_.slices[l];
   const std::span<std::byte> all = slot.bytes.first(mine.size() * static_cast<std::size_t>(base_.shards));
   if (base_.on_host) {
@@ -168,6 +170,7 @@ void WeightWindow::finish(Slot& slot) {
   if (slot.gather.under_way()) {
     slot.gather.wait(times_);
   }
+  const WorkPart part(stream_, kDequantizing);
   const BlockWeights weights = weights_of(slot.layer, slot);
   blocks_dequantized_ += slot.dense.empty() ? 0 : 1;
   for (const FrozenWeight& weight : weights) {

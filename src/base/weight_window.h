@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "kernels/common/device.h"
 #include "kernels/common/stream.h"
@@ -16,6 +17,11 @@
 #include "src/core/arena.h"
 
 namespace lora_dist {
+
+/// What a dry run's record (kernels/common/work_record.h) calls a fetch of a block, whose bytes are this rank's slice, and the
+/// part in which a window dequantizes ahead.
+inline constexpr std::string_view kBlockFetch = "fetch of a block";
+inline constexpr std::string_view kDequantizing = "dequantizing";
 
 /// A whole weight as it lies in a window.
 struct FrozenWeight {

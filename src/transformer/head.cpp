@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/common/work_record.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
@@ -327,6 +328,7 @@ std::vector<double> head_loss(const ForwardContext& model, std::span<const Micro
 
 PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<const MicroBatch> batches,
                                      const Objective& objective) {
+  const WorkPart part(model.stream, kHeadPart);
   const std::vector<Picked> all = pick_all(model, batches);
   losses_of_picked(model, all, objective.scale, true);
   PendingLosses losses;

@@ -1,6 +1,7 @@
 // The forward and backward walk over the blocks; what comes before and after them is in embed.cpp and head.cpp.
 #include "src/transformer/transformer.h"
 
+#include "kernels/common/work_record.h"
 #include "kernels/elementwise/elementwise.h"
 #include "src/core/pulse.h"
 #include "src/transformer/block.h"
@@ -60,6 +61,7 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
 }
 
 void embed_all(const ForwardContext& model, std::span<const InFlight> all) {
+  const WorkPart part(model.stream, kEmbeddingPart);
   std::vector<EmbeddedBatch> batches;
   for (const InFlight& one : all) {
     batches.push_back({one.batch, one.tp, *one.buffers});
@@ -83,6 +85,7 @@ bool have_work(std::span<const InFlight> all) {
 /// All blocks upwards; hidden states are left in each micro-batch's entering(0 .. layers).
 void run_forward(const ForwardContext& model, std::span<const InFlight> all) {
   embed_all(model, all);
+  const WorkPart part(model.stream, kForwardPart);
   for (std::int64_t layer = 0; layer < model.base->spec.layers; ++layer) {
     const BlockWeights weights = model.window->acquire(layer);
     prefetch_after(model, layer + 1);
@@ -107,6 +110,7 @@ void recompute(const ForwardContext& model, const BlockContext& block) {
 /// All blocks downwards, from the gradient in each micro-batch's hidden_gradient. The last micro-batch comes first: what it left
 /// of the last block is still there.
 void run_backward(const ForwardContext& model, std::span<const InFlight> all) {
+  const WorkPart part(model.stream, kBackwardPart);
   const std::int64_t layers = model.base->spec.layers;
   for (std::int64_t layer = layers - 1; layer >= 0; --layer) {
     heartbeat();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "src/adapter/linear_hooks.h"
@@ -12,6 +13,13 @@
 #include "src/transformer/tensor_parallel.h"
 
 namespace lora_dist {
+
+/// The parts of a step in a dry run's record (kernels/common/work_record.h). The first chunk of the head is fetched in the
+/// forward part.
+inline constexpr std::string_view kEmbeddingPart = "embedding";
+inline constexpr std::string_view kForwardPart = "forward";    // of the blocks
+inline constexpr std::string_view kHeadPart = "head";          // both ways
+inline constexpr std::string_view kBackwardPart = "backward";  // of the blocks
 
 /// How many micro-batches the workspace holds at a time: the most that the functions below take.
 std::size_t most_in_flight(const ForwardContext& model);
