@@ -20,9 +20,7 @@ const Planner::Footprint& Planner::footprint(const PlannedMesh& mesh) {
   for (int tensor_rank = 0; fresh && tensor_rank < mesh.tensor; ++tensor_rank) {
     const std::unique_ptr<PlannedRank> rank = plan_rank(model_, target_, mesh, tensor_rank);
     footprint.held.push_back(sum_by_kind(memory_of(*rank)));
-    footprint.work.push_back(work_of_micro_batch(model_, target_, *rank, step_));
-    const MicroBatchWork& work = footprint.work.back();
-    footprint.slice_bytes += work.blocks.slice_bytes + work.embedding.slice_bytes + work.head.slice_bytes;
+    footprint.work.push_back(work_of_micro_batch(*rank, step_));
   }
   return footprint;
 }
@@ -41,7 +39,7 @@ MeshPlan Planner::plan(const PlannedMesh& mesh) {
     }
   }
   plan.beside = memory_beside(target_, mesh, model_.config.parallel.communicator);
-  plan.wire = wire_of_step(model_, target_, mesh, step_, known.slice_bytes, known.work.front().head_chunks);
+  plan.wire = wire_of_step(model_, mesh, step_, known.work);
   if (target_.is_timed()) {
     for (const MicroBatchWork& work : known.work) {  // the slowest holds up the others
       const StepTime time = time_of_step(model_, target_, mesh, step_, work);

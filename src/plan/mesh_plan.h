@@ -36,7 +36,6 @@ class Planner {
 
  private:
   struct Footprint {
-    std::int64_t slice_bytes = 0;      // of a micro-batch, of all TP ranks
     std::vector<MemoryByKind> held;    // per TP rank, without the copy of its state
     std::vector<MicroBatchWork> work;  // per TP rank
   };

@@ -118,7 +118,7 @@ ordered_json plan_json(const PlanReport& report) {
   json["step"] = {{"sequences", report.step.sequences},
                   {"tokens", report.step.tokens()},
                   {"target_tokens", report.step.targets()},
-                  {"passes", report.step.passes()},
+                  {"passes", report.step.micro_batches()},
                   {"rounds", report.step.rounds(report.plan.mesh.data)}};
   json["memory"] = memory_json(report.plan);
   json["fits"] = report.target.memory_limit > 0 ? ordered_json(report.fits) : ordered_json(nullptr);

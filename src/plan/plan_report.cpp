@@ -56,7 +56,9 @@ std::vector<Remedy> remedies(const PlanReport& report) {
 }
 
 MemoryChange try_change(const PlanReport& report, const std::string& what, const PlannedModel& model, const PlannedMesh& mesh) {
-  Planner planner(model, report.target, report.step);
+  StepShape step = report.step;
+  step.micro_batch = std::min<std::int64_t>(step.micro_batch, model.config.train.micro_batch);
+  Planner planner(model, report.target, step);
   const MeshPlan plan = planner.plan(mesh);
   return {what, plan.memory(), planner.fits(plan)};
 }

@@ -36,13 +36,13 @@ std::string head_text(const PlanReport& report) {
   text += fmt::format(
       "step       {} sequences of {} tokens (assumed to be so long{}), {} pass{} of up to {}; {} on the rank with most\n",
       step.sequences, step.sequence_tokens,
-      step.samples_of_sequence > 1 ? fmt::format(", {} samples in each", step.samples_of_sequence) : "", step.passes(),
-      step.passes() == 1 ? "" : "es", step.micro_batch, step.rounds(mesh.data));
-  if (step.passes() < mesh.data) {
+      step.samples_of_sequence > 1 ? fmt::format(", {} samples in each", step.samples_of_sequence) : "", step.micro_batches(),
+      step.micro_batches() == 1 ? "" : "es", step.micro_batch, step.rounds(mesh.data));
+  if (step.micro_batches() < mesh.data) {
     text += fmt::format(
         "note: {} of {} data ranks have no pass to compute; a smaller train.micro_batch or a larger "
         "train.global_batch gives them work\n",
-        mesh.data - step.passes(), mesh.data);
+        mesh.data - step.micro_batches(), mesh.data);
   }
   return text;
 }

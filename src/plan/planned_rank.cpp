@@ -56,24 +56,32 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
                                        int tensor_rank) {
   const TpShard part = tp_shard(model.spec, tensor_rank, mesh.tensor, mesh.ranks());
   const bool on_host = target.on_device() && model.config.parallel.base_device == BaseDevice::host;
-  Stream stream;
-  stream.backend = target.backend;
-  auto rank = std::make_unique<PlannedRank>();
+  const bool sums_in_f32 = target.on_device() && model.config.parallel.communicator == CommunicatorKind::mpi;
+  auto rank = std::make_unique<PlannedRank>(CountedGroup{0, mesh.shards, sums_in_f32},
+                                            CountedGroup{tensor_rank, mesh.tensor, sums_in_f32});
+  rank->stream.backend = target.backend;
+  rank->stream.record = &rank->record;
   rank->base = lay_out_frozen_base(model.spec, model.directory, model.format, part, mesh.shards,
-                                   {rank->arena, stream, target.dtype, on_host ? &rank->pinned : nullptr, mesh.of_node,
+                                   {rank->arena, rank->stream, target.dtype, on_host ? &rank->pinned : nullptr, mesh.of_node,
                                     model.config.parallel.shard_vocabulary});
-  take_window_buffers(rank->base, rank->arena, dequantizes_ahead(target.backend, model.config.train.micro_batches_in_flight),
-                      target.dtype);
+  const int in_flight = model.config.train.micro_batches_in_flight;
+  rank->window = std::make_unique<WeightWindow>(rank->base, rank->shards, rank->arena, rank->stream, target.dtype, in_flight);
   rank->part = make_adapter_shard(model.layout, model.spec, part);
-  take_trained_buffers(take_parameters(model.layout, rank->part, rank->arena), model.layout, rank->part,
-                       model.config.train.micro_batches_in_flight, rank->arena);
+  rank->buffers = take_trained_buffers(take_parameters(model.layout, rank->part, rank->arena), model.layout, rank->part,
+                                       in_flight, rank->arena);
+  rank->dropout.p = static_cast<float>(model.config.adapter.dropout);
   const WorkspaceOptions options = workspace_options(model.config, model.spec, target.dtype, Purpose::train);
-  make_workspace(rank->base, rank->part.layout, options, rank->arena, stream);
+  rank->workspace = make_workspace(rank->base, rank->part.layout, options, rank->arena, rank->stream);
   if (target.on_device()) {
     rank->arena.count(MemoryKind::operator_scratch, "operators' own",
                       operator_bytes(rank->base.spec, target, options.max_tokens));
   }
   return rank;
+}
+
+ForwardContext context_of(PlannedRank& rank) {
+  Communicator* const tensor = rank.tensor.size() > 1 ? &rank.tensor : nullptr;
+  return {&rank.base, &rank.part.layout, rank.window.get(), &rank.workspace, rank.buffers.part_params, rank.stream, tensor};
 }
 
 std::vector<MemoryItem> memory_of(const PlannedRank& rank) {

@@ -1,16 +1,21 @@
 // One rank of a mesh with every buffer that it would take, none of them there: what a run calls to take memory is called here
-// with arenas that hold none.
+// with arenas that hold none, and its operators and collectives are counted (dry_run.h).
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "kernels/common/work_record.h"
 #include "src/adapter/adapter_shard.h"
 #include "src/base/frozen_base.h"
+#include "src/base/weight_window.h"
+#include "src/comm/counting.h"
 #include "src/core/arena.h"
 #include "src/plan/plan_options.h"
 #include "src/plan/planned_model.h"
+#include "src/train/train_step.h"
+#include "src/transformer/forward_context.h"
 
 namespace lora_dist {
 
@@ -30,11 +35,24 @@ struct PlannedMesh {
 PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target);
 
 struct PlannedRank {
+  PlannedRank(const CountedGroup& of_shards, const CountedGroup& of_tensor) : shards(of_shards), tensor(of_tensor) {}
+
+  WorkRecord record;            // of the stream
+  Stream stream;                // of the target's backend; runs dry
+  CountingCommunicator shards;  // the ranks that divide the base
+  CountingCommunicator tensor;  // those that share a micro-batch
   Arena arena{Stream{}, Arena::Place::nowhere};
   Arena pinned{Stream{}, Arena::Place::nowhere};
   FrozenBase base;
   AdapterShard part;
+  TrainedBuffers buffers;
+  StepDropout dropout;
+  Workspace workspace;
+  std::unique_ptr<WeightWindow> window;
 };
+
+/// What the transformer reads of it.
+ForwardContext context_of(PlannedRank& rank);
 
 /// Data ranks are alike: `tensor_rank` says all. Throws Error: usage (more TP ranks than heads), model.
 std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,

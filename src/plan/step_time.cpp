@@ -30,7 +30,7 @@ double all_reduce_seconds(const Link& link, int ranks, double calls, double byte
   return 2.0 * bytes * (ranks - 1) / ranks / link.rate + calls * 2.0 * levels * link.latency;
 }
 
-double tensor_seconds(const Link& link, int ranks, const TensorWork& work, bool over_mpi) {
+double tensor_seconds(const Link& link, int ranks, const CollectiveCount& work, bool over_mpi) {
   const auto scattered = static_cast<double>(work.scattered_bytes);
   const auto gathered = static_cast<double>(work.gathered_bytes * ranks);
   return all_reduce_seconds(link, ranks, static_cast<double>(work.sums), static_cast<double>(work.summed_bytes)) +

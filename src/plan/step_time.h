@@ -2,7 +2,7 @@
 // measured.
 #pragma once
 
-#include "src/plan/step_work.h"
+#include "src/plan/dry_run.h"
 
 namespace lora_dist {
 

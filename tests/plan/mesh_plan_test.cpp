@@ -349,11 +349,11 @@ TEST(PlanReport, HoursOfThreeProjects) {
     options.tokens_per_sample = tokens;
     return *make_plan_report("x", shipped_model(model), options, ranks).run->hours;
   };
-  EXPECT_NEAR(hours("llama2_7b", "v100", 4, 150'000, 0), 21.8, 0.05);
-  EXPECT_NEAR(hours("koalpaca_12_8b", "rtx4090", 8, 6'000'000, 256), 49.9, 0.05);
-  EXPECT_NEAR(hours("koalpaca_12_8b", "rtx4090", 8, 6'000'000, 512), 100.4, 0.05);
-  EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 1024), 25.5, 0.05);
-  EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 0), 52.4, 0.05);
+  EXPECT_NEAR(hours("llama2_7b", "v100", 4, 150'000, 0), 21.73, 0.05);
+  EXPECT_NEAR(hours("koalpaca_12_8b", "rtx4090", 8, 6'000'000, 256), 49.65, 0.05);
+  EXPECT_NEAR(hours("koalpaca_12_8b", "rtx4090", 8, 6'000'000, 512), 99.97, 0.05);
+  EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 1024), 25.43, 0.05);
+  EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 0), 52.31, 0.05);
 }
 
 /// Of an all-reduce of the gradients of all weights, in the same type.
