@@ -76,6 +76,17 @@ TEST(FaultyDisk, InTheLogsWhileACheckpointIsWritten) {
   EXPECT_TRUE(checkpoints_of(scratch / "both").empty());
 }
 
+TEST(FaultyDisk, AFullOneInTheLogsEndsAsInACheckpoint) {
+  const Scratch scratch;
+  for (const std::string file : {"metrics.jsonl", "events.out.tfevents"}) {
+    const bool of_metrics = file == "metrics.jsonl";  // the other begins with two records of its own
+    const fs::path output = scratch / (of_metrics ? "out_1" : "out_2");
+    expect_error(faulty(short_run(output), 2, "enospc," + file + (of_metrics ? ",0,3" : ",0,5")), 4,
+                 {file, ": No space left on device; free some space on that file system (", "(output.dir says where it is)"});
+    EXPECT_EQ(checkpoints_of(output).size(), 1U);
+  }
+}
+
 TEST(FaultyDisk, InTheAdapter) {
   const Scratch scratch;
   expect_error(faulty(short_run(scratch / "out"), 2, "enospc,adapter_model,0"), 4,

@@ -110,8 +110,8 @@ void expect_watched(const std::vector<std::string>& command, int passing) {
 }
 
 TEST(Watchdog, WatchesOverScoreAndGenerateToo) {
-  expect_watched({"score"}, 30);
-  expect_watched({"generate"}, 30);
+  expect_watched({"score"}, 16);
+  expect_watched({"generate"}, 16);
 }
 
 TEST(Watchdog, LeavesNothingBehindOfACommand) {
