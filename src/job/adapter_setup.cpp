@@ -71,14 +71,6 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
   }
 }
 
-AdapterLayout fresh_layout(const Config& config, const ModelSpec& model, Purpose purpose) {
-  if (purpose == Purpose::evaluate) {
-    return no_adapter(model).layout;
-  }
-  return make_adapter_layout(model, {config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
-                                     config.adapter.target_modules, &method_of(config.adapter.method)});
-}
-
 void take_parameters(ModelRun& run) {
   run.part = make_adapter_shard(run.layout, run.model->spec, run.model->base.part);
   const AdapterParams taken = take_parameters(run.layout, run.part, run.model->arena);
@@ -100,6 +92,11 @@ void describe(ModelRun& run) {
 }
 
 }  // namespace
+
+AdapterLayout configured_layout(const Config& config, const ModelSpec& model) {
+  return make_adapter_layout(model, {config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
+                                     config.adapter.target_modules, &method_of(config.adapter.method)});
+}
 
 AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& part, Arena& arena) {
   AdapterParams params;
@@ -134,7 +131,7 @@ void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path
     std::vector<float> params;
     run.no_layout = no_adapter(run.model->spec).layout;
     if (from.empty()) {
-      run.layout = fresh_layout(run.config, run.model->spec, purpose);
+      run.layout = purpose == Purpose::evaluate ? run.no_layout : configured_layout(run.config, run.model->spec);
       take_parameters(run);
       params.resize(static_cast<std::size_t>(run.layout.count));
       initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), params);

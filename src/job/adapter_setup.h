@@ -18,6 +18,9 @@ void choose_targets(Config& config, const ModelSpec& model, const Console& conso
 /// such a key and Error(model) for a folder that does not fit, the same on every rank.
 void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
 
+/// The layout of a new adapter as the configuration describes it. Throws as make_adapter_layout.
+AdapterLayout configured_layout(const Config& config, const ModelSpec& model);
+
 /// An adapter's flat buffer where the operators run, and that of a TP rank's shard: the whole one again where nothing is cut.
 struct AdapterParams {
   std::span<float> whole;

@@ -68,8 +68,7 @@ AdapterLayout planned_layout(const Config& config, const ModelSpec& spec) {
   if (!config.adapter.init_from.empty()) {
     return layout_of(read_peft_adapter(config.adapter.init_from), spec, config.adapter.init_from);
   }
-  return make_adapter_layout(spec, {config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
-                                    config.adapter.target_modules});
+  return configured_layout(config, spec);
 }
 
 }  // namespace
