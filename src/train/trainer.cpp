@@ -280,7 +280,7 @@ ExitCode run_training(TrainingRun& run) {
     return ExitCode::done;
   }
   start_output(loop, resumed.has_value());
-  run.console.line(fmt::format("training   {} steps, {} per epoch, {} sequences per step in passes of {}; output in {}",
+  run.console.line(fmt::format("training   {} steps, {} per epoch, {} sequences per step in micro-batches of {}; output in {}",
                                plan.total_steps, plan.steps_per_epoch, run.config.train.global_batch,
                                run.config.train.micro_batch, run.output.string()));
   warn_of_idle_steps(run, plan);
