@@ -36,8 +36,16 @@ run: deps  ## install, build and run the demo: mpirun -np 2 build/lora_dist --cf
 	@cmake --build $(RUN_BUILD) --target lora_dist
 	@launch/local_mpi.sh mpirun -np $(NP) $(RUN_BUILD)/lora_dist --cfg $(CFG)
 
-test: deps build  ## install, build and run every test
+ifeq ($(MPI),)
+test: deps build  ## install, build and run every test (MPI=mpich: those that start MPI, against MPICH, in build-mpich/)
 	@ctest --test-dir build --output-on-failure -j2
+else
+test: deps
+	@cmake/install_packages.sh cmake/packages_$(MPI).txt
+	@cmake --preset $(MPI)
+	@cmake --build build-$(MPI) --target mpi_tests
+	@ctest --test-dir build-$(MPI) --output-on-failure -j2 -R '^(mpi|program|faulty)[.]'
+endif
 
 interop: program  ## adapters and merged models of ours read back by PEFT and transformers (PYTHON=... has them)
 	@PYTHONWARNINGS=ignore $(PYTHON) tests/interop/check_interop.py build/lora_dist
@@ -94,4 +102,4 @@ install: build  ## install the program and the configurations under PREFIX (/usr
 	@cmake --install build --prefix $(PREFIX)
 
 clean:  ## remove the build folders; what runs wrote under runs/ stays
-	@rm -rf build build-cpu build-debug build-asan build-fuzz build-lint build-bundle
+	@rm -rf build build-cpu build-debug build-asan build-fuzz build-lint build-mpich build-bundle

@@ -54,12 +54,27 @@ std::vector<pid_t> children_of(pid_t process) {
   return children;
 }
 
-/// The rank that Open MPI gave a process; -1 for others.
+/// The rank that Open MPI or MPICH gave a process; -1 for others.
 int rank_of(pid_t process) {
   const std::string environment = '\0' + content_of(fs::path("/proc") / std::to_string(process) / "environ");
-  const std::string name = std::string(1, '\0') + "OMPI_COMM_WORLD_RANK=";
-  const std::size_t at = environment.find(name);
-  return at == std::string::npos ? -1 : std::atoi(environment.c_str() + at + name.size());
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK=", "PMI_RANK="}) {
+    const std::string name = std::string(1, '\0') + variable;
+    if (const std::size_t at = environment.find(name); at != std::string::npos) {
+      return std::atoi(environment.c_str() + at + name.size());
+    }
+  }
+  return -1;
+}
+
+/// Adds the ranks among the children of `process`, and of children that are no ranks: MPICH's mpirun has a proxy in between.
+void find_ranks(pid_t process, std::map<int, pid_t>& found) {
+  for (const pid_t child : children_of(process)) {
+    if (const int rank = rank_of(child); rank >= 0) {
+      found[rank] = child;
+    } else {
+      find_ranks(child, found);
+    }
+  }
 }
 
 void kill_job(const RunningJob& job) {
@@ -189,11 +204,7 @@ std::string shown(const Launch& launch, const Finished& finished) {
 
 std::map<int, pid_t> RunningJob::ranks() const {
   std::map<int, pid_t> found;
-  for (const pid_t child : children_of(launcher)) {
-    if (const int rank = rank_of(child); rank >= 0) {
-      found[rank] = child;
-    }
-  }
+  find_ranks(launcher, found);
   return found;
 }
 
