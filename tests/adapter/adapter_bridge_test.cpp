@@ -8,7 +8,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::adapter_bridge_test {
 namespace {
 
 using testing::HasSubstr;
@@ -79,4 +79,4 @@ TEST_F(AdapterTables, OthersAreRefusedByWhatTheyAre) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::adapter_bridge_test

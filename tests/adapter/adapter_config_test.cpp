@@ -8,7 +8,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::adapter_config_test {
 namespace {
 
 using nlohmann::json;
@@ -225,4 +225,4 @@ TEST(AdapterConfigFile, LayersToTransform) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::adapter_config_test

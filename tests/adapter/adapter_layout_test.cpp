@@ -10,7 +10,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::adapter_layout_test {
 namespace {
 
 TEST(Targets, NamesAndAllLinear) {
@@ -121,4 +121,4 @@ TEST_F(FamilyConfig, EveryFamilyHasItsTargets) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::adapter_layout_test

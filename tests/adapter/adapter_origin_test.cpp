@@ -5,7 +5,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::adapter_origin_test {
 namespace {
 
 using testing::HasSubstr;
@@ -47,4 +47,4 @@ TEST(AdapterOrigin, Messages) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::adapter_origin_test

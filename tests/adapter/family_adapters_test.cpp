@@ -7,7 +7,7 @@
 #include "src/adapter/adapter_bridge.h"
 #include "src/core/error.h"
 
-namespace lora_dist {
+namespace lora_dist::family_adapters_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -48,4 +48,4 @@ TEST(FamilyAdapters, OfAnotherFamilyIsRefused) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::family_adapters_test

@@ -7,7 +7,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/test_data.h"
 
-namespace lora_dist {
+namespace lora_dist::given_adapters_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -89,4 +89,4 @@ TEST_F(GivenAdapters, OfOptHasItsShapesAndFitsNoOtherModel) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::given_adapters_test

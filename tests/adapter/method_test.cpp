@@ -6,7 +6,7 @@
 #include <set>
 #include <string_view>
 
-namespace lora_dist {
+namespace lora_dist::method_test {
 namespace {
 
 TEST(AdapterMethods, EachValueOfTheKeyHasItsRow) {
@@ -29,4 +29,4 @@ TEST(AdapterMethods, NamesAreDifferentAndParametersToo) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::method_test

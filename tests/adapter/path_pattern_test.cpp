@@ -5,7 +5,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::path_pattern_test {
 namespace {
 
 constexpr const char* kPath = "model.layers.12.self_attn.q_proj";
@@ -41,4 +41,4 @@ TEST(PathPattern, APatternThatWouldTakeYearsEnds) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::path_pattern_test

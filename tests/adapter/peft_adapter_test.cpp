@@ -10,7 +10,7 @@
 #include "src/io/safetensors.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::peft_adapter_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -262,4 +262,4 @@ TEST_F(PeftFolder, WholeTablesAreLeftToTheComparisonWithTheBase) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::peft_adapter_test

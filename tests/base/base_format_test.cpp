@@ -5,7 +5,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::base_format_test {
 namespace {
 
 TEST(BaseFormat, NamesAndDescriptions) {
@@ -38,4 +38,4 @@ TEST(BaseFormat, AFolderDecidesWhatTheUserDidNotWrite) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::base_format_test

@@ -7,7 +7,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::failed_gather_test {
 namespace {
 
 constexpr const char* kReason = "all_gather failed: the link to rank 1 is down";
@@ -128,4 +128,4 @@ TEST(FailedGather, OfABlockThatNobodyCameFor) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::failed_gather_test

@@ -7,7 +7,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::frozen_base_test {
 namespace {
 
 using test::OpenedModel;
@@ -164,4 +164,4 @@ TEST(FrozenShard, RankWithoutWorkServes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::frozen_base_test

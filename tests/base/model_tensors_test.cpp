@@ -9,7 +9,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::model_tensors_test {
 namespace {
 
 using nlohmann::json;
@@ -95,4 +95,4 @@ TEST_F(ModelConfig, AQuantizedHeadIsCalledThat) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::model_tensors_test

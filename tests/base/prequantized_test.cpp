@@ -10,7 +10,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::prequantized_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -234,4 +234,4 @@ TEST(DamagedFolder, ValuesThatCannotBe) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::prequantized_test

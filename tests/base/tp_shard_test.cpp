@@ -14,7 +14,7 @@
 #include "tests/support/thread_ranks.h"
 #include "tests/support/whole_base.h"
 
-namespace lora_dist {
+namespace lora_dist::tp_shard_test {
 namespace {
 
 using test::on_ranks;
@@ -155,4 +155,4 @@ INSTANTIATE_TEST_SUITE_P(Bases, HeldPart,
                                          HeldCase{"demo/model", {Quantization::nf4, true, 64}, 2, 4}));
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tp_shard_test

@@ -7,7 +7,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::vocab_table_test {
 namespace {
 
 using test::OpenedModel;
@@ -228,4 +228,4 @@ TEST(VocabTable, EachRankHoldsItsShare) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::vocab_table_test

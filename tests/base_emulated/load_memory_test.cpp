@@ -10,7 +10,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/whole_base.h"
 
-namespace lora_dist {
+namespace lora_dist::load_memory_test {
 namespace {
 
 std::int64_t heap_bytes() {
@@ -79,4 +79,4 @@ TEST(LoadingOnCuda, TheHostHoldsOneBlockAtATime) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::load_memory_test

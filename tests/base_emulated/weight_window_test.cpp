@@ -15,7 +15,7 @@
 #include "tests/support/thread_ranks.h"
 #include "tests/support/whole_base.h"
 
-namespace lora_dist {
+namespace lora_dist::weight_window_test {
 namespace {
 
 using emulation::Setting;
@@ -193,4 +193,4 @@ TEST(WindowOnCuda, APassAllocatesNothing) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::weight_window_test

@@ -10,7 +10,7 @@
 #include "src/base/weight_window.h"
 #include "src/comm/single_rank.h"
 
-namespace lora_dist::benchmarks {
+namespace lora_dist::benchmarks::random_base_test {
 namespace {
 
 ModelSpec small_spec() {
@@ -109,4 +109,4 @@ TEST(StepCosts, CountTheBytesOfDequantization) {
 }
 
 }  // namespace
-}  // namespace lora_dist::benchmarks
+}  // namespace lora_dist::benchmarks::random_base_test

@@ -6,7 +6,7 @@
 
 #include "src/core/error.h"
 
-namespace lora_dist::benchmarks {
+namespace lora_dist::benchmarks::step_options_test {
 namespace {
 
 using testing::HasSubstr;
@@ -71,4 +71,4 @@ TEST(StepOptions, RefusesWhatMakesNoSense) {
 }
 
 }  // namespace
-}  // namespace lora_dist::benchmarks
+}  // namespace lora_dist::benchmarks::step_options_test

@@ -11,7 +11,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::named_templates_test {
 namespace {
 
 using nlohmann::ordered_json;
@@ -80,4 +80,4 @@ TEST(NamedTemplates, NoneIsNone) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::named_templates_test

@@ -13,7 +13,7 @@
 #include "src/io/strict_json.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::render_golden_test {
 namespace {
 
 using nlohmann::ordered_json;
@@ -113,4 +113,4 @@ TEST(ChatTemplateGolden, TemplatesOfModelsAreAsTransformersRendersThem) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::render_golden_test

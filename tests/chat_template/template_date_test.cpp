@@ -7,7 +7,7 @@
 
 #include "src/chat_template/chat_template.h"
 
-namespace lora_dist {
+namespace lora_dist::template_date_test {
 namespace {
 
 /// A time zone for one scope; the test program has one thread.
@@ -64,4 +64,4 @@ TEST(TemplateDate, TemplatesThatAskForIt) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::template_date_test

@@ -15,7 +15,7 @@
 #include "tests/checkpoint/sample_run.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::checkpoint_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -367,4 +367,4 @@ TEST_F(Checkpoint, AnUnwritableFolderIsNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::checkpoint_test

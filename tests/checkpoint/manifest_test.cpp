@@ -5,7 +5,7 @@
 
 #include "tests/checkpoint/sample_run.h"
 
-namespace lora_dist {
+namespace lora_dist::manifest_test {
 namespace {
 
 using nlohmann::json;
@@ -115,4 +115,4 @@ TEST(Manifest, RefusesEveryLie) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::manifest_test

@@ -10,7 +10,7 @@
 #include "tests/checkpoint/sample_run.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::pending_save_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -87,4 +87,4 @@ TEST_F(PendingSaveTest, BuffersThatChangeMeanwhileAreFound) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::pending_save_test

@@ -7,7 +7,7 @@
 
 #include "kernels/common/check.h"
 
-namespace lora_dist {
+namespace lora_dist::counting_test {
 namespace {
 
 TEST(Counting, CallsAndBytesOfEachKind) {
@@ -55,4 +55,4 @@ TEST(Counting, SizesAreCheckedAsByATransport) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::counting_test

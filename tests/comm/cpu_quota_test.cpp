@@ -7,7 +7,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::cpu_quota_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -85,4 +85,4 @@ TEST_F(CpuQuota, LimitsSurviveTheWayToOtherRanks) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::cpu_quota_test

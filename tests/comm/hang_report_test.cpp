@@ -7,7 +7,7 @@
 #include "src/comm/watched.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::hang_report_test {
 namespace {
 
 using testing::HasSubstr;
@@ -104,4 +104,4 @@ TEST(RanksText, JoinsNeighbours) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::hang_report_test

@@ -7,7 +7,7 @@
 #include "src/comm/single_rank.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::host_staged_test {
 namespace {
 
 /// Differs between ranks, calls and along the part.
@@ -177,4 +177,4 @@ TEST(HostStaged, AGroupOfOneCopiesAndSendsNothing) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::host_staged_test

@@ -8,7 +8,7 @@
 #include "src/comm/data_plane.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::machine_identity_test {
 namespace {
 
 TEST(MachineIdentity, IsWhatTheKernelDrewAtBoot) {
@@ -27,4 +27,4 @@ TEST(MachineIdentity, IsTheHostNameWhereTheKernelSaysNothing) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::machine_identity_test

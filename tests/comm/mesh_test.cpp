@@ -6,7 +6,7 @@
 
 #include "src/core/error_of.h"
 
-namespace lora_dist {
+namespace lora_dist::mesh_test {
 namespace {
 
 using Machines = std::vector<std::string>;
@@ -63,4 +63,4 @@ TEST(Mesh, NodesMustBeAlike) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::mesh_test

@@ -6,7 +6,7 @@
 #include "src/core/error_of.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::node_memory_test {
 namespace {
 
 TEST(NodeMemory, IsOneForAllRanks) {
@@ -49,4 +49,4 @@ TEST(NodeMemory, WhatOneGroupLacksEndsAllGroups) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::node_memory_test

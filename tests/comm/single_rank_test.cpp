@@ -9,7 +9,7 @@
 #include "src/comm/single_rank.h"
 #include "src/core/error.h"
 
-namespace lora_dist {
+namespace lora_dist::single_rank_test {
 namespace {
 
 TEST(SingleRank, CollectivesCopyAndSendNothing) {
@@ -130,4 +130,4 @@ TEST_F(Threads, OtherwiseTheCoresOfTheNodeAreShared) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::single_rank_test

@@ -15,7 +15,7 @@
 #include "src/core/error.h"
 #include "src/plan/plan_options.h"
 
-namespace lora_dist {
+namespace lora_dist::command_line_test {
 namespace {
 
 using testing::ContainsRegex;
@@ -286,4 +286,4 @@ TEST(Version, NamesWhatTheProgramIsBuiltOn) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::command_line_test

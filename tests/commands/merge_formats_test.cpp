@@ -9,7 +9,7 @@
 #include "src/adapter/adapter_origin.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::merge_formats_test {
 namespace {
 
 namespace po = boost::program_options;
@@ -114,4 +114,4 @@ TEST_F(MergeFormatsOf, NameAnAdapterWithoutARecordBesideOneThatHasIt) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::merge_formats_test

@@ -11,7 +11,7 @@
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::load_config_test {
 namespace {
 
 using testing::HasSubstr;
@@ -354,4 +354,4 @@ TEST_F(FindConfigFile, AsGivenThenInstalledThenInTheBuildTree) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::load_config_test

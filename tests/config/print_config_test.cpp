@@ -13,7 +13,7 @@
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::print_config_test {
 namespace {
 
 using testing::ElementsAre;
@@ -202,4 +202,4 @@ TEST(Presets, AllAreValidAndSayHowTheyAreStarted) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::print_config_test

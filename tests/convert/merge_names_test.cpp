@@ -9,7 +9,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::merge_names_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -100,4 +100,4 @@ INSTANTIATE_TEST_SUITE_P(Models, MergeNames,
                          [](const auto& info) { return fs::path(info.param).filename().string(); });
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::merge_names_test

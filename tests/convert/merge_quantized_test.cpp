@@ -8,7 +8,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::merge_quantized_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -104,4 +104,4 @@ TEST(PlainModel, AnUnknownTypeIsRefused) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::merge_quantized_test

@@ -9,7 +9,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::merge_weights_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -264,4 +264,4 @@ TEST(MergePlan, RefusesAModelThatLacksAWeight) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::merge_weights_test

@@ -5,7 +5,7 @@
 
 #include "src/core/error.h"
 
-namespace lora_dist {
+namespace lora_dist::arena_test {
 namespace {
 
 TEST(Arena, NotesWhatWasTaken) {
@@ -50,4 +50,4 @@ TEST(Arena, MoreThanAddressesIsOutOfMemory) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::arena_test

@@ -11,7 +11,7 @@
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 
-namespace lora_dist {
+namespace lora_dist::error_of_test {
 namespace {
 
 TEST(ErrorOf, NothingWhereNothingIsThrown) {
@@ -47,4 +47,4 @@ TEST(ErrorOf, ABrokenContractNamesItsFileFromTheRootOfTheSources) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::error_of_test

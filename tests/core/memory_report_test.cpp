@@ -10,7 +10,7 @@
 #include "src/core/arena.h"
 #include "src/core/error.h"
 
-namespace lora_dist {
+namespace lora_dist::memory_report_test {
 namespace {
 
 TEST(HumanBytes, ThreeDigitsAndTheUnitBelowAThousand) {
@@ -116,4 +116,4 @@ TEST(PeakResident, GrowsWithWhatIsTouched) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::memory_report_test

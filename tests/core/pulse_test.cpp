@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-namespace lora_dist {
+namespace lora_dist::pulse_test {
 namespace {
 
 void pause_a_little() { std::this_thread::sleep_for(std::chrono::milliseconds(30)); }
@@ -77,4 +77,4 @@ TEST(Pulse, TheLastCollectivesAreKept) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::pulse_test

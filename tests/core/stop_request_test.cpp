@@ -13,7 +13,7 @@
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::stop_request_test {
 namespace {
 
 bool both_blocked_here() {
@@ -121,4 +121,4 @@ TEST(StopRequest, WhereThereIsSomethingToSaveLoopsGoOn) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::stop_request_test

@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace lora_dist {
+namespace lora_dist::with_commas_test {
 namespace {
 
 TEST(WithCommas, StandBeforeEveryThreeDigits) {
@@ -18,4 +18,4 @@ TEST(WithCommas, StandBeforeEveryThreeDigits) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::with_commas_test

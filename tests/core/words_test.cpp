@@ -5,7 +5,7 @@
 
 #include "src/core/choices.h"
 
-namespace lora_dist {
+namespace lora_dist::words_test {
 namespace {
 
 TEST(Words, StandForTheirValues) {
@@ -50,4 +50,4 @@ TEST(Words, TablesAreSound) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::words_test

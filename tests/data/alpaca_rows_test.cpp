@@ -6,7 +6,7 @@
 #include "src/data/templates.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::alpaca_rows_test {
 namespace {
 
 using testing::HasSubstr;
@@ -66,4 +66,4 @@ TEST(AlpacaRows, TheQuestionTemplateHasNoPlaceForThem) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::alpaca_rows_test

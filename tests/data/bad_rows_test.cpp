@@ -6,7 +6,7 @@
 
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::bad_rows_test {
 namespace {
 
 using testing::AllOf;
@@ -177,4 +177,4 @@ TEST(BadRows, WordsOfTheTemplateForToolsAreToldTooWhereItHasThem) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::bad_rows_test

@@ -7,7 +7,7 @@
 #include "src/io/strict_json.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::chat_rows_test {
 namespace {
 
 using json = nlohmann::ordered_json;
@@ -109,4 +109,4 @@ TEST(ChatRowErrors, Tools) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::chat_rows_test

@@ -13,7 +13,7 @@
 #include "tests/data/load.h"
 #include "tests/support/test_data.h"
 
-namespace lora_dist {
+namespace lora_dist::chat_samples_test {
 namespace {
 
 using json = nlohmann::ordered_json;
@@ -537,4 +537,4 @@ TEST(ChatSampleErrors, AMessageWithoutTheContentThatTheTemplateWants) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::chat_samples_test

@@ -8,7 +8,7 @@
 #include "tests/data/load.h"
 #include "tests/data/packed.h"
 
-namespace lora_dist {
+namespace lora_dist::data_text_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -121,4 +121,4 @@ TEST(FileKind, NamesOfColumnsMayBeginLikeABinaryFile) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::data_text_test

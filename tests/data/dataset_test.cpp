@@ -8,7 +8,7 @@
 
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::dataset_test {
 namespace {
 
 using testing::AllOf;
@@ -233,4 +233,4 @@ TEST(Dataset, TheDemo) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::dataset_test

@@ -8,7 +8,7 @@
 
 #include "tests/data/packed.h"
 
-namespace lora_dist {
+namespace lora_dist::decompress_test {
 namespace {
 
 using testing::HasSubstr;
@@ -78,4 +78,4 @@ TEST(Gunzip, ALimitHolds) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::decompress_test

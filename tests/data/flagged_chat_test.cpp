@@ -7,7 +7,7 @@
 #include "src/data/chat_sample.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::flagged_chat_test {
 namespace {
 
 using testing::HasSubstr;
@@ -150,4 +150,4 @@ TEST(FlaggedChat, MarksThatCannotBeFollowedAreRefused) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::flagged_chat_test

@@ -7,7 +7,7 @@
 #include "src/data/csv.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::formats_test {
 namespace {
 
 using testing::AllOf;
@@ -285,4 +285,4 @@ TEST(Rows, NaNIsNothing) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::formats_test

@@ -7,7 +7,7 @@
 #include "src/data/formats.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::json_document_test {
 namespace {
 
 using testing::AllOf;
@@ -65,4 +65,4 @@ TEST(JsonDocument, WhatHasNoRowsIsNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::json_document_test

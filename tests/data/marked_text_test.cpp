@@ -9,7 +9,7 @@
 #include "src/data/formats.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::marked_text_test {
 namespace {
 
 using nlohmann::json;
@@ -107,4 +107,4 @@ TEST(MarkedText, EmptyAnswersTrainNothing) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::marked_text_test

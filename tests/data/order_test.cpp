@@ -12,7 +12,7 @@
 #include "tests/data/load.h"
 #include "tests/support/numbered_samples.h"
 
-namespace lora_dist {
+namespace lora_dist::order_test {
 namespace {
 
 using test::random_samples;
@@ -116,4 +116,4 @@ TEST(Order, WithoutShuffleAndPackingStepsFollowTheFile) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::order_test

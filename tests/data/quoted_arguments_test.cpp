@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lora_dist {
+namespace lora_dist::quoted_arguments_test {
 namespace {
 
 using json = nlohmann::ordered_json;
@@ -33,4 +33,4 @@ TEST(QuotedArguments, ObjectsAndOtherTextsAreNone) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::quoted_arguments_test

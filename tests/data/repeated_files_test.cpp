@@ -5,7 +5,7 @@
 
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::repeated_files_test {
 namespace {
 
 using testing::Contains;
@@ -39,4 +39,4 @@ TEST(RepeatedFiles, StandInTheReport) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::repeated_files_test

@@ -7,7 +7,7 @@
 #include "src/data/formats.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::row_kind_test {
 namespace {
 
 using testing::AllOf;
@@ -129,4 +129,4 @@ TEST(ForeignRows, AreSaidToBeWhatTheyAre) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::row_kind_test

@@ -7,7 +7,7 @@
 #include "src/data/tokenize.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::samples_golden_test {
 namespace {
 
 using nlohmann::json;
@@ -131,4 +131,4 @@ TEST(Templates, EndOfTextIsNotDoubled) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::samples_golden_test

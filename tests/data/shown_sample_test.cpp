@@ -8,7 +8,7 @@
 
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::shown_sample_test {
 namespace {
 
 using nlohmann::json;
@@ -105,4 +105,4 @@ TEST(ShowSample, GoesToTheEnd) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::shown_sample_test

@@ -10,7 +10,7 @@
 #include "src/io/sha256.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::token_cache_test {
 namespace {
 
 using testing::HasSubstr;
@@ -267,4 +267,4 @@ TEST(TokenCacheKey, FilesThatCannotBeReadAreNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::token_cache_test

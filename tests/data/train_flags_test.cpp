@@ -8,7 +8,7 @@
 #include "src/io/strict_json.h"
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::train_flags_test {
 namespace {
 
 using testing::Contains;
@@ -212,4 +212,4 @@ TEST(TrainDetail, IsCheckedAndWantsTheModelsOwnTemplate) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::train_flags_test

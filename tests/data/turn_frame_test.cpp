@@ -5,7 +5,7 @@
 
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::turn_frame_test {
 namespace {
 
 using testing::HasSubstr;
@@ -43,4 +43,4 @@ TEST(TurnFrame, IsPartOfTheReportWithTheReasonsOfTheSpecialTokens) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::turn_frame_test

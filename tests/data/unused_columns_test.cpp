@@ -6,7 +6,7 @@
 
 #include "tests/data/load.h"
 
-namespace lora_dist {
+namespace lora_dist::unused_columns_test {
 namespace {
 
 using testing::Contains;
@@ -80,4 +80,4 @@ TEST(UnusedColumns, AreNotedByName) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::unused_columns_test

@@ -6,7 +6,7 @@
 
 #include "tests/doctor/verdicts.h"
 
-namespace lora_dist {
+namespace lora_dist::core_check_test {
 namespace {
 
 using testing::AllOf;
@@ -52,4 +52,4 @@ TEST(CoreCheck, LooksAtThisProcess) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::core_check_test

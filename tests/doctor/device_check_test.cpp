@@ -6,7 +6,7 @@
 
 #include "tests/doctor/verdicts.h"
 
-namespace lora_dist {
+namespace lora_dist::device_check_test {
 namespace {
 
 using testing::AllOf;
@@ -73,4 +73,4 @@ TEST(DeviceCheck, OneThatDoesNotWork) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::device_check_test

@@ -10,7 +10,7 @@
 #include "src/doctor/examine.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::diagnosis_test {
 namespace {
 
 using testing::ElementsAre;
@@ -91,4 +91,4 @@ TEST(Examine, AFolderThatCannotBeMade) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::diagnosis_test

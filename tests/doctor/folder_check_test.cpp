@@ -9,7 +9,7 @@
 #include "tests/doctor/verdicts.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::folder_check_test {
 namespace {
 
 using testing::AllOf;
@@ -106,4 +106,4 @@ TEST(FolderCheck, WhereNothingCanBeMade) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::folder_check_test

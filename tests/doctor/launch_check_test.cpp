@@ -7,7 +7,7 @@
 #include "src/comm/single_rank.h"
 #include "tests/doctor/verdicts.h"
 
-namespace lora_dist {
+namespace lora_dist::launch_check_test {
 namespace {
 
 using testing::AllOf;
@@ -62,4 +62,4 @@ TEST(LaunchCheck, LooksAtOneRank) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::launch_check_test

@@ -8,7 +8,7 @@
 
 #include "tests/doctor/verdicts.h"
 
-namespace lora_dist {
+namespace lora_dist::nccl_check_test {
 namespace {
 
 using testing::AllOf;
@@ -103,4 +103,4 @@ TEST(NcclCheck, NotAskedFor) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::nccl_check_test

@@ -14,7 +14,7 @@
 #include "tests/doctor/verdicts.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::system_checks_test {
 namespace {
 
 using testing::AllOf;
@@ -169,4 +169,4 @@ TEST(NameCheck, Verdicts) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::system_checks_test

@@ -10,7 +10,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::families_test {
 namespace {
 
 using test::OpenedModel;
@@ -209,4 +209,4 @@ TEST(Gpt2, HasPeftsNumbersOfParameters) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::families_test

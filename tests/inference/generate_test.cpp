@@ -14,7 +14,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::generate_test {
 namespace {
 
 using test::OpenedModel;
@@ -138,4 +138,4 @@ TEST(BaseHash, IsTheSameOnEveryMeshAndChangesWithOneBit) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::generate_test

@@ -6,7 +6,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::sampling_config_test {
 namespace {
 
 class GenerationConfigFile : public testing::Test {
@@ -59,4 +59,4 @@ TEST_F(GenerationConfigFile, SaysHowToSample) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::sampling_config_test

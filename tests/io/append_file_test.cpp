@@ -6,7 +6,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::append_file_test {
 namespace {
 
 TEST(AppendFile, AddsToWhatIsThere) {
@@ -34,4 +34,4 @@ TEST(AppendFile, NamesTheFileTheReasonAndTheKey) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::append_file_test

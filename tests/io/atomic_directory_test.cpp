@@ -9,7 +9,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::atomic_directory_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -81,4 +81,4 @@ TEST(AtomicDirectory, NamesFolderAndReason) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::atomic_directory_test

@@ -9,7 +9,7 @@
 #include "src/io/sha256.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::base_store_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -104,4 +104,4 @@ TEST_F(BaseStore, TablesThatCannotBeAreRefused) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::base_store_test

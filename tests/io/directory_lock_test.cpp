@@ -8,7 +8,7 @@
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::directory_lock_test {
 namespace {
 
 TEST(DirectoryLock, RefusesASecondHolderUntilTheFirstLetsGo) {
@@ -33,4 +33,4 @@ TEST(DirectoryLock, NamesAFolderThatCannotBeWritten) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::directory_lock_test

@@ -8,7 +8,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::file_test {
 namespace {
 
 using testing::EndsWith;
@@ -110,4 +110,4 @@ TEST(MakeOutputDirectory, MakesParentsAndNamesTheKey) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::file_test

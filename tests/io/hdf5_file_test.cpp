@@ -15,7 +15,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::hdf5_file_test {
 namespace {
 
 using testing::ElementsAre;
@@ -177,4 +177,4 @@ TEST(Hdf5File, AFullDiskIsReportedAsSuchAndTheProgramContinues) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::hdf5_file_test

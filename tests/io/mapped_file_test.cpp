@@ -8,7 +8,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::mapped_file_test {
 namespace {
 
 using testing::HasSubstr;
@@ -42,4 +42,4 @@ TEST(MappedFile, NamesWhatCannotBeRead) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::mapped_file_test

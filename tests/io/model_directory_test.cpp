@@ -4,7 +4,7 @@
 #include "src/io/safetensors.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::model_directory_test {
 namespace {
 
 using testing::ElementsAre;
@@ -126,4 +126,4 @@ TEST(ModelDirectory, WeightsThatOthersQuantizedAreNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::model_directory_test

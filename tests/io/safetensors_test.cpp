@@ -9,7 +9,7 @@
 #include "kernels/common/check.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::safetensors_test {
 namespace {
 
 using testing::ElementsAre;
@@ -226,4 +226,4 @@ TEST(Safetensors, TensorsOfOtherDTypesAreCounted) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::safetensors_test

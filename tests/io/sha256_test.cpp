@@ -5,7 +5,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::sha256_test {
 namespace {
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
@@ -43,4 +43,4 @@ TEST(Sha256, OfFiles) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::sha256_test

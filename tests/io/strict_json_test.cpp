@@ -7,7 +7,7 @@
 
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::strict_json_test {
 namespace {
 
 using testing::HasSubstr;
@@ -80,4 +80,4 @@ TEST(ParsePythonRow, TakesNaNForNull) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::strict_json_test

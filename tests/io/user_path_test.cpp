@@ -9,7 +9,7 @@
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::user_path_test {
 namespace {
 
 using testing::ElementsAre;
@@ -85,4 +85,4 @@ TEST(ExpandFiles, APatternWithoutFilesIsNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::user_path_test

@@ -10,7 +10,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::data_setup_test {
 namespace {
 
 TEST(OpenModelTokenizer, TokensBeyondTheEmbeddingAreANote) {
@@ -51,4 +51,4 @@ TEST(WriteBadRows, NamesThatAreNoUtf8AndAnEarlierRunsList) {
 TEST(OpenModelTokenizer, AFolderWithoutOne) { EXPECT_FALSE(open_model_tokenizer(Scratch().path(), ModelSpec{})); }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::data_setup_test

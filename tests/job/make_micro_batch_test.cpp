@@ -5,7 +5,7 @@
 
 #include "tests/support/numbered_samples.h"
 
-namespace lora_dist {
+namespace lora_dist::make_micro_batch_test {
 namespace {
 
 using test::random_samples;
@@ -63,4 +63,4 @@ TEST(MakeMicroBatch, RanksTakeTurnsInRounds) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::make_micro_batch_test

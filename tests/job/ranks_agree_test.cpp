@@ -7,7 +7,7 @@
 #include "src/core/error_of.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::ranks_agree_test {
 namespace {
 
 TEST(RanksAgree, AnotherVersionIsNamedWithItsRank) {
@@ -22,4 +22,4 @@ TEST(RanksAgree, AnotherVersionIsNamedWithItsRank) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::ranks_agree_test

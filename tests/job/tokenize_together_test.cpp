@@ -9,7 +9,7 @@
 #include "tests/support/source_dir.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::tokenize_together_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -232,4 +232,4 @@ TEST(TokenizingLine, SaysRowsSpeedAndTimeLeft) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tokenize_together_test

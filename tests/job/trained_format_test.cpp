@@ -7,7 +7,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::trained_format_test {
 namespace {
 
 using testing::HasSubstr;
@@ -72,4 +72,4 @@ TEST(TrainedFormat, IsRankZeros) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::trained_format_test

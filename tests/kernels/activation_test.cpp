@@ -9,7 +9,7 @@
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::activation_test {
 namespace {
 
 using namespace testing_support;
@@ -205,4 +205,4 @@ TEST(Activation, NanGoesThroughAndShapesAreChecked) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::activation_test

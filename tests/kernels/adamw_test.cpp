@@ -9,7 +9,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::adamw_test {
 namespace {
 
 using namespace testing_support;
@@ -98,4 +98,4 @@ TEST(AdamW, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::adamw_test

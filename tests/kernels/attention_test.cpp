@@ -9,7 +9,7 @@
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::attention_test {
 namespace {
 
 using namespace testing_support;
@@ -406,4 +406,4 @@ TEST(Attention, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::attention_test

@@ -9,7 +9,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::cast_test {
 namespace {
 
 using namespace testing_support;
@@ -133,4 +133,4 @@ TEST(Cast, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::cast_test

@@ -9,7 +9,7 @@
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::cross_entropy_test {
 namespace {
 
 using namespace testing_support;
@@ -183,4 +183,4 @@ TEST(CrossEntropy, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::cross_entropy_test

@@ -11,7 +11,7 @@
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::dropout_test {
 namespace {
 
 using namespace testing_support;
@@ -204,4 +204,4 @@ TEST(Dropout, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::dropout_test

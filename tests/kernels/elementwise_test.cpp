@@ -5,7 +5,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::elementwise_test {
 namespace {
 
 using namespace testing_support;
@@ -43,4 +43,4 @@ TEST(Elementwise, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::elementwise_test

@@ -6,7 +6,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::embedding_test {
 namespace {
 
 using namespace testing_support;
@@ -96,4 +96,4 @@ TEST(Embedding, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::embedding_test

@@ -6,7 +6,7 @@
 
 #include "kernels/common/exp.h"
 
-namespace lora_dist {
+namespace lora_dist::exp_test {
 namespace {
 
 TEST(FastExp, WithinTwoUnitsOfDouble) {
@@ -42,4 +42,4 @@ TEST(FastExp, Ends) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::exp_test

@@ -8,7 +8,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::fixed_point_test {
 namespace {
 
 using namespace testing_support;
@@ -120,4 +120,4 @@ TEST(FixedPoint, CountsWhatIsBeyondTheCallersLimit) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::fixed_point_test

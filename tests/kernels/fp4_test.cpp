@@ -9,7 +9,7 @@
 #include "tests/support/golden_bits.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::fp4_test {
 namespace {
 
 using namespace testing_support;
@@ -94,4 +94,4 @@ TEST(Fp4, SameBitsOnAnyThreads) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::fp4_test

@@ -5,7 +5,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::fused_qkv_test {
 namespace {
 
 using namespace testing_support;
@@ -81,4 +81,4 @@ TEST(FusedQkv, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::fused_qkv_test

@@ -9,7 +9,7 @@
 #include "tests/support/golden_bits.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::int8_test {
 namespace {
 
 using namespace testing_support;
@@ -100,4 +100,4 @@ TEST(Int8, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::int8_test

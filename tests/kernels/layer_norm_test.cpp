@@ -9,7 +9,7 @@
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::layer_norm_test {
 namespace {
 
 using namespace testing_support;
@@ -186,4 +186,4 @@ TEST(LayerNorm, NanGoesThroughAndShapesAreChecked) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::layer_norm_test

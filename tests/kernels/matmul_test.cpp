@@ -10,7 +10,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::matmul_test {
 namespace {
 
 using namespace testing_support;
@@ -220,4 +220,4 @@ TEST(Matmul, RefusesShapesThatDisagree) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::matmul_test

@@ -14,7 +14,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::nf4_test {
 namespace {
 
 using namespace testing_support;
@@ -302,4 +302,4 @@ TEST(Nf4, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::nf4_test

@@ -12,7 +12,7 @@
 #include "kernels/embedding/embedding.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::parts_test {
 namespace {
 
 using namespace testing_support;
@@ -146,4 +146,4 @@ TEST(Parts, RunsThatOverlapOrReachTooFarAreRefused) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::parts_test

@@ -9,7 +9,7 @@
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::rms_norm_test {
 namespace {
 
 using namespace testing_support;
@@ -120,4 +120,4 @@ TEST(RmsNorm, NanGoesThroughAndShapesAreChecked) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::rms_norm_test

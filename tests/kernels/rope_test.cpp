@@ -8,7 +8,7 @@
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::rope_test {
 namespace {
 
 using namespace testing_support;
@@ -126,4 +126,4 @@ TEST(Rope, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::rope_test

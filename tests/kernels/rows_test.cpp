@@ -7,7 +7,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::rows_test {
 namespace {
 
 using namespace testing_support;
@@ -59,4 +59,4 @@ TEST(Rows, RefusesWhatTheContractExcludes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::rows_test

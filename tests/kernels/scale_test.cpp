@@ -9,7 +9,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::scale_test {
 namespace {
 
 using namespace testing_support;
@@ -70,4 +70,4 @@ TEST(Scale, RefusesShapesThatDisagree) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::scale_test

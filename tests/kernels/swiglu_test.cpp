@@ -9,7 +9,7 @@
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
 
-namespace lora_dist {
+namespace lora_dist::swiglu_test {
 namespace {
 
 using namespace testing_support;
@@ -116,4 +116,4 @@ TEST(Swiglu, NanGoesThroughAndShapesAreChecked) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::swiglu_test

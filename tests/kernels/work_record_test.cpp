@@ -15,7 +15,7 @@
 #include "kernels/quantize/quantize_absmax.h"
 #include "kernels/quantize/quantize_int8.h"
 
-namespace lora_dist {
+namespace lora_dist::work_record_test {
 namespace {
 
 /// No process has such an address: who touches it is ended.
@@ -126,4 +126,4 @@ TEST(WorkRecord, AStreamWithoutOneComputes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::work_record_test

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace lora_dist {
+namespace lora_dist::documentation_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -77,4 +77,4 @@ TEST(Documentation, DescribesEveryConfigurationKeyAndNoOther) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::documentation_test

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace lora_dist {
+namespace lora_dist::include_arrows_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -110,4 +110,4 @@ TEST(IncludeArrows, LongFilesAreNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::include_arrows_test

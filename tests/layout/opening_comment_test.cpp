@@ -5,7 +5,7 @@
 #include <fstream>
 #include <string>
 
-namespace lora_dist {
+namespace lora_dist::opening_comment_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,4 +30,4 @@ TEST(OpeningComment, EverySourceFileHasOne) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::opening_comment_test

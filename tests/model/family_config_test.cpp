@@ -8,7 +8,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::family_config_test {
 namespace {
 
 using nlohmann::json;
@@ -129,4 +129,4 @@ TEST_F(FamilyConfig, MistralTakesLayerTypesWhereItHasThem) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::family_config_test

@@ -5,7 +5,7 @@
 
 #include "tests/support/model_fixture.h"
 
-namespace lora_dist {
+namespace lora_dist::folder_warnings_test {
 namespace {
 
 using testing::ElementsAre;
@@ -111,4 +111,4 @@ TEST(FolderWarnings, PartsOfQuantizedWeightsBelongToTheirWeight) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::folder_warnings_test

@@ -8,7 +8,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::generation_config_test {
 namespace {
 
 using testing::ElementsAre;
@@ -74,4 +74,4 @@ TEST_F(GenerationConfigFile, Messages) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::generation_config_test

@@ -11,7 +11,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::model_config_keys_test {
 namespace {
 
 using nlohmann::json;
@@ -185,4 +185,4 @@ TEST_F(ModelConfigKeysOfAFile, Gpt2TakesTheGeneralNamesOfSizes) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::model_config_keys_test

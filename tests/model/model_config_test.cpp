@@ -8,7 +8,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::model_config_test {
 namespace {
 
 using nlohmann::json;
@@ -134,4 +134,4 @@ TEST_F(ModelConfig, PythonsInfinityIsAnErrorWhereItIsUsed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::model_config_test

@@ -8,7 +8,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::rope_config_test {
 namespace {
 
 using nlohmann::json;
@@ -112,4 +112,4 @@ TEST_F(RopeConfigOfAFile, Messages) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::rope_config_test

@@ -6,7 +6,7 @@
 #include "kernels/common/device.h"
 #include "tests/operators/operator_case.h"
 
-namespace lora_dist::operators {
+namespace lora_dist::operators::operators_test {
 namespace {
 
 const std::vector<OperatorCase>& cases_for_tests() {
@@ -80,4 +80,4 @@ INSTANTIATE_TEST_SUITE_P(All, Operators, testing::Range<std::size_t>(0, cases_fo
 INSTANTIATE_TEST_SUITE_P(All, OperatorsOnCuda, testing::Range<std::size_t>(0, cases_for_tests().size()), name_of_case);
 
 }  // namespace
-}  // namespace lora_dist::operators
+}  // namespace lora_dist::operators::operators_test

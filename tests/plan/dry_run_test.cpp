@@ -11,7 +11,7 @@
 #include "tests/plan/dry_run_cases.h"
 #include "tests/plan/plan_fixture.h"
 
-namespace lora_dist {
+namespace lora_dist::dry_run_test {
 namespace {
 
 using test::folder_model;
@@ -243,4 +243,4 @@ TEST(DryRun, StepsAreAsTheyWere) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::dry_run_test

@@ -13,7 +13,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::mesh_plan_test {
 namespace {
 
 using test::folder_model;
@@ -367,4 +367,4 @@ TEST(MeshPlan, AdapterTrafficIsASmallShare) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::mesh_plan_test

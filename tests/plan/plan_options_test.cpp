@@ -9,7 +9,7 @@
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::plan_options_test {
 namespace {
 
 using testing::HasSubstr;
@@ -137,4 +137,4 @@ TEST(PlanTarget, ErrorsSayWhatToDo) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::plan_options_test

@@ -5,7 +5,7 @@
 
 #include "src/core/error.h"
 
-namespace lora_dist {
+namespace lora_dist::quantities_test {
 namespace {
 
 template <class Work>
@@ -66,4 +66,4 @@ TEST(Quantities, SecondsForPeople) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::quantities_test

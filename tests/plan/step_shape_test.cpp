@@ -7,7 +7,7 @@
 
 #include "src/core/error.h"
 
-namespace lora_dist {
+namespace lora_dist::step_shape_test {
 namespace {
 
 TEST(StepShape, FullSequencesUnlessItIsSaidOtherwise) {
@@ -63,4 +63,4 @@ TEST(StepShape, ErrorsNameTheOption) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::step_shape_test

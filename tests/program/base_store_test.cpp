@@ -3,7 +3,7 @@
 
 #include "tests/program/family_runs.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::base_store_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -120,4 +120,4 @@ TEST(BaseStore, ErrorsSayWhatToDo) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::base_store_test

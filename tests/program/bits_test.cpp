@@ -3,7 +3,7 @@
 
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::bits_test {
 namespace {
 
 Settings packed_run(const std::filesystem::path& output) {
@@ -64,4 +64,4 @@ TEST(Bits, DependOnTheSeed) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::bits_test

@@ -6,7 +6,7 @@
 #include "src/checkpoint/manifest.h"
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::compute_dtype_test {
 namespace {
 
 /// Two steps of a run that makes four.
@@ -45,4 +45,4 @@ TEST(ComputeDtype, ACheckpointWithoutItIsResumed) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::compute_dtype_test

@@ -6,7 +6,7 @@
 
 #include "tests/program/family_runs.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::families_steps_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -45,4 +45,4 @@ INSTANTIATE_TEST_SUITE_P(Models, FamilySteps,
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::families_steps_test

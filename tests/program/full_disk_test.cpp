@@ -8,7 +8,7 @@
 #include "src/checkpoint/checkpoint.h"
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::full_disk_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -88,4 +88,4 @@ TEST(FullDisk, InTheOutputOfScore) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::full_disk_test

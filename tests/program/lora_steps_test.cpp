@@ -7,7 +7,7 @@
 #include "src/adapter/peft_adapter.h"
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::lora_steps_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -96,4 +96,4 @@ INSTANTIATE_TEST_SUITE_P(Variants, LoraSteps,
                          [](const auto& info) { return info.param; });
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::lora_steps_test

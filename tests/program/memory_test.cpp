@@ -6,7 +6,7 @@
 #include "benchmarks/random_model.h"
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::memory_test {
 namespace {
 
 void write_rows(const std::filesystem::path& file, int rows, int length) {
@@ -96,4 +96,4 @@ INSTANTIATE_TEST_SUITE_P(Runs, PlannedPeak,
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::memory_test

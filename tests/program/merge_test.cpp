@@ -8,7 +8,7 @@
 #include "tests/program/fixtures.h"
 #include "tests/support/bare_names.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::merge_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -214,4 +214,4 @@ TEST(Merge, FollowsTheAdaptersRecord) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::merge_test

@@ -7,7 +7,7 @@
 
 #include "tests/program/family_runs.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::mesh_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -285,4 +285,4 @@ TEST(Mesh, ARankWithAnotherModelIsNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::mesh_test

@@ -6,7 +6,7 @@
 #include "src/io/safetensors.h"
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::non_finite_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -154,4 +154,4 @@ TEST(NonFiniteModel, EvaluationScoreAndGeneration) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::non_finite_test

@@ -11,7 +11,7 @@
 #include "src/checkpoint/checkpoint.h"
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::resume_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -271,4 +271,4 @@ TEST(Resume, AKilledLauncherLeavesNoRankBehind) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::resume_test

@@ -4,7 +4,7 @@
 #include "src/adapter/peft_adapter.h"
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::targets_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -72,4 +72,4 @@ TEST(Ranks, MayDifferFromLayerToLayer) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::targets_test

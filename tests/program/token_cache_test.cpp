@@ -4,7 +4,7 @@
 
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::token_cache_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -142,4 +142,4 @@ TEST(TokenCache, EvaluationTakesItToo) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::token_cache_test

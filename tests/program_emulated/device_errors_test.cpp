@@ -3,7 +3,7 @@
 
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::device_errors_test {
 namespace {
 
 using Environment = std::map<std::string, std::string>;
@@ -139,4 +139,4 @@ TEST(DeviceErrors, TheCauseIsHeardBeforeItsConsequences) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::device_errors_test

@@ -4,7 +4,7 @@
 
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::doctor_test {
 namespace {
 
 using testing::HasSubstr;
@@ -51,4 +51,4 @@ TEST(Doctor, AChipThatTheBuildHasNoCodeForOnOneRank) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::doctor_test

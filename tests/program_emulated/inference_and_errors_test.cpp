@@ -5,7 +5,7 @@
 
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::inference_and_errors_test {
 namespace {
 
 Launch on(const std::string& backend, std::vector<std::string> arguments, int ranks = 0) {
@@ -102,4 +102,4 @@ TEST(CudaErrors, NoPinnedMemoryForABaseOnTheHost) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::inference_and_errors_test

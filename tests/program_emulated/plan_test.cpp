@@ -3,7 +3,7 @@
 
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::plan_test {
 namespace {
 
 /// What operators keep for themselves is estimated, and part of the total.
@@ -51,4 +51,4 @@ TEST(PlanForCuda, BuffersAreThoseOfARun) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::plan_test

@@ -5,7 +5,7 @@
 
 #include "tests/program/fixtures.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::training_test {
 namespace {
 
 Settings run_on(const std::filesystem::path& output, const std::string& backend, const std::string& compute_dtype = "auto") {
@@ -212,4 +212,4 @@ TEST(OnCuda, ACheckpointIsNotContinuedInATypeThatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::training_test

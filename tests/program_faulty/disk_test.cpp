@@ -5,7 +5,7 @@
 #include "src/checkpoint/checkpoint.h"
 #include "tests/program_faulty/faulty_launch.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::disk_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -104,4 +104,4 @@ TEST(NoMemory, InAStepEndsTheJob) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::disk_test

@@ -3,7 +3,7 @@
 
 #include "tests/program_faulty/faulty_launch.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::replicas_test {
 namespace {
 
 TEST(Replicas, ADifferenceIsUndoneOnce) {
@@ -41,4 +41,4 @@ TEST(Replicas, AGradientThatIsNotANumberIsNotApplied) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::replicas_test

@@ -4,7 +4,7 @@
 #include "src/checkpoint/checkpoint.h"
 #include "tests/program_faulty/faulty_launch.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::saving_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -102,4 +102,4 @@ TEST(Saving, WhatIsBeingWrittenIsCommittedBeforeAnErrorEndsTheJob) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::saving_test

@@ -6,7 +6,7 @@
 
 #include "tests/program_faulty/faulty_launch.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::stop_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -146,4 +146,4 @@ TEST(Stop, AJobThatIsShorterThanTheMarginTrainsTooOrSaysSo) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::stop_test

@@ -7,7 +7,7 @@
 
 #include "tests/program_faulty/faulty_launch.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::watchdog_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -203,4 +203,4 @@ TEST(SlowRank, IsNamedInEveryLine) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::watchdog_test

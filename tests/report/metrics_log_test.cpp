@@ -11,7 +11,7 @@
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::metrics_log_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -173,4 +173,4 @@ TEST_F(MetricsLogTest, AnUnwritableFolderIsNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::metrics_log_test

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-namespace lora_dist {
+namespace lora_dist::progress_test {
 namespace {
 
 TEST(HumanDuration, TwoUnitsAtMost) {
@@ -206,4 +206,4 @@ TEST(ShowsColours, OnATerminalUnlessTheUserOrALauncherIsAgainstIt) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::progress_test

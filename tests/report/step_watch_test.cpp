@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace lora_dist {
+namespace lora_dist::step_watch_test {
 namespace {
 
 TEST(SlowestRank, IsMeasuredByTheMiddleOne) {
@@ -35,4 +35,4 @@ TEST(LossTrend, AYoungRunHasNone) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::step_watch_test

@@ -11,7 +11,7 @@
 #include "src/core/error.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::tensorboard_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -103,4 +103,4 @@ TEST_F(TensorBoardWriterTest, AFileThatCannotBeMadeIsNamed) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tensorboard_test

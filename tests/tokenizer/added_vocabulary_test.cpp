@@ -6,7 +6,7 @@
 #include <map>
 #include <stdexcept>
 
-namespace lora_dist {
+namespace lora_dist::added_vocabulary_test {
 namespace {
 
 ModelVocabulary model_of(const std::map<std::string, std::int32_t>& ids) {
@@ -74,4 +74,4 @@ TEST(AddedVocabulary, TheSizeCountsTokensNotIds) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::added_vocabulary_test

@@ -8,7 +8,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::sentencepiece_file_test {
 namespace {
 
 TEST(SentencePieceFile, TheDemoModel) {
@@ -89,4 +89,4 @@ TEST(SentencePieceFile, BytesThatAreNone) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::sentencepiece_file_test

@@ -9,7 +9,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::token_borders_test {
 namespace {
 
 using nlohmann::json;
@@ -107,4 +107,4 @@ TEST(TokenBorders, SpecialIds) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::token_borders_test

@@ -15,7 +15,7 @@
 #include "tests/support/source_dir.h"
 #include "tests/support/test_data.h"
 
-namespace lora_dist {
+namespace lora_dist::tokenizer_corpora_test {
 namespace {
 
 using nlohmann::json;
@@ -164,4 +164,4 @@ TEST(TokenizerCorpora, CasesOfLlamaCpp) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tokenizer_corpora_test

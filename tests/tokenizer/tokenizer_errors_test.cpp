@@ -10,7 +10,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::tokenizer_errors_test {
 namespace {
 
 using nlohmann::json;
@@ -268,4 +268,4 @@ TEST(TokenizerErrors, AVocabularyWithHolesLeavesNoIdForANewToken) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tokenizer_errors_test

@@ -12,7 +12,7 @@
 #include "tests/support/source_dir.h"
 #include "tests/tokenizer/golden_folder.h"
 
-namespace lora_dist {
+namespace lora_dist::tokenizer_folders_test {
 namespace {
 
 using nlohmann::json;
@@ -206,4 +206,4 @@ TEST(TokenizerFolders, AnEosThatNoFileNames) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tokenizer_folders_test

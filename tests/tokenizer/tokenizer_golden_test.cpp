@@ -11,7 +11,7 @@
 #include "tests/support/source_dir.h"
 #include "tests/tokenizer/golden_folder.h"
 
-namespace lora_dist {
+namespace lora_dist::tokenizer_golden_test {
 namespace {
 
 using nlohmann::json;
@@ -89,4 +89,4 @@ TEST(TokenizerGolden, TokenizerModel) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tokenizer_golden_test

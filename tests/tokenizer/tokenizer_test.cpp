@@ -9,7 +9,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::tokenizer_test {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
@@ -173,4 +173,4 @@ TEST(Utf8, MaximalSubparts) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tokenizer_test

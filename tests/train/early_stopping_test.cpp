@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace lora_dist {
+namespace lora_dist::early_stopping_test {
 namespace {
 
 TEST(EarlyStopping, KeepsTheBestAndCountsSinceIt) {
@@ -40,4 +40,4 @@ TEST(EarlyStopping, NanIsNeverBest) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::early_stopping_test

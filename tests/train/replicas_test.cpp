@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace lora_dist {
+namespace lora_dist::replicas_test {
 namespace {
 
 TEST(Replicas, TheSmallerGroupIsNamedFirst) {
@@ -30,4 +30,4 @@ TEST(Replicas, ADigestSeesEveryBitAndPlace) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::replicas_test

@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-namespace lora_dist {
+namespace lora_dist::run_watch_test {
 namespace {
 
 TEST(WallTime, ComesFromSlurm) {
@@ -23,4 +23,4 @@ TEST(WallTime, AShortJobKeepsHalfOfItsTime) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::run_watch_test

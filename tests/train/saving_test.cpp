@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lora_dist {
+namespace lora_dist::saving_test {
 namespace {
 
 TEST(Saving, EachIsLoggedOnceAndAllAreInTheSummary) {
@@ -26,4 +26,4 @@ TEST(Saving, EachIsLoggedOnceAndAllAreInTheSummary) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::saving_test

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-namespace lora_dist {
+namespace lora_dist::schedule_test {
 namespace {
 
 TEST(Schedule, EqualsTransformers) {
@@ -47,4 +47,4 @@ TEST(Schedule, IdleStepsAreThoseOfTheWarmupOfShortRuns) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::schedule_test

@@ -13,7 +13,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::train_step_test {
 namespace {
 
 using test::OpenedModel;
@@ -272,4 +272,4 @@ TEST(Evaluator, ANonFiniteLossIsAnError) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::train_step_test

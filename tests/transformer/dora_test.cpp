@@ -7,7 +7,7 @@
 #include "src/comm/single_rank.h"
 #include "tests/support/model_fixture.h"
 
-namespace lora_dist {
+namespace lora_dist::dora_test {
 namespace {
 
 using test::OpenedModel;
@@ -169,4 +169,4 @@ TEST(Dora, RecomputationGivesTheSameBits) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::dora_test

@@ -9,7 +9,7 @@
 #include "src/io/safetensors.h"
 #include "tests/support/model_fixture.h"
 
-namespace lora_dist {
+namespace lora_dist::gradient_test {
 namespace {
 
 using test::OpenedModel;
@@ -168,4 +168,4 @@ TEST(Segments, DoNotSeeEachOther) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::gradient_test

@@ -4,7 +4,7 @@
 #include "src/comm/single_rank.h"
 #include "tests/support/model_fixture.h"
 
-namespace lora_dist {
+namespace lora_dist::log_probs_test {
 namespace {
 
 using test::OpenedModel;
@@ -131,4 +131,4 @@ TEST(KeyValueCache, EqualsTheWholeSequence) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::log_probs_test

@@ -8,7 +8,7 @@
 #include "src/comm/single_rank.h"
 #include "tests/support/model_fixture.h"
 
-namespace lora_dist {
+namespace lora_dist::objective_test {
 namespace {
 
 using test::OpenedModel;
@@ -97,4 +97,4 @@ TEST_F(ObjectiveTest, GradientEqualsFiniteDifferences) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::objective_test

@@ -12,7 +12,7 @@
 #include "tests/support/model_fixture.h"
 #include "tests/support/thread_ranks.h"
 
-namespace lora_dist {
+namespace lora_dist::tensor_parallel_test {
 namespace {
 
 using test::on_ranks;
@@ -238,4 +238,4 @@ INSTANTIATE_TEST_SUITE_P(Models, RowsOfFamily, testing::Values("llama3", "gpt2",
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::tensor_parallel_test
