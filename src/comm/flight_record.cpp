@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 
 namespace lora_dist {
 

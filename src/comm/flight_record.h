@@ -9,8 +9,8 @@ namespace lora_dist {
 /// `folder`/flight_00003.jsonl.
 std::filesystem::path flight_file(const std::filesystem::path& folder, int rank);
 
-/// Writes this process's activity and last collectives (src/core/pulse.h), one JSON object per line, over an older file. Returns
-/// false on failure, since a more important error is being handled.
+/// Writes this process's activity and last collectives (src/core/activity.h), one JSON object per line, over an older file.
+/// Returns false on failure, since a more important error is being handled.
 bool write_flight_record(const std::filesystem::path& folder, int rank);
 
 }  // namespace lora_dist

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 
 namespace lora_dist {
 

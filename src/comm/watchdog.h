@@ -19,10 +19,10 @@ struct WatchdogOptions {
 };
 
 /// A thread per rank that runs while the rank is stuck in MPI, NCCL or a disk access. It writes the rank's activity
-/// (src/core/pulse.h) to the rank's file; after half the time without progress it reads the other ranks' files. The lowest live
-/// rank decides: once no rank has made progress for the whole time, it lets every live rank write its flight record, and calls
-/// end_job. A second thread does the same without files if the file system is stuck. A process that was stopped and continued (a
-/// suspended job) restarts its count.
+/// (src/core/activity.h) to the rank's file; after half the time without progress it reads the other ranks' files. The lowest
+/// live rank decides: once no rank has made progress for the whole time, it lets every live rank write its flight record, and
+/// calls end_job. A second thread does the same without files if the file system is stuck. A process that was stopped and
+/// continued (a suspended job) restarts its count.
 class Watchdog {
  public:
   Watchdog(int rank, int ranks, WatchdogOptions options);

@@ -4,8 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "src/core/activity.h"
 #include "src/core/fault_point.h"
-#include "src/core/pulse.h"
 
 namespace lora_dist {
 

@@ -1,4 +1,4 @@
-// A communicator that records its collectives for the watchdog and the flight recorder (src/core/pulse.h).
+// A communicator that records its collectives for the watchdog and the flight recorder (src/core/activity.h).
 #pragma once
 
 #include <memory>

@@ -13,8 +13,8 @@
 #include <thread>
 #include <utility>
 
+#include "src/core/activity.h"
 #include "src/core/error.h"
-#include "src/core/pulse.h"
 
 namespace lora_dist {
 

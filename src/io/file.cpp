@@ -12,8 +12,8 @@
 #include <system_error>
 #include <utility>
 
+#include "src/core/activity.h"
 #include "src/core/memory_report.h"
-#include "src/core/pulse.h"
 
 namespace lora_dist {
 namespace {

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "kernels/common/check.h"
+#include "src/core/activity.h"
 #include "src/core/error.h"
-#include "src/core/pulse.h"
 #include "src/io/file.h"
 
 namespace lora_dist {

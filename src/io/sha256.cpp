@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 #include "src/io/file.h"
 
 namespace lora_dist {

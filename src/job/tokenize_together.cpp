@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "src/comm/agree.h"
+#include "src/core/activity.h"
 #include "src/core/error_of.h"
-#include "src/core/pulse.h"
 #include "src/data/token_cache.h"
 #include "src/report/progress.h"
 #include "src/report/tokenizing_line.h"

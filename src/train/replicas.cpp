@@ -12,7 +12,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "src/comm/watched.h"
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 
 namespace lora_dist {
 

@@ -12,7 +12,7 @@
 #include "src/config/config_keys.h"
 #include "src/config/print_config.h"
 #include "src/config/resume_rules.h"
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 #include "src/core/version.h"
 #include "src/data/sampler.h"
 #include "src/io/file.h"

@@ -8,8 +8,8 @@
 #include "kernels/elementwise/copy.h"
 #include "src/checkpoint/shard.h"
 #include "src/comm/agree.h"
+#include "src/core/activity.h"
 #include "src/core/fault_point.h"
-#include "src/core/pulse.h"
 #include "src/train/resume.h"
 
 namespace lora_dist {

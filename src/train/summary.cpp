@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "src/comm/agree.h"
+#include "src/core/activity.h"
 #include "src/core/fault_point.h"
-#include "src/core/pulse.h"
 #include "src/core/stop_request.h"
 #include "src/data/chat_sample.h"
 #include "src/inference/sampling_config.h"

@@ -8,7 +8,7 @@
 
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 #include "src/core/stop_request.h"
 #include "src/data/sampler.h"
 #include "src/io/file.h"

@@ -5,8 +5,8 @@
 #include "kernels/fixed_point/fixed_point.h"
 #include "src/base/base_hash.h"
 #include "src/comm/agree.h"
+#include "src/core/activity.h"
 #include "src/core/memory_report.h"
-#include "src/core/pulse.h"
 #include "src/train/saving.h"
 
 namespace lora_dist {

@@ -8,9 +8,9 @@
 #include <span>
 #include <vector>
 
+#include "src/core/activity.h"
 #include "src/core/fault_point.h"
 #include "src/core/memory_report.h"
-#include "src/core/pulse.h"
 #include "src/core/stop_request.h"
 #include "src/data/sampler.h"
 #include "src/train/run_watch.h"

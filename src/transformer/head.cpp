@@ -12,7 +12,7 @@
 #include "kernels/elementwise/rows.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/scale/scale.h"
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 #include "src/transformer/device_micro_batch.h"
 
 namespace lora_dist {

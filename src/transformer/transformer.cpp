@@ -3,7 +3,7 @@
 
 #include "kernels/common/work_record.h"
 #include "kernels/elementwise/elementwise.h"
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 #include "src/transformer/block.h"
 #include "src/transformer/embed.h"
 #include "src/transformer/head.h"

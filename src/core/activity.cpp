@@ -1,5 +1,5 @@
 // The process's activity and collectives, behind a lock that is held only for reads and writes of them.
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 
 #include <atomic>
 #include <chrono>

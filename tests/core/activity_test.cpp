@@ -1,12 +1,12 @@
 // The recorded activity of a process.
-#include "src/core/pulse.h"
+#include "src/core/activity.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <thread>
 
-namespace lora_dist::pulse_test {
+namespace lora_dist::activity_test {
 namespace {
 
 void pause_a_little() { std::this_thread::sleep_for(std::chrono::milliseconds(30)); }
@@ -21,7 +21,7 @@ CollectiveRecord record(int group, std::int64_t number) {
   return made;
 }
 
-TEST(Pulse, IdleTimeEndsWithABeat) {
+TEST(Activity, IdleTimeEndsWithABeat) {
   heartbeat();
   pause_a_little();
   EXPECT_GE(activity().idle_seconds, 0.03);
@@ -29,7 +29,7 @@ TEST(Pulse, IdleTimeEndsWithABeat) {
   EXPECT_LT(activity().idle_seconds, 0.03);
 }
 
-TEST(Pulse, WhatIsDoneNests) {
+TEST(Activity, WhatIsDoneNests) {
   const AtWork outer("reading");
   note_step(7);
   {
@@ -42,7 +42,7 @@ TEST(Pulse, WhatIsDoneNests) {
   EXPECT_EQ(activity().step, 7);
 }
 
-TEST(Pulse, ACollectiveIsUnderWayUntilItEnds) {
+TEST(Activity, ACollectiveIsUnderWayUntilItEnds) {
   const double before = seconds_in_collectives();
   {
     const InCollective here(record(1, 5));
@@ -56,7 +56,7 @@ TEST(Pulse, ACollectiveIsUnderWayUntilItEnds) {
   EXPECT_GE(seconds_in_collectives() - before, 0.03);
 }
 
-TEST(Pulse, WaitingForWhatWasStartedIsTheSameCollective) {
+TEST(Activity, WaitingForWhatWasStartedIsTheSameCollective) {
   const std::size_t before = last_collectives().size();
   { const InCollective start(record(3, 1)); }
   { const InCollective wait(record(3, 1)); }
@@ -66,7 +66,7 @@ TEST(Pulse, WaitingForWhatWasStartedIsTheSameCollective) {
   EXPECT_EQ(last_collectives().size(), before + 3);
 }
 
-TEST(Pulse, TheLastCollectivesAreKept) {
+TEST(Activity, TheLastCollectivesAreKept) {
   for (std::int64_t number = 1; number <= 300; ++number) {
     const InCollective here(record(4, number));
   }
@@ -77,4 +77,4 @@ TEST(Pulse, TheLastCollectivesAreKept) {
 }
 
 }  // namespace
-}  // namespace lora_dist::pulse_test
+}  // namespace lora_dist::activity_test
