@@ -1,5 +1,5 @@
 // Reads the tensors outside the blocks.
-#include "src/base/base_rest.h"
+#include "src/base/unsharded_tensors.h"
 
 #include <algorithm>
 
