@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "src/core/error.h"
-#include "src/tokenizer/place_tokens.h"
+#include "src/tokenizer/assign_token_ids.h"
 #include "src/tokenizer/special_affixes.h"
 #include "src/tokenizer/tokenizer_document.h"
 #include "src/tokenizer/tokenizer_json.h"
@@ -39,7 +39,7 @@ void open_kind(Tokenizer& out, const FolderFiles& files, const TokenizerClass& t
   if (needs_sentencepiece(vocabulary, tokenizer_class)) {
     const bool legacy = class_arguments(files, tokenizer_class).legacy;
     const SentencePieceTokenizer bare = read_tokenizer_model(out.file, {}, legacy);
-    const AddedVocabulary added = place_tokens(vocabulary_of(bare), {}, tokens, tokenizer_class, files, out.notes);
+    const AddedVocabulary added = assign_token_ids(vocabulary_of(bare), {}, tokens, tokenizer_class, files, out.notes);
     out.model_size = piece_count(bare);
     SentencePieceTokenizer pieces = read_tokenizer_model(out.file, added.tokens(), legacy);
     pieces.added.split_special = split_special;
@@ -54,7 +54,7 @@ void open_kind(Tokenizer& out, const FolderFiles& files, const TokenizerClass& t
   const nlohmann::json document = make_tokenizer_document(vocabulary, files, tokenizer_class, tokens, out.notes);
   JsonTokenizer json = read_tokenizer_steps(document, out.file);
   out.model_size = json.largest_id + 1;
-  set_added_tokens(json, place_tokens(vocabulary_of(json.model), vocabulary.added, tokens, tokenizer_class, files, out.notes),
+  set_added_tokens(json, assign_token_ids(vocabulary_of(json.model), vocabulary.added, tokens, tokenizer_class, files, out.notes),
                    out.file);
   json.added.split_special = split_special;
   out.kind = std::move(json);

@@ -1,5 +1,5 @@
 // Assigns ids and adds notes for the user.
-#include "src/tokenizer/place_tokens.h"
+#include "src/tokenizer/assign_token_ids.h"
 
 #include <algorithm>
 #include <map>
@@ -176,8 +176,9 @@ void note_left_out(const std::vector<ListedToken>& file_tokens, const AddedVocab
 
 }  // namespace
 
-AddedVocabulary place_tokens(ModelVocabulary model, const std::vector<ListedToken>& file_tokens, const FolderTokens& tokens,
-                             const TokenizerClass& tokenizer_class, const FolderFiles& files, std::vector<std::string>& notes) {
+AddedVocabulary assign_token_ids(ModelVocabulary model, const std::vector<ListedToken>& file_tokens, const FolderTokens& tokens,
+                                 const TokenizerClass& tokenizer_class, const FolderFiles& files,
+                                 std::vector<std::string>& notes) {
   std::vector<ListedToken> stated = tokens.listed;
   AddedVocabulary out(std::move(model));
   std::vector<AddedToken> of_file;
