@@ -25,7 +25,7 @@ std::unique_ptr<MeasuredStep> make_step(const StepSetting& setting, const std::f
   OpenModel& model = *step->model;
   step->batch.emplace(kSequences * world.size(), kLength, model.spec.vocab);
   step->layout = make_adapter_layout(model.spec, {kRank, 32.0, setting.dropout, false, {"all-linear"}});
-  step->part = make_adapter_shard(step->layout, model.spec, model.base.part);
+  step->part = make_adapter_shard(step->layout, model.spec, model.base.tp);
   step->buffers =
       take_trained_buffers(take_parameters(step->layout, step->part, model.arena), step->layout, step->part, 1, model.arena);
   initialize_adapters(step->layout, 42, step->buffers.params);

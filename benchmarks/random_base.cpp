@@ -157,7 +157,7 @@ FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DTy
   }
   FrozenBase base;
   base.spec = spec;
-  base.part = tp_shard(spec, 0, 1);
+  base.tp = tp_shard(spec, 0, 1);
   base.format = format;
   std::int64_t start = 0;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {

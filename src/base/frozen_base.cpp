@@ -96,7 +96,7 @@ std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const Mode
     WeightKind& kind = kinds[index_of(linear)];
     kind.shape = linear_shape(base.spec, linear);
     kind.whole = linear_shape(whole, linear);
-    kind.in_whole = weight_slice(whole, base.part, linear);
+    kind.in_whole = weight_slice(whole, base.tp, linear);
     kind.format = quantizes ? base.format : BaseFormat{Quantization::none};
     if (stored[index_of(linear)]) {
       kind.format = stored[index_of(linear)]->format;
@@ -238,12 +238,12 @@ struct LaidOut {
 };
 
 /// Lays out the base, takes its memory and fills the replicated tensors.
-LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, const TpShard& part,
-                int shards, const BaseStorage& storage) {
+LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format, const TpShard& tp, int shards,
+                const BaseStorage& storage) {
   LaidOut laid;
   FrozenBase& base = laid.base;
-  base.part = part;
-  base.spec = spec_of(spec, part);
+  base.tp = tp;
+  base.spec = spec_of(spec, tp);
   base.format = format;
   base.shards = shards;
   base.on_host = storage.pinned != nullptr && storage.stream.backend == Backend::cuda;
@@ -278,7 +278,7 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             const BaseHolders& holders, const BaseStorage& storage) {
   LaidOut laid;
-  run_together(holders.world, [&] { laid = lay_out(spec, directory, format, holders.part, holders.shards.size(), storage); });
+  run_together(holders.world, [&] { laid = lay_out(spec, directory, format, holders.tp, holders.shards.size(), storage); });
   if (laid.base.of_node) {
     share_slices(laid.base, holders.shards, holders.world);
   }
@@ -288,9 +288,9 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
 }
 
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                               const TpShard& part, int shards, const BaseStorage& storage) {
+                               const TpShard& tp, int shards, const BaseStorage& storage) {
   require(!storage.arena.holds_memory(), "a base that is only laid out takes no memory");
-  FrozenBase base = lay_out(spec, directory, format, part, shards, storage).base;
+  FrozenBase base = lay_out(spec, directory, format, tp, shards, storage).base;
   if (base.of_node) {
     lay_out_shared_slices(base);
   }

@@ -55,13 +55,13 @@ struct BaseHolders {
   Communicator& shards;  // the ranks that divide every block of this TP rank's shard; over host memory
   Communicator& all;     // those of all TP ranks; over host memory
   Communicator& world;   // those of all replicas of the base, which fail together; over host memory
-  TpShard part;          // of this rank
+  TpShard tp;            // of this rank
 };
 
 /// A view: the memory belongs to the arenas that it was loaded into.
 struct FrozenBase {
   ModelSpec spec;                            // of this rank's TP shard
-  TpShard part;                              // this rank's TP shard of the model
+  TpShard tp;                                // this rank's TP shard of the model
   BaseFormat format;                         // of the weights, except those that a prequantized folder has as floats
   int shards = 1;                            // data ranks that divide the bytes of every block
   std::vector<BlockLayout> layouts;          // per layer
@@ -94,6 +94,6 @@ FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& direct
 /// The base that load_frozen_base would make, without reading weights: its layouts, and buffers of arenas without memory. Uses
 /// only names, shapes and dtypes of `directory`. Throws Error(model).
 FrozenBase lay_out_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
-                               const TpShard& part, int shards, const BaseStorage& storage);
+                               const TpShard& tp, int shards, const BaseStorage& storage);
 
 }  // namespace lora_dist

@@ -115,8 +115,8 @@ void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
   const TensorNames& names = whole.family->names;
   const std::int64_t elements = storage.chunk_elements > 0 ? storage.chunk_elements : chunk_elements(storage.stream.backend);
   const auto take = [&](std::string_view tensor, DType dtype) {
-    const std::int64_t widest = base.part.is_whole() ? whole.vocab : base.part.widest_vocab;
-    VocabTable table = lay_out_table(base.part.vocab.size(), whole.hidden, dtype, widest, elements);
+    const std::int64_t widest = base.tp.is_whole() ? whole.vocab : base.tp.widest_vocab;
+    VocabTable table = lay_out_table(base.tp.vocab.size(), whole.hidden, dtype, widest, elements);
     table.shards = storage.divides_vocabulary ? base.shards : 1;
     table.of_node = base.of_node && table.shards > 1;
     take_slices(table, std::string(tensor) + ".weight", storage.arena);
@@ -132,9 +132,9 @@ void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDir
                  int shard) {
   const TensorNames& names = whole.family->names;
   const RestLoader load{whole, directory, storage};
-  load.slices(names.embedding, base.embedding, base.part.vocab, shard);
+  load.slices(names.embedding, base.embedding, base.tp.vocab, shard);
   if (!whole.tied_head) {
-    load.slices(names.heads[0], base.head, base.part.vocab, shard);
+    load.slices(names.heads[0], base.head, base.tp.vocab, shard);
   }
 }
 
@@ -153,7 +153,7 @@ void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& 
     rest.k_norm = load.norm(names.k_norm, layer, whole.head_dim, Norm::rms);
     for (const Linear linear : kAllLinears) {
       const LinearShape shape = linear_shape(whole, linear);
-      const StridedSlice slice = shape.bias ? bias_slice(whole, base.part, linear) : StridedSlice{};
+      const StridedSlice slice = shape.bias ? bias_slice(whole, base.tp, linear) : StridedSlice{};
       if (slice.elements() > 0) {
         rest.bias[index_of(linear)] = load.part({module_path(*whole.family, layer, linear) + ".bias", {shape.out}}, slice,
                                                 {slice.elements()}, storage.compute_dtype);

@@ -72,7 +72,7 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
 }
 
 void take_parameters(ModelRun& run) {
-  run.part = make_adapter_shard(run.layout, run.model->spec, run.model->base.part);
+  run.part = make_adapter_shard(run.layout, run.model->spec, run.model->base.tp);
   const AdapterParams taken = take_parameters(run.layout, run.part, run.model->arena);
   run.params = taken.whole;
   run.part_params = taken.part;

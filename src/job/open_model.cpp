@@ -44,12 +44,12 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   model->arena = Arena(device.stream);
   model->pinned = Arena(device.stream, Arena::Place::pinned);
   BaseFormat format;
-  TpShard part;
+  TpShard tp;
   run_together(world, [&] {
     model->spec = read_model_config(folder);
     model->directory = read_model_directory(folder);
     format = choose_format(*model, wanted, console);
-    part = tp_shard(model->spec, mesh.tensor_rank, mesh.tensor, world.size());
+    tp = tp_shard(model->spec, mesh.tensor_rank, mesh.tensor, world.size());
     model->tokenizer = open_model_tokenizer(folder, model->spec);
   });
   check_same_model(world, folder, model->directory);
@@ -64,7 +64,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   const int of_shards = replica * mesh.tensor + mesh.tensor_rank;
   const std::unique_ptr<Communicator> holders = world.split(replica);
   std::unique_ptr<Communicator> host_shards = world.split(of_shards);
-  model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, world, part},
+  model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, world, tp},
                                  {model->arena, model->stream, model->compute_dtype, keeping.on_host ? &model->pinned : nullptr,
                                   keeping.of_node, keeping.divides_vocabulary});
   model->shards = device.on_device() ? device.data->split(of_shards) : std::move(host_shards);

@@ -54,19 +54,19 @@ PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target) {
 
 std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh,
                                        int tensor_rank) {
-  const TpShard part = tp_shard(model.spec, tensor_rank, mesh.tensor, mesh.ranks());
+  const TpShard tp = tp_shard(model.spec, tensor_rank, mesh.tensor, mesh.ranks());
   const bool on_host = target.on_device() && model.config.parallel.base_device == BaseDevice::host;
   const bool sums_in_f32 = target.on_device() && model.config.parallel.communicator == CommunicatorKind::mpi;
   auto rank = std::make_unique<PlannedRank>(CountedGroup{0, mesh.shards, sums_in_f32},
                                             CountedGroup{tensor_rank, mesh.tensor, sums_in_f32});
   rank->stream.backend = target.backend;
   rank->stream.record = &rank->record;
-  rank->base = lay_out_frozen_base(model.spec, model.directory, model.format, part, mesh.shards,
+  rank->base = lay_out_frozen_base(model.spec, model.directory, model.format, tp, mesh.shards,
                                    {rank->arena, rank->stream, target.dtype, on_host ? &rank->pinned : nullptr, mesh.of_node,
                                     model.config.parallel.shard_vocabulary});
   const int in_flight = model.config.train.micro_batches_in_flight;
   rank->window = std::make_unique<WeightWindow>(rank->base, rank->shards, rank->arena, rank->stream, target.dtype, in_flight);
-  rank->part = make_adapter_shard(model.layout, model.spec, part);
+  rank->part = make_adapter_shard(model.layout, model.spec, tp);
   rank->buffers = take_trained_buffers(take_parameters(model.layout, rank->part, rank->arena), model.layout, rank->part,
                                        in_flight, rank->arena);
   rank->dropout.p = static_cast<float>(model.config.adapter.dropout);

@@ -50,7 +50,7 @@ void look_up(const ForwardContext& model, std::span<const EmbeddedBatch> batches
       if (alone) {
         embedding(batch.batch.ids, rows, hidden, model.stream);
       } else {
-        embedding_part(batch.batch.ids, base.part.vocab.begin + table.chunk(i).begin, rows, hidden, model.stream);
+        embedding_part(batch.batch.ids, base.tp.vocab.begin + table.chunk(i).begin, rows, hidden, model.stream);
       }
     }
     model.window->tables().release(table, i);

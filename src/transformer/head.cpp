@@ -114,7 +114,7 @@ LogitsChunk logits_chunk(const ForwardContext& model, const TokenChunk& tokens, 
   const Workspace& workspace = *model.workspace;
   const Shape shape{tokens.rows, head.rows()};
   auto* gradient = static_cast<std::byte*>(workspace.logits_gradient);
-  return {model.base->part.vocab.begin + model.base->head.chunk(number).begin,
+  return {model.base->tp.vocab.begin + model.base->head.chunk(number).begin,
           number,
           head,
           view(workspace.logits.data() + from, shape),

@@ -18,7 +18,7 @@ std::vector<float> join_logits(const ForwardContext& model) {
   std::vector<float> out;
   for (int rank = 0; rank < ranks; ++rank) {
     const auto from = padded.begin() + static_cast<std::ptrdiff_t>(workspace.next_logits.size()) * rank;
-    out.insert(out.end(), from, from + vocab_shard(model.base->part, rank).size());
+    out.insert(out.end(), from, from + vocab_shard(model.base->tp, rank).size());
   }
   return out;
 }

@@ -47,7 +47,7 @@ struct RowBuilders {
 };
 
 RowBuilders row_builders(const FrozenBase& base, const WorkspaceOptions& options, Arena& arena) {
-  const int ranks = base.part.ranks;
+  const int ranks = base.tp.ranks;
   const bool sequence_parallel = options.sequence_parallel && ranks > 1;
   const std::int64_t shard = sequence_parallel ? tokens_of_shard(options.max_tokens, ranks) : options.max_tokens;
   const std::int64_t all = sequence_parallel ? shard * ranks : options.max_tokens;
@@ -148,9 +148,9 @@ void make_ids(MicroBatchBuffers& buffers, std::int64_t tokens, Arena& arena) {
 
 /// Sizes are the same on every TP rank where they share a collective.
 void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, Arena& arena) {
-  const TpShard& part = base.part;
+  const TpShard& tp = base.tp;
   const std::int64_t elements = backend == Backend::cuda ? kLogitsElementsCuda : kLogitsElements;
-  const std::int64_t widest = part.is_whole() ? base.spec.vocab : part.widest_vocab;
+  const std::int64_t widest = tp.is_whole() ? base.spec.vocab : tp.widest_vocab;
   std::int64_t rows = std::max(kLeastLogitsRows, elements / widest);
   if (backend == Backend::cuda && rows > kLogitsTile) {
     rows -= rows % kLogitsTile;  // a product's last tile costs as much as a full one
@@ -164,10 +164,10 @@ void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, 
                                   ? workspace.logits.data()
                                   : take(arena, MemoryKind::logits_chunk, "gradient of logits", dtype, count).data;
   workspace.argmax = take_ids(arena, "most probable ids", workspace.max_tokens);
-  if (!part.is_whole()) {
-    workspace.next_logits = arena.take_zeroed<float>(MemoryKind::logits_chunk, "logits of a token", part.widest_vocab);
+  if (!tp.is_whole()) {
+    workspace.next_logits = arena.take_zeroed<float>(MemoryKind::logits_chunk, "logits of a token", tp.widest_vocab);
     workspace.all_next_logits =
-        arena.take<float>(MemoryKind::logits_chunk, "logits of a token, of all parts", part.widest_vocab * part.ranks);
+        arena.take<float>(MemoryKind::logits_chunk, "logits of a token, of all parts", tp.widest_vocab * tp.ranks);
   }
 }
 
@@ -182,11 +182,11 @@ HeadBuffers make_head(const Workspace& workspace, const FrozenBase& base, const 
   head.norm = make_norm(build, base.spec, "picked");
   head.token_loss = build.rows_f32("token loss", 1);
   const std::int64_t numbers = base.head.chunks * workspace.max_tokens * kSoftmaxNumbers;
-  if (base.head.chunks > 1 || !base.part.is_whole()) {
+  if (base.head.chunks > 1 || !base.tp.is_whole()) {
     head.softmax_numbers = arena.take<float>(MemoryKind::logits_chunk, "softmax of chunks", numbers);
   }
-  if (!base.part.is_whole()) {
-    head.all_softmax_numbers = arena.take<float>(MemoryKind::logits_chunk, "softmax of all parts", numbers * base.part.ranks);
+  if (!base.tp.is_whole()) {
+    head.all_softmax_numbers = arena.take<float>(MemoryKind::logits_chunk, "softmax of all parts", numbers * base.tp.ranks);
   }
   if (options.training && base.head.chunks > 1) {
     const bool alone = options.micro_batches_in_flight == 1;

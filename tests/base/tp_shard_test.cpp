@@ -40,14 +40,14 @@ TEST(TpShard, HeadsFollowTheirKvHeads) {
     for (int ranks = 1; ranks <= heads; ++ranks) {
       std::int64_t next = 0;
       for (int rank = 0; rank < ranks; ++rank) {
-        const TpShard part = tp_shard(spec, rank, ranks);
-        EXPECT_EQ(part.heads.begin, next);
-        next = part.heads.end;
-        ASSERT_GT(part.heads.size(), 0);
-        ASSERT_EQ(part.heads.size() % part.kv_heads.size(), 0);
-        const std::int64_t of_each = part.heads.size() / part.kv_heads.size();
-        for (std::int64_t h = part.heads.begin; h < part.heads.end; ++h) {
-          EXPECT_EQ(part.kv_heads.begin + (h - part.heads.begin) / of_each, h / group) << heads << " " << ranks << " " << rank;
+        const TpShard tp = tp_shard(spec, rank, ranks);
+        EXPECT_EQ(tp.heads.begin, next);
+        next = tp.heads.end;
+        ASSERT_GT(tp.heads.size(), 0);
+        ASSERT_EQ(tp.heads.size() % tp.kv_heads.size(), 0);
+        const std::int64_t of_each = tp.heads.size() / tp.kv_heads.size();
+        for (std::int64_t h = tp.heads.begin; h < tp.heads.end; ++h) {
+          EXPECT_EQ(tp.kv_heads.begin + (h - tp.heads.begin) / of_each, h / group) << heads << " " << ranks << " " << rank;
         }
       }
       EXPECT_EQ(next, heads);
@@ -121,10 +121,10 @@ TEST_P(HeldPart, IsToTheBitAPartOfTheWhole) {
     whole = dequantized(test::load_whole_base(spec, directory, c.format, world, {arena, Stream{}}), world);
   });
   on_ranks(c.data * c.tensor, [&](Communicator& world) {
-    const TpShard part = tp_shard(spec, world.rank() % c.tensor, c.tensor);
-    const auto shards = world.split(part.rank);
+    const TpShard tp = tp_shard(spec, world.rank() % c.tensor, c.tensor);
+    const auto shards = world.split(tp.rank);
     Arena arena;
-    const FrozenBase base = load_frozen_base(spec, directory, c.format, {*shards, world, world, part}, {arena, Stream{}});
+    const FrozenBase base = load_frozen_base(spec, directory, c.format, {*shards, world, world, tp}, {arena, Stream{}});
     const Weights held = dequantized(base, *shards);
     for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
       for (const Linear linear : kAllLinears) {
@@ -133,7 +133,7 @@ TEST_P(HeldPart, IsToTheBitAPartOfTheWhole) {
         if (all.empty()) {
           continue;
         }
-        const std::vector<float> expected = elements_of(all, weight_slice(spec, part, linear));
+        const std::vector<float> expected = elements_of(all, weight_slice(spec, tp, linear));
         ASSERT_EQ(held[static_cast<std::size_t>(layer)][i].size(), expected.size());
         EXPECT_EQ(held[static_cast<std::size_t>(layer)][i], expected)
             << "layer " << layer << ", linear " << i << ", rank " << world.rank();

@@ -135,15 +135,15 @@ struct Way {
 /// 23 tokens on the ranks of `row`, with dropout and parameters that are not zero.
 Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const Way& way) {
   const ModelSpec spec = read_model_config(folder);
-  const TpShard part = tp_shard(spec, row.rank(), row.size());
+  const TpShard tp = tp_shard(spec, row.rank(), row.size());
   const auto shards = row.split(row.rank());
   Arena arena;
   BaseStorage storage{arena, Stream{}};
   storage.chunk_elements = way.chunk_elements;
   const FrozenBase base =
-      load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true}, {*shards, row, row, part}, storage);
+      load_frozen_base(spec, read_model_directory(folder), {Quantization::nf4, true}, {*shards, row, row, tp}, storage);
   WeightWindow window(base, *shards, arena, Stream{}, DType::f32, way.in_flight);
-  const AdapterShard adapter = make_adapter_shard(make_adapter_layout(spec, {4, 8.0, 0.1, false, {"all-linear"}}), spec, part);
+  const AdapterShard adapter = make_adapter_shard(make_adapter_layout(spec, {4, 8.0, 0.1, false, {"all-linear"}}), spec, tp);
   WorkspaceOptions options{23, 23, true, way.recompute, true};
   options.sequence_parallel = way.sequence_parallel;
   options.piece_tokens = way.piece_tokens;
