@@ -61,7 +61,7 @@ void share_slices(FrozenBase& base, Communicator& shards, Communicator& world) {
 
 void lay_out_shared_slices(FrozenBase& base) {
   const std::vector<WantedSlice> wanted = wanted_slices(base);
-  Arena nowhere(Stream{}, Arena::Place::nowhere);
+  Arena nowhere(Stream{}, Arena::Memory::none);
   place_wanted(base, wanted, nowhere.take<std::byte>(MemoryKind::base_shard, "memory of the node", bytes_of_all(base, wanted)),
                0);
 }

@@ -40,12 +40,12 @@ std::string held_by_kind(const std::vector<MemoryItem>& held) {
 
 std::size_t padded(std::size_t bytes) { return bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
+void* allocate(Backend backend, Arena::Memory from, std::size_t bytes) {
   if (backend == Backend::cpu) {
     return std::aligned_alloc(kAlignment, bytes);
   }
   try {
-    return place == Arena::Place::pinned ? allocate_pinned(bytes) : allocate_device(bytes);
+    return from == Arena::Memory::pinned ? allocate_pinned(bytes) : allocate_device(bytes);
   } catch (const DeviceError& error) {
     if (error.problem() == DeviceProblem::out_of_memory) {
       return nullptr;
@@ -58,7 +58,7 @@ void* allocate(Backend backend, Arena::Place place, std::size_t bytes) {
 
 void Arena::Free::operator()(void* memory) const {
   if (backend == Backend::cuda) {
-    place == Place::pinned ? free_pinned(memory) : free_device(memory);
+    from == Memory::pinned ? free_pinned(memory) : free_device(memory);
   } else {
     std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc)
   }
@@ -79,8 +79,8 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
   if (!holds_memory()) {
     return note(kind, name, bytes);
   }
-  void* memory = allocate(stream_.backend, place_, padded(bytes));
-  if (memory == nullptr && place_ == Place::pinned) {
+  void* memory = allocate(stream_.backend, memory_, padded(bytes));
+  if (memory == nullptr && memory_ == Memory::pinned) {
     throw Error(ExitCode::out_of_memory,
                 fmt::format("out of pinned host memory: asked for {} for {}\n"
                             "Raise the limit of locked memory (ulimit -l) or of the container, use more ranks, or set "
@@ -90,7 +90,7 @@ void* Arena::take_bytes(MemoryKind kind, const std::string& name, std::int64_t c
   if (memory == nullptr) {
     out_of_memory(name, human_bytes(static_cast<std::int64_t>(bytes)), items_);
   }
-  buffers_.emplace_back(memory, Free{stream_.backend, place_});
+  buffers_.emplace_back(memory, Free{stream_.backend, memory_});
   items_.push_back({kind, name, static_cast<std::int64_t>(bytes)});
   return memory;
 }

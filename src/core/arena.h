@@ -19,11 +19,11 @@ namespace lora_dist {
 /// allocated in full at the start.
 class Arena {
  public:
-  /// pinned: host memory for asynchronous copies of a CUDA stream; nowhere: addresses without memory, to count bytes.
-  enum class Place : std::uint8_t { operators, pinned, nowhere };
+  /// backend: the operators' memory; pinned: host memory for asynchronous copies; none: addresses without memory, to count bytes.
+  enum class Memory : std::uint8_t { backend, pinned, none };
 
   Arena() = default;
-  explicit Arena(const Stream& stream, Place place = Place::operators) : stream_(stream), place_(place) {}
+  explicit Arena(const Stream& stream, Memory memory = Memory::backend) : stream_(stream), memory_(memory) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   Arena(Arena&&) = default;
@@ -47,13 +47,13 @@ class Arena {
   void count(MemoryKind kind, const std::string& name, std::int64_t bytes);
 
   const std::vector<MemoryItem>& items() const { return items_; }
-  /// False for Place::nowhere, whose buffers must not be read or written.
-  bool holds_memory() const { return place_ != Place::nowhere; }
+  /// False for Memory::none, whose buffers must not be read or written.
+  bool holds_memory() const { return memory_ != Memory::none; }
 
  private:
   struct Free {
     Backend backend = Backend::cpu;
-    Place place = Place::operators;
+    Memory from = Memory::backend;
     void operator()(void* memory) const;
   };
   void* take_bytes(MemoryKind kind, const std::string& name, std::int64_t count, std::size_t element);
@@ -61,10 +61,10 @@ class Arena {
   void fill_with_zeros(std::span<std::byte> bytes) const;
 
   Stream stream_;
-  Place place_ = Place::operators;
+  Memory memory_ = Memory::backend;
   std::vector<std::unique_ptr<void, Free>> buffers_;
   std::vector<MemoryItem> items_;
-  std::size_t noted_bytes_ = 0;  // of Place::nowhere
+  std::size_t noted_bytes_ = 0;  // of Memory::none
 };
 
 /// Runs `work`, which may allocate device memory outside the arena for `purpose`. If that fails, throws Error(out_of_memory) with

@@ -42,7 +42,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   model->stream = device.stream;
   model->compute_dtype = device.dtype;
   model->arena = Arena(device.stream);
-  model->pinned = Arena(device.stream, Arena::Place::pinned);
+  model->pinned = Arena(device.stream, Arena::Memory::pinned);
   BaseFormat format;
   TpShard tp;
   run_together(world, [&] {

@@ -41,8 +41,8 @@ struct PlannedRank {
   Stream stream;                // of the target's backend; runs dry
   CountingCommunicator shards;  // the ranks that divide the base
   CountingCommunicator tensor;  // those that share a micro-batch
-  Arena arena{Stream{}, Arena::Place::nowhere};
-  Arena pinned{Stream{}, Arena::Place::nowhere};
+  Arena arena{Stream{}, Arena::Memory::none};
+  Arena pinned{Stream{}, Arena::Memory::none};
   FrozenBase base;
   AdapterShard part;
   TrainedBuffers buffers;

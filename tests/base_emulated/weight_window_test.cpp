@@ -42,7 +42,7 @@ struct OpenedOnGpu {
 
   GpuStream gpu;
   Arena arena{gpu.stream};
-  Arena pinned{gpu.stream, Arena::Place::pinned};
+  Arena pinned{gpu.stream, Arena::Memory::pinned};
   std::unique_ptr<Communicator> shards;
   FrozenBase base;
   std::unique_ptr<WeightWindow> window;

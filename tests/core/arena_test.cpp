@@ -1,4 +1,4 @@
-// Arenas: their records, and Place::nowhere.
+// Arenas: their records, and Memory::none.
 #include "src/core/arena.h"
 
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ TEST(Arena, NowhereTakesAddressesAlone) {
   for (const Backend backend : {Backend::cpu, Backend::cuda}) {
     Stream stream;
     stream.backend = backend;  // uses no device
-    Arena arena(stream, Arena::Place::nowhere);
+    Arena arena(stream, Arena::Memory::none);
     EXPECT_FALSE(arena.holds_memory());
     const float* last = nullptr;
     for (int i = 0; i < 100; ++i) {
@@ -39,7 +39,7 @@ TEST(Arena, NowhereTakesAddressesAlone) {
 }
 
 TEST(Arena, MoreThanAddressesIsOutOfMemory) {
-  Arena arena(Stream{}, Arena::Place::nowhere);
+  Arena arena(Stream{}, Arena::Memory::none);
   try {
     arena.take<float>(MemoryKind::windows, "a window", std::int64_t{1} << 55);
     FAIL() << "no error";
