@@ -1,4 +1,4 @@
-// The adapter that a run starts with: its layout, its description, its parameters.
+// Sets up a run's adapter: layout, description, parameters.
 #include "src/job/adapter_setup.h"
 
 #include <fmt/format.h>
@@ -56,7 +56,7 @@ void check_targets_agree(const Config& config, const ModelSpec& model, const Ada
                           config.adapter.init_from, list));
 }
 
-/// The adapter of a PEFT folder decides what is trained; the configuration shows it.
+/// Applies a PEFT folder's settings to the configuration.
 void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const AdapterLayout& layout) {
   check_keys_agree(config, peft);
   check_targets_agree(config, model, layout);
@@ -78,7 +78,7 @@ void take_parameters(ModelRun& run) {
   run.part_params = taken.part;
 }
 
-/// How the adapter is described when it is saved. Patterns of rank and alpha stay as the folder had them.
+/// Fills the PEFT configuration to save. Patterns of rank and alpha stay as read from the folder.
 void describe(ModelRun& run) {
   const Config& config = run.config;
   run.peft.r = config.adapter.r;

@@ -12,14 +12,14 @@ namespace lora_dist {
 
 namespace {
 
-/// Empty where templates were told none, or before days were kept.
+/// Empty if templates got no day, or if the checkpoint predates the record.
 std::string recorded_day(const std::filesystem::path& checkpoint) {
   std::string recorded;
   error_of([&] { recorded = read_manifest(checkpoint).state.progress.value(kTemplateDayProgress, ""); });
   return recorded;
 }
 
-/// What `read` finds in the checkpoint to go on from, or in the newest one that says something. Collective.
+/// What `read` finds in the checkpoint to resume from, or in the newest one that has the record. Collective.
 template <class Read>
 std::string recorded_in_checkpoint(const Config& config, Communicator& world, Read read) {
   std::string recorded;

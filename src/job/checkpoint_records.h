@@ -1,4 +1,4 @@
-// What the checkpoint that a configuration goes on from says of choices that may have been left to the program.
+// Reads choices that the program may have made (compute dtype, templates' day) from the checkpoint to resume from.
 #pragma once
 
 #include <filesystem>
@@ -14,16 +14,15 @@ namespace lora_dist {
 inline constexpr const char* kComputeDtypeSetting = "model.compute_dtype";
 inline constexpr const char* kTemplateDayProgress = "chat_template_day";
 
-/// As the checkpoint's settings have it: "\"bf16\"" (TOML text), or "\"auto\"" from before the type was recorded. Empty where the
-/// manifest cannot be read: loading says why.
+/// TOML text as in the checkpoint's settings: "\"bf16\"", or "\"auto\"" before the dtype was recorded. Empty if the manifest
+/// cannot be read: loading reports why.
 std::string recorded_compute_dtype(const std::filesystem::path& checkpoint);
 
-/// The type that products were computed in by the run whose checkpoint `config` goes on from. Empty where there is no checkpoint,
-/// none that can be read, or one from before the type was recorded. Collective; reads a manifest alone.
+/// The compute dtype of the checkpoint that `config` resumes from. Empty without a checkpoint, without a readable one, or if it
+/// predates the record. Collective; reads only a manifest.
 std::optional<DType> compute_dtype_of_checkpoint(const Config& config, Communicator& world);
 
-/// The day that chat templates are told: the one kept in the checkpoint that `config` goes on from, else today's of rank 0.
-/// Collective.
+/// The day that chat templates get: the one in the checkpoint that `config` resumes from, else today on rank 0. Collective.
 std::string day_of_templates(const Config& config, Communicator& world);
 
 }  // namespace lora_dist

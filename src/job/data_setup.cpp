@@ -1,4 +1,4 @@
-// Shared by training, evaluation and the report on data.
+// Data setup for training, evaluation and the report on data.
 #include "src/job/data_setup.h"
 
 #include <fmt/format.h>
@@ -13,7 +13,7 @@ namespace lora_dist {
 
 namespace {
 
-/// The embedding may lack rows for tokens that a folder adds and nobody uses ([PAD]).
+/// The embedding may lack rows for tokens that a folder adds but no data uses ([PAD]).
 std::string tokens_beyond(const Tokenizer& tokenizer, std::int64_t rows) {
   constexpr int kNamed = 3;
   std::string names;
@@ -57,7 +57,7 @@ void write_bad_rows(const DatasetReport& report, const std::filesystem::path& ou
   for (const FileReport& data : report.files) {
     for (const BadRow& bad : data.bad_rows) {
       const nlohmann::ordered_json line = {{"file", data.path}, {"row", bad.row}, {"reason", bad.reason}};
-      lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";  // names may be no UTF-8
+      lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";  // names may be invalid UTF-8
     }
   }
   std::error_code ignored;

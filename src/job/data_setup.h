@@ -1,4 +1,4 @@
-// What the [data] section and the model's folder mean for loading data.
+// Loads data as the [data] section and the model's folder require.
 #pragma once
 
 #include <filesystem>
@@ -13,21 +13,21 @@
 
 namespace lora_dist {
 
-/// The section as plain values; the seed is the training's.
+/// The section as plain values, with the seed of training.
 DataOptions data_options(const Config& config);
 
-/// Rows that were left out (data.bad_rows = "skip") as `output`/bad_rows.jsonl: a line {"file", "row", "reason"} each; no file
-/// where there are none. Called by one rank. Throws Error(usage).
+/// Writes the skipped rows (data.bad_rows = "skip") to `output`/bad_rows.jsonl, a line {"file", "row", "reason"} each; no file
+/// without such rows. Called by one rank. Throws Error(usage).
 void write_bad_rows(const DatasetReport& report, const std::filesystem::path& output);
 
-/// Lowers data.max_length to the model's positions, with a warning.
+/// Lowers data.max_length to the model's number of positions, with a warning.
 void fit_max_length(Config& config, const ModelSpec& spec, const Console& console);
 
-/// Nothing where the folder has none: it serves data given as input_ids. Throws Error(model) as open_tokenizer does, and for a
-/// vocabulary that the embedding has no rows for; added tokens beyond it are a note.
+/// Empty if the folder has no tokenizer, which is enough for data given as input_ids. Throws Error(model) as open_tokenizer, and
+/// for a vocabulary larger than the embedding; added tokens beyond the embedding get a note.
 std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec);
 
-/// Shows what the tokenizer's folder asks for and is not done.
+/// Prints which settings of the tokenizer's folder are not applied.
 void tell_tokenizer_notes(const std::optional<Tokenizer>& tokenizer, const Console& console);
 
 }  // namespace lora_dist

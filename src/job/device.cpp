@@ -1,4 +1,4 @@
-// Chooses the backend together with all ranks, takes the device, and makes what moves data between ranks.
+// Chooses the backend together with all ranks, takes the device, and makes the communicator between devices.
 #include "src/job/device.h"
 
 #include <fmt/format.h>
@@ -14,7 +14,7 @@ namespace lora_dist {
 
 namespace {
 
-/// True when every rank sees a device that it can use: a mesh of CPUs and GPUs would not give one model.
+/// True if every rank has a usable device: a mesh of CPUs and GPUs would not give one model.
 bool every_rank_has_a_device(const ProcessInfo& process, Communicator& world, const Console& console) {
   std::array<std::int64_t, 1> devices = {device_count()};
   world.all_reduce(devices, Reduce::min, WireKind::control);
@@ -41,7 +41,7 @@ bool every_rank_has_a_device(const ProcessInfo& process, Communicator& world, co
   return true;
 }
 
-/// The device of this rank: ranks of a node take its devices in turn.
+/// The device of this rank: ranks of a node take its devices round-robin.
 DeviceInfo take_device(const ProcessInfo& process) {
   try {
     const int count = device_count();
@@ -58,7 +58,7 @@ DeviceInfo take_device(const ProcessInfo& process) {
   }
 }
 
-/// What to say where this backend cannot compute in the type of the checkpoint.
+/// The error for a backend that cannot compute in the checkpoint's dtype.
 [[noreturn]] void refuse_checkpoint_dtype(DType dtype, const std::string& why, const std::string& instead) {
   throw Error(ExitCode::usage,
               fmt::format("the checkpoint to go on from was trained with model.compute_dtype = \"{}\", and {}; go on {}, or set "
@@ -80,7 +80,7 @@ DType dtype_on_cpu(const DeviceChoice& choice) {
   return DType::f32;
 }
 
-/// `bf16`: every rank's device has it. One job computes in one type.
+/// `bf16`: every rank's device supports it. All ranks of a job compute in one dtype.
 DType dtype_on_device(const DeviceChoice& choice, const DeviceInfo& device, bool bf16) {
   const bool kept = !choice.compute_dtype && choice.checkpoint_dtype;
   const std::optional<DType> asked = kept ? choice.checkpoint_dtype : choice.compute_dtype;
@@ -106,7 +106,7 @@ DType dtype_on_device(const DeviceChoice& choice, const DeviceInfo& device, bool
 }  // namespace
 
 Device::~Device() {
-  data.reset();  // its own stream and staging memory go before the device's stream
+  data.reset();  // destroys its stream and staging memory before the device's stream
   destroy_device_stream(stream);
 }
 

@@ -1,4 +1,4 @@
-// The shift of labels happens here and nowhere else.
+// Shifts the labels; no other code does.
 #include "src/job/make_micro_batch.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Samples of the data as micro-batches of the model.
+// Turns samples into micro-batches of the model.
 #pragma once
 
 #include <cstdint>
@@ -11,29 +11,29 @@
 
 namespace lora_dist {
 
-/// The sequences' samples one after another, each a segment. A target is the label of the sample's next token; its last token has
-/// none.
+/// Concatenates the sequences' samples, each as a segment. A token's target is the label of the sample's next token; the last
+/// token of a sample has none.
 MicroBatch make_micro_batch(std::span<const Sequence> sequences, std::span<const Sample> samples);
 
-/// How many micro-batches of `size` sequences there are; the last one may be shorter.
+/// The number of micro-batches of `size` sequences; the last one may be shorter.
 std::int64_t count_micro_batches(std::span<const Sequence> sequences, std::int64_t size);
-/// The sequences of one of them; none past the last one.
+/// The sequences of one micro-batch; empty past the last one.
 std::span<const Sequence> sequences_of(std::span<const Sequence> sequences, std::int64_t micro_batch, std::int64_t size);
 
-/// Micro-batches dealt to data ranks in rounds, the same on every rank: micro-batch i belongs to rank i mod ranks.
+/// Deals micro-batches to data ranks in rounds, the same on every rank: rank i mod ranks computes micro-batch i.
 struct Deal {
   std::int64_t micro_batches = 0;
-  std::int64_t size = 1;       // sequences of each
-  std::int64_t in_flight = 1;  // of a rank in each round
+  std::int64_t size = 1;       // sequences of a micro-batch
+  std::int64_t in_flight = 1;  // micro-batches of a rank in a round
   int ranks = 1;
 
   std::int64_t of_round() const { return in_flight * ranks; }
   std::int64_t rounds() const { return (micro_batches + of_round() - 1) / of_round(); }
 };
-/// The sequences of each micro-batch of `rank` in a round: in_flight of them, fewer or none at the end.
+/// The sequences of each micro-batch of `rank` in a round: in_flight micro-batches, fewer or none at the end.
 std::vector<std::span<const Sequence>> sequences_of_round(const Deal& deal, std::span<const Sequence> sequences, int rank,
                                                           std::int64_t round);
-/// These as micro-batches; one without tokens where there are none, with which the rank serves the others' gathers.
+/// Their micro-batches; if there are none, one without tokens, so that the rank joins the others' gathers.
 std::vector<MicroBatch> make_micro_batches(std::span<const std::span<const Sequence>> dealt, std::span<const Sample> samples);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Opens model, data and adapter in that order, and prints what was found.
+// Opens model, data and adapter in that order, and prints the results.
 #include "src/job/model_run.h"
 
 #include <algorithm>
@@ -23,8 +23,8 @@ namespace {
 
 constexpr std::int64_t kRoomForAnswers = 128;  // positions beyond max_length for generated text
 
-/// The configuration shows the base as it is, whatever was wanted: a folder that is quantized already decides, then what the
-/// record of an adapter that is evaluated says.
+/// Writes the base's actual format to the configuration: a prequantized folder overrides the request, as does the record of an
+/// evaluated adapter.
 void adopt_format(Config& config, const BaseFormat& format, const BaseFormat& wanted) {
   if (is_same_format(format, wanted_format(config).format)) {
     return;
@@ -39,7 +39,7 @@ void adopt_format(Config& config, const BaseFormat& format, const BaseFormat& wa
   }
 }
 
-/// Empty where nothing is to be kept.
+/// Empty without a cache.
 std::filesystem::path token_cache_folder(const Config& config) {
   switch (config.data.cache_dir.kind) {
     case TokenCache::nowhere:
@@ -63,7 +63,7 @@ std::string digest_of(const std::vector<Sample>& samples) {
   return digest.hex();
 }
 
-/// training: the rows that are left out are listed in output.dir; an evaluation leaves the training's list alone.
+/// training: lists the skipped rows in output.dir; an evaluation does not overwrite that list.
 void prepare_data(ModelRun& run, bool training) {
   Config& config = run.config;
   const ModelSpec& spec = run.model->spec;
@@ -106,7 +106,7 @@ void show_model(const ModelRun& run) {
                   run.model->base.on_host ? ", in the host's memory" : ""));
 }
 
-/// How many data ranks divide the base; warns of TP ranks on several machines. Collective.
+/// The number of data ranks that divide the base; warns of TP ranks on several machines. Collective.
 int choose_shards(const ModelRun& run) {
   const Config& config = run.config;
   const std::vector<std::string> machines = all_gather_strings(*run.world, machine_identity(kBootId));
@@ -190,7 +190,7 @@ void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapt
   const std::optional<BaseFormat> record = from.empty() ? std::nullopt : agreed_record(from, *run.world);
   const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);
   run.model = open_model(config.model.path, wanted, run.mesh, keeping, *run.device, *run.world, run.console);
-  if (!training || record) {  // what a training starts from need not have one
+  if (!training || record) {  // init_from may lack a record
     tell_of_record(from, record, wanted, run.model->base.format, run.console);
   }
   adopt_format(run.config, run.model->base.format, wanted.format);

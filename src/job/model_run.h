@@ -1,4 +1,4 @@
-// What training and evaluation share: a model with its data and its adapter, opened for work.
+// What training and evaluation share: a model with its data and its adapter.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@
 
 namespace lora_dist {
 
-/// What a run is prepared for: training needs gradients, moments and what backward reads.
+/// The purpose of a run: training needs gradients, moments and the activations that backward reads.
 enum class Purpose : std::uint8_t { train, evaluate };
 
 struct ModelRun {
@@ -39,34 +39,34 @@ struct ModelRun {
   std::string data_digest;  // of the training samples' ids and labels
 
   AdapterLayout layout;          // of the whole flat buffer
-  AdapterShard part;             // what this rank's TP shard computes with
-  PeftConfig peft;               // how the adapter is described in its folder
-  std::span<float> params;       // the whole flat buffer, where the operators run
-  std::span<float> part_params;  // the part's; the whole one again where nothing is cut
-  AdapterLayout no_layout;       // the base alone
+  AdapterShard part;             // the slices of this rank's TP shard
+  PeftConfig peft;               // the adapter's description in its folder
+  std::span<float> params;       // the whole flat buffer, in the operators' memory
+  std::span<float> part_params;  // of the TP shard; the whole buffer without TP
+  AdapterLayout no_layout;       // of the base alone
   Workspace workspace;
 
-  /// The model with the adapter as it is now, or the base alone.
+  /// The model with the current adapter, or the base alone.
   ForwardContext tuned() const;
   ForwardContext base() const;
 };
 
-/// Fills in what needs no file, and checks what would be a pity to find only after minutes of loading. `device` must outlive the
-/// run. Collective; throws Error, the same on every rank.
+/// Fills in what needs no file, and checks early what would otherwise fail only after minutes of loading. `device` must outlive
+/// the run. Collective; throws Error, the same on every rank.
 void begin_run(ModelRun& run, const Config& config, Communicator& world, const Device& device, Purpose purpose);
-/// Opens model, data and adapter, and shows what was resolved. `adapter`: a PEFT folder to evaluate; empty: adapter.init_from.
+/// Opens model, data and adapter, and prints the resolved values. `adapter`: a PEFT folder to evaluate; empty: adapter.init_from.
 /// Collective; throws Error, the same on every rank.
 void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
-/// Takes the buffers of forward and, to train, backward. Throws Error(out_of_memory).
+/// Takes the buffers of forward and, for training, backward. Throws Error(out_of_memory).
 void take_workspace(ModelRun& run, Purpose purpose);
 
-/// How the base is to be kept, and which of it the user wrote.
+/// The requested base format, and which of its values the user wrote.
 WantedFormat wanted_format(const Config& config);
 
 /// The sizes of a run's buffers. `config.data.max_length` fits the model.
 WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose);
 
-/// What the configuration says about where operators run.
+/// The configuration's choice of backend and compute dtype.
 DeviceChoice device_choice(const Config& config);
 
 }  // namespace lora_dist

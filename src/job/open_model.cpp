@@ -1,4 +1,4 @@
-// Opens a model folder and, where there is one, an adapter folder.
+// Opens a model folder, and an adapter folder if given.
 #include "src/job/open_model.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace lora_dist {
 
 namespace {
 
-/// The format that the base will have.
+/// The base's format.
 BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, const Console& console) {
   const std::optional<BaseFormat> stored = stored_format(model.spec, model.directory);
   if (!stored) {
@@ -54,7 +54,7 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   });
   check_same_model(world, folder, model->directory);
   tell_tokenizer_notes(model->tokenizer, console);
-  run_together(world, [&] {  // by the rank that tells them: they may take reading weights
+  run_together(world, [&] {  // only on the rank that prints them: they may require reading weights
     for (const std::string& warning :
          console.speaks ? folder_warnings(model->spec, model->directory) : std::vector<std::string>{}) {
       console.warn(warning);

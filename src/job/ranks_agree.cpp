@@ -1,4 +1,4 @@
-// Compares what each rank has with what rank 0 has.
+// Compares each rank's settings and model with those of rank 0.
 #include "src/job/ranks_agree.h"
 
 #include <fmt/format.h>
@@ -20,10 +20,10 @@ namespace lora_dist {
 
 namespace {
 
-constexpr std::uint64_t kPages = 16;  // of each file, spread evenly
+constexpr std::uint64_t kPages = 16;  // per file, spread evenly
 constexpr std::uint64_t kPageBytes = 4096;
 
-/// Digest of what a model folder holds, without reading all of it.
+/// Digest of a model folder, without reading all of it.
 std::string fingerprint(const std::filesystem::path& folder, const TensorDirectory& directory) {
   std::string text = read_text_file(folder / "config.json", ExitCode::model);
   for (const auto& [name, tensor] : directory.tensors) {

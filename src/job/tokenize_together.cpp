@@ -1,4 +1,4 @@
-// Who reads, tokenizes, writes and sends what.
+// The steps of tokenizing together: cache key, reading, tokenizing, writing, sending.
 #include "src/job/tokenize_together.h"
 
 #include <algorithm>
@@ -23,14 +23,14 @@ namespace {
 namespace fs = std::filesystem;
 using Bytes = std::vector<std::byte>;
 
-/// What the steps below share.
+/// The state that the steps below share.
 struct Job {
   const DataOptions& options;
   const Tokenizer* tokenizer;
   std::int64_t vocab_size;
   Communicator& world;
   const Console& console;
-  std::string key{};  // empty: nothing is kept
+  std::string key{};  // empty: no cache
   fs::path file{};
 
   bool is_root() const { return world.rank() == 0; }
@@ -42,7 +42,7 @@ bool all_of_us(const Job& job, bool mine) {
   return least == 1;
 }
 
-/// The root's bytes on the ranks that want them. They go in pieces, so that the others need no room.
+/// The root's bytes, on the ranks that want them. Sent in pieces, so that the other ranks need no memory for them.
 Bytes send_from(const Job& job, int root, std::span<const std::byte> bytes, bool wanted) {
   constexpr std::size_t kPiece = std::size_t{1} << 24;
   auto size = static_cast<std::uint64_t>(bytes.size());
@@ -63,7 +63,7 @@ Bytes send_from(const Job& job, int root, std::span<const std::byte> bytes, bool
   return out;
 }
 
-/// Decided by rank 0, whose files count.
+/// Rank 0 decides: its files count.
 void find_key(Job& job, const fs::path& cache_folder) {
   std::optional<Error> problem;
   if (job.is_root()) {
@@ -77,7 +77,7 @@ void find_key(Job& job, const fs::path& cache_folder) {
   job.file = token_cache_file(cache_folder, job.key);
 }
 
-/// The tokens of the file, on every rank; nothing where rank 0 has none.
+/// The tokens of the cached file, on every rank; empty if rank 0 has none.
 std::optional<TokenStore> take_from_cache(const Job& job) {
   CachedTokens cached = open_token_cache(job.file, job.key);
   if (!cached.problem.empty()) {
@@ -98,7 +98,7 @@ std::optional<TokenStore> take_from_cache(const Job& job) {
   return std::move(cached.store);
 }
 
-/// This rank's rows as an image. Throws what is wrong with the first bad row of all ranks.
+/// This rank's rows as an image. Throws the error of the first bad row of all ranks.
 Bytes tokenize_share(const Job& job) {
   TokenizingLine line(job.console);
   RowShare share{job.world.rank(), job.world.size(), [&](const TokenizingFigures& figures) { line.show(figures); }};
@@ -113,7 +113,7 @@ Bytes tokenize_share(const Job& job) {
   return image;
 }
 
-/// All parts as one image, on rank 0.
+/// The images of all ranks as one, on rank 0.
 Bytes put_together(const Job& job, Bytes mine) {
   if (job.world.size() == 1) {
     return mine;
@@ -141,7 +141,7 @@ Bytes put_together(const Job& job, Bytes mine) {
   return image;
 }
 
-/// By rank 0. True where the file is there now.
+/// Called by rank 0. True if the file exists now.
 bool keep(const Job& job, const Bytes& image) {
   std::int64_t kept = 0;
   if (job.is_root() && !job.key.empty()) {

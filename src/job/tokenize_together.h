@@ -1,4 +1,4 @@
-// Tokenizing once, by all ranks side by side, with what was done kept for the next run.
+// Tokenizes data once with all ranks, and caches the tokens for the next run.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@
 
 namespace lora_dist {
 
-/// The same as load_dataset on every rank, to the bit and to the text of an error. Rank 0 hashes what the tokens depend on; where
-/// `cache_folder` has them, every rank maps that file. Otherwise each rank tokenizes its share of the rows, all parts go to rank
-/// 0, and rank 0 writes the file. A rank that does not see the file (a disk of its own) gets its content from rank 0. Empty
-/// `cache_folder`: nothing is kept. A cache that cannot be read or written is a warning. Collective; the ranks wait for each
-/// other without a limit of time. Throws Error, the same on every rank.
+/// Equals load_dataset on every rank, to the bit and to the text of an error. Rank 0 hashes what the tokens depend on; if
+/// `cache_folder` has that hash, every rank maps its file. Else each rank tokenizes its share of the rows, rank 0 gathers all
+/// parts and writes the file. A rank that does not see the file (a disk of its own) receives its content from rank 0. Empty
+/// `cache_folder`: no cache. A cache that cannot be read or written causes a warning. Collective; ranks wait for each other
+/// without a time limit. Throws Error, the same on every rank.
 Dataset tokenize_together(const DataOptions& options, const Tokenizer* tokenizer, std::int64_t vocab_size,
                           const std::filesystem::path& cache_folder, Communicator& world, const Console& console);
 

@@ -1,4 +1,4 @@
-// Follows the record, and says where it is not followed.
+// Applies the record, and reports if the base's format differs from it.
 #include "src/job/trained_format.h"
 
 #include "src/adapter/adapter_origin.h"

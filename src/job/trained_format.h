@@ -1,4 +1,4 @@
-// An adapter belongs to the base as it was held in training: the record in its folder against what the user asks for.
+// An adapter belongs to the base format of its training: compares the record in its folder with the requested format.
 #pragma once
 
 #include <filesystem>
@@ -10,17 +10,17 @@
 
 namespace lora_dist {
 
-/// recorded_base_format, as rank 0 finds it. Collective; throws Error(model) on every rank.
+/// recorded_base_format of rank 0. Collective; throws Error(model) on every rank.
 std::optional<BaseFormat> agreed_record(const std::filesystem::path& adapter, Communicator& world);
 
-/// True if both are described alike: a scale for each row says nothing of blocks.
+/// True if the formats are equal; block sizes are ignored for formats with one scale per row.
 bool is_same_format(const BaseFormat& a, const BaseFormat& b);
 
-/// The recorded format, but for what the user wrote of it. A quantization of another kind that the user wrote drops the record.
+/// The recorded format, except for the values that the user wrote. Another quantization written by the user drops the record.
 WantedFormat as_recorded(WantedFormat wanted, const std::optional<BaseFormat>& record);
 
-/// Says that the base's quantization follows the record where the user wrote nothing, that the adapter has no record, or, as a
-/// warning, that the base is quantized otherwise than in training. `held`: how it is; `adapter` empty: nothing is said.
+/// Prints that the base's quantization follows the record (if the user wrote none), that the adapter has no record, or, as a
+/// warning, that the quantization differs from training. `held`: the base's format; empty `adapter`: prints nothing.
 void tell_of_record(const std::filesystem::path& adapter, const std::optional<BaseFormat>& record, const WantedFormat& wanted,
                     const BaseFormat& held, const Console& console);
 
