@@ -1,4 +1,4 @@
-// What the user reads: rank 0 speaks, the others are silent.
+// Text for the user: rank 0 prints, other ranks are silent.
 #pragma once
 
 #include <fmt/format.h>
@@ -10,7 +10,7 @@ namespace lora_dist {
 
 struct Console {
   bool speaks = false;
-  bool only_warnings = false;  // standard output is for something else
+  bool only_warnings = false;  // standard output carries other data
 
   void line(std::string_view text) const {
     if (speaks && !only_warnings) {
@@ -18,13 +18,13 @@ struct Console {
       std::fflush(stdout);
     }
   }
-  /// Of what was decided for the user; on stderr, since what commands print on stdout may be data.
+  /// A choice made for the user; on stderr, since commands may print data on stdout.
   void note(std::string_view text) const {
     if (speaks) {
       fmt::print(stderr, "lora_dist: note: {}\n", text);
     }
   }
-  /// Warnings go to stderr, so that they are seen when stdout goes to a file.
+  /// Warnings go to stderr, to stay visible if stdout goes to a file.
   void warn(std::string_view text) const {
     if (speaks) {
       fmt::print(stderr, "lora_dist: warning: {}\n", text);

@@ -1,4 +1,4 @@
-// Writing the two logs of a run, line by line.
+// Writes both logs of a run, line by line.
 #include "src/report/metrics_log.h"
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace lora_dist {
 
 namespace {
 
-/// The step of a whole line of ours; -1 for anything else.
+/// The step of a complete line of a log; -1 for any other text.
 std::int64_t step_of(std::string_view line) {
   const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) {
@@ -23,7 +23,7 @@ std::int64_t step_of(std::string_view line) {
   return json["step"].get<std::int64_t>();
 }
 
-/// The lines of `text` that a run going on after `last_step` keeps. A line without a line feed was never finished.
+/// The lines of `text` that a run resumed after `last_step` keeps. A line without a line feed is incomplete.
 std::string kept_lines(std::string_view text, std::int64_t last_step) {
   std::string kept;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -41,7 +41,7 @@ std::string kept_lines(std::string_view text, std::int64_t last_step) {
   return kept;
 }
 
-/// Leaves only the kept lines in the file, where there is one; returns its path.
+/// Removes all other lines from the file, if it exists; returns its path.
 const std::filesystem::path& cut_back(const std::filesystem::path& path, std::int64_t last_step) {
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) {
@@ -54,7 +54,7 @@ const std::filesystem::path& cut_back(const std::filesystem::path& path, std::in
   return path;
 }
 
-/// Null where it is not known.
+/// Null if unknown.
 nlohmann::ordered_json waits_json(const WaitTimes& waits) {
   if (!waits.known) {
     return nullptr;
@@ -65,7 +65,7 @@ nlohmann::ordered_json waits_json(const WaitTimes& waits) {
           {"gathers_hidden", hidden ? nlohmann::ordered_json(*hidden) : nlohmann::ordered_json()}};
 }
 
-/// Null where none was committed.
+/// Null if none was committed.
 nlohmann::ordered_json save_json(const std::optional<SaveTimes>& saved) {
   if (!saved) {
     return nullptr;

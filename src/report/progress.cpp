@@ -64,7 +64,7 @@ std::string format_place(const StepPlace& place, std::int64_t total_steps) {
 }
 
 bool is_live_terminal(std::FILE* file) {
-  // mpirun and srun may give a rank a pseudo-terminal of their own whatever their output goes to.
+  // mpirun and srun may give a rank a pseudo-terminal of its own, wherever its output goes.
   for (const char* launcher : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
     if (std::getenv(launcher) != nullptr) {
       return false;

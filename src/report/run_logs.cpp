@@ -1,4 +1,4 @@
-// The files that one rank writes while a run goes.
+// The files that one rank writes during a run.
 #include "src/report/run_logs.h"
 
 #include <array>

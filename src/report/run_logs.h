@@ -1,4 +1,4 @@
-// The files that one rank writes while a run goes: metrics.jsonl, eval.jsonl and TensorBoard's events.
+// The files that one rank writes during a run: metrics.jsonl, eval.jsonl and TensorBoard's events.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,13 @@ namespace lora_dist {
 
 class RunLogs {
  public:
-  /// Opens the files in `output`; what they hold beyond step keep_through_step goes (-1: a fresh run).
-  /// Throws Error(usage), of a full disk Error(model), naming the file and the system's reason, as add() and sync() do.
+  /// Opens the files in `output`; drops their content beyond step keep_through_step (-1: a fresh run).
+  /// Throws Error(usage), for a full disk Error(model), naming the file and the system's reason, as add() and sync() do.
   RunLogs(const std::filesystem::path& output, bool tensorboard, std::int64_t keep_through_step);
 
   void add(const StepMetrics& step);
   void add(const EvalRecord& record);
-  /// Waits until the lines are on the disk; to be called before a checkpoint is committed.
+  /// Waits until the lines are on the disk; call before committing a checkpoint.
   void sync();
 
  private:

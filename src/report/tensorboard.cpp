@@ -1,4 +1,4 @@
-// TensorBoard event files. The little of protocol buffers that three messages need is spelled out here: a field is a key
+// TensorBoard event files. The three messages need little of protocol buffers, so it is written out here: a field is a key
 // (number << 3 | wire type) and a varint (0), eight bytes (1), a length with that many bytes (2) or four bytes (5).
 #include "src/report/tensorboard.h"
 
@@ -61,10 +61,10 @@ std::string bytes_field(unsigned number, std::string_view value) {
 
 double seconds_since_1970() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
-/// Readers take the files of a folder in the order of their names, so the newest must have the largest number.
+/// Readers take the files of a folder in the order of their names, so the newest needs the largest number.
 std::int64_t next_file_seconds(const std::filesystem::path& dir) {
   auto seconds = static_cast<std::int64_t>(seconds_since_1970());
-  std::error_code unreadable;  // then the clock alone must do
+  std::error_code unreadable;  // then only the clock decides
   for (const auto& entry : std::filesystem::directory_iterator(dir, unreadable)) {
     const std::string name = entry.path().filename().string();
     std::int64_t theirs = 0;

@@ -1,4 +1,4 @@
-// The line that tells the user how far the tokenizing is.
+// The progress line of tokenizing.
 #pragma once
 
 #include <chrono>
@@ -9,10 +9,10 @@
 
 namespace lora_dist {
 
-/// "tokenizing  12,000/80,000 rows  3.1 MB/s  20 s left": rows of the file at hand, time of all files.
+/// "tokenizing  12,000/80,000 rows  3.1 MB/s  20 s left": rows of the current file, time of all files.
 std::string format_tokenizing(const TokenizingFigures& figures, double seconds);
 
-/// Silent for the first two seconds. On a live terminal the line is rewritten in place, elsewhere it comes every ten seconds.
+/// Silent for two seconds. A live terminal rewrites the line in place; other output gets a line every ten seconds.
 class TokenizingLine {
  public:
   explicit TokenizingLine(const Console& console);
