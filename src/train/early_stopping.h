@@ -1,4 +1,4 @@
-// Which evaluation was the best, and whether it is time to stop. Pure: the whole state is three numbers in the checkpoint.
+// Tracks the best evaluation and decides when to stop. Pure: the whole state is three numbers in the checkpoint.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 namespace lora_dist {
 
-/// Best and count for a metric where less is better (loss, perplexity).
+/// Best value and count for a metric that improves downwards (loss, perplexity).
 struct EarlyStopping {
   double best = std::numeric_limits<double>::infinity();
   std::int64_t best_step = -1;         // -1: nothing observed yet
@@ -15,9 +15,9 @@ struct EarlyStopping {
   bool operator==(const EarlyStopping&) const = default;
 };
 
-/// Takes in one evaluation; true when it is better than every earlier one. Equal is not better, and neither is NaN.
+/// Adds one evaluation; true if it is better than all earlier ones. Equal values and NaN are not better.
 bool observe(EarlyStopping& state, std::int64_t step, double value);
-/// True when `patience` evaluations in a row brought nothing better. A patience of 0 or less never stops.
+/// True if the last `patience` evaluations brought no improvement. A patience of 0 or less never stops.
 bool should_stop(const EarlyStopping& state, std::int64_t patience);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// One step of the training loop: its batch, what came of it, its line in the logs.
+// One step of the training loop: its batch, its result, its line in the logs.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -21,7 +21,7 @@ namespace lora_dist {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kLongStep = 1.0;  // seconds; a shorter one is not looked into for a request to stop
+constexpr double kLongStep = 1.0;  // seconds; shorter steps do not check for stop requests
 
 StepOptions step_options(const TrainingRun& run) {
   const TrainConfig& train = run.config.train;
@@ -36,7 +36,7 @@ StepOptions step_options(const TrainingRun& run) {
           run.device->dtype == DType::f16};
 }
 
-/// The sequences of the step that comes next.
+/// The sequences of the next step.
 std::vector<Sequence> next_global_batch(TrainingLoop& loop) {
   const TrainConfig& train = loop.run.config.train;
   const auto count = static_cast<std::int64_t>(loop.run.train.size());
@@ -52,7 +52,7 @@ std::vector<Sequence> next_global_batch(TrainingLoop& loop) {
   return sequences;
 }
 
-/// Which rows were in the micro-batches that were not finite, at most a few.
+/// The rows of the micro-batches that were not finite, at most a few.
 std::string describe_rows(const TrainingRun& run, std::vector<std::int64_t> samples) {
   constexpr std::size_t kShown = 8;
   std::string text;
@@ -85,16 +85,16 @@ void refuse_non_finite(TrainingLoop& loop, const StepResult& result) {
                                     allowed, rows.empty() ? "" : "; rows " + rows));
 }
 
-/// What each rank tells the others at the end of a step; 8 bytes each, so that none are padding.
+/// The values that each rank sends to the others at the end of a step; 8 bytes each, so that there is no padding.
 struct RankReport {
   std::array<std::int64_t, kWireKinds> sent{};  // bytes
   std::int64_t peak_bytes = 0;
   double own_seconds = 0.0;  // without waits for others
-  double gathers = 0.0;      // as WaitTimes
+  double gathers = 0.0;      // as in WaitTimes
   double base_gather = 0.0;
   double adapter_gradient = 0.0;
   std::int64_t stop_requested = 0;
-  std::int64_t writing = 0;  // at work on a checkpoint
+  std::int64_t writing = 0;  // 1 while a checkpoint is written
 };
 
 RankReport own_report(const TrainingLoop& loop, double own_seconds, double gradient_seconds) {
@@ -121,7 +121,7 @@ std::vector<RankReport> all_reports(Communicator& world, const RankReport& own) 
   return all;
 }
 
-/// What the ranks waited in this step, on average; what they did in all steps of this process is kept for the end.
+/// Adds the mean waits of this step; the sums over all steps of this process are kept for the end.
 void add_waits(TrainingRun& run, std::span<const RankReport> reports, StepMetrics& metrics) {
   if (run.device->on_device()) {
     return;  // the host does not see when bytes move
@@ -138,7 +138,7 @@ void add_waits(TrainingRun& run, std::span<const RankReport> reports, StepMetric
   run.waits.adapter_gradient += metrics.waits.adapter_gradient;
 }
 
-/// Bytes sent, peak memory, waits and the slowest rank, over all ranks. Returns true when a stop was asked for on any.
+/// Bytes sent, peak memory, waits and the slowest rank, over all ranks. Returns true if any rank received a stop request.
 bool add_reports(TrainingLoop& loop, std::span<const RankReport> reports, StepMetrics& metrics) {
   bool stop = false;
   bool writing = false;
@@ -172,7 +172,7 @@ void note_spike(TrainingLoop& loop, double loss) {
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Computes the step, which began at `start`. `learning_rate`: of it.
+/// Computes the step, which started at `start`, with this learning rate.
 StepResult compute_step(TrainingLoop& loop, double learning_rate, Clock::time_point start) {
   TrainingRun& run = loop.run;
   const ForwardContext model = run.tuned();
@@ -252,7 +252,7 @@ StepEnd do_step(TrainingLoop& loop) {
   const bool stop = add_reports(loop, all_reports(*run.world, own_report(loop, own_seconds, result.gradient_seconds)), metrics);
   metrics.saved = next_to_log(loop.saving);
   metrics.seconds = seconds_since(start);
-  run.watch->note_step_seconds(metrics.seconds + slowest_save(loop.saving));  // a stop may find a save under way
+  run.watch->note_step_seconds(metrics.seconds + slowest_save(loop.saving));  // a stop request may find a save in progress
   metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
   log_step(loop, metrics);
   if (result.finite) {

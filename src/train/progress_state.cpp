@@ -1,4 +1,4 @@
-// The progress of a run to and from the JSON that a checkpoint holds.
+// Converts a run's progress to and from the checkpoint's JSON.
 #include "src/train/progress_state.h"
 
 #include <fmt/format.h>
@@ -44,7 +44,7 @@ json to_json(const RunProgress& progress, const std::map<std::string, std::strin
                  {"last", to_json(progress.last)},
                  {"best", nullptr},
                  {"settings", settings}};
-  if (progress.best.best_step >= 0) {  // before that `best` is infinite, which JSON cannot say
+  if (progress.best.best_step >= 0) {  // before that `best` is infinite, which JSON cannot store
     object["best"] = {
         {"value", progress.best.best}, {"step", progress.best.best_step}, {"since", progress.best.evaluations_since}};
   }
@@ -61,7 +61,7 @@ RunProgress progress_from_json(const json& object, std::map<std::string, std::st
     if (const auto scale = object.find("loss_scale"); scale != object.end()) {  // absent in checkpoints before fp16
       progress.loss_scale = {scale->at("value").get<double>(), scale->at("good_steps").get<std::int64_t>()};
     }
-    progress.evaluation_due = object.value("evaluation_due", false);  // absent in checkpoints before evaluations could be left
+    progress.evaluation_due = object.value("evaluation_due", false);  // absent in checkpoints from before this key
     progress.base = evaluation_from(object.at("base"));
     progress.last = evaluation_from(object.at("last"));
     if (const json& best = object.at("best"); !best.is_null()) {

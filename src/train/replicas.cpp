@@ -1,4 +1,4 @@
-// Digests of the adapter, gathered and compared.
+// Gathers and compares digests of the adapters.
 #include "src/train/replicas.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ namespace lora_dist {
 
 namespace {
 
-/// One round of a multiplicative hash; a bijection of `hash` for every word, so that no two words give one result.
+/// One round of a multiplicative hash; bijective in `hash` and in `word`, so that different words give different results.
 std::uint64_t mixed(std::uint64_t hash, std::uint64_t word) {
   constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15U;  // 2^64 over the golden ratio
   return std::rotl((hash ^ word) * kOdd, 29);
@@ -27,7 +27,7 @@ std::uint64_t mixed(std::uint64_t hash, std::uint64_t word) {
 }  // namespace
 
 std::uint64_t quick_digest(std::span<const float> values, std::uint64_t seed) {
-  std::array<std::uint64_t, 4> lanes = {seed, seed + 1, seed + 2, seed + 3};  // side by side in the processor
+  std::array<std::uint64_t, 4> lanes = {seed, seed + 1, seed + 2, seed + 3};  // for parallel execution in the processor
   std::size_t i = 0;
   for (; i + 4 <= values.size(); i += 4) {
     for (std::size_t lane = 0; lane < 4; ++lane) {
@@ -56,7 +56,7 @@ std::string difference_text(std::span<const std::uint64_t> digests) {
   for (const auto& [digest, ranks] : holders) {
     groups.push_back(ranks);
   }
-  // The largest group first; of equal ones that with the lowest rank.
+  // The largest group first; of equal ones the group with the lowest rank.
   std::sort(groups.begin(), groups.end(), [](const auto& one, const auto& other) {
     return one.size() != other.size() ? one.size() > other.size() : one.front() < other.front();
   });

@@ -1,4 +1,4 @@
-// Finds the checkpoint to start from, loads it, gathers what a new one holds, and saves adapters.
+// Finds the checkpoint to start from, loads it, gathers the state of a new one, and saves adapters.
 #include "src/train/resume.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace lora_dist {
 
 namespace {
 
-/// Where to go on from, if anywhere.
+/// The checkpoint to resume from, if any.
 std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
   const WordOrPath<Resume>& from = run.config.checkpoint.resume;
   if (from.kind == Resume::nothing) {
@@ -39,7 +39,7 @@ std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
   return found.path;
 }
 
-/// What the checkpoint must agree with.
+/// The identity that the checkpoint must match.
 CheckpointIdentity wanted_identity(const TrainingRun& run, const std::filesystem::path& checkpoint) {
   CheckpointIdentity identity = identity_of(run);
   if (recorded_compute_dtype(checkpoint) == "\"auto\"") {
@@ -54,7 +54,7 @@ std::vector<float> on_host(std::span<const float> there, const Stream& stream) {
   return here;
 }
 
-/// What an adapter came from: how its base was held, and digests of the rest, since it may go where the data may not.
+/// The origin of an adapter: its base format, and digests of the rest, since an adapter may be shared where its data may not.
 nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
   const std::string configuration = print_config(run.config);
   return {{"program_version", kProgramVersion},
@@ -87,7 +87,7 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
     }
   }
   identity.settings[kComputeDtypeSetting] =
-      fmt::format("\"{}\"", name_of_compute(run.device->dtype));  // "auto" differs by machine
+      fmt::format("\"{}\"", name_of_compute(run.device->dtype));  // "auto" differs between machines
   identity.settings["training samples (digest)"] = run.data_digest;
   identity.tensors = adapter_tensors(run.layout);
   identity.program_version = kProgramVersion;

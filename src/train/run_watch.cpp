@@ -1,4 +1,4 @@
-// Starts and ends what looks after a training job.
+// Starts and ends the watch over a training job.
 #include "src/train/run_watch.h"
 
 #include <fmt/format.h>
@@ -22,7 +22,7 @@ namespace {
 using System = std::chrono::system_clock;
 using Seconds = std::chrono::duration<double>;
 
-/// Seconds since 1970; nothing where there is no such file.
+/// The modification time in seconds since 1970; empty if the file does not exist.
 std::optional<double> made_at(const std::filesystem::path& file) {
   struct stat found {};
   if (::stat(file.c_str(), &found) != 0) {
@@ -31,7 +31,7 @@ std::optional<double> made_at(const std::filesystem::path& file) {
   return static_cast<double>(found.st_mtim.tv_sec) + static_cast<double>(found.st_mtim.tv_nsec) * 1e-9;
 }
 
-/// One that is older than this job was meant for another.
+/// Removes a stop file older than this job: it was meant for another one.
 void take_away_old_stop_file(const std::filesystem::path& file, const Console& console) {
   const std::optional<double> made = made_at(file);
   if (!made || *made >= listening_since()) {
@@ -44,7 +44,7 @@ void take_away_old_stop_file(const std::filesystem::path& file, const Console& c
                        : fmt::format("note: {} was left by an earlier request to stop; removed", file.string()));
 }
 
-/// Beats of a job that was killed.
+/// Removes heartbeat files of a killed job.
 void clear_beats(const std::filesystem::path& folder) {
   std::error_code ignored;
   std::filesystem::create_directory(folder, ignored);
@@ -67,7 +67,7 @@ RunWatch::RunWatch(const Config& config, Communicator& world, const Console& con
       clear_beats(folder_);
     }
   });
-  const std::chrono::milliseconds turn(2000 + 300 * std::min(world.rank(), 10));  // the lowest rank speaks, and ends the job
+  const std::chrono::milliseconds turn(2000 + 300 * std::min(world.rank(), 10));  // the lowest rank prints, and ends the job
   nothing_to_save_ = std::make_unique<NothingToSave>(turn, [this] {
     take_away_stop_file();
     abort_stuck_job("lora_dist: " + nothing_trained_sentence() + "\n", static_cast<int>(ExitCode::stopped));
@@ -147,7 +147,7 @@ std::optional<System::time_point> end_of_job(const char* text) {
   const std::string_view view = text == nullptr ? "" : text;
   std::int64_t seconds = 0;
   const auto [end, problem] = std::from_chars(view.data(), view.data() + view.size(), seconds);
-  constexpr std::int64_t kLatest = std::int64_t{1} << 33;  // year 2242; what a clock can say goes further
+  constexpr std::int64_t kLatest = std::int64_t{1} << 33;  // year 2242; clocks have a larger range
   if (problem != std::errc() || end != view.data() + view.size() || seconds <= 0 || seconds > kLatest) {
     return std::nullopt;
   }

@@ -1,4 +1,4 @@
-// What looks after a training job from outside its loops: the folder's lock, requests to stop, the watchdog.
+// Watches a training job from outside its loops: the folder's lock, stop requests, the watchdog.
 #pragma once
 
 #include <chrono>
@@ -16,23 +16,23 @@
 
 namespace lora_dist {
 
-/// Until steps_begin() a request to stop ends the job as it is, with exit code 75 (NothingToSave, src/core/stop_request.h). From
-/// then on whoever trains asks stop_agreed().
+/// Until steps_begin() a stop request ends the job at once, with exit code 75 (NothingToSave, src/core/stop_request.h). After it
+/// the training loop calls stop_agreed().
 class RunWatch {
  public:
-  /// Collective; output.dir must be there. Says what it found: an older stop file, a wall time that is near, why there is no
-  /// watchdog. Throws Error(usage), the same on every rank, where another job writes to the folder.
+  /// Collective; output.dir must exist. Reports an older stop file, a near end of the job's time limit, and why there is no
+  /// watchdog. Throws Error(usage), the same on every rank, if another job writes to the folder.
   RunWatch(const Config& config, Communicator& world, const Console& console);
   RunWatch(const RunWatch&) = delete;
   RunWatch& operator=(const RunWatch&) = delete;
-  /// Takes the stop file away where a stop was asked for: the job's end answers it.
+  /// Removes the stop file after a stop request: the job's end answers it.
   ~RunWatch();
 
   void steps_begin() { nothing_to_save_.reset(); }
-  /// How long a step, and a save that is under way by then, may take: the stop comes that much earlier.
+  /// The duration of a step, and of a save that may still be in progress: the stop comes that much earlier.
   void note_step_seconds(double seconds);
 
-  /// Where flight records go.
+  /// The folder of flight records.
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
@@ -50,13 +50,13 @@ class RunWatch {
   std::unique_ptr<Watchdog> watchdog_;
 };
 
-/// True on all ranks where any of them has been asked to stop. Collective.
+/// True on all ranks if any of them received a stop request. Collective.
 bool stop_agreed(Communicator& world);
 
-/// When the batch system ends the job: SLURM_JOB_END_TIME, in seconds since 1970. Nothing where `text` is null or no such number.
+/// The batch system's end of the job, SLURM_JOB_END_TIME, in seconds since 1970. Empty if `text` is null or not such a number.
 std::optional<std::chrono::system_clock::time_point> end_of_job(const char* text);
 
-/// checkpoint.walltime_margin_seconds, or half of what is left where that is less: a short job shall get something done too.
+/// The smaller of checkpoint.walltime_margin_seconds and half of the remaining time, so that a short job still trains.
 double margin_within(double margin_seconds, double seconds_left);
 
 }  // namespace lora_dist

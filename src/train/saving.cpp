@@ -1,4 +1,4 @@
-// Copies, lets threads write, and keeps account of what training waited for.
+// Copies the state, lets threads write it, and accounts for the time that training waited.
 #include "src/train/saving.h"
 
 #include <fmt/format.h>
@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-/// Adds the time from its making to its end to what training waited for the save.
+/// Adds its lifetime to the time that training waited for the save.
 class Blocked {
  public:
   explicit Blocked(Saving& saving) : saving_(saving) {}
@@ -42,7 +42,7 @@ void copy_state(const TrainingRun& run) {
   to_host(view(from.v), view(run.copy.v), run.model->stream);
 }
 
-/// Where it fails there is no save under way any more.
+/// After a failure no save is in progress.
 void end_save(TrainingRun& run, Saving& saving, std::unique_ptr<PendingSave> pending) {
   {
     const Blocked here(saving);

@@ -18,14 +18,14 @@ namespace {
 
 constexpr std::int64_t kAnswerTokens = 96;
 
-/// Tokens before the first trained one: the question, as the model sees it.
+/// The tokens before the first trained one: the question as the model sees it.
 std::span<const std::int32_t> prompt_of(const Sample& sample) {
   const auto first =
       std::find_if(sample.labels.begin(), sample.labels.end(), [](std::int32_t label) { return label != kNotTrained; });
   return std::span(sample.input_ids).first(static_cast<std::size_t>(first - sample.labels.begin()));
 }
 
-/// How answers are made: as `generate` makes them of this folder, and a turn of the model's chat template ends one too.
+/// How answers are generated: like `generate` for this folder; also the end of a turn in the chat template ends an answer.
 struct AnswerSettings {
   SamplingOptions options;
   std::vector<std::int64_t> stop;
@@ -76,7 +76,7 @@ void show_answer(const TrainingRun& run, const AnswerSettings& how, const Sample
                                decode(tokenizer, prompt, true), base, tuned, decode(tokenizer, expected, true)));
 }
 
-/// To as many questions as were asked for; none after a request to stop, since the run is complete and saved.
+/// Answers as many questions as configured; none after a stop request, since the run is complete and saved.
 void show_answers(const TrainingRun& run) {
   const AtWork here("answering questions");
   const std::size_t questions = run.model->tokenizer && run.config.output.show_text

@@ -19,23 +19,23 @@ namespace lora_dist {
 
 namespace {
 
-constexpr double kLossUnit = 0x1p-40;   // losses too, each divided by the step's target tokens, are added as integers
-constexpr double kLossLimit = 0x1p+20;  // nats per token beyond which a loss counts as not finite
+constexpr double kLossUnit = 0x1p-40;   // losses are summed as integers too, each divided by the step's target tokens
+constexpr double kLossLimit = 0x1p+20;  // nats per token; a higher loss counts as not finite
 
-/// What this rank's micro-batches gave.
+/// The sums over this rank's micro-batches.
 struct RankTotals {
   std::int64_t loss = 0;        // in units of kLossUnit
   std::int64_t bad = 0;         // gradients that are not finite
-  std::int64_t bad_losses = 0;  // micro-batches whose loss is not
+  std::int64_t bad_losses = 0;  // micro-batches with a loss that is not finite
   std::vector<std::int64_t> bad_samples;
   bool aborted = false;
 };
 
-/// What all micro-batches of a step share.
+/// The values that all micro-batches of a step share.
 struct StepScale {
   double target_tokens = 1.0;                 // of the global batch
   double loss_scale = 1.0;                    // of fp16
-  float largest_gradient = kFixedPointLimit;  // what one micro-batch may add so that the sum of all cannot wrap
+  float largest_gradient = kFixedPointLimit;  // limit per micro-batch, so that the sum cannot wrap
 };
 
 /// Adds one micro-batch's gradient and loss to the sums.
@@ -59,7 +59,7 @@ void add_micro_batch(const StepInput& input, const StepScale& scale, std::span<c
   }
 }
 
-/// Without a micro-batch the rank serves its slices of the base to the others.
+/// A rank without a micro-batch serves its slices of the base to the others.
 void compute_round(const StepInput& input, const StepScale& scale, std::span<const std::span<const Sequence>> mine,
                    RankTotals& totals) {
   const std::vector<MicroBatch> batches = make_micro_batches(mine, input.samples);
@@ -91,10 +91,10 @@ RankTotals compute_micro_batches(const StepInput& input, const StepScale& scale)
   return totals;
 }
 
-/// Every rank's list, joined in rank order; what several ranks of a micro-batch name counts once.
+/// The lists of all ranks, joined in rank order; indices named by several ranks of a micro-batch count once.
 std::vector<std::int64_t> join_lists(Communicator& comm, const std::vector<std::int64_t>& mine) {
   std::string bytes(mine.size() * sizeof(std::int64_t), '\0');
-  if (!mine.empty()) {  // memcpy takes no null pointer
+  if (!mine.empty()) {  // memcpy must not get a null pointer
     std::memcpy(bytes.data(), mine.data(), bytes.size());
   }
   std::vector<std::int64_t> all;
@@ -115,7 +115,7 @@ void grow_after_good_step(LossScale& scale) {
   }
 }
 
-/// Tokens of the global batch, and those that are trained on.
+/// Tokens of the global batch, and its target tokens.
 StepResult count_tokens(std::span<const Sequence> sequences, std::span<const Sample> samples) {
   StepResult result;
   for (const Sequence& sequence : sequences) {
@@ -128,15 +128,15 @@ StepResult count_tokens(std::span<const Sequence> sequences, std::span<const Sam
   return result;
 }
 
-/// What all ranks found in a step.
+/// The sums over all ranks in a step.
 struct StepSums {
   std::int64_t loss = 0;  // in units of kLossUnit
   std::int64_t bad = 0;   // gradients that are not finite
   std::int64_t bad_losses = 0;
-  double gradient_seconds = 0.0;  // of this rank's host, in the all-reduce of the gradients
+  double gradient_seconds = 0.0;  // this rank's host, in the all-reduce of the gradients
 };
 
-/// Adds the gradients of all ranks in buffers.sums, and what they found beside them.
+/// Sums the gradients of all ranks in buffers.sums, and their counts.
 StepSums reduce_step(const StepInput& input, const RankTotals& totals) {
   const Communicator* const tensor = input.model.tensor;
   if (!input.part.parameters.empty()) {
@@ -153,12 +153,12 @@ StepSums reduce_step(const StepInput& input, const RankTotals& totals) {
   return {shared[0], shared[1], shared[2], seconds};
 }
 
-/// Clips the gradient, whose norm is known, and updates the parameters.
+/// Clips the gradient by its norm and updates the parameters.
 void update_parameters(const StepInput& input, double grad_norm) {
   const StepOptions& options = input.options;
   const TrainedBuffers& buffers = input.buffers;
   const Stream& stream = input.model.stream;
-  // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm it divides by
+  // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the divisor
   const double clip = options.max_grad_norm > 0.0 ? options.max_grad_norm / (grad_norm + 1e-6) : 1.0;
   if (clip < 1.0) {
     scale(view(buffers.grads), static_cast<float>(clip), stream);
@@ -201,7 +201,7 @@ StepResult train_step(const StepInput& input, LossScale& loss_scale) {
   result.grad_norm = std::sqrt(fixed_point_read(view(input.buffers.sums), view(input.buffers.grads), input.model.stream));
   if (sums.bad + sums.bad_losses > 0 || !std::isfinite(result.grad_norm)) {
     result.finite = false;
-    loss_scale = before;  // a batch that no scale helps says nothing about the next
+    loss_scale = before;  // a batch that overflows at every scale does not change the scale of the next
     result.bad_samples = join_lists(input.ranks.world, totals.bad_samples);
     return result;
   }

@@ -14,7 +14,7 @@
 
 namespace lora_dist {
 
-/// What a step needs of the configuration.
+/// The configuration of a step.
 struct StepOptions {
   std::int64_t micro_batch = 4;  // sequences per micro-batch
   float dropout = 0.0F;
@@ -24,39 +24,39 @@ struct StepOptions {
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.0;
-  bool scaled = false;  // fp16: losses are scaled, so that small gradients are not rounded to zero
+  bool scaled = false;  // fp16: scales losses, so that small gradients do not round to zero
 };
 
-/// Dynamic loss scale of fp16 (Micikevicius et al., "Mixed precision training", 2018): always a power of two, so that taking it
-/// out again rounds nothing. Part of a run's progress.
+/// Dynamic loss scale of fp16 (Micikevicius et al., "Mixed precision training", 2018): always a power of two, so that unscaling
+/// does not round. Part of a run's progress.
 struct LossScale {
   double value = 65536.0;
-  std::int64_t good_steps = 0;  // since it changed; after kStepsToGrow of them it doubles
+  std::int64_t good_steps = 0;  // since the last change; kStepsToGrow of them double the scale
 };
 inline constexpr std::int64_t kStepsToGrow = 2000;
 inline constexpr double kLargestLossScale = 16777216.0;
 
-/// The flat buffers of all adapters, of equal size, where the operators run.
+/// The flat buffers of all adapters, of equal size, in the operators' memory.
 struct TrainedBuffers {
   std::span<float> params;
   std::span<float> m;
   std::span<float> v;
-  std::span<float> grads;        // of a micro-batch where nothing is cut; then of the step
+  std::span<float> grads;        // of a micro-batch without TP; then of the step
   std::span<std::int64_t> sums;  // of the step's micro-batches, in fixed point
-  // What a TP rank computes with: the part's own, or the whole ones again where nothing is cut.
+  // The TP rank's shard: its own buffers, or the whole ones without TP.
   std::span<float> part_params = {};
   std::span<std::int64_t> part_sums = {};
   std::vector<std::span<float>> part_grads = {};  // of each micro-batch in flight
 };
 
-/// Who works on a step.
+/// The ranks that compute a step.
 struct StepRanks {
-  Communicator& data;       // micro-batches are dealt to its ranks
-  Communicator& world;      // all ranks, over host memory: losses, and what went wrong
-  Communicator& gradients;  // all ranks, over the memory that operators run in
+  Communicator& data;       // its ranks get the micro-batches
+  Communicator& world;      // all ranks, over host memory: losses and errors
+  Communicator& gradients;  // all ranks, over the operators' memory
 };
 
-/// One step: who computes what with which buffers.
+/// The input of one step.
 struct StepInput {
   const ForwardContext& model;
   const AdapterShard& part;  // of this TP rank
@@ -68,10 +68,9 @@ struct StepInput {
   std::int64_t step = 0;            // from 0: names the dropout masks
   std::int64_t optimizer_step = 1;  // from 1: AdamW's
   double learning_rate = 0.0;
-  /// Asked between rounds of micro-batches, by all ranks together: true on all aborts the step. May be empty.
+  /// Called between rounds of micro-batches, by all ranks together: true on all aborts the step. May be empty.
   std::function<bool()> abort = {};
-  /// Told between rounds how many micro-batches of the step are done on all ranks, and how many there are. May be empty on any
-  /// rank.
+  /// Called between rounds with the numbers of done and all micro-batches of the step, over all ranks. May be empty on any rank.
   std::function<void(std::int64_t done, std::int64_t all)> tell_done = {};
 };
 
@@ -80,14 +79,14 @@ struct StepResult {
   double grad_norm = 0.0;  // before clipping
   std::int64_t tokens = 0;
   std::int64_t target_tokens = 0;
-  double gradient_seconds = 0.0;          // that the host spent in the all-reduce of the gradients
-  bool finite = true;                     // false: nothing was changed
-  bool aborted = false;                   // likewise
-  std::vector<std::int64_t> bad_samples;  // indices of the samples in the micro-batches that were not finite
+  double gradient_seconds = 0.0;          // of the host, in the all-reduce of the gradients
+  bool finite = true;                     // false: the step changed nothing
+  bool aborted = false;                   // true: the step changed nothing
+  std::vector<std::int64_t> bad_samples;  // indices of the samples in micro-batches that were not finite
 };
 
-/// Collective over `ranks.world`. The global batch is cut into micro-batches of options.micro_batch sequences, the same on every
-/// mesh; data rank i mod their number computes micro-batch i. Loss, gradient and update are the same bits for every number of
+/// Collective over `ranks.world`. Cuts the global batch into micro-batches of options.micro_batch sequences, the same on every
+/// mesh; data rank i mod their number computes micro-batch i. Loss, gradient and update have the same bits for every number of
 /// data ranks and of micro-batches in flight. An aborted step leaves no state. With options.scaled a step whose gradients
 /// overflow is computed again with half the scale, so that no batch is lost.
 StepResult train_step(const StepInput& input, LossScale& loss_scale);

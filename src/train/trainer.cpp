@@ -52,7 +52,7 @@ void warn_of_idle_steps(const TrainingRun& run, const StepPlan& plan) {
   }
 }
 
-/// Nothing where a stop was asked for on the way.
+/// Empty after a stop request during the evaluation.
 std::optional<Evaluation> evaluate_unless_stopped(const TrainingRun& run) {
   const AtWork here("evaluation");
   const auto look_for_stop = [&](std::int64_t done, std::int64_t all) {
@@ -71,7 +71,7 @@ std::optional<Evaluation> evaluate_unless_stopped(const TrainingRun& run) {
   }
 }
 
-/// Scores the validation data and notes the result; the best adapter so far is kept. False where a stop came first.
+/// Evaluates the validation data and records the result; saves the best adapter so far. False if a stop request came first.
 bool do_evaluation(TrainingLoop& loop) {
   TrainingRun& run = loop.run;
   const std::optional<Evaluation> found = evaluate_unless_stopped(run);
@@ -105,7 +105,7 @@ bool do_evaluation(TrainingLoop& loop) {
   return true;
 }
 
-/// True when no step is left to do.
+/// True if no step is left.
 bool is_complete(const TrainingLoop& loop) {
   return loop.progress.step >= loop.plan.total_steps ||
          should_stop(loop.progress.best, loop.run.config.train.early_stopping_patience);
@@ -122,15 +122,15 @@ bool evaluation_is_due(const TrainingLoop& loop) {
   return !loop.run.validation.empty() && (step % every == 0 || step == loop.plan.total_steps);
 }
 
-/// True when the ranks' adapters are to be compared after this step: every so often, and before they are saved.
+/// True if the ranks' adapters must be compared after this step: every verify_replicas_every steps, and before they are saved.
 bool comparison_is_due(const TrainingLoop& loop, bool stop) {
   const std::int64_t every = loop.run.config.parallel.verify_replicas_every;
   return every > 0 && loop.run.world->size() > 1 &&
          (stop || loop.progress.step % every == 0 || checkpoint_is_due(loop) || is_complete(loop));
 }
 
-/// False where ranks differed and all went back to the last checkpoint. Throws Error(communication, collective) the second time,
-/// or where there is none.
+/// False if ranks differed and all returned to the last checkpoint. Throws Error(communication, collective) the second time, or
+/// without a checkpoint.
 bool replicas_agree(TrainingLoop& loop) {
   TrainingRun& run = loop.run;
   const std::string difference = replica_difference(run);
@@ -164,7 +164,7 @@ bool replicas_agree(TrainingLoop& loop) {
   return false;
 }
 
-/// The logs are on the disk before the checkpoint can be.
+/// Flushes the logs to the disk before the checkpoint is committed.
 void do_save(TrainingLoop& loop) {
   const AtWork here("saving a checkpoint");
   loop.line.end_line();
@@ -183,7 +183,7 @@ void start_output(TrainingLoop& loop, bool resumed) {
   });
 }
 
-/// Rank 0 looks, for everybody.
+/// Rank 0 checks for all ranks.
 bool adapter_is_there(const TrainingRun& run) {
   std::error_code ignored;
   std::array<std::int64_t, 1> there = {
@@ -192,7 +192,7 @@ bool adapter_is_there(const TrainingRun& run) {
   return there[0] != 0;
 }
 
-/// The checkpoint of this step was begun.
+/// Call after begin_save() of this step.
 ExitCode stop_saved(TrainingLoop& loop) {
   finish_save(loop.run, loop.saving);
   save_adapter(loop.run, loop.progress.step, "adapter");
@@ -212,7 +212,7 @@ ExitCode stop_before_step(TrainingLoop& loop) {
   return stop_saved(loop);
 }
 
-/// Steps until the end; returns stopped when asked to. Of the last checkpoint the end is not awaited.
+/// Steps until the end; returns stopped after a stop request. Does not wait for the last checkpoint's end.
 ExitCode do_steps(TrainingLoop& loop) {
   while (loop.progress.evaluation_due || !is_complete(loop)) {
     bool stop = false;
@@ -232,7 +232,7 @@ ExitCode do_steps(TrainingLoop& loop) {
     }
     stop = stop || (loop.progress.evaluation_due && !do_evaluation(loop));
     if (is_complete(loop) && !loop.progress.evaluation_due) {
-      save_adapter(loop.run, loop.progress.step, "adapter");  // before the checkpoint that calls the run complete
+      save_adapter(loop.run, loop.progress.step, "adapter");  // before the checkpoint that marks the run complete
       do_save(loop);
     } else if (stop || checkpoint_is_due(loop)) {
       do_save(loop);
@@ -244,7 +244,7 @@ ExitCode do_steps(TrainingLoop& loop) {
   return ExitCode::done;
 }
 
-/// The same, and no checkpoint is left half-way. What went wrong with one came before what ended the steps, and is told instead.
+/// The same, and completes the checkpoint in progress. If that failed, its error came first and replaces the steps' error.
 ExitCode do_steps_and_saves(TrainingLoop& loop) {
   ExitCode code = ExitCode::done;
   try {

@@ -1,4 +1,4 @@
-// The training loop: steps, evaluations, checkpoints, and what the user sees of them.
+// The training loop: steps, evaluations, checkpoints, and their output.
 #pragma once
 
 #include "src/core/error.h"
@@ -6,9 +6,9 @@
 
 namespace lora_dist {
 
-/// Trains to the end, or continues from a checkpoint; a complete run is reported and left alone. Collective.
-/// Returns done, or stopped when a stop was asked for (SIGUSR1, SIGTERM) and a checkpoint was saved.
-/// Throws Error(non_finite, collective) when a step is not finite and train.max_skipped_steps is used up.
+/// Trains to the end, or resumes from a checkpoint; reports a complete run without changing it. Collective.
+/// Returns done, or stopped after a stop request (SIGUSR1, SIGTERM) and a saved checkpoint.
+/// Throws Error(non_finite, collective) if a step is not finite and train.max_skipped_steps is used up.
 ExitCode run_training(TrainingRun& run);
 
 }  // namespace lora_dist

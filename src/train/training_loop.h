@@ -1,4 +1,4 @@
-// The state of a training loop, and its step. Shared by the files of the loop alone.
+// The state of a training loop, and its step. Only for the files of the loop.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@
 
 namespace lora_dist {
 
-/// How long the run is, in steps.
+/// The length of the run, in steps.
 struct StepPlan {
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;
@@ -33,16 +33,16 @@ struct TrainingLoop {
   WireBytes wire_before;
   GatherTimes gathers_before = {};
   std::int64_t order_epoch = -1;
-  std::vector<std::int32_t> order = {};  // of that epoch
+  std::vector<std::int32_t> order = {};  // of order_epoch
   LossTrend trend = {};
-  double step_seconds = 0.0;  // of the last step's slowest rank; 0: no step was done yet
+  double step_seconds = 0.0;  // of the last step's slowest rank; 0 before the first step
   Saving saving = {};
-  bool save_waits = false;  // for the ranks to meet: no rank was at work on it at the end of the last step
-  bool went_back = false;   // ranks differed once, and all went back to the last checkpoint
+  bool save_waits = false;  // no rank was writing at the end of the last step: the ranks must proceed with the save
+  bool went_back = false;   // ranks differed once, and all returned to the last checkpoint
 
   double epoch() const { return static_cast<double>(progress.step) / static_cast<double>(plan.steps_per_epoch); }
 
-  /// Work of rank 0 that may fail (a full disk): everybody learns of it.
+  /// Runs work of rank 0 that may fail (a full disk): all ranks throw its error.
   template <class Work>
   void on_rank_0(Work work) {
     run_together(*run.world, [&] {
@@ -53,11 +53,11 @@ struct TrainingLoop {
   }
 };
 
-/// aborted: a stop was asked for between two rounds of a step that takes long; an aborted step leaves no state.
+/// aborted: a stop request came between two rounds of a long step; an aborted step leaves no state.
 enum class StepEnd : std::uint8_t { done, stop_asked, aborted };
 
 /// One optimizer step with its line in the logs. Collective; the same on every rank. Throws Error(non_finite,
-/// collective) when the step is not finite and train.max_skipped_steps is used up.
+/// collective) if the step is not finite and train.max_skipped_steps is used up.
 StepEnd do_step(TrainingLoop& loop);
 
 }  // namespace lora_dist

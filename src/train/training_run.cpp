@@ -1,4 +1,4 @@
-// What training needs beside an opened model: gradients, moments, a watch, the base's hash.
+// Adds to an opened model: gradients, moments, a watch, the base's hash.
 #include "src/train/training_run.h"
 
 #include "kernels/common/device.h"
@@ -21,7 +21,7 @@ void show_adapter(const TrainingRun& run) {
   run.console.line(trainable_line(run.layout, run.model->spec));
 }
 
-/// Takes every buffer that a step and a checkpoint need. Collective.
+/// Takes all buffers of steps and checkpoints. Collective.
 void take_buffers(TrainingRun& run) {
   run_together(*run.world, [&] {
     Arena& arena = run.model->arena;
@@ -30,7 +30,7 @@ void take_buffers(TrainingRun& run) {
     take_workspace(run, Purpose::train);
     run.copy = take_state_copy(run.layout.count, run.world->rank(), run.world->size(), run.device->on_device(),
                                run.device->on_device() ? run.model->host : arena);
-    if (run.device->on_device()) {  // the optimizer's sums keep memory too; the gradients are zero
+    if (run.device->on_device()) {  // the optimizer's sums take memory as well; the gradients are zero
       explain_full_memory(arena, "what operators keep for themselves",
                           [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });
       arena.count(MemoryKind::operator_scratch, "operators' own", operator_scratch_bytes(run.model->stream));
@@ -65,7 +65,7 @@ TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLa
 WireBytes sent_bytes(const TrainingRun& run) {
   WireBytes sent = run.world->wire();
   const Communicator* data = run.device->data.get();
-  if (data != nullptr && &data->wire() != &run.world->wire()) {  // NCCL counts for itself
+  if (data != nullptr && &data->wire() != &run.world->wire()) {  // NCCL has counters of its own
     for (std::size_t kind = 0; kind < kWireKinds; ++kind) {
       sent.bytes[kind] += data->wire().bytes[kind];
     }

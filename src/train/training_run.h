@@ -1,4 +1,4 @@
-// Everything that a training job holds: an opened model with its data, and what training adds.
+// The state of a training job: an opened model with its data, and the additions of training.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,7 @@
 
 namespace lora_dist {
 
-/// Where the state is copied to when a checkpoint begins: the host's memory, saved_range() (src/checkpoint/shard.h) of the flat
-/// buffers.
+/// The copy of the state for a checkpoint: host memory with saved_range() (src/checkpoint/shard.h) of the flat buffers.
 struct StateCopy {
   std::span<float> params;
   std::span<float> m;
@@ -25,27 +24,27 @@ struct StateCopy {
 struct TrainingRun : ModelRun {
   std::unique_ptr<RunWatch> watch;
   std::string base_hash;
-  GenerationConfig generation;  // how answers to validation questions are made
+  GenerationConfig generation;  // for answers to validation questions
   TrainedBuffers buffers;
   StateCopy copy;
   WireBytes last_wire;               // of the last step, summed over the ranks
-  std::int64_t last_peak_bytes = 0;  // most that was ever resident in a process
+  std::int64_t last_peak_bytes = 0;  // largest resident size of a process
   WaitTimes waits;                   // of all steps of this process
 };
 
-/// Opens model, data and adapter where `device` says, which must outlive the run, takes every buffer, and shows what was
-/// resolved. Collective; throws Error, the same on every rank.
+/// Opens model, data and adapter on `device`, which must outlive the run, takes every buffer, and prints the resolved values.
+/// Collective; throws Error, the same on every rank.
 TrainingRun prepare_training(const Config& config, Communicator& world, const Device& device);
 
-/// Takes the flat buffers of gradients and moments; of a cut model those of the part as well. `layout`: of the whole;
+/// Takes the flat buffers of gradients and moments; with TP those of the shard as well. `layout`: of the whole buffers;
 /// `micro_batches`: in flight. All are zeroed.
 TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLayout& layout, const AdapterShard& part,
                                     int micro_batches, Arena& arena);
 
-/// Bytes that this rank has sent so far, over the host and between devices.
+/// Bytes that this rank has sent so far, over host memory and between devices.
 WireBytes sent_bytes(const TrainingRun& run);
 
-/// Prints the memory that each rank holds, by kind. Collective.
+/// Prints the memory of each rank by kind. Collective.
 void show_memory(const TrainingRun& run);
 
 }  // namespace lora_dist
