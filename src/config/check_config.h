@@ -1,4 +1,4 @@
-// Checks of a whole configuration: values that are fine alone and contradict each other.
+// Checks a whole configuration for values that are valid alone but contradict each other.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 namespace lora_dist {
 
 struct ConfigProblem {
-  std::vector<std::string> keys;  // those that have to do with it; the first leads the sentence
+  std::vector<std::string> keys;  // the keys involved; the first one starts the sentence
   std::string text;               // "adapter.r must ..."
 };
 
-/// The first contradiction; keys is empty when there is none.
+/// The first contradiction; keys is empty if there is none.
 ConfigProblem find_contradiction(const Config& config);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// The resolved configuration: one plain member per key of the TOML files, spelled as the key is, with its default.
+// The resolved configuration: a plain member per key of the TOML files, with the key's name and default.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace lora_dist {
 struct ModelConfig {
   std::string path;  // a Hugging Face model folder; required
   Quantization quantization = Quantization::nf4;
-  bool double_quant = true;            // quantize the block scales as well
+  bool double_quant = true;            // quantize the block scales too
   int block_size = 64;                 // weights per scale
   std::optional<DType> compute_dtype;  // kComputeDtypes
 };
@@ -22,36 +22,36 @@ struct ModelConfig {
 struct AdapterConfig {
   Method method = Method::lora;
   int r = 16;
-  double alpha = 32.0;  // the adapter is scaled by alpha / r, by alpha / sqrt(r) with rslora
+  double alpha = 32.0;  // the adapter's scale is alpha / r, or alpha / sqrt(r) with rslora
   double dropout = 0.05;
-  std::vector<std::string> target_modules = {"q_proj", "v_proj"};  // names of linear layers, or the one word "all-linear"
+  std::vector<std::string> target_modules = {"q_proj", "v_proj"};  // names of linear layers, or only "all-linear"
   bool rslora = false;
   std::string init_from;  // a PEFT adapter folder to start from; empty: fresh weights
 };
 
 struct DataConfig {
-  std::vector<std::string> train;       // files, or patterns of their names; required
+  std::vector<std::string> train;       // files or name patterns; required
   std::vector<std::string> validation;  // files; empty: validation_split of the training data
   double validation_split = 0.05;
   std::optional<RowKind> format;            // kRowKinds
-  std::optional<RowTemplate> row_template;  // kRowTemplates; the key is `template`, a word C++ keeps for itself
+  std::optional<RowTemplate> row_template;  // the key is `template`, a reserved word in C++
   TrainOn train_on = TrainOn::completion;
   int max_length = 1024;  // tokens
   bool packing = true;
   bool shuffle = true;
   Overlong overlong = Overlong::truncate;
   BadRows bad_rows = BadRows::error;
-  std::int64_t max_bad_rows = 100;   // that are skipped, of all files; 0: no limit
-  WordOrPath<TokenCache> cache_dir;  // where tokens are kept; empty: output.dir/token_cache; "none": nowhere
+  std::int64_t max_bad_rows = 100;   // skipped rows of all files; 0: no limit
+  WordOrPath<TokenCache> cache_dir;  // folder of the token cache; empty: output.dir/token_cache; "none": no cache
 };
 
 struct TrainConfig {
   std::int64_t seed = 42;
   double epochs = 3.0;
-  std::int64_t max_steps = 0;       // 0: as many as `epochs` gives
+  std::int64_t max_steps = 0;       // 0: from `epochs`
   int global_batch = 64;            // sequences per optimizer step
   int micro_batch = 4;              // sequences per micro-batch
-  int micro_batches_in_flight = 1;  // that go through a block while its weights are there
+  int micro_batches_in_flight = 1;  // that go through a block per fetch
   double learning_rate = 2e-4;
   Schedule schedule = Schedule::cosine;
   double warmup_ratio = 0.03;
@@ -63,16 +63,16 @@ struct TrainConfig {
   double max_grad_norm = 1.0;  // 0: no clipping
   Recompute recompute = Recompute::block;
   int early_stopping_patience = 0;     // evaluations without improvement; 0: never stop early
-  std::int64_t max_skipped_steps = 0;  // non-finite steps left out before the job fails
+  std::int64_t max_skipped_steps = 0;  // non-finite steps to skip before the job fails
   bool deterministic = true;
 };
 
 struct ParallelConfig {
   int tensor = 1;
-  bool sequence_parallel = false;         // hidden states between layers are divided by tokens over the TP ranks
+  bool sequence_parallel = false;         // TP ranks divide hidden states between layers by tokens
   BaseShards base_shards;                 // a count of 1: every rank keeps the whole base
-  bool shard_vocabulary = true;           // embedding and head are divided like the blocks; false: each rank keeps them whole
-  std::optional<BaseDevice> base_device;  // where this rank's part of the base lies
+  bool shard_vocabulary = true;           // ranks divide embedding and head like the blocks; false: each rank keeps them whole
+  std::optional<BaseDevice> base_device;  // where this rank's shard of the base is stored
   std::optional<Backend> backend;
   std::optional<CommunicatorKind> communicator;
   int watchdog_seconds = 600;       // 0: off
@@ -89,14 +89,14 @@ struct EvalConfig {
 
 struct CheckpointConfig {
   std::int64_t every = 100;   // steps; 0: only at the end
-  int keep = 3;               // how many of the newest stay
+  int keep = 3;               // the newest checkpoints to keep
   WordOrPath<Resume> resume;  // auto | never | a checkpoint folder
-  bool on_signal = true;      // SIGUSR1 and SIGTERM save a checkpoint at the next step and end the job
+  bool on_signal = true;      // SIGUSR1 and SIGTERM save a checkpoint after the current step and end the job
   int walltime_margin_seconds = 120;
 };
 
 struct OutputConfig {
-  std::string dir;  // default runs/NAME, NAME being the configuration file's name without .toml
+  std::string dir;  // default runs/NAME; NAME: the configuration file's name without .toml
   int log_every = 1;
   bool tensorboard = true;
   DType adapter_dtype = DType::f32;  // kAdapterDtypes
@@ -113,9 +113,9 @@ struct Config {
   CheckpointConfig checkpoint;
   OutputConfig output;
 
-  /// "adapter.r" -> "default", "configs/x.toml:12" or "--set": where each value came from.
+  /// Origin of each value, by key: "default", "configs/x.toml:12" or "--set".
   std::map<std::string, std::string> origins;
-  /// True when the user wrote the key, in a file or with --set.
+  /// True if the user wrote the key, in a file or with --set.
   bool is_explicit(const std::string& key) const {
     const auto found = origins.find(key);
     return found != origins.end() && found->second != "default";

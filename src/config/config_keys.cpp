@@ -1,4 +1,4 @@
-// The one table of configuration keys.
+// The table of configuration keys.
 #include "src/config/config_keys.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ constexpr Takes kTakes = std::is_arithmetic_v<Value> ? Takes::value : Takes::str
 template <class Element>
 constexpr Takes kTakes<std::vector<Element>> = Takes::list;
 
-/// `meaning`, with the words of the list in place of {}.
+/// `meaning`, with {} replaced by the words of the list.
 template <class Rule>
 std::string meaning_with_words(std::string_view meaning, const Rule& /*rule*/) {
   return std::string(meaning);
@@ -35,7 +35,7 @@ std::string meaning_with_words(std::string_view meaning, const Words<Value, coun
   return at == std::string::npos ? text : text.replace(at, 2, list_of(all_words(words)));
 }
 
-/// A key whose value is `member(config)` and keeps to `rule`, which fits the member's type or does not compile.
+/// A key whose value is `member(config)` under `rule`; a rule for another type does not compile.
 template <class Member, class Rule>
 Key key(std::string_view name, Member member, const Rule& rule, OnResume on_resume, std::string_view meaning) {
   using Value = std::remove_reference_t<decltype(member(std::declval<Config&>()))>;
@@ -54,7 +54,7 @@ Key key(std::string_view name, Member member, const Rule& rule, OnResume on_resu
   return {name, on_resume, kTakes<Value>, meaning_with_words(meaning, rule), read, text};
 }
 
-// A new key is one line here and one member in config.h.
+// A new key needs one line here and one member in config.h.
 // clang-format off
 std::vector<Key> make_keys() {
   return {

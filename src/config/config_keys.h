@@ -1,4 +1,4 @@
-// The one table of configuration keys: reading, checking, printing, help and the rules of resuming all go through it.
+// The table of configuration keys, used for reading, checking, printing, help and the rules of resuming.
 #pragma once
 
 #include <toml++/toml.h>
@@ -11,10 +11,10 @@
 
 namespace lora_dist {
 
-/// May a resumed run have another value than the run that wrote the checkpoint?
+/// Whether a resumed run may have another value than the run that wrote the checkpoint.
 enum class OnResume : std::uint8_t { refuse, allow, bits_may_differ };
 
-/// What --set makes of text: a TOML value, a string even where it could be another value, or a list.
+/// How --set reads text: as a TOML value, always as a string, or as a list.
 enum class Takes : std::uint8_t { value, string, list };
 
 struct Key {
@@ -22,22 +22,22 @@ struct Key {
   OnResume on_resume;
   Takes takes;
   std::string meaning;  // one line for --help
-  /// Stores the value. Returns what is wrong with it as the rest of a sentence ("must be at least 1 (got 0)"), or an empty
-  /// string; where something is wrong nothing is stored.
+  /// Stores the value. Returns the problem as the rest of a sentence ("must be at least 1 (got 0)"), or an empty string; with a
+  /// problem it stores nothing.
   std::function<std::string(Config& config, const toml::node& value)> read;
-  std::function<std::string(const Config& config)> text;  // the present value as TOML text
+  std::function<std::string(const Config& config)> text;  // the current value as TOML text
 };
 
-/// In the order of the documentation; keys of one section are neighbours.
+/// In the order of the documentation; keys of a section are adjacent.
 const std::vector<Key>& config_keys();
 
-/// nullptr when there is none.
+/// nullptr if there is none.
 const Key* find_key(std::string_view name);
 
-/// The known key that `name` was most likely meant to be: a key of that name in another section, else the closest spelling.
+/// The known key that `name` probably means: a key of that name in another section, else the closest spelling.
 std::string_view nearest_key(std::string_view name);
 
-/// "adapter" of "adapter.r"; the whole of a name without a dot.
+/// "adapter" of "adapter.r"; the whole name without a dot.
 std::string_view section_of(std::string_view name);
 /// "r" of "adapter.r".
 std::string_view bare_name_of(std::string_view name);

@@ -1,4 +1,4 @@
-// Values from TOML and to TOML.
+// Converts values from TOML and to TOML.
 #include "src/config/config_value.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace lora_dist {
 namespace {
 
-/// What the user wrote, short enough for a message.
+/// The user's value, shortened for a message.
 std::string shown(const toml::node& value) {
   std::ostringstream text;
   value.visit([&](const auto& concrete) { text << concrete; });
@@ -47,7 +47,7 @@ std::string check_text(const std::string& text, bool may_be_empty) {
   if (text.empty() && !may_be_empty) {
     return "must not be empty";
   }
-  // What is printed and compared as lines of text must be one line of text.
+  // Values are printed and compared as lines of text, so each must be one line.
   const bool control =
       std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
   if (control) {
@@ -163,7 +163,7 @@ std::string value_text(int value) { return std::to_string(value); }
 std::string value_text(std::int64_t value) { return std::to_string(value); }
 std::string value_text(const std::string& value) { return quoted(value); }
 std::string value_text(double value) {
-  std::string text = fmt::format("{}", value);  // the shortest that reads back to the same bits
+  std::string text = fmt::format("{}", value);  // the shortest text that reads back to the same bits
   return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
 }
 std::string value_text(const std::vector<std::string>& values) {

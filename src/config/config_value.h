@@ -1,4 +1,4 @@
-// One value of each type: from a TOML node, checked by a rule, and to TOML text.
+// Values of each type: read from a TOML node, checked by a rule, printed as TOML text.
 #pragma once
 
 #include <fmt/format.h>
@@ -15,7 +15,7 @@
 
 namespace lora_dist {
 
-// What a value must be. A table of words (src/core/words.h) is a rule too.
+// Rules for values. A table of words (src/core/words.h) is a rule too.
 struct Flag {};
 struct Whole {
   std::int64_t low;
@@ -24,7 +24,7 @@ struct Whole {
 struct Real {
   double low;
   double high;
-  bool low_open = false;  // low itself is excluded
+  bool low_open = false;  // excludes low itself
   bool high_open = false;
 };
 struct Text {
@@ -35,15 +35,15 @@ struct Texts {  // a list; one string counts as a list of one
   bool may_repeat = false;
 };
 template <class Kind, std::size_t count>
-struct OrPath {  // one of the words, else a path; empty where that is a word
+struct OrPath {  // one of the words, else a path; empty if the path is a word
   Words<Kind, count> words;
 };
 template <class Kind, std::size_t count>
 OrPath(Words<Kind, count>) -> OrPath<Kind, count>;
 struct ShardCount {};  // "auto", "all", "node" or a number of ranks
 
-// read_value: returns what is wrong with `node` as the rest of a sentence ("must be at least 1 (got 0)"), or an empty string;
-// only then `value` is of use.
+// read_value: returns the problem of `node` as the rest of a sentence ("must be at least 1 (got 0)"), or an empty string; only
+// then `value` is valid.
 std::string read_value(bool& value, const Flag& rule, const toml::node& node);
 std::string read_value(int& value, const Whole& rule, const toml::node& node);
 std::string read_value(std::int64_t& value, const Whole& rule, const toml::node& node);
@@ -68,7 +68,7 @@ std::string quoted(const std::string& text);
 std::string list_of(const std::vector<std::string_view>& words);
 std::string problem_with_word(const std::string& word, const std::vector<std::string_view>& known);
 
-/// The strings of a list, or the one string; otherwise a problem.
+/// The strings of a list, or a single string; else a problem.
 std::string read_strings(std::vector<std::string>& values, const toml::node& node);
 std::string read_string(std::string& value, const toml::node& node);
 

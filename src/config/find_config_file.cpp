@@ -1,4 +1,4 @@
-// Where --cfg is looked up.
+// Finds the file of --cfg.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-/// The preset whose name is close to `name`, or "".
+/// The preset with a name similar to `name`, or "".
 std::string similar_preset(const std::string& name, const std::vector<fs::path>& folders) {
   std::vector<std::string> presets;
   for (const fs::path& folder : folders) {

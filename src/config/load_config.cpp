@@ -15,7 +15,7 @@
 namespace lora_dist {
 namespace {
 
-/// A Config on its way, and where each explicit value was written ("x.toml:12" or "--set adapter.r=0").
+/// A Config while it loads, with the origin of each explicit value ("x.toml:12" or "--set adapter.r=0").
 struct Loading {
   Config config;
   std::map<std::string, std::string> places;
@@ -33,7 +33,7 @@ struct Entry {
   throw Error(ExitCode::usage, fmt::format("{}: {}", place, text));
 }
 
-/// `name` as it may stand in a message.
+/// `name`, shortened for a message.
 std::string shown_name(std::string_view name) {
   return name.size() <= 80 ? std::string(name) : std::string(name.substr(0, 77)) + "...";
 }
@@ -52,7 +52,7 @@ std::vector<std::string_view> sections() {
   return names;
 }
 
-/// In the order of the file, so that the first error is the topmost.
+/// In the order of the file, so that the first error is the topmost one.
 std::vector<Entry> entries_of(const toml::table& root) {
   std::vector<Entry> entries;
   for (const auto& [section, node] : root) {
@@ -130,13 +130,13 @@ void apply_set(Loading& loading, const std::string& setting) {
   if (value == nullptr && key->takes == Takes::list && text.starts_with('[')) {
     fail(place, fmt::format("{} is not a TOML list; write it as '{}=[\"first\", \"second\"]'", name, name));
   }
-  // output.dir=2024 and output.dir=true are names of folders.
+  // output.dir=2024 and output.dir=true are folder names.
   const toml::value<std::string> as_string(text);
   const bool take_string = value == nullptr || (key->takes == Takes::string && !value->is_string());
   store(loading, name, take_string ? static_cast<const toml::node&>(as_string) : *value, place, "--set");
 }
 
-/// ~ in every path.
+/// Expands ~ in every path.
 void expand_paths(Config& config) {
   for (std::string* path : {&config.model.path, &config.adapter.init_from, &config.data.cache_dir.path,
                             &config.checkpoint.resume.path, &config.output.dir}) {
@@ -149,7 +149,7 @@ void expand_paths(Config& config) {
   }
 }
 
-/// The place of the first of `keys` that was written somewhere; "" when all are defaults.
+/// The origin of the first explicit one of `keys`; "" if all are defaults.
 std::string place_of(const Loading& loading, const std::vector<std::string>& keys) {
   for (const std::string& key : keys) {
     if (const auto found = loading.places.find(key); found != loading.places.end()) {

@@ -1,4 +1,4 @@
-// The known name that is closest to a mistyped one.
+// Finds the known name closest to a mistyped one.
 #include "src/config/nearest_name.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace lora_dist {
 namespace {
 
-constexpr std::size_t kLongestName = 256;  // longer input cannot be a slip of the keyboard; its head is compared
+constexpr std::size_t kLongestName = 256;  // longer names are no typing errors; only their head is compared
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// The one list of values that are planned. A word leaves it for its key's words (src/core/choices.h) once it works.
+// The list of planned values. A word moves from it to its key's words (src/core/choices.h) once it works.
 #include "src/config/planned_values.h"
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ const std::vector<Planned>& all_planned() {
   return all;
 }
 
-/// As it is spelled in the list; empty for what is neither a string nor a flag.
+/// The spelling of a string or flag as in the list; else empty.
 std::string spelling(const toml::node& node) {
   if (const auto* text = node.as_string()) {
     return text->get();

@@ -1,4 +1,4 @@
-// Values that are planned and do not work yet.
+// Values that are planned but do not work yet.
 #pragma once
 
 #include <toml++/toml.h>
@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// "= dora is not built yet; what works is lora" where `node`, or an element of it, is such a value of the key; else empty.
+/// "= dora is not built yet; what works is lora" if `node`, or one of its elements, is a planned value of the key; else empty.
 std::string refusal_of_planned(std::string_view key, const toml::node& node);
 
 }  // namespace lora_dist

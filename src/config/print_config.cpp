@@ -13,13 +13,13 @@ std::string origin_of(const Config& config, const Key& key) {
   return found == config.origins.end() ? "default" : found->second;
 }
 
-/// A required key without a value has no text that could be read back.
+/// A required key without a value has no text that reads back.
 bool is_missing(const Config& config, const Key& key) {
   return (key.name == "model.path" && config.model.path.empty()) || (key.name == "data.train" && config.data.train.empty()) ||
          (key.name == "output.dir" && config.output.dir.empty());
 }
 
-/// Calls line(key) for each key, with a [section] line before the first key of each.
+/// Calls line(key) for each key, with a [section] line before each section's first key.
 template <class Line>
 std::string by_section(Line line) {
   std::string text;

@@ -1,4 +1,4 @@
-// Config -> text: TOML for users, flat settings for comparing two runs.
+// Config -> text: TOML for users, flat settings to compare two runs.
 #pragma once
 
 #include <map>
@@ -8,13 +8,13 @@
 
 namespace lora_dist {
 
-/// TOML with every key, each with a comment on where its value came from; load_config reads it back to the same values.
+/// TOML with every key, each with its value's origin as a comment; load_config reads it back to the same values.
 std::string print_config(const Config& config);
 
 /// "adapter.r" -> "16": every key with its value as TOML text.
 std::map<std::string, std::string> to_flat_settings(const Config& config);
 
-/// Every key with its default and one line on what it means, for --help.
+/// Every key with its default and its meaning in one line, for --help.
 std::string describe_keys();
 
 }  // namespace lora_dist

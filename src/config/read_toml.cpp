@@ -16,8 +16,8 @@ namespace {
 constexpr std::size_t kLargestFile = std::size_t{1} << 20;
 constexpr int kMostDots = 16;
 
-/// Dots outside of quotes and comments. Each may nest a table one deeper, and tables are destroyed by recursion: a line of a
-/// hundred thousand dots would overflow the stack.
+/// Counts dots outside of quotes and comments. Each may nest a table deeper, and tables are destroyed by recursion: a line of
+/// 100,000 dots would overflow the stack.
 int dots_outside_quotes(std::string_view line) {
   int dots = 0;
   char quote = 0;
@@ -40,7 +40,7 @@ int dots_outside_quotes(std::string_view line) {
   return dots;
 }
 
-/// The first line (from 1) that nests too deep, 0 when there is none.
+/// The first line (from 1) that nests too deep, or 0.
 std::size_t line_of_too_many_dots(std::string_view text) {
   std::size_t number = 1;
   while (!text.empty()) {

@@ -1,4 +1,4 @@
-// TOML text -> toml::table, from files that may hold anything.
+// TOML text -> toml::table, from files with arbitrary content.
 #pragma once
 
 #include <toml++/toml.h>
@@ -8,10 +8,10 @@
 
 namespace lora_dist {
 
-/// Throws Error(usage) with "file:line: " in front when the file is missing, no regular text, longer than 1 MiB or not TOML.
+/// Throws Error(usage) starting with "file:line: " if the file is missing, not regular text, longer than 1 MiB or not TOML.
 toml::table read_toml_file(const std::filesystem::path& file);
 
-/// The value that `text` is in TOML, as the only member of the result; an empty table where it is not a TOML value.
+/// The TOML value of `text`, as the only member of the result; an empty table if it is not a TOML value.
 toml::table parse_toml_value(std::string_view text);
 
 }  // namespace lora_dist

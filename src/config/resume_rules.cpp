@@ -1,4 +1,4 @@
-// Which settings may differ between a checkpoint and the run that resumes from it.
+// Compares the settings of a checkpoint with those of the run that resumes from it.
 #include "src/config/resume_rules.h"
 
 #include <set>

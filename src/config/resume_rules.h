@@ -1,4 +1,4 @@
-// Which settings may differ between a checkpoint and the run that resumes from it.
+// Compares the settings of a checkpoint with those of the run that resumes from it.
 #pragma once
 
 #include <map>
@@ -13,9 +13,9 @@ struct SettingChange {
   std::string after;
 };
 
-/// Compares two to_flat_settings(): the changes that are allowed, but after which the result may differ in the last bits from an
-/// uninterrupted run. A key that one side lacks (an older or newer program wrote it) counts as its default. (What would alter
-/// what was already trained is refused when the checkpoint is loaded.)
+/// Compares two to_flat_settings(): returns the allowed changes that may alter the last bits of the result, compared with an
+/// uninterrupted run. A key that one side lacks (written by an older or newer program) counts as its default. (Loading the
+/// checkpoint refuses changes to what was already trained.)
 std::vector<SettingChange> changes_in_last_bits(const std::map<std::string, std::string>& before,
                                                 const std::map<std::string, std::string>& after);
 
