@@ -1,4 +1,4 @@
-// Plans a run once more, from the configuration that ran.
+// Plans a finished run again, from its configuration.
 #include "src/plan/beside_run.h"
 
 #include <fmt/format.h>
@@ -13,7 +13,7 @@ namespace lora_dist {
 
 namespace {
 
-/// The target that the run was on, as far as memory goes: of the device only operators' workspace depends on it.
+/// The run's target, as far as memory depends on it: of the device only the operators' workspace.
 PlanTarget target_of(const TrainingRun& run, std::int64_t program) {
   PlanTarget target;
   target.program_bytes = program;

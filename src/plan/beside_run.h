@@ -1,4 +1,4 @@
-// The plan of a run beside what the run held and sent.
+// Compares the plan of a run with the memory that it held and the bytes that it sent.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 namespace lora_dist {
 
 /// "plan       memory of a rank: ...; wire of a step ...", for the end of a training run. `program`: program_bytes() before the
-/// run took its buffers. Collective. Nothing where no step was made.
+/// run took its buffers. Collective. Empty if the run made no step.
 std::string plan_beside_run(const TrainingRun& run, std::int64_t program);
 
 }  // namespace lora_dist

@@ -8,8 +8,8 @@ namespace lora_dist {
 
 namespace {
 
-/// Full sequences. Ids do not matter; each sample's last token has no target. What is left of a sequence behind its samples
-/// belongs to one that goes on elsewhere.
+/// Full sequences. Ids do not matter; each sample's last token has no target. The rest of a sequence after its samples belongs to
+/// a sample that continues elsewhere.
 MicroBatch full_micro_batch(const StepShape& step, std::int64_t sequences) {
   const auto tokens = static_cast<std::size_t>(sequences * step.sequence_tokens);
   MicroBatch batch;
@@ -34,7 +34,7 @@ MicroBatch full_micro_batch(const StepShape& step, std::int64_t sequences) {
   return batch;
 }
 
-/// What a walk through the model added to the counts.
+/// The counts of one walk through the model.
 struct WalkWork {
   WorkRecord record;
   CollectiveCount tensor;
@@ -52,7 +52,7 @@ WalkWork walk(PlannedRank& rank, const std::vector<MicroBatch>& batches) {
   return {rank.record, rank.tensor.count() - before};
 }
 
-/// The fetches that `chosen` is true for.
+/// The sum of the fetches for which `chosen` is true.
 template <class Chosen>
 FetchWork fetches_of(const WalkWork& walk, int shards, Chosen chosen) {
   const WorkEntry sum = walk.record.sum(chosen);
@@ -102,7 +102,7 @@ WireBytes wire_of_step(const PlannedModel& model, const PlannedMesh& mesh, const
     wire[WireKind::tensor_activation] += step.full_micro_batches() * work.tensor.bytes() + work.rest_bytes +
                                          step.recomputed_last(mesh.data) * work.last_recompute_bytes;
   }
-  if (mesh.ranks() > 1) {  // fixed point of 64 bits
+  if (mesh.ranks() > 1) {  // 64-bit fixed point
     wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.count * static_cast<std::int64_t>(sizeof(std::int64_t));
   }
   return wire;

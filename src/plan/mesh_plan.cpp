@@ -1,4 +1,4 @@
-// Plans a mesh, and tries many.
+// Plans a mesh, and searches over meshes.
 #include "src/plan/mesh_plan.h"
 
 #include <algorithm>
@@ -41,7 +41,7 @@ MeshPlan Planner::plan(const PlannedMesh& mesh) {
   plan.beside = memory_beside(target_, mesh, model_.config.parallel.communicator);
   plan.wire = wire_of_step(model_, mesh, step_, known.work);
   if (target_.is_timed()) {
-    for (const MicroBatchWork& work : known.work) {  // the slowest holds up the others
+    for (const MicroBatchWork& work : known.work) {  // the slowest delays the others
       const StepTime time = time_of_step(model_, target_, mesh, step_, work);
       plan.time = !plan.time || time.total() > plan.time->total() ? time : *plan.time;
     }
@@ -67,7 +67,7 @@ std::vector<PlannedMesh> meshes_of(const ModelSpec& spec, const Cluster& cluster
 
 namespace {
 
-/// Of two that are equally fast the one with less memory: a gather that is hidden costs nothing.
+/// Of two equally fast meshes, the one with less memory is better: a hidden gather costs nothing.
 bool is_better(const MeshPlan& plan, const std::optional<MeshPlan>& best) {
   if (!best) {
     return true;

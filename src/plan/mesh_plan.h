@@ -1,4 +1,4 @@
-// Everything that is predicted of one mesh, and the search over meshes.
+// All predictions for one mesh, and the search over meshes.
 #pragma once
 
 #include <map>
@@ -14,23 +14,23 @@ namespace lora_dist {
 
 struct MeshPlan {
   PlannedMesh mesh;
-  MemoryByKind least{};  // over the ranks, as the table at the start of a run
+  MemoryByKind least{};  // minimum over the ranks, as in the table at the start of a run
   MemoryByKind most{};
   std::vector<AssumedMemory> beside;
-  WireBytes wire;                // of a step, summed over the ranks
-  std::optional<StepTime> time;  // where the target is_timed()
+  WireBytes wire;                // per step, summed over the ranks
+  std::optional<StepTime> time;  // if the target is_timed()
 
-  /// Bytes of the rank that holds most, with what is assumed beside its buffers.
+  /// Bytes of the rank with the most memory, including what is assumed beside its buffers.
   std::int64_t memory() const;
 };
 
-/// Plans meshes of one model, target and step. What depends on the TP ranks and the shards alone is kept.
+/// Plans meshes for one model, target and step. Caches what depends only on the TP ranks and the shards.
 class Planner {
  public:
   Planner(const PlannedModel& model, const PlanTarget& target, const StepShape& step)
       : model_(model), target_(target), step_(step) {}
 
-  /// Throws Error(usage) for more TP ranks than the model has heads, features or ids.
+  /// Throws Error(usage) if the model has fewer heads, features or ids than TP ranks.
   MeshPlan plan(const PlannedMesh& mesh);
   bool fits(const MeshPlan& plan) const { return target_.memory_limit == 0 || plan.memory() <= target_.memory_limit; }
 
@@ -44,21 +44,21 @@ class Planner {
   const PlannedModel& model_;
   const PlanTarget& target_;
   const StepShape& step_;
-  std::map<std::tuple<int, int, bool>, Footprint> known_;  // by TP ranks, shards and whether they share memory
+  std::map<std::tuple<int, int, bool>, Footprint> known_;  // by TP ranks, shards and whether shards share memory
 };
 
-/// The meshes of so many ranks that are tried: TP ranks that divide them, within a node and the model's heads; the base over
-/// all data ranks, over those of a node, or whole on each.
+/// The meshes of `ranks` ranks to try: TP ranks that divide them, within a node and the model's heads; the base over all data
+/// ranks, over those of a node, or whole on each.
 std::vector<PlannedMesh> meshes_of(const ModelSpec& spec, const Cluster& cluster, int ranks);
 
 struct MeshSearch {
-  std::vector<MeshPlan> best;        // of 1, 2, 4 ... 4096 ranks and of `ranks`: the fastest that fits, where one does
+  std::vector<MeshPlan> best;        // for 1, 2, 4 ... 4096 ranks and for `ranks`: the fastest that fits, if any
   std::optional<MeshPlan> smallest;  // the first of them
-  std::optional<MeshPlan> fastest;   // of `ranks`
-  std::optional<MeshPlan> leanest;   // that needs least memory, whether it fits or not
+  std::optional<MeshPlan> fastest;   // for `ranks`
+  std::optional<MeshPlan> leanest;   // with the least memory, whether it fits or not
 };
 
-/// On CPUs, where no time is predicted, the mesh with least memory counts as the best.
+/// On CPUs without a predicted time, the mesh with the least memory is the best.
 MeshSearch search_meshes(Planner& planner, const ModelSpec& spec, const Cluster& cluster, int ranks);
 
 }  // namespace lora_dist

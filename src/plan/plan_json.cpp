@@ -1,4 +1,4 @@
-// The report as JSON.
+// Prints the report as JSON.
 #include <algorithm>
 
 #include "src/job/device.h"
@@ -64,7 +64,7 @@ ordered_json rate_json(const PlanReport& report, const std::optional<StepTime>& 
   return time ? ordered_json(static_cast<double>(report.step.tokens()) / time->total()) : ordered_json(nullptr);
 }
 
-/// A mesh of the search, in short.
+/// A short form of a mesh of the search.
 ordered_json short_json(const PlanReport& report, const std::optional<MeshPlan>& plan) {
   if (!plan) {
     return nullptr;

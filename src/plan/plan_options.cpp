@@ -1,4 +1,4 @@
-// From words to a target.
+// Reads the options of `plan` and chooses the target.
 #include "src/plan/plan_options.h"
 
 #include <fmt/format.h>
@@ -17,7 +17,7 @@ namespace {
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ExitCode::usage, message, ErrorScope::collective); }
 
-/// The text keys of a --link file, and the options that overrule them.
+/// The text keys of a --link file, and the options that override them.
 struct LinkKey {
   const char* name;
   std::string PlanOptions::*option;
@@ -28,7 +28,7 @@ constexpr std::array<LinkKey, 4> kLinkKeys = {{{"link_intra", &PlanOptions::link
                                                {"latency_inter", &PlanOptions::latency_inter}}};
 constexpr const char* kGpusPerNode = "gpus_per_node";
 
-/// Takes from the file what was not written as an option.
+/// Takes the values that were not given as options from the file.
 void read_link_file(PlanOptions& options) {
   for (const auto& [key, node] : read_toml_file(options.link)) {
     const std::string place = fmt::format("{}:{}: {}", options.link, key.source().begin.line, key.str());
@@ -60,7 +60,7 @@ void read_link_file(PlanOptions& options) {
 
 Cluster cluster_of(PlanOptions options, const DeviceSpec* device) {
   constexpr double kNodeLatency = 5e-6;
-  constexpr double kHostMemory = 10e9;  // ranks on CPUs of one node
+  constexpr double kHostMemory = 10e9;  // CPU ranks of one node
   if (!options.link.empty()) {
     read_link_file(options);
   }
@@ -85,7 +85,7 @@ bool wants_device(const PlanOptions& options, const Config& config) {
          config.model.compute_dtype.value_or(DType::f32) != DType::f32;
 }
 
-/// As choose_device decides at the start of a run.
+/// The same choice as choose_device at the start of a run.
 DType dtype_of(std::optional<DType> asked, const DeviceSpec* device) {
   if (device == nullptr) {
     if (asked.value_or(DType::f32) != DType::f32) {

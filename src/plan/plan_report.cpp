@@ -1,4 +1,4 @@
-// Gathers what is asked for, and looks for what would save memory.
+// Gathers the predictions, and searches for changes that save memory.
 #include "src/plan/plan_report.h"
 
 #include <fmt/format.h>
@@ -32,10 +32,10 @@ std::optional<RunLength> run_length(const PlanReport& report, const PlanOptions&
   return run;
 }
 
-/// A change to a configuration that a user may be willing to make.
+/// A change to the configuration that the user may accept.
 struct Remedy {
   std::string what;
-  bool helps;  // is another value than the one there
+  bool helps;  // the configuration has another value
   std::function<void(PlannedModel&, PlannedMesh&)> apply;
 };
 
@@ -97,7 +97,7 @@ PlanReport make_plan_report(const std::string& name, const PlannedModel& model, 
   report.run = run_length(report, options);
   report.search = search_meshes(planner, model.spec, report.target.cluster, ranks);
   if (report.target.memory_limit == 0) {
-    report.search.smallest.reset();  // of what fits anywhere
+    report.search.smallest.reset();  // without a limit every mesh fits
   }
   if (!report.fits) {
     report.changes = memory_changes(report);

@@ -1,4 +1,4 @@
-// The answer of `plan`: what is asked, what is predicted, as a table and as JSON.
+// The report of `plan`: request and predictions, as a table and as JSON.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,11 +10,11 @@
 
 namespace lora_dist {
 
-/// A whole run.
+/// The length of a whole run.
 struct RunLength {
-  std::int64_t samples = 0;  // 0: not given, the steps are
+  std::int64_t samples = 0;  // 0: only steps are given
   std::int64_t steps = 0;
-  std::optional<double> hours;  // of training; evaluations and checkpoints are not in it. Only for devices
+  std::optional<double> hours;  // of training, without evaluations and checkpoints; only for devices
 };
 
 /// A change of the configuration that saves memory on the same mesh.
@@ -31,15 +31,15 @@ struct PlanReport {
   StepShape step;
   MeshPlan plan;  // of the configuration's mesh
   bool fits = true;
-  std::vector<MemoryChange> changes;  // where it does not fit; the last one is all of them together
-  std::optional<RunLength> run;       // where train.max_steps or --samples tell it
+  std::vector<MemoryChange> changes;  // if it does not fit; the last entry is all of them together
+  std::optional<RunLength> run;       // if train.max_steps or --samples give it
   MeshSearch search;
 };
 
-/// Throws Error(usage, collective) for options that make no sense beside the configuration.
+/// Throws Error(usage, collective) for options that contradict the configuration.
 PlanReport make_plan_report(const std::string& name, const PlannedModel& model, const PlanOptions& options, int ranks);
 
-/// Throws Error(usage, collective) where no mesh fits: the least that would do, and what to change.
+/// Throws Error(usage, collective) if no mesh fits, naming the smallest memory that suffices and what to change.
 void check_that_something_fits(const PlanReport& report);
 
 std::string plan_text(const PlanReport& report);

@@ -1,4 +1,4 @@
-// The report as people read it.
+// Prints the report as text.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -12,7 +12,7 @@ namespace lora_dist {
 
 namespace {
 
-constexpr int kName = 22;  // columns, as in memory_table
+constexpr int kName = 22;  // column width, as in memory_table
 constexpr int kNumber = 12;
 
 std::string row(std::string_view name, const std::string& value) {
@@ -47,7 +47,7 @@ std::string head_text(const PlanReport& report) {
   return text;
 }
 
-/// The table of a run, and what no arena knows of.
+/// The table of a run, and memory outside the arenas.
 std::string memory_text(const PlanReport& report) {
   const MeshPlan& plan = report.plan;
   std::string text = memory_table(plan.least, plan.most, plan.mesh.ranks());

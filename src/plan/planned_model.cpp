@@ -1,4 +1,4 @@
-// Opens config.json, and headers of weights where they are there.
+// Opens config.json, and the headers of weight files if they exist.
 #include "src/plan/planned_model.h"
 
 #include <fmt/format.h>
@@ -37,7 +37,7 @@ fs::path find_folder(const std::string& path, const std::vector<fs::path>& shipp
   return path;
 }
 
-/// The type that config.json says the weights have: torch_dtype of transformers 4, dtype of 5; f32 where it says nothing.
+/// The dtype of the weights in config.json: torch_dtype of transformers 4, dtype of 5; f32 without either.
 DType dtype_of_weights(const fs::path& folder) {
   ConfigFile file{folder / "config.json", {}};
   file.root = read_json_file(file.path, ExitCode::model);

@@ -1,4 +1,4 @@
-// A configuration and a model folder as a run would open them, without weights, data or GPU.
+// Opens a configuration and a model folder as a run would, without weights, data or GPU.
 #pragma once
 
 #include <filesystem>
@@ -13,17 +13,17 @@
 namespace lora_dist {
 
 struct PlannedModel {
-  Config config;                 // as it would run: the family's targets, a max_length that the model has
+  Config config;                 // as in a run: the family's targets, a max_length within the model's positions
   std::filesystem::path folder;  // with config.json
   ModelSpec spec;
   bool has_weights = false;
-  TensorDirectory directory;  // of the files; without weights, what config.json implies
+  TensorDirectory directory;  // of the files; without weights, derived from config.json
   BaseFormat format;          // of the base
   AdapterLayout layout;
 };
 
-/// Opens model.path; where there is no such folder, one of that name in `shipped` (folders of config.json files that come with
-/// the program). Warnings and notes as in a run. Throws Error: usage (model.path is not set, target modules that match nothing),
+/// Opens model.path, or the folder of that name in `shipped` (folders of config.json files that come with the program) if it does
+/// not exist. Warnings and notes as in a run. Throws Error: usage (model.path is not set, target modules that match nothing),
 /// model.
 PlannedModel open_planned_model(const Config& config, const std::vector<std::filesystem::path>& shipped, const Console& console);
 

@@ -1,4 +1,4 @@
-// Takes a rank's buffers from nowhere.
+// Takes a rank's buffers from arenas without memory.
 #include "src/plan/planned_rank.h"
 
 #include <fmt/format.h>
@@ -19,12 +19,12 @@ namespace {
 
 constexpr std::int64_t kMebi = std::int64_t{1} << 20;
 
-// None of these is measured by this program; they are round figures of what such processes are seen to hold.
+// This program measures none of these; they are round figures of what such processes hold.
 constexpr std::int64_t kContextBytes = 600 * kMebi;       // CUDA's context, with the kernels of the program and of cuBLASLt
-constexpr std::int64_t kCommunicatorBytes = 400 * kMebi;  // NCCL's buffers, of each communicator
+constexpr std::int64_t kCommunicatorBytes = 400 * kMebi;  // NCCL's buffers, per communicator
 
-/// cuBLASLt's workspace, and the widest sums of attention's backward: cuDNN adds the gradient of q up in f32, the program's own
-/// kernel keeps a number for each head.
+/// cuBLASLt's workspace, and the widest sums of attention's backward: cuDNN sums the gradient of q in f32, the program's own
+/// kernel keeps a number per head.
 std::int64_t operator_bytes(const ModelSpec& spec, const PlanTarget& target, std::int64_t tokens) {
   const bool fused = target.dtype != DType::f32 && spec.head_dim % 8 == 0;
   const std::int64_t attention = tokens * (fused ? spec.query_width() : spec.heads) * static_cast<std::int64_t>(sizeof(float));
@@ -102,7 +102,7 @@ std::vector<AssumedMemory> memory_beside(const PlanTarget& target, const Planned
     return {{"program and MPI", target.program_bytes, target.program_is_measured}};
   }
   std::vector<AssumedMemory> beside = {{"CUDA context", kContextBytes}};
-  if (mesh.ranks() > 1 && communicator != CommunicatorKind::mpi) {  // of all ranks, of those of a base, of those of a micro-batch
+  if (mesh.ranks() > 1 && communicator != CommunicatorKind::mpi) {  // all ranks, those of a base, those of a micro-batch
     const int communicators = 1 + (mesh.shards > 1 ? 1 : 0) + (mesh.tensor > 1 ? 1 : 0);
     beside.push_back({"NCCL", communicators * kCommunicatorBytes});
   }

@@ -1,4 +1,4 @@
-// Reads what the system counts.
+// Reads the system's memory counters.
 #include "src/plan/program_memory.h"
 
 #include <fstream>
@@ -8,8 +8,8 @@ namespace lora_dist {
 
 namespace {
 
-// Code that oneDNN generates with its scratch, pages of libraries that are touched late, tokens, the files of checkpoint and
-// adapter: as five runs were seen to hold (tests/program/memory_test.cpp).
+// Code that oneDNN generates with its scratch, library pages that are touched late, tokens, the files of checkpoint and adapter:
+// the value of five runs (tests/program/memory_test.cpp).
 constexpr std::int64_t kOfARun = std::int64_t{24} << 20U;
 
 }  // namespace

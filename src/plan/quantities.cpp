@@ -1,4 +1,4 @@
-// Reads numbers with units.
+// Parses numbers with units.
 #include "src/plan/quantities.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ namespace lora_dist {
 namespace {
 
 struct Unit {
-  std::string_view name;  // in small letters
+  std::string_view name;  // in lower case
   double factor;
 };
 
@@ -34,7 +34,7 @@ constexpr std::array<Unit, 9> kSizes = {{{"b", 1.0},
 constexpr std::array<Unit, 4> kBitRates = {{{"kbit/s", 125.0}, {"mbit/s", 125e3}, {"gbit/s", 125e6}, {"tbit/s", 125e9}}};
 constexpr std::array<Unit, 4> kTimes = {{{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1.0}}};
 
-/// The number times the factor of its unit, which must be one of these.
+/// The number times the factor of its unit, which must be one of `units`.
 std::optional<double> read(std::string_view text, std::span<const Unit> units) {
   double number = 0.0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);

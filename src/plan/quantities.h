@@ -7,10 +7,10 @@
 namespace lora_dist {
 
 /// Bytes: a number and B, kB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024), in any case. Throws
-/// Error(usage, collective) naming `option` unless it is one above 0.
+/// Error(usage, collective) naming `option` unless the value is positive.
 std::int64_t parse_bytes(const std::string& text, const std::string& option);
 
-/// Bytes a second: such a size and "/s"; or bits, as networks are sold: Gbit/s, Mbit/s. Throws likewise.
+/// Bytes per second: such a size and "/s", or bits as for networks: Gbit/s, Mbit/s. Throws likewise.
 double parse_rate(const std::string& text, const std::string& option);
 
 /// Seconds: a number and ns, us, ms or s. 0 is allowed. Throws likewise.

@@ -38,7 +38,7 @@ StepShape step_shape(const Config& config, const PlanOptions& options) {
     fail(fmt::format("--tokens-per-sample {} is more than a sequence has ({} {})", step.sample_tokens, full,
                      step.sequence_tokens));
   }
-  if (!config.data.packing && options.tokens_per_sample > 0) {  // a sequence is a sample
+  if (!config.data.packing && options.tokens_per_sample > 0) {  // a sequence is one sample
     step.sequence_tokens = step.sample_tokens;
   }
   step.samples_of_sequence = std::max<std::int64_t>(1, step.sequence_tokens / step.sample_tokens);

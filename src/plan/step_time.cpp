@@ -11,9 +11,9 @@ namespace lora_dist {
 
 namespace {
 
-constexpr double kHostCopyRate = 25e9;  // bytes a second over PCI Express 4 x16
+constexpr double kHostCopyRate = 25e9;  // bytes per second over PCI Express 4 x16
 
-// Latencies of a large message of MPI: it is announced, asked for, and sent.
+// Latencies of a large MPI message: announcement, request, data.
 constexpr double kMpiLatencies = 3.0;
 
 bool is_over_mpi(const PlannedModel& model, const PlanTarget& target) {
@@ -38,7 +38,7 @@ double tensor_seconds(const Link& link, int ranks, const CollectiveCount& work, 
          all_gather_seconds(link, ranks, static_cast<double>(work.gathers), gathered, over_mpi);
 }
 
-/// As MpiCommunicator does it.
+/// As in MpiCommunicator.
 double mpi_all_reduce_seconds(const Link& link, int ranks, double bytes) {
   if (!sums_along_ring(static_cast<std::size_t>(bytes), ranks)) {
     return all_reduce_seconds(link, ranks, 1.0, bytes);
@@ -56,14 +56,14 @@ double gather_seconds(const PlannedModel& model, const PlanTarget& target, const
                             is_over_mpi(model, target));
 }
 
-/// Fetching half of a micro-batch's blocks: one way.
+/// Seconds to fetch half of a micro-batch's blocks: one way.
 double fetch_seconds(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const FetchWork& blocks) {
   const bool on_host = model.config.parallel.base_device == BaseDevice::host;
   const double copied = on_host ? static_cast<double>(blocks.slice_bytes) / kHostCopyRate : 0.0;
   return (gather_seconds(model, target, mesh, blocks) + copied) / 2.0;
 }
 
-/// What is waited for the head: its first chunk comes beside the last block, the others each beside a visit of the chunk before.
+/// The wait for the head: its first chunk is fetched beside the last block, each other chunk beside a visit of the chunk before.
 double head_wait(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, const MicroBatchWork& work,
                  double block_seconds) {
   if (work.head.fetches == 0) {
@@ -88,7 +88,7 @@ StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const
   const double embedding = gather_seconds(model, target, mesh, work.embedding);
   const auto layers = static_cast<double>(model.spec.layers);
   const double head = head_wait(model, target, mesh, work, in_flight * work.forward_flops / flops / layers);
-  // Blocks that are still in the slots have nothing to hide.
+  // Blocks that are still in the slots need no fetch.
   const double beside = static_cast<double>(work.blocks.fetches) / 2.0 / layers;
   const auto not_hidden = [&](double block_flops) {
     return std::max(0.0, fetch - beside * in_flight * block_flops / flops - dequantize / 2.0);
