@@ -26,7 +26,7 @@ AttentionShape attention_shape(const BlockContext& block) {
   return shape;
 }
 
-/// Each head of each token as a row.
+/// A row per head of each token.
 TensorView by_head(const TensorView& x, std::int64_t head_dim) {
   return {x.data, x.dtype, {x.rows() * x.cols() / head_dim, head_dim}};
 }
@@ -39,14 +39,14 @@ struct Qkv {
   TensorView v;
 };
 
-/// As attention reads them.
+/// As inputs of attention.
 Qkv attention_input(const BlockContext& block) {
   const SavedActivations& saved = block.saved();
   const std::int64_t n = block.tp.tokens;
   return {saved.q.rows(n), saved.k.rows(n), saved.v.rows(n)};
 }
 
-/// As the projections write them: before the norm of heads.
+/// As outputs of the projections: before the norm of heads.
 Qkv projected(const BlockContext& block) {
   const SavedActivations& saved = block.saved();
   const std::int64_t n = block.tp.tokens;
@@ -65,7 +65,7 @@ void norm_each_head(const BlockContext& block, const NormWeights& weights, const
   rms_norm(by_head(plain, d), view(weights.weight), block.spec().norm_eps, by_head(normed, d), flat(rstd), block.stream());
 }
 
-/// dx: of the normed heads, then of the plain ones. `room`: at least as large as dx.
+/// dx: gradient of the normed heads, then of the plain ones. `room`: scratch at least as large as dx.
 void norm_each_head_backward(const BlockContext& block, const NormWeights& weights, const TensorView& dx, const TensorView& plain,
                              const TensorView& rstd, const TensorView& room) {
   const std::int64_t d = block.spec().head_dim;
@@ -87,7 +87,7 @@ void rotate_qk(const BlockContext& block, const Qkv& qkv, RopeDirection directio
   rope(qkv.k, block.batch.positions, table, spec.head_dim, direction, block.stream());
 }
 
-/// Appends this call's keys and values to the cache, and gives all of them.
+/// Appends this call's keys and values to the cache, and returns the whole cache.
 Qkv append_to_cache(const BlockContext& block, const Qkv& added) {
   KvCache& cache = *block.model.cache;
   const auto layer = static_cast<std::size_t>(block.layer);
@@ -160,7 +160,7 @@ void norm_heads_backward(const BlockContext& block) {
   }
   const SavedActivations& saved = block.saved();
   const std::int64_t n = block.tp.tokens;
-  const TensorView room = block.gradients().attended.rows(n);  // it has served
+  const TensorView room = block.gradients().attended.rows(n);  // free by now
   const Qkv plain = projected(block);
   const auto [dq, dk, dv] = gradients_of(block);
   norm_each_head_backward(block, block.rest().q_norm, dq, plain.q, saved.q_rstd.rows(n), room);

@@ -1,8 +1,8 @@
-// The stages of a block in their order, forward and backward:
+// The stages of a block in order, forward and backward:
 //   attention  1 norm   2 q k v   3 norm of heads   4 rotation   5 attention   6 o, residual
 //   MLP        7 norm   8 gate up   9 activation   10 down, residual
-// Where the norm comes after a sublayer, its stage 6 or 10 norms what it adds to the residual, and 1 or 7 passes the input on.
-// A parallel residual gives both sublayers what entered the block.
+// If the norm follows a sublayer, stage 6 or 10 norms the sublayer's output before the residual, and 1 or 7 passes the input on.
+// With a parallel residual both sublayers read the block's input.
 #include "src/transformer/block.h"
 
 #include "src/transformer/attention_sublayer.h"
@@ -67,7 +67,7 @@ void block_recompute_cheap(const BlockContext& block) {
 }
 
 void block_backward(const BlockContext& block, bool input_gradient) {
-  if (block.spec().parallel_residual) {  // attention reads the gradient of the output before the MLP adds its share
+  if (block.spec().parallel_residual) {  // attention reads the output's gradient before the MLP adds its part
     attention_output_backward(block);
     mlp_backward(block, input_gradient);
   } else {

@@ -11,7 +11,7 @@
 
 namespace lora_dist {
 
-/// One micro-batch in one block, while the block's weights are there.
+/// One micro-batch in one block, while the block's weights are in the window.
 struct BlockContext {
   const ForwardContext& model;
   const DeviceMicroBatch& batch;
@@ -24,22 +24,22 @@ struct BlockContext {
   const ModelSpec& spec() const { return model.base->spec; }
   const BlockRest& rest() const { return model.base->rest[static_cast<std::size_t>(layer)]; }
   const Stream& stream() const { return model.stream; }
-  /// [shard, hidden]: what enters the block.
+  /// [shard, hidden]: the block's input.
   TensorView hidden() const { return buffers.entering(layer).rows(tp.shard_tokens()); }
   const SavedActivations& saved() const { return buffers.saved_of(layer); }
   const BlockGradients& gradients() const { return model.workspace->gradients; }
-  /// [shard, hidden]: of the block's output, then of its input.
+  /// [shard, hidden]: gradient of the block's output, then of its input.
   TensorView hidden_gradient() const { return buffers.hidden_gradient.rows(tp.shard_tokens()); }
 };
 
-/// Reads hidden(), fills saved(), writes what enters the next block.
+/// Reads hidden(), fills saved(), writes the next block's input.
 void block_forward(const BlockContext& block);
 /// The same without the output: fills saved() again for backward.
 void block_recompute(const BlockContext& block);
-/// For recompute = selective: norms and activations again, from what the products left in saved(). No product runs.
+/// For recompute = selective: recomputes norms and activations from the products' results in saved(). Runs no product.
 void block_recompute_cheap(const BlockContext& block);
-/// hidden_gradient() becomes that of the block's input (unless `input_gradient` is false: nothing below the first block is
-/// trained). Writes the gradients of the block's adapter parameters.
+/// Turns hidden_gradient() into the gradient of the block's input (unless `input_gradient` is false: no block below is trained).
+/// Writes the gradients of the block's adapter parameters.
 void block_backward(const BlockContext& block, bool input_gradient);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// Finds a linear's weight, bias and adapter by its name, and calls the adapter method's hooks.
+// Finds a linear's weight, bias and adapter by name, and calls the adapter method's hooks.
 #include "src/transformer/block_linear.h"
 
 #include <span>
@@ -15,7 +15,7 @@ LinearLayer layer_of(const BlockContext& block, Linear linear) {
 
 const LinearHooks& hooks_of(const BlockContext& block) { return block.model.layout->method->linear; }
 
-/// What the adapter saves [tokens, saved_width]: a buffer that layers share is as wide as the widest of them.
+/// The adapter's saved activations [tokens, saved_width]: a buffer that layers share has the width of the widest.
 TensorView saved_of(const BlockContext& block, const LinearLayer& layer, std::int64_t tokens) {
   RowBuffer saved = block.saved().adapter[index_of(layer.linear)];
   saved.width = layer.adapted != nullptr ? hooks_of(block).saved_width(*layer.adapted) : 0;
@@ -43,7 +43,7 @@ void input_gradient_of(const BlockContext& block, const LinearLayer& layer, cons
   }
 }
 
-/// `piece_done` is called with the rows of dx that are complete, before the gradients of the parameters.
+/// Calls `piece_done` with the complete rows of dx, before computing the gradients of the parameters.
 template <class PieceDone>
 void backward_of(const BlockContext& block, Linear linear, ConstTensorView dy, ConstTensorView x, TensorView dx,
                  InputGradient how, std::span<const TokenRange> pieces, PieceDone piece_done) {
@@ -86,7 +86,7 @@ void save_linear_again(const BlockContext& block, Linear linear, ConstTensorView
     return;
   }
   const TensorView saved = saved_of(block, layer, x.rows());
-  for (const TokenRange& piece : summed_pieces(block.tp)) {  // as it was made: other shapes may be added in another order
+  for (const TokenRange& piece : summed_pieces(block.tp)) {  // the same pieces as before: other shapes may sum in another order
     hooks_of(block).save_again(layer, of_tokens(block.linears, piece), rows_of(x, piece), rows_of(saved, piece));
   }
 }

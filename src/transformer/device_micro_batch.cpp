@@ -1,4 +1,4 @@
-// Copies the small integers of a micro-batch to where the operators run.
+// Copies the integers of a micro-batch to the operators' memory.
 #include "src/transformer/device_micro_batch.h"
 
 #include <array>

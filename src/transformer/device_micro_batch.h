@@ -1,4 +1,4 @@
-// A micro-batch in the memory that operators run in.
+// A micro-batch in the operators' memory.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,10 @@ struct DeviceMicroBatch {
   int longest = 0;  // tokens of the longest segment
 };
 
-/// Copies it to the buffers. `cache`: of one sequence being generated; null: none. Throws KernelError when they are too short.
+/// Copies it to the buffers. `cache`: of the generated sequence; null: none. Throws KernelError if the buffers are too short.
 DeviceMicroBatch to_device(const MicroBatch& batch, const KvCache* cache, const MicroBatchBuffers& buffers, const Stream& stream);
 
-/// Copies host values to the front of `buffer`. Throws KernelError when it is too short.
+/// Copies host values to the front of `buffer`. Throws KernelError if it is too short.
 ConstTensorView to_device(std::span<const std::int32_t> values, std::span<std::int32_t> buffer, const Stream& stream);
 
 }  // namespace lora_dist

@@ -12,12 +12,12 @@ namespace lora_dist {
 
 namespace {
 
-/// [tokens, hidden]: where the rows of all tokens are looked up; the head has no use for its rows yet.
+/// [tokens, hidden]: the buffer for the rows of all tokens; the head does not use its rows yet.
 const RowBuffer& looked_up(const EmbeddedBatch& batch) {
   return batch.tp.sequence_parallel() ? batch.buffers.head.picked : batch.buffers.entering(0);
 }
 
-/// Rows that are padding have no position.
+/// Padding rows have no position.
 void add_positions(const ForwardContext& model, const EmbeddedBatch& batch, const TensorView& hidden) {
   const TensorParallel& tp = batch.tp;
   const std::int64_t count = std::min(tp.shard_tokens(), tp.tokens - tp.first_token());
@@ -27,7 +27,7 @@ void add_positions(const ForwardContext& model, const EmbeddedBatch& batch, cons
   }
 }
 
-/// Rows of the embedding, chunk by chunk of the vocabulary.
+/// Looks up rows of the embedding, chunk by chunk of the vocabulary.
 void look_up(const ForwardContext& model, std::span<const EmbeddedBatch> batches) {
   const FrozenBase& base = *model.base;
   const VocabTable& table = base.embedding;

@@ -1,4 +1,4 @@
-// What enters the first block.
+// Computes the input of the first block.
 #pragma once
 
 #include <span>
@@ -9,14 +9,14 @@
 
 namespace lora_dist {
 
-/// One micro-batch on its way to the first block.
+/// One micro-batch before the first block.
 struct EmbeddedBatch {
   const DeviceMicroBatch& batch;
   const TensorParallel& tp;
   const MicroBatchBuffers& buffers;
 };
-/// Fills buffers.entering(0) of each: rows of the embedding, scaled, with learned positions, of this rank's shard. Serves the
-/// gathers of the embedding, a chunk once for all.
+/// Fills buffers.entering(0) of each with this rank's shard: rows of the embedding, scaled, with learned positions. Joins the
+/// gathers of the embedding, one per chunk for all micro-batches.
 void embed(const ForwardContext& model, std::span<const EmbeddedBatch> batches);
 
 }  // namespace lora_dist

@@ -1,4 +1,4 @@
-// The model as a rank runs it: what forward and backward read beside the micro-batches.
+// The model of a rank: what forward and backward read besides the micro-batches.
 #pragma once
 
 #include <span>
@@ -15,10 +15,10 @@ struct ForwardContext {
   const AdapterLayout* layout = nullptr;
   WeightWindow* window = nullptr;
   const Workspace* workspace = nullptr;
-  std::span<const float> params;  // the adapter's flat buffer, where the operators run
+  std::span<const float> params;  // the adapter's flat buffer, in the operators' memory
   Stream stream;
-  Communicator* tensor = nullptr;  // the ranks that share every micro-batch, over the operators' memory; null: this one alone
-  KvCache* cache = nullptr;        // of one sequence being generated: keys and values are appended, and attended to whole
+  Communicator* tensor = nullptr;  // the ranks that share every micro-batch, over the operators' memory; null: only this one
+  KvCache* cache = nullptr;        // of the generated sequence: forward appends keys and values, and attends to all
 };
 
 }  // namespace lora_dist

@@ -1,6 +1,6 @@
 // The head in chunks of tokens and of the vocabulary, so that logits of a whole micro-batch never exist. Products have the same
-// shapes, and are added in the same order, whether chunks of the vocabulary are all there or gathered one after the other, and
-// however many micro-batches are in flight.
+// shapes and are added in the same order, whether chunks of the vocabulary are all in memory or gathered one after the other, and
+// for any number of micro-batches in flight.
 #include "src/transformer/head.h"
 
 #include <algorithm>
@@ -19,12 +19,12 @@ namespace lora_dist {
 
 namespace {
 
-/// The tokens of a micro-batch that the head looks at, where the operators run.
+/// The tokens of a micro-batch that the head reads, in the operators' memory.
 struct Picked {
   const MicroBatchBuffers* buffers = nullptr;
   std::int64_t tokens = 0;  // of the micro-batch
   std::int64_t count = 0;
-  ConstTensorView index;    // i32 [count]: which token
+  ConstTensorView index;    // i32 [count]: positions in the micro-batch
   ConstTensorView targets;  // i32 [count]
 
   const HeadBuffers& head() const { return buffers->head; }
@@ -57,15 +57,15 @@ Picked pick_and_norm(const ForwardContext& model, const MicroBatch& batch, const
   return picked;
 }
 
-/// Some of the picked tokens, and where what belongs to them lies.
+/// Some of the picked tokens, with their buffers.
 struct TokenChunk {
   std::int64_t first = 0;
   std::int64_t rows = 0;
-  TensorView normed;             // [rows, hidden]: what logits come from; then its gradient
-  TensorView gradient;           // f32 [rows, hidden]: the same as it is summed
+  TensorView normed;             // [rows, hidden]: the input of the logits; then its gradient
+  TensorView gradient;           // f32 [rows, hidden]: the sum of that gradient
   ConstTensorView targets;       // i32 [rows]
   TensorView loss;               // f32 [rows]
-  std::span<float> numbers;      // [chunks * rows, 3]: this rank's of each chunk of the vocabulary
+  std::span<float> numbers;      // [chunks * rows, 3]: this rank's numbers per chunk of the vocabulary
   std::span<float> all_numbers;  // [ranks * chunks * rows, 3]
 };
 
@@ -102,13 +102,13 @@ void for_each_token_chunk(const ForwardContext& model, const Picked& picked, Wor
 /// Logits of some tokens over a chunk of the vocabulary.
 struct LogitsChunk {
   std::int64_t first_id = 0;
-  std::int64_t number = 0;  // which chunk of the vocabulary
+  std::int64_t number = 0;  // index of the chunk of the vocabulary
   ConstTensorView head;     // [ids, hidden]
   TensorView logits;        // f32 [rows, ids]
   TensorView gradient;      // [rows, ids] in the compute dtype
 };
 
-/// `from`: element of the logits' buffer.
+/// `from`: offset in the logits' buffer.
 LogitsChunk logits_chunk(const ForwardContext& model, const TokenChunk& tokens, std::int64_t number, ConstTensorView head,
                          std::int64_t from) {
   const Workspace& workspace = *model.workspace;
@@ -125,7 +125,7 @@ void compute_logits(const ForwardContext& model, const TokenChunk& tokens, const
   matmul({.a = tokens.normed, .b = chunk.head, .op_b = Transpose::yes, .c = chunk.logits}, model.stream);
 }
 
-/// Whether one softmax sees all of the vocabulary.
+/// True if one softmax covers the whole vocabulary.
 bool is_alone(const ForwardContext& model) { return model.base->head.chunks == 1 && model.tensor == nullptr; }
 
 void note_numbers(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
@@ -135,17 +135,17 @@ void note_numbers(const ForwardContext& model, const TokenChunk& tokens, const L
   }
 }
 
-/// The ranks that share the vocabulary tell each other three numbers of each row and chunk.
+/// The ranks that share the vocabulary exchange three numbers per row and chunk.
 void exchange_numbers(const ForwardContext& model, const TokenChunk& tokens) {
   if (model.tensor != nullptr) {
-    // Over a device the stream waits for it, the host does not.
+    // On a device the stream waits, not the host.
     model.tensor
         ->start_all_gather(std::as_bytes(tokens.numbers), std::as_writable_bytes(tokens.all_numbers), WireKind::tensor_activation)
         ->wait();
   }
 }
 
-/// Losses of the tokens, and the gradient of a chunk of the vocabulary over its logits or beside them.
+/// Losses of the tokens, and the gradient of a chunk of the vocabulary, over its logits or in a buffer of its own.
 void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk, float scale) {
   if (is_alone(model)) {
     cross_entropy(chunk.logits, tokens.targets, scale, tokens.loss, chunk.gradient, model.stream);
@@ -162,14 +162,14 @@ void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const 
                      model.stream);
 }
 
-/// Adds a chunk's part of the gradient; chunks come in falling order. The normed rows of a head of one chunk have served: their
-/// gradient takes their place.
+/// Adds a chunk's part of the gradient; chunks come in descending order. With a head of one chunk the gradient overwrites the
+/// normed rows, which are no longer needed.
 void add_gradient(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
   const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
   matmul({.a = chunk.gradient, .b = chunk.head, .added = {.beta = beta}, .c = tokens.gradient}, model.stream);
 }
 
-/// Puts the summed gradient where the normed rows were.
+/// Overwrites the normed rows with the summed gradient.
 void keep_gradient(const ForwardContext& model, const TokenChunk& tokens) {
   if (tokens.gradient.dtype != tokens.normed.dtype) {
     cast(tokens.gradient, tokens.normed, model.stream);
@@ -178,8 +178,8 @@ void keep_gradient(const ForwardContext& model, const TokenChunk& tokens) {
   }
 }
 
-/// All of the vocabulary is there: some tokens after the other, with logits over all of it. `only_chunk`: of a head that has but
-/// one; others lie in place.
+/// For a vocabulary that is all in memory: processes tokens in groups, with logits over the whole vocabulary. `only_chunk`: of a
+/// head with one chunk; chunks of other heads are read in place.
 void loss_by_tokens(const ForwardContext& model, const Picked& picked, ConstTensorView only_chunk, float scale, bool backward) {
   TableWindow& tables = model.window->tables();
   const VocabTable& head = model.base->head;
@@ -205,8 +205,8 @@ void loss_by_tokens(const ForwardContext& model, const Picked& picked, ConstTens
   });
 }
 
-/// Chunks of the vocabulary come one after the other, up for the losses and down for the gradient, with logits of one at a time.
-/// A chunk serves every micro-batch while it is there.
+/// Processes chunks of the vocabulary in turn, ascending for losses and descending for the gradient, with the logits of one at a
+/// time. A fetched chunk serves every micro-batch.
 void loss_by_vocabulary(const ForwardContext& model, std::span<const Picked> all, float scale, bool backward) {
   TableWindow& tables = model.window->tables();
   const VocabTable& head = model.base->head;
@@ -231,7 +231,7 @@ void loss_by_vocabulary(const ForwardContext& model, std::span<const Picked> all
     with_chunk(i, i + 1, [&](const TokenChunk& tokens, const LogitsChunk& chunk) { note_numbers(model, tokens, chunk); });
   }
   for_each_of_all([&](const TokenChunk& tokens) { exchange_numbers(model, tokens); });
-  const std::int64_t last = backward ? 0 : head.chunks - 1;  // any chunk gives the losses
+  const std::int64_t last = backward ? 0 : head.chunks - 1;  // one chunk suffices for the losses
   for (std::int64_t i = head.chunks - 1; i >= last; --i) {
     with_chunk(i, i > last ? i - 1 : -1, [&](const TokenChunk& tokens, const LogitsChunk& chunk) {
       loss_of_chunk(model, tokens, chunk, scale);
@@ -245,7 +245,7 @@ void loss_by_vocabulary(const ForwardContext& model, std::span<const Picked> all
   }
 }
 
-/// Token losses of all micro-batches, and with `backward` this rank's share of the gradient of scale * their sum in head.normed.
+/// Token losses of all micro-batches; with `backward` also this rank's share of the gradient of scale * their sum (head.normed).
 void losses_of_picked(const ForwardContext& model, std::span<const Picked> all, float scale, bool backward) {
   TableWindow& tables = model.window->tables();
   const VocabTable& head = model.base->head;
@@ -253,7 +253,7 @@ void losses_of_picked(const ForwardContext& model, std::span<const Picked> all, 
     loss_by_vocabulary(model, all, scale, backward);
     return;
   }
-  const ConstTensorView first = tables.acquire(head, 0);  // the only chunk that may have to be gathered
+  const ConstTensorView first = tables.acquire(head, 0);  // the only chunk that may need a gather
   for (const Picked& picked : all) {
     loss_by_tokens(model, picked, first, scale, backward);
   }
@@ -268,13 +268,13 @@ std::vector<float> token_losses(const ForwardContext& model, const Picked& picke
   return losses;
 }
 
-/// The objective's value; the gradient of each token's row is multiplied by its weight.
+/// Returns the objective's value; multiplies the gradient of each token's row by its weight.
 double apply_weights(const ForwardContext& model, const MicroBatch& batch, const Picked& picked, const Objective& objective) {
   const std::vector<float> losses = token_losses(model, picked);
   std::vector<float> weights(losses.size());
   const double value = objective.value(batch, losses, weights);
   if (picked.count > 0) {
-    const TensorView there = picked.head().token_loss.column(picked.count);  // the losses have been read
+    const TensorView there = picked.head().token_loss.column(picked.count);  // free: the losses have been read
     from_host(view(std::span<const float>(weights)), there, model.stream);
     const TensorView gradient = picked.head().normed.rows(picked.count);
     scale_rows(gradient, there, gradient, model.stream);
@@ -282,7 +282,7 @@ double apply_weights(const ForwardContext& model, const MicroBatch& batch, const
   return value;
 }
 
-/// From head.normed, which holds each rank's share, to the micro-batch's hidden_gradient.
+/// From head.normed, with each rank's share, to the micro-batch's hidden_gradient.
 void gradient_of_picked(const ForwardContext& model, const Picked& picked) {
   const TensorParallel tp = tensor_parallel(model, picked.tokens);
   const TensorView dhidden = picked.buffers->hidden_gradient.rows(tp.shard_tokens());

@@ -1,4 +1,4 @@
-// The head of a token that is generated.
+// The head for a generated token.
 #include "kernels/elementwise/copy.h"
 #include "kernels/matmul/matmul.h"
 #include "src/transformer/head.h"
@@ -7,7 +7,7 @@ namespace lora_dist {
 
 namespace {
 
-/// One token's logits from the ranks that share the vocabulary.
+/// Joins one token's logits from the ranks that share the vocabulary.
 std::vector<float> join_logits(const ForwardContext& model) {
   const Workspace& workspace = *model.workspace;
   const int ranks = model.tensor->size();

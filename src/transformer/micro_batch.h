@@ -1,4 +1,4 @@
-// What training, evaluation, scoring and generation hand to the model: sequences laid end to end, without padding.
+// The model's input in training, evaluation, scoring and generation: concatenated sequences without padding.
 #pragma once
 
 #include <algorithm>
@@ -10,14 +10,14 @@
 
 namespace lora_dist {
 
-/// In host memory. A micro-batch without tokens is a rank without work: it still serves every gather, so every rank calls the
-/// same functions the same number of times.
+/// In host memory. A rank without work has a micro-batch without tokens: it joins every gather, so every rank calls the same
+/// functions the same number of times.
 struct MicroBatch {
   std::vector<std::int32_t> ids;         // [tokens]
-  std::vector<std::int32_t> targets;     // [tokens]: the id that should follow, kNotTrained where none is trained
-  std::vector<std::int32_t> positions;   // [tokens]: in the sample
+  std::vector<std::int32_t> targets;     // [tokens]: the next id, kNotTrained for tokens that are not trained
+  std::vector<std::int32_t> positions;   // [tokens]: within the sample
   std::vector<std::int32_t> sample_ids;  // [tokens]: names the dropout mask
-  std::vector<std::int32_t> cu_seqlens;  // [segments + 1]: tokens of a segment attend to that segment alone
+  std::vector<std::int32_t> cu_seqlens;  // [segments + 1]: tokens attend only within their segment
 
   std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }
   std::int64_t target_tokens() const {
@@ -25,7 +25,7 @@ struct MicroBatch {
   }
 };
 
-/// One sequence, or the part of it from `first_position` on. targets: as MicroBatch has them.
+/// One sequence, or its part from `first_position` on. targets: as in MicroBatch.
 inline MicroBatch one_sequence(std::vector<std::int32_t> ids, std::vector<std::int32_t> targets,
                                std::int64_t first_position = 0) {
   MicroBatch batch;

@@ -7,7 +7,7 @@ namespace lora_dist {
 
 namespace {
 
-/// Where the gradient of up lies.
+/// The buffer of up's gradient.
 TensorView up_gradient(const BlockContext& block) {
   const BlockGradients& gradients = block.gradients();
   return (block.spec().gated ? gradients.up : gradients.activated).rows(block.tp.tokens);

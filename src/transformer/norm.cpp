@@ -1,4 +1,4 @@
-// Chooses between the two norms.
+// Calls RMSNorm or LayerNorm.
 #include "src/transformer/norm.h"
 
 #include "kernels/layer_norm/layer_norm.h"

@@ -1,4 +1,4 @@
-// One call of each operator that keeps memory: cuBLASLt's workspace, attention's sums and cuDNN's workspace.
+// Calls each operator that keeps memory once: cuBLASLt's workspace, attention's sums and cuDNN's workspace.
 #include "src/transformer/operator_scratch.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ void multiply_once(const Workspace& workspace, const Stream& stream) {
   matmul({.a = row, .b = row, .op_b = Transpose::yes, .c = view(workspace.logits.data(), {1, 1})}, stream);
 }
 
-/// cu_seqlens of segments of `longest` tokens, as many as fit, and the end.
+/// cu_seqlens of as many segments of `longest` tokens as fit, at least one.
 std::vector<std::int32_t> equal_segments(std::int64_t tokens, std::int64_t longest) {
   const std::int64_t segments = std::max<std::int64_t>(1, tokens / longest);
   std::vector<std::int32_t> cu_seqlens;
@@ -29,7 +29,7 @@ std::vector<std::int32_t> equal_segments(std::int64_t tokens, std::int64_t longe
   return cu_seqlens;
 }
 
-/// One segment of `longest` tokens and short ones after it: memory may go by the longest segment times their number.
+/// One segment of `longest` tokens and short ones after it: memory may depend on the longest segment times their number.
 std::vector<std::int32_t> mixed_segments(std::int64_t tokens, std::int64_t longest) {
   const std::int64_t few = std::min<std::int64_t>(longest, 16);
   std::vector<std::int32_t> cu_seqlens = {0};
@@ -39,7 +39,7 @@ std::vector<std::int32_t> mixed_segments(std::int64_t tokens, std::int64_t longe
   return cu_seqlens;
 }
 
-/// `cu_seqlens`: of segments the first of which is the longest.
+/// `cu_seqlens`: the first segment is the longest.
 void attend_once(const ModelSpec& spec, const Workspace& workspace, const std::vector<std::int32_t>& cu_seqlens, bool training,
                  const Stream& stream) {
   const std::int64_t n = cu_seqlens.back();

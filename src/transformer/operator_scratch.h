@@ -1,4 +1,4 @@
-// The memory that operators take for themselves, taken before training starts.
+// Takes the operators' own memory before training starts.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 
 namespace lora_dist {
 
-/// Calls, on whatever the buffers hold, the operators that keep memory of their own, with the shapes of the largest
-/// micro-batches: segments of `longest` tokens, as many as fit, and one of them with many short ones. Afterwards the stream holds
-/// all that it will need, and the arena's table shows how much. Nothing to do on the CPU. Throws Error(out_of_memory).
+/// Calls the operators that keep memory of their own, on arbitrary data, with the shapes of the largest micro-batches: as many
+/// segments of `longest` tokens as fit, and one such segment with many short ones. Afterwards the stream holds all memory that it
+/// will need, and the arena's table lists it. Does nothing on the CPU. Throws Error(out_of_memory).
 void take_operator_scratch(const ModelSpec& spec, const Workspace& workspace, std::int64_t longest, bool training, Arena& arena,
                            const Stream& stream);
 

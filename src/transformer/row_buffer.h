@@ -1,4 +1,4 @@
-// A buffer of rows, one per token; a micro-batch uses the first of them.
+// A buffer of rows, one per token; a micro-batch uses the first rows.
 #pragma once
 
 #include <cstddef>

@@ -14,8 +14,8 @@ NormStatistics statistics_of(const BlockContext& block, const Sublayer& sublayer
   return sublayer.norm.rows(block.tp.shard_tokens());
 }
 
-/// y = residual + out linear (out_input), summed over the ranks, of this rank's shard. Where all ranks keep all rows the product
-/// adds the residual, on one of them.
+/// y = residual + out linear (out_input), summed over the ranks, for this rank's shard. If all ranks keep all rows, the product
+/// adds the residual on one of them.
 void summed_linear(const BlockContext& block, const Sublayer& sublayer, ConstTensorView residual, TensorView y) {
   const TensorParallel& tp = block.tp;
   if (!tp.sequence_parallel()) {
@@ -29,7 +29,7 @@ void summed_linear(const BlockContext& block, const Sublayer& sublayer, ConstTen
   }
 }
 
-/// What the linears read, as forward left it.
+/// The linears' input as saved by forward.
 ConstTensorView saved_input(const BlockContext& block, const Sublayer& sublayer) {
   return norm_first(block) || block.tp.sequence_parallel() ? sublayer.input.rows(block.tp.tokens) : sublayer.branch;
 }
@@ -49,9 +49,9 @@ ConstTensorView output_gradient(const BlockContext& block, const Sublayer& subla
   return gather_shards(tp, normed);
 }
 
-/// With the norm after and all rows there, nothing lies between the linears' input and the hidden state: their gradients go right
-/// into the hidden gradient. It is summed over the ranks afterwards, so only the rank that adds_residual() adds to what is there;
-/// the others overwrite it.
+/// If the norm comes after and all rows are kept, the linears read the hidden state itself, so their gradients go directly to the
+/// hidden gradient. It is summed over the ranks afterwards, so only the rank that adds_residual() adds to the present values; the
+/// others overwrite them.
 bool adds_in_place(const BlockContext& block) { return !norm_first(block) && !block.tp.sequence_parallel(); }
 
 }  // namespace
@@ -88,7 +88,7 @@ void save_output_again(const BlockContext& block, const Sublayer& sublayer) {
   const TensorParallel& tp = block.tp;
   const TensorView plain = sublayer.plain_output.rows(tp.shard_tokens());
   summed_linear(block, sublayer, {}, plain);
-  // The normed rows are not needed, only the norm's statistics.
+  // Only the norm's statistics are needed, not the normed rows.
   const TensorView unused = tp.sequence_parallel() ? shard_of(tp, tp.gathered) : sublayer.input.rows(tp.shard_tokens());
   norm(*sublayer.weights, block.spec().norm_eps, plain, unused, statistics_of(block, sublayer), block.stream());
 }

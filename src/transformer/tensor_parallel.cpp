@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t kTile = 256;      // rows of a GPU product's largest tile: the last one costs as much as a full one
 constexpr std::int64_t kMostPieces = 4;  // the last one's sum is not hidden; more pieces make smaller products
 
-/// The rows of all ranks, with those that are no token's.
+/// The rows of all ranks, including padding.
 TensorView padded(const TensorParallel& tp, const RowBuffer& all) {
   return all.rows(tp.sequence_parallel() ? tp.shard_tokens() * tp.group->size() : tp.tokens);
 }
@@ -31,7 +31,7 @@ TensorView gather_shards(const TensorParallel& tp, const RowBuffer& all) {
   if (tp.sequence_parallel()) {
     const std::span<std::byte> mine = bytes_of(shard_of(tp, all));
     const std::span<std::byte> whole = bytes_of(padded(tp, all));
-    // Over a device the stream waits for it, the host does not.
+    // On a device the stream waits, not the host.
     tp.group->start_all_gather(mine, whole, WireKind::tensor_activation)->wait();
   }
   return all.rows(tp.tokens);

@@ -1,4 +1,4 @@
-// The forward and backward walk over the blocks; what comes before and after them is in embed.cpp and head.cpp.
+// The forward and backward walk over the blocks; embed.cpp and head.cpp compute what precedes and follows them.
 #include "src/transformer/transformer.h"
 
 #include "kernels/common/work_record.h"
@@ -12,7 +12,7 @@ namespace lora_dist {
 
 namespace {
 
-/// A micro-batch on its way through the blocks.
+/// A micro-batch in flight.
 struct InFlight {
   DeviceMicroBatch batch;
   LinearContext linears;
@@ -36,7 +36,7 @@ ConstTensorView cast_params(const ForwardContext& model) {
   return narrow;
 }
 
-/// `grads`: of each micro-batch; empty in forward alone.
+/// `grads`: per micro-batch; empty in forward-only calls.
 std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBatch> batches, const StepDropout& dropout,
                             std::span<const std::span<float>> grads) {
   require(batches.size() <= most_in_flight(model), "more micro-batches than the workspace was made for");
@@ -69,7 +69,7 @@ void embed_all(const ForwardContext& model, std::span<const InFlight> all) {
   embed(model, batches);
 }
 
-/// What comes after the last block is fetched while that block computes.
+/// Fetches what follows the last block while that block computes.
 void prefetch_after(const ForwardContext& model, std::int64_t next) {
   if (next < model.base->spec.layers) {
     model.window->prefetch(next);
@@ -82,7 +82,7 @@ bool have_work(std::span<const InFlight> all) {
   return std::ranges::any_of(all, [](const InFlight& one) { return one.batch.tokens > 0; });
 }
 
-/// All blocks upwards; hidden states are left in each micro-batch's entering(0 .. layers).
+/// All blocks in ascending order; leaves hidden states in each micro-batch's entering(0 .. layers).
 void run_forward(const ForwardContext& model, std::span<const InFlight> all) {
   embed_all(model, all);
   const WorkPart part(model.stream, kForwardPart);
@@ -91,7 +91,7 @@ void run_forward(const ForwardContext& model, std::span<const InFlight> all) {
     prefetch_after(model, layer + 1);
     for (const InFlight& one : all) {
       heartbeat();
-      if (one.batch.tokens > 0) {  // without tokens this rank serves the others' gathers
+      if (one.batch.tokens > 0) {  // without tokens this rank only joins the others' gathers
         block_forward(one.in_block(model, layer, weights));
       }
     }
@@ -107,8 +107,8 @@ void recompute(const ForwardContext& model, const BlockContext& block) {
   }
 }
 
-/// All blocks downwards, from the gradient in each micro-batch's hidden_gradient. The last micro-batch comes first: what it left
-/// of the last block is still there.
+/// All blocks in descending order, from the gradient in each micro-batch's hidden_gradient. The last micro-batch comes first: its
+/// activations of the last block are still saved.
 void run_backward(const ForwardContext& model, std::span<const InFlight> all) {
   const WorkPart part(model.stream, kBackwardPart);
   const std::int64_t layers = model.base->spec.layers;
@@ -158,7 +158,7 @@ std::vector<double> forward_backward(const ForwardContext& model, std::span<cons
   run_forward(model, all);
   const PendingLosses losses = head_loss_and_gradient(model, batches, objective);
   run_backward(model, all);
-  return wait_for(model, losses);  // only now: a GPU has had all of the micro-batch before the host waits for it
+  return wait_for(model, losses);  // only now: the GPU has received the whole micro-batch before the host waits
 }
 
 std::vector<double> forward_loss(const ForwardContext& model, std::span<const MicroBatch> batches) {

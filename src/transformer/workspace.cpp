@@ -34,13 +34,13 @@ struct Builder {
   RowBuffer rows(const std::string& name, std::int64_t width) const {
     return {take(arena, MemoryKind::activations, name, dtype, tokens * width).data, width, dtype};
   }
-  /// What stays f32 whatever the compute dtype is.
+  /// Always f32, for any compute dtype.
   RowBuffer rows_f32(const std::string& name, std::int64_t width) const {
     return {arena.take<float>(MemoryKind::activations, name, tokens * width).data(), width};
   }
 };
 
-/// For the tokens of this rank's sequence-parallel shard, and for as many of every rank.
+/// For the tokens of this rank's sequence-parallel shard, and for those of all ranks.
 struct RowBuilders {
   Builder shard;
   Builder all;
@@ -58,7 +58,7 @@ NormBuffers make_norm(const Builder& build, const ModelSpec& spec, const std::st
   return {build.rows_f32("mean of " + name, spec.norm == Norm::layer ? 1 : 0), build.rows_f32("rstd of " + name, 1)};
 }
 
-/// What recompute = selective computes again, so that one set serves all blocks.
+/// The activations that recompute = selective recomputes, so that one set serves all blocks.
 void make_cheap(const Builder& build, const ModelSpec& spec, SavedActivations& block) {
   const std::int64_t normed = spec.norm_place == NormPlace::before || build.sequence_parallel ? spec.hidden : 0;
   block.normed_in = build.rows("normed_in", normed);
@@ -66,7 +66,7 @@ void make_cheap(const Builder& build, const ModelSpec& spec, SavedActivations& b
   block.activated = build.rows("activated", spec.intermediate);
 }
 
-/// The rest of a block's results.
+/// The other activations of a block.
 SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
                             bool all_layers) {
   const Builder& build = rows.all;
@@ -125,7 +125,7 @@ LinearScratch make_scratch(const FrozenBase& base, const AdapterLayout& layout, 
   LinearScratch scratch;
   const DType dtype = options.compute_dtype;
   scratch.weight.dtype = dtype;
-  if (!dequantizes_ahead(backend, options.micro_batches_in_flight)) {  // else the window has
+  if (!dequantizes_ahead(backend, options.micro_batches_in_flight)) {  // else the window dequantizes
     scratch.weight = take(arena, MemoryKind::scratch, "dequantized weight", dtype, base.largest_weight());
     scratch.absmax = arena.take<float>(MemoryKind::scratch, "dequantized absmax", base.most_scales());
   }
@@ -146,7 +146,7 @@ void make_ids(MicroBatchBuffers& buffers, std::int64_t tokens, Arena& arena) {
   buffers.key_cu_seqlens = take_ids(arena, "cu_seqlens of keys", 2);
 }
 
-/// Sizes are the same on every TP rank where they share a collective.
+/// TP ranks use equal sizes for the buffers of a shared collective.
 void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, Arena& arena) {
   const TpShard& tp = base.tp;
   const std::int64_t elements = backend == Backend::cuda ? kLogitsElementsCuda : kLogitsElements;
@@ -157,7 +157,7 @@ void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, 
   }
   workspace.logits_rows = std::min(workspace.max_tokens, rows);
   const std::int64_t at_a_time = base.head.gathers() ? base.head.most_rows() : base.spec.vocab;
-  const std::int64_t count = std::max(workspace.logits_rows * at_a_time, base.spec.vocab);  // a generated token has all at once
+  const std::int64_t count = std::max(workspace.logits_rows * at_a_time, base.spec.vocab);  // a generated token needs all at once
   workspace.logits = arena.take<float>(MemoryKind::logits_chunk, "logits", count);
   const DType dtype = workspace.compute_dtype;
   workspace.logits_gradient = dtype == DType::f32
@@ -171,7 +171,7 @@ void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, 
   }
 }
 
-/// `workspace`: with its gradients and logits. One micro-batch alone sums the head's gradient where a block's would be.
+/// `workspace`: with its gradients and logits. With one micro-batch, the head's gradient is summed in a buffer of the blocks.
 HeadBuffers make_head(const Workspace& workspace, const FrozenBase& base, const WorkspaceOptions& options, const Builder& build) {
   Arena& arena = build.arena;
   HeadBuffers head;
@@ -191,7 +191,7 @@ HeadBuffers make_head(const Workspace& workspace, const FrozenBase& base, const 
   if (options.training && base.head.chunks > 1) {
     const bool alone = options.micro_batches_in_flight == 1;
     const Builder sums{arena, base.head.gathers() ? options.max_tokens : workspace.logits_rows, DType::f32};
-    const bool summed_at_once = !base.head.gathers() && !workspace.in_flight.empty();  // before the next micro-batch's
+    const bool summed_at_once = !base.head.gathers() && !workspace.in_flight.empty();  // before the next micro-batch
     head.gradient = summed_at_once                                 ? workspace.in_flight.front().head.gradient
                     : options.compute_dtype == DType::f32 && alone ? workspace.gradients.normed
                                                                    : sums.rows_f32("gradient of picked", base.spec.hidden);
@@ -199,7 +199,7 @@ HeadBuffers make_head(const Workspace& workspace, const FrozenBase& base, const 
   return head;
 }
 
-/// What belongs to one micro-batch; of the first one the others share what nobody reads after a block.
+/// The buffers of one micro-batch; the others share buffers of the first one that are not read after a block.
 MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase& base, const AdapterLayout& layout,
                                    const WorkspaceOptions& options, const RowBuilders& rows) {
   const ModelSpec& spec = base.spec;

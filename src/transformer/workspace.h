@@ -1,6 +1,6 @@
-// The buffers of forward and backward, each sized for the longest micro-batch.
-// These structs point at memory of an arena and do not own it: a const one still gives views that may be written, as const
-// pointers to it would, and the functions that take one by const reference do write through it.
+// The buffers of forward and backward, each for the longest micro-batch.
+// These structs point to an arena's memory and do not own it: like const pointers, const ones give views that may be written,
+// and functions that take one by const reference write through it.
 #pragma once
 
 #include <array>
@@ -16,18 +16,18 @@
 
 namespace lora_dist {
 
-/// A norm's saved statistics, one of each a row.
+/// A norm's saved statistics, one per row.
 struct NormBuffers {
-  RowBuffer mean;  // f32; LayerNorm's alone
+  RowBuffer mean;  // f32; only for LayerNorm
   RowBuffer rstd;  // f32
   NormStatistics rows(std::int64_t rows) const { return {mean.column(rows), rstd.column(rows)}; }
 };
 
-/// A block's intermediate results that backward reads. What a model does not have is 0 wide. "shard": rows of a sequence-parallel
-/// shard (tensor_parallel.h), which are all of them without sequence parallelism.
+/// A block's intermediate results for backward. Buffers that a model does not need have width 0. "shard": rows of a
+/// sequence-parallel shard (tensor_parallel.h); all rows without sequence parallelism.
 struct SavedActivations {
-  RowBuffer normed_in;  // [tokens, hidden], the linears' input; recompute = selective shares it, normed_middle and activated
-                        // between all blocks
+  RowBuffer normed_in;  // [tokens, hidden], the linears' input; with recompute = selective all blocks share it, normed_middle
+                        // and activated
   NormBuffers attention_norm;
   RowBuffer qkv;  // [tokens, query + 2 * key width]: room for a fused product and for its gradient; all blocks share it
   RowBuffer q;    // [tokens, heads * head_dim], normed by head and rotated
@@ -39,29 +39,29 @@ struct SavedActivations {
   RowBuffer k_rstd;         // f32 [tokens, kv_heads]
   RowBuffer attended;       // [tokens, heads * head_dim]
   RowBuffer log_sum_exp;    // [tokens, heads]
-  RowBuffer attention_out;  // [shard, hidden]: of the output projection, where a norm comes after it
+  RowBuffer attention_out;  // [shard, hidden]: of the output projection, if a norm follows it
   RowBuffer middle;         // [shard, hidden]: after the attention's residual
-  RowBuffer normed_middle;  // the MLP's linears' input; always there, also as room for a norm whose result nobody reads
+  RowBuffer normed_middle;  // the MLP's linears' input; also scratch for a norm whose result is not read
   NormBuffers mlp_norm;
   RowBuffer gate;  // [tokens, intermediate]
   RowBuffer up;
   RowBuffer activated;
-  RowBuffer mlp_out;                        // [shard, hidden]: of the down projection, where a norm comes after it
+  RowBuffer mlp_out;                        // [shard, hidden]: of the down projection, if a norm follows it
   std::array<RowBuffer, kLinears> adapter;  // [tokens, saved_width] of each adapted linear
 };
 
-/// Gradients on their way down a block; one set serves all blocks and all micro-batches.
+/// Gradients within a block; one set serves all blocks and all micro-batches.
 struct BlockGradients {
   RowBuffer normed;     // [tokens, hidden]
-  RowBuffer activated;  // [tokens, intermediate]; becomes that of gate, or of up where there is no gate
+  RowBuffer activated;  // [tokens, intermediate]; becomes the gradient of gate, or of up without a gate
   RowBuffer up;
-  RowBuffer attended;  // [tokens, heads * head_dim]; once it has served, those of q and k before the norm of heads
+  RowBuffer attended;  // [tokens, heads * head_dim]; later the gradients of q and k before the norm of heads
   RowBuffer q;
   RowBuffer k;
   RowBuffer v;
 };
 
-/// Keys and values of one sequence for every block.
+/// Keys and values of one sequence, for every block.
 struct KvCache {
   std::vector<RowBuffer> k;  // per layer [capacity, kv_heads * head_dim]
   std::vector<RowBuffer> v;
@@ -70,42 +70,42 @@ struct KvCache {
 };
 
 struct WorkspaceOptions {
-  std::int64_t max_tokens = 0;     // of a micro-batch
-  std::int64_t max_positions = 0;  // of a sample: rows of the rotation table
+  std::int64_t max_tokens = 0;     // per micro-batch
+  std::int64_t max_positions = 0;  // per sample: rows of the rotation table
   bool training = true;
   Recompute recompute = Recompute::block;
   bool dropout = false;
   DType compute_dtype = DType::f32;  // of activations and dequantized weights; f32 on the CPU
-  std::int64_t longest = 0;          // tokens of the longest sequence; 0: a micro-batch may be one
+  std::int64_t longest = 0;          // tokens of the longest sequence; 0: up to a micro-batch
   std::int64_t piece_tokens = 1024;  // TensorParallel::piece: enough rows to keep a GPU's product busy
   bool sequence_parallel = false;    // TP ranks keep hidden states of their own tokens
-  int micro_batches_in_flight = 1;   // that go through a block while its weights are there
+  int micro_batches_in_flight = 1;   // that go through a block per fetch
 };
 
-/// What the head keeps of one micro-batch: of its tokens that have a target.
+/// The head's buffers for one micro-batch: for its tokens with a target.
 struct HeadBuffers {
-  std::span<std::int32_t> index;    // which tokens they are
+  std::span<std::int32_t> index;    // their positions in the micro-batch
   std::span<std::int32_t> targets;  // their targets
   RowBuffer picked;                 // [tokens, hidden]: their hidden states
-  RowBuffer normed;                 // and after the final norm; then their gradient
-  RowBuffer gradient;  // f32 [tokens, or logits_rows, hidden]: the same as it is summed, where the vocabulary has chunks
+  RowBuffer normed;                 // after the final norm; then their gradients
+  RowBuffer gradient;  // f32 [tokens, or logits_rows, hidden]: the sum of those gradients, if the vocabulary has chunks
   NormBuffers norm;
   RowBuffer token_loss;                  // f32 [tokens]
-  std::span<float> softmax_numbers;      // [chunks * tokens, 3], where there are chunks or ranks that share the vocabulary
-  std::span<float> all_softmax_numbers;  // [ranks * chunks * tokens, 3], where ranks share it
+  std::span<float> softmax_numbers;      // [chunks * tokens, 3], if there are chunks or ranks that share the vocabulary
+  std::span<float> all_softmax_numbers;  // [ranks * chunks * tokens, 3], if ranks share it
 };
 
-/// What belongs to one of the micro-batches in flight.
+/// The buffers of one of the micro-batches in flight.
 struct MicroBatchBuffers {
-  // i32, where the operators run.
+  // i32, in the operators' memory.
   std::span<std::int32_t> ids;
   std::span<std::int32_t> positions;
   std::span<std::int32_t> sample_ids;
   std::span<std::int32_t> cu_seqlens;      // [segments + 1]
-  std::span<std::int32_t> key_cu_seqlens;  // [2]: of a sequence with a cache
+  std::span<std::int32_t> key_cu_seqlens;  // [2]: for a sequence with a cache
 
-  std::vector<RowBuffer> hidden;  // [shard, hidden] that enter block l: hidden[l % size]; training keeps layers + 1, inference 2
-  RowBuffer hidden_gradient;      // [shard, hidden]: of the output of the block that backward is at, then of its input
+  std::vector<RowBuffer> hidden;  // [shard, hidden], input of block l: hidden[l % size]; training keeps layers + 1, inference 2
+  RowBuffer hidden_gradient;      // [shard, hidden]: of the current block's output, then of its input
   std::vector<SavedActivations> saved;  // of block l: saved[l % size]; recompute = block has one, which micro-batches share
   HeadBuffers head;
 
@@ -116,18 +116,18 @@ struct MicroBatchBuffers {
 /// All buffers of the transformer.
 struct Workspace {
   std::vector<MicroBatchBuffers> in_flight;
-  RowBuffer gathered;  // [tokens, hidden]: of TensorParallel; 0 wide without sequence parallelism
+  RowBuffer gathered;  // [tokens, hidden]: for TensorParallel; width 0 without sequence parallelism
   Recompute recompute = Recompute::block;
   BlockGradients gradients;
   LinearScratch scratch;
   std::span<float> logits;
-  std::int64_t logits_rows = 0;     // tokens whose logits exist at a time: of all chunks, or of one that is gathered
-  void* logits_gradient = nullptr;  // as many elements in the compute dtype: the logits themselves in f32
+  std::int64_t logits_rows = 0;     // tokens whose logits exist at a time: of all chunks, or of one gathered chunk
+  void* logits_gradient = nullptr;  // the same number of elements in the compute dtype: the logits themselves in f32
   std::span<std::int32_t> argmax;   // [tokens]
-  // Where ranks share the vocabulary:
+  // If ranks share the vocabulary:
   std::span<float> next_logits;      // [widest part]: of one token
   std::span<float> all_next_logits;  // [ranks * widest part]
-  TensorView params;  // the adapter's parameters in the compute dtype, cast once a forward pass; null when that is f32
+  TensorView params;  // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
   std::span<float> rope_table;
   std::int64_t rope_positions = 0;
   DType compute_dtype = DType::f32;
@@ -135,7 +135,7 @@ struct Workspace {
   std::int64_t piece_tokens = 0;
 };
 
-/// In the arena's memory; `stream` is the one that operators will run on. From an arena that holds none, nothing is called.
+/// In the arena's memory; `stream` is the operators' stream. With an arena without memory, calls no operator.
 Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, const WorkspaceOptions& options, Arena& arena,
                          const Stream& stream);
 KvCache make_kv_cache(const ModelSpec& spec, std::int64_t capacity, Arena& arena, DType dtype = DType::f32);
