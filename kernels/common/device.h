@@ -1,6 +1,6 @@
-// The accelerator as plain functions: what it is, its memory, its streams and events. device_cuda.cu in a build with CUDA,
-// device_absent.cpp in one without (where no device is ever found and the rest throws). A stream that runs dry has no device:
-// copies, waits and events on it do nothing.
+// The accelerator as plain functions: its properties, memory, streams and events. device_cuda.cu in a build with CUDA,
+// device_absent.cpp without CUDA (finds no device, and all other functions throw). A dry stream has no device: copies, waits and
+// events on it do nothing.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Chooses the backend of an operator. This is the only place that asks at compile time whether CUDA is there.
+// Chooses the backend of an operator. Only this file checks at compile time for CUDA.
 #pragma once
 
 #include "kernels/common/check.h"
@@ -14,10 +14,10 @@
    op##_cpu(__VA_ARGS__, stream))
 #endif
 
-/// Calls <op>_cpu or <op>_cuda; where the stream runs dry, notes <op> by its name.
+/// Calls <op>_cpu or <op>_cuda; on a dry stream records <op> by name.
 #define LORA_DIST_DISPATCH(op, stream, ...) LORA_DIST_DISPATCH_COUNTED(op, ::lora_dist::OperatorWork{}, stream, __VA_ARGS__)
 
-/// The same for an operator that a step's time is predicted from. `work`: what the call does, asked in dry runs alone.
+/// The same for an operator that the predicted step time depends on. `work`: of the call, evaluated only in dry runs.
 #define LORA_DIST_DISPATCH_COUNTED(op, work, stream, ...)                                               \
   ((stream).is_dry() ? ::lora_dist::run_dry<decltype(op##_cpu(__VA_ARGS__, stream))>(stream, #op, work) \
                      : LORA_DIST_CALL(op, stream, __VA_ARGS__))

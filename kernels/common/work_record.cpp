@@ -1,4 +1,4 @@
-// Adds up calls. A walk has tens of thousands of them, and some forty entries.
+// Sums calls. A walk has tens of thousands of calls, and about forty entries.
 #include "kernels/common/work_record.h"
 
 #include <algorithm>
@@ -7,7 +7,7 @@ namespace lora_dist {
 
 namespace {
 
-/// Literals are compared by their addresses: one that has two makes two entries, which sums join.
+/// Compares literals by address: a literal with two addresses makes two entries, which sums join.
 bool is_same(std::string_view a, std::string_view b) { return a.data() == b.data(); }
 
 }  // namespace

@@ -1,5 +1,4 @@
-// What operators would have done: kept by a stream that runs dry (stream.h), so that a step can be counted by running the code
-// that computes it.
+// Records the work of operators on a dry stream (stream.h): a step is counted by running the code that computes it.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +10,7 @@
 
 namespace lora_dist {
 
-/// What one call does. An operator states what a step's time is predicted from, and leaves the rest 0.
+/// The work of one call. An operator states what the predicted step time depends on, and leaves the rest 0.
 struct OperatorWork {
   double flops = 0.0;      // floating point operations of the shapes, in the usual count
   std::int64_t bytes = 0;  // read and written
@@ -27,11 +26,11 @@ struct WorkEntry {
 
 class WorkRecord {
  public:
-  /// Adds a call to the part that is under way. `name`: a literal, that of the operator.
+  /// Adds a call to the current part. `name`: the operator's name, a literal.
   void add(std::string_view name, const OperatorWork& work);
 
   const std::vector<WorkEntry>& entries() const { return entries_; }
-  /// The sum of the entries that `chosen` is true for.
+  /// The sum of the entries for which `chosen` is true.
   template <class Chosen>
   WorkEntry sum(Chosen chosen) const {
     WorkEntry sum;
@@ -46,7 +45,7 @@ class WorkRecord {
   }
   void clear() { entries_.clear(); }
 
-  /// Begins a part, and returns the one before it. `part`: a literal.
+  /// Starts a part, and returns the previous one. `part`: a literal.
   std::string_view begin_part(std::string_view part) { return std::exchange(part_, part); }
 
  private:
@@ -54,8 +53,8 @@ class WorkRecord {
   std::vector<WorkEntry> entries_;
 };
 
-/// Names the part of a step that goes on from here to the end of the scope, as a record tells it; a part within another one
-/// interrupts that. Without a record it costs nothing.
+/// Names the part of a step until the end of the scope, for a record; a nested part interrupts it. Costs nothing without a
+/// record.
 class WorkPart {
  public:
   WorkPart(const Stream& stream, std::string_view part)
@@ -73,14 +72,14 @@ class WorkPart {
   std::string_view before_;
 };
 
-/// Notes what is no operator, where the stream has a record.
+/// Records work other than an operator's, if the stream has a record.
 inline void note_work(const Stream& stream, std::string_view name, const OperatorWork& work = {}) {
   if (stream.record != nullptr) {
     stream.record->add(name, work);
   }
 }
 
-/// An operator's call in a dry run. What it would return is a zero.
+/// An operator's call in a dry run. Returns zero if the operator has a result.
 template <class Result>
 Result run_dry(const Stream& stream, std::string_view name, const OperatorWork& work) {
   stream.record->add(name, work);
