@@ -1,4 +1,4 @@
-// The table of adapter methods: what differs between LoRA and its relatives. A method is one row here and one file.
+// The table of adapter methods: the differences between LoRA and its variants. A method is one row here and one file.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace lora_dist {
 
-/// What the first values of a linear's parameters depend on, beside the element.
+/// Key of the initial values of a linear's parameters, besides the element.
 struct InitialKey {
   std::uint64_t seed = 0;
   std::uint32_t layer = 0;
@@ -20,7 +20,7 @@ struct InitialKey {
 };
 
 struct AdapterMethod {
-  std::string_view name;  // the word of adapter.method
+  std::string_view name;  // the value of adapter.method
   /// The parameters of a linear layer [out, in]: names, shapes and cuts; offsets are left 0.
   std::vector<Parameter> (*parameters)(std::int64_t in, std::int64_t out, std::int64_t r);
   /// Fills the layer's parameters in the flat buffer of the whole adapter.
@@ -33,10 +33,10 @@ const AdapterMethod& lora_method();
 /// The rows of W + scale * B A get trained lengths. Liu et al. 2024, arXiv:2402.09353.
 const AdapterMethod& dora_method();
 
-/// All of them, those that adapter.method cannot name yet too: of DoRA the folder and the merge are missing.
+/// All methods, including those that adapter.method does not accept yet: DoRA still lacks the folder and the merge.
 std::span<const AdapterMethod* const> adapter_methods();
 
-/// The row of a value of adapter.method: the one of its word.
+/// The row of a value of adapter.method.
 const AdapterMethod& method_of(Method method);
 
 }  // namespace lora_dist
