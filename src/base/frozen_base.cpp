@@ -143,7 +143,7 @@ struct BlockReader {
   }
 };
 
-/// `quantizes`: absmax are computed here, by the ranks that read their blocks, and shared.
+/// `quantizes`: the ranks that read their blocks compute absmax here, and share them.
 void load_block(const BlockReader& reader, bool quantizes, const BaseHolders& holders, std::span<std::byte> kept,
                 BlockRest& rest) {
   std::array<std::vector<float>, kLinears> absmax;

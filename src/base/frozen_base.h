@@ -52,9 +52,9 @@ struct BaseStorage {
 
 /// The groups that hold a base together.
 struct BaseHolders {
-  Communicator& shards;  // the ranks that divide every block of this TP rank's shard; over host memory
-  Communicator& all;     // those of all TP ranks; over host memory
-  Communicator& world;   // those of all replicas of the base, which fail together; over host memory
+  Communicator& shards;  // ranks that divide every block of this TP rank's shard; over host memory
+  Communicator& all;     // those ranks for all TP ranks; over host memory
+  Communicator& world;   // all replicas of the base, which fail together; over host memory
   TpShard tp;            // of this rank
 };
 
@@ -83,11 +83,11 @@ struct FrozenBase {
   std::int64_t largest_window() const;  // bytes of the largest gathered block, padding included
 };
 
-/// Reads and quantizes the base; weights that the files have quantized already stay so, and decide the format. Collective over
-/// `holders.world`; each rank reads only the codes that it keeps (and, of a quantization block that a cut goes through, the rest
-/// of it). Beside a GPU the host holds this rank's slice of one block at a time. Weights are quantized as if whole: codes do not
-/// depend on the number of slices, nor on the tensor cut; the offset of double quantization is summed in double, in the order of
-/// the blocks. Throws Error, the same on every rank: model, out_of_memory.
+/// Reads and quantizes the base; prequantized weights are kept, and determine the format. Collective over `holders.world`; each
+/// rank reads only the codes that it keeps (and all of a quantization block that a cut divides). Beside a GPU the host holds this
+/// rank's slice of one block at a time. Weights are quantized as if whole: codes depend neither on the number of slices nor on
+/// the TP cut; the offset of double quantization is summed in double, in block order. Throws Error, the same on every rank:
+/// model, out_of_memory.
 FrozenBase load_frozen_base(const ModelSpec& spec, const TensorDirectory& directory, const BaseFormat& format,
                             const BaseHolders& holders, const BaseStorage& storage);
 

@@ -1,4 +1,4 @@
-// Two slots that take turns.
+// Two slots used in turn.
 #include "src/base/table_window.h"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ void TableWindow::prefetch(const VocabTable& table, std::int64_t chunk) {
   }
   Slot& slot = slots_[static_cast<std::size_t>(which_.take(mine.data()))];
   note_work(gathers_, kChunkFetch, {.bytes = static_cast<std::int64_t>(mine.size())});
-  if (slot.gather.under_way()) {  // a prefetch that was not used
+  if (slot.gather.under_way()) {  // an unused prefetch
     slot.gather.wait(times_);
   }
   slot.read.stream_wait(gathers_);

@@ -1,4 +1,4 @@
-// Fetches blocks into two slots that take turns, and dequantizes them ahead of their use on a GPU.
+// Fetches blocks into two slots used in turn, and on a GPU dequantizes them ahead of their use.
 #include "src/base/weight_window.h"
 
 #include <algorithm>
@@ -14,14 +14,14 @@ namespace lora_dist {
 
 namespace {
 
-// In elements. Products choose their algorithm by the alignment of addresses, and look at 256 bytes at most.
+// In elements. Products choose their algorithm by the alignment of addresses, up to 256 bytes.
 constexpr std::int64_t kDenseAlign = 128;
 
 bool is_dense_already(const WeightLayout& weight, DType dtype) {
   return weight.format.quantization == Quantization::none && weight.dtype == dtype;
 }
 
-/// Whether every weight of the base has to be dequantized.
+/// True if every weight of the base must be dequantized.
 bool is_all_quantized(const FrozenBase& base) {
   const auto quantized = [](const WeightLayout& weight) {
     return weight.rows == 0 || weight.format.quantization != Quantization::none;
@@ -31,7 +31,7 @@ bool is_all_quantized(const FrozenBase& base) {
   });
 }
 
-/// Where each weight lies in a dequantized block, in elements; the last entry is the length of the whole.
+/// The offset of each weight in a dequantized block, in elements; the last entry is the total length.
 using DenseOffsets = std::array<std::int64_t, kLinears + 1>;
 DenseOffsets dense_offsets(const BlockLayout& layout, DType dtype) {
   DenseOffsets offsets{};
@@ -55,7 +55,7 @@ WindowBuffers take_window_buffers(const FrozenBase& base, Arena& arena, bool ahe
   }
   WindowBuffers taken;
   taken.in_place = !gathers && dense == 0;
-  taken.one_window = gathers && dense > 0 && is_all_quantized(base);  // bytes are read by what dequantizes them alone
+  taken.one_window = gathers && dense > 0 && is_all_quantized(base);  // only dequantization reads the bytes
   for (std::size_t i = 0; i < taken.bytes.size(); ++i) {
     const std::string number = std::to_string(i);
     if (gathers && taken.one_window && i > 0) {
@@ -128,7 +128,7 @@ void WeightWindow::prefetch(std::int64_t layer) {
   }
   Slot& slot = slots_[0].held ? slots_[1] : slots_[0];
   require(!slot.held, "at most one block of a window may be held while another is gathered");
-  if (slot.gather.under_way()) {  // a prefetch that was not used
+  if (slot.gather.under_way()) {  // an unused prefetch
     slot.gather.wait(times_);
   }
   if (memory_.one_window) {
@@ -142,7 +142,7 @@ void WeightWindow::prefetch(std::int64_t layer) {
   }
 }
 
-/// Starts the copies and the gather that a block needs.
+/// Starts a block's copies and gather.
 void WeightWindow::fetch(Slot& slot) {
   const auto l = static_cast<std::size_t>(slot.layer);
   note_work(stream_, kBlockFetch, {.bytes = base_.layouts[l].slice_bytes});
@@ -162,7 +162,7 @@ void WeightWindow::fetch(Slot& slot) {
   }
 }
 
-/// What follows when a block's bytes are there.
+/// Continues after a block's bytes have arrived.
 void WeightWindow::finish(Slot& slot) {
   if (slot.ready) {
     return;
@@ -241,7 +241,7 @@ void WeightWindow::serve(std::int64_t layer, std::int64_t next) {
 
 namespace {
 
-/// The f32 scales of a quantized weight: where they lie, or in scratch.
+/// The f32 scales of a quantized weight: in place, or in scratch.
 ConstTensorView scales_of(const FrozenWeight& weight, std::span<float> scratch, const Stream& stream) {
   const WeightLayout& layout = *weight.layout;
   const Shape shape{layout.scales()};
