@@ -1,4 +1,4 @@
-// Counts what a transport would be given.
+// Counts the bytes that a transport would get.
 #include "src/comm/counting.h"
 
 #include "kernels/common/check.h"

@@ -1,4 +1,4 @@
-// A group of which this rank alone is there: its collectives are counted and move nothing. For dry runs.
+// A group that exists only on this rank: its collectives are counted and move nothing. For dry runs.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace lora_dist {
 
-/// Calls, and the bytes that the rank hands over in them.
+/// Numbers of calls, and this rank's payload in them.
 struct CollectiveCount {
   std::int64_t sums = 0;  // all_reduce
   std::int64_t summed_bytes = 0;
@@ -22,18 +22,18 @@ struct CollectiveCount {
   CollectiveCount& operator+=(const CollectiveCount& other);
   bool operator==(const CollectiveCount&) const = default;
 };
-/// What of `all` is not in `part`.
+/// `all` without the counts of `part`.
 CollectiveCount operator-(const CollectiveCount& all, const CollectiveCount& part);
 
-/// The group, as the one rank that is there sees it.
+/// The group from the view of its one existing rank.
 struct CountedGroup {
   int rank = 0;
   int size = 1;
-  bool sums_in_f32 = false;  // values of 16 bits are summed as floats, as MPI does it through the host
+  bool sums_in_f32 = false;  // 16-bit values are summed as floats, as MPI does through the host
 };
 
-/// Touches no memory. Sums are over when they are started, in one piece: a transport that works beside the operators would be
-/// given the same bytes in more calls.
+/// Touches no memory. Sums complete when they are started, in one piece: a transport that works beside the operators would get
+/// the same bytes in more calls.
 class CountingCommunicator final : public Communicator {
  public:
   explicit CountingCommunicator(const CountedGroup& group) : group_(group) {}

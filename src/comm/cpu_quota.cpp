@@ -1,4 +1,4 @@
-// Reads /proc/self/cgroup and the files of the groups that it names.
+// Reads /proc/self/cgroup and the files of its groups.
 #include "src/comm/cpu_quota.h"
 
 #include <fmt/format.h>
@@ -58,7 +58,7 @@ std::optional<double> limit_v2(const fs::path& group) {
   return in >> quota >> period ? ratio_of(quota, period) : std::nullopt;
 }
 
-/// v1: a quota of -1 is none.
+/// v1: a quota of -1 means no limit.
 std::optional<double> limit_v1(const fs::path& group) {
   std::ifstream quota_file(group / "cpu.cfs_quota_us");
   std::ifstream period_file(group / "cpu.cfs_period_us");
@@ -72,8 +72,8 @@ std::string identity_of(const fs::path& group) {
   return ::stat(group.c_str(), &found) == 0 ? std::to_string(found.st_dev) + ":" + std::to_string(found.st_ino) : group.string();
 }
 
-/// Adds those from the mount point down to the group, each once. In a container the path may be the host's, which is not there:
-/// the mount point is the container's own group then.
+/// Adds the limits from the mount point down to the group, each once. In a container the path may be the host's, which does not
+/// exist: then the mount point is the container's own group.
 template <class Limit>
 void add_limits(const fs::path& mount, const std::string& path, Limit limit_of, std::vector<CpuLimit>& limits) {
   const auto add = [&](const fs::path& group) {

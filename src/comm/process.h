@@ -29,8 +29,8 @@ class MpiSession {
   ProcessInfo process_;
 };
 
-/// Threads that this rank may use: OMP_NUM_THREADS where it is set, else the cores it may run on divided by the ranks of its node
-/// (ranks that the launcher bound to cores of their own keep them whole), at most its cpu_share.
+/// Threads for this rank: OMP_NUM_THREADS if set, else its allowed cores divided by the ranks of its node (ranks bound by the
+/// launcher to separate cores keep all of theirs), at most its cpu_share.
 int threads_per_rank(const ProcessInfo& process);
 
 /// True if every rank of the job calls this within `seconds`. Ranks call it before exit, so that none ends the job before rank 0

@@ -11,10 +11,10 @@
 namespace lora_dist {
 
 struct WatchdogOptions {
-  std::filesystem::path folder;                             // that all ranks see; each keeps a file of its own in it
+  std::filesystem::path folder;                             // visible to all ranks; each has a file in it
   double seconds = 600.0;                                   // without progress of any rank
-  std::string named_by = "parallel.watchdog_seconds";       // the key or option that says so, for the message
-  std::function<void(const std::string& message)> end_job;  // says it and ends the job; called by a thread of its own
+  std::string named_by = "parallel.watchdog_seconds";       // the key or option of `seconds`, for the message
+  std::function<void(const std::string& message)> end_job;  // prints the message and ends the job; called by a separate thread
   std::string advice = "Run the same command again to go on from the last checkpoint";  // ends the message
 };
 
