@@ -11,10 +11,10 @@
 
 namespace lora_dist {
 
-/// Watches over the ranks from its making on; a hang ends the job with exit code 86. Each rank's file lies in a temporary folder
-/// where all ranks are on one machine, else in a folder made in the one that the program was started in. `seconds`: as
-/// parallel.watchdog_seconds; 0 for never; `named_by`: the key or option that says so. Null for a single rank too: it waits for
-/// nobody but whoever reads what it prints. Collective. A folder that not every rank sees is a warning on rank 0.
+/// Watches over the ranks from its construction; a hang ends the job with exit code 86. Each rank's file is in a temporary folder
+/// if all ranks are on one machine, else in a new folder in the working directory. `seconds`: as parallel.watchdog_seconds; 0:
+/// never; `named_by`: its key or option. Also null for a single rank, which waits only for the reader of its output. Collective.
+/// Rank 0 warns if not every rank sees the folder.
 std::unique_ptr<Watchdog> watch_command(Communicator& world, const ProcessInfo& process,
                                         int seconds = ParallelConfig{}.watchdog_seconds,
                                         const std::string& named_by = "parallel.watchdog_seconds");

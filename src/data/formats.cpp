@@ -22,7 +22,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr std::int64_t kFirstRows = 20;  // that every rank looks at, as they decide for the rows of all
+constexpr std::int64_t kFirstRows = 20;  // every rank reads them, since they decide the kind of all rows
 
 std::string text_of(const json& object, const char* key, const std::string& location, bool optional = false) {
   const auto found = object.find(key);
@@ -140,7 +140,7 @@ RowContent content_of(const json& row, RowKind kind, const std::string& location
   fail_row(location, "unknown kind of row");
 }
 
-/// Texts of which those among the first rows all have the same marks are rows with marks.
+/// If all texts among the first rows have the same marks, all rows have them.
 void look_for_marks(DatasetFile& file) {
   std::vector<const std::string*> first;
   for (std::size_t i = 0; i < file.rows.size() && file.rows[i].index < kFirstRows; ++i) {

@@ -26,13 +26,13 @@ struct DatasetFile {
   std::set<std::string> unused_columns;
 };
 
-/// The keys of each kind are listed in docs/configuration.md (Rows); other keys are left alone. A member that is null is absent,
-/// and so is an empty field of a table where the others make a row.
-/// format: the kind that every row must have; none ("auto") takes marked_text and qa_text (marked_text.h) where the texts
-/// among the first rows all have the marks. Throws Error(data) with file and line or row: a missing or empty file, a row that is
-/// not JSON, a row that does not fit (with what was expected, never with its text). With most_bad_rows a row that cannot be read
-/// is put into bad_rows instead; once they are more than that, no further row is looked at. Rows that are not wanted are looked
-/// at only where the kind of the rows depends on them.
+/// docs/configuration.md (Rows) lists the keys of each kind; other keys are ignored. A null member counts as absent, and so does
+/// an empty field of a table if the other fields make a row.
+/// format: the kind that every row must have; none ("auto") takes marked_text and qa_text (marked_text.h) if all texts among the
+/// first rows have the marks. Throws Error(data) with file and line or row: a missing or empty file, a row that is not JSON or
+/// does not fit (with what was expected, never with its text). With most_bad_rows a row that cannot be read is added to bad_rows
+/// instead; after more than that, no further row is read. Rows that are not wanted are only read if the kind of the rows depends
+/// on them.
 DatasetFile read_dataset_file(
     const std::filesystem::path& path, std::optional<RowKind> format, const WantedRow& wanted = [](std::int64_t) { return true; },
     std::optional<std::int64_t> most_bad_rows = std::nullopt);

@@ -49,7 +49,7 @@ struct TextRow {
 struct IdsRow {
   std::vector<std::int64_t> input_ids, labels;  // labels default to input_ids
 };
-/// A text with marks of its own that say who speaks: see find_answers.
+/// A text with its own speaker marks: see find_answers.
 struct MarkedRow {  // RowKind::marked_text and qa_text
   std::string text;
 };

@@ -27,7 +27,7 @@ const Tokenizer& tokenizer_for_text(const SampleMaker& maker, const std::filesys
   return *maker.tokenizer;
 }
 
-/// Opens what the template needs. A text, and a chat template, bring their own ends.
+/// Opens what the template needs. Texts and chat templates have ends of their own.
 void prepare_template(SampleMaker& maker, RowKind kind, std::optional<RowTemplate> row_template) {
   if (row_template == RowTemplate::tokenizer) {
     if (!maker.chat_template) {
@@ -44,7 +44,7 @@ void prepare_template(SampleMaker& maker, RowKind kind, std::optional<RowTemplat
 
 constexpr const char* kEmptyAnswers = "nothing to learn: every answer is empty, or not printed by the chat template";
 
-/// The sample of a row that is not ids.
+/// The sample of a row other than ids.
 TokenizedRow sample_of_words(const SampleMaker& maker, const Row& row, std::optional<RowTemplate> row_template,
                              const std::string& where) {
   const bool train_all = maker.options.train_on == TrainOn::all;
@@ -79,7 +79,7 @@ bool template_ignores_tool_calls(const ChatTemplate& chat_template, const Row& r
          template_for(chat_template, chat->tools).source.find("tool_calls") == std::string::npos;
 }
 
-/// Members of a row that have no place in its template.
+/// Members of a row that its template does not use.
 std::vector<const char*> without_place(const Row& row, std::optional<RowTemplate> row_template) {
   std::vector<const char*> out;
   const auto* alpaca = std::get_if<AlpacaRow>(&row.content);
@@ -105,7 +105,7 @@ std::vector<const char*> without_place(const Row& row, std::optional<RowTemplate
   return out;
 }
 
-/// The notes on the template that rows of this kind have.
+/// The notes on the template of this kind of rows.
 void note_template(const SampleMaker& maker, RowTemplate row_template, std::vector<std::string>& notes) {
   if (!maker.options.row_template && (row_template == RowTemplate::alpaca || row_template == RowTemplate::qa) &&
       maker.tokenizer->has_chat_template) {
@@ -117,7 +117,7 @@ void note_template(const SampleMaker& maker, RowTemplate row_template, std::vect
   }
 }
 
-/// What this template puts around questions and answers; empty for a template that refuses the example.
+/// The template's text around questions and answers; empty if the template rejects the example.
 std::string frame_of(const SampleMaker& maker, RowKind kind, std::optional<RowTemplate> row_template) {
   Row row;
   row.kind = kind;

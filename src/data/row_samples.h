@@ -30,18 +30,17 @@ inline constexpr const char* kMarkedAsNotTrained = "nothing to learn: marked as 
 /// True if a row's answer is white space.
 bool has_empty_completion(const RowContent& content);
 
-/// The template of rows of a kind, chosen and put into the report, with notes on it, when the first of them comes; none for ids
-/// and texts. Throws Error(usage) as choose_template, Error(model) without a tokenizer, its EOS, or a chat template that is
-/// needed.
+/// The template for rows of a kind, chosen at the first such row and recorded in the report, with notes on it; none for ids and
+/// texts. Throws Error(usage) as choose_template, Error(model) without a tokenizer, its EOS, or a required chat template.
 std::optional<RowTemplate> template_of(SampleMaker& maker, RowKind kind, const std::filesystem::path& path, FileReport& report);
 
 /// Adds a note to the report, once.
 void add_note(FileReport& report, const std::string& text);
 
-/// Notes what a row has and its template has no place for.
+/// Notes members of a row that its template does not use.
 void note_row(const SampleMaker& maker, const Row& row, std::optional<RowTemplate> row_template, FileReport& report);
 
-/// The whole row, however long. Throws Error(data) that begins with `where`, and Error(model) as chat_sample.h says.
+/// The whole row, of any length. Throws Error(data) starting with `where`, and Error(model) as in chat_sample.h.
 TokenizedRow whole_sample_of(const SampleMaker& maker, const Row& row, std::optional<RowTemplate> row_template,
                              const std::string& where);
 

@@ -1,4 +1,4 @@
-// A sample as a list of its tokens, and as text.
+// Prints a sample as a list of its tokens, and as text.
 #include "src/data/shown_sample.h"
 
 #include <fmt/format.h>
@@ -10,7 +10,7 @@ namespace lora_dist {
 namespace {
 
 constexpr std::size_t kColumns = 100;
-constexpr std::size_t kLinesOfEnd = 8;  // of a sample that is cut: where answers mostly are
+constexpr std::size_t kLinesOfEnd = 8;  // of a truncated sample: most answers are there
 
 std::string printable(std::string_view text) {
   std::string out;
@@ -26,7 +26,7 @@ std::string printable(std::string_view text) {
 
 bool is_trained(const Sample& sample, std::size_t i) { return i > 0 && sample.labels[i] != kNotTrained; }
 
-/// On a terminal, about: characters from U+0800 on count as two, as those of East Asian scripts have.
+/// Approximate terminal columns: characters from U+0800 on, like those of East Asian scripts, count as two.
 std::size_t columns_of(std::string_view text) {
   std::size_t columns = 0;
   for (const char c : text) {
@@ -36,12 +36,12 @@ std::size_t columns_of(std::string_view text) {
   return columns;
 }
 
-/// Lines that fill up, and the tokens of each.
+/// Lines while they fill up, and the tokens of each.
 struct Filling {
   std::vector<ShownLine> lines;
   std::vector<std::int64_t> tokens;
   std::size_t columns = 0;
-  bool ended = true;  // the next text begins a line
+  bool ended = true;  // the next text starts a line
 
   void add(const std::string& text, bool trained) {
     if (ended || columns + columns_of(text) > kColumns) {
@@ -57,7 +57,7 @@ struct Filling {
     line.back().text += text;
     columns += columns_of(text);
   }
-  /// A token's text; a line ends behind each of its line feeds.
+  /// Adds a token's text; each of its line feeds ends a line.
   void add_token(std::string_view text, bool trained) {
     for (std::size_t feed = 0; (feed = text.find('\n')) != std::string_view::npos; text.remove_prefix(feed + 1)) {
       add(printable(text.substr(0, feed + 1)), trained);
@@ -72,7 +72,7 @@ struct Filling {
   }
 };
 
-/// A sequence of text and its marks, or colours, which end with the line.
+/// A run of text with its marks or colours, which end at the end of the line.
 std::string render(const ShownLine& line, SetApart how) {
   std::string out;
   for (const ShownText& part : line) {

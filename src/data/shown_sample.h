@@ -1,4 +1,4 @@
-// One sample laid open, so that a wrong template or mask is seen before it is trained.
+// Shows one sample, so that a wrong template or mask is seen before training.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 namespace lora_dist {
 
-/// A line per token: position, id, token, and "trained" or "-" as the loss sees it. tokenizer may be null: ids alone.
+/// A line per token: position, id, token, and "trained" or "-" for the loss. tokenizer may be null: ids only.
 std::vector<std::string> show_sample(const Sample& sample, const Tokenizer* tokenizer);
 
-/// Text of neighbouring tokens that are all trained, or none of them. Control characters are written out.
+/// Text of neighbouring tokens that are all trained, or all not trained. Control characters are escaped.
 struct ShownText {
   std::string text;
   bool trained = false;
@@ -21,16 +21,16 @@ struct ShownText {
 };
 using ShownLine = std::vector<ShownText>;
 
-inline constexpr std::size_t kShownLines = 19;  // and one above them
+inline constexpr std::size_t kShownLines = 19;  // plus a heading
 
-/// The sample as text to read, at most kShownLines lines of about 100 columns: of a longer one the begin and the end, and
-/// between them how many tokens are left out. tokenizer may be null: ids are the text.
+/// The sample as readable text, at most kShownLines lines of about 100 columns: of a longer one the start and the end, with the
+/// number of omitted tokens between them. tokenizer may be null: the text is the ids.
 std::vector<ShownLine> show_text_of(const Sample& sample, const Tokenizer* tokenizer);
 
-/// How trained text is set apart: between [[ and ]], or in green on a terminal.
+/// Marks trained text: between [[ and ]], or in green on a terminal.
 enum class SetApart : std::uint8_t { by_marks, by_colour };
 
-/// A line above that says how to read them, and the lines.
+/// A heading that explains the marks, and the lines.
 std::vector<std::string> render_shown_text(const std::vector<ShownLine>& lines, SetApart how);
 
 }  // namespace lora_dist

@@ -31,13 +31,13 @@ std::optional<RowTemplate> choose_template(std::optional<RowTemplate> asked, Row
 ChatRow conversation_row(const Row& row);
 
 /// Prompt and completion of a row of alpaca, chat or qa; an empty answer of a chat is not a completion. Throws Error(data) that
-/// begins with `location`, like plain_messages, and for members that qa does not support.
+/// begins with `place`, like plain_messages, and for members that qa does not support.
 ///   alpaca   the prompt of Stanford Alpaca, with or without an input; completion: the output, and the answers of the history
 ///   qa       "Question: {question}\nAnswer:", completion " {answer}", or the answer as it is where it begins with white space
 ///   raw      "{question}", completion "{answer}": a prompt and its completion as they are
 ///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>
 ///   plain    "User: {content}\nAssistant:", completion " {content}" as in qa, end of text; "System: {content}\n" before them
-/// train_all: whether everything will be trained; then a message that is marked as not trained is a piece of its own.
+/// train_all: everything will be trained; then a message marked as not trained becomes a separate piece.
 std::vector<Piece> render_row(const Row& row, RowTemplate row_template, const std::string& place, bool train_all = false);
 
 }  // namespace lora_dist

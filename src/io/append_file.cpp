@@ -1,4 +1,4 @@
-// Appending to a file with the system's own calls.
+// Appends to a file by system calls.
 #include "src/io/append_file.h"
 
 #include <fcntl.h>
@@ -39,7 +39,7 @@ void AppendFile::append(std::string_view bytes) {
 }
 
 void AppendFile::sync() {
-  // A pipe or a device has nothing to wait for.
+  // A pipe or a device does not support fsync.
   if (fsync(descriptor_) != 0 && errno != EINVAL) {
     fail("write", errno);
   }

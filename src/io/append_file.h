@@ -1,4 +1,4 @@
-// A file that a run adds to; nothing is held back in the program, so that a killed run loses nothing it wrote.
+// A file that a run appends to; the program does not buffer, so that a killed run loses nothing that it wrote.
 #pragma once
 
 #include <filesystem>
@@ -7,8 +7,8 @@
 
 namespace lora_dist {
 
-/// Opens to append and closes itself. Every function throws Error(usage), of a full disk Error(model), naming the file, the
-/// system's reason and `named_by`, the key or option that says where the file is.
+/// Opens a file to append, and closes it at the end. Every function throws Error(usage), for a full disk Error(model), naming the
+/// file, the system's reason and `named_by`, the key or option that sets the path.
 class AppendFile {
  public:
   AppendFile(std::filesystem::path path, std::string named_by);

@@ -32,8 +32,8 @@ class InputFile {
   std::uint64_t size_ = 0;
 };
 
-/// A new file (an older one is emptied), written from front to back. Throws Error(code) naming file and reason, a full disk among
-/// them (exit_code_of()). Without close(), because of an exception on the way, a half-written file is removed.
+/// A new file (truncates an existing one), written from front to back. Throws Error(code) naming file and reason; for a full disk
+/// exit_code_of(). Without close(), because of an exception, removes the incomplete file.
 class OutputFile {
  public:
   OutputFile(const std::filesystem::path& path, ExitCode code);
@@ -57,11 +57,11 @@ void sync_to_disk(const std::filesystem::path& path, ExitCode code);
 /// "cannot <act> <path>: <reason>", with what to do where the reason suggests it, and for a full disk how much room there is.
 std::string system_error_text(const std::string& act, const std::filesystem::path& path, int error_number);
 
-/// The exit code of an error of the system: a full disk is no mistake of the configuration, and ends the job as in a checkpoint
-/// (model, 4), whatever is written; all else as the caller says.
+/// The exit code of a system error: a full disk is not a configuration mistake, and ends the job with the code of a checkpoint
+/// (model, 4), for any file; all other errors with `otherwise`.
 ExitCode exit_code_of(int error_number, ExitCode otherwise);
 
-/// The whole file as text. `code`: which exit code a failure ends the job with.
+/// The whole file as text. `code`: the exit code of a failure.
 std::string read_text_file(const std::filesystem::path& path, ExitCode code);
 /// Writes beside the target, fsyncs, renames over it, fsyncs the folder. Throws Error(code) with the system's reason.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content, ExitCode code);
