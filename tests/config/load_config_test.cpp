@@ -1,4 +1,4 @@
-// Reading configurations: precedence, types, ranges, and the sentence for everything that is wrong.
+// Reading configurations: precedence, types, ranges, and all error messages.
 #include "src/config/load_config.h"
 
 #include <gmock/gmock.h>
@@ -21,7 +21,7 @@ class LoadConfig : public testing::Test {
   Config load(const std::string& text, const std::vector<std::string>& sets = {}) {
     return load_config(folder_.write("x.toml", text), sets);
   }
-  /// The message for a file; its path is shortened to x.toml.
+  /// The error message for a file; its path is shortened to x.toml.
   std::string error_of(const std::string& text, const std::vector<std::string>& sets = {}) {
     try {
       load(text, sets);
@@ -197,7 +197,7 @@ TEST_F(LoadConfig, UnknownKeysNameTheNearest) {
   EXPECT_EQ(error_of("\n[modle]\n"), "x.toml:2: unknown section [modle]; the nearest known section is [model]");
   EXPECT_EQ(error_of("model = \"x\"\n"), "x.toml:1: model is a section: write [model] and its keys below");
   EXPECT_EQ(error_of("[[model]]\npath = \"x\"\n"), "x.toml:1: model is a section: write [model] and its keys below");
-  EXPECT_EQ(error_of("[model]\n"), "no error");  // an empty section says nothing
+  EXPECT_EQ(error_of("[model]\n"), "no error");  // an empty section is valid
 }
 
 TEST_F(LoadConfig, TheTopmostErrorIsReported) {

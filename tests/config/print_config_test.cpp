@@ -1,4 +1,4 @@
-// Printing configurations, comparing them for a resume, and the presets that are shipped.
+// Printing configurations, comparing them for a resume, and the shipped presets.
 #include "src/config/print_config.h"
 
 #include <gmock/gmock.h>
@@ -121,14 +121,14 @@ TEST(ResumeRules, WhatWasTrainedMayNotChange) {
 TEST(ResumeRules, SettingsOfOtherVersions) {
   auto older = to_flat_settings(Config{});
   older.erase("data.packing");
-  older.erase("train.micro_batch");  // its default then
+  older.erase("train.micro_batch");  // counts as its default
   EXPECT_THAT(changes_in_last_bits(older, to_flat_settings(Config{})), testing::IsEmpty());
   Config changed;
   changed.train.micro_batch = 2;
   EXPECT_THAT(names(changes_in_last_bits(older, to_flat_settings(changed))), ElementsAre("train.micro_batch"));
   auto newer = to_flat_settings(Config{});
   newer["adapter.flavour"] = "\"sweet\"";
-  EXPECT_THAT(changes_in_last_bits(newer, to_flat_settings(Config{})), testing::IsEmpty());  // loading refuses it
+  EXPECT_THAT(changes_in_last_bits(newer, to_flat_settings(Config{})), testing::IsEmpty());  // loading refuses this change
 }
 
 TEST(NearestName, IsOnlySuggestedWhenItIsClose) {

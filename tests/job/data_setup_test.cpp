@@ -1,4 +1,4 @@
-// Which tokenizers belong to an embedding.
+// Tokenizers that fit an embedding or not.
 #include "src/job/data_setup.h"
 
 #include <gmock/gmock.h>

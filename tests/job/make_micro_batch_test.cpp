@@ -1,4 +1,4 @@
-// Samples laid end to end: segments, shifted labels, and which sequences a micro-batch has.
+// Concatenated samples: segments, shifted labels, and the sequences of a micro-batch.
 #include "src/job/make_micro_batch.h"
 
 #include <gtest/gtest.h>
@@ -48,7 +48,7 @@ TEST(MakeMicroBatch, TheLastOneMayBeShorter) {
 TEST(MakeMicroBatch, RanksTakeTurnsInRounds) {
   const std::vector<Sample> samples = samples_of({2, 2, 2, 2, 2});
   const std::vector<Sequence> sequences = {{0}, {1}, {2}, {3}, {4}};
-  const Deal deal{5, 1, 2, 2};  // rounds 0 to 3 and 4
+  const Deal deal{5, 1, 2, 2};  // rounds: sequences 0 to 3, then 4
   EXPECT_EQ(deal.rounds(), 2);
   const auto of_rank_1 = sequences_of_round(deal, sequences, 1, 0);
   ASSERT_EQ(of_rank_1.size(), 2U);
@@ -57,7 +57,7 @@ TEST(MakeMicroBatch, RanksTakeTurnsInRounds) {
   EXPECT_EQ(sequences_of_round(deal, sequences, 0, 1).size(), 1U);
   const auto none = sequences_of_round(deal, sequences, 1, 1);
   EXPECT_TRUE(none.empty());
-  const std::vector<MicroBatch> served = make_micro_batches(none, samples);  // the rank serves gathers
+  const std::vector<MicroBatch> served = make_micro_batches(none, samples);  // the rank joins gathers
   ASSERT_EQ(served.size(), 1U);
   EXPECT_EQ(served.front().tokens(), 0);
 }

@@ -1,4 +1,4 @@
-// Ranks that were started as other programs.
+// Ranks started with different programs.
 #include "src/job/ranks_agree.h"
 
 #include <gmock/gmock.h>

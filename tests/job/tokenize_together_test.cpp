@@ -1,4 +1,4 @@
-// Tokenizing by several ranks: the bits and the words of one rank, with and without a cache, on one disk or on several.
+// Tokenizing by several ranks: bits and messages of one rank, with and without a cache, on one disk or several.
 #include "src/job/tokenize_together.h"
 
 #include <gmock/gmock.h>
@@ -45,7 +45,7 @@ std::string bytes_in(const Dataset& dataset) {
 
 bool is_mapped(const Dataset& dataset) { return std::holds_alternative<MappedFile>(dataset.tokens); }
 
-/// Every rank's dataset; `folder_of`: the cache folder as that rank sees it.
+/// Every rank's dataset; `folder_of`: the cache folder from that rank's view.
 std::vector<Dataset> on(int ranks, const DataOptions& options, const std::function<fs::path(int)>& folder_of) {
   std::vector<Dataset> out(static_cast<std::size_t>(ranks));
   test::on_ranks(ranks, [&](Communicator& world) {
@@ -126,7 +126,7 @@ TEST(TokenizeTogether, BadRowsKindsAndNotesAreThoseOfOneRank) {
   }
 }
 
-/// Too many of all shares together, or of one alone, which ends the reading there: the same words on every rank.
+/// Too many bad rows in all shares together, or in one share, where reading ends: the same message on every rank.
 TEST(TokenizeTogether, TooManyBadRowsAreTheSameErrorOnEveryRank) {
   const Scratch scratch;
   DataOptions options = options_of(scratch.write("x.jsonl", questions(3) + "a\nb\nc\nd\ne\nf\n" + questions(30)));
@@ -213,7 +213,7 @@ TEST(TokenizeTogether, TheFirstBadRowIsEverybodysErrorWhoeverMeetsIt) {
   EXPECT_FALSE(fs::exists(scratch / "cache"));
 }
 
-/// What is found while tokenizing comes after what is found while reading, on any number of ranks.
+/// Errors of tokenizing come after errors of reading, on any number of ranks.
 TEST(TokenizeTogether, OverlongRowsAreReportedInOrder) {
   const Scratch scratch;
   DataOptions options = options_of(scratch.write("x.jsonl", questions(30)));

@@ -1,4 +1,4 @@
-// The record of an adapter against what the user asks for.
+// The record of an adapter and the format that the user requests.
 #include "src/job/trained_format.h"
 
 #include <gmock/gmock.h>
@@ -58,7 +58,7 @@ TEST(TrainedFormat, IsSaid) {
   EXPECT_EQ(said(std::nullopt, {kNone}, kNone, ""), "");
 }
 
-/// Rank 0's file is everybody's, whatever the others find.
+/// The file of rank 0 counts, whatever the other ranks find.
 TEST(TrainedFormat, IsRankZeros) {
   const Scratch folder;
   folder.write("0/lora_dist.json", nlohmann::json({{"base_format", json_of(kNf4Of128)}}).dump());

@@ -1,4 +1,4 @@
-// Steps that are planned, of all that changes what a step does.
+// Planned steps, covering all settings that change the work of a step.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace lora_dist::test {
 
 struct PlannedCase {
   std::string name;
-  std::string model;   // of configs/, or a folder of the repository
+  std::string model;   // in configs/, or a folder of the repository
   std::string device;  // empty: CPUs
   PlannedMesh mesh;
   std::vector<std::string> sets;

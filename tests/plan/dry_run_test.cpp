@@ -1,4 +1,4 @@
-// What a step does, beside sums made by hand, ranks without work, and numbers that were found right once.
+// The work of a step, compared with sums by hand, with ranks without work, and with verified numbers.
 #include "src/plan/dry_run.h"
 
 #include <fmt/format.h>
@@ -77,10 +77,10 @@ TEST(DryRun, FlopsOfLlama2) {
   const double tokens = 4.0 * 1024.0;
   const double block = 4.0 * 4096 * 4096 + 3.0 * 4096 * 11008;
   const double factors = 4.0 * 16 * (4096 + 4096);
-  const double keys = 4096.0 * 1025.0 / 2.0;  // of all heads
+  const double keys = 4096.0 * 1025.0 / 2.0;  // over all heads
   EXPECT_DOUBLE_EQ(work.forward_flops, 32.0 * tokens * (2.0 * block + 2.0 * factors + 4.0 * keys));
   const double again = 31.0 * tokens * (2.0 * (block - 4096.0 * 11008) + 2.0 * factors + 4.0 * keys);
-  const double not_wanted = tokens * 3.0 * (2.0 * 4096 * 4096 + 2.0 * 16 * 4096);  // q, k and v of the lowest block: of its input
+  const double not_wanted = tokens * 3.0 * (2.0 * 4096 * 4096 + 2.0 * 16 * 4096);  // dx of q, k and v in the lowest block
   EXPECT_NEAR(work.backward_flops, 32.0 * tokens * (2.0 * block + 4.0 * factors + 10.0 * keys) + again - not_wanted,
               1e-9 * work.backward_flops);
   EXPECT_DOUBLE_EQ(work.head_flops, 4.0 * (4.0 * 1023.0) * 32000.0 * 4096.0);
@@ -97,7 +97,7 @@ TEST(DryRun, TensorRanksShareIt) {
     sum.head_flops += part.head_flops;
     sum.dequantized_bytes += part.dequantized_bytes;
     sum.forward_flops += part.forward_flops;
-    // 1 of the embedding, 2 forward and 2 backward of each block (1 of the lowest), 1 again of all but the last, 1 of the head
+    // 1 for the embedding, 2 forward and 2 backward per block (1 for the lowest), 1 again for all but the last, 1 for the head
     EXPECT_EQ(part.tensor.sums, 1 + 2 * 32 + 2 * 31 + 1 + 31 + 1);
   }
   EXPECT_DOUBLE_EQ(sum.head_flops, whole.head_flops);
@@ -110,7 +110,7 @@ TEST(DryRun, DividedRowsAreScatteredAndGathered) {
   const CollectiveCount work = work_on(model, h100(), {1, 4, 1}).tensor;
   EXPECT_EQ(work.sums, 1);
   EXPECT_EQ(work.scatters, 1 + 2 * 32 + 2 * 31 + 1 + 31);
-  // 2 forward and 2 backward of each block, 2 again of all but the last, 1 of the head; and the softmax
+  // 2 forward and 2 backward per block, 2 again for all but the last, 1 for the head; and the softmax
   EXPECT_EQ(work.gathers, 4 * 32 + 2 * 31 + 1 + 1);
   const std::int64_t state = 4 * 1024 * 4096 * 2;  // bf16
   EXPECT_EQ(work.scattered_bytes, work.scatters * state);
@@ -151,7 +151,7 @@ TEST(DryRun, AWindowLeavesFewerKeys) {
   EXPECT_NEAR(all - windowed, 2.0 * 400.0 * 4.0 * 48.0 * (keys_all - keys_windowed), 1e-6 * all);  // 2 layers, 6 heads of 8
 }
 
-/// The last product of a block runs again where its norm comes after it, and its factors' first one where it is adapted.
+/// The last product of a block runs again if its norm follows it, and the first one of its factors if it is adapted.
 TEST(DryRun, RecomputationIsThatOfTheBlock) {
   const auto again = [](const PlannedModel& model) {
     PlannedModel without = model;
@@ -161,7 +161,7 @@ TEST(DryRun, RecomputationIsThatOfTheBlock) {
   const std::vector<std::string> sets = {"data.max_length=32", "train.micro_batch=1", "adapter.r=4"};
   std::vector<std::string> of_down = sets;
   of_down.emplace_back("adapter.target_modules=all-linear");
-  const auto forward = [&](const PlannedModel& model) {  // of a block
+  const auto forward = [&](const PlannedModel& model) {  // per block
     return work_on(model, PlanTarget{}, {1, 1, 1}).forward_flops / static_cast<double>(model.spec.layers);
   };
   const PlannedModel before = folder_model("tests/golden/families/qwen3", of_down);
@@ -173,14 +173,14 @@ TEST(DryRun, RecomputationIsThatOfTheBlock) {
   EXPECT_NEAR(again(after), static_cast<double>(after.spec.layers - 1) * forward(after), 1e-9 * again(after));
 }
 
-/// 2 * 2047 targets, of which logits of 2,048 exist at a time: over a quarter of 128,256 ids, in 4 chunks.
+/// 2 * 2047 targets; logits of 2,048 exist at a time: over a quarter of 128,256 ids, in 4 chunks.
 TEST(DryRun, TheSoftmaxIsExchangedTokensByTokens) {
   const CollectiveCount work = work_on(shipped_model("llama3_1_8b"), h100(), {1, 4, 1}).tensor;
   EXPECT_EQ(work.gathers, 2);
   EXPECT_EQ(work.gathered_bytes, 2 * 2047 * 4 * 3 * 4);
 }
 
-/// A method is counted by what its hooks call: src/plan does not know DoRA.
+/// A method's hooks count its work: src/plan does not know DoRA.
 TEST(DryRun, AnotherMethodIsCountedByItsHooks) {
   PlannedModel model = folder_model("demo/model", {"adapter.dropout=0.1", "train.micro_batch=1", "data.max_length=64"});
   const auto run_dry = [&](const AdapterMethod& method) {
@@ -192,8 +192,8 @@ TEST(DryRun, AnotherMethodIsCountedByItsHooks) {
   const auto [lora, no_dots] = run_dry(lora_method());
   const auto [dora, dots] = run_dry(dora_method());
   EXPECT_EQ(no_dots, 0);
-  EXPECT_EQ(dots, model.spec.layers * 7);  // of the magnitudes of each linear
-  double more = 0.0;                       // V is made, and multiplied with the dropped input; B is in it
+  EXPECT_EQ(dots, model.spec.layers * 7);  // for the magnitudes of each linear
+  double more = 0.0;                       // V, and its product with the dropped input; includes B
   for (const auto& block : model.layout.blocks) {
     for (const auto& linear : block) {
       const auto elements = linear ? static_cast<double>(linear->in * linear->out) : 0.0;
@@ -207,7 +207,7 @@ TEST(DryRun, AnotherMethodIsCountedByItsHooks) {
 
 std::string text_of(const FetchWork& work) { return fmt::format("{} of {}", work.fetches, work.slice_bytes); }
 
-/// All that is planned of a case, on a line.
+/// All predictions for a case, in one line.
 std::string planned(const PlannedCase& each) {
   const bool shipped = std::filesystem::exists(source("configs/" + each.model + ".toml"));
   const PlannedModel model = shipped ? shipped_model(each.model, each.sets) : folder_model(each.model, each.sets);
@@ -230,7 +230,7 @@ std::string planned(const PlannedCase& each) {
       plan.most.back(), plan.time->total());
 }
 
-/// The numbers were compared with formulas written apart from the transformer, for each case.
+/// For each case the numbers were compared with formulas written independently of the transformer.
 TEST(DryRun, StepsAreAsTheyWere) {
   std::ifstream file(source("tests/plan/planned_steps.txt"));
   for (const PlannedCase& each : test::planned_cases()) {

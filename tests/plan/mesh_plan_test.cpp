@@ -1,4 +1,4 @@
-// Meshes: memory as a run takes it, times by hand, and what the search finds.
+// Meshes: memory as in a run, times by hand, and the results of the search.
 #include "src/plan/mesh_plan.h"
 
 #include <gmock/gmock.h>
@@ -112,12 +112,12 @@ TEST(MeshPlan, TensorRanksAndShardsDivideTheBase) {
   Planner planner(model, target, step);
   constexpr auto kBase = static_cast<std::size_t>(MemoryKind::base_shard);
   const MeshPlan alone = planner.plan({1, 1, 1});
-  // 80 blocks of 855,638,016 weights: half a byte each, and a byte for 64 with 4 for 256 of those
+  // 80 blocks of 855,638,016 weights: half a byte each, and a byte per 64 weights with 4 bytes per 256 of those
   EXPECT_NEAR(static_cast<double>(alone.most[kBase]), 80.0 * 855638016.0 * (0.5 + 1.0 / 64 + 4.0 / 64 / 256), 1e6);
   EXPECT_NEAR(static_cast<double>(planner.plan({16, 1, 16}).most[kBase]), static_cast<double>(alone.most[kBase]) / 16, 1e5);
   EXPECT_EQ(planner.plan({16, 1, 1}).most[kBase], alone.most[kBase]);
   const MeshPlan cut = planner.plan({2, 8, 2});
-  // Each TP rank keeps the nested scales of whole weights: a half of them here, where a sixteenth would be its share.
+  // Each TP rank keeps the nested scales of whole weights: here half of them, although its share is a sixteenth.
   const double nested = 80.0 * 855638016.0 / 64 / 256 * 4;
   EXPECT_NEAR(static_cast<double>(cut.most[kBase]), static_cast<double>(alone.most[kBase]) / 16 + nested * (1.0 / 2 - 1.0 / 16),
               1e6);
@@ -136,8 +136,8 @@ TEST(MeshPlan, DividedRowsTakeLessMemory) {
   };
   const std::int64_t tokens = step.micro_batch * step.sequence_tokens;
   const std::int64_t state = tokens * model.spec.hidden * 2;  // bf16
-  // What enters each block and the head, what attention leaves, and the gradient: an eighth of each; one buffer more. The norms
-  // keep a number a row, of two in a block and of each only an eighth.
+  // The input of each block and of the head, attention's output, and the gradient: an eighth of each; one buffer more. The norms
+  // keep a number per row, of two norms per block and only an eighth of the rows each.
   const std::int64_t less = 83 * (state - state / 8) - state + 2 * (tokens - tokens / 8) * 4;
   EXPECT_EQ(activations(false) - activations(true), less);
 }
@@ -157,7 +157,7 @@ TEST(MeshPlan, BesideTheBuffers) {
   EXPECT_THAT(names(target_on("h100"), {4, 2, 4}, CommunicatorKind::mpi), testing::ElementsAre("CUDA context 600 MiB"));
 }
 
-/// The formulas of step_time.h with the numbers of an A100 put in.
+/// The formulas of step_time.h with the figures of an A100.
 TEST(StepTime, IsItsFormula) {
   const PlannedModel model = shipped_model("llama2_7b");
   const PlanTarget target = target_on("a100");
@@ -186,18 +186,18 @@ TEST(StepTime, IsItsFormula) {
   work.tensor = {};
   work.tensor.scatters = work.tensor.gathers = 50;
   work.tensor.scattered_bytes = 150'000'000;
-  work.tensor.gathered_bytes = 75'000'000;  // of one of two ranks
+  work.tensor.gathered_bytes = 75'000'000;  // for one of two ranks
   EXPECT_NEAR(time_of_step(model, target, {8, 2, 8}, step, work).tensor_reductions, 2.0 * (150e6 / 300e9 + 100.0 * 5e-6), 1e-12);
   const double factors = 32.0 * 4 * 16 * 8192;
   EXPECT_NEAR(time.adapter_all_reduce, 2.0 * 15.0 / 16.0 * 8.0 * factors / 25e9 + 2.0 * 4.0 * 15e-6, 1e-12);
 
   work.forward_flops = work.backward_flops = 1e15;  // long enough to hide any gather of blocks
   EXPECT_EQ(time_of_step(model, target, {8, 2, 8}, step, work).base_gather, 0.0);
-  work.embedding = {2, 100'000'000, 0};  // nothing computes meanwhile
+  work.embedding = {2, 100'000'000, 0};  // no computation hides them
   const double embedding = 1e8 * 7.0 / 8.0 / 25e9 + 2.0 * 7.0 * 15e-6;
   EXPECT_NEAR(time_of_step(model, target, {8, 2, 8}, step, work).base_gather, 2.0 * embedding, 1e-12);
   work.embedding = {};
-  work.head = {4, 500'000'000, 0};  // its first chunk comes beside the last block, the others beside a visit of the one before
+  work.head = {4, 500'000'000, 0};  // the first chunk beside the last block, the others beside a visit of the previous one
   work.head_chunks = 3;
   const double chunk = 5e8 / 4.0 * 7.0 / 8.0 / 25e9 + 7.0 * 15e-6;
   const double others = 3.0 * (chunk - 0.5e12 / 6.0 / flops);
@@ -223,7 +223,7 @@ TEST(StepTime, OfCpusIsByTheirRate) {
   EXPECT_NEAR(time.compute, 8.0 * 0.4, 1e-9);
   EXPECT_EQ(time.dequantize, 0.0);
   EXPECT_NEAR(time.base_gather, 8.0 * 2.0 * ((0.5e9 / 125e6 + 60.0 * 3.0 * 200e-6) / 2.0 - 30.0 / 32.0 * 0.2), 1e-9);
-  const double bytes = 8.0 * 32.0 * 4 * 16 * 8192;  // over MPI: 2 steps of a ring, of half of it each
+  const double bytes = 8.0 * 32.0 * 4 * 16 * 8192;  // over MPI: 2 steps of a ring, with half of it each
   EXPECT_NEAR(time.adapter_all_reduce, 2.0 * (bytes / 2.0 / 125e6 + 3.0 * 200e-6), 1e-9);
   const StepTime of_four = time_of_step(model, target, {4, 1, 4}, step_shape(model.config, {}), work);
   EXPECT_NEAR(of_four.adapter_all_reduce, 6.0 * (bytes / 4.0 / 125e6 + 3.0 * 200e-6), 1e-9);
@@ -253,7 +253,7 @@ TEST(Search, FindsTheSmallestAndTheFastest) {
   options.device = "a100";
   const PlanReport report = make_plan_report("llama2_70b.toml", model, options, 64);
   ASSERT_TRUE(report.search.smallest && report.search.fastest);
-  EXPECT_GT(report.search.smallest->mesh.ranks(), 1);  // 35 GB of codes alone
+  EXPECT_GT(report.search.smallest->mesh.ranks(), 1);  // 35 GB of codes
   EXPECT_LE(report.search.smallest->memory(), 24'000'000'000);
   EXPECT_EQ(report.search.fastest->mesh.ranks(), 64);
   Planner planner(model, report.target, report.step);
@@ -314,7 +314,7 @@ TEST(PlanReport, HoursOfARun) {
   options.tokens_per_sample = 512;
   const PlanReport report = make_plan_report("x", shipped_model("llama2_7b"), options, 4);
   ASSERT_TRUE(report.run);
-  EXPECT_EQ(report.run->steps, 3 * 8);  // two samples to a sequence: 500 of them, 64 a step, three epochs
+  EXPECT_EQ(report.run->steps, 3 * 8);  // two samples per sequence: 500 sequences, 64 per step, three epochs
   EXPECT_DOUBLE_EQ(*report.run->hours, 24.0 * report.plan.time->total() / 3600.0);
   const PlanReport without = make_plan_report("x", shipped_model("llama2_7b"), {}, 4);
   EXPECT_FALSE(without.run);
@@ -332,7 +332,7 @@ TEST(MeshPlan, OnceANode) {
   EXPECT_TRUE(mesh.of_node && !mesh.gathers());
   EXPECT_EQ(mesh.shards, 2);
   EXPECT_EQ(mesh_name(mesh), "4 data x 2 tensor, base once for 2 of a node");
-  target = target_on("a100");  // GPUs have no memory in common: those of a node gather
+  target = target_on("a100");  // GPUs share no memory: those of a node gather
   EXPECT_TRUE(mesh_of(config, 32, target).gathers());
   EXPECT_EQ(mesh_of(config, 32, target).shards, 4);
   const auto error = error_of([&] { mesh_of(config, 12, target); });
@@ -356,7 +356,7 @@ TEST(PlanReport, HoursOfThreeProjects) {
   EXPECT_NEAR(hours("exaone3_7_8b", "a100", 2, 200'000, 0), 52.31, 0.05);
 }
 
-/// Of an all-reduce of the gradients of all weights, in the same type.
+/// Compared with an all-reduce of the gradients of all weights, in the same dtype.
 TEST(MeshPlan, AdapterTrafficIsASmallShare) {
   const PlannedModel model = shipped_model("llama2_7b");
   const StepShape step = step_shape(model.config, {});

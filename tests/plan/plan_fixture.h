@@ -1,4 +1,4 @@
-// Models that plans are made for: those that come with the program, and tiny ones with weights.
+// Models for plans: the shipped ones, and tiny ones with weights.
 #pragma once
 
 #include <filesystem>

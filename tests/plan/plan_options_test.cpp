@@ -1,4 +1,4 @@
-// Which target is meant, and the sentence for options that are wrong.
+// The chosen target, and the messages for invalid options.
 #include "src/plan/plan_options.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// How a global batch is dealt.
+// The division of a global batch.
 #include "src/plan/step_shape.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The lines of metrics.jsonl and eval.jsonl, and their continuation after a resume.
+// The lines of metrics.jsonl and eval.jsonl, and how a resume continues them.
 #include "src/report/metrics_log.h"
 
 #include <gtest/gtest.h>
@@ -70,7 +70,7 @@ TEST_F(MetricsLogTest, WaitsThatNobodyKnowsAreNull) {
   StepMetrics metrics = some_step(1);
   metrics.waits.known = false;
   EXPECT_TRUE(nlohmann::json::parse(to_json_line(metrics))["waited"].is_null());
-  metrics.waits = {true, 0.0, 0.0, 0.25};  // nothing was gathered
+  metrics.waits = {true, 0.0, 0.0, 0.25};  // no gathers
   EXPECT_TRUE(nlohmann::json::parse(to_json_line(metrics))["waited"]["gathers_hidden"].is_null());
   metrics.waits = {true, 0.5, 0.75, 0.0};  // clocks are not exact
   EXPECT_EQ(nlohmann::json::parse(to_json_line(metrics))["waited"]["gathers_hidden"], 0.0);

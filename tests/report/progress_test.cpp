@@ -1,4 +1,4 @@
-// The progress line: rates, durations, when it is printed.
+// The progress line: rates, durations, time of printing.
 #include "src/report/progress.h"
 
 #include <fcntl.h>
@@ -55,7 +55,7 @@ TEST(SmoothedRate, IsTheRateOfASteadyRunAndForgetsASlowStart) {
   for (int i = 0; i < 200; ++i) {
     rate.add(100.0, 1.0);
   }
-  // The slow step weighs 0.9^201 (6e-10) of a new one by now, of which there are ten in the sums.
+  // Now the slow step weighs 0.9^201 (6e-10) of a new one; the sums hold about ten new ones.
   EXPECT_NEAR(rate.tokens_per_second(), 100.0, 1e-6);
   EXPECT_NEAR(rate.seconds_per_step(), 1.0, 1e-8);
 }
@@ -74,7 +74,7 @@ std::string run_of_five_steps(bool live, std::int64_t log_every) {
     line.step_done(step, 0.2 * static_cast<double>(step), 1.0, 1e-4, 100, 2.0);
   }
   line.end_line();
-  line.end_line();  // nothing open any more: prints nothing
+  line.end_line();  // no open line: prints nothing
   const std::string text = printed(file);
   std::fclose(file);
   return text;
@@ -93,7 +93,7 @@ TEST(ProgressLine, RewritesInPlaceOnATerminal) {
             "\rstep 5/5  epoch 1.00  loss 1.0000  lr 1.00e-04  50 tok/s  0 s left\x1b[K\n");
 }
 
-/// Two steps of 16 micro-batches of 3 s each, told at seconds of the caller's clock.
+/// Two steps of 16 micro-batches of 3 s each, reported with the caller's clock.
 std::string long_steps(bool live) {
   std::FILE* file = std::tmpfile();
   ProgressLine line(file, live, 80, 1);
@@ -118,7 +118,7 @@ TEST(ProgressLine, TellsWhereALongStepIs) {
             "step  3/80  micro-batch 2/16  6 s\n"
             "step  3/80  micro-batch 12/16  36 s\n"
             "step  3/80  epoch 0.50  loss 1.0000  lr 1.00e-04  100 tok/s  1 h 01 min left\n"
-            "step  4/80  micro-batch 6/16  18 s\n"  // 30 s after the line before it
+            "step  4/80  micro-batch 6/16  18 s\n"  // 30 s after the previous line
             "step  4/80  epoch 0.50  loss 1.0000  lr 1.00e-04  100 tok/s  1 h 00 min left\n");
 }
 
@@ -154,7 +154,7 @@ TEST(IsLiveTerminal, FileAndLaunchedRankAreNot) {
   std::fclose(file);
 }
 
-/// A variable of the environment for as long as this lives; null: it is not set.
+/// Sets an environment variable for its lifetime; null: unsets it.
 class Variable {
  public:
   Variable(const char* name, const char* value) : name_(name) {

@@ -1,4 +1,4 @@
-// Slow ranks and spikes of the loss, as pure functions.
+// Slow ranks and loss spikes, as pure functions.
 #include "src/report/step_watch.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ TEST(LossTrend, ASpikeLiesFarAboveIt) {
   }
   EXPECT_TRUE(is_spike(trend, 9.0));
   EXPECT_FALSE(is_spike(trend, 2.4));
-  EXPECT_TRUE(is_spike(trend, 9.0));  // the first one did not become the trend
+  EXPECT_TRUE(is_spike(trend, 9.0));  // the first spike did not become the trend
   EXPECT_FALSE(is_spike(trend, 0.1));
 }
 

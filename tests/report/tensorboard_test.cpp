@@ -1,4 +1,4 @@
-// Event files against TensorBoard's own writer (tests/golden/make_tensorboard_records.py).
+// Event files compared with TensorBoard's own writer (tests/golden/make_tensorboard_records.py).
 #include "src/report/tensorboard.h"
 
 #include <gtest/gtest.h>
@@ -76,7 +76,7 @@ TEST_F(TensorBoardWriterTest, EveryStepIsAWholeRecordInTheFileAtOnce) {
   writer.add_scalars(5, scalars);
   const std::string content = read(writer.path());
   EXPECT_EQ(content.size(), header + tfrecord(scalars_event(0, 5, scalars)).size());
-  // Behind the wall time (nine bytes) and the framing before it (twelve) the record is the same at any time of day.
+  // After the wall time (nine bytes) and the framing before it (twelve bytes) the record does not depend on the time.
   const std::string payload = scalars_event(0, 5, scalars);
   EXPECT_EQ(content.substr(header + 12 + 9, payload.size() - 9), payload.substr(9));
 }

@@ -1,4 +1,4 @@
-// Which evaluation is the best, and when to stop waiting for a better one.
+// The best evaluation, and the end of waiting for a better one.
 #include "src/train/early_stopping.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ TEST(EarlyStopping, KeepsTheBestAndCountsSinceIt) {
   EarlyStopping state;
   EXPECT_TRUE(observe(state, 0, 3.0));
   EXPECT_TRUE(observe(state, 10, 2.5));
-  EXPECT_FALSE(observe(state, 20, 2.5));  // equal is not better: the earlier adapter stays
+  EXPECT_FALSE(observe(state, 20, 2.5));  // equal is not better: keeps the earlier adapter
   EXPECT_FALSE(observe(state, 30, 2.75));
   EXPECT_EQ(state, (EarlyStopping{.best = 2.5, .best_step = 10, .evaluations_since = 2}));
   EXPECT_TRUE(observe(state, 40, 2.25));

@@ -1,4 +1,4 @@
-// Ranks that hold different adapters, as pure functions.
+// Ranks with different adapters, as pure functions.
 #include "src/train/replicas.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The wall time, as pure functions.
+// The time limit of a job, as pure functions.
 #include "src/train/run_watch.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The account of a run's checkpoints: what a line of metrics.jsonl, the summary and the wall time's margin read of it.
+// The times of a run's checkpoints, for metrics.jsonl, the summary and the margin before the time limit.
 #include "src/train/saving.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Learning rates against transformers' own (tests/golden/make_schedules.py).
+// Learning rates compared with those of transformers (tests/golden/make_schedules.py).
 #include "src/train/schedule.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ TEST(Schedule, EqualsTransformers) {
     EXPECT_EQ(warmup, one["warmup_steps"].get<std::int64_t>());
     std::int64_t step = 0;
     for (const double expected : one["learning_rates"]) {
-      // The same operations in the same order in double; only cos() may come from another library and differ in its last bit.
+      // The same operations in the same order in double; only cos() may come from another library and differ in the last bit.
       EXPECT_DOUBLE_EQ(learning_rate(step, total, warmup, one["base"], kind), expected) << one["kind"] << " step " << step;
       ++step;
     }
@@ -41,9 +41,9 @@ TEST(Schedule, IdleStepsAreThoseOfTheWarmupOfShortRuns) {
   EXPECT_EQ(idle_steps(1, warmup_steps(0.03, 1), 2e-4, Schedule::cosine), 1);
   EXPECT_EQ(idle_steps(3, warmup_steps(0.03, 3), 2e-4, Schedule::cosine), 1);
   EXPECT_EQ(idle_steps(3, 0, 2e-4, Schedule::cosine), 0);
-  EXPECT_EQ(idle_steps(2, 2, 2e-4, Schedule::constant), 1);  // the second has half the rate
-  EXPECT_EQ(idle_steps(200, 0, 2e-4, Schedule::linear), 1);  // the last, with a two-hundredth
-  EXPECT_EQ(idle_steps(3, 0, 0.0, Schedule::constant), 0);   // there is nothing to fall from
+  EXPECT_EQ(idle_steps(2, 2, 2e-4, Schedule::constant), 1);  // the second step has half the rate
+  EXPECT_EQ(idle_steps(200, 0, 2e-4, Schedule::linear), 1);  // the last step, with a two-hundredth
+  EXPECT_EQ(idle_steps(3, 0, 0.0, Schedule::constant), 0);   // a rate of 0 cannot fall
 }
 
 }  // namespace

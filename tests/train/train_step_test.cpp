@@ -1,4 +1,4 @@
-// A training step and an evaluation on meshes of different sizes: the same bits; and what happens when a gradient is not finite.
+// A training step and an evaluation on meshes of different sizes give the same bits; gradients that are not finite.
 #include "src/train/train_step.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ namespace {
 using test::OpenedModel;
 using test::source;
 
-/// Eleven samples of uneven length, some with masked prompts; two share a sequence.
+/// Eleven samples of different lengths, some with masked prompts; two share a sequence.
 struct Rows {
   std::vector<TokenizedRow> tokens;
   std::vector<Sample> samples;
@@ -43,7 +43,7 @@ struct Rows {
   }
 };
 
-/// A model with trained buffers.
+/// A model with buffers for training.
 struct Trained {
   explicit Trained(Communicator& comm, float dropout = 0.1F, int in_flight = 1, Recompute recompute = Recompute::block)
       : spec{4, 8.0, static_cast<double>(dropout), false, {"all-linear"}},
@@ -58,7 +58,7 @@ struct Trained {
     options.dropout = dropout;
     options.seed = 5;
   }
-  /// One step without a tensor cut, where `comm` deals the micro-batches and adds their gradients.
+  /// One step without TP; `comm` deals the micro-batches and sums their gradients.
   StepResult step(Communicator& comm, const Rows& rows, std::int64_t index = 0, const std::function<bool()>& abort = {},
                   const std::function<void(std::int64_t, std::int64_t)>& tell_done = {}) {
     TrainedBuffers buffers{opened.params, m, v, grads.front(), sums, opened.params, sums, {}};
@@ -82,7 +82,7 @@ struct Trained {
   AdapterSpec spec;
   OpenedModel opened;
   std::vector<float> m, v;
-  std::vector<std::vector<float>> grads;  // of each micro-batch in flight
+  std::vector<std::vector<float>> grads;  // per micro-batch in flight
   std::vector<std::int64_t> sums;
   StepOptions options;
 };
@@ -111,8 +111,8 @@ TEST(TrainStep, SameBitsOnEveryNumberOfRanks) {
   const Rows rows;
   const auto single = make_single_rank();
   const Outcome expected = three_steps(*single, rows);
-  EXPECT_LT(expected.losses[4], expected.losses[0]);  // it learns
-  for (const int ranks : {2, 3, 4, 8}) {              // with 8 ranks and 5 micro-batches, three ranks only serve
+  EXPECT_LT(expected.losses[4], expected.losses[0]);  // the loss falls
+  for (const int ranks : {2, 3, 4, 8}) {              // with 8 ranks and 5 micro-batches, three ranks only join gathers
     test::on_ranks(ranks, [&](Communicator& comm) {
       const Outcome outcome = three_steps(comm, rows);
       EXPECT_EQ(outcome.losses, expected.losses) << ranks << " ranks";
@@ -122,8 +122,7 @@ TEST(TrainStep, SameBitsOnEveryNumberOfRanks) {
   }
 }
 
-/// The loss is the sum over target tokens of the whole global batch divided by their number, however it is cut into
-/// micro-batches.
+/// The loss is the sum over target tokens of the whole global batch divided by their number, for any micro-batch size.
 TEST(TrainStep, LossIsTheMeanOverTargetTokens) {
   const Rows rows;
   const auto comm = make_single_rank();
@@ -150,7 +149,7 @@ TEST(TrainStep, ClipsByTheGlobalNorm) {
   Trained trained(*comm, 0.0F);
   trained.options.max_grad_norm = 1e-3;
   const StepResult result = trained.step(*comm, rows);
-  EXPECT_GT(result.grad_norm, 1e-3);  // as it was before
+  EXPECT_GT(result.grad_norm, 1e-3);  // before clipping
   double square = 0.0;
   for (const float g : trained.grads.front()) {
     square += static_cast<double>(g) * static_cast<double>(g);
@@ -166,13 +165,13 @@ TEST(TrainStep, NothingOfANonFiniteStepReachesTheAdapter) {
     const std::vector<float> before = trained.opened.params;
     const StepResult result = trained.step(comm, rows);
     EXPECT_FALSE(result.finite);
-    EXPECT_EQ(result.bad_samples.size(), rows.samples.size());  // every micro-batch ran into it, on whichever rank
+    EXPECT_EQ(result.bad_samples.size(), rows.samples.size());  // every micro-batch overflowed, on all ranks
     EXPECT_EQ(trained.opened.params, before);
     EXPECT_EQ(trained.m, std::vector<float>(before.size(), 0.0F));
   });
 }
 
-/// Whatever is in flight together and however much of it is saved: each micro-batch has the bits that it has alone.
+/// For any number of micro-batches in flight and any recompute setting, each micro-batch has the same bits as alone.
 TEST(TrainStep, SameBitsForEveryNumberOfMicroBatchesInFlight) {
   const Rows rows;
   const auto single = make_single_rank();
@@ -185,7 +184,7 @@ TEST(TrainStep, SameBitsForEveryNumberOfMicroBatchesInFlight) {
       EXPECT_EQ(outcome.evaluation, expected.evaluation) << in_flight;
     }
   }
-  for (const int ranks : {2, 3}) {  // three of two, one of three: the last round is not full, and a rank may have none
+  for (const int ranks : {2, 3}) {  // three of two, one of three: the last round is not full, and a rank may have no micro-batch
     test::on_ranks(ranks, [&](Communicator& comm) {
       const Outcome outcome = three_steps(comm, rows, 2);
       EXPECT_EQ(outcome.losses, expected.losses) << ranks << " ranks";
@@ -195,15 +194,15 @@ TEST(TrainStep, SameBitsForEveryNumberOfMicroBatchesInFlight) {
   }
 }
 
-/// A block is gathered and dequantized once for all micro-batches that are in flight.
+/// A block is gathered and dequantized once for all micro-batches in flight.
 TEST(TrainStep, MicroBatchesInFlightShareGathersAndDequantization) {
   const Rows rows;
   test::on_ranks(2, [&](Communicator& comm) {
-    Trained trained(comm, 0.0F, 3);  // five micro-batches of two ranks: one round
+    Trained trained(comm, 0.0F, 3);  // five micro-batches on two ranks: one round
     const WireBytes before = comm.wire();
     trained.step(comm, rows);
     const FrozenBase& base = trained.opened.base;
-    const std::int64_t fetched = 10 - 2;  // five blocks up and five down; where the direction turns, two are still there
+    const std::int64_t fetched = 10 - 2;  // five blocks up and five down; at the turn two are still in the slots
     EXPECT_EQ(comm.wire()[WireKind::base_gather] - before[WireKind::base_gather],
               base.layouts[0].slice_bytes * fetched + base.head.slice_bytes(0));
     EXPECT_EQ(trained.opened.window->blocks_dequantized(), fetched);
@@ -240,7 +239,7 @@ TEST(TrainStep, TellsWhereItIsOnTheRankThatAsks) {
   });
 }
 
-/// No gradient but the adapter's crosses the network: 8 bytes for each of its elements, once a step.
+/// Only the adapter's gradient crosses the network: 8 bytes per element, once per step.
 TEST(TrainStep, BytesOnTheWire) {
   const Rows rows;
   test::on_ranks(2, [&](Communicator& comm) {
@@ -249,8 +248,8 @@ TEST(TrainStep, BytesOnTheWire) {
     trained.step(comm, rows);
     EXPECT_EQ(comm.wire()[WireKind::adapter_gradient] - before[WireKind::adapter_gradient], 8 * trained.opened.layout.count);
     const std::int64_t slice = trained.opened.base.layouts[0].slice_bytes;
-    // 3 rounds of 5 blocks up and 5 down; where the direction turns, two blocks are still in their windows. The tied table is one
-    // chunk, and stays.
+    // 3 rounds of 5 blocks up and 5 down; at the turn two blocks are still in the slots. The tied table is one chunk, and stays
+    // in its slot.
     EXPECT_EQ(comm.wire()[WireKind::base_gather] - before[WireKind::base_gather],
               slice * (3 * 10 - 2 * 5) + trained.opened.base.head.slice_bytes(0));
     EXPECT_EQ(comm.wire()[WireKind::tensor_activation], 0);

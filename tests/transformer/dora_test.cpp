@@ -1,4 +1,4 @@
-// DoRA through the hooks of the adapter methods: gradients against finite differences, with and without dropout.
+// DoRA through the hooks of the adapter methods: gradients compared with finite differences, with and without dropout.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,15 +14,15 @@ using test::OpenedModel;
 using test::source;
 using test::TestBatch;
 
-/// Between -0.1 and 0.1.
+/// A number between -0.1 and 0.1.
 float number(std::size_t i, std::uint32_t seed) {
   std::uint32_t state = static_cast<std::uint32_t>(i) * 2654435761U + seed;
   state = (state ^ (state >> 16)) * 2246822519U;
   return (static_cast<float>(state >> 8) * 0x1p-24F - 0.5F) * 0.2F;
 }
 
-/// The demo model with DoRA on every linear. Its magnitudes m are c * n, where n are the lengths of the rows of W + scale * B A:
-/// the gradient takes n as given, so that what finite differences are taken of must hold c.
+/// The demo model with DoRA on every linear. The magnitudes m are c * n, where n are the row lengths of W + scale * B A: the
+/// gradient takes n as constant, so the finite differences must keep c constant.
 struct DoraModel {
   DoraModel(Communicator& comm, float dropout, Recompute recompute)
       : spec{4, 8.0, static_cast<double>(dropout), false, {"all-linear"}, &dora_method()},
@@ -67,7 +67,7 @@ struct DoraModel {
     }
   }
 
-  /// 1 at the elements of magnitudes, 0 at those of A and B.
+  /// 1 for elements of magnitudes, 0 for those of A and B.
   std::vector<float> magnitude_mask() const {
     std::vector<float> mask(opened.params.size(), 0.0F);
     for (const auto& [path, parameter] : named_parameters(opened.layout)) {
@@ -134,7 +134,7 @@ TEST(Dora, GradientsEqualFiniteDifferences) {
   }
 }
 
-/// With B = 0 and the magnitudes that W has, the model is the base.
+/// With B = 0 and the magnitudes of W, the model equals the base.
 TEST(Dora, StartsAsTheBase) {
   const TestBatch batch = small_batch();
   const auto comm = make_single_rank();

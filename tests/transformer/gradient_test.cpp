@@ -1,4 +1,4 @@
-// Gradients of the adapter: against transformers + PEFT, against finite differences, and with and without recomputation.
+// Gradients of the adapter, compared with transformers + PEFT and with finite differences, with and without recomputation.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ using test::OpenedModel;
 using test::source;
 using test::TestBatch;
 
-/// Fills the flat buffer from a PEFT-named safetensors file, or compares with it.
+/// Reads a flat buffer from a safetensors file with PEFT's names.
 std::vector<float> read_flat(const std::filesystem::path& file, const AdapterLayout& layout) {
   const TensorDirectory directory = read_safetensors_header(file);
   std::vector<float> flat(static_cast<std::size_t>(layout.count));
@@ -55,7 +55,7 @@ void expect_golden_gradient(const std::string& folder) {
     const std::vector<float> expected = read_flat(model / "adapter_gradient.safetensors", opened.layout);
     const double scale = largest(expected);
     for (std::size_t i = 0; i < grads.size(); ++i) {
-      ASSERT_NEAR(grads[i], expected[i], 2e-5 * scale) << "element " << i;  // fp32 sums over some hundred tokens
+      ASSERT_NEAR(grads[i], expected[i], 2e-5 * scale) << "element " << i;  // fp32 sums over about a hundred tokens
     }
   }
 }
@@ -84,7 +84,7 @@ std::vector<float> random_factors(std::size_t count) {
   return values;
 }
 
-/// Along random directions the loss changes as the gradient says, with dropout on: mask and backward belong together.
+/// Along random directions the loss changes as the gradient says, with dropout: backward uses forward's mask.
 TEST(Gradient, EqualsFiniteDifferencesWithDropout) {
   const AdapterSpec spec{4, 8.0, 0.3, false, {"all-linear"}};
   const TestBatch pass = small_pass();
@@ -146,7 +146,7 @@ TEST(Gradient, DoesNotDependOnThreads) {
   }
 }
 
-/// Packed sequences do not see each other: the loss of two is the sum of their losses alone.
+/// Packed sequences do not attend to each other: the loss of two is the sum of their separate losses.
 TEST(Segments, DoNotSeeEachOther) {
   const TestBatch both = small_pass();
   const auto comm = make_single_rank();
@@ -163,7 +163,7 @@ TEST(Segments, DoNotSeeEachOther) {
         part(both.ids), part(both.targets), part(both.positions), part(both.sample_ids), {0, static_cast<std::int32_t>(count)}};
     alone += test::loss_of(opened.transformer(), one);
   }
-  // a sum of 150 nats over 14 tokens whose logits are rounded in fp32; seeing each other would move it by nats
+  // a sum of 150 nats over 14 tokens with logits rounded in fp32; attention across sequences would change it by nats
   EXPECT_NEAR(test::loss_of(opened.transformer(), both), alone, 1e-6 * alone);
 }
 

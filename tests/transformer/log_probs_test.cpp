@@ -1,4 +1,4 @@
-// Log-probabilities against transformers (tests/golden/README.md).
+// Log-probabilities compared with transformers (tests/golden/README.md).
 #include <gtest/gtest.h>
 
 #include "src/comm/single_rank.h"
@@ -12,7 +12,7 @@ using test::read_json;
 using test::source;
 using test::TestBatch;
 
-/// All rows in one pass, so that segments are tested for not seeing each other as well.
+/// All rows in one micro-batch, which also tests that segments do not attend to each other.
 void expect_golden(const std::filesystem::path& model, const BaseFormat& format, const std::filesystem::path& golden,
                    double tolerance) {
   const nlohmann::json expected = read_json(golden);
@@ -34,7 +34,7 @@ void expect_golden(const std::filesystem::path& model, const BaseFormat& format,
       if (i + 1 < length) {
         ASSERT_NEAR(log_prob[at + i], row["logprobs"][i + 1].get<double>(), tolerance) << row["id"] << " token " << i + 1;
       }
-      if (row["argmax_margin"][i].get<double>() > 1e-3) {  // a tie may fall either way
+      if (row["argmax_margin"][i].get<double>() > 1e-3) {  // a tie may go either way
         ASSERT_EQ(argmax[at + i], row["argmax"][i].get<int>()) << row["id"] << " token " << i;
       }
     }
@@ -42,7 +42,7 @@ void expect_golden(const std::filesystem::path& model, const BaseFormat& format,
   }
 }
 
-// fp32 rounding over a few layers; the oracle itself moves by 4e-6 between one thread and two.
+// fp32 rounding over a few layers; the oracle itself differs by 4e-6 between one thread and two.
 constexpr double kFp32 = 5e-5;
 // Products of dequantized weights are as exact as those of plain ones; the offset of double quantization may differ in its last
 // bits.
@@ -64,7 +64,7 @@ TEST(LogProbs, Stories260KInFp4EqualsTransformersOnBitsandbytesWeights) {
                 kNf4);
 }
 TEST(LogProbs, Stories260KInInt8EqualsTransformersOnBitsandbytesWeights) {
-  for (const bool double_quant : {false, true}) {  // says nothing of int8
+  for (const bool double_quant : {false, true}) {  // int8 ignores it
     expect_golden(source("demo/model"), {Quantization::int8, double_quant}, source("tests/golden/stories260k/logprobs_int8.json"),
                   kFp32);
   }
@@ -112,7 +112,7 @@ TEST(Reference, MeanLossOfAStory) {
   EXPECT_NEAR(loss, 1.287848, 2e-6);
 }
 
-/// A sequence fed at once and token by token gives the same next logits.
+/// A sequence processed at once and token by token gives the same next logits.
 TEST(KeyValueCache, EqualsTheWholeSequence) {
   const std::vector<std::int32_t> ids = {1, 403, 407, 261, 378, 270, 400, 290};
   const auto comm = make_single_rank();

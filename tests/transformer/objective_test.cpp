@@ -1,4 +1,4 @@
-// Objectives that are functions of the token losses: values, weights of tokens, gradients against finite differences.
+// Objectives as functions of the token losses: values, weights of tokens, gradients compared with finite differences.
 #include "src/transformer/objective.h"
 
 #include <gtest/gtest.h>

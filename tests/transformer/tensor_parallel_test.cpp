@@ -1,4 +1,4 @@
-// Hidden states among ranks that share a micro-batch: sharded by tokens, and summed beside the operators.
+// Hidden states on ranks that share a micro-batch: sharded by tokens, and summed in parallel with operators.
 #include "src/transformer/tensor_parallel.h"
 
 #include <gtest/gtest.h>
@@ -48,7 +48,7 @@ TEST(TensorParallelRows, ShardsAreEqualAndTheLastIsPadded) {
   });
 }
 
-/// A group whose sums are over only when somebody waits for them, and whose values nobody may read meanwhile.
+/// A group whose sums complete only in wait(), and whose values must not be read before.
 class Late final : public Communicator {
  public:
   explicit Late(Communicator& comm) : comm_(comm) {}
@@ -107,19 +107,19 @@ TEST(TensorParallelRows, PiecesAreOfSomeTokensAndFourAtMost) {
   using Counts = std::vector<std::int64_t>;
   EXPECT_EQ(pieces(10, 3, nullptr), Counts{10});
   on_ranks(2, [&](Communicator& comm) {
-    EXPECT_EQ(pieces(10, 3, &comm), Counts{10});  // its sums are over when they are begun
+    EXPECT_EQ(pieces(10, 3, &comm), Counts{10});  // its sums complete when they start
     Late late(comm);
     EXPECT_EQ(pieces(10, 3, &late), (Counts{3, 3, 4}));
     EXPECT_EQ(pieces(10, 11, &late), Counts{10});
     EXPECT_EQ(pieces(10, 0, &late), Counts{10});
     EXPECT_EQ(pieces(100, 3, &late), (Counts{24, 24, 27, 25}));
-    EXPECT_EQ(pieces(3000, 1024, &late), (Counts{1280, 1720}));  // a multiple of 256, but for the last
+    EXPECT_EQ(pieces(3000, 1024, &late), (Counts{1280, 1720}));  // a multiple of 256, except for the last
   });
 }
 
 struct Outcome {
   double loss = 0.0;
-  std::vector<float> gradients;  // of this rank's part
+  std::vector<float> gradients;  // of this rank's shard
   int started = 0;               // sums
   std::vector<float> next;       // logits after three tokens, and after one more
 };
@@ -132,7 +132,7 @@ struct Way {
   std::int64_t chunk_elements = 0;  // of the vocabulary
 };
 
-/// 23 tokens on the ranks of `row`, with dropout and parameters that are not zero.
+/// 23 tokens on the ranks of `row`, with dropout and non-zero parameters.
 Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const Way& way) {
   const ModelSpec spec = read_model_config(folder);
   const TpShard tp = tp_shard(spec, row.rank(), row.size());
@@ -165,7 +165,7 @@ Outcome outcome_of(const std::filesystem::path& folder, Communicator& row, const
   }
   Outcome outcome;
   outcome.gradients.resize(params.size(), std::numeric_limits<float>::quiet_NaN());
-  test::TestBatch other;  // comes after it
+  test::TestBatch other;  // follows it
   other.add({3, 1, 4, 1, 5, 9, 2, 6, 5}, {3, 1, 4, 1, 5, 9, 2, 6, 5});
   const std::vector<MicroBatch> batches =
       way.in_flight > 1 ? std::vector<MicroBatch>{batch, other} : std::vector<MicroBatch>{batch};
@@ -201,7 +201,7 @@ void expect_near(const Outcome& a, const Outcome& b) {
 
 class RowsOfFamily : public testing::TestWithParam<const char*> {};
 
-/// ThreadCommunicator leaves NaN in what a scattered sum does not promise.
+/// ThreadCommunicator leaves NaN in elements that a reduce-scatter leaves undefined.
 TEST_P(RowsOfFamily, DividedOrSummedBesideGiveTheSameGradients) {
   const std::filesystem::path folder = source("tests/golden/families") / GetParam();
   on_ranks(2, [&](Communicator& row) {
