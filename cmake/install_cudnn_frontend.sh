@@ -1,7 +1,7 @@
 #!/bin/bash
 # Unpacks the headers of NVIDIA's cuDNN frontend into build-deps/cudnn_frontend/include, from the wheel of one known version.
-# Needs pip and the package index, once. Without them it says so and succeeds: attention then has its own kernel. Does nothing where
-# there is no CUDA toolkit or no cuDNN to build with.
+# Needs pip and the package index, once. Without them it prints so and succeeds: attention then uses its own kernel. Does nothing
+# without a CUDA toolkit or without cuDNN.
 set -eu
 
 nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
@@ -14,7 +14,7 @@ if [ -z "$(find -L "$toolkit/include" "$toolkit/targets" /usr/include -name cudn
 fi
 
 version=1.32.0
-# Every wheel of this version that has been looked at; the headers in it do not depend on the Python that it is for.
+# Known hashes of this version's wheels; their headers do not depend on the Python version.
 hashes=(
   c6006556017a4d1c914c52a556c71b1267f2d6a0500f742e7b4edef539878df0  # cp311, manylinux x86_64
 )

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the Debian packages listed in the given files (one name a line, # starts a comment) that are not there yet.
-# As root, or with sudo; otherwise prints the command to run and fails.
+# Installs the missing ones of the Debian packages listed in the given files (one name per line, # starts a comment).
+# As root, or with sudo; otherwise prints the command and fails.
 set -eu
 
 missing=()
@@ -24,7 +24,7 @@ as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
   if [ ! -t 0 ]; then
-    as_root=(sudo -n)  # nobody is there to type a password
+    as_root=(sudo -n)  # no prompt for a password
   fi
 fi
 by_hand="apt-get update && apt-get install --no-install-recommends ${missing[*]}"

@@ -1,5 +1,5 @@
-# CUDA, found or left out by itself. The .cu files become one library of objects, which every executable links: compiled by nvcc, or for tests by
-# the C++ compiler with the emulator's headers (tests/cuda_emulation), where the same kernels run on the CPU.
+# CUDA, if found. The .cu files become one object library, which every executable links: compiled by nvcc, or for tests by
+# the C++ compiler with the emulator's headers (tests/cuda_emulation), which runs the same kernels on the CPU.
 set(LORA_DIST_CUDA AUTO CACHE STRING "Build for NVIDIA GPUs: AUTO, ON or OFF")
 set(LORA_DIST_CUDA_ARCHITECTURES 90 CACHE STRING "Chips to compile for, e.g. 75;80;90;100;120 (the last one also as PTX)")
 set(LORA_DIST_WITH_CUDA FALSE)
@@ -7,17 +7,17 @@ set(LORA_DIST_WITH_NCCL FALSE)
 set(LORA_DIST_WITH_CUDNN FALSE)
 
 if(NOT LORA_DIST_CUDA STREQUAL OFF)
-  # Machine code for each chip; PTX, which chips to come can translate, of the last alone.
+  # Machine code for each chip; PTX, which later chips can translate, for the last one.
   set(CMAKE_CUDA_ARCHITECTURES ${LORA_DIST_CUDA_ARCHITECTURES})
   list(POP_BACK CMAKE_CUDA_ARCHITECTURES last_architecture)
   list(TRANSFORM CMAKE_CUDA_ARCHITECTURES APPEND -real)
   list(APPEND CMAKE_CUDA_ARCHITECTURES ${last_architecture})
   include(CheckLanguage)
   check_language(CUDA)
-  find_package(CUDAToolkit 12.8 QUIET)  # the first whose nvcc has --compress-mode
+  find_package(CUDAToolkit 12.8 QUIET)  # the first with nvcc --compress-mode
   if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND AND TARGET CUDA::cublasLt)
     enable_language(CUDA)
-    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know it for nvcc 13
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 lacks it for nvcc 13
       set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
       set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
     endif()
@@ -43,7 +43,7 @@ if(NOT LORA_DIST_CUDA STREQUAL OFF)
   endif()
 endif()
 
-# The library that every executable links; nothing in a build without CUDA.
+# The library that every executable links; empty in a build without CUDA.
 set(LORA_DIST_DEVICE_LIBRARY)
 
 # lora_dist_device_sources(<variable>): every .cu file but cuDNN's
@@ -68,23 +68,23 @@ function(lora_dist_device_libraries)
 
   add_library(lora_dist_cuda OBJECT ${sources})
   target_compile_options(lora_dist_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Wall,-Wextra,-Werror,-Wno-restrict>")
-  target_compile_options(lora_dist_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size>)  # five chips, one program
+  target_compile_options(lora_dist_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size>)  # five chips in one program
   target_include_directories(lora_dist_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(lora_dist_cuda PRIVATE LORA_DIST_WITH_CUDA)
   target_link_libraries(lora_dist_cuda PUBLIC CUDA::cudart_static CUDA::cublasLt)
   if(LORA_DIST_WITH_CUDNN)
     target_sources(lora_dist_cuda PRIVATE ${with_cudnn})
-    # It only prepares calls; the frontend's headers would keep the optimiser busy for minutes.
+    # It only prepares calls; optimising the frontend's headers would take minutes.
     set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_graph.cpp PROPERTIES COMPILE_OPTIONS -O1)
     target_include_directories(lora_dist_cuda SYSTEM PRIVATE ${CUDNN_FRONTEND_INCLUDE_DIR} ${CUDNN_INCLUDE_DIR})
-    target_link_libraries(lora_dist_cuda PUBLIC ${CMAKE_DL_LIBS})  # libcudnn is opened at run time, where it is
+    target_link_libraries(lora_dist_cuda PUBLIC ${CMAKE_DL_LIBS})  # libcudnn is opened at run time, if installed
   else()
     target_sources(lora_dist_cuda PRIVATE ${without_cudnn})
   endif()
   if(LORA_DIST_WITH_NCCL)
     target_sources(lora_dist_cuda PRIVATE ${nccl} ${nccl_library})
     target_include_directories(lora_dist_cuda SYSTEM PRIVATE ${NCCL_INCLUDE_DIR})
-    target_link_libraries(lora_dist_cuda PUBLIC ${CMAKE_DL_LIBS})  # libnccl is opened at run time, where it is
+    target_link_libraries(lora_dist_cuda PUBLIC ${CMAKE_DL_LIBS})  # libnccl is opened at run time, if installed
   else()
     target_sources(lora_dist_cuda PRIVATE ${without_nccl})
   endif()
@@ -94,7 +94,7 @@ function(lora_dist_device_libraries)
   if(LORA_DIST_TESTS)
     file(GLOB emulator CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/cuda_emulation/*.cpp)
     list(FILTER emulator EXCLUDE REGEX "_test\\.cpp$")
-    # A copy under another name: a source's language is a property of the file, and nvcc's must stay CUDA.
+    # A copy under another name: a source file has one language, which must stay CUDA for nvcc.
     set(as_cpp)
     foreach(source IN LISTS sources)
       file(RELATIVE_PATH name ${CMAKE_CURRENT_SOURCE_DIR} ${source})
@@ -105,7 +105,7 @@ function(lora_dist_device_libraries)
     endforeach()
     add_library(lora_dist_cuda_emulated OBJECT ${as_cpp} ${emulator} ${without_cudnn} ${nccl})
     target_include_directories(lora_dist_cuda_emulated BEFORE PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/tests/cuda_emulation)
-    target_compile_options(lora_dist_cuda_emulated PRIVATE -Wno-unknown-pragmas)  # #pragma unroll is nvcc's
+    target_compile_options(lora_dist_cuda_emulated PRIVATE -Wno-unknown-pragmas)  # #pragma unroll is for nvcc
     target_compile_definitions(lora_dist_cuda_emulated PRIVATE LORA_DIST_WITH_CUDA)
     target_link_libraries(lora_dist_cuda_emulated PUBLIC lora_dist_kernels lora_dist_comm)
   endif()

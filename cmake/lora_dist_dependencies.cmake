@@ -1,10 +1,10 @@
-# Every outside library, once, with the oldest version whose interface is used here. Packages are Debian 12's, whose versions are those
-# that are tried; `make deps` installs them. Elsewhere (modules, Spack, conda) CMAKE_PREFIX_PATH says where to look. All that is missing or
-# too old is named in one message.
+# All external libraries, with the oldest version that has the used interface. Packages are those of Debian 12, whose versions
+# are tested; `make deps` installs them. Elsewhere (modules, Spack, conda) CMAKE_PREFIX_PATH sets the search path. One message
+# names all libraries that are missing or too old.
 include(lora_dist_find_library)
 set(LORA_DIST_MISSING "")
 
-# lora_dist_need(<found variable> <what it is> <oldest version, or ""> <Debian package> [<version that was found>])
+# lora_dist_need(<found variable> <library> <oldest version, or ""> <Debian package> [<found version>])
 macro(lora_dist_need found what at_least package)
   if(NOT ${found})
     string(APPEND LORA_DIST_MISSING "\n  ${what}")
@@ -19,7 +19,7 @@ macro(lora_dist_need found what at_least package)
   endif()
 endmacro()
 
-# lora_dist_package(<CMake package> <what it is> <oldest version> <Debian package> [components...]): one with a CMake file of its own
+# lora_dist_package(<CMake package> <library> <oldest version> <Debian package> [components...]): a library with a CMake package
 macro(lora_dist_package name what at_least package)
   find_package(${name} ${at_least} QUIET ${ARGN})
   set(lora_dist_seen ${${name}_CONSIDERED_VERSIONS})
@@ -29,7 +29,7 @@ macro(lora_dist_package name what at_least package)
   lora_dist_need(${name}_FOUND "${what}" ${at_least} ${package} ${lora_dist_seen})
 endmacro()
 
-# Where several are installed, Debian names their programs mpicxx.<mpi> and mpirun.<mpi>.
+# If several are installed, Debian names their programs mpicxx.<mpi> and mpirun.<mpi>.
 set(LORA_DIST_MPI "" CACHE STRING "Which of several MPI libraries: openmpi, mpich; empty: the default one")
 set(LORA_DIST_MPIRUN_NAMES mpirun mpiexec)
 set(LORA_DIST_MPIRUN_PACKAGE openmpi-bin)
@@ -56,15 +56,15 @@ lora_dist_package(nlohmann_json "JSON for Modern C++" 3.9 nlohmann-json3-dev CON
 lora_dist_package(fmt "fmt" 8.0 libfmt-dev CONFIG)
 lora_dist_package(OpenSSL "OpenSSL" 1.1.1 libssl-dev COMPONENTS Crypto)
 
-# Debian's dnnl-config.cmake asks for OpenCL, which nothing here uses.
+# Debian's dnnl-config.cmake requires OpenCL, which is not used here.
 lora_dist_find_library(DNNL HEADER oneapi/dnnl/dnnl.h LIBRARIES dnnl VERSION_IN oneapi/dnnl/dnnl_version.h
                        MACROS DNNL_VERSION_MAJOR DNNL_VERSION_MINOR DNNL_VERSION_PATCH AT_LEAST 2.0)
 lora_dist_need(DNNL_FOUND "oneDNN" 2.0 libdnnl-dev ${DNNL_VERSION})
-# Debian may have both flavours installed, side by side; the serial one suffices. Elsewhere the parallel one serves as well.
+# Debian can install both flavours; the serial one suffices. Elsewhere the parallel one works as well.
 lora_dist_find_library(HDF5 HEADER hdf5.h LIBRARIES hdf5_serial hdf5 SUFFIXES hdf5/serial VERSION_IN H5public.h
                        MACROS H5_VERS_MAJOR H5_VERS_MINOR H5_VERS_RELEASE AT_LEAST 1.10.7)
 lora_dist_need(HDF5_FOUND "HDF5" 1.10.7 libhdf5-dev ${HDF5_VERSION})
-lora_dist_find_library(SENTENCEPIECE HEADER sentencepiece_processor.h LIBRARIES sentencepiece)  # its headers tell no version
+lora_dist_find_library(SENTENCEPIECE HEADER sentencepiece_processor.h LIBRARIES sentencepiece)  # its headers have no version
 lora_dist_need(SENTENCEPIECE_FOUND "SentencePiece" "" libsentencepiece-dev)
 lora_dist_find_library(PCRE2 HEADER pcre2.h LIBRARIES pcre2-8 VERSION_IN pcre2.h MACROS PCRE2_MAJOR PCRE2_MINOR AT_LEAST 10.40)
 lora_dist_need(PCRE2_FOUND "PCRE2" 10.40 libpcre2-dev ${PCRE2_VERSION})

@@ -1,9 +1,9 @@
-# A library without a CMake package of its own that could be relied on: by its header, under CMAKE_PREFIX_PATH first, then where the
-# system has it.
+# Finds a library without a reliable CMake package by its header, first under CMAKE_PREFIX_PATH, then in the system's
+# folders.
 
 # lora_dist_find_library(<NAME> HEADER <file> LIBRARIES <names>... [SUFFIXES <folders below include>...]
 #                        [VERSION_IN <header> MACROS <names of numbers>...] [AT_LEAST <version>])
-# Sets <NAME>_FOUND and <NAME>_VERSION in the caller's scope and makes the target lora_dist::<name>. Found but too old is not found.
+# Sets <NAME>_FOUND and <NAME>_VERSION in the caller's scope and creates the target lora_dist::<name>. Too old counts as not found.
 function(lora_dist_find_library name)
   cmake_parse_arguments(ARG "" "HEADER;VERSION_IN;AT_LEAST" "LIBRARIES;SUFFIXES;MACROS" ${ARGN})
   find_path(${name}_INCLUDE_DIR ${ARG_HEADER} PATH_SUFFIXES ${ARG_SUFFIXES})

@@ -1,13 +1,13 @@
-# One static library per folder: lora_dist_kernels_<op>, lora_dist_<folder>. A new file in a folder is picked up by itself;
-# a new folder is one line here. The order is the direction of includes (docs/architecture.md); a test greps it.
+# One static library per folder: lora_dist_kernels_<op>, lora_dist_<folder>. New files in a folder are found automatically;
+# a new folder needs one line here. The order is the direction of includes (docs/architecture.md), which a test checks.
 
-# Folders whose code runs once in a job or a step rather than once for each token: -O1 takes a fifth off their compile time.
+# Folders with code that runs once per job or step, not per token: -O1 reduces their compile time by a fifth.
 set(LORA_DIST_COMPILED_QUICKLY commands config doctor eval job model plan report train)
 
 # lora_dist_folder(<name> <folder> [libraries...])
 function(lora_dist_folder name folder)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*/*.cpp)
-  # What depends on how the program is built for GPUs is in lora_dist_cuda.cmake.
+  # lora_dist_cuda.cmake adds the files that depend on the GPU build.
   list(FILTER sources EXCLUDE REGEX "/(main|cudnn_[a-z]+|nccl_communicator|nccl_group|nccl_library)\\.cpp$")
   if(LORA_DIST_WITH_CUDA)
     list(FILTER sources EXCLUDE REGEX "/(device_absent|nccl_absent)\\.cpp$")
@@ -31,7 +31,7 @@ endfunction()
 
 function(lora_dist_sources)
   lora_dist_folder(kernels_common kernels/common)
-  # Threads are oneTBB's; oneDNN brings OpenMP along, which is told to use one.
+  # Threads are oneTBB's; oneDNN depends on OpenMP, which is limited to one thread.
   target_link_libraries(lora_dist_kernels_common PUBLIC TBB::tbb PRIVATE OpenMP::OpenMP_CXX)
   if(LORA_DIST_WITH_CUDA)
     target_compile_definitions(lora_dist_kernels_common PUBLIC LORA_DIST_WITH_CUDA)

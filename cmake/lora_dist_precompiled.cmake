@@ -1,12 +1,12 @@
-# Headers that most files include, compiled once: of src the standard library, fmt and JSON; of tests GoogleTest too. Files include what they
-# use all the same: `make lint` compiles without.
+# Precompiles headers that most files include: for src the standard library, fmt and JSON; for tests also GoogleTest. Files still
+# include what they use: `make lint` compiles without precompiled headers.
 option(LORA_DIST_PRECOMPILED "Precompile the headers that most files include" ON)
 
 set(LORA_DIST_PRECOMPILED_HEADERS
     <algorithm> <array> <cmath> <filesystem> <functional> <map> <memory> <numeric> <optional> <set> <span> <string> <string_view> <variant>
     <vector> <fmt/format.h> <nlohmann/json.hpp>)
 
-# lora_dist_precompiled_library(<name> <headers> [libraries...]): what others take precompiled headers from; compiled as they are.
+# lora_dist_precompiled_library(<name> <headers> [libraries...]): compiles the headers; other targets reuse them.
 function(lora_dist_precompiled_library name headers)
   if(LORA_DIST_PRECOMPILED)
     file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp CONTENT "// Nothing but the precompiled headers.\n")
@@ -21,7 +21,7 @@ function(lora_dist_use_precompiled target library)
   if(LORA_DIST_PRECOMPILED)
     target_precompile_headers(${target} REUSE_FROM ${library})
     if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-      # GCC 12 sees impossible copies in std::string (its bug 105651), and forgets that a precompiled header is the system's.
+      # GCC 12 reports impossible copies in std::string (its bug 105651), and forgets that a precompiled header is a system header.
       target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds>
                                                $<$<COMPILE_LANGUAGE:CXX>:-Wno-stringop-overflow>)
     endif()

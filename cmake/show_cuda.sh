@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a build with CUDA needs, what is here, and what is missing.
+# Prints what a build with CUDA needs, and what is installed or missing.
 set -u
 missing=0
 root=""
@@ -11,7 +11,7 @@ else
   missing=1
 fi
 
-# library <name> <header> <what it is for>
+# library <name> <header> <purpose>
 library() {
   local header
   header=$(find "$root/include" "$root/targets" /usr/include /usr/local/include -name "$2" -print -quit 2>/dev/null)
