@@ -12,6 +12,7 @@
 #include "kernels/common/check.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
+#include "src/io/gguf_tensor.h"
 #include "src/io/strict_json.h"
 
 namespace lora_dist {
@@ -219,8 +220,19 @@ TensorDirectory read_safetensors_header(const std::filesystem::path& file) {
   return directory;
 }
 
+std::string dtype_text(const TensorInfo& tensor) {
+  if (tensor.gguf) {
+    return std::string(tensor.gguf->type->name);
+  }
+  return tensor.other_dtype.empty() ? std::string(name_of(tensor.dtype)) : tensor.other_dtype;
+}
+
 void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out) {
   require(from <= tensor.bytes && out.size() <= tensor.bytes - from, "read_tensor_bytes: the piece lies outside the tensor");
+  if (tensor.gguf) {
+    read_gguf_bytes(tensor, from, out);
+    return;
+  }
   if (tensor.store) {
     tensor.store->read(tensor.name, from, out);
     return;

@@ -16,6 +16,7 @@
 namespace lora_dist {
 
 class BaseStoreReader;
+struct GgufSource;
 
 /// The location of one tensor; its bytes are read on demand.
 struct TensorInfo {
@@ -26,13 +27,12 @@ struct TensorInfo {
   std::filesystem::path file;
   std::uint64_t offset = 0;  // of its first byte in the file
   std::uint64_t bytes = 0;
-  std::shared_ptr<const BaseStoreReader> store;  // set for a dataset of a base store (base_store.h)
+  std::shared_ptr<const BaseStoreReader> store{};  // of a base store (base_store.h), where it is a dataset of that name
+  std::shared_ptr<const GgufSource> gguf{};        // of a GGUF file (gguf_tensor.h): `bytes` are those of the decoded elements
 };
 
-/// "f32", "F8_E4M3".
-inline std::string dtype_text(const TensorInfo& tensor) {
-  return tensor.other_dtype.empty() ? std::string(name_of(tensor.dtype)) : tensor.other_dtype;
-}
+/// "f32", "F8_E4M3", and of a GGUF file "Q4_K".
+std::string dtype_text(const TensorInfo& tensor);
 
 struct TensorDirectory {
   std::map<std::string, TensorInfo> tensors;
@@ -48,10 +48,10 @@ TensorDirectory read_safetensors_header(const std::filesystem::path& file);
 /// The index file of a model folder with several files.
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
-/// A model folder: a base store (base_store.h), or model.safetensors, or model.safetensors.index.json and the files that it names
-/// (each checked; a tensor that the index puts in a file which does not have it, a missing file or a tensor named twice is an
-/// error; a tensor missing from the index is used, with a warning). The error for a folder with only pytorch_model.bin shows two
-/// lines of Python that convert it.
+/// A GGUF file, or a folder with one (gguf_model.h). Else a model folder: a base store (base_store.h), or model.safetensors, or
+/// model.safetensors.index.json and the files that it names (each checked; a tensor that the index puts in a file which does not
+/// have it, a missing file or a tensor named twice is an error; a tensor that the index leaves out is there all the same, with a
+/// warning). A folder with only pytorch_model.bin gets the two lines of Python that convert it.
 TensorDirectory read_model_directory(const std::filesystem::path& folder);
 
 /// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) if the file has become shorter, or if a store's

@@ -1,0 +1,240 @@
+// A table of names for each family, and what its converter does to the weights.
+#include "src/io/gguf_architecture.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <vector>
+
+namespace lora_dist {
+namespace {
+
+using enum GgufOrder;
+
+constexpr std::array<GgufName, 12> named_like_llama(GgufOrder of_q_and_k) {
+  return {{{"token_embd", "model.embed_tokens"},
+           {"output_norm", "model.norm"},
+           {"output", "lm_head"},
+           {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
+           {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
+           {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj", of_q_and_k},
+           {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj", of_q_and_k},
+           {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
+           {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+           {"blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"},
+           {"blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"},
+           {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"}}};
+}
+
+constexpr auto kLlama = named_like_llama(pairs);
+constexpr auto kQwen2 = named_like_llama(as_is);
+
+constexpr std::array<GgufName, 14> with_head_norms() {
+  std::array<GgufName, 14> names{};
+  std::copy(kQwen2.begin(), kQwen2.end(), names.begin());
+  names[12] = {"blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm"};
+  names[13] = {"blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm"};
+  return names;
+}
+constexpr auto kQwen3 = with_head_norms();
+
+constexpr std::array<GgufName, 14> exaone4_names() {
+  std::array<GgufName, 14> names = with_head_norms();
+  names[3] = {"blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"};
+  names[4] = {"blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"};
+  return names;
+}
+constexpr auto kExaone4 = exaone4_names();
+
+constexpr auto kExaone = std::to_array<GgufName>({{"token_embd", "transformer.wte"},
+                                                  {"output_norm", "transformer.ln_f"},
+                                                  {"output", "lm_head"},
+                                                  {"blk.{}.attn_norm", "transformer.h.{}.ln_1"},
+                                                  {"blk.{}.ffn_norm", "transformer.h.{}.ln_2"},
+                                                  {"blk.{}.attn_q", "transformer.h.{}.attn.attention.q_proj"},
+                                                  {"blk.{}.attn_k", "transformer.h.{}.attn.attention.k_proj"},
+                                                  {"blk.{}.attn_v", "transformer.h.{}.attn.attention.v_proj"},
+                                                  {"blk.{}.attn_output", "transformer.h.{}.attn.attention.out_proj"},
+                                                  {"blk.{}.ffn_gate", "transformer.h.{}.mlp.c_fc_0"},
+                                                  {"blk.{}.ffn_up", "transformer.h.{}.mlp.c_fc_1"},
+                                                  {"blk.{}.ffn_down", "transformer.h.{}.mlp.c_proj"}});
+
+constexpr auto kGpt2 = std::to_array<GgufName>({{"token_embd", "transformer.wte"},
+                                                {"position_embd", "transformer.wpe"},
+                                                {"output_norm", "transformer.ln_f"},
+                                                {"output", "lm_head"},
+                                                {"blk.{}.attn_norm", "transformer.h.{}.ln_1"},
+                                                {"blk.{}.ffn_norm", "transformer.h.{}.ln_2"},
+                                                {"blk.{}.attn_qkv", "transformer.h.{}.attn.c_attn", turned},
+                                                {"blk.{}.attn_output", "transformer.h.{}.attn.c_proj", turned},
+                                                {"blk.{}.ffn_up", "transformer.h.{}.mlp.c_fc", turned},
+                                                {"blk.{}.ffn_down", "transformer.h.{}.mlp.c_proj", turned}});
+
+constexpr auto kNeox = std::to_array<GgufName>({{"token_embd", "gpt_neox.embed_in"},
+                                                {"output_norm", "gpt_neox.final_layer_norm"},
+                                                {"output", "embed_out"},
+                                                {"blk.{}.attn_norm", "gpt_neox.layers.{}.input_layernorm"},
+                                                {"blk.{}.ffn_norm", "gpt_neox.layers.{}.post_attention_layernorm"},
+                                                {"blk.{}.attn_qkv", "gpt_neox.layers.{}.attention.query_key_value", slices},
+                                                {"blk.{}.attn_output", "gpt_neox.layers.{}.attention.dense"},
+                                                {"blk.{}.ffn_up", "gpt_neox.layers.{}.mlp.dense_h_to_4h"},
+                                                {"blk.{}.ffn_down", "gpt_neox.layers.{}.mlp.dense_4h_to_h"}});
+
+constexpr const char* kLayerEpsilon = "attention.layer_norm_epsilon";
+
+constexpr auto kArchitectures =
+    std::to_array<GgufArchitecture>({{"llama", "llama", kLlama},
+                                     {"qwen2", "qwen2", kQwen2},
+                                     {"qwen3", "qwen3", kQwen3},
+                                     {.name = "gemma", .model_type = "gemma", .names = kQwen2, .norms_have_one = true},
+                                     {"gpt2", "gpt2", kGpt2, kLayerEpsilon},
+                                     {"gptneox", "gpt_neox", kNeox, kLayerEpsilon},
+                                     {"exaone", "exaone", kExaone},
+                                     {"exaone4", "exaone4", kExaone4}});
+
+/// "blk.7.attn_q.weight" as its parts: "blk.{}.attn_q", "7", ".weight".
+struct NameParts {
+  std::string path, layer, ending;
+};
+NameParts parts_of(const std::string& name) {
+  NameParts out;
+  const std::size_t dot = name.rfind('.');
+  out.path = name.substr(0, dot);
+  out.ending = dot == std::string::npos ? "" : name.substr(dot);
+  constexpr std::string_view kBlock = "blk.";
+  if (const std::size_t end = out.path.find('.', kBlock.size()); out.path.starts_with(kBlock) && end != std::string::npos) {
+    out.layer = out.path.substr(kBlock.size(), end - kBlock.size());
+    out.path = "blk.{}" + out.path.substr(end);
+  }
+  return out;
+}
+
+std::string with_layer(std::string_view path, const std::string& layer) {
+  const std::size_t at = path.find("{}");
+  return at == std::string_view::npos ? std::string(path)
+                                      : std::string(path.substr(0, at)) + layer + std::string(path.substr(at + 2));
+}
+
+GgufSource source_of(const GgufFile& file, const GgufTensor& tensor, const GgufArchitecture& architecture, const GgufName& name) {
+  GgufSource out{tensor.type, name.order};
+  if (name.order == turned && tensor.shape.size() != 2) {
+    out.order = as_is;  // a bias
+  }
+  if (name.order == pairs || name.order == slices) {
+    out.heads = name.order == pairs && name.here == "blk.{}.attn_k" ? gguf_kv_heads(file) : gguf_heads(file);
+    const std::int64_t unit = out.heads * (name.order == pairs ? 2 : 3);
+    if (tensor.shape.front() % unit != 0 || (tensor.shape.size() == 1 && tensor.type->values > 1)) {
+      file.fail(fmt::format("tensor {} of {} rows cannot be divided by {} heads; convert the model again", tensor.name,
+                            tensor.shape.front(), out.heads));
+    }
+  }
+  if (architecture.norms_have_one && tensor.name.ends_with("_norm.weight")) {
+    out.added = -1.0F;
+    if (tensor.type->dtype != DType::f32) {
+      file.fail(fmt::format("tensor {} is {}, and norms must be F32; convert the model again", tensor.name, tensor.type->name));
+    }
+  }
+  return out;
+}
+
+TensorInfo info_of(const GgufTensor& tensor, std::string name, const GgufSource& source) {
+  TensorInfo out;
+  out.name = std::move(name);
+  out.dtype = tensor.type->dtype;
+  out.shape = tensor.shape;
+  if (source.order == turned) {
+    std::swap(out.shape[0], out.shape[1]);
+  }
+  out.file = tensor.file;
+  out.offset = tensor.offset;
+  out.bytes = static_cast<std::uint64_t>(tensor.elements()) * size_of(out.dtype);
+  out.gguf = std::make_shared<const GgufSource>(source);
+  return out;
+}
+
+/// A number that all layers have in common; files may give one for each.
+std::int64_t same_in_all_layers(const GgufFile& file, const std::string& key, std::optional<std::int64_t> otherwise) {
+  std::optional<std::int64_t> number = otherwise;
+  if (const auto found = file.values.find(key);
+      found != file.values.end() && std::holds_alternative<std::vector<std::int64_t>>(found->second)) {
+    const std::vector<std::int64_t>& list = *file.integers(key);
+    if (list.empty() || std::ranges::any_of(list, [&](std::int64_t one) { return one != list.front(); })) {
+      file.fail("key " + key + " differs from layer to layer, which is not supported");
+    }
+    number = list.front();
+  } else if (found != file.values.end()) {
+    number = file.integer(key);
+  }
+  if (!number || *number < 1 || *number > 65536) {
+    file.fail(fmt::format("key {} must be from 1 to 65536 ({}); convert the model again", key,
+                          number ? "it is " + std::to_string(*number) : "it is missing"));
+  }
+  return *number;
+}
+
+}  // namespace
+
+const GgufArchitecture& architecture_of(const GgufFile& file) {
+  const std::string* type = file.text("general.type");
+  const std::string* name = file.text("general.architecture");
+  if ((type != nullptr && *type == "imatrix") || (type == nullptr && file.has("imatrix.datasets"))) {
+    file.fail("this is an importance matrix, which quantizing uses, and no model; give the GGUF file of the model");
+  }
+  if (type != nullptr && *type != "model") {
+    file.fail(
+        fmt::format("general.type is \"{}\": this GGUF file is no model; give that of the base model", type->substr(0, 40)));
+  }
+  if (name == nullptr) {
+    file.fail("key general.architecture is missing; is this the GGUF file of a language model?");
+  }
+  const auto* const found = std::ranges::find(kArchitectures, std::string_view(*name), &GgufArchitecture::name);
+  if (found == kArchitectures.end()) {
+    std::vector<std::string_view> known;
+    std::ranges::transform(kArchitectures, std::back_inserter(known), &GgufArchitecture::name);
+    file.fail(fmt::format("the architecture {} is not known ({} are); take a model of one of these", name->substr(0, 40),
+                          fmt::join(known, ", ")));
+  }
+  return *found;
+}
+
+std::string gguf_key(const GgufFile& file, std::string_view name) {
+  return std::string(architecture_of(file).name) + "." + std::string(name);
+}
+
+std::int64_t gguf_heads(const GgufFile& file) {
+  return same_in_all_layers(file, gguf_key(file, "attention.head_count"), std::nullopt);
+}
+
+std::int64_t gguf_kv_heads(const GgufFile& file) {
+  return same_in_all_layers(file, gguf_key(file, "attention.head_count_kv"), gguf_heads(file));
+}
+
+TensorDirectory gguf_directory(const GgufFile& file) {
+  const GgufArchitecture& architecture = architecture_of(file);
+  TensorDirectory out;
+  out.files = file.parts;
+  out.warnings = file.warnings;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name == "rope_freqs.weight") {
+      continue;  // read with the configuration
+    }
+    const NameParts parts = parts_of(name);
+    const auto found = std::ranges::find(architecture.names, std::string_view(parts.path), &GgufName::here);
+    const bool known = found != architecture.names.end();
+    const GgufSource source = known ? source_of(file, tensor, architecture, *found) : GgufSource{tensor.type};
+    const std::string there = known ? with_layer(found->there, parts.layer) + parts.ending : name;
+    if (!out.tensors.emplace(there, info_of(tensor, there, source)).second) {
+      file.fail("tensors of two names are both " + there + "; convert the model again");
+    }
+  }
+  if (out.tensors.empty()) {
+    file.fail("there are no tensors in it, only keys (a vocabulary?); give the GGUF file of a model");
+  }
+  return out;
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,46 @@
+// The model architectures of GGUF files that are read, and how each one's tensors stand for those of a Hugging Face folder
+// (contract: llama.cpp, convert_hf_to_gguf.py and gguf-py's tensor_mapping.py).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "src/io/gguf.h"
+#include "src/io/gguf_tensor.h"
+#include "src/io/safetensors.h"
+
+namespace lora_dist {
+
+/// Paths of modules; "{}" stands for the layer's number.
+struct GgufName {
+  std::string_view here;   // "blk.{}.attn_q"
+  std::string_view there;  // "model.layers.{}.self_attn.q_proj"
+  GgufOrder order = GgufOrder::as_is;
+};
+
+struct GgufArchitecture {
+  std::string_view name;        // of general.architecture
+  std::string_view model_type;  // of config.json
+  std::span<const GgufName> names;
+  std::string_view epsilon = "attention.layer_norm_rms_epsilon";
+  bool norms_have_one = false;  // files hold 1 + w
+};
+
+/// The architecture of the file. Throws Error(model) where it is not known, and where the file is no model but an importance
+/// matrix, an adapter or the like.
+const GgufArchitecture& architecture_of(const GgufFile& file);
+
+/// A key of the architecture: "llama.block_count".
+std::string gguf_key(const GgufFile& file, std::string_view name);
+/// Heads of queries, and of keys and values. Throws Error(model) where they are missing, or differ between layers.
+std::int64_t gguf_heads(const GgufFile& file);
+std::int64_t gguf_kv_heads(const GgufFile& file);
+
+/// The tensors by the names, and in the shapes and the order, that a Hugging Face folder has them; quantized ones are f32, to be
+/// decoded where they are read. Tensors that the architecture does not have keep their names. Throws Error(model).
+TensorDirectory gguf_directory(const GgufFile& file);
+
+}  // namespace lora_dist
