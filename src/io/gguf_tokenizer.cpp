@@ -1,0 +1,384 @@
+// tokenizer.json from the lists of a GGUF file. How text is cut into words is known by the name in tokenizer.ggml.pre alone
+// (contract: llama.cpp, src/llama-vocab.cpp; the expressions are those of the models' own tokenizer.json).
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <tuple>
+#include <unordered_set>
+
+#include "src/io/gguf_architecture.h"
+#include "src/io/gguf_model.h"
+
+namespace lora_dist {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr const char* kSpace = "\xE2\x96\x81";  // how a space stands in sentencepiece's vocabularies
+
+constexpr const char* kLlama3 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kQwen2 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr const char* kPunctuation = R"([\p{P}\$\+<=>\^~\|]+)";
+
+struct PreTokenizer {
+  std::string_view name;                  // of tokenizer.ggml.pre
+  std::array<const char*, 4> patterns{};  // one after the other, in place of GPT-2's
+  bool digits_alone = false;              // each digit is a word
+  bool normalizes = false;                // to NFC
+  bool adds_bos = false;                  // where the file does not say
+  bool ignores_merges = false;            // a word that is a token is not cut
+  const char* tokenizer_class = nullptr;  // of transformers, where it is not the general one
+};
+constexpr auto kPreTokenizers = std::to_array<PreTokenizer>(
+    {{.name = "llama-bpe", .patterns = {kLlama3}, .adds_bos = true, .ignores_merges = true},
+     {.name = "llama-v3", .patterns = {kLlama3}, .adds_bos = true, .ignores_merges = true},
+     {.name = "llama3", .patterns = {kLlama3}, .adds_bos = true, .ignores_merges = true},
+     {.name = "qwen2", .patterns = {kQwen2}, .normalizes = true, .tokenizer_class = "Qwen2Tokenizer"},
+     {.name = "deepseek-r1-qwen", .patterns = {kQwen2}, .normalizes = true, .tokenizer_class = "Qwen2Tokenizer"},
+     {.name = "gpt-2"},
+     {.name = "smollm", .digits_alone = true},
+     {.name = "exaone", .digits_alone = true},
+     {.name = "exaone4"},
+     {.name = "olmo", .normalizes = true},
+     {.name = "default", .patterns = {kPunctuation, kGpt2, "\\p{N}+", "[0-9][0-9][0-9]"}}});
+
+const PreTokenizer& pre_tokenizer_of(const GgufFile& file) {
+  const std::string* name = file.text("tokenizer.ggml.pre");
+  if (name == nullptr) {
+    file.fail(
+        "key tokenizer.ggml.pre is missing, so that nobody knows how text is cut; convert the model again with a llama.cpp of "
+        "today");
+  }
+  const auto* const found = std::ranges::find(kPreTokenizers, std::string_view(*name), &PreTokenizer::name);
+  if (found == kPreTokenizers.end()) {
+    std::vector<std::string_view> known;
+    std::ranges::transform(kPreTokenizers, std::back_inserter(known), &PreTokenizer::name);
+    file.fail(
+        fmt::format("tokenizer.ggml.pre is \"{}\", and how it cuts text is not known ({} are); give the Hugging Face folder of "
+                    "the model, or data as input_ids to a GGUF file without a vocabulary",
+                    name->substr(0, 40), fmt::join(known, ", ")));
+  }
+  return *found;
+}
+
+enum TokenType : std::int64_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+
+/// The lists, which must be equally long.
+struct Vocabulary {
+  std::vector<std::string> tokens;
+  std::vector<std::int64_t> types;
+  bool is_sentencepiece = false;
+  bool is_gemma = false;
+
+  bool is(std::size_t id, TokenType type) const { return types[id] == type; }
+};
+
+/// Gemma's tokens of several spaces, which files hold as they are: pieces like others, and not user-defined ones.
+void respell_spaces(Vocabulary& vocabulary) {
+  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    std::string& token = vocabulary.tokens[id];
+    if (!token.empty() && token.find_first_not_of(' ') == std::string::npos) {
+      std::string spaces;
+      for (std::size_t i = 0; i < token.size(); ++i) {
+        spaces += kSpace;
+      }
+      token = std::move(spaces);
+      vocabulary.types[id] = normal;
+    }
+  }
+}
+
+Vocabulary vocabulary_of(const GgufFile& file) {
+  const std::string* model = file.text("tokenizer.ggml.model");
+  if (model == nullptr || (*model != "gpt2" && *model != "llama")) {
+    file.fail(
+        fmt::format("tokenizer.ggml.model is {}, and only gpt2 and llama (BPE of bytes, and sentencepiece's BPE) are supported; "
+                    "take a model with one of these",
+                    model == nullptr ? "missing" : "\"" + model->substr(0, 40) + "\""));
+  }
+  Vocabulary out{*file.texts("tokenizer.ggml.tokens"), {}, *model == "llama"};
+  out.is_gemma = out.is_sentencepiece && architecture_of(file).model_type == "gemma";
+  const std::vector<std::int64_t>* types = file.integers("tokenizer.ggml.token_type");
+  out.types = types != nullptr ? *types : std::vector<std::int64_t>(out.tokens.size(), normal);
+  if (out.types.size() != out.tokens.size()) {
+    file.fail(fmt::format("tokenizer.ggml.token_type has {} entries for {} tokens; convert the model again", out.types.size(),
+                          out.tokens.size()));
+  }
+  if (out.is_gemma) {
+    respell_spaces(out);
+  }
+  if (const auto wrong = std::ranges::find_if(out.types, [](std::int64_t type) { return type < normal || type > byte; });
+      wrong != out.types.end()) {
+    file.fail(fmt::format("tokenizer.ggml.token_type has {}, and must be from 1 to 6; convert the model again", *wrong));
+  }
+  return out;
+}
+
+/// All texts must be UTF-8: JSON knows.
+void check_utf8(const GgufFile& file, const char* key, const std::vector<std::string>& texts) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const bool ascii = std::ranges::all_of(texts[i], [](char c) { return static_cast<unsigned char>(c) < 0x80U; });
+    try {
+      if (!ascii) {
+        static_cast<void>(json(texts[i]).dump());
+      }
+    } catch (const json::type_error&) {
+      file.fail(fmt::format("{} has text that is no UTF-8 (entry {}); convert the model again", key, i));
+    }
+  }
+}
+
+std::optional<std::size_t> special_id(const GgufFile& file, const std::string& name, const Vocabulary& vocabulary) {
+  const std::string key = "tokenizer.ggml." + name + "_token_id";
+  const std::optional<std::int64_t> id = file.integer(key);
+  if (id && (*id < 0 || *id >= std::ssize(vocabulary.tokens))) {
+    file.fail(fmt::format("{} is {}, outside the vocabulary of {}; convert the model again", key, *id, vocabulary.tokens.size()));
+  }
+  return id ? std::optional(static_cast<std::size_t>(*id)) : std::nullopt;
+}
+
+bool adds_bos(const GgufFile& file, const Vocabulary& vocabulary) {
+  return file.flag("tokenizer.ggml.add_bos_token").value_or(vocabulary.is_sentencepiece || pre_tokenizer_of(file).adds_bos);
+}
+
+/// What is found in a text before it is cut: control tokens, and those that a user defined.
+json added_tokens(const GgufFile& file, const Vocabulary& vocabulary) {
+  const auto unk = special_id(file, "unknown", vocabulary);
+  json out = json::array();
+  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const bool special = vocabulary.is(id, control) || vocabulary.is(id, unknown) || unk == id;
+    if ((special || vocabulary.is(id, user_defined)) && !vocabulary.tokens[id].empty()) {
+      out.push_back({{"id", id},
+                     {"content", vocabulary.tokens[id]},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", special}});
+    }
+  }
+  return out;
+}
+
+json vocab(const Vocabulary& vocabulary) {
+  json out = json::object();
+  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    if (!vocabulary.is(id, unused)) {
+      out[vocabulary.tokens[id]] = id;  // of two with one text the later one, as in transformers
+    }
+  }
+  return out;
+}
+
+json byte_level(bool use_regex) {
+  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", use_regex}};
+}
+
+json split(const char* pattern) {
+  return {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
+}
+
+json pre_tokenizer(const PreTokenizer& pre) {
+  json steps = json::array();
+  if (pre.digits_alone) {
+    steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
+  }
+  for (const char* pattern : pre.patterns) {
+    if (pattern != nullptr) {
+      steps.push_back(split(pattern));
+    }
+  }
+  steps.push_back(byte_level(pre.patterns[0] == nullptr));
+  return steps.size() == 1 ? steps[0] : json{{"type", "Sequence"}, {"pretokenizers", steps}};
+}
+
+json of_bytes(const GgufFile& file, const Vocabulary& vocabulary) {
+  const PreTokenizer& pre = pre_tokenizer_of(file);
+  const std::vector<std::string>* merges = file.texts("tokenizer.ggml.merges");
+  if (merges == nullptr) {
+    file.fail("key tokenizer.ggml.merges is missing; convert the model again");
+  }
+  check_utf8(file, "tokenizer.ggml.merges", *merges);
+  return {{"normalizer", pre.normalizes ? json{{"type", "NFC"}} : json(nullptr)},
+          {"pre_tokenizer", pre_tokenizer(pre)},
+          {"decoder", byte_level(true)},
+          {"model",
+           {{"type", "BPE"},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"ignore_merges", pre.ignores_merges},
+            {"vocab", vocab(vocabulary)},
+            {"merges", *merges}}}};
+}
+
+/// Bytes of the UTF-8 character that begins there.
+std::size_t character_at(std::string_view text, std::size_t at) {
+  std::size_t end = at + 1;
+  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
+    ++end;
+  }
+  return end - at;
+}
+
+/// How good each piece is: as its score says; but Gemma's pieces are joined in the order of their ids.
+std::vector<double> scores_of(const GgufFile& file, const Vocabulary& vocabulary) {
+  std::vector<double> out(vocabulary.tokens.size());
+  if (vocabulary.is_gemma) {
+    std::iota(out.rbegin(), out.rend(), 0.0);
+    return out;
+  }
+  const std::vector<double>* scores = file.numbers("tokenizer.ggml.scores");
+  if (scores == nullptr || scores->size() != out.size() ||
+      !std::ranges::all_of(*scores, [](double score) { return std::isfinite(score); })) {
+    file.fail(fmt::format("tokenizer.ggml.scores must be a finite number for each of the {} tokens; convert the model again",
+                          out.size()));
+  }
+  return *scores;
+}
+
+/// A cut of a piece into two others.
+struct Cut {
+  double score = 0.0;
+  std::size_t left = 0;  // characters
+  std::size_t right = 0;
+  std::size_t id = 0;
+  std::size_t at = 0;  // bytes
+};
+
+std::vector<Cut> cuts_of(const Vocabulary& vocabulary, const std::vector<double>& scores) {
+  const std::unordered_set<std::string_view> pieces(vocabulary.tokens.begin(), vocabulary.tokens.end());
+  std::vector<Cut> out;
+  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const std::string_view piece = vocabulary.tokens[id];
+    std::size_t characters = 0;
+    for (std::size_t at = 0; at < piece.size(); at += character_at(piece, at)) {
+      ++characters;
+    }
+    std::size_t left = 0;
+    for (std::size_t at = 0; at < piece.size(); at += character_at(piece, at), ++left) {
+      if (at > 0 && pieces.contains(piece.substr(0, at)) && pieces.contains(piece.substr(at))) {
+        out.push_back({scores[id], left, characters - left, id, at});
+      }
+    }
+  }
+  return out;
+}
+
+/// The best piece first, then the cut with the longest left part (generate_merges of transformers 5.24.0).
+json merges_by_score(const GgufFile& file, const Vocabulary& vocabulary) {
+  std::vector<Cut> cuts = cuts_of(vocabulary, scores_of(file, vocabulary));
+  std::ranges::stable_sort(
+      cuts, [](const Cut& a, const Cut& b) { return std::tie(a.score, a.left, a.right) > std::tie(b.score, b.left, b.right); });
+  json merges = json::array();
+  for (const Cut& cut : cuts) {
+    const std::string& piece = vocabulary.tokens[cut.id];
+    merges.push_back(json::array({piece.substr(0, cut.at), piece.substr(cut.at)}));
+  }
+  return merges;
+}
+
+/// As LlamaTokenizer and GemmaTokenizer of transformers 5.24.0 are built: a space stands before the first word of a text, but for
+/// Gemma.
+json of_pieces(const GgufFile& file, const Vocabulary& vocabulary) {
+  const bool prefix = !vocabulary.is_gemma && file.flag("tokenizer.ggml.add_space_prefix").value_or(true);
+  json decoders = json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
+                               json{{"type", "ByteFallback"}},
+                               json{{"type", "Fuse"}}});
+  if (prefix) {
+    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  }
+  json model = {{"type", "BPE"},
+                {"fuse_unk", true},
+                {"byte_fallback", std::ranges::find(vocabulary.types, byte) != vocabulary.types.end()},
+                {"ignore_merges", false}};
+  if (const auto unk = special_id(file, "unknown", vocabulary)) {
+    model["unk_token"] = vocabulary.tokens[*unk];
+  }
+  model["merges"] = merges_by_score(file, vocabulary);
+  model["vocab"] = vocab(vocabulary);
+  return {{"normalizer", nullptr},
+          {"pre_tokenizer",
+           {{"type", "Metaspace"}, {"replacement", kSpace}, {"prepend_scheme", prefix ? "first" : "never"}, {"split", false}}},
+          {"decoder", {{"type", "Sequence"}, {"decoders", decoders}}},
+          {"model", model}};
+}
+
+/// BOS and EOS around a text, as the file's flags say.
+json post_processor(const GgufFile& file, const Vocabulary& vocabulary) {
+  json single = json::array();
+  json special = json::object();
+  const auto put = [&](const char* name, bool wanted) {
+    const auto id = special_id(file, name, vocabulary);
+    if (wanted && id) {
+      const std::string& token = vocabulary.tokens[*id];
+      single.push_back({{"SpecialToken", {{"id", token}, {"type_id", 0}}}});
+      special[token] = {{"id", token}, {"ids", json::array({*id})}, {"tokens", json::array({token})}};
+    }
+  };
+  put("bos", adds_bos(file, vocabulary));
+  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+  put("eos", file.flag("tokenizer.ggml.add_eos_token").value_or(false));
+  json pair = single;
+  pair.push_back({{"Sequence", {{"id", "B"}, {"type_id", 1}}}});
+  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
+}
+
+/// One text, or a list of named ones where the file has more than the default.
+ordered_json chat_templates(const GgufFile& file) {
+  const std::string* plain = file.text("tokenizer.chat_template");
+  const std::vector<std::string>* names = file.texts("tokenizer.chat_templates");
+  ordered_json out = ordered_json::array();
+  for (const std::string& name : names == nullptr ? std::vector<std::string>{} : *names) {
+    if (const std::string* text = file.text("tokenizer.chat_template." + name)) {
+      out.push_back({{"name", name}, {"template", *text}});
+    }
+  }
+  if (out.empty()) {
+    return plain == nullptr ? ordered_json(nullptr) : ordered_json(*plain);
+  }
+  if (plain != nullptr) {
+    out.insert(out.begin(), {{"name", "default"}, {"template", *plain}});
+  }
+  return out;
+}
+
+}  // namespace
+
+bool has_gguf_tokenizer(const GgufFile& file) { return file.has("tokenizer.ggml.tokens"); }
+
+json gguf_tokenizer(const GgufFile& file) {
+  const Vocabulary vocabulary = vocabulary_of(file);
+  check_utf8(file, "tokenizer.ggml.tokens", vocabulary.tokens);
+  json out = {{"version", "1.0"}, {"added_tokens", added_tokens(file, vocabulary)}};
+  out.update(vocabulary.is_sentencepiece ? of_pieces(file, vocabulary) : of_bytes(file, vocabulary));
+  out["post_processor"] = post_processor(file, vocabulary);
+  return out;
+}
+
+ordered_json gguf_tokenizer_config(const GgufFile& file) {
+  const Vocabulary vocabulary = vocabulary_of(file);
+  const char* own = vocabulary.is_sentencepiece ? nullptr : pre_tokenizer_of(file).tokenizer_class;
+  ordered_json out = {{"tokenizer_class", own != nullptr ? own : "PreTrainedTokenizerFast"},
+                      {"clean_up_tokenization_spaces", false}};
+  constexpr std::array<std::pair<const char*, const char*>, 4> kNamed = {
+      {{"bos", "bos_token"}, {"eos", "eos_token"}, {"unknown", "unk_token"}, {"padding", "pad_token"}}};
+  for (const auto& [here, there] : kNamed) {
+    const auto id = special_id(file, here, vocabulary);
+    out[there] = id ? ordered_json(vocabulary.tokens[*id]) : ordered_json(nullptr);
+  }
+  if (ordered_json templates = chat_templates(file); !templates.is_null()) {
+    check_utf8(file, "tokenizer.chat_template", {templates.is_string() ? templates.get<std::string>() : std::string()});
+    out["chat_template"] = std::move(templates);
+  }
+  return out;
+}
+
+}  // namespace lora_dist

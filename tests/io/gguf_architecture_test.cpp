@@ -1,0 +1,205 @@
+// Tensors of GGUF files under the names, and in the order, of the Hugging Face folders that they were made from
+// (tests/golden/make_gguf.py), and what is no model that can be read.
+#include "src/io/gguf_architecture.h"
+
+#include <gmock/gmock.h>
+
+#include <cstring>
+#include <random>
+
+#include "kernels/common/half.h"
+#include "src/io/gguf_model.h"
+#include "tests/support/demo_gguf.h"
+#include "tests/support/scratch.h"
+
+namespace lora_dist {
+namespace {
+
+using test::GgufWriter;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<std::byte> bytes_of(const TensorInfo& tensor) {
+  std::vector<std::byte> out(tensor.bytes);
+  read_tensor_bytes(tensor, 0, out);
+  return out;
+}
+
+std::vector<float> values_of(const TensorInfo& tensor) {
+  const std::vector<std::byte> bytes = bytes_of(tensor);
+  const std::size_t width = size_of(tensor.dtype);
+  std::vector<float> out(bytes.size() / width);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, bytes.data() + i * width, width);
+    const auto half = static_cast<std::uint16_t>(bits);
+    out[i] = tensor.dtype == DType::f32    ? std::bit_cast<float>(bits)
+             : tensor.dtype == DType::bf16 ? float_of_bf16(half)
+                                           : float_of_f16(half);
+  }
+  return out;
+}
+
+class GgufFamilies : public testing::TestWithParam<const char*> {};
+
+TEST_P(GgufFamilies, TensorsAreThoseOfTheFolder) {
+  const std::string name = GetParam();
+  const TensorDirectory folder = read_model_directory(source_dir() / "tests/golden/families" / name);
+  const TensorDirectory gguf = read_model_directory(source_dir() / "tests/golden/gguf" / (name + ".gguf"));
+  EXPECT_EQ(gguf.tensors.size(), folder.tensors.size());
+  for (const auto& [tensor, info] : folder.tensors) {
+    ASSERT_TRUE(gguf.tensors.contains(tensor)) << tensor;
+    const TensorInfo& ours = gguf.tensors.at(tensor);
+    EXPECT_EQ(ours.shape, info.shape) << tensor;
+    if (name == "gemma" && tensor.ends_with("norm.weight")) {  // w + 1 was rounded
+      EXPECT_THAT(values_of(ours), testing::Pointwise(testing::FloatNear(6e-8F), values_of(info))) << tensor;
+    } else {
+      EXPECT_EQ(values_of(ours), values_of(info)) << tensor;
+    }
+  }
+}
+
+TEST_P(GgufFamilies, PartsOfATensorAreThoseOfTheWhole) {
+  std::mt19937 random(1);
+  for (const auto& [name, tensor] :
+       read_model_directory(source_dir() / "tests/golden/gguf" / (std::string(GetParam()) + ".gguf")).tensors) {
+    const std::vector<std::byte> whole = bytes_of(tensor);
+    const std::size_t width = size_of(tensor.dtype);
+    for (int i = 0; i < 5; ++i) {
+      const std::size_t from = random() % (whole.size() / width) * width;
+      std::vector<std::byte> part((random() % ((whole.size() - from) / width) + 1) * width);
+      read_tensor_bytes(tensor, from, part);
+      EXPECT_EQ(std::memcmp(part.data(), whole.data() + from, part.size()), 0) << name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GgufFamilies,
+                         testing::Values("llama3", "qwen2_window", "qwen3", "gemma", "gpt2", "gpt_neox_parallel", "exaone3",
+                                         "exaone4_hybrid"),
+                         [](const auto& info) { return std::string(info.param); });
+
+/// A part may begin and end within a block; rows of llama's q lie apart.
+TEST(GgufArchitecture, PartsOfQuantizedTensors) {
+  const Scratch scratch;
+  std::mt19937 random(1);
+  GgufWriter out;
+  test::add_demo_keys(out);
+  std::string blocks;
+  for (int i = 0; i < 64 * 2; ++i) {  // 64 rows of two blocks of Q8_0
+    blocks += std::string("\x00\x3C", 2);
+    for (int value = 0; value < 32; ++value) {
+      blocks += static_cast<char>(random() % 256);
+    }
+  }
+  out.tensor("blk.0.attn_q.weight", {64, 64}, 8, blocks);
+  out.tensor("blk.0.attn_v.weight", {64, 64}, 8, blocks);
+  put_file(scratch / "m.gguf", out.content());
+  const TensorDirectory directory = gguf_directory(read_gguf(scratch / "m.gguf"));
+  const std::vector<float> v = values_of(directory.tensors.at("model.layers.0.self_attn.v_proj.weight"));
+  const TensorInfo& info = directory.tensors.at("model.layers.0.self_attn.q_proj.weight");
+  EXPECT_EQ(dtype_text(info), "Q8_0");
+  EXPECT_EQ(info.dtype, DType::f32);
+  const std::vector<float> q = values_of(info);
+  for (std::size_t row = 0; row < 64; ++row) {
+    const std::size_t there = row / 8 * 8 + row % 4 * 2 + row % 8 / 4;
+    EXPECT_TRUE(std::equal(q.begin() + row * 64, q.begin() + row * 64 + 64, v.begin() + there * 64)) << row;
+  }
+  std::vector<float> part(300);
+  read_tensor_bytes(info, 777 * 4, std::as_writable_bytes(std::span(part)));
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), q.begin() + 777));
+}
+
+/// What opening a file says whose keys and tensors are those of the demo but for what `change` does.
+template <class Change>
+std::string problem_of(Change change) {
+  const Scratch scratch;
+  GgufWriter out;
+  change(out);
+  put_file(scratch / "m.gguf", out.content());
+  const Thrown error = thrown_by([&] {
+    const GgufFile file = read_gguf(scratch / "m.gguf");
+    gguf_config(file);
+    gguf_directory(file);
+  });
+  EXPECT_EQ(error.code, ExitCode::model);
+  EXPECT_THAT(error.message, HasSubstr((scratch / "m.gguf").string()));
+  return error.message;
+}
+
+TEST(GgufArchitecture, OtherFilesAreRefusedByName) {
+  EXPECT_THAT(problem_of([](GgufWriter& out) { out.text("general.architecture", "mamba"); }),
+              HasSubstr("the architecture mamba is not known (llama, qwen2, qwen3, gemma, gpt2, gptneox, exaone, exaone4 are)"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) { out.text("general.type", "imatrix"); }),
+              HasSubstr("this is an importance matrix"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) { out.texts("imatrix.datasets", {"a"}); }),
+              HasSubstr("this is an importance matrix"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) { out.text("general.type", "adapter"); }), HasSubstr("general.type is \"adapter\""));
+  EXPECT_THAT(problem_of([](GgufWriter& out) { out.number("x", 1); }), HasSubstr("key general.architecture is missing"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) {
+                test::add_demo_keys(out);
+                out.number("llama.expert_count", 8);
+                test::add_demo_tensors(out);
+              }),
+              HasSubstr("a mixture of 8 experts"));
+}
+
+TEST(GgufArchitecture, WhatDoesNotFit) {
+  EXPECT_THAT(problem_of([](GgufWriter& out) { test::add_demo_keys(out); }), HasSubstr("token_embd.weight is missing"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) {
+                test::add_demo_keys(out);
+                test::add_demo_tensors(out);
+                out.texts("tokenizer.ggml.tokens", {"a", "b"});
+              }),
+              HasSubstr("tokenizer.ggml.tokens has 2 tokens and token_embd.weight 512 rows"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) {
+                out.text("general.architecture", "llama");
+                out.number("llama.attention.head_count", 8);
+                test::add_demo_tensors(out);
+              }),
+              HasSubstr("key llama.embedding_length is missing"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) {
+                test::add_demo_keys(out);
+                out.tensor("blk.0.attn_q.weight", {4, 6}, 0, std::string(96, '\0'));
+                out.tensor("token_embd.weight", {64, 512}, 0, std::string(std::size_t{64} * 512 * 4, '\0'));
+              }),
+              HasSubstr("tensor blk.0.attn_q.weight of 6 rows cannot be divided by 8 heads"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) {
+                test::add_demo_keys(out);
+                test::add_demo_tensors(out);
+                out.tensor("rope_freqs.weight", {4}, 0, std::string("\0\0\x80\x3f\0\0\x40\x40\0\0\x80\x3f\0\0\x80\x3f", 16));
+              }),
+              HasSubstr("stretches rotations in a way that is not Llama 3.1's"));
+}
+
+TEST(GgufModel, WhichFileAFolderHas) {
+  const Scratch scratch;
+  EXPECT_EQ(find_gguf(scratch.path()), std::nullopt);
+  scratch.write("m/b-00001-of-00002.gguf", "");
+  scratch.write("m/b-00002-of-00002.gguf", "");
+  EXPECT_EQ(find_gguf(scratch / "m"), scratch / "m" / "b-00001-of-00002.gguf");
+  EXPECT_EQ(find_gguf(scratch / "m/b-00002-of-00002.gguf"), scratch / "m/b-00002-of-00002.gguf");
+  scratch.write("m/a.gguf", "");
+  const Thrown error = thrown_by([&] { find_gguf(scratch / "m"); });
+  EXPECT_EQ(error.code, ExitCode::model);
+  EXPECT_THAT(error.message, HasSubstr("several GGUF files (a.gguf, b-00001-of-00002.gguf); name the one that is meant"));
+  scratch.write("m/model.safetensors", "");
+  EXPECT_EQ(find_gguf(scratch / "m"), std::nullopt);
+}
+
+TEST(GgufModel, TheConfigurationIsThatOfTheFolder) {
+  const Scratch scratch;
+  const auto config = gguf_config(read_gguf(test::put_demo_gguf(scratch / "m.gguf")));
+  EXPECT_EQ(config["model_type"], "llama");
+  EXPECT_EQ(config["num_hidden_layers"], 5);
+  EXPECT_EQ(config["num_key_value_heads"], 4);
+  EXPECT_EQ(config["vocab_size"], 512);
+  EXPECT_EQ(config["tie_word_embeddings"], true);
+  EXPECT_EQ(config["eos_token_id"], 2);
+  const auto stretched = gguf_config(read_gguf(source_dir() / "tests/golden/gguf/llama3.gguf"))["rope_scaling"];
+  EXPECT_EQ(stretched["original_max_position_embeddings"], 32);
+  EXPECT_EQ(stretched["factor"], 8.0);
+}
+
+}  // namespace
+}  // namespace lora_dist
