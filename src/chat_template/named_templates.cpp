@@ -4,6 +4,7 @@
 #include "src/core/error.h"
 #include "src/io/chat_template_files.h"
 #include "src/io/file.h"
+#include "src/io/gguf_model.h"
 #include "src/io/strict_json.h"
 
 namespace lora_dist {
@@ -40,6 +41,11 @@ std::map<std::string, TemplateText> embedded_templates(const json& value, const 
 
 std::map<std::string, TemplateText> read_named_templates(const fs::path& model_folder) {
   std::map<std::string, TemplateText> out;
+  if (const std::optional<fs::path> gguf = find_gguf(model_folder)) {
+    const GgufFile file = read_gguf(*gguf);
+    const json config = has_gguf_tokenizer(file) ? json(gguf_tokenizer_config(file)) : json::object();
+    return config.contains("chat_template") ? embedded_templates(config["chat_template"], *gguf) : out;
+  }
   for (const fs::path& file : chat_template_files(model_folder)) {
     const std::string name = file.parent_path() == model_folder ? kDefault : file.stem().string();
     out[name] = {read_text_file(file, ExitCode::model), file, false};

@@ -2,6 +2,7 @@
 #include "src/tokenizer/folder_files.h"
 
 #include "src/io/chat_template_files.h"
+#include "src/io/gguf_model.h"
 #include "src/io/strict_json.h"
 #include "src/tokenizer/json_fields.h"
 
@@ -31,12 +32,16 @@ std::string text_or_nothing(const ordered_json& object, const char* key) {
 }  // namespace
 
 fs::path FolderFiles::vocabulary_file() const {
-  return folder / (source == VocabularySource::tokenizer_json    ? "tokenizer.json"
-                   : source == VocabularySource::tokenizer_model ? "tokenizer.model"
-                                                                 : "vocab.json");
+  return gguf ? *gguf
+              : folder / (source == VocabularySource::tokenizer_json    ? "tokenizer.json"
+                          : source == VocabularySource::tokenizer_model ? "tokenizer.model"
+                                                                        : "vocab.json");
 }
 
 std::optional<VocabularySource> find_vocabulary(const fs::path& folder) {
+  if (const std::optional<fs::path> gguf = find_gguf(folder)) {
+    return has_gguf_tokenizer(read_gguf(*gguf)) ? std::optional(VocabularySource::tokenizer_json) : std::nullopt;
+  }
   if (fs::exists(folder / "tokenizer.json")) {
     return VocabularySource::tokenizer_json;
   }
@@ -53,6 +58,14 @@ FolderFiles read_folder_files(const fs::path& folder, VocabularySource source) {
   FolderFiles out;
   out.folder = folder;
   out.source = source;
+  if (out.gguf = find_gguf(folder); out.gguf) {
+    const GgufFile file = read_gguf(*out.gguf);
+    out.has_config = true;
+    out.config = gguf_tokenizer_config(file);
+    out.has_chat_template = out.config.contains("chat_template");
+    out.model_type = text_or_nothing(gguf_config(file), "model_type");
+    return out;
+  }
   if (ordered_json config = read_object(out.config_file()); !config.is_null()) {
     out.has_config = true;
     out.config = std::move(config);

@@ -18,6 +18,7 @@ enum class VocabularySource : std::uint8_t {
 
 struct FolderFiles {
   std::filesystem::path folder;
+  std::optional<std::filesystem::path> gguf{};  // holds all of the others; its vocabulary is shown as a tokenizer.json
   VocabularySource source = VocabularySource::tokenizer_json;
   nlohmann::ordered_json config = nlohmann::ordered_json::object();  // tokenizer_config.json
   nlohmann::ordered_json special_map;                                // special_tokens_map.json; null if absent
@@ -27,7 +28,7 @@ struct FolderFiles {
   // Of config.json; empty if absent.
   std::string model_type, model_tokenizer_class;
 
-  std::filesystem::path config_file() const { return folder / "tokenizer_config.json"; }
+  std::filesystem::path config_file() const { return gguf.value_or(folder / "tokenizer_config.json"); }
   std::filesystem::path map_file() const { return folder / "special_tokens_map.json"; }
   std::filesystem::path added_file() const { return folder / "added_tokens.json"; }
   /// The vocabulary's file.

@@ -89,7 +89,9 @@ void set_affixes(Tokenizer& tokenizer, const FolderFiles& files, const Tokenizer
       from_class(end, tokenizer_class);
     } else {
       *end.ids = end.ids == &tokenizer.prefix ? from_json->prefix : from_json->suffix;
-      *end.reason = has_template ? "post_processor of tokenizer.json" : "tokenizer.json has no post_processor";
+      *end.reason = files.gguf     ? std::string("tokenizer.ggml.") + end.key + " of the GGUF file"
+                    : has_template ? "post_processor of tokenizer.json"
+                                   : "tokenizer.json has no post_processor";
     }
     note_flag(end, flag, by_flag, tokenizer.notes);
   }

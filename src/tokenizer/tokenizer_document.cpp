@@ -7,6 +7,7 @@
 
 #include "src/core/error.h"
 #include "src/io/file.h"
+#include "src/io/gguf_model.h"
 #include "src/io/strict_json.h"
 #include "src/tokenizer/piece_merges.h"
 #include "src/tokenizer/sentencepiece_tokenizer.h"
@@ -169,7 +170,7 @@ VocabularyFile read_vocabulary_file(const FolderFiles& files, const TokenizerCla
       out.json = read_two_files(files, tokenizer_class);
       break;
     case VocabularySource::tokenizer_json:
-      out.json = read_json_file(file, ExitCode::model);
+      out.json = files.gguf ? gguf_tokenizer(read_gguf(*files.gguf)) : read_json_file(file, ExitCode::model);
       out.added = listed_tokens(out.json, {file, ""});
       out.pad = padding_token(out.json, {file, ""});
   }
