@@ -7,6 +7,7 @@
 #include "src/comm/agree.h"
 #include "src/core/stop_request.h"
 #include "src/io/file.h"
+#include "src/io/gguf_model.h"
 #include "src/io/sha256.h"
 
 namespace lora_dist {
@@ -37,11 +38,12 @@ std::string base_model_hash(const std::filesystem::path& folder, const TensorDir
   std::string names;
   std::int64_t pieces = 0;
   run_together(comm, [&] {
-    names = read_text_file(folder / "config.json", ExitCode::model);
+    const bool is_gguf = find_gguf(folder).has_value();  // whose keys are in the file that is hashed, and whose name is anyone's
+    names = is_gguf ? "GGUF" : read_text_file(folder / "config.json", ExitCode::model);
     for (const std::filesystem::path& path : directory.files) {
       const std::int64_t before = pieces;
       hash_pieces(path, comm, pieces, mine);
-      names += "\n" + path.filename().string() + " " + std::to_string(pieces - before);
+      names += "\n" + (is_gguf ? "part" : path.filename().string()) + " " + std::to_string(pieces - before);
     }
   });
   const std::vector<std::string> all = all_gather_strings(comm, mine);

@@ -22,7 +22,7 @@ struct RestLoader {
   /// Reads a part of a tensor to `there` in the operators' memory, rounded to `dtype`, piece by piece. `added` is added to each
   /// element before rounding.
   void read(const ModelTensor& wanted, const StridedSlice& slice, DType dtype, float added, std::byte* there) const {
-    const WeightSource source{&find_tensor(whole, directory, wanted), {}};
+    const WeightSource source{&find_tensor(whole, directory, wanted)};
     const auto width = static_cast<std::int64_t>(size_of(dtype));
     Stream host;
     host.threads = storage.stream.threads;

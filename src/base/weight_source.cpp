@@ -6,12 +6,16 @@
 #include "kernels/elementwise/elementwise.h"
 #include "src/base/finite_weights.h"
 #include "src/base/transpose_elements.h"
+#include "src/io/gguf_tensor.h"
 
 namespace lora_dist {
 
 WeightSource open_weight(const TensorInfo& tensor, bool transposed) {
-  WeightSource source{&tensor, {}};
-  if (transposed) {
+  WeightSource source{&tensor};
+  if (transposed && tensor.gguf && tensor.gguf->order == GgufOrder::turned) {
+    source.as_in_file = std::make_shared<const TensorInfo>(as_in_gguf(tensor));
+    source.tensor = source.as_in_file.get();
+  } else if (transposed) {
     std::vector<std::byte> bytes(tensor.bytes);
     read_tensor_bytes(tensor, 0, bytes);
     check_finite(tensor, bytes);

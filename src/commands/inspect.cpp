@@ -14,6 +14,7 @@
 #include "src/core/error.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
+#include "src/io/gguf_model.h"
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
 #include "src/io/strict_json.h"
@@ -116,12 +117,16 @@ void inspect_model(const fs::path& path, bool verify, const Console& console) {
   const ModelSpec spec = read_model_config(path);
   const TensorDirectory directory = read_model_directory(path);
   const std::optional<BaseFormat> stored = stored_format(check_model_tensors(spec, directory));
+  const bool from_gguf = find_gguf(path).has_value();
   const char* origin = fs::exists(path / kBaseStoreFile) ? " (a base store)" : " (by bitsandbytes)";
   console.line(fmt::format(
       "model {}\n  type            {}\n  layers          {}\n  hidden          {}\n  heads           {} ({} kv, head_dim {})\n"
       "  intermediate    {}\n  vocabulary      {}\n  positions       {}\n  tied head       {}\n  weights         {}",
       path.string(), spec.model_type, spec.layers, spec.hidden, spec.heads, spec.kv_heads, spec.head_dim, spec.intermediate,
-      spec.vocab, spec.max_positions, spec.tied_head, stored ? describe(*stored) + origin : "not quantized"));
+      spec.vocab, spec.max_positions, spec.tied_head,
+      stored      ? describe(*stored) + origin
+      : from_gguf ? "of a GGUF file"
+                  : "not quantized"));
   for (const std::string& warning : folder_warnings(spec, directory)) {
     console.warn(warning);
   }
@@ -166,14 +171,14 @@ int run(Communicator& world, const ProcessInfo& process, const InspectOptions& o
       inspect_checkpoint(path, console);
     } else if (fs::exists(path / "adapter_config.json")) {
       inspect_adapter(path, options.verify, console);
-    } else if (fs::exists(path / "config.json")) {
+    } else if (find_gguf(path) || fs::exists(path / "config.json")) {
       inspect_model(path, options.verify, console);
     } else if (path.extension() == ".safetensors") {
       inspect_tensors(path, options.verify, console);
     } else {
       throw Error(ExitCode::model,
                   fmt::format("{}: is neither a checkpoint (MANIFEST.json), an adapter (adapter_config.json), a model folder "
-                              "(config.json) nor a safetensors file",
+                              "(config.json) nor a safetensors or GGUF file",
                               path.string()));
     }
   });

@@ -16,6 +16,7 @@
 #include "src/commands/merge_report.h"
 #include "src/commands/watch_command.h"
 #include "src/commands/work_folder.h"
+#include "src/convert/merge_gguf.h"
 #include "src/convert/merge_quantized.h"
 #include "src/core/error.h"
 #include "src/core/version.h"
@@ -106,10 +107,14 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
          i += static_cast<std::size_t>(world.size())) {
       const fs::path& source = merge.files.files[i];
       const bool is_store = source.filename() == kBaseStoreFile;
-      const fs::path file = target / (is_store ? fs::path("model.safetensors") : source.filename());
+      const bool is_gguf = source.extension() == ".gguf";
+      const fs::path file = target / (is_store  ? fs::path("model.safetensors")
+                                      : is_gguf ? fs::path(merged_gguf_name(merge.files, i))
+                                                : source.filename());
+      const auto merge_plain = is_gguf ? merge_gguf_file : merge_file;
       const MergeSums sums = merge.quantized
                                  ? merge_quantized_file(*merge.quantized, source, file, merge.plan, stream)
-                                 : merge_file(merge.files, source, file, merge.plan, onto, merge.formats.trained, stream);
+                                 : merge_plain(merge.files, source, file, merge.plan, onto, merge.formats.trained, stream);
       mine.tensors += sums.tensors;
       mine.held += sums.held;
       mine.update += sums.update;
@@ -192,6 +197,9 @@ void copy_descriptions(const Merge& merge, const MergeOptions& options, const fs
   run_together(world, [&] {
     if (world.rank() == 0) {
       copy_other_files(options.model, folder);
+      if (merge.files.files.front().extension() == ".gguf") {
+        write_gguf_index(merge.files, folder);
+      }
       if (merge.quantized) {
         write_plain_descriptions(*merge.quantized, options.model, folder);
       }

@@ -6,8 +6,8 @@
 namespace lora_dist {
 
 void describe_merge_options(CommandUse& use, MergeOptions& options) {
-  use.options.add_options()                                                  //
-      ("model", path_of(options.model, "DIR"), "Hugging Face model folder")  //
+  use.options.add_options()                                                                  //
+      ("model", path_of(options.model, "DIR"), "Hugging Face model folder, or a GGUF file")  //
       ("adapter", paths_of(options.adapters, "DIR[=WEIGHT]"),
        "PEFT adapter folder; may be repeated, each added with its weight (default 1)")  //
       ("output", path_of(options.output, "DIR"), "new folder for the merged model")     //

@@ -8,7 +8,7 @@ namespace lora_dist {
 
 void describe_model_options(CommandUse& use, ModelOptions& options) {
   use.options.add_options()                                                                      //
-      ("model", path_of(options.model, "DIR"), "Hugging Face model folder")                      //
+      ("model", path_of(options.model, "DIR"), "Hugging Face model folder, or a GGUF file")      //
       ("adapter", path_of(options.adapter, "DIR"), "PEFT adapter folder; none: the base alone")  //
       ("quantization", word_value(options.base.quantization, "quantization", kQuantizations),
        "how the base is kept in memory (default: as the adapter was trained by its record, else none; a folder that is quantized "

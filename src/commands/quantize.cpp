@@ -33,9 +33,9 @@ struct QuantizeOptions {
 
 void describe(CommandUse& use, QuantizeOptions& options) {
   describe_config_options(use, options.config);
-  use.options.add_options()                                                                                       //
-      ("model", path_of(options.model, "DIR"), "Hugging Face model folder (default: model.path of --cfg)")        //
-      ("output", path_of(options.output, "DIR"), "new folder, which then takes the model's place in model.path")  //
+  use.options.add_options()                                                                                                 //
+      ("model", path_of(options.model, "DIR"), "Hugging Face model folder, or a GGUF file (default: model.path of --cfg)")  //
+      ("output", path_of(options.output, "DIR"), "new folder, which then takes the model's place in model.path")            //
       ("quantization", word_value(options.base.quantization, "quantization", kQuantizations)->value_name("nf4|fp4"),
        "(default: of --cfg, else nf4)")                                                                         //
       ("block-size", value_of(options.base.block_size, "N"), "weights per scale (default: of --cfg, else 64)")  //

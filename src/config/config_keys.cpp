@@ -58,7 +58,7 @@ Key key(std::string_view name, Member member, const Rule& rule, OnResume on_resu
 // clang-format off
 std::vector<Key> make_keys() {
   return {
-    key("model.path", [](auto& c) -> auto& { return c.model.path; }, Text{}, kRefuse, "Hugging Face model folder (required)"),
+    key("model.path", [](auto& c) -> auto& { return c.model.path; }, Text{}, kRefuse, "Hugging Face model folder, or a GGUF file (required)"),
     key("model.quantization", [](auto& c) -> auto& { return c.model.quantization; }, kQuantizations, kRefuse, "how the frozen base is kept: {}"),
     key("model.double_quant", [](auto& c) -> auto& { return c.model.double_quant; }, Flag{}, kRefuse, "quantize the scales too (saves 0.4 bit per weight)"),
     key("model.block_size", [](auto& c) -> auto& { return c.model.block_size; }, Whole{kSmallestBlock, kLargestBlock}, kRefuse, "weights that share one scale: a power of two"),

@@ -17,6 +17,7 @@
 #include "src/core/error.h"
 #include "src/io/chat_template_files.h"
 #include "src/io/file.h"
+#include "src/io/gguf_model.h"
 #include "src/model/family.h"
 #include "src/model/folder_warnings.h"
 #include "src/model/tensor_table.h"
@@ -93,28 +94,7 @@ void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo
   }
 }
 
-/// Reads, merges and writes one tensor.
-void merge_tensor(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto, const BaseFormat& trained,
-                  OutputFile& out, MergeSums& sums, const Stream& stream) {
-  std::vector<std::byte> bytes(tensor.bytes);
-  read_tensor_bytes(tensor, 0, bytes);
-  check_finite(tensor, bytes);
-  const Shape flat{tensor.shape[0] * tensor.shape[1]};
-  std::vector<float> values(static_cast<std::size_t>(flat.count()));
-  cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
-
-  const bool moves = change.in_block && onto.quantization != Quantization::none;
-  if (change.in_block && trained.quantization != Quantization::none) {
-    std::vector<float> dequantized = as_held(tensor, values, change.transposed, trained, stream);
-    sums.quantization += squared_distance(dequantized, values);
-    if (moves) {
-      values = std::move(dequantized);
-    }
-  }
-  out.write(moves || !change.updates.empty() ? fold_in(tensor, values, change, sums, stream) : bytes);
-}
-
-/// Whether the tensor must be read: its bytes change, or its quantization error is counted.
+/// Whether the tensor has to be looked at: its bytes change, or how far quantization moves it is counted.
 bool is_touched(const WeightChange& change, const BaseFormat& trained) {
   return !change.updates.empty() || (change.in_block && trained.quantization != Quantization::none);
 }
@@ -200,6 +180,26 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
   return plan;
 }
 
+std::vector<std::byte> merge_tensor(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto,
+                                    const BaseFormat& trained, MergeSums& sums, const Stream& stream) {
+  std::vector<std::byte> bytes(tensor.bytes);
+  read_tensor_bytes(tensor, 0, bytes);
+  check_finite(tensor, bytes);
+  const Shape flat{tensor.shape[0] * tensor.shape[1]};
+  std::vector<float> values(static_cast<std::size_t>(flat.count()));
+  cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
+
+  const bool moves = change.in_block && onto.quantization != Quantization::none;
+  if (change.in_block && trained.quantization != Quantization::none) {
+    std::vector<float> dequantized = as_held(tensor, values, change.transposed, trained, stream);
+    sums.quantization += squared_distance(dequantized, values);
+    if (moves) {
+      values = std::move(dequantized);
+    }
+  }
+  return moves || !change.updates.empty() ? fold_in(tensor, values, change, sums, stream) : bytes;
+}
+
 MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const fs::path& target, const MergePlan& plan,
                      const BaseFormat& onto, const BaseFormat& trained, const Stream& stream) {
   std::vector<const TensorInfo*> tensors;
@@ -216,7 +216,7 @@ MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const
   for (const TensorInfo* tensor : tensors) {
     if (const auto change = plan.find(tensor->name); change != plan.end() && is_touched(change->second, trained)) {
       copy_range(input, at, tensor->offset, out);
-      merge_tensor(*tensor, change->second, onto, trained, out, sums, stream);
+      out.write(merge_tensor(*tensor, change->second, onto, trained, sums, stream));
       at = tensor->offset + tensor->bytes;
     }
   }
@@ -226,6 +226,12 @@ MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const
 }
 
 void copy_other_files(const fs::path& model, const fs::path& target) {
+  if (const std::optional<fs::path> gguf = find_gguf(model)) {
+    for (const auto& [name, content] : gguf_folder_files(*gguf)) {
+      write_file_atomically(target / name, content, ExitCode::model);
+    }
+    return;
+  }
   std::set<fs::path> names;
   std::error_code problem;
   fs::directory_iterator at(model, problem);

@@ -14,6 +14,7 @@
 #include "src/convert/merge_weights.h"
 #include "src/core/version.h"
 #include "src/io/base_store.h"
+#include "src/io/gguf_model.h"
 #include "src/io/sha256.h"
 #include "src/model/family.h"
 #include "src/model/tensor_table.h"
@@ -116,9 +117,10 @@ void write_base_store(const std::filesystem::path& model, const std::filesystem:
     }
     on_tensor(++done, static_cast<std::int64_t>(directory.tensors.size()));
   }
+  const std::string config = model_config_text(model);
   store.close(json({{"model", model.string()},
                     {"format", describe(format)},
-                    {"config_sha256", sha256_of_file(model / "config.json")},
+                    {"config_sha256", sha256_of(std::as_bytes(std::span(config)))},
                     {"program", LORA_DIST_VERSION}})
                   .dump());
   copy_other_files(model, target);

@@ -3,6 +3,8 @@
 
 #include <array>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "src/chat_template/template_date.h"
 #include "src/core/error.h"
@@ -10,6 +12,7 @@
 #include "src/data/dataset.h"
 #include "src/io/chat_template_files.h"
 #include "src/io/file.h"
+#include "src/io/gguf_model.h"
 #include "src/io/sha256.h"
 
 namespace lora_dist {
@@ -37,19 +40,32 @@ struct KeyDigest {
   }
 };
 
-void add_tokenizer(KeyDigest& key, const fs::path& folder, const std::string& day) {
-  bool asks_for_day = false;
+/// The files that say what the tokenizer is: name and content.
+std::vector<std::pair<std::string, std::string>> tokenizer_files(const Tokenizer& tokenizer) {
+  if (tokenizer.file.extension() == ".gguf") {
+    const auto files = gguf_folder_files(tokenizer.file);
+    return {files.begin(), files.end()};
+  }
+  const fs::path folder = tokenizer.file.parent_path();
   std::vector<fs::path> files(kTokenizerFiles.begin(), kTokenizerFiles.end());
   for (const fs::path& file : chat_template_files(folder)) {
     files.push_back(file.lexically_relative(folder));
   }
+  std::vector<std::pair<std::string, std::string>> out;
   for (const fs::path& name : files) {
     std::error_code ignored;
     if (fs::exists(folder / name, ignored)) {
-      const std::string content = read_text_file(folder / name, ExitCode::model);
-      key.add(name.string(), content);
-      asks_for_day = asks_for_day || asks_for_date(content);
+      out.emplace_back(name.string(), read_text_file(folder / name, ExitCode::model));
     }
+  }
+  return out;
+}
+
+void add_tokenizer(KeyDigest& key, const Tokenizer& tokenizer, const std::string& day) {
+  bool asks_for_day = false;
+  for (const auto& [name, content] : tokenizer_files(tokenizer)) {
+    key.add(name, content);
+    asks_for_day = asks_for_day || asks_for_date(content);
   }
   if (asks_for_day) {
     key.add("day", day);
@@ -75,7 +91,7 @@ std::string token_cache_key(const DataOptions& options, const Tokenizer* tokeniz
   key.add("bad_rows", word_of(kBadRows, options.bad_rows));
   key.add("vocab_size", std::to_string(vocab_size));
   if (tokenizer != nullptr) {
-    add_tokenizer(key, tokenizer->file.parent_path(), day_of_templates(options));
+    add_tokenizer(key, *tokenizer, day_of_templates(options));
   }
   return key.digest.hex();
 }

@@ -6,6 +6,8 @@
 
 #include "src/io/base_store.h"
 #include "src/io/file.h"
+#include "src/io/gguf_architecture.h"
+#include "src/io/gguf_model.h"
 #include "src/io/safetensors.h"
 #include "src/io/strict_json.h"
 
@@ -37,7 +39,6 @@ std::vector<std::string> names_in(const fs::path& folder) {
   };
   const std::string where = folder.string();
   const std::string bin = first([](const std::string& n) { return n.starts_with("pytorch_model") && n.ends_with(".bin"); });
-  const std::string gguf = first([](const std::string& n) { return n.ends_with(".gguf"); });
   const std::string adapter = first([](const std::string& n) { return n.starts_with("adapter_model."); });
   const std::string shard = first([](const std::string& n) { return n.ends_with(".safetensors"); });
   if (!bin.empty()) {
@@ -46,11 +47,6 @@ std::vector<std::string> names_in(const fs::path& folder) {
                                      "  from transformers import AutoModelForCausalLM\n"
                                      "  AutoModelForCausalLM.from_pretrained(\"" +
                                      where + "\").save_pretrained(\"" + where + "\")");
-  }
-  if (!gguf.empty()) {
-    throw Error(ExitCode::model, where + " holds " + gguf +
-                                     ", a GGUF file made for inference; give the Hugging Face folder that it was made "
-                                     "from (config.json, *.safetensors, tokenizer files)");
   }
   if (!adapter.empty()) {
     throw Error(ExitCode::model, where + " holds an adapter (" + adapter +
@@ -61,7 +57,9 @@ std::vector<std::string> names_in(const fs::path& folder) {
     throw Error(ExitCode::model, where + " has " + shard + " but no model.safetensors.index.json; copy the index file too");
   }
   throw Error(ExitCode::model,
-              where + " holds neither model.safetensors nor model.safetensors.index.json; a Hugging Face model folder is needed");
+              where +
+                  " holds neither model.safetensors nor model.safetensors.index.json; a Hugging Face model folder is needed, "
+                  "or a GGUF file");
 }
 
 /// Tensor name -> file name, from the index.
@@ -157,6 +155,9 @@ TensorDirectory read_model_directory(const fs::path& folder) {
   const fs::path single = folder / "model.safetensors";
   const fs::path index = folder / kIndexName;
   TensorDirectory directory;
+  if (const std::optional<fs::path> gguf = find_gguf(folder)) {
+    return gguf_directory(read_gguf(*gguf));
+  }
   if (fs::exists(folder / kBaseStoreFile, problem)) {
     return read_base_store(folder / kBaseStoreFile);
   }

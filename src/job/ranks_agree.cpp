@@ -14,6 +14,7 @@
 #include "src/config/print_config.h"
 #include "src/core/error.h"
 #include "src/io/file.h"
+#include "src/io/gguf_model.h"
 #include "src/io/sha256.h"
 
 namespace lora_dist {
@@ -25,7 +26,7 @@ constexpr std::uint64_t kPageBytes = 4096;
 
 /// Digest of a model folder, without reading all of it.
 std::string fingerprint(const std::filesystem::path& folder, const TensorDirectory& directory) {
-  std::string text = read_text_file(folder / "config.json", ExitCode::model);
+  std::string text = model_config_text(folder);
   for (const auto& [name, tensor] : directory.tensors) {
     text +=
         fmt::format("{} {} [{}] {} {}\n", name, name_of(tensor.dtype), fmt::join(tensor.shape, ","), tensor.offset, tensor.bytes);

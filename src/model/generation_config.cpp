@@ -111,11 +111,12 @@ GenerationConfig read_generation_config(const std::filesystem::path& folder, con
   ConfigFile file{folder / "generation_config.json", {}};
   std::error_code ignored;
   const bool own = std::filesystem::exists(file.path, ignored);
-  if (!own) {  // old folders have the same keys in config.json, as transformers allows
-    file.path = folder / "config.json";
+  if (!own) {  // old folders, and transformers itself, have the same keys in config.json
+    file = open_config_file(folder);
+  } else {
+    file.root = read_json_file(file.path, ExitCode::model);
   }
   config.file = file.path.filename().string();
-  file.root = read_json_file(file.path, ExitCode::model);
   if (!file.root.is_object()) {
     file.fail("must hold a JSON object");
   }

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "src/core/error.h"
+#include "src/io/gguf_model.h"
 #include "src/io/strict_json.h"
 #include "src/model/family.h"
 #include "src/model/model_config_keys.h"
@@ -66,23 +67,29 @@ std::int64_t ModelSpec::rotary_width() const {
   return learned_positions ? 0 : (dims + 1) / 2 * 2;  // an odd number rotates one more, as in transformers
 }
 
+ConfigFile open_config_file(const std::filesystem::path& folder) {
+  if (const std::optional<std::filesystem::path> gguf = find_gguf(folder)) {
+    return {*gguf, gguf_config(read_gguf(*gguf))};
+  }
+  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
+    throw Error(ExitCode::model, fmt::format("{}: no such model folder, nor a GGUF file; give a local Hugging Face folder or a "
+                                             ".gguf file in model.path or --model (nothing is ever downloaded)",
+                                             folder.string()));
+  }
+  ConfigFile file{folder / "config.json", {}};
+  file.root = read_json_file(file.path, ExitCode::model);
+  if (!file.root.is_object()) {
+    file.fail("must hold a JSON object");
+  }
+  return file;
+}
+
 LayerSpec ModelSpec::layer(std::int64_t index) const {
   return layer_specs.empty() ? LayerSpec{} : layer_specs[static_cast<std::size_t>(index)];
 }
 
 ModelSpec read_model_config(const std::filesystem::path& folder) {
-  ConfigFile file{folder / "config.json", {}};
-  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
-    throw Error(
-        ExitCode::model,
-        fmt::format(
-            "{}: no such model folder; give a local Hugging Face folder in model.path or --model (nothing is ever downloaded)",
-            folder.string()));
-  }
-  file.root = read_json_file(file.path, ExitCode::model);
-  if (!file.root.is_object()) {
-    file.fail("must hold a JSON object");
-  }
+  const ConfigFile file = open_config_file(folder);
   ModelSpec spec;
   spec.model_type = file.text_or("model_type", "");
   spec.family = find_family(spec.model_type);

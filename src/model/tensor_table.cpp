@@ -137,6 +137,11 @@ void check_float_dtype(const TensorInfo& tensor) {
 
 const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted) {
   const TensorInfo* found = look_up_tensor(spec, directory, wanted.name);
+  const bool from_gguf = !directory.files.empty() && directory.files.front().extension() == ".gguf";
+  if (found == nullptr && from_gguf) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} is missing; the file is incomplete: download or convert it again",
+                                             directory.files.front().string(), wanted.name));
+  }
   if (found == nullptr) {
     throw Error(ExitCode::model,
                 fmt::format("{}: tensor {} is missing; the weights do not belong to this config.json, or are incomplete",
@@ -150,8 +155,10 @@ const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& dire
                             tensor.file.string(), tensor.name, tensor.name.substr(0, tensor.name.rfind('.'))));
   }
   if (tensor.shape != wanted.shape) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} has shape [{}], config.json implies [{}]", tensor.file.string(),
-                                             tensor.name, fmt::join(tensor.shape, ", "), fmt::join(wanted.shape, ", ")));
+    throw Error(
+        ExitCode::model,
+        fmt::format("{}: tensor {} has shape [{}], {} [{}]", tensor.file.string(), tensor.name, fmt::join(tensor.shape, ", "),
+                    from_gguf ? "the file's keys imply" : "config.json implies", fmt::join(wanted.shape, ", ")));
   }
   check_float_dtype(tensor);
   return tensor;

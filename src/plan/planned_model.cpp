@@ -9,7 +9,7 @@
 #include "src/config/load_config.h"
 #include "src/core/error.h"
 #include "src/io/base_store.h"
-#include "src/io/strict_json.h"
+#include "src/io/gguf_model.h"
 #include "src/job/adapter_setup.h"
 #include "src/job/data_setup.h"
 #include "src/model/config_file.h"
@@ -39,8 +39,7 @@ fs::path find_folder(const std::string& path, const std::vector<fs::path>& shipp
 
 /// The dtype of the weights in config.json: torch_dtype of transformers 4, dtype of 5; f32 without either.
 DType dtype_of_weights(const fs::path& folder) {
-  ConfigFile file{folder / "config.json", {}};
-  file.root = read_json_file(file.path, ExitCode::model);
+  const ConfigFile file = open_config_file(folder);
   const std::string name = file.text_or("dtype", file.text_or("torch_dtype", "float32"));
   if (name == "float32") {
     return DType::f32;
@@ -84,6 +83,7 @@ PlannedModel open_planned_model(const Config& config, const std::vector<fs::path
   }
   fit_max_length(model.config, model.spec, console);
   choose_targets(model.config, model.spec, console);
+  model.has_weights = find_gguf(model.folder).has_value();
   for (const char* file : {"model.safetensors", "model.safetensors.index.json", kBaseStoreFile}) {
     model.has_weights = model.has_weights || is_there(model.folder / file);
   }

@@ -44,9 +44,14 @@ class Families : public testing::TestWithParam<const char*> {
   }
 
   void expect_log_probs(const BaseFormat& format, const std::string& part, double tolerance) const {
+    expect_log_probs_of(folder_, format, part, tolerance);
+  }
+
+  void expect_log_probs_of(const std::filesystem::path& model, const BaseFormat& format, const std::string& part,
+                           double tolerance) const {
     const TestBatch pass = scored_rows();
     const auto comm = make_single_rank();
-    const OpenedModel opened(folder_, format, *comm, static_cast<std::int64_t>(pass.ids.size()));
+    const OpenedModel opened(model, format, *comm, static_cast<std::int64_t>(pass.ids.size()));
     std::vector<float> log_prob(pass.ids.size());
     std::vector<std::int32_t> argmax(pass.ids.size());
     forward_log_probs(opened.transformer(), pass, log_prob, argmax);
@@ -177,8 +182,19 @@ INSTANTIATE_TEST_SUITE_P(Models, Families,
                                          "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid", "exaone4_global"),
                          [](const auto& info) { return std::string(info.param); });
 
-/// Texts longer than the window: cached keys beyond the window must be masked. Each id of an answer is the most probable one of a
-/// forward pass over the whole text.
+/// The same models as GGUF files (tests/golden/make_gguf.py). Qwen2's has no window there, as GGUF files of Qwen2 never have.
+class GgufFamilies : public Families {};
+
+TEST_P(GgufFamilies, LogProbabilitiesEqualTransformers) {
+  expect_log_probs_of(source("tests/golden/gguf") / (std::string(GetParam()) + ".gguf"), {Quantization::none}, "none", 5e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GgufFamilies,
+                         testing::Values("llama3", "qwen3", "gemma", "gpt2", "gpt_neox_parallel", "exaone3", "exaone4_hybrid"),
+                         [](const auto& info) { return std::string(info.param); });
+
+/// Texts of several windows: what the cache still holds of keys beyond the window must not be seen. Each id of the answers is the
+/// most probable one of a pass over the whole text.
 TEST(WindowedFamilies, GreedyAnswersOverACacheAreThoseOfTheWholeText) {
   for (const char* name : {"mistral_window", "qwen2_window", "exaone4_hybrid"}) {
     const std::filesystem::path folder = source("tests/golden/families") / name;

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "src/base/base_hash.h"
+#include "src/comm/single_rank.h"
 #include "src/core/error.h"
 #include "tests/support/model_fixture.h"
 #include "tests/support/scratch.h"
@@ -135,6 +136,23 @@ TEST(BaseHash, IsTheSameOnEveryMeshAndChangesWithOneBit) {
   file.put('\x55');
   file.close();
   EXPECT_NE(hash_on(2), before);
+}
+
+/// The name is the user's; the keys are in the file.
+TEST(BaseHash, OfAGgufFileIsThatOfItsBytes) {
+  const Scratch scratch;
+  const auto hash_of = [](const std::filesystem::path& file) {
+    const auto comm = make_single_rank();
+    return base_model_hash(file, read_model_directory(file), *comm);
+  };
+  std::filesystem::copy_file(source("tests/golden/gguf/qwen3.gguf"), scratch / "other.gguf");
+  const std::string before = hash_of(source("tests/golden/gguf/qwen3.gguf"));
+  EXPECT_EQ(hash_of(scratch / "other.gguf"), before);
+  std::fstream file(scratch / "other.gguf", std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(50000);
+  file.put('\x55');
+  file.close();
+  EXPECT_NE(hash_of(scratch / "other.gguf"), before);
 }
 
 }  // namespace

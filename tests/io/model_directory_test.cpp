@@ -102,7 +102,7 @@ TEST(ModelDirectory, OtherFormatsGetAUsefulMessage) {
   };
   EXPECT_THAT(problem_with("pytorch_model.bin"), HasSubstr("AutoModelForCausalLM.from_pretrained("));
   EXPECT_THAT(problem_with("pytorch_model-00001-of-00002.bin"), HasSubstr("which only Python can read"));
-  EXPECT_THAT(problem_with("model-Q4_K_M.gguf"), HasSubstr("a GGUF file made for inference"));
+  EXPECT_THAT(problem_with("model-Q4_K_M.gguf"), HasSubstr("it does not begin with GGUF"));
   EXPECT_THAT(problem_with("adapter_model.safetensors"),
               HasSubstr("holds an adapter (adapter_model.safetensors) and no base model"));
   EXPECT_THAT(problem_with("model-00001-of-00002.safetensors"),
