@@ -172,6 +172,67 @@ TEST(GgufArchitecture, WhatDoesNotFit) {
               HasSubstr("stretches rotations in a way that is not Llama 3.1's"));
 }
 
+/// The demo with one more key or tensor.
+template <class Change>
+std::string problem_with(Change change) {
+  return problem_of([&](GgufWriter& out) {
+    test::add_demo_keys(out);
+    change(out);
+    test::add_demo_tensors(out);
+  });
+}
+
+TEST(GgufArchitecture, KeysThatAreNotSupported) {
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.number("llama.attention.sliding_window", 4096); }),
+              HasSubstr("llama.attention.sliding_window is set"));
+  EXPECT_THAT(problem_with([](GgufWriter& out) {
+                out.number("llama.attention.key_length", 8);
+                out.number("llama.attention.value_length", 16);
+              }),
+              HasSubstr("attention.key_length and attention.value_length differ"));
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.number("llama.attention.key_length", 16); }),
+              HasSubstr("llama.rope.dimension_count is 8, and models of this architecture rotate whole heads (16 dimensions)"));
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.tensor("rope_freqs.weight", {2}, 0, std::string(8, '\0')); }),
+              HasSubstr("tensor rope_freqs.weight must be 4 values of F32"));
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.tensor("model.norm.weight", {64}, 0, std::string(256, '\0')); }),
+              HasSubstr("tensors of two names are both model.norm.weight"));
+  const auto with_heads = [](const std::vector<std::int32_t>& heads) {
+    return problem_of([&](GgufWriter& out) {
+      out.text("general.architecture", "llama");
+      out.number("llama.embedding_length", 64);
+      out.number("llama.block_count", 5);
+      out.list("llama.attention.head_count", 5, heads);
+      test::add_demo_tensors(out);
+    });
+  };
+  EXPECT_THAT(with_heads({8, 4}), HasSubstr("key llama.attention.head_count differs from layer to layer"));
+  EXPECT_THAT(with_heads({0, 0}), HasSubstr("key llama.attention.head_count must be from 1 to 65536 (it is 0)"));
+  EXPECT_THAT(problem_of([](GgufWriter& out) {
+                out.text("general.architecture", "gemma");
+                out.number("gemma.attention.head_count", 1);
+                for (const char* key : {"embedding_length", "block_count", "context_length", "feed_forward_length"}) {
+                  out.number(std::string("gemma.") + key, 2);
+                }
+                out.tensor("token_embd.weight", {2, 1}, 0, std::string(8, '\0'));
+              }),
+              HasSubstr("key gemma.attention.layer_norm_rms_epsilon is missing"));
+}
+
+TEST(GgufArchitecture, NormsOfGemmaAndEmptyFiles) {
+  const Scratch scratch;
+  GgufWriter gemma;
+  gemma.text("general.architecture", "gemma");
+  gemma.tensor("output_norm.weight", {2}, 1, std::string(4, '\0'));
+  put_file(scratch / "m.gguf", gemma.content());
+  EXPECT_THAT(thrown_by([&] { gguf_directory(read_gguf(scratch / "m.gguf")); }).message,
+              HasSubstr("tensor output_norm.weight is F16, and norms must be F32"));
+  GgufWriter keys;
+  test::add_demo_keys(keys);
+  put_file(scratch / "m.gguf", keys.content());
+  EXPECT_THAT(thrown_by([&] { gguf_directory(read_gguf(scratch / "m.gguf")); }).message,
+              HasSubstr("there are no tensors in it, only keys"));
+}
+
 TEST(GgufModel, WhichFileAFolderHas) {
   const Scratch scratch;
   EXPECT_EQ(find_gguf(scratch.path()), std::nullopt);

@@ -178,6 +178,16 @@ TEST(Gguf, SplitFiles) {
   const auto problem = [&] { return thrown_by([&] { read_gguf(scratch / "m-00001-of-00003.gguf"); }).message; };
   put({parts()[0], parts()[2], parts()[1]});
   EXPECT_THAT(problem(), HasSubstr("say part 3 of 3, the name says part 2 of 3"));
+  GgufWriter again;
+  again.raw_key("split.no", 2, bytes_of(std::uint16_t{2}));
+  again.raw_key("split.count", 2, bytes_of(std::uint16_t{3}));
+  again.tensor("tensor1", {4}, 0, kSixteen);
+  put({parts()[0], parts()[1], again.content()});
+  EXPECT_THAT(problem(), HasSubstr("tensor tensor1 is in an earlier part as well"));
+  again.infos.clear();
+  again.tensor_count = 0;
+  put({parts()[0], parts()[1], again.content()});
+  EXPECT_THAT(problem(), HasSubstr("split.tensors.count is 2, and the parts have 1 tensors"));
   put({parts()[0], parts()[1], parts()[2]});
   std::filesystem::remove(scratch / "m-00002-of-00003.gguf");
   EXPECT_THAT(problem(), HasSubstr("one of 3 parts of a model, and m-00002-of-00003.gguf is missing; copy it into the folder"));

@@ -133,6 +133,12 @@ TEST(Gguf, WhatIsWrongWithAFile) {
   test::add_demo_tensors(incomplete, 0, 40);
   put_file(file, incomplete.content());
   expect({file.string(), "tensor model.norm.weight is missing; the file is incomplete: download or convert it again"});
+  test::GgufWriter narrow;
+  test::add_demo_keys(narrow);
+  narrow.tensor("output_norm.weight", {32}, 0, std::string(128, '\0'));
+  test::add_demo_tensors(narrow, 0, 46);
+  put_file(file, narrow.content());
+  expect({file.string(), "tensor model.norm.weight has shape [32], the file's keys imply [64]"});
   test::GgufWriter matrix;
   matrix.text("general.type", "imatrix");
   put_file(file, matrix.content());
