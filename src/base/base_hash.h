@@ -9,9 +9,9 @@
 
 namespace lora_dist {
 
-/// SHA-256 over config.json (but of a GGUF file, which holds all) and, file by file, the SHA-256 of each 4 MiB piece. Collective:
-/// piece i is hashed by rank i mod size, so the files are read once by all ranks together, and the digest does not depend on how
-/// many there are. Throws Error(model), the same on every rank.
+/// SHA-256 over config.json (a GGUF file has none) and, file by file, the SHA-256 of each 4 MiB piece. Collective: rank i mod
+/// size hashes piece i, so the ranks together read the files once, and the digest does not depend on the number of ranks. Throws
+/// Error(model), the same on every rank.
 std::string base_model_hash(const std::filesystem::path& folder, const TensorDirectory& directory, Communicator& comm);
 
 }  // namespace lora_dist

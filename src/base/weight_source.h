@@ -15,8 +15,8 @@ namespace lora_dist {
 /// Throws Error(model) if an element that it reads is not finite.
 struct WeightSource {
   const TensorInfo* tensor = nullptr;
-  std::vector<std::byte> turned{};  // all of the tensor, transposed; empty: parts are read from the file as they are asked for
-  std::shared_ptr<const TensorInfo> as_in_file{};  // where that has [out, in] though its tensor is shown the other way (GGUF)
+  std::vector<std::byte> turned{};                 // the whole tensor, transposed; empty: parts are read from the file on demand
+  std::shared_ptr<const TensorInfo> as_in_file{};  // set if the file has [out, in] but the tensor is shown as [in, out] (GGUF)
 };
 
 /// `transposed`: the file has [in, out], and the whole matrix is read at once.

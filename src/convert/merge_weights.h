@@ -65,15 +65,14 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
 std::vector<std::byte> merge_tensor(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto,
                                     const BaseFormat& trained, MergeSums& sums, const Stream& stream);
 
-/// Writes `target` like `source`, one file of `model`: the same tensors in the same places in the same dtypes, those of the plan
-/// with their updates added in f32 and rounded once. `trained`: how the base was held while the adapter was trained. `onto`: the
-/// same, and every linear of the blocks is taken through it first; or Quantization::none, which merges onto the file's own
-/// values. Throws Error(model).
+/// Writes `target` like `source`, one file of `model`: the same tensors and dtypes in the same order, with the plan's updates
+/// added in f32 and rounded once. `trained`: the base format in training. `onto`: either the same format, and every linear of the
+/// blocks is quantized and dequantized first; or Quantization::none, which merges onto the file's values. Throws Error(model).
 MergeSums merge_file(const TensorDirectory& model, const std::filesystem::path& source, const std::filesystem::path& target,
                      const MergePlan& plan, const BaseFormat& onto, const BaseFormat& trained, const Stream& stream);
 
-/// Copies what is beside the weights in a model folder: configuration, tokenizer, chat templates, index; of a GGUF file, writes
-/// the configuration and tokenizer that it holds. Throws Error(model).
+/// Copies a model folder's files other than weights: configuration, tokenizer, chat templates, index; for a GGUF file, writes its
+/// configuration and tokenizer. Throws Error(model).
 void copy_other_files(const std::filesystem::path& model, const std::filesystem::path& target);
 
 }  // namespace lora_dist

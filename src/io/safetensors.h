@@ -27,8 +27,8 @@ struct TensorInfo {
   std::filesystem::path file;
   std::uint64_t offset = 0;  // of its first byte in the file
   std::uint64_t bytes = 0;
-  std::shared_ptr<const BaseStoreReader> store{};  // of a base store (base_store.h), where it is a dataset of that name
-  std::shared_ptr<const GgufSource> gguf{};        // of a GGUF file (gguf_tensor.h): `bytes` are those of the decoded elements
+  std::shared_ptr<const BaseStoreReader> store{};  // set for a dataset of a base store (base_store.h)
+  std::shared_ptr<const GgufSource> gguf{};        // set for a tensor of a GGUF file (gguf_tensor.h); `bytes`: decoded
 };
 
 /// "f32", "F8_E4M3", and of a GGUF file "Q4_K".
@@ -50,8 +50,8 @@ constexpr const char* kIndexName = "model.safetensors.index.json";
 
 /// A GGUF file, or a folder with one (gguf_model.h). Else a model folder: a base store (base_store.h), or model.safetensors, or
 /// model.safetensors.index.json and the files that it names (each checked; a tensor that the index puts in a file which does not
-/// have it, a missing file or a tensor named twice is an error; a tensor that the index leaves out is there all the same, with a
-/// warning). A folder with only pytorch_model.bin gets the two lines of Python that convert it.
+/// have it, a missing file or a tensor named twice is an error; a tensor missing from the index is used, with a warning). The
+/// error for a folder with only pytorch_model.bin shows two lines of Python that convert it.
 TensorDirectory read_model_directory(const std::filesystem::path& folder);
 
 /// Reads out.size() bytes of the tensor from byte `from`. Throws Error(model) if the file has become shorter, or if a store's

@@ -36,11 +36,11 @@ struct ConfigFile {
   std::string text_or(const nlohmann::json& object, const char* key, const std::string& otherwise) const;
 };
 
-/// config.json of a model folder, or what stands for it in a GGUF file (gguf_model.h); `path` is that file then. Throws
+/// config.json of a model folder, or its equivalent made from a GGUF file (gguf_model.h); then `path` is that file. Throws
 /// Error(model) naming what is missing or malformed.
 ConfigFile open_config_file(const std::filesystem::path& folder);
 
-/// What a configuration class of the Llama family takes for keys that are not there (not for those that are null).
+/// Defaults of a Llama-family configuration class for absent keys (not for null ones).
 struct LlamaDefaults {
   std::int64_t kv_heads = 0;  // 0: equal to heads
   std::int64_t head_dim = 0;  // 0: hidden / heads

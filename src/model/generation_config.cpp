@@ -111,7 +111,7 @@ GenerationConfig read_generation_config(const std::filesystem::path& folder, con
   ConfigFile file{folder / "generation_config.json", {}};
   std::error_code ignored;
   const bool own = std::filesystem::exists(file.path, ignored);
-  if (!own) {  // old folders, and transformers itself, have the same keys in config.json
+  if (!own) {  // old folders have the same keys in config.json, as transformers allows
     file = open_config_file(folder);
   } else {
     file.root = read_json_file(file.path, ExitCode::model);

@@ -76,9 +76,9 @@ struct ModelSpec {
   LayerSpec layer(std::int64_t index) const;
 };
 
-/// Reads folder/config.json (of a GGUF file, what stands for it), in the form of transformers 4 (rope_theta, rope_scaling) or 5
-/// (rope_parameters); the family of its model_type says how. Throws Error(model) naming the file and the key: missing, of the
-/// wrong kind, out of range, an unknown model_type.
+/// Reads folder/config.json, or its equivalent made from a GGUF file, in the form of transformers 4 (rope_theta, rope_scaling) or
+/// 5 (rope_parameters); by the family of its model_type. Throws Error(model) naming the file and the key: missing, of the wrong
+/// type, out of range, an unknown model_type.
 ModelSpec read_model_config(const std::filesystem::path& folder);
 
 /// The cos and sin table of kernels/rope: f32 [positions, rotary_width], a row holds cos of rotary_width / 2 angles, then sin.

@@ -193,8 +193,8 @@ INSTANTIATE_TEST_SUITE_P(Models, GgufFamilies,
                          testing::Values("llama3", "qwen3", "gemma", "gpt2", "gpt_neox_parallel", "exaone3", "exaone4_hybrid"),
                          [](const auto& info) { return std::string(info.param); });
 
-/// Texts of several windows: what the cache still holds of keys beyond the window must not be seen. Each id of the answers is the
-/// most probable one of a pass over the whole text.
+/// Texts longer than the window: cached keys beyond the window must be masked. Each id of an answer is the most probable one of a
+/// forward pass over the whole text.
 TEST(WindowedFamilies, GreedyAnswersOverACacheAreThoseOfTheWholeText) {
   for (const char* name : {"mistral_window", "qwen2_window", "exaone4_hybrid"}) {
     const std::filesystem::path folder = source("tests/golden/families") / name;

@@ -12,7 +12,7 @@
 #include "tests/support/demo_gguf.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::gguf_architecture_test {
 namespace {
 
 using test::GgufWriter;
@@ -263,4 +263,4 @@ TEST(GgufModel, TheConfigurationIsThatOfTheFolder) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::gguf_architecture_test

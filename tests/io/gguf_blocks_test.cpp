@@ -9,7 +9,7 @@
 #include "src/io/strict_json.h"
 #include "tests/support/source_dir.h"
 
-namespace lora_dist {
+namespace lora_dist::gguf_blocks_test {
 namespace {
 
 std::vector<std::byte> from_hex(const std::string& hex) {
@@ -49,4 +49,4 @@ TEST(GgufBlocks, OtherTypesAreKnownByName) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::gguf_blocks_test

@@ -9,7 +9,7 @@
 #include "tests/support/demo_gguf.h"
 #include "tests/support/scratch.h"
 
-namespace lora_dist {
+namespace lora_dist::gguf_test {
 namespace {
 
 using test::bytes_of;
@@ -197,4 +197,4 @@ TEST(Gguf, SplitFiles) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::gguf_test

@@ -4,7 +4,7 @@
 #include "tests/program/fixtures.h"
 #include "tests/support/demo_gguf.h"
 
-namespace lora_dist::program {
+namespace lora_dist::program::gguf_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -151,4 +151,4 @@ TEST(Gguf, WhatIsWrongWithAFile) {
 }
 
 }  // namespace
-}  // namespace lora_dist::program
+}  // namespace lora_dist::program::gguf_test

@@ -10,7 +10,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/test_data.h"
 
-namespace lora_dist {
+namespace lora_dist::gguf_vocabulary_test {
 namespace {
 
 using nlohmann::json;
@@ -264,4 +264,4 @@ TEST(GgufVocabulary, WhatIsNotKnownOrDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace lora_dist
+}  // namespace lora_dist::gguf_vocabulary_test
