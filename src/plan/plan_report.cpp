@@ -58,6 +58,7 @@ std::vector<Remedy> remedies(const PlanReport& report) {
 MemoryChange try_change(const PlanReport& report, const std::string& what, const PlannedModel& model, const PlannedMesh& mesh) {
   StepShape step = report.step;
   step.micro_batch = std::min<std::int64_t>(step.micro_batch, model.config.train.micro_batch);
+  step.micro_batches_in_flight = model.config.train.micro_batches_in_flight;
   Planner planner(model, report.target, step);
   const MeshPlan plan = planner.plan(mesh);
   return {what, plan.memory(), planner.fits(plan)};
