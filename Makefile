@@ -88,14 +88,14 @@ asan: deps  ## build with AddressSanitizer and UndefinedBehaviorSanitizer in bui
 deps-lint: deps
 	@cmake/install_packages.sh cmake/packages_format.txt cmake/packages_lint.txt
 
-check-format:  ## check the layout of every source file (clang-format)
+check-format:  ## check the formatting of every source file (clang-format)
 	@clang-format-14 --dry-run -Werror $(sources)
 
-lint: deps-lint check-format  ## check the layout and the code (clang-tidy), without precompiled headers
+lint: deps-lint check-format  ## check formatting and code (clang-tidy), without precompiled headers
 	@cmake --preset lint
 	@run-clang-tidy-16 -quiet -p build-lint -extra-arg=-Wno-unknown-warning-option "$(CURDIR)/(src|kernels)/.*"
 
-format: deps-lint  ## lay out every source file
+format: deps-lint  ## format every source file
 	@clang-format-14 -i $(sources)
 
 install: build  ## install the program and the configurations under PREFIX (/usr/local)

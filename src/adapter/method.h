@@ -1,4 +1,5 @@
-// The table of adapter methods: the differences between LoRA and its variants. A method is one row here and one file.
+// The table of adapter methods: the differences between LoRA and its variants. A method is one file, a declaration here, and a
+// row in method.cpp.
 #pragma once
 
 #include <cstdint>

@@ -74,7 +74,7 @@ void CountingCommunicator::broadcast(std::span<std::byte> data, int root, WireKi
 }
 
 std::unique_ptr<Communicator> CountingCommunicator::split(int /*color*/) {
-  throw KernelError("a group that counts has no other ranks that could tell their colours");
+  throw KernelError("a CountingCommunicator has no other ranks, and so cannot be split");
 }
 
 }  // namespace lora_dist

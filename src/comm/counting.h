@@ -11,7 +11,7 @@ namespace lora_dist {
 
 /// Numbers of calls, and this rank's payload in them.
 struct CollectiveCount {
-  std::int64_t sums = 0;  // all_reduce
+  std::int64_t sums = 0;  // all_reduce; broadcasts are in wire() only
   std::int64_t summed_bytes = 0;
   std::int64_t scatters = 0;  // reduce_scatter
   std::int64_t scattered_bytes = 0;
@@ -25,15 +25,15 @@ struct CollectiveCount {
 /// `all` without the counts of `part`.
 CollectiveCount operator-(const CollectiveCount& all, const CollectiveCount& part);
 
-/// The group from the view of its one existing rank.
+/// Rank and size that this rank pretends to have.
 struct CountedGroup {
   int rank = 0;
   int size = 1;
   bool sums_in_f32 = false;  // 16-bit values are summed as floats, as MPI does through the host
 };
 
-/// Touches no memory. Sums complete when they are started, in one piece: a transport that works beside the operators would get
-/// the same bytes in more calls.
+/// Touches no memory. A sum is counted as one call when it starts; a transport that overlaps sums with operators sends the same
+/// bytes in several calls.
 class CountingCommunicator final : public Communicator {
  public:
   explicit CountingCommunicator(const CountedGroup& group) : group_(group) {}

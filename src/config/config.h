@@ -12,7 +12,7 @@
 namespace lora_dist {
 
 struct ModelConfig {
-  std::string path;  // a Hugging Face model folder; required
+  std::string path;  // a Hugging Face model folder or a GGUF file; required
   Quantization quantization = Quantization::nf4;
   bool double_quant = true;            // quantize the block scales too
   int block_size = 64;                 // weights per scale

@@ -38,7 +38,7 @@ enum class BaseDevice : std::uint8_t { device, host };
 inline constexpr Words<std::optional<BaseDevice>, 3> kBaseDevices = {
     {{"auto", std::nullopt}, {"device", BaseDevice::device}, {"host", BaseDevice::host}}};
 
-/// The data ranks that divide the base: all, those of a machine, or so many; "auto" is all.
+/// The data ranks that divide the base: all, those of a machine, or groups of that many; "auto" is all.
 struct BaseShards {
   enum class Of : std::uint8_t { automatic, all, node, count };
   Of of = Of::automatic;
@@ -52,7 +52,7 @@ enum class Recompute : std::uint8_t { none, selective, block };
 inline constexpr Words<Recompute, 3> kRecomputes = {
     {{"none", Recompute::none}, {"selective", Recompute::selective}, {"block", Recompute::block}}};
 
-/// What is trained beside the frozen base; src/adapter/method.h has a row for each. Others are planned
+/// What is trained beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
 /// (src/config/planned_values.cpp).
 enum class Method : std::uint8_t { lora };
 inline constexpr Words<Method, 1> kMethods = {{{"lora", Method::lora}}};

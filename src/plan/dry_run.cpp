@@ -8,8 +8,8 @@ namespace lora_dist {
 
 namespace {
 
-/// Full sequences. Ids do not matter; each sample's last token has no target. The rest of a sequence after its samples belongs to
-/// a sample that continues elsewhere.
+/// Full sequences. Ids do not matter; targets are shifted, so a sample's last token has none. The rest of a sequence after its
+/// samples belongs to a sample that continues elsewhere.
 MicroBatch full_micro_batch(const StepShape& step, std::int64_t sequences) {
   const auto tokens = static_cast<std::size_t>(sequences * step.sequence_tokens);
   MicroBatch batch;

@@ -18,10 +18,10 @@ struct FetchWork {
   std::int64_t slice_bytes = 0;  // this rank's slices of them
 };
 
-/// One micro-batch of full size on one rank, in a walk that follows another one: the first walk of a run, and those after an
-/// evaluation, find other blocks and chunks in the slots. FLOP are as the operators state them: for products 2 per element of the
-/// output and element summed over; for attention 4 per key that a query sees, dimension and head forward, and 10 backward. Norms,
-/// activations and other memory-bound operators state none.
+/// One full micro-batch on one rank in the steady state, when the window's slots hold blocks and chunks of the previous walk (the
+/// first walk of a run, or one after an evaluation, fetches slightly more). FLOP are as the operators state them: for products 2
+/// per element of the output and element summed over; for attention 4 per key that a query sees, dimension and head forward, and
+/// 10 backward. Norms, activations and other memory-bound operators state none.
 struct MicroBatchWork {
   double forward_flops = 0.0;  // of the blocks
   double backward_flops = 0.0;

@@ -8,7 +8,7 @@
 
 namespace lora_dist {
 
-/// Sequences are assumed full, or of --tokens-per-sequence tokens; all tokens are trained but the first of each sample.
+/// Sequences are assumed full, or of --tokens-per-sequence tokens; each sample has one target less than tokens.
 struct StepShape {
   std::int64_t sequences = 0;            // of the global batch
   std::int64_t micro_batch = 0;          // sequences per micro-batch, at most

@@ -43,7 +43,7 @@ struct StepPlace {
   std::int64_t micro_batches = 0;  // of the step, on all ranks
   double seconds = 0.0;            // since the step started
 };
-/// "step   3/80  micro-batch 5/16  12 s"
+/// "step  3/80  micro-batch 5/16  12 s"
 std::string format_place(const StepPlace& place, std::int64_t total_steps);
 
 /// True if a carriage return rewrites the line: `file` is a terminal, and not the pseudo-terminal that mpirun or srun put between

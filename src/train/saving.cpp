@@ -42,7 +42,7 @@ void copy_state(const TrainingRun& run) {
   to_host(view(from.v), view(run.copy.v), run.model->stream);
 }
 
-/// After a failure no save is in progress.
+/// Waits for the commit, prints its warnings and adds the save to `committed`. If it throws, no save is in progress.
 void end_save(TrainingRun& run, Saving& saving, std::unique_ptr<PendingSave> pending) {
   {
     const Blocked here(saving);
