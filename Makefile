@@ -38,7 +38,7 @@ run: deps  ## install, build and run the demo: mpirun -np 2 build/lora_dist --cf
 
 ifeq ($(MPI),)
 test: deps build  ## install, build and run every test (MPI=mpich: those that start MPI, against MPICH, in build-mpich/)
-	@ctest --test-dir build --output-on-failure -j2
+	@ctest --test-dir build --output-on-failure -j3
 else
 test: deps
 	@cmake/install_packages.sh cmake/packages_$(MPI).txt

@@ -54,7 +54,8 @@ void PrintTo(const Case& each, std::ostream* out) { *out << each.name; }
 
 class PlanBesideARun : public testing::TestWithParam<Case> {};
 
-/// Three steps of sequences of equal length. The first step fetches two blocks more (src/plan/dry_run.h); the others are compared.
+/// Three steps of sequences of equal length. The first step fetches two blocks more (src/plan/dry_run.h); the others are
+/// compared.
 TEST_P(PlanBesideARun, MemoryAndWireAreThoseOfTheRun) {
   const Case& each = GetParam();
   const int ranks = each.data * each.tensor;
