@@ -9,6 +9,8 @@
 
 say() { echo "[$(date '+%F %T')] batch: $*"; }
 
+# LORA_DIST_SRUN_MPI: how srun starts the ranks of this MPI; pmix is Open MPI's, pmi2 that of MPICH and Intel MPI.
+#
 # start_ranks <launcher> <ranks of a node> <command>...: in the background; its process is $ranks. The number of nodes is what SLURM gave
 # this time, so the header names no number of tasks: SLURM would take the least of a range of nodes for it.
 start_ranks() {
@@ -20,7 +22,7 @@ start_ranks() {
     # Ranks that outlive another by a minute are ended (--kill-on-bad-exit would end those that are about to leave with 75, too). Since
     # SLURM 22.05 srun takes the cores of a task from its own option alone.
     srun)
-      srun --mpi=pmix --ntasks="$all" --ntasks-per-node="$of_node" --cpus-per-task="$((cores > 0 ? cores : 1))" --kill-on-bad-exit=0 \
+      srun --mpi="${LORA_DIST_SRUN_MPI:-pmix}" --ntasks="$all" --ntasks-per-node="$of_node" --cpus-per-task="$((cores > 0 ? cores : 1))" --kill-on-bad-exit=0 \
         --wait=60 "$@" &
       ;;
     # It takes the number of ranks from this variable of SLURM's.

@@ -56,6 +56,9 @@ LaunchFacts look_at_launch(Communicator& world) {
              variable("SLURM_STEP_ID") != "4294967291") {  // the batch script itself
     facts.launcher = "srun";
     facts.started = variable_number("SLURM_STEP_NUM_TASKS");
+  } else if (const std::int64_t of_pmi = variable_number("PMI_SIZE"); of_pmi > 0) {  // of MPICH and Intel MPI
+    facts.launcher = "mpirun";
+    facts.started = of_pmi;
   }
   return facts;
 }
@@ -65,9 +68,11 @@ std::vector<Finding> judge_launch(const LaunchFacts& facts) {
     const std::string what =
         fmt::format("{} started {} processes, and MPI ({}) sees {}: they are not one job", facts.launcher, facts.started,
                     facts.mpi, facts.ranks == 1 ? "each alone" : fmt::format("{}", facts.ranks));
-    const std::string fix = facts.launcher == "srun"
-                                ? "srun --mpi=pmix (srun --mpi=list shows what it offers), or mpirun within the allocation"
-                                : "take the mpirun of the MPI that the program was built with (lora_dist --version)";
+    const char* protocol = facts.mpi.starts_with("Open MPI") ? "pmix" : "pmi2";
+    const std::string fix =
+        facts.launcher == "srun"
+            ? fmt::format("srun --mpi={} (srun --mpi=list shows what it offers), or mpirun within the allocation", protocol)
+            : "take the mpirun of the MPI that the program was built with (lora_dist --version)";
     return {broken(kCheck, what, fix, ExitCode::communication)};
   }
   if (!facts.exchanged) {

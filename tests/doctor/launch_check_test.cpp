@@ -40,7 +40,10 @@ TEST(LaunchCheck, ProcessesThatEachThinkTheyAreAlone) {
               ElementsAre(AllOf(HasSubstr("broken: srun started 4 processes, and MPI (Open MPI 4.1.4) sees each alone"),
                                 HasSubstr("| srun --mpi=pmix"))));
   EXPECT_EQ(findings[0].code, ExitCode::communication);
-  LaunchFacts facts = srun_of(4, 2);
+  LaunchFacts facts = srun_of(4, 1);
+  facts.mpi = "MPICH Version 4.0.2";
+  EXPECT_THAT(verdicts(judge_launch(facts)), ElementsAre(HasSubstr("| srun --mpi=pmi2")));
+  facts = srun_of(4, 2);
   facts.launcher = "mpirun";
   EXPECT_THAT(
       verdicts(judge_launch(facts)),

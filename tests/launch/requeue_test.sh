@@ -22,6 +22,8 @@ batch() { bash -c "set -u; source '$root/launch/environment.sh'; source '$root/l
 expect_code 0 batch srun true
 expect_said "job 7, start 1, 3 nodes: n[1-3]" "--mpi=pmix --ntasks=6 --ntasks-per-node=2 --cpus-per-task=4" "threads 4" "the ranks ended with 0"
 expect_not_said scontrol
+LORA_DIST_SRUN_MPI=pmi2 expect_code 0 batch srun true
+expect_said "--mpi=pmi2 --ntasks=6"
 expect_code 0 batch mpirun true
 expect_said "mpirun -np 6 true slots 2(x3)"
 expect_code 2 batch ssh true
