@@ -22,9 +22,10 @@ nlohmann::ordered_json gguf_config(const GgufFile& file);
 /// True if there is a vocabulary in the file.
 bool has_gguf_tokenizer(const GgufFile& file);
 /// What tokenizer.json would say: BPE of bytes, or of characters with byte fallback (of sentencepiece). Throws Error(model):
-/// lists that do not fit each other, text that is no UTF-8, a tokenizer.ggml.model or tokenizer.ggml.pre that is not known.
+/// no tokens, lists that do not fit each other, text that is no UTF-8, a tokenizer.ggml.model or tokenizer.ggml.pre that is not
+/// known.
 nlohmann::json gguf_tokenizer(const GgufFile& file);
-/// What tokenizer_config.json would say, chat templates included.
+/// What tokenizer_config.json would say, chat templates included. Throws Error(model) likewise.
 nlohmann::ordered_json gguf_tokenizer_config(const GgufFile& file);
 
 /// The files of the folder but the weights, by their names.

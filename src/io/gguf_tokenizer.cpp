@@ -1,4 +1,4 @@
-// tokenizer.json from the lists of a GGUF file. How text is cut into words is known by the name in tokenizer.ggml.pre alone
+// tokenizer.json from the lists of a GGUF file. tokenizer.ggml.pre alone names the pre-tokenizer: how text is cut into words
 // (contract: llama.cpp, src/llama-vocab.cpp; the expressions are those of the models' own tokenizer.json).
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -54,16 +54,15 @@ const PreTokenizer& pre_tokenizer_of(const GgufFile& file) {
   const std::string* name = file.text("tokenizer.ggml.pre");
   if (name == nullptr) {
     file.fail(
-        "key tokenizer.ggml.pre is missing, so that nobody knows how text is cut; convert the model again with a llama.cpp of "
-        "today");
+        "key tokenizer.ggml.pre is missing, so the pre-tokenizer is unknown; convert the model again with a current llama.cpp");
   }
   const auto* const found = std::ranges::find(kPreTokenizers, std::string_view(*name), &PreTokenizer::name);
   if (found == kPreTokenizers.end()) {
     std::vector<std::string_view> known;
     std::ranges::transform(kPreTokenizers, std::back_inserter(known), &PreTokenizer::name);
     file.fail(
-        fmt::format("tokenizer.ggml.pre is \"{}\", and how it cuts text is not known ({} are); give the Hugging Face folder of "
-                    "the model, or data as input_ids to a GGUF file without a vocabulary",
+        fmt::format("tokenizer.ggml.pre is \"{}\", a pre-tokenizer that is not known ({} are); use the model's Hugging Face "
+                    "folder, or train on rows of input_ids with a GGUF file that has no vocabulary",
                     name->substr(0, 40), fmt::join(known, ", ")));
   }
   return *found;
@@ -81,7 +80,7 @@ struct Vocabulary {
   bool is(std::size_t id, TokenType type) const { return types[id] == type; }
 };
 
-/// Gemma's tokens of several spaces, which files hold as they are: pieces like others, and not user-defined ones.
+/// Gemma's tokens of several spaces: files hold them with plain spaces, as user-defined; here they become normal pieces of ▁.
 void respell_spaces(Vocabulary& vocabulary) {
   for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     std::string& token = vocabulary.tokens[id];
@@ -97,6 +96,10 @@ void respell_spaces(Vocabulary& vocabulary) {
 }
 
 Vocabulary vocabulary_of(const GgufFile& file) {
+  const std::vector<std::string>* tokens = file.texts("tokenizer.ggml.tokens");
+  if (tokens == nullptr) {
+    file.fail("key tokenizer.ggml.tokens is missing; convert the model again");
+  }
   const std::string* model = file.text("tokenizer.ggml.model");
   if (model == nullptr || (*model != "gpt2" && *model != "llama")) {
     file.fail(
@@ -104,7 +107,7 @@ Vocabulary vocabulary_of(const GgufFile& file) {
                     "take a model with one of these",
                     model == nullptr ? "missing" : "\"" + model->substr(0, 40) + "\""));
   }
-  Vocabulary out{*file.texts("tokenizer.ggml.tokens"), {}, *model == "llama"};
+  Vocabulary out{*tokens, {}, *model == "llama"};
   out.is_gemma = out.is_sentencepiece && architecture_of(file).model_type == "gemma";
   const std::vector<std::int64_t>* types = file.integers("tokenizer.ggml.token_type");
   out.types = types != nullptr ? *types : std::vector<std::int64_t>(out.tokens.size(), normal);
@@ -122,17 +125,23 @@ Vocabulary vocabulary_of(const GgufFile& file) {
   return out;
 }
 
-/// All texts must be UTF-8: JSON knows.
+bool is_utf8(const std::string& text) {
+  if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80U; })) {
+    return true;
+  }
+  try {
+    static_cast<void>(json(text).dump());
+    return true;
+  } catch (const json::type_error&) {
+    return false;
+  }
+}
+
+/// Throws unless all texts are UTF-8 (json::dump checks it).
 void check_utf8(const GgufFile& file, const char* key, const std::vector<std::string>& texts) {
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const bool ascii = std::ranges::all_of(texts[i], [](char c) { return static_cast<unsigned char>(c) < 0x80U; });
-    try {
-      if (!ascii) {
-        static_cast<void>(json(texts[i]).dump());
-      }
-    } catch (const json::type_error&) {
-      file.fail(fmt::format("{} has text that is no UTF-8 (entry {}); convert the model again", key, i));
-    }
+  if (const auto wrong = std::ranges::find_if_not(texts, is_utf8); wrong != texts.end()) {
+    file.fail(fmt::format("{} has text that is no UTF-8 (entry {}); convert the model again", key,
+                          std::distance(texts.begin(), wrong)));
   }
 }
 
@@ -200,7 +209,7 @@ json pre_tokenizer(const PreTokenizer& pre) {
   return steps.size() == 1 ? steps[0] : json{{"type", "Sequence"}, {"pretokenizers", steps}};
 }
 
-json of_bytes(const GgufFile& file, const Vocabulary& vocabulary) {
+json byte_level_bpe(const GgufFile& file, const Vocabulary& vocabulary) {
   const PreTokenizer& pre = pre_tokenizer_of(file);
   const std::vector<std::string>* merges = file.texts("tokenizer.ggml.merges");
   if (merges == nullptr) {
@@ -287,7 +296,7 @@ json merges_by_score(const GgufFile& file, const Vocabulary& vocabulary) {
 
 /// As LlamaTokenizer and GemmaTokenizer of transformers 5.24.0 are built: a space stands before the first word of a text, but for
 /// Gemma.
-json of_pieces(const GgufFile& file, const Vocabulary& vocabulary) {
+json sentencepiece_bpe(const GgufFile& file, const Vocabulary& vocabulary) {
   const bool prefix = !vocabulary.is_gemma && file.flag("tokenizer.ggml.add_space_prefix").value_or(true);
   json decoders = json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
                                json{{"type", "ByteFallback"}},
@@ -331,13 +340,25 @@ json post_processor(const GgufFile& file, const Vocabulary& vocabulary) {
   return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
 }
 
+/// A template, which must be UTF-8. Null: there is no such key.
+const std::string* chat_template(const GgufFile& file, const std::string& key) {
+  const std::string* text = file.text(key);
+  if (text != nullptr && !is_utf8(*text)) {
+    file.fail(key + " is no UTF-8; convert the model again");
+  }
+  return text;
+}
+
 /// One text, or a list of named ones where the file has more than the default.
 ordered_json chat_templates(const GgufFile& file) {
-  const std::string* plain = file.text("tokenizer.chat_template");
-  const std::vector<std::string>* names = file.texts("tokenizer.chat_templates");
+  const std::string* plain = chat_template(file, "tokenizer.chat_template");
+  const std::vector<std::string> none;
+  const std::vector<std::string>* listed = file.texts("tokenizer.chat_templates");
+  const std::vector<std::string>& names = listed == nullptr ? none : *listed;
+  check_utf8(file, "tokenizer.chat_templates", names);
   ordered_json out = ordered_json::array();
-  for (const std::string& name : names == nullptr ? std::vector<std::string>{} : *names) {
-    if (const std::string* text = file.text("tokenizer.chat_template." + name)) {
+  for (const std::string& name : names) {
+    if (const std::string* text = chat_template(file, "tokenizer.chat_template." + name)) {
       out.push_back({{"name", name}, {"template", *text}});
     }
   }
@@ -345,7 +366,7 @@ ordered_json chat_templates(const GgufFile& file) {
     return plain == nullptr ? ordered_json(nullptr) : ordered_json(*plain);
   }
   if (plain != nullptr) {
-    out.insert(out.begin(), {{"name", "default"}, {"template", *plain}});
+    out.insert(out.begin(), ordered_json{{"name", "default"}, {"template", *plain}});  // a bare list inserts its items
   }
   return out;
 }
@@ -358,7 +379,7 @@ json gguf_tokenizer(const GgufFile& file) {
   const Vocabulary vocabulary = vocabulary_of(file);
   check_utf8(file, "tokenizer.ggml.tokens", vocabulary.tokens);
   json out = {{"version", "1.0"}, {"added_tokens", added_tokens(file, vocabulary)}};
-  out.update(vocabulary.is_sentencepiece ? of_pieces(file, vocabulary) : of_bytes(file, vocabulary));
+  out.update(vocabulary.is_sentencepiece ? sentencepiece_bpe(file, vocabulary) : byte_level_bpe(file, vocabulary));
   out["post_processor"] = post_processor(file, vocabulary);
   return out;
 }
@@ -370,12 +391,11 @@ ordered_json gguf_tokenizer_config(const GgufFile& file) {
                       {"clean_up_tokenization_spaces", false}};
   constexpr std::array<std::pair<const char*, const char*>, 4> kNamed = {
       {{"bos", "bos_token"}, {"eos", "eos_token"}, {"unknown", "unk_token"}, {"padding", "pad_token"}}};
-  for (const auto& [here, there] : kNamed) {
-    const auto id = special_id(file, here, vocabulary);
-    out[there] = id ? ordered_json(vocabulary.tokens[*id]) : ordered_json(nullptr);
+  for (const auto& [gguf_name, hf_name] : kNamed) {
+    const auto id = special_id(file, gguf_name, vocabulary);
+    out[hf_name] = id ? ordered_json(vocabulary.tokens[*id]) : ordered_json(nullptr);
   }
   if (ordered_json templates = chat_templates(file); !templates.is_null()) {
-    check_utf8(file, "tokenizer.chat_template", {templates.is_string() ? templates.get<std::string>() : std::string()});
     out["chat_template"] = std::move(templates);
   }
   return out;

@@ -177,6 +177,46 @@ TEST(GgufVocabulary, ChatTemplatesAndFlags) {
   EXPECT_EQ(tokenizer.suffix_reason, "tokenizer.ggml.add_eos_token of the GGUF file");
 }
 
+GgufFile with_templates(const Scratch& scratch, const std::vector<std::string>& names, const std::string& named) {
+  GgufWriter out;
+  add_model(out, "llama");
+  add_vocabulary(out, small_document(), "gpt-2");
+  out.text("tokenizer.chat_template", "plain");
+  out.texts("tokenizer.chat_templates", names);
+  out.text("tokenizer.chat_template.tool_use", named);
+  put_file(scratch / "m.gguf", out.content());
+  return read_gguf(scratch / "m.gguf");
+}
+
+TEST(GgufVocabulary, NamedChatTemplates) {
+  const Scratch scratch;
+  const json config = gguf_tokenizer_config(with_templates(scratch, {"tool_use", "absent"}, "\xEB\x91\x90"));
+  EXPECT_EQ(config["chat_template"],
+            json::array({{{"name", "default"}, {"template", "plain"}}, {{"name", "tool_use"}, {"template", "\xEB\x91\x90"}}}));
+  const auto problem = [&](const std::vector<std::string>& names, const std::string& named) {
+    const Thrown error = thrown_by([&] { gguf_tokenizer_config(with_templates(scratch, names, named)); });
+    EXPECT_EQ(error.code, ExitCode::model);
+    return error.message;
+  };
+  EXPECT_THAT(problem({"tool_use"}, "\xFF"),
+              HasSubstr("m.gguf: tokenizer.chat_template.tool_use is no UTF-8; convert the model again"));
+  EXPECT_THAT(problem({"tool_use", "\xFF"}, "named"),
+              HasSubstr("m.gguf: tokenizer.chat_templates has text that is no UTF-8 (entry 1); convert the model again"));
+}
+
+TEST(GgufVocabulary, NoTokens) {
+  const Scratch scratch;
+  GgufWriter out;
+  add_model(out, "llama");
+  out.text("tokenizer.ggml.model", "llama");
+  put_file(scratch / "m.gguf", out.content());
+  const GgufFile file = read_gguf(scratch / "m.gguf");
+  for (const Thrown& error : {thrown_by([&] { gguf_tokenizer(file); }), thrown_by([&] { gguf_tokenizer_config(file); })}) {
+    EXPECT_EQ(error.code, ExitCode::model);
+    EXPECT_THAT(error.message, HasSubstr("m.gguf: key tokenizer.ggml.tokens is missing; convert the model again"));
+  }
+}
+
 /// Pieces are joined in the order of their ids, whatever the scores; several spaces are a piece.
 TEST(GgufVocabulary, GemmasPieces) {
   const Scratch scratch;
@@ -217,14 +257,17 @@ TEST(GgufVocabulary, WhatIsNotKnownOrDoesNotFit) {
   };
   const auto pair = [](GgufWriter& out) { out.texts("tokenizer.ggml.tokens", {"a", "b"}); };
   EXPECT_THAT(with("bert", pair), HasSubstr("tokenizer.ggml.model is \"bert\", and only gpt2 and llama"));
-  EXPECT_THAT(with("gpt2", pair), HasSubstr("key tokenizer.ggml.pre is missing"));
+  EXPECT_THAT(
+      with("gpt2", pair),
+      HasSubstr("key tokenizer.ggml.pre is missing, so the pre-tokenizer is unknown; convert the model again with a current "
+                "llama.cpp"));
   EXPECT_THAT(with("llama", pair), HasSubstr("tokenizer.ggml.scores must be a finite number for each of the 2 tokens"));
   EXPECT_THAT(with("gpt2",
                    [&](GgufWriter& out) {
                      pair(out);
                      out.text("tokenizer.ggml.pre", "tekken");
                    }),
-              HasSubstr("tokenizer.ggml.pre is \"tekken\", and how it cuts text is not known (llama-bpe"));
+              HasSubstr("tokenizer.ggml.pre is \"tekken\", a pre-tokenizer that is not known (llama-bpe"));
   EXPECT_THAT(with("gpt2",
                    [&](GgufWriter& out) {
                      pair(out);
@@ -261,6 +304,13 @@ TEST(GgufVocabulary, WhatIsNotKnownOrDoesNotFit) {
                      out.texts("tokenizer.ggml.tokens", {"a", "\xFF"});
                    }),
               HasSubstr("tokenizer.ggml.tokens has text that is no UTF-8 (entry 1)"));
+  EXPECT_THAT(with("llama",
+                   [&](GgufWriter& out) {
+                     pair(out);
+                     out.list<float>("tokenizer.ggml.scores", 6, {0, 0});
+                     out.text("tokenizer.chat_template", "\xFF");
+                   }),
+              HasSubstr("tokenizer.chat_template is no UTF-8; convert the model again"));
 }
 
 }  // namespace
