@@ -23,6 +23,11 @@ constexpr std::uint64_t kMostAlignment = 1U << 20U;
 
 enum class Kind : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, text, list, u64, i64, f64 };
 
+/// A limit of this program's, not of the format's.
+[[noreturn]] void refuse_long_gguf(const std::filesystem::path& file, const std::string& what, std::uint64_t most) {
+  throw Error(ExitCode::model, fmt::format("{}: {}; at most {} are read", file.string(), what, most));
+}
+
 std::int64_t at_most_int64(std::uint64_t value) {
   return static_cast<std::int64_t>(std::min(value, static_cast<std::uint64_t>(INT64_MAX)));
 }
@@ -54,12 +59,13 @@ std::variant<bool, std::int64_t, double> take_number(GgufCursor& from, Kind kind
     case Kind::boolean: {
       const auto byte = from.take<std::uint8_t>();
       if (byte > 1) {
-        refuse_gguf(file, fmt::format("key {} has the boolean {}", key, byte));
+        refuse_damaged_gguf(file, fmt::format("key {} has the boolean {}", key, byte));
       }
       return byte == 1;
     }
     default:
-      refuse_gguf(file, fmt::format("key {} has the type {}, which the format does not have", key, static_cast<unsigned>(kind)));
+      refuse_damaged_gguf(
+          file, fmt::format("key {} has the type {}, which the format does not have", key, static_cast<unsigned>(kind)));
   }
 }
 
@@ -67,10 +73,13 @@ GgufValue take_list(GgufCursor& from, const std::string& key, const std::filesys
   const auto kind = static_cast<Kind>(from.take<std::uint32_t>());
   const auto count = from.take<std::uint64_t>();
   if (kind == Kind::list) {
-    refuse_gguf(file, fmt::format("key {} is a list of lists", key));
+    refuse_malformed_gguf(file, fmt::format("key {} is a list of lists", key));
   }
-  if (count > from.left() || count > kMostItems) {  // an item has at least a byte
-    refuse_gguf(file, fmt::format("key {} claims a list of {} items, more than the file holds or than is sensible", key, count));
+  if (count > from.left()) {  // an item has at least a byte
+    refuse_damaged_gguf(file, fmt::format("key {} claims a list of {} items and the file ends before (truncated)", key, count));
+  }
+  if (count > kMostItems) {
+    refuse_long_gguf(file, fmt::format("key {} has a list of {} items", key, count), kMostItems);
   }
   std::vector<std::string> texts;
   std::vector<double> numbers;
@@ -109,7 +118,7 @@ void take_key(GgufCursor& from, GgufFile& out) {
     std::visit([&](auto number) { value = number; }, take_number(from, kind, key.substr(0, 100), out.path));
   }
   if (!out.values.emplace(key, std::move(value)).second) {
-    refuse_gguf(out.path, "key " + key.substr(0, 100) + " is there twice");
+    refuse_malformed_gguf(out.path, "key " + key.substr(0, 100) + " is there twice");
   }
 }
 
@@ -130,18 +139,18 @@ GgufTensor take_tensor(GgufCursor& from, const std::filesystem::path& file) {
   tensor.file = file;
   tensor.name = from.text("the name of a tensor");
   if (tensor.name.empty() || tensor.name.size() > kMostName || tensor.name.find('\0') != std::string::npos) {
-    refuse_gguf(file,
-                fmt::format("a tensor's name has {} bytes or a zero in it (1 to {} are allowed)", tensor.name.size(), kMostName));
+    refuse_malformed_gguf(
+        file, fmt::format("a tensor's name has {} bytes or a zero in it (1 to {} are allowed)", tensor.name.size(), kMostName));
   }
   const auto dims = from.take<std::uint32_t>();
   if (dims < 1 || dims > kMostDims) {
-    refuse_gguf(file, fmt::format("tensor {} has {} dimensions (1 to {} are allowed)", tensor.name, dims, kMostDims));
+    refuse_malformed_gguf(file, fmt::format("tensor {} has {} dimensions (1 to {} are allowed)", tensor.name, dims, kMostDims));
   }
   std::uint64_t elements = 1;
   for (std::uint32_t i = 0; i < dims; ++i) {
     const auto size = from.take<std::uint64_t>();
     if (size == 0 || size > static_cast<std::uint64_t>(INT64_MAX) || __builtin_mul_overflow(elements, size, &elements)) {
-      refuse_gguf(file, fmt::format("tensor {} has a dimension of {}, or too many elements", tensor.name, size));
+      refuse_malformed_gguf(file, fmt::format("tensor {} has a dimension of {}, or too many elements", tensor.name, size));
     }
     tensor.shape.insert(tensor.shape.begin(), static_cast<std::int64_t>(size));
   }
@@ -150,8 +159,9 @@ GgufTensor take_tensor(GgufCursor& from, const std::filesystem::path& file) {
   if (tensor.shape.back() % tensor.type->values != 0 ||
       __builtin_mul_overflow(elements / values, static_cast<std::uint64_t>(tensor.type->bytes), &tensor.bytes) ||
       elements > static_cast<std::uint64_t>(INT64_MAX) / 8) {
-    refuse_gguf(file, fmt::format("tensor {} has rows of {} values, which are no whole blocks of {} ({}), or too many of them",
-                                  tensor.name, tensor.shape.back(), values, tensor.type->name));
+    refuse_malformed_gguf(
+        file, fmt::format("tensor {} has rows of {} values, which are no whole blocks of {} ({}), or too many of them",
+                          tensor.name, tensor.shape.back(), values, tensor.type->name));
   }
   tensor.offset = from.take<std::uint64_t>();
   return tensor;
@@ -163,7 +173,8 @@ std::uint64_t alignment_of(const GgufFile& file) {
   const std::int64_t alignment = file.integer("general.alignment").value_or(32);
   if (alignment < 1 || static_cast<std::uint64_t>(alignment) > kMostAlignment ||
       !std::has_single_bit(static_cast<std::uint64_t>(alignment))) {
-    refuse_gguf(file.path, fmt::format("general.alignment is {}, and must be a power of two", alignment));
+    refuse_malformed_gguf(file.path,
+                          fmt::format("general.alignment is {}, and must be a power of two up to {}", alignment, kMostAlignment));
   }
   return static_cast<std::uint64_t>(alignment);
 }
@@ -176,12 +187,12 @@ void place_tensors(std::vector<GgufTensor>& tensors, std::uint64_t header, std::
   std::uint64_t end = begin;
   for (GgufTensor& tensor : tensors) {
     if (tensor.offset != due) {
-      refuse_gguf(out.path,
-                  fmt::format("tensor {} begins at byte {} of the data, where byte {} was due", tensor.name, tensor.offset, due));
+      refuse_malformed_gguf(out.path, fmt::format("tensor {} begins at byte {} of the data, where byte {} was due", tensor.name,
+                                                  tensor.offset, due));
     }
     if (begin > file_bytes || due > file_bytes - begin || tensor.bytes > file_bytes - begin - due) {
-      refuse_gguf(out.path, fmt::format("tensor {} needs {} bytes and the file ends before (truncated; it has {} bytes)",
-                                        tensor.name, tensor.bytes, file_bytes));
+      refuse_damaged_gguf(out.path, fmt::format("tensor {} needs {} bytes and the file ends before (truncated; it has {} bytes)",
+                                                tensor.name, tensor.bytes, file_bytes));
     }
     tensor.offset = begin + due;
     end = tensor.offset + tensor.bytes;
@@ -195,7 +206,7 @@ void place_tensors(std::vector<GgufTensor>& tensors, std::uint64_t header, std::
 
 void check_beginning(GgufCursor& from, const std::filesystem::path& file) {
   if (from.left() < 4 || from.take<std::uint32_t>() != kMagic) {
-    refuse_gguf(file, "it does not begin with GGUF");
+    refuse_damaged_gguf(file, "it does not begin with GGUF");
   }
   const auto version = from.take<std::uint32_t>();
   if ((version & 0xFFFFU) == 0) {
@@ -203,8 +214,23 @@ void check_beginning(GgufCursor& from, const std::filesystem::path& file) {
   }
   if (version != 2 && version != 3) {
     throw Error(ExitCode::model, fmt::format("{}: this GGUF file has version {} of the format; 2 and 3 are read: convert the "
-                                             "model again with a llama.cpp of today",
+                                             "model again with a current llama.cpp",
                                              file.string(), version));
+  }
+}
+
+void check_counts(const std::filesystem::path& path, std::uint64_t tensors, std::uint64_t keys, std::uint64_t left) {
+  constexpr std::uint64_t kLeastTensor = 33;  // bytes of a name of one, one dimension, type and offset
+  constexpr std::uint64_t kLeastKey = 13;     // bytes of an empty name, type and value
+  if (tensors > left / kLeastTensor || keys > left / kLeastKey) {
+    refuse_damaged_gguf(path,
+                        fmt::format("it claims {} tensors and {} keys and the file ends before (truncated)", tensors, keys));
+  }
+  if (tensors > kMostTensors) {
+    refuse_long_gguf(path, fmt::format("it has {} tensors", tensors), kMostTensors);
+  }
+  if (keys > kMostKeys) {
+    refuse_long_gguf(path, fmt::format("it has {} keys", keys), kMostKeys);
   }
 }
 
@@ -214,9 +240,7 @@ GgufFile read_part(const std::filesystem::path& path) {
   check_beginning(from, path);
   const auto tensor_count = from.take<std::uint64_t>();
   const auto key_count = from.take<std::uint64_t>();
-  if (tensor_count > kMostTensors || key_count > kMostKeys) {
-    refuse_gguf(path, fmt::format("it claims {} tensors and {} keys", tensor_count, key_count));
-  }
+  check_counts(path, tensor_count, key_count, from.left());
   GgufFile out;
   out.path = path;
   out.parts = {path};
@@ -231,7 +255,7 @@ GgufFile read_part(const std::filesystem::path& path) {
   for (GgufTensor& tensor : tensors) {
     const std::string name = tensor.name;
     if (!out.tensors.emplace(name, std::move(tensor)).second) {
-      refuse_gguf(path, "tensor " + name + " is there twice");
+      refuse_malformed_gguf(path, "tensor " + name + " is there twice");
     }
   }
   return out;
@@ -255,9 +279,8 @@ void check_part(const GgufFile& part, std::int64_t number, std::int64_t count) {
 /// All parts of a split file. `part`: the one that was named.
 GgufFile read_parts(const std::filesystem::path& named, const GgufFile& part) {
   const std::int64_t count = part.integer("split.count").value_or(1);
-  std::smatch match;
-  const std::string name = named.filename().string();
-  if (!std::regex_match(name, match, std::regex(R"((.*)-(\d{5})-of-(\d{5})\.gguf)")) || std::stoll(match[3]) != count) {
+  const std::optional<GgufPartName> name = gguf_part_name(named.filename().string());
+  if (!name || name->count != count) {
     part.fail(
         fmt::format("this is one of {} parts of a model, whose name must end in -00001-of-{:05}.gguf and so on; give the "
                     "parts their names again",
@@ -265,7 +288,7 @@ GgufFile read_parts(const std::filesystem::path& named, const GgufFile& part) {
   }
   GgufFile all;
   for (std::int64_t number = 1; number <= count; ++number) {
-    const std::filesystem::path path = part_path(named, match[1], number, count);
+    const std::filesystem::path path = part_path(named, name->stem, number, count);
     if (std::error_code ignored; !std::filesystem::exists(path, ignored)) {
       part.fail(fmt::format("this is one of {} parts of a model, and {} is missing; copy it into the folder", count,
                             path.filename().string()));
@@ -311,8 +334,20 @@ std::optional<T> copy_of(const T* value) {
 
 }  // namespace
 
-void refuse_gguf(const std::filesystem::path& file, const std::string& what) {
+void refuse_damaged_gguf(const std::filesystem::path& file, const std::string& what) {
   throw Error(ExitCode::model, file.string() + " is not a sound GGUF file: " + what + "; copy or download it again");
+}
+
+void refuse_malformed_gguf(const std::filesystem::path& file, const std::string& what) {
+  throw Error(ExitCode::model, file.string() + " is not a sound GGUF file: " + what + "; convert the model again");
+}
+
+std::optional<GgufPartName> gguf_part_name(const std::string& name) {
+  std::smatch match;
+  if (!std::regex_match(name, match, std::regex(R"((.*)-(\d{5})-of-(\d{5})\.gguf)"))) {
+    return std::nullopt;
+  }
+  return GgufPartName{match[1], std::stoll(match[2]), std::stoll(match[3])};
 }
 
 std::int64_t GgufTensor::elements() const {

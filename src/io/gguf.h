@@ -51,10 +51,19 @@ struct GgufFile {
   std::optional<bool> flag(const std::string& key) const;
 };
 
+/// The name of a part of a split file: "STEM-00001-of-00003.gguf".
+struct GgufPartName {
+  std::string stem;
+  std::int64_t number = 1;  // from 1
+  std::int64_t count = 1;
+};
+/// Nothing: it is not the name of a part. `name`: without the folder.
+std::optional<GgufPartName> gguf_part_name(const std::string& name);
+
 /// Reads the header: every length, offset and type is checked against the file before anything relies on it. Of a split file
 /// (-00001-of-00003.gguf) any part may be named; all must lie beside each other. Throws Error(model) naming the file and what is
 /// wrong: no GGUF at all, another version or byte order, cut short, keys or tensors named twice, sizes that do not fit, types
-/// that are not read.
+/// that are not read, more tensors, keys, items or bytes of a text than are read.
 GgufFile read_gguf(const std::filesystem::path& file);
 
 }  // namespace lora_dist

@@ -1,11 +1,15 @@
 // One small function for each type: a block's bytes to its values, in the order of the operations that gguf-py has.
 #include "src/io/gguf_blocks.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
 #include <iterator>
+#include <vector>
 
 #include "kernels/common/half.h"
 
@@ -201,11 +205,11 @@ constexpr GgmlType quantized(std::uint32_t number, std::string_view name) {
 constexpr auto kTypes = std::to_array<GgmlType>({{0, "F32", 1, 4, DType::f32},
                                                  {1, "F16", 1, 2, DType::f16},
                                                  {30, "BF16", 1, 2, DType::bf16},
+                                                 quantized<q8_0, 32, 34>(8, "Q8_0"),
                                                  quantized<q4_0, 32, 18>(2, "Q4_0"),
                                                  quantized<q4_1, 32, 20>(3, "Q4_1"),
                                                  quantized<q5_0, 32, 22>(6, "Q5_0"),
                                                  quantized<q5_1, 32, 24>(7, "Q5_1"),
-                                                 quantized<q8_0, 32, 34>(8, "Q8_0"),
                                                  quantized<q2_k, 256, 84>(10, "Q2_K"),
                                                  quantized<q3_k, 256, 110>(11, "Q3_K"),
                                                  quantized<q4_k, 256, 144>(12, "Q4_K"),
@@ -240,8 +244,14 @@ const GgmlType* find_ggml_type(std::uint32_t number) {
   return found == kTypes.end() ? nullptr : &*found;
 }
 
-std::string_view readable_ggml_types() {
-  return "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS and MXFP4";
+std::string readable_ggml_types() {
+  std::vector<std::string_view> names;
+  for (const GgmlType& type : kTypes) {
+    if (type.bytes > 0) {
+      names.push_back(type.name);
+    }
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 }  // namespace lora_dist

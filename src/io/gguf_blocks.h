@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "kernels/common/dtype.h"
@@ -24,6 +25,6 @@ struct GgmlType {
 /// Null: no such number.
 const GgmlType* find_ggml_type(std::uint32_t number);
 /// "F32, F16, ...": those that can be read.
-std::string_view readable_ggml_types();
+std::string readable_ggml_types();
 
 }  // namespace lora_dist

@@ -130,7 +130,8 @@ void add_windows(const GgufFile& file, ordered_json& config) {
   const auto window = file.integer(gguf_key(file, "attention.sliding_window"));
   if (config["model_type"] != "exaone4") {
     if (window.value_or(0) > 0) {
-      file.fail(gguf_key(file, "attention.sliding_window") + " is set, which models of this architecture do not have here");
+      file.fail(gguf_key(file, "attention.sliding_window") +
+                " is set; sliding windows are supported only for exaone4 in GGUF files");
     }
     return;
   }

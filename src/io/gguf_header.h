@@ -11,8 +11,10 @@
 
 namespace lora_dist {
 
-/// Throws Error(model): the file is not sound.
-[[noreturn]] void refuse_gguf(const std::filesystem::path& file, const std::string& what);
+/// Throw Error(model): the file is not sound. Its bytes are not those that were written: copy it again.
+[[noreturn]] void refuse_damaged_gguf(const std::filesystem::path& file, const std::string& what);
+/// It was written against the format, and another copy is no better: convert the model again.
+[[noreturn]] void refuse_malformed_gguf(const std::filesystem::path& file, const std::string& what);
 
 class GgufCursor {
  public:
@@ -25,7 +27,7 @@ class GgufCursor {
   T take() {
     T value{};
     if (left() < sizeof value) {
-      refuse_gguf(file_.path(), "its header ends in the middle (truncated)");
+      refuse_damaged_gguf(file_.path(), "its header ends in the middle (truncated)");
     }
     copy(&value, sizeof value);
     return value;
@@ -33,11 +35,15 @@ class GgufCursor {
 
   /// A length and so many bytes. `what`: whose text it is.
   std::string text(const std::string& what) {
-    constexpr std::uint64_t kMost = std::uint64_t{16} << 20;  // far above any template
+    constexpr std::uint64_t kMostMiB = 16;  // far above any template
     const auto length = take<std::uint64_t>();
-    if (length > left() || length > kMost) {
-      refuse_gguf(file_.path(), what + " claims a text of " + std::to_string(length) + " bytes" +
-                                    (length > left() ? " and the file ends before (truncated)" : ""));
+    if (length > left()) {
+      refuse_damaged_gguf(file_.path(),
+                          what + " claims a text of " + std::to_string(length) + " bytes and the file ends before (truncated)");
+    }
+    if (length > kMostMiB << 20U) {
+      throw Error(ExitCode::model, file_.path().string() + ": " + what + " has a text of " + std::to_string(length) +
+                                       " bytes; at most " + std::to_string(kMostMiB) + " MiB are read");
     }
     std::string out(static_cast<std::size_t>(length), '\0');
     copy(out.data(), out.size());

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <regex>
 #include <system_error>
 #include <vector>
 
@@ -18,11 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_later_part(const std::string& name) {
-  std::smatch match;
-  return std::regex_match(name, match, std::regex(R"(.*-(\d{5})-of-\d{5}\.gguf)")) && match[1] != "00001";
-}
-
 /// The GGUF files of a folder, of split ones the first part; none where it has weights of another kind.
 std::vector<std::string> gguf_files_in(const fs::path& folder) {
   std::vector<std::string> found;
@@ -33,7 +27,7 @@ std::vector<std::string> gguf_files_in(const fs::path& folder) {
     if (name.ends_with(".safetensors") || name == kIndexName || name == kBaseStoreFile) {
       return {};
     }
-    if (name.ends_with(".gguf") && !is_later_part(name)) {
+    if (const auto part = gguf_part_name(name); name.ends_with(".gguf") && (!part || part->number == 1)) {
       found.push_back(name);
     }
   }

@@ -16,6 +16,7 @@ using test::bytes_of;
 using test::gguf_text;
 using test::GgufWriter;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 
 const std::string kSixteen = bytes_of(1.0F) + bytes_of(2.0F) + bytes_of(3.0F) + bytes_of(4.0F);
@@ -34,9 +35,13 @@ GgufWriter small() {
   return out;
 }
 
-std::string problem_of(const std::string& content) {
+/// `bytes`: the file is made so long with zeros; 0: it is not.
+std::string problem_of(const std::string& content, std::uint64_t bytes = 0) {
   const Scratch scratch;
   put_file(scratch / "m.gguf", content);
+  if (bytes > 0) {
+    std::filesystem::resize_file(scratch / "m.gguf", bytes);
+  }
   const Thrown error = thrown_by([&] { read_gguf(scratch / "m.gguf"); });
   EXPECT_EQ(error.code, ExitCode::model);
   EXPECT_THAT(error.message, HasSubstr((scratch / "m.gguf").string()));
@@ -75,23 +80,59 @@ TEST(Gguf, ALyingHeader) {
     out.raw_key("x", type, value);
     return problem_of(out.content());
   };
-  EXPECT_THAT(with_key(8, bytes_of(std::uint64_t{1} << 40U)), HasSubstr("key x claims a text of 1099511627776 bytes"));
+  EXPECT_THAT(
+      with_key(8, bytes_of(std::uint64_t{1} << 40U)),
+      HasSubstr("key x claims a text of 1099511627776 bytes and the file ends before (truncated); copy or download it again"));
   EXPECT_THAT(with_key(13, bytes_of(std::uint64_t{1})), HasSubstr("key x has the type 13"));
   EXPECT_THAT(with_key(7, "\2"), HasSubstr("key x has the boolean 2"));
-  EXPECT_THAT(with_key(9, bytes_of(std::uint32_t{9}) + bytes_of(std::uint64_t{1})), HasSubstr("key x is a list of lists"));
-  EXPECT_THAT(with_key(9, bytes_of(std::uint32_t{4}) + bytes_of(~std::uint64_t{0})), HasSubstr("key x claims a list of"));
+  EXPECT_THAT(with_key(9, bytes_of(std::uint32_t{9}) + bytes_of(std::uint64_t{1})),
+              HasSubstr("key x is a list of lists; convert the model again"));
+  EXPECT_THAT(with_key(9, bytes_of(std::uint32_t{4}) + bytes_of(~std::uint64_t{0})),
+              HasSubstr("key x claims a list of 18446744073709551615 items and the file ends before (truncated); copy"));
   GgufWriter twice = small();
   twice.number("a.number", 1);
-  EXPECT_THAT(problem_of(twice.content()), HasSubstr("key a.number is there twice"));
+  EXPECT_THAT(problem_of(twice.content()), HasSubstr("key a.number is there twice; convert the model again"));
   GgufWriter many = small();
   many.tensor_count = std::uint64_t{1} << 50U;
-  EXPECT_THAT(problem_of(many.content()), HasSubstr("it claims 1125899906842624 tensors"));
+  EXPECT_THAT(problem_of(many.content()), HasSubstr("it claims 1125899906842624 tensors and 6 keys and the file ends before"));
   GgufWriter aligned = small();
   aligned.number("general.alignment", 48);
-  EXPECT_THAT(problem_of(aligned.content()), HasSubstr("general.alignment is 48, and must be a power of two"));
+  EXPECT_THAT(problem_of(aligned.content()),
+              HasSubstr("general.alignment is 48, and must be a power of two up to 1048576; convert the model again"));
   const std::string sound = small().content();
   EXPECT_THAT(problem_of(sound.substr(0, 60)), HasSubstr("truncated"));
   EXPECT_THAT(problem_of(sound.substr(0, sound.size() - 20)), HasSubstr("tensor two needs 16 bytes and the file ends before"));
+}
+
+/// The files are long enough for what their headers say.
+TEST(Gguf, LimitsOfThisProgram) {
+  const auto with_key = [](std::uint32_t type, const std::string& value) {
+    GgufWriter out;
+    out.raw_key("x", type, value);
+    return problem_of(out.content(), std::uint64_t{20} << 20U);
+  };
+  EXPECT_THAT(with_key(8, bytes_of(std::uint64_t{16777217})),
+              EndsWith("m.gguf: key x has a text of 16777217 bytes; at most 16 MiB are read"));
+  EXPECT_THAT(with_key(9, bytes_of(std::uint32_t{0}) + bytes_of(std::uint64_t{16777217})),
+              EndsWith("m.gguf: key x has a list of 16777217 items; at most 16777216 are read"));
+  GgufWriter many;
+  many.tensor_count = 1048577;
+  EXPECT_THAT(problem_of(many.content(), std::uint64_t{40} << 20U),
+              EndsWith("m.gguf: it has 1048577 tensors; at most 1048576 are read"));
+  GgufWriter keys;
+  keys.key_count = 65537;
+  EXPECT_THAT(problem_of(keys.content(), std::uint64_t{1} << 20U), EndsWith("m.gguf: it has 65537 keys; at most 65536 are read"));
+}
+
+TEST(Gguf, NamesOfParts) {
+  const auto part = gguf_part_name("m-00001-of-00002-00003-of-00012.gguf");
+  ASSERT_TRUE(part);
+  EXPECT_EQ(part->stem, "m-00001-of-00002");
+  EXPECT_EQ(part->number, 3);
+  EXPECT_EQ(part->count, 12);
+  EXPECT_FALSE(gguf_part_name("m.gguf"));
+  EXPECT_FALSE(gguf_part_name("m-1-of-2.gguf"));
+  EXPECT_FALSE(gguf_part_name("m-00001-of-00002.safetensors"));
 }
 
 TEST(Gguf, LyingTensors) {
@@ -100,20 +141,27 @@ TEST(Gguf, LyingTensors) {
     out.tensor(name, sizes, type, kSixteen);
     return problem_of(out.content());
   };
-  EXPECT_THAT(with_tensor("one", {4}, 0), HasSubstr("tensor one is there twice"));
+  EXPECT_THAT(with_tensor("one", {4}, 0), HasSubstr("tensor one is there twice; convert the model again"));
   EXPECT_THAT(with_tensor(std::string(64, 'n'), {4}, 0), HasSubstr("a tensor's name has 64 bytes"));
   EXPECT_THAT(with_tensor("x", {}, 0), HasSubstr("tensor x has 0 dimensions"));
   EXPECT_THAT(with_tensor("x", {1, 1, 1, 1, 1}, 0), HasSubstr("tensor x has 5 dimensions"));
   EXPECT_THAT(with_tensor("x", {0}, 0), HasSubstr("tensor x has a dimension of 0"));
   EXPECT_THAT(with_tensor("x", {1ULL << 40U, 1ULL << 40U}, 0), HasSubstr("too many elements"));
   EXPECT_THAT(with_tensor("x", {1ULL << 62U}, 0), HasSubstr("too many of them"));
-  EXPECT_THAT(with_tensor("x", {33}, 8), HasSubstr("rows of 33 values, which are no whole blocks of 32 (Q8_0)"));
-  EXPECT_THAT(with_tensor("x", {256}, 16), HasSubstr("tensor x has the type IQ2_XXS, which is not read (F32, F16, BF16, Q8_0"));
+  EXPECT_THAT(
+      with_tensor("x", {33}, 8),
+      HasSubstr("rows of 33 values, which are no whole blocks of 32 (Q8_0), or too many of them; convert the model again"));
+  EXPECT_THAT(
+      with_tensor("x", {256}, 16),
+      HasSubstr(
+          "tensor x has the type IQ2_XXS, which is not read (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, "
+          "Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4 are)"));
   EXPECT_THAT(with_tensor("x", {256}, 77), HasSubstr("tensor x has the type 77, which is not read"));
   GgufWriter moved = small();
   moved.data.resize(moved.data.size() + 32);
   moved.tensor("x", {4}, 0, kSixteen);
-  EXPECT_THAT(problem_of(moved.content()), HasSubstr("tensor x begins at byte 96 of the data, where byte 64 was due"));
+  EXPECT_THAT(problem_of(moved.content()),
+              HasSubstr("tensor x begins at byte 96 of the data, where byte 64 was due; convert the model again"));
 }
 
 TEST(Gguf, NoMutationCrashesOrEscapesTheFile) {
