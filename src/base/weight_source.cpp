@@ -12,7 +12,7 @@ namespace lora_dist {
 
 WeightSource open_weight(const TensorInfo& tensor, bool transposed) {
   WeightSource source{&tensor};
-  if (transposed && tensor.gguf && tensor.gguf->order == GgufOrder::turned) {
+  if (transposed && tensor.gguf && tensor.gguf->order == GgufOrder::transposed) {
     source.as_in_file = std::make_shared<const TensorInfo>(as_in_gguf(tensor));
     source.tensor = source.as_in_file.get();
   } else if (transposed) {

@@ -30,7 +30,7 @@ constexpr std::array<GgufName, 12> named_like_llama(GgufOrder of_q_and_k) {
            {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"}}};
 }
 
-constexpr auto kLlama = named_like_llama(pairs);
+constexpr auto kLlama = named_like_llama(interleaved_halves);
 constexpr auto kQwen2 = named_like_llama(as_is);
 
 constexpr std::array<GgufName, 14> with_head_norms() {
@@ -69,20 +69,21 @@ constexpr auto kGpt2 = std::to_array<GgufName>({{"token_embd", "transformer.wte"
                                                 {"output", "lm_head"},
                                                 {"blk.{}.attn_norm", "transformer.h.{}.ln_1"},
                                                 {"blk.{}.ffn_norm", "transformer.h.{}.ln_2"},
-                                                {"blk.{}.attn_qkv", "transformer.h.{}.attn.c_attn", turned},
-                                                {"blk.{}.attn_output", "transformer.h.{}.attn.c_proj", turned},
-                                                {"blk.{}.ffn_up", "transformer.h.{}.mlp.c_fc", turned},
-                                                {"blk.{}.ffn_down", "transformer.h.{}.mlp.c_proj", turned}});
+                                                {"blk.{}.attn_qkv", "transformer.h.{}.attn.c_attn", transposed},
+                                                {"blk.{}.attn_output", "transformer.h.{}.attn.c_proj", transposed},
+                                                {"blk.{}.ffn_up", "transformer.h.{}.mlp.c_fc", transposed},
+                                                {"blk.{}.ffn_down", "transformer.h.{}.mlp.c_proj", transposed}});
 
-constexpr auto kNeox = std::to_array<GgufName>({{"token_embd", "gpt_neox.embed_in"},
-                                                {"output_norm", "gpt_neox.final_layer_norm"},
-                                                {"output", "embed_out"},
-                                                {"blk.{}.attn_norm", "gpt_neox.layers.{}.input_layernorm"},
-                                                {"blk.{}.ffn_norm", "gpt_neox.layers.{}.post_attention_layernorm"},
-                                                {"blk.{}.attn_qkv", "gpt_neox.layers.{}.attention.query_key_value", slices},
-                                                {"blk.{}.attn_output", "gpt_neox.layers.{}.attention.dense"},
-                                                {"blk.{}.ffn_up", "gpt_neox.layers.{}.mlp.dense_h_to_4h"},
-                                                {"blk.{}.ffn_down", "gpt_neox.layers.{}.mlp.dense_4h_to_h"}});
+constexpr auto kNeox =
+    std::to_array<GgufName>({{"token_embd", "gpt_neox.embed_in"},
+                             {"output_norm", "gpt_neox.final_layer_norm"},
+                             {"output", "embed_out"},
+                             {"blk.{}.attn_norm", "gpt_neox.layers.{}.input_layernorm"},
+                             {"blk.{}.ffn_norm", "gpt_neox.layers.{}.post_attention_layernorm"},
+                             {"blk.{}.attn_qkv", "gpt_neox.layers.{}.attention.query_key_value", q_then_k_then_v},
+                             {"blk.{}.attn_output", "gpt_neox.layers.{}.attention.dense"},
+                             {"blk.{}.ffn_up", "gpt_neox.layers.{}.mlp.dense_h_to_4h"},
+                             {"blk.{}.ffn_down", "gpt_neox.layers.{}.mlp.dense_4h_to_h"}});
 
 constexpr const char* kLayerEpsilon = "attention.layer_norm_epsilon";
 
@@ -121,12 +122,12 @@ std::string with_layer(std::string_view path, const std::string& layer) {
 
 GgufSource source_of(const GgufFile& file, const GgufTensor& tensor, const GgufArchitecture& architecture, const GgufName& name) {
   GgufSource out{tensor.type, name.order};
-  if (name.order == turned && tensor.shape.size() != 2) {
+  if (name.order == transposed && tensor.shape.size() != 2) {
     out.order = as_is;  // a bias
   }
-  if (name.order == pairs || name.order == slices) {
-    out.heads = name.order == pairs && name.here == "blk.{}.attn_k" ? gguf_kv_heads(file) : gguf_heads(file);
-    const std::int64_t unit = out.heads * (name.order == pairs ? 2 : 3);
+  if (name.order == interleaved_halves || name.order == q_then_k_then_v) {
+    out.heads = name.order == interleaved_halves && name.gguf_name == "blk.{}.attn_k" ? gguf_kv_heads(file) : gguf_heads(file);
+    const std::int64_t unit = out.heads * (name.order == interleaved_halves ? 2 : 3);
     if (tensor.shape.front() % unit != 0 || (tensor.shape.size() == 1 && tensor.type->values > 1)) {
       file.fail(fmt::format("tensor {} of {} rows cannot be divided by {} heads; convert the model again", tensor.name,
                             tensor.shape.front(), out.heads));
@@ -146,7 +147,7 @@ TensorInfo info_of(const GgufTensor& tensor, std::string name, const GgufSource&
   out.name = std::move(name);
   out.dtype = tensor.type->dtype;
   out.shape = tensor.shape;
-  if (source.order == turned) {
+  if (source.order == transposed) {
     std::swap(out.shape[0], out.shape[1]);
   }
   out.file = tensor.file;
@@ -223,12 +224,12 @@ TensorDirectory gguf_directory(const GgufFile& file) {
       continue;  // read with the configuration
     }
     const NameParts parts = parts_of(name);
-    const auto found = std::ranges::find(architecture.names, std::string_view(parts.path), &GgufName::here);
+    const auto found = std::ranges::find(architecture.names, std::string_view(parts.path), &GgufName::gguf_name);
     const bool known = found != architecture.names.end();
     const GgufSource source = known ? source_of(file, tensor, architecture, *found) : GgufSource{tensor.type};
-    const std::string there = known ? with_layer(found->there, parts.layer) + parts.ending : name;
-    if (!out.tensors.emplace(there, info_of(tensor, there, source)).second) {
-      file.fail("tensors of two names are both " + there + "; convert the model again");
+    const std::string hf_name = known ? with_layer(found->hf_name, parts.layer) + parts.ending : name;
+    if (!out.tensors.emplace(hf_name, info_of(tensor, hf_name, source)).second) {
+      file.fail("tensors of two names are both " + hf_name + "; convert the model again");
     }
   }
   if (out.tensors.empty()) {

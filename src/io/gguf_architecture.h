@@ -16,8 +16,8 @@ namespace lora_dist {
 
 /// Paths of modules; "{}" stands for the layer's number.
 struct GgufName {
-  std::string_view here;   // "blk.{}.attn_q"
-  std::string_view there;  // "model.layers.{}.self_attn.q_proj"
+  std::string_view gguf_name;  // "blk.{}.attn_q"
+  std::string_view hf_name;    // "model.layers.{}.self_attn.q_proj"
   GgufOrder order = GgufOrder::as_is;
 };
 

@@ -65,12 +65,12 @@ struct Reader {
 
 /// Where the file has the folder's row; `rows` in all.
 std::int64_t row_in_file(const GgufSource& source, std::int64_t row, std::int64_t rows) {
-  if (source.order == GgufOrder::pairs) {
+  if (source.order == GgufOrder::interleaved_halves) {
     const std::int64_t of_head = rows / source.heads;
     const std::int64_t in_head = row % of_head;
     return row - in_head + in_head % (of_head / 2) * 2 + in_head / (of_head / 2);
   }
-  if (source.order == GgufOrder::slices) {
+  if (source.order == GgufOrder::q_then_k_then_v) {
     const std::int64_t width = rows / source.heads / 3;
     const std::int64_t head = row / (3 * width);
     return row / width % 3 * (rows / 3) + head * width + row % width;
@@ -98,7 +98,7 @@ void read_rows(const TensorInfo& tensor, std::int64_t first, std::int64_t count,
 }
 
 /// All of the matrix, then the elements that are wanted.
-void read_turned(const TensorInfo& tensor, std::int64_t first, std::int64_t count, std::byte* out) {
+void read_transposed(const TensorInfo& tensor, std::int64_t first, std::int64_t count, std::byte* out) {
   const auto width = static_cast<std::size_t>(size_of(tensor.dtype));
   const auto ins = static_cast<std::size_t>(tensor.shape[0]);
   const auto outs = static_cast<std::size_t>(tensor.shape[1]);
@@ -117,8 +117,8 @@ void read_gguf_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std
   require(from % width == 0 && out.size() % width == 0, "read_gguf_bytes: whole elements only");
   const auto first = static_cast<std::int64_t>(from / width);
   const auto count = static_cast<std::int64_t>(out.size() / width);
-  if (tensor.gguf->order == GgufOrder::turned) {
-    read_turned(tensor, first, count, out.data());
+  if (tensor.gguf->order == GgufOrder::transposed) {
+    read_transposed(tensor, first, count, out.data());
   } else if (tensor.gguf->order == GgufOrder::as_is) {
     Reader(tensor).read(first, count, out.data());
   } else {
@@ -126,10 +126,10 @@ void read_gguf_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std
   }
 }
 
-TensorInfo as_in_gguf(const TensorInfo& turned) {
-  TensorInfo out = turned;
+TensorInfo as_in_gguf(const TensorInfo& transposed) {
+  TensorInfo out = transposed;
   std::swap(out.shape[0], out.shape[1]);
-  GgufSource source = *turned.gguf;
+  GgufSource source = *transposed.gguf;
   source.order = GgufOrder::as_is;
   out.gguf = std::make_shared<const GgufSource>(source);
   return out;

@@ -14,24 +14,25 @@ struct TensorInfo;
 /// How the rows of a matrix (or the elements of a bias) lie in the file.
 enum class GgufOrder : std::uint8_t {
   as_is,
-  pairs,   // within each head, row i of both halves side by side: q and k of Llama, as their rotation is computed there
-  slices,  // all of q, then k, then v, where the folder has q, k and v head by head: GPT-NeoX
-  turned,  // [out, in], where the folder has [in, out]: GPT-2
+  interleaved_halves,  // within each head, row i of both halves side by side: q and k of Llama, as their rotation is computed
+                       // there
+  q_then_k_then_v,     // all of q, then k, then v, where the folder has q, k and v head by head: GPT-NeoX
+  transposed,          // [out, in], where the folder has [in, out]: GPT-2
 };
 
 /// What a TensorInfo needs beside what every file has.
 struct GgufSource {
   const GgmlType* type = nullptr;
   GgufOrder order = GgufOrder::as_is;
-  std::int64_t heads = 1;  // that the rows are divided by; of pairs and slices
+  std::int64_t heads = 1;  // that the rows are divided by; of interleaved_halves and q_then_k_then_v
   float added = 0.0F;      // to each element; the type is f32 then
 };
 
 /// Fills `out` with the tensor's bytes from byte `from`, both whole elements of its dtype. Reads only the blocks that they lie in
-/// (of a turned matrix, all).
+/// (of a transposed matrix, all).
 void read_gguf_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out);
 
-/// The same tensor as the file has it: [out, in]. For turned ones.
-TensorInfo as_in_gguf(const TensorInfo& turned);
+/// The same tensor as the file has it: [out, in]. For transposed ones.
+TensorInfo as_in_gguf(const TensorInfo& transposed);
 
 }  // namespace lora_dist
