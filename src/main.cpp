@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +20,7 @@
 #include "src/commands/command_line.h"
 #include "src/commands/help.h"
 #include "src/core/error_of.h"
+#include "src/io/file.h"
 
 namespace lora_dist {
 namespace {
@@ -52,15 +55,31 @@ int end_with(const Error& error, const ProcessInfo& process) {
   abort_job(code);
 }
 
+/// Throws if printed text was lost, as on a full disk.
+void flush_output() {
+  errno = 0;
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    throw Error(exit_code_of(errno, ExitCode::model),
+                fmt::format("cannot write standard output: {}; its end is missing where it goes, free some space there",
+                            errno == 0 ? "an earlier write failed" : std::strerror(errno)));
+  }
+}
+
+int show_help(const CommandLine& line) {
+  fmt::print("{}", line.help ? help_text(line) : version_text());
+  const std::optional<Error> error = error_of(flush_output);
+  if (error) {
+    print_error("", *error);
+  }
+  return error ? static_cast<int>(error->code()) : 0;
+}
+
 int run(int argc, char** argv) {
   std::optional<CommandLine> line;  // nullopt: a usage error
   const std::optional<Error> usage_error =
       error_of([&] { line.emplace(parse_command_line(std::vector<std::string>(argv + std::min(argc, 1), argv + argc))); });
   if (line && (line->help || line->version)) {
-    if (launcher_rank() == 0) {
-      fmt::print("{}", line->help ? help_text(*line) : version_text());
-    }
-    return 0;
+    return launcher_rank() == 0 ? show_help(*line) : 0;
   }
   umask(S_IRWXG | S_IRWXO);  // files of a run contain its data in some form: only the owner may read them
   if (line && line->use.before_mpi) {
@@ -72,6 +91,9 @@ int run(int argc, char** argv) {
   const std::optional<Error> error = usage_error ? usage_error : error_of([&] {
     const auto world = watch_collectives(make_mpi_world());
     code = line->use.run(*world, session.process());
+    if (line->command->name != "train") {  // a run's results are files
+      flush_output();
+    }
   });
   return error ? end_with(*error, session.process()) : code;
 }

@@ -12,14 +12,32 @@ namespace {
 constexpr std::size_t kColumns = 100;
 constexpr std::size_t kLinesOfEnd = 8;  // of a truncated sample: most answers are there
 
+/// Bytes of a character at the start of `text` that could drive a terminal: control characters of ASCII and Latin-1, and those
+/// that change the direction of text. 0 for others.
+std::size_t control_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  if (byte(0) < 0x20 || byte(0) == 0x7F) {
+    return 1;
+  }
+  if (byte(0) == 0xC2 && byte(1) >= 0x80 && byte(1) < 0xA0) {
+    return 2;
+  }
+  const bool directs = byte(0) == 0xE2 && ((byte(1) == 0x80 && byte(2) >= 0xAA && byte(2) <= 0xAE) ||
+                                           (byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9));
+  return directs ? 3 : 0;
+}
+
 std::string printable(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      out += c == '\n' ? "\\n" : fmt::format("\\x{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    } else {
-      out.push_back(c);
+  while (!text.empty()) {
+    const std::size_t control = control_length(text);
+    for (std::size_t i = 0; i < control; ++i) {
+      out += text[i] == '\n' ? "\\n" : fmt::format("\\x{:02X}", static_cast<unsigned>(static_cast<unsigned char>(text[i])));
     }
+    if (control == 0) {
+      out.push_back(text.front());
+    }
+    text.remove_prefix(control == 0 ? 1 : control);
   }
   return out;
 }

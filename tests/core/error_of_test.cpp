@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
@@ -35,6 +37,14 @@ TEST(ErrorOf, OtherExceptionsGetACode) {
   const auto full = error_of([] { throw DeviceError(DeviceProblem::out_of_memory, "x"); });
   EXPECT_EQ(full->code(), ExitCode::out_of_memory);
   EXPECT_THAT(full->what(), testing::HasSubstr("train.recompute"));
+  const auto limit = error_of([] { throw std::system_error(EAGAIN, std::generic_category()); });
+  EXPECT_EQ(limit->code(), ExitCode::out_of_memory);
+  EXPECT_THAT(limit->what(), testing::HasSubstr("ulimit -v"));
+  const auto disk = error_of([] { throw std::system_error(ENOSPC, std::generic_category(), "cannot write to file"); });
+  EXPECT_EQ(disk->code(), ExitCode::model);
+  EXPECT_STREQ(disk->what(), "cannot write to file: No space left on device; free some space");
+  const auto unknown = error_of([] { throw std::system_error(EBADF, std::generic_category()); });
+  EXPECT_EQ(unknown->code(), ExitCode::internal);
   const auto other = error_of([] { throw std::runtime_error("y"); });
   EXPECT_EQ(other->code(), ExitCode::internal);
   EXPECT_STREQ(other->what(), "internal error, a mistake in the program: y");

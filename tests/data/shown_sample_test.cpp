@@ -35,6 +35,12 @@ std::string text_of(const std::vector<ShownLine>& lines, bool trained_alone) {
   return text;
 }
 
+TEST(ShownText, DrivesNoTerminal) {
+  const Dataset dataset = loaded(row_of("a\u001b[31m \u009b31m \u202eb \u2066c", "It is."));
+  EXPECT_THAT(text_of(dataset.report.shown_sample, false),
+              HasSubstr("a\\x1B[31m \\xC2\\x9B31m \\xE2\\x80\\xAEb \\xE2\\x81\\xA6c"));
+}
+
 TEST(ShownText, IsTheTextWithTheTrainedPartSetApart) {
   const Dataset dataset = loaded(row_of("Is it\nso?", "It is."));
   const std::vector<ShownLine>& lines = dataset.report.shown_sample;

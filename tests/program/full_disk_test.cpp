@@ -3,6 +3,7 @@
 #include <sys/mount.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "src/checkpoint/checkpoint.h"
@@ -85,6 +86,19 @@ TEST(FullDisk, InTheOutputOfScore) {
                       (scratch / "disk/out.jsonl").string()};
   expect_error_on_1_and_3_ranks(launch, 4, {"out.jsonl.part: No space left on device"});
   EXPECT_FALSE(fs::exists(scratch / "disk/out.jsonl"));
+}
+
+TEST(FullDisk, OnStandardOutput) {
+  const Scratch scratch;
+  const std::vector<std::string> commands = {"--version", "plan --help",
+                                             "--print-config --cfg " LORA_DIST_SOURCE_DIR "/configs/demo.toml", "doctor"};
+  for (const std::string& command : commands) {
+    const std::string errors = (scratch / "errors").string();
+    const int status = std::system((LORA_DIST_PROGRAM " " + command + " >/dev/full 2>" + errors).c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 4) << command;
+    EXPECT_NE(get_file(errors).find("lora_dist: error: cannot write"), std::string::npos) << command << "\n" << get_file(errors);
+    EXPECT_NE(get_file(errors).find("No space left on device"), std::string::npos) << command << "\n" << get_file(errors);
+  }
 }
 
 }  // namespace
