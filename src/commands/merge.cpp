@@ -22,6 +22,7 @@
 #include "src/core/version.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
+#include "src/io/gguf.h"
 #include "src/job/data_setup.h"
 #include "src/model/folder_warnings.h"
 #include "src/report/console.h"
@@ -107,7 +108,7 @@ MergeSums merge_files(const Merge& merge, const fs::path& target, const BaseForm
          i += static_cast<std::size_t>(world.size())) {
       const fs::path& source = merge.files.files[i];
       const bool is_store = source.filename() == kBaseStoreFile;
-      const bool is_gguf = source.extension() == ".gguf";
+      const bool is_gguf = has_gguf_ending(source);
       const fs::path file = target / (is_store  ? fs::path("model.safetensors")
                                       : is_gguf ? fs::path(merged_gguf_name(merge.files, i))
                                                 : source.filename());
@@ -197,7 +198,7 @@ void copy_descriptions(const Merge& merge, const MergeOptions& options, const fs
   run_together(world, [&] {
     if (world.rank() == 0) {
       copy_other_files(options.model, folder);
-      if (merge.files.files.front().extension() == ".gguf") {
+      if (has_gguf_ending(merge.files.files.front())) {
         write_gguf_index(merge.files, folder);
       }
       if (merge.quantized) {

@@ -109,12 +109,12 @@ void copy_range(const InputFile& source, std::uint64_t begin, std::uint64_t end,
 }
 
 bool is_weight_file(const fs::path& file) {
-  for (const char* ending : {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx"}) {
+  for (const char* ending : {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx"}) {
     if (file.extension() == ending) {
       return true;
     }
   }
-  return false;
+  return has_gguf_ending(file);
 }
 
 }  // namespace

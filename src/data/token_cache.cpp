@@ -42,7 +42,7 @@ struct KeyDigest {
 
 /// The files that say what the tokenizer is: name and content.
 std::vector<std::pair<std::string, std::string>> tokenizer_files(const Tokenizer& tokenizer) {
-  if (tokenizer.file.extension() == ".gguf") {
+  if (has_gguf_ending(tokenizer.file)) {
     const auto files = gguf_folder_files(tokenizer.file);
     return {files.begin(), files.end()};
   }

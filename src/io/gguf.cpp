@@ -108,17 +108,18 @@ GgufValue take_list(GgufCursor& from, const std::string& key, const std::filesys
 
 void take_key(GgufCursor& from, GgufFile& out) {
   const std::string key = from.text("a key");
+  const std::string shown = shown_gguf_text(key);
   const auto kind = static_cast<Kind>(from.take<std::uint32_t>());
   GgufValue value;
   if (kind == Kind::text) {
-    value = from.text("key " + key.substr(0, 100));
+    value = from.text("key " + shown);
   } else if (kind == Kind::list) {
-    value = take_list(from, key.substr(0, 100), out.path);
+    value = take_list(from, shown, out.path);
   } else {
-    std::visit([&](auto number) { value = number; }, take_number(from, kind, key.substr(0, 100), out.path));
+    std::visit([&](auto number) { value = number; }, take_number(from, kind, shown, out.path));
   }
   if (!out.values.emplace(key, std::move(value)).second) {
-    refuse_malformed_gguf(out.path, "key " + key.substr(0, 100) + " is there twice");
+    refuse_malformed_gguf(out.path, "key " + shown + " is there twice");
   }
 }
 
@@ -141,6 +142,9 @@ GgufTensor take_tensor(GgufCursor& from, const std::filesystem::path& file) {
   if (tensor.name.empty() || tensor.name.size() > kMostName || tensor.name.find('\0') != std::string::npos) {
     refuse_malformed_gguf(
         file, fmt::format("a tensor's name has {} bytes or a zero in it (1 to {} are allowed)", tensor.name.size(), kMostName));
+  }
+  if (const std::string shown = shown_gguf_text(tensor.name); shown != tensor.name) {  // every later message may name it
+    refuse_malformed_gguf(file, "the name of tensor " + shown + " is no printable ASCII");
   }
   const auto dims = from.take<std::uint32_t>();
   if (dims < 1 || dims > kMostDims) {
@@ -264,7 +268,7 @@ GgufFile read_part(const std::filesystem::path& path) {
 /// Part `number` (from 1) of a file named so.
 std::filesystem::path part_path(const std::filesystem::path& named, const std::string& stem, std::int64_t number,
                                 std::int64_t count) {
-  return named.parent_path() / fmt::format("{}-{:05}-of-{:05}.gguf", stem, number, count);
+  return named.parent_path() / fmt::format("{}-{:05}-of-{:05}{}", stem, number, count, named.extension().string());
 }
 
 void check_part(const GgufFile& part, std::int64_t number, std::int64_t count) {
@@ -322,7 +326,7 @@ const T* value_of(const GgufFile& file, const std::string& key, const char* kind
   }
   const T* value = std::get_if<T>(&found->second);
   if (value == nullptr) {
-    file.fail(fmt::format("key {} must be {}; convert the model again", key, kind));
+    file.fail(fmt::format("key {} must be {}; convert the model again", shown_gguf_text(key), kind));
   }
   return value;
 }
@@ -342,9 +346,29 @@ void refuse_malformed_gguf(const std::filesystem::path& file, const std::string&
   throw Error(ExitCode::model, file.string() + " is not a sound GGUF file: " + what + "; convert the model again");
 }
 
+std::string shown_gguf_text(std::string_view text) {
+  constexpr std::size_t kMostShown = 100;
+  std::string out;
+  for (const char c : text.substr(0, kMostShown)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7F) {
+      out += c;
+    } else if (byte < 0x80) {
+      out += fmt::format("\\u{:04X}", unsigned{byte});
+    } else {
+      out += fmt::format("\\x{:02X}", unsigned{byte});
+    }
+  }
+  return out;
+}
+
+bool has_gguf_ending(const std::filesystem::path& file) {
+  return std::regex_match(file.extension().string(), std::regex(R"(\.[gG][gG][uU][fF])"));
+}
+
 std::optional<GgufPartName> gguf_part_name(const std::string& name) {
   std::smatch match;
-  if (!std::regex_match(name, match, std::regex(R"((.*)-(\d{5})-of-(\d{5})\.gguf)"))) {
+  if (!std::regex_match(name, match, std::regex(R"((.*)-(\d{5})-of-(\d{5})\.[gG][gG][uU][fF])"))) {
     return std::nullopt;
   }
   return GgufPartName{match[1], std::stoll(match[2]), std::stoll(match[3])};
@@ -378,7 +402,11 @@ std::optional<bool> GgufFile::flag(const std::string& key) const { return copy_o
 
 GgufFile read_gguf(const std::filesystem::path& file) {
   GgufFile one = read_part(file);
-  return one.integer("split.count").value_or(1) > 1 ? read_parts(file, one) : one;
+  const std::int64_t parts = one.integer("split.count").value_or(1);
+  if (parts < 0) {
+    refuse_malformed_gguf(file, fmt::format("split.count is {}", parts));
+  }
+  return parts > 1 ? read_parts(file, one) : one;
 }
 
 }  // namespace lora_dist

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -50,6 +51,12 @@ struct GgufFile {
   std::optional<double> number(const std::string& key) const;
   std::optional<bool> flag(const std::string& key) const;
 };
+
+/// Text of a file for messages, at most 100 bytes of it: what is no printable ASCII is escaped (\u001B, \xFF).
+std::string shown_gguf_text(std::string_view text);
+
+/// True if the name ends in .gguf, in any case.
+bool has_gguf_ending(const std::filesystem::path& file);
 
 /// The name of a part of a split file: "STEM-00001-of-00003.gguf".
 struct GgufPartName {

@@ -187,7 +187,7 @@ const GgufArchitecture& architecture_of(const GgufFile& file) {
   }
   if (type != nullptr && *type != "model") {
     file.fail(
-        fmt::format("general.type is \"{}\": this GGUF file is no model; give that of the base model", type->substr(0, 40)));
+        fmt::format("general.type is \"{}\": this GGUF file is no model; give that of the base model", shown_gguf_text(*type)));
   }
   if (name == nullptr) {
     file.fail("key general.architecture is missing; is this the GGUF file of a language model?");
@@ -196,7 +196,7 @@ const GgufArchitecture& architecture_of(const GgufFile& file) {
   if (found == kArchitectures.end()) {
     std::vector<std::string_view> known;
     std::ranges::transform(kArchitectures, std::back_inserter(known), &GgufArchitecture::name);
-    file.fail(fmt::format("the architecture {} is not known ({} are); take a model of one of these", name->substr(0, 40),
+    file.fail(fmt::format("the architecture {} is not known ({} are); take a model of one of these", shown_gguf_text(*name),
                           fmt::join(known, ", ")));
   }
   return *found;

@@ -105,16 +105,36 @@ ordered_json stretched_rotation(const GgufFile& file, double theta, std::int64_t
   file.fail("tensor rope_freqs.weight stretches rotations in a way that is not Llama 3.1's, which is not supported");
 }
 
-/// rope_scaling; null: none.
-ordered_json rope_scaling(const GgufFile& file, double theta, std::int64_t dims) {
-  if (has_tensor(file, "rope_freqs.weight")) {
-    return stretched_rotation(file, theta, dims);
-  }
+/// Linear scaling, as llama.cpp reads it: a missing type is linear, and older files have one key alone. Null: none.
+ordered_json linear_scaling(const GgufFile& file) {
   const std::string* type = file.text(gguf_key(file, "rope.scaling.type"));
-  if (type == nullptr || *type == "none") {
+  if (type != nullptr && *type == "none") {
     return nullptr;
   }
-  return {{"rope_type", *type}, {"factor", file.number(gguf_key(file, "rope.scaling.factor")).value_or(1.0)}};
+  if (type != nullptr && *type != "linear") {
+    file.fail(fmt::format("{} is \"{}\", which is not supported (none and linear are)", gguf_key(file, "rope.scaling.type"),
+                          shown_gguf_text(*type)));
+  }
+  std::optional<double> factor = file.number(gguf_key(file, "rope.scaling.factor"));
+  if (!factor) {
+    factor = file.number(gguf_key(file, "rope.scale_linear"));
+  }
+  if (factor.value_or(0.0) == 0.0 || *factor == 1.0) {
+    return nullptr;
+  }
+  return {{"rope_type", "linear"}, {"factor", *factor}};
+}
+
+/// rope_scaling; null: none.
+ordered_json rope_scaling(const GgufFile& file, double theta, std::int64_t dims) {
+  ordered_json linear = linear_scaling(file);
+  if (!has_tensor(file, "rope_freqs.weight")) {
+    return linear;
+  }
+  if (!linear.is_null()) {
+    file.fail("it has both tensor rope_freqs.weight and linear rope scaling, which is not supported");
+  }
+  return stretched_rotation(file, theta, dims);
 }
 
 void check_rotated_dims(const GgufFile& file, std::int64_t dims) {
@@ -200,6 +220,9 @@ ordered_json gguf_config(const GgufFile& file) {
   const GgufArchitecture& architecture = architecture_of(file);
   if (const auto experts = file.integer(gguf_key(file, "expert_count")); experts.value_or(0) > 0) {
     file.fail(fmt::format("this is a mixture of {} experts, which is not supported; take a model without", *experts));
+  }
+  if (!file.flag(gguf_key(file, "attention.causal")).value_or(true)) {
+    file.fail("this is an embedding model that attends in both directions; only causal models are supported");
   }
   const bool is_gpt2 = architecture.model_type == "gpt2";
   ordered_json config = {{"model_type", architecture.model_type},

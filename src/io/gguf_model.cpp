@@ -17,9 +17,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The GGUF files of a folder, of split ones the first part; none where it has weights of another kind.
+/// The GGUF files of a folder, of split ones the first part; where there are later parts alone, one of them, which is refused by
+/// the name of the missing one. None where the folder has weights of another kind.
 std::vector<std::string> gguf_files_in(const fs::path& folder) {
   std::vector<std::string> found;
+  std::vector<std::string> later_parts;
   std::error_code problem;
   fs::directory_iterator at(folder, problem);
   for (const fs::directory_iterator end; !problem && at != end; at.increment(problem)) {
@@ -27,9 +29,13 @@ std::vector<std::string> gguf_files_in(const fs::path& folder) {
     if (name.ends_with(".safetensors") || name == kIndexName || name == kBaseStoreFile) {
       return {};
     }
-    if (const auto part = gguf_part_name(name); name.ends_with(".gguf") && (!part || part->number == 1)) {
-      found.push_back(name);
+    if (has_gguf_ending(name)) {
+      const auto part = gguf_part_name(name);
+      (part && part->number != 1 ? later_parts : found).push_back(name);
     }
+  }
+  if (found.empty() && !later_parts.empty()) {
+    return {*std::ranges::min_element(later_parts)};
   }
   std::ranges::sort(found);
   return found;
@@ -39,7 +45,7 @@ std::vector<std::string> gguf_files_in(const fs::path& folder) {
 
 std::optional<fs::path> find_gguf(const fs::path& model) {
   std::error_code ignored;
-  if (model.extension() == ".gguf" && fs::is_regular_file(model, ignored)) {
+  if (has_gguf_ending(model) && fs::is_regular_file(model, ignored)) {
     return model;
   }
   const std::vector<std::string> found = gguf_files_in(model);

@@ -63,7 +63,7 @@ const PreTokenizer& pre_tokenizer_of(const GgufFile& file) {
     file.fail(
         fmt::format("tokenizer.ggml.pre is \"{}\", a pre-tokenizer that is not known ({} are); use the model's Hugging Face "
                     "folder, or train on rows of input_ids with a GGUF file that has no vocabulary",
-                    name->substr(0, 40), fmt::join(known, ", ")));
+                    shown_gguf_text(*name), fmt::join(known, ", ")));
   }
   return *found;
 }
@@ -95,17 +95,28 @@ void respell_spaces(Vocabulary& vocabulary) {
   }
 }
 
+/// Cutting a piece into two takes time with the square of its length. The limit is this program's.
+void check_lengths(const GgufFile& file, const std::vector<std::string>& tokens) {
+  constexpr std::size_t kMostBytes = 65536;
+  const auto longer = std::ranges::find_if(tokens, [](const std::string& token) { return token.size() > kMostBytes; });
+  if (longer != tokens.end()) {
+    file.fail(fmt::format("token {} has {} bytes; at most {} are read", std::distance(tokens.begin(), longer), longer->size(),
+                          kMostBytes));
+  }
+}
+
 Vocabulary vocabulary_of(const GgufFile& file) {
   const std::vector<std::string>* tokens = file.texts("tokenizer.ggml.tokens");
   if (tokens == nullptr) {
     file.fail("key tokenizer.ggml.tokens is missing; convert the model again");
   }
+  check_lengths(file, *tokens);
   const std::string* model = file.text("tokenizer.ggml.model");
   if (model == nullptr || (*model != "gpt2" && *model != "llama")) {
     file.fail(
         fmt::format("tokenizer.ggml.model is {}, and only gpt2 and llama (BPE of bytes, and sentencepiece's BPE) are supported; "
                     "take a model with one of these",
-                    model == nullptr ? "missing" : "\"" + model->substr(0, 40) + "\""));
+                    model == nullptr ? "missing" : "\"" + shown_gguf_text(*model) + "\""));
   }
   Vocabulary out{*tokens, {}, *model == "llama"};
   out.is_gemma = out.is_sentencepiece && architecture_of(file).model_type == "gemma";
@@ -344,7 +355,7 @@ json post_processor(const GgufFile& file, const Vocabulary& vocabulary) {
 const std::string* chat_template(const GgufFile& file, const std::string& key) {
   const std::string* text = file.text(key);
   if (text != nullptr && !is_utf8(*text)) {
-    file.fail(key + " is no UTF-8; convert the model again");
+    file.fail(shown_gguf_text(key) + " is no UTF-8; convert the model again");
   }
   return text;
 }

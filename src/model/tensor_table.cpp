@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "src/core/error.h"
+#include "src/io/gguf.h"
 #include "src/model/family.h"
 
 namespace lora_dist {
@@ -137,7 +138,7 @@ void check_float_dtype(const TensorInfo& tensor) {
 
 const TensorInfo& find_tensor(const ModelSpec& spec, const TensorDirectory& directory, const ModelTensor& wanted) {
   const TensorInfo* found = look_up_tensor(spec, directory, wanted.name);
-  const bool from_gguf = !directory.files.empty() && directory.files.front().extension() == ".gguf";
+  const bool from_gguf = !directory.files.empty() && has_gguf_ending(directory.files.front());
   if (found == nullptr && from_gguf) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is missing; the file is incomplete: download or convert it again",
                                              directory.files.front().string(), wanted.name));

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -127,6 +128,16 @@ std::string problem_of(Change change) {
   return error.message;
 }
 
+/// The demo with one more key or tensor.
+template <class Change>
+std::string problem_with(Change change) {
+  return problem_of([&](GgufWriter& out) {
+    test::add_demo_keys(out);
+    change(out);
+    test::add_demo_tensors(out);
+  });
+}
+
 TEST(GgufArchitecture, OtherFilesAreRefusedByName) {
   EXPECT_THAT(problem_of([](GgufWriter& out) { out.text("general.architecture", "mamba"); }),
               HasSubstr("the architecture mamba is not known (llama, qwen2, qwen3, gemma, gpt2, gptneox, exaone, exaone4 are)"));
@@ -142,6 +153,22 @@ TEST(GgufArchitecture, OtherFilesAreRefusedByName) {
                 test::add_demo_tensors(out);
               }),
               HasSubstr("a mixture of 8 experts"));
+}
+
+TEST(GgufArchitecture, TextsOfTheFileAreEscaped) {
+  const std::string odd = "a\x1B[31m\n\xFF";
+  const std::string escaped = "a\\u001B[31m\\u000A\\xFF";
+  EXPECT_THAT(problem_of([&](GgufWriter& out) { out.text("general.architecture", odd); }),
+              HasSubstr("the architecture " + escaped + " is not known"));
+  EXPECT_THAT(problem_of([&](GgufWriter& out) { out.text("general.type", odd); }),
+              HasSubstr("general.type is \"" + escaped + "\""));
+  EXPECT_THAT(problem_with([&](GgufWriter& out) { out.text("llama.rope.scaling.type", odd); }),
+              HasSubstr("llama.rope.scaling.type is \"" + escaped + "\", which is not supported (none and linear are)"));
+}
+
+TEST(GgufArchitecture, ModelsThatAttendInBothDirections) {
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.flag("llama.attention.causal", false); }),
+              HasSubstr("this is an embedding model that attends in both directions; only causal models are supported"));
 }
 
 TEST(GgufArchitecture, WhatDoesNotFit) {
@@ -170,16 +197,6 @@ TEST(GgufArchitecture, WhatDoesNotFit) {
                 out.tensor("rope_freqs.weight", {4}, 0, std::string("\0\0\x80\x3f\0\0\x40\x40\0\0\x80\x3f\0\0\x80\x3f", 16));
               }),
               HasSubstr("stretches rotations in a way that is not Llama 3.1's"));
-}
-
-/// The demo with one more key or tensor.
-template <class Change>
-std::string problem_with(Change change) {
-  return problem_of([&](GgufWriter& out) {
-    test::add_demo_keys(out);
-    change(out);
-    test::add_demo_tensors(out);
-  });
 }
 
 TEST(GgufArchitecture, KeysThatAreNotSupported) {
@@ -246,6 +263,69 @@ TEST(GgufModel, WhichFileAFolderHas) {
   EXPECT_THAT(error.message, HasSubstr("several GGUF files (a.gguf, b-00001-of-00002.gguf); name the one that is meant"));
   scratch.write("m/model.safetensors", "");
   EXPECT_EQ(find_gguf(scratch / "m"), std::nullopt);
+}
+
+TEST(GgufModel, LaterPartsAloneAndUpperCase) {
+  const Scratch scratch;
+  GgufWriter part;
+  part.raw_key("split.no", 2, test::bytes_of(std::uint16_t{1}));
+  part.raw_key("split.count", 2, test::bytes_of(std::uint16_t{3}));
+  std::filesystem::create_directory(scratch / "m");
+  for (const char* name : {"m-00002-of-00003.gguf", "m-00003-of-00003.gguf"}) {
+    put_file(scratch / "m" / name, part.content());
+  }
+  const auto found = find_gguf(scratch / "m");
+  ASSERT_EQ(found, scratch / "m" / "m-00002-of-00003.gguf");
+  EXPECT_THAT(thrown_by([&] { read_gguf(*found); }).message, HasSubstr("m-00001-of-00003.gguf is missing"));
+  scratch.write("u/B-00001-of-00002.GGUF", "");
+  scratch.write("u/B-00002-of-00002.GGUF", "");
+  EXPECT_EQ(find_gguf(scratch / "u"), scratch / "u" / "B-00001-of-00002.GGUF");
+  EXPECT_EQ(find_gguf(scratch / "u/B-00002-of-00002.GGUF"), scratch / "u/B-00002-of-00002.GGUF");
+}
+
+/// rope_scaling of the demo with more keys.
+template <class Change>
+nlohmann::ordered_json scaling_with(Change change) {
+  const Scratch scratch;
+  GgufWriter out;
+  test::add_demo_keys(out);
+  change(out);
+  test::add_demo_tensors(out);
+  put_file(scratch / "m.gguf", out.content());
+  return gguf_config(read_gguf(scratch / "m.gguf"))["rope_scaling"];
+}
+
+TEST(GgufModel, LinearScalingOfRotations) {
+  const auto with = [](const char* type, std::optional<float> factor, std::optional<float> old) {
+    return scaling_with([&](GgufWriter& out) {
+      if (type != nullptr) {
+        out.text("llama.rope.scaling.type", type);
+      }
+      if (factor) {
+        out.real("llama.rope.scaling.factor", *factor);
+      }
+      if (old) {
+        out.real("llama.rope.scale_linear", *old);
+      }
+    });
+  };
+  const nlohmann::ordered_json four = {{"rope_type", "linear"}, {"factor", 4.0}};
+  EXPECT_EQ(with("linear", 4.0F, {}), four);
+  EXPECT_EQ(with(nullptr, 4.0F, {}), four);
+  EXPECT_EQ(with(nullptr, {}, 4.0F), four);
+  EXPECT_EQ(with("linear", {}, 4.0F), four);
+  EXPECT_EQ(with(nullptr, 4.0F, 2.0F), four);
+  EXPECT_EQ(with(nullptr, -4.0F, {})["factor"], -4.0);  // which is then refused as that of any config.json
+  EXPECT_TRUE(std::isnan(with(nullptr, NAN, {})["factor"].get<double>()));
+  for (const auto& none : {with(nullptr, {}, {}), with("none", 4.0F, {}), with("linear", {}, {}), with(nullptr, 0.0F, {}),
+                           with(nullptr, 0.0F, 4.0F), with("linear", 1.0F, {}), with(nullptr, {}, 1.0F)}) {
+    EXPECT_TRUE(none.is_null());
+  }
+  EXPECT_THAT(problem_with([](GgufWriter& out) {
+                out.real("llama.rope.scaling.factor", 4.0F);
+                out.tensor("rope_freqs.weight", {4}, 0, std::string(16, '\0'));
+              }),
+              HasSubstr("both tensor rope_freqs.weight and linear rope scaling"));
 }
 
 TEST(GgufModel, TheConfigurationIsThatOfTheFolder) {

@@ -99,6 +99,12 @@ TEST(Gguf, ALyingHeader) {
   aligned.number("general.alignment", 48);
   EXPECT_THAT(problem_of(aligned.content()),
               HasSubstr("general.alignment is 48, and must be a power of two up to 1048576; convert the model again"));
+  GgufWriter split = small();
+  split.raw_key("split.count", 5, bytes_of(std::int32_t{-1}));
+  EXPECT_THAT(problem_of(split.content()), HasSubstr("split.count is -1; convert the model again"));
+  GgufWriter odd = small();
+  odd.raw_key("a\x1B[2J\n\xFF", 7, "\2");
+  EXPECT_THAT(problem_of(odd.content()), HasSubstr("key a\\u001B[2J\\u000A\\xFF has the boolean 2"));
   const std::string sound = small().content();
   EXPECT_THAT(problem_of(sound.substr(0, 60)), HasSubstr("truncated"));
   EXPECT_THAT(problem_of(sound.substr(0, sound.size() - 20)), HasSubstr("tensor two needs 16 bytes and the file ends before"));
@@ -130,6 +136,7 @@ TEST(Gguf, NamesOfParts) {
   EXPECT_EQ(part->stem, "m-00001-of-00002");
   EXPECT_EQ(part->number, 3);
   EXPECT_EQ(part->count, 12);
+  EXPECT_TRUE(gguf_part_name("M-00001-of-00002.GGUF"));
   EXPECT_FALSE(gguf_part_name("m.gguf"));
   EXPECT_FALSE(gguf_part_name("m-1-of-2.gguf"));
   EXPECT_FALSE(gguf_part_name("m-00001-of-00002.safetensors"));
@@ -143,6 +150,8 @@ TEST(Gguf, LyingTensors) {
   };
   EXPECT_THAT(with_tensor("one", {4}, 0), HasSubstr("tensor one is there twice; convert the model again"));
   EXPECT_THAT(with_tensor(std::string(64, 'n'), {4}, 0), HasSubstr("a tensor's name has 64 bytes"));
+  EXPECT_THAT(with_tensor("a\x1B[2J\n\xFF", {4}, 0),
+              HasSubstr("the name of tensor a\\u001B[2J\\u000A\\xFF is no printable ASCII; convert the model again"));
   EXPECT_THAT(with_tensor("x", {}, 0), HasSubstr("tensor x has 0 dimensions"));
   EXPECT_THAT(with_tensor("x", {1, 1, 1, 1, 1}, 0), HasSubstr("tensor x has 5 dimensions"));
   EXPECT_THAT(with_tensor("x", {0}, 0), HasSubstr("tensor x has a dimension of 0"));

@@ -256,6 +256,18 @@ TEST(GgufVocabulary, WhatIsNotKnownOrDoesNotFit) {
     });
   };
   const auto pair = [](GgufWriter& out) { out.texts("tokenizer.ggml.tokens", {"a", "b"}); };
+  EXPECT_THAT(with("llama",
+                   [](GgufWriter& out) {
+                     out.texts("tokenizer.ggml.tokens", {"a", std::string(65537, 'b')});
+                   }),
+              HasSubstr("token 1 has 65537 bytes; at most 65536 are read"));
+  EXPECT_THAT(with("b\x1B\n\xFF", pair), HasSubstr("tokenizer.ggml.model is \"b\\u001B\\u000A\\xFF\", and only"));
+  EXPECT_THAT(with("gpt2",
+                   [&](GgufWriter& out) {
+                     pair(out);
+                     out.text("tokenizer.ggml.pre", "b\x1B\n\xFF");
+                   }),
+              HasSubstr("tokenizer.ggml.pre is \"b\\u001B\\u000A\\xFF\", a pre-tokenizer"));
   EXPECT_THAT(with("bert", pair), HasSubstr("tokenizer.ggml.model is \"bert\", and only gpt2 and llama"));
   EXPECT_THAT(
       with("gpt2", pair),
