@@ -67,6 +67,9 @@ struct GgufPartName {
 /// Nothing: it is not the name of a part. `name`: without the folder.
 std::optional<GgufPartName> gguf_part_name(const std::string& name);
 
+/// One file, without the other parts of a split model. Throws as read_gguf().
+GgufFile read_gguf_part(const std::filesystem::path& file);
+
 /// Reads the header: every length, offset and type is checked against the file before anything relies on it. Of a split file
 /// (-00001-of-00003.gguf) any part may be named; all must lie beside each other. Throws Error(model) naming the file and what is
 /// wrong: no GGUF at all, another version or byte order, cut short, keys or tensors named twice, sizes that do not fit, types

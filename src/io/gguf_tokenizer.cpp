@@ -12,6 +12,7 @@
 
 #include "src/io/gguf_architecture.h"
 #include "src/io/gguf_model.h"
+#include "src/io/gguf_pre_tokenizer.h"
 
 namespace lora_dist {
 namespace {
@@ -20,53 +21,6 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr const char* kSpace = "\xE2\x96\x81";  // how a space stands in sentencepiece's vocabularies
-
-constexpr const char* kLlama3 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kQwen2 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr const char* kPunctuation = R"([\p{P}\$\+<=>\^~\|]+)";
-
-struct PreTokenizer {
-  std::string_view name;                  // of tokenizer.ggml.pre
-  std::array<const char*, 4> patterns{};  // one after the other, in place of GPT-2's
-  bool digits_alone = false;              // each digit is a word
-  bool normalizes = false;                // to NFC
-  bool adds_bos = false;                  // where the file does not say
-  bool ignores_merges = false;            // a word that is a token is not cut
-  const char* tokenizer_class = nullptr;  // of transformers, where it is not the general one
-};
-constexpr auto kPreTokenizers = std::to_array<PreTokenizer>(
-    {{.name = "llama-bpe", .patterns = {kLlama3}, .adds_bos = true, .ignores_merges = true},
-     {.name = "llama-v3", .patterns = {kLlama3}, .adds_bos = true, .ignores_merges = true},
-     {.name = "llama3", .patterns = {kLlama3}, .adds_bos = true, .ignores_merges = true},
-     {.name = "qwen2", .patterns = {kQwen2}, .normalizes = true, .tokenizer_class = "Qwen2Tokenizer"},
-     {.name = "deepseek-r1-qwen", .patterns = {kQwen2}, .normalizes = true, .tokenizer_class = "Qwen2Tokenizer"},
-     {.name = "gpt-2"},
-     {.name = "smollm", .digits_alone = true},
-     {.name = "exaone", .digits_alone = true},
-     {.name = "exaone4"},
-     {.name = "olmo", .normalizes = true},
-     {.name = "default", .patterns = {kPunctuation, kGpt2, "\\p{N}+", "[0-9][0-9][0-9]"}}});
-
-const PreTokenizer& pre_tokenizer_of(const GgufFile& file) {
-  const std::string* name = file.text("tokenizer.ggml.pre");
-  if (name == nullptr) {
-    file.fail(
-        "key tokenizer.ggml.pre is missing, so the pre-tokenizer is unknown; convert the model again with a current llama.cpp");
-  }
-  const auto* const found = std::ranges::find(kPreTokenizers, std::string_view(*name), &PreTokenizer::name);
-  if (found == kPreTokenizers.end()) {
-    std::vector<std::string_view> known;
-    std::ranges::transform(kPreTokenizers, std::back_inserter(known), &PreTokenizer::name);
-    file.fail(
-        fmt::format("tokenizer.ggml.pre is \"{}\", a pre-tokenizer that is not known ({} are); use the model's Hugging Face "
-                    "folder, or train on rows of input_ids with a GGUF file that has no vocabulary",
-                    shown_gguf_text(*name), fmt::join(known, ", ")));
-  }
-  return *found;
-}
 
 enum TokenType : std::int64_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
@@ -206,7 +160,7 @@ json split(const char* pattern) {
   return {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
 }
 
-json pre_tokenizer(const PreTokenizer& pre) {
+json pre_tokenizer(const GgufPreTokenizer& pre) {
   json steps = json::array();
   if (pre.digits_alone) {
     steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
@@ -221,7 +175,7 @@ json pre_tokenizer(const PreTokenizer& pre) {
 }
 
 json byte_level_bpe(const GgufFile& file, const Vocabulary& vocabulary) {
-  const PreTokenizer& pre = pre_tokenizer_of(file);
+  const GgufPreTokenizer& pre = pre_tokenizer_of(file);
   const std::vector<std::string>* merges = file.texts("tokenizer.ggml.merges");
   if (merges == nullptr) {
     file.fail("key tokenizer.ggml.merges is missing; convert the model again");

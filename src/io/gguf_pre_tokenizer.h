@@ -1,0 +1,24 @@
+// How the words of a GGUF file's text are cut: what tokenizer.ggml.pre names.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "src/io/gguf.h"
+
+namespace lora_dist {
+
+struct GgufPreTokenizer {
+  std::string_view name;                  // of tokenizer.ggml.pre
+  std::array<const char*, 4> patterns{};  // one after the other, in place of GPT-2's
+  bool digits_alone = false;              // each digit is a word
+  bool normalizes = false;                // to NFC
+  bool adds_bos = false;                  // where the file does not say
+  bool ignores_merges = false;            // a word that is a token is not cut
+  const char* tokenizer_class = nullptr;  // of transformers, where it is not the general one
+};
+
+/// Throws Error(model) if the file names none, or one that is not known.
+const GgufPreTokenizer& pre_tokenizer_of(const GgufFile& file);
+
+}  // namespace lora_dist
