@@ -66,8 +66,10 @@ void flush_output() {
 }
 
 int show_help(const CommandLine& line) {
-  fmt::print("{}", line.help ? help_text(line) : version_text());
-  const std::optional<Error> error = error_of(flush_output);
+  const std::optional<Error> error = error_of([&] {
+    fmt::print("{}", line.help ? help_text(line) : version_text());
+    flush_output();
+  });
   if (error) {
     print_error("", *error);
   }
