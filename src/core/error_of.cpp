@@ -15,6 +15,10 @@ namespace lora_dist {
 
 namespace {
 
+Error internal(const std::exception& error) {
+  return Error(ExitCode::internal, fmt::format("internal error, a mistake in the program: {}", error.what()));
+}
+
 /// Limits and full disks are no mistakes of the program.
 Error from_system(const std::system_error& error) {
   switch (error.code().value()) {
@@ -28,7 +32,7 @@ Error from_system(const std::system_error& error) {
     case EDQUOT:
       return Error(ExitCode::model, fmt::format("{}; free some space", error.what()));
     default:
-      return Error(ExitCode::internal, fmt::format("internal error, a mistake in the program: {}", error.what()));
+      return internal(error);
   }
 }
 
@@ -49,7 +53,7 @@ std::optional<Error> error_of(const std::function<void()>& work) {
   } catch (const std::system_error& error) {
     return from_system(error);
   } catch (const std::exception& error) {
-    return Error(ExitCode::internal, fmt::format("internal error, a mistake in the program: {}", error.what()));
+    return internal(error);
   }
 }
 
