@@ -1,7 +1,5 @@
-// tokenizer.json from the lists of a GGUF file. tokenizer.ggml.pre alone names the pre-tokenizer: how text is cut into words
-// (contract: llama.cpp, src/llama-vocab.cpp; the expressions are those of the models' own tokenizer.json).
+// tokenizer.json and tokenizer_config.json from the lists of a GGUF file (contract: llama.cpp, src/llama-vocab.cpp).
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -123,7 +121,7 @@ bool adds_bos(const GgufFile& file, const Vocabulary& vocabulary) {
   return file.flag("tokenizer.ggml.add_bos_token").value_or(vocabulary.is_sentencepiece || pre_tokenizer_of(file).adds_bos);
 }
 
-/// What is found in a text before it is cut: control tokens, and those that a user defined.
+/// Tokens found in a text before it is cut: control tokens, and those that a user defined.
 json added_tokens(const GgufFile& file, const Vocabulary& vocabulary) {
   const auto unk = special_id(file, "unknown", vocabulary);
   json out = json::array();
