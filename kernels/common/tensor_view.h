@@ -76,7 +76,7 @@ struct TensorView {
   operator ConstTensorView() const { return {data, dtype, shape}; }  // NOLINT(google-explicit-constructor)
 };
 
-/// What a view spans.
+/// The extent of a view.
 inline std::int64_t size_in_bytes(ConstTensorView view) { return view.count() * static_cast<std::int64_t>(size_of(view.dtype)); }
 
 /// Views over typed memory: view(ptr, {rows, cols}).

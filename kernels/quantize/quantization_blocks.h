@@ -22,7 +22,7 @@ constexpr std::int64_t block_of_scale(const StridedSlice& slice, std::int64_t bl
   const std::int64_t per_row = scales_per_row(slice, block_size);
   return slice.first(scale / per_row) / block_size + scale % per_row;
 }
-/// Whether the part contains only whole blocks, except perhaps the last.
+/// True if the part contains only whole blocks, except perhaps the last.
 constexpr bool is_cut_between_blocks(const StridedSlice& slice, std::int64_t block_size) {
   return slice.start % block_size == 0 && (slice.rows <= 1 || (slice.stride % block_size == 0 && slice.width % block_size == 0));
 }

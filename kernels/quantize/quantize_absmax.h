@@ -41,7 +41,7 @@ inline void quantize_absmax(ConstTensorView absmax, float offset, TensorView cod
                             const Stream& stream) {
   LORA_DIST_DISPATCH(quantize_absmax, stream, absmax, offset, codes, nested_absmax);
 }
-/// Of the nested absmax as many as the scales have blocks.
+/// The nested absmax: one per block of the scales.
 inline OperatorWork dequantizing_work(ConstTensorView codes, ConstTensorView absmax) {
   const std::int64_t nested = (codes.count() + kNestedBlock - 1) / kNestedBlock;
   return {.bytes = size_in_bytes(codes) + nested * static_cast<std::int64_t>(sizeof(float)) + size_in_bytes(absmax)};

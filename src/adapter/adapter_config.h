@@ -38,11 +38,11 @@ double alpha_of(const PeftConfig& config, const std::string& path);
 /// The factor of the product B*A: alpha / r, or alpha / sqrt(r) for rsLoRA.
 double scale_of(const PeftConfig& config, const std::string& path);
 
-/// Whether target_modules match this module by PEFT's rules and exclude_modules do not. True for every module if the file has no
+/// True if target_modules match this module by PEFT's rules and exclude_modules do not. True for every module if the file has no
 /// target_modules, or a regular expression that PCRE2 rejects. Throws Error(model) for an expression that takes too many steps.
 bool is_targeted(const PeftConfig& config, const std::string& path);
 
-/// Whether layers_to_transform and layers_pattern include this module.
+/// True if layers_to_transform and layers_pattern include this module.
 bool is_transformed(const PeftConfig& config, const std::string& path);
 
 /// The file as PEFT writes it: sorted keys, indented by two.

@@ -49,7 +49,7 @@ struct LinearLayer {
   Linear linear = Linear::q;
 };
 
-/// Whether a backward product writes, adds to, or skips the gradient of its input.
+/// A backward product writes, adds to, or skips the gradient of its input.
 enum class InputGradient : std::uint8_t { none, write, add };
 
 /// f32 here is the compute dtype. x: f32 [tokens, in]; y, dy: f32 [tokens, out]; saved: f32 [tokens, saved_width].

@@ -11,11 +11,11 @@ namespace lora_dist {
 bool is_regular_expression(const std::string& text);
 /// Why `pattern` is invalid; empty if valid. The grammar is PCRE2's, which covers most Python patterns.
 std::string problem_of_pattern(const std::string& pattern);
-/// Whether the whole path matches: PEFT's rule for target_modules given as one string.
+/// True if the whole path matches: PEFT's rule for target_modules given as one string.
 bool path_matches(const std::string& pattern, const std::string& path);
-/// Whether `name` is the path, or an ending of it that starts after a dot: PEFT's rule for names.
+/// True if `name` is the path, or an ending of it that starts after a dot: PEFT's rule for names.
 bool ends_with_name(const std::string& path, const std::string& name);
-/// Whether the path, or an ending of it from a dot on, matches: PEFT's rule for keys of rank_pattern and alpha_pattern.
+/// True if the path, or an ending of it from a dot on, matches: PEFT's rule for keys of rank_pattern and alpha_pattern.
 bool ending_matches(const std::string& pattern, const std::string& path);
 
 /// The first number between dots after the match of `pattern` at the path's beginning ("layers" before ".3.").

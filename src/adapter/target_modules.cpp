@@ -27,7 +27,7 @@ std::string ending_of(const std::string& path, int parts) {
   return at == std::string::npos || at == 0 ? path : path.substr(at + 1);
 }
 
-/// Whether only wanted linears end like this.
+/// True if only wanted linears end like this.
 bool names_no_other(const Family& family, const std::string& target, const std::array<bool, kLinears>& linears) {
   return std::all_of(kAllLinears.begin(), kAllLinears.end(), [&](Linear linear) {
     return linears[index_of(linear)] || !ends_with_name(module_path(family, 0, linear), target);

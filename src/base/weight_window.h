@@ -79,7 +79,7 @@ class WeightWindow {
   /// The chunks of embedding and head, gathered on the same stream.
   TableWindow& tables() { return tables_; }
 
-  /// Of all completed gathers, including those of chunks.
+  /// The times of all completed gathers, including those of chunks.
   GatherTimes gather_times() const;
   /// Blocks dequantized ahead so far.
   std::int64_t blocks_dequantized() const { return blocks_dequantized_; }

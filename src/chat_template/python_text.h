@@ -37,7 +37,7 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
 std::string replace(std::string_view text, std::string_view from, std::string_view to, std::int64_t most);
 std::size_t count(std::string_view text, std::string_view part);
 
-/// Whether the text is not empty and every character is of a class.
+/// True if the text is not empty and every character is of a class.
 bool all_digits(std::string_view text);
 bool all_letters(std::string_view text, bool or_digits);
 bool all_spaces(std::string_view text);

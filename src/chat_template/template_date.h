@@ -8,7 +8,7 @@
 
 namespace lora_dist {
 
-/// Whether a template (or a file with one) may use the date or time.
+/// True if a template (or a file with one) may use the date or time.
 bool asks_for_date(std::string_view text);
 
 /// The default of strftime_now: the current time, or SOURCE_DATE_EPOCH (seconds since 1970) of the environment.

@@ -69,7 +69,7 @@ class TokenStream {
   }
 
   std::size_t position() const { return at_; }
-  /// Whether the tokens [from, position()) include a name.
+  /// True if the tokens [from, position()) include a name.
   bool named_since(std::size_t from, std::string_view name) const {
     return std::any_of(tokens_.begin() + static_cast<std::ptrdiff_t>(from), tokens_.begin() + static_cast<std::ptrdiff_t>(at_),
                        [&](const Token& token) { return token.kind == TokenKind::name && token.text == name; });

@@ -62,8 +62,8 @@ TrainingState without_buffers(const TrainingState& state) {
   return {{}, {}, {}, state.step, state.optimizer_step, state.epoch, state.position_in_epoch, state.seed, state.progress};
 }
 
-/// What rank 0 wrote of the state against what every rank's file gave back: a bad disk, bad memory, or ranks that drifted apart
-/// end the save here.
+/// Compares the state that rank 0 wrote with what every rank's file gave back: a bad disk, bad memory, or ranks that drifted
+/// apart end the save here.
 Manifest manifest_of(const fs::path& temporary, const CheckpointIdentity& identity, const TrainingState& state,
                      const StateBuffers& buffers, const std::vector<std::string>& written) {
   Manifest manifest{identity, state, {}, {}, "", ""};

@@ -26,7 +26,7 @@ class PendingSave {
   PendingSave& operator=(const PendingSave&) = delete;
   ~PendingSave();
 
-  /// Whether this rank's thread is at work. Once no rank's is, proceed() holds nobody up.
+  /// True if this rank's thread is at work. proceed() does not wait once no rank's is.
   bool is_working() const;
   /// Collective. Ends the stage, waiting where it must, and begins the next one. True when the checkpoint is committed.
   bool proceed();

@@ -57,7 +57,7 @@ class Communicator {
   /// Starts that all-reduce. It overlaps the operators if sums_beside(); otherwise it is complete on return. `values` must not be
   /// read or written until wait().
   virtual std::unique_ptr<PendingCollective> start_all_reduce_sum(const TensorView& values, WireKind kind);
-  /// Whether started all-reduces overlap the operators.
+  /// True if started all-reduces overlap the operators.
   virtual bool sums_beside() const { return false; }
   /// `values`: size() equal parts. Part rank() receives its part of the sum (over MPI and through the host with the bits of
   /// all_reduce_sum); the other parts become undefined.

@@ -12,7 +12,7 @@ namespace lora_dist {
 /// The most bytes of one MPI call; larger collectives are split (MPI counts are 32-bit).
 inline constexpr std::size_t kLargestMessage = std::size_t{1} << 30;
 
-/// Whether integers are reduced along a ring (mpi_ring.h): on few ranks with large shares, where latency is small compared with
+/// True if integers are reduced along a ring (mpi_ring.h): on few ranks with large shares, where latency is small compared with
 /// transfer time. Otherwise MPI chooses the algorithm.
 constexpr bool sums_along_ring(std::size_t bytes, int ranks, std::size_t largest_message = kLargestMessage) {
   constexpr std::size_t kLeastShare = std::size_t{1} << 18U;

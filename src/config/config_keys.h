@@ -11,7 +11,7 @@
 
 namespace lora_dist {
 
-/// Whether a resumed run may have another value than the run that wrote the checkpoint.
+/// True if a resumed run may have another value than the run that wrote the checkpoint.
 enum class OnResume : std::uint8_t { refuse, allow, bits_may_differ };
 
 /// How --set reads text: as a TOML value, always as a string, or as a list.

@@ -94,7 +94,7 @@ void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo
   }
 }
 
-/// Whether the tensor must be read: its bytes change, or its quantization error is counted.
+/// True if the tensor must be read: its bytes change, or its quantization error is counted.
 bool is_touched(const WeightChange& change, const BaseFormat& trained) {
   return !change.updates.empty() || (change.in_block && trained.quantization != Quantization::none);
 }

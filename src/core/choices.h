@@ -52,7 +52,7 @@ enum class Recompute : std::uint8_t { none, selective, block };
 inline constexpr Words<Recompute, 3> kRecomputes = {
     {{"none", Recompute::none}, {"selective", Recompute::selective}, {"block", Recompute::block}}};
 
-/// What is trained beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
+/// The trained part beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
 /// (src/config/planned_values.cpp).
 enum class Method : std::uint8_t { lora };
 inline constexpr Words<Method, 1> kMethods = {{{"lora", Method::lora}}};
@@ -106,11 +106,11 @@ struct WordOrPath {
   std::string path{};  // empty but for Kind::path
 };
 
-/// What a training goes on from.
+/// The state from which a training continues.
 enum class Resume : std::uint8_t { newest, nothing, path };
 inline constexpr Words<Resume, 2> kResumes = {{{"auto", Resume::newest}, {"never", Resume::nothing}}};
 
-/// Where tokens are kept for the next run.
+/// The folder that keeps tokens for the next run.
 enum class TokenCache : std::uint8_t { output_dir, nowhere, path };
 inline constexpr Words<TokenCache, 2> kTokenCaches = {{{"", TokenCache::output_dir}, {"none", TokenCache::nowhere}}};
 

@@ -33,7 +33,7 @@ constexpr std::string_view name_of(MemoryKind kind) {
   return names[static_cast<std::size_t>(kind)];
 }
 
-/// Whether the kind is host memory when computing on a GPU.
+/// True if the kind is host memory when computing on a GPU.
 constexpr bool is_on_host(MemoryKind kind) { return kind == MemoryKind::base_on_host || kind == MemoryKind::checkpoint_on_host; }
 
 /// Advice for an out-of-memory message; the end of a sentence that begins with "use".

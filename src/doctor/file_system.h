@@ -20,7 +20,7 @@ struct FreeSpace {
 };
 FreeSpace free_space_of(const std::filesystem::path& path);
 
-/// Whether a file made in `folder` can be restricted to its owner.
+/// True if a file made in `folder` can be restricted to its owner.
 bool can_keep_to_owner(const std::filesystem::path& folder);
 
 /// Tries to lock a folder as a run locks output.dir, for its lifetime.

@@ -69,7 +69,7 @@ std::vector<float> read_divisors(const GgufFile& file, std::int64_t count) {
   return out;
 }
 
-/// What Llama 3.1's stretching divides frequency i by (contract: transformers, modeling_rope_utils.py).
+/// The divisor of frequency i in Llama 3.1's scaling (contract: transformers, modeling_rope_utils.py).
 double llama3_divisor(std::int64_t i, std::int64_t dims, double theta, double factor, double positions) {
   constexpr double kLow = 1.0;
   constexpr double kHigh = 4.0;
@@ -163,7 +163,7 @@ void add_windows(const GgufFile& file, ordered_json& config) {
   }
 }
 
-/// Of the families with Llama's names.
+/// The families with Llama's tensor names.
 void add_llama_keys(const GgufFile& file, ordered_json& config) {
   const std::int64_t dims = head_dim(file);
   const double theta = file.number(gguf_key(file, "rope.freq_base")).value_or(10000.0);

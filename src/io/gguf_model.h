@@ -15,17 +15,17 @@ namespace lora_dist {
 /// file the first part). Nothing: it names none. Throws Error(model) where a folder has several.
 std::optional<std::filesystem::path> find_gguf(const std::filesystem::path& model);
 
-/// What config.json would say. Throws Error(model): a key is missing or of the wrong kind, the vocabulary and the embedding do
+/// The equivalent of config.json. Throws Error(model): a key is missing or of the wrong kind, the vocabulary and the embedding do
 /// not fit each other, rope_freqs is not known.
 nlohmann::ordered_json gguf_config(const GgufFile& file);
 
 /// True if there is a vocabulary in the file.
 bool has_gguf_tokenizer(const GgufFile& file);
-/// What tokenizer.json would say: BPE of bytes, or of characters with byte fallback (of sentencepiece). Throws Error(model):
+/// The equivalent of tokenizer.json: BPE of bytes, or of characters with byte fallback (of sentencepiece). Throws Error(model):
 /// no tokens, lists that do not fit each other, text that is no UTF-8, a tokenizer.ggml.model or tokenizer.ggml.pre that is not
 /// known.
 nlohmann::json gguf_tokenizer(const GgufFile& file);
-/// What tokenizer_config.json would say, chat templates included. Throws Error(model) likewise.
+/// The equivalent of tokenizer_config.json, with chat templates. Throws Error(model) likewise.
 nlohmann::ordered_json gguf_tokenizer_config(const GgufFile& file);
 
 /// The files of the folder but the weights, by their names.

@@ -63,7 +63,7 @@ struct Reader {
   }
 };
 
-/// Where the file has the folder's row; `rows` in all.
+/// The file's row for a row of the folder; `rows` in all.
 std::int64_t row_in_file(const GgufSource& source, std::int64_t row, std::int64_t rows) {
   if (source.order == GgufOrder::interleaved_halves) {
     const std::int64_t of_head = rows / source.heads;

@@ -20,7 +20,7 @@ enum class GgufOrder : std::uint8_t {
   transposed,          // [out, in], where the folder has [in, out]: GPT-2
 };
 
-/// What a TensorInfo needs beside what every file has.
+/// The data that a TensorInfo of a GGUF file needs in addition.
 struct GgufSource {
   const GgmlType* type = nullptr;
   GgufOrder order = GgufOrder::as_is;

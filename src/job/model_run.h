@@ -1,4 +1,4 @@
-// What training and evaluation share: a model with its data and its adapter.
+// The common part of training and evaluation: a model with its data and its adapter.
 #pragma once
 
 #include <cstdint>

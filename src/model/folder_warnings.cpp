@@ -45,7 +45,7 @@ bool is_head(std::string_view name, const TensorNames& names) {
   return std::ranges::any_of(names.heads, [&](std::string_view head) { return name == std::string(head) + ".weight"; });
 }
 
-/// Whether both have the same bytes.
+/// True if both have the same bytes.
 bool are_equal(const TensorInfo& a, const TensorInfo& b) {
   if (a.dtype != b.dtype || a.shape != b.shape) {
     return false;

@@ -25,7 +25,7 @@ struct FolderFiles {
   nlohmann::ordered_json added_tokens;                               // added_tokens.json; null if absent
   bool has_config = false;
   bool has_chat_template = false;  // in its own file or in tokenizer_config.json
-  // Of config.json; empty if absent.
+  // config.json's; empty if absent.
   std::string model_type, model_tokenizer_class;
 
   std::filesystem::path config_file() const { return gguf.value_or(folder / "tokenizer_config.json"); }

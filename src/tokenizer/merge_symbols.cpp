@@ -83,7 +83,7 @@ void offer(const PairTable& merges, const std::vector<Symbol>& symbols, std::int
   }
 }
 
-/// Whether the queue's entry still matches the current symbols.
+/// True if the queue's entry still matches the current symbols.
 bool still_holds(const PairTable& merges, const std::vector<Symbol>& symbols, const Candidate& candidate) {
   const Symbol& left = symbols[static_cast<std::size_t>(candidate.at)];
   if (left.removed || left.next < 0) {

@@ -22,7 +22,7 @@ struct TokenBorders {
 /// their bytes. A token that is not found (unk, say) extends from the previous token's end to the next one's begin.
 TokenBorders encode_with_borders(const Tokenizer& tokenizer, std::string_view text);
 
-/// Whether the id is a special token of the tokenizer (including end of turn and of text).
+/// True if the id is a special token of the tokenizer (including end of turn and of text).
 bool is_special_id(const Tokenizer& tokenizer, std::int32_t id);
 
 }  // namespace lora_dist

@@ -5,7 +5,7 @@
 
 namespace lora_dist {
 
-/// Whether the first, or the last, character is a letter, mark, digit or connector (\w of Unicode's regular expressions). False
+/// True if the first, or the last, character is a letter, mark, digit or connector (\w of Unicode's regular expressions). False
 /// for an empty text. `text` must be UTF-8.
 bool starts_with_word(std::string_view text);
 bool ends_with_word(std::string_view text);

@@ -114,7 +114,7 @@ TEST(DeviceErrors, ARankThatCannotStartNccl) {
                {"rank 1: NCCL did not start", "the emulated network is down", "NCCL_DEBUG", "parallel.communicator"});
 }
 
-/// Whether NCCL tells at the next call, or only while the host waits for the GPU.
+/// NCCL reports at the next call, or only while the host waits for the GPU.
 TEST(DeviceErrors, ALostPeerIsNamedWithTheCollective) {
   for (const char* hangs : {"0", "40"}) {
     const Scratch scratch;

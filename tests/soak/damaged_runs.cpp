@@ -52,7 +52,7 @@ std::string verdict(const Finished& finished, bool same) {
   return refuses(finished) ? "refused" : finished.exit_code == 0 && same ? "same result" : said(finished);
 }
 
-/// Whether it came to anything.
+/// True if it came to anything.
 bool damage_file(const fs::path& file, const fs::path& donor, Random& random) {
   const Material material{get_file(file), get_file(donor), {}};
   std::string content = material.sound;

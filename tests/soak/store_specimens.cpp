@@ -50,7 +50,7 @@ Content content_of(const fs::path& folder) {
   return content;
 }
 
-/// Whether `inspect --verify` would be content.
+/// True if `inspect --verify` would be content.
 bool is_verified(const fs::path& folder) {
   try {
     return base_store_problems(folder / kBaseStoreFile).empty();
