@@ -71,20 +71,23 @@ function(lora_dist_device_libraries)
   target_compile_options(lora_dist_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size>)  # five chips in one program
   target_include_directories(lora_dist_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(lora_dist_cuda PRIVATE LORA_DIST_WITH_CUDA)
-  target_link_libraries(lora_dist_cuda PUBLIC CUDA::cudart_static CUDA::cublasLt)
+  # cuBLASLt, NCCL and cuDNN are opened at run time; the toolkit's folder is among those where they are looked for.
+  target_sources(lora_dist_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/kernels/common/cublaslt_library.cpp)
+  target_link_libraries(lora_dist_cuda PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
+  if(NOT CMAKE_SKIP_RPATH)
+    target_link_options(lora_dist_cuda PUBLIC "LINKER:-rpath,${CUDAToolkit_LIBRARY_DIR}")
+  endif()
   if(LORA_DIST_WITH_CUDNN)
     target_sources(lora_dist_cuda PRIVATE ${with_cudnn})
     # It only prepares calls; optimising the frontend's headers would take minutes.
     set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/kernels/attention/cudnn_graph.cpp PROPERTIES COMPILE_OPTIONS -O1)
     target_include_directories(lora_dist_cuda SYSTEM PRIVATE ${CUDNN_FRONTEND_INCLUDE_DIR} ${CUDNN_INCLUDE_DIR})
-    target_link_libraries(lora_dist_cuda PUBLIC ${CMAKE_DL_LIBS})  # libcudnn is opened at run time, if installed
   else()
     target_sources(lora_dist_cuda PRIVATE ${without_cudnn})
   endif()
   if(LORA_DIST_WITH_NCCL)
     target_sources(lora_dist_cuda PRIVATE ${nccl} ${nccl_library})
     target_include_directories(lora_dist_cuda SYSTEM PRIVATE ${NCCL_INCLUDE_DIR})
-    target_link_libraries(lora_dist_cuda PUBLIC ${CMAKE_DL_LIBS})  # libnccl is opened at run time, if installed
   else()
     target_sources(lora_dist_cuda PRIVATE ${without_nccl})
   endif()

@@ -8,7 +8,7 @@ set(LORA_DIST_COMPILED_QUICKLY commands config doctor eval job model plan report
 function(lora_dist_folder name folder)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*/*.cpp)
   # lora_dist_cuda.cmake adds the files that depend on the GPU build.
-  list(FILTER sources EXCLUDE REGEX "/(main|cudnn_[a-z]+|nccl_communicator|nccl_group|nccl_library)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "/(main|cudnn_[a-z]+|nccl_communicator|nccl_group|nccl_library|cublaslt_library)\\.cpp$")
   if(LORA_DIST_WITH_CUDA)
     list(FILTER sources EXCLUDE REGEX "/(device_absent|nccl_absent)\\.cpp$")
   endif()

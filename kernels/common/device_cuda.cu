@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "kernels/common/cublaslt.h"
 #include "kernels/common/cuda_kernel.h"
 #include "kernels/common/device.h"
 
@@ -126,6 +127,9 @@ DeviceInfo use_device(int index) {
                           "; build it with -DLORA_DIST_CUDA_ARCHITECTURES=" + std::to_string(info.capability));
   }
   check_cuda(status, "starting a first kernel");
+  if (const std::string problem = why_no_cublaslt(); !problem.empty()) {
+    throw DeviceError(DeviceProblem::failed, problem);
+  }
   check_cuda(cudaDeviceSynchronize(), "running a first kernel");
   return info;
 }

@@ -1,8 +1,11 @@
 // Making, filling and freeing the descriptors of the emulated cuBLASLt, and the names of its errors.
 #include "tests/cuda_emulation/cublas_lt_descriptors.h"
 
+#include <cstdlib>
 #include <cstring>
+#include <string>
 
+#include "kernels/common/cublaslt.h"
 #include "tests/cuda_emulation/emulator.h"
 
 namespace {
@@ -17,6 +20,11 @@ cublasStatus_t take(Value& to, const void* value, std::size_t bytes) {
 }
 
 }  // namespace
+
+/// LORA_DIST_EMULATED_NO_CUBLASLT: emulates a machine without the library.
+std::string lora_dist::why_no_cublaslt() {
+  return std::getenv("LORA_DIST_EMULATED_NO_CUBLASLT") != nullptr ? "the emulated cuBLASLt was not found on this machine" : "";
+}
 
 const char* cublasLtGetStatusName(cublasStatus_t status) {
   switch (status) {

@@ -80,6 +80,13 @@ TEST(CudaErrors, NcclOnAMachineWithoutItsLibrary) {
   expect_error(launch, 2, {"nccl", "not found", "mpi"});
 }
 
+TEST(CudaErrors, AMachineWithoutCublasLt) {
+  const Scratch scratch;
+  Launch launch = training(scratch, {});
+  launch.environment["LORA_DIST_EMULATED_NO_CUBLASLT"] = "1";
+  expect_error(launch, 5, {"cuBLASLt", "not found", "parallel.backend"});
+}
+
 TEST(CudaErrors, WhatOnlyAGpuCanDoIsRefusedOnTheCpu) {
   const Scratch scratch;
   Settings settings = short_run(scratch / "out");
