@@ -43,3 +43,12 @@ endif()
 # For kernels: loops may be vectorised as written (sums are reordered only by `omp simd`); errno and traps are not observed.
 add_library(lora_dist_kernel_options INTERFACE)
 target_compile_options(lora_dist_kernel_options INTERFACE -O3 -fno-math-errno -fno-trapping-math -fopenmp-simd)
+
+# lora_dist_compile_together(<target> <ON|OFF> <files at a time>)
+function(lora_dist_compile_together target on batch)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${on} UNITY_BUILD_BATCH_SIZE ${batch})
+  if(on)
+    # A class of one file may have members of a type in its anonymous namespace; the warning takes the file for a header.
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()

@@ -12,7 +12,7 @@ namespace lora_dist {
 
 namespace {
 
-constexpr std::int64_t kReadElements = std::int64_t{1} << 20;  // at a time
+constexpr std::int64_t kElementsAtATime = std::int64_t{1} << 20;  // at a time
 
 struct RestLoader {
   const ModelSpec& whole;
@@ -29,7 +29,7 @@ struct RestLoader {
     std::vector<std::byte> raw;
     std::vector<float> values;
     for (std::int64_t begin = 0; begin < slice.elements();) {
-      const SliceSegment segment = segment_at(slice, begin, std::min(begin + kReadElements, slice.elements()));
+      const SliceSegment segment = segment_at(slice, begin, std::min(begin + kElementsAtATime, slice.elements()));
       const Shape piece{segment.count};
       ConstTensorView from;
       if (source.tensor->dtype == dtype && added == 0.0F) {

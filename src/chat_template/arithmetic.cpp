@@ -113,11 +113,11 @@ Value repeated(Interpreter& in, const Value& sequence, std::int64_t times) {
   return make_list(std::move(items), sequence.list()->kind);
 }
 
-bool is_sequence(const Value& value) {
+bool can_be_joined(const Value& value) {
   return value.text() != nullptr || (value.list() != nullptr && value.list()->kind <= Sequence::tuple);
 }
 
-bool is_whole(const Value& value) { return value.get<std::int64_t>() != nullptr || value.get<bool>() != nullptr; }
+bool is_integer_or_flag(const Value& value) { return value.get<std::int64_t>() != nullptr || value.get<bool>() != nullptr; }
 
 }  // namespace
 
@@ -125,8 +125,9 @@ Value Interpreter::arithmetic(const std::string& op, const Value& left, const Va
   require_defined(left);
   require_defined(right);
   if (is_number(left) && is_number(right)) {
-    return is_whole(left) && is_whole(right) ? whole(op, whole_number(left, "left"), whole_number(right, "right"))
-                                             : real(op, as_double(left), as_double(right));
+    return is_integer_or_flag(left) && is_integer_or_flag(right)
+               ? whole(op, whole_number(left, "left"), whole_number(right, "right"))
+               : real(op, as_double(left), as_double(right));
   }
   if (op == "+" && left.text() != nullptr) {
     if (right.text() == nullptr) {
@@ -135,15 +136,15 @@ Value Interpreter::arithmetic(const std::string& op, const Value& left, const Va
     charge(left.text()->size() + right.text()->size());
     return *left.text() + *right.text();
   }
-  if (op == "+" && is_sequence(left) && is_sequence(right) && right.list() != nullptr &&
+  if (op == "+" && can_be_joined(left) && can_be_joined(right) && right.list() != nullptr &&
       left.list()->kind == right.list()->kind) {
     charge(16 * (left.list()->items.size() + right.list()->items.size()));
     return joined(left, right);
   }
-  if (op == "*" && is_sequence(left) && is_whole(right)) {
+  if (op == "*" && can_be_joined(left) && is_integer_or_flag(right)) {
     return repeated(*this, left, whole_number(right, "*"));
   }
-  if (op == "*" && is_sequence(right) && is_whole(left)) {
+  if (op == "*" && can_be_joined(right) && is_integer_or_flag(left)) {
     return repeated(*this, right, whole_number(left, "*"));
   }
   if (op == "%" && left.text() != nullptr) {

@@ -24,21 +24,21 @@ bool is_letter(char32_t c) {
 }
 bool is_digit(char32_t c) { return c >= '0' && c <= '9'; }
 
-char32_t upper(char32_t c) {
+char32_t upper_letter(char32_t c) {
   if (c < 128 || unicode() == nullptr) {
     return c >= 'a' && c <= 'z' ? c - 32 : c;
   }
   return static_cast<char32_t>(towupper_l(static_cast<wint_t>(c), unicode()));
 }
 
-char32_t lower(char32_t c) {
+char32_t lower_letter(char32_t c) {
   if (c < 128 || unicode() == nullptr) {
     return c >= 'A' && c <= 'Z' ? c + 32 : c;
   }
   return static_cast<char32_t>(towlower_l(static_cast<wint_t>(c), unicode()));
 }
 
-bool has_case(char32_t c) { return upper(c) != c || lower(c) != c; }
+bool has_case(char32_t c) { return upper_letter(c) != c || lower_letter(c) != c; }
 
 void append_utf8(std::string& out, char32_t c) {
   if (c < 0x80) {
@@ -193,15 +193,15 @@ std::string_view strip(std::string_view text, const std::optional<std::string>& 
 }
 
 std::string upper(std::string_view text) {
-  return mapped(text, [](char32_t c) { return upper(c); });
+  return mapped(text, [](char32_t c) { return upper_letter(c); });
 }
 std::string lower(std::string_view text) {
-  return mapped(text, [](char32_t c) { return lower(c); });
+  return mapped(text, [](char32_t c) { return lower_letter(c); });
 }
 std::string title(std::string_view text) {
   bool after_letter = false;
   return mapped(text, [&](char32_t c) {
-    const char32_t out = after_letter ? lower(c) : upper(c);
+    const char32_t out = after_letter ? lower_letter(c) : upper_letter(c);
     after_letter = has_case(c);
     return out;
   });
@@ -209,7 +209,7 @@ std::string title(std::string_view text) {
 std::string capitalize(std::string_view text) {
   bool first = true;
   return mapped(text, [&](char32_t c) {
-    const char32_t out = first ? upper(c) : lower(c);
+    const char32_t out = first ? upper_letter(c) : lower_letter(c);
     first = false;
     return out;
   });
@@ -344,7 +344,7 @@ bool all_of_case(std::string_view text, bool upper_case) {
   bool found = false;
   for (const std::string_view character : characters_of(text)) {
     const char32_t c = code_point(character);
-    if ((upper_case ? upper(c) : lower(c)) != c) {
+    if ((upper_case ? upper_letter(c) : lower_letter(c)) != c) {
       return false;
     }
     found = found || has_case(c);

@@ -19,7 +19,7 @@ namespace lora_dist {
 
 namespace {
 
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 struct LineLocation {
   const std::filesystem::path& file;
@@ -29,13 +29,13 @@ struct LineLocation {
   [[noreturn]] void fail(const std::string& what) const { throw Error(ExitCode::data, name() + ": " + what); }
 };
 
-std::vector<std::int32_t> read_ids(const json& list, const char* name, std::int64_t vocab, bool labels,
+std::vector<std::int32_t> read_ids(const ordered_json& list, const char* name, std::int64_t vocab, bool labels,
                                    const LineLocation& location) {
   if (!list.is_array()) {
     location.fail(fmt::format("\"{}\" must be a list of token ids", name));
   }
   std::vector<std::int32_t> ids;
-  for (const json& item : list) {
+  for (const ordered_json& item : list) {
     const bool whole =
         item.is_number_integer() && (!item.is_number_unsigned() || item.get<std::uint64_t>() < (std::uint64_t{1} << 62));
     const std::int64_t id = whole ? item.get<std::int64_t>() : -1;
@@ -75,10 +75,10 @@ InputLine conversation_line(const ChatRow& row, const Tokenizer& tokenizer, std:
   return line;
 }
 
-ChatRow question_row(const std::string& message) { return {json::array({{{"role", "user"}, {"content", message}}}), {}}; }
+ChatRow question_row(const std::string& message) { return {ordered_json::array({{{"role", "user"}, {"content", message}}}), {}}; }
 
 /// A line with text, tokenized.
-InputLine text_line(const json& row, LineReader& reader, const LineLocation& location) {
+InputLine text_line(const ordered_json& row, LineReader& reader, const LineLocation& location) {
   const LineFormat& format = reader.format;
   if (format.messages && row.contains("messages")) {
     const ChatRow chat = read_chat_row(row, location.name());
@@ -102,7 +102,7 @@ InputLine text_line(const json& row, LineReader& reader, const LineLocation& loc
 
 InputLine read_line(std::string_view text, LineReader& reader, const LineLocation& location) {
   const OpenModel& model = reader.model;
-  json row;
+  ordered_json row;
   try {
     row = parse_ordered_json(text);
   } catch (const JsonError& error) {
@@ -118,7 +118,7 @@ InputLine read_line(std::string_view text, LineReader& reader, const LineLocatio
     line = text_line(row, reader, location);
     check_ids(line.ids, model.spec.vocab, location.name());
   }
-  line.id = row.contains("id") ? row["id"] : json(location.line);
+  line.id = row.contains("id") ? row["id"] : ordered_json(location.line);
   line.number = location.line;
   if (line.ids.empty()) {
     location.fail("has no tokens");

@@ -14,8 +14,6 @@
 namespace lora_dist {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::size_t kDigits = 64;  // of a SHA-256
 constexpr std::array<char, 16> kMagic = {'l', 'o', 'r', 'a', '_', 'd', 'i', 's', 't', ' ', 't', 'o', 'k', 'e', 'n', 's'};
 constexpr std::uint64_t kLayout = 2;
@@ -69,8 +67,8 @@ std::string digest_of(std::span<const std::byte> bytes) {
   return digest.hex();
 }
 
-json json_of(const FileReport& file) {
-  json bad = json::array();
+nlohmann::json json_of(const FileReport& file) {
+  nlohmann::json bad = nlohmann::json::array();
   for (const BadRow& row : file.bad_rows) {
     bad.push_back({row.row, row.reason});
   }
@@ -89,7 +87,7 @@ json json_of(const FileReport& file) {
           {"empty_answers", file.empty_answers}};
 }
 
-FileReport report_of(const json& file) {
+FileReport report_of(const nlohmann::json& file) {
   FileReport out;
   file.at("container").get_to(out.container);
   file.at("kinds").get_to(out.kinds);
@@ -99,7 +97,7 @@ FileReport report_of(const json& file) {
   file.at("rows").get_to(out.rows);
   file.at("truncated").get_to(out.truncated);
   file.at("dropped").get_to(out.dropped);
-  for (const json& bad : file.at("bad_rows")) {
+  for (const nlohmann::json& bad : file.at("bad_rows")) {
     out.bad_rows.push_back({bad.at(0).get<std::int64_t>(), bad.at(1).get<std::string>()});
   }
   file.at("unused_columns").get_to(out.unused_columns);
@@ -112,12 +110,12 @@ FileReport report_of(const json& file) {
 std::vector<FileReport> reports_of(std::string_view text) {
   std::vector<FileReport> out;
   try {
-    for (const json& file : parse_strict_json(text)) {
+    for (const nlohmann::json& file : parse_strict_json(text)) {
       out.push_back(report_of(file));
     }
   } catch (const JsonError& e) {
     throw Error(ExitCode::data, std::string("its report is damaged: ") + e.what());
-  } catch (const json::exception& e) {
+  } catch (const nlohmann::json::exception& e) {
     throw Error(ExitCode::data, std::string("its report is damaged: ") + e.what());
   }
   return out;
@@ -165,14 +163,14 @@ std::vector<FileReport> merged_reports(std::span<const TokenImage> parts) {
 }
 
 /// A sample of a part, with its first token's offset.
-struct Piece {
+struct PartSample {
   const TokenImage* part;
   SampleRecord record;
   std::size_t first;
 };
 
-std::vector<Piece> pieces_in_order(std::span<const TokenImage> parts) {
-  std::vector<Piece> out;
+std::vector<PartSample> pieces_in_order(std::span<const TokenImage> parts) {
+  std::vector<PartSample> out;
   for (const TokenImage& part : parts) {
     std::size_t first = 0;
     for (const SampleRecord& record : part.samples) {
@@ -180,7 +178,7 @@ std::vector<Piece> pieces_in_order(std::span<const TokenImage> parts) {
       first += static_cast<std::size_t>(record.tokens);
     }
   }
-  std::sort(out.begin(), out.end(), [](const Piece& a, const Piece& b) { return a.record.id < b.record.id; });
+  std::sort(out.begin(), out.end(), [](const PartSample& a, const PartSample& b) { return a.record.id < b.record.id; });
   return out;
 }
 
@@ -189,7 +187,7 @@ std::vector<Piece> pieces_in_order(std::span<const TokenImage> parts) {
 TokenImage view_of(const TokenizedRows& rows) { return {"", rows.samples, rows.input_ids, rows.labels, rows.files}; }
 
 std::vector<std::byte> make_token_image(std::span<const TokenImage> parts, const std::string& key) {
-  json files = json::array();
+  nlohmann::json files = nlohmann::json::array();
   for (const FileReport& file : merged_reports(parts)) {
     files.push_back(json_of(file));
   }
@@ -211,7 +209,7 @@ std::vector<std::byte> make_token_image(std::span<const TokenImage> parts, const
   std::memcpy(rest.data(), report.data(), report.size());
   std::size_t sample = 0;
   std::size_t token = 0;
-  for (const Piece& piece : pieces_in_order(parts)) {
+  for (const PartSample& piece : pieces_in_order(parts)) {
     const auto n = static_cast<std::size_t>(piece.record.tokens);
     records[sample++] = piece.record;
     std::copy_n(piece.part->input_ids.begin() + static_cast<std::ptrdiff_t>(piece.first), n,

@@ -18,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_from(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /// Adds its lifetime to the time that training waited for the save.
 class Blocked {
@@ -26,7 +26,7 @@ class Blocked {
   explicit Blocked(Saving& saving) : saving_(saving) {}
   Blocked(const Blocked&) = delete;
   Blocked& operator=(const Blocked&) = delete;
-  ~Blocked() { saving_.times.blocked_seconds += seconds_since(begin_); }
+  ~Blocked() { saving_.times.blocked_seconds += seconds_from(begin_); }
 
  private:
   Saving& saving_;
@@ -50,7 +50,7 @@ void end_save(TrainingRun& run, Saving& saving, std::unique_ptr<PendingSave> pen
       run.console.warn(warning);
     }
   }
-  saving.times.seconds = seconds_since(saving.begun);
+  saving.times.seconds = seconds_from(saving.begun);
   saving.committed.push_back(saving.times);
 }
 
