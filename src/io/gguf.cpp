@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
-#include <regex>
 
 #include "src/io/gguf_header.h"
 
@@ -283,7 +283,10 @@ std::string shown_gguf_text(std::string_view text) {
 }
 
 bool has_gguf_ending(const std::filesystem::path& file) {
-  return std::regex_match(file.extension().string(), std::regex(R"(\.[gG][gG][uU][fF])"));
+  std::string ending = file.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+  return ending == ".gguf";
 }
 
 std::int64_t GgufTensor::elements() const {

@@ -1,8 +1,6 @@
 // A model in one GGUF file, or split into several that llama.cpp numbers.
 #include <fmt/format.h>
 
-#include <regex>
-
 #include "src/core/error.h"
 #include "src/io/gguf.h"
 #include "src/io/gguf_header.h"
@@ -66,11 +64,18 @@ GgufFile read_parts(const std::filesystem::path& named, const GgufFile& part) {
 }  // namespace
 
 std::optional<GgufPartName> gguf_part_name(const std::string& name) {
-  std::smatch match;
-  if (!std::regex_match(name, match, std::regex(R"((.*)-(\d{5})-of-(\d{5})\.[gG][gG][uU][fF])"))) {
+  constexpr std::string_view kForm = "-00000-of-00000.gguf";  // 0: any digit
+  if (name.size() < kForm.size() || !has_gguf_ending(name)) {
     return std::nullopt;
   }
-  return GgufPartName{match[1], std::stoll(match[2]), std::stoll(match[3])};
+  const std::string stem = name.substr(0, name.size() - kForm.size());
+  const std::string form = name.substr(stem.size());
+  for (std::size_t i = 0; i < kForm.size() - std::string_view(".gguf").size(); ++i) {
+    if (kForm[i] == '0' ? form[i] < '0' || form[i] > '9' : form[i] != kForm[i]) {
+      return std::nullopt;
+    }
+  }
+  return GgufPartName{stem, std::stoll(form.substr(1, 5)), std::stoll(form.substr(10, 5))};
 }
 
 GgufFile read_gguf(const std::filesystem::path& file) {
