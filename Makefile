@@ -12,7 +12,7 @@ RUN_BUILD := $(if $(filter cpu,$(RUN_PRESET)),build-cpu,build)
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help check-format bench-gpu bench-link cuda deps deps-lint configure program build run test soak interop bench lint format asan bundle bundle-check install clean
+.PHONY: help check-format bench-gpu bench-link cuda deps deps-lint configure program build run test soak interop bench lint lint-changed format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -94,6 +94,9 @@ check-format:  ## check the formatting of every source file (clang-format)
 lint: deps-lint check-format  ## check formatting and code (clang-tidy), without precompiled headers
 	@cmake --preset lint
 	@run-clang-tidy-16 -quiet -p build-lint -extra-arg=-Wno-unknown-warning-option "$(CURDIR)/(src|kernels)/.*"
+
+lint-changed: deps-lint  ## check the code of files that differ from SINCE (the commit before the last) with clang-tidy
+	@cmake/lint_changed.sh $(SINCE)
 
 format: deps-lint  ## format every source file
 	@clang-format-14 -i $(sources)

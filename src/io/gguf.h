@@ -68,7 +68,7 @@ struct GgufPartName {
 std::optional<GgufPartName> gguf_part_name(const std::string& name);
 
 /// One file, without the other parts of a split model. Throws as read_gguf().
-GgufFile read_gguf_part(const std::filesystem::path& file);
+GgufFile read_gguf_part(const std::filesystem::path& path);
 
 /// Reads the header: every length, offset and type is checked against the file before anything relies on it. Of a split file
 /// (-00001-of-00003.gguf) any part may be named; all must lie beside each other. Throws Error(model) naming the file and what is
