@@ -168,6 +168,8 @@ int launcher_rank() {
 void abort_job(int exit_code) {
   std::fflush(nullptr);
   if (mpi_is_running()) {
+    // MPICH's launcher drops what it has not yet read of an aborting rank's output.
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
     MPI_Abort(MPI_COMM_WORLD, exit_code);
   }
   std::_Exit(exit_code);
