@@ -120,24 +120,49 @@ std::string with_layer(std::string_view path, const std::string& layer) {
                                       : std::string(path.substr(0, at)) + layer + std::string(path.substr(at + 2));
 }
 
-GgufSource source_of(const GgufFile& file, const GgufTensor& tensor, const GgufArchitecture& architecture, const GgufName& name) {
-  GgufSource out{tensor.type, name.order};
-  if (name.order == transposed && tensor.shape.size() != 2) {
+/// The layer's number in a path of the pattern ("" where that has none); nothing: another path.
+std::optional<std::string> layer_in(std::string_view pattern, std::string_view path) {
+  const std::size_t at = pattern.find("{}");
+  if (at == std::string_view::npos) {
+    return pattern == path ? std::optional<std::string>("") : std::nullopt;
+  }
+  const std::string_view rest = pattern.substr(at + 2);
+  if (path.size() <= at + rest.size() || !path.starts_with(pattern.substr(0, at)) || !path.ends_with(rest)) {
+    return std::nullopt;
+  }
+  const std::string_view layer = path.substr(at, path.size() - at - rest.size());
+  const bool is_number = std::ranges::all_of(layer, [](char c) { return c >= '0' && c <= '9'; });
+  return is_number ? std::optional<std::string>(layer) : std::nullopt;
+}
+
+/// The order of a tensor's rows in files and the number added to it, without type and number of heads.
+GgufSource order_of(const GgufArchitecture& architecture, const GgufName& name, std::string_view ending, std::size_t dims) {
+  GgufSource out{nullptr, name.order};
+  if (name.order == transposed && dims != 2) {
     out.order = as_is;  // a bias
   }
+  if (architecture.norms_have_one && name.gguf_name.ends_with("_norm") && ending == ".weight") {
+    out.added = -1.0F;
+  }
+  return out;
+}
+
+/// True if the rows are divided by the heads of keys, not of queries.
+bool is_of_keys(const GgufName& name) { return name.order == interleaved_halves && name.gguf_name == "blk.{}.attn_k"; }
+
+GgufSource source_of(const GgufFile& file, const GgufTensor& tensor, const GgufArchitecture& architecture, const GgufName& name) {
+  GgufSource out = order_of(architecture, name, tensor.name.substr(tensor.name.rfind('.')), tensor.shape.size());
+  out.type = tensor.type;
   if (name.order == interleaved_halves || name.order == q_then_k_then_v) {
-    out.heads = name.order == interleaved_halves && name.gguf_name == "blk.{}.attn_k" ? gguf_kv_heads(file) : gguf_heads(file);
+    out.heads = is_of_keys(name) ? gguf_kv_heads(file) : gguf_heads(file);
     const std::int64_t unit = out.heads * (name.order == interleaved_halves ? 2 : 3);
     if (tensor.shape.front() % unit != 0 || (tensor.shape.size() == 1 && tensor.type->values > 1)) {
       file.fail(fmt::format("tensor {} of {} rows cannot be divided by {} heads; convert the model again", tensor.name,
                             tensor.shape.front(), out.heads));
     }
   }
-  if (architecture.norms_have_one && tensor.name.ends_with("_norm.weight")) {
-    out.added = -1.0F;
-    if (tensor.type->dtype != DType::f32) {
-      file.fail(fmt::format("tensor {} is {}, and norms must be F32; convert the model again", tensor.name, tensor.type->name));
-    }
+  if (out.added != 0.0F && tensor.type->dtype != DType::f32) {
+    file.fail(fmt::format("tensor {} is {}, and norms must be F32; convert the model again", tensor.name, tensor.type->name));
   }
   return out;
 }
@@ -200,6 +225,35 @@ const GgufArchitecture& architecture_of(const GgufFile& file) {
                           fmt::join(known, ", ")));
   }
   return *found;
+}
+
+const GgufArchitecture* find_gguf_architecture(std::string_view model_type) {
+  const auto* const found =
+      std::ranges::find(kArchitectures, model_type == "mistral" ? "llama" : model_type, &GgufArchitecture::model_type);
+  return found == kArchitectures.end() ? nullptr : found;
+}
+
+std::string gguf_model_types() {
+  std::vector<std::string_view> known = {"mistral"};
+  std::ranges::transform(kArchitectures, std::back_inserter(known), &GgufArchitecture::model_type);
+  std::ranges::sort(known);
+  return fmt::format("{}", fmt::join(known, ", "));
+}
+
+std::optional<GgufPlace> gguf_place(const GgufArchitecture& architecture, const std::string& hf_name, std::size_t dims,
+                                    std::int64_t heads, std::int64_t kv_heads) {
+  const std::size_t dot = hf_name.rfind('.');
+  const std::string path = hf_name.substr(0, dot);
+  const std::string ending = dot == std::string::npos ? "" : hf_name.substr(dot);
+  for (const GgufName& name : architecture.names) {
+    const std::optional<std::string> layer = layer_in(name.hf_name, path);
+    if (layer) {
+      GgufPlace out{with_layer(name.gguf_name, *layer) + ending, order_of(architecture, name, ending, dims)};
+      out.source.heads = is_of_keys(name) ? kv_heads : heads;
+      return out;
+    }
+  }
+  return std::nullopt;
 }
 
 std::string gguf_key(const GgufFile& file, std::string_view name) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,21 @@ struct GgufArchitecture {
 /// The architecture of the file. Throws Error(model) where it is not known, and where the file is no model but an importance
 /// matrix, an adapter or the like.
 const GgufArchitecture& architecture_of(const GgufFile& file);
+
+/// The architecture that a folder's model_type becomes; null: none is known. Mistral's models become llama's.
+const GgufArchitecture* find_gguf_architecture(std::string_view model_type);
+/// "exaone, exaone4, gemma, ...": the model_types that have one.
+std::string gguf_model_types();
+
+/// The place of a folder's tensor in a file.
+struct GgufPlace {
+  std::string name;   // "blk.7.attn_q.weight"
+  GgufSource source;  // without a type
+};
+/// The place of "model.layers.7.self_attn.q_proj.weight", with the family's prefix; `dims` of its shape. Nothing: the
+/// architecture has no such tensor.
+std::optional<GgufPlace> gguf_place(const GgufArchitecture& architecture, const std::string& hf_name, std::size_t dims,
+                                    std::int64_t heads, std::int64_t kv_heads);
 
 /// A key of the architecture: "llama.block_count".
 std::string gguf_key(const GgufFile& file, std::string_view name);

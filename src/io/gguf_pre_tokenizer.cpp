@@ -13,6 +13,8 @@
 namespace lora_dist {
 namespace {
 
+using nlohmann::json;
+
 constexpr const char* kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kQwen2 =
@@ -33,7 +35,33 @@ constexpr auto kPreTokenizers = std::to_array<GgufPreTokenizer>(
      {.name = "olmo", .normalizes = true},
      {.name = "default", .patterns = {kPunctuation, kGpt2, "\\p{N}+", "[0-9][0-9][0-9]"}}});
 
+json byte_level(bool use_regex) {
+  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", use_regex}};
+}
+
+json split(const char* pattern) {
+  return {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
+}
+
 }  // namespace
+
+std::span<const GgufPreTokenizer> gguf_pre_tokenizers() { return kPreTokenizers; }
+
+json steps_of(const GgufPreTokenizer& pre) {
+  json steps = json::array();
+  if (pre.digits_alone) {
+    steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
+  }
+  for (const char* pattern : pre.patterns) {
+    if (pattern != nullptr) {
+      steps.push_back(split(pattern));
+    }
+  }
+  steps.push_back(byte_level(pre.patterns[0] == nullptr));
+  return steps.size() == 1 ? steps[0] : json{{"type", "Sequence"}, {"pretokenizers", steps}};
+}
+
+json normalizer_of(const GgufPreTokenizer& pre) { return pre.normalizes ? json{{"type", "NFC"}} : json(nullptr); }
 
 const GgufPreTokenizer& pre_tokenizer_of(const GgufFile& file) {
   const std::string* name = file.text("tokenizer.ggml.pre");

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <nlohmann/json.hpp>
+#include <span>
 #include <string_view>
 
 #include "src/io/gguf.h"
@@ -17,6 +19,12 @@ struct GgufPreTokenizer {
   bool ignores_merges = false;            // a word that is a token is not cut
   const char* tokenizer_class = nullptr;  // of transformers, where it is not the general one
 };
+
+/// All that are known; of several names for the same cuts, the one that llama.cpp's converter writes is first.
+std::span<const GgufPreTokenizer> gguf_pre_tokenizers();
+/// Its `pre_tokenizer` and `normalizer` in tokenizer.json's form.
+nlohmann::json steps_of(const GgufPreTokenizer& pre);
+nlohmann::json normalizer_of(const GgufPreTokenizer& pre);
 
 /// Throws Error(model) if the file names none, or one that is not known.
 const GgufPreTokenizer& pre_tokenizer_of(const GgufFile& file);

@@ -63,21 +63,6 @@ struct Reader {
   }
 };
 
-/// The file's row for a row of the folder; `rows` in all.
-std::int64_t row_in_file(const GgufSource& source, std::int64_t row, std::int64_t rows) {
-  if (source.order == GgufOrder::interleaved_halves) {
-    const std::int64_t of_head = rows / source.heads;
-    const std::int64_t in_head = row % of_head;
-    return row - in_head + in_head % (of_head / 2) * 2 + in_head / (of_head / 2);
-  }
-  if (source.order == GgufOrder::q_then_k_then_v) {
-    const std::int64_t width = rows / source.heads / 3;
-    const std::int64_t head = row / (3 * width);
-    return row / width % 3 * (rows / 3) + head * width + row % width;
-  }
-  return row;
-}
-
 void read_rows(const TensorInfo& tensor, std::int64_t first, std::int64_t count, std::byte* out) {
   const GgufSource& source = *tensor.gguf;
   const auto width = static_cast<std::int64_t>(size_of(tensor.dtype));
@@ -85,9 +70,9 @@ void read_rows(const TensorInfo& tensor, std::int64_t first, std::int64_t count,
   const std::int64_t cols = static_cast<std::int64_t>(tensor.bytes) / width / rows;
   Reader reader(tensor);
   for (const std::int64_t end = first + count; first < end;) {
-    const std::int64_t row = row_in_file(source, first / cols, rows);
+    const std::int64_t row = row_in_gguf(source, first / cols, rows);
     std::int64_t stop = (first / cols + 1) * cols;
-    while (stop < end && row_in_file(source, stop / cols, rows) == row + stop / cols - first / cols) {
+    while (stop < end && row_in_gguf(source, stop / cols, rows) == row + stop / cols - first / cols) {
       stop += cols;
     }
     stop = std::min(stop, end);
@@ -111,6 +96,42 @@ void read_transposed(const TensorInfo& tensor, std::int64_t first, std::int64_t 
 }
 
 }  // namespace
+
+std::int64_t row_in_gguf(const GgufSource& source, std::int64_t row, std::int64_t rows) {
+  if (source.order == GgufOrder::interleaved_halves) {
+    const std::int64_t of_head = rows / source.heads;
+    const std::int64_t in_head = row % of_head;
+    return row - in_head + in_head % (of_head / 2) * 2 + in_head / (of_head / 2);
+  }
+  if (source.order == GgufOrder::q_then_k_then_v) {
+    const std::int64_t width = rows / source.heads / 3;
+    const std::int64_t head = row / (3 * width);
+    return row / width % 3 * (rows / 3) + head * width + row % width;
+  }
+  return row;
+}
+
+std::vector<float> in_gguf_order(const GgufSource& source, const std::vector<std::int64_t>& shape, std::vector<float> values) {
+  for (float& value : values) {
+    value -= source.added;
+  }
+  if (source.order == GgufOrder::as_is) {
+    return values;
+  }
+  const std::int64_t rows = shape.front();
+  const std::int64_t cols = std::ssize(values) / rows;
+  std::vector<float> out(values.size());
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (source.order == GgufOrder::transposed) {
+      for (std::int64_t col = 0; col < cols; ++col) {
+        out[static_cast<std::size_t>(col * rows + row)] = values[static_cast<std::size_t>(row * cols + col)];
+      }
+    } else {
+      std::copy_n(values.begin() + row * cols, cols, out.begin() + row_in_gguf(source, row, rows) * cols);
+    }
+  }
+  return out;
+}
 
 void read_gguf_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out) {
   const std::uint64_t width = size_of(tensor.dtype);

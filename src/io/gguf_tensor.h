@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "src/io/gguf_blocks.h"
 
@@ -31,6 +32,12 @@ struct GgufSource {
 /// Fills `out` with the tensor's bytes from byte `from`, both whole elements of its dtype. Reads only the blocks that they lie in
 /// (of a transposed matrix, all).
 void read_gguf_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<std::byte> out);
+
+/// The row of the file that holds row `row` (of `rows`) of the folder's matrix or bias.
+std::int64_t row_in_gguf(const GgufSource& source, std::int64_t row, std::int64_t rows);
+
+/// The other direction of reading: the elements of a tensor of the folder ([rows, ...] in its shape) as the file has them.
+std::vector<float> in_gguf_order(const GgufSource& source, const std::vector<std::int64_t>& shape, std::vector<float> values);
 
 /// The same tensor as the file has it: [out, in]. For transposed ones.
 TensorInfo as_in_gguf(const TensorInfo& transposed);

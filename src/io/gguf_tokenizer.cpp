@@ -150,28 +150,6 @@ json vocab(const Vocabulary& vocabulary) {
   return out;
 }
 
-json byte_level(bool use_regex) {
-  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", use_regex}};
-}
-
-json split(const char* pattern) {
-  return {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
-}
-
-json pre_tokenizer(const GgufPreTokenizer& pre) {
-  json steps = json::array();
-  if (pre.digits_alone) {
-    steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
-  }
-  for (const char* pattern : pre.patterns) {
-    if (pattern != nullptr) {
-      steps.push_back(split(pattern));
-    }
-  }
-  steps.push_back(byte_level(pre.patterns[0] == nullptr));
-  return steps.size() == 1 ? steps[0] : json{{"type", "Sequence"}, {"pretokenizers", steps}};
-}
-
 json byte_level_bpe(const GgufFile& file, const Vocabulary& vocabulary) {
   const GgufPreTokenizer& pre = pre_tokenizer_of(file);
   const std::vector<std::string>* merges = file.texts("tokenizer.ggml.merges");
@@ -179,9 +157,9 @@ json byte_level_bpe(const GgufFile& file, const Vocabulary& vocabulary) {
     file.fail("key tokenizer.ggml.merges is missing; convert the model again");
   }
   check_utf8(file, "tokenizer.ggml.merges", *merges);
-  return {{"normalizer", pre.normalizes ? json{{"type", "NFC"}} : json(nullptr)},
-          {"pre_tokenizer", pre_tokenizer(pre)},
-          {"decoder", byte_level(true)},
+  return {{"normalizer", normalizer_of(pre)},
+          {"pre_tokenizer", steps_of(pre)},
+          {"decoder", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}}},
           {"model",
            {{"type", "BPE"},
             {"fuse_unk", false},
