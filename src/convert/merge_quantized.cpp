@@ -48,7 +48,13 @@ std::vector<float> dequantized(const PrequantizedWeight& weight, std::int64_t el
   return values;
 }
 
-/// The values of one tensor of the plain folder, in file order.
+/// Names of a quantized weight's parts begin with its name and a dot.
+bool is_part(const std::string& name, const std::map<std::string, PrequantizedWeight>& quantized) {
+  return std::ranges::any_of(quantized, [&](const auto& entry) { return name.starts_with(entry.first + "."); });
+}
+
+}  // namespace
+
 std::vector<float> plain_values(const QuantizedModel& model, const TensorInfo& tensor, const Stream& stream) {
   const std::int64_t elements = tensor.shape[0] * tensor.shape[1];
   if (const auto quantized = model.quantized.find(tensor.name); quantized != model.quantized.end()) {
@@ -61,13 +67,6 @@ std::vector<float> plain_values(const QuantizedModel& model, const TensorInfo& t
   cast({bytes.data(), tensor.dtype, {elements}}, view(std::span(values)), stream);
   return values;
 }
-
-/// Names of a quantized weight's parts begin with its name and a dot.
-bool is_part(const std::string& name, const std::map<std::string, PrequantizedWeight>& quantized) {
-  return std::ranges::any_of(quantized, [&](const auto& entry) { return name.starts_with(entry.first + "."); });
-}
-
-}  // namespace
 
 QuantizedModel as_plain_model(const ModelSpec& spec, const TensorDirectory& directory, std::span<const StoredWeights> stored) {
   QuantizedModel model;

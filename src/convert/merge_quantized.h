@@ -22,6 +22,9 @@ struct QuantizedModel {
 /// `stored`: of check_model_tensors. `directory` must outlive the result. Throws Error(model).
 QuantizedModel as_plain_model(const ModelSpec& spec, const TensorDirectory& directory, std::span<const StoredWeights> stored);
 
+/// The values of one matrix of the plain folder, in file order. Throws Error(model).
+std::vector<float> plain_values(const QuantizedModel& model, const TensorInfo& tensor, const Stream& stream);
+
 /// Writes `target` with the plain folder's tensors of `source`, one at a time: dequantizes, adds the plan's updates in f32, and
 /// rounds once to the tensor's dtype. Throws Error(model).
 MergeSums merge_quantized_file(const QuantizedModel& model, const std::filesystem::path& source,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -180,24 +181,45 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
   return plan;
 }
 
-std::vector<std::byte> merge_tensor(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto,
-                                    const BaseFormat& trained, MergeSums& sums, const Stream& stream) {
+std::vector<float> fold_in_floats(const TensorInfo& tensor, std::span<float> values, const WeightChange& change, MergeSums& sums,
+                                  const Stream& stream) {
+  TensorInfo wide = tensor;
+  wide.dtype = DType::f32;
+  wide.bytes = values.size_bytes();
+  const std::vector<std::byte> bytes = fold_in(wide, values, change, sums, stream);
+  std::vector<float> out(values.size());
+  std::memcpy(out.data(), bytes.data(), bytes.size());
+  return out;
+}
+
+std::vector<float> base_values(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto,
+                               const BaseFormat& trained, MergeSums& sums, const Stream& stream) {
   std::vector<std::byte> bytes(tensor.bytes);
   read_tensor_bytes(tensor, 0, bytes);
   check_finite(tensor, bytes);
   const Shape flat{tensor.shape[0] * tensor.shape[1]};
   std::vector<float> values(static_cast<std::size_t>(flat.count()));
   cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
-
-  const bool moves = change.in_block && onto.quantization != Quantization::none;
   if (change.in_block && trained.quantization != Quantization::none) {
     std::vector<float> dequantized = as_held(tensor, values, change.transposed, trained, stream);
     sums.quantization += squared_distance(dequantized, values);
-    if (moves) {
-      values = std::move(dequantized);
+    if (onto.quantization != Quantization::none) {
+      return dequantized;
     }
   }
-  return moves || !change.updates.empty() ? fold_in(tensor, values, change, sums, stream) : bytes;
+  return values;
+}
+
+std::vector<std::byte> merge_tensor(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto,
+                                    const BaseFormat& trained, MergeSums& sums, const Stream& stream) {
+  std::vector<float> values = base_values(tensor, change, onto, trained, sums, stream);
+  const bool moves = change.in_block && onto.quantization != Quantization::none;
+  if (moves || !change.updates.empty()) {
+    return fold_in(tensor, values, change, sums, stream);
+  }
+  std::vector<std::byte> bytes(tensor.bytes);
+  read_tensor_bytes(tensor, 0, bytes);
+  return bytes;
 }
 
 MergeSums merge_file(const TensorDirectory& model, const fs::path& source, const fs::path& target, const MergePlan& plan,

@@ -61,6 +61,14 @@ std::vector<float> transposed(std::span<const float> values, std::int64_t rows, 
 std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, const WeightChange& change, MergeSums& sums,
                                const Stream& stream);
 
+/// The values of a linear's weight as the base holds them (in file order), to add updates to; counts quantization errors.
+std::vector<float> base_values(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto,
+                               const BaseFormat& trained, MergeSums& sums, const Stream& stream);
+
+/// fold_in() without rounding.
+std::vector<float> fold_in_floats(const TensorInfo& tensor, std::span<float> values, const WeightChange& change, MergeSums& sums,
+                                  const Stream& stream);
+
 /// The bytes of a linear's weight with its change, as merge_file() writes them.
 std::vector<std::byte> merge_tensor(const TensorInfo& tensor, const WeightChange& change, const BaseFormat& onto,
                                     const BaseFormat& trained, MergeSums& sums, const Stream& stream);
