@@ -1,0 +1,191 @@
+// Rules for each reader. They look at adapter_config.json as it is, since some of what they find cannot be read here.
+#include "src/convert/adapter_readers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "src/core/error.h"
+#include "src/io/gguf_architecture.h"
+#include "src/io/safetensors.h"
+#include "src/io/strict_json.h"
+
+namespace lora_dist {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kMerge = "merge the adapter (lora_dist merge, or merge_and_unload of PEFT) and serve the merged model";
+constexpr std::array<std::int64_t, 9> kVllmRanks = {1, 8, 16, 32, 64, 128, 256, 320, 512};
+
+/// True unless the key is missing, null, false, or empty.
+bool is_on(const json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && !found->is_null() && *found != false && !(found->is_structured() && found->empty()) &&
+         !(found->is_string() && found->get<std::string>().empty());
+}
+
+std::string text_of(const json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+bool has_tensor_with(const AdapterFacts& facts, std::string_view part) {
+  return std::ranges::any_of(facts.tensors, [&](const std::string& name) { return name.find(part) != std::string::npos; });
+}
+
+/// A property that no reader but PEFT takes, as a clause; empty: none.
+std::string not_plain_lora(const AdapterFacts& facts) {
+  if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA") {
+    return fmt::format("it is a {} adapter", type.empty() ? "nameless" : type.substr(0, 40));
+  }
+  for (const char* key :
+       {"use_dora", "modules_to_save", "lora_bias", "layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora",
+        "trainable_token_indices", "target_parameters", "arrow_config", "kasa_config", "monteclora_config", "velora_config"}) {
+    if (is_on(facts.config, key)) {
+      return fmt::format("it has {}", key);
+    }
+  }
+  if (const std::string bias = text_of(facts.config, "bias"); !bias.empty() && bias != "none") {
+    return "it trains biases (bias = " + bias.substr(0, 40) + ")";
+  }
+  constexpr std::array<std::pair<const char*, const char*>, 4> kKinds = {{{"lora_magnitude_vector", "it has DoRA's magnitudes"},
+                                                                          {"modules_to_save", "it has whole trained modules"},
+                                                                          {"trainable_tokens", "it has trained tokens"},
+                                                                          {"lora_embedding_", "it adapts the embedding"}}};
+  for (const auto& [part, what] : kKinds) {
+    if (has_tensor_with(facts, part)) {
+      return what;
+    }
+  }
+  return {};
+}
+
+/// An initialisation that changed the base, which only PEFT repeats.
+std::string changed_base(const AdapterFacts& facts) {
+  const std::string init = text_of(facts.config, "init_lora_weights");
+  for (const char* changing : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
+    if (init.starts_with(changing)) {
+      return init;
+    }
+  }
+  return {};
+}
+
+std::string targets_of_text(const json& config) { return text_of(config, "target_modules").substr(0, 60); }
+
+Verdict vllm_verdict(const AdapterFacts& facts) {
+  if (facts.model_type == "gpt2" || facts.model_type == "gpt_neox") {
+    return {Fit::no, fmt::format("vLLM has no LoRA for models of type {}; {}", facts.model_type, kMerge)};
+  }
+  if (vllm_max_lora_rank(facts.rank) == 0) {
+    return {Fit::no,
+            fmt::format("rank {} is above the {} of vLLM's largest --max-lora-rank; {}", facts.rank, kVllmRanks.back(), kMerge)};
+  }
+  for (const char* key : {"rank_pattern", "alpha_pattern"}) {
+    if (is_on(facts.config, key)) {
+      return {Fit::exported, fmt::format("vLLM 0.19 ignores {} and would scale these modules otherwise", key)};
+    }
+  }
+  if (!facts.config.contains("target_modules") || !facts.config["target_modules"].is_array()) {
+    return {Fit::exported,
+            fmt::format("vLLM wants target_modules as a list of names (it is \"{}\")", targets_of_text(facts.config))};
+  }
+  const std::int64_t most = vllm_max_lora_rank(facts.rank);
+  return {Fit::as_is, most > 16 ? fmt::format("with --max-lora-rank {}", most) : ""};
+}
+
+Verdict llama_cpp_verdict(const AdapterFacts& facts) {
+  if (!facts.model_type.empty() && find_gguf_architecture(facts.model_type) == nullptr) {
+    return {Fit::no, fmt::format("models of type {} cannot be written as GGUF by this program ({} can); use llama.cpp's own "
+                                 "converter",
+                                 facts.model_type, gguf_model_types())};
+  }
+  if (is_on(facts.config, "use_rslora")) {
+    return {Fit::exported, "llama.cpp's converter ignores rsLoRA and would scale by alpha / r"};
+  }
+  if (is_on(facts.config, "alpha_pattern")) {
+    return {Fit::exported, "llama.cpp's converter ignores alpha_pattern"};
+  }
+  if (facts.model_type == "gpt2") {
+    return {Fit::exported, "llama.cpp's converter turns the factors of GPT-2 as if they were weights"};
+  }
+  return {Fit::as_is, ""};
+}
+
+/// The family that the names of modules show.
+std::string model_type_by_names(const std::vector<std::string>& tensors) {
+  for (const std::string& name : tensors) {
+    if (name.find("gpt_neox.layers.") != std::string::npos || name.find(".query_key_value.") != std::string::npos) {
+      return "gpt_neox";
+    }
+    if (name.find(".attn.c_attn.") != std::string::npos || name.find(".mlp.c_fc.") != std::string::npos) {
+      return "gpt2";
+    }
+    if (name.find(".attn.attention.") != std::string::npos || name.find(".mlp.c_fc_") != std::string::npos) {
+      return "exaone";
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::int64_t vllm_max_lora_rank(std::int64_t rank) {
+  const auto* const found = std::ranges::find_if(kVllmRanks, [&](std::int64_t most) { return most >= rank; });
+  return found == kVllmRanks.end() ? 0 : *found;
+}
+
+AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
+  const fs::path config = folder / "adapter_config.json";
+  if (std::error_code ignored; !fs::exists(config, ignored)) {
+    throw Error(ExitCode::model,
+                fmt::format("{} has no adapter_config.json; give the folder of a PEFT adapter", folder.string()));
+  }
+  AdapterFacts facts{folder, read_json_file(config, ExitCode::model), {}, 0, {}};
+  if (!facts.config.is_object()) {
+    throw Error(ExitCode::model, config.string() + ": it is not an object");
+  }
+  for (const auto& [name, tensor] : read_safetensors_header(folder / "adapter_model.safetensors").tensors) {
+    facts.tensors.push_back(name);
+    if (name.find(".lora_A.") != std::string::npos && !tensor.shape.empty()) {
+      facts.rank = std::max(facts.rank, tensor.shape[0]);
+    }
+  }
+  facts.model_type = spec != nullptr ? spec->model_type : model_type_by_names(facts.tensors);
+  return facts;
+}
+
+Verdict verdict_of(Reader reader, const AdapterFacts& facts) {
+  if (reader == Reader::peft) {
+    return text_of(facts.config, "peft_type").empty()
+               ? Verdict{Fit::no, "adapter_config.json has no peft_type; save the adapter again"}
+               : Verdict{};
+  }
+  const char* name = reader == Reader::vllm ? "vLLM" : reader == Reader::llama_cpp ? "llama.cpp" : "a GGUF file";
+  if (const std::string init = changed_base(facts); !init.empty()) {
+    return {Fit::no,
+            fmt::format("init_lora_weights = {} changed the base's weights, which {} does not repeat; convert the adapter "
+                        "in PEFT (save_pretrained with path_initial_model_for_weight_conversion)",
+                        init.substr(0, 40), name)};
+  }
+  if (const std::string what = not_plain_lora(facts); !what.empty()) {
+    const bool merges = reader == Reader::gguf;
+    return {Fit::no, merges ? fmt::format("{}, which this program does not merge; merge it in PEFT (merge_and_unload) and export "
+                                          "the merged folder without --adapter",
+                                          what)
+                            : fmt::format("{}, which {} does not take; {}", what, name, kMerge)};
+  }
+  if (reader == Reader::vllm) {
+    return vllm_verdict(facts);
+  }
+  if (reader == Reader::llama_cpp) {
+    return llama_cpp_verdict(facts);
+  }
+  const Verdict architecture = llama_cpp_verdict(facts);
+  return architecture.fit == Fit::no ? architecture : Verdict{Fit::exported, "the adapter is merged into the model"};
+}
+
+}  // namespace lora_dist

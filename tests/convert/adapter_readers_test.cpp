@@ -1,0 +1,143 @@
+// The rules of each reader for adapters, with the way out.
+#include "src/convert/adapter_readers.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/scratch.h"
+#include "tests/support/source_dir.h"
+
+namespace lora_dist::adapter_readers_test {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+AdapterFacts facts_with(const json& keys, const std::string& model_type = "llama") {
+  AdapterFacts facts{"a",
+                     {{"peft_type", "LORA"},
+                      {"r", 8},
+                      {"target_modules", {"q_proj"}},
+                      {"bias", "none"},
+                      {"use_dora", false},
+                      {"rank_pattern", json::object()},
+                      {"modules_to_save", nullptr},
+                      {"init_lora_weights", true}},
+                     {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"},
+                     8,
+                     model_type};
+  facts.config.update(keys);
+  return facts;
+}
+
+TEST(AdapterReaders, PlainLoraFitsAll) {
+  const AdapterFacts facts = facts_with(json::object());
+  EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::as_is);
+  EXPECT_EQ(verdict_of(Reader::vllm, facts).fit, Fit::as_is);
+  EXPECT_EQ(verdict_of(Reader::llama_cpp, facts).fit, Fit::as_is);
+  EXPECT_EQ(verdict_of(Reader::gguf, facts).fit, Fit::exported);
+}
+
+/// PEFT takes them, and the servers do not: the way out is to merge.
+TEST(AdapterReaders, WhatOnlyPeftTakes) {
+  const std::vector<std::pair<json, const char*>> cases = {{{{"use_dora", true}}, "it has use_dora"},
+                                                           {{{"modules_to_save", {"lm_head"}}}, "it has modules_to_save"},
+                                                           {{{"lora_bias", true}}, "it has lora_bias"},
+                                                           {{{"trainable_token_indices", {1}}}, "it has trainable_token_indices"},
+                                                           {{{"bias", "all"}}, "it trains biases (bias = all)"},
+                                                           {{{"peft_type", "IA3"}}, "it is a IA3 adapter"},
+                                                           {{{"peft_type", "PREFIX_TUNING"}}, "it is a PREFIX_TUNING adapter"}};
+  for (const auto& [keys, text] : cases) {
+    const AdapterFacts facts = facts_with(keys);
+    EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::as_is);
+    for (const Reader reader : {Reader::vllm, Reader::llama_cpp, Reader::gguf}) {
+      const Verdict verdict = verdict_of(reader, facts);
+      EXPECT_EQ(verdict.fit, Fit::no) << text;
+      EXPECT_THAT(verdict.reason, HasSubstr(text));
+      EXPECT_THAT(verdict.reason, HasSubstr("merge"));
+    }
+  }
+}
+
+TEST(AdapterReaders, WhatTensorsShow) {
+  AdapterFacts facts = facts_with(json::object());
+  const std::vector<std::pair<const char*, const char*>> cases = {
+      {"base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "DoRA's magnitudes"},
+      {"base_model.model.lm_head.modules_to_save.weight", "whole trained modules"},
+      {"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta", "trained tokens"},
+      {"base_model.model.model.embed_tokens.lora_embedding_A", "adapts the embedding"}};
+  for (const auto& [name, text] : cases) {
+    facts.tensors = {name};
+    EXPECT_EQ(verdict_of(Reader::vllm, facts).fit, Fit::no) << name;
+    EXPECT_THAT(verdict_of(Reader::llama_cpp, facts).reason, HasSubstr(text));
+  }
+}
+
+/// Loads everywhere without an error, and is wrong everywhere but in PEFT.
+TEST(AdapterReaders, InitialisationsThatChangedTheBase) {
+  for (const char* init : {"pissa", "pissa_niter_4", "olora", "corda", "loftq", "lora_ga"}) {
+    const AdapterFacts facts = facts_with({{"init_lora_weights", init}});
+    EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::as_is);
+    EXPECT_THAT(verdict_of(Reader::vllm, facts).reason, HasSubstr("convert the adapter in PEFT"));
+    EXPECT_EQ(verdict_of(Reader::llama_cpp, facts).fit, Fit::no);
+  }
+  EXPECT_EQ(verdict_of(Reader::vllm, facts_with({{"init_lora_weights", "gaussian"}})).fit, Fit::as_is);
+}
+
+TEST(AdapterReaders, ScalesThatAReaderLoses) {
+  const AdapterFacts rslora = facts_with({{"use_rslora", true}});
+  EXPECT_EQ(verdict_of(Reader::vllm, rslora).fit, Fit::as_is);
+  EXPECT_EQ(verdict_of(Reader::llama_cpp, rslora).fit, Fit::exported);
+  EXPECT_THAT(verdict_of(Reader::llama_cpp, rslora).reason, HasSubstr("ignores rsLoRA"));
+  const AdapterFacts ranks = facts_with({{"rank_pattern", {{"v_proj", 4}}}});
+  EXPECT_EQ(verdict_of(Reader::vllm, ranks).fit, Fit::exported);
+  EXPECT_THAT(verdict_of(Reader::vllm, ranks).reason, HasSubstr("vLLM 0.19 ignores rank_pattern"));
+  EXPECT_EQ(verdict_of(Reader::llama_cpp, ranks).fit, Fit::as_is);
+  const AdapterFacts alphas = facts_with({{"alpha_pattern", {{"v_proj", 4}}}});
+  EXPECT_EQ(verdict_of(Reader::vllm, alphas).fit, Fit::exported);
+  EXPECT_THAT(verdict_of(Reader::llama_cpp, alphas).reason, HasSubstr("ignores alpha_pattern"));
+  EXPECT_THAT(verdict_of(Reader::vllm, facts_with({{"target_modules", "all-linear"}})).reason,
+              HasSubstr("target_modules as a list of names (it is \"all-linear\")"));
+}
+
+TEST(AdapterReaders, Families) {
+  for (const char* family : {"gpt2", "gpt_neox"}) {
+    EXPECT_EQ(verdict_of(Reader::vllm, facts_with(json::object(), family)).fit, Fit::no);
+    EXPECT_NE(verdict_of(Reader::llama_cpp, facts_with(json::object(), family)).fit, Fit::no);
+  }
+  EXPECT_THAT(verdict_of(Reader::llama_cpp, facts_with(json::object(), "gpt2")).reason, HasSubstr("turns the factors of GPT-2"));
+  const Verdict other = verdict_of(Reader::llama_cpp, facts_with(json::object(), "opt"));
+  EXPECT_EQ(other.fit, Fit::no);
+  EXPECT_THAT(other.reason, HasSubstr("models of type opt cannot be written as GGUF"));
+  EXPECT_EQ(verdict_of(Reader::gguf, facts_with(json::object(), "opt")).fit, Fit::no);
+}
+
+TEST(AdapterReaders, LargeRanks) {
+  EXPECT_EQ(vllm_max_lora_rank(3), 8);
+  EXPECT_EQ(vllm_max_lora_rank(16), 16);
+  EXPECT_EQ(vllm_max_lora_rank(257), 320);
+  EXPECT_EQ(vllm_max_lora_rank(513), 0);
+  AdapterFacts facts = facts_with(json::object());
+  facts.rank = 64;
+  EXPECT_EQ(verdict_of(Reader::vllm, facts).reason, "with --max-lora-rank 64");
+  facts.rank = 1024;
+  EXPECT_EQ(verdict_of(Reader::vllm, facts).fit, Fit::no);
+  EXPECT_THAT(verdict_of(Reader::vllm, facts).reason, HasSubstr("rank 1024 is above the 512"));
+}
+
+TEST(AdapterReaders, FactsOfAFolder) {
+  const auto families = source_dir() / "tests/golden/families";
+  EXPECT_EQ(read_adapter_facts(families / "gpt2/adapter_none", nullptr).model_type, "gpt2");
+  EXPECT_EQ(read_adapter_facts(families / "gpt_neox_serial/adapter_none", nullptr).model_type, "gpt_neox");
+  EXPECT_EQ(read_adapter_facts(families / "exaone3/adapter_none", nullptr).model_type, "exaone");
+  EXPECT_EQ(read_adapter_facts(families / "llama3/adapter_none", nullptr).model_type, "");
+  EXPECT_EQ(read_adapter_facts(families / "llama3/adapter_none", nullptr).rank, 3);
+  const Scratch scratch;
+  EXPECT_THAT(thrown_by([&] { read_adapter_facts(scratch.path(), nullptr); }).message,
+              HasSubstr("has no adapter_config.json; give the folder of a PEFT adapter"));
+  put_file(scratch / "adapter_config.json", "[]");
+  EXPECT_THAT(thrown_by([&] { read_adapter_facts(scratch.path(), nullptr); }).message, HasSubstr("it is not an object"));
+  EXPECT_EQ(verdict_of(Reader::peft, facts_with({{"peft_type", nullptr}})).fit, Fit::no);
+}
+
+}  // namespace
+}  // namespace lora_dist::adapter_readers_test
