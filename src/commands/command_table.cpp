@@ -9,6 +9,7 @@ CommandUse eval_command();
 CommandUse score_command();
 CommandUse generate_command();
 CommandUse merge_command();
+CommandUse export_command();
 CommandUse inspect_command();
 CommandUse data_command();
 CommandUse plan_command();
@@ -42,6 +43,14 @@ const std::vector<Command>& commands() {
        "  lora_dist merge --model models/Llama-2-7b-hf --adapter a=0.7 --adapter b=0.3 --output models/both --text "
        "check.jsonl\n",
        merge_command},
+      {"export", "an adapter for PEFT, vLLM or llama.cpp, or the merged model as a GGUF file",
+       "  lora_dist export --for gguf --type q4_k_m --model models/Llama-2-7b-hf --adapter runs/medical/adapter --output "
+       "medical.gguf\n"
+       "  lora_dist export --for vllm --adapter runs/medical/adapter --output adapters/medical\n"
+       "  lora_dist export --for llama.cpp --model models/Llama-2-7b-hf --adapter runs/medical/adapter --output "
+       "medical-lora.gguf\n"
+       "  lora_dist export --check --adapter runs/medical/adapter\n",
+       export_command},
       {"inspect", "what a checkpoint, adapter or model folder holds",
        "  lora_dist inspect runs/medical/checkpoints/step_00000100 --verify\n"
        "  lora_dist inspect runs/medical/adapter\n",

@@ -2,29 +2,22 @@
 // reports the difference.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <system_error>
 
-#include "src/adapter/adapter_bridge.h"
-#include "src/base/prequantized.h"
 #include "src/comm/agree.h"
-#include "src/commands/merge_formats.h"
 #include "src/commands/merge_options.h"
 #include "src/commands/merge_report.h"
+#include "src/commands/open_merge.h"
 #include "src/commands/watch_command.h"
 #include "src/commands/work_folder.h"
 #include "src/convert/merge_gguf.h"
 #include "src/convert/merge_quantized.h"
 #include "src/core/error.h"
-#include "src/core/version.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
 #include "src/io/gguf.h"
-#include "src/job/data_setup.h"
-#include "src/model/folder_warnings.h"
 #include "src/report/console.h"
 
 namespace lora_dist {
@@ -36,61 +29,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kReportName = "lora_dist_merge.json";
 
-/// "DIR" or "DIR=WEIGHT"; an existing folder with the whole name has precedence.
-WeightedAdapter parse_adapter(const std::string& given) {
-  const std::size_t equals = given.rfind('=');
-  std::error_code ignored;
-  if (equals == std::string::npos || fs::exists(given, ignored)) {
-    return {given, 1.0, {}};
-  }
-  double weight = 0.0;
-  const char* end = given.data() + given.size();
-  const auto [stop, problem] = std::from_chars(given.data() + equals + 1, end, weight);
-  if (problem != std::errc() || stop != end || !std::isfinite(weight)) {
-    throw Error(ExitCode::usage, fmt::format("--adapter {}: what follows = must be a number, the weight of this adapter", given));
-  }
-  return {given.substr(0, equals), weight, {}};
-}
-
-struct Merge {
-  TensorDirectory files;                    // the folder's tensors
-  std::optional<QuantizedModel> quantized;  // of a prequantized folder: the plain folder that it represents
-  std::vector<std::string> warnings;        // about the folder
-  std::vector<WeightedAdapter> adapters;
-  MergePlan plan;
-  MergeFormats formats;
-  BaseFormat full{Quantization::none, false, 64};
-
-  const TensorDirectory& model() const { return quantized ? quantized->plain : files; }
-};
-
-/// A prequantized folder has only one kind of weights to merge onto.
-void open_quantized(const MergeOptions& options, std::span<const StoredWeights> stored, const ModelSpec& spec, Merge& merge) {
-  if (options.onto == Onto::full) {
-    throw Error(ExitCode::usage, fmt::format("--onto full: {} does not hold the original weights, but quantized ones; leave it "
-                                             "out, or give the folder that does",
-                                             options.model));
-  }
-  merge.quantized = as_plain_model(spec, merge.files, stored);
-}
-
+/// Throws if the output folder is already there.
 Merge prepare(const MergeOptions& options) {
-  Merge merge;
-  const ModelSpec spec = read_model_config(options.model);  // rejects a folder whose merged result could not be loaded
-  merge.files = read_model_directory(options.model);
-  open_model_tokenizer(options.model, spec);
-  merge.warnings = folder_warnings(spec, merge.files);
-  const std::vector<StoredWeights> stored = check_model_tensors(spec, merge.files);
-  if (stored_format(stored)) {
-    open_quantized(options, stored, spec, merge);
-  }
-  for (const std::string& given : options.adapters) {
-    merge.adapters.push_back(parse_adapter(given));
-    merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
-    check_tables(merge.adapters.back().adapter, spec, merge.files);
-  }
-  merge.formats = choose_merge_formats(options, merge.adapters, stored_format(stored));
-  merge.plan = make_merge_plan(spec, merge.model(), merge.adapters);
+  Merge merge = open_merge(options);
   std::error_code ignored;
   if (fs::exists(options.output, ignored)) {
     throw Error(ExitCode::usage,

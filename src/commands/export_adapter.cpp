@@ -1,0 +1,211 @@
+// Verdict first, then the adapter as the reader wants it.
+#include "src/commands/export_adapter.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "src/adapter/adapter_bridge.h"
+#include "src/adapter/adapter_origin.h"
+#include "src/comm/agree.h"
+#include "src/commands/export_gguf.h"
+#include "src/commands/work_folder.h"
+#include "src/convert/adapter_readers.h"
+#include "src/convert/plain_adapter.h"
+#include "src/core/error.h"
+#include "src/io/file.h"
+#include "src/io/strict_json.h"
+#include "src/model/model_config.h"
+
+namespace lora_dist {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct OpenedAdapter {
+  fs::path folder;
+  PeftAdapter adapter;
+  std::optional<ModelSpec> spec;  // of --model
+  nlohmann::json origin;          // lora_dist.json; null: the folder has none
+};
+
+/// --model, where it is given.
+std::optional<ModelSpec> spec_of(const ExportOptions& options) {
+  return options.merge.model.empty() ? std::nullopt : std::optional(read_model_config(options.merge.model));
+}
+
+AdapterFacts facts_of(const ExportOptions& options, const std::optional<ModelSpec>& spec) {
+  return read_adapter_facts(options.merge.adapters.front(), spec ? &*spec : nullptr);
+}
+
+/// Copies of embedding and head are left out, and so must equal the base's.
+void check_copies(const OpenedAdapter& opened, const ExportOptions& options) {
+  if (opened.adapter.tables.empty()) {
+    return;
+  }
+  if (!opened.spec) {
+    throw Error(ExitCode::model,
+                fmt::format("{}: it holds a copy of {}, which other programs refuse; add --model DIR, so that it can be compared "
+                            "with the base's and left out",
+                            opened.folder.string(), opened.adapter.tables.begin()->first));
+  }
+  check_tables(opened.adapter, *opened.spec, read_model_directory(options.merge.model));
+}
+
+OpenedAdapter open_adapter(const ExportOptions& options) {
+  OpenedAdapter out{options.merge.adapters.front(), {}, spec_of(options), nullptr};
+  const Verdict verdict = verdict_of(*options.reader, facts_of(options, out.spec));
+  if (verdict.fit == Fit::no) {
+    throw Error(ExitCode::model, fmt::format("{}: {}", out.folder.string(), verdict.reason));
+  }
+  out.adapter = read_peft_adapter(out.folder);
+  if (out.spec) {
+    layout_of(out.adapter, *out.spec, out.folder.string());  // refuses an adapter of another model
+  }
+  check_copies(out, options);
+  if (const fs::path origin = out.folder / kOriginFile; fs::exists(origin)) {
+    out.origin = read_json_file(origin, ExitCode::model);
+  }
+  return out;
+}
+
+/// As PEFT reads it: layers_to_transform and exclude_modules, which are not written, become a list of whole paths.
+PeftAdapter for_peft(const PeftAdapter& adapter) {
+  PeftAdapter out = adapter;
+  PeftConfig& config = out.config;
+  if (config.layers_to_transform.empty() && config.exclude_modules.empty() && config.exclude_pattern.empty()) {
+    return out;
+  }
+  config.target_pattern.clear();
+  config.target_modules.clear();
+  for (const auto& [name, matrix] : adapter.tensors) {
+    if (constexpr std::string_view kLoraA = ".lora_A"; name.ends_with(kLoraA)) {
+      config.target_modules.push_back(name.substr(0, name.size() - kLoraA.size()));
+    }
+  }
+  return out;
+}
+
+/// The tensors of a folder, in the order of their names.
+void write_folder(const PeftAdapter& adapter, const nlohmann::json& origin, const fs::path& output) {
+  std::vector<AdapterTensor> tensors;
+  std::vector<float> values;
+  for (const auto& [name, matrix] : adapter.tensors) {
+    tensors.push_back({name, matrix.shape, std::ssize(values), std::ssize(matrix.values)});
+    values.insert(values.end(), matrix.values.begin(), matrix.values.end());
+  }
+  write_peft_adapter(output, adapter.config, tensors, values, DType::f32, origin);
+}
+
+void write_gguf_adapter(const OpenedAdapter& opened, const fs::path& file) {
+  const PeftAdapter plain = plain_adapter(opened.adapter, PlainRanks::own);
+  const fs::path folder = fs::absolute(opened.folder / "").lexically_normal().parent_path();
+  const std::vector<GgufKey> keys = gguf_adapter_keys(plain, *opened.spec, folder.filename().string());
+  const std::vector<GgufFactor> factors = gguf_adapter_factors(plain, *opened.spec, opened.folder);
+  std::vector<GgufTensorToWrite> tensors;
+  std::ranges::transform(factors, std::back_inserter(tensors), &GgufFactor::written);
+  std::size_t next = 0;
+  write_gguf(file, keys, tensors, [&](const GgufTensorToWrite&) {
+    const auto bytes = std::as_bytes(std::span(factors[next++].values));
+    return std::vector<std::byte>(bytes.begin(), bytes.end());
+  });
+}
+
+/// The call of the reader with what was written.
+std::string usage_of(const ExportOptions& options, std::int64_t rank) {
+  const std::string model = options.merge.model.empty() ? "BASE" : options.merge.model;
+  const std::string& output = options.merge.output;
+  switch (*options.reader) {
+    case Reader::vllm:
+      return fmt::format("vllm serve {} --enable-lora --max-lora-rank {} --lora-modules NAME={}", model, vllm_max_lora_rank(rank),
+                         output);
+    case Reader::llama_cpp:
+      return fmt::format("llama-cli -m BASE.gguf --lora {}", output);
+    case Reader::peft:
+    case Reader::gguf:
+      break;
+  }
+  return fmt::format("PeftModel.from_pretrained(base, \"{}\")", output);
+}
+
+/// An adapter fits the weights that it was trained on.
+void warn_of_base(const ExportOptions& options, const Console& console) {
+  const std::optional<BaseFormat> trained = recorded_base_format(options.merge.adapters.front());
+  if (!trained || trained->quantization == Quantization::none || options.merge.onto == Onto::full) {
+    return;
+  }
+  console.warn(
+      fmt::format("the adapter was trained on a base held as {}; on the plain base it computes another function. Load the base "
+                  "in that format, or export the merged model (--for gguf, or lora_dist merge); --onto full says that the "
+                  "plain base is meant",
+                  describe(*trained)));
+}
+
+std::string_view word_of_fit(Fit fit) { return fit == Fit::as_is ? "yes" : fit == Fit::exported ? "by export" : "no"; }
+
+}  // namespace
+
+void export_adapter(Communicator& world, const ExportOptions& options, const Console& console) {
+  const fs::path output = options.merge.output;
+  OpenedAdapter opened;
+  run_together(world, [&] {
+    check_output_is_new(options.merge.output);
+    opened = open_adapter(options);
+  });
+  warn_of_base(options, console);
+  const WorkFolder folder(output, world);
+  run_together(world, [&] {
+    if (!folder.owned) {
+      return;
+    }
+    std::int64_t rank = opened.adapter.config.r;
+    if (options.reader == Reader::llama_cpp) {
+      write_gguf_adapter(opened, folder.path / "adapter.gguf");
+      commit_file(folder.path / "adapter.gguf", output);
+    } else {
+      const bool plain = options.reader == Reader::vllm;
+      const PeftAdapter written = plain ? plain_adapter(opened.adapter, PlainRanks::same) : for_peft(opened.adapter);
+      rank = written.config.r;
+      write_folder(written, opened.origin, folder.path / "adapter");
+      commit_atomic_directory(folder.path / "adapter", output);
+    }
+    console.line(fmt::format("{}: {} modules; use it with\n  {}", output.string(), opened.adapter.tensors.size() / 2,
+                             usage_of(options, rank)));
+  });
+}
+
+void check_adapter(Communicator& world, const ExportOptions& options, const Console& console) {
+  run_together(world, [&] {
+    const std::optional<ModelSpec> spec = spec_of(options);
+    const AdapterFacts facts = facts_of(options, spec);
+    std::string refused;
+    for (const auto& [word, reader] : kReaders) {
+      if (options.reader && *options.reader != reader) {
+        continue;
+      }
+      const Verdict verdict = verdict_of(reader, facts);
+      console.line(fmt::format("{:10} {:10} {}", word, word_of_fit(verdict.fit), verdict.reason));
+      refused = options.reader && verdict.fit == Fit::no ? verdict.reason : refused;
+    }
+    if (facts.model_type.empty()) {
+      console.line("the base's family is not known from the names of tensors; with --model DIR it is checked as well");
+    }
+    if (verdict_of(Reader::vllm, facts).fit != Fit::no || verdict_of(Reader::gguf, facts).fit != Fit::no) {
+      const PeftAdapter adapter = read_peft_adapter(facts.folder);  // pairs, shapes and ranks
+      if (spec) {
+        layout_of(adapter, *spec, facts.folder.string());
+        console.line(fmt::format("every tensor has its place in {}", options.merge.model));
+      }
+    }
+    if (!refused.empty()) {
+      throw Error(ExitCode::model, fmt::format("{}: {}", facts.folder.string(), refused));
+    }
+  });
+  warn_of_base(options, console);
+}
+
+}  // namespace lora_dist
