@@ -53,7 +53,7 @@ const std::vector<Command>& commands() {
        export_command},
       {"inspect", "what a checkpoint, adapter or model folder holds",
        "  lora_dist inspect runs/medical/checkpoints/step_00000100 --verify\n"
-       "  lora_dist inspect runs/medical/adapter\n",
+       "  lora_dist inspect runs/medical/adapter --tensors\n",
        inspect_command},
       {"data", "what a configuration makes of its datasets, with samples token by token; nothing is trained",
        "  lora_dist data --cfg my.toml\n"

@@ -3,12 +3,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "src/adapter/peft_adapter.h"
 #include "src/base/base_hash.h"
 #include "src/base/prequantized.h"
 #include "src/checkpoint/checkpoint.h"
 #include "src/comm/agree.h"
 #include "src/commands/command.h"
+#include "src/commands/inspect_adapter.h"
 #include "src/commands/option_values.h"
 #include "src/commands/watch_command.h"
 #include "src/core/error.h"
@@ -17,7 +17,6 @@
 #include "src/io/gguf_model.h"
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
-#include "src/io/strict_json.h"
 #include "src/job/data_setup.h"
 #include "src/model/folder_warnings.h"
 #include "src/model/model_config.h"
@@ -34,11 +33,14 @@ namespace po = boost::program_options;
 struct InspectOptions {
   std::string path;
   bool verify = false;
+  bool tensors = false;
 };
 
 void describe(CommandUse& use, InspectOptions& options) {
   use.path = &options.path;
-  use.options.add_options()("verify", po::bool_switch(&options.verify), "read everything and compare it with its digests");
+  use.options.add_options()                                                                            //
+      ("verify", po::bool_switch(&options.verify), "read everything and compare it with its digests")  //
+      ("tensors", po::bool_switch(&options.tensors), "list the tensors of an adapter; those of a model always are");
 }
 
 void check(const InspectOptions& options) {
@@ -85,32 +87,6 @@ void inspect_checkpoint(const fs::path& path, const Console& console) {
     }
   }
   console.line("all digests are right");
-}
-
-void inspect_adapter(const fs::path& path, bool verify, const Console& console) {
-  const PeftAdapter adapter = read_peft_adapter(path);
-  const PeftConfig& config = adapter.config;
-  std::int64_t parameters = 0;
-  for (const auto& [name, matrix] : adapter.tensors) {
-    parameters += static_cast<std::int64_t>(matrix.values.size());
-  }
-  console.line(
-      fmt::format("PEFT adapter {}\n  base model      {}\n  r               {}\n  alpha           {}\n  dropout         {}\n"
-                  "  rsLoRA          {}\n  target modules  {}{}\n  parameters      {}",
-                  path.string(), config.base_model_name_or_path, config.r, config.alpha, config.dropout, config.use_rslora,
-                  fmt::join(config.target_modules, ", "), config.target_pattern, parameters));
-  for (const auto& [name, matrix] : adapter.tensors) {
-    console.line(fmt::format("  {:60} [{}]", name, fmt::join(matrix.shape, ", ")));
-  }
-  if (const fs::path origin = path / kOriginFile; fs::exists(origin)) {
-    const nlohmann::json came_from = read_json_file(origin, ExitCode::model);
-    for (const auto& [key, value] : came_from.items()) {
-      console.line(fmt::format("  {:24} {}", key, value.dump()));
-    }
-  }
-  if (verify) {
-    console.line(fmt::format("adapter_model.safetensors  SHA-256 {}", sha256_of_file(path / "adapter_model.safetensors")));
-  }
 }
 
 void inspect_model(const fs::path& path, bool verify, const Console& console) {
@@ -170,7 +146,7 @@ int run(Communicator& world, const ProcessInfo& process, const InspectOptions& o
     if (fs::exists(path / "MANIFEST.json") || path.filename().string().starts_with("step_")) {
       inspect_checkpoint(path, console);
     } else if (fs::exists(path / "adapter_config.json")) {
-      inspect_adapter(path, options.verify, console);
+      inspect_adapter(path, options.tensors, options.verify, console);
     } else if (find_gguf(path) || fs::exists(path / "config.json")) {
       inspect_model(path, options.verify, console);
     } else if (path.extension() == ".safetensors") {

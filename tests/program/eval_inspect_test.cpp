@@ -71,6 +71,22 @@ Launch inspect(const fs::path& path, int ranks = 0) {
   return launch;
 }
 
+TEST(Inspect, SummarizesAdapters) {
+  Launch launch;
+  const fs::path adapter = source("tests/golden/lora_steps/nf4_double_all_linear/final");
+  launch.arguments = {"inspect", adapter.string()};
+  const Finished summary = expect_success(launch);
+  for (const char* text : {"method          LoRA\n", "base format     not recorded\n", "r               8\n",
+                           "largest update: ", "70 tensors (--tensors lists them)\n"}) {
+    EXPECT_EQ(count_of(summary.out, text), 1) << text << summary.out;
+  }
+  EXPECT_EQ(count_of(summary.out, "lora_A"), 0);
+  launch.arguments.emplace_back("--tensors");
+  EXPECT_EQ(count_of(expect_success(launch).out, ".lora_A "), 35);
+  launch.arguments = {"inspect", source("tests/golden/lora_steps/init_qv").string()};
+  EXPECT_EQ(count_of(expect_success(launch).out, "every update is zero: this adapter changes nothing"), 1);
+}
+
 TEST(Inspect, ShowsModelsAdaptersAndTensorFiles) {
   const Finished model = expect_success(inspect(source("demo/model"), 2));
   EXPECT_EQ(count_of(model.out, "model.layers.4.mlp.down_proj.weight "), 1) << model.out;

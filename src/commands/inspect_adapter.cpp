@@ -1,0 +1,147 @@
+// Modules are summed up by the last name of their paths.
+#include "src/commands/inspect_adapter.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <system_error>
+
+#include "src/adapter/adapter_origin.h"
+#include "src/io/sha256.h"
+#include "src/io/strict_json.h"
+
+namespace lora_dist {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kLoraA = ".lora_A";
+
+/// The modules of one name.
+struct Group {
+  std::int64_t modules = 0;
+  std::int64_t parameters = 0;
+  std::set<std::int64_t> ranks;
+  double squares = 0.0;  // of the norms of their updates
+};
+
+struct Summary {
+  std::map<std::string, Group> groups;
+  std::int64_t parameters = 0;
+  double squares = 0.0;
+  double largest = -1.0;
+  std::string largest_path;
+};
+
+Summary summary_of(const PeftAdapter& adapter) {
+  Summary out;
+  for (const auto& [name, a] : adapter.tensors) {
+    if (!name.ends_with(kLoraA)) {
+      continue;
+    }
+    const std::string path = name.substr(0, name.size() - kLoraA.size());
+    const AdapterMatrix& b = adapter.tensors.at(path + ".lora_B");
+    const double norm = norm_of_update(a, b, scale_of(adapter.config, path));
+    const std::int64_t parameters = std::ssize(a.values) + std::ssize(b.values);
+    Group& group = out.groups[path.substr(path.rfind('.') + 1)];
+    ++group.modules;
+    group.parameters += parameters;
+    group.ranks.insert(a.shape[0]);
+    group.squares += norm * norm;
+    out.parameters += parameters;
+    out.squares += norm * norm;
+    if (norm > out.largest) {
+      out.largest = norm;
+      out.largest_path = path;
+    }
+  }
+  return out;
+}
+
+double norm_of(const AdapterMatrix& matrix) {
+  double sum = 0.0;
+  for (const float value : matrix.values) {
+    sum += static_cast<double>(value) * static_cast<double>(value);
+  }
+  return std::sqrt(sum);
+}
+
+void show_groups(const Summary& summary, const Console& console) {
+  console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16}", "modules", "count", "rank", "parameters", "norm of update"));
+  for (const auto& [name, group] : summary.groups) {
+    console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16.4g}", name, group.modules,
+                             fmt::format("{}", fmt::join(group.ranks, ",")), group.parameters, std::sqrt(group.squares)));
+  }
+  console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16.4g}", "all", "", "", summary.parameters, std::sqrt(summary.squares)));
+  console.line(summary.largest > 0.0 ? fmt::format("  largest update: {:.4g}, of {}", summary.largest, summary.largest_path)
+                                     : "  every update is zero: this adapter changes nothing (it is not trained, or alpha is 0)");
+}
+
+std::string base_format_text(const fs::path& folder) {
+  const std::optional<BaseFormat> format = recorded_base_format(folder);
+  return format ? describe(*format) : "not recorded";
+}
+
+}  // namespace
+
+double norm_of_update(const AdapterMatrix& a, const AdapterMatrix& b, double scale) {
+  const std::int64_t r = a.shape[0];
+  const std::int64_t in = a.shape[1];
+  const std::int64_t out = b.shape[0];
+  double sum = 0.0;  // trace of (A A^T) (B^T B)
+  for (std::int64_t i = 0; i < r; ++i) {
+    for (std::int64_t j = 0; j < r; ++j) {
+      double of_a = 0.0;
+      double of_b = 0.0;
+      for (std::int64_t k = 0; k < in; ++k) {
+        of_a += static_cast<double>(a.values[static_cast<std::size_t>(i * in + k)]) *
+                static_cast<double>(a.values[static_cast<std::size_t>(j * in + k)]);
+      }
+      for (std::int64_t k = 0; k < out; ++k) {
+        of_b += static_cast<double>(b.values[static_cast<std::size_t>(k * r + i)]) *
+                static_cast<double>(b.values[static_cast<std::size_t>(k * r + j)]);
+      }
+      sum += of_a * of_b;
+    }
+  }
+  return std::abs(scale) * std::sqrt(std::max(sum, 0.0));
+}
+
+void inspect_adapter(const fs::path& folder, bool tensors, bool verify, const Console& console) {
+  const PeftAdapter adapter = read_peft_adapter(folder);
+  const PeftConfig& config = adapter.config;
+  console.line(
+      fmt::format("PEFT adapter {}\n  method          {}\n  base model      {}\n  base format     {}\n  r               {}{}\n"
+                  "  alpha           {}{}\n  dropout         {}\n  target modules  {}{}",
+                  folder.string(), config.use_rslora ? "LoRA with rsLoRA's scale" : "LoRA", config.base_model_name_or_path,
+                  base_format_text(folder), config.r, config.rank_pattern.empty() ? "" : " (and rank_pattern)", config.alpha,
+                  config.alpha_pattern.empty() ? "" : " (and alpha_pattern)", config.dropout,
+                  fmt::join(config.target_modules, ", "), config.target_pattern));
+  show_groups(summary_of(adapter), console);
+  for (const auto& [path, table] : adapter.tables) {
+    console.line(fmt::format("  a copy of {} [{}]", path, fmt::join(table.shape, ", ")));
+  }
+  if (tensors) {
+    for (const auto& [name, matrix] : adapter.tensors) {
+      console.line(fmt::format("  {:60} [{}]  norm {:.4g}", name, fmt::join(matrix.shape, ", "), norm_of(matrix)));
+    }
+  } else {
+    console.line(fmt::format("  {} tensors (--tensors lists them)", adapter.tensors.size()));
+  }
+  if (const fs::path origin = folder / kOriginFile; fs::exists(origin)) {
+    const nlohmann::json came_from = read_json_file(origin, ExitCode::model);
+    for (const auto& [key, value] : came_from.items()) {
+      console.line(fmt::format("  {:24} {}", key, value.dump()));
+    }
+  }
+  if (verify) {
+    console.line(fmt::format("adapter_model.safetensors  SHA-256 {}", sha256_of_file(folder / "adapter_model.safetensors")));
+  }
+}
+
+}  // namespace lora_dist
