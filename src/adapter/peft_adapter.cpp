@@ -12,6 +12,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/elementwise/elementwise.h"
+#include "src/adapter/model_card.h"
 #include "src/core/error.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
@@ -26,53 +27,6 @@ constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kSuffix = ".weight";
 constexpr std::string_view kLoraA = ".lora_A";
 constexpr std::string_view kLoraB = ".lora_B";
-
-/// The keyword argument that makes transformers quantize the base as training did; empty if not quantized.
-std::string quantization_argument(const BaseFormat& base) {
-  if (!base.is_four_bit()) {
-    return base.quantization == Quantization::none ? "" : ", quantization_config=BitsAndBytesConfig(load_in_8bit=True)";
-  }
-  return fmt::format(
-      ", quantization_config=BitsAndBytesConfig(\n    load_in_4bit=True, bnb_4bit_quant_type=\"{}\", "
-      "bnb_4bit_use_double_quant={})",
-      name_of(base.quantization), base.nested() ? "True" : "False");
-}
-
-/// The model card's warning for users of other programs.
-std::string card_warning(const BaseFormat& base) {
-  const char* const merge = "`lora_dist merge` writes a plain model that computes what was trained.";
-  std::string text = fmt::format(
-      "The adapter was trained on the base held as {}. On the plain base, as `from_pretrained` loads it without\n"
-      "`quantization_config`, it computes another function: the rounding of the base's weights, which training saw, is "
-      "missing.\n",
-      describe(base));
-  if (base.quantization == Quantization::int8) {
-    text += "bitsandbytes' int8 rounds activations as well, and so differs too. ";
-  } else if (base.block_size != 64) {
-    text +=
-        fmt::format("bitsandbytes has blocks of 64 in `BitsAndBytesConfig`, not of {}, and so differs too. ", base.block_size);
-  }
-  return text + merge + "\n\n";
-}
-
-/// The folder's README.md: the Python calls that load base and adapter as trained.
-std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>& base) {
-  // Quoted as JSON, which is valid YAML and Python.
-  const std::string name =
-      nlohmann::json(config.base_model_name_or_path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  const bool quantized = base && base->quantization != Quantization::none;
-  return fmt::format(
-      "---\nbase_model: {0}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n---\n\n"
-      "# LoRA adapter\n\nRank {1}, alpha {2}, for the base model {0}. Trained with lora_dist.\n\n{3}"
-      "With Hugging Face PEFT:\n\n"
-      "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM{4}\n\n"
-      "base = AutoModelForCausalLM.from_pretrained({0}{5})\nmodel = PeftModel.from_pretrained(base, "
-      "\"path/to/this/folder\")\n```\n\n"
-      "With lora_dist{6}:\n\n```\nlora_dist generate --model {0} --adapter path/to/this/folder --prompt \"...\"\n```\n",
-      name, config.r, config.alpha, quantized ? card_warning(*base) : "", quantized ? ", BitsAndBytesConfig" : "",
-      quantized ? quantization_argument(*base) : "",
-      base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "");
-}
 
 /// `rounded`: storage for values in a dtype other than f32; the result points into it.
 std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tensors, std::span<const float> params, DType dtype,

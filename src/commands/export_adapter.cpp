@@ -10,6 +10,7 @@
 
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/adapter_origin.h"
+#include "src/adapter/model_card.h"
 #include "src/comm/agree.h"
 #include "src/commands/export_gguf.h"
 #include "src/commands/work_folder.h"

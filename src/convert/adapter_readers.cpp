@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "src/adapter/model_card.h"
 #include "src/core/error.h"
 #include "src/io/gguf_architecture.h"
 #include "src/io/safetensors.h"
@@ -18,7 +19,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kMerge = "merge the adapter (lora_dist merge, or merge_and_unload of PEFT) and serve the merged model";
-constexpr std::array<std::int64_t, 9> kVllmRanks = {1, 8, 16, 32, 64, 128, 256, 320, 512};
 
 /// True unless the key is missing, null, false, or empty.
 bool is_on(const json& config, const char* key) {
@@ -81,8 +81,7 @@ Verdict vllm_verdict(const AdapterFacts& facts) {
     return {Fit::no, fmt::format("vLLM has no LoRA for models of type {}; {}", facts.model_type, kMerge)};
   }
   if (vllm_max_lora_rank(facts.rank) == 0) {
-    return {Fit::no,
-            fmt::format("rank {} is above the {} of vLLM's largest --max-lora-rank; {}", facts.rank, kVllmRanks.back(), kMerge)};
+    return {Fit::no, fmt::format("rank {} is above 512, vLLM's largest --max-lora-rank; {}", facts.rank, kMerge)};
   }
   for (const char* key : {"rank_pattern", "alpha_pattern"}) {
     if (is_on(facts.config, key)) {
@@ -132,11 +131,6 @@ std::string model_type_by_names(const std::vector<std::string>& tensors) {
 }
 
 }  // namespace
-
-std::int64_t vllm_max_lora_rank(std::int64_t rank) {
-  const auto* const found = std::ranges::find_if(kVllmRanks, [&](std::int64_t most) { return most >= rank; });
-  return found == kVllmRanks.end() ? 0 : *found;
-}
 
 AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
   const fs::path config = folder / "adapter_config.json";

@@ -38,7 +38,4 @@ struct Verdict {
 };
 Verdict verdict_of(Reader reader, const AdapterFacts& facts);
 
-/// The smallest --max-lora-rank of vLLM that holds `rank`; 0: none does.
-std::int64_t vllm_max_lora_rank(std::int64_t rank);
-
 }  // namespace lora_dist

@@ -112,16 +112,12 @@ TEST(AdapterReaders, Families) {
 }
 
 TEST(AdapterReaders, LargeRanks) {
-  EXPECT_EQ(vllm_max_lora_rank(3), 8);
-  EXPECT_EQ(vllm_max_lora_rank(16), 16);
-  EXPECT_EQ(vllm_max_lora_rank(257), 320);
-  EXPECT_EQ(vllm_max_lora_rank(513), 0);
   AdapterFacts facts = facts_with(json::object());
   facts.rank = 64;
   EXPECT_EQ(verdict_of(Reader::vllm, facts).reason, "with --max-lora-rank 64");
   facts.rank = 1024;
   EXPECT_EQ(verdict_of(Reader::vllm, facts).fit, Fit::no);
-  EXPECT_THAT(verdict_of(Reader::vllm, facts).reason, HasSubstr("rank 1024 is above the 512"));
+  EXPECT_THAT(verdict_of(Reader::vllm, facts).reason, HasSubstr("rank 1024 is above 512"));
 }
 
 TEST(AdapterReaders, FactsOfAFolder) {
