@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 
 struct OpenedAdapter {
   fs::path folder;
+  bool copied = false;  // PEFT takes it and this program cannot read it: its files are copied
   PeftAdapter adapter;
   std::optional<ModelSpec> spec;  // of --model
   nlohmann::json origin;          // lora_dist.json; null: the folder has none
@@ -58,10 +59,15 @@ void check_copies(const OpenedAdapter& opened, const ExportOptions& options) {
 }
 
 OpenedAdapter open_adapter(const ExportOptions& options) {
-  OpenedAdapter out{options.merge.adapters.front(), {}, spec_of(options), nullptr};
-  const Verdict verdict = verdict_of(*options.reader, facts_of(options, out.spec));
+  OpenedAdapter out{options.merge.adapters.front(), false, {}, spec_of(options), nullptr};
+  const AdapterFacts facts = facts_of(options, out.spec);
+  const Verdict verdict = verdict_of(*options.reader, facts);
   if (verdict.fit == Fit::no) {
     throw Error(ExitCode::model, fmt::format("{}: {}", out.folder.string(), verdict.reason));
+  }
+  if (options.reader == Reader::peft && !is_plain_lora(facts)) {
+    out.copied = true;
+    return out;
   }
   out.adapter = read_peft_adapter(out.folder);
   if (out.spec) {
@@ -100,6 +106,18 @@ void write_folder(const PeftAdapter& adapter, const nlohmann::json& origin, cons
     values.insert(values.end(), matrix.values.begin(), matrix.values.end());
   }
   write_peft_adapter(output, adapter.config, tensors, values, DType::f32, origin);
+}
+
+/// PEFT's files and this program's record, as they are.
+void copy_folder(const fs::path& from, const fs::path& output) {
+  const fs::path temporary = begin_atomic_directory(output);
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "README.md", kOriginFile}) {
+    std::error_code problem;
+    if (fs::exists(from / name, problem) && !fs::copy_file(from / name, temporary / name, problem)) {
+      throw Error(ExitCode::model, system_error_text("copy to " + temporary.string(), from / name, problem.value()));
+    }
+  }
+  commit_atomic_directory(temporary, output);
 }
 
 void write_gguf_adapter(const OpenedAdapter& opened, const fs::path& file) {
@@ -164,6 +182,12 @@ void export_adapter(Communicator& world, const ExportOptions& options, const Con
       return;
     }
     std::int64_t rank = opened.adapter.config.r;
+    if (opened.copied) {
+      copy_folder(opened.folder, folder.path / "adapter");
+      commit_atomic_directory(folder.path / "adapter", output);
+      console.line(fmt::format("{}: copied as it is; use it with\n  {}", output.string(), usage_of(options, rank)));
+      return;
+    }
     if (options.reader == Reader::llama_cpp) {
       write_gguf_adapter(opened, folder.path / "adapter.gguf");
       commit_file(folder.path / "adapter.gguf", output);
@@ -195,7 +219,7 @@ void check_adapter(Communicator& world, const ExportOptions& options, const Cons
     if (facts.model_type.empty()) {
       console.line("the base's family is not known from the names of tensors; with --model DIR it is checked as well");
     }
-    if (verdict_of(Reader::vllm, facts).fit != Fit::no || verdict_of(Reader::gguf, facts).fit != Fit::no) {
+    if (is_plain_lora(facts)) {
       const PeftAdapter adapter = read_peft_adapter(facts.folder);  // pairs, shapes and ranks
       if (spec) {
         layout_of(adapter, *spec, facts.folder.string());

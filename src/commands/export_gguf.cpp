@@ -76,6 +76,18 @@ void warn(const Merge& merge, const fs::path& model, const Console& console) {
   }
 }
 
+/// Throws for an adapter that cannot be merged here, with the way out.
+void check_adapters(const ExportOptions& options) {
+  for (const std::string& given : options.merge.adapters) {
+    if (std::error_code ignored; fs::exists(fs::path(given) / "adapter_config.json", ignored)) {  // else "DIR=WEIGHT"
+      const Verdict verdict = verdict_of(Reader::gguf, read_adapter_facts(given, nullptr));
+      if (verdict.fit == Fit::no) {
+        throw Error(ExitCode::model, fmt::format("{}: {}", given, verdict.reason));
+      }
+    }
+  }
+}
+
 MergedModel merged_model(const Merge& merge) {
   MergedModel out;
   out.spec = &merge.spec;
@@ -152,6 +164,7 @@ void export_gguf(Communicator& world, const ProcessInfo& process, const ExportOp
   Merge merge;
   run_together(world, [&] {
     check_output_is_new(options.merge.output);
+    check_adapters(options);
     merge = open_merge(options.merge);
     gguf_context_length(merge.spec);  // refuses families without an architecture
   });

@@ -51,10 +51,12 @@ std::string not_plain_lora(const AdapterFacts& facts) {
   if (const std::string bias = text_of(facts.config, "bias"); !bias.empty() && bias != "none") {
     return "it trains biases (bias = " + bias.substr(0, 40) + ")";
   }
-  constexpr std::array<std::pair<const char*, const char*>, 4> kKinds = {{{"lora_magnitude_vector", "it has DoRA's magnitudes"},
+  constexpr std::array<std::pair<const char*, const char*>, 6> kKinds = {{{"lora_magnitude_vector", "it has DoRA's magnitudes"},
                                                                           {"modules_to_save", "it has whole trained modules"},
                                                                           {"trainable_tokens", "it has trained tokens"},
-                                                                          {"lora_embedding_", "it adapts the embedding"}}};
+                                                                          {"lora_embedding_", "it adapts the embedding"},
+                                                                          {"lm_head.lora_", "it adapts the head"},
+                                                                          {"embed_out.lora_", "it adapts the head"}}};
   for (const auto& [part, what] : kKinds) {
     if (has_tensor_with(facts, part)) {
       return what;
@@ -75,6 +77,18 @@ std::string changed_base(const AdapterFacts& facts) {
 }
 
 std::string targets_of_text(const json& config) { return text_of(config, "target_modules").substr(0, 60); }
+
+/// A whole copy of embedding or head, which PEFT writes if it assumes that they changed; empty: none.
+std::string copied_table(const AdapterFacts& facts) {
+  for (const std::string& name : facts.tensors) {
+    for (const char* table : {"embed_tokens.weight", "lm_head.weight", "embed_in.weight", "embed_out.weight", "wte.weight"}) {
+      if (name.ends_with(table)) {
+        return name;
+      }
+    }
+  }
+  return {};
+}
 
 Verdict vllm_verdict(const AdapterFacts& facts) {
   if (facts.model_type == "gpt2" || facts.model_type == "gpt_neox") {
@@ -152,6 +166,8 @@ AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
   return facts;
 }
 
+bool is_plain_lora(const AdapterFacts& facts) { return changed_base(facts).empty() && not_plain_lora(facts).empty(); }
+
 Verdict verdict_of(Reader reader, const AdapterFacts& facts) {
   if (reader == Reader::peft) {
     return text_of(facts.config, "peft_type").empty()
@@ -172,14 +188,15 @@ Verdict verdict_of(Reader reader, const AdapterFacts& facts) {
                                           what)
                             : fmt::format("{}, which {} does not take; {}", what, name, kMerge)};
   }
-  if (reader == Reader::vllm) {
-    return vllm_verdict(facts);
+  const Verdict verdict = reader == Reader::vllm ? vllm_verdict(facts) : llama_cpp_verdict(facts);
+  if (const std::string table = copied_table(facts); !table.empty() && verdict.fit != Fit::no && reader != Reader::gguf) {
+    return {Fit::exported,
+            fmt::format("{} does not take the copy {}; with --model it is compared with the base's and left out", name, table)};
   }
-  if (reader == Reader::llama_cpp) {
-    return llama_cpp_verdict(facts);
+  if (reader != Reader::gguf) {
+    return verdict;
   }
-  const Verdict architecture = llama_cpp_verdict(facts);
-  return architecture.fit == Fit::no ? architecture : Verdict{Fit::exported, "the adapter is merged into the model"};
+  return verdict.fit == Fit::no ? verdict : Verdict{Fit::exported, "the adapter is merged into the model"};
 }
 
 }  // namespace lora_dist

@@ -38,4 +38,7 @@ struct Verdict {
 };
 Verdict verdict_of(Reader reader, const AdapterFacts& facts);
 
+/// True if nothing in it keeps this program from reading it, as far as keys and names of tensors show.
+bool is_plain_lora(const AdapterFacts& facts);
+
 }  // namespace lora_dist

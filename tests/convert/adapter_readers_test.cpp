@@ -64,11 +64,20 @@ TEST(AdapterReaders, WhatTensorsShow) {
       {"base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "DoRA's magnitudes"},
       {"base_model.model.lm_head.modules_to_save.weight", "whole trained modules"},
       {"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta", "trained tokens"},
-      {"base_model.model.model.embed_tokens.lora_embedding_A", "adapts the embedding"}};
+      {"base_model.model.model.embed_tokens.lora_embedding_A", "adapts the embedding"},
+      {"base_model.model.lm_head.lora_A.weight", "adapts the head"}};
   for (const auto& [name, text] : cases) {
     facts.tensors = {name};
     EXPECT_EQ(verdict_of(Reader::vllm, facts).fit, Fit::no) << name;
     EXPECT_THAT(verdict_of(Reader::llama_cpp, facts).reason, HasSubstr(text));
+    EXPECT_FALSE(is_plain_lora(facts));
+  }
+  facts.tensors = {"base_model.model.lm_head.weight"};
+  EXPECT_TRUE(is_plain_lora(facts));
+  for (const Reader reader : {Reader::vllm, Reader::llama_cpp}) {
+    EXPECT_EQ(verdict_of(reader, facts).fit, Fit::exported);
+    EXPECT_THAT(verdict_of(reader, facts).reason,
+                HasSubstr("does not take the copy base_model.model.lm_head.weight; with --model"));
   }
 }
 

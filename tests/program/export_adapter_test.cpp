@@ -5,6 +5,7 @@
 
 #include "src/adapter/peft_adapter.h"
 #include "src/io/gguf.h"
+#include "src/io/safetensors.h"
 #include "tests/program/fixtures.h"
 
 namespace lora_dist::program::export_adapter_test {
@@ -196,9 +197,40 @@ TEST(ExportAdapter, WhatAReaderDoesNotTakeIsRefusedWithTheWayOut) {
   config["use_dora"] = true;
   put_file(scratch / "dora/adapter_config.json", config.dump());
   refuse("vllm", (scratch / "dora").string(), {}, {"it has use_dora, which vLLM does not take; merge the adapter"});
+  refuse("gguf", (scratch / "dora").string(), {"--type", "f32", "--model", kDemo},
+         {"it has use_dora, which this program does not merge; merge it in PEFT (merge_and_unload)"});
+  expect_success(export_for("peft", {"--adapter", (scratch / "dora").string(), "--output", (scratch / "copy").string()}));
+  EXPECT_EQ(digests_below(scratch / "copy"), digests_below(scratch / "dora"));  // PEFT takes it: copied as it is
   truncate_file(scratch / "dora/adapter_model.safetensors", 0.5);
   refuse("vllm", (scratch / "dora").string(), {}, {"adapter_model.safetensors"});
   refuse("peft", (scratch / "nothing").string(), {}, {"has no adapter_config.json"});
+}
+
+/// PEFT adds whole copies of embedding and head in some cases; they are left out once they are known to be the base's.
+TEST(ExportAdapter, CopiesOfTheHeadAreComparedAndLeftOut) {
+  const Scratch scratch;
+  fs::copy(kAdapter, scratch / "adapter", fs::copy_options::recursive);
+  const TensorDirectory base = read_safetensors_header(fs::path(kDemo) / "model.safetensors");
+  TensorDirectory adapter = read_safetensors_header(fs::path(kAdapter) / "adapter_model.safetensors");
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : adapter.tensors) {
+    tensors.push_back({name, tensor.dtype, tensor.shape, {}});
+  }
+  const TensorInfo& embedding = base.tensors.at("model.embed_tokens.weight");
+  adapter.tensors["base_model.model.lm_head.weight"] = embedding;
+  tensors.push_back({"base_model.model.lm_head.weight", embedding.dtype, embedding.shape, {}});
+  write_safetensors(scratch / "adapter/adapter_model.safetensors", tensors, [&](const TensorToWrite& wanted) {
+    const TensorInfo& tensor = adapter.tensors.at(wanted.name);
+    std::vector<std::byte> bytes(tensor.bytes);
+    read_tensor_bytes(tensor, 0, bytes);
+    return bytes;
+  });
+  const std::string folder = (scratch / "adapter").string();
+  const std::string output = (scratch / "out").string();
+  expect_error_on_1_and_3_ranks(export_for("vllm", {"--adapter", folder, "--output", output}), 4,
+                                {"it holds a copy of lm_head, which other programs refuse; add --model DIR"});
+  expect_success(export_for("vllm", {"--adapter", folder, "--output", output, "--model", kDemo}));
+  EXPECT_EQ(read_safetensors_header(fs::path(output) / "adapter_model.safetensors").tensors.size(), 70U);
 }
 
 TEST(ExportAdapter, CheckTellsForEachReader) {
