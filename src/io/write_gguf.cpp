@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <ranges>
 #include <set>
 #include <system_error>
 
@@ -131,8 +131,8 @@ std::string header_of(const std::vector<GgufKey>& keys, const std::vector<GgufTe
   for (const GgufTensorToWrite& tensor : tensors) {
     put_text(body, tensor.name);
     put(body, static_cast<std::uint32_t>(tensor.shape.size()));
-    for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size) {
-      put(body, static_cast<std::uint64_t>(*size));
+    for (const std::int64_t size : tensor.shape | std::views::reverse) {
+      put(body, static_cast<std::uint64_t>(size));
     }
     put(body, tensor.type->number);
     put(body, offset);
