@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <tuple>
@@ -12,6 +13,7 @@
 #include "src/core/error.h"
 #include "src/io/gguf_architecture.h"
 #include "src/model/family.h"
+#include "src/model/tensor_table.h"
 
 namespace lora_dist {
 namespace {
@@ -30,6 +32,16 @@ std::uint32_t whole(std::int64_t value) { return static_cast<std::uint32_t>(valu
 
 bool has_windows(const ModelSpec& spec) {
   return std::ranges::any_of(spec.layer_specs, [](const LayerSpec& layer) { return layer.window > 0; });
+}
+
+/// The number of parameters in a few digits, as gguf-py's size_label writes it: "260K", "4.9M".
+std::string size_label(std::int64_t parameters) {
+  constexpr std::array<std::pair<double, char>, 4> kUnits = {{{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'K'}}};
+  const auto count = static_cast<double>(parameters);
+  const auto* unit = std::ranges::find_if(kUnits, [&](const auto& each) { return count > each.first; });
+  unit = unit == kUnits.end() ? &kUnits.back() : unit;
+  const double scaled = count / unit->first;
+  return fmt::format("{:.{}f}{}", scaled, std::round(scaled) < 10.0 ? 1 : 0, unit->second);
 }
 
 /// Windows of attention, for models whose windows have keys.
@@ -120,6 +132,7 @@ std::vector<GgufKey> gguf_model_keys(const ModelSpec& spec, const std::string& n
   std::vector<GgufKey> keys = {{"general.architecture", std::string(architecture.name)},
                                {"general.type", std::string("model")},
                                {"general.name", name},
+                               {"general.size_label", size_label(parameter_count(spec))},
                                {prefix + "block_count", whole(spec.layers)},
                                {prefix + "context_length", whole(gguf_context_length(spec))},
                                {prefix + "embedding_length", whole(spec.hidden)},
