@@ -10,6 +10,7 @@
 #include "src/chat_template/named_templates.h"
 #include "src/comm/agree.h"
 #include "src/commands/open_merge.h"
+#include "src/commands/tensor_progress.h"
 #include "src/commands/work_folder.h"
 #include "src/convert/gguf_model_keys.h"
 #include "src/convert/write_gguf_model.h"
@@ -137,8 +138,12 @@ MergeSums write(const Merge& merge, const ExportOptions& options, const fs::path
   }
   check_header(merge, model, folder, keys, tensors, given);
   std::size_t next = 0;
-  write_gguf(file, keys, tensors,
-             [&](const GgufTensorToWrite&) { return gguf_tensor_bytes(merged, plans[next++], sums, stream); });
+  TensorProgress progress{.console = console, .quiet_seconds = 5.0};
+  write_gguf(file, keys, tensors, [&](const GgufTensorToWrite&) {
+    std::vector<std::byte> bytes = gguf_tensor_bytes(merged, plans[next++], sums, stream);
+    progress(static_cast<std::int64_t>(next), std::ssize(plans));
+    return bytes;
+  });
   console.line(counts_of(tensors));
   return sums;
 }

@@ -1,13 +1,13 @@
 // lora_dist quantize: writes the quantized base once, as a folder that replaces the model's.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <filesystem>
 
 #include "src/base/prequantized.h"
 #include "src/commands/base_options.h"
 #include "src/commands/config_options.h"
 #include "src/commands/option_values.h"
+#include "src/commands/tensor_progress.h"
 #include "src/commands/watch_command.h"
 #include "src/commands/work_folder.h"
 #include "src/convert/write_base_store.h"
@@ -16,7 +16,6 @@
 #include "src/io/base_store.h"
 #include "src/job/data_setup.h"
 #include "src/report/console.h"
-#include "src/report/progress.h"
 
 namespace lora_dist {
 
@@ -103,22 +102,6 @@ std::int64_t bytes_of(const fs::path& file) {
   return static_cast<std::int64_t>(fs::file_size(file, ignored));
 }
 
-/// Prints a line per tenth, with the remaining time.
-struct Progress {
-  const Console& console;
-  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
-  std::int64_t shown = 0;  // tenths
-
-  void operator()(std::int64_t done, std::int64_t all) {
-    if (const std::int64_t tenths = done * 10 / all; tenths > shown) {
-      shown = tenths;
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      console.line(fmt::format("{} of {} tensors, {} left", done, all,
-                               human_duration(seconds / static_cast<double>(done) * static_cast<double>(all - done))));
-    }
-  }
-};
-
 int run(Communicator& world, const ProcessInfo& process, const QuantizeOptions& options) {
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
@@ -136,7 +119,7 @@ int run(Communicator& world, const ProcessInfo& process, const QuantizeOptions& 
     }
     Stream stream;
     stream.threads = threads_per_rank(process);
-    write_base_store(job.model, folder.path, format, stream, Progress{console});
+    write_base_store(job.model, folder.path, format, stream, TensorProgress{console});
     commit_atomic_directory(folder.path, output);
     console.line(fmt::format("base store in {}: {}, {}; use it as model.path", output.string(), describe(format),
                              human_bytes(bytes_of(output / kBaseStoreFile))));
