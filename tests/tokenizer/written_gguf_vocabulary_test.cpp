@@ -1,6 +1,8 @@
 // Tokenizers of folders as keys of GGUF files: named pre-tokenizers, types of tokens, and what is refused.
 #include <gmock/gmock.h>
 
+#include <sstream>
+
 #include "src/io/write_gguf.h"
 #include "src/tokenizer/gguf_vocabulary.h"
 #include "src/tokenizer/tokenizer.h"
@@ -163,6 +165,27 @@ TEST(WrittenGgufVocabulary, AFolderWithoutTokenizerHasNone) {
   EXPECT_EQ(value_of<std::string>(keys, "model"), "none");
 }
 
+/// Texts of llama.cpp's own tests with the ids that it gives them.
+void expect_ids_of_llama_cpp(const Tokenizer& tokenizer, const fs::path& texts, const fs::path& ids) {
+  const std::string separator = "\n__ggml_vocab_test__\n";
+  const std::string all = get_file(texts);
+  std::istringstream lines(get_file(ids));
+  int count = 0;
+  for (std::size_t at = 0; at <= all.size(); ++count) {
+    const std::size_t end = std::min(all.find(separator, at), all.size());
+    std::string line;
+    std::getline(lines, line);
+    std::istringstream numbers(line);
+    std::vector<std::int32_t> wanted;
+    for (std::int32_t id = 0; numbers >> id;) {
+      wanted.push_back(id);
+    }
+    EXPECT_EQ(encode(tokenizer, all.substr(at, end - at), false), wanted) << texts << " " << count;
+    at = end + separator.size();
+  }
+  EXPECT_GT(count, 40);
+}
+
 /// The names are those that llama.cpp's converter finds by hashing the ids of a text.
 TEST(WrittenGgufVocabulary, RealTokenizersHaveTheConvertersNames) {
   if (!test_data()) {
@@ -185,6 +208,10 @@ TEST(WrittenGgufVocabulary, RealTokenizersHaveTheConvertersNames) {
     const auto keys = gguf_vocabulary(folder, model_type, rows, {});
     EXPECT_EQ(value_of<std::string>(keys, "pre"), pre) << name;
     check_gguf_vocabulary(folder, put_gguf(keys, rows, scratch / "m.gguf"));
+    const fs::path golden = *test_data() / "golden/llamacpp-tokenizer" / pre;
+    if (fs::exists(golden.string() + ".inp")) {
+      expect_ids_of_llama_cpp(open_tokenizer(scratch / "m.gguf"), golden.string() + ".inp", golden.string() + ".out");
+    }
   }
 }
 
