@@ -179,7 +179,7 @@ void cross_entropy_rows(benchmark::State& state) {
   const std::vector<std::int32_t> targets(static_cast<std::size_t>(state.range(0)), 3);
   std::vector<float> loss(targets.size());
   for (auto _ : state) {
-    cross_entropy(view(logits.data(), {state.range(0), vocab}), view(targets.data(), {state.range(0)}), 1.0F,
+    cross_entropy(view(logits.data(), {state.range(0), vocab}), view(targets.data(), {state.range(0)}), {},
                   view(loss.data(), {state.range(0)}), view(logits.data(), {state.range(0), vocab}), stream_of(state, 2));
     benchmark::DoNotOptimize(loss.data());
   }
@@ -257,7 +257,7 @@ void rope_rows(benchmark::State& state) {
   }
   const std::vector<std::int32_t> positions(kTokens, 100);
   for (auto _ : state) {
-    rope(view(x.data(), {kTokens, 512}), view(positions.data(), {kTokens}), view(std::as_const(table).data(), {256, 64}), 64,
+    rope(view(x.data(), {kTokens, 512}), view(positions.data(), {kTokens}), view(std::as_const(table).data(), {256, 64}), {64},
          RopeDirection::forward, stream_of(state, 0));
   }
   report_bytes(state, 8.0 * static_cast<double>(x.size()));

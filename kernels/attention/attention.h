@@ -21,6 +21,7 @@ struct AttentionShape {
   float scale = 0.0F;  // usually 1 / sqrt(head_dim)
   int longest = 0;     // queries of the longest segment; CUDA sizes its grid by it (0: not known, all queries may be one segment)
   int window = 0;      // the most keys that a query attends to, its own included (Hugging Face's sliding_window); 0: all
+  float soft_cap = 0.0F;  // scaled scores s become soft_cap * tanh(s / soft_cap) (Gemma 2); 0: they stay
 };
 
 /// Arguments of attention. q: f32 [queries, heads * head_dim]; k, v: f32 [keys, kv_heads * head_dim]; cu_seqlens_q,
@@ -85,6 +86,7 @@ inline void check_attention_shape(ConstTensorView q, ConstTensorView k, ConstTen
   require(shape.heads > 0 && shape.kv_heads > 0 && shape.head_dim > 0 && shape.heads % shape.kv_heads == 0,
           "attention: kv_heads must divide heads");
   require(shape.window >= 0, "attention: window must not be negative");
+  require(shape.soft_cap >= 0.0F, "attention: soft_cap must not be negative");
   require(q.shape.rank == 2 && q.cols() == std::int64_t{shape.heads} * shape.head_dim,
           "attention: q must be [queries, heads * head_dim]");
   require(k.shape.rank == 2 && k.cols() == std::int64_t{shape.kv_heads} * shape.head_dim && k.shape == v.shape,

@@ -6,6 +6,7 @@
 #include "kernels/common/exp.h"
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
+#include "kernels/common/soft_cap.h"
 
 namespace lora_dist {
 namespace {
@@ -65,6 +66,21 @@ LORA_DIST_MULTIVERSION void score_gradient_row(const float* p, float* dp, float 
   }
 }
 
+// probabilities_row over soft-capped scores; the gradient dP of the probabilities is turned into that of the scores before the
+// cap.
+LORA_DIST_MULTIVERSION void capped_rows(float* scores, float* dp, float log_sum_exp, float delta, const AttentionShape& shape,
+                                        std::int64_t n) {
+  const float cap = shape.soft_cap;
+  const float scale = shape.scale;
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float capped = soft_capped(scores[i], cap);
+    const float p = fast_exp(capped - log_sum_exp);
+    dp[i] = p * (dp[i] - delta) * soft_cap_slope(capped, cap) * scale;
+    scores[i] = p;
+  }
+}
+
 // 0 outside [begin, end) of a row: set rather than multiplied, so that what lies there does not matter.
 void clear_outside(float* row, std::int64_t begin, std::int64_t end, std::int64_t n) {
   std::fill(row, row + begin, 0.0F);
@@ -93,7 +109,12 @@ bool run_tile(const Problem& p, const Tile& tile, std::int64_t head, bool first_
     const float delta = dot(dout_row, p.out + tile.q_offset + i * p.q_stride, dim);
     clear_outside(prob_row, begin, begin + seen, cols);
     clear_outside(grad_row, begin, begin + seen, cols);
-    probabilities_row(prob_row + begin, p.log_sum_exp[(tile.query_row + i) * p.shape.heads + head], seen);
+    const float log_sum_exp = p.log_sum_exp[(tile.query_row + i) * p.shape.heads + head];
+    if (p.shape.soft_cap > 0.0F) {
+      capped_rows(prob_row + begin, grad_row + begin, log_sum_exp, delta, p.shape, seen);
+      continue;
+    }
+    probabilities_row(prob_row + begin, log_sum_exp, seen);
     score_gradient_row(prob_row + begin, grad_row + begin, delta, p.shape.scale, seen);
   }
   ok &= product('T', 'N', cols, dim, rows, 1.0F, {prob, cols}, dout, keys_beta, p.dv + tile.kv_offset, p.kv_stride);

@@ -29,6 +29,7 @@ struct GradientPointers {
   int group;  // heads per kv head
   int dim;
   float scale;
+  float soft_cap;
   int window;
   bool packs;
 };
@@ -110,8 +111,10 @@ __global__ void attention_query_gradients(GradientPointers<T> a) {
       for (int j = 0; j < Shape::kThreadCols; ++j) {
         const int column = across + j * kAcross;
         const bool seen = column >= begin && column < end;
-        const float p = seen ? expf(score[i][j] * a.scale - log_sum[i]) : 0.0F;
-        gradients[(row0 + i) * Shape::kScoreStride + column] = seen ? p * (gradient[i][j] - delta[i]) * a.scale : 0.0F;
+        const float capped = capped_score(score[i][j] * a.scale, a.soft_cap);
+        const float p = seen ? expf(capped - log_sum[i]) : 0.0F;
+        const float slope = a.scale * score_slope(capped, a.soft_cap);
+        gradients[(row0 + i) * Shape::kScoreStride + column] = seen ? p * (gradient[i][j] - delta[i]) * slope : 0.0F;
       }
     }
     __syncwarp();  // the rows are those of the warp itself
@@ -177,10 +180,12 @@ __global__ void attention_key_gradients(GradientPointers<T> a) {
         for (int i = 0; i < kThreadRows; ++i) {
           const int back = at + column - (first + row0 + i);  // from the query to the key
           const bool seen = exists && back >= 0 && (a.window == 0 || back < a.window);
-          const float p = seen ? expf(score[i][j] * a.scale - log_sum) : 0.0F;
+          const float capped = capped_score(score[i][j] * a.scale, a.soft_cap);
+          const float p = seen ? expf(capped - log_sum) : 0.0F;
+          const float slope = a.scale * score_slope(capped, a.soft_cap);
           const int index = (row0 + i) * Shape::kScoreStride + column;
           probabilities[index] = p;
-          gradients[index] = seen ? p * (gradient[i][j] - delta) * a.scale : 0.0F;
+          gradients[index] = seen ? p * (gradient[i][j] - delta) * slope : 0.0F;
         }
       }
       __syncwarp();  // the rows are those of the warp itself
@@ -249,6 +254,7 @@ void attention_backward_cuda(const AttentionBackwardArguments& a, const Stream& 
     p.group = a.shape.heads / a.shape.kv_heads;
     p.dim = a.shape.head_dim;
     p.scale = a.shape.scale;
+    p.soft_cap = a.shape.soft_cap;
     p.window = a.shape.window;
     p.packs = fits_packs(a.shape.head_dim, p.q, p.k, p.v) && fits_packs(a.shape.head_dim, p.dout);
     attend_backward(p, longest_segment(a.shape, p.tokens), segments, a.shape.kv_heads, stream);

@@ -8,6 +8,7 @@
 #include "kernels/common/exp.h"
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
+#include "kernels/common/soft_cap.h"
 
 namespace lora_dist {
 namespace {
@@ -57,6 +58,13 @@ LORA_DIST_MULTIVERSION void multiply(float* x, float factor, std::int64_t n) {
   }
 }
 
+LORA_DIST_MULTIVERSION void cap_row(float* x, float cap, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[i] = soft_capped(x[i], cap);
+  }
+}
+
 // Few queries (generation) take wider tiles of keys, so that each sgemm call has enough work.
 std::int64_t tile_cols_for(std::int64_t rows) { return kTileSize / std::max<std::int64_t>(rows, 16); }
 
@@ -89,6 +97,9 @@ bool run_task(const Problem& p, const Task& task, std::int64_t head) {
       std::fill(row + end, row + cols, 0.0F);
       if (begin == end) {
         continue;  // also before the row's first key, where it has no top yet
+      }
+      if (p.shape.soft_cap > 0.0F) {
+        cap_row(row + begin, p.shape.soft_cap, end - begin);
       }
       const float new_top = row_max(row + begin, top[i], end - begin);
       const float shrink = key == first_key ? 0.0F : fast_exp(top[i] - new_top);

@@ -25,6 +25,7 @@ struct AttentionPointers {
   int group;  // heads per kv head
   int dim;
   float scale;
+  float soft_cap;
   int window;
   bool packs;
 };
@@ -91,7 +92,7 @@ __global__ void attention_tiles(AttentionPointers<T> a) {
 #pragma unroll
       for (int j = 0; j < Shape::kThreadCols; ++j) {
         const int column = across + j * kAcross;
-        score[i][j] = column >= begin && column < end ? score[i][j] * a.scale : -INFINITY;
+        score[i][j] = column >= begin && column < end ? capped_score(score[i][j] * a.scale, a.soft_cap) : -INFINITY;
         largest = fmaxf(largest, score[i][j]);
       }
       const float new_top = fmaxf(top[i], row_max(largest));
@@ -165,7 +166,7 @@ __global__ void attention_single_rows(AttentionPointers<T> a) {
         score = fmaf(q[i], to_float(a.k[row + lane + i * kWarp]), score);
       }
     }
-    score = warp_sum(score);
+    score = capped_score(warp_sum(score), a.soft_cap);
     const float new_top = fmaxf(top, score);
     const float shrink = expf(top - new_top);
     const float p = expf(score - new_top);
@@ -259,6 +260,7 @@ void attention_cuda(const AttentionArguments& a, const Stream& stream) {
     p.group = a.shape.heads / a.shape.kv_heads;
     p.dim = a.shape.head_dim;
     p.scale = a.shape.scale;
+    p.soft_cap = a.shape.soft_cap;
     p.window = a.shape.window;
     p.packs = fits_packs(a.shape.head_dim, p.q, p.k, p.v);
     attend(p, longest_segment(a.shape, a.q.rows()), segments, stream);

@@ -8,6 +8,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/common/cuda_kernel.h"
+#include "kernels/common/soft_cap.h"
 
 namespace lora_dist::attention_device {
 
@@ -46,6 +47,11 @@ inline void check_starts(ConstTensorView starts) {
 inline std::int64_t longest_segment(const AttentionShape& shape, std::int64_t queries) {
   return shape.longest > 0 && shape.longest < queries ? shape.longest : queries;
 }
+
+/// A scaled score, soft-capped if cap is above 0.
+__device__ inline float capped_score(float score, float cap) { return cap > 0.0F ? cap * tanhf(score / cap) : score; }
+/// The derivative of that, from the capped score.
+__device__ inline float score_slope(float capped, float cap) { return cap > 0.0F ? soft_cap_slope(capped, cap) : 1.0F; }
 
 __device__ inline int lesser(int a, int b) { return a < b ? a : b; }
 __device__ inline int greater(int a, int b) { return a > b ? a : b; }

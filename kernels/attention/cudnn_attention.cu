@@ -132,8 +132,8 @@ bool worth_it(const CachedGraph& cached) {
   return cached.graph != nullptr && cached.workspace_bytes <= 2 * fused_attention::kPartBytes;
 }
 
-// A window at least as long as every segment masks nothing. Shorter windows use our own kernels: these graphs do not support
-// them.
+// Soft caps use our own kernels too. A window at least as long as every segment masks nothing. Shorter windows use our own
+// kernels: these graphs do not support them.
 bool window_matters(ConstTensorView q, const AttentionShape& shape) {
   return shape.window > 0 && shape.window < attention_device::longest_segment(shape, q.rows());
 }
@@ -141,7 +141,7 @@ bool window_matters(ConstTensorView q, const AttentionShape& shape) {
 bool takes(ConstTensorView q, std::int64_t segments, const AttentionShape& shape) {
   constexpr int kMostDims = 256;
   return (q.dtype == DType::bf16 || q.dtype == DType::f16) && shape.head_dim % 8 == 0 && shape.head_dim <= kMostDims &&
-         segments <= kMostSegments && !window_matters(q, shape);
+         segments <= kMostSegments && !window_matters(q, shape) && shape.soft_cap == 0.0F;
 }
 
 GraphKey key_of(ConstTensorView q, ConstTensorView k, std::int64_t segments, const AttentionShape& shape) {

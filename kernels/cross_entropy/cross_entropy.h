@@ -11,15 +11,21 @@ namespace lora_dist {
 
 inline constexpr std::int64_t kSoftmaxNumbers = 3;
 
+struct LossGradient {
+  float scale = 1.0F;  // the gradient is that of scale * loss
+  float soft_cap =
+      0.0F;  // above 0: the logits are soft_cap * tanh(x / soft_cap) (soft_cap of elementwise.h), the gradient that of x
+};
+
 /// loss[t] = log(sum exp(logits[t])) - logits[t, targets[t]], and gradient = scale * (softmax -
-/// onehot(target)). A target of kNotTrained (-100) gives loss 0 and a row of zeros.
+/// onehot(target)), times the slope of the soft cap. A target of kNotTrained (-100) gives loss 0 and a row of zeros.
 /// logits: f32 [tokens, vocab]; targets: i32 [tokens], each -100 or in [0, vocab) (KernelError otherwise); loss: f32 [tokens].
 /// gradient: the logits themselves (in place). Sums run in a fixed order.
 /// On CUDA logits may also be bf16 or f16, and gradient may be a buffer of its own of any of the three (the logits then stay);
 /// a target outside the vocabulary gives NaN for the loss and its row, since the host cannot check it.
-void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
+void cross_entropy_cpu(TensorView logits, ConstTensorView targets, const LossGradient& of, TensorView loss, TensorView gradient,
                        const Stream& stream);
-void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
+void cross_entropy_cuda(TensorView logits, ConstTensorView targets, const LossGradient& of, TensorView loss, TensorView gradient,
                         const Stream& stream);
 
 /// numbers[t] = {top: the largest logit, the sum of exp(logit - top), the logit of targets[t] or 0 where that id belongs to
@@ -36,12 +42,12 @@ struct CrossEntropyPartArguments {
   ConstTensorView targets;
   std::int64_t first = 0;
   ConstTensorView numbers;
-  float scale = 1.0F;
+  LossGradient of = {};
   TensorView loss;
   TensorView gradient;
 };
 
-/// loss[t] and the gradient of scale * loss as in cross_entropy, of this part's columns. A target of kNotTrained gives loss 0 and
+/// loss[t] and the gradient as in cross_entropy, of this part's columns. A target of kNotTrained gives loss 0 and
 /// a row of zeros.
 void cross_entropy_part_cpu(const CrossEntropyPartArguments& a, const Stream& stream);
 void cross_entropy_part_cuda(const CrossEntropyPartArguments& a, const Stream& stream);
@@ -55,9 +61,9 @@ void token_log_prob_cpu(ConstTensorView logits, ConstTensorView targets, TensorV
 void token_log_prob_cuda(ConstTensorView logits, ConstTensorView targets, TensorView log_prob, TensorView argmax,
                          const Stream& stream);
 
-inline void cross_entropy(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
-                          const Stream& stream) {
-  LORA_DIST_DISPATCH(cross_entropy, stream, logits, targets, scale, loss, gradient);
+inline void cross_entropy(TensorView logits, ConstTensorView targets, const LossGradient& of, TensorView loss,
+                          TensorView gradient, const Stream& stream) {
+  LORA_DIST_DISPATCH(cross_entropy, stream, logits, targets, of, loss, gradient);
 }
 inline void softmax_numbers(ConstTensorView logits, ConstTensorView targets, std::int64_t first, TensorView numbers,
                             const Stream& stream) {

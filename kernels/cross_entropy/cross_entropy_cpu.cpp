@@ -9,6 +9,7 @@
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
 #include "kernels/common/row_softmax.h"
+#include "kernels/common/soft_cap.h"
 
 namespace lora_dist {
 namespace {
@@ -43,21 +44,28 @@ LORA_DIST_MULTIVERSION void shares(float* x, float top, float factor, std::int64
   }
 }
 
-// Turns a row into its gradient and returns the loss.
-float loss_and_gradient(float* row, std::int64_t vocab, std::int32_t target, float scale) {
-  if (target == kNotTrained) {
-    std::fill_n(row, vocab, 0.0F);
-    return 0.0F;
+// x[i] = exp(x[i] - top) * factor * the slope of the soft cap at x[i].
+LORA_DIST_MULTIVERSION void capped_shares(float* x, float top, float factor, float cap, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[i] = fast_exp(x[i] - top) * factor * soft_cap_slope(x[i], cap);
   }
-  const float top = row_max(row, vocab);
-  const float target_logit = row[target];
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < vocab; i += kSumPiece) {
-    sum += exp_and_sum(row + i, row + i, top, std::min(kSumPiece, vocab - i));
+}
+
+// The gradient of a row whose softmax has this top and sum. `target`: its index in the row; outside: another part's.
+void row_gradient(float* row, std::int64_t width, std::int64_t target, float top, double sum, const LossGradient& of) {
+  const bool inside = target >= 0 && target < width;
+  const auto factor = static_cast<float>(of.scale / sum);
+  float at_target = of.scale;
+  if (of.soft_cap > 0.0F) {
+    at_target *= inside ? soft_cap_slope(row[target], of.soft_cap) : 0.0F;
+    capped_shares(row, top, factor, of.soft_cap, width);
+  } else {
+    shares(row, top, factor, width);
   }
-  multiply(row, static_cast<float>(scale / sum), vocab);
-  row[target] -= scale;
-  return static_cast<float>(std::log(sum) + (static_cast<double>(top) - target_logit));
+  if (inside) {
+    row[target] -= at_target;
+  }
 }
 
 // Sum of exp(row[i] - top).
@@ -67,6 +75,28 @@ double exp_sum_of_row(const float* row, float top, std::int64_t vocab) {
     sum += sum_of_exp(row + i, top, std::min(kSumPiece, vocab - i));
   }
   return sum;
+}
+
+// Turns a row into its gradient and returns the loss.
+float loss_and_gradient(float* row, std::int64_t vocab, std::int32_t target, const LossGradient& of) {
+  if (target == kNotTrained) {
+    std::fill_n(row, vocab, 0.0F);
+    return 0.0F;
+  }
+  const float top = row_max(row, vocab);
+  const float target_logit = row[target];
+  if (of.soft_cap > 0.0F) {
+    const double capped_sum = exp_sum_of_row(row, top, vocab);
+    row_gradient(row, vocab, target, top, capped_sum, of);
+    return static_cast<float>(std::log(capped_sum) + (static_cast<double>(top) - target_logit));
+  }
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < vocab; i += kSumPiece) {
+    sum += exp_and_sum(row + i, row + i, top, std::min(kSumPiece, vocab - i));
+  }
+  multiply(row, static_cast<float>(of.scale / sum), vocab);
+  row[target] -= of.scale;
+  return static_cast<float>(std::log(sum) + (static_cast<double>(top) - target_logit));
 }
 
 struct Score {
@@ -122,7 +152,7 @@ void check_over_logits(ConstTensorView logits, ConstTensorView loss, ConstTensor
 
 }  // namespace
 
-void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
+void cross_entropy_cpu(TensorView logits, ConstTensorView targets, const LossGradient& of, TensorView loss, TensorView gradient,
                        const Stream& stream) {
   check_targets(logits, targets);
   check_over_logits(logits, loss, gradient);
@@ -132,7 +162,7 @@ void cross_entropy_cpu(TensorView logits, ConstTensorView targets, float scale, 
   float* out = loss.as<float>();
   parallel_ranges(logits.rows(), kTokensPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
-      out[t] = loss_and_gradient(rows + t * vocab, vocab, target[t], scale);
+      out[t] = loss_and_gradient(rows + t * vocab, vocab, target[t], of);
     }
   });
 }
@@ -196,10 +226,7 @@ void cross_entropy_part_cpu(const CrossEntropyPartArguments& a, const Stream& st
       }
       const Joined joined = join(all + t * kSoftmaxNumbers, parts, tokens * kSoftmaxNumbers);
       out[t] = static_cast<float>(std::log(joined.sum) + (static_cast<double>(joined.top) - joined.target_logit));
-      shares(row, joined.top, static_cast<float>(a.scale / joined.sum), width);
-      if (const std::int64_t at = target[t] - a.first; at >= 0 && at < width) {
-        row[at] -= a.scale;
-      }
+      row_gradient(row, width, target[t] - a.first, joined.top, joined.sum, a.of);
     }
   });
 }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/common/cuda_group.h"
+#include "kernels/common/soft_cap.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 
 namespace lora_dist {
@@ -117,7 +118,7 @@ __device__ SoftmaxSum sum_of_row(const T* row, int groups, Best& best) {
 // logits, gradient: [tokens, vocab] in groups of kCount; gradient may be logits. Each thread writes only elements that no other
 // thread reads.
 template <class T, class G, int kCount>
-__global__ void cross_entropy_row(const T* logits, const std::int32_t* targets, float scale, float* loss, G* gradient,
+__global__ void cross_entropy_row(const T* logits, const std::int32_t* targets, LossGradient of, float* loss, G* gradient,
                                   std::int64_t vocab) {
   const T* row = logits + blockIdx.x * vocab;
   G* out = gradient + blockIdx.x * vocab;
@@ -132,7 +133,7 @@ __global__ void cross_entropy_row(const T* logits, const std::int32_t* targets, 
     Best unused;
     const SoftmaxSum whole = sum_of_row<kCount, false>(row, groups, unused);
     top = whole.top;
-    factor = static_cast<float>(static_cast<double>(scale) / whole.sum);
+    factor = static_cast<float>(static_cast<double>(of.scale) / whole.sum);
     if (threadIdx.x == 0) {
       loss[blockIdx.x] = static_cast<float>(log(whole.sum) + (static_cast<double>(top) - static_cast<double>(target_logit)));
     }
@@ -145,8 +146,10 @@ __global__ void cross_entropy_row(const T* logits, const std::int32_t* targets, 
     if (inside) {
       const Group<T, kCount> group = load_group<kCount>(row + at);
       for (int i = 0; i < kCount; ++i) {
-        const float share = expf(to_float(group.v[i]) - top) * factor;
-        result.v[i] = from_float<G>(at + i == target ? share - scale : share);
+        const float logit = to_float(group.v[i]);
+        const float share = expf(logit - top) * factor;
+        const float slope = of.soft_cap > 0.0F ? soft_cap_slope(logit, of.soft_cap) : 1.0F;
+        result.v[i] = from_float<G>((at + i == target ? share - of.scale : share) * slope);
       }
     } else {
       for (int i = 0; i < kCount; ++i) {
@@ -184,11 +187,11 @@ void check_whole(ConstTensorView logits, ConstTensorView targets) {
 }
 
 template <class T, class G, int kCount>
-void rows_to_gradient(TensorView logits, const std::int32_t* targets, float scale, float* loss, TensorView gradient,
+void rows_to_gradient(TensorView logits, const std::int32_t* targets, const LossGradient& of, float* loss, TensorView gradient,
                       const Stream& stream) {
   const T* from = floats<T>(static_cast<ConstTensorView>(logits));
   launch("cross_entropy", cross_entropy_row<T, G, kCount>, blocks_for(logits.rows(), 1),
-         threads_for(logits.cols() / kCount, 1, kMostThreads), 0, stream, from, targets, scale, loss, floats<G>(gradient),
+         threads_for(logits.cols() / kCount, 1, kMostThreads), 0, stream, from, targets, of, loss, floats<G>(gradient),
          logits.cols());
 }
 
@@ -202,7 +205,7 @@ void score_rows(ConstTensorView logits, const std::int32_t* targets, float* log_
 
 }  // namespace
 
-void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale, TensorView loss, TensorView gradient,
+void cross_entropy_cuda(TensorView logits, ConstTensorView targets, const LossGradient& of, TensorView loss, TensorView gradient,
                         const Stream& stream) {
   check_whole(logits, targets);
   check_loss_and_gradient(logits, loss, gradient);
@@ -214,8 +217,8 @@ void cross_entropy_cuda(TensorView logits, ConstTensorView targets, float scale,
       using G = decltype(zero_gradient);
       constexpr int kPack = sizeof(T) < sizeof(G) ? Pack<T>::kCount : Pack<G>::kCount;
       const bool packs = fits_groups(logits.cols(), kPack, {logits.data, gradient.data});
-      packs ? rows_to_gradient<T, G, kPack>(logits, target, scale, out, gradient, stream)
-            : rows_to_gradient<T, G, 1>(logits, target, scale, out, gradient, stream);
+      packs ? rows_to_gradient<T, G, kPack>(logits, target, of, out, gradient, stream)
+            : rows_to_gradient<T, G, 1>(logits, target, of, out, gradient, stream);
     });
   });
 }

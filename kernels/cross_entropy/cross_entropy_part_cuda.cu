@@ -4,6 +4,7 @@
 
 #include "kernels/common/cuda_group.h"
 #include "kernels/common/cuda_kernel.h"
+#include "kernels/common/soft_cap.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 
 namespace lora_dist {
@@ -36,7 +37,7 @@ __global__ void softmax_numbers_row(const T* logits, const std::int32_t* targets
 
 template <class T, class G>
 __global__ void cross_entropy_part_row(const T* logits, const std::int32_t* targets, std::int64_t first, const float* numbers,
-                                       int parts, float scale, float* loss, G* gradient, std::int64_t width) {
+                                       int parts, LossGradient of, float* loss, G* gradient, std::int64_t width) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kSoftmaxNumbers;  // between the parts of a row
   const float* of_row = numbers + blockIdx.x * kSoftmaxNumbers;
   const std::int32_t target = targets[blockIdx.x];
@@ -54,13 +55,15 @@ __global__ void cross_entropy_part_row(const T* logits, const std::int32_t* targ
   if (threadIdx.x == 0) {
     loss[blockIdx.x] = trained ? static_cast<float>(log(sum) + (static_cast<double>(top) - target_logit)) : 0.0F;
   }
-  const auto factor = static_cast<float>(static_cast<double>(scale) / sum);
+  const auto factor = static_cast<float>(static_cast<double>(of.scale) / sum);
   const std::int64_t at = target - first;
   const T* row = logits + blockIdx.x * width;
   G* out = gradient + blockIdx.x * width;
   for (std::int64_t c = threadIdx.x; c < width; c += kThreads) {
-    const float share = trained ? expf(to_float(row[c]) - top) * factor : 0.0F;
-    out[c] = from_float<G>(trained && c == at ? share - scale : share);
+    const float logit = to_float(row[c]);
+    const float share = trained ? expf(logit - top) * factor : 0.0F;
+    const float slope = of.soft_cap > 0.0F ? soft_cap_slope(logit, of.soft_cap) : 1.0F;
+    out[c] = from_float<G>((trained && c == at ? share - of.scale : share) * slope);
   }
 }
 
@@ -90,7 +93,7 @@ void cross_entropy_part_cuda(const CrossEntropyPartArguments& a, const Stream& s
       using G = decltype(zero_gradient);
       launch("cross_entropy_part", cross_entropy_part_row<T, G>, blocks_for(a.logits.rows(), 1), kThreads, 0, stream,
              floats<T>(static_cast<ConstTensorView>(a.logits)), a.targets.as<std::int32_t>(), a.first, a.numbers.as<float>(),
-             parts, a.scale, a.loss.as<float>(), floats<G>(a.gradient), a.logits.cols());
+             parts, a.of, a.loss.as<float>(), floats<G>(a.gradient), a.logits.cols());
     });
   });
 }

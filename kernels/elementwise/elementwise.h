@@ -20,10 +20,15 @@ void add_to_cuda(ConstTensorView x, TensorView y, const Stream& stream);
 void scale_cpu(TensorView x, float factor, const Stream& stream);
 void scale_cuda(TensorView x, float factor, const Stream& stream);
 
+/// x = cap * tanh(x / cap), of logits (Gemma 2). x: f32, on CUDA also bf16 or f16. The slope is in kernels/common/soft_cap.h.
+void soft_cap_cpu(TensorView x, float cap, const Stream& stream);
+void soft_cap_cuda(TensorView x, float cap, const Stream& stream);
+
 inline void cast(ConstTensorView in, TensorView out, const Stream& stream) {
   LORA_DIST_DISPATCH_COUNTED(cast, OperatorWork{.bytes = size_in_bytes(in) + size_in_bytes(out)}, stream, in, out);
 }
 inline void add_to(ConstTensorView x, TensorView y, const Stream& stream) { LORA_DIST_DISPATCH(add_to, stream, x, y); }
 inline void scale(TensorView x, float factor, const Stream& stream) { LORA_DIST_DISPATCH(scale, stream, x, factor); }
+inline void soft_cap(TensorView x, float cap, const Stream& stream) { LORA_DIST_DISPATCH(soft_cap, stream, x, cap); }
 
 }  // namespace lora_dist

@@ -3,6 +3,7 @@
 
 #include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
+#include "kernels/common/soft_cap.h"
 
 namespace lora_dist {
 namespace {
@@ -23,6 +24,13 @@ LORA_DIST_MULTIVERSION void scale_range(float* x, float factor, std::int64_t n) 
   }
 }
 
+LORA_DIST_MULTIVERSION void cap_range(float* x, float cap, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[i] = soft_capped(x[i], cap);
+  }
+}
+
 }  // namespace
 
 void add_to_cpu(ConstTensorView x, TensorView y, const Stream& stream) {
@@ -37,6 +45,13 @@ void scale_cpu(TensorView x, float factor, const Stream& stream) {
   float* data = x.as<float>();
   parallel_ranges(x.count(), kElementsPerPiece, stream,
                   [&](std::int64_t begin, std::int64_t end) { scale_range(data + begin, factor, end - begin); });
+}
+
+void soft_cap_cpu(TensorView x, float cap, const Stream& stream) {
+  require(cap > 0.0F, "soft_cap: the cap must be above 0");
+  float* data = x.as<float>();
+  parallel_ranges(x.count(), kElementsPerPiece, stream,
+                  [&](std::int64_t begin, std::int64_t end) { cap_range(data + begin, cap, end - begin); });
 }
 
 }  // namespace lora_dist

@@ -37,6 +37,19 @@ __global__ void scale_elements(T* x, float factor, std::int64_t groups) {
 }
 
 template <class T, int kCount>
+__global__ void soft_cap_elements(T* x, float cap, std::int64_t groups) {
+  const std::int64_t g = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (g >= groups) {
+    return;
+  }
+  Group<T, kCount> capped = load_group<kCount>(x + g * kCount);
+  for (int i = 0; i < kCount; ++i) {
+    capped.v[i] = from_float<T>(cap * tanhf(to_float(capped.v[i]) / cap));
+  }
+  store_group(x + g * kCount, capped);
+}
+
+template <class T, int kCount>
 void add_groups(ConstTensorView x, TensorView y, const Stream& stream) {
   const std::int64_t groups = x.count() / kCount;
   launch("add_to", add_to_elements<T, kCount>, blocks_for(groups, kThreads), kThreads, 0, stream, floats<T>(x), floats<T>(y),
@@ -47,6 +60,12 @@ template <class T, int kCount>
 void scale_groups(TensorView x, float factor, const Stream& stream) {
   const std::int64_t groups = x.count() / kCount;
   launch("scale", scale_elements<T, kCount>, blocks_for(groups, kThreads), kThreads, 0, stream, floats<T>(x), factor, groups);
+}
+
+template <class T, int kCount>
+void cap_groups(TensorView x, float cap, const Stream& stream) {
+  const std::int64_t groups = x.count() / kCount;
+  launch("soft_cap", soft_cap_elements<T, kCount>, blocks_for(groups, kThreads), kThreads, 0, stream, floats<T>(x), cap, groups);
 }
 
 }  // namespace
@@ -67,6 +86,16 @@ void scale_cuda(TensorView x, float factor, const Stream& stream) {
     constexpr int kPack = Pack<T>::kCount;
     const bool packs = fits_groups(x.count(), kPack, {x.data});
     packs ? scale_groups<T, kPack>(x, factor, stream) : scale_groups<T, 1>(x, factor, stream);
+  });
+}
+
+void soft_cap_cuda(TensorView x, float cap, const Stream& stream) {
+  require(cap > 0.0F, "soft_cap: the cap must be above 0");
+  with_float_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    constexpr int kPack = Pack<T>::kCount;
+    const bool packs = fits_groups(x.count(), kPack, {x.data});
+    packs ? cap_groups<T, kPack>(x, cap, stream) : cap_groups<T, 1>(x, cap, stream);
   });
 }
 

@@ -24,8 +24,12 @@ inline void add_slice(ConstTensorView part, const StridedSlice& slice, TensorVie
 
 /// Throws KernelError unless the views have these sizes.
 inline void check_slice(ConstTensorView whole, const StridedSlice& slice, ConstTensorView part) {
-  require(slice.rows >= 0 && slice.width >= 0 && slice.start >= 0 && (slice.rows <= 1 || slice.stride >= slice.width),
-          "strided slice: its rows must not overlap");
+  require(
+      slice.rows >= 0 && slice.width >= 0 && slice.start >= 0 && (slice.rows - slice.lead <= 1 || slice.stride >= slice.width),
+      "strided slice: its rows must not overlap");
+  require(slice.lead == 0 ||
+              (slice.lead_start >= 0 && slice.lead <= slice.rows && slice.first(slice.lead - 1) + slice.width <= slice.start),
+          "strided slice: its first rows must lie before the others");
   require(part.count() == slice.elements(), "strided slice: the part must have its elements");
   require(slice.end() <= whole.count(), "strided slice: it reaches beyond the whole");
 }

@@ -15,7 +15,7 @@ __global__ void move_slice(T* whole, T* part, StridedSlice slice) {
     return;
   }
   const std::int64_t row = i / slice.width;
-  T* element = whole + slice.start + row * slice.stride + i % slice.width;
+  T* element = whole + slice.first(row) + i % slice.width;
   if constexpr (kAdds) {
     *element += part[i];
   } else {

@@ -13,7 +13,9 @@ constexpr std::int64_t scales_per_row(const StridedSlice& slice, std::int64_t bl
   if (slice.width == 0) {
     return 0;
   }
-  const bool alike = slice.rows <= 1 || slice.stride % block_size == 0;
+  const bool lead_alike =
+      slice.lead == 0 || (slice.width % block_size == 0 && (slice.start - slice.lead_start) % block_size == 0);
+  const bool alike = lead_alike && (slice.rows <= 1 || slice.stride % block_size == 0);
   const std::int64_t phase = alike ? slice.start % block_size : block_size - 1;
   return (phase + slice.width + block_size - 1) / block_size;
 }
@@ -24,7 +26,9 @@ constexpr std::int64_t block_of_scale(const StridedSlice& slice, std::int64_t bl
 }
 /// True if the part contains only whole blocks, except perhaps the last.
 constexpr bool is_cut_between_blocks(const StridedSlice& slice, std::int64_t block_size) {
-  return slice.start % block_size == 0 && (slice.rows <= 1 || (slice.stride % block_size == 0 && slice.width % block_size == 0));
+  const bool lead = slice.lead == 0 || (slice.lead_start % block_size == 0 && slice.width % block_size == 0);
+  return lead && slice.start % block_size == 0 &&
+         (slice.rows <= 1 || (slice.stride % block_size == 0 && slice.width % block_size == 0));
 }
 
 }  // namespace lora_dist

@@ -137,7 +137,7 @@ __global__ void dequantize_4bit_words(const std::uint8_t* codes, const float* ab
 __device__ float part_value(unsigned code, const float* absmax, int block_size, const StridedSlice& slice, std::int64_t per_row,
                             std::int64_t i, const float* table) {
   const std::int64_t row = i / slice.width;
-  const std::int64_t first = slice.start + row * slice.stride;
+  const std::int64_t first = slice.first(row);
   const std::int64_t whole = first + i % slice.width;
   return table[code] * absmax[row * per_row + whole / block_size - first / block_size];
 }

@@ -80,7 +80,7 @@ __global__ void dequantize_absmax_part_scale(const std::uint8_t* codes, const fl
   __syncthreads();
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i < slice.rows * per_row) {
-    const std::int64_t block = (slice.start + i / per_row * slice.stride) / block_size + i % per_row;
+    const std::int64_t block = slice.first(i / per_row) / block_size + i % per_row;
     const std::int64_t of_block = block / kNestedBlock;
     const float scale = nested_absmax[of_block < nested ? of_block : nested - 1];
     absmax[i] = __fadd_rn(__fmul_rn(shared_map[codes[i]], scale), offset);  // rounded twice, as on the CPU

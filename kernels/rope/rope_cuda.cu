@@ -48,6 +48,27 @@ __global__ void rope_token(T* x, const std::int32_t* positions, const float* tab
   }
 }
 
+// A thread turns a pair of neighbours. pairs: over all heads of a token.
+template <class T>
+__global__ void rope_neighbours(T* x, const std::int32_t* positions, const float* table, std::int64_t table_rows, float sign,
+                                std::int64_t width, int pairs, int head_dim, int half) {
+  T* row = x + blockIdx.x * width;
+  const std::int64_t position = positions[blockIdx.x];
+  const bool inside = position >= 0 && position < table_rows;
+  const float* angles = table + (inside ? position : 0) * 2 * half;
+  for (int p = static_cast<int>(threadIdx.x); p < pairs; p += static_cast<int>(blockDim.x)) {
+    const int head = p / half;
+    const int pair = p - head * half;
+    T* first = row + static_cast<std::int64_t>(head) * head_dim + 2 * pair;
+    const float a = to_float(first[0]);
+    const float b = to_float(first[1]);
+    const float cosine = inside ? angles[pair] : kNaN;
+    const float s = inside ? sign * angles[half + pair] : kNaN;
+    first[0] = from_float<T>(a * cosine - b * s);
+    first[1] = from_float<T>(b * cosine + a * s);
+  }
+}
+
 template <class T, int kCount>
 void rotate_tokens(TensorView x, const std::int32_t* positions, const float* table, const Shape& table_shape, float sign,
                    std::int64_t head_dim, const Stream& stream) {
@@ -58,13 +79,24 @@ void rotate_tokens(TensorView x, const std::int32_t* positions, const float* tab
          static_cast<int>(half));
 }
 
+template <class T>
+void rotate_neighbours(TensorView x, const std::int32_t* positions, const float* table, const Shape& table_shape, float sign,
+                       std::int64_t head_dim, const Stream& stream) {
+  const std::int64_t half = table_shape[1] / 2;
+  const std::int64_t pairs = x.cols() / head_dim * half;
+  launch("rope", rope_neighbours<T>, blocks_for(x.rows(), 1), threads_for(pairs, 1, kMostThreads), 0, stream, floats<T>(x),
+         positions, table, table_shape[0], sign, x.cols(), static_cast<int>(pairs), static_cast<int>(head_dim),
+         static_cast<int>(half));
+}
+
 }  // namespace
 
-void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, std::int64_t head_dim, RopeDirection direction,
+void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, const RopeHeads& heads, RopeDirection direction,
                const Stream& stream) {
   require(x.shape.rank == 2 && table.shape.rank == 2,
           "rope: x must be [tokens, heads * head_dim] and table [positions, rotary_dim]");
   const std::int64_t rotary_dim = table.cols();
+  const std::int64_t head_dim = heads.head_dim;
   require(rotary_dim > 0 && rotary_dim % 2 == 0 && rotary_dim <= head_dim,
           "rope: the table's width must be even and at most head_dim");
   require(x.cols() % head_dim == 0, "rope: the width of x must be a multiple of head_dim");
@@ -75,6 +107,10 @@ void rope_cuda(TensorView x, ConstTensorView positions, ConstTensorView table, s
   const float sign = direction == RopeDirection::forward ? 1.0F : -1.0F;
   with_float_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
+    if (heads.pairs == RopePairs::neighbours) {
+      rotate_neighbours<T>(x, position, angles, table.shape, sign, head_dim, stream);
+      return;
+    }
     constexpr int kPack = Pack<T>::kCount;
     const bool packs = fits_groups(rotary_dim / 2, kPack, {x.data, angles}) && head_dim % kPack == 0;
     packs ? rotate_tokens<T, kPack>(x, position, angles, table.shape, sign, head_dim, stream)

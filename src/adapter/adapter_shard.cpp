@@ -49,6 +49,7 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
       for (Parameter& parameter : adapted->parameters) {
         StridedSlice slice = slice_of(parameter, whole, shard, linear);
         slice.start += parameter.offset;
+        slice.lead_start += parameter.offset;
         parameter.shape = shape_of(parameter, slice.elements());
         parameter.offset = made.layout.count;
         made.parameters.push_back({slice, parameter.offset});

@@ -31,8 +31,10 @@ struct NormWeights {
 
 /// Small tensors of one block, replicated on every rank.
 struct BlockRest {
-  NormWeights attention_norm;                   // [hidden]: before or after attention
-  NormWeights mlp_norm;                         // [hidden]
+  NormWeights attention_norm;                   // [hidden]: before attention; empty: none, as of the next three
+  NormWeights mlp_norm;                         // [hidden]: before the MLP
+  NormWeights attention_out_norm;               // [hidden]: after attention
+  NormWeights mlp_out_norm;                     // [hidden]: after the MLP
   NormWeights q_norm;                           // [head_dim], empty without head norms
   NormWeights k_norm;                           // [head_dim]
   std::array<ConstTensorView, kLinears> bias;   // [out] in the compute dtype; null: none

@@ -44,6 +44,22 @@ struct LinearCut {
   StridedSlice units;  // the rows or columns
 };
 
+/// The rows of a rank's heads in all of q, then k, then v. With fewer key heads than query heads, q's rows are as many runs as
+/// wide as k's.
+StridedSlice slices_of_qkv(const ModelSpec& whole, const TpShard& shard) {
+  const std::int64_t d = whole.head_dim;
+  if (whole.kv_heads == whole.heads) {
+    return {3, shard.heads.size() * d, shard.heads.begin * d, whole.heads * d};
+  }
+  const std::int64_t runs = shard.heads.size() / shard.kv_heads.size();
+  return {.rows = runs + 2,
+          .width = shard.kv_heads.size() * d,
+          .start = (whole.heads + shard.kv_heads.begin) * d,
+          .stride = whole.kv_heads * d,
+          .lead = runs,
+          .lead_start = shard.heads.begin * d};
+}
+
 LinearCut cut_of(const ModelSpec& whole, const TpShard& shard, Linear linear) {
   const std::int64_t d = whole.head_dim;
   const auto one = [](const IndexRange& range, std::int64_t width) {
@@ -56,14 +72,15 @@ LinearCut cut_of(const ModelSpec& whole, const TpShard& shard, Linear linear) {
     case Linear::v:
       return {true, one(shard.kv_heads, d)};
     case Linear::qkv:
-      return whole.fused_qkv == FusedQkv::per_head
-                 ? LinearCut{true, one(shard.heads, 3 * d)}
-                 : LinearCut{true, {3, shard.heads.size() * d, shard.heads.begin * d, whole.heads * d}};
+      return whole.fused_qkv == FusedQkv::per_head ? LinearCut{true, one(shard.heads, 3 * d)}
+                                                   : LinearCut{true, slices_of_qkv(whole, shard)};
     case Linear::o:
       return {false, one(shard.heads, d)};
     case Linear::gate:
     case Linear::up:
       return {true, one(shard.intermediate, 1)};
+    case Linear::gate_up:
+      return {true, {2, shard.intermediate.size(), shard.intermediate.begin, whole.intermediate}};
     case Linear::down:
       return {false, one(shard.intermediate, 1)};
   }
@@ -72,7 +89,7 @@ LinearCut cut_of(const ModelSpec& whole, const TpShard& shard, Linear linear) {
 
 /// The slice with each unit widened to `width` elements.
 StridedSlice times(const StridedSlice& units, std::int64_t width) {
-  return {units.rows, units.width * width, units.start * width, units.stride * width};
+  return {units.rows, units.width * width, units.start * width, units.stride * width, units.lead, units.lead_start * width};
 }
 
 /// A range of columns of every row.

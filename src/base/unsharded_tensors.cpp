@@ -147,8 +147,14 @@ void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& 
   base.final_norm = load.norm(names.final_norm, 0, whole.hidden, whole.norm);
   for (std::int64_t layer = 0; layer < whole.layers; ++layer) {
     BlockRest& rest = base.rest[static_cast<std::size_t>(layer)];
-    rest.attention_norm = load.norm(names.attention_norm, layer, whole.hidden, whole.norm);
-    rest.mlp_norm = load.norm(names.mlp_norm, layer, whole.hidden, whole.norm);
+    if (whole.norm_before) {
+      rest.attention_norm = load.norm(names.attention_norm, layer, whole.hidden, whole.norm);
+      rest.mlp_norm = load.norm(names.mlp_norm, layer, whole.hidden, whole.norm);
+    }
+    if (whole.norm_after) {
+      rest.attention_out_norm = load.norm(names.attention_out_norm, layer, whole.hidden, whole.norm);
+      rest.mlp_out_norm = load.norm(names.mlp_out_norm, layer, whole.hidden, whole.norm);
+    }
     rest.q_norm = load.norm(names.q_norm, layer, whole.head_dim, Norm::rms);
     rest.k_norm = load.norm(names.k_norm, layer, whole.head_dim, Norm::rms);
     for (const Linear linear : kAllLinears) {

@@ -94,8 +94,21 @@ void read_llama_keys(const ConfigFile& file, ModelSpec& spec, const LlamaDefault
   spec.max_positions = file.integer_or("max_position_embeddings", defaults.max_positions, 1, kLimit);
   spec.norm_eps = static_cast<float>(file.positive_or("rms_norm_eps", defaults.norm_eps));
   spec.activation = read_activation(file, "hidden_act", "silu");
-  spec.rope = read_rope(file, spec);
+  if (!defaults.own_rotation) {
+    spec.rope = read_rope(file, spec, defaults.rope);
+  }
   spec.tied_head = file.boolean_or("tie_word_embeddings", defaults.tied_head);
+}
+
+void set_biases(const ConfigFile& file, ModelSpec& spec) {
+  const bool attention = file.boolean_or("attention_bias", false);
+  const bool mlp = file.boolean_or("mlp_bias", false);
+  for (const Linear linear : {Linear::q, Linear::k, Linear::v, Linear::o}) {
+    spec.bias[index_of(linear)] = attention;
+  }
+  for (const Linear linear : {Linear::gate, Linear::up, Linear::down}) {
+    spec.bias[index_of(linear)] = mlp;
+  }
 }
 
 Activation read_activation(const ConfigFile& file, const char* key, const char* otherwise) {
@@ -138,6 +151,12 @@ bool read_layer_types(const ConfigFile& file, std::int64_t window, ModelSpec& sp
     spec.layer_specs[layer].window = sliding ? window : 0;
   }
   return true;
+}
+
+void read_window_pattern(std::int64_t every, std::int64_t window, ModelSpec& spec) {
+  for (std::int64_t layer = 0; LayerSpec & each : spec.each_layer()) {
+    each.window = ++layer % every == 0 ? 0 : window;
+  }
 }
 
 void read_window_layers(const ConfigFile& file, std::int64_t window, ModelSpec& spec) {

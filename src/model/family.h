@@ -17,11 +17,13 @@ struct TensorNames {
   std::string_view positions;                      // [max_positions, hidden]
   std::string_view final_norm;                     // [hidden]
   std::array<std::string_view, 2> heads;           // [vocab, hidden]; alternative names
-  std::string_view attention_norm;                 // [hidden]
-  std::string_view mlp_norm;                       // [hidden]
+  std::string_view attention_norm;                 // [hidden], before attention
+  std::string_view mlp_norm;                       // [hidden], before the MLP
+  std::string_view attention_out_norm;             // [hidden], after attention
+  std::string_view mlp_out_norm;                   // [hidden], after the MLP
   std::string_view q_norm;                         // [head_dim]
   std::string_view k_norm;                         // [head_dim]
-  std::array<std::string_view, kLinears> linears;  // in the order of Linear: q, k, v, o, gate, up, down, qkv
+  std::array<std::string_view, kLinears> linears;  // in the order of Linear
 };
 
 struct Family {
@@ -41,11 +43,13 @@ constexpr TensorNames llama_names() {
           .heads = {"lm_head", ""},
           .attention_norm = "model.layers.{}.input_layernorm",
           .mlp_norm = "model.layers.{}.post_attention_layernorm",
+          .attention_out_norm = "",
+          .mlp_out_norm = "",
           .q_norm = "",
           .k_norm = "",
           .linears = {"model.layers.{}.self_attn.q_proj", "model.layers.{}.self_attn.k_proj", "model.layers.{}.self_attn.v_proj",
                       "model.layers.{}.self_attn.o_proj", "model.layers.{}.mlp.gate_proj", "model.layers.{}.mlp.up_proj",
-                      "model.layers.{}.mlp.down_proj", ""}};
+                      "model.layers.{}.mlp.down_proj", "", ""}};
 }
 
 /// The family of a model_type; null if unknown.

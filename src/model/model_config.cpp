@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 
 #include "src/core/error.h"
 #include "src/io/gguf_model.h"
@@ -86,6 +87,17 @@ ConfigFile open_config_file(const std::filesystem::path& folder) {
 
 LayerSpec ModelSpec::layer(std::int64_t index) const {
   return layer_specs.empty() ? LayerSpec{} : layer_specs[static_cast<std::size_t>(index)];
+}
+
+std::vector<LayerSpec>& ModelSpec::each_layer() {
+  layer_specs.resize(static_cast<std::size_t>(layers));
+  return layer_specs;
+}
+
+void ModelSpec::scale_scores(double factor) {
+  for (LayerSpec& each : each_layer()) {
+    each.score_scale = static_cast<float>(factor * std::sqrt(static_cast<double>(head_dim)));
+  }
 }
 
 ModelSpec read_model_config(const std::filesystem::path& folder) {

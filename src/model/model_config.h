@@ -9,26 +9,38 @@
 #include <vector>
 
 #include "kernels/activation/activation.h"
-#include "kernels/fused_qkv/fused_qkv.h"
+#include "kernels/rope/rope.h"
 #include "src/model/linear.h"
 
 namespace lora_dist {
 
 struct Family;
 
-/// Rotary embedding: theta and, for Llama 3.1 and linear scaling, the scaling parameters.
+/// Rotary embedding: theta and the parameters of its type.
 struct RopeConfig {
   double theta = 10000.0;
-  std::int64_t dims = 0;         // rotated dimensions per head; 0: all
-  std::string type = "default";  // default, linear, llama3
+  std::int64_t dims = 0;  // rotated dimensions per head; 0: all
+  std::string type =
+      "default";  // default, dynamic (the same, for sequences of up to max_positions), linear, llama3, longrope, yarn
   double factor = 1.0;
   double low_freq_factor = 1.0;            // llama3
   double high_freq_factor = 4.0;           // llama3
-  std::int64_t original_positions = 8192;  // llama3
+  std::int64_t original_positions = 8192;  // llama3, longrope, yarn
+  double attention_factor = 1.0;           // of cos and sin: longrope, yarn
+  double beta_fast = 32.0;                 // yarn
+  double beta_slow = 1.0;                  // yarn
+  bool truncate = true;                    // yarn: to whole dimensions
+  std::vector<double> short_factors;       // longrope: of the wavelengths, for sequences of up to original_positions
+  std::vector<double> long_factors;        // longrope: for longer ones
+};
+
+/// How a fused matrix of q, k and v orders its rows.
+enum class FusedQkv : std::uint8_t {
+  slices,    // all of q, then k, then v (GPT-2's c_attn, Phi-3's qkv_proj)
+  per_head,  // [heads, 3, head_dim] (GPT-NeoX's query_key_value)
 };
 
 enum class Norm : std::uint8_t { rms, layer };
-enum class NormPlace : std::uint8_t { before, after };  // of attention and MLP: y = x + f(norm(x)), or y = x + norm(f(x))
 
 /// Properties that may differ between blocks.
 struct LayerSpec {
@@ -50,16 +62,25 @@ struct ModelSpec {
   std::int64_t max_positions = 0;
 
   Norm norm = Norm::rms;
-  NormPlace norm_place = NormPlace::before;
+  // Of attention and MLP, independently: y = x + after(f(before(x))).
+  bool norm_before = true;
+  bool norm_after = false;
   bool norm_adds_one = false;  // files store w of (1 + w); 1 is added while loading
   bool head_norm = false;      // RMSNorm of each head of q and k
   float norm_eps = 1e-6F;
   float embedding_scale = 1.0F;
+  float residual_scale = 1.0F;  // of what attention and MLP add to the hidden state
+  float logits_scale = 1.0F;
+  float score_cap = 0.0F;          // soft cap of attention scores; 0: none
+  float logits_cap = 0.0F;         // soft cap of logits, after logits_scale; 0: none
   bool learned_positions = false;  // a position table is added to the embedding; no rotary embedding
   RopeConfig rope;
+  std::optional<RopeConfig> window_rope;  // of layers with a window, if they have a rotation of their own
+  RopePairs rope_pairs = RopePairs::halves;
   bool parallel_residual = false;  // y = x + attention(norm1(x)) + mlp(norm2(x))
   std::optional<FusedQkv> fused_qkv;
   Activation activation = Activation::silu;
+  bool fused_gate_up = false;          // one matrix: gate's rows, then up's
   bool gated = true;                   // mlp(x) = down(act(gate(x)) * up(x)), else down(act(up(x)))
   std::array<bool, kLinears> bias{};   // by linear
   std::vector<LayerSpec> layer_specs;  // empty: all equal
@@ -74,6 +95,10 @@ struct ModelSpec {
   /// Width of a row of the rotation table: even, at most head_dim; 0: no rotary embedding.
   std::int64_t rotary_width() const;
   LayerSpec layer(std::int64_t index) const;
+  /// layer_specs with an entry for each layer.
+  std::vector<LayerSpec>& each_layer();
+  /// Sets the factor of attention scores in place of 1 / sqrt(head_dim).
+  void scale_scores(double factor);
 };
 
 /// Reads folder/config.json, or its equivalent made from a GGUF file, in the form of transformers 4 (rope_theta, rope_scaling) or
@@ -81,8 +106,14 @@ struct ModelSpec {
 /// type, out of range, an unknown model_type.
 ModelSpec read_model_config(const std::filesystem::path& folder);
 
-/// The cos and sin table of kernels/rope: f32 [positions, rotary_width], a row holds cos of rotary_width / 2 angles, then sin.
-/// Angles follow transformers' modeling_rope_utils.py (inverse frequencies in fp32, scaled where rope.type says so).
-std::vector<float> make_rope_table(const ModelSpec& config, std::int64_t positions);
+/// The cos and sin table of kernels/rope: f32 [rope_table_rows, rotary_width], a row holds cos of rotary_width / 2 angles, then
+/// sin. Angles follow transformers' modeling_rope_utils.py (inverse frequencies in fp32, scaled where rope.type says so).
+std::vector<float> make_rope_table(const ModelSpec& config, const RopeConfig& rope, std::int64_t positions);
+inline std::vector<float> make_rope_table(const ModelSpec& config, std::int64_t positions) {
+  return make_rope_table(config, config.rope, positions);
+}
+/// A row per position; for longrope, if there are more than original_positions, a second row per position for the longer
+/// sequences.
+std::int64_t rope_table_rows(const RopeConfig& rope, std::int64_t positions);
 
 }  // namespace lora_dist

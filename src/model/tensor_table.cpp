@@ -26,8 +26,15 @@ void add_norm(std::string_view name, std::int64_t layer, std::int64_t width, Nor
 
 void add_block(const ModelSpec& spec, std::int64_t layer, std::vector<ModelTensor>& tensors) {
   const TensorNames& names = spec.family->names;
-  add_norm(names.attention_norm, layer, spec.hidden, spec.norm, tensors);
-  add_norm(names.mlp_norm, layer, spec.hidden, spec.norm, tensors);
+  const auto add_sublayer_norm = [&](std::string_view name) { add_norm(name, layer, spec.hidden, spec.norm, tensors); };
+  if (spec.norm_before) {
+    add_sublayer_norm(names.attention_norm);
+    add_sublayer_norm(names.mlp_norm);
+  }
+  if (spec.norm_after) {
+    add_sublayer_norm(names.attention_out_norm);
+    add_sublayer_norm(names.mlp_out_norm);
+  }
   add_norm(names.q_norm, layer, spec.head_dim, Norm::rms, tensors);
   add_norm(names.k_norm, layer, spec.head_dim, Norm::rms, tensors);
   for (const Linear linear : kAllLinears) {
@@ -89,9 +96,11 @@ LinearShape linear_shape(const ModelSpec& spec, Linear linear) {
     case Linear::o:
       return {spec.hidden, spec.query_width(), bias};
     case Linear::gate:
-      return spec.gated ? LinearShape{spec.intermediate, spec.hidden, bias} : LinearShape{};
+      return spec.gated && !spec.fused_gate_up ? LinearShape{spec.intermediate, spec.hidden, bias} : LinearShape{};
     case Linear::up:
-      return {spec.intermediate, spec.hidden, bias};
+      return spec.fused_gate_up ? LinearShape{} : LinearShape{spec.intermediate, spec.hidden, bias};
+    case Linear::gate_up:
+      return spec.fused_gate_up ? LinearShape{2 * spec.intermediate, spec.hidden, bias} : LinearShape{};
     case Linear::down:
       return {spec.hidden, spec.intermediate, bias};
   }

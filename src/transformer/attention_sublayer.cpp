@@ -5,7 +5,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/elementwise/copy.h"
-#include "kernels/fused_qkv/fused_qkv.h"
+#include "kernels/fused_parts/fused_parts.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 
@@ -23,6 +23,7 @@ AttentionShape attention_shape(const BlockContext& block) {
   shape.scale = layer.score_scale / std::sqrt(static_cast<float>(spec.head_dim));
   shape.longest = block.batch.longest;
   shape.window = static_cast<int>(layer.window);
+  shape.soft_cap = spec.score_cap;
   return shape;
 }
 
@@ -77,15 +78,21 @@ void norm_each_head_backward(const BlockContext& block, const NormWeights& weigh
 
 void rotate_qk(const BlockContext& block, const Qkv& qkv, RopeDirection direction) {
   const ModelSpec& spec = block.spec();
-  if (spec.learned_positions || !spec.layer(block.layer).rotary) {
+  const LayerSpec layer = spec.layer(block.layer);
+  if (spec.learned_positions || !layer.rotary) {
     return;
   }
   const Workspace& workspace = *block.model.workspace;
-  const ConstTensorView table =
-      view(static_cast<const float*>(workspace.rope_table.data()), {workspace.rope_positions, spec.rotary_width()});
-  rope(qkv.q, block.batch.positions, table, spec.head_dim, direction, block.stream());
-  rope(qkv.k, block.batch.positions, table, spec.head_dim, direction, block.stream());
+  const bool of_window = layer.window > 0 && spec.window_rope;
+  const RopeTable& table = of_window ? workspace.window_rope : workspace.rope;
+  const ConstTensorView& rows = of_window ? block.batch.positions : block.batch.rope_rows;
+  const ConstTensorView angles = view(static_cast<const float*>(table.values.data()), {table.rows, spec.rotary_width()});
+  const RopeHeads heads{spec.head_dim, spec.rope_pairs};
+  rope(qkv.q, rows, angles, heads, direction, block.stream());
+  rope(qkv.k, rows, angles, heads, direction, block.stream());
 }
+
+std::int64_t groups_of_qkv(const ModelSpec& spec) { return spec.fused_qkv == FusedQkv::per_head ? spec.heads : 1; }
 
 /// Appends this call's keys and values to the cache, and returns the whole cache.
 Qkv append_to_cache(const BlockContext& block, const Qkv& added) {
@@ -103,8 +110,8 @@ Qkv append_to_cache(const BlockContext& block, const Qkv& added) {
 Sublayer attention_sublayer(const BlockContext& block) {
   const SavedActivations& saved = block.saved();
   Sublayer sublayer;
-  sublayer.weights = &block.rest().attention_norm;
-  sublayer.norm = saved.attention_norm;
+  sublayer.before = {&block.rest().attention_norm, saved.attention_norm};
+  sublayer.after = {&block.rest().attention_out_norm, saved.attention_out_norm};
   sublayer.branch = sublayer.residual = block.hidden();
   sublayer.input = saved.normed_in;
   sublayer.out_linear = Linear::o;
@@ -119,9 +126,9 @@ void project_qkv(const BlockContext& block, ConstTensorView input) {
   const ModelSpec& spec = block.spec();
   const auto [q, k, v] = projected(block);
   if (spec.fused_qkv) {
-    const TensorView fused = block.saved().qkv.rows(block.tp.tokens);
+    const TensorView fused = fused_rows(block, q.cols() + k.cols() + v.cols());
     linear_forward(block, Linear::qkv, input, fused);
-    split_qkv(fused, {.heads = spec.heads, .head_dim = spec.head_dim, .layout = *spec.fused_qkv}, q, k, v, block.stream());
+    split_parts(fused, groups_of_qkv(spec), {q, k, v}, block.stream());
     return;
   }
   linear_forward(block, Linear::q, input, q);
@@ -133,8 +140,8 @@ void project_qkv_backward(const BlockContext& block, InputGradients& input) {
   const ModelSpec& spec = block.spec();
   const auto [dq, dk, dv] = gradients_of(block);
   if (spec.fused_qkv) {
-    const TensorView dfused = block.saved().qkv.rows(block.tp.tokens);
-    join_qkv(dq, dk, dv, {.heads = spec.heads, .head_dim = spec.head_dim, .layout = *spec.fused_qkv}, dfused, block.stream());
+    const TensorView dfused = fused_rows(block, dq.cols() + dk.cols() + dv.cols());
+    join_parts({dq, dk, dv}, groups_of_qkv(spec), dfused, block.stream());
     last_input_linear_backward(block, Linear::qkv, dfused, input);
     return;
   }

@@ -1,7 +1,8 @@
 // The stages of a block in order, forward and backward:
 //   attention  1 norm   2 q k v   3 norm of heads   4 rotation   5 attention   6 o, residual
 //   MLP        7 norm   8 gate up   9 activation   10 down, residual
-// If the norm follows a sublayer, stage 6 or 10 norms the sublayer's output before the residual, and 1 or 7 passes the input on.
+// If a norm follows a sublayer, stage 6 or 10 norms the sublayer's output before the residual; without a norm before it, 1 or 7
+// passes the input on.
 // With a parallel residual both sublayers read the block's input.
 #include "src/transformer/block.h"
 

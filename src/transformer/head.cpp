@@ -122,7 +122,7 @@ LogitsChunk logits_chunk(const ForwardContext& model, const TokenChunk& tokens, 
 }
 
 void compute_logits(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
-  matmul({.a = tokens.normed, .b = chunk.head, .op_b = Transpose::yes, .c = chunk.logits}, model.stream);
+  logits_of(model, tokens.normed, chunk.head, chunk.logits);
 }
 
 /// True if one softmax covers the whole vocabulary.
@@ -147,8 +147,9 @@ void exchange_numbers(const ForwardContext& model, const TokenChunk& tokens) {
 
 /// Losses of the tokens, and the gradient of a chunk of the vocabulary, over its logits or in a buffer of its own.
 void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk, float scale) {
+  const LossGradient of{scale, model.base->spec.logits_cap};
   if (is_alone(model)) {
-    cross_entropy(chunk.logits, tokens.targets, scale, tokens.loss, chunk.gradient, model.stream);
+    cross_entropy(chunk.logits, tokens.targets, of, tokens.loss, chunk.gradient, model.stream);
     return;
   }
   const auto rows = static_cast<std::int64_t>(tokens.all_numbers.size()) / kSoftmaxNumbers;
@@ -156,7 +157,7 @@ void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const 
                       .targets = tokens.targets,
                       .first = chunk.first_id,
                       .numbers = view(tokens.all_numbers.data(), {rows, kSoftmaxNumbers}),
-                      .scale = scale,
+                      .of = of,
                       .loss = tokens.loss,
                       .gradient = chunk.gradient},
                      model.stream);
@@ -166,7 +167,12 @@ void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const 
 /// normed rows, which are no longer needed.
 void add_gradient(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
   const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
-  matmul({.a = chunk.gradient, .b = chunk.head, .added = {.beta = beta}, .c = tokens.gradient}, model.stream);
+  matmul({.a = chunk.gradient,
+          .b = chunk.head,
+          .alpha = model.base->spec.logits_scale,
+          .added = {.beta = beta},
+          .c = tokens.gradient},
+         model.stream);
 }
 
 /// Overwrites the normed rows with the summed gradient.
@@ -363,7 +369,7 @@ void head_log_probs(const ForwardContext& model, const MicroBatch& batch, std::s
   const Picked picked = pick_and_norm(model, batch, workspace.in_flight[0], false);
   for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
     const TensorView logits = view(workspace.logits.data(), {tokens.rows, head.rows()});
-    matmul({.a = tokens.normed, .b = head, .op_b = Transpose::yes, .c = logits}, model.stream);
+    logits_of(model, tokens.normed, head, logits);
     token_log_prob(logits, tokens.targets, tokens.loss, view(workspace.argmax.data() + tokens.first, {tokens.rows}),
                    model.stream);
   });

@@ -1,5 +1,6 @@
-// The head for a generated token.
+// Logits, and the head for a generated token.
 #include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/matmul/matmul.h"
 #include "src/transformer/head.h"
 
@@ -25,6 +26,14 @@ std::vector<float> join_logits(const ForwardContext& model) {
 
 }  // namespace
 
+void logits_of(const ForwardContext& model, ConstTensorView normed, ConstTensorView head, TensorView logits) {
+  const ModelSpec& spec = model.base->spec;
+  matmul({.a = normed, .b = head, .op_b = Transpose::yes, .alpha = spec.logits_scale, .c = logits}, model.stream);
+  if (spec.logits_cap > 0.0F) {
+    soft_cap(logits, spec.logits_cap, model.stream);
+  }
+}
+
 std::vector<float> head_next(const ForwardContext& model, std::int64_t tokens) {
   const Workspace& workspace = *model.workspace;
   const ModelSpec& spec = model.base->spec;
@@ -40,11 +49,7 @@ std::vector<float> head_next(const ForwardContext& model, std::int64_t tokens) {
     if (i + 1 < head.chunks) {
       model.window->tables().prefetch(head, i + 1);
     }
-    matmul({.a = buffers.head.normed.rows(1),
-            .b = rows,
-            .op_b = Transpose::yes,
-            .c = view(to.data() + head.chunk(i).begin, {1, rows.rows()})},
-           model.stream);
+    logits_of(model, buffers.head.normed.rows(1), rows, view(to.data() + head.chunk(i).begin, {1, rows.rows()}));
     model.window->tables().release(head, i);
   }
   if (model.tensor != nullptr) {

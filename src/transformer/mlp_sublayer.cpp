@@ -2,6 +2,7 @@
 #include "src/transformer/mlp_sublayer.h"
 
 #include "kernels/activation/activation.h"
+#include "kernels/fused_parts/fused_parts.h"
 
 namespace lora_dist {
 
@@ -19,8 +20,8 @@ Sublayer mlp_sublayer(const BlockContext& block) {
   const SavedActivations& saved = block.saved();
   const std::int64_t shard = block.tp.shard_tokens();
   Sublayer sublayer;
-  sublayer.weights = &block.rest().mlp_norm;
-  sublayer.norm = saved.mlp_norm;
+  sublayer.before = {&block.rest().mlp_norm, saved.mlp_norm};
+  sublayer.after = {&block.rest().mlp_out_norm, saved.mlp_out_norm};
   sublayer.residual = saved.middle.rows(shard);
   sublayer.branch = block.spec().parallel_residual ? block.hidden() : sublayer.residual;
   sublayer.input = saved.normed_middle;
@@ -34,6 +35,14 @@ Sublayer mlp_sublayer(const BlockContext& block) {
 
 void project_gate_up(const BlockContext& block, ConstTensorView input) {
   const SavedActivations& saved = block.saved();
+  if (block.spec().fused_gate_up) {
+    const TensorView gate = saved.gate.rows(block.tp.tokens);
+    const TensorView up = saved.up.rows(block.tp.tokens);
+    const TensorView fused = fused_rows(block, gate.cols() + up.cols());
+    linear_forward(block, Linear::gate_up, input, fused);
+    split_parts(fused, 1, {gate, up}, block.stream());
+    return;
+  }
   if (block.spec().gated) {
     linear_forward(block, Linear::gate, input, saved.gate.rows(block.tp.tokens));
   }
@@ -41,6 +50,14 @@ void project_gate_up(const BlockContext& block, ConstTensorView input) {
 }
 
 void project_gate_up_backward(const BlockContext& block, InputGradients& input) {
+  if (block.spec().fused_gate_up) {
+    const TensorView dgate = block.gradients().activated.rows(block.tp.tokens);
+    const TensorView dup = up_gradient(block);
+    const TensorView dfused = fused_rows(block, dgate.cols() + dup.cols());
+    join_parts({dgate, dup}, 1, dfused, block.stream());
+    last_input_linear_backward(block, Linear::gate_up, dfused, input);
+    return;
+  }
   if (block.spec().gated) {
     input_linear_backward(block, Linear::gate, block.gradients().activated.rows(block.tp.tokens), input);
   }

@@ -45,8 +45,10 @@ void attend_once(const ModelSpec& spec, const Workspace& workspace, const std::v
   const std::int64_t n = cu_seqlens.back();
   const TensorView there = view(workspace.in_flight[0].cu_seqlens.first(cu_seqlens.size()));
   from_host(view(std::span<const std::int32_t>(cu_seqlens)), there, stream);
-  const AttentionShape shape = {static_cast<int>(spec.heads), static_cast<int>(spec.kv_heads), static_cast<int>(spec.head_dim),
-                                1.0F / std::sqrt(static_cast<float>(spec.head_dim)), cu_seqlens[1]};
+  const float scale = spec.layer(0).score_scale / std::sqrt(static_cast<float>(spec.head_dim));
+  AttentionShape shape = {static_cast<int>(spec.heads), static_cast<int>(spec.kv_heads), static_cast<int>(spec.head_dim), scale,
+                          cu_seqlens[1]};
+  shape.soft_cap = spec.score_cap;
   const SavedActivations& block = workspace.in_flight[0].saved_of(0);
   attention({.q = block.q.rows(n),
              .k = block.k.rows(n),

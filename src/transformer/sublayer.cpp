@@ -8,10 +8,27 @@ namespace lora_dist {
 
 namespace {
 
-bool norm_first(const BlockContext& block) { return block.spec().norm_place == NormPlace::before; }
+NormStatistics statistics_of(const BlockContext& block, const SublayerNorm& norm) {
+  return norm.saved.rows(block.tp.shard_tokens());
+}
 
-NormStatistics statistics_of(const BlockContext& block, const Sublayer& sublayer) {
-  return sublayer.norm.rows(block.tp.shard_tokens());
+void norm_rows(const BlockContext& block, const SublayerNorm& of, ConstTensorView x, TensorView y) {
+  norm(*of.weights, block.spec().norm_eps, x, y, statistics_of(block, of), block.stream());
+}
+
+void norm_rows_backward(const BlockContext& block, const SublayerNorm& of, ConstTensorView dy, ConstTensorView x, TensorView dx) {
+  norm_backward(*of.weights, dy, x, statistics_of(block, of), dx, block.stream());
+}
+
+/// True if the product of the out linear can add the residual itself.
+bool adds_residual_at_once(const BlockContext& block, const Sublayer& sublayer) {
+  return !sublayer.after.exists() && block.spec().residual_scale == 1.0F;
+}
+
+void scale_residual(const BlockContext& block, const TensorView& x) {
+  if (block.spec().residual_scale != 1.0F) {
+    scale(x, block.spec().residual_scale, block.stream());
+  }
 }
 
 /// y = residual + out linear (out_input), summed over the ranks, for this rank's shard. If all ranks keep all rows, the product
@@ -31,36 +48,41 @@ void summed_linear(const BlockContext& block, const Sublayer& sublayer, ConstTen
 
 /// The linears' input as saved by forward.
 ConstTensorView saved_input(const BlockContext& block, const Sublayer& sublayer) {
-  return norm_first(block) || block.tp.sequence_parallel() ? sublayer.input.rows(block.tp.tokens) : sublayer.branch;
+  return sublayer.before.exists() || block.tp.sequence_parallel() ? sublayer.input.rows(block.tp.tokens) : sublayer.branch;
 }
 
 /// [tokens, hidden]: the gradient of the out linear's output.
 ConstTensorView output_gradient(const BlockContext& block, const Sublayer& sublayer) {
   const TensorParallel& tp = block.tp;
   const TensorView dout = block.hidden_gradient();
-  if (norm_first(block)) {
+  if (adds_residual_at_once(block, sublayer)) {
     return gather_shard(tp, dout);
   }
   const RowBuffer& normed = block.gradients().normed;
   const TensorView dplain = shard_of(tp, normed);
-  zero(dplain, block.stream());
-  norm_backward(*sublayer.weights, dout, sublayer.plain_output.rows(tp.shard_tokens()), statistics_of(block, sublayer), dplain,
-                block.stream());
+  if (sublayer.after.exists()) {
+    zero(dplain, block.stream());
+    norm_rows_backward(block, sublayer.after, dout, sublayer.plain_output.rows(tp.shard_tokens()), dplain);
+  } else {
+    copy(dout, dplain, block.stream());
+  }
+  scale_residual(block, dplain);
   return gather_shards(tp, normed);
 }
 
-/// If the norm comes after and all rows are kept, the linears read the hidden state itself, so their gradients go directly to the
+/// If no norm comes before and all rows are kept, the linears read the hidden state itself, so their gradients go directly to the
 /// hidden gradient. It is summed over the ranks afterwards, so only the rank that adds_residual() adds to the present values; the
 /// others overwrite them.
-bool adds_in_place(const BlockContext& block) { return !norm_first(block) && !block.tp.sequence_parallel(); }
+bool adds_in_place(const BlockContext& block, const Sublayer& sublayer) {
+  return !sublayer.before.exists() && !block.tp.sequence_parallel();
+}
 
 }  // namespace
 
 ConstTensorView sublayer_input(const BlockContext& block, const Sublayer& sublayer) {
   const TensorParallel& tp = block.tp;
-  if (norm_first(block)) {
-    norm(*sublayer.weights, block.spec().norm_eps, sublayer.branch, shard_of(tp, sublayer.input), statistics_of(block, sublayer),
-         block.stream());
+  if (sublayer.before.exists()) {
+    norm_rows(block, sublayer.before, sublayer.branch, shard_of(tp, sublayer.input));
   } else if (tp.sequence_parallel()) {
     copy(sublayer.branch, shard_of(tp, sublayer.input), block.stream());
   } else {
@@ -69,28 +91,38 @@ ConstTensorView sublayer_input(const BlockContext& block, const Sublayer& sublay
   return gather_shards(tp, sublayer.input);
 }
 
+TensorView fused_rows(const BlockContext& block, std::int64_t width) {
+  RowBuffer room = block.saved().fused;
+  room.width = width;
+  return room.rows(block.tp.tokens);
+}
+
 void sublayer_output(const BlockContext& block, const Sublayer& sublayer) {
-  if (norm_first(block)) {
+  if (adds_residual_at_once(block, sublayer)) {
     summed_linear(block, sublayer, sublayer.residual, sublayer.output);
     return;
   }
-  const TensorView plain = sublayer.plain_output.rows(block.tp.shard_tokens());
-  summed_linear(block, sublayer, {}, plain);
-  norm(*sublayer.weights, block.spec().norm_eps, plain, sublayer.output, statistics_of(block, sublayer), block.stream());
+  if (sublayer.after.exists()) {
+    const TensorView plain = sublayer.plain_output.rows(block.tp.shard_tokens());
+    summed_linear(block, sublayer, {}, plain);
+    norm_rows(block, sublayer.after, plain, sublayer.output);
+  } else {
+    summed_linear(block, sublayer, {}, sublayer.output);
+  }
+  scale_residual(block, sublayer.output);
   add_to(sublayer.residual, sublayer.output, block.stream());
 }
 
 void save_output_again(const BlockContext& block, const Sublayer& sublayer) {
-  if (norm_first(block)) {
+  if (!sublayer.after.exists()) {
     save_linear_again(block, sublayer.out_linear, sublayer.out_input);
     return;
   }
   const TensorParallel& tp = block.tp;
   const TensorView plain = sublayer.plain_output.rows(tp.shard_tokens());
   summed_linear(block, sublayer, {}, plain);
-  // Only the norm's statistics are needed, not the normed rows.
-  const TensorView unused = tp.sequence_parallel() ? shard_of(tp, tp.gathered) : sublayer.input.rows(tp.shard_tokens());
-  norm(*sublayer.weights, block.spec().norm_eps, plain, unused, statistics_of(block, sublayer), block.stream());
+  // Only the norm's statistics are needed, not the normed rows; the gradients are not in use yet.
+  norm_rows(block, sublayer.after, plain, shard_of(tp, block.gradients().normed));
 }
 
 void sublayer_output_backward(const BlockContext& block, const Sublayer& sublayer) {
@@ -99,7 +131,7 @@ void sublayer_output_backward(const BlockContext& block, const Sublayer& sublaye
 }
 
 InputGradients begin_input_backward(const BlockContext& block, const Sublayer& sublayer, bool wanted) {
-  const bool in_place = adds_in_place(block);
+  const bool in_place = adds_in_place(block, sublayer);
   InputGradients input;
   input.x = saved_input(block, sublayer);
   input.dx = in_place ? block.hidden_gradient() : block.gradients().normed.rows(block.tp.tokens);
@@ -127,9 +159,8 @@ void sublayer_input_backward(const BlockContext& block, const Sublayer& sublayer
   const TensorParallel& tp = block.tp;
   const RowBuffer& normed = block.gradients().normed;
   const TensorView dx = tp.sequence_parallel() ? reduce_to_shards(tp, normed) : normed.rows(tp.tokens);
-  if (norm_first(block)) {
-    norm_backward(*sublayer.weights, dx, sublayer.branch, statistics_of(block, sublayer), block.hidden_gradient(),
-                  block.stream());
+  if (sublayer.before.exists()) {
+    norm_rows_backward(block, sublayer.before, dx, sublayer.branch, block.hidden_gradient());
   } else if (tp.sequence_parallel()) {
     add_to(dx, block.hidden_gradient(), block.stream());
   }

@@ -7,24 +7,34 @@
 
 namespace lora_dist {
 
-/// One of a block's two sublayers, with its norm and residual.
-struct Sublayer {
+/// A norm before or after a sublayer, with its saved statistics of this rank's shard.
+struct SublayerNorm {
   const NormWeights* weights = nullptr;
-  NormBuffers norm;   // saved statistics of this rank's shard
+  NormBuffers saved;
+
+  bool exists() const { return !weights->weight.empty(); }
+};
+
+/// One of a block's two sublayers, with its norms and residual.
+struct Sublayer {
+  SublayerNorm before;
+  SublayerNorm after;
   TensorView branch;  // [shard, hidden]: the hidden state that the sublayer reads
-  RowBuffer input;    // the linears' input, if it is not the branch itself; the MLP's always exists
+  RowBuffer input;    // the linears' input, if it is not the branch itself
   Linear out_linear = Linear::o;
   TensorView out_input;     // [tokens, in]: the out linear's input
   TensorView out_gradient;  // [tokens, in]: gradient of out_input
-  RowBuffer plain_output;   // [shard, hidden]: of the out linear, if the norm follows it
+  RowBuffer plain_output;   // [shard, hidden]: of the out linear, if a norm follows it
   TensorView residual;      // [shard, hidden]: added to the output
   TensorView output;        // [shard, hidden]
 };
 
-/// Norms the branch if the norm comes first, and returns the linears' input: [tokens, hidden].
+/// Norms the branch if a norm comes first, and returns the linears' input: [tokens, hidden].
 ConstTensorView sublayer_input(const BlockContext& block, const Sublayer& sublayer);
-/// output = residual + the out linear of out_input, through the norm if it comes after.
+/// output = residual + residual_scale * the out linear of out_input, through the norm if one comes after.
 void sublayer_output(const BlockContext& block, const Sublayer& sublayer);
+/// [tokens, width]: room for the product of several projections, or for its gradient.
+TensorView fused_rows(const BlockContext& block, std::int64_t width);
 /// The part that backward needs, without the output.
 void save_output_again(const BlockContext& block, const Sublayer& sublayer);
 

@@ -47,6 +47,11 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
     InFlight& one = all.emplace_back();
     one.buffers = &model.workspace->in_flight[i];
     one.batch = to_device(batches[i], model.cache, *one.buffers, model.stream);
+    if (!one.buffers->rope_rows.empty() && one.batch.tokens > 0) {
+      const Workspace& workspace = *model.workspace;
+      one.batch.rope_rows = to_device(rope_rows_of(batches[i], model.base->spec.rope, workspace.rope_positions),
+                                      one.buffers->rope_rows, model.stream);
+    }
     one.tp = tensor_parallel(model, one.batch.tokens);
     one.linears = {params,
                    grads.empty() ? std::span<float>{} : grads[i],

@@ -54,13 +54,17 @@ RowBuilders row_builders(const FrozenBase& base, const WorkspaceOptions& options
   return {{arena, shard, options.compute_dtype, sequence_parallel}, {arena, all, options.compute_dtype, sequence_parallel}};
 }
 
-NormBuffers make_norm(const Builder& build, const ModelSpec& spec, const std::string& name) {
+/// `exists`: whether the model has this norm.
+NormBuffers make_norm(const Builder& build, const ModelSpec& spec, const std::string& name, bool exists = true) {
+  if (!exists) {
+    return {};
+  }
   return {build.rows_f32("mean of " + name, spec.norm == Norm::layer ? 1 : 0), build.rows_f32("rstd of " + name, 1)};
 }
 
 /// The activations that recompute = selective recomputes, so that one set serves all blocks.
 void make_cheap(const Builder& build, const ModelSpec& spec, SavedActivations& block) {
-  const std::int64_t normed = spec.norm_place == NormPlace::before || build.sequence_parallel ? spec.hidden : 0;
+  const std::int64_t normed = spec.norm_before || build.sequence_parallel ? spec.hidden : 0;
   block.normed_in = build.rows("normed_in", normed);
   block.normed_middle = build.rows("normed_middle", spec.hidden);
   block.activated = build.rows("activated", spec.intermediate);
@@ -70,9 +74,9 @@ void make_cheap(const Builder& build, const ModelSpec& spec, SavedActivations& b
 SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
                             bool all_layers) {
   const Builder& build = rows.all;
-  const std::int64_t out = spec.norm_place == NormPlace::after ? spec.hidden : 0;
+  const std::int64_t out = spec.norm_after ? spec.hidden : 0;
   SavedActivations block;
-  block.attention_norm = make_norm(rows.shard, spec, "attention's norm");
+  block.attention_norm = make_norm(rows.shard, spec, "attention's norm", spec.norm_before);
   block.q = build.rows("q", spec.query_width());
   block.k = build.rows("k", spec.key_width());
   block.v = build.rows("v", spec.key_width());
@@ -83,11 +87,13 @@ SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, cons
   block.attended = build.rows("attended", spec.query_width());
   block.log_sum_exp = build.rows_f32("log_sum_exp", spec.heads);
   block.attention_out = rows.shard.rows("attention out", out);
+  block.attention_out_norm = make_norm(rows.shard, spec, "norm after attention", spec.norm_after);
   block.middle = rows.shard.rows("middle", spec.hidden);
-  block.mlp_norm = make_norm(rows.shard, spec, "MLP's norm");
+  block.mlp_norm = make_norm(rows.shard, spec, "MLP's norm", spec.norm_before);
   block.gate = build.rows("gate", spec.gated ? spec.intermediate : 0);
   block.up = build.rows("up", spec.intermediate);
   block.mlp_out = rows.shard.rows("mlp out", out);
+  block.mlp_out_norm = make_norm(rows.shard, spec, "norm after the MLP", spec.norm_after);
   for (std::size_t i = 0; i < kLinears; ++i) {
     std::int64_t width = 0;  // a set shared by all layers must fit the largest of them
     for (std::size_t l = 0; l < layout.blocks.size(); ++l) {
@@ -138,9 +144,11 @@ std::span<std::int32_t> take_ids(Arena& arena, const std::string& name, std::int
   return arena.take<std::int32_t>(MemoryKind::scratch, name, count);
 }
 
-void make_ids(MicroBatchBuffers& buffers, std::int64_t tokens, Arena& arena) {
+/// `longer_ropes`: the rotation table has other rows for longer sequences.
+void make_ids(MicroBatchBuffers& buffers, std::int64_t tokens, bool longer_ropes, Arena& arena) {
   buffers.ids = take_ids(arena, "token ids", tokens);
   buffers.positions = take_ids(arena, "positions", tokens);
+  buffers.rope_rows = take_ids(arena, "rows of the rotation table", longer_ropes ? tokens : 0);
   buffers.sample_ids = take_ids(arena, "sample ids", tokens);
   buffers.cu_seqlens = take_ids(arena, "cu_seqlens", tokens + 1);
   buffers.key_cu_seqlens = take_ids(arena, "cu_seqlens of keys", 2);
@@ -199,6 +207,10 @@ HeadBuffers make_head(const Workspace& workspace, const FrozenBase& base, const 
   return head;
 }
 
+std::int64_t widest_fused(const ModelSpec& spec) {
+  return std::max(spec.fused_qkv ? spec.query_width() + 2 * spec.key_width() : 0, spec.fused_gate_up ? 2 * spec.intermediate : 0);
+}
+
 /// The buffers of one micro-batch; the others share buffers of the first one that are not read after a block.
 MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase& base, const AdapterLayout& layout,
                                    const WorkspaceOptions& options, const RowBuilders& rows) {
@@ -225,23 +237,26 @@ MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase&
         block.normed_middle = sharing->normed_middle;
         block.activated = sharing->activated;
       }
-      const std::int64_t fused = spec.fused_qkv ? spec.query_width() + 2 * spec.key_width() : 0;
-      block.qkv = sharing == nullptr ? rows.all.rows("qkv", fused) : sharing->qkv;
+      block.fused = sharing == nullptr ? rows.all.rows("fused projections", widest_fused(spec)) : sharing->fused;
       made.saved.push_back(block);
     }
   }
   made.head = make_head(workspace, base, options, rows.all);
-  make_ids(made, options.max_tokens, rows.all.arena);
+  const bool longer_ropes = rope_table_rows(spec.rope, options.max_positions) > options.max_positions;
+  make_ids(made, options.max_tokens, longer_ropes, rows.all.arena);
   return made;
 }
 
-void make_rope(Workspace& workspace, const ModelSpec& spec, std::int64_t positions, Arena& arena, const Stream& stream) {
-  workspace.rope_positions = positions;
-  workspace.rope_table = arena.take<float>(MemoryKind::scratch, "rotation table", positions * spec.rotary_width());
+RopeTable make_rope(const ModelSpec& spec, const RopeConfig& rope, std::int64_t positions, const std::string& name, Arena& arena,
+                    const Stream& stream) {
+  RopeTable made;
+  made.rows = rope_table_rows(rope, positions);
+  made.values = arena.take<float>(MemoryKind::scratch, name, made.rows * spec.rotary_width());
   if (arena.holds_memory()) {
-    const std::vector<float> table = make_rope_table(spec, positions);
-    from_host(view(std::span(table)), view(workspace.rope_table), stream);
+    const std::vector<float> table = make_rope_table(spec, rope, positions);
+    from_host(view(std::span(table)), view(made.values), stream);
   }
+  return made;
 }
 
 }  // namespace
@@ -266,7 +281,12 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   if (options.compute_dtype != DType::f32) {
     workspace.params = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);
   }
-  make_rope(workspace, base.spec, options.max_positions, arena, stream);
+  workspace.rope_positions = options.max_positions;
+  workspace.rope = make_rope(base.spec, base.spec.rope, options.max_positions, "rotation table", arena, stream);
+  if (base.spec.window_rope) {
+    workspace.window_rope =
+        make_rope(base.spec, *base.spec.window_rope, options.max_positions, "rotation table of windows", arena, stream);
+  }
   take_operator_scratch(base.spec, workspace, options.longest, options.training, arena, stream);
   return workspace;
 }

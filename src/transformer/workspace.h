@@ -29,9 +29,9 @@ struct SavedActivations {
   RowBuffer normed_in;  // [tokens, hidden], the linears' input; with recompute = selective all blocks share it, normed_middle
                         // and activated
   NormBuffers attention_norm;
-  RowBuffer qkv;  // [tokens, query + 2 * key width]: room for a fused product and for its gradient; all blocks share it
-  RowBuffer q;    // [tokens, heads * head_dim], normed by head and rotated
-  RowBuffer k;    // [tokens, kv_heads * head_dim], normed by head and rotated
+  RowBuffer fused;  // [tokens, widest]: room for the product of several projections and for its gradient; all blocks share it
+  RowBuffer q;      // [tokens, heads * head_dim], normed by head and rotated
+  RowBuffer k;      // [tokens, kv_heads * head_dim], normed by head and rotated
   RowBuffer v;
   RowBuffer plain_q;  // before the norm of heads
   RowBuffer plain_k;
@@ -40,13 +40,15 @@ struct SavedActivations {
   RowBuffer attended;       // [tokens, heads * head_dim]
   RowBuffer log_sum_exp;    // [tokens, heads]
   RowBuffer attention_out;  // [shard, hidden]: of the output projection, if a norm follows it
+  NormBuffers attention_out_norm;
   RowBuffer middle;         // [shard, hidden]: after the attention's residual
-  RowBuffer normed_middle;  // the MLP's linears' input; also scratch for a norm whose result is not read
+  RowBuffer normed_middle;  // the MLP's linears' input
   NormBuffers mlp_norm;
   RowBuffer gate;  // [tokens, intermediate]
   RowBuffer up;
   RowBuffer activated;
-  RowBuffer mlp_out;                        // [shard, hidden]: of the down projection, if a norm follows it
+  RowBuffer mlp_out;  // [shard, hidden]: of the down projection, if a norm follows it
+  NormBuffers mlp_out_norm;
   std::array<RowBuffer, kLinears> adapter;  // [tokens, saved_width] of each adapted linear
 };
 
@@ -100,6 +102,7 @@ struct MicroBatchBuffers {
   // i32, in the operators' memory.
   std::span<std::int32_t> ids;
   std::span<std::int32_t> positions;
+  std::span<std::int32_t> rope_rows;  // empty: the positions
   std::span<std::int32_t> sample_ids;
   std::span<std::int32_t> cu_seqlens;      // [segments + 1]
   std::span<std::int32_t> key_cu_seqlens;  // [2]: for a sequence with a cache
@@ -111,6 +114,12 @@ struct MicroBatchBuffers {
 
   const RowBuffer& entering(std::int64_t layer) const { return hidden[static_cast<std::size_t>(layer) % hidden.size()]; }
   const SavedActivations& saved_of(std::int64_t layer) const { return saved[static_cast<std::size_t>(layer) % saved.size()]; }
+};
+
+/// A rotation table (make_rope_table).
+struct RopeTable {
+  std::span<float> values;  // [rows, rotary_width]
+  std::int64_t rows = 0;
 };
 
 /// All buffers of the transformer.
@@ -128,7 +137,8 @@ struct Workspace {
   std::span<float> next_logits;      // [widest part]: of one token
   std::span<float> all_next_logits;  // [ranks * widest part]
   TensorView params;  // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
-  std::span<float> rope_table;
+  RopeTable rope;
+  RopeTable window_rope;  // of layers with a window, if they have a rotation of their own
   std::int64_t rope_positions = 0;
   DType compute_dtype = DType::f32;
   std::int64_t max_tokens = 0;

@@ -34,6 +34,11 @@ Case with_window(Case c, int window) {
   return c;
 }
 
+Case with_soft_cap(Case c, float cap) {
+  c.shape.soft_cap = cap;
+  return c;
+}
+
 Case square(AttentionShape shape, std::vector<std::int32_t> starts) { return {shape, starts, starts}; }
 
 const std::vector<Case> kSquare = {square(shape_of(1, 1, 8), {0, 1}), square(shape_of(2, 1, 8), {0, 1, 4, 4, 9}),
@@ -62,6 +67,13 @@ std::vector<Case> windowed_caches() {
     }
   }
   return cases;
+}
+
+// Caps that bend most scores, and one that hardly bends any.
+std::vector<Case> capped_squares() {
+  return {with_soft_cap(square(shape_of(4, 2, 16), {0, 127, 255, 384, 513}), 3.0F),
+          with_soft_cap(with_window(square(shape_of(3, 1, 24), {0, 130, 131}), 100), 8.0F),
+          with_soft_cap(square(shape_of(2, 2, 64), {0, 300}), 50.0F)};
 }
 
 struct Inputs {
@@ -133,6 +145,11 @@ struct Reference {
   std::vector<double> log_sum_exp;
 };
 
+double capped(double score, const AttentionShape& shape) {
+  const auto cap = static_cast<double>(shape.soft_cap);
+  return cap > 0.0 ? cap * std::tanh(score / cap) : score;
+}
+
 Reference reference(const Case& c, const std::vector<double>& q, const std::vector<double>& k, const std::vector<double>& v) {
   Reference r = {.out = std::vector<double>(q.size()),
                  .log_sum_exp = std::vector<double>(static_cast<std::size_t>(c.queries() * c.shape.heads))};
@@ -156,6 +173,7 @@ Reference reference(const Case& c, const std::vector<double>& q, const std::vect
           for (std::int64_t e = 0; e < dim; ++e) {
             score[j] += q_row[e] * row_of(k, static_cast<std::int64_t>(j))[e] * c.shape.scale;
           }
+          score[j] = capped(score[j], c.shape);
           top = std::max(top, score[j]);
         }
         double sum = 0.0;
@@ -181,6 +199,9 @@ TEST(Attention, EqualsDouble) {
   for (const std::vector<Case>& windowed : {windowed_squares(), windowed_caches()}) {
     all.insert(all.end(), windowed.begin(), windowed.end());
   }
+  const std::vector<Case> soft_capped = capped_squares();
+  all.insert(all.end(), soft_capped.begin(), soft_capped.end());
+  all.push_back(with_soft_cap(kCached[2], 5.0F));
   for (const Case& c : all) {
     const Inputs in = inputs_of(c);
     const Forward f = forward(c, in, Stream{});
@@ -232,7 +253,8 @@ TEST(Attention, ACacheMayHaveRoomToSpare) {
 
 TEST(Attention, BackwardEqualsFiniteDifferences) {
   for (const Case& c : {square(shape_of(1, 1, 8), {0, 1}), square(shape_of(4, 2, 4), {0, 1, 6, 6, 9}),
-                        square(shape_of(2, 1, 8), {0, 5, 12}), with_window(square(shape_of(4, 2, 4), {0, 1, 6, 6, 9}), 2)}) {
+                        square(shape_of(2, 1, 8), {0, 5, 12}), with_window(square(shape_of(4, 2, 4), {0, 1, 6, 6, 9}), 2),
+                        with_soft_cap(square(shape_of(4, 2, 4), {0, 1, 6, 6, 9}), 2.0F)}) {
     const Inputs in = inputs_of(c);
     const std::vector<float> dout = random_floats(static_cast<std::int64_t>(in.q.size()), 4);
     const Gradients d = backward(c, in, forward(c, in, Stream{}), dout, Stream{});
@@ -279,8 +301,10 @@ ReferenceGradients reference_backward(const Case& c, const Inputs& in, const std
                      c.shape.scale;
             dp += static_cast<double>(dout[static_cast<std::size_t>(q0 + e)]) * in.v[static_cast<std::size_t>(k0 + e)];
           }
+          score = capped(score, c.shape);
+          const double bend = c.shape.soft_cap > 0.0F ? score / static_cast<double>(c.shape.soft_cap) : 0.0;
           const double p = std::exp(score - r.log_sum_exp[static_cast<std::size_t>(query * c.shape.heads + h)]);
-          const double ds = p * (dp - delta) * c.shape.scale;
+          const double ds = p * (dp - delta) * (1.0 - bend * bend) * c.shape.scale;
           for (std::int64_t e = 0; e < dim; ++e) {
             d.q[static_cast<std::size_t>(q0 + e)] += ds * in.k[static_cast<std::size_t>(k0 + e)];
             d.k[static_cast<std::size_t>(k0 + e)] += ds * in.q[static_cast<std::size_t>(q0 + e)];
@@ -297,6 +321,8 @@ TEST(Attention, BackwardEqualsDoubleAcrossTiles) {
   std::vector<Case> all = kSquare;
   const std::vector<Case> windowed = windowed_squares();
   all.insert(all.end(), windowed.begin(), windowed.end());
+  const std::vector<Case> soft_capped = capped_squares();
+  all.insert(all.end(), soft_capped.begin(), soft_capped.end());
   for (const Case& c : all) {
     const Inputs in = inputs_of(c);
     const std::vector<float> dout = random_floats(static_cast<std::int64_t>(in.q.size()), 4);

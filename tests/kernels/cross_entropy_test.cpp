@@ -3,8 +3,10 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/elementwise/elementwise.h"
 #include "tests/support/compare.h"
 #include "tests/support/finite_difference.h"
 #include "tests/support/random_floats.h"
@@ -54,10 +56,10 @@ struct Result {
   std::vector<float> gradient;
 };
 
-Result run(const Case& c, std::vector<float> logits, float scale, const Stream& stream) {
+Result run(const Case& c, std::vector<float> logits, const LossGradient& of, const Stream& stream) {
   const std::vector<std::int32_t> targets = targets_of(c);
   std::vector<float> loss(static_cast<std::size_t>(c.tokens));
-  cross_entropy(view(logits.data(), {c.tokens, c.vocab}), view(targets.data(), {c.tokens}), scale, view(loss.data(), {c.tokens}),
+  cross_entropy(view(logits.data(), {c.tokens, c.vocab}), view(targets.data(), {c.tokens}), of, view(loss.data(), {c.tokens}),
                 view(logits.data(), {c.tokens, c.vocab}), stream);
   return {loss, logits};
 }
@@ -79,7 +81,7 @@ TEST(CrossEntropy, LossAndLogProbEqualDouble) {
   for (const Case& c : kCases) {
     const std::vector<float> logits = random_floats(c.tokens * c.vocab, 1, c.spread);
     const std::vector<double> expected = reference_losses(as_double(logits), c);
-    const std::vector<float> loss = run(c, logits, 1.0F, Stream{}).loss;
+    const std::vector<float> loss = run(c, logits, {}, Stream{}).loss;
     const Scores scores = score(logits, targets_of(c), Stream{});
     for (std::size_t t = 0; t < expected.size(); ++t) {
       // logit - top is rounded once (half a unit of the spread), the loss itself once.
@@ -101,13 +103,38 @@ TEST(CrossEntropy, GradientEqualsFiniteDifferences) {
       }
       return sum * scale;
     };
-    EXPECT_LT(error_of(run(c, logits, scale, Stream{}).gradient, finite_difference(f, as_double(logits))), 1e-6) << c.vocab;
+    EXPECT_LT(error_of(run(c, logits, {scale}, Stream{}).gradient, finite_difference(f, as_double(logits))), 1e-6) << c.vocab;
+  }
+}
+
+// x: before the soft cap.
+std::vector<double> capped(const std::vector<double>& x, double cap) {
+  std::vector<double> y;
+  for (const double value : x) {
+    y.push_back(cap * std::tanh(value / cap));
+  }
+  return y;
+}
+
+TEST(CrossEntropy, GradientThroughASoftCapEqualsFiniteDifferences) {
+  constexpr LossGradient kOf{0.37F, 3.0F};
+  for (const Case& c : {kCases[1], Case{3, 40, 3.0F}}) {
+    const std::vector<float> x = random_floats(c.tokens * c.vocab, 2, c.spread);
+    std::vector<float> logits = x;
+    soft_cap(view(std::span(logits)), kOf.soft_cap, Stream{});
+    const Result got = run(c, logits, kOf, Stream{});
+    const auto f = [&](const std::vector<double>& at) {
+      const std::vector<double> losses = reference_losses(capped(at, kOf.soft_cap), c);
+      return std::accumulate(losses.begin(), losses.end(), 0.0) * static_cast<double>(kOf.scale);
+    };
+    EXPECT_LT(error_of(got.gradient, finite_difference(f, as_double(x))), 1e-6) << c.vocab;
+    EXPECT_LT(error_of(got.loss, reference_losses(capped(as_double(x), kOf.soft_cap), c)), 1e-6) << c.vocab;
   }
 }
 
 TEST(CrossEntropy, IgnoredRowsAreZero) {
   const Case c = {3, 70, 5.0F};
-  const Result r = run(c, random_floats(c.tokens * c.vocab, 3, c.spread), 1.0F, Stream{});
+  const Result r = run(c, random_floats(c.tokens * c.vocab, 3, c.spread), {}, Stream{});
   EXPECT_EQ(r.loss[1], 0.0F);
   EXPECT_EQ(std::vector<float>(r.gradient.begin() + 70, r.gradient.begin() + 140), std::vector<float>(70, 0.0F));
   EXPECT_NE(r.loss[2], 0.0F);
@@ -115,7 +142,7 @@ TEST(CrossEntropy, IgnoredRowsAreZero) {
 
 TEST(CrossEntropy, RowsOfGradientsSumToZero) {
   const Case c = {1, 8192, 6.0F};
-  const Result r = run(c, random_floats(c.vocab, 4, c.spread), 1.0F, Stream{});
+  const Result r = run(c, random_floats(c.vocab, 4, c.spread), {}, Stream{});
   double sum = 0.0;
   for (const float g : r.gradient) {
     sum += g;
@@ -129,15 +156,15 @@ TEST(CrossEntropy, ExtremeLogits) {
   const Case one = {1, 20, 0.0F};  // the target is 3
   std::vector<float> logits(20, -inf);
   logits[3] = 2.0F;
-  EXPECT_EQ(run(one, logits, 1.0F, Stream{}).loss[0], 0.0F);
+  EXPECT_EQ(run(one, logits, {}, Stream{}).loss[0], 0.0F);
   logits.assign(20, -3e38F);
   logits[3] = 3e38F;
-  EXPECT_EQ(run(one, logits, 1.0F, Stream{}).loss[0], 0.0F);
+  EXPECT_EQ(run(one, logits, {}, Stream{}).loss[0], 0.0F);
   for (const std::size_t place : {std::size_t{3}, std::size_t{17}}) {
     logits.assign(20, 1.0F);
     logits[place] = nan;
-    EXPECT_TRUE(std::isnan(run(one, logits, 1.0F, Stream{}).loss[0]));
-    EXPECT_TRUE(std::isnan(run(one, logits, 1.0F, Stream{}).gradient[5]));
+    EXPECT_TRUE(std::isnan(run(one, logits, {}, Stream{}).loss[0]));
+    EXPECT_TRUE(std::isnan(run(one, logits, {}, Stream{}).gradient[5]));
     EXPECT_TRUE(std::isnan(score(logits, {3}, Stream{}).log_prob[0]));
   }
   logits.assign(20, nan);
@@ -157,7 +184,7 @@ TEST(CrossEntropy, SameBitsOnAnyThreads) {
   const Case c = {37, 1500, 5.0F};
   const std::vector<float> logits = random_floats(c.tokens * c.vocab, 5, c.spread);
   expect_same_bits_on_any_threads([&](const Stream& stream) {
-    const Result r = run(c, logits, 0.01F, stream);
+    const Result r = run(c, logits, {0.01F}, stream);
     return join({r.loss, r.gradient, score(logits, targets_of(c), stream).log_prob});
   });
 }
@@ -168,7 +195,7 @@ TEST(CrossEntropy, RefusesWhatTheContractExcludes) {
   std::vector<std::int32_t> argmax(2);
   const auto call = [&](std::vector<std::int32_t> targets, Shape loss_shape) {
     const ConstTensorView target_view = view(std::as_const(targets).data(), {static_cast<std::int64_t>(targets.size())});
-    cross_entropy(view(logits.data(), {2, 10}), target_view, 1.0F, view(loss.data(), loss_shape), view(logits.data(), {2, 10}),
+    cross_entropy(view(logits.data(), {2, 10}), target_view, {}, view(loss.data(), loss_shape), view(logits.data(), {2, 10}),
                   Stream{});
   };
   EXPECT_NO_THROW(call({0, 9}, {2}));

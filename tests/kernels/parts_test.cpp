@@ -28,7 +28,7 @@ std::vector<float> columns(const std::vector<float>& whole, std::int64_t rows, s
 }
 
 /// Sums of exponentials are rounded to float between the parts: a few units in the last place of a loss near 6.
-TEST(Parts, CrossEntropyOverAVocabularyInThreeParts) {
+void expect_three_parts_equal_the_whole(const LossGradient& of) {
   constexpr std::int64_t kTokens = 7;
   constexpr std::int64_t kVocab = 301;
   const std::vector<float> logits = random_floats(kTokens * kVocab, 1, 4.0F);
@@ -36,7 +36,7 @@ TEST(Parts, CrossEntropyOverAVocabularyInThreeParts) {
   std::vector<float> whole = logits;
   std::vector<float> whole_loss(kTokens);
   const TensorView whole_view = view(whole.data(), {kTokens, kVocab});
-  cross_entropy(whole_view, view(std::span(targets)), 0.5F, view(std::span(whole_loss)), whole_view, Stream{});
+  cross_entropy(whole_view, view(std::span(targets)), of, view(std::span(whole_loss)), whole_view, Stream{});
 
   const std::vector<std::int64_t> cuts = {0, 100, 101, kVocab};
   std::vector<std::vector<float>> parts;
@@ -54,7 +54,7 @@ TEST(Parts, CrossEntropyOverAVocabularyInThreeParts) {
                         .targets = view(std::span(targets)),
                         .first = cuts[p],
                         .numbers = view(numbers.data(), {3 * kTokens, kSoftmaxNumbers}),
-                        .scale = 0.5F,
+                        .of = of,
                         .loss = view(std::span(loss)),
                         .gradient = own},
                        Stream{});
@@ -68,6 +68,10 @@ TEST(Parts, CrossEntropyOverAVocabularyInThreeParts) {
   }
 }
 
+TEST(Parts, CrossEntropyOverAVocabularyInThreeParts) { expect_three_parts_equal_the_whole({0.5F}); }
+
+TEST(Parts, CrossEntropyOfSoftCappedLogitsInThreeParts) { expect_three_parts_equal_the_whole({0.5F, 5.0F}); }
+
 TEST(Parts, ANaNInOnePartIsANaNInTheLossOfAll) {
   std::vector<float> numbers = {1.0F, 2.0F, 0.5F, 1.0F, std::nanf(""), 0.0F};
   std::vector<float> logits = {0.5F, 1.0F};
@@ -78,7 +82,7 @@ TEST(Parts, ANaNInOnePartIsANaNInTheLossOfAll) {
                       .targets = view(std::span(target)),
                       .first = 0,
                       .numbers = view(numbers.data(), {2, kSoftmaxNumbers}),
-                      .scale = 1.0F,
+                      .of = {},
                       .loss = view(std::span(loss)),
                       .gradient = own},
                      Stream{});
@@ -134,6 +138,15 @@ TEST(Parts, RunsAreTakenAndAddedInTheirPlaces) {
   EXPECT_EQ(sums, (std::vector<std::int64_t>{100, 101, 102, 100, 100, 100, 100, 103, 104, 100, 100, 100, 100, 105, 106}));
 }
 
+TEST(Parts, TheFirstRunsMayLieElsewhere) {
+  std::vector<float> whole(24);
+  std::iota(whole.begin(), whole.end(), 0.0F);
+  const StridedSlice slice{.rows = 4, .width = 2, .start = 13, .stride = 5, .lead = 2, .lead_start = 3};
+  std::vector<float> part(8);
+  take_slice(view(std::span(std::as_const(whole))), slice, view(std::span(part)), Stream{});
+  EXPECT_EQ(part, (std::vector<float>{3, 4, 5, 6, 13, 14, 18, 19}));
+}
+
 TEST(Parts, RunsThatOverlapOrReachTooFarAreRefused) {
   std::vector<float> whole(10);
   std::vector<float> part(4);
@@ -143,6 +156,7 @@ TEST(Parts, RunsThatOverlapOrReachTooFarAreRefused) {
   EXPECT_THROW(take({2, 2, 0, 1}), KernelError);
   EXPECT_THROW(take({2, 2, 0, 9}), KernelError);
   EXPECT_THROW(take({1, 3, 0, 0}), KernelError);
+  EXPECT_THROW(take({2, 2, 3, 0, 1, 2}), KernelError);
 }
 
 }  // namespace

@@ -17,8 +17,18 @@ struct Case {
   std::int64_t heads;
   std::int64_t head_dim;
   std::int64_t rotary_dim;
+  RopePairs pairs = RopePairs::halves;
 };
-const std::vector<Case> kCases = {{1, 2, 2}, {3, 8, 8}, {2, 64, 64}, {4, 18, 18}, {3, 80, 32}, {2, 7, 2}};
+const std::vector<Case> kCases = {{1, 2, 2},
+                                  {3, 8, 8},
+                                  {2, 64, 64},
+                                  {4, 18, 18},
+                                  {3, 80, 32},
+                                  {2, 7, 2},
+                                  {1, 2, 2, RopePairs::neighbours},
+                                  {2, 64, 64, RopePairs::neighbours},
+                                  {3, 80, 32, RopePairs::neighbours},
+                                  {2, 7, 2, RopePairs::neighbours}};
 const std::vector<std::int32_t> kPositions = {0, 5, 1, 30, 31};
 constexpr std::int64_t kTableRows = 32;
 
@@ -40,7 +50,7 @@ std::vector<float> run(const Case& c, std::vector<float> x, RopeDirection direct
   const auto tokens = static_cast<std::int64_t>(kPositions.size());
   const std::vector<float> table = table_of(c.rotary_dim);
   rope(view(x.data(), {tokens, c.heads * c.head_dim}), view(kPositions.data(), {tokens}),
-       view(table.data(), {kTableRows, c.rotary_dim}), c.head_dim, direction, stream);
+       view(table.data(), {kTableRows, c.rotary_dim}), {c.head_dim, c.pairs}, direction, stream);
   return x;
 }
 
@@ -51,8 +61,10 @@ std::vector<double> reference(const Case& c, const std::vector<double>& x) {
   for (std::size_t t = 0; t < kPositions.size(); ++t) {
     for (std::int64_t h = 0; h < c.heads; ++h) {
       for (std::int64_t i = 0; i < half; ++i) {
-        const auto low = static_cast<std::size_t>((static_cast<std::int64_t>(t) * c.heads + h) * c.head_dim + i);
-        const auto high = low + static_cast<std::size_t>(half);
+        const bool halves = c.pairs == RopePairs::halves;
+        const std::int64_t head = (static_cast<std::int64_t>(t) * c.heads + h) * c.head_dim;
+        const auto low = static_cast<std::size_t>(head + (halves ? i : 2 * i));
+        const auto high = low + static_cast<std::size_t>(halves ? half : 1);
         const double cosine = table[static_cast<std::size_t>(kPositions[t] * c.rotary_dim + i)];
         const double sine = table[static_cast<std::size_t>(kPositions[t] * c.rotary_dim + half + i)];
         y[low] = x[low] * cosine - x[high] * sine;
@@ -100,7 +112,7 @@ TEST(Rope, SameBitsOnAnyThreads) {
   const std::vector<std::int32_t> positions(static_cast<std::size_t>(tokens), 7);
   expect_same_bits_on_any_threads([&](const Stream& stream) {
     std::vector<float> x = random_floats(tokens * 24, 1);
-    rope(view(x.data(), {tokens, 24}), view(positions.data(), {tokens}), view(table.data(), {kTableRows, 8}), 12,
+    rope(view(x.data(), {tokens, 24}), view(positions.data(), {tokens}), view(table.data(), {kTableRows, 8}), {12},
          RopeDirection::forward, stream);
     return x;
   });
@@ -111,7 +123,7 @@ TEST(Rope, RefusesWhatTheContractExcludes) {
   const std::vector<float> table = table_of(8);
   const auto call = [&](Shape shape, std::vector<std::int32_t> positions, Shape table_shape, std::int64_t head_dim = 8) {
     rope(view(x.data(), shape), view(std::as_const(positions).data(), {static_cast<std::int64_t>(positions.size())}),
-         view(table.data(), table_shape), head_dim, RopeDirection::forward, Stream{});
+         view(table.data(), table_shape), {head_dim}, RopeDirection::forward, Stream{});
   };
   EXPECT_NO_THROW(call({2, 24}, {0, 31}, {32, 8}));
   EXPECT_THROW(call({2, 24}, {0, 32}, {32, 8}), KernelError);

@@ -34,14 +34,15 @@ class RopeConfigOfAFile : public testing::Test {
   Scratch folder_;
 };
 
-/// A row of the table holds cos, then sin, of the frequencies at position 1. Two roundings of fp32 lie between: 1e-6.
-void expect_frequencies(const ModelSpec& spec, const json& expected) {
+/// A row of the table holds cos, then sin, of the frequencies at position 1, times `scaling`. Two roundings of fp32 lie between:
+/// 1e-6.
+void expect_frequencies(const ModelSpec& spec, const json& expected, double scaling) {
   const std::vector<float> table = make_rope_table(spec, 2);
   const std::size_t half = expected.size();
   ASSERT_EQ(table.size(), 4 * half);
   for (std::size_t i = 0; i < half; ++i) {
-    EXPECT_NEAR(table[2 * half + i], std::cos(expected[i].get<double>()), 1e-6) << i;
-    EXPECT_NEAR(table[3 * half + i], std::sin(expected[i].get<double>()), 1e-6) << i;
+    EXPECT_NEAR(table[2 * half + i], scaling * std::cos(expected[i].get<double>()), 1e-6) << i;
+    EXPECT_NEAR(table[3 * half + i], scaling * std::sin(expected[i].get<double>()), 1e-6) << i;
   }
 }
 
@@ -56,8 +57,7 @@ TEST_F(RopeConfigOfAFile, FrequenciesAreTransformers) {
       EXPECT_THROW(read(golden["config"]), Error);
       continue;
     }
-    ASSERT_EQ(golden["scaling"], 1.0);
-    expect_frequencies(read(golden["config"]), golden["inverse_frequencies"]);
+    expect_frequencies(read(golden["config"]), golden["inverse_frequencies"], golden["scaling"].get<double>());
     ++compared;
   }
   EXPECT_GT(compared, 100);
@@ -87,16 +87,36 @@ TEST_F(RopeConfigOfAFile, SaysWhereTwoPlacesDisagree) {
 
 /// An unsupported type is refused wherever it is, if it counts; otherwise it is ignored.
 TEST_F(RopeConfigOfAFile, RefusesTypesInEitherPlace) {
-  const json yarn = {{"rope_type", "yarn"}, {"factor", 4.0}};
+  const json axial = {{"rope_type", "axial"}, {"factor", 4.0}};
   const json plain = {{"rope_type", "default"}};
-  EXPECT_NE(message_of({{"rope_scaling", yarn}, {"rope_parameters", plain}}).find("rope type \"yarn\" is not supported"),
+  EXPECT_NE(message_of({{"rope_scaling", axial}, {"rope_parameters", plain}}).find("rope type \"axial\" is not supported"),
             std::string::npos);
-  EXPECT_NE(message_of({{"rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}}}).find("rope type \"dynamic\""),
+  EXPECT_NE(message_of({{"rope_scaling", {{"type", "proportional"}, {"factor", 2.0}}}}).find("rope type \"proportional\""),
             std::string::npos);
-  EXPECT_EQ(warnings_of({{"rope_scaling", plain}, {"rope_parameters", yarn}}).size(), 1U);
+  EXPECT_EQ(warnings_of({{"rope_scaling", plain}, {"rope_parameters", axial}}).size(), 1U);
+}
+
+/// Sequences of more than the original positions take the rows of the second half of the table.
+TEST_F(RopeConfigOfAFile, LongropeHasTwoTables) {
+  const std::vector<double> ones(4, 1.0);
+  const std::vector<double> twos(4, 2.0);
+  const json longrope = {{"rope_type", "longrope"}, {"short_factor", ones}, {"long_factor", twos}, {"factor", 1.0}};
+  const ModelSpec spec = read(config_with({{"rope_parameters", longrope}, {"original_max_position_embeddings", 8}}));
+  EXPECT_EQ(rope_table_rows(spec.rope, 8), 8);
+  ASSERT_EQ(rope_table_rows(spec.rope, 16), 32);
+  const std::vector<float> table = make_rope_table(spec, 16);
+  const auto row = [&](std::size_t number) {
+    return std::vector<float>(table.begin() + static_cast<std::ptrdiff_t>(8 * number),
+                              table.begin() + static_cast<std::ptrdiff_t>(8 * (number + 1)));
+  };
+  EXPECT_EQ(row(16 + 12), row(6));  // half the frequencies at twice the position
+  EXPECT_NE(row(12), row(6));
 }
 
 TEST_F(RopeConfigOfAFile, Messages) {
+  EXPECT_NE(message_of({{"rope_parameters", {{"rope_type", "longrope"}, {"short_factor", {1.0, 1.0}}}}})
+                .find("rope type \"longrope\" needs short_factor in rope_parameters, a list of 4 numbers above 0"),
+            std::string::npos);
   EXPECT_NE(message_of({{"rope_scaling", {{"type", "linear"}}}}).find("rope type \"linear\" needs factor in rope_scaling"),
             std::string::npos);
   EXPECT_NE(message_of({{"rope_parameters", {{"rope_type", "llama3"}, {"factor", 8.0}}}})

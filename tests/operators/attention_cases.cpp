@@ -22,10 +22,12 @@ void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
   for (const Attended& a : shapes) {
     const std::int64_t n = a.starts.back();
     const std::string shape =
-        fmt::format("tokens {}, segments {}, heads {} ({} kv), head_dim {}{}", n, a.starts.size() - 1, a.heads, a.kv_heads,
-                    a.head_dim, a.window > 0 ? fmt::format(", window {}", a.window) : "");
+        fmt::format("tokens {}, segments {}, heads {} ({} kv), head_dim {}{}{}", n, a.starts.size() - 1, a.heads, a.kv_heads,
+                    a.head_dim, a.window > 0 ? fmt::format(", window {}", a.window) : "",
+                    a.soft_cap > 0.0F ? fmt::format(", soft cap {}", a.soft_cap) : "");
     AttentionShape attention_shape{a.heads, a.kv_heads, a.head_dim, 1.0F / std::sqrt(static_cast<float>(a.head_dim))};
     attention_shape.window = a.window;
+    attention_shape.soft_cap = a.soft_cap;
     double pairs = 0.0;
     for (std::size_t i = 0; i + 1 < a.starts.size(); ++i) {
       const std::int64_t length = a.starts[i + 1] - a.starts[i];
@@ -86,11 +88,11 @@ void add_attention(Cases& cases, const std::vector<Attended>& shapes) {
   }
 }
 
-void add_cached_attention(Cases& cases, std::int64_t queries, std::int64_t keys, int window) {
-  const AttentionShape shape{4, 2, 16, 0.25F, static_cast<int>(queries), window};
+void add_cached_attention(Cases& cases, std::int64_t queries, std::int64_t keys, int window, float soft_cap) {
+  const AttentionShape shape{4, 2, 16, 0.25F, static_cast<int>(queries), window, soft_cap};
   cases.push_back(
       {"attention to a cache",
-       fmt::format("queries {}, keys {}, window {}", queries, keys, window),
+       fmt::format("queries {}, keys {}, window {}, soft cap {}", queries, keys, window, soft_cap),
        {activation({queries, 64}, 1), activation({keys, 32}, 2), activation({keys, 32}, 3), given(Kind::i32, {0, queries}),
         given(Kind::i32, {0, keys}), written(Kind::activation, {queries, 64}), written(Kind::f32, {queries, 4})},
        [=](Views v, const Stream& s) {

@@ -2,6 +2,10 @@
 #include "tests/operators/operator_case.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
 
 #include "kernels/activation/activation.h"
 #include "kernels/adamw/adamw.h"
@@ -13,7 +17,7 @@
 #include "kernels/elementwise/slice.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/fixed_point/fixed_point.h"
-#include "kernels/fused_qkv/fused_qkv.h"
+#include "kernels/fused_parts/fused_parts.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/quantize/quantize_4bit.h"
@@ -56,6 +60,8 @@ void add_elementwise(Cases& cases, const Rows& shapes) {
          }});
     cases.push_back(
         {"scale", shape, {changed_activation({n, width}, 8)}, [](Views v, const Stream& s) { scale(v[0], 0.37F, s); }});
+    cases.push_back(
+        {"soft_cap", shape, {changed_activation({n, width}, 9)}, [](Views v, const Stream& s) { soft_cap(v[0], 0.7F, s); }});
   }
 }
 
@@ -122,7 +128,8 @@ void add_rows(Cases& cases, const Rows& shapes) {
 void add_parts(Cases& cases, const std::vector<StridedSlice>& parts) {
   for (const StridedSlice& slice : parts) {
     const std::string shape =
-        fmt::format("{} rows of {}, one every {} from {}", slice.rows, slice.width, slice.stride, slice.start);
+        fmt::format("{} rows of {}, one every {} from {}{}", slice.rows, slice.width, slice.stride, slice.start,
+                    slice.lead > 0 ? fmt::format(", {} of them from {}", slice.lead, slice.lead_start) : "");
     const std::int64_t n = slice.elements();
     cases.push_back(
         {"take_slice", shape, {f32({slice.end() + 3}, 1), written(Kind::f32, {n})}, [slice](Views v, const Stream& s) {
@@ -287,39 +294,53 @@ void add_activations(Cases& cases, const Rows& shapes) {
   }
 }
 
-void add_rope(Cases& cases, const std::vector<std::array<std::int64_t, 4>>& shapes) {
+void add_rope(Cases& cases, RopePairs pairs, const std::vector<std::array<std::int64_t, 4>>& shapes) {
+  const char* const of_pairs = pairs == RopePairs::halves ? "" : " of neighbours";
   for (const auto& [n, heads, head_dim, rotary_dim] : shapes) {
     for (const RopeDirection direction : {RopeDirection::forward, RopeDirection::backward}) {
       cases.push_back(
-          {direction == RopeDirection::forward ? "rope" : "rope backward",
+          {fmt::format("rope{}{}", direction == RopeDirection::forward ? "" : " backward", of_pairs),
            fmt::format("tokens {}, heads {}, head_dim {}, rotary_dim {}", n, heads, head_dim, rotary_dim),
            {changed_activation({n, heads * head_dim}, 1), whole(Kind::i32, {n}, 64, 2), f32({64, rotary_dim}, 3, 0.5)},
-           [direction, head_dim = head_dim](Views v, const Stream& s) { rope(v[0], v[1], v[2], head_dim, direction, s); }});
+           [direction, pairs, head_dim = head_dim](Views v, const Stream& s) {
+             rope(v[0], v[1], v[2], {head_dim, pairs}, direction, s);
+           }});
     }
   }
 }
 
-void add_fused_qkv(Cases& cases, const std::vector<std::array<std::int64_t, 3>>& shapes) {
-  for (const auto& [n, heads, head_dim] : shapes) {
-    const std::string shape = fmt::format("tokens {}, heads {}, head_dim {}", n, heads, head_dim);
-    const Shape part{n, heads * head_dim};
-    const Shape fused{n, 3 * heads * head_dim};
-    for (const FusedQkv layout : {FusedQkv::slices, FusedQkv::per_head}) {
-      const std::string of_layout = layout == FusedQkv::slices ? " slices" : " per head";
-      cases.push_back({"split_qkv" + of_layout,
-                       shape,
-                       {activation(fused, 1), written(Kind::activation, part), written(Kind::activation, part),
-                        written(Kind::activation, part)},
-                       [=, heads = heads, head_dim = head_dim](Views v, const Stream& s) {
-                         split_qkv(v[0], {.heads = heads, .head_dim = head_dim, .layout = layout}, v[1], v[2], v[3], s);
-                       }});
-      cases.push_back({"join_qkv" + of_layout,
-                       shape,
-                       {activation(part, 2), activation(part, 3), activation(part, 4), written(Kind::activation, fused)},
-                       [=, heads = heads, head_dim = head_dim](Views v, const Stream& s) {
-                         join_qkv(v[0], v[1], v[2], {.heads = heads, .head_dim = head_dim, .layout = layout}, v[3], s);
-                       }});
+/// A number of tokens, groups in a row, and elements of each part in a group.
+struct Fused {
+  std::int64_t tokens;
+  std::int64_t groups;
+  std::vector<std::int64_t> spans;
+};
+
+template <class View>
+FusedParts<View> parts_of(Views views) {
+  FusedParts<View> parts{};
+  std::copy(views.begin(), views.end(), parts.begin());
+  return parts;
+}
+
+void add_fused_parts(Cases& cases, const std::vector<Fused>& shapes) {
+  for (const Fused& c : shapes) {
+    const std::string shape = fmt::format("tokens {}, {} groups of {} elements", c.tokens, c.groups, fmt::join(c.spans, ", "));
+    const std::int64_t width = c.groups * std::accumulate(c.spans.begin(), c.spans.end(), std::int64_t{0});
+    std::vector<Operand> split = {activation({c.tokens, width}, 1)};
+    std::vector<Operand> joined;
+    for (std::size_t i = 0; i < c.spans.size(); ++i) {
+      const Shape part{c.tokens, c.groups * c.spans[i]};
+      split.push_back(written(Kind::activation, part));
+      joined.push_back(activation(part, 2 + static_cast<std::uint32_t>(i)));
     }
+    joined.push_back(written(Kind::activation, {c.tokens, width}));
+    const std::int64_t groups = c.groups;
+    cases.push_back({"split_parts", shape, split,
+                     [groups](Views v, const Stream& s) { split_parts(v[0], groups, parts_of<TensorView>(v.subspan(1)), s); }});
+    cases.push_back({"join_parts", shape, joined, [groups](Views v, const Stream& s) {
+                       join_parts(parts_of<ConstTensorView>(v.first(v.size() - 1)), groups, v.back(), s);
+                     }});
   }
 }
 
@@ -329,38 +350,41 @@ void add_loss(Cases& cases, const Rows& shapes) {
     Operand targets = whole(Kind::i32, {n}, vocab, 1);
     targets.values.back() = kNotTrained;
     const Operand logits = f32({n, vocab}, 2, 4.0);
-    cases.push_back({"cross_entropy",
-                     shape,
-                     {logits, targets, written(Kind::f32, {n}), written(Kind::activation, {n, vocab})},
-                     [](Views v, const Stream& s) {
-                       const bool in_place = v[3].dtype == DType::f32;  // the CPU knows no other way
-                       cross_entropy(v[0], v[1], 0.5F, v[2], in_place ? v[0] : v[3], s);
-                       if (in_place) {
-                         copy(v[0], v[3], s);
-                       }
-                     }});
+    for (const LossGradient& of : {LossGradient{0.5F}, LossGradient{0.5F, 9.0F}}) {
+      const std::string of_what = of.soft_cap > 0.0F ? " of capped logits" : "";
+      cases.push_back({"cross_entropy" + of_what,
+                       shape,
+                       {logits, targets, written(Kind::f32, {n}), written(Kind::activation, {n, vocab})},
+                       [of](Views v, const Stream& s) {
+                         const bool in_place = v[3].dtype == DType::f32;  // the CPU knows no other way
+                         cross_entropy(v[0], v[1], of, v[2], in_place ? v[0] : v[3], s);
+                         if (in_place) {
+                           copy(v[0], v[3], s);
+                         }
+                       }});
+      cases.push_back({"cross_entropy_part" + of_what,
+                       shape,
+                       {logits, targets, f32({2 * n, kSoftmaxNumbers}, 3, 0.2, 5.0), written(Kind::f32, {n}),
+                        written(Kind::activation, {n, vocab})},
+                       [of](Views v, const Stream& s) {
+                         const bool in_place = v[4].dtype == DType::f32;
+                         cross_entropy_part({.logits = v[0],
+                                             .targets = v[1],
+                                             .first = 11,
+                                             .numbers = v[2],
+                                             .of = of,
+                                             .loss = v[3],
+                                             .gradient = in_place ? v[0] : v[4]},
+                                            s);
+                         if (in_place) {
+                           copy(v[0], v[4], s);
+                         }
+                       }});
+    }
     cases.push_back(
         {"softmax_numbers", shape, {logits, targets, written(Kind::f32, {n, kSoftmaxNumbers})}, [](Views v, const Stream& s) {
            softmax_numbers(v[0], v[1], 11, v[2], s);
          }});
-    cases.push_back({"cross_entropy_part",
-                     shape,
-                     {logits, targets, f32({2 * n, kSoftmaxNumbers}, 3, 0.2, 5.0), written(Kind::f32, {n}),
-                      written(Kind::activation, {n, vocab})},
-                     [](Views v, const Stream& s) {
-                       const bool in_place = v[4].dtype == DType::f32;
-                       cross_entropy_part({.logits = v[0],
-                                           .targets = v[1],
-                                           .first = 11,
-                                           .numbers = v[2],
-                                           .scale = 0.5F,
-                                           .loss = v[3],
-                                           .gradient = in_place ? v[0] : v[4]},
-                                          s);
-                       if (in_place) {
-                         copy(v[0], v[4], s);
-                       }
-                     }});
     cases.push_back({"token_log_prob",
                      shape,
                      {logits, targets, written(Kind::f32, {n}), written(Kind::i32, {n})},
@@ -452,13 +476,27 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_scales(cases, shapes);
     add_rows(cases, shapes);
     add_flat(cases, {1, 63, 1000, 16448});
-    add_parts(cases,
-              {{1, 700, 0, 0}, {1, 129, 77, 0}, {9, 100, 32, 200}, {9, 37, 5, 101}, {3, 64, 64, 640}, {300, 128, 64, 256}});
+    add_parts(cases, {{1, 700, 0, 0},
+                      {1, 129, 77, 0},
+                      {9, 100, 32, 200},
+                      {9, 37, 5, 101},
+                      {3, 64, 64, 640},
+                      {300, 128, 64, 256},
+                      {5, 64, 1024, 512, 3, 128},
+                      {4, 40, 405, 100, 2, 77}});
     add_norms(cases, shapes);
     add_int8(cases, shapes);
     add_activations(cases, shapes);
-    add_rope(cases, {{5, 4, 16, 16}, {3, 1, 10, 10}, {2, 3, 128, 128}, {5, 3, 80, 32}, {4, 2, 12, 6}, {3, 2, 18, 16}});
-    add_fused_qkv(cases, {{1, 1, 1}, {5, 4, 16}, {3, 3, 10}, {2, 12, 64}});
+    add_rope(cases, RopePairs::neighbours, {{5, 4, 16, 16}, {3, 1, 10, 10}, {5, 3, 80, 32}, {4, 2, 12, 6}});
+    add_rope(cases, RopePairs::halves,
+             {{5, 4, 16, 16}, {3, 1, 10, 10}, {2, 3, 128, 128}, {5, 3, 80, 32}, {4, 2, 12, 6}, {3, 2, 18, 16}});
+    add_fused_parts(cases, {{1, 1, {1, 1, 1}},
+                            {5, 4, {16, 16, 16}},
+                            {3, 3, {10, 10, 10}},
+                            {2, 1, {768, 256, 256}},
+                            {3, 1, {20, 5, 5}},
+                            {4, 1, {96, 96}},
+                            {3, 1, {7, 7}}});
     add_loss(cases, {{3, 1}, {5, 257}, {2, 5000}});
     add_products(cases, {{1, 1, 1}, {7, 5, 3}, {33, 64, 40}, {65, 16, 70}});
     add_products_with_shifted_bias(cases, {{7, 5, 3}, {33, 64, 40}});
@@ -474,6 +512,9 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_cached_attention(cases, 1, 77, 5);
     add_cached_attention(cases, 5, 70, 33);
     add_cached_attention(cases, 70, 200, 40);
+    add_attention(cases, {{4, 2, 16, {0, 5, 38}, 0, 1.5F}, {2, 1, 80, {0, 130, 170}, 70, 0.5F}});
+    add_cached_attention(cases, 1, 77, 0, 1.5F);
+    add_cached_attention(cases, 40, 77, 5, 1.5F);
   } else {
     add_elementwise(cases, {{4096, 4096}});
     add_rows(cases, {{4096, 4096}});
@@ -482,8 +523,8 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_norms(cases, {{4096, 4096}});
     add_int8(cases, {{4096, 14336}});
     add_activations(cases, {{4096, 14336}});
-    add_rope(cases, {{4096, 32, 128, 128}});
-    add_fused_qkv(cases, {{4096, 32, 128}});
+    add_rope(cases, RopePairs::halves, {{4096, 32, 128, 128}});
+    add_fused_parts(cases, {{4096, 32, {128, 128, 128}}, {4096, 1, {14336, 14336}}});
     add_loss(cases, {{512, 128256}});
     add_products(cases, {{4096, 4096, 4096}, {4096, 14336, 4096}, {4096, 16, 4096}, {4096, 4096, 16}});
     add_attention(cases, {{32, 8, 128, {0, 2048, 4096}}, {32, 8, 128, {0, 4096}, 1024}});

@@ -33,11 +33,13 @@ const Family exaone = {
               .heads = {"lm_head", ""},
               .attention_norm = "transformer.h.{}.ln_1",
               .mlp_norm = "transformer.h.{}.ln_2",
+              .attention_out_norm = "",
+              .mlp_out_norm = "",
               .q_norm = "",
               .k_norm = "",
               .linears = {"transformer.h.{}.attn.attention.q_proj", "transformer.h.{}.attn.attention.k_proj",
                           "transformer.h.{}.attn.attention.v_proj", "transformer.h.{}.attn.attention.out_proj",
-                          "transformer.h.{}.mlp.c_fc_0", "transformer.h.{}.mlp.c_fc_1", "transformer.h.{}.mlp.c_proj", ""}},
+                          "transformer.h.{}.mlp.c_fc_0", "transformer.h.{}.mlp.c_fc_1", "transformer.h.{}.mlp.c_proj", "", ""}},
     .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
     .transposed = false,
     .read = read};

@@ -10,8 +10,9 @@ namespace {
 
 constexpr TensorNames exaone4_names() {
   TensorNames names = llama_names();
-  names.attention_norm = "model.layers.{}.post_attention_layernorm";
-  names.mlp_norm = "model.layers.{}.post_feedforward_layernorm";
+  names.attention_norm = names.mlp_norm = "";
+  names.attention_out_norm = "model.layers.{}.post_attention_layernorm";
+  names.mlp_out_norm = "model.layers.{}.post_feedforward_layernorm";
   names.q_norm = "model.layers.{}.self_attn.q_norm";
   names.k_norm = "model.layers.{}.self_attn.k_norm";
   return names;
@@ -35,7 +36,8 @@ void read_pattern(const ConfigFile& file, std::int64_t window, ModelSpec& spec) 
 
 void read(const ConfigFile& file, ModelSpec& spec) {
   read_llama_keys(file, spec, {.kv_heads = 32, .norm_eps = 1e-5});
-  spec.norm_place = NormPlace::after;
+  spec.norm_before = false;
+  spec.norm_after = true;
   spec.head_norm = true;
   const std::int64_t window = read_window(file, 4096);
   if (window == 0) {

@@ -5,11 +5,6 @@ namespace lora_dist::families {
 
 namespace {
 
-/// partial_rotary_factor of the rotation's object, else the root's rotary_pct.
-double rotary_part(const ConfigFile& file) {
-  return file.positive_or(rope_object(file), "partial_rotary_factor", file.positive_or("rotary_pct", 0.25));
-}
-
 void read(const ConfigFile& file, ModelSpec& spec) {
   constexpr std::int64_t kLimit = std::int64_t{1} << 31;
   spec.hidden = file.integer("hidden_size", 1, kLimit);
@@ -22,12 +17,7 @@ void read(const ConfigFile& file, ModelSpec& spec) {
   spec.max_positions = file.integer_or("max_position_embeddings", 2048, 1, kLimit);
   spec.norm = Norm::layer;
   spec.norm_eps = static_cast<float>(file.positive_or("layer_norm_eps", 1e-5));
-  spec.rope = read_rope(file, spec, "rotary_emb_base");
-  const double part = rotary_part(file);
-  spec.rope.dims = static_cast<std::int64_t>(static_cast<double>(spec.head_dim) * part);
-  if (spec.rope.dims < 1 || part > 1.0) {
-    file.fail("rotary_pct must leave at least one dimension of a head to rotate, and at most all of them");
-  }
+  spec.rope = read_rope(file, spec, {.theta_key = "rotary_emb_base", .partial = true, .part_key = "rotary_pct", .part = 0.25});
   spec.parallel_residual = file.boolean_or("use_parallel_residual", true);
   spec.fused_qkv = FusedQkv::per_head;
   spec.activation = read_activation(file, "hidden_act", "gelu");
@@ -51,10 +41,12 @@ const Family gpt_neox = {
               .heads = {"embed_out", "lm_head"},
               .attention_norm = "gpt_neox.layers.{}.input_layernorm",
               .mlp_norm = "gpt_neox.layers.{}.post_attention_layernorm",
+              .attention_out_norm = "",
+              .mlp_out_norm = "",
               .q_norm = "",
               .k_norm = "",
               .linears = {"", "", "", "gpt_neox.layers.{}.attention.dense", "", "gpt_neox.layers.{}.mlp.dense_h_to_4h",
-                          "gpt_neox.layers.{}.mlp.dense_4h_to_h", "gpt_neox.layers.{}.attention.query_key_value"}},
+                          "gpt_neox.layers.{}.mlp.dense_4h_to_h", "gpt_neox.layers.{}.attention.query_key_value", ""}},
     .default_targets = {"query_key_value", ""},
     .transposed = false,
     .read = read};

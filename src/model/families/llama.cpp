@@ -7,14 +7,7 @@ namespace {
 
 void read(const ConfigFile& file, ModelSpec& spec) {
   read_llama_keys(file, spec);
-  const bool attention = file.boolean_or("attention_bias", false);
-  const bool mlp = file.boolean_or("mlp_bias", false);
-  for (const Linear linear : {Linear::q, Linear::k, Linear::v, Linear::o}) {
-    spec.bias[index_of(linear)] = attention;
-  }
-  for (const Linear linear : {Linear::gate, Linear::up, Linear::down}) {
-    spec.bias[index_of(linear)] = mlp;
-  }
+  set_biases(file, spec);
 }
 
 }  // namespace
