@@ -8,6 +8,8 @@
   FAMILY(exaone)                   \
   FAMILY(exaone4)                  \
   FAMILY(gemma)                    \
+  FAMILY(gemma2)                   \
+  FAMILY(gemma3_text)              \
   FAMILY(gpt2)                     \
   FAMILY(gpt_neox)                 \
   FAMILY(llama)                    \

@@ -16,9 +16,10 @@ namespace {
 using nlohmann::json;
 using enum KeyUse;
 
-constexpr std::string_view kRotary = "exaone exaone4 gemma llama mistral qwen2 qwen3 ";  // with Llama's names of the keys
-constexpr std::string_view kNamedByLlama = "exaone4 gemma llama mistral qwen2 qwen3 ";
-constexpr std::string_view kWithNeox = "exaone4 gemma gpt_neox llama mistral qwen2 qwen3 ";
+constexpr std::string_view kRotary =
+    "exaone exaone4 gemma gemma2 gemma3_text llama mistral qwen2 qwen3 ";  // with Llama's names of the keys
+constexpr std::string_view kRotaryAndNeox = "exaone exaone4 gemma gemma2 gemma3_text gpt_neox llama mistral qwen2 qwen3 ";
+constexpr std::string_view kWindows = "exaone4 gemma2 gemma3_text mistral qwen2 qwen3 ";
 constexpr std::string_view kQwen = "qwen2 qwen3 ";
 
 constexpr auto kKeys = std::to_array<ModelConfigKey>({
@@ -33,24 +34,24 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"num_attention_heads"},
     {"num_hidden_layers"},
     {"max_position_embeddings"},
-    {"intermediate_size", used, "exaone exaone4 gemma gpt_neox llama mistral qwen2 qwen3 "},
+    {"intermediate_size", used, kRotaryAndNeox},
     {"num_key_value_heads", used, kRotary},
     {"head_dim", used, kRotary},
-    {"hidden_act", used, kWithNeox},
+    {"hidden_act", used, "exaone4 gemma gpt_neox llama mistral qwen2 qwen3 "},
     {"hidden_activation", irrelevant, "gemma "},  // always the tanh form
-    {"rms_norm_eps", used, kNamedByLlama},
-    {"rope_parameters", used, "exaone exaone4 gemma gpt_neox llama mistral qwen2 qwen3 "},
-    {"rope_scaling", used, "exaone exaone4 gemma gpt_neox llama mistral qwen2 qwen3 "},
+    {"rms_norm_eps", used, "exaone4 gemma gemma2 gemma3_text llama mistral qwen2 qwen3 "},
+    {"rope_parameters", used, kRotaryAndNeox},
+    {"rope_scaling", used, kRotaryAndNeox},
     {"rope_theta", used, kRotary},
     {"partial_rotary_factor", used, kRotary},  // a value other than 1 is ignored with a warning, or refused
-    {"original_max_position_embeddings", used, "exaone exaone4 gemma gpt_neox llama mistral qwen2 qwen3 "},
-    {"attention_bias", used, "gemma gpt_neox llama qwen3 "},
+    {"original_max_position_embeddings", used, kRotaryAndNeox},
+    {"attention_bias", used, "gemma gemma2 gemma3_text gpt_neox llama qwen3 "},
     {"mlp_bias", used, "llama "},
-    {"sliding_window", used, "exaone4 mistral qwen2 qwen3 "},
+    {"sliding_window", used, kWindows},
     {"use_sliding_window", used, kQwen},
     {"max_window_layers", used, kQwen},
-    {"layer_types", used, "exaone4 mistral qwen2 qwen3 "},
-    {"sliding_window_pattern", used, "exaone4 "},
+    {"layer_types", used, kWindows},
+    {"sliding_window_pattern", used, "exaone4 gemma3_text "},
     {"num_layers", used, "exaone "},
     {"activation_function", used, "exaone gpt2 "},
     {"layer_norm_epsilon", used, "exaone gpt2 "},
@@ -65,6 +66,11 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"n_inner", used, "gpt2 "},
     {"scale_attn_weights", used, "gpt2 "},
     {"scale_attn_by_inverse_layer_idx", used, "gpt2 "},
+    {"query_pre_attn_scalar", used, "gemma2 gemma3_text "},
+    {"attn_logit_softcapping", used, "gemma2 "},
+    {"final_logit_softcapping", used, "gemma2 gemma3_text "},
+    {"hidden_activation", used, "gemma2 gemma3_text "},
+    {"rope_local_base_freq", used, "gemma3_text "},
     // Dropout of the base: not applied, with its own warning.
     {"attention_dropout", used},
     {"hidden_dropout", used},
@@ -118,6 +124,10 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"_flash_attn_2_enabled", irrelevant},
     {"experts_implementation", irrelevant},
     {"reorder_and_upcast_attn", irrelevant, "gpt2 "},  // attention is in fp32 anyway
+    {"hidden_act", irrelevant, "gemma2 gemma3_text "},
+    {"cache_implementation", irrelevant, "gemma2 gemma3_text "},
+    {"attn_logit_softcapping", irrelevant, "gemma3_text "},
+    {"_sliding_window_pattern", irrelevant, "gemma3_text "},
     {"output_attentions", irrelevant},
     {"output_hidden_states", irrelevant},
     {"return_dict", irrelevant},

@@ -110,6 +110,21 @@ VARIANTS = {
               rope_parameters=DEFAULT_ROPE),
         torch.bfloat16, "v4", "all-linear",
     ),
+    "gemma3": (  # two rotations, a global layer among those with a window
+        transformers.Gemma3ForCausalLM,
+        sizes(44, 3, 4, 2, 62, 97, head_dim=16, query_pre_attn_scalar=20, sliding_window=7,
+              layer_types=["sliding_attention", "full_attention", "sliding_attention"], final_logit_softcapping=4.0,
+              tie_word_embeddings=False,
+              rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 50000.0},
+                               "sliding_attention": {"rope_type": "default", "rope_theta": 500.0}}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "gemma2": (  # caps that bend most scores and logits
+        transformers.Gemma2ForCausalLM,
+        sizes(40, 3, 4, 2, 58, 95, head_dim=12, query_pre_attn_scalar=9, sliding_window=6, attn_logit_softcapping=1.5,
+              final_logit_softcapping=3.0, rope_parameters=DEFAULT_ROPE),
+        torch.bfloat16, "v4", "all-linear",
+    ),
 }
 EXAONE_NAMES = [  # Llama's, EXAONE 3's
     ("model.embed_tokens.", "transformer.wte."), ("model.norm.", "transformer.ln_f."), ("model.layers.", "transformer.h."),
@@ -130,7 +145,7 @@ def exaone_name(name):
 def fill_random(model, seed):
     """Spread enough that a wrong bias, norm or rotation moves the log-probabilities by far more than rounding."""
     generator = torch.Generator().manual_seed(seed)
-    one = 0.0 if model.config.model_type == "gemma" else 1.0  # whose norms add the one themselves
+    one = 0.0 if model.config.model_type.startswith("gemma") else 1.0  # whose norms add the one themselves
     for name, parameter in sorted(model.named_parameters()):
         noise = torch.randn(parameter.shape, generator=generator)
         last = name.split(".")[-2]
@@ -223,7 +238,10 @@ def quantize_base(model):
     for _, module in block_linears(model):
         weight = module.weight.data
         weight = weight.T.contiguous() if isinstance(module, Conv1D) else weight
-        codes, state = bnb_functional.quantize_4bit(weight.clone(), blocksize=64, compress_statistics=False, quant_type="nf4")
+        # As one row: with AVX-512, dequantize_4bit 0.50.2 takes other scales for rows of 48 elements.
+        codes, state = bnb_functional.quantize_4bit(
+            weight.reshape(-1).clone(), blocksize=64, compress_statistics=False, quant_type="nf4"
+        )
         restored = bnb_functional.dequantize_4bit(codes, state).reshape(weight.shape)
         module.weight.data = restored.T.contiguous() if isinstance(module, Conv1D) else restored
 

@@ -13,7 +13,7 @@ import torch
 from transformers import CONFIG_MAPPING, GenerationConfig
 from transformers.configuration_utils import PreTrainedConfig
 
-FAMILIES = ["exaone4", "gemma", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"]
+FAMILIES = ["exaone4", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"]
 HERE = pathlib.Path(__file__).parent
 
 
@@ -44,6 +44,9 @@ SIZES = {
 LINEAR2 = {"rope_type": "linear", "factor": 2.0}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 64}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 5000.0}
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0 + 0.1 * i for i in range(8)],
+            "long_factor": [2.0 + 0.5 * i for i in range(8)], "original_max_position_embeddings": 64, "rope_theta": 7000.0}
 VARIANTS = [
     {},
     {"rope_theta": 5000.0},
@@ -74,6 +77,16 @@ VARIANTS = [
     {"rope_scaling": {"type": "linear"}},
     {"rope_scaling": {"factor": 2.0}},
     {"rope_parameters": {"rope_type": "linear", "factor": 2.0}, "rope_scaling": {"factor": 4.0}},
+    {"rope_parameters": YARN},
+    {"rope_parameters": {**YARN, "truncate": False, "beta_fast": 4.0, "beta_slow": 0.5, "mscale": 1.0, "mscale_all_dim": 0.5}},
+    {"rope_scaling": {**YARN, "attention_factor": 1.3}, "rope_theta": 5000.0, "max_position_embeddings": 1024},
+    {"rope_scaling": {"type": "yarn", "factor": 4.0}, "rope_theta": 5000.0, "max_position_embeddings": 64},
+    {"rope_scaling": {"rope_type": "yarn"}},
+    {"rope_parameters": LONGROPE, "max_position_embeddings": 256},
+    {"rope_parameters": {**LONGROPE, "factor": 2.0, "attention_factor": 1.2}},
+    {"rope_parameters": {key: LONGROPE[key] for key in LONGROPE if key != "long_factor"}},
+    {"rope_parameters": {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 7000.0}},
+    {"rope_scaling": {"type": "dynamic"}},
     {"partial_rotary_factor": 0.5},
     {"partial_rotary_factor": 0.5, "rope_scaling": LINEAR2},
     {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5, "rope_theta": 7000.0}},

@@ -1,6 +1,6 @@
 """Greedy answers of the models with a sliding window, over texts that are several windows long.
 
-    python make_window_greedy.py
+    python make_window_greedy.py [NAME...]
 
 writes families/NAME/greedy.json: prompts, shorter and longer than the window, and the 24 most probable ids after each, every one from a
 pass over the whole text so far, without any cache. The script stops unless transformers' generate gives them too, with its cache and
@@ -10,12 +10,13 @@ without, or where the best two ids are too near each other to be told apart.
 import json
 import pathlib
 import random
+import sys
 
 import torch
 import transformers
 
 FAMILIES = pathlib.Path(__file__).resolve().parent / "families"
-NAMES = ["mistral_window", "qwen2_window", "exaone4_hybrid"]
+NAMES = ["mistral_window", "qwen2_window", "exaone4_hybrid", "gemma3"]
 NEW_TOKENS = 24
 LARGEST_GAP_OF_A_TIE = 1e-3  # of two logits; fp32 sums differ by some 1e-6
 
@@ -61,6 +62,8 @@ def cases_of(name, seed):
 def main():
     torch.set_num_threads(1)
     for seed, name in enumerate(NAMES):
+        if len(sys.argv) > 1 and name not in sys.argv[1:]:
+            continue
         cases = cases_of(name, seed)
         lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
         (FAMILIES / name / "greedy.json").write_text(f"[{lines}]\n")

@@ -121,6 +121,42 @@ TEST_F(FamilyConfig, Gemma) {
   expect_message(with(base, "use_bidirectional_attention", true), "use_bidirectional_attention is true");
 }
 
+TEST_F(FamilyConfig, Gemma2) {
+  const json base = config_of("gemma2");
+  EXPECT_EQ(windows(base), (std::vector<std::int64_t>{6, 0, 6}));
+  EXPECT_EQ(windows(without(base, "layer_types")), (std::vector<std::int64_t>{6, 0, 6}));
+  EXPECT_FLOAT_EQ(read(base).layer(1).score_scale, std::sqrt(12.0F) / 3.0F);  // in place of 1 / sqrt(head_dim)
+  EXPECT_EQ(read(without(base, "attn_logit_softcapping")).score_cap, 50.0F);
+  EXPECT_EQ(read(without(base, "final_logit_softcapping")).logits_cap, 30.0F);
+  EXPECT_EQ(read(with(base, "final_logit_softcapping", nullptr)).logits_cap, 0.0F);
+  expect_message(with(base, "attn_logit_softcapping", -1.0), "key \"attn_logit_softcapping\" must be a number above 0");
+}
+
+/// As transformers 4 wrote it, and as transformers 5 does.
+TEST_F(FamilyConfig, Gemma3HasTwoRotations) {
+  const json base = config_of("gemma3");
+  json old = without(without(base, "rope_parameters"), "layer_types");
+  old.update({{"rope_theta", 50000.0},
+              {"rope_local_base_freq", 500.0},
+              {"rope_scaling", {{"rope_type", "linear"}, {"factor", 4.0}}},
+              {"sliding_window_pattern", 2}});
+  for (const json& config : {base, old}) {
+    const ModelSpec spec = read(config);
+    EXPECT_EQ(windows(config), (std::vector<std::int64_t>{7, 0, 7}));
+    EXPECT_EQ(spec.rope.theta, 50000.0);
+    EXPECT_EQ(spec.rope.factor, 4.0);
+    EXPECT_EQ(spec.window_rope->theta, 500.0);
+    EXPECT_EQ(spec.window_rope->type, "default");
+    EXPECT_TRUE(spec.warnings.empty());
+  }
+  const ModelSpec plain = read(without(base, "rope_parameters"));
+  EXPECT_EQ(plain.rope.theta, 1e6);
+  EXPECT_EQ(plain.window_rope->theta, 10000.0);
+  EXPECT_EQ(plain.score_cap, 0.0F);
+  expect_message(with(base, "rope_parameters", {{"full_attention", 3}}),
+                 "key \"rope_parameters\" must have an object for full_attention");
+}
+
 /// AutoModel of transformers 5 makes such a model a Ministral; log-probabilities of a random one differ by 1 nat between the two.
 TEST_F(FamilyConfig, MistralTakesLayerTypesWhereItHasThem) {
   const json base = with(config_of("mistral_window"), "layer_types", {"sliding_attention", "full_attention"});

@@ -16,8 +16,8 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kFamilies = {"exaone", "exaone4", "gemma", "gpt2", "gpt_neox",
-                                            "llama",  "mistral", "qwen2", "qwen3"};
+const std::vector<std::string> kFamilies = {"exaone",   "exaone4", "gemma",   "gemma2", "gemma3_text", "gpt2",
+                                            "gpt_neox", "llama",   "mistral", "qwen2",  "qwen3"};
 
 json demo_config() { return test::read_json(test::source("demo/model/config.json")); }
 

@@ -69,6 +69,8 @@ inline std::vector<PlannedCase> planned_cases() {
       {"neox_three", families + "gpt_neox_parallel", "", {1, 3, 1}, {"parallel.sequence_parallel=true"}},
       {"neox_serial", families + "gpt_neox_serial", "", {2, 2, 2}, {}},
       {"head_norms", families + "qwen3", "", {3, 1, 3}, {"adapter.target_modules=all-linear"}},
+      {"norms_before_and_after", families + "gemma2", "h100", {2, 2, 2}, {}},
+      {"two_rotations", families + "gemma3", "", {2, 2, 2}, {"parallel.sequence_parallel=true"}},
       {"cpus", "demo/model", "", {3, 1, 3}, {}},
       {"cpus_once_a_node", "demo/model", "", {4, 1, 4, true}, {}},
       {"cpus_once_a_node_in_flight", "demo/model", "", {2, 2, 2, true}, {"train.micro_batches_in_flight=2"}},

@@ -98,6 +98,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"floats", "tests/golden/families/gpt2", 1, 4, {"model.quantization=none"}},
                     Case{"neox", "tests/golden/families/gpt_neox_parallel", 1, 3, {"model.block_size=32"}},
                     Case{"norms", "tests/golden/families/exaone4_hybrid", 2, 2, {"adapter.target_modules=all-linear"}},
+                    Case{"norms_before_and_after", "tests/golden/families/gemma2", 2, 2, {"train.recompute=selective"}},
+                    Case{"two_rotations", "tests/golden/families/gemma3", 1, 3, {"parallel.sequence_parallel=true"}},
                     Case{"rows_divided", "demo/model", 1, 3, {"parallel.sequence_parallel=true", "train.recompute=none"}},
                     Case{"rows_divided_norms", "tests/golden/families/exaone4_hybrid", 2, 2, {"parallel.sequence_parallel=true"}},
                     Case{"in_flight", "demo/model", 2, 1, {"train.micro_batches_in_flight=3"}},

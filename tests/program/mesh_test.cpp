@@ -107,7 +107,7 @@ TEST_P(FamilyMesh, TrainsAsOnOneRankWithRowsDivided) {
 
 INSTANTIATE_TEST_SUITE_P(Models, FamilyMesh,
                          testing::Values("llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2",
-                                         "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid"),
+                                         "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid", "gemma3", "gemma2"),
                          [](const auto& info) { return std::string(info.param); });
 
 Settings mesh_run(const fs::path& output) {

@@ -123,6 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
              {{"parallel.sequence_parallel", "true"}, {"train.micro_batches_in_flight", "3"}}},
         Case{"neox_parallel", "tests/golden/families/gpt_neox_parallel", 94, 1, 3, "all", "block"},
         Case{"norms_after", "tests/golden/families/exaone4_hybrid", 93, 2, 2, "all", "block"},
+        Case{"norms_before_and_after", "tests/golden/families/gemma2", 95, 2, 2, "all", "block"},
+        Case{"two_rotations", "tests/golden/families/gemma3", 97, 1, 2, "all", "none", {{"parallel.sequence_parallel", "true"}}},
         Case{"gpt2_floats", "tests/golden/families/gpt2", 95, 2, 2, "all", "none", {{"model.quantization", "none"}}},
         Case{"gemma_one_kv_head", "tests/golden/families/gemma", 99, 1, 4, "all", "block", {{"model.quantization", "int8"}}},
         Case{"rows_divided", kStories, 512, 2, 2, "all", "selective", {{"parallel.sequence_parallel", "true"}}},

@@ -234,7 +234,8 @@ TEST_P(RowsOfFamily, SameBitsInFlightAsAlone) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, RowsOfFamily, testing::Values("llama3", "gpt2", "gpt_neox_parallel", "exaone4_hybrid", "gemma"),
+INSTANTIATE_TEST_SUITE_P(Models, RowsOfFamily,
+                         testing::Values("llama3", "gpt2", "gpt_neox_parallel", "exaone4_hybrid", "gemma", "gemma3", "gemma2"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
