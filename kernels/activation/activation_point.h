@@ -62,12 +62,20 @@ __attribute__((always_inline)) inline ActivationPoint gelu_tanh_point(float x) {
   return {share, share + a * (e * larger * larger) * (kLinear + 3.0F * kCubic * a * a)};
 }
 
+/// NaN stays.
+__attribute__((always_inline)) inline ActivationPoint relu_squared_point(float x) {
+  const float positive = x < 0.0F ? 0.0F : x;
+  return {positive, 2.0F * positive};
+}
+
 template <Activation kAct>
 __attribute__((always_inline)) inline ActivationPoint point_of(float x) {
   if constexpr (kAct == Activation::silu) {
     return silu_point(x);
   } else if constexpr (kAct == Activation::gelu_tanh) {
     return gelu_tanh_point(x);
+  } else if constexpr (kAct == Activation::relu_squared) {
+    return relu_squared_point(x);
   } else {
     return gelu_erf_point(x);
   }
@@ -95,6 +103,9 @@ __attribute__((always_inline)) inline void with_activation(Activation act, Work 
       return;
     case Activation::gelu_erf:
       work(std::integral_constant<Activation, Activation::gelu_erf>{});
+      return;
+    case Activation::relu_squared:
+      work(std::integral_constant<Activation, Activation::relu_squared>{});
       return;
   }
 }

@@ -34,6 +34,9 @@ __device__ ActivationPoint point_on_device(float x) {
   if constexpr (kAct == Activation::silu) {
     const float s = 1.0F / (1.0F + expf(-x));
     return {s, s * (1.0F + x * (1.0F - s))};
+  } else if constexpr (kAct == Activation::relu_squared) {
+    const float positive = x < 0.0F ? 0.0F : x;
+    return {positive, 2.0F * positive};
   } else {
     return gelu_point_on_device<kAct>(x);
   }

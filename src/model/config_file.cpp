@@ -123,7 +123,10 @@ Activation read_activation(const ConfigFile& file, const char* key, const char* 
       name == "gelu_accurate") {
     return Activation::gelu_tanh;
   }
-  file.fail(fmt::format("{} \"{}\" is not supported (silu, gelu, gelu_new and gelu_pytorch_tanh are)", key, name));
+  if (name == "relu2") {
+    return Activation::relu_squared;
+  }
+  file.fail(fmt::format("{} \"{}\" is not supported (silu, gelu, gelu_new, gelu_pytorch_tanh and relu2 are)", key, name));
 }
 
 std::int64_t read_window(const ConfigFile& file, std::int64_t otherwise) {

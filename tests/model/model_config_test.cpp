@@ -103,7 +103,8 @@ TEST_F(ModelConfig, Messages) {
   expect(with("hidden_size", "64"), "key \"hidden_size\" must be an integer (got \"64\")");
   expect(with("num_key_value_heads", 3), "must be a multiple of num_key_value_heads (3)");
   expect(with("head_dim", 7), "head_dim (7) must be even");
-  expect(with("hidden_act", "relu"), "hidden_act \"relu\" is not supported (silu, gelu, gelu_new and gelu_pytorch_tanh are)");
+  expect(with("hidden_act", "relu"),
+         "hidden_act \"relu\" is not supported (silu, gelu, gelu_new, gelu_pytorch_tanh and relu2 are)");
   expect(with("rms_norm_eps", -1.0), "key \"rms_norm_eps\" must be a number above 0");
   expect(with("tie_word_embeddings", "yes"), "key \"tie_word_embeddings\" must be true or false");
   expect(with("rope_parameters", {{"rope_type", "axial"}}), "rope type \"axial\" is not supported");
