@@ -88,8 +88,13 @@ struct RestLoader {
       return norm;
     }
     norm.weight = vector(path_of(name, layer) + ".weight", width, whole.norm_adds_one ? 1.0F : 0.0F);
-    if (kind == Norm::layer) {
+    if (kind == Norm::layer && whole.norm_bias) {
       norm.bias = vector(path_of(name, layer) + ".bias", width);
+    } else if (kind == Norm::layer) {
+      norm.bias = storage.arena.take<float>(MemoryKind::embedding_and_head, "bias of a norm without one", width);
+      if (storage.arena.holds_memory()) {
+        zero(view(norm.bias), storage.stream);
+      }
     }
     return norm;
   }
@@ -149,7 +154,7 @@ void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& 
     BlockRest& rest = base.rest[static_cast<std::size_t>(layer)];
     if (whole.norm_before) {
       rest.attention_norm = load.norm(names.attention_norm, layer, whole.hidden, whole.norm);
-      rest.mlp_norm = load.norm(names.mlp_norm, layer, whole.hidden, whole.norm);
+      rest.mlp_norm = whole.shared_norm ? rest.attention_norm : load.norm(names.mlp_norm, layer, whole.hidden, whole.norm);
     }
     if (whole.norm_after) {
       rest.attention_out_norm = load.norm(names.attention_out_norm, layer, whole.hidden, whole.norm);

@@ -157,7 +157,9 @@ int run(Communicator& world, const ProcessInfo& process, const GenerateOptions& 
                                               location_of(longest_of(lines), asked.input), longest, model.spec.max_positions));
     }
     const std::int64_t positions = std::min<std::int64_t>(model.spec.max_positions, longest + asked.generation.max_new_tokens);
-    make_inference_workspace(inference, longest, positions);
+    const bool runs_again =
+        rope_table_rows(model.spec.rope, positions) > positions;  // the whole text, when it outgrows its rotation
+    make_inference_workspace(inference, runs_again ? positions : longest, positions);
     cache = make_kv_cache(model.spec, positions, model.arena, model.compute_dtype);
     if (!asked.output.empty() && world.rank() == 0) {
       output = std::make_unique<OutputLines>(asked.output, asked.input);

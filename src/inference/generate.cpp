@@ -66,6 +66,11 @@ void penalize_repetition(std::span<const std::int32_t> seen, double penalty, std
   }
 }
 
+/// True if a text of `before` tokens outgrows longrope's original positions: then all of its keys are rotated otherwise.
+bool outgrows_rotation(const RopeConfig& rope, std::int64_t before, std::int64_t after) {
+  return rope.type == "longrope" && before > 0 && before <= rope.original_positions && after > rope.original_positions;
+}
+
 }  // namespace
 
 std::int32_t choose_token(std::span<const float> logits, const SamplingOptions& options, std::int64_t position) {
@@ -96,6 +101,10 @@ std::vector<std::int32_t> generate(const ForwardContext& model, std::span<const 
   std::vector<std::int32_t> seen = next;
   while (static_cast<std::int64_t>(made.size()) < options.max_new_tokens &&
          cache.length + static_cast<std::int64_t>(next.size()) <= cache.capacity) {
+    if (outgrows_rotation(model.base->spec.rope, cache.length, cache.length + static_cast<std::int64_t>(next.size()))) {
+      next = seen;
+      cache.length = 0;
+    }
     std::vector<float> logits = forward_next(model, next, cache);
     const bool finite = std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); });
     penalize_repetition(seen, options.repetition_penalty, logits);

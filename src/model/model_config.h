@@ -30,8 +30,9 @@ struct RopeConfig {
   double beta_fast = 32.0;                 // yarn
   double beta_slow = 1.0;                  // yarn
   bool truncate = true;                    // yarn: to whole dimensions
-  std::vector<double> short_factors;       // longrope: of the wavelengths, for sequences of up to original_positions
-  std::vector<double> long_factors;        // longrope: for longer ones
+  double query_growth = 0.0;          // queries grow by 1 + query_growth * log(1 + position / original_positions), rounded down
+  std::vector<double> short_factors;  // longrope: of the wavelengths, for sequences of up to original_positions
+  std::vector<double> long_factors;   // longrope: for longer ones
 };
 
 /// How a fused matrix of q, k and v orders its rows.
@@ -64,7 +65,9 @@ struct ModelSpec {
   Norm norm = Norm::rms;
   // Of attention and MLP, independently: y = x + after(f(before(x))).
   bool norm_before = true;
+  bool shared_norm = false;  // the norm before attention is also the one before the MLP, for a parallel residual
   bool norm_after = false;
+  bool norm_bias = true;       // of LayerNorm
   bool norm_adds_one = false;  // files store w of (1 + w); 1 is added while loading
   bool head_norm = false;      // RMSNorm of each head of q and k
   float norm_eps = 1e-6F;
@@ -114,6 +117,8 @@ inline std::vector<float> make_rope_table(const ModelSpec& config, std::int64_t 
 }
 /// A row per position; for longrope, if there are more than original_positions, a second row per position for the longer
 /// sequences.
+/// The same for the queries of a rotation with query_growth: each row is multiplied by what the queries grow.
+std::vector<float> make_query_rope_table(const ModelSpec& config, std::int64_t positions);
 std::int64_t rope_table_rows(const RopeConfig& rope, std::int64_t positions);
 
 }  // namespace lora_dist

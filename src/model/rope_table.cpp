@@ -99,4 +99,17 @@ std::vector<float> make_rope_table(const ModelSpec& config, const RopeConfig& ro
   return table;
 }
 
+std::vector<float> make_query_rope_table(const ModelSpec& config, std::int64_t positions) {
+  std::vector<float> table = make_rope_table(config, positions);
+  const std::int64_t width = config.rotary_width();
+  for (std::int64_t p = 0; p < positions; ++p) {
+    const double grown = std::floor(static_cast<double>(p) / static_cast<double>(config.rope.original_positions));
+    const auto factor = static_cast<float>(1.0 + config.rope.query_growth * std::log(1.0 + grown));
+    for (std::int64_t i = p * width; i < (p + 1) * width; ++i) {
+      table[static_cast<std::size_t>(i)] *= factor;
+    }
+  }
+  return table;
+}
+
 }  // namespace lora_dist

@@ -14,29 +14,34 @@ namespace lora_dist {
 
 namespace {
 
-void add_norm(std::string_view name, std::int64_t layer, std::int64_t width, Norm kind, std::vector<ModelTensor>& tensors) {
+/// `bias`: whether the norm has one.
+void add_norm(std::string_view name, std::int64_t layer, std::int64_t width, bool bias, std::vector<ModelTensor>& tensors) {
   if (name.empty()) {
     return;
   }
   tensors.push_back({path_of(name, layer) + ".weight", {width}});
-  if (kind == Norm::layer) {
+  if (bias) {
     tensors.push_back({path_of(name, layer) + ".bias", {width}});
   }
 }
 
+bool has_norm_bias(const ModelSpec& spec) { return spec.norm == Norm::layer && spec.norm_bias; }
+
 void add_block(const ModelSpec& spec, std::int64_t layer, std::vector<ModelTensor>& tensors) {
   const TensorNames& names = spec.family->names;
-  const auto add_sublayer_norm = [&](std::string_view name) { add_norm(name, layer, spec.hidden, spec.norm, tensors); };
+  const auto add_sublayer_norm = [&](std::string_view name) { add_norm(name, layer, spec.hidden, has_norm_bias(spec), tensors); };
   if (spec.norm_before) {
     add_sublayer_norm(names.attention_norm);
-    add_sublayer_norm(names.mlp_norm);
+    if (!spec.shared_norm) {
+      add_sublayer_norm(names.mlp_norm);
+    }
   }
   if (spec.norm_after) {
     add_sublayer_norm(names.attention_out_norm);
     add_sublayer_norm(names.mlp_out_norm);
   }
-  add_norm(names.q_norm, layer, spec.head_dim, Norm::rms, tensors);
-  add_norm(names.k_norm, layer, spec.head_dim, Norm::rms, tensors);
+  add_norm(names.q_norm, layer, spec.head_dim, false, tensors);
+  add_norm(names.k_norm, layer, spec.head_dim, false, tensors);
   for (const Linear linear : kAllLinears) {
     const LinearShape shape = linear_shape(spec, linear);
     if (shape.out == 0) {
@@ -120,7 +125,7 @@ std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
   if (spec.learned_positions) {
     tensors.push_back({std::string(names.positions) + ".weight", {spec.max_positions, spec.hidden}});
   }
-  add_norm(names.final_norm, 0, spec.hidden, spec.norm, tensors);
+  add_norm(names.final_norm, 0, spec.hidden, has_norm_bias(spec), tensors);
   if (!spec.tied_head) {
     tensors.push_back({std::string(names.heads[0]) + ".weight", {spec.vocab, spec.hidden}});
   }

@@ -86,10 +86,13 @@ void rotate_qk(const BlockContext& block, const Qkv& qkv, RopeDirection directio
   const bool of_window = layer.window > 0 && spec.window_rope;
   const RopeTable& table = of_window ? workspace.window_rope : workspace.rope;
   const ConstTensorView& rows = of_window ? block.batch.positions : block.batch.rope_rows;
-  const ConstTensorView angles = view(static_cast<const float*>(table.values.data()), {table.rows, spec.rotary_width()});
+  const auto angles = [&](const RopeTable& of) {
+    return view(static_cast<const float*>(of.values.data()), {of.rows, spec.rotary_width()});
+  };
+  const bool queries_grow = !of_window && !workspace.query_rope.values.empty();
   const RopeHeads heads{spec.head_dim, spec.rope_pairs};
-  rope(qkv.q, rows, angles, heads, direction, block.stream());
-  rope(qkv.k, rows, angles, heads, direction, block.stream());
+  rope(qkv.q, rows, angles(queries_grow ? workspace.query_rope : table), heads, direction, block.stream());
+  rope(qkv.k, rows, angles(table), heads, direction, block.stream());
 }
 
 std::int64_t groups_of_qkv(const ModelSpec& spec) { return spec.fused_qkv == FusedQkv::per_head ? spec.heads : 1; }

@@ -247,16 +247,32 @@ MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase&
   return made;
 }
 
-RopeTable make_rope(const ModelSpec& spec, const RopeConfig& rope, std::int64_t positions, const std::string& name, Arena& arena,
-                    const Stream& stream) {
-  RopeTable made;
-  made.rows = rope_table_rows(rope, positions);
-  made.values = arena.take<float>(MemoryKind::scratch, name, made.rows * spec.rotary_width());
+/// `make`: makes the table's values.
+template <class Make>
+RopeTable take_rope_table(const std::string& name, std::int64_t rows, std::int64_t width, Arena& arena, const Stream& stream,
+                          Make make) {
+  const RopeTable made{arena.take<float>(MemoryKind::scratch, name, rows * width), rows};
   if (arena.holds_memory()) {
-    const std::vector<float> table = make_rope_table(spec, rope, positions);
+    const std::vector<float> table = make();
     from_host(view(std::span(table)), view(made.values), stream);
   }
   return made;
+}
+
+void make_ropes(Workspace& workspace, const ModelSpec& spec, std::int64_t positions, Arena& arena, const Stream& stream) {
+  const auto take_table = [&](const std::string& name, const RopeConfig& rope, auto make) {
+    return take_rope_table(name, rope_table_rows(rope, positions), spec.rotary_width(), arena, stream, make);
+  };
+  workspace.rope_positions = positions;
+  workspace.rope = take_table("rotation table", spec.rope, [&] { return make_rope_table(spec, positions); });
+  if (spec.rope.query_growth > 0.0 && positions > spec.rope.original_positions) {
+    workspace.query_rope =
+        take_table("rotation table of queries", spec.rope, [&] { return make_query_rope_table(spec, positions); });
+  }
+  if (spec.window_rope) {
+    workspace.window_rope = take_table("rotation table of windows", *spec.window_rope,
+                                       [&] { return make_rope_table(spec, *spec.window_rope, positions); });
+  }
 }
 
 }  // namespace
@@ -281,12 +297,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   if (options.compute_dtype != DType::f32) {
     workspace.params = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);
   }
-  workspace.rope_positions = options.max_positions;
-  workspace.rope = make_rope(base.spec, base.spec.rope, options.max_positions, "rotation table", arena, stream);
-  if (base.spec.window_rope) {
-    workspace.window_rope =
-        make_rope(base.spec, *base.spec.window_rope, options.max_positions, "rotation table of windows", arena, stream);
-  }
+  make_ropes(workspace, base.spec, options.max_positions, arena, stream);
   take_operator_scratch(base.spec, workspace, options.longest, options.training, arena, stream);
   return workspace;
 }

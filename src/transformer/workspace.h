@@ -138,6 +138,7 @@ struct Workspace {
   std::span<float> all_next_logits;  // [ranks * widest part]
   TensorView params;  // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
   RopeTable rope;
+  RopeTable query_rope;   // of queries, if they grow with the position
   RopeTable window_rope;  // of layers with a window, if they have a rotation of their own
   std::int64_t rope_positions = 0;
   DType compute_dtype = DType::f32;

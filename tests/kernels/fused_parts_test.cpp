@@ -76,8 +76,8 @@ TEST(FusedParts, RefusesWhatTheContractExcludes) {
   const std::vector<float> in(24);
   std::vector<float> out(24);
   const auto call = [&](Shape fused, std::int64_t groups, Shape part, Shape last) {
-    split_parts(view(in.data(), fused), groups,
-                {view(out.data(), part), view(out.data(), part), view(out.data(), last)}, Stream{});
+    split_parts(view(in.data(), fused), groups, {view(out.data(), part), view(out.data(), part), view(out.data(), last)},
+                Stream{});
   };
   EXPECT_NO_THROW(call({2, 12}, 2, {2, 4}, {2, 4}));
   EXPECT_THROW(call({2, 12}, 0, {2, 4}, {2, 4}), KernelError);
