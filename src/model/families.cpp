@@ -5,17 +5,28 @@
 
 // Each has its file in src/model/families.
 #define LORA_DIST_FAMILIES(FAMILY) \
+  FAMILY(cohere2)                  \
   FAMILY(exaone)                   \
   FAMILY(exaone4)                  \
   FAMILY(gemma)                    \
   FAMILY(gemma2)                   \
   FAMILY(gemma3_text)              \
+  FAMILY(glm4)                     \
   FAMILY(gpt2)                     \
   FAMILY(gpt_neox)                 \
+  FAMILY(granite)                  \
+  FAMILY(hyperclovax)              \
+  FAMILY(internlm3)                \
   FAMILY(llama)                    \
+  FAMILY(ministral3)               \
   FAMILY(mistral)                  \
+  FAMILY(nemotron)                 \
+  FAMILY(phi3)                     \
   FAMILY(qwen2)                    \
-  FAMILY(qwen3)
+  FAMILY(qwen3)                    \
+  FAMILY(smollm3)                  \
+  FAMILY(stablelm)                 \
+  FAMILY(starcoder2)
 
 namespace lora_dist {
 

@@ -18,8 +18,8 @@ namespace {
 
 /// Warns about the base's own dropout (of pretraining), which is not applied.
 void warn_of_dropout(const ConfigFile& file, ModelSpec& spec) {
-  constexpr std::array kKeys = {"attention_dropout", "hidden_dropout", "resid_pdrop",  "embd_pdrop",
-                                "attn_pdrop",        "resid_dropout",  "embed_dropout"};
+  constexpr std::array kKeys = {"attention_dropout", "hidden_dropout", "resid_pdrop",      "embd_pdrop",       "attn_pdrop",
+                                "resid_dropout",     "embed_dropout",  "residual_dropout", "embedding_dropout"};
   std::string on;
   for (const char* key : kKeys) {
     if (file.has(key) && file.root[key].is_number() && file.root[key].get<double>() != 0.0) {

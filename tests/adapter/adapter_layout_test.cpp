@@ -109,8 +109,27 @@ class FamilyConfig : public testing::Test {
 };
 
 TEST_F(FamilyConfig, EveryFamilyHasItsTargets) {
-  for (const char* variant : {"llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2", "gpt_neox_serial", "exaone3",
-                              "exaone4_hybrid", "gemma3", "gemma2"}) {
+  for (const char* variant : {"llama3",
+                              "mistral_window",
+                              "qwen2_window",
+                              "qwen3",
+                              "gemma",
+                              "gpt2",
+                              "gpt_neox_serial",
+                              "exaone3",
+                              "exaone4_hybrid",
+                              "gemma3",
+                              "gemma2",
+                              "phi3",
+                              "smollm3",
+                              "granite",
+                              "glm4",
+                              "hyperclovax",
+                              "cohere2",
+                              "ministral3",
+                              "stablelm_parallel",
+                              "starcoder2",
+                              "nemotron"}) {
     const ModelSpec spec = read(config_of(variant));
     for (const std::string_view target : spec.family->default_targets) {
       if (!target.empty()) {

@@ -152,6 +152,12 @@ INSTANTIATE_TEST_SUITE_P(Bases, HeldPart,
                                          HeldCase{"tests/golden/families/gpt2", {Quantization::nf4, true, 64}, 2, 3},
                                          HeldCase{"tests/golden/families/gpt2", {Quantization::int8, false, 64}, 1, 2},
                                          HeldCase{"tests/golden/families/gpt_neox_parallel", {Quantization::nf4, true, 64}, 2, 2},
+                                         HeldCase{"tests/golden/families/phi3", {Quantization::nf4, true, 64}, 2, 2},
+                                         HeldCase{"tests/golden/families/phi3", {Quantization::nf4, false, 64}, 1, 3},
+                                         HeldCase{"tests/golden/families/phi3", {Quantization::nf4, true, 32}, 1, 4},
+                                         HeldCase{"tests/golden/families/phi3", {Quantization::int8, false, 64}, 2, 2},
+                                         HeldCase{"tests/golden/families/phi3", {Quantization::none, false, 64}, 1, 3},
+                                         HeldCase{"tests/golden/families/glm4", {Quantization::nf4, true, 64}, 1, 4},
                                          HeldCase{"demo/model", {Quantization::nf4, true, 64}, 2, 4}));
 
 }  // namespace

@@ -95,7 +95,8 @@ INSTANTIATE_TEST_SUITE_P(Models, MergeNames,
                          testing::Values("families/llama3", "families/mistral_window", "families/qwen2_window", "families/qwen3",
                                          "families/gemma", "families/gpt2", "families/gpt_neox_parallel",
                                          "families/gpt_neox_serial", "families/exaone3", "families/exaone4_hybrid",
-                                         "families/gemma3", "families/gemma2", "prequantized/llama_nf4_nested",
+                                         "families/gemma3", "families/gemma2", "families/phi3", "families/glm4",
+                                         "families/hyperclovax", "families/starcoder2", "prequantized/llama_nf4_nested",
                                          "prequantized/gpt2_fp4_in_bf16", "prequantized/qwen2_fp4_nested_in_f32"),
                          [](const auto& info) { return fs::path(info.param).filename().string(); });
 

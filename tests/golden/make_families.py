@@ -39,6 +39,12 @@ def sizes(hidden, layers, heads, kv_heads, intermediate, vocabulary, **more):
     )
 
 
+class InternLM3ForCausalLM(transformers.LlamaForCausalLM):
+    """What AutoModelForCausalLM makes of an InternLM3."""
+
+    config_class = transformers.InternLM3Config
+
+
 # name: class, keys of its configuration, dtype of the file, how config.json is written, target modules of the LoRA run
 VARIANTS = {
     "llama3": (
@@ -125,6 +131,92 @@ VARIANTS = {
               final_logit_softcapping=3.0, rope_parameters=DEFAULT_ROPE),
         torch.bfloat16, "v4", "all-linear",
     ),
+    "phi3": (  # two sets of rotations, of which the longest row takes the second; a part of each head; fewer key heads
+        transformers.Phi3ForCausalLM,
+        sizes(56, 2, 4, 2, 58, 96, tie_word_embeddings=False, original_max_position_embeddings=24, rms_norm_eps=1e-5,
+              rope_parameters={"rope_type": "longrope", "rope_theta": 500.0, "partial_rotary_factor": 0.75,
+                               "short_factor": [1.0, 1.1, 1.3, 1.6, 2.0], "long_factor": [1.5, 2.0, 3.0, 5.0, 8.0]}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "phi3_window": (
+        transformers.Phi3ForCausalLM,
+        sizes(40, 2, 4, 4, 50, 94, tie_word_embeddings=True, sliding_window=7, rope_parameters=DEFAULT_ROPE),
+        torch.float16, "v4", ["qkv_proj", "down_proj"],
+    ),
+    "smollm3": (
+        transformers.SmolLM3ForCausalLM,
+        sizes(40, 4, 4, 2, 54, 97, tie_word_embeddings=False, no_rope_layer_interval=2, attention_bias=True, mlp_bias=True,
+              rope_parameters={**DEFAULT_ROPE, "rope_theta": 5000.0}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "granite": (
+        transformers.GraniteForCausalLM,
+        sizes(40, 2, 4, 2, 62, 93, tie_word_embeddings=False, embedding_multiplier=3.0, residual_multiplier=0.22, logits_scaling=0.4,
+              attention_multiplier=0.25, mlp_bias=True, rope_parameters=DEFAULT_ROPE),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "glm4": (
+        transformers.Glm4ForCausalLM,
+        sizes(40, 2, 6, 2, 50, 99, head_dim=12, tie_word_embeddings=False,
+              rope_parameters={**DEFAULT_ROPE, "partial_rotary_factor": 0.5}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "hyperclovax": (
+        transformers.HyperCLOVAXForCausalLM,
+        sizes(40, 2, 4, 2, 56, 95, tie_word_embeddings=False, embedding_multiplier=2.0, residual_multiplier=0.3, logits_scaling=1.7,
+              attention_multiplier=0.2, use_post_norm=True, attention_bias=True, rope_parameters=DEFAULT_ROPE),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "hyperclovax_plain": (  # without norms after attention and MLP
+        transformers.HyperCLOVAXForCausalLM,
+        sizes(36, 2, 6, 3, 50, 91, tie_word_embeddings=True, residual_multiplier=0.5, use_post_norm=False,
+              rope_parameters=DEFAULT_ROPE),
+        torch.float32, "v5", "all-linear",
+    ),
+    "cohere2": (
+        transformers.Cohere2ForCausalLM,
+        sizes(48, 4, 4, 2, 50, 92, tie_word_embeddings=False, sliding_window=6, logit_scale=0.7,
+              layer_types=["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+              rope_parameters={**DEFAULT_ROPE, "rope_theta": 500.0}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "ministral3": (  # the longest row reaches queries that have grown
+        transformers.Ministral3ForCausalLM,
+        sizes(40, 2, 4, 2, 52, 90, head_dim=16, tie_word_embeddings=False,
+              rope_parameters={"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0, "original_max_position_embeddings": 16,
+                               "beta_fast": 4.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.5,
+                               "llama_4_scaling_beta": 0.3}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "stablelm": (
+        transformers.StableLmForCausalLM,
+        sizes(48, 2, 4, 2, 54, 96, tie_word_embeddings=False, use_qkv_bias=True,
+              rope_parameters={**DEFAULT_ROPE, "partial_rotary_factor": 0.5}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "stablelm_parallel": (
+        transformers.StableLmForCausalLM,
+        sizes(40, 2, 4, 4, 50, 93, tie_word_embeddings=False, use_parallel_residual=True,
+              rope_parameters={**DEFAULT_ROPE, "partial_rotary_factor": 0.4}),
+        torch.float16, "v5", ["q_proj", "v_proj", "up_proj"],
+    ),
+    "starcoder2": (
+        transformers.Starcoder2ForCausalLM,
+        sizes(40, 2, 4, 2, 70, 94, tie_word_embeddings=False, sliding_window=7, rope_parameters=DEFAULT_ROPE),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "nemotron": (
+        transformers.NemotronForCausalLM,
+        sizes(40, 2, 4, 2, 60, 97, head_dim=12, tie_word_embeddings=False,
+              rope_parameters={**DEFAULT_ROPE, "partial_rotary_factor": 0.5}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
+    "internlm3": (
+        InternLM3ForCausalLM,
+        sizes(40, 2, 4, 2, 50, 94, head_dim=12, tie_word_embeddings=False, attention_bias=True, mlp_bias=True,
+              rope_parameters={"rope_type": "dynamic", "factor": 6.0, "rope_theta": 500.0}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
 }
 EXAONE_NAMES = [  # Llama's, EXAONE 3's
     ("model.embed_tokens.", "transformer.wte."), ("model.norm.", "transformer.ln_f."), ("model.layers.", "transformer.h."),
@@ -145,7 +237,7 @@ def exaone_name(name):
 def fill_random(model, seed):
     """Spread enough that a wrong bias, norm or rotation moves the log-probabilities by far more than rounding."""
     generator = torch.Generator().manual_seed(seed)
-    one = 0.0 if model.config.model_type.startswith("gemma") else 1.0  # whose norms add the one themselves
+    one = 0.0 if model.config.model_type.startswith(("gemma", "nemotron")) else 1.0  # whose norms add the one themselves
     for name, parameter in sorted(model.named_parameters()):
         noise = torch.randn(parameter.shape, generator=generator)
         last = name.split(".")[-2]

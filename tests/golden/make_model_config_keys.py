@@ -13,7 +13,8 @@ import torch
 from transformers import CONFIG_MAPPING, GenerationConfig
 from transformers.configuration_utils import PreTrainedConfig
 
-FAMILIES = ["exaone4", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"]
+FAMILIES = ["cohere2", "exaone4", "gemma", "gemma2", "gemma3_text", "glm4", "gpt2", "gpt_neox", "granite", "hyperclovax", "internlm3", "llama",
+            "ministral3", "mistral", "nemotron", "phi3", "qwen2", "qwen3", "smollm3", "stablelm", "starcoder2"]
 HERE = pathlib.Path(__file__).parent
 
 
@@ -28,7 +29,7 @@ keys = {
     **{family: [key for key in keys_of(CONFIG_MAPPING[family]) if key not in shared] for family in FAMILIES},
 }
 DEFAULTS = ["num_key_value_heads", "head_dim", "hidden_act", "max_position_embeddings", "rms_norm_eps", "layer_norm_eps",
-            "layer_norm_epsilon", "tie_word_embeddings", "attention_bias", "n_inner", "n_positions", "activation_function",
+            "layer_norm_epsilon", "norm_eps", "norm_epsilon", "tie_word_embeddings", "attention_bias", "n_inner", "n_positions", "activation_function",
             "use_parallel_residual", "sliding_window"]
 keys["defaults"] = {
     family: {field.name: field.default for field in dataclasses.fields(CONFIG_MAPPING[family]) if field.name in DEFAULTS}

@@ -16,7 +16,7 @@ import torch
 import transformers
 
 FAMILIES = pathlib.Path(__file__).resolve().parent / "families"
-NAMES = ["mistral_window", "qwen2_window", "exaone4_hybrid", "gemma3"]
+NAMES = ["mistral_window", "qwen2_window", "exaone4_hybrid", "gemma3", "phi3"]
 NEW_TOKENS = 24
 LARGEST_GAP_OF_A_TIE = 1e-3  # of two logits; fp32 sums differ by some 1e-6
 

@@ -180,7 +180,9 @@ TEST_P(Families, SameLossOnAnyNumberOfRanks) {
 INSTANTIATE_TEST_SUITE_P(Models, Families,
                          testing::Values("llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2", "gpt2_bare",
                                          "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid", "exaone4_global",
-                                         "gemma3", "gemma2"),
+                                         "gemma3", "gemma2", "phi3", "phi3_window", "smollm3", "granite", "glm4", "hyperclovax",
+                                         "hyperclovax_plain", "cohere2", "ministral3", "stablelm", "stablelm_parallel",
+                                         "starcoder2", "nemotron", "internlm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// The same models as GGUF files (tests/golden/make_gguf.py). Qwen2's has no window there, as GGUF files of Qwen2 never have.
@@ -194,10 +196,10 @@ INSTANTIATE_TEST_SUITE_P(Models, GgufFamilies,
                          testing::Values("llama3", "qwen3", "gemma", "gpt2", "gpt_neox_parallel", "exaone3", "exaone4_hybrid"),
                          [](const auto& info) { return std::string(info.param); });
 
-/// Texts longer than the window: cached keys beyond the window must be masked. Each id of an answer is the most probable one of a
-/// forward pass over the whole text.
+/// Texts longer than the window, whose cached keys beyond the window must be masked, or longer than the positions for which
+/// longrope has its short factors. Each id of an answer is the most probable one of a forward pass over the whole text.
 TEST(WindowedFamilies, GreedyAnswersOverACacheAreThoseOfTheWholeText) {
-  for (const char* name : {"mistral_window", "qwen2_window", "exaone4_hybrid", "gemma3"}) {
+  for (const char* name : {"mistral_window", "qwen2_window", "exaone4_hybrid", "gemma3", "phi3"}) {
     const std::filesystem::path folder = source("tests/golden/families") / name;
     const auto comm = make_single_rank();
     const OpenedModel opened(folder, {Quantization::none}, *comm, 84);

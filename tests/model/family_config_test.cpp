@@ -157,6 +157,92 @@ TEST_F(FamilyConfig, Gemma3HasTwoRotations) {
                  "key \"rope_parameters\" must have an object for full_attention");
 }
 
+TEST_F(FamilyConfig, Phi3) {
+  const json base = config_of("phi3");
+  EXPECT_EQ(read(base).rotary_width(), 10);
+  EXPECT_NEAR(read(base).rope.attention_factor, std::sqrt(1.0 + std::log(128.0 / 24.0) / std::log(24.0)), 1e-12);
+  EXPECT_EQ(read(without(base, "original_max_position_embeddings")).rope.original_positions, 4096);  // not the object's
+  EXPECT_EQ(windows(config_of("phi3_window")), (std::vector<std::int64_t>{7, 7}));
+  json early = base;
+  early["rope_parameters"]["rope_type"] = "su";
+  EXPECT_EQ(read(early).rope.type, "longrope");
+  expect_message(with(base, "rope_parameters", {{"rope_type", "linear"}, {"factor", 2.0}}),
+                 "rope type \"linear\" is not supported for phi3 models (default and longrope are)");
+  expect_message(with(base, "lm_head_bias", true), "lm_head_bias is true, and only a head without a bias is supported");
+}
+
+TEST_F(FamilyConfig, SmolLm3RotatesWhereItIsTold) {
+  const json base = config_of("smollm3");
+  const auto rotations = [&](const json& config) {
+    const ModelSpec spec = read(config);
+    std::vector<bool> all;
+    for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+      all.push_back(spec.layer(layer).rotary);
+    }
+    return all;
+  };
+  const json untold = without(base, "no_rope_layers");
+  EXPECT_EQ(rotations(base), (std::vector<bool>{true, false, true, false}));
+  EXPECT_EQ(rotations(untold), rotations(base));
+  EXPECT_EQ(rotations(without(untold, "no_rope_layer_interval")), (std::vector<bool>{true, true, true, false}));
+  EXPECT_EQ(rotations(with(base, "no_rope_layers", {0, 1, 1, 0})), (std::vector<bool>{false, true, true, false}));
+  json windowed = without(base, "layer_types");
+  windowed.update({{"use_sliding_window", true}, {"sliding_window", 5}});
+  EXPECT_EQ(windows(windowed), (std::vector<std::int64_t>{0, 5, 0, 5}));
+  expect_message(with(base, "no_rope_layers", {1, 1}),
+                 "key \"no_rope_layers\" must be a list with a 0 or 1 for each of the 4 layers");
+}
+
+/// Granite divides logits by logits_scaling, HyperCLOVAX multiplies them by it.
+TEST_F(FamilyConfig, FactorsOfGraniteAndHyperClovax) {
+  const ModelSpec granite = read(config_of("granite"));
+  EXPECT_FLOAT_EQ(granite.logits_scale, 2.5F);
+  EXPECT_FLOAT_EQ(granite.residual_scale, 0.22F);
+  EXPECT_FLOAT_EQ(granite.embedding_scale, 3.0F);
+  EXPECT_FLOAT_EQ(granite.layer(1).score_scale, 0.25F * std::sqrt(10.0F));
+  EXPECT_FLOAT_EQ(read(without(config_of("granite"), "attention_multiplier")).layer(0).score_scale, std::sqrt(10.0F));
+  const json base = config_of("hyperclovax");
+  EXPECT_FLOAT_EQ(read(base).logits_scale, 1.7F);
+  EXPECT_FLOAT_EQ(read(without(base, "attention_multiplier")).layer(0).score_scale, 1.0F);
+  EXPECT_TRUE(read(without(base, "use_post_norm")).norm_after);
+  EXPECT_FALSE(read(config_of("hyperclovax_plain")).norm_after);
+}
+
+TEST_F(FamilyConfig, PartsOfHeads) {
+  EXPECT_EQ(read(config_of("glm4")).rotary_width(), 6);
+  EXPECT_EQ(read(without(config_of("stablelm"), "rope_parameters")).rotary_width(), 4);  // three of twelve, and one more
+  EXPECT_EQ(read(without(config_of("nemotron"), "rope_parameters")).rotary_width(), 6);
+  expect_message(with(without(config_of("glm4"), "rope_parameters"), "partial_rotary_factor", 1.5),
+                 "partial_rotary_factor must leave at least one dimension of a head to rotate");
+  expect_message(with(config_of("stablelm"), "qk_layernorm", true),
+                 "qk_layernorm is true, and only heads without norms are supported");
+}
+
+TEST_F(FamilyConfig, Cohere2RotatesWhereItHasAWindow) {
+  const json base = without(config_of("cohere2"), "layer_types");
+  EXPECT_EQ(windows(base), (std::vector<std::int64_t>{6, 6, 6, 0}));
+  EXPECT_FALSE(read(base).layer(3).rotary);
+  EXPECT_TRUE(read(base).layer(2).rotary);
+  EXPECT_EQ(read(without(base, "logit_scale")).logits_scale, 0.0625F);
+}
+
+TEST_F(FamilyConfig, Ministral3) {
+  const ModelSpec plain = read(without(config_of("ministral3"), "rope_parameters"));
+  EXPECT_EQ(plain.rope.type, "yarn");
+  EXPECT_EQ(plain.rope.original_positions, 16384);
+  EXPECT_EQ(plain.rope.query_growth, 0.1);
+  EXPECT_EQ(read(config_of("ministral3")).rope.query_growth, 0.3);
+}
+
+TEST_F(FamilyConfig, InternLm3) {
+  const json base = without(without(config_of("internlm3"), "attention_bias"), "mlp_bias");
+  EXPECT_FALSE(read(base).bias[index_of(Linear::q)]);
+  json named = base;
+  named.update({{"qkv_bias", true}, {"bias", true}});
+  EXPECT_TRUE(read(named).bias[index_of(Linear::down)]);
+  expect_message(with(base, "qkv_bias", true), "qkv_bias different from bias is not supported for internlm3 models");
+}
+
 /// AutoModel of transformers 5 makes such a model a Ministral; log-probabilities of a random one differ by 1 nat between the two.
 TEST_F(FamilyConfig, MistralTakesLayerTypesWhereItHasThem) {
   const json base = with(config_of("mistral_window"), "layer_types", {"sliding_attention", "full_attention"});

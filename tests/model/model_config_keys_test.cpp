@@ -16,8 +16,10 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kFamilies = {"exaone",   "exaone4", "gemma",   "gemma2", "gemma3_text", "gpt2",
-                                            "gpt_neox", "llama",   "mistral", "qwen2",  "qwen3"};
+const std::vector<std::string> kFamilies = {"cohere2",    "exaone",   "exaone4",   "gemma",   "gemma2",      "gemma3_text",
+                                            "glm4",       "gpt2",     "gpt_neox",  "granite", "hyperclovax", "internlm3", "llama",
+                                            "ministral3", "mistral",  "nemotron",  "phi3",    "qwen2",       "qwen3",
+                                            "smollm3",    "stablelm", "starcoder2"};
 
 json demo_config() { return test::read_json(test::source("demo/model/config.json")); }
 
@@ -160,8 +162,10 @@ TEST_F(ModelConfigKeysOfAFile, AbsentKeysTakeTheDefaultsOfTheClass) {
     const ModelSpec spec = read(config);
     EXPECT_EQ(spec.tied_head, defaults["tie_word_embeddings"]);
     EXPECT_EQ(spec.max_positions, defaults[family == "gpt2" ? "n_positions" : "max_position_embeddings"]);
-    const char* eps = family == "gpt2" ? "layer_norm_epsilon" : family == "gpt_neox" ? "layer_norm_eps" : "rms_norm_eps";
-    EXPECT_EQ(spec.norm_eps, defaults[eps].get<float>());
+    const std::vector<std::string> names = {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon"};
+    const auto eps = std::ranges::find_if(names, [&](const std::string& name) { return defaults.contains(name); });
+    ASSERT_NE(eps, names.end());
+    EXPECT_EQ(spec.norm_eps, defaults[*eps].get<float>());
     EXPECT_EQ(spec.kv_heads, defaults.contains("num_key_value_heads") && defaults["num_key_value_heads"].is_number()
                                  ? defaults["num_key_value_heads"].get<std::int64_t>()
                                  : 32);

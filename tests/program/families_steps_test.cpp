@@ -42,7 +42,9 @@ TEST_P(FamilySteps, FollowTransformersAndPeft) {
 INSTANTIATE_TEST_SUITE_P(Models, FamilySteps,
                          testing::Values("llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2", "gpt2_bare",
                                          "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid", "exaone4_global",
-                                         "gemma3", "gemma2"),
+                                         "gemma3", "gemma2", "phi3", "phi3_window", "smollm3", "granite", "glm4", "hyperclovax",
+                                         "hyperclovax_plain", "cohere2", "ministral3", "stablelm", "stablelm_parallel",
+                                         "starcoder2", "nemotron", "internlm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

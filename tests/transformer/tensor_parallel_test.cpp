@@ -235,7 +235,8 @@ TEST_P(RowsOfFamily, SameBitsInFlightAsAlone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, RowsOfFamily,
-                         testing::Values("llama3", "gpt2", "gpt_neox_parallel", "exaone4_hybrid", "gemma", "gemma3", "gemma2"),
+                         testing::Values("llama3", "gpt2", "gpt_neox_parallel", "exaone4_hybrid", "gemma", "gemma3", "gemma2",
+                                         "phi3", "glm4", "granite", "hyperclovax", "cohere2", "stablelm_parallel"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

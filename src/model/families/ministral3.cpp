@@ -1,0 +1,33 @@
+// Ministral 3: a Mistral with YaRN, of which later queries are scaled (contract: transformers, models/ministral3).
+#include "src/model/family.h"
+
+namespace lora_dist::families {
+
+namespace {
+
+void read(const ConfigFile& file, ModelSpec& spec) {
+  read_llama_keys(file, spec, {.kv_heads = 8, .head_dim = 128, .max_positions = 262144, .norm_eps = 1e-5});
+  if (const nlohmann::json rope = rope_object(file); rope.empty()) {  // the class's default
+    spec.rope.type = "yarn";
+    spec.rope.theta = 1e6;
+    spec.rope.factor = 16.0;
+    spec.rope.original_positions = 16384;
+    spec.rope.query_growth = 0.1;
+  } else {
+    spec.rope.query_growth = file.positive_or(rope, "llama_4_scaling_beta", 0.0);
+  }
+  if (const std::int64_t window = read_window(file, 0); window > 0) {
+    spec.layer_specs.assign(static_cast<std::size_t>(spec.layers), {.window = window});
+  }
+}
+
+}  // namespace
+
+extern const Family ministral3;
+const Family ministral3 = {.model_type = "ministral3",
+                           .names = llama_names(),
+                           .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
+                           .transposed = false,
+                           .read = read};
+
+}  // namespace lora_dist::families
