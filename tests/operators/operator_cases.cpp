@@ -25,6 +25,7 @@
 #include "kernels/quantize/quantize_int8.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rms_norm/rms_norm_shared.h"
 #include "kernels/rope/rope.h"
 #include "kernels/scale/scale.h"
 #include "tests/operators/attention_cases.h"
@@ -198,6 +199,36 @@ void add_flat(Cases& cases, const std::vector<std::int64_t>& counts) {
                      shape,
                      {whole(Kind::u8, {blocks}, 256, 9), f32({(blocks + 255) / 256}, 10), written(Kind::f32, {blocks})},
                      [](Views v, const Stream& s) { dequantize_absmax(v[0], v[1], 0.5F, v[2], s); }});
+  }
+}
+
+void add_shared_norms(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, part] : shapes) {
+    const std::string shape = fmt::format("tokens {}, {} of {} columns", n, part, 3 * part);
+    const std::int64_t width = 3 * part;
+    cases.push_back({"square_sums", shape, {activation({n, part}, 1), written(Kind::f32, {n})}, [](Views v, const Stream& s) {
+                       square_sums(v[0], v[1], s);
+                     }});
+    cases.push_back({"rms_norm_shared",
+                     shape,
+                     {activation({n, part}, 1), f32({part}, 2), f32({n}, 3, 0.1, 2.0), written(Kind::activation, {n, part}),
+                      written(Kind::f32, {n})},
+                     [width](Views v, const Stream& s) {
+                       rms_norm_shared(
+                           {.x = v[0], .weight = v[1], .sums = v[2], .width = width, .eps = 1e-5F, .y = v[3], .rstd = v[4]}, s);
+                     }});
+    cases.push_back({"rms_norm_dots",
+                     shape,
+                     {activation({n, part}, 1), activation({n, part}, 2), f32({part}, 3), written(Kind::f32, {n})},
+                     [](Views v, const Stream& s) { rms_norm_dots(v[0], v[1], v[2], v[3], s); }});
+    cases.push_back({"rms_norm_shared_backward",
+                     shape,
+                     {activation({n, part}, 1), activation({n, part}, 2), f32({part}, 3), f32({n}, 4, 0.1, 1.0), f32({n}, 5),
+                      written(Kind::activation, {n, part})},
+                     [width](Views v, const Stream& s) {
+                       rms_norm_shared_backward(
+                           {.dy = v[0], .x = v[1], .weight = v[2], .rstd = v[3], .dots = v[4], .width = width, .dx = v[5]}, s);
+                     }});
   }
 }
 
@@ -487,6 +518,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
                       {5, 64, 1024, 512, 3, 128},
                       {4, 40, 405, 100, 2, 77}});
     add_norms(cases, shapes);
+    add_shared_norms(cases, shapes);
     add_int8(cases, shapes);
     add_activations(cases, shapes);
     add_rope(cases, RopePairs::neighbours, {{5, 4, 16, 16}, {3, 1, 10, 10}, {5, 3, 80, 32}, {4, 2, 12, 6}});
