@@ -144,5 +144,23 @@ TEST(ScoreText, CountsLabelsThatAreNotTheNextId) {
   EXPECT_TRUE(rows[3]["loss"].is_null());
 }
 
+/// A rotation of type dynamic would change beyond the model's positions.
+TEST(ScoreText, RefusesLinesBeyondThePositionsOfADynamicRotation) {
+  const Scratch scratch;
+  put_file(scratch / "in.jsonl", json({{"id", "long"}, {"input_ids", std::vector<int>(129, 5)}}).dump() + "\n");
+  Launch launch;
+  launch.arguments = {"score",
+                      "--model",
+                      source("tests/golden/families/internlm3").string(),
+                      "--input",
+                      (scratch / "in.jsonl").string(),
+                      "--output",
+                      (scratch / "out.jsonl").string()};
+  const Finished finished = run_program(launch);
+  EXPECT_EQ(finished.exit_code, 3) << finished.out << finished.err;
+  EXPECT_NE(finished.err.find("the line has 129 tokens, the model only 128 positions; shorten it"), std::string::npos)
+      << finished.err;
+}
+
 }  // namespace
 }  // namespace lora_dist::program::score_test
