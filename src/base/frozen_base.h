@@ -35,8 +35,8 @@ struct BlockRest {
   NormWeights mlp_norm;                         // [hidden]: before the MLP
   NormWeights attention_out_norm;               // [hidden]: after attention
   NormWeights mlp_out_norm;                     // [hidden]: after the MLP
-  NormWeights q_norm;                           // [head_dim], empty without head norms
-  NormWeights k_norm;                           // [head_dim]
+  NormWeights q_norm;                           // [head_dim], or [query width] of the TP shard; empty: none
+  NormWeights k_norm;                           // [head_dim], or [key width]
   std::array<ConstTensorView, kLinears> bias;   // [out] in the compute dtype; null: none
   std::array<float, kLinears> nested_offset{};  // the mean of absmax, which double quantization subtracts
 };

@@ -35,6 +35,7 @@ void cut_heads(const ModelSpec& whole, TpShard& shard) {
   const int first = first_rank_of(kv);
   const IndexRange of_group = range_of(group, shard.rank - first, first_rank_of(kv + 1) - first);
   shard.kv_heads = {kv, kv + 1};
+  shard.first_of_kv_heads = of_group.begin == 0;
   shard.heads = {kv * group + of_group.begin, kv * group + of_group.end};
 }
 
@@ -124,7 +125,12 @@ TpShard tp_shard(const ModelSpec& whole, int rank, int ranks, int world) {
   if (ranks > whole.vocab) {
     refuse_ranks(ranks, "token ids", whole.vocab, world);
   }
-  TpShard shard{rank, ranks, {}, {}, {}, {}, whole.vocab, 0};
+  TpShard shard;
+  shard.rank = rank;
+  shard.ranks = ranks;
+  shard.whole_vocab = whole.vocab;
+  shard.whole_heads = whole.heads;
+  shard.whole_kv_heads = whole.kv_heads;
   cut_heads(whole, shard);
   shard.intermediate = range_of(whole.intermediate, rank, ranks, whole.intermediate >= kWideEnough * ranks ? kCutAlign : 1);
   shard.vocab = range_of(whole.vocab, rank, ranks);

@@ -22,6 +22,9 @@ struct TpShard {
   IndexRange vocab;
   std::int64_t whole_vocab = 0;
   std::int64_t widest_vocab = 0;  // the largest vocabulary shard of all ranks
+  std::int64_t whole_heads = 0;
+  std::int64_t whole_kv_heads = 0;
+  bool first_of_kv_heads = true;  // of the ranks that have its kv heads; a sum over all ranks counts them on these
 
   bool is_whole() const { return ranks == 1; }
 };

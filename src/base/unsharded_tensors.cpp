@@ -99,6 +99,14 @@ struct RestLoader {
     return norm;
   }
 
+  /// RMSNorm of all heads together: the weights of a rank's heads.
+  NormWeights norm_of_heads(std::string_view name, std::int64_t layer, std::int64_t heads, const IndexRange& held) const {
+    const std::int64_t d = whole.head_dim;
+    const TensorView there = part({path_of(name, layer) + ".weight", {heads * d}}, {1, held.size() * d, held.begin * d, 0},
+                                  {held.size() * d}, DType::f32, whole.norm_adds_one ? 1.0F : 0.0F);
+    return {{there.as<float>(), static_cast<std::size_t>(held.size() * d)}, {}};
+  }
+
   ModelTensor table_tensor(std::string_view name, std::int64_t rows) const {
     return {std::string(name) + ".weight", {rows, whole.hidden}};
   }
@@ -160,8 +168,13 @@ void load_rest(FrozenBase& base, const ModelSpec& whole, const TensorDirectory& 
       rest.attention_out_norm = load.norm(names.attention_out_norm, layer, whole.hidden, whole.norm);
       rest.mlp_out_norm = load.norm(names.mlp_out_norm, layer, whole.hidden, whole.norm);
     }
-    rest.q_norm = load.norm(names.q_norm, layer, whole.head_dim, Norm::rms);
-    rest.k_norm = load.norm(names.k_norm, layer, whole.head_dim, Norm::rms);
+    if (whole.width_norm) {
+      rest.q_norm = load.norm_of_heads(names.q_norm, layer, whole.heads, base.tp.heads);
+      rest.k_norm = load.norm_of_heads(names.k_norm, layer, whole.kv_heads, base.tp.kv_heads);
+    } else {
+      rest.q_norm = load.norm(names.q_norm, layer, whole.head_dim, Norm::rms);
+      rest.k_norm = load.norm(names.k_norm, layer, whole.head_dim, Norm::rms);
+    }
     for (const Linear linear : kAllLinears) {
       const LinearShape shape = linear_shape(whole, linear);
       const StridedSlice slice = shape.bias ? bias_slice(whole, base.tp, linear) : StridedSlice{};

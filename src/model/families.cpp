@@ -21,6 +21,8 @@
   FAMILY(ministral3)               \
   FAMILY(mistral)                  \
   FAMILY(nemotron)                 \
+  FAMILY(olmo2)                    \
+  FAMILY(olmo3)                    \
   FAMILY(phi3)                     \
   FAMILY(qwen2)                    \
   FAMILY(qwen3)                    \

@@ -69,6 +69,7 @@ struct ModelSpec {
   bool norm_after = false;
   bool norm_bias = true;       // of LayerNorm
   bool norm_adds_one = false;  // files store w of (1 + w); 1 is added while loading
+  bool width_norm = false;     // RMSNorm of all heads of q together, and of k
   bool head_norm = false;      // RMSNorm of each head of q and k
   float norm_eps = 1e-6F;
   float embedding_scale = 1.0F;

@@ -16,11 +16,16 @@ namespace {
 using nlohmann::json;
 using enum KeyUse;
 
+// With Llama's names of the keys.
 constexpr std::string_view kRotary =
-    "exaone exaone4 gemma gemma2 gemma3_text llama mistral qwen2 qwen3 ";  // with Llama's names of the keys
-constexpr std::string_view kRotaryAndNeox = "exaone exaone4 gemma gemma2 gemma3_text gpt_neox llama mistral qwen2 qwen3 ";
-constexpr std::string_view kWindows = "exaone4 gemma2 gemma3_text mistral qwen2 qwen3 ";
+    "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 granite hyperclovax internlm3 llama ministral3 mistral nemotron olmo2 "
+    "olmo3 phi3 qwen2 qwen3 smollm3 stablelm starcoder2 ";
+constexpr std::string_view kRotaryAndNeox =
+    "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 gpt_neox granite hyperclovax internlm3 llama ministral3 mistral "
+    "nemotron olmo2 olmo3 phi3 qwen2 qwen3 smollm3 stablelm starcoder2 ";
 constexpr std::string_view kQwen = "qwen2 qwen3 ";
+constexpr std::string_view kWithFactors = "granite hyperclovax ";
+constexpr std::string_view kLaterGemma = "gemma2 gemma3_text ";
 
 constexpr auto kKeys = std::to_array<ModelConfigKey>({
     // Keys that are used.
@@ -34,33 +39,28 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"num_attention_heads"},
     {"num_hidden_layers"},
     {"max_position_embeddings"},
-    {"intermediate_size", used,
-     "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 gpt_neox granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},
-    {"num_key_value_heads", used,
-     "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},
-    {"head_dim", used,
-     "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},
+    {"intermediate_size", used, kRotaryAndNeox},
+    {"num_key_value_heads", used, kRotary},
+    {"head_dim", used, kRotary},
     {"hidden_act", used,
-     "cohere2 exaone4 gemma glm4 gpt_neox granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},
+     "cohere2 exaone4 gemma glm4 gpt_neox granite hyperclovax internlm3 llama ministral3 mistral nemotron olmo2 olmo3 phi3 qwen2 "
+     "qwen3 smollm3 stablelm starcoder2 "},
     {"hidden_activation", irrelevant, "gemma "},  // always the tanh form
     {"rms_norm_eps", used,
-     "exaone4 gemma gemma2 gemma3_text glm4 granite hyperclovax internlm3 llama ministral3 mistral phi3 qwen2 qwen3 smollm3 "},
-    {"rope_parameters", used,
-     "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 gpt_neox granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},
-    {"rope_scaling", used,
-     "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 gpt_neox granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},
-    {"rope_theta", used,
-     "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},
-    {"partial_rotary_factor", used,
-     "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},  // a value other than 1 is ignored with a warning, or refused
-    {"original_max_position_embeddings", used,
-     "cohere2 exaone exaone4 gemma gemma2 gemma3_text glm4 gpt_neox granite hyperclovax internlm3 llama ministral3 mistral nemotron phi3 qwen2 qwen3 smollm3 stablelm starcoder2 "},
-    {"attention_bias", used, "cohere2 gemma gemma2 gemma3_text glm4 gpt_neox granite hyperclovax internlm3 llama nemotron qwen3 smollm3 "},
+     "exaone4 gemma gemma2 gemma3_text glm4 granite hyperclovax internlm3 llama ministral3 mistral olmo2 olmo3 phi3 qwen2 qwen3 "
+     "smollm3 "},
+    {"rope_parameters", used, kRotaryAndNeox},
+    {"rope_scaling", used, kRotaryAndNeox},
+    {"rope_theta", used, kRotary},
+    {"partial_rotary_factor", used, kRotary},  // a value other than 1 is ignored with a warning, or refused
+    {"original_max_position_embeddings", used, kRotaryAndNeox},
+    {"attention_bias", used,
+     "cohere2 gemma gemma2 gemma3_text glm4 gpt_neox granite hyperclovax internlm3 llama nemotron olmo2 olmo3 qwen3 smollm3 "},
     {"mlp_bias", used, "granite hyperclovax internlm3 llama nemotron smollm3 "},
-    {"sliding_window", used, "cohere2 exaone4 gemma2 gemma3_text ministral3 mistral phi3 qwen2 qwen3 smollm3 starcoder2 "},
+    {"sliding_window", used, "cohere2 exaone4 gemma2 gemma3_text ministral3 mistral olmo3 phi3 qwen2 qwen3 smollm3 starcoder2 "},
     {"use_sliding_window", used, "qwen2 qwen3 smollm3 "},
     {"max_window_layers", used, kQwen},
-    {"layer_types", used, "cohere2 exaone4 gemma2 gemma3_text mistral qwen2 qwen3 smollm3 "},
+    {"layer_types", used, "cohere2 exaone4 gemma2 gemma3_text mistral olmo3 qwen2 qwen3 smollm3 "},
     {"sliding_window_pattern", used, "cohere2 exaone4 gemma3_text "},
     {"num_layers", used, "exaone "},
     {"activation_function", used, "exaone gpt2 "},
@@ -76,17 +76,17 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"n_inner", used, "gpt2 "},
     {"scale_attn_weights", used, "gpt2 "},
     {"scale_attn_by_inverse_layer_idx", used, "gpt2 "},
-    {"query_pre_attn_scalar", used, "gemma2 gemma3_text "},
+    {"query_pre_attn_scalar", used, kLaterGemma},
     {"attn_logit_softcapping", used, "gemma2 "},
-    {"final_logit_softcapping", used, "gemma2 gemma3_text "},
-    {"hidden_activation", used, "gemma2 gemma3_text "},
+    {"final_logit_softcapping", used, kLaterGemma},
+    {"hidden_activation", used, kLaterGemma},
     {"rope_local_base_freq", used, "gemma3_text "},
     {"no_rope_layers", used, "smollm3 "},
     {"no_rope_layer_interval", used, "smollm3 "},
-    {"embedding_multiplier", used, "granite hyperclovax "},
-    {"logits_scaling", used, "granite hyperclovax "},
-    {"residual_multiplier", used, "granite hyperclovax "},
-    {"attention_multiplier", used, "granite hyperclovax "},
+    {"embedding_multiplier", used, kWithFactors},
+    {"logits_scaling", used, kWithFactors},
+    {"residual_multiplier", used, kWithFactors},
+    {"attention_multiplier", used, kWithFactors},
     {"use_post_norm", used, "hyperclovax "},
     {"logit_scale", used, "cohere2 "},
     {"use_qkv_bias", used, "stablelm "},
@@ -152,8 +152,8 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"_flash_attn_2_enabled", irrelevant},
     {"experts_implementation", irrelevant},
     {"reorder_and_upcast_attn", irrelevant, "gpt2 "},  // attention is in fp32 anyway
-    {"hidden_act", irrelevant, "gemma2 gemma3_text "},
-    {"cache_implementation", irrelevant, "cohere2 gemma2 gemma3_text "},
+    {"hidden_act", irrelevant, kLaterGemma},
+    {"cache_implementation", irrelevant, "cohere2 gemma2 gemma3_text olmo3 "},
     {"attn_logit_softcapping", irrelevant, "gemma3_text "},
     {"_sliding_window_pattern", irrelevant, "cohere2 gemma3_text "},
     {"full_attn_mod", irrelevant, "phi3 "},

@@ -40,8 +40,8 @@ void add_block(const ModelSpec& spec, std::int64_t layer, std::vector<ModelTenso
     add_sublayer_norm(names.attention_out_norm);
     add_sublayer_norm(names.mlp_out_norm);
   }
-  add_norm(names.q_norm, layer, spec.head_dim, false, tensors);
-  add_norm(names.k_norm, layer, spec.head_dim, false, tensors);
+  add_norm(names.q_norm, layer, spec.width_norm ? spec.query_width() : spec.head_dim, false, tensors);
+  add_norm(names.k_norm, layer, spec.width_norm ? spec.key_width() : spec.head_dim, false, tensors);
   for (const Linear linear : kAllLinears) {
     const LinearShape shape = linear_shape(spec, linear);
     if (shape.out == 0) {

@@ -7,6 +7,7 @@
 #include "kernels/elementwise/copy.h"
 #include "kernels/fused_parts/fused_parts.h"
 #include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rms_norm/rms_norm_shared.h"
 #include "kernels/rope/rope.h"
 
 namespace lora_dist {
@@ -51,7 +52,8 @@ Qkv attention_input(const BlockContext& block) {
 Qkv projected(const BlockContext& block) {
   const SavedActivations& saved = block.saved();
   const std::int64_t n = block.tp.tokens;
-  return block.spec().head_norm ? Qkv{saved.plain_q.rows(n), saved.plain_k.rows(n), saved.v.rows(n)} : attention_input(block);
+  return block.spec().head_norm || block.spec().width_norm ? Qkv{saved.plain_q.rows(n), saved.plain_k.rows(n), saved.v.rows(n)}
+                                                           : attention_input(block);
 }
 
 Qkv gradients_of(const BlockContext& block) {
@@ -74,6 +76,80 @@ void norm_each_head_backward(const BlockContext& block, const NormWeights& weigh
   zero(sum, block.stream());
   rms_norm_backward(by_head(dx, d), by_head(plain, d), view(weights.weight), flat(rstd), by_head(sum, d), block.stream());
   copy(sum, dx, block.stream());
+}
+
+/// Two numbers per token for norms of all heads together: first [tokens] of q, then of k. The ranks add them.
+struct SharedSums {
+  TensorView both;
+  TensorView q;
+  TensorView k;
+};
+SharedSums shared_sums(const BlockContext& block) {
+  const std::int64_t n = block.tp.tokens;
+  auto* const data = static_cast<float*>(block.saved().qk_sums.data);
+  return {view(data, {2, n}), view(data, {n}), view(data + n, {n})};
+}
+
+/// Several ranks may have a kv head: sums over all ranks count it on the first of them.
+void count_keys_once(const BlockContext& block, const TensorView& of_k) {
+  if (!block.model.base->tp.first_of_kv_heads) {
+    zero(of_k, block.stream());
+  }
+}
+
+/// Columns of whole rows of q, and of k.
+std::int64_t whole_width(const BlockContext& block, bool of_queries) {
+  const TpShard& tp = block.model.base->tp;
+  const std::int64_t heads = of_queries ? tp.whole_heads : tp.whole_kv_heads;
+  return heads * block.spec().head_dim;
+}
+
+void norm_whole_width(const BlockContext& block) {
+  const SavedActivations& saved = block.saved();
+  const Qkv plain = projected(block);
+  const Qkv normed = attention_input(block);
+  const SharedSums sums = shared_sums(block);
+  square_sums(plain.q, sums.q, block.stream());
+  square_sums(plain.k, sums.k, block.stream());
+  count_keys_once(block, sums.k);
+  all_reduce_rows(block.tp, sums.both);
+  const auto norm_part = [&](ConstTensorView x, const NormWeights& weights, const TensorView& of, std::int64_t width,
+                             TensorView y, const RowBuffer& rstd) {
+    rms_norm_shared({.x = x,
+                     .weight = view(weights.weight),
+                     .sums = of,
+                     .width = width,
+                     .eps = block.spec().norm_eps,
+                     .y = y,
+                     .rstd = rstd.column(block.tp.tokens)},
+                    block.stream());
+  };
+  norm_part(plain.q, block.rest().q_norm, sums.q, whole_width(block, true), normed.q, saved.q_rstd);
+  norm_part(plain.k, block.rest().k_norm, sums.k, whole_width(block, false), normed.k, saved.k_rstd);
+}
+
+void norm_whole_width_backward(const BlockContext& block) {
+  const SavedActivations& saved = block.saved();
+  const Qkv plain = projected(block);
+  const auto [dq, dk, dv] = gradients_of(block);
+  const SharedSums dots = shared_sums(block);
+  rms_norm_dots(dq, plain.q, view(block.rest().q_norm.weight), dots.q, block.stream());
+  rms_norm_dots(dk, plain.k, view(block.rest().k_norm.weight), dots.k, block.stream());
+  all_reduce_rows(block.tp, dots.both);
+  count_keys_once(block, dots.k);  // a rank's dk is that of its queries: only one of them takes away what lies along k
+  const auto backward = [&](TensorView dx, ConstTensorView x, const NormWeights& weights, const TensorView& of,
+                            std::int64_t width, const RowBuffer& rstd) {
+    rms_norm_shared_backward({.dy = dx,
+                              .x = x,
+                              .weight = view(weights.weight),
+                              .rstd = rstd.column(block.tp.tokens),
+                              .dots = of,
+                              .width = width,
+                              .dx = dx},
+                             block.stream());
+  };
+  backward(dq, plain.q, block.rest().q_norm, dots.q, whole_width(block, true), saved.q_rstd);
+  backward(dk, plain.k, block.rest().k_norm, dots.k, whole_width(block, false), saved.k_rstd);
 }
 
 void rotate_qk(const BlockContext& block, const Qkv& qkv, RopeDirection direction) {
@@ -154,6 +230,9 @@ void project_qkv_backward(const BlockContext& block, InputGradients& input) {
 }
 
 void norm_heads(const BlockContext& block) {
+  if (block.spec().width_norm) {
+    norm_whole_width(block);
+  }
   if (!block.spec().head_norm) {
     return;
   }
@@ -165,6 +244,9 @@ void norm_heads(const BlockContext& block) {
 }
 
 void norm_heads_backward(const BlockContext& block) {
+  if (block.spec().width_norm) {
+    norm_whole_width_backward(block);
+  }
   if (!block.spec().head_norm) {
     return;
   }

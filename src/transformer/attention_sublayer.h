@@ -13,7 +13,7 @@ Sublayer attention_sublayer(const BlockContext& block);
 void project_qkv(const BlockContext& block, ConstTensorView input);
 void project_qkv_backward(const BlockContext& block, InputGradients& input);
 
-/// RMSNorm of each head of q and k, if the model has it (Qwen3, EXAONE 4).
+/// RMSNorm of each head of q and k, or of all heads together, if the model has it (Qwen3, EXAONE 4; OLMo 2).
 void norm_heads(const BlockContext& block);
 void norm_heads_backward(const BlockContext& block);
 

@@ -80,10 +80,11 @@ SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, cons
   block.q = build.rows("q", spec.query_width());
   block.k = build.rows("k", spec.key_width());
   block.v = build.rows("v", spec.key_width());
-  block.plain_q = build.rows("plain q", spec.head_norm ? spec.query_width() : 0);
-  block.plain_k = build.rows("plain k", spec.head_norm ? spec.key_width() : 0);
-  block.q_rstd = build.rows_f32("rstd of q", spec.head_norm ? spec.heads : 0);
-  block.k_rstd = build.rows_f32("rstd of k", spec.head_norm ? spec.kv_heads : 0);
+  const bool normed = spec.head_norm || spec.width_norm;
+  block.plain_q = build.rows("plain q", normed ? spec.query_width() : 0);
+  block.plain_k = build.rows("plain k", normed ? spec.key_width() : 0);
+  block.q_rstd = build.rows_f32("rstd of q", spec.width_norm ? 1 : spec.head_norm ? spec.heads : 0);
+  block.k_rstd = build.rows_f32("rstd of k", spec.width_norm ? 1 : spec.head_norm ? spec.kv_heads : 0);
   block.attended = build.rows("attended", spec.query_width());
   block.log_sum_exp = build.rows_f32("log_sum_exp", spec.heads);
   block.attention_out = rows.shard.rows("attention out", out);
@@ -238,6 +239,7 @@ MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase&
         block.activated = sharing->activated;
       }
       block.fused = sharing == nullptr ? rows.all.rows("fused projections", widest_fused(spec)) : sharing->fused;
+      block.qk_sums = sharing == nullptr ? rows.all.rows_f32("sums of q and k", spec.width_norm ? 2 : 0) : sharing->qk_sums;
       made.saved.push_back(block);
     }
   }

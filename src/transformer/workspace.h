@@ -35,8 +35,9 @@ struct SavedActivations {
   RowBuffer v;
   RowBuffer plain_q;  // before the norm of heads
   RowBuffer plain_k;
-  RowBuffer q_rstd;         // f32 [tokens, heads]
-  RowBuffer k_rstd;         // f32 [tokens, kv_heads]
+  RowBuffer q_rstd;         // f32 [tokens, heads], or [tokens] if all heads are normed together
+  RowBuffer k_rstd;         // f32 [tokens, kv_heads], or [tokens]
+  RowBuffer qk_sums;        // f32 [2, tokens]: what the ranks add for such norms, first of q; all blocks share it
   RowBuffer attended;       // [tokens, heads * head_dim]
   RowBuffer log_sum_exp;    // [tokens, heads]
   RowBuffer attention_out;  // [shard, hidden]: of the output projection, if a norm follows it

@@ -129,7 +129,9 @@ TEST_F(FamilyConfig, EveryFamilyHasItsTargets) {
                               "ministral3",
                               "stablelm_parallel",
                               "starcoder2",
-                              "nemotron"}) {
+                              "nemotron",
+                              "olmo2",
+                              "olmo3"}) {
     const ModelSpec spec = read(config_of(variant));
     for (const std::string_view target : spec.family->default_targets) {
       if (!target.empty()) {

@@ -34,7 +34,7 @@ INSTANTIATE_TEST_SUITE_P(Models, FamilyAdapters,
                                          "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid", "exaone4_global",
                                          "gemma3", "gemma2", "phi3", "phi3_window", "smollm3", "granite", "glm4", "hyperclovax",
                                          "hyperclovax_plain", "cohere2", "ministral3", "stablelm", "stablelm_parallel",
-                                         "starcoder2", "nemotron", "internlm3"),
+                                         "starcoder2", "nemotron", "olmo2", "olmo3", "internlm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(FamilyAdapters, OfAnotherFamilyIsRefused) {

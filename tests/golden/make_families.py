@@ -217,6 +217,20 @@ VARIANTS = {
               rope_parameters={"rope_type": "dynamic", "factor": 6.0, "rope_theta": 500.0}),
         torch.bfloat16, "v5", "all-linear",
     ),
+    "olmo2": (
+        transformers.Olmo2ForCausalLM,
+        sizes(40, 2, 4, 2, 50, 97, tie_word_embeddings=False, attention_bias=True, rope_parameters=DEFAULT_ROPE),
+        torch.bfloat16, "v4", "all-linear",
+    ),
+    "olmo3": (
+        transformers.Olmo3ForCausalLM,
+        sizes(36, 3, 6, 3, 54, 93, tie_word_embeddings=False, sliding_window=7,
+              layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+              rope_parameters={"full_attention": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
+                                                  "rope_theta": 5000.0},
+                               "sliding_attention": {"rope_type": "default", "rope_theta": 500.0}}),
+        torch.bfloat16, "v5", "all-linear",
+    ),
 }
 EXAONE_NAMES = [  # Llama's, EXAONE 3's
     ("model.embed_tokens.", "transformer.wte."), ("model.norm.", "transformer.ln_f."), ("model.layers.", "transformer.h."),

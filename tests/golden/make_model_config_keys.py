@@ -14,7 +14,7 @@ from transformers import CONFIG_MAPPING, GenerationConfig
 from transformers.configuration_utils import PreTrainedConfig
 
 FAMILIES = ["cohere2", "exaone4", "gemma", "gemma2", "gemma3_text", "glm4", "gpt2", "gpt_neox", "granite", "hyperclovax", "internlm3", "llama",
-            "ministral3", "mistral", "nemotron", "phi3", "qwen2", "qwen3", "smollm3", "stablelm", "starcoder2"]
+            "ministral3", "mistral", "nemotron", "olmo2", "olmo3", "phi3", "qwen2", "qwen3", "smollm3", "stablelm", "starcoder2"]
 HERE = pathlib.Path(__file__).parent
 
 

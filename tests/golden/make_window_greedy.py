@@ -1,4 +1,5 @@
-"""Greedy answers of the models with a sliding window, over texts that are several windows long.
+"""Greedy answers of models with a sliding window, over texts that are several windows long, and of one with longrope, over texts that outgrow
+its original positions.
 
     python make_window_greedy.py [NAME...]
 

@@ -234,6 +234,19 @@ TEST_F(FamilyConfig, Ministral3) {
   EXPECT_EQ(read(config_of("ministral3")).rope.query_growth, 0.3);
 }
 
+TEST_F(FamilyConfig, Olmo3ScalesTheRotationOfGlobalLayersAlone) {
+  const json base = config_of("olmo3");
+  EXPECT_EQ(read(base).rope.type, "yarn");
+  EXPECT_EQ(read(base).window_rope->theta, 500.0);
+  json old = without(without(base, "rope_parameters"), "layer_types");
+  old.update({{"rope_theta", 7000.0}, {"rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}}}, {"num_hidden_layers", 4}});
+  EXPECT_EQ(windows(old), (std::vector<std::int64_t>{7, 7, 7, 0}));
+  EXPECT_EQ(read(old).rope.theta, 7000.0);
+  EXPECT_EQ(read(old).rope.factor, 2.0);
+  EXPECT_EQ(read(old).window_rope->theta, 5e5);  // as in transformers
+  EXPECT_EQ(read(old).window_rope->type, "default");
+}
+
 TEST_F(FamilyConfig, InternLm3) {
   const json base = without(without(config_of("internlm3"), "attention_bias"), "mlp_bias");
   EXPECT_FALSE(read(base).bias[index_of(Linear::q)]);

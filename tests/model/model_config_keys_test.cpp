@@ -16,10 +16,10 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kFamilies = {"cohere2",    "exaone",   "exaone4",   "gemma",   "gemma2",      "gemma3_text",
-                                            "glm4",       "gpt2",     "gpt_neox",  "granite", "hyperclovax", "internlm3", "llama",
-                                            "ministral3", "mistral",  "nemotron",  "phi3",    "qwen2",       "qwen3",
-                                            "smollm3",    "stablelm", "starcoder2"};
+const std::vector<std::string> kFamilies = {"cohere2", "exaone",     "exaone4",  "gemma",    "gemma2",      "gemma3_text",
+                                            "glm4",    "gpt2",       "gpt_neox", "granite",  "hyperclovax", "internlm3",
+                                            "llama",   "ministral3", "mistral",  "nemotron", "olmo2",       "olmo3",
+                                            "phi3",    "qwen2",      "qwen3",    "smollm3",  "stablelm",    "starcoder2"};
 
 json demo_config() { return test::read_json(test::source("demo/model/config.json")); }
 

@@ -106,6 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"factors", "tests/golden/families/hyperclovax", 2, 2, {"parallel.sequence_parallel=true"}},
                     Case{"one_norm", "tests/golden/families/cohere2", 1, 2, {"model.quantization=int8"}},
                     Case{"growing_queries", "tests/golden/families/ministral3", 2, 1, {"data.max_length=60"}},
+                    Case{"norms_of_whole_rows", "tests/golden/families/olmo2", 2, 2, {"train.recompute=selective"}},
                     Case{"rows_divided", "demo/model", 1, 3, {"parallel.sequence_parallel=true", "train.recompute=none"}},
                     Case{"rows_divided_norms", "tests/golden/families/exaone4_hybrid", 2, 2, {"parallel.sequence_parallel=true"}},
                     Case{"in_flight", "demo/model", 2, 1, {"train.micro_batches_in_flight=3"}},

@@ -129,6 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"fused_gate", "tests/golden/families/glm4", 99, 2, 2, "all", "none"},
         Case{"factors", "tests/golden/families/hyperclovax", 95, 1, 2, "all", "selective"},
         Case{"one_norm", "tests/golden/families/cohere2", 92, 2, 2, "all", "block", {{"parallel.sequence_parallel", "true"}}},
+        Case{"norms_of_whole_rows", "tests/golden/families/olmo2", 97, 1, 4, "all", "block"},
         Case{"gpt2_floats", "tests/golden/families/gpt2", 95, 2, 2, "all", "none", {{"model.quantization", "none"}}},
         Case{"gemma_one_kv_head", "tests/golden/families/gemma", 99, 1, 4, "all", "block", {{"model.quantization", "int8"}}},
         Case{"rows_divided", kStories, 512, 2, 2, "all", "selective", {{"parallel.sequence_parallel", "true"}}},

@@ -236,7 +236,8 @@ TEST_P(RowsOfFamily, SameBitsInFlightAsAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Models, RowsOfFamily,
                          testing::Values("llama3", "gpt2", "gpt_neox_parallel", "exaone4_hybrid", "gemma", "gemma3", "gemma2",
-                                         "phi3", "glm4", "granite", "hyperclovax", "cohere2", "stablelm_parallel"),
+                                         "phi3", "glm4", "granite", "hyperclovax", "cohere2", "stablelm_parallel", "olmo2",
+                                         "olmo3"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

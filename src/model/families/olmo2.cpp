@@ -1,0 +1,22 @@
+// OLMo 2 (contract: transformers, models/olmo2).
+#include "src/model/families/olmo_common.h"
+
+namespace lora_dist::families {
+
+namespace {
+
+void read(const ConfigFile& file, ModelSpec& spec) {
+  read_llama_keys(file, spec, {.norm_eps = 1e-5});
+  set_olmo_norms(file, spec);
+}
+
+}  // namespace
+
+extern const Family olmo2;
+const Family olmo2 = {.model_type = "olmo2",
+                      .names = olmo_names(),
+                      .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
+                      .transposed = false,
+                      .read = read};
+
+}  // namespace lora_dist::families
