@@ -149,6 +149,7 @@ FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DTy
   Arena pool_arena(stream);
   const Pools pools = make_pools(format, compute_dtype, pool_arena, stream);
   require(format.quantization != Quantization::int8, "a random base is in four bits, or bf16");
+  require(spec.norm_before && !spec.norm_after && !spec.width_norm, "a random base has norms before attention and MLP alone");
   std::array<WeightKind, kLinears> kinds;
   for (const Linear linear : kAllLinears) {
     const LinearShape shape = linear_shape(spec, linear);
@@ -165,7 +166,9 @@ FrozenBase make_random_base(const ModelSpec& spec, const BaseFormat& format, DTy
     const std::span<std::byte> block =
         arena.take<std::byte>(MemoryKind::base_shard, "block " + std::to_string(layer), layout.slice_bytes);
     for (const WeightLayout& weight : layout.weights) {
-      fill_weight(weight, format.quantization, pools, start++, block, stream);
+      if (weight.rows > 0) {
+        fill_weight(weight, format.quantization, pools, start++, block, stream);
+      }
     }
     BlockRest rest;
     rest.attention_norm.weight = make_norm(spec.hidden, arena, stream);
