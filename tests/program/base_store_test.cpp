@@ -45,7 +45,8 @@ TEST_P(StoreOf, TrainsLikeTheFolder) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, StoreOf, testing::Values("llama3", "gpt2", "gpt_neox_parallel", "exaone4_hybrid"),
+INSTANTIATE_TEST_SUITE_P(Models, StoreOf,
+                         testing::Values("llama3", "gpt2", "gpt_neox_parallel", "exaone4_hybrid", "gemma2", "phi3", "olmo2"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(BaseStore, IsInspectedAndVerified) {

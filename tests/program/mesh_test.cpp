@@ -109,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(Models, FamilyMesh,
                          testing::Values("llama3", "mistral_window", "qwen2_window", "qwen3", "gemma", "gpt2",
                                          "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_hybrid", "gemma3", "gemma2",
                                          "phi3", "smollm3", "granite", "glm4", "hyperclovax", "cohere2", "ministral3",
-                                         "stablelm_parallel", "starcoder2", "nemotron", "olmo2", "olmo3"),
+                                         "stablelm_parallel", "starcoder2", "nemotron", "olmo2", "olmo3", "internlm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 Settings mesh_run(const fs::path& output) {
