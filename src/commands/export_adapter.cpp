@@ -61,7 +61,7 @@ void check_copies(const OpenedAdapter& opened, const ExportOptions& options) {
 OpenedAdapter open_adapter(const ExportOptions& options) {
   OpenedAdapter out{options.merge.adapters.front(), false, {}, spec_of(options), nullptr};
   const AdapterFacts facts = facts_of(options, out.spec);
-  const Verdict verdict = verdict_of(*options.reader, facts);
+  const ReaderVerdict verdict = verdict_of(*options.reader, facts);
   if (verdict.fit == Fit::no) {
     throw Error(ExitCode::model, fmt::format("{}: {}", out.folder.string(), verdict.reason));
   }
@@ -212,7 +212,7 @@ void check_adapter(Communicator& world, const ExportOptions& options, const Cons
       if (options.reader && *options.reader != reader) {
         continue;
       }
-      const Verdict verdict = verdict_of(reader, facts);
+      const ReaderVerdict verdict = verdict_of(reader, facts);
       console.line(fmt::format("{:10} {:10} {}", word, word_of_fit(verdict.fit), verdict.reason));
       refused = options.reader && verdict.fit == Fit::no ? verdict.reason : refused;
     }

@@ -81,7 +81,7 @@ void warn(const Merge& merge, const fs::path& model, const Console& console) {
 void check_adapters(const ExportOptions& options) {
   for (const std::string& given : options.merge.adapters) {
     if (std::error_code ignored; fs::exists(fs::path(given) / "adapter_config.json", ignored)) {  // else "DIR=WEIGHT"
-      const Verdict verdict = verdict_of(Reader::gguf, read_adapter_facts(given, nullptr));
+      const ReaderVerdict verdict = verdict_of(Reader::gguf, read_adapter_facts(given, nullptr));
       if (verdict.fit == Fit::no) {
         throw Error(ExitCode::model, fmt::format("{}: {}", given, verdict.reason));
       }

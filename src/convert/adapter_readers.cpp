@@ -90,7 +90,7 @@ std::string copied_table(const AdapterFacts& facts) {
   return {};
 }
 
-Verdict vllm_verdict(const AdapterFacts& facts) {
+ReaderVerdict vllm_verdict(const AdapterFacts& facts) {
   if (facts.model_type == "gpt2" || facts.model_type == "gpt_neox") {
     return {Fit::no, fmt::format("vLLM has no LoRA for models of type {}; {}", facts.model_type, kMerge)};
   }
@@ -110,7 +110,7 @@ Verdict vllm_verdict(const AdapterFacts& facts) {
   return {Fit::as_is, most > 16 ? fmt::format("with --max-lora-rank {}", most) : ""};
 }
 
-Verdict llama_cpp_verdict(const AdapterFacts& facts) {
+ReaderVerdict llama_cpp_verdict(const AdapterFacts& facts) {
   if (!facts.model_type.empty() && find_gguf_architecture(facts.model_type) == nullptr) {
     return {Fit::no, fmt::format("models of type {} cannot be written as GGUF by this program ({} can); use llama.cpp's own "
                                  "converter",
@@ -168,11 +168,11 @@ AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
 
 bool is_plain_lora(const AdapterFacts& facts) { return changed_base(facts).empty() && not_plain_lora(facts).empty(); }
 
-Verdict verdict_of(Reader reader, const AdapterFacts& facts) {
+ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
   if (reader == Reader::peft) {
     return text_of(facts.config, "peft_type").empty()
-               ? Verdict{Fit::no, "adapter_config.json has no peft_type; save the adapter again"}
-               : Verdict{};
+               ? ReaderVerdict{Fit::no, "adapter_config.json has no peft_type; save the adapter again"}
+               : ReaderVerdict{};
   }
   const char* name = reader == Reader::vllm ? "vLLM" : reader == Reader::llama_cpp ? "llama.cpp" : "a GGUF file";
   if (const std::string init = changed_base(facts); !init.empty()) {
@@ -188,7 +188,7 @@ Verdict verdict_of(Reader reader, const AdapterFacts& facts) {
                                           what)
                             : fmt::format("{}, which {} does not take; {}", what, name, kMerge)};
   }
-  const Verdict verdict = reader == Reader::vllm ? vllm_verdict(facts) : llama_cpp_verdict(facts);
+  const ReaderVerdict verdict = reader == Reader::vllm ? vllm_verdict(facts) : llama_cpp_verdict(facts);
   if (const std::string table = copied_table(facts); !table.empty() && verdict.fit != Fit::no && reader != Reader::gguf) {
     return {Fit::exported,
             fmt::format("{} does not take the copy {}; with --model it is compared with the base's and left out", name, table)};
@@ -196,7 +196,7 @@ Verdict verdict_of(Reader reader, const AdapterFacts& facts) {
   if (reader != Reader::gguf) {
     return verdict;
   }
-  return verdict.fit == Fit::no ? verdict : Verdict{Fit::exported, "the adapter is merged into the model"};
+  return verdict.fit == Fit::no ? verdict : ReaderVerdict{Fit::exported, "the adapter is merged into the model"};
 }
 
 }  // namespace lora_dist

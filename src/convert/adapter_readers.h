@@ -32,11 +32,11 @@ AdapterFacts read_adapter_facts(const std::filesystem::path& folder, const Model
 /// `as_is`: the reader loads this folder (llama.cpp: its converter) and computes the same. `exported`: what `export` writes for
 /// it does. `no`: neither.
 enum class Fit : std::uint8_t { as_is, exported, no };
-struct Verdict {
+struct ReaderVerdict {
   Fit fit = Fit::as_is;
   std::string reason;  // a clause: why not, and for `no` what to do; may be empty for `as_is`
 };
-Verdict verdict_of(Reader reader, const AdapterFacts& facts);
+ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts);
 
 /// True if nothing in it keeps this program from reading it, as far as keys and names of tensors show.
 bool is_plain_lora(const AdapterFacts& facts);

@@ -79,20 +79,27 @@ std::vector<std::string> differences(const ModelSpec& one, const ModelSpec& othe
   compare("intermediate size", one.intermediate, other.intermediate);
   compare("vocabulary", one.vocab, other.vocab);
   compare("tied head", one.tied_head, other.tied_head);
-  compare("norms", std::tuple(one.norm, one.norm_place, one.norm_adds_one, one.head_norm, one.norm_eps),
-          std::tuple(other.norm, other.norm_place, other.norm_adds_one, other.head_norm, other.norm_eps));
+  const auto norms = [](const ModelSpec& spec) {
+    return std::tuple(spec.norm, spec.norm_before, spec.shared_norm, spec.norm_after, spec.norm_bias, spec.norm_adds_one,
+                      spec.width_norm, spec.head_norm, spec.norm_eps);
+  };
+  compare("norms", norms(one), norms(other));
+  compare("scales", std::tuple(one.residual_scale, one.logits_scale), std::tuple(other.residual_scale, other.logits_scale));
+  compare("soft caps", std::tuple(one.score_cap, one.logits_cap), std::tuple(other.score_cap, other.logits_cap));
   compare("scale of the embedding", one.embedding_scale, other.embedding_scale);
   compare("positions", one.learned_positions, other.learned_positions);
   compare("activation", std::tuple(one.activation, one.gated), std::tuple(other.activation, other.gated));
   compare("parallel residual", one.parallel_residual, other.parallel_residual);
   compare("biases", one.bias, other.bias);
   compare("fused q, k and v", one.fused_qkv.has_value(), other.fused_qkv.has_value());
+  compare("fused gate and up", one.fused_gate_up, other.fused_gate_up);
   const auto rotation = [](const ModelSpec& spec) {
     const bool scaled = spec.rope.type != "default";
     const bool llama3 = spec.rope.type == "llama3";
-    return std::tuple(static_cast<float>(spec.rope.theta), spec.rotary_width(), spec.rope.type,
-                      scaled ? static_cast<float>(spec.rope.factor) : 1.0F, llama3 ? spec.rope.low_freq_factor : 0.0,
-                      llama3 ? spec.rope.high_freq_factor : 0.0, llama3 ? spec.rope.original_positions : 0);
+    return std::tuple(static_cast<float>(spec.rope.theta), spec.rotary_width(), spec.rope_pairs, spec.window_rope.has_value(),
+                      spec.rope.type, scaled ? static_cast<float>(spec.rope.factor) : 1.0F,
+                      llama3 ? spec.rope.low_freq_factor : 0.0, llama3 ? spec.rope.high_freq_factor : 0.0,
+                      llama3 ? spec.rope.original_positions : 0);
   };
   if (!one.learned_positions) {
     compare("rotation of positions", rotation(one), rotation(other));

@@ -1,5 +1,6 @@
 // One small function for each type: a block's bytes to its values, in the order of the operations that gguf-py has.
 #include "src/io/gguf_blocks.h"
+#include "src/io/gguf_block.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,12 +13,10 @@
 #include <vector>
 
 #include "kernels/common/half.h"
+#include "src/io/gguf_block.h"
 
 namespace lora_dist {
 namespace {
-
-constexpr std::size_t kSmall = 32;   // values of a plain block
-constexpr std::size_t kSuper = 256;  // values of a K block
 
 template <class T>
 T load(const std::byte* at) {
@@ -26,7 +25,6 @@ T load(const std::byte* at) {
   return value;
 }
 
-float half_at(const std::byte* at) { return float_of_f16(load<std::uint16_t>(at)); }
 unsigned byte_at(const std::byte* at, std::size_t i) { return std::to_integer<unsigned>(at[i]); }
 float as_float(int value) { return static_cast<float>(value); }
 
@@ -35,7 +33,7 @@ unsigned nibble_of_32(const std::byte* codes, std::size_t i) { return (byte_at(c
 
 void q4_0(const std::byte* block, float* values) {
   const float scale = half_at(block);
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     values[i] = scale * as_float(static_cast<int>(nibble_of_32(block + 2, i)) - 8);
   }
 }
@@ -43,7 +41,7 @@ void q4_0(const std::byte* block, float* values) {
 void q4_1(const std::byte* block, float* values) {
   const float scale = half_at(block);
   const float least = half_at(block + 2);
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     values[i] = scale * as_float(static_cast<int>(nibble_of_32(block + 4, i))) + least;
   }
 }
@@ -55,7 +53,7 @@ int five_bits(const std::byte* high, std::size_t i) {
 
 void q5_0(const std::byte* block, float* values) {
   const float scale = half_at(block);
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     values[i] = scale * as_float(five_bits(block + 2, i) - 16);
   }
 }
@@ -63,14 +61,14 @@ void q5_0(const std::byte* block, float* values) {
 void q5_1(const std::byte* block, float* values) {
   const float scale = half_at(block);
   const float least = half_at(block + 2);
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     values[i] = scale * as_float(five_bits(block + 4, i)) + least;
   }
 }
 
 void q8_0(const std::byte* block, float* values) {
   const float scale = half_at(block);
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     values[i] = as_float(load<std::int8_t>(block + 2 + i)) * scale;
   }
 }
@@ -83,7 +81,7 @@ unsigned two_bits(const std::byte* codes, std::size_t i) {
 void q2_k(const std::byte* block, float* values) {
   const float scale = half_at(block + 80);
   const float least = half_at(block + 82);
-  for (std::size_t i = 0; i < kSuper; ++i) {
+  for (std::size_t i = 0; i < kSuperBlock; ++i) {
     const unsigned both = byte_at(block, i / 16);
     const float step = scale * as_float(static_cast<int>(both & 15U));
     const float offset = least * as_float(static_cast<int>(both >> 4U));
@@ -100,7 +98,7 @@ int scale_of_q3_k(const std::byte* scales, std::size_t j) {
 
 void q3_k(const std::byte* block, float* values) {
   const float scale = half_at(block + 108);
-  for (std::size_t i = 0; i < kSuper; ++i) {
+  for (std::size_t i = 0; i < kSuperBlock; ++i) {
     const bool high = ((byte_at(block, i % 32) >> (i / 32)) & 1U) != 0;
     const int code = static_cast<int>(two_bits(block + 32, i)) - (high ? 0 : 4);
     values[i] = scale * as_float(scale_of_q3_k(block + 96, i / 16)) * as_float(code);
@@ -151,7 +149,7 @@ void q5_k(const std::byte* block, float* values) {
 
 void q6_k(const std::byte* block, float* values) {
   const float scale = half_at(block + 208);
-  for (std::size_t i = 0; i < kSuper; ++i) {
+  for (std::size_t i = 0; i < kSuperBlock; ++i) {
     const unsigned low = (byte_at(block, i / 128 * 64 + i % 64) >> (i % 128 < 64 ? 0U : 4U)) & 15U;
     const unsigned high = two_bits(block + 128, i);
     const float step = scale * as_float(load<std::int8_t>(block + 192 + i / 16));
@@ -163,7 +161,7 @@ constexpr std::array<int, 16> kUneven = {-127, -104, -83, -65, -49, -35, -22, -1
 
 void iq4_nl(const std::byte* block, float* values) {
   const float scale = half_at(block);
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     values[i] = scale * as_float(kUneven[nibble_of_32(block + 2, i)]);
   }
 }
@@ -173,7 +171,7 @@ void iq4_xs(const std::byte* block, float* values) {
   for (std::size_t j = 0; j < 8; ++j) {
     const unsigned low = (byte_at(block + 4, j / 2) >> (j % 2 == 0 ? 0U : 4U)) & 15U;
     const float step = half_at(block) * as_float(static_cast<int>(low | (((high >> (2 * j)) & 3U) << 4U)) - 32);
-    for (std::size_t i = 0; i < kSmall; ++i) {
+    for (std::size_t i = 0; i < kSmallBlock; ++i) {
       values[32 * j + i] = step * as_float(kUneven[nibble_of_32(block + 8 + 16 * j, i)]);
     }
   }
@@ -185,7 +183,7 @@ constexpr std::array<int, 16> kE2M1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -
 void mxfp4(const std::byte* block, float* values) {
   const unsigned exponent = byte_at(block, 0);
   const float scale = std::bit_cast<float>(exponent < 2 ? 0x00200000U << exponent : (exponent - 1) << 23U);
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     values[i] = scale * as_float(kE2M1[nibble_of_32(block + 1, i)]);
   }
 }

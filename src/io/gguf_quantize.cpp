@@ -13,7 +13,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/common/parallel.h"
-#include "src/io/gguf_quantize_block.h"
+#include "src/io/gguf_block.h"
 
 namespace lora_dist {
 namespace {

@@ -3,14 +3,13 @@
 #include <array>
 #include <cmath>
 
-#include "src/io/gguf_quantize_block.h"
+#include "src/io/gguf_block.h"
 
 namespace lora_dist {
 namespace {
 
-constexpr std::size_t kSmall = kSmallBlock;  // values with one scale in Q4_K and Q5_K
-constexpr std::size_t kGroup = 16;           // in Q6_K
-constexpr float kLeastScale = 1e-15F;        // groups of smaller values are zeros
+constexpr std::size_t kGroup = 16;     // in Q6_K
+constexpr float kLeastScale = 1e-15F;  // groups of smaller values are zeros
 
 /// x = scale * code - least, with codes from 0 to `most`.
 struct Affine {
@@ -25,12 +24,12 @@ struct Search {
   int steps = 20;
 };
 
-using Group = std::array<std::uint8_t, kSmall>;
+using Group = std::array<std::uint8_t, kSmallBlock>;
 
 /// Weighted squared error of scale * codes + minimum.
-float error_of(const float* x, const std::array<float, kSmall>& weights, const Group& codes, float scale, float minimum) {
+float error_of(const float* x, const std::array<float, kSmallBlock>& weights, const Group& codes, float scale, float minimum) {
   float error = 0.0F;
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     const float difference = scale * static_cast<float>(codes[i]) + minimum - x[i];
     error += weights[i] * (difference * difference);
   }
@@ -39,19 +38,19 @@ float error_of(const float* x, const std::array<float, kSmall>& weights, const G
 
 Affine fit_group(const float* x, const Search& search, Group& codes) {
   float squares = 0.0F;
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     squares += x[i] * x[i];
   }
   const float mean = std::sqrt(squares / 32.0F);
-  std::array<float, kSmall> weights{};
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  std::array<float, kSmallBlock> weights{};
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     weights[i] = mean + std::abs(x[i]);
   }
   float minimum = x[0];
   float maximum = x[0];
   float sum_w = weights[0];
   float sum_x = sum_w * x[0];
-  for (std::size_t i = 1; i < kSmall; ++i) {
+  for (std::size_t i = 1; i < kSmallBlock; ++i) {
     minimum = std::min(minimum, x[i]);
     maximum = std::max(maximum, x[i]);
     sum_w += weights[i];
@@ -64,7 +63,7 @@ Affine fit_group(const float* x, const Search& search, Group& codes) {
   }
   const auto most = static_cast<float>(search.most);
   const auto codes_at = [&](float inverse, Group& out) {
-    for (std::size_t i = 0; i < kSmall; ++i) {
+    for (std::size_t i = 0; i < kSmallBlock; ++i) {
       out[i] = static_cast<std::uint8_t>(std::clamp(nearest_code(inverse * (x[i] - minimum)), 0, search.most));
     }
   };
@@ -78,7 +77,7 @@ Affine fit_group(const float* x, const Search& search, Group& codes) {
     float sum_l = 0.0F;
     float sum_l2 = 0.0F;
     float sum_xl = 0.0F;
-    for (std::size_t i = 0; i < kSmall; ++i) {
+    for (std::size_t i = 0; i < kSmallBlock; ++i) {
       const auto code = static_cast<float>(tried[i]);
       sum_l += weights[i] * code;
       sum_l2 += weights[i] * code * code;
@@ -122,7 +121,7 @@ void fit_super_block(const float* x, const Search& search, std::byte* out, std::
   float largest_scale = 0.0F;
   float largest_least = 0.0F;
   for (std::size_t j = 0; j < 8; ++j) {
-    fits[j] = fit_group(x + kSmall * j, search, codes[j]);
+    fits[j] = fit_group(x + kSmallBlock * j, search, codes[j]);
     largest_scale = std::max(largest_scale, fits[j].scale);
     largest_least = std::max(largest_least, fits[j].least);
   }
@@ -136,8 +135,8 @@ void fit_super_block(const float* x, const Search& search, std::byte* out, std::
     put_scale_and_min(out + 4, j, scale, least);
     const float step = half_at(out) * static_cast<float>(scale);
     const float offset = half_at(out + 2) * static_cast<float>(least);
-    for (std::size_t i = 0; step != 0.0F && i < kSmall; ++i) {
-      codes[j][i] = static_cast<std::uint8_t>(std::clamp(nearest_code((x[kSmall * j + i] + offset) / step), 0, search.most));
+    for (std::size_t i = 0; step != 0.0F && i < kSmallBlock; ++i) {
+      codes[j][i] = static_cast<std::uint8_t>(std::clamp(nearest_code((x[kSmallBlock * j + i] + offset) / step), 0, search.most));
     }
   }
 }
@@ -193,11 +192,12 @@ float fit_symmetric(const float* x, std::array<int, kGroup>& codes) {
 
 void put_six_bits(const std::array<unsigned, kSuperBlock>& codes, std::byte* out) {
   for (std::size_t half = 0; half < 2; ++half) {
-    for (std::size_t i = 0; i < kSmall; ++i) {
-      const auto code = [&](std::size_t quarter) { return codes[128 * half + kSmall * quarter + i]; };
+    for (std::size_t i = 0; i < kSmallBlock; ++i) {
+      const auto code = [&](std::size_t quarter) { return codes[128 * half + kSmallBlock * quarter + i]; };
       out[64 * half + i] = byte_of((code(0) & 15U) | (code(2) & 15U) << 4U);
-      out[64 * half + kSmall + i] = byte_of((code(1) & 15U) | (code(3) & 15U) << 4U);
-      out[128 + kSmall * half + i] = byte_of(code(0) >> 4U | code(1) >> 4U << 2U | code(2) >> 4U << 4U | code(3) >> 4U << 6U);
+      out[64 * half + kSmallBlock + i] = byte_of((code(1) & 15U) | (code(3) & 15U) << 4U);
+      out[128 + kSmallBlock * half + i] =
+          byte_of(code(0) >> 4U | code(1) >> 4U << 2U | code(2) >> 4U << 4U | code(3) >> 4U << 6U);
     }
   }
 }
@@ -208,8 +208,8 @@ void encode_q4_k(const float* x, std::byte* out) {
   std::array<Group, 8> codes{};
   fit_super_block(x, {.most = 15, .first = -1.0F, .steps = 20}, out, codes);
   for (std::size_t pair = 0; pair < 4; ++pair) {
-    for (std::size_t i = 0; i < kSmall; ++i) {
-      out[16 + kSmall * pair + i] = byte_of(codes[2 * pair][i] | static_cast<unsigned>(codes[2 * pair + 1][i]) << 4U);
+    for (std::size_t i = 0; i < kSmallBlock; ++i) {
+      out[16 + kSmallBlock * pair + i] = byte_of(codes[2 * pair][i] | static_cast<unsigned>(codes[2 * pair + 1][i]) << 4U);
     }
   }
 }
@@ -217,14 +217,14 @@ void encode_q4_k(const float* x, std::byte* out) {
 void encode_q5_k(const float* x, std::byte* out) {
   std::array<Group, 8> codes{};
   fit_super_block(x, {.most = 31, .first = -0.5F, .steps = 15}, out, codes);
-  for (std::size_t i = 0; i < kSmall; ++i) {
+  for (std::size_t i = 0; i < kSmallBlock; ++i) {
     unsigned high = 0;
     for (std::size_t j = 0; j < 8; ++j) {
       high |= (codes[j][i] >> 4U & 1U) << j;
     }
     out[16 + i] = byte_of(high);
     for (std::size_t pair = 0; pair < 4; ++pair) {
-      out[48 + kSmall * pair + i] =
+      out[48 + kSmallBlock * pair + i] =
           byte_of((codes[2 * pair][i] & 15U) | (static_cast<unsigned>(codes[2 * pair + 1][i]) & 15U) << 4U);
     }
   }

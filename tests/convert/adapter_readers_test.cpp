@@ -50,7 +50,7 @@ TEST(AdapterReaders, WhatOnlyPeftTakes) {
     const AdapterFacts facts = facts_with(keys);
     EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::as_is);
     for (const Reader reader : {Reader::vllm, Reader::llama_cpp, Reader::gguf}) {
-      const Verdict verdict = verdict_of(reader, facts);
+      const ReaderVerdict verdict = verdict_of(reader, facts);
       EXPECT_EQ(verdict.fit, Fit::no) << text;
       EXPECT_THAT(verdict.reason, HasSubstr(text));
       EXPECT_THAT(verdict.reason, HasSubstr("merge"));
@@ -114,7 +114,7 @@ TEST(AdapterReaders, Families) {
     EXPECT_NE(verdict_of(Reader::llama_cpp, facts_with(json::object(), family)).fit, Fit::no);
   }
   EXPECT_THAT(verdict_of(Reader::llama_cpp, facts_with(json::object(), "gpt2")).reason, HasSubstr("turns the factors of GPT-2"));
-  const Verdict other = verdict_of(Reader::llama_cpp, facts_with(json::object(), "opt"));
+  const ReaderVerdict other = verdict_of(Reader::llama_cpp, facts_with(json::object(), "opt"));
   EXPECT_EQ(other.fit, Fit::no);
   EXPECT_THAT(other.reason, HasSubstr("models of type opt cannot be written as GGUF"));
   EXPECT_EQ(verdict_of(Reader::gguf, facts_with(json::object(), "opt")).fit, Fit::no);

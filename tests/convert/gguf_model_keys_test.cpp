@@ -59,8 +59,13 @@ TEST(GgufModelKeys, SizeLabelsAreGgufPys) {
 TEST(GgufModelKeys, DivisorsOfLlama3) {
   ModelSpec spec = read_model_config(demo_model());
   EXPECT_TRUE(gguf_rope_divisors(spec).empty());
-  spec.rope = {
-      .theta = 1e4, .type = "llama3", .factor = 8.0, .low_freq_factor = 1.0, .high_freq_factor = 4.0, .original_positions = 512};
+  spec.rope = RopeConfig{};
+  spec.rope.theta = 1e4;
+  spec.rope.type = "llama3";
+  spec.rope.factor = 8.0;
+  spec.rope.low_freq_factor = 1.0;
+  spec.rope.high_freq_factor = 4.0;
+  spec.rope.original_positions = 512;
   const std::vector<float> divisors = gguf_rope_divisors(spec);  // wavelengths 6.3, 63, 628 and 6283
   ASSERT_EQ(divisors.size(), 4U);
   EXPECT_EQ(divisors[0], 1.0F);

@@ -1,4 +1,4 @@
-// Encoders of single blocks: the parts of gguf_quantize.cpp.
+// Sizes and bytes of single GGUF blocks, for decoding (gguf_blocks.cpp) and encoding (gguf_quantize.cpp).
 #pragma once
 
 #include <bit>
