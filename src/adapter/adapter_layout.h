@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "src/adapter/match_targets.h"
 #include "src/adapter/method.h"
-#include "src/adapter/target_modules.h"
 #include "src/model/tensor_table.h"
 
 namespace lora_dist {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "src/core/error.h"
-#include "src/data/assistant_spans.h"
+#include "src/data/assistant_turns.h"
 #include "src/data/chat_rows.h"
 #include "src/data/flagged_chat.h"
 #include "src/data/quoted_arguments.h"

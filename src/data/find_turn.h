@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "src/chat_template/chat_template.h"
-#include "src/data/assistant_spans.h"
+#include "src/data/assistant_turns.h"
 
 namespace lora_dist {
 

@@ -8,8 +8,8 @@
 
 #include "src/config/read_toml.h"
 #include "src/core/error.h"
+#include "src/plan/parse_quantities.h"
 #include "src/plan/program_memory.h"
-#include "src/plan/quantities.h"
 
 namespace lora_dist {
 

@@ -4,8 +4,8 @@
 
 #include "src/core/with_commas.h"
 #include "src/job/device.h"
+#include "src/plan/parse_quantities.h"
 #include "src/plan/plan_report.h"
-#include "src/plan/quantities.h"
 #include "src/report/progress.h"
 
 namespace lora_dist {

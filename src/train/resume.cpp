@@ -1,11 +1,9 @@
-// Finds the checkpoint to start from, loads it, gathers the state of a new one, and saves adapters.
+// Finds the checkpoint to start from, and loads it.
 #include "src/train/resume.h"
 
 #include <algorithm>
 
-#include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
-#include "src/adapter/peft_adapter.h"
 #include "src/checkpoint/folders.h"
 #include "src/checkpoint/manifest.h"
 #include "src/comm/agree.h"
@@ -14,9 +12,7 @@
 #include "src/config/resume_rules.h"
 #include "src/core/activity.h"
 #include "src/core/version.h"
-#include "src/data/sampler.h"
 #include "src/io/file.h"
-#include "src/io/sha256.h"
 #include "src/job/checkpoint_records.h"
 
 namespace lora_dist {
@@ -46,24 +42,6 @@ CheckpointIdentity wanted_identity(const TrainingRun& run, const std::filesystem
     identity.settings[kComputeDtypeSetting] = to_flat_settings(run.config).at(kComputeDtypeSetting);
   }
   return identity;
-}
-
-std::vector<float> on_host(std::span<const float> there, const Stream& stream) {
-  std::vector<float> here(there.size());
-  to_host(view(there), view(std::span(here)), stream);
-  return here;
-}
-
-/// The origin of an adapter: its base format, and digests of the rest, since an adapter may be shared where its data may not.
-nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
-  const std::string configuration = print_config(run.config);
-  return {{"program_version", kProgramVersion},
-          {"step", step},
-          {"base_format", json_of(run.model->base.format)},
-          {"compute_dtype", name_of_compute(run.device->dtype)},
-          {"base_model_hash", run.base_hash},
-          {"training_samples_digest", run.data_digest},
-          {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
 }
 
 void show_changes(const TrainingRun& run, const std::map<std::string, std::string>& before) {
@@ -153,32 +131,6 @@ void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step) {
     run.console.line(
         fmt::format("note: checkpoints of later steps, of an earlier run in this folder, are now in {}", aside.string()));
   }
-}
-
-TrainingState state_to_save(const TrainingRun& run, const RunProgress& progress) {
-  TrainingState state;
-  state.step = progress.step;
-  state.optimizer_step = progress.optimizer_step;
-  const Cursor cursor = cursor_at(progress.step, static_cast<std::int64_t>(run.train.size()), run.config.train.global_batch);
-  state.epoch = cursor.epoch;
-  state.position_in_epoch = cursor.position;
-  state.seed = static_cast<std::uint64_t>(run.config.train.seed);
-  state.progress = to_json(progress, to_flat_settings(run.config));
-  if (const std::string& day = run.dataset.report.template_day; !day.empty()) {
-    state.progress[kTemplateDayProgress] = day;
-  }
-  return state;
-}
-
-void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& name) {
-  const AtWork here("writing the adapter");
-  run_together(*run.world, [&] {
-    if (run.world->rank() != 0) {
-      return;
-    }
-    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), on_host(run.buffers.params, run.model->stream),
-                       run.config.output.adapter_dtype, origin_of(run, step));
-  });
 }
 
 }  // namespace lora_dist

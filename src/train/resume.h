@@ -1,4 +1,4 @@
-// Resumes a training run from a checkpoint and prepares the state to save.
+// Resumes a training run from a checkpoint.
 #pragma once
 
 #include <filesystem>
@@ -29,12 +29,5 @@ void set_aside_later_checkpoints(const TrainingRun& run, std::int64_t step);
 
 /// The folder of the run's checkpoints: output.dir/checkpoints.
 std::filesystem::path checkpoints_of(const TrainingRun& run);
-
-/// The run's state in a checkpoint besides the buffers.
-TrainingState state_to_save(const TrainingRun& run, const RunProgress& progress);
-
-/// Writes the factors after `step` steps as a PEFT folder output.dir/`name`, with digests of their origin. Collective; rank 0
-/// writes.
-void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& name);
 
 }  // namespace lora_dist

@@ -8,8 +8,11 @@
 #include "kernels/elementwise/copy.h"
 #include "src/checkpoint/shard.h"
 #include "src/comm/agree.h"
+#include "src/config/print_config.h"
 #include "src/core/activity.h"
 #include "src/core/fault_point.h"
+#include "src/data/sampler.h"
+#include "src/job/checkpoint_records.h"
 #include "src/train/resume.h"
 
 namespace lora_dist {
@@ -52,6 +55,22 @@ void end_save(TrainingRun& run, Saving& saving, std::unique_ptr<PendingSave> pen
   }
   saving.times.seconds = seconds_from(saving.begun);
   saving.committed.push_back(saving.times);
+}
+
+/// The run's state in a checkpoint besides the buffers.
+TrainingState state_to_save(const TrainingRun& run, const RunProgress& progress) {
+  TrainingState state;
+  state.step = progress.step;
+  state.optimizer_step = progress.optimizer_step;
+  const Cursor cursor = cursor_at(progress.step, static_cast<std::int64_t>(run.train.size()), run.config.train.global_batch);
+  state.epoch = cursor.epoch;
+  state.position_in_epoch = cursor.position;
+  state.seed = static_cast<std::uint64_t>(run.config.train.seed);
+  state.progress = to_json(progress, to_flat_settings(run.config));
+  if (const std::string& day = run.dataset.report.template_day; !day.empty()) {
+    state.progress[kTemplateDayProgress] = day;
+  }
+  return state;
 }
 
 }  // namespace

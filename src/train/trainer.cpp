@@ -12,9 +12,10 @@
 #include "src/core/stop_request.h"
 #include "src/data/sampler.h"
 #include "src/io/file.h"
-#include "src/train/replicas.h"
+#include "src/train/compare_replicas.h"
 #include "src/train/resume.h"
 #include "src/train/run_watch.h"
+#include "src/train/save_adapter.h"
 #include "src/train/summary.h"
 #include "src/train/training_loop.h"
 

@@ -1,5 +1,5 @@
 // Parses numbers with units.
-#include "src/plan/quantities.h"
+#include "src/plan/parse_quantities.h"
 
 #include <fmt/format.h>
 

@@ -1,11 +1,11 @@
 // Ranks with different adapters, as pure functions.
-#include "src/train/replicas.h"
+#include "src/train/compare_replicas.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace lora_dist::replicas_test {
+namespace lora_dist::compare_replicas_test {
 namespace {
 
 TEST(Replicas, TheSmallerGroupIsNamedFirst) {
@@ -30,4 +30,4 @@ TEST(Replicas, ADigestSeesEveryBitAndPlace) {
 }
 
 }  // namespace
-}  // namespace lora_dist::replicas_test
+}  // namespace lora_dist::compare_replicas_test

@@ -1,11 +1,11 @@
 // Numbers with units.
-#include "src/plan/quantities.h"
+#include "src/plan/parse_quantities.h"
 
 #include <gtest/gtest.h>
 
 #include "src/core/error.h"
 
-namespace lora_dist::quantities_test {
+namespace lora_dist::parse_quantities_test {
 namespace {
 
 template <class Work>
@@ -66,4 +66,4 @@ TEST(Quantities, SecondsForPeople) {
 }
 
 }  // namespace
-}  // namespace lora_dist::quantities_test
+}  // namespace lora_dist::parse_quantities_test

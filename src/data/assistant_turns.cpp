@@ -1,5 +1,5 @@
 // Finds turns by rendering variants of the conversation and comparing them.
-#include "src/data/assistant_spans.h"
+#include "src/data/assistant_turns.h"
 
 #include <algorithm>
 #include <string_view>

@@ -1,5 +1,5 @@
 // Matches target_modules with the paths of a model's linear layers.
-#include "src/adapter/target_modules.h"
+#include "src/adapter/match_targets.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

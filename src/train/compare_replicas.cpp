@@ -1,5 +1,5 @@
 // Gathers and compares digests of the adapters.
-#include "src/train/replicas.h"
+#include "src/train/compare_replicas.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,0 +1,54 @@
+// Writes the trained factors as a PEFT folder.
+#include "src/train/save_adapter.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <span>
+#include <vector>
+
+#include "kernels/elementwise/copy.h"
+#include "src/adapter/adapter_bridge.h"
+#include "src/adapter/peft_adapter.h"
+#include "src/comm/agree.h"
+#include "src/config/print_config.h"
+#include "src/core/activity.h"
+#include "src/core/version.h"
+#include "src/io/sha256.h"
+
+namespace lora_dist {
+
+namespace {
+
+std::vector<float> on_host(std::span<const float> there, const Stream& stream) {
+  std::vector<float> here(there.size());
+  to_host(view(there), view(std::span(here)), stream);
+  return here;
+}
+
+/// The origin of an adapter: its base format, and digests of the rest, since an adapter may be shared where its data may not.
+nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
+  const std::string configuration = print_config(run.config);
+  return {{"program_version", kProgramVersion},
+          {"step", step},
+          {"base_format", json_of(run.model->base.format)},
+          {"compute_dtype", name_of_compute(run.device->dtype)},
+          {"base_model_hash", run.base_hash},
+          {"training_samples_digest", run.data_digest},
+          {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
+}
+
+}  // namespace
+
+void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& name) {
+  const AtWork here("writing the adapter");
+  run_together(*run.world, [&] {
+    if (run.world->rank() != 0) {
+      return;
+    }
+    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), on_host(run.buffers.params, run.model->stream),
+                       run.config.output.adapter_dtype, origin_of(run, step));
+  });
+}
+
+}  // namespace lora_dist
