@@ -4,6 +4,8 @@ PREFIX ?= /usr/local
 NP ?= 2
 CFG ?= configs/demo.toml
 PYTHON ?= python3
+# Tests on several ranks wait for each other a third of their time.
+TEST_JOBS ?= $(shell echo $$(($(shell nproc) * 5 / 2)))
 
 # What `make run` builds: all of it in build/ where there is a GPU driver, else the program for CPUs, which takes less long.
 RUN_PRESET := $(if $(filter ON,$(CUDA))$(wildcard /proc/driver/nvidia/version),release,cpu)
@@ -12,7 +14,7 @@ RUN_BUILD := $(if $(filter cpu,$(RUN_PRESET)),build-cpu,build)
 # Only in folders of ours, so that no build folder is searched.
 sources = $(shell find src kernels tests benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
-.PHONY: help check-format bench-gpu bench-link cuda deps deps-lint configure program build run test soak interop bench lint lint-changed format asan bundle bundle-check install clean
+.PHONY: help check-format bench-gpu bench-link cuda deps deps-lint configure program build run run-smollm2 test soak interop bench lint lint-changed format asan bundle bundle-check install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -36,9 +38,15 @@ run: deps  ## install, build and run the demo: mpirun -np 2 build/lora_dist --cf
 	@cmake --build $(RUN_BUILD) --target lora_dist
 	@launch/local_mpi.sh mpirun -np $(NP) $(RUN_BUILD)/lora_dist --cfg $(CFG)
 
+run-smollm2: deps  ## the same with a real model, SmolLM2-135M-Instruct: fetch, adapt, compare, export for llama.cpp (12 minutes on two cores)
+	@demo/smollm2/fetch_model.sh
+	@cmake --preset $(RUN_PRESET)
+	@cmake --build $(RUN_BUILD) --target lora_dist
+	@demo/smollm2/run.sh $(RUN_BUILD)/lora_dist $(NP)
+
 ifeq ($(MPI),)
 test: deps build  ## install, build and run every test (MPI=mpich: those that start MPI, against MPICH, in build-mpich/)
-	@ctest --test-dir build --output-on-failure -j3
+	@ctest --test-dir build --output-on-failure -j$(TEST_JOBS)
 else
 test: deps
 	@cmake/install_packages.sh cmake/packages_$(MPI).txt

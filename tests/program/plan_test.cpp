@@ -183,7 +183,7 @@ TEST(Plan, OfShippedConfigurations) {
   int planned = 0;
   for (const auto& entry : fs::directory_iterator(source("configs"))) {
     const std::string name = entry.path().filename().string();
-    if (entry.path().extension() != ".toml" || name == "demo.toml") {
+    if (entry.path().extension() != ".toml" || name == "demo.toml" || name == "smollm2.toml") {  // models outside of configs/
       continue;
     }
     Launch launch;
