@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
@@ -210,6 +212,20 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
   }
   check_pairs(adapter, file);
   return adapter;
+}
+
+void check_finite(const PeftAdapter& adapter, const fs::path& folder) {
+  if (std::abs(adapter.config.alpha) > std::numeric_limits<float>::max()) {
+    throw Error(ExitCode::model, fmt::format("{}: lora_alpha is {}, which is outside of fp32's range",
+                                             (folder / "adapter_config.json").string(), adapter.config.alpha));
+  }
+  for (const auto& [name, matrix] : adapter.tensors) {
+    if (!std::ranges::all_of(matrix.values, [](float value) { return std::isfinite(value); })) {
+      throw Error(ExitCode::model, fmt::format("{}: tensor {} has values that are not finite; take the adapter of an earlier "
+                                               "checkpoint",
+                                               (folder / "adapter_model.safetensors").string(), name));
+    }
+  }
 }
 
 }  // namespace lora_dist

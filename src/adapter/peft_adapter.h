@@ -45,4 +45,7 @@ void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& c
 /// modules). Copies of embedding and head are checked by check_tables (adapter_bridge.h).
 PeftAdapter read_peft_adapter(const std::filesystem::path& folder);
 
+/// Throws Error(model) naming the first tensor with a value that is not finite, or an alpha that fp32 cannot hold.
+void check_finite(const PeftAdapter& adapter, const std::filesystem::path& folder);
+
 }  // namespace lora_dist

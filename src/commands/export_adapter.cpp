@@ -70,6 +70,7 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
     return out;
   }
   out.adapter = read_peft_adapter(out.folder);
+  check_finite(out.adapter, out.folder);
   if (out.spec) {
     layout_of(out.adapter, *out.spec, out.folder.string());  // refuses an adapter of another model
   }
@@ -207,6 +208,13 @@ void check_adapter(Communicator& world, const ExportOptions& options, const Cons
   run_together(world, [&] {
     const std::optional<ModelSpec> spec = spec_of(options);
     const AdapterFacts facts = facts_of(options, spec);
+    if (is_plain_lora(facts)) {
+      const PeftAdapter adapter = read_peft_adapter(facts.folder);  // pairs, shapes and ranks
+      check_finite(adapter, facts.folder);
+      if (spec) {
+        layout_of(adapter, *spec, facts.folder.string());
+      }
+    }
     std::string refused;
     for (const auto& [word, reader] : kReaders) {
       if (options.reader && *options.reader != reader) {
@@ -219,12 +227,8 @@ void check_adapter(Communicator& world, const ExportOptions& options, const Cons
     if (facts.model_type.empty()) {
       console.line("the base's family is not known from the names of tensors; with --model DIR it is checked as well");
     }
-    if (is_plain_lora(facts)) {
-      const PeftAdapter adapter = read_peft_adapter(facts.folder);  // pairs, shapes and ranks
-      if (spec) {
-        layout_of(adapter, *spec, facts.folder.string());
-        console.line(fmt::format("every tensor has its place in {}", options.merge.model));
-      }
+    if (is_plain_lora(facts) && spec) {
+      console.line(fmt::format("every tensor has its place in {}", options.merge.model));
     }
     if (!refused.empty()) {
       throw Error(ExitCode::model, fmt::format("{}: {}", facts.folder.string(), refused));

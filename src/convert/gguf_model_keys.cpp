@@ -159,6 +159,13 @@ std::vector<GgufKey> gguf_model_keys(const ModelSpec& spec, const std::string& n
   if (architecture.model_type == "gpt_neox") {
     keys.push_back({prefix + "use_parallel_residual", spec.parallel_residual});
   }
+  const bool has_divisors = architecture.name == "llama" || architecture.name == "exaone" || architecture.name == "exaone4";
+  if (!has_divisors && !gguf_rope_divisors(spec).empty()) {
+    throw Error(ExitCode::model,
+                fmt::format("GGUF files of architecture {} have no rotation of type llama3; merge the adapter into "
+                            "a Hugging Face folder instead (lora_dist merge)",
+                            architecture.name));
+  }
   if (architecture.model_type == "exaone4" && has_windows(spec)) {
     add_window_keys(spec, prefix, keys);
   }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 #include "src/core/error.h"
 
@@ -48,7 +49,11 @@ double ConfigFile::positive_or(const json& object, const char* key, double other
   if (!object[key].is_number() || !(object[key].get<double>() > 0.0) || !std::isfinite(object[key].get<double>())) {
     fail(fmt::format("key \"{}\" must be a number above 0 (got {})", key, shown(object[key])));
   }
-  return object[key].get<double>();
+  const double value = object[key].get<double>();
+  if (value > std::numeric_limits<float>::max() || value < std::numeric_limits<float>::min()) {  // it is used as fp32
+    fail(fmt::format("key \"{}\" is {}, which is outside of fp32's range", key, shown(object[key])));
+  }
+  return value;
 }
 
 bool ConfigFile::boolean_or(const char* key, bool otherwise) const {

@@ -69,15 +69,6 @@ double required(const ConfigFile& file, const RopeConfig& rope, const json& obje
   return file.positive_or(object, key, 1.0);
 }
 
-/// The root's key has precedence, as in transformers 5.
-std::int64_t original_positions(const ConfigFile& file, const json& object, std::int64_t otherwise) {
-  constexpr const char* kKey = "original_max_position_embeddings";
-  if (file.has(kKey)) {
-    return file.integer(kKey, 1, kMostPositions);
-  }
-  return ConfigFile::has(object, kKey) ? file.integer(object, kKey, 1, kMostPositions) : otherwise;
-}
-
 void read_llama3(const ConfigFile& file, const json& object, const ModelSpec& spec, RopeConfig& rope) {
   rope.low_freq_factor = required(file, rope, object, "low_freq_factor");
   rope.high_freq_factor = required(file, rope, object, "high_freq_factor");
@@ -128,6 +119,9 @@ std::vector<double> read_factors(const ConfigFile& file, const json& object, con
 
 void read_longrope(const ConfigFile& file, const json& object, const ModelSpec& spec, const RopeKeys& keys, RopeConfig& rope) {
   read_grown_positions(file, object, spec, keys, rope);
+  if (rope.original_positions < 2) {
+    file.fail("rope type \"longrope\" needs original_max_position_embeddings above 1");
+  }
   const auto count = static_cast<std::size_t>(((rope.dims > 0 ? rope.dims : spec.head_dim) + 1) / 2);
   rope.short_factors = read_factors(file, object, "short_factor", count);
   rope.long_factors = read_factors(file, object, "long_factor", count);
@@ -171,6 +165,14 @@ RopeConfig rope_of(const ConfigFile& file, const json& object, ModelSpec& spec, 
 
 }  // namespace
 
+std::int64_t original_positions(const ConfigFile& file, const json& object, std::int64_t otherwise) {
+  constexpr const char* kKey = "original_max_position_embeddings";
+  if (file.has(kKey)) {
+    return file.integer(kKey, 1, kMostPositions);
+  }
+  return ConfigFile::has(object, kKey) ? file.integer(object, kKey, 1, kMostPositions) : otherwise;
+}
+
 json rope_object(const ConfigFile& file) {
   const char* key = rope_key(file);
   const json object = says_something(file, key) ? file.root[key] : json::object();
@@ -191,14 +193,26 @@ RopeConfig read_rope(const ConfigFile& file, ModelSpec& spec, const RopeKeys& ke
 
 RopeConfig read_rope_of_layers(const ConfigFile& file, ModelSpec& spec, const char* kind, bool scaled, const RopeKeys& keys) {
   json object = json::object();
-  if (says_something(file, "rope_parameters") && ConfigFile::has(file.root["rope_parameters"], kind)) {
-    object = file.root["rope_parameters"][kind];
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (says_something(file, key) && !file.root[key].is_object()) {
+      file.fail(fmt::format("key \"{}\" must be an object", key));
+    }
   }
-  if (scaled && says_something(file, "rope_scaling")) {
-    object.update(file.root["rope_scaling"]);
+  if (says_something(file, "rope_parameters")) {
+    const json& kinds = file.root["rope_parameters"];
+    if (ConfigFile::has(kinds, kind)) {
+      object = kinds[kind];
+    } else if (kinds.contains("rope_type") || kinds.contains("rope_theta") || kinds.contains("factor")) {
+      warn(file, spec,
+           fmt::format("rope_parameters has no object for {} layers; what it says for all layers is not used, as in transformers",
+                       kind));
+    }
   }
   if (!object.is_object()) {
     file.fail(fmt::format("key \"rope_parameters\" must have an object for {}", kind));
+  }
+  if (scaled && says_something(file, "rope_scaling")) {
+    object.update(file.root["rope_scaling"]);
   }
   return rope_of(file, object, spec, keys);
 }

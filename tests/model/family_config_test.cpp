@@ -130,6 +130,8 @@ TEST_F(FamilyConfig, Gemma2) {
   EXPECT_EQ(read(without(base, "final_logit_softcapping")).logits_cap, 30.0F);
   EXPECT_EQ(read(with(base, "final_logit_softcapping", nullptr)).logits_cap, 0.0F);
   expect_message(with(base, "attn_logit_softcapping", -1.0), "key \"attn_logit_softcapping\" must be a number above 0");
+  expect_message(with(base, "attn_logit_softcapping", 1e-300),
+                 "key \"attn_logit_softcapping\" is 1e-300, which is outside of fp32's");
 }
 
 /// As transformers 4 wrote it, and as transformers 5 does.
@@ -155,6 +157,11 @@ TEST_F(FamilyConfig, Gemma3HasTwoRotations) {
   EXPECT_EQ(plain.score_cap, 0.0F);
   expect_message(with(base, "rope_parameters", {{"full_attention", 3}}),
                  "key \"rope_parameters\" must have an object for full_attention");
+  expect_message(with(base, "rope_parameters", "x"), "key \"rope_parameters\" must be an object");
+  expect_message(with(base, "rope_scaling", "x"), "key \"rope_scaling\" must be an object");
+  const ModelSpec flat = read(with(base, "rope_parameters", {{"rope_type", "linear"}, {"factor", 4.0}}));
+  ASSERT_EQ(flat.warnings.size(), 2U);
+  EXPECT_NE(flat.warnings[0].find("rope_parameters has no object for "), std::string::npos) << flat.warnings[0];
 }
 
 TEST_F(FamilyConfig, Phi3) {
@@ -189,6 +196,7 @@ TEST_F(FamilyConfig, SmolLm3RotatesWhereItIsTold) {
   json windowed = without(base, "layer_types");
   windowed.update({{"use_sliding_window", true}, {"sliding_window", 5}});
   EXPECT_EQ(windows(windowed), (std::vector<std::int64_t>{0, 5, 0, 5}));
+  expect_message(with(base, "no_rope_layers", {0, 1, nullptr, 0}), "must have a 0 or 1 for layer 2 (got null)");
   expect_message(with(base, "no_rope_layers", {1, 1}),
                  "key \"no_rope_layers\" must be a list with a 0 or 1 for each of the 4 layers");
 }
@@ -232,6 +240,10 @@ TEST_F(FamilyConfig, Ministral3) {
   EXPECT_EQ(plain.rope.original_positions, 16384);
   EXPECT_EQ(plain.rope.query_growth, 0.1);
   EXPECT_EQ(read(config_of("ministral3")).rope.query_growth, 0.3);
+  const ModelSpec unscaled = read(with(
+      config_of("ministral3"), "rope_parameters",
+      {{"rope_type", "default"}, {"rope_theta", 1e4}, {"llama_4_scaling_beta", 0.3}, {"original_max_position_embeddings", 16}}));
+  EXPECT_EQ(unscaled.rope.original_positions, 16);  // the queries' growth does not depend on the type of rotation
 }
 
 TEST_F(FamilyConfig, Olmo3ScalesTheRotationOfGlobalLayersAlone) {

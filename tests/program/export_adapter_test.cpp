@@ -1,5 +1,6 @@
 // export --for peft, vllm and llama.cpp, and --check: what is written means the same to the reader, and what cannot is refused.
 #include <gmock/gmock.h>
+#include <fstream>
 
 #include <cstring>
 
@@ -201,6 +202,20 @@ TEST(ExportAdapter, WhatAReaderDoesNotTakeIsRefusedWithTheWayOut) {
          {"it has use_dora, which this program does not merge; merge it in PEFT (merge_and_unload)"});
   expect_success(export_for("peft", {"--adapter", (scratch / "dora").string(), "--output", (scratch / "copy").string()}));
   EXPECT_EQ(digests_below(scratch / "copy"), digests_below(scratch / "dora"));  // PEFT takes it: copied as it is
+  fs::copy(kAdapter, scratch / "damaged", fs::copy_options::recursive);
+  {  // the last value of the last tensor
+    std::fstream file(scratch / "damaged/adapter_model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-4, std::ios::end);
+    file.write("\x00\x00\xc0\x7f", 4);
+  }
+  const std::string damaged = (scratch / "damaged").string();
+  refuse("vllm", damaged, {},
+         {damaged + "/adapter_model.safetensors: tensor ", "has values that are not finite", "earlier checkpoint"});
+  refuse("llama.cpp", damaged, {"--model", kDemo}, {"has values that are not finite"});
+  config["use_dora"] = false;
+  config["lora_alpha"] = 1e300;
+  put_file(scratch / "damaged/adapter_config.json", config.dump());
+  refuse("vllm", damaged, {}, {"adapter_config.json: lora_alpha is 1e+300, which is outside of fp32's range"});
   truncate_file(scratch / "dora/adapter_model.safetensors", 0.5);
   refuse("vllm", (scratch / "dora").string(), {}, {"adapter_model.safetensors"});
   refuse("peft", (scratch / "nothing").string(), {}, {"has no adapter_config.json"});

@@ -15,6 +15,7 @@ void read(const ConfigFile& file, ModelSpec& spec) {
     spec.rope.query_growth = 0.1;
   } else {
     spec.rope.query_growth = file.positive_or(rope, "llama_4_scaling_beta", 0.0);
+    spec.rope.original_positions = original_positions(file, rope, spec.max_positions);  // whatever the type of rotation
   }
   if (const std::int64_t window = read_window(file, 0); window > 0) {
     spec.layer_specs.assign(static_cast<std::size_t>(spec.layers), {.window = window});

@@ -22,6 +22,9 @@ void read_rotations(const ConfigFile& file, ModelSpec& spec) {
     file.fail(fmt::format("key \"no_rope_layers\" must be a list with a 0 or 1 for each of the {} layers", spec.layers));
   }
   for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!(rotates[i] == 0 || rotates[i] == 1 || rotates[i].is_boolean())) {
+      file.fail(fmt::format("key \"no_rope_layers\" must have a 0 or 1 for layer {} (got {})", i, ConfigFile::shown(rotates[i])));
+    }
     layers[i].rotary = rotates[i] != 0 && rotates[i] != false;
   }
 }
