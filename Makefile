@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 NP ?= 2
 CFG ?= configs/demo.toml
 PYTHON ?= python3
-# Tests on several ranks wait for each other a third of their time.
+# Tests on several ranks wait for each other: three at a time left a third of two cores idle.
 TEST_JOBS ?= $(shell echo $$(($(shell nproc) * 5 / 2)))
 
 # What `make run` builds: all of it in build/ where there is a GPU driver, else the program for CPUs, which takes less long.

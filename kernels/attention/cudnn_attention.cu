@@ -132,7 +132,7 @@ bool worth_it(const CachedGraph& cached) {
   return cached.graph != nullptr && cached.workspace_bytes <= 2 * fused_attention::kPartBytes;
 }
 
-// Soft caps use our own kernels too. A window at least as long as every segment masks nothing. Shorter windows use our own
+// A window at least as long as every segment masks nothing. Shorter windows use our own
 // kernels: these graphs do not support them.
 bool window_matters(ConstTensorView q, const AttentionShape& shape) {
   return shape.window > 0 && shape.window < attention_device::longest_segment(shape, q.rows());

@@ -73,7 +73,9 @@ std::string vllm_text(const PeftConfig& config, const std::string& name) {
 /// Commands for servers.
 std::string serving_text(const PeftConfig& config, const std::string& name) {
   return fmt::format(
-      "\n## Serving\n\nThe merged model as a GGUF file, for llama.cpp, Ollama and others:\n\n"
+      "\n## Serving\n\n`lora_dist export --check --adapter path/to/this/folder --model {0}` says which of these programs take "
+      "the "
+      "adapter.\n\nThe merged model as a GGUF file, for llama.cpp, Ollama and others:\n\n"
       "```\nlora_dist export --for gguf --type q4_k_m --model {0} --adapter path/to/this/folder --output model.gguf\n"
       "llama-cli -m model.gguf\n```\n\n"
       "llama.cpp, beside the base as a GGUF file:\n\n"

@@ -74,7 +74,9 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
   if (out.spec) {
     layout_of(out.adapter, *out.spec, out.folder.string());  // refuses an adapter of another model
   }
-  check_copies(out, options);
+  if (*options.reader != Reader::peft) {
+    check_copies(out, options);
+  }
   if (const fs::path origin = out.folder / kOriginFile; fs::exists(origin)) {
     out.origin = read_json_file(origin, ExitCode::model);
   }

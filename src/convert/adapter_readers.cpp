@@ -39,7 +39,7 @@ bool has_tensor_with(const AdapterFacts& facts, std::string_view part) {
 /// A property that no reader but PEFT takes, as a clause; empty: none.
 std::string not_plain_lora(const AdapterFacts& facts) {
   if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA") {
-    return fmt::format("it is a {} adapter", type.empty() ? "nameless" : type.substr(0, 40));
+    return type.empty() ? "adapter_config.json has no peft_type" : fmt::format("it is a {} adapter", type.substr(0, 40));
   }
   for (const char* key :
        {"use_dora", "modules_to_save", "lora_bias", "layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora",
@@ -91,7 +91,9 @@ std::string copied_table(const AdapterFacts& facts) {
 }
 
 ReaderVerdict vllm_verdict(const AdapterFacts& facts) {
-  if (facts.model_type == "gpt2" || facts.model_type == "gpt_neox") {
+  constexpr std::array<std::string_view, 4> kWithoutLora = {"gpt2", "gpt_neox", "stablelm",
+                                                            "starcoder2"};  // classes of vLLM 0.19
+  if (std::ranges::find(kWithoutLora, facts.model_type) != kWithoutLora.end()) {
     return {Fit::no, fmt::format("vLLM has no LoRA for models of type {}; {}", facts.model_type, kMerge)};
   }
   if (vllm_max_lora_rank(facts.rank) == 0) {
@@ -131,14 +133,15 @@ ReaderVerdict llama_cpp_verdict(const AdapterFacts& facts) {
 /// The family that the names of modules show.
 std::string model_type_by_names(const std::vector<std::string>& tensors) {
   for (const std::string& name : tensors) {
-    if (name.find("gpt_neox.layers.") != std::string::npos || name.find(".query_key_value.") != std::string::npos) {
+    if (name.find("gpt_neox.layers.") != std::string::npos) {
       return "gpt_neox";
     }
-    if (name.find(".attn.c_attn.") != std::string::npos || name.find(".mlp.c_fc.") != std::string::npos) {
-      return "gpt2";
-    }
-    if (name.find(".attn.attention.") != std::string::npos || name.find(".mlp.c_fc_") != std::string::npos) {
+    const bool in_h = name.find("transformer.h.") != std::string::npos;  // layers of GPT-2 and EXAONE
+    if (in_h && (name.find(".attn.attention.") != std::string::npos || name.find(".mlp.c_fc_") != std::string::npos)) {
       return "exaone";
+    }
+    if (in_h && (name.find(".attn.c_") != std::string::npos || name.find(".mlp.c_fc.") != std::string::npos)) {
+      return "gpt2";
     }
   }
   return {};

@@ -15,7 +15,8 @@ namespace lora_dist {
 enum class PlainRanks : std::uint8_t { same, own };
 
 /// Without rsLoRA and patterns of alpha: alpha becomes what plain scaling needs, and B takes the factor of modules with another
-/// scale. Factors of modules with the common scale keep their bits. target_modules become the last names of the adapted modules.
+/// scale. With equal ranks, factors of modules with the common scale keep their bits. target_modules become the last names of the
+/// adapted modules.
 PeftAdapter plain_adapter(const PeftAdapter& adapter, PlainRanks ranks);
 
 /// The keys of llama.cpp's LoRA file. `plain`: of plain_adapter() with own ranks.

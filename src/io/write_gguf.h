@@ -14,12 +14,13 @@
 
 namespace lora_dist {
 
-/// A key's value in the type that it has in the file: u32, f32, bool, text; lists of text, f32, i32, bool (`GgufFlags`).
+/// A list of bool, which std::vector<bool> alone would make hard to tell from other lists.
 struct GgufFlags {
   std::vector<bool> flags;
 
   bool operator==(const GgufFlags&) const = default;
 };
+/// A key's value in the type that it has in the file: u32, f32, bool, text; lists of text, f32, i32, bool.
 using GgufKeyValue = std::variant<std::uint32_t, float, bool, std::string, std::vector<std::string>, std::vector<float>,
                                   std::vector<std::int32_t>, GgufFlags>;
 

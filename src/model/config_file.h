@@ -76,7 +76,7 @@ std::int64_t head_dim_of(const ConfigFile& file, const ModelSpec& spec, std::int
 nlohmann::json rope_object(const ConfigFile& file);
 /// original_max_position_embeddings: the root's key, as in transformers 5, else that of `object`, else `otherwise`.
 std::int64_t original_positions(const ConfigFile& file, const nlohmann::json& object, std::int64_t otherwise);
-/// Reads that object, and the root's theta key if it has no rope_theta. Conflicting values give a warning. Throws Error(model)
+/// Reads rope_object(), and the root's theta key if it has no rope_theta. Conflicting values give a warning. Throws Error(model)
 /// for an unsupported rotation type or missing keys.
 RopeConfig read_rope(const ConfigFile& file, ModelSpec& spec, const RopeKeys& keys = {});
 /// The rotation of one kind of layer, "full_attention" or "sliding_attention", where rope_parameters has an object for each

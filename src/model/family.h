@@ -21,8 +21,8 @@ struct TensorNames {
   std::string_view mlp_norm;                       // [hidden], before the MLP
   std::string_view attention_out_norm;             // [hidden], after attention
   std::string_view mlp_out_norm;                   // [hidden], after the MLP
-  std::string_view q_norm;                         // [head_dim]
-  std::string_view k_norm;                         // [head_dim]
+  std::string_view q_norm;                         // [head_dim], or [heads * head_dim] with width_norm
+  std::string_view k_norm;                         // [head_dim], or [kv_heads * head_dim]
   std::array<std::string_view, kLinears> linears;  // in the order of Linear
 };
 

@@ -116,10 +116,10 @@ std::vector<float> make_rope_table(const ModelSpec& config, const RopeConfig& ro
 inline std::vector<float> make_rope_table(const ModelSpec& config, std::int64_t positions) {
   return make_rope_table(config, config.rope, positions);
 }
-/// A row per position; for longrope, if there are more than original_positions, a second row per position for the longer
-/// sequences.
 /// The same for the queries of a rotation with query_growth: each row is multiplied by what the queries grow.
 std::vector<float> make_query_rope_table(const ModelSpec& config, std::int64_t positions);
+/// A row per position; for longrope, if there are more than original_positions, a second row per position for the longer
+/// sequences.
 std::int64_t rope_table_rows(const RopeConfig& rope, std::int64_t positions);
 
 }  // namespace lora_dist

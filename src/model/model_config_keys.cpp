@@ -111,7 +111,7 @@ constexpr auto kKeys = std::to_array<ModelConfigKey>({
     {"is_encoder_decoder", refused, "", "language models without an encoder are"},
     {"add_cross_attention", refused, "", "language models without an encoder are"},
     {"use_bidirectional_attention", refused, "", "causal attention is"},
-    {"rope_interleaved", refused, "", "the rotation of halves of a head is"},
+    {"rope_interleaved", refused, "", "the family's own pairs of rotated dimensions are"},
     {"use_mrope", refused, "", "one position for each token is"},
     {"quantization", refused, "", "weights that MLX has not quantized are"},
     {"qk_layernorm", refused, "stablelm ", "heads without norms are"},

@@ -214,7 +214,11 @@ RopeConfig read_rope_of_layers(const ConfigFile& file, ModelSpec& spec, const ch
   if (scaled && says_something(file, "rope_scaling")) {
     object.update(file.root["rope_scaling"]);
   }
-  return rope_of(file, object, spec, keys);
+  RopeConfig rope = rope_of(file, object, spec, keys);
+  if (rope.type == "dynamic" || rope.type == "longrope") {
+    file.fail(fmt::format("rope type \"{}\" is not supported for {} models", rope.type, spec.model_type));
+  }
+  return rope;
 }
 
 }  // namespace lora_dist

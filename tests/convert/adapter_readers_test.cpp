@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <utility>
+
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
 
@@ -112,6 +115,16 @@ TEST(AdapterReaders, Families) {
   for (const char* family : {"gpt2", "gpt_neox"}) {
     EXPECT_EQ(verdict_of(Reader::vllm, facts_with(json::object(), family)).fit, Fit::no);
     EXPECT_NE(verdict_of(Reader::llama_cpp, facts_with(json::object(), family)).fit, Fit::no);
+  }
+  for (const char* family : {"stablelm", "starcoder2"}) {
+    EXPECT_THAT(verdict_of(Reader::vllm, facts_with(json::object(), family)).reason,
+                HasSubstr("vLLM has no LoRA for models of type"));
+  }
+  // By the names of its tensors; StarCoder 2 shares c_fc with GPT-2.
+  for (const auto& [family, model_type] : {std::pair("gpt2", "gpt2"), {"gpt_neox_serial", "gpt_neox"}, {"starcoder2", ""}}) {
+    const std::filesystem::path folder =
+        std::filesystem::path(LORA_DIST_SOURCE_DIR) / "tests/golden/families" / family / "adapter_none";
+    EXPECT_EQ(read_adapter_facts(folder, nullptr).model_type, model_type) << family;
   }
   EXPECT_THAT(verdict_of(Reader::llama_cpp, facts_with(json::object(), "gpt2")).reason, HasSubstr("turns the factors of GPT-2"));
   const ReaderVerdict other = verdict_of(Reader::llama_cpp, facts_with(json::object(), "opt"));

@@ -157,6 +157,8 @@ TEST_F(FamilyConfig, Gemma3HasTwoRotations) {
   EXPECT_EQ(plain.score_cap, 0.0F);
   expect_message(with(base, "rope_parameters", {{"full_attention", 3}}),
                  "key \"rope_parameters\" must have an object for full_attention");
+  expect_message(with(base, "rope_parameters", {{"full_attention", {{"rope_type", "dynamic"}, {"factor", 2.0}}}}),
+                 "rope type \"dynamic\" is not supported for gemma3_text models");
   expect_message(with(base, "rope_parameters", "x"), "key \"rope_parameters\" must be an object");
   expect_message(with(base, "rope_scaling", "x"), "key \"rope_scaling\" must be an object");
   const ModelSpec flat = read(with(base, "rope_parameters", {{"rope_type", "linear"}, {"factor", 4.0}}));
@@ -243,6 +245,9 @@ TEST_F(FamilyConfig, Ministral3) {
   const ModelSpec unscaled = read(with(
       config_of("ministral3"), "rope_parameters",
       {{"rope_type", "default"}, {"rope_theta", 1e4}, {"llama_4_scaling_beta", 0.3}, {"original_max_position_embeddings", 16}}));
+  EXPECT_EQ(read(with(config_of("ministral3"), "rope_parameters", {{"rope_type", "default"}, {"llama_4_scaling_beta", 0}}))
+                .rope.query_growth,
+            0.0);
   EXPECT_EQ(unscaled.rope.original_positions, 16);  // the queries' growth does not depend on the type of rotation
 }
 

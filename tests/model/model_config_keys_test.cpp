@@ -135,7 +135,7 @@ TEST_F(ModelConfigKeysOfAFile, RefusedKeys) {
         {"is_encoder_decoder", true, "language models without an encoder are"},
         {"add_cross_attention", true, "language models without an encoder are"},
         {"use_bidirectional_attention", "all", "causal attention is"},
-        {"rope_interleaved", true, "the rotation of halves of a head is"},
+        {"rope_interleaved", true, "the family's own pairs of rotated dimensions are"},
         {"use_mrope", true, "one position for each token is"},
         {"quantization", {{"bits", 4}}, "weights that MLX has not quantized are"}}) {
     const Thrown error = message_with(key, value);

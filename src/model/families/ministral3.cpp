@@ -14,7 +14,11 @@ void read(const ConfigFile& file, ModelSpec& spec) {
     spec.rope.original_positions = 16384;
     spec.rope.query_growth = 0.1;
   } else {
-    spec.rope.query_growth = file.positive_or(rope, "llama_4_scaling_beta", 0.0);
+    constexpr const char* kGrowth = "llama_4_scaling_beta";
+    spec.rope.query_growth = rope.contains(kGrowth) && rope[kGrowth] == 0 ? 0.0 : file.positive_or(rope, kGrowth, 0.0);
+    if (spec.rope.query_growth > 0.0 && spec.rope.type == "longrope") {
+      file.fail("llama_4_scaling_beta beside rope type \"longrope\" is not supported");
+    }
     spec.rope.original_positions = original_positions(file, rope, spec.max_positions);  // whatever the type of rotation
   }
   if (const std::int64_t window = read_window(file, 0); window > 0) {

@@ -1,4 +1,4 @@
-// Nemotron 3 and Minitron: (1 + w) LayerNorms, half of each head rotated, an MLP of squared ReLU without a gate (contract:
+// Nemotron-4 and Minitron: (1 + w) LayerNorms, half of each head rotated, an MLP of squared ReLU without a gate (contract:
 // transformers, models/nemotron).
 #include "src/model/family.h"
 
