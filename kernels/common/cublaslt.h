@@ -1,4 +1,4 @@
-// Whether cuBLASLt, which is opened at run time, is there.
+// cuBLASLt is opened at run time; this tells if it is there.
 #pragma once
 
 #include <string>

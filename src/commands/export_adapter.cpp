@@ -74,9 +74,11 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
   if (out.spec) {
     layout_of(out.adapter, *out.spec, out.folder.string());  // refuses an adapter of another model
   }
-  if (*options.reader != Reader::peft) {
-    check_copies(out, options);
+  if (options.reader == Reader::peft && !out.adapter.tables.empty() && !out.spec) {
+    out.copied = true;  // PEFT takes the copies, which cannot be compared with a base and left out
+    return out;
   }
+  check_copies(out, options);
   if (const fs::path origin = out.folder / kOriginFile; fs::exists(origin)) {
     out.origin = read_json_file(origin, ExitCode::model);
   }

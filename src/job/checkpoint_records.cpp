@@ -19,7 +19,7 @@ std::string recorded_day(const std::filesystem::path& checkpoint) {
   return recorded;
 }
 
-/// What `read` finds in the checkpoint to resume from, or in the newest one that has the record. Collective.
+/// Returns what `read` finds in the checkpoint to resume from, or in the newest one that has the record. Collective.
 template <class Read>
 std::string recorded_in_checkpoint(const Config& config, Communicator& world, Read read) {
   std::string recorded;

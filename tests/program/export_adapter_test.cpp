@@ -246,6 +246,9 @@ TEST(ExportAdapter, CopiesOfTheHeadAreComparedAndLeftOut) {
                                 {"it holds a copy of lm_head, which other programs refuse; add --model DIR"});
   expect_success(export_for("vllm", {"--adapter", folder, "--output", output, "--model", kDemo}));
   EXPECT_EQ(read_safetensors_header(fs::path(output) / "adapter_model.safetensors").tensors.size(), 70U);
+  // PEFT loads them: without a base to compare with, nothing is left out.
+  expect_success(export_for("peft", {"--adapter", folder, "--output", (scratch / "copy").string()}));
+  EXPECT_EQ(digests_below(scratch / "copy"), digests_below(scratch / "adapter"));
 }
 
 TEST(ExportAdapter, CheckTellsForEachReader) {

@@ -1,4 +1,4 @@
-// What Gemma 2 and Gemma 3 share.
+// Gemma 2 and Gemma 3 share this.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// What OLMo 2 and OLMo 3 share: norms after attention and MLP, and of all heads of q and of k together.
+// OLMo 2 and OLMo 3 share this: norms after attention and MLP, and of all heads of q and of k together.
 #pragma once
 
 #include "src/model/family.h"
