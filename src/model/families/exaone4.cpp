@@ -2,21 +2,11 @@
 // others (contract: transformers, models/exaone4).
 #include <algorithm>
 
-#include "src/model/family.h"
+#include "src/model/families/norms_after.h"
 
 namespace lora_dist::families {
 
 namespace {
-
-constexpr TensorNames exaone4_names() {
-  TensorNames names = llama_names();
-  names.attention_norm = names.mlp_norm = "";
-  names.attention_out_norm = "model.layers.{}.post_attention_layernorm";
-  names.mlp_out_norm = "model.layers.{}.post_feedforward_layernorm";
-  names.q_norm = "model.layers.{}.self_attn.q_norm";
-  names.k_norm = "model.layers.{}.self_attn.k_norm";
-  return names;
-}
 
 /// sliding_window_pattern where there is no layer_types: every n-th layer is global, or "LLLG" again and again, and with letters
 /// the last layer is global too.
@@ -55,7 +45,7 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 
 extern const Family exaone4;
 const Family exaone4 = {.model_type = "exaone4",
-                        .names = exaone4_names(),
+                        .names = names_with_norms_after(),
                         .default_targets = {"q_proj", "v_proj"},
                         .transposed = false,
                         .read = read};

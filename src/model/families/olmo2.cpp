@@ -14,7 +14,7 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 
 extern const Family olmo2;
 const Family olmo2 = {.model_type = "olmo2",
-                      .names = olmo_names(),
+                      .names = names_with_norms_after(),
                       .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
                       .transposed = false,
                       .read = read};

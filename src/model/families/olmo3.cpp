@@ -22,7 +22,7 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 
 extern const Family olmo3;
 const Family olmo3 = {.model_type = "olmo3",
-                      .names = olmo_names(),
+                      .names = names_with_norms_after(),
                       .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
                       .transposed = false,
                       .read = read};

@@ -1,20 +1,11 @@
 // OLMo 2 and OLMo 3 share this: norms after attention and MLP, and of all heads of q and of k together.
 #pragma once
 
-#include "src/model/family.h"
+#include "src/model/families/norms_after.h"
 
 namespace lora_dist::families {
 
-constexpr TensorNames olmo_names() {
-  TensorNames names = llama_names();
-  names.attention_norm = names.mlp_norm = "";
-  names.attention_out_norm = "model.layers.{}.post_attention_layernorm";
-  names.mlp_out_norm = "model.layers.{}.post_feedforward_layernorm";
-  names.q_norm = "model.layers.{}.self_attn.q_norm";
-  names.k_norm = "model.layers.{}.self_attn.k_norm";
-  return names;
-}
-
+/// Norms after each sublayer, RMSNorm over all heads, and biases of attention where config.json says so.
 inline void set_olmo_norms(const ConfigFile& file, ModelSpec& spec) {
   spec.norm_before = false;
   spec.norm_after = true;
