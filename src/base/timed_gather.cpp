@@ -1,17 +1,13 @@
 // Measures the time of gathers.
 #include "src/base/timed_gather.h"
 
+#include "src/core/elapsed.h"
+
 #include <utility>
 
 namespace lora_dist {
 
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-}  // namespace
+namespace {}  // namespace
 
 void TimedGather::start(Communicator& shards, std::span<const std::byte> mine, std::span<std::byte> all, GatherTimes& times) {
   started_ = Clock::now();

@@ -18,16 +18,14 @@
 #include "src/comm/hang_report.h"
 #include "src/comm/heartbeat_file.h"
 #include "src/comm/process.h"
+#include "src/core/elapsed.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
-
-double seconds_since(Clock::time_point start) { return Seconds(Clock::now() - start).count(); }
 
 /// The last heartbeat read of another rank.
 struct Reading {

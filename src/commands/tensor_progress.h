@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstdint>
 
+#include "src/core/elapsed.h"
 #include "src/report/console.h"
 #include "src/report/progress.h"
 
@@ -15,13 +15,13 @@ namespace lora_dist {
 struct TensorProgress {
   const Console& console;
   double quiet_seconds = 0.0;
-  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  Clock::time_point start = Clock::now();
   std::int64_t shown = 0;  // tenths
 
   void operator()(std::int64_t done, std::int64_t all) {
     if (const std::int64_t tenths = done * 10 / all; tenths > shown) {
       shown = tenths;
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      const double seconds = seconds_since(start);
       if (seconds < quiet_seconds) {
         return;
       }

@@ -1,6 +1,8 @@
 // The process's activity and collectives, behind a lock that is held only for reads and writes of them.
 #include "src/core/activity.h"
 
+#include "src/core/elapsed.h"
+
 #include <atomic>
 #include <chrono>
 #include <deque>
@@ -10,8 +12,6 @@
 namespace lora_dist {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 std::int64_t now_in_nanoseconds() { return Clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
 

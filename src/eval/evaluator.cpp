@@ -2,10 +2,10 @@
 #include "src/eval/evaluator.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <vector>
 
+#include "src/core/elapsed.h"
 #include "src/core/error.h"
 #include "src/core/fault_point.h"
 #include "src/job/make_micro_batch.h"
@@ -40,7 +40,7 @@ double sum_of_all(Communicator& data, const Deal& deal, std::span<const double> 
 Evaluation evaluate(const ForwardContext& model, Communicator& data, std::span<const Sequence> sequences,
                     std::span<const Sample> samples, std::int64_t micro_batch,
                     const std::function<void(std::int64_t, std::int64_t)>& on_progress) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   Evaluation result;
   for (const Sequence& sequence : sequences) {
     for (const std::int32_t index : sequence) {
@@ -66,7 +66,7 @@ Evaluation evaluate(const ForwardContext& model, Communicator& data, std::span<c
                 ErrorScope::collective);
   }
   result.perplexity = std::exp(result.loss);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = seconds_since(start);
   return result;
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +10,7 @@
 
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
+#include "src/core/elapsed.h"
 #include "src/core/error_of.h"
 #include "src/data/token_cache.h"
 #include "src/report/progress.h"
@@ -156,10 +156,10 @@ bool keep(const Job& job, const Bytes& image) {
 }
 
 TokenStore tokenize_anew(const Job& job) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   Bytes image = put_together(job, tokenize_share(job));
   const bool kept = keep(job, image);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = seconds_since(start);
   job.console.line(fmt::format("tokens     made in {}{}", human_duration(seconds), kept ? ", kept in " + job.file.string() : ""));
   if (kept) {
     if (std::optional<TokenStore> store = take_from_cache(job)) {  // shared by the ranks of a machine

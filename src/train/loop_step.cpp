@@ -1,7 +1,6 @@
 // One step of the training loop: its batch, its result, its line in the logs.
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "src/core/activity.h"
+#include "src/core/elapsed.h"
 #include "src/core/fault_point.h"
 #include "src/core/memory_report.h"
 #include "src/core/stop_request.h"
@@ -20,7 +20,6 @@ namespace lora_dist {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr double kLongStep = 1.0;  // seconds; shorter steps do not check for stop requests
 
 StepOptions step_options(const TrainingRun& run) {
@@ -169,8 +168,6 @@ void note_spike(TrainingLoop& loop, double loss) {
                                       loop.progress.step, loss, mean));
   }
 }
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// Computes the step, which started at `start`, with this learning rate.
 StepResult compute_step(TrainingLoop& loop, double learning_rate, Clock::time_point start) {

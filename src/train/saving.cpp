@@ -10,6 +10,7 @@
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
 #include "src/core/activity.h"
+#include "src/core/elapsed.h"
 #include "src/core/fault_point.h"
 #include "src/data/sampler.h"
 #include "src/job/checkpoint_records.h"
@@ -19,17 +20,13 @@ namespace lora_dist {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_from(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
 /// Adds its lifetime to the time that training waited for the save.
 class Blocked {
  public:
   explicit Blocked(Saving& saving) : saving_(saving) {}
   Blocked(const Blocked&) = delete;
   Blocked& operator=(const Blocked&) = delete;
-  ~Blocked() { saving_.times.blocked_seconds += seconds_from(begin_); }
+  ~Blocked() { saving_.times.blocked_seconds += seconds_since(begin_); }
 
  private:
   Saving& saving_;
@@ -53,7 +50,7 @@ void end_save(TrainingRun& run, Saving& saving, std::unique_ptr<PendingSave> pen
       run.console.warn(warning);
     }
   }
-  saving.times.seconds = seconds_from(saving.begun);
+  saving.times.seconds = seconds_since(saving.begun);
   saving.committed.push_back(saving.times);
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -12,6 +11,7 @@
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fixed_point/fixed_point.h"
+#include "src/core/elapsed.h"
 #include "src/core/fault_point.h"
 #include "src/job/make_micro_batch.h"
 
@@ -143,9 +143,9 @@ StepSums reduce_step(const StepInput& input, const RankTotals& totals) {
     zero(view(input.buffers.sums), input.model.stream);
     add_shard(input.part, input.buffers.part_sums, input.buffers.sums, input.model.stream);
   }
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   input.ranks.gradients.all_reduce(input.buffers.sums, Reduce::sum, WireKind::adapter_gradient);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = seconds_since(start);
   // The loss is replicated over TP ranks; only TP rank 0 contributes.
   const bool contributes = tensor == nullptr || tensor->rank() == 0;
   std::array<std::int64_t, 3> shared = {contributes ? totals.loss : 0, totals.bad, totals.bad_losses};
