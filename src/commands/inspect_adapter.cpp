@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <system_error>
 
@@ -71,6 +73,42 @@ double norm_of(const AdapterMatrix& matrix) {
   return std::sqrt(sum);
 }
 
+/// In fp64: factors have up to a million elements.
+double dot(const float* x, const float* y, std::size_t n) {
+  return std::transform_reduce(x, x + n, y, 0.0, std::plus<>{},
+                               [](float a, float b) { return static_cast<double>(a) * static_cast<double>(b); });
+}
+
+/// A A^T of A [r, in]: [r, r]
+std::vector<double> gram_of_rows(const AdapterMatrix& a) {
+  const auto r = static_cast<std::size_t>(a.shape[0]);
+  const auto in = static_cast<std::size_t>(a.shape[1]);
+  std::vector<double> gram(r * r);
+  for (std::size_t i = 0; i < r; ++i) {
+    const float* row = a.values.data() + i * in;
+    for (std::size_t j = 0; j <= i; ++j) {
+      gram[i * r + j] = gram[j * r + i] = dot(row, a.values.data() + j * in, in);
+    }
+  }
+  return gram;
+}
+
+/// B^T B of B [out, r]: [r, r], row after row of B, as they lie in memory
+std::vector<double> gram_of_columns(const AdapterMatrix& b) {
+  const auto out = static_cast<std::size_t>(b.shape[0]);
+  const auto r = static_cast<std::size_t>(b.shape[1]);
+  std::vector<double> gram(r * r);
+  for (std::size_t k = 0; k < out; ++k) {
+    const float* row = b.values.data() + k * r;
+    for (std::size_t i = 0; i < r; ++i) {
+      for (std::size_t j = 0; j < r; ++j) {
+        gram[i * r + j] += static_cast<double>(row[i]) * static_cast<double>(row[j]);
+      }
+    }
+  }
+  return gram;
+}
+
 void show_groups(const Summary& summary, const Console& console) {
   console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16}", "modules", "count", "rank", "parameters", "norm of update"));
   for (const auto& [name, group] : summary.groups) {
@@ -90,26 +128,10 @@ std::string base_format_text(const fs::path& folder) {
 }  // namespace
 
 double norm_of_update(const AdapterMatrix& a, const AdapterMatrix& b, double scale) {
-  const std::int64_t r = a.shape[0];
-  const std::int64_t in = a.shape[1];
-  const std::int64_t out = b.shape[0];
-  double sum = 0.0;  // trace of (A A^T) (B^T B)
-  for (std::int64_t i = 0; i < r; ++i) {
-    for (std::int64_t j = 0; j < r; ++j) {
-      double of_a = 0.0;
-      double of_b = 0.0;
-      for (std::int64_t k = 0; k < in; ++k) {
-        of_a += static_cast<double>(a.values[static_cast<std::size_t>(i * in + k)]) *
-                static_cast<double>(a.values[static_cast<std::size_t>(j * in + k)]);
-      }
-      for (std::int64_t k = 0; k < out; ++k) {
-        of_b += static_cast<double>(b.values[static_cast<std::size_t>(k * r + i)]) *
-                static_cast<double>(b.values[static_cast<std::size_t>(k * r + j)]);
-      }
-      sum += of_a * of_b;
-    }
-  }
-  return std::abs(scale) * std::sqrt(std::max(sum, 0.0));
+  const std::vector<double> of_a = gram_of_rows(a);
+  const std::vector<double> of_b = gram_of_columns(b);
+  const double trace = std::inner_product(of_a.begin(), of_a.end(), of_b.begin(), 0.0);  // of (A A^T) (B^T B)
+  return std::abs(scale) * std::sqrt(std::max(trace, 0.0));
 }
 
 void inspect_adapter(const fs::path& folder, bool tensors, bool verify, const Console& console) {
