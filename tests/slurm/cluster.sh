@@ -51,9 +51,10 @@ free_ports() {
   done
 }
 
-# Why each line that is not plain: NoInAddrAny binds to loopback alone; no cgroups, no accounting, and short timers, for a test; the
-# PMIx plugin makes its folder in TmpFS under a name without the node's, hence one for each; a job that is about to be preempted is
-# warned with its own --signal.
+# Why each line that is not plain: NoInAddrAny binds to loopback alone; no cgroups, no accounting, and short timers of the scheduler,
+# for a test; long ones of the nodes, since SLURM requeues the job of a node that a busy machine keeps from answering; the PMIx
+# plugin makes its folder in TmpFS under a name without the node's, hence one for each; a job that is about to be preempted is warned
+# with its own --signal.
 configuration() {
   local folder=$1 cores=$2 port=$3 host
   host=$(hostname -s)
@@ -88,7 +89,9 @@ SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf
 KillWait=5
 MinJobAge=60
 SlurmctldTimeout=30
-SlurmdTimeout=15
+SlurmdTimeout=300
+MessageTimeout=60
+BatchStartTimeout=60
 JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE

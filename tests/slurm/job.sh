@@ -14,9 +14,14 @@ need_cluster() {
   fi
 }
 
+# Says what SLURM and the batch script did from the first start on: the last lines alone do not tell why there was one start more.
 die() {
   echo "FAILED: $*"
-  tail -n 40 "$scratch"/lora_dist_*.log >&2 2>/dev/null
+  {
+    grep -hE ' batch: |^srun|^slurmstepd|^resuming from|^lora_dist' "$scratch"/lora_dist_*.log
+    grep -hE 'JobId=|node|Node' "$scratch/cluster/controller.log" | tail -n 60
+    tail -n 30 "$scratch"/lora_dist_*.log
+  } >&2 2>/dev/null || true
   exit 1
 }
 
