@@ -101,7 +101,7 @@ check-format:  ## check the formatting of every source file (clang-format)
 
 lint: deps-lint check-format  ## check formatting and code (clang-tidy), without precompiled headers
 	@cmake --preset lint
-	@run-clang-tidy-16 -quiet -p build-lint -extra-arg=-Wno-unknown-warning-option "$(CURDIR)/(src|kernels)/.*"
+	@run-clang-tidy-16 -quiet -p build-lint -extra-arg=-Wno-unknown-warning-option "$(CURDIR)/(src|kernels)/.*[.]cpp$$"
 
 lint-changed: deps-lint  ## check the code of files that differ from SINCE (the commit before the last) with clang-tidy
 	@cmake/lint_changed.sh $(SINCE)
