@@ -22,30 +22,12 @@ using nlohmann::json;
 constexpr std::int64_t kMaxRank = 1 << 20;
 
 /// Unsupported keys that change what the adapter computes or adapts; each must be absent, null, false or empty.
-constexpr const char* kNotRepresented[] = {"use_dora",
-                                           "use_qalora",
-                                           "lora_bias",
-                                           "use_bdlora",
-                                           "modules_to_save",
-                                           "layer_replication",
-                                           "alora_invocation_tokens",
-                                           "arrow_config",
-                                           "kasa_config",
-                                           "monteclora_config",
-                                           "velora_config",
-                                           "target_parameters",
-                                           "trainable_token_indices"};
+constexpr const char* kNotRepresented[] = {
+    "use_qalora",   "lora_bias",   "use_bdlora",        "modules_to_save", "layer_replication", "alora_invocation_tokens",
+    "arrow_config", "kasa_config", "monteclora_config", "velora_config",   "target_parameters", "trainable_token_indices"};
 
 /// Initialisations that also change the base weights: such an adapter is invalid on the original base.
 constexpr const char* kBaseChangingInits[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
-
-/// The first key that matches decides, as in PEFT.
-template <class T>
-T pattern_value(const PathPattern<T>& pattern, const std::string& path, T otherwise) {
-  const auto match =
-      std::find_if(pattern.begin(), pattern.end(), [&](const auto& entry) { return ending_matches(entry.first, path); });
-  return match == pattern.end() ? otherwise : match->second;
-}
 
 /// PEFT writes whole numbers as integers, and some readers insist on them.
 json number(double value) {
@@ -231,13 +213,9 @@ bool is_transformed(const PeftConfig& config, const std::string& path) {
   return false;
 }
 
-std::int64_t rank_of(const PeftConfig& config, const std::string& path) {
-  return pattern_value(config.rank_pattern, path, config.r);
-}
+std::int64_t rank_of(const PeftConfig& config, const std::string& path) { return value_at(config.rank_pattern, path, config.r); }
 
-double alpha_of(const PeftConfig& config, const std::string& path) {
-  return pattern_value(config.alpha_pattern, path, config.alpha);
-}
+double alpha_of(const PeftConfig& config, const std::string& path) { return value_at(config.alpha_pattern, path, config.alpha); }
 
 double scale_of(const PeftConfig& config, const std::string& path) {
   return lora_scale(alpha_of(config, path), rank_of(config, path), config.use_rslora);
@@ -272,7 +250,7 @@ std::string adapter_config_text(const PeftConfig& config) {
                          {"revision", nullptr},
                          {"target_modules", targets},
                          {"task_type", config.task_type},
-                         {"use_dora", false},
+                         {"use_dora", config.use_dora},
                          {"use_rslora", config.use_rslora}};
   nlohmann::ordered_json text(document);  // keys are sorted, except patterns: their first match decides
   text["alpha_pattern"] = nlohmann::ordered_json::object();
@@ -308,6 +286,7 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
     reader.refuse(fmt::format("lora_dropout must be at least 0 and below 1 (got {})", config.dropout));
   }
   config.use_rslora = reader.flag("use_rslora", false);
+  config.use_dora = reader.flag("use_dora", false);
   config.fan_in_fan_out = reader.flag("fan_in_fan_out", false);
   config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
   config.task_type = reader.text("task_type", "CAUSAL_LM");

@@ -4,21 +4,19 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
-namespace lora_dist {
+#include "src/core/by_path.h"
+#include "src/core/choices.h"
 
-/// Key to value, in file order. A key is a regular expression that matches a module's path, or an ending of it from a dot on; the
-/// first match decides.
-template <class T>
-using PathPattern = std::vector<std::pair<std::string, T>>;
+namespace lora_dist {
 
 struct PeftConfig {
   std::int64_t r = 8;
   double alpha = 8;
   double dropout = 0;
   bool use_rslora = false;
+  bool use_dora = false;
   std::vector<std::string> target_modules;  // names; empty when target_pattern is set
   std::string target_pattern;  // target_modules given as one string: "all-linear" or a regular expression, kept as it is
   std::vector<std::string> exclude_modules;  // read, never written: excluded modules are not among the targets
@@ -31,6 +29,9 @@ struct PeftConfig {
   std::string task_type = "CAUSAL_LM";
   bool fan_in_fan_out = false;  // the base keeps its weights [in, out] (GPT-2)
 };
+
+/// The method that the file describes.
+inline Method method_in(const PeftConfig& config) { return config.use_dora ? Method::dora : Method::lora; }
 
 /// Rank and alpha of one module ("model.layers.0.self_attn.q_proj") under the patterns.
 std::int64_t rank_of(const PeftConfig& config, const std::string& path);
@@ -49,7 +50,7 @@ bool is_transformed(const PeftConfig& config, const std::string& path);
 std::string adapter_config_text(const PeftConfig& config);
 
 /// Missing keys take PEFT's defaults, unknown ones are ignored. Throws Error(model) naming file and key for malformed values and
-/// for unsupported ones: another peft_type, DoRA, trained biases, modules_to_save, initialisations that change the base.
+/// for unsupported ones: another peft_type, trained biases, modules_to_save, initialisations that change the base.
 PeftConfig read_adapter_config(const std::filesystem::path& file);
 
 }  // namespace lora_dist

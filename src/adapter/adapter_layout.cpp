@@ -3,11 +3,26 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "src/adapter/lora_factors.h"
+#include "src/adapter/path_pattern.h"
 #include "src/core/with_commas.h"
 #include "src/model/family.h"
 
 namespace lora_dist {
+
+namespace {
+
+template <class Value>
+std::vector<std::string> keys_of(const PathPattern<Value>& pattern) {
+  std::vector<std::string> keys;
+  std::transform(pattern.begin(), pattern.end(), std::back_inserter(keys), [](const auto& entry) { return entry.first; });
+  return keys;
+}
+
+}  // namespace
 
 AdapterLayout empty_layout(const ModelSpec& model) {
   AdapterLayout layout;
@@ -25,15 +40,26 @@ void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, LinearS
   layout.blocks[layer][index_of(linear)] = std::move(adapted);
 }
 
+AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec) {
+  AdaptedLinears matched = match_targets(model, spec.target_modules);
+  exclude_modules(model, spec.exclude_modules, matched);
+  keep_layers(model, spec.layers_to_transform, matched);
+  return matched;
+}
+
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
-  const AdaptedLinears matched = match_targets(model, spec.target_modules);
-  const double scale = lora_scale(spec.alpha, spec.r, spec.rslora);
+  const AdaptedLinears matched = adapted_by(model, spec);
+  check_pattern(model, "adapter.rank_pattern", keys_of(spec.rank_pattern), matched);
+  check_pattern(model, "adapter.alpha_pattern", keys_of(spec.alpha_pattern), matched);
   AdapterLayout layout = empty_layout(model);
   layout.method = spec.method;
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (const Linear linear : kAllLinears) {
       if (matched[layer][index_of(linear)]) {
-        add_linear(layout, layer, linear, linear_shape(model, linear), spec.r, static_cast<float>(scale));
+        const std::string path = module_path(*model.family, static_cast<std::int64_t>(layer), linear);
+        const std::int64_t r = value_at(spec.rank_pattern, path, std::int64_t{spec.r});
+        const double scale = lora_scale(value_at(spec.alpha_pattern, path, spec.alpha), r, spec.rslora);
+        add_linear(layout, layer, linear, linear_shape(model, linear), r, static_cast<float>(scale));
       }
     }
   }
@@ -61,11 +87,11 @@ std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
   return named;
 }
 
-void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params) {
+void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params, LoraInit init) {
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (std::size_t linear = 0; linear < kLinears; ++linear) {
       if (const auto& adapted = layout.blocks[layer][linear]) {
-        layout.method->initialize(*adapted, {seed, static_cast<std::uint32_t>(layer), static_cast<std::uint32_t>(linear)},
+        layout.method->initialize(*adapted, {seed, static_cast<std::uint32_t>(layer), static_cast<std::uint32_t>(linear), init},
                                   params);
       }
     }

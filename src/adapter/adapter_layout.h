@@ -10,6 +10,7 @@
 
 #include "src/adapter/match_targets.h"
 #include "src/adapter/method.h"
+#include "src/core/by_path.h"
 #include "src/model/tensor_table.h"
 
 namespace lora_dist {
@@ -22,6 +23,10 @@ struct AdapterSpec {
   bool rslora = false;
   std::vector<std::string> target_modules;  // as match_targets takes them; {"all-linear"} for every linear of the block
   const AdapterMethod* method = &lora_method();
+  std::vector<std::string> exclude_modules = {};
+  std::vector<std::int64_t> layers_to_transform = {};  // empty: all
+  PathPattern<std::int64_t> rank_pattern = {};         // other ranks than r
+  PathPattern<double> alpha_pattern = {};
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order).
@@ -32,7 +37,11 @@ struct AdapterLayout {
   std::int64_t count = 0;  // elements of the flat buffer
 };
 
+/// Throws Error(usage) naming the key and the entry that matches no linear, or a linear that two patterns match.
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec);
+/// The linears that spec adapts: target_modules without exclude_modules, in the blocks of layers_to_transform. Throws as
+/// make_adapter_layout.
+AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec);
 /// True if nothing is adapted.
 AdapterLayout empty_layout(const ModelSpec& model);
 /// Adapts one more linear and appends its parameters. Linears must be added in the order of the flat buffer.
@@ -49,6 +58,7 @@ struct NamedParameter {
 std::vector<NamedParameter> named_parameters(const AdapterLayout& layout);
 
 /// Initialises all parameters by the method's rule. A value depends on (seed, layer, linear, element) alone.
-void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params);
+void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params,
+                         LoraInit init = LoraInit::uniform);
 
 }  // namespace lora_dist

@@ -2,6 +2,7 @@
 #include "src/adapter/lora_factors.h"
 
 #include <cmath>
+#include <numbers>
 
 #include "kernels/common/philox.h"
 
@@ -13,22 +14,39 @@ std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::i
 
 std::int64_t lora_saved_width(const AdaptedLinear& linear) { return linear.r; }
 
-void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z) {
-  matmul({.a = dropped_input(layer, context, x), .b = values_of(context, lora_a(*layer.adapted)), .op_b = Transpose::yes, .c = z},
+void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, const SavedByAdapter& saved) {
+  matmul({.a = dropped_input(layer, context, x),
+          .b = values_of(context, lora_a(*layer.adapted)),
+          .op_b = Transpose::yes,
+          .c = saved.rows},
          context.stream);
 }
+
+namespace {
+
+/// The i-th of four values from four random words. Normal ones come in pairs (Box and Muller, 1958).
+float initial_value(const AdaptedLinear& linear, LoraInit init, const PhiloxCounter& bits, std::size_t i) {
+  if (init == LoraInit::uniform) {
+    const float bound = 1.0F / std::sqrt(static_cast<float>(linear.in));
+    return (2.0F * uniform_float(bits[i]) - 1.0F) * bound;
+  }
+  const double radius = std::sqrt(-2.0 * std::log1p(-static_cast<double>(uniform_float(bits[i & ~std::size_t{1}]))));
+  const double angle = 2.0 * std::numbers::pi * static_cast<double>(uniform_float(bits[i | 1]));
+  const double normal = radius * (i % 2 == 0 ? std::cos(angle) : std::sin(angle));
+  return static_cast<float>(normal / static_cast<double>(linear.r));
+}
+
+}  // namespace
 
 void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params) {
   constexpr std::uint32_t kStreamOfInitialWeights = 0x494E4954U;  // separates these counters from dropout's
   const PhiloxKey philox = {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)};
-  const float bound = 1.0F / std::sqrt(static_cast<float>(linear.in));
   const Parameter& a = lora_a(linear);
   for (std::int64_t i = 0; i < a.shape.count(); ++i) {
     const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i >> 34),
                                            key.layer * 16 + key.linear, kStreamOfInitialWeights},
                                           philox);
-    const float uniform = uniform_float(bits[static_cast<std::size_t>(i % 4)]);
-    params[static_cast<std::size_t>(a.offset + i)] = (2.0F * uniform - 1.0F) * bound;
+    params[static_cast<std::size_t>(a.offset + i)] = initial_value(linear, key.init, bits, static_cast<std::size_t>(i % 4));
   }
   const Parameter& b = lora_b(linear);
   for (std::int64_t i = 0; i < b.shape.count(); ++i) {

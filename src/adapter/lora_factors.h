@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "src/adapter/method.h"
@@ -15,17 +16,21 @@ inline double lora_scale(double alpha, std::int64_t r, bool rslora) {
   return alpha / (rslora ? std::sqrt(rank) : rank);
 }
 
+/// PEFT's name of DoRA's m.
+inline constexpr std::string_view kMagnitude = "lora_magnitude_vector";
+
 /// A [r, in] and B [out, r], in this order.
 std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::int64_t r);
 inline const Parameter& lora_a(const AdaptedLinear& linear) { return linear.parameters[0]; }
 inline const Parameter& lora_b(const AdaptedLinear& linear) { return linear.parameters[1]; }
 
-/// The hooks for z = dropout(x) A^T, [tokens, r], which forward saves: the width of z, and the computation of z alone.
+/// The hooks for z = dropout(x) A^T, [tokens, r], which forward saves in SavedByAdapter::rows: the width of z, and the
+/// computation of z alone.
 std::int64_t lora_saved_width(const AdaptedLinear& linear);
-void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z);
+void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, const SavedByAdapter& saved);
 
-/// A uniform in +-1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), B zero. A value depends on (seed, layer, linear, element)
-/// alone.
+/// A uniform in +-1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), or normal with standard deviation 1/r; B zero. A value
+/// depends on (seed, layer, linear, element) alone.
 void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params);
 
 }  // namespace lora_dist

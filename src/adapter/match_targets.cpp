@@ -59,11 +59,43 @@ std::vector<std::string> names_of_linears(const Family& family, const std::array
   return names;
 }
 
-[[noreturn]] void refuse_target(const ModelSpec& model, const std::string& target) {
+[[noreturn]] void refuse_target(const ModelSpec& model, const std::string& key, const std::string& target) {
   throw Error(ExitCode::usage,
-              fmt::format("adapter.target_modules: \"{}\" matches no linear layer of this {} model; there are {}, or "
-                          "\"all-linear\" for all of them",
-                          target, model.model_type, fmt::join(names_of_linears(*model.family, existing_linears(model)), ", ")));
+              fmt::format("{}: \"{}\" matches no linear layer of this {} model; there are {}, or \"all-linear\" for all of them",
+                          key, target, model.model_type, fmt::join(names_of_linears(*model.family, existing_linears(model)), ", ")));
+}
+
+/// Calls work(layer, linear, path) for each linear of `linears`.
+template <class Work>
+void for_each_of(const ModelSpec& model, const AdaptedLinears& linears, Work work) {
+  for (std::size_t layer = 0; layer < linears.size(); ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (linears[layer][index_of(linear)]) {
+        work(layer, linear, module_path(*model.family, static_cast<std::int64_t>(layer), linear));
+      }
+    }
+  }
+}
+
+/// The linears that any of `targets` matches; `key` is for messages.
+AdaptedLinears matched_by(const ModelSpec& model, const std::string& key, const std::vector<std::string>& targets) {
+  AdaptedLinears all(static_cast<std::size_t>(model.layers), existing_linears(model));
+  AdaptedLinears matched(all.size());
+  for (const std::string& target : targets) {
+    if (const std::string problem = is_regular_expression(target) ? problem_of_pattern(target) : ""; !problem.empty()) {
+      throw Error(ExitCode::usage, fmt::format("{}: \"{}\" {}", key, target, problem));
+    }
+    bool any = false;
+    for_each_of(model, all, [&](std::size_t layer, Linear linear, const std::string& path) {
+      if (is_target(target, path)) {
+        matched[layer][index_of(linear)] = any = true;
+      }
+    });
+    if (!any) {
+      refuse_target(model, key, target);
+    }
+  }
+  return matched;
 }
 
 }  // namespace
@@ -87,27 +119,63 @@ std::vector<std::string> target_names(const Family& family, const AdaptedLinears
 }
 
 AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules) {
-  const std::array<bool, kLinears> exist = existing_linears(model);
-  AdaptedLinears matched(static_cast<std::size_t>(model.layers));
-  for (const std::string& target : target_modules) {
-    if (const std::string problem = is_regular_expression(target) ? problem_of_pattern(target) : ""; !problem.empty()) {
-      throw Error(ExitCode::usage, fmt::format("adapter.target_modules: \"{}\" {}", target, problem));
-    }
-    bool any = false;
-    for (std::size_t layer = 0; layer < matched.size(); ++layer) {
-      for (const Linear linear : kAllLinears) {
-        const std::size_t i = index_of(linear);
-        if (exist[i] && is_target(target, module_path(*model.family, static_cast<std::int64_t>(layer), linear))) {
-          matched[layer][i] = true;
-          any = true;
-        }
-      }
-    }
-    if (!any) {
-      refuse_target(model, target);
+  return matched_by(model, "adapter.target_modules", target_modules);
+}
+
+void exclude_modules(const ModelSpec& model, const std::vector<std::string>& exclude, AdaptedLinears& linears) {
+  const AdaptedLinears excluded = matched_by(model, "adapter.exclude_modules", exclude);
+  bool any = false;
+  for_each_of(model, linears, [&](std::size_t layer, Linear linear, const std::string& /*path*/) {
+    bool& adapted = linears[layer][index_of(linear)];
+    adapted = adapted && !excluded[layer][index_of(linear)];
+    any = any || adapted;
+  });
+  if (!any) {
+    throw Error(ExitCode::usage, "adapter.exclude_modules takes out every layer of adapter.target_modules; leave one in");
+  }
+}
+
+void keep_layers(const ModelSpec& model, const std::vector<std::int64_t>& layers_to_transform, AdaptedLinears& linears) {
+  for (const std::int64_t layer : layers_to_transform) {
+    if (layer >= model.layers) {
+      throw Error(ExitCode::usage, fmt::format("adapter.layers_to_transform: {} is no block of this model; they are 0 to {}",
+                                               layer, model.layers - 1));
     }
   }
-  return matched;
+  for (std::size_t layer = 0; layer < linears.size() && !layers_to_transform.empty(); ++layer) {
+    if (std::find(layers_to_transform.begin(), layers_to_transform.end(), static_cast<std::int64_t>(layer)) ==
+        layers_to_transform.end()) {
+      linears[layer] = {};
+    }
+  }
+}
+
+void check_pattern(const ModelSpec& model, const std::string& key, const std::vector<std::string>& patterns,
+                   const AdaptedLinears& linears) {
+  std::vector<bool> used(patterns.size());
+  for (const std::string& pattern : patterns) {
+    if (const std::string problem = problem_of_pattern(pattern); !problem.empty()) {
+      throw Error(ExitCode::usage, fmt::format("{}: \"{}\" {}", key, pattern, problem));
+    }
+  }
+  for_each_of(model, linears, [&](std::size_t /*layer*/, Linear /*linear*/, const std::string& path) {
+    std::size_t first = patterns.size();
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      if (ending_matches(patterns[i], path)) {
+        used[i] = true;
+        if (first < patterns.size()) {
+          throw Error(ExitCode::usage, fmt::format("{}: both \"{}\" and \"{}\" match {}; write them so that one does", key,
+                                                   patterns[first], patterns[i], path));
+        }
+        first = i;
+      }
+    }
+  });
+  if (const auto unused = std::find(used.begin(), used.end(), false); unused != used.end()) {
+    throw Error(ExitCode::usage, fmt::format("{}: \"{}\" matches no adapted layer; the adapter has {}", key,
+                                             patterns[static_cast<std::size_t>(unused - used.begin())],
+                                             fmt::join(target_names(*model.family, linears), ", ")));
+  }
 }
 
 }  // namespace lora_dist

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,14 @@ using AdaptedLinears = std::vector<std::array<bool, kLinears>>;
 /// characters that no path has is a regular expression for whole paths. Throws Error(usage) for a name that matches nothing
 /// (listing the model's names) and for an invalid regular expression.
 AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules);
+/// Takes out the linears that `exclude` matches, by the rules of target_modules; throws likewise, also if nothing is left.
+void exclude_modules(const ModelSpec& model, const std::vector<std::string>& exclude, AdaptedLinears& linears);
+/// Takes out all other blocks; empty: none. Throws Error(usage) for a number beyond the model's blocks.
+void keep_layers(const ModelSpec& model, const std::vector<std::int64_t>& layers_to_transform, AdaptedLinears& linears);
+/// Throws Error(usage) naming `key` and the pattern that matches no adapted linear, or the linear that two of them match: PEFT
+/// sorts the keys where it saves them, so another one could decide after loading.
+void check_pattern(const ModelSpec& model, const std::string& key, const std::vector<std::string>& patterns,
+                   const AdaptedLinears& linears);
 /// The shortest target_modules that match exactly these linears: "c_attn", or "attn.c_proj" if "c_proj" would match others; whole
 /// paths if layers differ.
 std::vector<std::string> target_names(const Family& family, const AdaptedLinears& linears);

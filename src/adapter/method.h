@@ -13,19 +13,23 @@
 
 namespace lora_dist {
 
-/// Key of the initial values of a linear's parameters, besides the element.
+/// The distribution of the initial values of a linear's parameters, and their key besides the element.
 struct InitialKey {
   std::uint64_t seed = 0;
   std::uint32_t layer = 0;
   std::uint32_t linear = 0;
+  LoraInit init = LoraInit::uniform;
 };
 
 struct AdapterMethod {
   std::string_view name;  // the value of adapter.method
   /// The parameters of a linear layer [out, in]: names, shapes and cuts; offsets are left 0.
   std::vector<Parameter> (*parameters)(std::int64_t in, std::int64_t out, std::int64_t r);
-  /// Fills the layer's parameters in the flat buffer of the whole adapter.
+  /// Fills the layer's parameters without from_base in the flat buffer of the whole adapter.
   void (*initialize)(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params);
+  /// Fills the parameters with from_base in `params`, the flat buffer in the operators' memory, from the layer's base weight and
+  /// its other parameters. Null: there are none.
+  void (*initialize_from_base)(const LinearLayer& layer, const LinearContext& context, std::span<float> params);
   LinearHooks linear;
 };
 
@@ -34,7 +38,7 @@ const AdapterMethod& lora_method();
 /// The rows of W + scale * B A get trained lengths. Liu et al. 2024, arXiv:2402.09353.
 const AdapterMethod& dora_method();
 
-/// All methods, including those that adapter.method does not accept yet: DoRA still lacks the folder and the merge.
+/// All methods.
 std::span<const AdapterMethod* const> adapter_methods();
 
 /// The row of a value of adapter.method.

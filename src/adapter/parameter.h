@@ -19,6 +19,7 @@ struct Parameter {
   Shape shape;
   TpCut cut = TpCut::none;
   std::int64_t offset = 0;  // first element in the flat buffer
+  bool from_base = false;   // its initial value comes from the layer's weight
 
   std::int64_t cols() const { return shape.rank == 1 ? 1 : shape[1]; }
 };

@@ -56,6 +56,35 @@ std::string check_text(const std::string& text, bool may_be_empty) {
   return parse_toml_value(quoted(text)).empty() ? "must be UTF-8 text" : "";
 }
 
+/// Sorted by path, as PEFT saves patterns: the first match decides.
+template <class Value, class Rule>
+std::string read_by_path(PathPattern<Value>& values, const Rule& rule, const toml::node& node) {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) {
+    return fmt::format("must be a table from module names to numbers, as {{q_proj = 8}} (got {})", shown(node));
+  }
+  for (const auto& [path, entry] : *table) {
+    if (std::string problem = check_text(std::string(path.str()), false); !problem.empty()) {
+      return "has a name that " + problem;
+    }
+    Value value{};
+    if (const std::string problem = read_value(value, rule, entry); !problem.empty()) {
+      return fmt::format("of {} {}", quoted(std::string(path.str())), problem);
+    }
+    values.emplace_back(path.str(), value);
+  }
+  return "";
+}
+
+template <class Value>
+std::string text_by_path(const PathPattern<Value>& values) {
+  std::vector<std::string> parts;
+  for (const auto& [path, value] : values) {
+    parts.push_back(quoted(path) + " = " + value_text(value));
+  }
+  return "{" + list_of({parts.begin(), parts.end()}) + "}";
+}
+
 }  // namespace
 
 std::string read_value(bool& value, const Flag& /*rule*/, const toml::node& node) {
@@ -158,6 +187,28 @@ std::string read_value(std::vector<std::string>& values, const Texts& rule, cons
   return "";
 }
 
+std::string read_value(std::vector<std::int64_t>& values, const Wholes& rule, const toml::node& node) {
+  const toml::array of_one{node};
+  for (const toml::node& element : node.is_array() ? *node.as_array() : of_one) {
+    std::int64_t value = 0;
+    if (std::string problem = read_value(value, Whole{rule.low, rule.high}, element); !problem.empty()) {
+      return problem;
+    }
+    if (std::find(values.begin(), values.end(), value) != values.end()) {
+      return fmt::format("names {} twice", value);
+    }
+    values.push_back(value);
+  }
+  return "";
+}
+
+std::string read_value(PathPattern<std::int64_t>& values, const WholeByPath& rule, const toml::node& node) {
+  return read_by_path(values, rule.of, node);
+}
+std::string read_value(PathPattern<double>& values, const RealByPath& rule, const toml::node& node) {
+  return read_by_path(values, rule.of, node);
+}
+
 std::string value_text(bool value) { return value ? "true" : "false"; }
 std::string value_text(int value) { return std::to_string(value); }
 std::string value_text(std::int64_t value) { return std::to_string(value); }
@@ -174,6 +225,9 @@ std::string value_text(const std::vector<std::string>& values) {
   std::transform(values.begin(), values.end(), std::back_inserter(parts), quoted);
   return "[" + list_of({parts.begin(), parts.end()}) + "]";
 }
+std::string value_text(const std::vector<std::int64_t>& values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
+std::string value_text(const PathPattern<std::int64_t>& values) { return text_by_path(values); }
+std::string value_text(const PathPattern<double>& values) { return text_by_path(values); }
 std::string value_text(const BaseShards& value) {
   return quoted(value.of == BaseShards::Of::count ? std::to_string(value.count) : std::string(word_of(kBaseShards, value.of)));
 }

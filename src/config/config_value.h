@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "src/config/nearest_name.h"
+#include "src/core/by_path.h"
 #include "src/core/choices.h"
 
 namespace lora_dist {
@@ -34,6 +35,16 @@ struct Texts {  // a list; one string counts as a list of one
   bool may_be_empty = false;
   bool may_repeat = false;
 };
+struct Wholes {  // a list without repetitions; one number counts as a list of one
+  std::int64_t low;
+  std::int64_t high;
+};
+struct WholeByPath {  // a table from regular expressions of module paths to numbers
+  Whole of;
+};
+struct RealByPath {
+  Real of;
+};
 template <class Kind, std::size_t count>
 struct OrPath {  // one of the words, else a path; empty if the path is a word
   Words<Kind, count> words;
@@ -50,6 +61,9 @@ std::string read_value(std::int64_t& value, const Whole& rule, const toml::node&
 std::string read_value(double& value, const Real& rule, const toml::node& node);
 std::string read_value(std::string& value, const Text& rule, const toml::node& node);
 std::string read_value(std::vector<std::string>& values, const Texts& rule, const toml::node& node);
+std::string read_value(std::vector<std::int64_t>& values, const Wholes& rule, const toml::node& node);
+std::string read_value(PathPattern<std::int64_t>& values, const WholeByPath& rule, const toml::node& node);
+std::string read_value(PathPattern<double>& values, const RealByPath& rule, const toml::node& node);
 std::string read_value(BaseShards& value, const ShardCount& rule, const toml::node& node);
 
 /// The value as TOML text.
@@ -59,6 +73,9 @@ std::string value_text(std::int64_t value);
 std::string value_text(double value);
 std::string value_text(const std::string& value);
 std::string value_text(const std::vector<std::string>& values);
+std::string value_text(const std::vector<std::int64_t>& values);
+std::string value_text(const PathPattern<std::int64_t>& values);
+std::string value_text(const PathPattern<double>& values);
 std::string value_text(const BaseShards& value);
 
 /// `text` as a TOML string in quotes.

@@ -19,7 +19,8 @@ struct Planned {
 
 const std::vector<Planned>& all_planned() {
   static const std::vector<Planned> all = {
-      {"adapter.method", {"dora", "adalora", "prompt", "prefix", "p_tuning"}, list_of(all_words(kMethods))},
+      {"adapter.method", {"adalora", "prompt", "prefix", "p_tuning"}, list_of(all_words(kMethods))},
+      {"adapter.init", {"pissa", "olora", "loftq"}, list_of(all_words(kLoraInits))},
       {"train.optimizer", {"adamw8bit", "sgd", "lion"}, list_of(all_words(kOptimizers))},
       {"train.deterministic", {"false"}, "true"},
       {"eval.metrics", {"accuracy", "exact_match", "rouge", "bleu"}, list_of(all_words(kMetrics))},

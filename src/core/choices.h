@@ -54,8 +54,12 @@ inline constexpr Words<Recompute, 3> kRecomputes = {
 
 /// The trained part beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
 /// (src/config/planned_values.cpp).
-enum class Method : std::uint8_t { lora };
-inline constexpr Words<Method, 1> kMethods = {{{"lora", Method::lora}}};
+enum class Method : std::uint8_t { lora, dora };
+inline constexpr Words<Method, 2> kMethods = {{{"lora", Method::lora}, {"dora", Method::dora}}};
+
+/// The initial values of LoRA's A (B is zero): uniform, as Kaiming He's, or normal with standard deviation 1 / r.
+enum class LoraInit : std::uint8_t { uniform, gaussian };
+inline constexpr Words<LoraInit, 2> kLoraInits = {{{"default", LoraInit::uniform}, {"gaussian", LoraInit::gaussian}}};
 
 enum class Optimizer : std::uint8_t { adamw };
 inline constexpr Words<Optimizer, 1> kOptimizers = {{{"adamw", Optimizer::adamw}}};

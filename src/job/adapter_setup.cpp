@@ -29,6 +29,10 @@ void check_keys_agree(const Config& config, const PeftConfig& peft) {
   if (config.is_explicit("adapter.alpha") && config.adapter.alpha != peft.alpha) {
     refuse(config, "adapter.alpha", fmt::format("{}", config.adapter.alpha), fmt::format("{}", peft.alpha));
   }
+  if (config.is_explicit("adapter.method") && config.adapter.method != method_in(peft)) {
+    refuse(config, "adapter.method", std::string(word_of(kMethods, config.adapter.method)),
+           std::string(word_of(kMethods, method_in(peft))));
+  }
   if (config.is_explicit("adapter.rslora") && config.adapter.rslora != peft.use_rslora) {
     refuse(config, "adapter.rslora", fmt::format("{}", config.adapter.rslora), fmt::format("{}", peft.use_rslora));
   }
@@ -44,27 +48,59 @@ AdaptedLinears adapted_linears(const AdapterLayout& layout) {
   return adapted;
 }
 
+AdapterSpec configured_spec(const Config& config) {
+  const AdapterConfig& adapter = config.adapter;
+  return {adapter.r,
+          adapter.alpha,
+          adapter.dropout,
+          adapter.rslora,
+          adapter.target_modules,
+          &method_of(adapter.method),
+          adapter.exclude_modules,
+          adapter.layers_to_transform,
+          adapter.rank_pattern,
+          adapter.alpha_pattern};
+}
+
 void check_targets_agree(const Config& config, const ModelSpec& model, const AdapterLayout& layout) {
   const AdaptedLinears has = adapted_linears(layout);
-  if (!config.is_explicit("adapter.target_modules") || match_targets(model, config.adapter.target_modules) == has) {
-    return;
+  const std::vector<std::string> names = target_names(*model.family, has);
+  AdapterSpec asked = configured_spec(config);
+  if (!config.is_explicit("adapter.target_modules")) {
+    asked.target_modules = names;
   }
-  const std::string list = fmt::format("{}", fmt::join(target_names(*model.family, has), ", "));
-  throw Error(ExitCode::usage,
-              fmt::format("adapter.target_modules names other layers than the adapter in adapter.init_from ({}) has ({}); "
-                          "leave the key out or set it to those",
-                          config.adapter.init_from, list));
+  for (const char* key : {"adapter.target_modules", "adapter.exclude_modules", "adapter.layers_to_transform"}) {
+    if (config.is_explicit(key) && adapted_by(model, asked) != has) {
+      throw Error(ExitCode::usage, fmt::format("{} names other layers than the adapter in adapter.init_from ({}) has ({}); "
+                                               "leave the key out or set it to those",
+                                               key, config.adapter.init_from, fmt::join(names, ", ")));
+    }
+  }
+}
+
+/// A folder's patterns stay as they are.
+void check_patterns_agree(const Config& config, const PeftConfig& peft) {
+  const auto check = [&](const std::string& key, bool same) {
+    if (config.is_explicit(key) && !same) {
+      throw Error(ExitCode::usage, fmt::format("{} differs from that of the adapter in adapter.init_from ({}); leave the key out",
+                                               key, config.adapter.init_from));
+    }
+  };
+  check("adapter.rank_pattern", config.adapter.rank_pattern == peft.rank_pattern);
+  check("adapter.alpha_pattern", config.adapter.alpha_pattern == peft.alpha_pattern);
 }
 
 /// Applies a PEFT folder's settings to the configuration.
 void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const AdapterLayout& layout) {
   check_keys_agree(config, peft);
   check_targets_agree(config, model, layout);
+  check_patterns_agree(config, peft);
   config.adapter.r = static_cast<int>(peft.r);
   config.adapter.alpha = peft.alpha;
   config.adapter.rslora = peft.use_rslora;
+  config.adapter.method = method_in(peft);
   config.adapter.target_modules = target_names(*model.family, adapted_linears(layout));
-  for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.target_modules"}) {
+  for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.method", "adapter.target_modules"}) {
     if (!config.is_explicit(key)) {
       config.origins[key] = "adapter.init_from";
     }
@@ -84,6 +120,7 @@ void describe(ModelRun& run) {
   run.peft.r = config.adapter.r;
   run.peft.alpha = config.adapter.alpha;
   run.peft.use_rslora = config.adapter.rslora;
+  run.peft.use_dora = config.adapter.method == Method::dora;
   run.peft.dropout = config.adapter.dropout;
   run.peft.base_model_name_or_path = config.model.path;
   run.peft.target_pattern.clear();
@@ -94,8 +131,7 @@ void describe(ModelRun& run) {
 }  // namespace
 
 AdapterLayout configured_layout(const Config& config, const ModelSpec& model) {
-  return make_adapter_layout(model, {config.adapter.r, config.adapter.alpha, config.adapter.dropout, config.adapter.rslora,
-                                     config.adapter.target_modules, &method_of(config.adapter.method)});
+  return make_adapter_layout(model, configured_spec(config));
 }
 
 AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& part, Arena& arena) {
@@ -132,9 +168,11 @@ void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path
     run.no_layout = no_adapter(run.model->spec).layout;
     if (from.empty()) {
       run.layout = purpose == Purpose::evaluate ? run.no_layout : configured_layout(run.config, run.model->spec);
+      run.peft.rank_pattern = run.config.adapter.rank_pattern;
+      run.peft.alpha_pattern = run.config.adapter.alpha_pattern;
       take_parameters(run);
       params.resize(static_cast<std::size_t>(run.layout.count));
-      initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), params);
+      initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), params, run.config.adapter.init);
     } else {
       const PeftAdapter read = read_peft_adapter(from);
       if (run.world->rank() == 0) {  // it may read whole tables

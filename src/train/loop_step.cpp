@@ -32,6 +32,7 @@ StepOptions step_options(const TrainingRun& run) {
           train.beta2,
           train.eps,
           train.weight_decay,
+          update_ranges(run.layout, run.config.adapter.loraplus_ratio),
           run.device->dtype == DType::f16};
 }
 

@@ -163,8 +163,16 @@ void update_parameters(const StepInput& input, double grad_norm) {
   if (clip < 1.0) {
     scale(view(buffers.grads), static_cast<float>(clip), stream);
   }
-  adamw(view(buffers.params), view(buffers.grads), view(buffers.m), view(buffers.v),
-        {input.optimizer_step, input.learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay}, stream);
+  const std::vector<UpdateRange> whole = {{0, std::ssize(buffers.params), 1.0}};
+  for (const UpdateRange& range : options.update_ranges.empty() ? whole : options.update_ranges) {
+    const auto of_range = [&](std::span<float> all) {
+      return view(all.subspan(static_cast<std::size_t>(range.offset), static_cast<std::size_t>(range.count)));
+    };
+    adamw(of_range(buffers.params), of_range(buffers.grads), of_range(buffers.m), of_range(buffers.v),
+          {input.optimizer_step, range.rate * input.learning_rate, options.beta1, options.beta2, options.eps,
+           options.weight_decay},
+          stream);
+  }
   take_shard(input.part, buffers.params, buffers.part_params, stream);
 }
 

@@ -10,6 +10,7 @@
 #include "src/comm/communicator.h"
 #include "src/data/packing.h"
 #include "src/data/sample.h"
+#include "src/train/update_ranges.h"
 #include "src/transformer/transformer.h"
 
 namespace lora_dist {
@@ -24,6 +25,7 @@ struct StepOptions {
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.0;
+  std::vector<UpdateRange> update_ranges;  // of the flat buffers; empty: all learn with learning_rate
   bool scaled = false;  // fp16: scales losses, so that small gradients do not round to zero
 };
 

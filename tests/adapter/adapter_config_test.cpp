@@ -119,7 +119,7 @@ TEST(AdapterConfigFile, RefusesWhatCannotBeRepresented) {
   EXPECT_THAT(problem_of("{}"), HasSubstr("peft_type is \"\", and only LORA adapters can be read"));
   EXPECT_THAT(problem_of(R"({"peft_type":"IA3"})"), HasSubstr("peft_type is \"IA3\""));
   const auto with = [](const std::string& more) { return problem_of(R"({"peft_type":"LORA",)" + more + "}"); };
-  EXPECT_THAT(with(R"("use_dora":true)"), HasSubstr("use_dora is true, which this program does not do"));
+  EXPECT_THAT(with(R"("use_qalora":true)"), HasSubstr("use_qalora is true, which this program does not do"));
   EXPECT_THAT(with(R"("lora_bias":true)"), HasSubstr("lora_bias is true"));
   EXPECT_THAT(with(R"("modules_to_save":["lm_head"])"), HasSubstr("modules_to_save is [\"lm_head\"]"));
   EXPECT_THAT(with(R"("layer_replication":[[0,2]])"), HasSubstr("layer_replication"));

@@ -1,6 +1,7 @@
 // Adapted layers, and initial values of the factors.
 #include "src/adapter/adapter_layout.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -94,6 +95,95 @@ TEST(Adapters, StartAsPeftDoes) {
   }
   EXPECT_NEAR(square / static_cast<double>(n), 1.0 / 3.0, 0.02);  // the variance of a uniform number
   EXPECT_FLOAT_EQ(make_adapter_layout(spec, {16, 32.0, 0.0, true, {"q_proj"}}).blocks[0][0]->scale, 8.0F);
+}
+
+std::string error_of_layout(const ModelSpec& model, const AdapterSpec& spec) {
+  try {
+    make_adapter_layout(model, spec);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Adapters, LeaveOutModulesAndBlocks) {
+  const ModelSpec model = read_model_config(test::source("demo/model"));  // five blocks
+  AdapterSpec spec;
+  spec.target_modules = {"all-linear"};
+  spec.exclude_modules = {"mlp.down_proj", R"(.*\.1\.mlp\..*)"};
+  spec.layers_to_transform = {1, 3};
+  const AdapterLayout layout = make_adapter_layout(model, spec);
+  std::size_t modules = 0;
+  for (const NamedParameter& named : named_parameters(layout)) {
+    EXPECT_EQ(named.path.find("down_proj"), std::string::npos);
+    EXPECT_TRUE(named.path.find(".1.self_attn.") != std::string::npos || named.path.find(".3.") != std::string::npos)
+        << named.path;
+    ++modules;
+  }
+  EXPECT_EQ(modules, 2U * (4U + 6U));
+  spec.layers_to_transform = {5};
+  EXPECT_EQ(error_of_layout(model, spec), "adapter.layers_to_transform: 5 is no block of this model; they are 0 to 4");
+  spec.layers_to_transform = {};
+  spec.exclude_modules = {"z_proj"};
+  EXPECT_THAT(error_of_layout(model, spec), testing::HasSubstr("adapter.exclude_modules: \"z_proj\" matches no linear layer"));
+  spec.target_modules = spec.exclude_modules = {"q_proj"};
+  EXPECT_EQ(error_of_layout(model, spec),
+            "adapter.exclude_modules takes out every layer of adapter.target_modules; leave one in");
+}
+
+TEST(Adapters, HaveRanksAndAlphasByPattern) {
+  const ModelSpec model = read_model_config(test::source("demo/model"));
+  AdapterSpec spec{8, 16.0, 0.0, false, {"q_proj", "down_proj"}};
+  spec.rank_pattern = {{R"(layers\.0\.mlp\..*)", 2}, {"q_proj", 4}};
+  spec.alpha_pattern = {{"down_proj", 6.0}};
+  const AdapterLayout layout = make_adapter_layout(model, spec);
+  const auto& q = layout.blocks[1][index_of(Linear::q)];
+  const auto& first_down = layout.blocks[0][index_of(Linear::down)];
+  const auto& down = layout.blocks[1][index_of(Linear::down)];
+  EXPECT_EQ(q->r, 4);
+  EXPECT_EQ(q->scale, 4.0F);
+  EXPECT_EQ(first_down->r, 2);
+  EXPECT_EQ(first_down->scale, 3.0F);
+  EXPECT_EQ(down->r, 8);
+  EXPECT_EQ(down->scale, 0.75F);
+  spec.rank_pattern = {{"k_proj", 2}};
+  EXPECT_THAT(error_of_layout(model, spec),
+              testing::HasSubstr("adapter.rank_pattern: \"k_proj\" matches no adapted layer; the adapter has q_proj, down_proj"));
+  spec.rank_pattern = {{R"(layers\.2\..*)", 2}, {"q_proj", 4}};
+  EXPECT_EQ(error_of_layout(model, spec),
+            "adapter.rank_pattern: both \"layers\\.2\\..*\" and \"q_proj\" match "
+            "model.layers.2.self_attn.q_proj; write them so that one does");
+  spec.rank_pattern = {{"q_proj(", 4}};
+  EXPECT_THAT(error_of_layout(model, spec), testing::HasSubstr("adapter.rank_pattern: \"q_proj(\" "));
+}
+
+TEST(Adapters, StartFromNormalValuesAsPeftsGaussian) {
+  const ModelSpec spec = read_model_config(test::source("demo/model"));
+  const AdapterLayout layout = make_adapter_layout(spec, {8, 16.0, 0.0, false, {"all-linear"}});
+  std::vector<float> params(static_cast<std::size_t>(layout.count), 9.0F);
+  initialize_adapters(layout, 42, params, LoraInit::gaussian);
+  double sum = 0.0;
+  double square = 0.0;
+  double fourth = 0.0;
+  std::int64_t n = 0;
+  for (const auto& [path, parameter] : named_parameters(layout)) {
+    for (std::int64_t i = 0; i < parameter.shape.count(); ++i) {
+      const double value = 8.0 * static_cast<double>(params[static_cast<std::size_t>(parameter.offset + i)]);
+      if (parameter.name == "lora_B") {
+        ASSERT_EQ(value, 0.0);
+      } else {
+        sum += value;
+        square += value * value;
+        fourth += value * value * value * value;
+        ++n;
+      }
+    }
+  }
+  ASSERT_GT(n, 20000);
+  EXPECT_NEAR(sum / static_cast<double>(n), 0.0, 0.02);  // three standard errors
+  EXPECT_NEAR(square / static_cast<double>(n), 1.0, 0.03);
+  EXPECT_NEAR(fourth / static_cast<double>(n), 3.0, 0.2);  // of a normal distribution
 }
 
 class FamilyConfig : public testing::Test {

@@ -183,6 +183,33 @@ TEST_F(LoadConfig, WordsAndLists) {
             "x.toml:2: parallel.base_shards must be \"auto\", \"all\", \"node\" or a number of ranks (got \"some\")");
 }
 
+TEST_F(LoadConfig, NumbersByModuleAndListsOfNumbers) {
+  const Config config = load(
+      "[adapter]\nlayers_to_transform = 3\nalpha_pattern = {v_proj = 7}\n[adapter.rank_pattern]\nq_proj = 4\n"
+      "'layers\\.0\\..*' = 32\n",
+      {"adapter.exclude_modules=k_proj", "adapter.init=gaussian", "adapter.loraplus_ratio=16"});
+  EXPECT_EQ(config.adapter.layers_to_transform, std::vector<std::int64_t>{3});
+  EXPECT_EQ(config.adapter.rank_pattern, (PathPattern<std::int64_t>{{"layers\\.0\\..*", 32}, {"q_proj", 4}}));  // sorted
+  EXPECT_EQ(config.adapter.alpha_pattern, (PathPattern<double>{{"v_proj", 7.0}}));
+  EXPECT_EQ(config.adapter.exclude_modules, std::vector<std::string>{"k_proj"});
+  EXPECT_EQ(config.adapter.init, LoraInit::gaussian);
+  EXPECT_EQ(config.adapter.loraplus_ratio, 16.0);
+  EXPECT_EQ(find_key("adapter.rank_pattern")->text(config), "{\"layers\\\\.0\\\\..*\" = 32, \"q_proj\" = 4}");
+  EXPECT_EQ(load("", {"adapter.rank_pattern={q_proj = 2}", "adapter.layers_to_transform=[0, 2]"}).adapter.rank_pattern.size(),
+            1U);
+  EXPECT_THAT(error_of("[adapter]\nrank_pattern = 4\n"),
+              HasSubstr("adapter.rank_pattern must be a table from module names to numbers, as {q_proj = 8} (got 4)"));
+  EXPECT_EQ(error_of("[adapter]\nrank_pattern = {q_proj = 0}\n"),
+            "x.toml:2: adapter.rank_pattern of \"q_proj\" must be at least 1 (got 0)");
+  EXPECT_EQ(error_of("[adapter]\nalpha_pattern = {q_proj = true}\n"),
+            "x.toml:2: adapter.alpha_pattern of \"q_proj\" must be a number (got true)");
+  EXPECT_EQ(error_of("[adapter]\nalpha_pattern = {\"\" = 1}\n"),
+            "x.toml:2: adapter.alpha_pattern has a name that must not be empty");
+  EXPECT_EQ(error_of("[adapter]\nlayers_to_transform = [1, 1]\n"), "x.toml:2: adapter.layers_to_transform names 1 twice");
+  EXPECT_EQ(error_of("[adapter]\nlayers_to_transform = [-1]\n"),
+            "x.toml:2: adapter.layers_to_transform must be at least 0 (got -1)");
+}
+
 TEST_F(LoadConfig, UnknownKeysNameTheNearest) {
   EXPECT_EQ(error_of("[adapter]\nrank = 8\n"), "x.toml:2: unknown key adapter.rank; the nearest known key is adapter.r");
   EXPECT_EQ(error_of("[train]\nlearing_rate = 8\n"),
@@ -214,14 +241,15 @@ TEST_F(LoadConfig, WordsOfClosedListsAndPaths) {
             "--set data.template=llama9: data.template must be one of auto, alpaca, qa, raw, chatml, plain, tokenizer (got "
             "\"llama9\"; the nearest is alpaca)");
   EXPECT_EQ(error_of_set("adapter.method=lorra"),
-            "--set adapter.method=lorra: adapter.method must be one of lora (got \"lorra\"; the nearest is lora)");
+            "--set adapter.method=lorra: adapter.method must be one of lora, dora (got \"lorra\"; the nearest is lora)");
   EXPECT_EQ(error_of_set("train.optimizer=adam"),
             "--set train.optimizer=adam: train.optimizer must be one of adamw (got \"adam\"; the nearest is adamw)");
 }
 
 TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"adapter.method=dora", "adapter.method = dora is not built yet; what works is lora"},
+      {"adapter.method=adalora", "adapter.method = adalora is not built yet; what works is lora, dora"},
+      {"adapter.init=pissa", "adapter.init = pissa is not built yet; what works is default, gaussian"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},
       {"eval.metrics=[\"loss\", \"rouge\"]", "eval.metrics = rouge is not built yet; what works is loss, perplexity"},
@@ -308,7 +336,7 @@ TEST(ConfigKeys, TheTableIsSound) {
     EXPECT_TRUE(problem.empty() || required) << key.name << " " << problem;
     EXPECT_EQ(key.text(config), before) << key.name;
   }
-  EXPECT_EQ(names.size(), 68U);
+  EXPECT_EQ(names.size(), 74U);
 }
 
 TEST_F(LoadConfig, ATildeIsTheHomeFolder) {

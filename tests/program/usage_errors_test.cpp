@@ -73,12 +73,14 @@ TEST(UsageErrors, Settings) {
 }
 
 TEST(UsageErrors, WhatIsNotBuiltIsRefusedByName) {
-  const std::map<std::string, std::string> settings = {
-      {"adapter.method", "dora"}, {"train.optimizer", "lion"}, {"train.deterministic", "false"}, {"eval.metrics", "[\"rouge\"]"}};
+  const std::map<std::string, std::string> settings = {{"adapter.method", "adalora"},
+                                                       {"train.optimizer", "lion"},
+                                                       {"train.deterministic", "false"},
+                                                       {"eval.metrics", "[\"rouge\"]"}};
   for (const auto& [key, value] : settings) {
     expect_usage_error({"--set", key + "=" + value}, {key, "not built yet"});
   }
-  expect_error_on_1_and_3_ranks(command({"--set", "adapter.method=dora"}), 2, {"adapter.method", "dora", "not built yet"});
+  expect_error_on_1_and_3_ranks(command({"--set", "adapter.method=adalora"}), 2, {"adapter.method", "adalora", "not built yet"});
 }
 
 TEST(UsageErrors, TargetModulesThatMatchNothing) {
