@@ -1,6 +1,7 @@
-// The CPU side of inverse_row_norms and column_dots.
+// The CPU side of row_dots, inverse_roots and column_dots.
 #include <cmath>
 
+#include "kernels/common/multiversion.h"
 #include "kernels/common/parallel.h"
 #include "kernels/reduce/reduce.h"
 
@@ -8,22 +9,45 @@ namespace lora_dist {
 namespace {
 
 constexpr std::int64_t kRowsPerPiece = 16;
+constexpr std::int64_t kElementsPerPiece = 1 << 13;
 constexpr std::int64_t kColumnsPerPiece = 64;
+
+LORA_DIST_MULTIVERSION float dot_of_row(const float* a, const float* b, std::int64_t n) {
+  float sum = 0.0F;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t j = 0; j < n; ++j) {
+    sum += a[j] * b[j];
+  }
+  return sum;
+}
+
+LORA_DIST_MULTIVERSION void add_products(const float* a, const float* b, float* dots, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t j = 0; j < n; ++j) {
+    dots[j] += a[j] * b[j];
+  }
+}
 
 }  // namespace
 
-void inverse_row_norms_cpu(ConstTensorView x, TensorView inverse, const Stream& stream) {
-  require_inverse_row_norms(x, inverse);
-  const std::int64_t cols = x.cols();
-  const float* from = x.as<float>();
-  float* to = inverse.as<float>();
-  parallel_ranges(x.rows(), kRowsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+void row_dots_cpu(ConstTensorView a, ConstTensorView b, bool add, TensorView dots, const Stream& stream) {
+  require_row_dots(a, b, dots);
+  const std::int64_t cols = a.cols();
+  const float* x = a.as<float>();
+  const float* y = b.as<float>();
+  float* to = dots.as<float>();
+  parallel_ranges(a.rows(), kRowsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
-      float sum = 0.0F;
-      for (std::int64_t i = row * cols; i < (row + 1) * cols; ++i) {
-        sum += from[i] * from[i];
-      }
-      to[row] = 1.0F / std::sqrt(sum);
+      to[row] = (add ? to[row] : 0.0F) + dot_of_row(x + row * cols, y + row * cols, cols);
+    }
+  });
+}
+
+void inverse_roots_cpu(TensorView x, const Stream& stream) {
+  float* data = x.as<float>();
+  parallel_ranges(x.count(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      data[i] = data[i] > 0.0F ? 1.0F / std::sqrt(data[i]) : 0.0F;
     }
   });
 }
@@ -39,9 +63,7 @@ void column_dots_cpu(ConstTensorView a, ConstTensorView b, TensorView dots, cons
       to[j] = 0.0F;
     }
     for (std::int64_t row = 0; row < a.rows(); ++row) {
-      for (std::int64_t j = begin; j < end; ++j) {
-        to[j] += x[row * cols + j] * y[row * cols + j];
-      }
+      add_products(x + row * cols + begin, y + row * cols + begin, to + begin, end - begin);
     }
   });
 }

@@ -1,4 +1,4 @@
-// The CUDA side of inverse_row_norms (a block of threads a row) and column_dots (a thread a column).
+// The CUDA side of row_dots (a block of threads a row), inverse_roots, and column_dots (a thread a column).
 #include "kernels/common/cuda_kernel.h"
 #include "kernels/reduce/reduce.h"
 
@@ -8,15 +8,22 @@ namespace {
 constexpr int kThreads = 128;
 
 template <class T>
-__global__ void inverse_norm_of_row(const T* x, float* inverse, std::int64_t cols) {
-  const T* row = x + static_cast<std::int64_t>(blockIdx.x) * cols;
+__global__ void dot_of_row(const T* a, const T* b, bool add, float* dots, std::int64_t cols) {
+  const std::int64_t row = blockIdx.x;
   float sum = 0.0F;
   for (std::int64_t j = threadIdx.x; j < cols; j += kThreads) {
-    sum += to_float(row[j]) * to_float(row[j]);
+    sum += to_float(a[row * cols + j]) * to_float(b[row * cols + j]);
   }
   sum = block_sum(sum);
   if (threadIdx.x == 0) {
-    inverse[blockIdx.x] = 1.0F / sqrtf(sum);
+    dots[row] = (add ? dots[row] : 0.0F) + sum;
+  }
+}
+
+__global__ void inverse_root_of_element(float* x, std::int64_t n) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i < n) {
+    x[i] = x[i] > 0.0F ? 1.0F / sqrtf(x[i]) : 0.0F;
   }
 }
 
@@ -35,13 +42,17 @@ __global__ void dot_of_column(const T* a, const T* b, float* dots, std::int64_t 
 
 }  // namespace
 
-void inverse_row_norms_cuda(ConstTensorView x, TensorView inverse, const Stream& stream) {
-  require_inverse_row_norms(x, inverse);
-  with_float_type(x.dtype, [&](auto zero) {
+void row_dots_cuda(ConstTensorView a, ConstTensorView b, bool add, TensorView dots, const Stream& stream) {
+  require_row_dots(a, b, dots);
+  with_float_type(a.dtype, [&](auto zero) {
     using T = decltype(zero);
-    launch("inverse_row_norms", inverse_norm_of_row<T>, blocks_for(x.rows(), 1), kThreads, 0, stream, floats<T>(x),
-           inverse.as<float>(), x.cols());
+    launch("row_dots", dot_of_row<T>, blocks_for(a.rows(), 1), kThreads, 0, stream, floats<T>(a), floats<T>(b), add,
+           dots.as<float>(), a.cols());
   });
+}
+
+void inverse_roots_cuda(TensorView x, const Stream& stream) {
+  launch("inverse_roots", inverse_root_of_element, blocks_for(x.count(), kThreads), kThreads, 0, stream, x.as<float>(), x.count());
 }
 
 void column_dots_cuda(ConstTensorView a, ConstTensorView b, TensorView dots, const Stream& stream) {

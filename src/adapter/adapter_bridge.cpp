@@ -88,6 +88,7 @@ void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const Tens
 
 AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
   AdapterLayout layout = empty_layout(model);
+  layout.method = &method_of(method_in(adapter.config));
   std::set<std::string> placed;
   for (std::int64_t layer = 0; layer < model.layers; ++layer) {
     for (const Linear linear : kAllLinears) {

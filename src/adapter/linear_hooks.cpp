@@ -18,11 +18,15 @@ void progress(const LinearContext& context) {
   }
 }
 
+}  // namespace
+
 ConstTensorView dequantized(const LinearLayer& layer, const LinearContext& context) {
   return dequantize(layer.weight, context.scratch.weight, context.scratch.absmax, context.stream);
 }
 
-}  // namespace
+SavedByAdapter rows_of(const SavedByAdapter& saved, const TokenRange& tokens) {
+  return {rows_of(saved.rows, tokens), saved.output.data == nullptr ? saved.output : rows_of(saved.output, tokens)};
+}
 
 LinearContext of_tokens(const LinearContext& context, const TokenRange& tokens) {
   LinearContext part = context;
@@ -51,6 +55,10 @@ ConstTensorView values_of(const LinearContext& context, const Parameter& paramet
   const auto* params = static_cast<const std::byte*>(context.params.data);
   return {params + static_cast<std::size_t>(parameter.offset) * size_of(context.params.dtype), context.params.dtype,
           parameter.shape};
+}
+
+ConstTensorView exact_values_of(const LinearContext& context, const Parameter& parameter) {
+  return view(context.params_f32.as<float>() + parameter.offset, parameter.shape);
 }
 
 TensorView gradient_of(const LinearContext& context, const Parameter& parameter) {

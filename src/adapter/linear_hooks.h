@@ -10,6 +10,7 @@
 #include "src/adapter/parameter.h"
 #include "src/adapter/token_range.h"
 #include "src/base/weight_window.h"
+#include "src/comm/communicator.h"
 
 namespace lora_dist {
 
@@ -31,6 +32,7 @@ struct LinearScratch {
 /// The context that all linears of a micro-batch share.
 struct LinearContext {
   ConstTensorView params;      // the flat buffer, in the compute dtype
+  ConstTensorView params_f32;  // the same, not rounded
   std::span<float> grads;      // the same offsets; each parameter's gradient is written once per micro-batch
   StepDropout dropout;         // p = 0 outside training
   ConstTensorView sample_ids;  // i32 [tokens]: determines the dropout mask, with positions
@@ -38,6 +40,13 @@ struct LinearContext {
   LinearScratch scratch;
   WeightWindow* window = nullptr;  // progresses between products, which advances the next block's gather
   Stream stream;
+  Communicator* tensor = nullptr;  // the TP ranks, over the operators' memory; null: only this one
+};
+
+/// What a layer's forward hook saves for backward, in the compute dtype.
+struct SavedByAdapter {
+  TensorView rows;    // [tokens, saved_width]
+  TensorView output;  // [tokens, out] if the method saves its output; null: it does not, or nothing is trained
 };
 
 /// One linear of one block.
@@ -52,18 +61,21 @@ struct LinearLayer {
 /// A backward product writes, adds to, or skips the gradient of its input.
 enum class InputGradient : std::uint8_t { none, write, add };
 
-/// f32 here is the compute dtype. x: f32 [tokens, in]; y, dy: f32 [tokens, out]; saved: f32 [tokens, saved_width].
+/// f32 here is the compute dtype. x: f32 [tokens, in]; y, dy: f32 [tokens, out].
 struct LinearHooks {
-  /// The width of `saved`, which forward saves for backward.
+  /// The width of SavedByAdapter::rows.
   std::int64_t (*saved_width)(const AdaptedLinear& linear);
-  /// Elements of LinearScratch::method for this number of tokens. Its content survives from a layer's first backward hook to its
-  /// last.
+  bool saves_output;  // SavedByAdapter::output is used
+  /// Elements of LinearScratch::method for this number of tokens. Its content survives from a layer's begin_forward or
+  /// begin_backward to its last hook.
   std::int64_t (*scratch_elements)(const AdaptedLinear& linear, std::int64_t tokens);
+  /// What does not depend on tokens; may use collectives of TP ranks. Null: nothing.
+  void (*begin_forward)(const LinearLayer& layer, const LinearContext& context);
   /// y = layer(x) + residual (f32 [tokens, out], not y itself; null: nothing).
-  void (*forward)(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView saved, TensorView y,
-                  ConstTensorView residual);
+  void (*forward)(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, const SavedByAdapter& saved,
+                  TensorView y, ConstTensorView residual);
   /// Computes only `saved`, with forward's bits: recomputation needs it for a block's last linear.
-  void (*save_again)(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView saved);
+  void (*save_again)(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, const SavedByAdapter& saved);
 
   // Backward, in this order. The all-reduce of dx over TP ranks overlaps parameter_gradients.
   void (*begin_backward)(const LinearLayer& layer, const LinearContext& context, ConstTensorView dy);
@@ -72,7 +84,7 @@ struct LinearHooks {
                          TensorView dx, InputGradient how);
   /// Writes the gradients of the layer's parameters to context.grads.
   void (*parameter_gradients)(const LinearLayer& layer, const LinearContext& context, ConstTensorView dy, ConstTensorView x,
-                              ConstTensorView saved);
+                              const SavedByAdapter& saved);
 };
 
 /// The context of a range of tokens.
@@ -83,8 +95,16 @@ void frozen_product(const LinearLayer& layer, const LinearContext& context, Cons
 /// dx = dy W, or dx += dy W.
 void frozen_product_backward(const LinearLayer& layer, const LinearContext& context, ConstTensorView dy, TensorView dx, bool add);
 
+/// The layer's weight [out, in] in the compute dtype: the window's, or dequantized to scratch.
+ConstTensorView dequantized(const LinearLayer& layer, const LinearContext& context);
+
+/// The rows of a range of tokens.
+SavedByAdapter rows_of(const SavedByAdapter& saved, const TokenRange& tokens);
+
 /// The parameter's values [rows, cols] in the compute dtype.
 ConstTensorView values_of(const LinearContext& context, const Parameter& parameter);
+/// The same in f32.
+ConstTensorView exact_values_of(const LinearContext& context, const Parameter& parameter);
 /// The parameter's gradient: f32.
 TensorView gradient_of(const LinearContext& context, const Parameter& parameter);
 /// The adapter's input: x, or x after dropout in scratch.dropped.

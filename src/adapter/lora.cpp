@@ -15,10 +15,10 @@ TensorView dz_of(const LinearLayer& layer, const LinearContext& context, std::in
 
 /// y = scale * z B^T + x W^T + bias + residual. The thin product writes y first, because the compute-bound frozen product can
 /// afford to read the addends.
-void forward(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, TensorView z, TensorView y,
+void forward(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, const SavedByAdapter& saved, TensorView y,
              ConstTensorView residual) {
-  save_lora_z(layer, context, x, z);
-  matmul({.a = z,
+  save_lora_z(layer, context, x, saved);
+  matmul({.a = saved.rows,
           .b = values_of(context, lora_b(*layer.adapted)),
           .op_b = Transpose::yes,
           .alpha = layer.adapted->scale,
@@ -61,9 +61,9 @@ void input_gradient(const LinearLayer& layer, const LinearContext& context, cons
 
 /// dB = scale * dy^T z; dA = dz^T dropout(x).
 void parameter_gradients(const LinearLayer& layer, const LinearContext& context, ConstTensorView dy, ConstTensorView x,
-                         ConstTensorView z) {
+                         const SavedByAdapter& saved) {
   const AdaptedLinear& adapted = *layer.adapted;
-  matmul({.a = dy, .op_a = Transpose::yes, .b = z, .alpha = adapted.scale, .c = gradient_of(context, lora_b(adapted))},
+  matmul({.a = dy, .op_a = Transpose::yes, .b = saved.rows, .alpha = adapted.scale, .c = gradient_of(context, lora_b(adapted))},
          context.stream);
   matmul({.a = dz_of(layer, context, dy.rows()),
           .op_a = Transpose::yes,
@@ -75,11 +75,19 @@ void parameter_gradients(const LinearLayer& layer, const LinearContext& context,
 }  // namespace
 
 const AdapterMethod& lora_method() {
-  static constexpr AdapterMethod method = {
-      "lora",
-      lora_parameters,
-      initialize_lora,
-      {lora_saved_width, scratch_elements, forward, save_lora_z, begin_backward, input_gradient, parameter_gradients}};
+  static constexpr AdapterMethod method = {"lora",
+                                           lora_parameters,
+                                           initialize_lora,
+                                           nullptr,
+                                           {.saved_width = lora_saved_width,
+                                            .saves_output = false,
+                                            .scratch_elements = scratch_elements,
+                                            .begin_forward = nullptr,
+                                            .forward = forward,
+                                            .save_again = save_lora_z,
+                                            .begin_backward = begin_backward,
+                                            .input_gradient = input_gradient,
+                                            .parameter_gradients = parameter_gradients}};
   return method;
 }
 

@@ -98,7 +98,7 @@ std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>
   const bool quantized = base && base->quantization != Quantization::none;
   return fmt::format(
       "---\nbase_model: {0}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n---\n\n"
-      "# LoRA adapter\n\nRank {1}, alpha {2}, for the base model {0}. Trained with lora_dist.\n\n{3}"
+      "# {8} adapter\n\nRank {1}, alpha {2}, for the base model {0}. Trained with lora_dist.\n\n{3}"
       "With Hugging Face PEFT:\n\n"
       "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM{4}\n\n"
       "base = AutoModelForCausalLM.from_pretrained({0}{5})\nmodel = PeftModel.from_pretrained(base, "
@@ -106,7 +106,8 @@ std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>
       "With lora_dist{6}:\n\n```\nlora_dist generate --model {0} --adapter path/to/this/folder --prompt \"...\"\n```\n{7}",
       name, config.r, config.alpha, quantized ? card_warning(*base) : "", quantized ? ", BitsAndBytesConfig" : "",
       quantized ? quantization_argument(*base) : "",
-      base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "", serving_text(config, name));
+      base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "", serving_text(config, name),
+      config.use_dora ? "DoRA" : "LoRA");
 }
 
 }  // namespace lora_dist

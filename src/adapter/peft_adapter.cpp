@@ -14,6 +14,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/elementwise/elementwise.h"
+#include "src/adapter/lora_factors.h"
 #include "src/adapter/model_card.h"
 #include "src/core/error.h"
 #include "src/io/atomic_directory.h"
@@ -27,8 +28,18 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kSuffix = ".weight";
-constexpr std::string_view kLoraA = ".lora_A";
-constexpr std::string_view kLoraB = ".lora_B";
+constexpr std::string_view kLoraA = "lora_A";
+constexpr std::string_view kLoraB = "lora_B";
+
+/// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot.
+std::pair<std::string, std::string> path_and_role(const std::string& name) {
+  const std::size_t dot = std::min(name.rfind('.'), name.size());
+  return {name.substr(0, dot), name.substr(std::min(dot + 1, name.size()))};
+}
+
+bool is_magnitude(std::string_view name) {
+  return name.size() > kMagnitude.size() && name.ends_with(kMagnitude) && name[name.size() - kMagnitude.size() - 1] == '.';
+}
 
 /// `rounded`: storage for values in a dtype other than f32; the result points into it.
 std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tensors, std::span<const float> params, DType dtype,
@@ -39,15 +50,17 @@ std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tenso
     const Shape all{static_cast<std::int64_t>(params.size())};
     cast(view(params.data(), all), {rounded.data(), dtype, all}, Stream{});
   }
-  const std::span<const std::byte> bytes = dtype == DType::f32 ? std::as_bytes(params) : std::span<const std::byte>(rounded);
   std::vector<TensorToWrite> out;
   for (const AdapterTensor& tensor : tensors) {
     const auto offset = static_cast<std::size_t>(tensor.offset);
     const auto count = static_cast<std::size_t>(tensor.count);
     require(offset <= params.size() && count <= params.size() - offset,
             "write_peft_adapter: a tensor lies outside the parameters");
-    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, kSuffix), dtype, tensor.shape,
-                   bytes.subspan(offset * width, count * width)});
+    const bool exact = dtype == DType::f32 || is_magnitude(tensor.name);  // 16 bits would round every output of its layer
+    const std::span<const std::byte> bytes = exact ? std::as_bytes(params.subspan(offset, count))
+                                                   : std::span<const std::byte>(rounded).subspan(offset * width, count * width);
+    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, is_magnitude(tensor.name) ? "" : kSuffix),
+                   exact ? DType::f32 : dtype, tensor.shape, bytes});
   }
   return out;
 }
@@ -71,7 +84,7 @@ std::string table_name(std::string name) {
   return is_vocabulary_table(name) ? name : std::string();
 }
 
-/// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A".
+/// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A"; so with magnitudes, which PEFT writes without ".weight".
 std::string plain_name(const TensorInfo& info) {
   const std::string& name = info.name;
   const auto refuse = [&](const std::string& why) {
@@ -80,19 +93,18 @@ std::string plain_name(const TensorInfo& info) {
   if (name.find("lora_embedding_") != std::string::npos) {
     refuse("adapts an embedding, which this program does not do");
   }
-  if (name.find("lora_magnitude_vector") != std::string::npos) {
-    refuse("belongs to DoRA, which this program does not do");
-  }
   if (name.find("modules_to_save") != std::string::npos) {
     refuse("is a whole trained module (modules_to_save), which this program does not do");
   }
   if (name.ends_with(".bias")) {
     refuse("is a trained bias, which this program does not do");
   }
-  if (name.starts_with(kPrefix) && name.ends_with(kSuffix) && name.size() > kPrefix.size() + kSuffix.size()) {
-    const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
-    if ((plain.ends_with(kLoraA) || plain.ends_with(kLoraB)) && plain.size() > kLoraA.size()) {
-      if (is_vocabulary_table(std::string_view(plain).substr(0, plain.size() - kLoraA.size()))) {
+  const bool has_suffix = name.ends_with(kSuffix);
+  if (name.starts_with(kPrefix) && (has_suffix || is_magnitude(name))) {
+    const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - (has_suffix ? kSuffix.size() : 0));
+    const auto [path, role] = path_and_role(plain);
+    if (!path.empty() && (role == kLoraA || role == kLoraB || role == kMagnitude)) {
+      if (is_vocabulary_table(path)) {
         refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
       }
       return plain;
@@ -107,23 +119,36 @@ AdapterMatrix read_matrix(const TensorInfo& info) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is {}, and f32, f16 or bf16 is needed", info.file.string(), info.name,
                                              dtype_text(info)));
   }
-  if (info.shape.size() != 2 || info.bytes == 0) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a matrix", info.file.string(), info.name));
+  const bool is_vector = info.name.find(kMagnitude) != std::string::npos;
+  if (info.shape.size() != (is_vector ? 1 : 2) || info.bytes == 0) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a {}", info.file.string(), info.name,
+                                             is_vector ? "vector, as DoRA's magnitudes are" : "matrix"));
   }
   return {info.shape, read_floats(info, 0, static_cast<std::int64_t>(info.bytes / size_of(info.dtype)))};
 }
 
-/// Every lora_A has its lora_B, and both have the rank of the configuration.
+/// Throws Error(model) unless the adapter has the tensor's partners: lora_A, lora_B and, with DoRA, the magnitudes.
+void check_partners(const PeftAdapter& adapter, const std::string& name, const fs::path& file) {
+  const auto [path, role] = path_and_role(name);
+  if (role == kMagnitude && !adapter.config.use_dora) {
+    throw Error(
+        ExitCode::model,
+        fmt::format("{} holds {}, and use_dora is not true in adapter_config.json; save the adapter again", file.string(), name));
+  }
+  for (const std::string_view partner : {kLoraA, kLoraB, kMagnitude}) {
+    if ((partner != kMagnitude || adapter.config.use_dora) && !adapter.tensors.contains(fmt::format("{}.{}", path, partner))) {
+      throw Error(ExitCode::model, fmt::format("{} holds {} without {}; save the adapter again", file.string(), name, partner));
+    }
+  }
+}
+
+/// Every tensor has its partners, and both factors have the rank of the configuration.
 void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
   for (const auto& [name, matrix] : adapter.tensors) {
-    const std::string path = name.substr(0, name.size() - kLoraA.size());
-    const bool is_a = name.ends_with(kLoraA);
-    if (!adapter.tensors.contains(path + std::string(is_a ? kLoraB : kLoraA))) {
-      throw Error(ExitCode::model, fmt::format("{} holds {} without {}; save the adapter again", file.string(), name,
-                                               is_a ? kLoraB.substr(1) : kLoraA.substr(1)));
-    }
-    const std::int64_t r = is_a ? matrix.shape[0] : matrix.shape[1];
-    if (const std::int64_t expected = rank_of(adapter.config, path); r != expected) {
+    check_partners(adapter, name, file);
+    const auto [path, role] = path_and_role(name);
+    const std::int64_t expected = rank_of(adapter.config, path);
+    if (role != kMagnitude && matrix.shape[role == kLoraA ? 0 : 1] != expected) {
       throw Error(ExitCode::model, fmt::format("{}: {} is [{}, {}], and adapter_config.json gives its module rank {}",
                                                file.string(), name, matrix.shape[0], matrix.shape[1], expected));
     }

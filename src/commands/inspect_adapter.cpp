@@ -125,6 +125,11 @@ std::string base_format_text(const fs::path& folder) {
   return format ? describe(*format) : "not recorded";
 }
 
+std::string method_text(const PeftConfig& config) {
+  return fmt::format("{}{}", config.use_dora ? "DoRA (norms below are of scale * B A)" : "LoRA",
+                     config.use_rslora ? " with rsLoRA's scale" : "");
+}
+
 }  // namespace
 
 double norm_of_update(const AdapterMatrix& a, const AdapterMatrix& b, double scale) {
@@ -140,8 +145,8 @@ void inspect_adapter(const fs::path& folder, bool tensors, bool verify, const Co
   console.line(
       fmt::format("PEFT adapter {}\n  method          {}\n  base model      {}\n  base format     {}\n  r               {}{}\n"
                   "  alpha           {}{}\n  dropout         {}\n  target modules  {}{}",
-                  folder.string(), config.use_rslora ? "LoRA with rsLoRA's scale" : "LoRA", config.base_model_name_or_path,
-                  base_format_text(folder), config.r, config.rank_pattern.empty() ? "" : " (and rank_pattern)", config.alpha,
+                  folder.string(), method_text(config), config.base_model_name_or_path, base_format_text(folder), config.r,
+                  config.rank_pattern.empty() ? "" : " (and rank_pattern)", config.alpha,
                   config.alpha_pattern.empty() ? "" : " (and alpha_pattern)", config.dropout,
                   fmt::join(config.target_modules, ", "), config.target_pattern));
   show_groups(summary_of(adapter), console);

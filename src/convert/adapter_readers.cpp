@@ -36,15 +36,16 @@ bool has_tensor_with(const AdapterFacts& facts, std::string_view part) {
   return std::ranges::any_of(facts.tensors, [&](const std::string& name) { return name.find(part) != std::string::npos; });
 }
 
-/// A property that no reader but PEFT takes, as a clause; empty: none.
-std::string not_plain_lora(const AdapterFacts& facts) {
+/// A property that no reader but PEFT takes, as a clause; empty: none. `merged`: this program merges the adapter for the reader,
+/// and so may it be DoRA's.
+std::string not_plain_lora(const AdapterFacts& facts, bool merged = false) {
   if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA") {
     return type.empty() ? "adapter_config.json has no peft_type" : fmt::format("it is a {} adapter", type.substr(0, 40));
   }
   for (const char* key :
        {"use_dora", "modules_to_save", "lora_bias", "layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora",
         "trainable_token_indices", "target_parameters", "arrow_config", "kasa_config", "monteclora_config", "velora_config"}) {
-    if (is_on(facts.config, key)) {
+    if (is_on(facts.config, key) && !(merged && std::string_view(key) == "use_dora")) {
       return fmt::format("it has {}", key);
     }
   }
@@ -58,7 +59,7 @@ std::string not_plain_lora(const AdapterFacts& facts) {
                                                                           {"lm_head.lora_", "it adapts the head"},
                                                                           {"embed_out.lora_", "it adapts the head"}}};
   for (const auto& [part, what] : kKinds) {
-    if (has_tensor_with(facts, part)) {
+    if (has_tensor_with(facts, part) && !(merged && std::string_view(part) == "lora_magnitude_vector")) {
       return what;
     }
   }
@@ -184,8 +185,8 @@ ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
                         "in PEFT (save_pretrained with path_initial_model_for_weight_conversion)",
                         init.substr(0, 40), name)};
   }
-  if (const std::string what = not_plain_lora(facts); !what.empty()) {
-    const bool merges = reader == Reader::gguf;
+  const bool merges = reader == Reader::gguf;
+  if (const std::string what = not_plain_lora(facts, merges); !what.empty()) {
     return {Fit::no, merges ? fmt::format("{}, which this program does not merge; merge it in PEFT (merge_and_unload) and export "
                                           "the merged folder without --adapter",
                                           what)

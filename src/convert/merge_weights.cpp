@@ -75,6 +75,28 @@ std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& v
   return is_transposed ? transposed(held, tensor.shape[1], tensor.shape[0]) : held;
 }
 
+/// The weights of output i get the length magnitude[i]; those of length 0 stay. weight: [out, in], or [in, out] if transposed.
+void give_lengths(const std::vector<float>& magnitude, bool is_transposed, const TensorView& weight) {
+  float* const values = weight.as<float>();
+  const std::int64_t rows = weight.rows();
+  const std::int64_t cols = weight.cols();
+  std::vector<double> squares(magnitude.size());
+  const auto output_of = [&](std::int64_t row, std::int64_t col) { return static_cast<std::size_t>(is_transposed ? col : row); };
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t col = 0; col < cols; ++col) {
+      const auto value = static_cast<double>(values[row * cols + col]);
+      squares[output_of(row, col)] += value * value;
+    }
+  }
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t col = 0; col < cols; ++col) {
+      const std::size_t i = output_of(row, col);
+      const double c = squares[i] > 0.0 ? static_cast<double>(magnitude[i]) / std::sqrt(squares[i]) : 1.0;
+      values[row * cols + col] = static_cast<float>(c * static_cast<double>(values[row * cols + col]));
+    }
+  }
+}
+
 /// values += scale * B A, or its transpose.
 void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo& tensor, std::span<float> values,
                 const Stream& stream) {
@@ -92,6 +114,9 @@ void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo
            stream);
   } else {
     matmul({.a = b, .b = a, .alpha = update.scale, .added = {.beta = 1.0F}, .c = weight}, stream);
+  }
+  if (update.magnitude != nullptr) {
+    give_lengths(update.magnitude->values, is_transposed, weight);
   }
 }
 
@@ -116,6 +141,18 @@ bool is_weight_file(const fs::path& file) {
     }
   }
   return has_gguf_ending(file);
+}
+
+/// DoRA's update depends on the weight that it changes: there is no sum of several, and no share of one.
+void check_summable(std::span<const WeightedAdapter> adapters) {
+  for (const WeightedAdapter& each : adapters) {
+    if (each.adapter.config.use_dora && (adapters.size() > 1 || each.weight != 1.0)) {
+      throw Error(ExitCode::usage,
+                  fmt::format("{} is a DoRA adapter, which merges alone and with weight 1; merge the adapters one "
+                              "after another",
+                              each.folder.string()));
+    }
+  }
 }
 
 }  // namespace
@@ -158,6 +195,7 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
   constexpr std::string_view kLoraA = ".lora_A";
   MergePlan plan = plan_of_blocks(spec, model);
   const std::vector<std::string> unused = unused_tensors(spec, model);
+  check_summable(adapters);
   for (const WeightedAdapter& each : adapters) {
     for (const auto& [name, matrix] : each.adapter.tensors) {
       if (!name.ends_with(kLoraA)) {
@@ -171,8 +209,10 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
                                 "model",
                                 each.folder.string(), path));
       }
+      const auto magnitude = each.adapter.tensors.find(path + ".lora_magnitude_vector");
       const WeightUpdate update{&matrix, &each.adapter.tensors.at(path + ".lora_B"),
-                                static_cast<float>(scale_of(each.adapter.config, path) * each.weight)};
+                                static_cast<float>(scale_of(each.adapter.config, path) * each.weight),
+                                magnitude == each.adapter.tensors.end() ? nullptr : &magnitude->second};
       WeightChange& change = plan[weight->name];
       check_fits(*weight, update, change.transposed, each.folder);
       change.updates.push_back(update);

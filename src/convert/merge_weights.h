@@ -22,11 +22,12 @@ struct WeightedAdapter {
   PeftAdapter adapter;
 };
 
-/// scale * B A, to be added to one weight.
+/// scale * B A, to be added to one weight; then DoRA gives each of its rows, the weights of an output, the length of m.
 struct WeightUpdate {
-  const AdapterMatrix* a = nullptr;  // [r, in]
-  const AdapterMatrix* b = nullptr;  // [out, r]
-  float scale = 0.0F;                // the adapter's scale times its weight
+  const AdapterMatrix* a = nullptr;          // [r, in]
+  const AdapterMatrix* b = nullptr;          // [out, r]
+  float scale = 0.0F;                        // the adapter's scale times its weight
+  const AdapterMatrix* magnitude = nullptr;  // [out]; null: not DoRA
 };
 
 /// The changes of one weight.

@@ -7,6 +7,7 @@
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
 #include "src/core/memory_report.h"
+#include "src/train/initial_adapter.h"
 #include "src/train/saving.h"
 
 namespace lora_dist {
@@ -15,8 +16,9 @@ namespace {
 
 void show_adapter(const TrainingRun& run) {
   const Config& config = run.config;
-  run.console.line(fmt::format("adapter    r {}, alpha {}{}, dropout {}; {}", config.adapter.r, config.adapter.alpha,
-                               config.adapter.rslora ? " (rsLoRA)" : "", config.adapter.dropout,
+  run.console.line(fmt::format("adapter    {}, r {}, alpha {}{}, dropout {}; {}", word_of(kMethods, config.adapter.method),
+                               config.adapter.r, config.adapter.alpha, config.adapter.rslora ? " (rsLoRA)" : "",
+                               config.adapter.dropout,
                                config.adapter.init_from.empty() ? "fresh" : "from " + config.adapter.init_from));
   run.console.line(trainable_line(run.layout, run.model->spec));
 }
@@ -88,6 +90,7 @@ TrainingRun prepare_training(const Config& config, Communicator& world, const De
     run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);
   }
   take_buffers(run);
+  initialize_adapter_from_base(run);
   return run;
 }
 

@@ -15,15 +15,22 @@ LinearLayer layer_of(const BlockContext& block, Linear linear) {
 
 const LinearHooks& hooks_of(const BlockContext& block) { return block.model.layout->method->linear; }
 
-/// The adapter's saved activations [tokens, saved_width]: a buffer that layers share has the width of the widest.
-TensorView saved_of(const BlockContext& block, const LinearLayer& layer, std::int64_t tokens) {
-  RowBuffer saved = block.saved().adapter[index_of(layer.linear)];
-  saved.width = layer.adapted != nullptr ? hooks_of(block).saved_width(*layer.adapted) : 0;
-  return saved.rows(tokens);
+/// The adapter's saved activations: a buffer that layers share has the width of the widest.
+SavedByAdapter saved_of(const BlockContext& block, const LinearLayer& layer, std::int64_t tokens) {
+  RowBuffer rows = block.saved().adapter[index_of(layer.linear)];
+  rows.width = layer.adapted != nullptr ? hooks_of(block).saved_width(*layer.adapted) : 0;
+  const RowBuffer& output = block.saved().adapter_output[index_of(layer.linear)];
+  return {rows.rows(tokens), output.width == 0 ? TensorView{} : output.rows(tokens)};
+}
+
+void begin_forward(const BlockContext& block, const LinearLayer& layer) {
+  if (layer.adapted != nullptr && hooks_of(block).begin_forward != nullptr) {
+    hooks_of(block).begin_forward(layer, block.linears);
+  }
 }
 
 void forward_of(const BlockContext& block, const LinearLayer& layer, const LinearContext& context, ConstTensorView x,
-                TensorView saved, TensorView y, ConstTensorView residual) {
+                const SavedByAdapter& saved, TensorView y, ConstTensorView residual) {
   if (layer.adapted != nullptr) {
     hooks_of(block).forward(layer, context, x, saved, y, residual);
   } else {
@@ -64,12 +71,14 @@ void backward_of(const BlockContext& block, Linear linear, ConstTensorView dy, C
 
 void linear_forward(const BlockContext& block, Linear linear, ConstTensorView x, TensorView y, ConstTensorView residual) {
   const LinearLayer layer = layer_of(block, linear);
+  begin_forward(block, layer);
   forward_of(block, layer, block.linears, x, saved_of(block, layer, x.rows()), y, residual);
 }
 
 void linear_and_sum(const BlockContext& block, Linear linear, ConstTensorView x, TensorView y, ConstTensorView residual) {
   const LinearLayer layer = layer_of(block, linear);
-  const TensorView saved = saved_of(block, layer, x.rows());
+  const SavedByAdapter saved = saved_of(block, layer, x.rows());
+  begin_forward(block, layer);
   PendingSums sums;
   for (const TokenRange& piece : summed_pieces(block.tp)) {
     const TensorView rows = rows_of(y, piece);
@@ -85,7 +94,8 @@ void save_linear_again(const BlockContext& block, Linear linear, ConstTensorView
   if (layer.adapted == nullptr) {
     return;
   }
-  const TensorView saved = saved_of(block, layer, x.rows());
+  const SavedByAdapter saved = saved_of(block, layer, x.rows());
+  begin_forward(block, layer);
   for (const TokenRange& piece : summed_pieces(block.tp)) {  // the same pieces as before: other shapes may sum in another order
     hooks_of(block).save_again(layer, of_tokens(block.linears, piece), rows_of(x, piece), rows_of(saved, piece));
   }

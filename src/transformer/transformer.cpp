@@ -4,6 +4,7 @@
 #include "kernels/common/work_record.h"
 #include "kernels/elementwise/elementwise.h"
 #include "src/core/activity.h"
+#include "src/transformer/adapter_params.h"
 #include "src/transformer/block.h"
 #include "src/transformer/embed.h"
 #include "src/transformer/head.h"
@@ -24,18 +25,6 @@ struct InFlight {
   }
 };
 
-/// The adapter's parameters in the compute dtype.
-ConstTensorView cast_params(const ForwardContext& model) {
-  const ConstTensorView params = view(model.params);
-  const Workspace& workspace = *model.workspace;
-  if (workspace.compute_dtype == DType::f32 || model.params.empty()) {
-    return params;
-  }
-  const TensorView narrow{workspace.params.data, workspace.params.dtype, params.shape};
-  cast(params, narrow, model.stream);
-  return narrow;
-}
-
 /// `grads`: per micro-batch; empty in forward-only calls.
 std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBatch> batches, const StepDropout& dropout,
                             std::span<const std::span<float>> grads) {
@@ -54,13 +43,15 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
     }
     one.tp = tensor_parallel(model, one.batch.tokens);
     one.linears = {params,
+                   view(model.params),
                    grads.empty() ? std::span<float>{} : grads[i],
                    dropout,
                    one.batch.sample_ids,
                    one.batch.positions,
                    model.workspace->scratch,
                    model.window,
-                   model.stream};
+                   model.stream,
+                   model.tensor};
   }
   return all;
 }

@@ -72,7 +72,7 @@ void make_cheap(const Builder& build, const ModelSpec& spec, SavedActivations& b
 
 /// The other activations of a block.
 SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
-                            bool all_layers) {
+                            bool all_layers, bool training) {
   const Builder& build = rows.all;
   const std::int64_t out = spec.norm_after ? spec.hidden : 0;
   SavedActivations block;
@@ -97,12 +97,15 @@ SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, cons
   block.mlp_out_norm = make_norm(rows.shard, spec, "norm after the MLP", spec.norm_after);
   for (std::size_t i = 0; i < kLinears; ++i) {
     std::int64_t width = 0;  // a set shared by all layers must fit the largest of them
+    std::int64_t output = 0;
     for (std::size_t l = 0; l < layout.blocks.size(); ++l) {
       if (const auto& adapted = layout.blocks[l][i]; adapted && (!all_layers || l == layer)) {
         width = std::max(width, layout.method->linear.saved_width(*adapted));
+        output = training && layout.method->linear.saves_output ? adapted->out : output;
       }
     }
     block.adapter[i] = build.rows("z", width);
+    block.adapter_output[i] = build.rows("output of the adapted layer", output);
   }
   return block;
 }
@@ -229,7 +232,7 @@ MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase&
     made.saved = first->saved;
   } else {
     for (std::int64_t i = 0; i < (keep_all ? spec.layers : 1); ++i) {
-      SavedActivations block = make_saved(rows, spec, layout, static_cast<std::size_t>(i), keep_all);
+      SavedActivations block = make_saved(rows, spec, layout, static_cast<std::size_t>(i), keep_all, options.training);
       const SavedActivations* const sharing = first != nullptr ? first->saved.data() : i > 0 ? made.saved.data() : nullptr;
       if (sharing == nullptr || options.recompute == Recompute::none) {
         make_cheap(rows.all, spec, block);

@@ -50,7 +50,8 @@ struct SavedActivations {
   RowBuffer activated;
   RowBuffer mlp_out;  // [shard, hidden]: of the down projection, if a norm follows it
   NormBuffers mlp_out_norm;
-  std::array<RowBuffer, kLinears> adapter;  // [tokens, saved_width] of each adapted linear
+  std::array<RowBuffer, kLinears> adapter;         // [tokens, saved_width] of each adapted linear
+  std::array<RowBuffer, kLinears> adapter_output;  // [tokens, out], if the method saves its output for backward
 };
 
 /// Gradients within a block; one set serves all blocks and all micro-batches.

@@ -190,12 +190,50 @@ TEST_F(PeftFolder, OtherTensorsAreRefusedByName) {
     return text;
   };
   EXPECT_THAT(problem_with("base_model.model.model.embed_tokens.lora_embedding_A"), HasSubstr("adapts an embedding"));
-  EXPECT_THAT(problem_with("base_model.model.q_proj.lora_magnitude_vector.weight"), HasSubstr("belongs to DoRA"));
   EXPECT_THAT(problem_with("base_model.model.lm_head.modules_to_save.weight"), HasSubstr("is a whole trained module"));
   EXPECT_THAT(problem_with("base_model.model.q_proj.lora_B.bias"), HasSubstr("is a trained bias"));
   EXPECT_THAT(problem_with("base_model.model.model.norm.weight"), HasSubstr("is not named as a LoRA factor is"));
   EXPECT_THAT(problem_with("model.q_proj.lora_A.weight"), HasSubstr("is not named as a LoRA factor is"));
   EXPECT_THAT(problem_with("base_model.model..lora_A"), HasSubstr("is not named as a LoRA factor is"));
+}
+
+TEST_F(PeftFolder, DoraHasMagnitudesUnderBothNames) {
+  const std::string magnitude = "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector";
+  put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}, {magnitude, {5}}});
+  EXPECT_THAT(problem(), HasSubstr("holds model.layers.0.self_attn.q_proj.lora_magnitude_vector, and use_dora is not true in "
+                                   "adapter_config.json; save the adapter again"));
+  PeftConfig config = small_config();
+  config.use_dora = true;
+  put_file(scratch_ / "adapter_config.json", adapter_config_text(config));
+  for (const char* ending : {"", ".weight"}) {  // PEFT writes it without, its own names in memory have one
+    put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}, {magnitude + ending, {5}}});
+    const PeftAdapter adapter = read_peft_adapter(scratch_.path());
+    EXPECT_TRUE(adapter.config.use_dora);
+    EXPECT_THAT(adapter.tensors.at("model.layers.0.self_attn.q_proj.lora_magnitude_vector").shape, ElementsAre(5));
+  }
+  put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}, {magnitude, {5, 1}}});
+  EXPECT_THAT(problem(), HasSubstr("is not a vector, as DoRA's magnitudes are"));
+  put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}});
+  EXPECT_THAT(problem(), HasSubstr("without lora_magnitude_vector; save the adapter again"));
+  put_weights({{magnitude, {5}}});
+  EXPECT_THAT(problem(), HasSubstr("holds model.layers.0.self_attn.q_proj.lora_magnitude_vector without lora_A"));
+}
+
+/// In bf16 the factors are rounded, the magnitudes are not.
+TEST(PeftAdapter, MagnitudesStayInFp32) {
+  const Scratch scratch;
+  PeftConfig config = small_config();
+  config.use_dora = true;
+  const std::string module = "model.layers.0.self_attn.q_proj";
+  const std::vector<AdapterTensor> tensors = {
+      {module + ".lora_A", {2, 3}, 0, 6}, {module + ".lora_B", {5, 2}, 6, 10}, {module + ".lora_magnitude_vector", {5}, 16, 5}};
+  const std::vector<float> params = {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1.0001F, 2.0002F, 3.0003F, 4, 5};
+  write_peft_adapter(scratch / "adapter", config, tensors, params, DType::bf16);
+  const TensorDirectory directory = read_safetensors_header(scratch / "adapter/adapter_model.safetensors");
+  EXPECT_EQ(directory.tensors.at(kNameA).dtype, DType::bf16);
+  EXPECT_EQ(directory.tensors.at("base_model.model." + module + ".lora_magnitude_vector").dtype, DType::f32);
+  EXPECT_THAT(read_peft_adapter(scratch / "adapter").tensors.at(module + ".lora_magnitude_vector").values,
+              ElementsAre(1.0001F, 2.0002F, 3.0003F, 4.0F, 5.0F));
 }
 
 TEST_F(PeftFolder, AnIntegerFactorIsRefused) {

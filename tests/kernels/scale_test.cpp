@@ -32,10 +32,14 @@ TEST(Scale, RowsAndColumnsByHand) {
 
 TEST(Reduce, ByHand) {
   const std::vector<float> x = {3, 4, 0, 0, 0, 0};
-  std::vector<float> inverse(2);
-  inverse_row_norms(view(x.data(), {2, 3}), view(std::span(inverse)), {});
-  EXPECT_EQ(inverse[0], 1.0F / 5.0F);
-  EXPECT_TRUE(std::isinf(inverse[1]));
+  std::vector<float> rows = {9.0F, 9.0F};
+  row_dots(view(x.data(), {2, 3}), view(x.data(), {2, 3}), false, view(std::span(rows)), {});
+  EXPECT_EQ(rows, (std::vector<float>{25, 0}));
+  row_dots(view(x.data(), {2, 3}), view(kX.data(), {2, 3}), true, view(std::span(rows)), {});
+  EXPECT_EQ(rows[0], 25.0F + 3.0F * kX[0] + 4.0F * kX[1]);
+  std::vector<float> roots = {25.0F, 0.0F, -1.0F};
+  inverse_roots(view(std::span(roots)), {});
+  EXPECT_EQ(roots, (std::vector<float>{1.0F / 5.0F, 0.0F, 0.0F}));
   std::vector<float> dots(3, 9.0F);
   column_dots(view(kX.data(), {2, 3}), view(x.data(), {2, 3}), view(std::span(dots)), {});
   EXPECT_EQ(dots, (std::vector<float>{3, 8, 0}));
@@ -48,13 +52,13 @@ TEST(Scale, SameBitsOnAnyThreads) {
   expect_same_bits_on_any_threads([&](const Stream& stream) {
     std::vector<float> a(x.size());
     std::vector<float> b(x.size());
-    std::vector<float> inverse(300);
+    std::vector<float> of_rows(300);
     std::vector<float> dots(257);
     scale_rows(view(x.data(), {300, 257}), view(std::span(rows)), view(a.data(), {300, 257}), stream);
     scale_columns(view(a.data(), {300, 257}), view(std::span(cols)), {}, view(b.data(), {300, 257}), stream);
-    inverse_row_norms(view(x.data(), {300, 257}), view(std::span(inverse)), stream);
+    row_dots(view(x.data(), {300, 257}), view(a.data(), {300, 257}), false, view(std::span(of_rows)), stream);
     column_dots(view(a.data(), {300, 257}), view(b.data(), {300, 257}), view(std::span(dots)), stream);
-    return join({a, b, inverse, dots});
+    return join({a, b, of_rows, dots});
   });
 }
 
@@ -65,7 +69,7 @@ TEST(Scale, RefusesShapesThatDisagree) {
   EXPECT_THROW(scale_columns(x, view(std::span(two)), {}, view(y.data(), {2, 3}), {}), KernelError);
   EXPECT_THROW(scale_rows(x, view(std::span(two)), view(y.data(), {3, 2}), {}), KernelError);
   EXPECT_THROW(scale_columns(x, view(kX.data(), {3}), {{}, view(std::span(two))}, view(y.data(), {2, 3}), {}), KernelError);
-  EXPECT_THROW(inverse_row_norms(x, view(y.data(), {3}), {}), KernelError);
+  EXPECT_THROW(row_dots(x, x, false, view(y.data(), {3}), {}), KernelError);
   EXPECT_THROW(column_dots(x, view(kX.data(), {3, 2}), view(y.data(), {3}), {}), KernelError);
 }
 

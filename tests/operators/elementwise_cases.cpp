@@ -68,9 +68,17 @@ void add_scales(Cases& cases, const Rows& shapes) {
                      [](Views v, const Stream& s) {
                        scale_columns(v[0], v[1], {v[3], v[2]}, v[3], s);
                      }});
+    cases.push_back({"row_dots",
+                     shape,
+                     {activation({n, width}, 1), activation({n, width}, 2), written(Kind::f32, {n})},
+                     [](Views v, const Stream& s) { row_dots(v[0], v[1], false, v[2], s); }});
+    cases.push_back({"row_dots, onto",
+                     shape,
+                     {activation({n, width}, 3), activation({n, width}, 4), random_operand(Kind::f32, Use::in_out, {n}, 5)},
+                     [](Views v, const Stream& s) { row_dots(v[0], v[1], true, v[2], s); }});
     cases.push_back(
-        {"inverse_row_norms", shape, {activation({n, width}, 1), written(Kind::f32, {n})}, [](Views v, const Stream& s) {
-           inverse_row_norms(v[0], v[1], s);
+        {"inverse_roots", shape, {random_operand(Kind::f32, Use::in_out, {n, width}, 6)}, [](Views v, const Stream& s) {
+           inverse_roots(v[0], s);
          }});
     cases.push_back({"column_dots",
                      shape,

@@ -193,11 +193,11 @@ TEST(DryRun, AnotherMethodIsCountedByItsHooks) {
   const auto [dora, dots] = run_dry(dora_method());
   EXPECT_EQ(no_dots, 0);
   EXPECT_EQ(dots, model.spec.layers * 7);  // for the magnitudes of each linear
-  double more = 0.0;                       // V, and its product with the dropped input; includes B
+  double more = 0.0;                       // W A^T, A A^T and its product with B, and W times what dropout took from the input
   for (const auto& block : model.layout.blocks) {
     for (const auto& linear : block) {
       const auto elements = linear ? static_cast<double>(linear->in * linear->out) : 0.0;
-      more += linear ? 2.0 * 4.0 * elements + 64.0 * (2.0 * elements - 2.0 * 4.0 * static_cast<double>(linear->out)) : 0.0;
+      more += linear ? 2.0 * (4.0 + 64.0) * elements + 2.0 * 16.0 * static_cast<double>(linear->in + linear->out) : 0.0;
     }
   }
   EXPECT_NEAR(dora.forward_flops, lora.forward_flops + more, 1e-9 * dora.forward_flops);

@@ -198,8 +198,14 @@ TEST(ExportAdapter, WhatAReaderDoesNotTakeIsRefusedWithTheWayOut) {
   config["use_dora"] = true;
   put_file(scratch / "dora/adapter_config.json", config.dump());
   refuse("vllm", (scratch / "dora").string(), {}, {"it has use_dora, which vLLM does not take; merge the adapter"});
-  refuse("gguf", (scratch / "dora").string(), {"--type", "f32", "--model", kDemo},
-         {"it has use_dora, which this program does not merge; merge it in PEFT (merge_and_unload)"});
+  refuse("gguf", (scratch / "dora").string(), {"--type", "f32", "--model", kDemo}, {"without lora_magnitude_vector"});
+  fs::copy(kAdapter, scratch / "qalora", fs::copy_options::recursive);
+  json of_qalora = config;
+  of_qalora["use_dora"] = false;
+  of_qalora["use_qalora"] = true;
+  put_file(scratch / "qalora/adapter_config.json", of_qalora.dump());
+  refuse("gguf", (scratch / "qalora").string(), {"--type", "f32", "--model", kDemo},
+         {"it has use_qalora, which this program does not merge; merge it in PEFT (merge_and_unload)"});
   expect_success(export_for("peft", {"--adapter", (scratch / "dora").string(), "--output", (scratch / "copy").string()}));
   EXPECT_EQ(digests_below(scratch / "copy"), digests_below(scratch / "dora"));  // PEFT takes it: copied as it is
   fs::copy(kAdapter, scratch / "damaged", fs::copy_options::recursive);

@@ -1,0 +1,76 @@
+// Each TP rank makes the values of its shard; the others receive them.
+#include "src/train/initial_adapter.h"
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/elementwise/copy.h"
+#include "src/core/activity.h"
+#include "src/transformer/adapter_params.h"
+
+namespace lora_dist {
+
+namespace {
+
+std::vector<float> host_copy_of(std::span<const float> values, const Stream& stream) {
+  std::vector<float> copy(values.size());
+  to_host(view(values), view(std::span(copy)), stream);
+  return copy;
+}
+
+/// Calls work(slice of the whole, offset in the shard) for each parameter with from_base.
+template <class Work>
+void for_each_from_base(const AdapterShard& shard, Work work) {
+  const std::vector<NamedParameter> named = named_parameters(shard.layout);
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    if (named[i].parameter.from_base) {
+      work(shard.parameters[i].in_whole, shard.parameters[i].offset);
+    }
+  }
+}
+
+std::string bytes_from_base(const AdapterShard& shard, std::span<const float> values) {
+  std::string bytes;
+  for_each_from_base(shard, [&](const StridedSlice& slice, std::int64_t offset) {
+    bytes.append(reinterpret_cast<const char*>(values.data() + offset),
+                 static_cast<std::size_t>(slice.elements()) * sizeof(float));
+  });
+  return bytes;
+}
+
+void put_from_base(const AdapterShard& shard, const std::string& bytes, std::vector<float>& whole) {
+  const char* next = bytes.data();
+  for_each_from_base(shard, [&](const StridedSlice& slice, std::int64_t /*offset*/) {
+    for (std::int64_t row = 0; row < slice.rows; ++row) {
+      const auto count = static_cast<std::size_t>(slice.width) * sizeof(float);
+      std::memcpy(whole.data() + slice.first(row), next, count);
+      next += count;
+    }
+  });
+}
+
+}  // namespace
+
+void initialize_adapter_from_base(TrainingRun& run) {
+  if (!run.config.adapter.init_from.empty() || run.layout.method->initialize_from_base == nullptr) {
+    return;
+  }
+  const AtWork now("making the adapter's first values from the base");
+  const Stream& stream = run.model->stream;
+  initialize_from_base(run.tuned(), run.part_params);
+  if (run.part.parameters.empty()) {
+    return;
+  }
+  const std::string mine = bytes_from_base(run.part, host_copy_of(run.part_params, stream));
+  const std::vector<std::string> all = all_gather_strings(*run.mesh.tensor_group, mine);
+  std::vector<float> whole = host_copy_of(run.params, stream);
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    const TpShard shard = tp_shard(run.model->spec, static_cast<int>(rank), static_cast<int>(all.size()));
+    put_from_base(make_adapter_shard(run.layout, run.model->spec, shard), all[rank], whole);
+  }
+  from_host(view(std::span<const float>(whole)), view(run.params), stream);
+  take_shard(run.part, run.params, run.part_params, stream);
+}
+
+}  // namespace lora_dist

@@ -1,0 +1,46 @@
+// Casts parameters; fetches block after block for those that are made from weights.
+#include "src/transformer/adapter_params.h"
+
+#include "kernels/elementwise/elementwise.h"
+#include "src/core/activity.h"
+
+namespace lora_dist {
+
+ConstTensorView cast_params(const ForwardContext& model) {
+  const ConstTensorView params = view(model.params);
+  const Workspace& workspace = *model.workspace;
+  if (workspace.compute_dtype == DType::f32 || model.params.empty()) {
+    return params;
+  }
+  const TensorView narrow{workspace.params.data, workspace.params.dtype, params.shape};
+  cast(params, narrow, model.stream);
+  return narrow;
+}
+
+void initialize_from_base(const ForwardContext& model, std::span<float> params) {
+  const AdapterLayout& layout = *model.layout;
+  if (layout.method->initialize_from_base == nullptr) {
+    return;
+  }
+  LinearContext context;
+  context.params = cast_params(model);
+  context.params_f32 = view(model.params);
+  context.scratch = model.workspace->scratch;
+  context.window = model.window;
+  context.stream = model.stream;
+  context.tensor = model.tensor;
+  for (std::int64_t layer = 0; layer < model.base->spec.layers; ++layer) {
+    const BlockWeights weights = model.window->acquire(layer);
+    heartbeat();
+    for (const Linear linear : kAllLinears) {
+      const std::size_t i = index_of(linear);
+      if (const auto& adapted = layout.blocks[static_cast<std::size_t>(layer)][i]) {
+        layout.method->initialize_from_base({weights[i], {}, &*adapted, static_cast<std::uint32_t>(layer), linear}, context,
+                                            params);
+      }
+    }
+    model.window->release(layer);
+  }
+}
+
+}  // namespace lora_dist

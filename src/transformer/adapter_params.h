@@ -1,0 +1,18 @@
+// The adapter's parameters as the blocks read them, and those whose first value comes from the base.
+#pragma once
+
+#include <span>
+
+#include "kernels/common/tensor_view.h"
+#include "src/transformer/forward_context.h"
+
+namespace lora_dist {
+
+/// The parameters in the compute dtype: model.params, or a copy in the workspace.
+ConstTensorView cast_params(const ForwardContext& model);
+
+/// Fills the parameters with from_base in `params`, the same memory as model.params, block by block as a forward pass fetches the
+/// weights. Collective over all ranks, like a forward pass.
+void initialize_from_base(const ForwardContext& model, std::span<float> params);
+
+}  // namespace lora_dist

@@ -1,0 +1,144 @@
+"""Eight steps of each adapter method of PEFT on tiny models: start and end of the adapter, losses, log-probabilities.
+
+    python make_methods.py [METHOD...]
+
+reads families/BASE/ and writes methods/METHOD_BASE/ beside this script; see README.md.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import peft
+import peft.optimizers
+import torch
+import transformers
+
+import golden_rows
+import make_families
+
+HERE = pathlib.Path(__file__).resolve().parent
+BASES = ("llama3", "qwen3", "gpt2")
+STEPS, GLOBAL_BATCH, LEARNING_RATE = make_families.STEPS, make_families.GLOBAL_BATCH, make_families.LEARNING_RATE
+LORAPLUS_RATIO = 16.0
+
+
+def common(base):
+    return dict(task_type="CAUSAL_LM", target_modules="all-linear", **({"fan_in_fan_out": True} if base == "gpt2" else {}))
+
+
+def patterns(base):
+    first, second = ("h.0.attn.c_attn", r"mlp\..*") if base == "gpt2" else ("layers.0.self_attn.q_proj", r"mlp\..*_proj")
+    return dict(rank_pattern={first: 2, second: 5}, alpha_pattern={first: 7})
+
+
+# name: (PEFT's configuration of a base, what the program's configuration says of it besides)
+METHODS = {
+    "lora_patterns": (lambda base: peft.LoraConfig(r=3, lora_alpha=6, **patterns(base), **common(base)), {}),
+    "loraplus": (
+        lambda base: peft.LoraConfig(r=3, lora_alpha=6, **common(base)), {"adapter.loraplus_ratio": str(LORAPLUS_RATIO)},
+    ),
+    "dora": (lambda base: peft.LoraConfig(r=3, lora_alpha=6, use_dora=True, **common(base)), {"adapter.method": "dora"}),
+}
+
+
+def load_base(base, quantization):
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        HERE / "families" / base, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    if quantization == "nf4":
+        make_families.quantize_base(model)
+    return model
+
+
+def start(model):
+    """Every trained tensor moves off its initial value, so that no gradient begins at zero."""
+    generator = torch.Generator().manual_seed(4321)
+    for _, parameter in sorted(make_families.adapter_parameters(model), key=lambda pair: pair[0]):
+        with torch.no_grad():
+            parameter.add_((torch.rand(parameter.shape, generator=generator) - 0.5) * 0.1)
+
+
+def save(model, folder, base):
+    model.save_pretrained(str(folder))
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = base
+    config["target_modules"] = sorted(config["target_modules"])
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def optimizer_of(method, model):
+    options = dict(lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+    if method == "loraplus":
+        return peft.optimizers.create_loraplus_optimizer(
+            model, torch.optim.AdamW, loraplus_lr_ratio=LORAPLUS_RATIO, **options
+        )
+    return torch.optim.AdamW([parameter for _, parameter in make_families.adapter_parameters(model)], **options)
+
+
+def train(method, model, rows):
+    model.train()
+    optimizer = optimizer_of(method, model)
+    losses = []
+    for step in range(STEPS):
+        batch = rows[step * GLOBAL_BATCH : (step + 1) * GLOBAL_BATCH]
+        count = sum(label != -100 for row in batch for label in row["labels"][1:])
+        optimizer.zero_grad()
+        total = 0.0
+        for row in batch:
+            logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1]
+            loss = torch.nn.functional.cross_entropy(logits, torch.tensor(row["labels"][1:]), reduction="sum") / count
+            loss.backward()
+            total += loss.item()
+        optimizer.step()
+        losses.append(total)
+    return losses
+
+
+def log_probs(model, rows):
+    model.eval()
+    return [golden_rows.rounded(given) for given in golden_rows.log_probs(model, rows)]
+
+
+def make(method, base):
+    folder = HERE / "methods" / f"{method}_{base}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    config_of, settings = METHODS[method]
+    given = json.loads((HERE / "families" / base / "golden.json").read_text())
+    golden = {"method": method, "base": base, "settings": settings}
+    for quantization in ("none", "nf4"):
+        torch.manual_seed(7)  # of PEFT's own first values
+        model = peft.get_peft_model(load_base(base, quantization), config_of(base))
+        if quantization == "none":
+            golden["trainable"] = make_families.trainable_line(model)
+            if method == "dora":  # before any change: the lengths of the base's rows
+                golden["magnitudes"] = {
+                    name.removeprefix("base_model.model."): [float(f"{value:.8g}") for value in parameter.tolist()]
+                    for name, parameter in make_families.adapter_parameters(model) if "magnitude" in name
+                }
+        start(model)
+        save(model, folder / f"init_{quantization}", base)
+        part = {"logprobs_init": log_probs(model, given["rows"])}
+        part["losses"] = train(method, model, given["training_rows"])
+        save(model, folder / f"adapter_{quantization}", base)
+        part["logprobs"] = log_probs(model, given["rows"])
+        golden[quantization] = part
+        print(f"{method:14} {base:8} {quantization:5}", [round(loss, 4) for loss in part["losses"]])
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in golden.items())
+    (folder / "golden.json").write_text("{" + lines + "}\n")
+
+
+def main():
+    torch.set_num_threads(1)
+    for method in METHODS:
+        if len(sys.argv) < 2 or method in sys.argv[1:]:
+            for base in BASES:
+                make(method, base)
+
+
+if __name__ == "__main__":
+    main()

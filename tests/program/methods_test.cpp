@@ -1,0 +1,217 @@
+// Eight steps of every adapter method from PEFT's start, its folders, and its merge, against PEFT (tests/golden/methods).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/program/family_runs.h"
+
+namespace lora_dist::program::methods_test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+struct MethodCase {
+  const char* method;
+  const char* base;
+};
+
+std::string name_of(const MethodCase& c) { return std::string(c.method) + "_" + c.base; }
+fs::path golden_folder(const MethodCase& c) { return source("tests/golden/methods") / name_of(c); }
+fs::path base_folder(const MethodCase& c) { return source("tests/golden/families") / c.base; }
+
+Settings settings_of(const MethodCase& c, const std::string& quantization, const fs::path& rows, const fs::path& output) {
+  Settings settings = steps_of(base_folder(c), quantization, rows, output);
+  settings["adapter.init_from"] = (golden_folder(c) / ("init_" + quantization)).string();
+  const json golden = read_json(golden_folder(c) / "golden.json");
+  for (const auto& [key, value] : golden["settings"].items()) {
+    settings[key] = value.get<std::string>();
+  }
+  return settings;
+}
+
+fs::path score_rows(const MethodCase& c, const fs::path& file) {
+  std::string lines;
+  const json golden = read_json(base_folder(c) / "golden.json");
+  for (const json& row : golden["rows"]) {
+    lines += json{{"id", 0}, {"input_ids", row}}.dump() + "\n";
+  }
+  put_file(file, lines);
+  return file;
+}
+
+/// The largest difference of a log-probability from the golden's.
+double score_difference(const MethodCase& c, const std::vector<std::string>& options, const json& expected) {
+  const Scratch scratch;
+  Launch launch;
+  launch.ranks = 1;
+  launch.arguments = {"score", "--input", score_rows(c, scratch / "rows.jsonl").string(), "--output", (scratch / "out").string()};
+  launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
+  expect_success(launch);
+  const std::vector<json> rows = read_lines(scratch / "out");
+  EXPECT_EQ(rows.size(), expected.size());
+  double worst = 0.0;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const json& ours = rows[row]["logprobs"];  // the first is null
+    EXPECT_EQ(ours.size(), expected[row].size() + 1);
+    for (std::size_t i = 0; i < expected[row].size(); ++i) {
+      worst = std::max(worst, std::fabs(ours[i + 1].get<double>() - expected[row][i].get<double>()));
+    }
+  }
+  return worst;
+}
+
+class Methods : public testing::TestWithParam<MethodCase> {};
+
+/// A float base on one rank, an NF4 base cut over two TP ranks.
+TEST_P(Methods, FollowPeft) {
+  const MethodCase& c = GetParam();
+  const json golden = read_json(golden_folder(c) / "golden.json");
+  const Scratch scratch;
+  const fs::path rows = training_rows(base_folder(c), scratch / "train.jsonl");
+  for (const std::string quantization : {"none", "nf4"}) {
+    const fs::path output = scratch / quantization;
+    Settings settings = settings_of(c, quantization, rows, output);
+    settings["parallel.tensor"] = quantization == "none" ? "1" : "2";
+    expect_success(launch_of(settings, quantization == "none" ? 1 : 2));
+    const std::vector<json> lines = read_lines(output / "metrics.jsonl");
+    ASSERT_EQ(lines.size(), 8U);
+    double loss = 0.0;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      loss = std::max(loss, std::fabs(lines[i]["loss"].get<double>() - golden[quantization]["losses"][i].get<double>()));
+    }
+    const PeftAdapter theirs = read_peft_adapter(golden_folder(c) / ("adapter_" + quantization));
+    const double adapter = largest_difference(read_peft_adapter(output / "adapter"), theirs);
+    EXPECT_LE(loss, 1e-4);
+    EXPECT_LE(adapter, 1e-3);  // AdamW divides small gradients by their own size
+    std::printf("%-22s %-4s: largest difference of loss %.2e, of the adapter %.2e\n", name_of(c).c_str(), quantization.c_str(),
+                loss, adapter);
+  }
+}
+
+TEST_P(Methods, FoldersOfPeftMeanTheSame) {
+  const MethodCase& c = GetParam();
+  const json golden = read_json(golden_folder(c) / "golden.json");
+  for (const std::string quantization : {"none", "nf4"}) {
+    const fs::path adapter = golden_folder(c) / ("adapter_" + quantization);
+    EXPECT_LE(score_difference(c,
+                               {"--model", base_folder(c).string(), "--adapter", adapter.string(), "--quantization", quantization,
+                                "--double-quant", "false"},
+                               golden[quantization]["logprobs"]),
+              quantization == "none" ? 5e-5 : 3e-4);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Methods,
+                         testing::Values(MethodCase{"lora_patterns", "llama3"}, MethodCase{"lora_patterns", "qwen3"},
+                                         MethodCase{"lora_patterns", "gpt2"}, MethodCase{"loraplus", "llama3"},
+                                         MethodCase{"loraplus", "qwen3"}, MethodCase{"loraplus", "gpt2"},
+                                         MethodCase{"dora", "llama3"}, MethodCase{"dora", "qwen3"}, MethodCase{"dora", "gpt2"}),
+                         [](const auto& info) { return name_of(info.param); });
+
+/// The magnitudes of a new adapter are the lengths of the base's rows, on any mesh.
+TEST(Dora, StartsAsPeftDoes) {
+  for (const char* base : {"llama3", "gpt2"}) {
+    const MethodCase c{"dora", base};
+    const json magnitudes = read_json(golden_folder(c) / "golden.json")["magnitudes"];
+    for (const int tensor : {1, 2}) {
+      const Scratch scratch;
+      Settings settings = settings_of(c, "none", training_rows(base_folder(c), scratch / "train.jsonl"), scratch / "out");
+      settings.erase("adapter.init_from");
+      settings["adapter.target_modules"] = "\"all-linear\"";
+      settings["train.max_steps"] = "1";
+      settings["train.learning_rate"] = "0";
+      settings["parallel.tensor"] = std::to_string(tensor);
+      expect_success(launch_of(settings, 2));
+      const PeftAdapter adapter = read_peft_adapter(scratch / "out/adapter");
+      EXPECT_TRUE(adapter.config.use_dora);
+      std::size_t compared = 0;
+      for (const auto& [name, values] : magnitudes.items()) {
+        const AdapterMatrix& ours = adapter.tensors.at(name.substr(0, name.rfind(".weight")));
+        ASSERT_EQ(ours.values.size(), values.size()) << name;
+        for (std::size_t i = 0; i < values.size(); ++i, ++compared) {
+          const double expected = values[i].get<double>();
+          EXPECT_NEAR(static_cast<double>(ours.values[i]), expected, 2e-6 * expected) << name << " " << i;
+        }
+      }
+      EXPECT_GT(compared, 100U);
+    }
+  }
+}
+
+TEST(Dora, MergesToTheSameFunction) {
+  const MethodCase c{"dora", "gpt2"};  // its weights are stored in fp32, transposed
+  const json golden = read_json(golden_folder(c) / "golden.json");
+  for (const std::string quantization : {"none", "nf4"}) {
+    const Scratch scratch;
+    Launch launch;
+    launch.ranks = 1;
+    launch.arguments = {"merge",
+                        "--model",
+                        base_folder(c).string(),
+                        "--adapter",
+                        (golden_folder(c) / ("adapter_" + quantization)).string(),
+                        "--output",
+                        (scratch / "merged").string(),
+                        "--onto",
+                        quantization == "none" ? "full" : "dequantized",
+                        "--quantization",
+                        "nf4",
+                        "--double-quant",
+                        "false"};
+    expect_success(launch);
+    EXPECT_LE(score_difference(c, {"--model", (scratch / "merged").string()}, golden[quantization]["logprobs"]), 1e-4);
+  }
+}
+
+TEST(Dora, MergesAlone) {
+  const MethodCase c{"dora", "gpt2"};
+  const std::string adapter = (golden_folder(c) / "adapter_none").string();
+  const Scratch scratch;
+  Launch launch;
+  launch.arguments = {"merge", "--model",  base_folder(c).string(),      "--adapter", adapter + "=0.5", "--quantization",
+                      "none",  "--output", (scratch / "merged").string()};
+  expect_error(launch, 2,
+               {adapter + " is a DoRA adapter, which merges alone and with weight 1; merge the adapters one after another"});
+}
+
+/// Settings that name other things than the adapter that training starts from.
+TEST(InitFrom, MustAgreeWithTheSettings) {
+  const MethodCase c{"lora_patterns", "llama3"};
+  const Scratch scratch;
+  const Settings settings = settings_of(c, "none", training_rows(base_folder(c), scratch / "train.jsonl"), scratch / "out");
+  const auto refuse = [&](const std::string& key, const std::string& value, const std::string& text) {
+    Settings other = settings;
+    other[key] = value;
+    expect_error(launch_of(other, 1), 2, {text});
+  };
+  refuse("adapter.method", "dora", "adapter.method is dora, but the adapter in adapter.init_from");
+  refuse("adapter.rank_pattern", "{q_proj = 2}", "adapter.rank_pattern differs from that of the adapter in adapter.init_from");
+  refuse("adapter.alpha_pattern", "{q_proj = 2}", "adapter.alpha_pattern differs from that of the adapter in adapter.init_from");
+  refuse("adapter.exclude_modules", "q_proj", "adapter.exclude_modules names other layers than the adapter in adapter.init_from");
+  refuse("adapter.layers_to_transform", "0", "adapter.layers_to_transform names other layers than the adapter");
+}
+
+/// A new adapter with patterns is saved with them.
+TEST(Patterns, AreSavedForPeft) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["train.max_steps"] = "2";
+  settings["adapter.rank_pattern"] = R"({q_proj = 2, "mlp.down_proj" = 6})";
+  settings["adapter.alpha_pattern"] = "{q_proj = 7}";
+  settings["adapter.exclude_modules"] = "k_proj";
+  settings["adapter.layers_to_transform"] = "[0, 2]";
+  settings["adapter.target_modules"] = "all-linear";
+  settings["adapter.init"] = "gaussian";
+  expect_success(launch_of(settings, 2));
+  const PeftAdapter adapter = read_peft_adapter(scratch / "out/adapter");
+  EXPECT_EQ(adapter.config.rank_pattern, (PathPattern<std::int64_t>{{"mlp.down_proj", 6}, {"q_proj", 2}}));
+  EXPECT_EQ(adapter.config.alpha_pattern, (PathPattern<double>{{"q_proj", 7.0}}));
+  EXPECT_EQ(adapter.tensors.size(), 2U * 6U * 2U);
+  EXPECT_EQ(adapter.tensors.at("model.layers.2.mlp.down_proj.lora_A").shape[0], 6);
+  EXPECT_FALSE(adapter.tensors.contains("model.layers.0.self_attn.k_proj.lora_A"));
+}
+
+}  // namespace
+}  // namespace lora_dist::program::methods_test
