@@ -92,7 +92,8 @@ INSTANTIATE_TEST_SUITE_P(Runs, PlannedPeak,
                          testing::Values(Held{"alone", 1, 256, {}}, Held{"divided", 2, 256, {{"train.recompute", "none"}}},
                                          Held{"tensor", 2, 256, {{"parallel.tensor", "2"}, {"train.recompute", "selective"}}},
                                          Held{"floats", 2, 256, {{"parallel.base_shards", "1"}, {"model.quantization", "none"}}},
-                                         Held{"long", 1, 512, {{"train.recompute", "none"}, {"adapter.dropout", "0.1"}}}),
+                                         Held{"long", 1, 512, {{"train.recompute", "none"}, {"adapter.dropout", "0.1"}}},
+                                         Held{"dora", 1, 256, {{"adapter.method", "dora"}, {"adapter.dropout", "0.1"}}}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

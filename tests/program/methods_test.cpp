@@ -165,6 +165,34 @@ TEST(Dora, MergesToTheSameFunction) {
   }
 }
 
+/// With dropout, recomputation, accumulation; stopped in the middle, and continued on other ranks.
+TEST(Dora, HasTheSameBitsOnAnyDataRanksAndResumed) {
+  const Scratch scratch;
+  const auto settings_in = [&](const std::string& name) {
+    Settings settings = short_run(scratch / name);
+    settings["adapter.method"] = "dora";
+    settings["adapter.target_modules"] = "all-linear";
+    settings["train.max_steps"] = "6";
+    settings["train.schedule"] = "constant";
+    settings["train.warmup_ratio"] = "0";
+    return settings;
+  };
+  expect_success(launch_of(settings_in("straight"), 1));
+  const Finished shown = expect_success(launch_of(settings_in("three"), 3));
+  EXPECT_EQ(count_of(shown.out, "adapter    dora, r "), 1) << shown.out;
+  expect_same_training(scratch / "three", scratch / "straight");
+  Settings cut = settings_in("cut");
+  cut["train.max_steps"] = "3";
+  expect_success(launch_of(cut, 2));
+  cut["train.max_steps"] = "6";
+  cut["train.recompute"] = "none";
+  expect_success(launch_of(cut, 1));
+  expect_same_training(scratch / "cut", scratch / "straight");
+  cut["adapter.method"] = "lora";
+  cut["train.max_steps"] = "7";
+  expect_error(launch_of(cut, 1), 2, {"adapter.method"});
+}
+
 TEST(Dora, MergesAlone) {
   const MethodCase c{"dora", "gpt2"};
   const std::string adapter = (golden_folder(c) / "adapter_none").string();

@@ -67,6 +67,24 @@ TEST(OnCuda, LossCurvesOfFp4AndInt8AreTheCpus) {
   }
 }
 
+TEST(OnCuda, LossCurvesOfDoraAreTheCpus) {
+  const Scratch scratch;
+  const auto launch = [&](const std::string& name, const std::string& backend, const std::string& dtype, int ranks, int tensor) {
+    Settings settings = run_on(scratch / name, backend, dtype);
+    settings["adapter.method"] = "dora";
+    settings["adapter.target_modules"] = "all-linear";
+    settings["parallel.tensor"] = std::to_string(tensor);
+    expect_success(open_launch(settings, ranks));
+  };
+  launch("cpu", "cpu", "fp32", 1, 1);
+  launch("gpu", "cuda", "fp32", 1, 1);
+  launch("shards", "cuda", "fp32", 2, 2);
+  launch("bf16", "cuda", "bf16", 1, 1);
+  expect_losses_near(scratch / "gpu", scratch / "cpu", 1e-4);
+  expect_losses_near(scratch / "shards", scratch / "cpu", 1e-4);
+  expect_losses_near(scratch / "bf16", scratch / "cpu", 1e-2);
+}
+
 TEST(OnCuda, AChipWithoutBf16ComputesInFp16WithALossScale) {
   const Scratch scratch;
   expect_success(open_launch(run_on(scratch / "cpu", "cpu"), 1));
