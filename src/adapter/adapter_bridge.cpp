@@ -8,6 +8,7 @@
 #include <set>
 
 #include "kernels/elementwise/elementwise.h"
+#include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
 #include "src/model/tensor_table.h"
@@ -88,22 +89,23 @@ void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const Tens
 
 AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
   AdapterLayout layout = empty_layout(model);
-  layout.method = &method_of(method_in(adapter.config));
+  layout.method = &method_of(adapter.config.method);
   std::set<std::string> placed;
   for (std::int64_t layer = 0; layer < model.layers; ++layer) {
     for (const Linear linear : kAllLinears) {
       const std::string path = module_path(*model.family, layer, linear);
       const LinearShape shape = linear_shape(model, linear);
-      if (shape.out == 0 || !has_all(adapter, path, layout.method->parameters(shape.in, shape.out, adapter.config.r))) {
+      const LinearTraits traits{shape.in, shape.out, rank_of(adapter.config, path),
+                                ends_with_any(path, adapter.config.feedforward_modules)};
+      if (shape.out == 0 || !has_all(adapter, path, layout.method->parameters(traits))) {
         continue;
       }
-      const std::int64_t r = rank_of(adapter.config, path);
-      for (const Parameter& parameter : layout.method->parameters(shape.in, shape.out, r)) {
+      for (const Parameter& parameter : layout.method->parameters(traits)) {
         const std::string name = tensor_name(path, parameter);
         check_shape(adapter.tensors.at(name), parameter.shape, name, folder);
         placed.insert(name);
       }
-      add_linear(layout, static_cast<std::size_t>(layer), linear, shape, r, static_cast<float>(scale_of(adapter.config, path)));
+      add_linear(layout, static_cast<std::size_t>(layer), linear, traits, static_cast<float>(scale_of(adapter.config, path)));
     }
   }
   for (const auto& [name, matrix] : adapter.tensors) {

@@ -1,4 +1,4 @@
-// Writes and reads adapter_config.json.
+// Reads adapter_config.json, and applies its rules to modules.
 #include "src/adapter/adapter_config.h"
 
 #include <fmt/format.h>
@@ -28,12 +28,6 @@ constexpr const char* kNotRepresented[] = {
 
 /// Initialisations that also change the base weights: such an adapter is invalid on the original base.
 constexpr const char* kBaseChangingInits[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
-
-/// PEFT writes whole numbers as integers, and some readers insist on them.
-json number(double value) {
-  const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
-  return whole ? json(static_cast<std::int64_t>(value)) : json(value);
-}
 
 /// Reads the keys of one document; errors name file and key.
 class ConfigReader {
@@ -107,8 +101,8 @@ bool is_off(const json& value) {
 }
 
 void refuse_unrepresented(const ConfigReader& reader) {
-  if (const std::string type = reader.text("peft_type", ""); type != "LORA") {
-    reader.refuse(fmt::format("peft_type is \"{}\", and only LORA adapters can be read", type));
+  if (const std::string type = reader.text("peft_type", ""); type != "LORA" && type != "IA3") {
+    reader.refuse(fmt::format("peft_type is \"{}\", and only LORA and IA3 adapters can be read", type));
   }
   for (const char* key : kNotRepresented) {
     if (const json* value = reader.find(key); value != nullptr && !is_off(*value)) {
@@ -177,6 +171,14 @@ void read_layers(const ConfigReader& reader, PeftConfig& config) {
   }
 }
 
+void read_feedforward(const ConfigReader& reader, PeftConfig& config) {
+  std::string pattern;
+  read_modules(reader, "feedforward_modules", config.feedforward_modules, pattern);
+  if (!pattern.empty()) {
+    reader.refuse("feedforward_modules must be a list of names; a regular expression is not read");
+  }
+}
+
 }  // namespace
 
 bool is_targeted(const PeftConfig& config, const std::string& path) {
@@ -221,49 +223,6 @@ double scale_of(const PeftConfig& config, const std::string& path) {
   return lora_scale(alpha_of(config, path), rank_of(config, path), config.use_rslora);
 }
 
-std::string adapter_config_text(const PeftConfig& config) {
-  json targets = config.target_pattern;
-  if (config.target_pattern.empty()) {
-    std::vector<std::string> sorted = config.target_modules;
-    std::ranges::sort(sorted);
-    targets = sorted;
-  }
-  const json document = {{"alpha_pattern", nullptr},
-                         {"auto_mapping", nullptr},
-                         {"base_model_name_or_path", config.base_model_name_or_path},
-                         {"bias", "none"},
-                         {"fan_in_fan_out", config.fan_in_fan_out},
-                         {"inference_mode", true},
-                         {"init_lora_weights", true},
-                         {"layer_replication", nullptr},
-                         {"layers_pattern", nullptr},
-                         {"layers_to_transform", nullptr},
-                         {"loftq_config", json::object()},
-                         {"lora_alpha", number(config.alpha)},
-                         {"lora_dropout", config.dropout},
-                         {"megatron_config", nullptr},
-                         {"megatron_core", "megatron.core"},
-                         {"modules_to_save", nullptr},
-                         {"peft_type", "LORA"},
-                         {"r", config.r},
-                         {"rank_pattern", nullptr},
-                         {"revision", nullptr},
-                         {"target_modules", targets},
-                         {"task_type", config.task_type},
-                         {"use_dora", config.use_dora},
-                         {"use_rslora", config.use_rslora}};
-  nlohmann::ordered_json text(document);  // keys are sorted, except patterns: their first match decides
-  text["alpha_pattern"] = nlohmann::ordered_json::object();
-  for (const auto& [key, value] : config.alpha_pattern) {
-    text["alpha_pattern"][key] = number(value);
-  }
-  text["rank_pattern"] = nlohmann::ordered_json::object();
-  for (const auto& [key, value] : config.rank_pattern) {
-    text["rank_pattern"][key] = value;
-  }
-  return text.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
-
 PeftConfig read_adapter_config(const std::filesystem::path& file) {
   const nlohmann::ordered_json in_order = read_ordered_json_file(file, ExitCode::model);
   const json document(in_order);
@@ -286,7 +245,8 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
     reader.refuse(fmt::format("lora_dropout must be at least 0 and below 1 (got {})", config.dropout));
   }
   config.use_rslora = reader.flag("use_rslora", false);
-  config.use_dora = reader.flag("use_dora", false);
+  const bool ia3 = reader.text("peft_type", "") == "IA3";
+  config.method = ia3 ? Method::ia3 : reader.flag("use_dora", false) ? Method::dora : Method::lora;
   config.fan_in_fan_out = reader.flag("fan_in_fan_out", false);
   config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
   config.task_type = reader.text("task_type", "CAUSAL_LM");
@@ -297,6 +257,9 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
   config.alpha_pattern = reader.pattern("alpha_pattern", in_order,
                                         [&](const std::string& key, const json& value) { return reader.finite(key, value); });
   read_layers(reader, config);
+  if (ia3) {
+    read_feedforward(reader, config);
+  }
   return config;
 }
 

@@ -1,4 +1,4 @@
-// adapter_config.json of a PEFT LoRA adapter (contract: huggingface/peft, LoraConfig).
+// adapter_config.json of a PEFT adapter (contract: huggingface/peft, LoraConfig and IA3Config).
 #pragma once
 
 #include <cstdint>
@@ -12,26 +12,24 @@
 namespace lora_dist {
 
 struct PeftConfig {
+  Method method = Method::lora;
   std::int64_t r = 8;
   double alpha = 8;
   double dropout = 0;
   bool use_rslora = false;
-  bool use_dora = false;
   std::vector<std::string> target_modules;  // names; empty when target_pattern is set
   std::string target_pattern;  // target_modules given as one string: "all-linear" or a regular expression, kept as it is
   std::vector<std::string> exclude_modules;  // read, never written: excluded modules are not among the targets
   std::string exclude_pattern;               // given as one string
   PathPattern<std::int64_t> rank_pattern;    // r of matching modules
   PathPattern<double> alpha_pattern;
+  std::vector<std::string> feedforward_modules;   // of IA3: endings of paths
   std::vector<std::int64_t> layers_to_transform;  // empty: all
   std::vector<std::string> layers_pattern;        // the path before a layer's number; empty: any
   std::string base_model_name_or_path;
   std::string task_type = "CAUSAL_LM";
   bool fan_in_fan_out = false;  // the base keeps its weights [in, out] (GPT-2)
 };
-
-/// The method that the file describes.
-inline Method method_in(const PeftConfig& config) { return config.use_dora ? Method::dora : Method::lora; }
 
 /// Rank and alpha of one module ("model.layers.0.self_attn.q_proj") under the patterns.
 std::int64_t rank_of(const PeftConfig& config, const std::string& path);

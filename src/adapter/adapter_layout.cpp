@@ -31,8 +31,8 @@ AdapterLayout empty_layout(const ModelSpec& model) {
   return layout;
 }
 
-void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, LinearShape shape, std::int64_t r, float scale) {
-  AdaptedLinear adapted{r, scale, shape.in, shape.out, 0, layout.method->parameters(shape.in, shape.out, r)};
+void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const LinearTraits& traits, float scale) {
+  AdaptedLinear adapted{traits.r, scale, traits.in, traits.out, 0, layout.method->parameters(traits), traits.feedforward};
   for (Parameter& parameter : adapted.parameters) {
     parameter.offset = layout.count;
     layout.count += parameter.shape.count();
@@ -51,6 +51,7 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
   const AdaptedLinears matched = adapted_by(model, spec);
   check_pattern(model, "adapter.rank_pattern", keys_of(spec.rank_pattern), matched);
   check_pattern(model, "adapter.alpha_pattern", keys_of(spec.alpha_pattern), matched);
+  check_endings(model, "adapter.ia3.feedforward_modules", spec.feedforward_modules, matched);
   AdapterLayout layout = empty_layout(model);
   layout.method = spec.method;
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
@@ -59,7 +60,9 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
         const std::string path = module_path(*model.family, static_cast<std::int64_t>(layer), linear);
         const std::int64_t r = value_at(spec.rank_pattern, path, std::int64_t{spec.r});
         const double scale = lora_scale(value_at(spec.alpha_pattern, path, spec.alpha), r, spec.rslora);
-        add_linear(layout, layer, linear, linear_shape(model, linear), r, static_cast<float>(scale));
+        const LinearShape shape = linear_shape(model, linear);
+        const bool feedforward = ends_with_any(path, spec.feedforward_modules);
+        add_linear(layout, layer, linear, {shape.in, shape.out, r, feedforward}, static_cast<float>(scale));
       }
     }
   }

@@ -27,6 +27,7 @@ struct AdapterSpec {
   std::vector<std::int64_t> layers_to_transform = {};  // empty: all
   PathPattern<std::int64_t> rank_pattern = {};         // other ranks than r
   PathPattern<double> alpha_pattern = {};
+  std::vector<std::string> feedforward_modules = {};  // of IA3: endings of paths whose inputs are scaled
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order).
@@ -45,7 +46,7 @@ AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec);
 /// True if nothing is adapted.
 AdapterLayout empty_layout(const ModelSpec& model);
 /// Adapts one more linear and appends its parameters. Linears must be added in the order of the flat buffer.
-void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, LinearShape shape, std::int64_t r, float scale);
+void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const LinearTraits& traits, float scale);
 
 /// The numbers of trainable and of all parameters, worded as in PEFT's print_trainable_parameters.
 std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model);

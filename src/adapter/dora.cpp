@@ -17,9 +17,9 @@ namespace {
 
 const Parameter& magnitude(const AdaptedLinear& linear) { return linear.parameters[2]; }
 
-std::vector<Parameter> parameters(std::int64_t in, std::int64_t out, std::int64_t r) {
-  std::vector<Parameter> all = lora_parameters(in, out, r);
-  all.push_back({kMagnitude, {out}, TpCut::outputs, 0, true});
+std::vector<Parameter> parameters(const LinearTraits& linear) {
+  std::vector<Parameter> all = lora_parameters(linear);
+  all.push_back({kMagnitude, {linear.out}, TpCut::outputs, 0, true});
   return all;
 }
 
@@ -37,6 +37,8 @@ std::int64_t scratch_elements(const AdaptedLinear& linear, std::int64_t tokens) 
   const std::int64_t f32_in_any_dtype = 2;  // an f32 takes the room of two elements of 16 bits
   return f32_in_any_dtype * 2 * linear.out + linear.r * (linear.out + linear.r) + tokens * (linear.out + linear.r);
 }
+
+std::int64_t saved_output_width(const AdaptedLinear& linear) { return linear.out; }
 
 DoraScratch scratch_of(const LinearLayer& layer, const LinearContext& context, std::int64_t tokens) {
   const AdaptedLinear& linear = *layer.adapted;
@@ -201,7 +203,7 @@ const AdapterMethod& dora_method() {
                                            initialize_lora,
                                            initialize_from_base,
                                            {.saved_width = lora_saved_width,
-                                            .saves_output = true,
+                                            .saved_output_width = saved_output_width,
                                             .scratch_elements = scratch_elements,
                                             .begin_forward = begin_forward,
                                             .forward = forward,

@@ -65,7 +65,8 @@ enum class InputGradient : std::uint8_t { none, write, add };
 struct LinearHooks {
   /// The width of SavedByAdapter::rows.
   std::int64_t (*saved_width)(const AdaptedLinear& linear);
-  bool saves_output;  // SavedByAdapter::output is used
+  /// `out` if SavedByAdapter::output is used, else 0. Null: 0.
+  std::int64_t (*saved_output_width)(const AdaptedLinear& linear);
   /// Elements of LinearScratch::method for this number of tokens. Its content survives from a layer's begin_forward or
   /// begin_backward to its last hook.
   std::int64_t (*scratch_elements)(const AdaptedLinear& linear, std::int64_t tokens);

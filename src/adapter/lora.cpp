@@ -80,7 +80,7 @@ const AdapterMethod& lora_method() {
                                            initialize_lora,
                                            nullptr,
                                            {.saved_width = lora_saved_width,
-                                            .saves_output = false,
+                                            .saved_output_width = nullptr,
                                             .scratch_elements = scratch_elements,
                                             .begin_forward = nullptr,
                                             .forward = forward,

@@ -8,8 +8,8 @@
 
 namespace lora_dist {
 
-std::vector<Parameter> lora_parameters(std::int64_t in, std::int64_t out, std::int64_t r) {
-  return {{"lora_A", {r, in}, TpCut::inputs}, {"lora_B", {out, r}, TpCut::outputs}};
+std::vector<Parameter> lora_parameters(const LinearTraits& linear) {
+  return {{"lora_A", {linear.r, linear.in}, TpCut::inputs}, {"lora_B", {linear.out, linear.r}, TpCut::outputs}};
 }
 
 std::int64_t lora_saved_width(const AdaptedLinear& linear) { return linear.r; }

@@ -60,9 +60,10 @@ std::vector<std::string> names_of_linears(const Family& family, const std::array
 }
 
 [[noreturn]] void refuse_target(const ModelSpec& model, const std::string& key, const std::string& target) {
-  throw Error(ExitCode::usage,
-              fmt::format("{}: \"{}\" matches no linear layer of this {} model; there are {}, or \"all-linear\" for all of them",
-                          key, target, model.model_type, fmt::join(names_of_linears(*model.family, existing_linears(model)), ", ")));
+  throw Error(
+      ExitCode::usage,
+      fmt::format("{}: \"{}\" matches no linear layer of this {} model; there are {}, or \"all-linear\" for all of them", key,
+                  target, model.model_type, fmt::join(names_of_linears(*model.family, existing_linears(model)), ", ")));
 }
 
 /// Calls work(layer, linear, path) for each linear of `linears`.
@@ -146,6 +147,19 @@ void keep_layers(const ModelSpec& model, const std::vector<std::int64_t>& layers
     if (std::find(layers_to_transform.begin(), layers_to_transform.end(), static_cast<std::int64_t>(layer)) ==
         layers_to_transform.end()) {
       linears[layer] = {};
+    }
+  }
+}
+
+void check_endings(const ModelSpec& model, const std::string& key, const std::vector<std::string>& endings,
+                   const AdaptedLinears& linears) {
+  for (const std::string& ending : endings) {
+    bool any = false;
+    for_each_of(model, linears,
+                [&](std::size_t /*layer*/, Linear /*linear*/, const std::string& path) { any = any || path.ends_with(ending); });
+    if (!any) {
+      throw Error(ExitCode::usage, fmt::format("{}: \"{}\" ends no adapted layer; the adapter has {}", key, ending,
+                                               fmt::join(target_names(*model.family, linears), ", ")));
     }
   }
 }

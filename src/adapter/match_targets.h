@@ -25,6 +25,9 @@ void keep_layers(const ModelSpec& model, const std::vector<std::int64_t>& layers
 /// sorts the keys where it saves them, so another one could decide after loading.
 void check_pattern(const ModelSpec& model, const std::string& key, const std::vector<std::string>& patterns,
                    const AdaptedLinears& linears);
+/// Throws Error(usage) naming `key` and the ending that no adapted linear has.
+void check_endings(const ModelSpec& model, const std::string& key, const std::vector<std::string>& endings,
+                   const AdaptedLinears& linears);
 /// The shortest target_modules that match exactly these linears: "c_attn", or "attn.c_proj" if "c_proj" would match others; whole
 /// paths if layers differ.
 std::vector<std::string> target_names(const Family& family, const AdaptedLinears& linears);

@@ -9,7 +9,7 @@
 namespace lora_dist {
 
 std::span<const AdapterMethod* const> adapter_methods() {
-  static const std::array<const AdapterMethod*, 2> all = {&lora_method(), &dora_method()};
+  static const std::array<const AdapterMethod*, 3> all = {&lora_method(), &dora_method(), &ia3_method()};
   return all;
 }
 

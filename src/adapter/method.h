@@ -23,8 +23,8 @@ struct InitialKey {
 
 struct AdapterMethod {
   std::string_view name;  // the value of adapter.method
-  /// The parameters of a linear layer [out, in]: names, shapes and cuts; offsets are left 0.
-  std::vector<Parameter> (*parameters)(std::int64_t in, std::int64_t out, std::int64_t r);
+  /// The parameters of a linear layer: names, shapes and cuts; offsets are left 0.
+  std::vector<Parameter> (*parameters)(const LinearTraits& linear);
   /// Fills the layer's parameters without from_base in the flat buffer of the whole adapter.
   void (*initialize)(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params);
   /// Fills the parameters with from_base in `params`, the flat buffer in the operators' memory, from the layer's base weight and
@@ -37,6 +37,9 @@ struct AdapterMethod {
 const AdapterMethod& lora_method();
 /// The rows of W + scale * B A get trained lengths. Liu et al. 2024, arXiv:2402.09353.
 const AdapterMethod& dora_method();
+
+/// Each output, or each input of feed-forward layers, gets a trained factor. Liu et al. 2022, arXiv:2205.05638.
+const AdapterMethod& ia3_method();
 
 /// All methods.
 std::span<const AdapterMethod* const> adapter_methods();

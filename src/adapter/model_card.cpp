@@ -70,8 +70,25 @@ std::string vllm_text(const PeftConfig& config, const std::string& name) {
       name, rank);
 }
 
-/// Commands for servers.
+/// "LoRA adapter of rank 16, alpha 32, for the base model "m"".
+std::string title(const PeftConfig& config, const std::string& name) {
+  if (config.method == Method::ia3) {
+    return fmt::format("IA3 adapter for the base model {}", name);
+  }
+  return fmt::format("{} adapter of rank {}, alpha {}, for the base model {}", config.method == Method::dora ? "DoRA" : "LoRA",
+                     config.r, config.alpha, name);
+}
+
+/// Commands for servers. Those that read LoRA alone get the merged model.
 std::string serving_text(const PeftConfig& config, const std::string& name) {
+  if (config.method != Method::lora) {
+    return fmt::format(
+        "\n## Serving\n\nvLLM and llama.cpp read LoRA adapters alone; they serve the merged model:\n\n"
+        "```\nlora_dist merge --model {0} --adapter path/to/this/folder --output merged\nvllm serve merged\n\n"
+        "lora_dist export --for gguf --type q4_k_m --model {0} --adapter path/to/this/folder --output model.gguf\n"
+        "llama-cli -m model.gguf\n```\n",
+        name);
+  }
   return fmt::format(
       "\n## Serving\n\n`lora_dist export --check --adapter path/to/this/folder --model {0}` says which of these programs take "
       "the "
@@ -97,17 +114,16 @@ std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>
       nlohmann::json(config.base_model_name_or_path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const bool quantized = base && base->quantization != Quantization::none;
   return fmt::format(
-      "---\nbase_model: {0}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n---\n\n"
-      "# {8} adapter\n\nRank {1}, alpha {2}, for the base model {0}. Trained with lora_dist.\n\n{3}"
+      "---\nbase_model: {0}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- {1}\n---\n\n"
+      "# {2}\n\nTrained with lora_dist.\n\n{3}"
       "With Hugging Face PEFT:\n\n"
       "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM{4}\n\n"
       "base = AutoModelForCausalLM.from_pretrained({0}{5})\nmodel = PeftModel.from_pretrained(base, "
       "\"path/to/this/folder\")\n```\n\n"
       "With lora_dist{6}:\n\n```\nlora_dist generate --model {0} --adapter path/to/this/folder --prompt \"...\"\n```\n{7}",
-      name, config.r, config.alpha, quantized ? card_warning(*base) : "", quantized ? ", BitsAndBytesConfig" : "",
-      quantized ? quantization_argument(*base) : "",
-      base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "", serving_text(config, name),
-      config.use_dora ? "DoRA" : "LoRA");
+      name, word_of(kMethods, config.method), title(config, name), quantized ? card_warning(*base) : "",
+      quantized ? ", BitsAndBytesConfig" : "", quantized ? quantization_argument(*base) : "",
+      base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "", serving_text(config, name));
 }
 
 }  // namespace lora_dist

@@ -24,6 +24,14 @@ struct Parameter {
   std::int64_t cols() const { return shape.rank == 1 ? 1 : shape[1]; }
 };
 
+/// What the parameters of a linear layer [out, in] depend on.
+struct LinearTraits {
+  std::int64_t in = 0;
+  std::int64_t out = 0;
+  std::int64_t r = 0;
+  bool feedforward = false;  // IA3 scales the layer's input, not its output
+};
+
 /// One adapted linear layer, as a method's hooks read it.
 struct AdaptedLinear {
   std::int64_t r = 0;
@@ -32,6 +40,7 @@ struct AdaptedLinear {
   std::int64_t out = 0;
   std::int64_t first_in = 0;          // the shard's first input feature, if TP ranks cut the inputs
   std::vector<Parameter> parameters;  // in the method's order
+  bool feedforward = false;           // as in LinearTraits
 };
 
 }  // namespace lora_dist

@@ -69,6 +69,10 @@ bool path_matches(const std::string& pattern, const std::string& path) { return 
 
 bool ends_with_name(const std::string& path, const std::string& name) { return path == name || path.ends_with("." + name); }
 
+bool ends_with_any(const std::string& path, const std::vector<std::string>& endings) {
+  return std::any_of(endings.begin(), endings.end(), [&](const std::string& ending) { return path.ends_with(ending); });
+}
+
 bool ending_matches(const std::string& pattern, const std::string& path) {
   if (is_regular_expression(pattern)) {
     return path_matches("(?:.*\\.)?(?:" + pattern + ")", path);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/core/by_path.h"
 
@@ -18,6 +19,8 @@ std::string problem_of_pattern(const std::string& pattern);
 bool path_matches(const std::string& pattern, const std::string& path);
 /// True if `name` is the path, or an ending of it that starts after a dot: PEFT's rule for names.
 bool ends_with_name(const std::string& path, const std::string& name);
+/// True if the path ends with one of the texts, be it in the middle of a name: PEFT's rule for feedforward_modules.
+bool ends_with_any(const std::string& path, const std::vector<std::string>& endings);
 /// True if the path, or an ending of it from a dot on, matches: PEFT's rule for keys of rank_pattern and alpha_pattern.
 bool ending_matches(const std::string& pattern, const std::string& path);
 

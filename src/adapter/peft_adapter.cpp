@@ -37,8 +37,24 @@ std::pair<std::string, std::string> path_and_role(const std::string& name) {
   return {name.substr(0, dot), name.substr(std::min(dot + 1, name.size()))};
 }
 
-bool is_magnitude(std::string_view name) {
-  return name.size() > kMagnitude.size() && name.ends_with(kMagnitude) && name[name.size() - kMagnitude.size() - 1] == '.';
+/// True for a tensor of factors of outputs or inputs: PEFT writes it without ".weight", and 16 bits would round all that its
+/// layer computes.
+bool is_factors(const std::string& name) {
+  const std::string role = path_and_role(name).second;
+  return role == kMagnitude || role == kIa3Factors;
+}
+
+/// The tensors of a module.
+std::vector<std::string_view> roles_of(Method method) {
+  switch (method) {
+    case Method::ia3:
+      return {kIa3Factors};
+    case Method::dora:
+      return {kLoraA, kLoraB, kMagnitude};
+    case Method::lora:
+      break;
+  }
+  return {kLoraA, kLoraB};
 }
 
 /// `rounded`: storage for values in a dtype other than f32; the result points into it.
@@ -56,10 +72,10 @@ std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tenso
     const auto count = static_cast<std::size_t>(tensor.count);
     require(offset <= params.size() && count <= params.size() - offset,
             "write_peft_adapter: a tensor lies outside the parameters");
-    const bool exact = dtype == DType::f32 || is_magnitude(tensor.name);  // 16 bits would round every output of its layer
+    const bool exact = dtype == DType::f32 || is_factors(tensor.name);
     const std::span<const std::byte> bytes = exact ? std::as_bytes(params.subspan(offset, count))
                                                    : std::span<const std::byte>(rounded).subspan(offset * width, count * width);
-    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, is_magnitude(tensor.name) ? "" : kSuffix),
+    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, is_factors(tensor.name) ? "" : kSuffix),
                    exact ? DType::f32 : dtype, tensor.shape, bytes});
   }
   return out;
@@ -84,7 +100,7 @@ std::string table_name(std::string name) {
   return is_vocabulary_table(name) ? name : std::string();
 }
 
-/// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A"; so with magnitudes, which PEFT writes without ".weight".
+/// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A"; so with factors, which PEFT writes without ".weight".
 std::string plain_name(const TensorInfo& info) {
   const std::string& name = info.name;
   const auto refuse = [&](const std::string& why) {
@@ -100,10 +116,10 @@ std::string plain_name(const TensorInfo& info) {
     refuse("is a trained bias, which this program does not do");
   }
   const bool has_suffix = name.ends_with(kSuffix);
-  if (name.starts_with(kPrefix) && (has_suffix || is_magnitude(name))) {
+  if (name.starts_with(kPrefix) && (has_suffix || is_factors(name))) {
     const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - (has_suffix ? kSuffix.size() : 0));
     const auto [path, role] = path_and_role(plain);
-    if (!path.empty() && (role == kLoraA || role == kLoraB || role == kMagnitude)) {
+    if (!path.empty() && (role == kLoraA || role == kLoraB || is_factors(plain))) {
       if (is_vocabulary_table(path)) {
         refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
       }
@@ -127,16 +143,18 @@ AdapterMatrix read_matrix(const TensorInfo& info) {
   return {info.shape, read_floats(info, 0, static_cast<std::int64_t>(info.bytes / size_of(info.dtype)))};
 }
 
-/// Throws Error(model) unless the adapter has the tensor's partners: lora_A, lora_B and, with DoRA, the magnitudes.
+/// Throws Error(model) unless the tensor belongs to the method, and the adapter has its partners.
 void check_partners(const PeftAdapter& adapter, const std::string& name, const fs::path& file) {
   const auto [path, role] = path_and_role(name);
-  if (role == kMagnitude && !adapter.config.use_dora) {
-    throw Error(
-        ExitCode::model,
-        fmt::format("{} holds {}, and use_dora is not true in adapter_config.json; save the adapter again", file.string(), name));
+  const std::vector<std::string_view> roles = roles_of(adapter.config.method);
+  if (std::ranges::find(roles, role) == roles.end()) {
+    const std::string why =
+        role == kMagnitude ? "use_dora is not true in adapter_config.json"
+                           : fmt::format("adapter_config.json describes a {} adapter", word_of(kMethods, adapter.config.method));
+    throw Error(ExitCode::model, fmt::format("{} holds {}, and {}; save the adapter again", file.string(), name, why));
   }
-  for (const std::string_view partner : {kLoraA, kLoraB, kMagnitude}) {
-    if ((partner != kMagnitude || adapter.config.use_dora) && !adapter.tensors.contains(fmt::format("{}.{}", path, partner))) {
+  for (const std::string_view partner : roles) {
+    if (!adapter.tensors.contains(fmt::format("{}.{}", path, partner))) {
       throw Error(ExitCode::model, fmt::format("{} holds {} without {}; save the adapter again", file.string(), name, partner));
     }
   }
@@ -148,7 +166,7 @@ void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
     check_partners(adapter, name, file);
     const auto [path, role] = path_and_role(name);
     const std::int64_t expected = rank_of(adapter.config, path);
-    if (role != kMagnitude && matrix.shape[role == kLoraA ? 0 : 1] != expected) {
+    if (!is_factors(name) && matrix.shape[role == kLoraA ? 0 : 1] != expected) {
       throw Error(ExitCode::model, fmt::format("{}: {} is [{}, {}], and adapter_config.json gives its module rank {}",
                                                file.string(), name, matrix.shape[0], matrix.shape[1], expected));
     }

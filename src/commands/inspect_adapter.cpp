@@ -23,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kLoraA = ".lora_A";
+constexpr std::string_view kIa3 = ".ia3_l";
 
 /// The modules of one name.
 struct Group {
@@ -40,27 +41,44 @@ struct Summary {
   std::string largest_path;
 };
 
+void add_module(Summary& out, const std::string& path, std::int64_t parameters, double norm) {
+  Group& group = out.groups[path.substr(path.rfind('.') + 1)];
+  ++group.modules;
+  group.parameters += parameters;
+  group.squares += norm * norm;
+  out.parameters += parameters;
+  out.squares += norm * norm;
+  if (norm > out.largest) {
+    out.largest = norm;
+    out.largest_path = path;
+  }
+}
+
+/// Of l - 1: IA3 changes nothing where its factors are 1.
+double norm_of_factors(const AdapterMatrix& factors) {
+  double sum = 0.0;
+  for (const float value : factors.values) {
+    sum += (static_cast<double>(value) - 1.0) * (static_cast<double>(value) - 1.0);
+  }
+  return std::sqrt(sum);
+}
+
 Summary summary_of(const PeftAdapter& adapter) {
   Summary out;
   for (const auto& [name, a] : adapter.tensors) {
+    if (name.ends_with(kIa3)) {
+      add_module(out, name.substr(0, name.size() - kIa3.size()), std::ssize(a.values), norm_of_factors(a));
+    }
     if (!name.ends_with(kLoraA)) {
       continue;
     }
     const std::string path = name.substr(0, name.size() - kLoraA.size());
     const AdapterMatrix& b = adapter.tensors.at(path + ".lora_B");
     const double norm = norm_of_update(a, b, scale_of(adapter.config, path));
-    const std::int64_t parameters = std::ssize(a.values) + std::ssize(b.values);
-    Group& group = out.groups[path.substr(path.rfind('.') + 1)];
-    ++group.modules;
-    group.parameters += parameters;
-    group.ranks.insert(a.shape[0]);
-    group.squares += norm * norm;
-    out.parameters += parameters;
-    out.squares += norm * norm;
-    if (norm > out.largest) {
-      out.largest = norm;
-      out.largest_path = path;
-    }
+    const auto magnitude = adapter.tensors.find(path + ".lora_magnitude_vector");
+    const std::int64_t of_magnitude = magnitude == adapter.tensors.end() ? 0 : std::ssize(magnitude->second.values);
+    add_module(out, path, std::ssize(a.values) + std::ssize(b.values) + of_magnitude, norm);
+    out.groups[path.substr(path.rfind('.') + 1)].ranks.insert(a.shape[0]);
   }
   return out;
 }
@@ -125,8 +143,20 @@ std::string base_format_text(const fs::path& folder) {
   return format ? describe(*format) : "not recorded";
 }
 
+std::string options_text(const PeftConfig& config) {
+  if (config.method == Method::ia3) {
+    return fmt::format("  feed-forward    {}\n", fmt::join(config.feedforward_modules, ", "));
+  }
+  return fmt::format("  r               {}{}\n  alpha           {}{}\n  dropout         {}\n", config.r,
+                     config.rank_pattern.empty() ? "" : " (and rank_pattern)", config.alpha,
+                     config.alpha_pattern.empty() ? "" : " (and alpha_pattern)", config.dropout);
+}
+
 std::string method_text(const PeftConfig& config) {
-  return fmt::format("{}{}", config.use_dora ? "DoRA (norms below are of scale * B A)" : "LoRA",
+  if (config.method == Method::ia3) {
+    return "IA3 (norms below are of l - 1)";
+  }
+  return fmt::format("{}{}", config.method == Method::dora ? "DoRA (norms below are of scale * B A)" : "LoRA",
                      config.use_rslora ? " with rsLoRA's scale" : "");
 }
 
@@ -143,12 +173,9 @@ void inspect_adapter(const fs::path& folder, bool tensors, bool verify, const Co
   const PeftAdapter adapter = read_peft_adapter(folder);
   const PeftConfig& config = adapter.config;
   console.line(
-      fmt::format("PEFT adapter {}\n  method          {}\n  base model      {}\n  base format     {}\n  r               {}{}\n"
-                  "  alpha           {}{}\n  dropout         {}\n  target modules  {}{}",
-                  folder.string(), method_text(config), config.base_model_name_or_path, base_format_text(folder), config.r,
-                  config.rank_pattern.empty() ? "" : " (and rank_pattern)", config.alpha,
-                  config.alpha_pattern.empty() ? "" : " (and alpha_pattern)", config.dropout,
-                  fmt::join(config.target_modules, ", "), config.target_pattern));
+      fmt::format("PEFT adapter {}\n  method          {}\n  base model      {}\n  base format     {}\n{}  target modules  {}{}",
+                  folder.string(), method_text(config), config.base_model_name_or_path, base_format_text(folder),
+                  options_text(config), fmt::join(config.target_modules, ", "), config.target_pattern));
   show_groups(summary_of(adapter), console);
   for (const auto& [path, table] : adapter.tables) {
     console.line(fmt::format("  a copy of {} [{}]", path, fmt::join(table.shape, ", ")));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/common/block_size.h"
 
@@ -15,6 +16,26 @@ bool contains(const std::vector<Value>& values, const Sought& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
+/// A key that the user wrote and that adapter.method does not read. r, alpha and dropout, which every preset has, are exempt.
+ConfigProblem option_of_another_method(const Config& config) {
+  constexpr std::array<const char*, 5> kOfLora = {"adapter.rslora", "adapter.rank_pattern", "adapter.alpha_pattern",
+                                                  "adapter.init", "adapter.loraplus_ratio"};
+  const auto problem = [&](const char* key, const char* methods) {
+    return ConfigProblem{{key, "adapter.method"},
+                         fmt::format("{} is an option of {}, and adapter.method is {}; leave it out", key, methods,
+                                     word_of(kMethods, config.adapter.method))};
+  };
+  for (const char* key : kOfLora) {
+    if (config.is_explicit(key) && config.adapter.method == Method::ia3) {
+      return problem(key, "lora and dora");
+    }
+  }
+  if (config.is_explicit("adapter.ia3.feedforward_modules") && config.adapter.method != Method::ia3) {
+    return problem("adapter.ia3.feedforward_modules", "ia3");
+  }
+  return {};
+}
+
 }  // namespace
 
 ConfigProblem find_contradiction(const Config& config) {
@@ -24,6 +45,9 @@ ConfigProblem find_contradiction(const Config& config) {
   }
   if (contains(config.adapter.target_modules, "all-linear") && config.adapter.target_modules.size() > 1) {
     return {{"adapter.target_modules"}, "adapter.target_modules is either \"all-linear\" or a list of names, not both"};
+  }
+  if (const ConfigProblem problem = option_of_another_method(config); !problem.keys.empty()) {
+    return problem;
   }
   if (!contains(config.eval.metrics, config.eval.best_metric)) {
     return {{"eval.best_metric", "eval.metrics"},

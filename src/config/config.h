@@ -27,13 +27,14 @@ struct AdapterConfig {
   double dropout = 0.05;
   std::vector<std::string> target_modules = {"q_proj", "v_proj"};  // names of linear layers, or only "all-linear"
   bool rslora = false;
-  std::vector<std::string> exclude_modules;      // names of linear layers that get none
+  std::vector<std::string> exclude_modules;       // names of linear layers that get none
   std::vector<std::int64_t> layers_to_transform;  // numbers of the adapted blocks; empty: all
-  PathPattern<std::int64_t> rank_pattern;          // r of the linear layers that match
+  PathPattern<std::int64_t> rank_pattern;         // r of the linear layers that match
   PathPattern<double> alpha_pattern;
   LoraInit init = LoraInit::uniform;
-  double loraplus_ratio = 0.0;  // learning rate of B over that of A; 0: the same
-  std::string init_from;  // a PEFT adapter folder to start from; empty: fresh weights
+  double loraplus_ratio = 0.0;                       // learning rate of B over that of A; 0: the same
+  std::vector<std::string> ia3_feedforward_modules;  // the key is adapter.ia3.feedforward_modules
+  std::string init_from;                             // a PEFT adapter folder to start from; empty: fresh weights
 };
 
 struct DataConfig {

@@ -76,6 +76,7 @@ std::vector<Key> make_keys() {
     key("adapter.alpha_pattern", [](auto& c) -> auto& { return c.adapter.alpha_pattern; }, RealByPath{{0.0, 1e6, true}}, kRefuse, "other alphas by module"),
     key("adapter.init", [](auto& c) -> auto& { return c.adapter.init; }, kLoraInits, kRefuse, "first values of A: {} (normal, 1 / r wide)"),
     key("adapter.loraplus_ratio", [](auto& c) -> auto& { return c.adapter.loraplus_ratio; }, Real{0.0, 1e6}, kRefuse, "LoRA+: B's learning rate is this many times A's; 0: the same rate"),
+    key("adapter.ia3.feedforward_modules", [](auto& c) -> auto& { return c.adapter.ia3_feedforward_modules; }, Texts{true}, kRefuse, "endings of target_modules whose inputs IA3 scales; empty: PEFT's default of the family"),
     key("adapter.init_from", [](auto& c) -> auto& { return c.adapter.init_from; }, Text{true}, kRefuse, "PEFT adapter folder to start from; empty: a fresh adapter"),
 
     key("data.train", [](auto& c) -> auto& { return c.data.train; }, Texts{false, true}, kRefuse, "files to train on, or patterns (data/*.jsonl); required"),

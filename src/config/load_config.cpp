@@ -52,6 +52,12 @@ std::vector<std::string_view> sections() {
   return names;
 }
 
+/// True for a table in a section, such as [adapter.ia3].
+bool is_group(const std::string& name) {
+  const std::vector<Key>& keys = config_keys();
+  return std::any_of(keys.begin(), keys.end(), [&](const Key& key) { return key.name.starts_with(name + "."); });
+}
+
 /// In the order of the file, so that the first error is the topmost one.
 std::vector<Entry> entries_of(const toml::table& root) {
   std::vector<Entry> entries;
@@ -62,7 +68,15 @@ std::vector<Entry> entries_of(const toml::table& root) {
       continue;
     }
     for (const auto& [name, value] : *table) {
-      entries.push_back({fmt::format("{}.{}", section.str(), name.str()), &value, name.source().begin.line, true});
+      const std::string full_name = fmt::format("{}.{}", section.str(), name.str());
+      const toml::table* of_method = is_group(full_name) ? value.as_table() : nullptr;
+      if (of_method == nullptr) {
+        entries.push_back({full_name, &value, name.source().begin.line, true});
+        continue;
+      }
+      for (const auto& [key, own] : *of_method) {
+        entries.push_back({fmt::format("{}.{}", full_name, key.str()), &own, key.source().begin.line, true});
+      }
     }
   }
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.line < b.line; });

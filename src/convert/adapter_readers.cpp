@@ -37,9 +37,9 @@ bool has_tensor_with(const AdapterFacts& facts, std::string_view part) {
 }
 
 /// A property that no reader but PEFT takes, as a clause; empty: none. `merged`: this program merges the adapter for the reader,
-/// and so may it be DoRA's.
+/// and so may it be of DoRA or IA3.
 std::string not_plain_lora(const AdapterFacts& facts, bool merged = false) {
-  if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA") {
+  if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA" && !(merged && type == "IA3")) {
     return type.empty() ? "adapter_config.json has no peft_type" : fmt::format("it is a {} adapter", type.substr(0, 40));
   }
   for (const char* key :

@@ -46,9 +46,15 @@ MergePlan plan_of_blocks(const ModelSpec& spec, const TensorDirectory& model) {
 }
 
 void check_fits(const TensorInfo& weight, const WeightUpdate& update, bool is_transposed, const fs::path& adapter) {
-  std::vector<std::int64_t> needed = {update.b->shape[0], update.a->shape[1]};
-  if (is_transposed) {
-    std::swap(needed[0], needed[1]);
+  std::vector<std::int64_t> needed = weight.shape;
+  if (update.factors != nullptr) {  // of the rows or of the columns
+    const std::vector<std::int64_t>& factors = update.factors->shape;
+    needed[(factors[1] == 1) != is_transposed ? 0 : 1] = std::max(factors[0], factors[1]);
+  } else {
+    needed = {update.b->shape[0], update.a->shape[1]};
+    if (is_transposed) {
+      std::swap(needed[0], needed[1]);
+    }
   }
   if (weight.shape != needed) {
     throw Error(ExitCode::model, fmt::format("{}: its update of {} is [{}, {}], and the model's weight is another size; the "
@@ -97,9 +103,22 @@ void give_lengths(const std::vector<float>& magnitude, bool is_transposed, const
   }
 }
 
-/// values += scale * B A, or its transpose.
+/// IA3: each element times the factor of its output, or of its input. `tensor`: a weight or a bias.
+void multiply(const AdapterMatrix& factors, bool is_transposed, const TensorInfo& tensor, std::span<float> values) {
+  const bool of_rows = tensor.shape.size() == 1 || (factors.shape[1] == 1) != is_transposed;
+  const std::size_t cols = tensor.shape.size() == 1 ? 1 : static_cast<std::size_t>(tensor.shape[1]);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] *= factors.values[of_rows ? i / cols : i % cols];
+  }
+}
+
+/// values += scale * B A, or its transpose; with IA3 values *= factors.
 void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo& tensor, std::span<float> values,
                 const Stream& stream) {
+  if (update.factors != nullptr) {
+    multiply(*update.factors, is_transposed, tensor, values);
+    return;
+  }
   const ConstTensorView a = view(update.a->values.data(), {update.a->shape[0], update.a->shape[1]});
   const ConstTensorView b = view(update.b->values.data(), {update.b->shape[0], update.b->shape[1]});
   const TensorView weight = view(values.data(), {tensor.shape[0], tensor.shape[1]});
@@ -143,16 +162,31 @@ bool is_weight_file(const fs::path& file) {
   return has_gguf_ending(file);
 }
 
-/// DoRA's update depends on the weight that it changes: there is no sum of several, and no share of one.
+/// Updates of DoRA and IA3 depend on the weight that they change: there is no sum of several, and no share of one.
 void check_summable(std::span<const WeightedAdapter> adapters) {
   for (const WeightedAdapter& each : adapters) {
-    if (each.adapter.config.use_dora && (adapters.size() > 1 || each.weight != 1.0)) {
+    if (each.adapter.config.method != Method::lora && (adapters.size() > 1 || each.weight != 1.0)) {
       throw Error(ExitCode::usage,
-                  fmt::format("{} is a DoRA adapter, which merges alone and with weight 1; merge the adapters one "
-                              "after another",
-                              each.folder.string()));
+                  fmt::format("{} is a {} adapter, which merges alone and with weight 1; merge the adapters one after another",
+                              each.folder.string(), word_of(kMethods, each.adapter.config.method)));
     }
   }
+}
+
+/// The update of a module by its lora_A, or by IA3's factors.
+WeightUpdate update_of(const WeightedAdapter& each, const std::string& path, const AdapterMatrix& matrix) {
+  WeightUpdate update;
+  if (each.adapter.config.method == Method::ia3) {
+    update.factors = &matrix;
+    return update;
+  }
+  update.a = &matrix;
+  update.b = &each.adapter.tensors.at(path + ".lora_B");
+  update.scale = static_cast<float>(scale_of(each.adapter.config, path) * each.weight);
+  if (each.adapter.config.method == Method::dora) {
+    update.magnitude = &each.adapter.tensors.at(path + ".lora_magnitude_vector");
+  }
+  return update;
 }
 
 }  // namespace
@@ -192,16 +226,17 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
 }
 
 MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
-  constexpr std::string_view kLoraA = ".lora_A";
   MergePlan plan = plan_of_blocks(spec, model);
   const std::vector<std::string> unused = unused_tensors(spec, model);
   check_summable(adapters);
   for (const WeightedAdapter& each : adapters) {
     for (const auto& [name, matrix] : each.adapter.tensors) {
-      if (!name.ends_with(kLoraA)) {
-        continue;
+      const std::size_t dot = name.rfind('.');
+      const std::string path = name.substr(0, dot);
+      const std::string role = name.substr(dot + 1);
+      if (role != "lora_A" && role != "ia3_l") {
+        continue;  // a partner of lora_A
       }
-      const std::string path = name.substr(0, name.size() - kLoraA.size());
       const TensorInfo* weight = look_up_tensor(spec, model, path + ".weight");
       if (weight == nullptr || std::ranges::find(unused, weight->name) != unused.end()) {
         throw Error(ExitCode::model,
@@ -209,13 +244,14 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
                                 "model",
                                 each.folder.string(), path));
       }
-      const auto magnitude = each.adapter.tensors.find(path + ".lora_magnitude_vector");
-      const WeightUpdate update{&matrix, &each.adapter.tensors.at(path + ".lora_B"),
-                                static_cast<float>(scale_of(each.adapter.config, path) * each.weight),
-                                magnitude == each.adapter.tensors.end() ? nullptr : &magnitude->second};
+      const WeightUpdate update = update_of(each, path, matrix);
       WeightChange& change = plan[weight->name];
       check_fits(*weight, update, change.transposed, each.folder);
       change.updates.push_back(update);
+      const TensorInfo* bias = look_up_tensor(spec, model, path + ".bias");
+      if (bias != nullptr && update.factors != nullptr && matrix.shape[1] == 1) {
+        plan[bias->name].updates.push_back(update);
+      }
     }
   }
   return plan;
@@ -237,7 +273,7 @@ std::vector<float> base_values(const TensorInfo& tensor, const WeightChange& cha
   std::vector<std::byte> bytes(tensor.bytes);
   read_tensor_bytes(tensor, 0, bytes);
   check_finite(tensor, bytes);
-  const Shape flat{tensor.shape[0] * tensor.shape[1]};
+  const Shape flat{static_cast<std::int64_t>(tensor.bytes / size_of(tensor.dtype))};
   std::vector<float> values(static_cast<std::size_t>(flat.count()));
   cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
   if (change.in_block && trained.quantization != Quantization::none) {

@@ -22,12 +22,14 @@ struct WeightedAdapter {
   PeftAdapter adapter;
 };
 
-/// scale * B A, to be added to one weight; then DoRA gives each of its rows, the weights of an output, the length of m.
+/// scale * B A, to be added to one weight; then DoRA gives each of its rows, the weights of an output, the length of m. IA3 has
+/// factors instead.
 struct WeightUpdate {
-  const AdapterMatrix* a = nullptr;          // [r, in]
+  const AdapterMatrix* a = nullptr;          // [r, in]; null with factors
   const AdapterMatrix* b = nullptr;          // [out, r]
   float scale = 0.0F;                        // the adapter's scale times its weight
   const AdapterMatrix* magnitude = nullptr;  // [out]; null: not DoRA
+  const AdapterMatrix* factors = nullptr;    // [out, 1] or [1, in]: of rows or columns, or of the elements of a bias
 };
 
 /// The changes of one weight.

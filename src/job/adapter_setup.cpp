@@ -8,6 +8,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
+#include "src/adapter/ia3_modules.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
@@ -29,9 +30,9 @@ void check_keys_agree(const Config& config, const PeftConfig& peft) {
   if (config.is_explicit("adapter.alpha") && config.adapter.alpha != peft.alpha) {
     refuse(config, "adapter.alpha", fmt::format("{}", config.adapter.alpha), fmt::format("{}", peft.alpha));
   }
-  if (config.is_explicit("adapter.method") && config.adapter.method != method_in(peft)) {
+  if (config.is_explicit("adapter.method") && config.adapter.method != peft.method) {
     refuse(config, "adapter.method", std::string(word_of(kMethods, config.adapter.method)),
-           std::string(word_of(kMethods, method_in(peft))));
+           std::string(word_of(kMethods, peft.method)));
   }
   if (config.is_explicit("adapter.rslora") && config.adapter.rslora != peft.use_rslora) {
     refuse(config, "adapter.rslora", fmt::format("{}", config.adapter.rslora), fmt::format("{}", peft.use_rslora));
@@ -59,7 +60,8 @@ AdapterSpec configured_spec(const Config& config) {
           adapter.exclude_modules,
           adapter.layers_to_transform,
           adapter.rank_pattern,
-          adapter.alpha_pattern};
+          adapter.alpha_pattern,
+          adapter.ia3_feedforward_modules};
 }
 
 void check_targets_agree(const Config& config, const ModelSpec& model, const AdapterLayout& layout) {
@@ -87,6 +89,7 @@ void check_patterns_agree(const Config& config, const PeftConfig& peft) {
     }
   };
   check("adapter.rank_pattern", config.adapter.rank_pattern == peft.rank_pattern);
+  check("adapter.ia3.feedforward_modules", config.adapter.ia3_feedforward_modules == peft.feedforward_modules);
   check("adapter.alpha_pattern", config.adapter.alpha_pattern == peft.alpha_pattern);
 }
 
@@ -98,9 +101,11 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
   config.adapter.r = static_cast<int>(peft.r);
   config.adapter.alpha = peft.alpha;
   config.adapter.rslora = peft.use_rslora;
-  config.adapter.method = method_in(peft);
+  config.adapter.method = peft.method;
+  config.adapter.ia3_feedforward_modules = peft.feedforward_modules;
   config.adapter.target_modules = target_names(*model.family, adapted_linears(layout));
-  for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.method", "adapter.target_modules"}) {
+  for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.method", "adapter.target_modules",
+                          "adapter.ia3.feedforward_modules"}) {
     if (!config.is_explicit(key)) {
       config.origins[key] = "adapter.init_from";
     }
@@ -120,12 +125,33 @@ void describe(ModelRun& run) {
   run.peft.r = config.adapter.r;
   run.peft.alpha = config.adapter.alpha;
   run.peft.use_rslora = config.adapter.rslora;
-  run.peft.use_dora = config.adapter.method == Method::dora;
+  run.peft.method = config.adapter.method;
+  run.peft.feedforward_modules = config.adapter.ia3_feedforward_modules;
   run.peft.dropout = config.adapter.dropout;
   run.peft.base_model_name_or_path = config.model.path;
   run.peft.target_pattern.clear();
   run.peft.target_modules = target_names(*run.model->spec.family, adapted_linears(run.layout));
   run.peft.fan_in_fan_out = run.model->spec.family->transposed;
+}
+
+/// Only feed-forward modules that are adapted are named, unless the user names them.
+void choose_ia3_modules(Config& config, const ModelSpec& model) {
+  if (!config.adapter.init_from.empty()) {
+    return;
+  }
+  const Ia3Modules defaults = default_ia3_modules(model);
+  const auto choose = [&](const std::string& key, std::vector<std::string>& names, const std::vector<std::string>& of_family) {
+    if (!config.is_explicit(key)) {
+      names = of_family;
+      config.origins[key] = "model_type " + model.model_type;
+    }
+  };
+  choose("adapter.target_modules", config.adapter.target_modules, defaults.target_modules);
+  const AdaptedLinears adapted = match_targets(model, config.adapter.target_modules);
+  const bool any_down =
+      std::any_of(adapted.begin(), adapted.end(), [](const auto& layer) { return layer[index_of(Linear::down)]; });
+  choose("adapter.ia3.feedforward_modules", config.adapter.ia3_feedforward_modules,
+         any_down ? defaults.feedforward_modules : std::vector<std::string>{});
 }
 
 }  // namespace
@@ -143,6 +169,10 @@ AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& p
 }
 
 void choose_targets(Config& config, const ModelSpec& model, const Console& console) {
+  if (config.adapter.method == Method::ia3) {
+    choose_ia3_modules(config, model);
+    return;
+  }
   const std::string key = "adapter.target_modules";
   std::vector<std::string> of_family;
   for (const std::string_view target : model.family->default_targets) {

@@ -70,6 +70,10 @@ void make_cheap(const Builder& build, const ModelSpec& spec, SavedActivations& b
   block.activated = build.rows("activated", spec.intermediate);
 }
 
+std::int64_t saved_output_width(const AdapterMethod& method, const AdaptedLinear& linear) {
+  return method.linear.saved_output_width == nullptr ? 0 : method.linear.saved_output_width(linear);
+}
+
 /// The other activations of a block.
 SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
                             bool all_layers, bool training) {
@@ -101,7 +105,7 @@ SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, cons
     for (std::size_t l = 0; l < layout.blocks.size(); ++l) {
       if (const auto& adapted = layout.blocks[l][i]; adapted && (!all_layers || l == layer)) {
         width = std::max(width, layout.method->linear.saved_width(*adapted));
-        output = training && layout.method->linear.saves_output ? adapted->out : output;
+        output = std::max(output, training ? saved_output_width(*layout.method, *adapted) : 0);
       }
     }
     block.adapter[i] = build.rows("z", width);

@@ -21,7 +21,7 @@ TEST(AdapterMethods, NamesAreDifferentAndParametersToo) {
   for (const AdapterMethod* method : adapter_methods()) {
     EXPECT_TRUE(names.insert(method->name).second) << method->name;
     std::set<std::string_view> parameters;
-    for (const Parameter& parameter : method->parameters(6, 4, 2)) {
+    for (const Parameter& parameter : method->parameters({6, 4, 2})) {
       EXPECT_TRUE(parameters.insert(parameter.name).second) << parameter.name;
     }
     EXPECT_FALSE(parameters.empty()) << method->name;

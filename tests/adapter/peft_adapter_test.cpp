@@ -203,12 +203,12 @@ TEST_F(PeftFolder, DoraHasMagnitudesUnderBothNames) {
   EXPECT_THAT(problem(), HasSubstr("holds model.layers.0.self_attn.q_proj.lora_magnitude_vector, and use_dora is not true in "
                                    "adapter_config.json; save the adapter again"));
   PeftConfig config = small_config();
-  config.use_dora = true;
+  config.method = Method::dora;
   put_file(scratch_ / "adapter_config.json", adapter_config_text(config));
   for (const char* ending : {"", ".weight"}) {  // PEFT writes it without, its own names in memory have one
     put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}, {magnitude + ending, {5}}});
     const PeftAdapter adapter = read_peft_adapter(scratch_.path());
-    EXPECT_TRUE(adapter.config.use_dora);
+    EXPECT_EQ(adapter.config.method, Method::dora);
     EXPECT_THAT(adapter.tensors.at("model.layers.0.self_attn.q_proj.lora_magnitude_vector").shape, ElementsAre(5));
   }
   put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}, {magnitude, {5, 1}}});
@@ -223,7 +223,7 @@ TEST_F(PeftFolder, DoraHasMagnitudesUnderBothNames) {
 TEST(PeftAdapter, MagnitudesStayInFp32) {
   const Scratch scratch;
   PeftConfig config = small_config();
-  config.use_dora = true;
+  config.method = Method::dora;
   const std::string module = "model.layers.0.self_attn.q_proj";
   const std::vector<AdapterTensor> tensors = {
       {module + ".lora_A", {2, 3}, 0, 6}, {module + ".lora_B", {5, 2}, 6, 10}, {module + ".lora_magnitude_vector", {5}, 16, 5}};

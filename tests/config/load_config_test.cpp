@@ -210,6 +210,23 @@ TEST_F(LoadConfig, NumbersByModuleAndListsOfNumbers) {
             "x.toml:2: adapter.layers_to_transform must be at least 0 (got -1)");
 }
 
+TEST_F(LoadConfig, OptionsOfAMethodHaveTheirTableAndTheirMethod) {
+  const Config config = load("[adapter]\nmethod = 'ia3'\n[adapter.ia3]\nfeedforward_modules = ['down_proj']\n");
+  EXPECT_EQ(config.adapter.ia3_feedforward_modules, std::vector<std::string>{"down_proj"});
+  EXPECT_EQ(load("", {"adapter.method=ia3", "adapter.ia3.feedforward_modules=fc2"}).adapter.ia3_feedforward_modules,
+            std::vector<std::string>{"fc2"});
+  EXPECT_EQ(error_of("[adapter.ia3]\nfeedforward = ['x']\n"),
+            "x.toml:2: unknown key adapter.ia3.feedforward; the nearest known key is adapter.ia3.feedforward_modules");
+  EXPECT_EQ(error_of("[adapter.ia3]\nfeedforward_modules = ['x']\n"),
+            "x.toml:2: adapter.ia3.feedforward_modules is an option of ia3, and adapter.method is lora; leave it out");
+  for (const std::string setting : {"adapter.rslora=true", "adapter.rank_pattern={q_proj = 2}",
+                                    "adapter.alpha_pattern={q_proj = 2}", "adapter.init=gaussian", "adapter.loraplus_ratio=4"}) {
+    EXPECT_EQ(error_of("[adapter]\nmethod = 'ia3'\n", {setting}),
+              "--set " + setting + ": " + setting.substr(0, setting.find('=')) +
+                  " is an option of lora and dora, and adapter.method is ia3; leave it out");
+  }
+}
+
 TEST_F(LoadConfig, UnknownKeysNameTheNearest) {
   EXPECT_EQ(error_of("[adapter]\nrank = 8\n"), "x.toml:2: unknown key adapter.rank; the nearest known key is adapter.r");
   EXPECT_EQ(error_of("[train]\nlearing_rate = 8\n"),
@@ -241,14 +258,14 @@ TEST_F(LoadConfig, WordsOfClosedListsAndPaths) {
             "--set data.template=llama9: data.template must be one of auto, alpaca, qa, raw, chatml, plain, tokenizer (got "
             "\"llama9\"; the nearest is alpaca)");
   EXPECT_EQ(error_of_set("adapter.method=lorra"),
-            "--set adapter.method=lorra: adapter.method must be one of lora, dora (got \"lorra\"; the nearest is lora)");
+            "--set adapter.method=lorra: adapter.method must be one of lora, dora, ia3 (got \"lorra\"; the nearest is lora)");
   EXPECT_EQ(error_of_set("train.optimizer=adam"),
             "--set train.optimizer=adam: train.optimizer must be one of adamw (got \"adam\"; the nearest is adamw)");
 }
 
 TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"adapter.method=adalora", "adapter.method = adalora is not built yet; what works is lora, dora"},
+      {"adapter.method=adalora", "adapter.method = adalora is not built yet; what works is lora, dora, ia3"},
       {"adapter.init=pissa", "adapter.init = pissa is not built yet; what works is default, gaussian"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},
@@ -336,7 +353,7 @@ TEST(ConfigKeys, TheTableIsSound) {
     EXPECT_TRUE(problem.empty() || required) << key.name << " " << problem;
     EXPECT_EQ(key.text(config), before) << key.name;
   }
-  EXPECT_EQ(names.size(), 74U);
+  EXPECT_EQ(names.size(), 75U);
 }
 
 TEST_F(LoadConfig, ATildeIsTheHomeFolder) {

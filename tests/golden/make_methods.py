@@ -39,6 +39,8 @@ METHODS = {
     "loraplus": (
         lambda base: peft.LoraConfig(r=3, lora_alpha=6, **common(base)), {"adapter.loraplus_ratio": str(LORAPLUS_RATIO)},
     ),
+    # PEFT's default modules of the family, some of them feed-forward
+    "ia3": (lambda base: peft.IA3Config(task_type="CAUSAL_LM", fan_in_fan_out=base == "gpt2"), {"adapter.method": "ia3"}),
     "dora": (lambda base: peft.LoraConfig(r=3, lora_alpha=6, use_dora=True, **common(base)), {"adapter.method": "dora"}),
 }
 
@@ -66,7 +68,9 @@ def save(model, folder, base):
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
     config["base_model_name_or_path"] = base
-    config["target_modules"] = sorted(config["target_modules"])
+    for key in ("target_modules", "feedforward_modules"):
+        if config.get(key):
+            config[key] = sorted(config[key])
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 

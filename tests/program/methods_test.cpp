@@ -107,7 +107,8 @@ INSTANTIATE_TEST_SUITE_P(All, Methods,
                          testing::Values(MethodCase{"lora_patterns", "llama3"}, MethodCase{"lora_patterns", "qwen3"},
                                          MethodCase{"lora_patterns", "gpt2"}, MethodCase{"loraplus", "llama3"},
                                          MethodCase{"loraplus", "qwen3"}, MethodCase{"loraplus", "gpt2"},
-                                         MethodCase{"dora", "llama3"}, MethodCase{"dora", "qwen3"}, MethodCase{"dora", "gpt2"}),
+                                         MethodCase{"dora", "llama3"}, MethodCase{"dora", "qwen3"}, MethodCase{"dora", "gpt2"},
+                                         MethodCase{"ia3", "llama3"}, MethodCase{"ia3", "qwen3"}, MethodCase{"ia3", "gpt2"}),
                          [](const auto& info) { return name_of(info.param); });
 
 /// The magnitudes of a new adapter are the lengths of the base's rows, on any mesh.
@@ -125,7 +126,7 @@ TEST(Dora, StartsAsPeftDoes) {
       settings["parallel.tensor"] = std::to_string(tensor);
       expect_success(launch_of(settings, 2));
       const PeftAdapter adapter = read_peft_adapter(scratch / "out/adapter");
-      EXPECT_TRUE(adapter.config.use_dora);
+      EXPECT_EQ(adapter.config.method, Method::dora);
       std::size_t compared = 0;
       for (const auto& [name, values] : magnitudes.items()) {
         const AdapterMatrix& ours = adapter.tensors.at(name.substr(0, name.rfind(".weight")));
@@ -140,8 +141,10 @@ TEST(Dora, StartsAsPeftDoes) {
   }
 }
 
-TEST(Dora, MergesToTheSameFunction) {
-  const MethodCase c{"dora", "gpt2"};  // its weights are stored in fp32, transposed
+class Merges : public testing::TestWithParam<const char*> {};
+
+TEST_P(Merges, ToTheSameFunction) {
+  const MethodCase c{GetParam(), "gpt2"};  // its weights are stored in fp32, transposed; it has biases
   const json golden = read_json(golden_folder(c) / "golden.json");
   for (const std::string quantization : {"none", "nf4"}) {
     const Scratch scratch;
@@ -193,6 +196,8 @@ TEST(Dora, HasTheSameBitsOnAnyDataRanksAndResumed) {
   expect_error(launch_of(cut, 1), 2, {"adapter.method"});
 }
 
+INSTANTIATE_TEST_SUITE_P(All, Merges, testing::Values("dora", "ia3"), [](const auto& info) { return std::string(info.param); });
+
 TEST(Dora, MergesAlone) {
   const MethodCase c{"dora", "gpt2"};
   const std::string adapter = (golden_folder(c) / "adapter_none").string();
@@ -201,7 +206,31 @@ TEST(Dora, MergesAlone) {
   launch.arguments = {"merge", "--model",  base_folder(c).string(),      "--adapter", adapter + "=0.5", "--quantization",
                       "none",  "--output", (scratch / "merged").string()};
   expect_error(launch, 2,
-               {adapter + " is a DoRA adapter, which merges alone and with weight 1; merge the adapters one after another"});
+               {adapter + " is a dora adapter, which merges alone and with weight 1; merge the adapters one after another"});
+}
+
+/// A new adapter has PEFT's modules and factors of 1.
+TEST(Ia3, StartsAsPeftDoes) {
+  for (const char* base : {"llama3", "qwen3", "gpt2"}) {
+    const MethodCase c{"ia3", base};
+    const Scratch scratch;
+    Settings settings = settings_of(c, "none", training_rows(base_folder(c), scratch / "train.jsonl"), scratch / "out");
+    settings.erase("adapter.init_from");
+    settings["train.max_steps"] = "1";
+    settings["train.learning_rate"] = "0";
+    const Finished shown = expect_success(launch_of(settings, 1));
+    EXPECT_EQ(count_of(shown.out, "adapter    ia3, without r, alpha and dropout; fresh"), 1) << shown.out;
+    EXPECT_EQ(count_of(shown.out, read_json(golden_folder(c) / "golden.json")["trainable"].get<std::string>()), 1) << shown.out;
+    const PeftAdapter ours = read_peft_adapter(scratch / "out/adapter");
+    const PeftAdapter theirs = read_peft_adapter(golden_folder(c) / "adapter_none");
+    EXPECT_EQ(ours.config.target_modules, theirs.config.target_modules);
+    EXPECT_EQ(ours.config.feedforward_modules, theirs.config.feedforward_modules);
+    EXPECT_EQ(ours.tensors.size(), theirs.tensors.size());
+    for (const auto& [name, matrix] : ours.tensors) {
+      EXPECT_EQ(matrix.shape, theirs.tensors.at(name).shape);
+      EXPECT_TRUE(std::all_of(matrix.values.begin(), matrix.values.end(), [](float l) { return l == 1.0F; })) << name;
+    }
+  }
 }
 
 /// Settings that name other things than the adapter that training starts from.
