@@ -14,7 +14,6 @@ namespace {
 using nlohmann::json;
 using Event = json::parse_event_t;
 
-constexpr int kMaxDepth = 64;  // bounds the recursion of destructors and dump()
 constexpr std::uint64_t kMaxFileBytes = std::uint64_t{256} << 20;
 
 /// Keys of the enclosing objects at this point of the text.
@@ -22,15 +21,15 @@ class OpenObjects {
  public:
   template <class Json>
   void watch(int depth, Event event, const Json& parsed) {
-    if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxDepth) {
-      throw JsonError("nested deeper than " + std::to_string(kMaxDepth) + " levels");
+    if ((event == Event::object_start || event == Event::array_start) && depth >= kMaxJsonDepth) {
+      throw too_deep();
     }
     if (event == Event::object_start) {
       keys_.emplace_back();
     } else if (event == Event::object_end) {
       keys_.pop_back();
     } else if (event == Event::key && !keys_.back().insert(parsed.template get<std::string>()).second) {
-      throw JsonError("the key \"" + parsed.template get<std::string>().substr(0, 200) + "\" is given twice");
+      throw key_given_twice(parsed.template get<std::string>());
     }
   }
 
@@ -43,11 +42,7 @@ Json parse_with(std::string_view text, const typename Json::parser_callback_t& c
   try {
     return Json::parse(text.begin(), text.end(), callback);
   } catch (const json::exception& e) {
-    std::string what = e.what();
-    if (const std::size_t bracket = what.find("] "); bracket != std::string::npos) {
-      what.erase(0, bracket + 2);  // removes the library's error number
-    }
-    throw JsonError(what.substr(0, 300));  // the reason may quote a token as long as the file
+    throw json_error_of(e);
   }
 }
 
@@ -60,7 +55,33 @@ Json parse_watched(std::string_view text) {
   });
 }
 
-/// Replaces NaN and Infinity outside of strings by null or by quoted names.
+template <class Json>
+Json parse_python_json(std::string_view text, bool as_null) {
+  try {
+    return parse_watched<Json>(text);
+  } catch (const JsonError&) {
+    const std::string plain = without_python_numbers(text, as_null);
+    if (plain == text) {
+      throw;
+    }
+    return parse_watched<Json>(plain);
+  }
+}
+
+}  // namespace
+
+JsonError key_given_twice(const std::string& key) { return JsonError("the key \"" + key.substr(0, 200) + "\" is given twice"); }
+
+JsonError too_deep() { return JsonError("nested deeper than " + std::to_string(kMaxJsonDepth) + " levels"); }
+
+JsonError json_error_of(const json::exception& error) {
+  std::string what = error.what();
+  if (const std::size_t bracket = what.find("] "); bracket != std::string::npos) {
+    what.erase(0, bracket + 2);
+  }
+  return JsonError(what.substr(0, 300));
+}
+
 std::string without_python_numbers(std::string_view text, bool as_null) {
   constexpr std::array<std::string_view, 3> kNames = {"-Infinity", "Infinity", "NaN"};
   std::string out;
@@ -83,21 +104,6 @@ std::string without_python_numbers(std::string_view text, bool as_null) {
   }
   return out;
 }
-
-template <class Json>
-Json parse_python_json(std::string_view text, bool as_null) {
-  try {
-    return parse_watched<Json>(text);
-  } catch (const JsonError&) {
-    const std::string plain = without_python_numbers(text, as_null);
-    if (plain == text) {
-      throw;
-    }
-    return parse_watched<Json>(plain);
-  }
-}
-
-}  // namespace
 
 json parse_strict_json(std::string_view text) { return parse_watched<json>(text); }
 nlohmann::ordered_json parse_ordered_json(std::string_view text) { return parse_watched<nlohmann::ordered_json>(text); }
@@ -125,19 +131,28 @@ void parse_json_members(std::string_view text, const std::function<void(const st
 
 namespace {
 
-template <class Json>
-Json read_watched_file(const std::filesystem::path& file, ExitCode code) {
+template <class Json, class Parse>
+Json read_with(const std::filesystem::path& file, ExitCode code, const Parse& parse) {
   if (InputFile(file, code).size() > kMaxFileBytes) {
     throw Error(code, file.string() + " is larger than 256 MiB, which no JSON file of this kind is");
   }
   try {
-    return parse_python_json<Json>(read_text_file(file, code), false);
+    return parse(read_text_file(file, code));
   } catch (const JsonError& e) {
     throw Error(code, file.string() + " is not valid JSON: " + e.what());
   }
 }
 
+template <class Json>
+Json read_watched_file(const std::filesystem::path& file, ExitCode code) {
+  return read_with<Json>(file, code, [](std::string_view text) { return parse_python_json<Json>(text, false); });
+}
+
 }  // namespace
+
+json read_json_text(const std::filesystem::path& file, ExitCode code, const std::function<json(std::string_view)>& parse) {
+  return read_with<json>(file, code, parse);
+}
 
 json read_json_file(const std::filesystem::path& file, ExitCode code) { return read_watched_file<json>(file, code); }
 

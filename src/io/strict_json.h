@@ -18,6 +18,8 @@ class JsonError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+inline constexpr int kMaxJsonDepth = 64;  // bounds the recursion of destructors and dump()
+
 /// Throws JsonError on a syntax error, invalid UTF-8, a key given twice, or nesting deeper than 64.
 nlohmann::json parse_strict_json(std::string_view text);
 /// The same, keeping the order of members.
@@ -36,5 +38,17 @@ void parse_json_members(std::string_view text,
 nlohmann::json read_json_file(const std::filesystem::path& file, ExitCode code);
 /// The same, keeping the order of members.
 nlohmann::ordered_json read_ordered_json_file(const std::filesystem::path& file, ExitCode code);
+
+// For other readers (src/io/json_events.h), which give the same errors.
+
+JsonError key_given_twice(const std::string& key);
+JsonError too_deep();
+/// Of nlohmann-json's error, without the library's number; it may quote a token as long as the file, and is shortened.
+JsonError json_error_of(const nlohmann::json::exception& error);
+/// Replaces NaN and Infinity outside of strings by null or by quoted names.
+std::string without_python_numbers(std::string_view text, bool as_null);
+/// `parse` of the file's text. Throws Error(code) for a JsonError and for a file larger than 256 MiB.
+nlohmann::json read_json_text(const std::filesystem::path& file, ExitCode code,
+                              const std::function<nlohmann::json(std::string_view)>& parse);
 
 }  // namespace lora_dist

@@ -1,30 +1,13 @@
 // Splits a piece into symbols, after models/bpe/model.rs of tokenizers.
 #include "src/tokenizer/bpe.h"
 
-#include <cstdio>
-
 #include "src/tokenizer/byte_alphabet.h"
+#include "src/tokenizer/byte_tokens.h"
 #include "src/tokenizer/merge_symbols.h"
 #include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {
-
-/// Ids of the character's bytes; false if the vocabulary lacks one.
-bool add_bytes(const BpeModel& model, std::string_view character, std::vector<std::int32_t>& out) {
-  const std::size_t before = out.size();
-  for (const char c : character) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    const auto found = model.ids.find(std::string_view(name));
-    if (found == model.ids.end()) {
-      out.resize(before);
-      return false;
-    }
-    out.push_back(found->second);
-  }
-  return true;
-}
 
 /// The character in the vocabulary's form: with the prefix unless first, with the suffix if last.
 std::string_view decorated(const BpeModel& model, std::string_view character, bool first, bool last, std::string& room) {
@@ -48,13 +31,13 @@ std::vector<std::int32_t> characters(const BpeModel& model, std::string_view pie
     const std::size_t bytes = utf8_maximal_subpart(piece);
     const std::string_view character = decorated(model, piece.substr(0, bytes), first, bytes == piece.size(), room);
     piece.remove_prefix(bytes);
-    if (const auto found = model.ids.find(character); found != model.ids.end()) {
+    if (const auto found = model.vocab.id_of(character)) {
       if (pending_unk) {
         out.push_back(*model.unk);
         pending_unk = false;
       }
-      out.push_back(found->second);
-    } else if (model.byte_fallback && add_bytes(model, character, out)) {
+      out.push_back(*found);
+    } else if (model.byte_fallback && append_byte_tokens(model.vocab, character, out)) {
       continue;
     } else if (model.unk) {
       if (pending_unk && !model.fuse_unk) {
@@ -72,8 +55,8 @@ std::vector<std::int32_t> characters(const BpeModel& model, std::string_view pie
 /// Encodes a word that is not in the cache.
 std::vector<std::int32_t> merged(const BpeModel& model, std::string_view word) {
   if (model.ignore_merges) {
-    if (const auto found = model.ids.find(word); found != model.ids.end()) {
-      return {found->second};
+    if (const auto found = model.vocab.id_of(word)) {
+      return {*found};
     }
   }
   std::vector<std::int32_t> ids = characters(model, word);
@@ -100,7 +83,7 @@ bool keeps_every_character(const BpeModel& model) {
   for (int byte = 0; byte < 256; ++byte) {
     all.push_back(static_cast<char>(byte));
   }
-  return add_bytes(model, all, bytes);
+  return append_byte_tokens(model.vocab, all, bytes);
 }
 
 /// The next cut after `from`: before a word_start that follows another character.
@@ -115,11 +98,11 @@ std::size_t end_of_word(std::string_view piece, std::string_view word_start, std
 
 std::string find_word_start(const BpeModel& model) {
   if (model.of_bytes || model.ignore_merges || !model.continuation_prefix.empty() || !model.end_suffix.empty() ||
-      !model.ids.contains(kUnderline) || !keeps_every_character(model)) {
+      !model.vocab.contains(kUnderline) || !keeps_every_character(model)) {
     return {};
   }
-  for (const auto& [id, token] : model.tokens) {
-    if (end_of_word(token, kUnderline, 0) != token.size()) {
+  for (std::size_t i = 0; i < model.vocab.size(); ++i) {
+    if (const std::string_view token = model.vocab.token(i); end_of_word(token, kUnderline, 0) != token.size()) {
       return {};
     }
   }

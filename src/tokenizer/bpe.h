@@ -2,29 +2,19 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "src/tokenizer/pair_table.h"
+#include "src/tokenizer/token_table.h"
 #include "src/tokenizer/word_cache.h"
 
 namespace lora_dist {
 
-/// Allows look-ups by string_view.
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-};
-template <class T>
-using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
-
 struct BpeModel {
-  StringMap<std::int32_t> ids;
-  std::unordered_map<std::int32_t, std::string> tokens;
+  TokenTable vocab;
   PairTable merges;
   std::optional<std::int32_t> unk;
   bool fuse_unk = false;
@@ -34,7 +24,6 @@ struct BpeModel {
   std::string end_suffix;           // after the last one
   bool of_bytes = false;            // pieces are bytes; the vocabulary uses GPT-2's alphabet
   std::string word_start;           // see find_word_start; empty: pieces are not cut
-  std::shared_ptr<WordCaches> caches = std::make_shared<WordCaches>();
 };
 
 /// The character (Llama's underline) before which a piece may be cut without changing ids, because no merge spans the boundary

@@ -35,7 +35,7 @@ constexpr float kHoleScore = -10000.0F;
 struct Source {
   fs::path file;
   std::string class_name;
-  json document;                            // in tokenizer.json's form
+  TokenizerDocument document;               // in tokenizer.json's form
   std::optional<SentencePieceFile> pieces;  // tokenizer.model, also where tokenizer.json is what counts
   std::set<std::string> listed;             // tokens that a file lists as added
 };
@@ -50,7 +50,8 @@ Source read_source(const fs::path& folder) {
   if (vocabulary.pieces) {
     add_tokens_of_pieces(*vocabulary.pieces, files, tokenizer_class, tokens, ignored);
   }
-  if (needs_sentencepiece(vocabulary, tokenizer_class)) {
+  const bool unigram = vocabulary.document.lists.vocab_shape == ModelLists::Shape::list;
+  if (needs_sentencepiece(vocabulary, tokenizer_class) || unigram) {
     throw Error(ExitCode::model, out.file.string() +
                                      " is no BPE, or has a table of normal forms, which this program does not "
                                      "write to GGUF files; use llama.cpp's converter on the merged folder");
@@ -90,7 +91,7 @@ json plain_steps(const json& component, const char* list, const JsonLocation& lo
 }
 
 bool is_byte_level(const Source& source) {
-  const json steps = plain_steps(member(source.document, "pre_tokenizer", {source.file, ""}), "pretokenizers", {source.file, ""});
+  const json steps = plain_steps(member(source.document.rest, "pre_tokenizer", {source.file, ""}), "pretokenizers", {source.file, ""});
   return std::ranges::any_of(steps, [](const json& step) { return step["type"] == "ByteLevel"; });
 }
 
@@ -100,9 +101,9 @@ std::string pre_tokenizer_name(const Source& source, std::string_view model_type
   const auto steps = [&](const json& pre, const json& normalizer) {
     return json::array({plain_steps(pre, "pretokenizers", location), plain_steps(normalizer, "normalizers", location)});
   };
-  const json own = steps(member(source.document, "pre_tokenizer", location), member(source.document, "normalizer", location));
+  const json own = steps(member(source.document.rest, "pre_tokenizer", location), member(source.document.rest, "normalizer", location));
   const bool ignores_merges =
-      bool_member(member(source.document, "model", location), "ignore_merges", false, location.at("model"));
+      bool_member(member(source.document.rest, "model", location), "ignore_merges", false, location.at("model"));
   std::vector<std::string_view> names;
   for (const GgufPreTokenizer& known : gguf_pre_tokenizers()) {
     if (known.name != "default" && known.ignores_merges == ignores_merges &&
@@ -189,23 +190,20 @@ void check_size(const Source& source, const Tokenizer& tokenizer, std::int64_t r
   }
 }
 
+std::string with_alphabet_spaces(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    out += c == ' ' ? std::string("\xC4\xA0") : std::string(1, c);
+  }
+  return out;
+}
+
 /// "a b"; spaces in a piece become what GPT-2's alphabet has for a space.
 std::vector<std::string> merges_of(const Source& source) {
-  const JsonLocation location = JsonLocation{source.file, ""}.at("model").at("merges");
+  const MergeTexts& merges = source.document.lists.merges;
   std::vector<std::string> out;
-  for (const json& merge : member(member(source.document, "model", {source.file, ""}), "merges", location)) {
-    if (merge.is_string()) {
-      out.push_back(merge.get<std::string>());
-      continue;
-    }
-    std::string text;
-    for (const json& part : merge) {
-      text += text.empty() ? "" : " ";
-      for (const char c : part.get<std::string>()) {
-        text += c == ' ' ? std::string("\xC4\xA0") : std::string(1, c);
-      }
-    }
-    out.push_back(std::move(text));
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    out.push_back(with_alphabet_spaces(merges.left(i)) + " " + with_alphabet_spaces(merges.right(i)));
   }
   return out;
 }

@@ -33,17 +33,25 @@ void encode_part(const JsonTokenizer& t, std::string_view part, bool at_start, b
     const std::string_view text = normal.substr(inner.begin, inner.end - inner.begin);
     const bool front = inner.begin == 0;
     pre_tokenize(t.pre_tokenizer, text, at_start && front, prepend || !front, work.pieces);
-    for (const Range& range : work.pieces.ranges) {
-      encode_piece(t.model, work.cache, work.pieces.text.substr(range.begin, range.end - range.begin), out);
-    }
+    std::visit(
+        [&](const auto& model) {
+          for (const Range& range : work.pieces.ranges) {
+            encode_piece(model, work.cache, work.pieces.text.substr(range.begin, range.end - range.begin), out);
+          }
+        },
+        t.model);
   }
 }
 
 }  // namespace
 
+const TokenTable& vocab_of(const JsonTokenizer& tokenizer) {
+  return std::visit([](const auto& model) -> const TokenTable& { return model.vocab; }, tokenizer.model);
+}
+
 std::vector<std::int32_t> encode(const JsonTokenizer& tokenizer, std::string_view text, bool continuation) {
   std::vector<std::int32_t> out;
-  std::unique_ptr<WordCache> cache = tokenizer.model.caches->take();
+  std::unique_ptr<WordCache> cache = tokenizer.caches->take();
   Work work{*cache, {}};
   try {
     for (const TextPart& part : split_at_tokens(tokenizer.added, tokenizer.added.plain, text)) {
@@ -57,7 +65,7 @@ std::vector<std::int32_t> encode(const JsonTokenizer& tokenizer, std::string_vie
   } catch (const RegexError& e) {
     throw Error(ExitCode::model, std::string("a regular expression of the tokenizer ") + e.what());
   }
-  tokenizer.model.caches->put_back(std::move(cache));
+  tokenizer.caches->put_back(std::move(cache));
   return out;
 }
 
@@ -87,10 +95,7 @@ std::optional<std::string_view> token_text(const JsonTokenizer& tokenizer, std::
   if (const auto added = tokenizer.added.by_id.find(id); added != tokenizer.added.by_id.end()) {
     return tokenizer.added.tokens[added->second].content;
   }
-  if (const auto found = tokenizer.model.tokens.find(id); found != tokenizer.model.tokens.end()) {
-    return found->second;
-  }
-  return std::nullopt;
+  return vocab_of(tokenizer).text_of(id);
 }
 
 std::optional<std::int32_t> token_id(const JsonTokenizer& tokenizer, std::string_view token) {
@@ -99,10 +104,7 @@ std::optional<std::int32_t> token_id(const JsonTokenizer& tokenizer, std::string
       return added.id;
     }
   }
-  if (const auto found = tokenizer.model.ids.find(token); found != tokenizer.model.ids.end()) {
-    return found->second;
-  }
-  return std::nullopt;
+  return vocab_of(tokenizer).id_of(token);
 }
 
 bool is_byte_level(const JsonTokenizer& tokenizer) {

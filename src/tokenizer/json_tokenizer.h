@@ -1,12 +1,13 @@
-// A BPE tokenizer.json as Hugging Face's tokenizers library reads it: added tokens, normalizer, pre-tokenizer, BPE, decoder.
+// A tokenizer.json as Hugging Face's tokenizers library reads it: added tokens, normalizer, pre-tokenizer, model, decoder.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "src/tokenizer/added_tokens.h"
@@ -14,11 +15,12 @@
 #include "src/tokenizer/decoder.h"
 #include "src/tokenizer/normalizer.h"
 #include "src/tokenizer/pre_tokenizer.h"
+#include "src/tokenizer/unigram.h"
 
 namespace lora_dist {
 
 struct JsonTokenizer {
-  BpeModel model;
+  std::variant<BpeModel, UnigramModel> model;
   AddedTokens added;
   std::vector<NormalizeStep> normalizer;
   std::vector<PreTokenizeStep> pre_tokenizer;
@@ -27,10 +29,14 @@ struct JsonTokenizer {
   bool has_decoder = false;                  // without one the tokens are joined with spaces
   std::vector<std::int32_t> prefix, suffix;  // of the post-processor's single-text template
   std::int32_t largest_id = 0;
+  std::shared_ptr<WordCaches> caches = std::make_shared<WordCaches>();
 };
 
+/// The model's own vocabulary.
+const TokenTable& vocab_of(const JsonTokenizer& tokenizer);
+
 /// `text` must be UTF-8. continuation: no dummy space before the text. Throws Error(model) if a regular expression of the
-/// tokenizer takes too long on the text.
+/// tokenizer takes too long on the text, or if a Unigram model without unk meets an unknown character.
 std::vector<std::int32_t> encode(const JsonTokenizer& tokenizer, std::string_view text, bool continuation);
 std::string decode(const JsonTokenizer& tokenizer, std::span<const std::int32_t> ids, bool skip_special);
 std::optional<std::string_view> token_text(const JsonTokenizer& tokenizer, std::int32_t id);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "src/tokenizer/byte_alphabet.h"
 #include "src/tokenizer/overloaded.h"
 #include "src/tokenizer/utf8.h"
 
@@ -49,7 +50,9 @@ void apply(const NormalizeStep& step, bool prepend, std::string& text) {
                         },
                         [&](const NormalFormStep& s) { text = to_normal_form(text, s.form); },
                         [&](const LowercaseStep&) { text = to_lower_case(text); },
-                        [&](const StripSpaceStep& s) { text = without_space(s, text); }},
+                        [&](const StripSpaceStep& s) { text = without_space(s, text); },
+                        [&](const CharsmapStep& s) { text = apply_charsmap(*s.map, text); },
+                        [&](const ByteAlphabetStep&) { text = to_byte_alphabet(text); }},
              step);
 }
 

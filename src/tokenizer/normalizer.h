@@ -1,11 +1,13 @@
 // Normalizers of a tokenizer.json.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "src/tokenizer/charsmap.h"
 #include "src/tokenizer/normal_form.h"
 #include "src/tokenizer/regex.h"
 
@@ -29,7 +31,14 @@ struct LowercaseStep {};
 struct StripSpaceStep {
   bool left = true, right = true;
 };
-using NormalizeStep = std::variant<PrependStep, ReplaceStep, NormalFormStep, LowercaseStep, StripSpaceStep>;
+/// Replaces by sentencepiece's table.
+struct CharsmapStep {
+  std::shared_ptr<const Charsmap> map;
+};
+/// Maps bytes to GPT-2's alphabet.
+struct ByteAlphabetStep {};
+using NormalizeStep =
+    std::variant<PrependStep, ReplaceStep, NormalFormStep, LowercaseStep, StripSpaceStep, CharsmapStep, ByteAlphabetStep>;
 
 /// prepend: false (for a continuation) skips PrependSteps and matches at the start of expressions with \A. Throws RegexError.
 std::string normalize(const std::vector<NormalizeStep>& steps, std::string_view text, bool prepend);

@@ -16,6 +16,7 @@ struct BpeMerge {
 /// Open addressing, at most half full. Ids must not be negative.
 class PairTable {
  public:
+  void reserve(std::size_t pairs);
   /// The later entry of a duplicate pair counts.
   void insert(std::int32_t left, std::int32_t right, BpeMerge merge);
   /// Null if the two do not merge.
@@ -48,7 +49,7 @@ class PairTable {
     }
     return at;
   }
-  void grow();
+  void grow(std::size_t slots);
 
   std::vector<Slot> slots_;  // size: a power of two
   std::size_t used_ = 0;

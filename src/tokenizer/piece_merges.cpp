@@ -17,11 +17,11 @@ using nlohmann::json;
 
 using PieceIds = std::unordered_map<std::string_view, std::size_t>;
 
-void append_cuts(std::string_view piece, const PieceIds& pieces, json& merges) {
+void append_cuts(std::string_view piece, const PieceIds& pieces, MergeTexts& merges) {
   for (std::size_t at = utf8_maximal_subpart(piece); at < piece.size(); at += utf8_maximal_subpart(piece.substr(at))) {
     const std::string_view left = piece.substr(0, at), right = piece.substr(at);
     if (pieces.contains(left) && pieces.contains(right)) {
-      merges.push_back(json::array({std::string(left), std::string(right)}));
+      merges.add(left, right);
     }
   }
 }
@@ -99,7 +99,7 @@ json decoder_of(const SentencePieceFile& file) {
 }
 
 /// Only normal pieces merge, by decreasing score.
-json merges_by_score(const SentencePieceFile& file, const std::vector<std::string>& names) {
+MergeTexts merges_by_score(const SentencePieceFile& file, const std::vector<std::string>& names) {
   PieceIds normal;
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (file.pieces[i].type == PieceType::normal) {
@@ -114,7 +114,7 @@ json merges_by_score(const SentencePieceFile& file, const std::vector<std::strin
     const float left = file.pieces[a].score, right = file.pieces[b].score;
     return left != right ? left > right : a < b;
   });
-  json merges = json::array();
+  MergeTexts merges;
   for (const std::size_t id : order) {
     append_cuts(names[id], normal, merges);
   }
@@ -123,20 +123,20 @@ json merges_by_score(const SentencePieceFile& file, const std::vector<std::strin
 
 }  // namespace
 
-json vocab_of_pieces(const SentencePieceFile& file) {
-  json out = json::object();
+TokenTable vocab_of_pieces(const SentencePieceFile& file) {
+  TokenTable out;
   for (std::size_t i = 0; i < file.pieces.size(); ++i) {
-    out[file.pieces[i].text] = i;
+    out.assign(file.pieces[i].text, static_cast<std::int32_t>(i));
   }
   return out;
 }
 
-json merges_of_pieces(const SentencePieceFile& file) {
+MergeTexts merges_of_pieces(const SentencePieceFile& file) {
   PieceIds pieces;
   for (std::size_t i = 0; i < file.pieces.size(); ++i) {
     pieces[file.pieces[i].text] = i;
   }
-  json merges = json::array();
+  MergeTexts merges;
   for (std::size_t i = 0; i < file.pieces.size(); ++i) {
     if (pieces.at(file.pieces[i].text) == i) {
       append_cuts(file.pieces[i].text, pieces, merges);
@@ -145,25 +145,27 @@ json merges_of_pieces(const SentencePieceFile& file) {
   return merges;
 }
 
-json document_of_pieces(const SentencePieceFile& file, const std::vector<std::string>& names, bool legacy) {
+TokenizerDocument document_of_pieces(const SentencePieceFile& file, const std::vector<std::string>& names, bool legacy) {
   const std::string user_defined = user_defined_pattern(file, names);
-  json vocab = json::object();
+  TokenTable vocab;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    vocab[names[i]] = i;
+    vocab.assign(names[i], static_cast<std::int32_t>(i));
   }
   json model = {{"type", "BPE"},
                 {"fuse_unk", true},
                 {"byte_fallback", file.byte_fallback},
-                {"ignore_merges", !user_defined.empty()},
-                {"merges", merges_by_score(file, names)}};
+                {"ignore_merges", !user_defined.empty()}};
   if (vocab.contains(file.unk)) {
     model["unk_token"] = file.unk;
   }
-  model["vocab"] = std::move(vocab);
-  return {{"model", std::move(model)},
-          {"normalizer", normalizer_of(file, legacy)},
-          {"pre_tokenizer", pre_tokenizer_of(file, user_defined, legacy)},
-          {"decoder", decoder_of(file)}};
+  TokenizerDocument out;
+  out.rest = {{"model", std::move(model)},
+              {"normalizer", normalizer_of(file, legacy)},
+              {"pre_tokenizer", pre_tokenizer_of(file, user_defined, legacy)},
+              {"decoder", decoder_of(file)}};
+  out.lists.take_vocab(std::move(vocab));
+  out.lists.take_merges(merges_by_score(file, names));
+  return out;
 }
 
 }  // namespace lora_dist

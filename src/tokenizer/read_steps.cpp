@@ -81,6 +81,15 @@ void append_nmt(std::vector<NormalizeStep>& out) {
       compile_regex(R"([\x{9}\x{A}\x{C}\x{D}\x{1680}\x{200B}-\x{200F}\x{2028}\x{2029}\x{2581}\x{FEFF}\x{FFFD}])"), " "});
 }
 
+CharsmapStep read_precompiled(const json& step, const JsonLocation& location) {
+  const std::string text = text_member(step, "precompiled_charsmap", location);
+  try {
+    return {read_charsmap(from_base64(text))};
+  } catch (const CharsmapError& e) {
+    fail(location.at("precompiled_charsmap"), std::string(e.what()) + "; take the file from the model's publisher again");
+  }
+}
+
 std::size_t count_member(const json& step, const char* key, const JsonLocation& location) {
   return static_cast<std::size_t>(count_of(member(step, key, location), 1 << 20, location.at(key)));
 }
@@ -146,6 +155,10 @@ std::vector<NormalizeStep> read_normalizer(const json& component, const JsonLoca
       append_nmt(out);
     } else if (type == "StripAccents") {
       out.emplace_back(ReplaceStep{compile_regex(R"(\p{M})"), ""});
+    } else if (type == "Precompiled") {
+      out.emplace_back(read_precompiled(step, location));
+    } else if (type == "ByteLevel") {
+      out.emplace_back(ByteAlphabetStep{});
     } else if (type == "Lowercase") {
       out.emplace_back(LowercaseStep{});
     } else if (type == "Strip") {

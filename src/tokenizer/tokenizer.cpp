@@ -51,10 +51,10 @@ void open_kind(Tokenizer& out, const FolderFiles& files, const TokenizerClass& t
     out.kind = std::move(pieces);
     return;
   }
-  const nlohmann::json document = make_tokenizer_document(vocabulary, files, tokenizer_class, tokens, out.notes);
-  JsonTokenizer json = read_tokenizer_steps(document, out.file);
+  JsonTokenizer json =
+      read_tokenizer_steps(make_tokenizer_document(vocabulary, files, tokenizer_class, tokens, out.notes), out.file);
   out.model_size = json.largest_id + 1;
-  set_added_tokens(json, assign_token_ids(vocabulary_of(json.model), vocabulary.added, tokens, tokenizer_class, files, out.notes),
+  set_added_tokens(json, assign_token_ids(vocabulary_of(json), vocabulary.added, tokens, tokenizer_class, files, out.notes),
                    out.file);
   json.added.split_special = split_special;
   out.kind = std::move(json);
@@ -89,8 +89,8 @@ Tokenizer open_tokenizer(const std::filesystem::path& model_folder) {
   if (vocabulary.pieces) {
     add_tokens_of_pieces(*vocabulary.pieces, files, tokenizer_class, tokens, out.notes);
   }
-  const bool has_template =
-      vocabulary.json.is_object() && vocabulary.json.contains("post_processor") && !vocabulary.json["post_processor"].is_null();
+  const nlohmann::json& rest = vocabulary.document.rest;
+  const bool has_template = rest.is_object() && rest.contains("post_processor") && !rest["post_processor"].is_null();
   open_kind(out, files, tokenizer_class, vocabulary, tokens);
   out.vocab_size = std::visit([](const auto& kind) { return kind.largest_id; }, out.kind) + 1;
   out.bos = special_id(out, tokens, "bos_token");

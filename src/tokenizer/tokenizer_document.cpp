@@ -106,15 +106,29 @@ void note_version_4(const FolderFiles& files, const TokenizerClass& tokenizer_cl
   }
 }
 
-json built_around(json& file, const FolderFiles& files, const TokenizerClass& tokenizer_class, ClassArguments arguments,
-                  std::vector<std::string>& notes) {
-  const JsonLocation location{files.vocabulary_file(), ""};
-  if (member(file, "model", location).is_null()) {
-    return file;  // rejected when read
+/// Refuses other models than the class's own, which are BPE.
+void check_model_type(const json& model, const ModelLists& lists, const TokenizerClass& tokenizer_class,
+                      const JsonLocation& location) {
+  const json& type = member(model, "type", location);
+  if ((type.is_string() && type != "BPE") || lists.vocab_shape == ModelLists::Shape::list) {
+    fail(location, "is " + (type.is_string() ? type.get<std::string>().substr(0, 40) : "Unigram") + ", and " +
+                       std::string(tokenizer_class.name) +
+                       " of transformers 5 makes BPE of it; name PreTrainedTokenizerFast as tokenizer_class in "
+                       "tokenizer_config.json if the file is to count as it stands");
   }
-  json& model = file["model"];
-  const json& vocab = member(model, "vocab", location.at("model"));
-  if (arguments.unk && !(vocab.is_object() && vocab.contains(*arguments.unk))) {
+}
+
+TokenizerDocument built_around(TokenizerDocument& whole, const FolderFiles& files, const TokenizerClass& tokenizer_class,
+                               ClassArguments arguments, std::vector<std::string>& notes) {
+  const JsonLocation location{files.vocabulary_file(), ""};
+  const json& file = whole.rest;
+  if (member(file, "model", location).is_null()) {
+    return whole;  // rejected when read
+  }
+  if (files.source == VocabularySource::tokenizer_json) {
+    check_model_type(file["model"], whole.lists, tokenizer_class, location.at("model"));
+  }
+  if (arguments.unk && !whole.lists.vocab.contains(*arguments.unk)) {
     arguments.unk.reset();
   }
   json out = tokenizer_class.build(arguments);
@@ -124,17 +138,11 @@ json built_around(json& file, const FolderFiles& files, const TokenizerClass& to
         " of transformers 5 normalizes and cuts text by steps of its own, not by those of tokenizer.json, as version 4 "
         "does; ids are those of version 5");
   }
-  if (const json& type = member(model, "type", location.at("model")); type.is_string()) {
-    out["model"]["type"] = type;
-  }
-  for (const char* key : {"vocab", "merges"}) {
-    out["model"][key] = std::move(model[key]);
-  }
   out["post_processor"] = member(file, "post_processor", location);
-  return out;
+  return {std::move(out), std::move(whole.lists)};
 }
 
-json read_two_files(const FolderFiles& files, const TokenizerClass& tokenizer_class) {
+TokenizerDocument read_two_files(const FolderFiles& files, const TokenizerClass& tokenizer_class) {
   if (!tokenizer_class.reads_vocab_and_merges) {
     const std::string named = files.config.contains("tokenizer_class") && files.config["tokenizer_class"].is_string()
                                   ? files.config["tokenizer_class"].get<std::string>()
@@ -144,7 +152,7 @@ json read_two_files(const FolderFiles& files, const TokenizerClass& tokenizer_cl
                     " cuts text is not known from vocab.json and merges.txt; put the model's tokenizer.json beside "
                     "them");
   }
-  return {{"model", read_vocabulary_files(files.folder)}};
+  return {{{"model", json::object()}}, read_vocabulary_files(files.folder)};
 }
 
 SentencePieceFile read_pieces(const std::filesystem::path& file) {
@@ -167,12 +175,12 @@ VocabularyFile read_vocabulary_file(const FolderFiles& files, const TokenizerCla
       out.pieces = read_pieces(file);
       break;
     case VocabularySource::vocab_and_merges:
-      out.json = read_two_files(files, tokenizer_class);
+      out.document = read_two_files(files, tokenizer_class);
       break;
     case VocabularySource::tokenizer_json:
-      out.json = files.gguf ? gguf_tokenizer(read_gguf(*files.gguf)) : read_json_file(file, ExitCode::model);
-      out.added = listed_tokens(out.json, {file, ""});
-      out.pad = padding_token(out.json, {file, ""});
+      out.document = files.gguf ? take_apart(gguf_tokenizer(read_gguf(*files.gguf)), file) : read_tokenizer_json(file);
+      out.added = listed_tokens(out.document.rest, {file, ""});
+      out.pad = padding_token(out.document.rest, {file, ""});
   }
   return out;
 }
@@ -212,21 +220,23 @@ void add_tokens_of_pieces(const SentencePieceFile& pieces, const FolderFiles& fi
   }
 }
 
-json make_tokenizer_document(VocabularyFile& vocabulary, const FolderFiles& files, const TokenizerClass& tokenizer_class,
-                             const FolderTokens& tokens, std::vector<std::string>& notes) {
+TokenizerDocument make_tokenizer_document(VocabularyFile& vocabulary, const FolderFiles& files,
+                                          const TokenizerClass& tokenizer_class, const FolderTokens& tokens,
+                                          std::vector<std::string>& notes) {
   ClassArguments arguments = class_arguments(files, tokenizer_class);
   arguments.unk = named_content(tokens, "unk_token");
   if (vocabulary.pieces && tokenizer_class.build == nullptr) {
     return document_of_pieces(*vocabulary.pieces, names_of_pieces(*vocabulary.pieces, tokens), arguments.legacy);
   }
   if (vocabulary.pieces) {
-    vocabulary.json = {
-        {"model", {{"vocab", vocab_of_pieces(*vocabulary.pieces)}, {"merges", merges_of_pieces(*vocabulary.pieces)}}}};
+    vocabulary.document.rest = {{"model", json::object()}};
+    vocabulary.document.lists.take_vocab(vocab_of_pieces(*vocabulary.pieces));
+    vocabulary.document.lists.take_merges(merges_of_pieces(*vocabulary.pieces));
   }
   if (tokenizer_class.build == nullptr) {
-    return std::move(vocabulary.json);
+    return std::move(vocabulary.document);
   }
-  return built_around(vocabulary.json, files, tokenizer_class, std::move(arguments), notes);
+  return built_around(vocabulary.document, files, tokenizer_class, std::move(arguments), notes);
 }
 
 }  // namespace lora_dist

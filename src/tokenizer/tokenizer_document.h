@@ -1,13 +1,13 @@
 // Converts a folder's vocabulary to a document in tokenizer.json's form.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "src/tokenizer/folder_files.h"
 #include "src/tokenizer/folder_tokens.h"
+#include "src/tokenizer/model_lists.h"
 #include "src/tokenizer/sentencepiece_file.h"
 #include "src/tokenizer/tokenizer_class.h"
 
@@ -15,7 +15,7 @@ namespace lora_dist {
 
 /// The vocabulary files.
 struct VocabularyFile {
-  nlohmann::json json;                      // tokenizer.json, or vocab.json and merges.txt
+  TokenizerDocument document;               // tokenizer.json, or vocab.json and merges.txt
   std::optional<SentencePieceFile> pieces;  // tokenizer.model
   std::vector<ListedToken> added;           // added_tokens of tokenizer.json
   std::optional<std::string> pad;           // the token of tokenizer.json's padding
@@ -33,8 +33,8 @@ void add_tokens_of_pieces(const SentencePieceFile& pieces, const FolderFiles& fi
 
 /// The document that the class builds; with added_tokens only if the class uses the file's. Consumes `vocabulary`. Adds a note if
 /// version 4 follows the file's pipeline and version 5 does not.
-nlohmann::json make_tokenizer_document(VocabularyFile& vocabulary, const FolderFiles& files,
-                                       const TokenizerClass& tokenizer_class, const FolderTokens& tokens,
-                                       std::vector<std::string>& notes);
+TokenizerDocument make_tokenizer_document(VocabularyFile& vocabulary, const FolderFiles& files,
+                                          const TokenizerClass& tokenizer_class, const FolderTokens& tokens,
+                                          std::vector<std::string>& notes);
 
 }  // namespace lora_dist

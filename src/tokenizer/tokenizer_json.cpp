@@ -9,13 +9,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kIdLimit = 1 << 24;  // far above any vocabulary; limits allocations for invalid ids
+constexpr std::int64_t kIdLimit = 1 << 24;  // as for the vocabulary's
 
 std::int32_t largest_id(const JsonTokenizer& tokenizer) {
-  std::int32_t largest = 0;
-  for (const auto& [id, token] : tokenizer.model.tokens) {
-    largest = std::max(largest, id);
-  }
+  std::int32_t largest = vocab_of(tokenizer).largest_id();
   for (const AddedToken& token : tokenizer.added.tokens) {
     largest = std::max(largest, token.id);
   }
@@ -60,17 +57,36 @@ std::vector<json> steps_of(const json& component, const std::string& list, const
   return steps;
 }
 
-JsonTokenizer read_tokenizer_steps(const json& document, const std::filesystem::path& file) {
+std::variant<BpeModel, UnigramModel> read_model(const json& model, ModelLists&& lists, const JsonLocation& location) {
+  const json& named = member(model, "type", location);
+  const bool list = lists.vocab_shape == ModelLists::Shape::list;
+  const std::string type = named.is_string() ? named.get<std::string>() : list ? "Unigram" : "BPE";
+  if (type == "Unigram") {
+    return read_unigram_model(model, std::move(lists), location);
+  }
+  if (type != "BPE") {
+    refuse(location, type.substr(0, 40));
+  }
+  return read_bpe_model(model, std::move(lists), location);
+}
+
+JsonTokenizer read_tokenizer_steps(TokenizerDocument whole, const std::filesystem::path& file) {
   const JsonLocation location{file, ""};
   JsonTokenizer out;
+  const json& document = whole.rest;
   const json& model = member(document, "model", location);
   if (model.is_null()) {
     fail(location, "has no model; is this the tokenizer.json of Hugging Face's tokenizers?");
   }
   out.pre_tokenizer = read_pre_tokenizer(member(document, "pre_tokenizer", location), location.at("pre_tokenizer"));
-  out.model = read_bpe_model(model, location.at("model"));
-  out.model.of_bytes = !out.pre_tokenizer.empty() && ends_in_bytes(out.pre_tokenizer.back());
-  out.model.word_start = find_word_start(out.model);
+  const bool of_bytes = !out.pre_tokenizer.empty() && ends_in_bytes(out.pre_tokenizer.back());
+  out.model = read_model(model, std::move(whole.lists), location.at("model"));
+  if (auto* bpe = std::get_if<BpeModel>(&out.model)) {
+    bpe->of_bytes = of_bytes;
+    bpe->word_start = find_word_start(*bpe);
+  } else if (of_bytes) {
+    std::get<ByteLevelStep>(out.pre_tokenizer.back()).in_alphabet = true;
+  }
   out.normalizer = read_normalizer(member(document, "normalizer", location), location.at("normalizer"));
   out.asks_for_front =
       std::any_of(out.pre_tokenizer.begin(), out.pre_tokenizer.end(), puts_first_only) && may_lose_front(out.normalizer);
@@ -83,16 +99,12 @@ JsonTokenizer read_tokenizer_steps(const json& document, const std::filesystem::
   return out;
 }
 
-ModelVocabulary vocabulary_of(const BpeModel& model) {
-  return {static_cast<std::int32_t>(model.ids.size()),
-          [&model](std::string_view content) -> std::optional<std::int32_t> {
-            const auto found = model.ids.find(content);
-            return found == model.ids.end() ? std::nullopt : std::optional(found->second);
-          },
-          [&model](std::int32_t id) -> std::optional<std::string> {
-            const auto found = model.tokens.find(id);
-            return found == model.tokens.end() ? std::nullopt : std::optional(found->second);
-          }};
+ModelVocabulary vocabulary_of(const JsonTokenizer& tokenizer) {
+  const TokenTable& vocab = vocab_of(tokenizer);
+  const auto* unigram = std::get_if<UnigramModel>(&tokenizer.model);
+  return {static_cast<std::int32_t>(unigram != nullptr ? unigram->scores.size() : vocab.size()),
+          [&vocab](std::string_view content) { return vocab.id_of(content); },
+          [&vocab](std::int32_t id) { return std::optional<std::string>(vocab.text_of(id)); }};
 }
 
 void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, const std::filesystem::path& file) {
@@ -108,12 +120,13 @@ void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, co
   }
 }
 
-JsonTokenizer read_tokenizer_document(const json& document, const std::filesystem::path& file) {
-  JsonTokenizer out = read_tokenizer_steps(document, file);
-  AddedVocabulary added(vocabulary_of(out.model));
+JsonTokenizer read_tokenizer_document(TokenizerDocument document, const std::filesystem::path& file) {
   const JsonLocation location{file, "added_tokens"};
+  const std::vector<AddedToken> tokens = read_added_tokens(member(document.rest, "added_tokens", {file, ""}), location);
+  JsonTokenizer out = read_tokenizer_steps(std::move(document), file);
+  AddedVocabulary added(vocabulary_of(out));
   try {
-    added.add(read_added_tokens(member(document, "added_tokens", {file, ""}), location));
+    added.add(tokens);
   } catch (const std::runtime_error& e) {
     fail(location, e.what());
   }

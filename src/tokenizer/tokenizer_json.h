@@ -11,17 +11,18 @@
 #include "src/tokenizer/added_vocabulary.h"
 #include "src/tokenizer/json_fields.h"
 #include "src/tokenizer/json_tokenizer.h"
+#include "src/tokenizer/model_lists.h"
 
 namespace lora_dist {
 
-/// Reads a document with its added tokens; `file` is for messages.
-JsonTokenizer read_tokenizer_document(const nlohmann::json& document, const std::filesystem::path& file);
+/// Makes a tokenizer of a document, with its added tokens; `file` is for messages.
+JsonTokenizer read_tokenizer_document(TokenizerDocument document, const std::filesystem::path& file);
 
 /// The same without added tokens, which set_added_tokens() adds.
-JsonTokenizer read_tokenizer_steps(const nlohmann::json& document, const std::filesystem::path& file);
+JsonTokenizer read_tokenizer_steps(TokenizerDocument document, const std::filesystem::path& file);
 
-/// The tokenizer's own vocabulary; valid as long as `model` is.
-ModelVocabulary vocabulary_of(const BpeModel& model);
+/// The tokenizer's own vocabulary; valid as long as `tokenizer` stays where it is.
+ModelVocabulary vocabulary_of(const JsonTokenizer& tokenizer);
 
 /// Throws Error(model) if the post-processor inserts an unknown id.
 void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, const std::filesystem::path& file);
@@ -29,7 +30,9 @@ void set_added_tokens(JsonTokenizer& tokenizer, const AddedVocabulary& added, co
 std::vector<NormalizeStep> read_normalizer(const nlohmann::json& component, const JsonLocation& location);
 std::vector<PreTokenizeStep> read_pre_tokenizer(const nlohmann::json& component, const JsonLocation& location);
 std::vector<DecodeStep> read_decoder(const nlohmann::json& component, const JsonLocation& location);
-BpeModel read_bpe_model(const nlohmann::json& model, const JsonLocation& location);
+/// `model`: without vocab and merges, which are in `lists`.
+BpeModel read_bpe_model(const nlohmann::json& model, ModelLists&& lists, const JsonLocation& location);
+UnigramModel read_unigram_model(const nlohmann::json& model, ModelLists&& lists, const JsonLocation& location);
 /// The file's added tokens with their ids.
 std::vector<AddedToken> read_added_tokens(const nlohmann::json& list, const JsonLocation& location);
 

@@ -1,27 +1,27 @@
 // Reads the files only; the tokenizer class defines the pipeline.
 #include "src/tokenizer/vocabulary_files.h"
 
+#include <algorithm>
+
 #include "src/core/error.h"
 #include "src/io/file.h"
-#include "src/io/strict_json.h"
+#include "src/io/json_events.h"
 
 namespace lora_dist {
 namespace {
 
-using nlohmann::json;
-
 /// The lines except "#version" and empty ones. A merge may begin with #.
-json read_merges(const std::filesystem::path& file) {
+MergeTexts read_merges_txt(const std::filesystem::path& file, const JsonLocation& location) {
   const std::string text = read_text_file(file, ExitCode::model);
-  json merges = json::array();
+  MergeTexts merges;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
+    std::string_view line = std::string_view(text).substr(at, end - at);
     if (line.ends_with('\r')) {
-      line.pop_back();
+      line.remove_suffix(1);
     }
     if (!line.empty() && !line.starts_with("#version")) {
-      merges.push_back(std::move(line));
+      add_merge(merges, line, location.at("merges[" + std::to_string(merges.size()) + "]"));
     }
     at = end + 1;
   }
@@ -30,9 +30,12 @@ json read_merges(const std::filesystem::path& file) {
 
 }  // namespace
 
-json read_vocabulary_files(const std::filesystem::path& model_folder) {
-  return {{"vocab", read_json_file(model_folder / "vocab.json", ExitCode::model)},
-          {"merges", read_merges(model_folder / "merges.txt")}};
+ModelLists read_vocabulary_files(const std::filesystem::path& model_folder) {
+  ModelLists out;
+  const JsonLocation location{model_folder / "vocab.json", "model"};
+  read_json_file_around(location.file, ExitCode::model, {{"", vocab_sink(out, location.at("vocab"))}});
+  out.take_merges(read_merges_txt(model_folder / "merges.txt", location));
+  return out;
 }
 
 }  // namespace lora_dist

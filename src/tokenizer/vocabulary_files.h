@@ -2,11 +2,12 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
+
+#include "src/tokenizer/model_lists.h"
 
 namespace lora_dist {
 
-/// {"vocab", "merges"}, as in the model of tokenizer.json. Throws Error(model) naming a malformed file.
-nlohmann::json read_vocabulary_files(const std::filesystem::path& model_folder);
+/// vocab and merges, as in the model of tokenizer.json. Throws Error(model) naming a malformed file.
+ModelLists read_vocabulary_files(const std::filesystem::path& model_folder);
 
 }  // namespace lora_dist

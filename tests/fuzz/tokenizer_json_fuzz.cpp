@@ -1,7 +1,7 @@
 // An input is a tokenizer.json and, after a zero byte, a text. Rejection must be an Error; an accepted file must encode the text,
 // decode the ids, and stream the same text.
 #include <cstdlib>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "src/core/error.h"
 #include "src/io/strict_json.h"
@@ -39,8 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t end = std::min(input.find('\0'), size);
   const std::string text = lora_dist::to_utf8(input.substr(std::min(end + 1, size)));
   try {
-    const nlohmann::json document = lora_dist::parse_strict_json(input.substr(0, end));
-    lora_dist::use(lora_dist::read_tokenizer_document(document, "tokenizer.json"), text);
+    lora_dist::TokenizerDocument document = lora_dist::parse_tokenizer_json(input.substr(0, end), "tokenizer.json");
+    lora_dist::use(lora_dist::read_tokenizer_document(std::move(document), "tokenizer.json"), text);
   } catch (const lora_dist::Error&) {
   } catch (const lora_dist::JsonError&) {
   }
