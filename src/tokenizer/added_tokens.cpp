@@ -9,45 +9,20 @@
 namespace lora_dist {
 namespace {
 
-void add_pattern(TokenMatcher& matcher, std::string pattern, std::size_t token) {
-  if (pattern.empty()) {
-    return;
-  }
-  const auto first = static_cast<unsigned char>(pattern[0]);
-  auto& entries = matcher.by_first_byte[first];
-  if (pattern.size() == 1) {
-    matcher.second_bytes[first].set();
-  } else {
-    matcher.second_bytes[first].set(static_cast<unsigned char>(pattern[1]));
-  }
-  entries.push_back({std::move(pattern), token});
-  matcher.empty = false;
-}
+/// The longest token at the start of the text; length 0 if there is none.
+struct TokenMatch {
+  std::size_t length = 0, token = 0;
+};
 
-void longest_first(TokenMatcher& matcher) {
-  for (auto& entries : matcher.by_first_byte) {
-    std::stable_sort(entries.begin(), entries.end(),
-                     [](const auto& a, const auto& b) { return a.pattern.size() > b.pattern.size(); });
-  }
-}
-
-const TokenMatcher::Entry* match_at(const TokenMatcher& matcher, std::string_view text, std::size_t at) {
-  const auto first = static_cast<unsigned char>(text[at]);
-  const auto second = static_cast<unsigned char>(at + 1 < text.size() ? text[at + 1] : text[at]);
-  if (!matcher.second_bytes[first].test(second) && at + 1 < text.size()) {
-    return nullptr;
-  }
-  for (const auto& entry : matcher.by_first_byte[first]) {
-    if (text.compare(at, entry.pattern.size(), entry.pattern) == 0) {
-      return &entry;
-    }
-  }
-  return nullptr;
+TokenMatch match_at(const ByteTrie& matcher, std::string_view text) {
+  TokenMatch out;
+  matcher.for_each_prefix(text, [&](std::size_t length, std::int32_t token) { out = {length, static_cast<std::size_t>(token)}; });
+  return out;
 }
 
 /// The next byte from `at` on at which a token may begin.
-std::size_t next_first_byte(const TokenMatcher& matcher, std::string_view text, std::size_t at) {
-  while (at < text.size() && matcher.by_first_byte[static_cast<unsigned char>(text[at])].empty()) {
+std::size_t next_first_byte(const ByteTrie& matcher, std::string_view text, std::size_t at) {
+  while (at < text.size() && !matcher.has_first_byte(text[at])) {
     ++at;
   }
   return at;
@@ -65,35 +40,38 @@ bool same_token(const AddedToken& a, const AddedToken& b) {
 }
 
 void index_added_tokens(AddedTokens& added, const std::function<std::string(std::string_view)>& normalize) {
-  added.plain = {};
-  added.normalized = {};
+  std::vector<std::pair<std::string_view, std::int32_t>> plain, normalized;
   added.by_id.clear();
   for (std::size_t i = 0; i < added.tokens.size(); ++i) {
     AddedToken& token = added.tokens[i];
     added.by_id[token.id] = i;
     token.shown = token.normalized || token.shown_normalized ? normalize(token.content) : token.content;
-    add_pattern(token.normalized ? added.normalized : added.plain, token.normalized ? token.shown : token.content, i);
+    if (token.normalized) {
+      normalized.emplace_back(token.shown, static_cast<std::int32_t>(i));
+    } else {
+      plain.emplace_back(token.content, static_cast<std::int32_t>(i));
+    }
   }
-  longest_first(added.plain);
-  longest_first(added.normalized);
+  added.plain = ByteTrie(std::move(plain));
+  added.normalized = ByteTrie(std::move(normalized));
 }
 
-std::vector<TextPart> split_at_tokens(const AddedTokens& added, const TokenMatcher& matcher, std::string_view text) {
+std::vector<TextPart> split_at_tokens(const AddedTokens& added, const ByteTrie& matcher, std::string_view text) {
   std::vector<TextPart> parts;
   std::size_t done = 0;
-  for (std::size_t at = matcher.empty ? text.size() : 0; (at = next_first_byte(matcher, text, at)) < text.size();) {
-    const TokenMatcher::Entry* match = match_at(matcher, text, at);
-    if (match == nullptr) {
+  for (std::size_t at = matcher.empty() ? text.size() : 0; (at = next_first_byte(matcher, text, at)) < text.size();) {
+    const TokenMatch match = match_at(matcher, text.substr(at));
+    if (match.length == 0) {
       ++at;
       continue;
     }
-    const AddedToken& token = added.tokens[match->token];
-    if ((added.split_special && token.special) || (token.single_word && !stands_alone(text, at, at + match->pattern.size()))) {
-      at += match->pattern.size();
+    const AddedToken& token = added.tokens[match.token];
+    std::size_t begin = at;
+    std::size_t end = at + match.length;
+    at = end;  // not behind what rstrip takes: as in tokenizers, the next token may begin there
+    if ((added.split_special && token.special) || (token.single_word && !stands_alone(text, begin, end))) {
       continue;
     }
-    std::size_t begin = at;
-    std::size_t end = at + match->pattern.size();
     if (token.lstrip) {
       begin = std::max(done, begin - trailing_space(text.substr(0, begin)));
     }
@@ -104,7 +82,7 @@ std::vector<TextPart> split_at_tokens(const AddedTokens& added, const TokenMatch
       parts.push_back({done, begin, std::nullopt});
     }
     parts.push_back({begin, end, token.id});
-    done = at = end;
+    done = end;
   }
   if (done < text.size()) {
     parts.push_back({done, text.size(), std::nullopt});

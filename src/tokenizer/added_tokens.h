@@ -1,15 +1,15 @@
 // Tokens that are matched verbatim in the text before BPE (<s>, </s>, <|im_start|>).
 #pragma once
 
-#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
+
+#include "src/tokenizer/byte_trie.h"
 
 namespace lora_dist {
 
@@ -31,22 +31,11 @@ inline bool is_hidden(const AddedToken& token) { return token.special && token.s
 /// Compares content and flags, not ids.
 bool same_token(const AddedToken& a, const AddedToken& b);
 
-/// Matches tokens by their first byte, the longest first.
-struct TokenMatcher {
-  struct Entry {
-    std::string pattern;
-    std::size_t token = 0;  // index into AddedTokens::tokens
-  };
-  std::vector<std::vector<Entry>> by_first_byte = std::vector<std::vector<Entry>>(256);
-  std::vector<std::bitset<256>> second_bytes =
-      std::vector<std::bitset<256>>(256);  // second bytes per first byte; all bits for a token of one byte
-  bool empty = true;
-};
-
 struct AddedTokens {
   std::vector<AddedToken> tokens;
-  TokenMatcher plain;       // for the original text
-  TokenMatcher normalized;  // for the normalised text
+  // Tokens to their indices in `tokens`.
+  ByteTrie plain;       // for the original text
+  ByteTrie normalized;  // for the normalised text
   std::unordered_map<std::int32_t, std::size_t> by_id;
   bool split_special = false;  // special tokens are not matched, and split like other text
 };
@@ -60,7 +49,8 @@ struct TextPart {
 /// Fills the matchers and by_id from `tokens`. `normalize` is the tokenizer's normalizer.
 void index_added_tokens(AddedTokens& added, const std::function<std::string(std::string_view)>& normalize);
 
-/// Splits the text at matches, leftmost first, then longest. An empty text gives no part.
-std::vector<TextPart> split_at_tokens(const AddedTokens& added, const TokenMatcher& matcher, std::string_view text);
+/// Splits the text at matches, leftmost first, then longest. An empty text gives no part. A token in the white space that the one
+/// before it has taken (rstrip) is a part as well, which begins before that one ends.
+std::vector<TextPart> split_at_tokens(const AddedTokens& added, const ByteTrie& matcher, std::string_view text);
 
 }  // namespace lora_dist

@@ -58,11 +58,13 @@ class VocabReader {
       fail(location_, "must be a whole number from 0 to " + std::to_string(static_cast<std::int64_t>(kIdLimit) - 1));
     }
     const auto id = static_cast<std::int32_t>(event.number);
-    if (lists_.vocab.contains(token_)) {
-      throw key_given_twice(token_);
-    }
-    if (!lists_.vocab.insert(token_, id)) {
-      fail(location_, "gives the id " + std::to_string(id) + " to two tokens");
+    switch (lists_.vocab.insert(token_, id)) {
+      case TokenTable::Inserted::token_known:
+        throw key_given_twice(token_);
+      case TokenTable::Inserted::id_known:
+        fail(location_, "gives the id " + std::to_string(id) + " to two tokens");
+      case TokenTable::Inserted::yes:
+        break;
     }
   }
 
@@ -79,7 +81,7 @@ class VocabReader {
       parts_ = 2;
       lists_.pieces.back().score = event.number;
     } else if (event.kind != Kind::array_end || event.depth != 1 || parts_ != 2) {
-      const bool inside = !lists_.pieces.empty() && event.depth > 1;
+      const bool inside = event.depth > 1 || event.kind == Kind::array_end;
       fail(item(location_, lists_.pieces.size() - (inside ? 1 : 0)), "must be a list of a piece and its score, a finite number");
     }
   }

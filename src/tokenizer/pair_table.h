@@ -19,6 +19,8 @@ class PairTable {
   void reserve(std::size_t pairs);
   /// The later entry of a duplicate pair counts.
   void insert(std::int32_t left, std::int32_t right, BpeMerge merge);
+  /// Asks memory for what insert() will need. There must be room (reserve()).
+  void expect(std::int32_t left, std::int32_t right) const { __builtin_prefetch(&slots_[home_of(key_of(left, right))]); }
   /// Null if the two do not merge.
   const BpeMerge* find(std::int32_t left, std::int32_t right) const {
     if (slots_.empty()) {
@@ -38,12 +40,15 @@ class PairTable {
   static std::uint64_t key_of(std::int32_t left, std::int32_t right) {
     return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) | static_cast<std::uint32_t>(right);
   }
+  std::size_t home_of(std::uint64_t key) const {
+    std::uint64_t hash = key * 0x9E3779B97F4A7C15U;
+    hash ^= hash >> 32;
+    return hash & (slots_.size() - 1);
+  }
   /// The slot of the key, or the free slot for it.
   std::size_t slot_of(std::uint64_t key) const {
     const std::size_t mask = slots_.size() - 1;
-    std::uint64_t hash = key * 0x9E3779B97F4A7C15U;
-    hash ^= hash >> 32;
-    std::size_t at = hash & mask;
+    std::size_t at = home_of(key);
     while (slots_[at].key != key && slots_[at].key != kFree) {
       at = (at + 1) & mask;
     }

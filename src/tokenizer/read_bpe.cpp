@@ -1,4 +1,6 @@
 // Reads a BPE model of tokenizer.json: vocabulary and merges.
+#include <array>
+
 #include "src/tokenizer/tokenizer_json.h"
 
 namespace lora_dist {
@@ -16,26 +18,70 @@ std::string_view joined(const MergeTexts& merges, std::size_t i, const std::stri
   return room;
 }
 
+/// A merge's three tokens and their hashes.
+struct MergeTokens {
+  std::array<std::string_view, 3> texts;  // left, right, and the two joined
+  std::array<std::uint32_t, 3> hashes{};
+  std::string room;  // of the joined ones, if they do not stand one behind the other
+};
+
+void look_ahead(const MergeTexts& merges, std::size_t i, const BpeModel& model, MergeTokens& out) {
+  out.texts = {merges.left(i), merges.right(i), joined(merges, i, model.continuation_prefix, out.room)};
+  for (std::size_t k = 0; k < out.texts.size(); ++k) {
+    out.hashes[k] = TokenTable::hash_of(out.texts[k]);
+    model.vocab.expect_slot(out.hashes[k]);
+  }
+}
+
+/// Ids of left, right and both of each merge. Nearly all of the time would be waiting for memory, so that what a merge needs is asked
+/// for kAhead merges before.
+std::vector<std::array<std::int32_t, 3>> merge_ids(const ModelLists& lists, const JsonLocation& location, const BpeModel& model) {
+  constexpr std::size_t kAhead = 16;
+  const MergeTexts& merges = lists.merges;
+  const auto refuse_merge = [&](std::size_t i, const char* why) {
+    fail(location.at("merges[" + std::to_string(i + lists.skipped_merges) + "]"), why);
+  };
+  std::array<MergeTokens, kAhead> coming;
+  std::vector<std::array<std::int32_t, 3>> out(merges.size());
+  for (std::size_t step = 0; step < merges.size() + kAhead; ++step) {
+    if (step >= kAhead) {
+      const std::size_t i = step - kAhead;
+      const MergeTokens& now = coming[i % kAhead];
+      for (std::size_t k = 0; k < now.texts.size(); ++k) {
+        const auto id = model.vocab.id_of(now.texts[k], now.hashes[k]);
+        if (!id) {
+          refuse_merge(i, "uses a token that is not in the vocabulary");
+        }
+        out[i][k] = *id;
+      }
+    }
+    if (step < merges.size()) {
+      if (!merges.right(step).starts_with(model.continuation_prefix)) {
+        refuse_merge(step, "has a right part without the continuing_subword_prefix");
+      }
+      look_ahead(merges, step, model, coming[step % kAhead]);
+    }
+    if (step >= kAhead / 2) {
+      for (const std::uint32_t hash : coming[(step - kAhead / 2) % kAhead].hashes) {
+        model.vocab.expect_text(hash);
+      }
+    }
+  }
+  return out;
+}
+
 void read_merges(const ModelLists& lists, const JsonLocation& location, BpeModel& out) {
   if (lists.merges_shape != Shape::list) {
     fail(location.at("merges"), "must be a list");
   }
-  const MergeTexts& merges = lists.merges;
-  out.merges.reserve(merges.size());
-  std::string room;
-  for (std::size_t i = 0; i < merges.size(); ++i) {
-    const auto refuse_merge = [&](const char* why) {
-      fail(location.at("merges[" + std::to_string(i + lists.skipped_merges) + "]"), why);
-    };
-    if (!merges.right(i).starts_with(out.continuation_prefix)) {
-      refuse_merge("has a right part without the continuing_subword_prefix");
+  const std::vector<std::array<std::int32_t, 3>> ids = merge_ids(lists, location, out);
+  out.merges.reserve(ids.size());
+  constexpr std::size_t kAhead = 16;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i + kAhead < ids.size()) {
+      out.merges.expect(ids[i + kAhead][0], ids[i + kAhead][1]);
     }
-    const auto left = out.vocab.id_of(merges.left(i)), right = out.vocab.id_of(merges.right(i));
-    const auto both = out.vocab.id_of(joined(merges, i, out.continuation_prefix, room));
-    if (!left || !right || !both) {
-      refuse_merge("uses a token that is not in the vocabulary");
-    }
-    out.merges.insert(*left, *right, {static_cast<std::int32_t>(i), *both});
+    out.merges.insert(ids[i][0], ids[i][1], {static_cast<std::int32_t>(i), ids[i][2]});
   }
 }
 

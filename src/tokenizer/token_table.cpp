@@ -1,9 +1,9 @@
 // Linear probing by the hash of the text.
 #include "src/tokenizer/token_table.h"
 
-#include <algorithm>
 #include <bit>
 #include <functional>
+#include <utility>
 
 namespace lora_dist {
 
@@ -15,88 +15,86 @@ std::uint32_t TokenTable::hash_of(std::string_view token) {
 std::size_t TokenTable::slot_of(std::string_view token, std::uint32_t hash) const {
   const std::size_t mask = slots_.size() - 1;
   std::size_t at = hash & mask;
-  while (slots_[at].entry != kNone && (slots_[at].hash != hash || this->token(slots_[at].entry) != token)) {
+  while (slots_[at].id >= 0 && (slots_[at].hash != hash || view(slots_[at].text) != token)) {
     at = (at + 1) & mask;
   }
   return at;
 }
 
-std::uint32_t TokenTable::find(std::string_view token) const {
-  return slots_.empty() ? kNone : slots_[slot_of(token, hash_of(token))].entry;
-}
-
 void TokenTable::grow(std::size_t slots) {
-  slots_.assign(slots, Slot{});
-  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
-    const std::uint32_t hash = hash_of(token(i));
-    slots_[slot_of(token(i), hash)] = {i, hash};
+  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots));
+  for (const Slot& slot : old) {
+    if (slot.id >= 0) {
+      slots_[slot_of(view(slot.text), slot.hash)] = slot;
+    }
   }
 }
 
 void TokenTable::reserve(std::size_t tokens, std::size_t bytes) {
   bytes_.reserve(bytes);
-  entries_.reserve(tokens);
+  tokens_.reserve(tokens);
   by_id_.reserve(tokens);
   if (slots_.size() < 2 * tokens) {
     grow(std::bit_ceil(2 * tokens));
   }
 }
 
-void TokenTable::set_id(std::int32_t id, std::uint32_t entry) {
-  const auto at = static_cast<std::size_t>(id);
-  if (at >= by_id_.size()) {
-    by_id_.resize(at + 1, kNone);
+TokenTable::Inserted TokenTable::insert(std::string_view token, std::int32_t id) {
+  if (2 * (tokens_.size() + 1) > slots_.size()) {
+    grow(slots_.size() * 2);
   }
-  by_id_[at] = entry;
-}
-
-void TokenTable::append(std::string_view token, std::int32_t id) {
-  if (2 * (entries_.size() + 1) > slots_.size()) {
-    grow(std::max<std::size_t>(64, slots_.size() * 2));
-  }
-  const auto entry = static_cast<std::uint32_t>(entries_.size());
   const std::uint32_t hash = hash_of(token);
-  slots_[slot_of(token, hash)] = {entry, hash};
-  entries_.push_back({static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(token.size()), id});
-  bytes_ += token;
-  set_id(id, entry);
-}
-
-bool TokenTable::insert(std::string_view token, std::int32_t id) {
-  if (text_of(id) || find(token) != kNone) {
-    return false;
+  Slot& slot = slots_[slot_of(token, hash)];
+  if (slot.id >= 0) {
+    return Inserted::token_known;
   }
-  append(token, id);
-  return true;
+  const auto at = static_cast<std::size_t>(id);
+  if (at < by_id_.size() && by_id_[at].begin != kNone) {
+    return Inserted::id_known;
+  }
+  slot = {{static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(token.size())}, hash, id};
+  bytes_ += token;
+  tokens_.push_back(slot.text);
+  if (at >= by_id_.size()) {
+    by_id_.resize(at + 1, {kNone, 0});
+  }
+  by_id_[at] = slot.text;
+  return Inserted::yes;
 }
 
-bool TokenTable::assign(std::string_view token, std::int32_t id) {
-  const std::uint32_t known = find(token);
-  if (known == kNone) {
-    return insert(token, id);
+TokenTable::Inserted TokenTable::assign(std::string_view token, std::int32_t id) {
+  const Inserted inserted = insert(token, id);
+  if (inserted != Inserted::token_known) {
+    return inserted;
   }
   if (const auto other = text_of(id); other && *other != token) {
-    return false;
+    return Inserted::id_known;
   }
-  by_id_[static_cast<std::size_t>(entries_[known].id)] = kNone;
-  entries_[known].id = id;
-  set_id(id, known);
-  return true;
+  Slot& slot = slots_[slot_of(token, hash_of(token))];
+  by_id_[static_cast<std::size_t>(std::exchange(slot.id, id))] = {kNone, 0};
+  add_other_id(token, id);
+  return Inserted::yes;
 }
 
-void TokenTable::add_other_id(std::string_view token, std::int32_t id) { set_id(id, find(token)); }
+void TokenTable::add_other_id(std::string_view token, std::int32_t id) {
+  const auto at = static_cast<std::size_t>(id);
+  if (at >= by_id_.size()) {
+    by_id_.resize(at + 1, {kNone, 0});
+  }
+  by_id_[at] = slots_[slot_of(token, hash_of(token))].text;
+}
 
-std::optional<std::int32_t> TokenTable::id_of(std::string_view token) const {
-  const std::uint32_t found = find(token);
-  return found == kNone ? std::nullopt : std::optional(entries_[found].id);
+std::optional<std::int32_t> TokenTable::id_of(std::string_view token, std::uint32_t hash) const {
+  const std::int32_t id = slots_[slot_of(token, hash)].id;
+  return id < 0 ? std::nullopt : std::optional(id);
 }
 
 std::optional<std::string_view> TokenTable::text_of(std::int32_t id) const {
   const auto at = static_cast<std::size_t>(id);
-  if (id < 0 || at >= by_id_.size() || by_id_[at] == kNone) {
+  if (id < 0 || at >= by_id_.size() || by_id_[at].begin == kNone) {
     return std::nullopt;
   }
-  return token(by_id_[at]);
+  return view(by_id_[at]);
 }
 
 }  // namespace lora_dist

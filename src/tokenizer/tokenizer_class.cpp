@@ -64,14 +64,38 @@ const std::array<TokenizerClass, 10> kClasses = {{
      .bos_in_4 = true},
 }};
 
-/// The class of a model_type; sure: overrides the class of tokenizer_config.json.
+/// The class of a model_type (TOKENIZER_MAPPING_NAMES); sure: overrides the class of tokenizer_config.json
+/// (MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS). TokenizersBackend always does.
 struct ModelClass {
   std::string_view model_type, name;
   bool sure = false;
 };
-constexpr ModelClass kModelClasses[] = {{"mistral", "TokenizersBackend"}, {"qwen2", "Qwen2Tokenizer", true},
-                                        {"qwen3", "Qwen2Tokenizer"},      {"gemma", "GemmaTokenizer"},
-                                        {"gpt2", "GPT2Tokenizer"},        {"gpt_neox", "GPTNeoXTokenizer"}};
+constexpr ModelClass kModelClasses[] = {{"mistral", "TokenizersBackend"},
+                                        {"ministral", "TokenizersBackend"},
+                                        {"ministral3", "TokenizersBackend"},
+                                        {"mistral3", "TokenizersBackend"},
+                                        {"glm", "TokenizersBackend"},
+                                        {"glm4", "TokenizersBackend"},
+                                        {"granite", "TokenizersBackend"},
+                                        {"hyperclovax", "TokenizersBackend", true},
+                                        {"internlm3", "TokenizersBackend", true},
+                                        {"nemotron", "TokenizersBackend", true},
+                                        {"olmo2", "TokenizersBackend"},
+                                        {"olmo3", "TokenizersBackend"},
+                                        {"phi3", "TokenizersBackend", true},
+                                        {"stablelm", "TokenizersBackend"},
+                                        {"cohere", "CohereTokenizer"},
+                                        {"cohere2", "CohereTokenizer"},
+                                        {"gemma", "GemmaTokenizer"},
+                                        {"gemma2", "GemmaTokenizer"},
+                                        {"gemma3", "GemmaTokenizer"},
+                                        {"gemma3_text", "GemmaTokenizer"},
+                                        {"gpt2", "GPT2Tokenizer"},
+                                        {"gpt_neox", "GPTNeoXTokenizer"},
+                                        {"olmo", "GPTNeoXTokenizer"},
+                                        {"qwen2", "Qwen2Tokenizer", true},
+                                        {"qwen3", "Qwen2Tokenizer"},
+                                        {"starcoder2", "GPT2Tokenizer"}};
 
 const TokenizerClass* find_class(std::string_view name) {
   const auto found = std::find_if(kClasses.begin(), kClasses.end(), [&](const auto& one) { return one.name == name; });

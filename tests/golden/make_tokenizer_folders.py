@@ -22,6 +22,8 @@ import tempfile
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "critical"
 
+from make_byte_level_golden import LLAMA3, byte_level
+
 GOLDEN = pathlib.Path(__file__).resolve().parent
 OUTPUT = GOLDEN / "tokenizer_folders.json"
 MODEL = GOLDEN.parents[1] / "demo" / "model"
@@ -145,6 +147,40 @@ def named_folders():
         yield folder(name, "json", fast(), edits={"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": name}]}})
 
 
+def families():
+    """What families of models save: their own steps, under the class that their files name, and a class of its own where the model_type has one."""
+    underline = "\u2581"
+    split = lambda pattern: {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    steps = {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [split(LLAMA3), byte_level(regex=False)]}}
+    digits = {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level()]}}
+    legacy = {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": underline}, {"type": "Replace", "pattern": {"String": " "}, "content": underline}]},
+              "pre_tokenizer": None}
+    end = {"eos_token": "<|end|>", "pad_token": "<|end|>", "extra_special_tokens": ["<|im_end|>"]}
+    for model_type in ("phi3", "olmo2", "olmo3", "granite", "stablelm", "glm4", "nemotron", "hyperclovax", "ministral3", "smollm3", "starcoder2", "cohere2", "exaone"):
+        for name in ("GPT2Tokenizer", "PreTrainedTokenizerFast", None):
+            config = ({"tokenizer_class": name} if name else {}) | end
+            yield folder(f"family {model_type}, {name}", "bytes", config, edits=digits if model_type in ("starcoder2", "cohere2") else steps, model_type=model_type)
+    yield folder("family cohere2, CohereTokenizerFast", "bytes", {"tokenizer_class": "CohereTokenizerFast", "bos_token": "<s>"} | end, edits=digits, model_type="cohere2")
+    yield folder("family ministral3, LlamaTokenizerFast", "bytes", {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>"} | end, edits=steps, model_type="ministral3")
+    for model_type in ("gemma2", "gemma3_text", "phi3", "internlm3", "llama"):
+        for name in ("GemmaTokenizerFast", "LlamaTokenizer", "PreTrainedTokenizerFast", None):
+            yield folder(f"family {model_type}, {name}", "json", fast(tokenizer_class=name, pad_token="<unk>"), edits=legacy, model_type=model_type)
+
+
+def as_saved(one):
+    """The folder as save_pretrained of version 5 writes it after loading this one."""
+    from transformers import AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as saved:
+        write_folder(one, pathlib.Path(place))
+        AutoTokenizer.from_pretrained(place).save_pretrained(saved)
+        files = {path.name: path.read_text() for path in pathlib.Path(saved).iterdir()}
+    document = json.loads(files.pop("tokenizer.json"))
+    base = DEMO if one["base"] == "json" else BYTES
+    edits = {key: value for key, value in document.items() if value != base.get(key)}
+    return one | {"name": one["name"] + ", as saved", "edits": edits, "files": files | {"config.json": one["files"]["config.json"]}}
+
+
 def random_flags(chance):
     return {"lstrip": chance.random() < .2, "rstrip": chance.random() < .2, "single_word": chance.random() < .1, "normalized": chance.random() < .3, "special": chance.random() < .6}
 
@@ -226,6 +262,8 @@ def main():
 
     if sys.argv[1] == "5":
         folders = list(named_folders())
+        for one in families():
+            folders += [one] + ([as_saved(one)] if "TokenizerFast" in one["name"] else [])
         for seed in range(60):
             folders.append(random_folder(seed))
         golden = {"versions": {"transformers": transformers.__version__}, "texts": TEXTS, "folders": []}

@@ -1,5 +1,5 @@
-// Ids and texts against Hugging Face's libraries (tests/golden/make_tokenizer_golden.py and
-// make_byte_level_golden.py).
+// Ids and texts against Hugging Face's libraries (tests/golden/make_tokenizer_golden.py, make_byte_level_golden.py and
+// make_unigram_golden.py).
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -60,9 +60,8 @@ TEST(TokenizerGolden, TokenizerJsonAndItsVariants) {
   }
 }
 
-TEST(TokenizerGolden, ByteLevel) {
-  const json all = read_golden("byte_level.json");
-  ASSERT_GE(all["variants"].size(), 20U);
+/// The first variant's edits are a document, which the others edit.
+void expect_variants(const json& all) {
   const json document = all["variants"][0]["edits"];
   for (const json& variant : all["variants"]) {
     SCOPED_TRACE(variant["name"].get<std::string>());
@@ -73,6 +72,19 @@ TEST(TokenizerGolden, ByteLevel) {
     folder.write("tokenizer.json", edited.dump());
     expect_cases(open_tokenizer(folder.path()), variant["cases"], true);
   }
+}
+
+TEST(TokenizerGolden, ByteLevel) {
+  const json all = read_golden("byte_level.json");
+  ASSERT_GE(all["variants"].size(), 20U);
+  expect_variants(all);
+}
+
+TEST(TokenizerGolden, Unigram) {
+  const json all = read_golden("unigram.json");
+  ASSERT_GE(all["variants"].size(), 10U);
+  ASSERT_GE(all["variants"][0]["cases"].size(), 200U);
+  expect_variants(all);
 }
 
 TEST(TokenizerGolden, TokenizerModel) {
