@@ -2,6 +2,7 @@
 #include "src/commands/export_gguf.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -50,11 +51,17 @@ std::string name_of_model(const fs::path& model) {
   return fs::is_directory(model) ? last.string() : last.stem().string();
 }
 
-std::vector<GgufKey> keys_of(const Merge& merge, const fs::path& model, GgufFileType type) {
+std::vector<GgufKey> keys_of(const Merge& merge, const fs::path& model, GgufFileType type, const Console& console) {
   std::vector<std::int64_t> stop_ids = merge.spec.eos_ids;
   std::ranges::copy(read_generation_config(model, merge.spec).eos_ids, std::back_inserter(stop_ids));
   std::vector<GgufKey> keys = gguf_model_keys(merge.spec, name_of_model(model), type);
   std::ranges::move(gguf_vocabulary(model, merge.spec.model_type, merge.spec.vocab, stop_ids), std::back_inserter(keys));
+  if (const std::vector<std::int64_t> left = stop_ids_left_out(keys, stop_ids); !left.empty() && has_tokenizer(model)) {
+    console.warn(fmt::format(
+        "GGUF files have keys for three tokens that end an answer, and {} more do not fit ({}): a reader goes on after them "
+        "unless it knows them by their text, or is told to stop there",
+        left.size(), fmt::join(left, ", ")));
+  }
   add_chat_templates(model, keys);
   return keys;
 }
@@ -127,7 +134,7 @@ MergeSums write(const Merge& merge, const ExportOptions& options, const fs::path
                 const Console& console, const Stream& stream) {
   const fs::path model = options.merge.model;
   const MergedModel merged = merged_model(merge);
-  const std::vector<GgufKey> keys = keys_of(merge, model, *options.type);
+  const std::vector<GgufKey> keys = keys_of(merge, model, *options.type, console);
   const std::vector<GgufTensorPlan> plans = plan_gguf_tensors(merged, *options.type);
   std::vector<GgufTensorToWrite> tensors;
   std::ranges::transform(plans, std::back_inserter(tensors), &GgufTensorPlan::written);

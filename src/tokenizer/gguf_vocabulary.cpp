@@ -6,11 +6,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <system_error>
+#include <variant>
 
 #include "src/core/error.h"
 #include "src/io/file.h"
@@ -263,11 +265,15 @@ bool take_affix(const std::vector<std::int32_t>& ids, std::optional<std::int32_t
   return !ids.empty();
 }
 
-/// BOS, EOS and the other ends of an answer. More than three have no place.
+constexpr std::array<const char*, 3> kEnds = {"eos", "eot", "eom"};
+
+std::string id_key(const char* name) { return fmt::format("tokenizer.ggml.{}_token_id", name); }
+
+/// BOS, EOS and the other ends of an answer (stop_ids_left_out() names those that have no place).
 void add_special_ids(const Tokenizer& tokenizer, std::span<const std::int64_t> stop_ids, std::int64_t rows,
                      std::vector<GgufKey>& keys) {
   const auto put = [&](const char* name, std::int64_t id) {
-    keys.push_back({fmt::format("tokenizer.ggml.{}_token_id", name), static_cast<std::uint32_t>(id)});
+    keys.push_back({id_key(name), static_cast<std::uint32_t>(id)});
   };
   if (tokenizer.bos) {
     put("bos", *tokenizer.bos);
@@ -281,7 +287,6 @@ void add_special_ids(const Tokenizer& tokenizer, std::span<const std::int64_t> s
       ends.push_back(id);
     }
   }
-  constexpr std::array<const char*, 3> kEnds = {"eos", "eot", "eom"};
   for (std::size_t i = 0; i < std::min(ends.size(), kEnds.size()); ++i) {
     put(kEnds[i], ends[i]);
   }
@@ -294,6 +299,24 @@ void add_special_ids(const Tokenizer& tokenizer, std::span<const std::int64_t> s
 }
 
 }  // namespace
+
+std::vector<std::int64_t> stop_ids_left_out(std::span<const GgufKey> keys, std::span<const std::int64_t> stop_ids) {
+  std::set<std::int64_t> written;
+  for (const char* end : kEnds) {
+    for (const GgufKey& key : keys) {
+      if (const auto* id = std::get_if<std::uint32_t>(&key.value); id != nullptr && key.name == id_key(end)) {
+        written.insert(*id);
+      }
+    }
+  }
+  std::vector<std::int64_t> out;
+  for (const std::int64_t id : stop_ids) {
+    if (written.insert(id).second) {
+      out.push_back(id);
+    }
+  }
+  return out;
+}
 
 std::vector<GgufKey> gguf_vocabulary(const fs::path& folder, std::string_view model_type, std::int64_t rows,
                                      std::span<const std::int64_t> stop_ids) {

@@ -18,6 +18,9 @@ namespace lora_dist {
 std::vector<GgufKey> gguf_vocabulary(const std::filesystem::path& folder, std::string_view model_type, std::int64_t rows,
                                      std::span<const std::int64_t> stop_ids);
 
+/// The stop ids that are none of the keys' three (EOS, EOT, EOM), for which GGUF files have no place.
+std::vector<std::int64_t> stop_ids_left_out(std::span<const GgufKey> keys, std::span<const std::int64_t> stop_ids);
+
 /// Throws Error(model) naming both files and a text unless the file's tokenizer, as this program reads it, gives texts of many
 /// scripts, spaces, digits and special tokens the same ids as the folder's.
 void check_gguf_vocabulary(const std::filesystem::path& folder, const std::filesystem::path& gguf);

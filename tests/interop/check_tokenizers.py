@@ -12,6 +12,7 @@ combining marks, characters of all of Unicode 14, and white space of all kinds, 
 """
 import argparse
 import base64
+import collections
 import io
 import json
 import os
@@ -83,8 +84,11 @@ def made_lines(count):
 
 def unigram(lines, name, **more):
     out = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter([one.replace("\0", " ").replace("\n", " ").replace("\r", " ") for one in lines[1000:21000]]), model_writer=out, model_type="unigram",
-                                             vocab_size=6000, hard_vocab_limit=False, minloglevel=2, normalization_rule_name=name, character_coverage=0.99, **more)
+    few = lines[1000:21000]
+    counts = collections.Counter("".join(few))
+    few = ["".join(c if counts[c] >= 30 and c not in "\0\r\n" else " " for c in line) for line in few]  # else each character would be a piece
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(few), model_writer=out, model_type="unigram", vocab_size=4000, hard_vocab_limit=False,
+                                             minloglevel=2, normalization_rule_name=name, character_coverage=0.99, **more)
     proto = pb.ModelProto.FromString(out.getvalue())
     table = step("Precompiled", precompiled_charsmap=base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode())
     return table, {"type": "Unigram", "unk_id": 0, "vocab": [[one.piece, one.score] for one in proto.pieces], "byte_fallback": more.get("byte_fallback", False)}

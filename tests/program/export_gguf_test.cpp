@@ -152,6 +152,15 @@ TEST(ExportGguf, KeysAndChatTemplate) {
   EXPECT_EQ(file.flag("tokenizer.ggml.add_bos_token"), true);
 }
 
+TEST(ExportGguf, StopIdsThatHaveNoKeyAreNamed) {
+  const Scratch scratch;
+  copy_model(kDemo, scratch / "model");
+  put_file(scratch / "model/generation_config.json", R"({"eos_token_id": [2, 5, 6, 7, 9]})");
+  const Finished run = expect_success(export_of("bf16", (scratch / "model").string(), scratch / "m.gguf"));
+  EXPECT_THAT(run.err, HasSubstr("keys for three tokens that end an answer, and 2 more do not fit (7, 9)"));
+  EXPECT_EQ(read_gguf(scratch / "m.gguf").integer("tokenizer.ggml.eom_token_id"), 6);
+}
+
 /// llama.cpp has no windows for these families: the file promises no longer texts than all keys of which are attended to.
 TEST(ExportGguf, WindowsEndTheContext) {
   const Scratch scratch;

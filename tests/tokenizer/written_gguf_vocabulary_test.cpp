@@ -110,6 +110,8 @@ TEST(WrittenGgufVocabulary, EndsOfAnswers) {
   EXPECT_EQ(value_of<std::uint32_t>(keys, "eos_token_id"), 0U);
   EXPECT_EQ(value_of<std::uint32_t>(keys, "eot_token_id"), 7U);
   EXPECT_EQ(value_of<std::uint32_t>(keys, "eom_token_id"), 9U);
+  EXPECT_THAT(stop_ids_left_out(keys, std::vector<std::int64_t>{0, 7, 9, 11, 12, 11}), testing::ElementsAre(11, 12));
+  EXPECT_THAT(stop_ids_left_out(keys, std::vector<std::int64_t>{9}), testing::IsEmpty());
   EXPECT_FALSE(value_of<bool>(keys, "add_bos_token"));
 }
 
