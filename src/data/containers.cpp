@@ -6,13 +6,13 @@
 #include <string_view>
 
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 #include "src/data/csv.h"
 #include "src/data/data_text.h"
 #include "src/data/json_document.h"
 #include "src/data/row_fields.h"
 #include "src/data/row_kind.h"
 #include "src/io/strict_json.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

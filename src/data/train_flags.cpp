@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "kernels/common/not_trained.h"
+#include "src/core/utf8.h"
 #include "src/data/row_fields.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <unordered_set>
 
+#include "src/core/utf8.h"
 #include "src/io/gguf_architecture.h"
 #include "src/io/gguf_model.h"
 #include "src/io/gguf_pre_tokenizer.h"
@@ -88,19 +89,7 @@ Vocabulary vocabulary_of(const GgufFile& file) {
   return out;
 }
 
-bool is_utf8(const std::string& text) {
-  if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80U; })) {
-    return true;
-  }
-  try {
-    static_cast<void>(json(text).dump());
-    return true;
-  } catch (const json::type_error&) {
-    return false;
-  }
-}
-
-/// Throws unless all texts are UTF-8 (json::dump checks it).
+/// Throws unless all texts are UTF-8.
 void check_utf8(const GgufFile& file, const char* key, const std::vector<std::string>& texts) {
   if (const auto wrong = std::ranges::find_if_not(texts, is_utf8); wrong != texts.end()) {
     file.fail(fmt::format("{} has text that is no UTF-8 (entry {}); convert the model again", key,

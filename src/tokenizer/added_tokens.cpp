@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "src/tokenizer/utf8.h"
+#include "src/core/utf8.h"
 #include "src/tokenizer/word_character.h"
 
 namespace lora_dist {

@@ -1,10 +1,10 @@
 // Splits a piece into symbols, after models/bpe/model.rs of tokenizers.
 #include "src/tokenizer/bpe.h"
 
+#include "src/core/utf8.h"
 #include "src/tokenizer/byte_alphabet.h"
 #include "src/tokenizer/byte_tokens.h"
 #include "src/tokenizer/merge_symbols.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {
@@ -86,27 +86,32 @@ bool keeps_every_character(const BpeModel& model) {
   return append_byte_tokens(model.vocab, all, bytes);
 }
 
-/// The next cut after `from`: before a word_start that follows another character.
-std::size_t end_of_word(std::string_view piece, std::string_view word_start, std::size_t from) {
-  while (piece.substr(from).starts_with(word_start)) {
-    from += word_start.size();
-  }
-  return std::min(piece.find(word_start, from), piece.size());
+/// The next cut after `from`: before a word_start that follows another character, which is no bridge.
+std::size_t end_of_word(const BpeModel& model, std::string_view piece, std::size_t from) {
+  const std::string_view start = model.word_start;
+  do {
+    while (piece.substr(from).starts_with(start)) {
+      from += start.size();
+    }
+    from = std::min(piece.find(start, from), piece.size());
+  } while (from < piece.size() && model.bridges.test(static_cast<unsigned char>(piece[from - 1])));
+  return from;
 }
 
 }  // namespace
 
-std::string find_word_start(const BpeModel& model) {
+void find_words(BpeModel& model) {
   if (model.of_bytes || model.ignore_merges || !model.continuation_prefix.empty() || !model.end_suffix.empty() ||
       !model.vocab.contains(kUnderline) || !keeps_every_character(model)) {
-    return {};
+    return;
   }
+  model.word_start = kUnderline;
   for (std::size_t i = 0; i < model.vocab.size(); ++i) {
-    if (const std::string_view token = model.vocab.token(i); end_of_word(token, kUnderline, 0) != token.size()) {
-      return {};
+    const std::string_view token = model.vocab.token(i);
+    for (std::size_t at = end_of_word(model, token, 0); at < token.size(); at = end_of_word(model, token, at)) {
+      model.bridges.set(static_cast<unsigned char>(token[at - 1]));
     }
   }
-  return std::string(kUnderline);
 }
 
 void encode_piece(const BpeModel& model, WordCache& cache, std::string_view piece, std::vector<std::int32_t>& out) {
@@ -115,7 +120,7 @@ void encode_piece(const BpeModel& model, WordCache& cache, std::string_view piec
     return;
   }
   for (std::size_t at = 0; at < piece.size();) {
-    const std::size_t end = end_of_word(piece, model.word_start, at);
+    const std::size_t end = end_of_word(model, piece, at);
     encode_word(model, cache, piece.substr(at, end - at), out);
     at = end;
   }

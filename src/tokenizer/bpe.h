@@ -1,6 +1,7 @@
 // Byte-pair encoding of pieces of text.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,12 +24,14 @@ struct BpeModel {
   std::string continuation_prefix;  // before every character of a piece but the first, in the vocabulary
   std::string end_suffix;           // after the last one
   bool of_bytes = false;            // pieces are bytes; the vocabulary uses GPT-2's alphabet
-  std::string word_start;           // see find_word_start; empty: pieces are not cut
+  std::string word_start;           // see find_words; empty: pieces are not cut
+  std::bitset<256> bridges;         // bytes after which a word may go on with word_start
 };
 
-/// The character (Llama's underline) before which a piece may be cut without changing ids, because no merge spans the boundary
-/// before it; empty if none. Llama has one piece per document, whose words can be cached only after cutting.
-std::string find_word_start(const BpeModel& model);
+/// Sets word_start to the character (Llama's underline) before which a piece may be cut without changing ids, because no merge spans
+/// the boundary before it unless a byte of `bridges` stands there (Gemma has one token like that, ">\u2581</"). Llama and Gemma have
+/// one piece per document, whose words can be cached only after cutting.
+void find_words(BpeModel& model);
 
 /// Appends the ids of `piece` (UTF-8, or bytes with of_bytes) to `out`.
 void encode_piece(const BpeModel& model, WordCache& cache, std::string_view piece, std::vector<std::int32_t>& out);

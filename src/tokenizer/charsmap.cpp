@@ -4,7 +4,7 @@
 
 #include <utf8proc.h>
 
-#include "src/tokenizer/utf8.h"
+#include "src/core/utf8.h"
 
 namespace lora_dist {
 namespace {

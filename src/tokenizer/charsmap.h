@@ -1,5 +1,5 @@
-// sentencepiece's table of characters and their replacements (precompiled_charsmap), as the normalizer Precompiled of Hugging Face's
-// tokenizers applies it: to grapheme clusters of fewer than six bytes, then to characters.
+// sentencepiece's table of characters and their replacements (precompiled_charsmap), as the normalizer Precompiled of Hugging
+// Face's tokenizers applies it: to grapheme clusters of fewer than six bytes, then to characters.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // One function per tokenizer class.
 #include "src/tokenizer/class_pipelines.h"
 
-#include "src/tokenizer/utf8.h"
+#include "src/core/utf8.h"
 
 namespace lora_dist {
 namespace {

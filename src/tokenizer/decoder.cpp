@@ -1,9 +1,9 @@
 // After the decoders of tokenizers.
 #include "src/tokenizer/decoder.h"
 
+#include "src/core/utf8.h"
 #include "src/tokenizer/byte_alphabet.h"
 #include "src/tokenizer/overloaded.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

@@ -93,7 +93,8 @@ json plain_steps(const json& component, const char* list, const JsonLocation& lo
 }
 
 bool is_byte_level(const Source& source) {
-  const json steps = plain_steps(member(source.document.rest, "pre_tokenizer", {source.file, ""}), "pretokenizers", {source.file, ""});
+  const json steps =
+      plain_steps(member(source.document.rest, "pre_tokenizer", {source.file, ""}), "pretokenizers", {source.file, ""});
   return std::ranges::any_of(steps, [](const json& step) { return step["type"] == "ByteLevel"; });
 }
 
@@ -103,7 +104,8 @@ std::string pre_tokenizer_name(const Source& source, std::string_view model_type
   const auto steps = [&](const json& pre, const json& normalizer) {
     return json::array({plain_steps(pre, "pretokenizers", location), plain_steps(normalizer, "normalizers", location)});
   };
-  const json own = steps(member(source.document.rest, "pre_tokenizer", location), member(source.document.rest, "normalizer", location));
+  const json own =
+      steps(member(source.document.rest, "pre_tokenizer", location), member(source.document.rest, "normalizer", location));
   const bool ignores_merges =
       bool_member(member(source.document.rest, "model", location), "ignore_merges", false, location.at("model"));
   std::vector<std::string_view> names;
@@ -272,9 +274,7 @@ std::string id_key(const char* name) { return fmt::format("tokenizer.ggml.{}_tok
 /// BOS, EOS and the other ends of an answer (stop_ids_left_out() names those that have no place).
 void add_special_ids(const Tokenizer& tokenizer, std::span<const std::int64_t> stop_ids, std::int64_t rows,
                      std::vector<GgufKey>& keys) {
-  const auto put = [&](const char* name, std::int64_t id) {
-    keys.push_back({id_key(name), static_cast<std::uint32_t>(id)});
-  };
+  const auto put = [&](const char* name, std::int64_t id) { keys.push_back({id_key(name), static_cast<std::uint32_t>(id)}); };
   if (tokenizer.bos) {
     put("bos", *tokenizer.bos);
   }

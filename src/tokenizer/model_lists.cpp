@@ -51,14 +51,16 @@ class VocabReader {
  private:
   void read_token(const JsonEvent& event) {
     if (event.kind == Kind::key && event.depth == 1) {
-      token_ = std::move(*event.text);
+      token_.assign(*event.text);
+      hash_ = TokenTable::hash_of(token_);
+      lists_.vocab.expect_slot(hash_);
       return;
     }
     if (event.kind != Kind::integer || event.number < 0 || event.number >= kIdLimit) {
       fail(location_, "must be a whole number from 0 to " + std::to_string(static_cast<std::int64_t>(kIdLimit) - 1));
     }
     const auto id = static_cast<std::int32_t>(event.number);
-    switch (lists_.vocab.insert(token_, id)) {
+    switch (lists_.vocab.insert(token_, id, hash_)) {
       case TokenTable::Inserted::token_known:
         throw key_given_twice(token_);
       case TokenTable::Inserted::id_known:
@@ -89,6 +91,7 @@ class VocabReader {
   ModelLists& lists_;
   JsonLocation location_;
   std::string token_;
+  std::uint32_t hash_ = 0;
   int parts_ = 0;
 };
 
@@ -119,7 +122,7 @@ class MergesReader {
     } else if (event.kind == Kind::array_begin && event.depth == 1) {
       parts_ = 0;
     } else if (event.kind == Kind::text && event.depth == 2 && parts_ < 2) {
-      pair_[parts_++] = std::move(*event.text);
+      pair_[parts_++].assign(*event.text);
     } else if (event.kind == Kind::array_end && event.depth == 1 && parts_ == 2) {
       lists_.merges.add(pair_[0], pair_[1]);
     } else {

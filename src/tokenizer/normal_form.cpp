@@ -10,7 +10,7 @@
 #include <new>
 #include <utility>
 
-#include "src/tokenizer/utf8.h"
+#include "src/core/utf8.h"
 
 namespace lora_dist {
 namespace {
@@ -29,8 +29,8 @@ utf8proc_option_t options_of(NormalForm form) {
   }
 }
 
-/// Characters of Unicode 10 to 15 with a decomposition or a combining class, and one that would compose: the tables of tokenizers are
-/// those of Unicode 9, where they are unknown and stay as they are, like the starters on both sides of them.
+/// Characters of Unicode 10 to 15 with a decomposition or a combining class, and one that would compose: the tables of tokenizers
+/// are those of Unicode 9, where they are unknown and stay as they are, like the starters on both sides of them.
 constexpr std::pair<std::uint32_t, std::uint32_t> kNewer[] = {
     {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},
     {0xEBA, 0xEBA},     {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "src/core/utf8.h"
 #include "src/tokenizer/byte_alphabet.h"
 #include "src/tokenizer/overloaded.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "src/core/utf8.h"
 #include "src/tokenizer/class_pipelines.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {
@@ -151,10 +151,8 @@ TokenizerDocument document_of_pieces(const SentencePieceFile& file, const std::v
   for (std::size_t i = 0; i < names.size(); ++i) {
     vocab.assign(names[i], static_cast<std::int32_t>(i));
   }
-  json model = {{"type", "BPE"},
-                {"fuse_unk", true},
-                {"byte_fallback", file.byte_fallback},
-                {"ignore_merges", !user_defined.empty()}};
+  json model = {
+      {"type", "BPE"}, {"fuse_unk", true}, {"byte_fallback", file.byte_fallback}, {"ignore_merges", !user_defined.empty()}};
   if (vocab.contains(file.unk)) {
     model["unk_token"] = file.unk;
   }

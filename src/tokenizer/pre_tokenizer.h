@@ -7,8 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "src/core/utf8.h"
 #include "src/tokenizer/split.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 

@@ -33,8 +33,8 @@ void look_ahead(const MergeTexts& merges, std::size_t i, const BpeModel& model, 
   }
 }
 
-/// Ids of left, right and both of each merge. Nearly all of the time would be waiting for memory, so that what a merge needs is asked
-/// for kAhead merges before.
+/// Ids of left, right and both of each merge. Nearly all of the time would be waiting for memory, so that what a merge needs is
+/// asked for kAhead merges before.
 std::vector<std::array<std::int32_t, 3>> merge_ids(const ModelLists& lists, const JsonLocation& location, const BpeModel& model) {
   constexpr std::size_t kAhead = 16;
   const MergeTexts& merges = lists.merges;

@@ -1,8 +1,8 @@
 // Reads normalizer, pre-tokenizer and decoder of tokenizer.json.
 #include <algorithm>
 
+#include "src/core/utf8.h"
 #include "src/tokenizer/tokenizer_json.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

@@ -4,8 +4,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "src/core/utf8.h"
 #include "src/tokenizer/regex_syntax.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 #include "src/io/file.h"
 #include "src/tokenizer/normalizer.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

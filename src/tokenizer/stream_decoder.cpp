@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/core/utf8.h"
 #include "src/tokenizer/tokenizer.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 #include "src/tokenizer/decoder.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

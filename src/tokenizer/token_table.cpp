@@ -39,11 +39,10 @@ void TokenTable::reserve(std::size_t tokens, std::size_t bytes) {
   }
 }
 
-TokenTable::Inserted TokenTable::insert(std::string_view token, std::int32_t id) {
+TokenTable::Inserted TokenTable::insert(std::string_view token, std::int32_t id, std::uint32_t hash) {
   if (2 * (tokens_.size() + 1) > slots_.size()) {
     grow(slots_.size() * 2);
   }
-  const std::uint32_t hash = hash_of(token);
   Slot& slot = slots_[slot_of(token, hash)];
   if (slot.id >= 0) {
     return Inserted::token_known;

@@ -18,7 +18,7 @@ class TokenTable {
 
   void reserve(std::size_t tokens, std::size_t bytes);
   /// A known token, or id, keeps what it has.
-  Inserted insert(std::string_view token, std::int32_t id);
+  Inserted insert(std::string_view token, std::int32_t id) { return insert(token, id, hash_of(token)); }
   /// The same, but a known token leaves its id for the new one.
   Inserted assign(std::string_view token, std::int32_t id);
   /// Names a second id of a known token: text_of() knows it, id_of() does not return it.
@@ -37,8 +37,11 @@ class TokenTable {
   // Many look-ups wait for memory less if their hashes are known ahead: first expect_slot(), some look-ups later expect_text().
   static std::uint32_t hash_of(std::string_view token);
   void expect_slot(std::uint32_t hash) const { __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]); }
-  void expect_text(std::uint32_t hash) const { __builtin_prefetch(bytes_.data() + slots_[hash & (slots_.size() - 1)].text.begin); }
+  void expect_text(std::uint32_t hash) const {
+    __builtin_prefetch(bytes_.data() + slots_[hash & (slots_.size() - 1)].text.begin);
+  }
   std::optional<std::int32_t> id_of(std::string_view token, std::uint32_t hash) const;
+  Inserted insert(std::string_view token, std::int32_t id, std::uint32_t hash);
 
  private:
   static constexpr std::uint32_t kNone = 0xFFFFFFFFU;

@@ -4,11 +4,11 @@
 #include <algorithm>
 
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 #include "src/tokenizer/assign_token_ids.h"
 #include "src/tokenizer/special_affixes.h"
 #include "src/tokenizer/tokenizer_document.h"
 #include "src/tokenizer/tokenizer_json.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

@@ -83,7 +83,7 @@ JsonTokenizer read_tokenizer_steps(TokenizerDocument whole, const std::filesyste
   out.model = read_model(model, std::move(whole.lists), location.at("model"));
   if (auto* bpe = std::get_if<BpeModel>(&out.model)) {
     bpe->of_bytes = of_bytes;
-    bpe->word_start = find_word_start(*bpe);
+    find_words(*bpe);
   } else if (of_bytes) {
     std::get<ByteLevelStep>(out.pre_tokenizer.back()).in_alphabet = true;
   }

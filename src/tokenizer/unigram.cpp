@@ -5,8 +5,8 @@
 #include <string>
 
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 #include "src/tokenizer/byte_tokens.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

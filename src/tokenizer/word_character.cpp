@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "src/tokenizer/utf8.h"
+#include "src/core/utf8.h"
 
 namespace lora_dist {
 namespace {

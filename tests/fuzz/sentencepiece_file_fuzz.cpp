@@ -4,10 +4,10 @@
 #include <stdexcept>
 
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 #include "src/tokenizer/piece_merges.h"
 #include "src/tokenizer/sentencepiece_file.h"
 #include "src/tokenizer/tokenizer_json.h"
-#include "src/tokenizer/utf8.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   lora_dist::SentencePieceFile file;

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 #include "src/io/strict_json.h"
 #include "src/tokenizer/tokenizer_json.h"
-#include "src/tokenizer/utf8.h"
 
 namespace lora_dist {
 namespace {

@@ -60,6 +60,11 @@ def variants(document):
         {"id": 515, "content": "a time", "single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False},
         {"id": 516, "content": "<|im_start|>user", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}]
     unk = dict(document["model"], unk_token="<unk>", byte_fallback=False)
+    across = json.loads(json.dumps(document["model"]))
+    size = max(across["vocab"].values()) + 1
+    for left, right in (("e", "\u2581"), ("e\u2581", "a"), ("n", "\u2581"), ("n\u2581", "\u2581")):
+        across["vocab"][left + right] = max(across["vocab"].values()) + 1
+    across["merges"] = [["e", "\u2581"], ["e\u2581", "a"], ["n", "\u2581"], ["n\u2581", "\u2581"]] + across["merges"]
     eos = json.loads(json.dumps(document["post_processor"]))
     eos["single"] = eos["single"] + [{"SpecialToken": {"id": "</s>", "type_id": 0}}]
     eos["special_tokens"]["</s>"] = {"id": "</s>", "ids": [2], "tokens": ["</s>"]}
@@ -74,6 +79,7 @@ def variants(document):
         "prepend, replace, added": dict(legacy, added_tokens=added),
         "no bytes, fused unk": {"model": dict(unk, fuse_unk=True)},
         "no bytes, single unk": {"model": dict(unk, fuse_unk=False)},
+        "tokens across words": {"model": across},
         "ignore merges": {"model": dict(document["model"], ignore_merges=True)},
         "eos": {"post_processor": eos},
         "no template": {"post_processor": None},

@@ -1,5 +1,5 @@
-// Reads a JSON string per line from standard input, and prints {"ids": with special tokens, "text": decoded without them} per line,
-// for tests/interop/check_tokenizers.py.
+// Reads a JSON string per line from standard input, and prints {"ids": with special tokens, "text": decoded without them} per
+// line, for tests/interop/check_tokenizers.py.
 #include <cstdio>
 #include <exception>
 #include <iostream>

@@ -42,9 +42,9 @@ std::string error_of(std::string_view text) {
 
 TEST(JsonEvents, AMemberGoesToItsSink) {
   std::string events;
-  const json rest =
-      parse_json_around(R"({"x": [{"b": 1}], "b": 2, "a": {"c": [1, [2]], "b": {"k": [1, -2.5, "t", null, true], "m": {}}, "d": {"b": 3}}})",
-                        {{"a.b", written_to(events)}});
+  const json rest = parse_json_around(
+      R"({"x": [{"b": 1}], "b": 2, "a": {"c": [1, [2]], "b": {"k": [1, -2.5, "t", null, true], "m": {}}, "d": {"b": 3}}})",
+      {{"a.b", written_to(events)}});
   EXPECT_EQ(events, "0{ 1k:k 1[ 2i:10 2f:-25 2t:t 2n 2b 1] 1k:m 1{ 1} 0}");
   EXPECT_EQ(rest, json::parse(R"({"x": [{"b": 1}], "b": 2, "a": {"c": [1, [2]], "d": {"b": 3}}})"));
 }
@@ -88,7 +88,9 @@ TEST(JsonEvents, FilesAreNamed) {
   const Scratch scratch;
   scratch.write("a.json", R"({"a": )");
   std::string events;
-  const Thrown thrown = thrown_by([&] { read_json_file_around(scratch / "a.json", ExitCode::model, {{"a", written_to(events)}}); });
+  const Thrown thrown = thrown_by([&] {
+    read_json_file_around(scratch / "a.json", ExitCode::model, {{"a", written_to(events)}});
+  });
   EXPECT_EQ(thrown.code, ExitCode::model);
   EXPECT_THAT(thrown.message, HasSubstr("a.json is not valid JSON: "));
 }

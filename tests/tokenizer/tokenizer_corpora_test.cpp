@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "src/core/utf8.h"
 #include "src/io/sha256.h"
 #include "src/tokenizer/tokenizer.h"
-#include "src/tokenizer/utf8.h"
 #include "tests/support/corpus_texts.h"
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"

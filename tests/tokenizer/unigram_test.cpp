@@ -46,8 +46,8 @@ TEST(Unigram, MalformedModels) {
   EXPECT_THAT(error_of_model("vocab", json::array()), HasSubstr("model.vocab must be a list of pieces and their scores"));
   EXPECT_THAT(error_of_model("vocab", {{"a", 1}}), HasSubstr("model.vocab must be a list of pieces and their scores"));
   EXPECT_THAT(error_of_model("vocab", 3), HasSubstr("model.vocab must be a list of pieces"));
-  for (const char* wrong : {R"(["a"])", R"(["a", "b"])", R"([1.0, "a"])", R"(["a", -1.0, 2.0])", R"(["a", [1]])", R"(["a", null])",
-                            R"("a")", "null", "{}", "[]"}) {
+  for (const char* wrong : {R"(["a"])", R"(["a", "b"])", R"([1.0, "a"])", R"(["a", -1.0, 2.0])", R"(["a", [1]])",
+                            R"(["a", null])", R"("a")", "null", "{}", "[]"}) {
     EXPECT_THAT(error_of_model("vocab", json::parse(R"([["<unk>", 0.0], )" + std::string(wrong) + "]")),
                 HasSubstr("model.vocab[1] must be a list of a piece and its score, a finite number"))
         << wrong;
@@ -139,7 +139,8 @@ TEST(Charsmap, LyingTables) {
   EXPECT_EQ(error_of_table(table({{0, kRoot}, {a, kA}, {value, 1U << 31}}, std::string("x\0", 2))), "no error");
   EXPECT_EQ(error_of_table(table({{0, kRoot}, {a, kA}, {value, 1U << 31 | 3}}, std::string("x\0", 2))),
             "has an entry that points to no text");
-  EXPECT_EQ(error_of_table(table({{0, kRoot}, {a, kA}, {value, 1U << 31 | 1}}, "\xC3\xA9")), "has an entry that points to no text");
+  EXPECT_EQ(error_of_table(table({{0, kRoot}, {a, kA}, {value, 1U << 31 | 1}}, "\xC3\xA9")),
+            "has an entry that points to no text");
   EXPECT_EQ(error_of_table(table({{0, kRoot}, {a, kA}}, "\xFF")), "has replacements that are not UTF-8");
   EXPECT_EQ(error_of_table(table({{0, 1U << 20}}, "")), "has an entry that points beyond its end");
   EXPECT_EQ(error_of_table(table({{0, kRoot}, {a, 'a' | 1U << 30}}, "")), "has an entry that points beyond its end");

@@ -1,5 +1,5 @@
 // UTF-8 by table 3-7 of the Unicode standard.
-#include "src/tokenizer/utf8.h"
+#include "src/core/utf8.h"
 
 #include <cstdint>
 

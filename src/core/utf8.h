@@ -1,4 +1,4 @@
-// UTF-8 helpers of the tokenizer.
+// Characters of UTF-8.
 #pragma once
 
 #include <cstddef>
