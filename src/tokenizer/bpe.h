@@ -28,9 +28,9 @@ struct BpeModel {
   std::bitset<256> bridges;         // bytes after which a word may go on with word_start
 };
 
-/// Sets word_start to the character (Llama's underline) before which a piece may be cut without changing ids, because no merge spans
-/// the boundary before it unless a byte of `bridges` stands there (Gemma has one token like that, ">\u2581</"). Llama and Gemma have
-/// one piece per document, whose words can be cached only after cutting.
+/// Sets word_start to the character (Llama's underline) before which a piece may be cut without changing ids, because no merge
+/// spans the boundary before it unless a byte of `bridges` stands there (Gemma has one token like that, ">\u2581</"). Llama and
+/// Gemma have one piece per document, whose words can be cached only after cutting.
 void find_words(BpeModel& model);
 
 /// Appends the ids of `piece` (UTF-8, or bytes with of_bytes) to `out`.
