@@ -9,6 +9,8 @@ namespace {
 using nlohmann::json;
 using Shape = ModelLists::Shape;
 
+constexpr std::size_t kAhead = 16;  // merges between asking memory for something and using it
+
 /// The two parts of a merge joined, the right one without the prefix.
 std::string_view joined(const MergeTexts& merges, std::size_t i, const std::string& prefix, std::string& room) {
   if (prefix.empty()) {
@@ -36,7 +38,6 @@ void look_ahead(const MergeTexts& merges, std::size_t i, const BpeModel& model, 
 /// Ids of left, right and both of each merge. Nearly all of the time would be waiting for memory, so that what a merge needs is
 /// asked for kAhead merges before.
 std::vector<std::array<std::int32_t, 3>> merge_ids(const ModelLists& lists, const JsonLocation& location, const BpeModel& model) {
-  constexpr std::size_t kAhead = 16;
   const MergeTexts& merges = lists.merges;
   const auto refuse_merge = [&](std::size_t i, const char* why) {
     fail(location.at("merges[" + std::to_string(i + lists.skipped_merges) + "]"), why);
@@ -76,7 +77,6 @@ void read_merges(const ModelLists& lists, const JsonLocation& location, BpeModel
   }
   const std::vector<std::array<std::int32_t, 3>> ids = merge_ids(lists, location, out);
   out.merges.reserve(ids.size());
-  constexpr std::size_t kAhead = 16;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (i + kAhead < ids.size()) {
       out.merges.expect(ids[i + kAhead][0], ids[i + kAhead][1]);
