@@ -78,6 +78,13 @@ void warn(const Merge& merge, const fs::path& model, const Console& console) {
                     "not {}, since longer texts would be attended to otherwise",
                     merge.spec.model_type, context, merge.spec.max_positions));
   }
+  const bool has_windows = std::ranges::any_of(merge.spec.layer_specs, [](const LayerSpec& layer) { return layer.window > 0; });
+  if (merge.spec.model_type == "phi3" && has_windows) {
+    console.warn("llama.cpp ignores Phi-3's sliding window: it attends to all tokens of longer texts");
+  }
+  if (merge.spec.model_type == "olmo3" && merge.spec.window_rope && merge.spec.window_rope->theta != merge.spec.rope.theta) {
+    console.warn("llama.cpp turns all layers of an OLMo 3 by one rope.freq_base; other readers obey rope.freq_base_swa");
+  }
   constexpr std::int64_t kLayersWithWindows = 64;  // of EXAONE 4 in llama.cpp
   if (merge.spec.model_type == "exaone4" && !merge.spec.layer_specs.empty() && merge.spec.layers != kLayersWithWindows) {
     console.warn("llama.cpp obeys EXAONE 4's sliding windows only in models of 64 layers; other readers obey the file's keys");
@@ -140,8 +147,11 @@ MergeSums write(const Merge& merge, const ExportOptions& options, const fs::path
   std::ranges::transform(plans, std::back_inserter(tensors), &GgufTensorPlan::written);
   MergeSums sums;
   std::vector<std::vector<std::byte>> given;
-  if (plans.front().from == nullptr) {
-    given.push_back(gguf_tensor_bytes(merged, plans.front(), sums, stream));  // the reader finds the scaling in it
+  for (const GgufTensorPlan& plan : plans) {
+    if (plan.from != nullptr) {
+      break;
+    }
+    given.push_back(gguf_tensor_bytes(merged, plan, sums, stream));  // the reader finds the scaling in it
   }
   check_header(merge, model, folder, keys, tensors, given);
   std::size_t next = 0;

@@ -7,9 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
 #include <tuple>
+#include <utility>
 
+#include "src/convert/gguf_rope_keys.h"
 #include "src/core/error.h"
 #include "src/io/gguf_architecture.h"
 #include "src/model/family.h"
@@ -44,26 +45,70 @@ std::string size_label(std::int64_t parameters) {
   return fmt::format("{:.{}f}{}", scaled, std::round(scaled) < 10.0 ? 1 : 0, unit->second);
 }
 
-/// Windows of attention, for models whose windows have keys.
-void add_window_keys(const ModelSpec& spec, const std::string& prefix, std::vector<GgufKey>& keys) {
+/// Windows of attention, for models whose windows have keys. The list is left out where readers know it.
+void add_window_keys(const ModelSpec& spec, const GgufArchitecture& architecture, const std::string& prefix,
+                     std::vector<GgufKey>& keys) {
   std::int64_t window = 0;
   GgufFlags pattern;
+  bool is_known = architecture.model_type != "olmo3" && architecture.global_every > 0;
   for (std::int64_t i = 0; i < spec.layers; ++i) {
+    const bool slides = spec.layer(i).window > 0;
     window = std::max(window, spec.layer(i).window);
-    pattern.flags.push_back(spec.layer(i).window > 0);
+    pattern.flags.push_back(slides);
+    is_known = is_known && slides == ((i + 1) % architecture.global_every != 0);
   }
   keys.push_back({prefix + "attention.sliding_window", whole(window)});
-  keys.push_back({prefix + "attention.sliding_window_pattern", pattern});
-}
-
-void add_rope_keys(const ModelSpec& spec, const std::string& prefix, std::vector<GgufKey>& keys) {
-  keys.push_back({prefix + "rope.dimension_count", whole(spec.rope.dims > 0 ? spec.rope.dims : spec.head_dim)});
-  keys.push_back({prefix + "rope.freq_base", static_cast<float>(spec.rope.theta)});
-  if (spec.rope.type == "linear") {
-    keys.push_back({prefix + "rope.scaling.type", std::string("linear")});
-    keys.push_back({prefix + "rope.scaling.factor", static_cast<float>(spec.rope.factor)});
+  if (architecture.windows == GgufWindows::listed && !is_known) {
+    keys.push_back({prefix + "attention.sliding_window_pattern", pattern});
   }
 }
+
+/// The factor of attention scores.
+float score_factor(const ModelSpec& spec) {
+  return static_cast<float>(spec.layer(0).score_scale / std::sqrt(static_cast<double>(spec.head_dim)));
+}
+
+/// Factors, caps and switches that one family has.
+void add_own_keys(const ModelSpec& spec, const GgufArchitecture& architecture, const std::string& prefix,
+                  std::vector<GgufKey>& keys) {
+  const auto put = [&](const char* name, GgufKeyValue value) { keys.push_back({prefix + name, std::move(value)}); };
+  if (architecture.model_type == "gpt_neox" || architecture.model_type == "stablelm") {
+    put("use_parallel_residual", spec.parallel_residual);
+  } else if (architecture.model_type == "granite") {
+    put("attention.scale", score_factor(spec));
+    put("embedding_scale", spec.embedding_scale);
+    put("residual_scale", spec.residual_scale);
+    put("logit_scale", 1.0F / spec.logits_scale);
+  } else if (architecture.model_type == "cohere2") {
+    put("logit_scale", spec.logits_scale);
+  }
+  if (spec.score_cap > 0.0F) {
+    put("attn_logit_softcapping", spec.score_cap);
+  }
+  if (spec.logits_cap > 0.0F) {
+    put("final_logit_softcapping", spec.logits_cap);
+  }
+}
+
+/// Throws Error(model) naming what llama.cpp would refuse, though the format could hold it.
+void check_readers(const ModelSpec& spec, const GgufArchitecture& architecture) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ExitCode::model, fmt::format("llama.cpp has no {} for architecture {}, and would not load the file; merge the "
+                                             "adapter into a Hugging Face folder instead (lora_dist merge)",
+                                             what, architecture.name));
+  };
+  if (architecture.head == (spec.tied_head ? GgufHead::own : GgufHead::tied)) {
+    refuse(spec.tied_head ? "tied head" : "head of its own");
+  }
+  for (const Linear linear : {Linear::o, Linear::gate, Linear::up, Linear::down}) {
+    if (architecture.biases == GgufBiases::qkv && spec.bias[index_of(linear)]) {
+      refuse("biases of " + module_path(*spec.family, 0, linear));
+    }
+  }
+}
+
+/// Equal but for the rounding of what a file holds as a quotient.
+bool near(double a, double b) { return std::abs(a - b) <= 1e-6 * std::abs(a); }
 
 /// Members of a description that decide what a model computes, by name.
 std::vector<std::string> differences(const ModelSpec& one, const ModelSpec& other) {
@@ -84,25 +129,30 @@ std::vector<std::string> differences(const ModelSpec& one, const ModelSpec& othe
                       spec.width_norm, spec.head_norm, spec.norm_eps);
   };
   compare("norms", norms(one), norms(other));
-  compare("scales", std::tuple(one.residual_scale, one.logits_scale), std::tuple(other.residual_scale, other.logits_scale));
+  compare("scales", near(one.residual_scale, other.residual_scale) && near(one.logits_scale, other.logits_scale), true);
   compare("soft caps", std::tuple(one.score_cap, one.logits_cap), std::tuple(other.score_cap, other.logits_cap));
   compare("scale of the embedding", one.embedding_scale, other.embedding_scale);
   compare("positions", one.learned_positions, other.learned_positions);
   compare("activation", std::tuple(one.activation, one.gated), std::tuple(other.activation, other.gated));
   compare("parallel residual", one.parallel_residual, other.parallel_residual);
-  compare("biases", one.bias, other.bias);
+  const auto biases = [](const ModelSpec& spec) {
+    std::array<bool, kLinears> out{};
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const LinearShape shape = linear_shape(spec, static_cast<Linear>(i));
+      out[i] = shape.out > 0 && shape.bias;
+    }
+    return out;
+  };
+  compare("biases", biases(one), biases(other));
   compare("fused q, k and v", one.fused_qkv.has_value(), other.fused_qkv.has_value());
   compare("fused gate and up", one.fused_gate_up, other.fused_gate_up);
-  const auto rotation = [](const ModelSpec& spec) {
-    const bool scaled = spec.rope.type != "default";
-    const bool llama3 = spec.rope.type == "llama3";
-    return std::tuple(static_cast<float>(spec.rope.theta), spec.rotary_width(), spec.rope_pairs, spec.window_rope.has_value(),
-                      spec.rope.type, scaled ? static_cast<float>(spec.rope.factor) : 1.0F,
-                      llama3 ? spec.rope.low_freq_factor : 0.0, llama3 ? spec.rope.high_freq_factor : 0.0,
-                      llama3 ? spec.rope.original_positions : 0);
-  };
   if (!one.learned_positions) {
-    compare("rotation of positions", rotation(one), rotation(other));
+    const auto shape = [](const ModelSpec& spec) {
+      return std::tuple(spec.rotary_width(), spec.rope_pairs, spec.window_rope.has_value());
+    };
+    const bool same = shape(one) == shape(other) && same_rotation(one.rope, other.rope) &&
+                      (!one.window_rope || same_rotation(*one.window_rope, *other.window_rope));
+    compare("rotation of positions", same, true);
   }
   return out;
 }
@@ -114,7 +164,7 @@ std::vector<std::string> layer_differences(const ModelSpec& one, const ModelSpec
     const auto window = [&](const LayerSpec& layer) { return layer.window >= context ? 0 : layer.window; };
     const LayerSpec a = one.layer(i);
     const LayerSpec b = other.layer(i);
-    if (window(a) != window(b) || a.rotary != b.rotary || a.score_scale != b.score_scale) {
+    if (window(a) != window(b) || a.rotary != b.rotary || !near(a.score_scale, b.score_scale)) {
       return {fmt::format("attention of layer {}", i)};
     }
   }
@@ -125,7 +175,7 @@ std::vector<std::string> layer_differences(const ModelSpec& one, const ModelSpec
 
 std::int64_t gguf_context_length(const ModelSpec& spec) {
   std::int64_t out = spec.max_positions;
-  if (architecture_for(spec).model_type != "exaone4") {
+  if (architecture_for(spec).windows == GgufWindows::none) {
     for (const LayerSpec& layer : spec.layer_specs) {
       out = layer.window > 0 ? std::min(out, layer.window) : out;
     }
@@ -135,6 +185,7 @@ std::int64_t gguf_context_length(const ModelSpec& spec) {
 
 std::vector<GgufKey> gguf_model_keys(const ModelSpec& spec, const std::string& name, GgufFileType type) {
   const GgufArchitecture& architecture = architecture_for(spec);
+  check_readers(spec, architecture);
   const std::string prefix = std::string(architecture.name) + ".";
   std::vector<GgufKey> keys = {{"general.architecture", std::string(architecture.name)},
                                {"general.type", std::string("model")},
@@ -145,56 +196,27 @@ std::vector<GgufKey> gguf_model_keys(const ModelSpec& spec, const std::string& n
                                {prefix + "embedding_length", whole(spec.hidden)},
                                {prefix + "feed_forward_length", whole(spec.intermediate)},
                                {prefix + "attention.head_count", whole(spec.heads)}};
-  const bool fused = spec.fused_qkv.has_value();
-  if (!fused) {
+  if (!spec.fused_qkv || architecture.model_type == "phi3") {
     keys.push_back({prefix + "attention.head_count_kv", whole(spec.kv_heads)});
+  }
+  if (!spec.fused_qkv) {
     keys.push_back({prefix + "attention.key_length", whole(spec.head_dim)});
     keys.push_back({prefix + "attention.value_length", whole(spec.head_dim)});
   }
   keys.push_back({prefix + std::string(architecture.epsilon), spec.norm_eps});
   keys.push_back({prefix + "vocab_size", whole(spec.vocab)});
   if (!spec.learned_positions) {
-    add_rope_keys(spec, prefix, keys);
+    add_gguf_rope_keys(spec, architecture, keys);
   }
-  if (architecture.model_type == "gpt_neox") {
-    keys.push_back({prefix + "use_parallel_residual", spec.parallel_residual});
-  }
-  const bool has_divisors = architecture.name == "llama" || architecture.name == "exaone" || architecture.name == "exaone4";
-  if (!has_divisors && !gguf_rope_divisors(spec).empty()) {
-    throw Error(ExitCode::model,
-                fmt::format("GGUF files of architecture {} have no rotation of type llama3; merge the adapter into "
-                            "a Hugging Face folder instead (lora_dist merge)",
-                            architecture.name));
-  }
-  if (architecture.model_type == "exaone4" && has_windows(spec)) {
-    add_window_keys(spec, prefix, keys);
+  add_own_keys(spec, architecture, prefix, keys);
+  if (architecture.windows != GgufWindows::none && has_windows(spec)) {
+    add_window_keys(spec, architecture, prefix, keys);
+  } else if (architecture.windows == GgufWindows::all) {
+    keys.push_back({prefix + "attention.sliding_window", std::uint32_t{0}});
   }
   keys.push_back({"general.file_type", gguf_file_type_number(type)});
   keys.push_back({"general.quantization_version", std::uint32_t{2}});
   return keys;
-}
-
-std::vector<float> gguf_rope_divisors(const ModelSpec& spec) {
-  const RopeConfig& rope = spec.rope;
-  if (spec.learned_positions || rope.type != "llama3") {
-    return {};
-  }
-  const auto dims = static_cast<float>(rope.dims > 0 ? rope.dims : spec.head_dim);
-  const auto positions = static_cast<double>(rope.original_positions);
-  std::vector<float> out;
-  for (std::int64_t i = 0; i < spec.rotary_width() / 2; ++i) {
-    const float frequency = 1.0F / std::pow(static_cast<float>(rope.theta), static_cast<float>(2 * i) / dims);
-    const double wavelength = 2.0 * std::numbers::pi / static_cast<double>(frequency);
-    double divisor = 1.0;
-    if (wavelength > positions / rope.low_freq_factor) {
-      divisor = rope.factor;
-    } else if (wavelength >= positions / rope.high_freq_factor) {
-      const double smooth = (positions / wavelength - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
-      divisor = 1.0 / ((1.0 - smooth) / rope.factor + smooth);
-    }
-    out.push_back(static_cast<float>(divisor));
-  }
-  return out;
 }
 
 void check_gguf_model(const ModelSpec& spec, const std::filesystem::path& folder, const std::filesystem::path& gguf) {

@@ -12,16 +12,13 @@
 
 namespace lora_dist {
 
-/// general.* and the keys of the architecture, as llama.cpp's converter writes them. Windows of attention have no key but
-/// EXAONE 4's: where other models have one, the file's context ends with it (see gguf_context_length()). Throws Error(model) for
-/// a family that has no architecture there.
+/// general.* and the keys of the architecture, as llama.cpp's converter writes them. Where its windows have no key, the file's
+/// context ends with the window (see gguf_context_length()). Throws Error(model) for a family that has no architecture there, and
+/// for biases, a head or a rotation that llama.cpp does not have for it.
 std::vector<GgufKey> gguf_model_keys(const ModelSpec& spec, const std::string& name, GgufFileType type);
 
 /// The longest text for which the file means what the folder means.
 std::int64_t gguf_context_length(const ModelSpec& spec);
-
-/// The divisors of the rotation's frequencies in Llama 3.1's scaling, as rope_freqs.weight holds them. Empty: no such scaling.
-std::vector<float> gguf_rope_divisors(const ModelSpec& spec);
 
 /// Throws Error(model) naming what differs if the file (its keys and shapes), as this program reads it, describes another model.
 void check_gguf_model(const ModelSpec& spec, const std::filesystem::path& folder, const std::filesystem::path& gguf);

@@ -3,12 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/common/check.h"
 #include "kernels/elementwise/elementwise.h"
 #include "src/base/finite_weights.h"
-#include "src/convert/gguf_model_keys.h"
+#include "src/convert/gguf_rope_keys.h"
 #include "src/core/error.h"
 #include "src/io/gguf_architecture.h"
 #include "src/io/gguf_quantize.h"
@@ -19,8 +20,6 @@
 namespace lora_dist {
 namespace {
 
-constexpr const char* kRopeFreqs = "rope_freqs.weight";
-
 /// A tensor without updates, in file order.
 std::vector<float> values_of(const TensorInfo& tensor, const Stream& stream) {
   std::vector<std::byte> bytes(tensor.bytes);
@@ -30,6 +29,11 @@ std::vector<float> values_of(const TensorInfo& tensor, const Stream& stream) {
   std::vector<float> values(static_cast<std::size_t>(flat.count()));
   cast({bytes.data(), tensor.dtype, flat}, view(std::span(values)), stream);
   return values;
+}
+
+std::vector<float> rope_values(const ModelSpec& spec, const std::string& name) {
+  std::vector<GgufRopeTensor> tensors = gguf_rope_tensors(spec);
+  return std::move(std::ranges::find(tensors, name, &GgufRopeTensor::name)->values);
 }
 
 std::vector<float> merged_values(const MergedModel& model, const TensorInfo& tensor, MergeSums& sums, const Stream& stream) {
@@ -69,9 +73,9 @@ std::vector<GgufTensorPlan> plan_gguf_tensors(const MergedModel& model, GgufFile
   const GgufArchitecture* architecture = find_gguf_architecture(spec.model_type);
   require(architecture != nullptr, "plan_gguf_tensors: gguf_model_keys has refused other families");
   std::vector<GgufTensorPlan> out;
-  if (const std::size_t divisors = gguf_rope_divisors(spec).size(); divisors > 0) {
-    const std::vector<std::int64_t> shape = {static_cast<std::int64_t>(divisors)};
-    out.push_back({{kRopeFreqs, &gguf_tensor_type(type, kRopeFreqs, shape, spec), shape}, nullptr, {}});
+  for (const GgufRopeTensor& rope : gguf_rope_tensors(spec)) {
+    const std::vector<std::int64_t> shape = {std::ssize(rope.values)};
+    out.push_back({{rope.name, &gguf_tensor_type(type, rope.name, shape, spec), shape}, nullptr, {}});
   }
   for (const ModelTensor& wanted : model_tensors(spec)) {
     out.push_back(planned(model, *architecture, wanted, type));
@@ -82,14 +86,14 @@ std::vector<GgufTensorPlan> plan_gguf_tensors(const MergedModel& model, GgufFile
 std::vector<std::byte> gguf_tensor_bytes(const MergedModel& model, const GgufTensorPlan& tensor, MergeSums& sums,
                                          const Stream& stream) {
   const std::vector<float> values =
-      tensor.from == nullptr ? gguf_rope_divisors(*model.spec)
+      tensor.from == nullptr ? rope_values(*model.spec, tensor.written.name)
                              : in_gguf_order(tensor.order, tensor.from->shape, merged_values(model, *tensor.from, sums, stream));
   const GgmlType& type = *tensor.written.type;
   std::vector<std::byte> bytes = encode_ggml(type, values, stream);
   if (!is_in_range(type, bytes, stream)) {
     throw Error(ExitCode::model, fmt::format("tensor {} has values that {} cannot hold (above 65504, or blocks of such); take "
                                              "--type bf16 or f32",
-                                             tensor.from == nullptr ? kRopeFreqs : tensor.from->name, type.name));
+                                             tensor.from == nullptr ? tensor.written.name : tensor.from->name, type.name));
   }
   return bytes;
 }

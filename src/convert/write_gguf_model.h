@@ -27,11 +27,11 @@ struct MergedModel {
 /// A tensor of the file, and where its values come from.
 struct GgufTensorPlan {
   GgufTensorToWrite written;
-  const TensorInfo* from = nullptr;  // null: rope_freqs.weight
+  const TensorInfo* from = nullptr;  // null: a tensor of the rotation, gguf_rope_tensors()
   GgufSource order;                  // how its rows lie in the file
 };
 
-/// All tensors in the order of the file; rope_freqs.weight, if there is one, is first. Throws Error(model) naming a tensor that
+/// All tensors in the order of the file, those of the rotation first. Throws Error(model) naming a tensor that
 /// the model lacks, or that has no place in the architecture.
 std::vector<GgufTensorPlan> plan_gguf_tensors(const MergedModel& model, GgufFileType type);
 

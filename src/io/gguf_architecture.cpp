@@ -1,4 +1,4 @@
-// A table of names for each family, and what its converter does to the weights.
+// Finds a file's architecture, and the place of each of its tensors in a folder.
 #include "src/io/gguf_architecture.h"
 
 #include <fmt/format.h>
@@ -10,92 +10,15 @@
 #include <optional>
 #include <vector>
 
+#include "src/io/gguf_rotation.h"
+
 namespace lora_dist {
 namespace {
 
 using enum GgufOrder;
 
-constexpr std::array<GgufName, 12> named_like_llama(GgufOrder of_q_and_k) {
-  return {{{"token_embd", "model.embed_tokens"},
-           {"output_norm", "model.norm"},
-           {"output", "lm_head"},
-           {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
-           {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
-           {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj", of_q_and_k},
-           {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj", of_q_and_k},
-           {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
-           {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
-           {"blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"},
-           {"blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"},
-           {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"}}};
-}
-
-constexpr auto kLlama = named_like_llama(interleaved_halves);
-constexpr auto kQwen2 = named_like_llama(as_is);
-
-constexpr std::array<GgufName, 14> with_head_norms() {
-  std::array<GgufName, 14> names{};
-  std::copy(kQwen2.begin(), kQwen2.end(), names.begin());
-  names[12] = {"blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm"};
-  names[13] = {"blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm"};
-  return names;
-}
-constexpr auto kQwen3 = with_head_norms();
-
-constexpr std::array<GgufName, 14> exaone4_names() {
-  std::array<GgufName, 14> names = with_head_norms();
-  names[3] = {"blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"};
-  names[4] = {"blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"};
-  return names;
-}
-constexpr auto kExaone4 = exaone4_names();
-
-constexpr auto kExaone = std::to_array<GgufName>({{"token_embd", "transformer.wte"},
-                                                  {"output_norm", "transformer.ln_f"},
-                                                  {"output", "lm_head"},
-                                                  {"blk.{}.attn_norm", "transformer.h.{}.ln_1"},
-                                                  {"blk.{}.ffn_norm", "transformer.h.{}.ln_2"},
-                                                  {"blk.{}.attn_q", "transformer.h.{}.attn.attention.q_proj"},
-                                                  {"blk.{}.attn_k", "transformer.h.{}.attn.attention.k_proj"},
-                                                  {"blk.{}.attn_v", "transformer.h.{}.attn.attention.v_proj"},
-                                                  {"blk.{}.attn_output", "transformer.h.{}.attn.attention.out_proj"},
-                                                  {"blk.{}.ffn_gate", "transformer.h.{}.mlp.c_fc_0"},
-                                                  {"blk.{}.ffn_up", "transformer.h.{}.mlp.c_fc_1"},
-                                                  {"blk.{}.ffn_down", "transformer.h.{}.mlp.c_proj"}});
-
-constexpr auto kGpt2 = std::to_array<GgufName>({{"token_embd", "transformer.wte"},
-                                                {"position_embd", "transformer.wpe"},
-                                                {"output_norm", "transformer.ln_f"},
-                                                {"output", "lm_head"},
-                                                {"blk.{}.attn_norm", "transformer.h.{}.ln_1"},
-                                                {"blk.{}.ffn_norm", "transformer.h.{}.ln_2"},
-                                                {"blk.{}.attn_qkv", "transformer.h.{}.attn.c_attn", transposed},
-                                                {"blk.{}.attn_output", "transformer.h.{}.attn.c_proj", transposed},
-                                                {"blk.{}.ffn_up", "transformer.h.{}.mlp.c_fc", transposed},
-                                                {"blk.{}.ffn_down", "transformer.h.{}.mlp.c_proj", transposed}});
-
-constexpr auto kNeox =
-    std::to_array<GgufName>({{"token_embd", "gpt_neox.embed_in"},
-                             {"output_norm", "gpt_neox.final_layer_norm"},
-                             {"output", "embed_out"},
-                             {"blk.{}.attn_norm", "gpt_neox.layers.{}.input_layernorm"},
-                             {"blk.{}.ffn_norm", "gpt_neox.layers.{}.post_attention_layernorm"},
-                             {"blk.{}.attn_qkv", "gpt_neox.layers.{}.attention.query_key_value", q_then_k_then_v},
-                             {"blk.{}.attn_output", "gpt_neox.layers.{}.attention.dense"},
-                             {"blk.{}.ffn_up", "gpt_neox.layers.{}.mlp.dense_h_to_4h"},
-                             {"blk.{}.ffn_down", "gpt_neox.layers.{}.mlp.dense_4h_to_h"}});
-
-constexpr const char* kLayerEpsilon = "attention.layer_norm_epsilon";
-
-constexpr auto kArchitectures =
-    std::to_array<GgufArchitecture>({{"llama", "llama", kLlama},
-                                     {"qwen2", "qwen2", kQwen2},
-                                     {"qwen3", "qwen3", kQwen3},
-                                     {.name = "gemma", .model_type = "gemma", .names = kQwen2, .norms_have_one = true},
-                                     {"gpt2", "gpt2", kGpt2, kLayerEpsilon},
-                                     {"gptneox", "gpt_neox", kNeox, kLayerEpsilon},
-                                     {"exaone", "exaone", kExaone},
-                                     {"exaone4", "exaone4", kExaone4}});
+/// Model types that become llama's architecture.
+constexpr auto kLlamas = std::to_array<std::string_view>({"internlm3", "mistral"});
 
 /// "blk.7.attn_q.weight" as its parts: "blk.{}.attn_q", "7", ".weight".
 struct NameParts {
@@ -217,25 +140,29 @@ const GgufArchitecture& architecture_of(const GgufFile& file) {
   if (name == nullptr) {
     file.fail("key general.architecture is missing; is this the GGUF file of a language model?");
   }
-  const auto* const found = std::ranges::find(kArchitectures, std::string_view(*name), &GgufArchitecture::name);
-  if (found == kArchitectures.end()) {
+  const std::span<const GgufArchitecture> rows = gguf_architectures();
+  const auto same = std::ranges::equal_range(rows, std::string_view(*name), {}, &GgufArchitecture::name);
+  if (same.empty()) {
     std::vector<std::string_view> known;
-    std::ranges::transform(kArchitectures, std::back_inserter(known), &GgufArchitecture::name);
+    std::ranges::transform(rows, std::back_inserter(known), &GgufArchitecture::name);
+    known.erase(std::ranges::unique(known).begin(), known.end());
     file.fail(fmt::format("the architecture {} is not known ({} are); take a model of one of these", shown_gguf_text(*name),
                           fmt::join(known, ", ")));
   }
-  return *found;
+  const bool windows = file.integer(*name + ".attention.sliding_window").value_or(0) > 0;
+  return windows ? same.back() : same.front();
 }
 
 const GgufArchitecture* find_gguf_architecture(std::string_view model_type) {
-  const auto* const found =
-      std::ranges::find(kArchitectures, model_type == "mistral" ? "llama" : model_type, &GgufArchitecture::model_type);
-  return found == kArchitectures.end() ? nullptr : found;
+  const bool is_llama = std::ranges::find(kLlamas, model_type) != kLlamas.end();
+  const auto rows = gguf_architectures();
+  const auto found = std::ranges::find(rows, is_llama ? "llama" : model_type, &GgufArchitecture::model_type);
+  return found == rows.end() ? nullptr : &*found;
 }
 
 std::string gguf_model_types() {
-  std::vector<std::string_view> known = {"mistral"};
-  std::ranges::transform(kArchitectures, std::back_inserter(known), &GgufArchitecture::model_type);
+  std::vector<std::string_view> known(kLlamas.begin(), kLlamas.end());
+  std::ranges::transform(gguf_architectures(), std::back_inserter(known), &GgufArchitecture::model_type);
   std::ranges::sort(known);
   return fmt::format("{}", fmt::join(known, ", "));
 }
@@ -274,7 +201,7 @@ TensorDirectory gguf_directory(const GgufFile& file) {
   out.files = file.parts;
   out.warnings = file.warnings;
   for (const auto& [name, tensor] : file.tensors) {
-    if (name == "rope_freqs.weight") {
+    if (is_rotation_tensor(name)) {
       continue;  // read with the configuration
     }
     const NameParts parts = parts_of(name);

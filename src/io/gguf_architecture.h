@@ -22,13 +22,34 @@ struct GgufName {
   GgufOrder order = GgufOrder::as_is;
 };
 
+/// Which layers have windows, where the file gives their width.
+enum class GgufWindows : std::uint8_t {
+  none,    // a file with a width is refused
+  all,     // all layers
+  listed,  // those that attention.sliding_window_pattern lists
+};
+
+/// What llama.cpp makes of the head, and so of files that other programs shall read.
+enum class GgufHead : std::uint8_t { any, tied, own };
+
+/// Linears that may have a bias in llama.cpp.
+enum class GgufBiases : std::uint8_t { qkv, all };
+
 struct GgufArchitecture {
   std::string_view name;        // of general.architecture
   std::string_view model_type;  // of config.json
   std::span<const GgufName> names;
   std::string_view epsilon = "attention.layer_norm_rms_epsilon";
   bool norms_have_one = false;  // files hold 1 + w
+  GgufWindows windows = GgufWindows::none;
+  std::int64_t global_every = 0;    // listed: each n-th layer has no window where the file has no list; 0: the family's own rule
+  bool windows_turn_alone = false;  // layers with windows have a rotation of their own
+  GgufHead head = GgufHead::any;
+  GgufBiases biases = GgufBiases::qkv;
 };
+
+/// All of them, by name. Of two of one name the first is that of files without windows.
+std::span<const GgufArchitecture> gguf_architectures();
 
 /// The architecture of the file. Throws Error(model) where it is not known, and where the file is no model but an importance
 /// matrix, an adapter or the like.

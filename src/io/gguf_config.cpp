@@ -1,17 +1,20 @@
 // config.json from keys and from what the tensors show: a tied head, biases, stretched rotations.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <numbers>
 
 #include "src/io/gguf_architecture.h"
 #include "src/io/gguf_model.h"
-#include "src/io/safetensors.h"
+#include "src/io/gguf_rotation.h"
 
 namespace lora_dist {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr std::int64_t kMostLayers = 100000;
 
 std::int64_t integer(const GgufFile& file, std::string_view name) {
   const std::string key = gguf_key(file, name);
@@ -55,144 +58,207 @@ std::int64_t head_dim(const GgufFile& file) {
   return keys.value_or(otherwise);
 }
 
-std::vector<float> read_divisors(const GgufFile& file, std::int64_t count) {
-  const GgufTensor& tensor = file.tensors.at("rope_freqs.weight");
-  if (tensor.type->name != "F32" || tensor.elements() != count) {
-    file.fail(fmt::format("tensor rope_freqs.weight must be {} values of F32; convert the model again", count));
-  }
-  TensorInfo info;
-  info.file = tensor.file;
-  info.offset = tensor.offset;
-  info.bytes = tensor.bytes;
-  std::vector<float> out(static_cast<std::size_t>(count));
-  read_tensor_bytes(info, 0, std::as_writable_bytes(std::span(out)));
-  return out;
+/// What config.json calls the keys that most families have, and what files leave unsaid.
+struct ConfigKeys {
+  std::string_view model_type;
+  const char* epsilon = "rms_norm_eps";
+  const char* activation_key = "hidden_act";
+  const char* activation = "silu";
+  const char* attention_bias = nullptr;  // null: the family has no key for it
+  const char* mlp_bias = nullptr;
+  bool part_is_rotated = false;  // of each head, as rope.dimension_count says
+};
+
+constexpr const char* kBias = "attention_bias";
+constexpr const char* kTanh = "gelu_pytorch_tanh";
+
+constexpr auto kConfigKeys = std::to_array<ConfigKeys>({
+    {.model_type = "llama", .attention_bias = kBias, .mlp_bias = "mlp_bias"},
+    {.model_type = "qwen2"},
+    {.model_type = "qwen3", .attention_bias = kBias},
+    {.model_type = "gemma", .activation = kTanh, .attention_bias = kBias},
+    {.model_type = "gemma2", .activation_key = "hidden_activation", .activation = kTanh, .attention_bias = kBias},
+    {.model_type = "gemma3_text", .activation_key = "hidden_activation", .activation = kTanh, .attention_bias = kBias},
+    {.model_type = "exaone", .epsilon = "layer_norm_epsilon", .activation_key = "activation_function"},
+    {.model_type = "exaone4"},
+    {.model_type = "phi3", .part_is_rotated = true},
+    {.model_type = "olmo2", .attention_bias = kBias},
+    {.model_type = "olmo3", .attention_bias = kBias},
+    {.model_type = "smollm3", .attention_bias = kBias, .mlp_bias = "mlp_bias"},
+    {.model_type = "glm4", .attention_bias = kBias, .part_is_rotated = true},
+    {.model_type = "granite", .attention_bias = kBias, .mlp_bias = "mlp_bias"},
+    {.model_type = "cohere2", .epsilon = "layer_norm_eps", .attention_bias = kBias},
+    {.model_type = "stablelm", .epsilon = "layer_norm_eps", .attention_bias = "use_qkv_bias", .part_is_rotated = true},
+    {.model_type = "starcoder2", .epsilon = "norm_epsilon", .activation = kTanh, .attention_bias = "use_bias"},
+    {.model_type = "nemotron",
+     .epsilon = "norm_eps",
+     .activation = "relu2",
+     .attention_bias = kBias,
+     .mlp_bias = "mlp_bias",
+     .part_is_rotated = true},
+    {.model_type = "ministral3"},
+});
+
+/// A factor or a cap that one family has.
+struct ConfigNumber {
+  std::string_view model_type;
+  std::string_view gguf_name;
+  const char* hf_name;
+};
+constexpr auto kConfigNumbers =
+    std::to_array<ConfigNumber>({{"gemma2", "attn_logit_softcapping", "attn_logit_softcapping"},
+                                 {"gemma2", "final_logit_softcapping", "final_logit_softcapping"},
+                                 {"gemma3_text", "final_logit_softcapping", "final_logit_softcapping"},
+                                 {"granite", "logit_scale", "logits_scaling"},
+                                 {"granite", "residual_scale", "residual_multiplier"},
+                                 {"granite", "embedding_scale", "embedding_multiplier"},
+                                 {"granite", "attention.scale", "attention_multiplier"},
+                                 {"cohere2", "logit_scale", "logit_scale"}});
+
+/// The part of a head whose dimensions, rounded down, are `rotated`.
+double rotated_part(std::int64_t rotated, std::int64_t dims) {
+  const double part = static_cast<double>(rotated) / static_cast<double>(dims);
+  return static_cast<std::int64_t>(part * static_cast<double>(dims)) < rotated ? std::nextafter(part, 1.0) : part;
 }
 
-/// The divisor of frequency i in Llama 3.1's scaling (contract: transformers, modeling_rope_utils.py).
-double llama3_divisor(std::int64_t i, std::int64_t dims, double theta, double factor, double positions) {
-  constexpr double kLow = 1.0;
-  constexpr double kHigh = 4.0;
-  const double wavelength = 2.0 * std::numbers::pi * std::pow(theta, 2.0 * static_cast<double>(i) / static_cast<double>(dims));
-  if (wavelength < positions / kHigh) {
-    return 1.0;
+void add_rotation(const GgufFile& file, const ConfigKeys& keys, std::int64_t dims, ordered_json& config) {
+  const double theta = gguf_theta(file);
+  const std::int64_t rotated = gguf_rotated_dims(file, dims);
+  if (keys.part_is_rotated && rotated >= 1 && rotated <= dims) {
+    config["partial_rotary_factor"] = rotated_part(rotated, dims);
+  } else if (rotated != dims) {
+    file.fail(fmt::format("{} is {}, and models of this architecture rotate {} ({} dimensions)",
+                          gguf_key(file, "rope.dimension_count"), rotated,
+                          keys.part_is_rotated ? "a part of heads" : "whole heads", dims));
   }
-  if (wavelength > positions / kLow) {
-    return factor;
+  if (!file.flag(gguf_key(file, "rope.scaling.finetuned")).value_or(true) && config["model_type"] == "granite") {
+    file.fail("this is a Granite without rotation of positions, which is not supported");
   }
-  const double smooth = (positions / wavelength - kLow) / (kHigh - kLow);
-  return 1.0 / ((1.0 - smooth) / factor + smooth);
-}
-
-/// Files have the divisors alone: the settings of Llama 3.1 that give them are looked for.
-ordered_json stretched_rotation(const GgufFile& file, double theta, std::int64_t dims) {
-  const std::vector<float> divisors = read_divisors(file, dims / 2);
-  const double factor = *std::ranges::max_element(divisors);
-  for (std::int64_t positions = 16; positions <= std::int64_t{1} << 22; positions *= 2) {
-    bool fits = factor >= 1.0 && std::isfinite(factor);
-    for (std::int64_t i = 0; fits && i < std::ssize(divisors); ++i) {
-      const double wanted = llama3_divisor(i, dims, theta, factor, static_cast<double>(positions));
-      fits = std::abs(divisors[static_cast<std::size_t>(i)] - wanted) <= 1e-4 * wanted;
+  if (file.has(gguf_key(file, "rope.dimension_sections"))) {
+    file.fail("it rotates by positions of several kinds (rope.dimension_sections), which is not supported");
+  }
+  ordered_json scaling = gguf_rope_scaling(file, theta, rotated);
+  if (constexpr const char* kOriginal = "original_max_position_embeddings";
+      scaling.is_object() && scaling["rope_type"] == "longrope") {
+    config[kOriginal] = scaling[kOriginal];  // where Phi-3's class reads it
+  }
+  const std::string window_key = gguf_key(file, "rope.freq_base_swa");
+  if (!architecture_of(file).windows_turn_alone) {
+    if (const auto other = file.number(window_key); other && *other != theta) {
+      file.fail(window_key + " differs from rope.freq_base, which is not supported for this architecture");
     }
-    if (fits) {
-      return {{"rope_type", "llama3"},
-              {"factor", factor},
-              {"low_freq_factor", 1.0},
-              {"high_freq_factor", 4.0},
-              {"original_max_position_embeddings", positions}};
+    config["rope_theta"] = theta;
+    config["rope_scaling"] = std::move(scaling);
+    return;
+  }
+  const double otherwise = config["model_type"] == "gemma3_text" ? 10000.0 : theta;  // llama.cpp's
+  ordered_json all = scaling.is_null() ? ordered_json{{"rope_type", "default"}} : std::move(scaling);
+  all["rope_theta"] = theta;
+  config["rope_parameters"] = {
+      {"full_attention", std::move(all)},
+      {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", file.number(window_key).value_or(otherwise)}}}};
+}
+
+/// layer_types of the list in the file, or of its number, or of the architecture's number.
+void add_window_layers(const GgufFile& file, std::int64_t global_every, ordered_json& config) {
+  const std::string key = gguf_key(file, "attention.sliding_window_pattern");
+  const auto kind = [](bool slides) { return slides ? "sliding_attention" : "full_attention"; };
+  if (const auto found = file.values.find(key);
+      found != file.values.end() && !std::holds_alternative<std::int64_t>(found->second)) {
+    for (const std::int64_t slides : *file.integers(key)) {
+      config["layer_types"].push_back(kind(slides != 0));
     }
+    return;
   }
-  file.fail("tensor rope_freqs.weight stretches rotations in a way that is not Llama 3.1's, which is not supported");
-}
-
-/// Linear scaling, as llama.cpp reads it: a missing type is linear, and older files have one key alone. Null: none.
-ordered_json linear_scaling(const GgufFile& file) {
-  const std::string* type = file.text(gguf_key(file, "rope.scaling.type"));
-  if (type != nullptr && *type == "none") {
-    return nullptr;
+  const std::int64_t every = file.integer(key).value_or(global_every);
+  const std::int64_t layers = integer(file, "block_count");
+  if (every < 0 || layers > kMostLayers) {
+    file.fail(fmt::format("{} is {}, and block_count {}; convert the model again", key, every, layers));
   }
-  if (type != nullptr && *type != "linear") {
-    file.fail(fmt::format("{} is \"{}\", which is not supported (none and linear are)", gguf_key(file, "rope.scaling.type"),
-                          shown_gguf_text(*type)));
-  }
-  std::optional<double> factor = file.number(gguf_key(file, "rope.scaling.factor"));
-  if (!factor) {
-    factor = file.number(gguf_key(file, "rope.scale_linear"));
-  }
-  if (factor.value_or(0.0) == 0.0 || *factor == 1.0) {
-    return nullptr;
-  }
-  return {{"rope_type", "linear"}, {"factor", *factor}};
-}
-
-/// rope_scaling; null: none.
-ordered_json rope_scaling(const GgufFile& file, double theta, std::int64_t dims) {
-  ordered_json linear = linear_scaling(file);
-  if (!has_tensor(file, "rope_freqs.weight")) {
-    return linear;
-  }
-  if (!linear.is_null()) {
-    file.fail("it has both tensor rope_freqs.weight and linear rope scaling, which is not supported");
-  }
-  return stretched_rotation(file, theta, dims);
-}
-
-void check_rotated_dims(const GgufFile& file, std::int64_t dims) {
-  const std::int64_t rotated = file.integer(gguf_key(file, "rope.dimension_count")).value_or(dims);
-  if (rotated != dims) {
-    file.fail(fmt::format("{} is {}, and models of this architecture rotate whole heads ({} dimensions)",
-                          gguf_key(file, "rope.dimension_count"), rotated, dims));
+  for (std::int64_t layer = 0; layer < layers && (every > 0 || file.has(key)); ++layer) {
+    config["layer_types"].push_back(kind(every == 0 || (layer + 1) % every != 0));
   }
 }
 
 /// Windows of attention, where the file speaks of any.
 void add_windows(const GgufFile& file, ordered_json& config) {
-  const auto window = file.integer(gguf_key(file, "attention.sliding_window"));
-  if (config["model_type"] != "exaone4") {
+  const GgufArchitecture& architecture = architecture_of(file);
+  const std::string key = gguf_key(file, "attention.sliding_window");
+  std::optional<std::int64_t> window = file.integer(key);
+  if (architecture.windows == GgufWindows::none) {
     if (window.value_or(0) > 0) {
-      file.fail(gguf_key(file, "attention.sliding_window") +
-                " is set; sliding windows are supported only for exaone4 in GGUF files");
+      file.fail(fmt::format("{} is set; sliding windows are not supported for {} in GGUF files", key, architecture.name));
     }
     return;
   }
+  if (!window && config["model_type"] == "gemma2") {
+    window = 4096;  // llama.cpp's
+  }
   config["sliding_window"] = window.value_or(0) > 0 ? ordered_json(*window) : ordered_json(nullptr);
-  if (const auto* pattern = file.integers(gguf_key(file, "attention.sliding_window_pattern")); pattern != nullptr) {
-    for (const std::int64_t slides : *pattern) {
-      config["layer_types"].push_back(slides != 0 ? "sliding_attention" : "full_attention");
-    }
+  if (window.value_or(0) > 0 && architecture.windows == GgufWindows::listed) {
+    add_window_layers(file, architecture.global_every, config);
   }
 }
 
-/// The families with Llama's tensor names.
+/// Gemma's scale of scores has no key: llama.cpp knows the model of 27B by its layers.
+double gemma_scalar(const GgufFile& file, std::int64_t layers_of_27b, std::int64_t dims) {
+  return static_cast<double>(integer(file, "block_count") == layers_of_27b ? integer(file, "embedding_length") / gguf_heads(file)
+                                                                           : dims);
+}
+
+/// What one family has, and no other.
+void add_own_keys(const GgufFile& file, std::int64_t dims, ordered_json& config) {
+  const std::string type = config["model_type"];
+  for (const ConfigNumber& number : kConfigNumbers) {
+    if (const auto value = file.number(gguf_key(file, number.gguf_name)); value && number.model_type == type) {
+      config[number.hf_name] = *value;
+    }
+  }
+  if (type == "gemma2" || type == "gemma3_text") {
+    config["query_pre_attn_scalar"] = gemma_scalar(file, type == "gemma2" ? 46 : 62, dims);
+  } else if (type == "granite" && config.value("attention_multiplier", 0.0) == 0.0) {
+    config["attention_multiplier"] = 1.0 / std::sqrt(static_cast<double>(dims));
+  } else if (type == "stablelm") {
+    config["use_parallel_residual"] = !has_tensor(file, "blk.0.ffn_norm.weight");
+    config["qk_layernorm"] = has_tensor(file, "blk.0.attn_q_norm.weight");
+  } else if (type == "smollm3") {
+    config["no_rope_layer_interval"] = 4;  // without a key
+  } else if (type == "ministral3") {
+    if (config["rope_scaling"].is_null()) {
+      config["rope_scaling"] = {{"rope_type", "default"}};  // without an object the class has its own
+    }
+    config["rope_scaling"]["llama_4_scaling_beta"] = file.number(gguf_key(file, "attention.temperature_scale")).value_or(0.0);
+  }
+}
+
+/// The families with Llama's keys.
 void add_llama_keys(const GgufFile& file, ordered_json& config) {
   const std::int64_t dims = head_dim(file);
-  const double theta = file.number(gguf_key(file, "rope.freq_base")).value_or(10000.0);
-  const bool is_exaone = config["model_type"] == "exaone";
-  check_rotated_dims(file, dims);
+  const auto* const keys = std::ranges::find(kConfigKeys, config["model_type"].get<std::string>(), &ConfigKeys::model_type);
   config["num_key_value_heads"] = gguf_kv_heads(file);
   config["head_dim"] = dims;
-  config[is_exaone ? "layer_norm_epsilon" : "rms_norm_eps"] = config["epsilon"];
-  config[is_exaone ? "activation_function" : "hidden_act"] = config["model_type"] == "gemma" ? "gelu_pytorch_tanh" : "silu";
-  config["rope_theta"] = theta;
-  config["rope_scaling"] = rope_scaling(file, theta, dims);
-  if (config["model_type"] == "llama") {
-    config["attention_bias"] = has_tensor(file, "blk.0.attn_q.bias");
-    config["mlp_bias"] = has_tensor(file, "blk.0.ffn_up.bias");
-  } else if (config["model_type"] == "qwen3" || config["model_type"] == "gemma") {
-    config["attention_bias"] = has_tensor(file, "blk.0.attn_q.bias");
+  config[keys->epsilon] = config["epsilon"];
+  config[keys->activation_key] = keys->activation;
+  add_rotation(file, *keys, dims, config);
+  if (keys->attention_bias != nullptr) {
+    config[keys->attention_bias] = has_tensor(file, "blk.0.attn_q.bias");
+  }
+  if (keys->mlp_bias != nullptr) {
+    config[keys->mlp_bias] = has_tensor(file, "blk.0.ffn_up.bias");
   }
   add_windows(file, config);
+  add_own_keys(file, dims, config);
 }
 
 void add_neox_keys(const GgufFile& file, ordered_json& config) {
   const std::int64_t dims = integer(file, "embedding_length") / gguf_heads(file);
-  const std::int64_t rotated = file.integer(gguf_key(file, "rope.dimension_count")).value_or(dims);
-  const double theta = file.number(gguf_key(file, "rope.freq_base")).value_or(10000.0);
+  const std::int64_t rotated = gguf_rotated_dims(file, dims);
+  const double theta = gguf_theta(file);
   config["layer_norm_eps"] = config["epsilon"];
   config["hidden_act"] = "gelu";
   config["rotary_pct"] = static_cast<double>(rotated) / static_cast<double>(std::max<std::int64_t>(dims, 1));
   config["rotary_emb_base"] = theta;
-  config["rope_scaling"] = rope_scaling(file, theta, rotated);
+  config["rope_scaling"] = gguf_rope_scaling(file, theta, rotated);
   config["use_parallel_residual"] = file.flag(gguf_key(file, "use_parallel_residual")).value_or(true);
   config["attention_bias"] = has_tensor(file, "blk.0.attn_qkv.bias");
 }

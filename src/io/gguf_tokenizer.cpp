@@ -72,7 +72,7 @@ Vocabulary vocabulary_of(const GgufFile& file) {
                     model == nullptr ? "missing" : "\"" + shown_gguf_text(*model) + "\""));
   }
   Vocabulary out{*tokens, {}, *model == "llama"};
-  out.is_gemma = out.is_sentencepiece && architecture_of(file).model_type == "gemma";
+  out.is_gemma = out.is_sentencepiece && architecture_of(file).model_type.starts_with("gemma");
   const std::vector<std::int64_t>* types = file.integers("tokenizer.ggml.token_type");
   out.types = types != nullptr ? *types : std::vector<std::int64_t>(out.tokens.size(), normal);
   if (out.types.size() != out.tokens.size()) {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "src/convert/gguf_rope_keys.h"
 #include "src/convert/write_gguf_model.h"
 #include "tests/support/scratch.h"
 #include "tests/support/source_dir.h"
@@ -58,7 +59,7 @@ TEST(GgufModelKeys, SizeLabelsAreGgufPys) {
 
 TEST(GgufModelKeys, DivisorsOfLlama3) {
   ModelSpec spec = read_model_config(demo_model());
-  EXPECT_TRUE(gguf_rope_divisors(spec).empty());
+  EXPECT_TRUE(gguf_rope_tensors(spec).empty());
   spec.rope = RopeConfig{};
   spec.rope.theta = 1e4;
   spec.rope.type = "llama3";
@@ -66,7 +67,9 @@ TEST(GgufModelKeys, DivisorsOfLlama3) {
   spec.rope.low_freq_factor = 1.0;
   spec.rope.high_freq_factor = 4.0;
   spec.rope.original_positions = 512;
-  const std::vector<float> divisors = gguf_rope_divisors(spec);  // wavelengths 6.3, 63, 628 and 6283
+  ASSERT_EQ(gguf_rope_tensors(spec).size(), 1U);
+  EXPECT_EQ(gguf_rope_tensors(spec)[0].name, "rope_freqs.weight");
+  const std::vector<float> divisors = gguf_rope_tensors(spec)[0].values;  // wavelengths 6.3, 63, 628 and 6283
   ASSERT_EQ(divisors.size(), 4U);
   EXPECT_EQ(divisors[0], 1.0F);
   EXPECT_EQ(divisors[1], 1.0F);
@@ -84,8 +87,45 @@ TEST(GgufModelKeys, FamiliesWithoutAnArchitectureAreRefused) {
   spec.model_type = "other";
   const Thrown thrown = thrown_by([&] { gguf_model_keys(spec, "x", GgufFileType::f32); });
   EXPECT_EQ(thrown.code, ExitCode::model);
-  EXPECT_THAT(thrown.message, HasSubstr("models of type other cannot be written as GGUF files by this program (exaone, exaone4, "
-                                        "gemma, gpt2, gpt_neox, llama, mistral, qwen2, qwen3 can)"));
+  EXPECT_THAT(thrown.message, HasSubstr("models of type other cannot be written as GGUF files by this program (cohere2, exaone, "
+                                        "exaone4, gemma, gemma2, gemma3_text, glm4, gpt2, gpt_neox, granite, internlm3, llama, "
+                                        "ministral3, mistral, nemotron, olmo2, olmo3, phi3, qwen2, qwen3, smollm3, stablelm, "
+                                        "starcoder2 can)"));
+}
+
+/// llama.cpp would not load such files (its lists of tensors for each architecture).
+TEST(GgufModelKeys, WhatLlamaCppDoesNotHaveIsRefused) {
+  const auto problem = [](const std::string& family) {
+    const Thrown thrown = thrown_by([&] { gguf_model_keys(spec_of(family), "x", GgufFileType::f32); });
+    EXPECT_EQ(thrown.code, ExitCode::model);
+    return thrown.message;
+  };
+  EXPECT_THAT(problem("cohere2"), HasSubstr("llama.cpp has no head of its own for architecture cohere2"));
+  EXPECT_THAT(problem("olmo2"), HasSubstr("llama.cpp has no biases of model.layers.0.self_attn.o_proj for architecture olmo2"));
+  ModelSpec spec = spec_of("nemotron");
+  spec.tied_head = true;
+  EXPECT_THAT(thrown_by([&] { gguf_model_keys(spec, "x", GgufFileType::f32); }).message,
+              HasSubstr("llama.cpp has no tied head for architecture nemotron"));
+  spec = spec_of("qwen3");
+  spec.rope.type = "longrope";
+  EXPECT_THAT(thrown_by([&] { gguf_model_keys(spec, "x", GgufFileType::f32); }).message,
+              HasSubstr("GGUF files of architecture qwen3 have no rotation of type longrope"));
+}
+
+/// The list of layers is written where it is not the one that readers assume.
+TEST(GgufModelKeys, WindowsAndTheirLists) {
+  ModelSpec spec = spec_of("gemma3");
+  spec.tied_head = true;
+  const auto list = [&] {
+    return value_of(gguf_model_keys(spec, "x", GgufFileType::f32), "gemma3.attention.sliding_window_pattern");
+  };
+  EXPECT_EQ(value_of(gguf_model_keys(spec, "x", GgufFileType::f32), "gemma3.attention.sliding_window"),
+            GgufKeyValue(std::uint32_t{7}));
+  EXPECT_EQ(list(), GgufKeyValue(GgufFlags{{true, false, true}}));
+  spec.layer_specs[1].window = 7;
+  EXPECT_FALSE(list());
+  EXPECT_EQ(value_of(gguf_model_keys(spec_of("phi3"), "x", GgufFileType::f32), "phi3.attention.sliding_window"),
+            GgufKeyValue(std::uint32_t{0}));
 }
 
 TEST(GgufModelKeys, TensorsWithoutAPlaceAreRefused) {

@@ -196,6 +196,22 @@ INSTANTIATE_TEST_SUITE_P(Models, GgufFamilies,
                          testing::Values("llama3", "qwen3", "gemma", "gpt2", "gpt_neox_parallel", "exaone3", "exaone4_hybrid"),
                          [](const auto& info) { return std::string(info.param); });
 
+/// Files of llama.cpp's own converter, some of them of changed models (tests/golden/make_gguf_families.py).
+class ConvertedFamilies : public Families {
+ protected:
+  ConvertedFamilies() { golden_ = read_json(source("tests/golden/gguf/families.json"))[GetParam()]; }
+};
+
+TEST_P(ConvertedFamilies, LogProbabilitiesEqualTransformers) {
+  expect_log_probs_of(source("tests/golden/gguf") / (std::string(GetParam()) + ".gguf"), {Quantization::none}, "none", 5e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ConvertedFamilies,
+                         testing::Values("gemma2", "gemma3", "phi3", "phi3_window", "olmo2", "olmo3", "smollm3", "glm4",
+                                         "granite", "cohere2", "stablelm", "stablelm_parallel", "starcoder2", "nemotron",
+                                         "ministral3", "internlm3"),
+                         [](const auto& info) { return std::string(info.param); });
+
 /// Texts longer than the window, whose cached keys beyond the window must be masked, or longer than the positions for which
 /// longrope has its short factors. Each id of an answer is the most probable one of a forward pass over the whole text.
 TEST(WindowedFamilies, GreedyAnswersOverACacheAreThoseOfTheWholeText) {

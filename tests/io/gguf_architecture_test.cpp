@@ -1,5 +1,5 @@
 // Tensors of GGUF files under the names, and in the order, of the Hugging Face folders that they were made from
-// (tests/golden/make_gguf.py), and what is no model that can be read.
+// (tests/golden/make_gguf.py and make_gguf_families.py), and what is no model that can be read.
 #include "src/io/gguf_architecture.h"
 
 #include <gmock/gmock.h>
@@ -52,7 +52,7 @@ TEST_P(GgufFamilies, TensorsAreThoseOfTheFolder) {
     ASSERT_TRUE(gguf.tensors.contains(tensor)) << tensor;
     const TensorInfo& ours = gguf.tensors.at(tensor);
     EXPECT_EQ(ours.shape, info.shape) << tensor;
-    if (name == "gemma" && tensor.ends_with("norm.weight")) {  // w + 1 was rounded
+    if ((name == "gemma" || name == "nemotron") && tensor.ends_with("norm.weight")) {  // w + 1 was rounded
       EXPECT_THAT(values_of(ours), testing::Pointwise(testing::FloatNear(6e-8F), values_of(info))) << tensor;
     } else {
       EXPECT_EQ(values_of(ours), values_of(info)) << tensor;
@@ -77,7 +77,8 @@ TEST_P(GgufFamilies, PartsOfATensorAreThoseOfTheWhole) {
 
 INSTANTIATE_TEST_SUITE_P(All, GgufFamilies,
                          testing::Values("llama3", "qwen2_window", "qwen3", "gemma", "gpt2", "gpt_neox_parallel", "exaone3",
-                                         "exaone4_hybrid"),
+                                         "exaone4_hybrid", "phi3", "phi3_window", "olmo3", "glm4", "granite", "stablelm",
+                                         "stablelm_parallel", "starcoder2", "nemotron", "ministral3", "internlm3"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// A part may begin and end within a block; rows of llama's q lie apart.
@@ -140,7 +141,9 @@ std::string problem_with(Change change) {
 
 TEST(GgufArchitecture, OtherFilesAreRefusedByName) {
   EXPECT_THAT(problem_of([](GgufWriter& out) { out.text("general.architecture", "mamba"); }),
-              HasSubstr("the architecture mamba is not known (llama, qwen2, qwen3, gemma, gpt2, gptneox, exaone, exaone4 are)"));
+              HasSubstr("the architecture mamba is not known (cohere2, exaone, exaone4, gemma, gemma2, gemma3, glm4, gpt2, "
+                        "gptneox, granite, llama, mistral3, nemotron, olmo2, phi3, qwen2, qwen3, smollm3, stablelm, "
+                        "starcoder2 are)"));
   EXPECT_THAT(problem_of([](GgufWriter& out) { out.text("general.type", "imatrix"); }),
               HasSubstr("this is an importance matrix"));
   EXPECT_THAT(problem_of([](GgufWriter& out) { out.texts("imatrix.datasets", {"a"}); }),
@@ -162,8 +165,9 @@ TEST(GgufArchitecture, TextsOfTheFileAreEscaped) {
               HasSubstr("the architecture " + escaped + " is not known"));
   EXPECT_THAT(problem_of([&](GgufWriter& out) { out.text("general.type", odd); }),
               HasSubstr("general.type is \"" + escaped + "\""));
-  EXPECT_THAT(problem_with([&](GgufWriter& out) { out.text("llama.rope.scaling.type", odd); }),
-              HasSubstr("llama.rope.scaling.type is \"" + escaped + "\", which is not supported (none and linear are)"));
+  EXPECT_THAT(
+      problem_with([&](GgufWriter& out) { out.text("llama.rope.scaling.type", odd); }),
+      HasSubstr("llama.rope.scaling.type is \"" + escaped + "\", which is not supported (none, linear, yarn and longrope are)"));
 }
 
 TEST(GgufArchitecture, ModelsThatAttendInBothDirections) {
@@ -201,7 +205,13 @@ TEST(GgufArchitecture, WhatDoesNotFit) {
 
 TEST(GgufArchitecture, KeysThatAreNotSupported) {
   EXPECT_THAT(problem_with([](GgufWriter& out) { out.number("llama.attention.sliding_window", 4096); }),
-              HasSubstr("llama.attention.sliding_window is set; sliding windows are supported only for exaone4 in GGUF files"));
+              HasSubstr("llama.attention.sliding_window is set; sliding windows are not supported for llama in GGUF files"));
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.real("llama.rope.freq_base_swa", 123.0F); }),
+              HasSubstr("llama.rope.freq_base_swa differs from rope.freq_base, which is not supported"));
+  EXPECT_THAT(problem_with([](GgufWriter& out) {
+                out.list("llama.rope.dimension_sections", 5, std::vector<std::int32_t>{1, 2});
+              }),
+              HasSubstr("rope.dimension_sections"));
   EXPECT_THAT(problem_with([](GgufWriter& out) {
                 out.number("llama.attention.key_length", 8);
                 out.number("llama.attention.value_length", 16);
@@ -281,6 +291,138 @@ TEST(GgufModel, LaterPartsAloneAndUpperCase) {
   scratch.write("u/B-00002-of-00002.GGUF", "");
   EXPECT_EQ(find_gguf(scratch / "u"), scratch / "u" / "B-00001-of-00002.GGUF");
   EXPECT_EQ(find_gguf(scratch / "u/B-00002-of-00002.GGUF"), scratch / "u/B-00002-of-00002.GGUF");
+}
+
+/// A tiny model of another architecture: keys that all have, then those of `change`.
+template <class Change>
+nlohmann::ordered_json config_of(const std::string& architecture, Change change, std::int64_t layers = 2) {
+  const Scratch scratch;
+  GgufWriter out;
+  out.text("general.architecture", architecture);
+  const std::vector<std::pair<std::string, std::uint32_t>> sizes = {{"block_count", static_cast<std::uint32_t>(layers)},
+                                                                    {"embedding_length", 8},
+                                                                    {"context_length", 64},
+                                                                    {"feed_forward_length", 8},
+                                                                    {"attention.head_count", 2}};
+  for (const auto& [name, size] : sizes) {
+    out.number(architecture + "." + name, size);
+  }
+  const bool layer_norm = architecture == "cohere2" || architecture == "nemotron" || architecture == "stablelm";
+  out.real(architecture + (layer_norm ? ".attention.layer_norm_epsilon" : ".attention.layer_norm_rms_epsilon"), 1e-5F);
+  change(out);
+  out.tensor("token_embd.weight", {8, 3}, 0, std::string(96, '\0'));
+  put_file(scratch / "m.gguf", out.content());
+  return gguf_config(read_gguf(scratch / "m.gguf"));
+}
+
+template <class Change>
+std::string config_problem(const std::string& architecture, Change change, std::int64_t layers = 2) {
+  const Thrown error = thrown_by([&] { config_of(architecture, change, layers); });
+  EXPECT_EQ(error.code, ExitCode::model);
+  EXPECT_THAT(error.message, HasSubstr("m.gguf: "));
+  return error.message;
+}
+
+/// Which layers have windows: those of a list, of a number, or of the architecture's own number (llama.cpp, load_swa_pattern).
+TEST(GgufModel, LayersWithWindows) {
+  const auto kinds = [](const std::string& architecture, auto change) {
+    const auto config = config_of(
+        architecture,
+        [&](GgufWriter& out) {
+          out.number(architecture + ".attention.sliding_window", 5);
+          change(out);
+        },
+        7);
+    EXPECT_EQ(config["sliding_window"], 5);
+    std::string out;
+    for (const std::string kind : config.at("layer_types")) {
+      out += kind == "sliding_attention" ? 's' : 'f';
+    }
+    return out;
+  };
+  const auto nothing = [](GgufWriter&) {};
+  EXPECT_EQ(kinds("gemma3", nothing), "sssssfs");
+  EXPECT_EQ(kinds("gemma2", nothing), "sfsfsfs");
+  EXPECT_EQ(kinds("cohere2", nothing), "sssfsss");
+  EXPECT_EQ(kinds("olmo2", nothing), "sssfsss");
+  EXPECT_EQ(kinds("gemma3", [](GgufWriter& out) { out.number("gemma3.attention.sliding_window_pattern", 3); }), "ssfssfs");
+  EXPECT_EQ(kinds("gemma3", [](GgufWriter& out) { out.number("gemma3.attention.sliding_window_pattern", 0); }), "sssssss");
+  EXPECT_EQ(kinds("olmo2",
+                  [](GgufWriter& out) {
+                    out.list("olmo2.attention.sliding_window_pattern", 5, std::vector<std::int32_t>{1, 0, 0, 1, 1, 0, 0});
+                  }),
+            "sffssff");
+  EXPECT_EQ(config_of("gemma2", nothing)["sliding_window"], 4096);
+  EXPECT_TRUE(config_of("gemma3", nothing)["sliding_window"].is_null());
+  EXPECT_EQ(config_of("olmo2", nothing)["model_type"], "olmo2");
+  EXPECT_EQ(config_of("olmo2", [](GgufWriter& out) { out.number("olmo2.attention.sliding_window", 4); })["model_type"], "olmo3");
+  EXPECT_THAT(config_problem(
+                  "gemma3",
+                  [](GgufWriter& out) {
+                    out.number("gemma3.attention.sliding_window", 5);
+                    out.number("gemma3.attention.sliding_window_pattern", 3);
+                  },
+                  200000),
+              HasSubstr("gemma3.attention.sliding_window_pattern is 3, and block_count 200000; convert the model again"));
+}
+
+/// What has no key in files is as llama.cpp has it.
+TEST(GgufModel, WhatFilesLeaveUnsaid) {
+  const auto nothing = [](GgufWriter&) {};
+  EXPECT_EQ(config_of("gemma2", nothing)["query_pre_attn_scalar"], 4.0);
+  const auto wide_heads = [](GgufWriter& out) {
+    out.number("gemma2.attention.key_length", 6);
+    out.number("gemma2.attention.value_length", 6);
+  };
+  EXPECT_EQ(config_of("gemma2", wide_heads)["query_pre_attn_scalar"], 6.0);
+  EXPECT_EQ(config_of("gemma2", wide_heads, 46)["query_pre_attn_scalar"], 4.0);  // Gemma 2 27B
+  const auto gemma3 = config_of("gemma3", nothing)["rope_parameters"];
+  EXPECT_EQ(gemma3["sliding_attention"]["rope_theta"], 10000.0);
+  EXPECT_EQ(config_of("granite", nothing)["attention_multiplier"], 0.5);
+  EXPECT_EQ(config_of("smollm3", nothing)["no_rope_layer_interval"], 4);
+  EXPECT_EQ(config_of("mistral3", nothing)["rope_scaling"]["rope_type"], "default");
+  EXPECT_EQ(config_of("stablelm", nothing)["use_parallel_residual"], true);  // there is no second norm
+  EXPECT_EQ(
+      config_of("nemotron", [](GgufWriter& out) { out.number("nemotron.rope.dimension_count", 2); })["partial_rotary_factor"],
+      0.5);
+  EXPECT_THAT(
+      config_problem("nemotron", [](GgufWriter& out) { out.number("nemotron.rope.dimension_count", 6); }),
+      HasSubstr("nemotron.rope.dimension_count is 6, and models of this architecture rotate a part of heads (4 dimensions)"));
+  EXPECT_THAT(config_problem("granite", [](GgufWriter& out) { out.flag("granite.rope.scaling.finetuned", false); }),
+              HasSubstr("this is a Granite without rotation of positions, which is not supported"));
+}
+
+TEST(GgufModel, YarnAndLongrope) {
+  const auto scaling = [](const std::string& architecture, auto change) {
+    return config_of(architecture, change)["rope_scaling"];
+  };
+  const auto yarn = [&](auto change) {
+    return scaling("qwen2", [&](GgufWriter& out) {
+      out.text("qwen2.rope.scaling.type", "yarn");
+      out.real("qwen2.rope.scaling.factor", 4.0F);
+      out.number("qwen2.rope.scaling.original_context_length", 16);
+      change(out);
+    });
+  };
+  const auto plain = yarn([](GgufWriter&) {});
+  EXPECT_EQ(plain["rope_type"], "yarn");
+  EXPECT_EQ(plain["factor"], 4.0);
+  EXPECT_EQ(plain["original_max_position_embeddings"], 16);
+  EXPECT_FALSE(plain.contains("attention_factor"));
+  EXPECT_EQ(yarn([](GgufWriter& out) { out.real("qwen2.rope.scaling.yarn_attn_factor", 1.5F); })["attention_factor"], 1.5);
+  const double twice = 2.0 * (0.1 * std::log(4.0) + 1.0);
+  EXPECT_EQ(yarn([](GgufWriter& out) { out.real("qwen2.rope.scaling.attn_factor", 2.0F); })["attention_factor"], twice);
+  EXPECT_THAT(config_problem("qwen2", [](GgufWriter& out) { out.text("qwen2.rope.scaling.type", "yarn"); }),
+              HasSubstr("key qwen2.rope.scaling.factor is missing, which yarn needs"));
+  EXPECT_THAT(config_problem("qwen2",
+                             [](GgufWriter& out) {
+                               out.text("qwen2.rope.scaling.type", "yarn");
+                               out.real("qwen2.rope.scaling.factor", 2.0F);
+                               out.real("qwen2.rope.scaling.yarn_ext_factor", 0.5F);
+                             }),
+              HasSubstr("qwen2.rope.scaling.yarn_ext_factor is not 1, which is not supported"));
+  EXPECT_THAT(config_problem("phi3", [](GgufWriter& out) { out.text("phi3.rope.scaling.type", "longrope"); }),
+              HasSubstr("tensor rope_factors_short.weight must be 2 values of F32; convert the model again"));
 }
 
 /// rope_scaling of the demo with more keys.
