@@ -20,6 +20,13 @@ constexpr const char* kLlama3 =
 constexpr const char* kQwen2 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr const char* kGpt4o =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kTekken = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
+                                R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
+                                R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kPunctuation = R"([\p{P}\$\+<=>\^~\|]+)";
 
 constexpr auto kPreTokenizers = std::to_array<GgufPreTokenizer>(
@@ -28,9 +35,18 @@ constexpr auto kPreTokenizers = std::to_array<GgufPreTokenizer>(
      {.name = "llama3", .patterns = {kLlama3}, .adds_bos = true, .ignores_merges = true},
      {.name = "qwen2", .patterns = {kQwen2}, .normalizes = true, .tokenizer_class = "Qwen2Tokenizer"},
      {.name = "deepseek-r1-qwen", .patterns = {kQwen2}, .normalizes = true, .tokenizer_class = "Qwen2Tokenizer"},
+     {.name = "stablelm2", .patterns = {kQwen2}, .normalizes = true, .model_type = "stablelm"},
+     {.name = "dbrx", .patterns = {kLlama3}},
+     {.name = "glm4", .patterns = {kLlama3}},
+     {.name = "chatglm-bpe", .patterns = {kLlama3}},
+     {.name = "gpt-4o", .patterns = {kGpt4o}},
+     {.name = "tekken", .patterns = {kTekken}, .adds_bos = true, .ignores_merges = true},
      {.name = "gpt-2"},
      {.name = "smollm", .digits_alone = true},
      {.name = "exaone", .digits_alone = true},
+     {.name = "refact", .digits_alone = true, .model_type = "granite"},
+     {.name = "starcoder", .digits_alone = true, .model_type = "starcoder2"},
+     {.name = "command-r", .digits_alone = true, .normalizes = true, .model_type = "cohere2"},
      {.name = "exaone4"},
      {.name = "olmo", .normalizes = true},
      {.name = "default", .patterns = {kPunctuation, kGpt2, "\\p{N}+", "[0-9][0-9][0-9]"}}});

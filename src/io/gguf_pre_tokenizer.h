@@ -18,6 +18,7 @@ struct GgufPreTokenizer {
   bool adds_bos = false;                  // where the file does not say
   bool ignores_merges = false;            // a word that is a token is not cut
   const char* tokenizer_class = nullptr;  // of transformers, where it is not the general one
+  std::string_view model_type = {};       // of config.json, whose files have this name for cuts that other names have too
 };
 
 /// All that are known; of several names for the same cuts, the one that llama.cpp's converter writes is first.

@@ -80,8 +80,11 @@ json plain_steps(const json& component, const char* list, const JsonLocation& lo
   json out = json::array();
   for (json step : steps_of(component, list, location)) {
     step.erase("trim_offsets");
-    if (step["type"] == "Split" && !step.contains("invert")) {
-      step["invert"] = false;
+    if (step["type"] == "Split") {
+      // What the pattern matches is kept and the rest removed, of which these patterns leave nothing: the same cuts.
+      const bool inverted = step.value("invert", false) && step.value("behavior", "") == "Removed";
+      step["invert"] = inverted ? false : step.value("invert", false);
+      step["behavior"] = inverted ? "Isolated" : step.value("behavior", "");
     }
     if (step["type"] == "ByteLevel") {
       step["use_regex"] = bool_member(step, "use_regex", true, location);
@@ -109,13 +112,15 @@ std::string pre_tokenizer_name(const Source& source, std::string_view model_type
   const bool ignores_merges =
       bool_member(member(source.document.rest, "model", location), "ignore_merges", false, location.at("model"));
   std::vector<std::string_view> names;
+  std::string_view of_family = model_type;
   for (const GgufPreTokenizer& known : gguf_pre_tokenizers()) {
     if (known.name != "default" && known.ignores_merges == ignores_merges &&
         own == steps(steps_of(known), normalizer_of(known))) {
       names.push_back(known.name);
+      of_family = known.model_type == model_type ? known.name : of_family;
     }
   }
-  if (const auto same = std::ranges::find(names, model_type); same != names.end()) {
+  if (const auto same = std::ranges::find(names, of_family); same != names.end()) {
     return std::string(*same);
   }
   if (names.empty()) {
@@ -181,8 +186,9 @@ Lists lists_of(const JsonTokenizer& tokenizer, const Source& source, std::option
   return out;
 }
 
-void check_size(const Source& source, const Tokenizer& tokenizer, std::int64_t rows) {
-  if (tokenizer.vocab_size > rows) {
+/// Gemma 3's smaller models have a token of images without a row, which the converter leaves out.
+void check_size(const Source& source, const Tokenizer& tokenizer, std::int64_t rows, std::string_view model_type) {
+  if (tokenizer.vocab_size > rows && model_type != "gemma3_text") {
     std::int32_t first = static_cast<std::int32_t>(rows);
     while (first < tokenizer.vocab_size - 1 && !has_token(tokenizer, first)) {
       ++first;
@@ -325,7 +331,7 @@ std::vector<GgufKey> gguf_vocabulary(const fs::path& folder, std::string_view mo
   }
   const Source source = read_source(folder);
   Tokenizer tokenizer = open_tokenizer(folder);
-  check_size(source, tokenizer, rows);
+  check_size(source, tokenizer, rows, model_type);
   const bool of_bytes = is_byte_level(source);
   const Lists lists = lists_of(std::get<JsonTokenizer>(tokenizer.kind), source, tokenizer.unk, rows);
   std::vector<GgufKey> keys = {{"tokenizer.ggml.model", std::string(of_bytes ? "gpt2" : "llama")},

@@ -19,6 +19,7 @@ QWEN2 = LLAMA3.replace("{1,3}", "")
 DEEPSEEK = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+"
          r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+TEKKEN = O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace("{1,3}", "")
 MORE = ["DON'T we'LL it'\u017f x'S", "\u180e a\u180eb \u1680 c", "abc123def4567", "... !!! ?!?", "$5 + 3 < 10 = `x` | ~y ^z", "a\u2028b\u2029\x0b\x0c c\x85d", "ⅷ ² ³ ½ ٣ 五", "İstanbul ΑΣ ß ǅ",
         "e\u0301 \u1112\u1161\u11ab \u212b ﬁ ① Ａ ｶﾞ \u0344", "<|x|>", "a<|x|>b", " <|x|> b", "<|word|>", "a<|word|>", "a <|word|> b", "<|word|>_", "é<|word|>", "-<|word|>.", "  <|left|>  a", "a  <|right|>   b",
         "Caf\u00c9<|N\u00c9|>", "cafe\u0301 <|n\u00e9|>", "   \n\n\n   x", "\n \n \n", "tab\t\tend\t", "one  two   three    four"]
@@ -75,6 +76,7 @@ def variants():
         "qwen2": {"normalizer": step("NFC"), "pre_tokenizer": sequence("pretokenizers", split(QWEN2), byte_level(regex=False)), "post_processor": byte_level()},
         "deepseek": {"pre_tokenizer": sequence("pretokenizers", split(r"\p{N}{1,3}"), split(r"[一-龥぀-ゟ゠-ヿ]+"), split(DEEPSEEK), byte_level(regex=False))},
         "o200k": {"pre_tokenizer": sequence("pretokenizers", split(O200K), byte_level(regex=False))},
+        "tekken": {"pre_tokenizer": sequence("pretokenizers", split(TEKKEN), byte_level(regex=False)), "model": dict(pairs, ignore_merges=True)},
         "starcoder": {"pre_tokenizer": sequence("pretokenizers", step("Digits", individual_digits=True), byte_level())},
         "falcon": {"pre_tokenizer": sequence("pretokenizers", step("Punctuation", behavior="Contiguous"), byte_level(), step("Digits", individual_digits=False),
                                              split("[0-9][0-9][0-9]"))},

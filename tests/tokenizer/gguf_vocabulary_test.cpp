@@ -277,9 +277,9 @@ TEST(GgufVocabulary, WhatIsNotKnownOrDoesNotFit) {
   EXPECT_THAT(with("gpt2",
                    [&](GgufWriter& out) {
                      pair(out);
-                     out.text("tokenizer.ggml.pre", "tekken");
+                     out.text("tokenizer.ggml.pre", "viking");
                    }),
-              HasSubstr("tokenizer.ggml.pre is \"tekken\", a pre-tokenizer that is not known (llama-bpe"));
+              HasSubstr("tokenizer.ggml.pre is \"viking\", a pre-tokenizer that is not known (llama-bpe"));
   EXPECT_THAT(with("gpt2",
                    [&](GgufWriter& out) {
                      pair(out);

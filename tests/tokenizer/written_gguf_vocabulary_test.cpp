@@ -3,6 +3,7 @@
 
 #include <sstream>
 
+#include "src/io/strict_json.h"
 #include "src/io/write_gguf.h"
 #include "src/tokenizer/gguf_vocabulary.h"
 #include "src/tokenizer/tokenizer.h"
@@ -58,13 +59,11 @@ fs::path put_gguf(const std::vector<GgufKey>& vocabulary, std::int64_t rows, con
 
 TEST(WrittenGgufVocabulary, PreTokenizersAreNamedByTheirSteps) {
   const Scratch scratch;
-  const std::vector<std::array<const char*, 3>> cases = {{"gpt2", "llama", "gpt-2"},
-                                                         {"gpt2", "exaone4", "exaone4"},
-                                                         {"llama3", "llama", "llama-bpe"},
-                                                         {"qwen2", "qwen3", "qwen2"},
-                                                         {"starcoder", "exaone", "exaone"},
-                                                         {"starcoder", "llama", "smollm"},
-                                                         {"merges as strings", "llama", "gpt-2"}};
+  const std::vector<std::array<const char*, 3>> cases = {
+      {"gpt2", "llama", "gpt-2"},         {"gpt2", "exaone4", "exaone4"},           {"llama3", "llama", "llama-bpe"},
+      {"qwen2", "qwen3", "qwen2"},        {"starcoder", "exaone", "exaone"},        {"starcoder", "llama", "smollm"},
+      {"starcoder", "granite", "refact"}, {"starcoder", "starcoder2", "starcoder"}, {"qwen2", "stablelm", "stablelm2"},
+      {"o200k", "phi3", "gpt-4o"},        {"tekken", "ministral3", "tekken"},       {"merges as strings", "llama", "gpt-2"}};
   for (const auto& [variant, model_type, pre] : cases) {
     put_variant(variant, scratch / "folder");
     EXPECT_EQ(pre_of(scratch / "folder", model_type), pre) << variant;
@@ -73,9 +72,32 @@ TEST(WrittenGgufVocabulary, PreTokenizersAreNamedByTheirSteps) {
   }
 }
 
+/// Llama 3's cuts without its way with merges are dbrx's (OLMo 2, Phi-4) and glm4's; a Split may also keep what it matches.
+TEST(WrittenGgufVocabulary, OtherFormsOfKnownCuts) {
+  const Scratch scratch;
+  put_variant("llama3", scratch / "folder");
+  json document = read_json_file(scratch / "folder/tokenizer.json", ExitCode::internal);
+  document["model"]["ignore_merges"] = false;
+  put_file(scratch / "folder/tokenizer.json", document.dump());
+  EXPECT_EQ(pre_of(scratch / "folder", "olmo2"), "dbrx");
+  EXPECT_EQ(pre_of(scratch / "folder", "glm4"), "glm4");
+  json& split = document["pre_tokenizer"]["pretokenizers"][0];
+  split["behavior"] = "Removed";
+  split["invert"] = true;
+  put_file(scratch / "folder/tokenizer.json", document.dump());
+  EXPECT_EQ(pre_of(scratch / "folder", "olmo2"), "dbrx");
+  check_gguf_vocabulary(scratch / "folder",
+                        put_gguf(gguf_vocabulary(scratch / "folder", "olmo2", 2000, {}), 2000, scratch / "m.gguf"));
+  put_variant("starcoder", scratch / "folder");
+  document = read_json_file(scratch / "folder/tokenizer.json", ExitCode::internal);
+  document["normalizer"] = {{"type", "NFC"}};
+  put_file(scratch / "folder/tokenizer.json", document.dump());
+  EXPECT_EQ(pre_of(scratch / "folder", "cohere2"), "command-r");
+}
+
 TEST(WrittenGgufVocabulary, UnknownPreTokenizersAreRefusedByName) {
   const Scratch scratch;
-  for (const char* variant : {"deepseek", "o200k", "falcon", "nfkc", "prefix space"}) {
+  for (const char* variant : {"deepseek", "falcon", "nfkc", "prefix space"}) {
     put_variant(variant, scratch / "folder");
     const Thrown thrown = thrown_by([&] { pre_of(scratch / "folder", "llama"); });
     EXPECT_EQ(thrown.code, ExitCode::model) << variant;
@@ -100,6 +122,8 @@ TEST(WrittenGgufVocabulary, TokensBeyondTheEmbedding) {
   EXPECT_EQ(thrown.code, ExitCode::model);
   EXPECT_THAT(thrown.message, HasSubstr("tokenizer.json: token " + std::to_string(tokens - 1) + " ("));
   EXPECT_THAT(thrown.message, HasSubstr("has no row in the embedding of " + std::to_string(tokens - 1) + " rows"));
+  const auto of_gemma = gguf_vocabulary(scratch / "folder", "gemma3_text", tokens - 1, {});  // as its converter does
+  EXPECT_EQ(std::ssize(value_of<std::vector<std::string>>(of_gemma, "tokens")), tokens - 1);
 }
 
 TEST(WrittenGgufVocabulary, EndsOfAnswers) {
