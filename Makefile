@@ -55,8 +55,9 @@ test: deps
 	@ctest --test-dir build-$(MPI) --output-on-failure -j2 -R '^(mpi|program|faulty)[.]'
 endif
 
-interop: program  ## adapters and merged models of ours read back by PEFT and transformers (PYTHON=... has them)
+interop: program  ## adapters and merged models of ours read back by PEFT, transformers and llama.cpp (PYTHON=... has them)
 	@PYTHONWARNINGS=ignore $(PYTHON) tests/interop/check_interop.py build/lora_dist
+	@PYTHONWARNINGS=ignore $(PYTHON) tests/interop/check_llama_cpp.py build/lora_dist
 
 soak: build  ## hours of damaged files, kills, faults and (as root, with SLURM) stopped jobs; tables to benchmarks/results/
 	@tests/soak/run.sh build

@@ -100,6 +100,9 @@ void check_readers(const ModelSpec& spec, const GgufArchitecture& architecture) 
   if (architecture.head == (spec.tied_head ? GgufHead::own : GgufHead::tied)) {
     refuse(spec.tied_head ? "tied head" : "head of its own");
   }
+  if (architecture.heads_fill_hidden && spec.query_width() != spec.hidden) {
+    refuse(fmt::format("heads of {} dimensions that are not the hidden size ({}) together", spec.head_dim, spec.hidden));
+  }
   for (const Linear linear : {Linear::o, Linear::gate, Linear::up, Linear::down}) {
     if (architecture.biases == GgufBiases::qkv && spec.bias[index_of(linear)]) {
       refuse("biases of " + module_path(*spec.family, 0, linear));

@@ -46,6 +46,7 @@ struct GgufArchitecture {
   bool windows_turn_alone = false;  // layers with windows have a rotation of their own
   GgufHead head = GgufHead::any;
   GgufBiases biases = GgufBiases::qkv;
+  bool heads_fill_hidden = false;  // llama.cpp wants heads * head_dim to be the hidden size
 };
 
 /// All of them, by name. Of two of one name the first is that of files without windows.

@@ -102,6 +102,9 @@ TEST(GgufModelKeys, WhatLlamaCppDoesNotHaveIsRefused) {
   };
   EXPECT_THAT(problem("cohere2"), HasSubstr("llama.cpp has no head of its own for architecture cohere2"));
   EXPECT_THAT(problem("olmo2"), HasSubstr("llama.cpp has no biases of model.layers.0.self_attn.o_proj for architecture olmo2"));
+  EXPECT_THAT(
+      problem("nemotron"),
+      HasSubstr("llama.cpp has no heads of 12 dimensions that are not the hidden size (40) together for architecture nemotron"));
   ModelSpec spec = spec_of("nemotron");
   spec.tied_head = true;
   EXPECT_THAT(thrown_by([&] { gguf_model_keys(spec, "x", GgufFileType::f32); }).message,

@@ -46,9 +46,9 @@ CHANGES = {
     "stablelm": ("StableLmForCausalLM", {}, ()),
     "stablelm_parallel": ("StableLmForCausalLM", {}, ()),
     "starcoder2": ("Starcoder2ForCausalLM", {"sliding_window": None}, ()),  # windows are not written
-    "nemotron": (  # the converter takes the part from hidden_size over heads, which is not head_dim here
+    "nemotron": (  # heads that fill the hidden size, as llama.cpp wants them
         "NemotronForCausalLM",
-        {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}}, (),
+        {"head_dim": 10, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}}, (),
     ),
     "ministral3": ("Ministral3ForCausalLM", {}, ()),
     "internlm3": ("LlamaForCausalLM", {"model_type": "llama"}, ()),  # as AutoModelForCausalLM runs it
@@ -67,11 +67,22 @@ def put_folder(name, folder):
         for key, value in safetensors.torch.load_file(source / "model.safetensors").items()
         if not any(part in key for part in left_out)
     }
+    if name == "nemotron":
+        tensors = {key: narrowed(key, value, config) for key, value in tensors.items()}
     safetensors.torch.save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config))
     vocabulary = {str(token): token for token in range(config["vocab_size"])}  # Gemma 3's converter counts it
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary}, "added_tokens": []}))
     return config
+
+
+def narrowed(name, weights, config):
+    """Rows of q, k and v, and columns of o, for the new head_dim."""
+    heads = config["num_key_value_heads" if "k_proj" in name or "v_proj" in name else "num_attention_heads"]
+    width = heads * config["head_dim"]
+    if any(part in name for part in ("q_proj", "k_proj", "v_proj")):
+        return weights[:width].contiguous()
+    return weights[:, :width].contiguous() if "o_proj" in name else weights
 
 
 def convert(folder, config, target, conversion):
@@ -91,12 +102,12 @@ def convert(folder, config, target, conversion):
 
 
 def add_vocabulary(writer, size):
-    """Any one, since the models have none; transformers takes its size."""
+    """Any one, since the models have none; transformers takes its size, and llama.cpp looks for Phi-3's end."""
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list(["<unk>", "<s>", "</s>"] + [f"token{number}" for number in range(3, size)])
+    writer.add_token_list(["<unk>", "<s>", "</s>", "<|endoftext|>"] + [f"token{number}" for number in range(4, size)])
     writer.add_token_scores([-float(number) for number in range(size)])
-    writer.add_token_types([2, 3, 3] + [1] * (size - 3))
+    writer.add_token_types([2, 3, 3, 3] + [1] * (size - 4))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(0)
@@ -133,7 +144,8 @@ def main(llama_cpp, names):
     out = json.loads(out_file.read_text()) if out_file.exists() else {}
     for name in names or CHANGES:
         with tempfile.TemporaryDirectory() as scratch:
-            folder = pathlib.Path(scratch)
+            folder = pathlib.Path(scratch) / name  # whose name the file holds
+            folder.mkdir()
             config = put_folder(name, folder)
             target = HERE / "gguf" / f"{name}.gguf"
             target.unlink(missing_ok=True)
