@@ -11,6 +11,7 @@
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/adapter_origin.h"
 #include "src/adapter/model_card.h"
+#include "src/adapter/path_pattern.h"
 #include "src/comm/agree.h"
 #include "src/commands/export_gguf.h"
 #include "src/commands/work_folder.h"
@@ -40,8 +41,8 @@ std::optional<ModelSpec> spec_of(const ExportOptions& options) {
   return options.merge.model.empty() ? std::nullopt : std::optional(read_model_config(options.merge.model));
 }
 
-AdapterFacts facts_of(const ExportOptions& options, const std::optional<ModelSpec>& spec) {
-  return read_adapter_facts(options.merge.adapters.front(), spec ? &*spec : nullptr);
+AdapterFacts facts_of(const std::string& adapter, const std::optional<ModelSpec>& spec) {
+  return read_adapter_facts(adapter, spec ? &*spec : nullptr);
 }
 
 /// Copies of embedding and head are left out, and so must equal the base's.
@@ -60,7 +61,7 @@ void check_copies(const OpenedAdapter& opened, const ExportOptions& options) {
 
 OpenedAdapter open_adapter(const ExportOptions& options) {
   OpenedAdapter out{options.merge.adapters.front(), false, {}, spec_of(options), nullptr};
-  const AdapterFacts facts = facts_of(options, out.spec);
+  const AdapterFacts facts = facts_of(options.merge.adapters.front(), out.spec);
   const ReaderVerdict verdict = verdict_of(*options.reader, facts);
   if (verdict.fit == Fit::no) {
     throw Error(ExitCode::model, fmt::format("{}: {}", out.folder.string(), verdict.reason));
@@ -85,11 +86,18 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
   return out;
 }
 
-/// As PEFT reads it: layers_to_transform and exclude_modules, which are not written, become a list of whole paths.
+/// False for no names at all and for a text that is no regular expression.
+bool says_targets(const PeftConfig& config) {
+  return !config.target_modules.empty() || (!config.target_pattern.empty() && problem_of_pattern(config.target_pattern).empty());
+}
+
+/// As PEFT reads it: layers_to_transform and exclude_modules, which are not written, become a list of whole paths, and so do
+/// target_modules that PEFT cannot use.
 PeftAdapter for_peft(const PeftAdapter& adapter) {
   PeftAdapter out = adapter;
   PeftConfig& config = out.config;
-  if (config.layers_to_transform.empty() && config.exclude_modules.empty() && config.exclude_pattern.empty()) {
+  if (says_targets(config) && config.layers_to_transform.empty() && config.exclude_modules.empty() &&
+      config.exclude_pattern.empty()) {
     return out;
   }
   config.target_pattern.clear();
@@ -171,6 +179,40 @@ void warn_of_base(const ExportOptions& options, const Console& console) {
 
 std::string_view word_of_fit(Fit fit) { return fit == Fit::as_is ? "yes" : fit == Fit::exported ? "by export" : "no"; }
 
+/// One adapter's lines; throws where --for names a reader that does not take it.
+void check_one(const std::string& given, const ExportOptions& options, const std::optional<ModelSpec>& spec,
+               const Console& console) {
+  const AdapterFacts facts = facts_of(given, spec);
+  if (options.merge.adapters.size() > 1) {
+    console.line(given + ":");
+  }
+  if (is_plain_lora(facts)) {
+    const PeftAdapter adapter = read_peft_adapter(facts.folder);  // pairs, shapes and ranks
+    check_finite(adapter, facts.folder);
+    if (spec) {
+      layout_of(adapter, *spec, facts.folder.string());
+    }
+  }
+  std::string refused;
+  for (const auto& [word, reader] : kReaders) {
+    if (options.reader && *options.reader != reader) {
+      continue;
+    }
+    const ReaderVerdict verdict = verdict_of(reader, facts);
+    console.line(fmt::format("{:10} {:10} {}", word, word_of_fit(verdict.fit), verdict.reason));
+    refused = options.reader && verdict.fit == Fit::no ? verdict.reason : refused;
+  }
+  if (facts.model_type.empty()) {
+    console.line("the base's family is not known from the names of tensors; with --model DIR it is checked as well");
+  }
+  if (is_plain_lora(facts) && spec) {
+    console.line(fmt::format("every tensor has its place in {}", options.merge.model));
+  }
+  if (!refused.empty()) {
+    throw Error(ExitCode::model, fmt::format("{}: {}", facts.folder.string(), refused));
+  }
+}
+
 }  // namespace
 
 void export_adapter(Communicator& world, const ExportOptions& options, const Console& console) {
@@ -211,31 +253,8 @@ void export_adapter(Communicator& world, const ExportOptions& options, const Con
 void check_adapter(Communicator& world, const ExportOptions& options, const Console& console) {
   run_together(world, [&] {
     const std::optional<ModelSpec> spec = spec_of(options);
-    const AdapterFacts facts = facts_of(options, spec);
-    if (is_plain_lora(facts)) {
-      const PeftAdapter adapter = read_peft_adapter(facts.folder);  // pairs, shapes and ranks
-      check_finite(adapter, facts.folder);
-      if (spec) {
-        layout_of(adapter, *spec, facts.folder.string());
-      }
-    }
-    std::string refused;
-    for (const auto& [word, reader] : kReaders) {
-      if (options.reader && *options.reader != reader) {
-        continue;
-      }
-      const ReaderVerdict verdict = verdict_of(reader, facts);
-      console.line(fmt::format("{:10} {:10} {}", word, word_of_fit(verdict.fit), verdict.reason));
-      refused = options.reader && verdict.fit == Fit::no ? verdict.reason : refused;
-    }
-    if (facts.model_type.empty()) {
-      console.line("the base's family is not known from the names of tensors; with --model DIR it is checked as well");
-    }
-    if (is_plain_lora(facts) && spec) {
-      console.line(fmt::format("every tensor has its place in {}", options.merge.model));
-    }
-    if (!refused.empty()) {
-      throw Error(ExitCode::model, fmt::format("{}: {}", facts.folder.string(), refused));
+    for (const std::string& given : options.merge.adapters) {
+      check_one(given, options, spec, console);
     }
   });
   warn_of_base(options, console);

@@ -115,12 +115,22 @@ MergedModel merged_model(const Merge& merge) {
 }
 
 /// Throws if this program would read another model or tokenizer from the file.
-void check_header(const Merge& merge, const fs::path& model, const fs::path& folder, const std::vector<GgufKey>& keys,
-                  const std::vector<GgufTensorToWrite>& tensors, std::span<const std::vector<std::byte>> given) {
+void check_header(const Merge& merge, const fs::path& model, const fs::path& folder, const fs::path& output,
+                  const std::vector<GgufKey>& keys, const std::vector<GgufTensorToWrite>& tensors,
+                  std::span<const std::vector<std::byte>> given) {
   const fs::path file = folder / "header.gguf";
   write_gguf_header(file, keys, tensors, given);
-  check_gguf_model(merge.spec, model, file);
-  check_gguf_vocabulary(model, file);
+  try {
+    check_gguf_model(merge.spec, model, file);
+    check_gguf_vocabulary(model, file);
+  } catch (const Error& error) {  // names the file that the user asked for
+    std::string text = error.what();
+    for (std::size_t at = text.find(file.string()); at != std::string::npos; at = text.find(file.string(), at)) {
+      text.replace(at, file.string().size(), output.string());
+      at += output.string().size();
+    }
+    throw Error(error.code(), text, error.scope());
+  }
   fs::remove(file);
 }
 
@@ -153,7 +163,7 @@ MergeSums write(const Merge& merge, const ExportOptions& options, const fs::path
     }
     given.push_back(gguf_tensor_bytes(merged, plan, sums, stream));  // the reader finds the scaling in it
   }
-  check_header(merge, model, folder, keys, tensors, given);
+  check_header(merge, model, folder, options.merge.output, keys, tensors, given);
   std::size_t next = 0;
   TensorProgress progress{.console = console, .quiet_seconds = 5.0};
   write_gguf(file, keys, tensors, [&](const GgufTensorToWrite&) {
@@ -177,7 +187,8 @@ void commit_file(const fs::path& file, const fs::path& output) {
 }
 
 void check_output_is_new(const std::string& output) {
-  if (std::error_code ignored; std::filesystem::exists(output, ignored)) {
+  std::error_code ignored;
+  if (std::filesystem::symlink_status(output, ignored).type() != std::filesystem::file_type::not_found) {  // a dangling link too
     throw Error(ExitCode::usage, fmt::format("--output {} is already there; name a new one, or remove that", output));
   }
 }

@@ -1,7 +1,10 @@
 // Describes and checks the options of export.
 #include "src/commands/export_options.h"
 
+#include <fmt/format.h>
+
 #include "src/commands/option_values.h"
+#include "src/io/gguf.h"
 
 namespace lora_dist {
 
@@ -43,7 +46,12 @@ void check_export_options(const ExportOptions& options) {
       fail_usage("--type is of --for gguf; an adapter is written in f32");
     }
   }
-  if (options.reader != Reader::gguf && merge.adapters.size() > 1) {
+  const bool writes_gguf = options.reader == Reader::gguf || options.reader == Reader::llama_cpp;
+  if (writes_gguf && !options.check && !has_gguf_ending(merge.output)) {
+    fail_usage(
+        fmt::format("--output {} must end in .gguf: this program and others know GGUF files by that ending", merge.output));
+  }
+  if (!options.check && options.reader != Reader::gguf && merge.adapters.size() > 1) {
     fail_usage("--adapter is given more than once; only --for gguf merges several, the others take one at a time");
   }
   check_base_options(merge.base);

@@ -1,6 +1,7 @@
 // lora_dist inspect: shows the content of a checkpoint, adapter, model folder or safetensors file, and verifies it.
 #include <fmt/ranges.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "src/base/base_hash.h"
@@ -14,6 +15,7 @@
 #include "src/core/error.h"
 #include "src/io/base_store.h"
 #include "src/io/file.h"
+#include "src/io/gguf.h"
 #include "src/io/gguf_model.h"
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
@@ -122,6 +124,42 @@ void inspect_model(const fs::path& path, bool verify, const Console& console) {
   }
 }
 
+/// True for a LoRA as GGUF file, which is no model.
+bool is_gguf_adapter(const fs::path& path) {
+  if (!has_gguf_ending(path) || !fs::is_regular_file(path)) {
+    return false;
+  }
+  const GgufFile file = read_gguf(path);
+  const std::string* type = file.text("general.type");
+  return type != nullptr && *type == "adapter";
+}
+
+void inspect_gguf_adapter(const fs::path& path, bool list_tensors, const Console& console) {
+  const GgufFile file = read_gguf(path);
+  const auto shown = [&](const char* key) { return file.text(key) ? shown_gguf_text(*file.text(key)) : std::string("not said"); };
+  std::map<std::int64_t, int> ranks;  // and how many modules have them
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.ends_with(".lora_a")) {
+      ++ranks[tensor.shape.front()];
+    }
+  }
+  std::string counts;
+  for (const auto& [rank, modules] : ranks) {
+    counts += fmt::format("{}{} ({} modules)", counts.empty() ? "" : ", ", rank, modules);
+  }
+  const std::optional<double> alpha = file.number("adapter.lora.alpha");
+  console.line(
+      fmt::format("adapter {} (a GGUF file for llama.cpp)\n  architecture    {}\n  type            {}\n  name            {}\n"
+                  "  alpha           {}\n  ranks           {}",
+                  path.string(), shown("general.architecture"), shown("adapter.type"), shown("general.name"),
+                  alpha ? fmt::format("{}", *alpha) : "not said", counts.empty() ? "none" : counts));
+  for (const auto& [name, tensor] : file.tensors) {
+    if (list_tensors) {
+      console.line(fmt::format("  {:60} {:5} [{}]", shown_gguf_text(name), tensor.type->name, fmt::join(tensor.shape, ", ")));
+    }
+  }
+}
+
 void inspect_tensors(const fs::path& path, bool verify, const Console& console) {
   const TensorDirectory directory = read_safetensors_header(path);
   console.line(fmt::format("safetensors {}", path.string()));
@@ -147,6 +185,8 @@ int run(Communicator& world, const ProcessInfo& process, const InspectOptions& o
       inspect_checkpoint(path, console);
     } else if (fs::exists(path / "adapter_config.json")) {
       inspect_adapter(path, options.tensors, options.verify, console);
+    } else if (is_gguf_adapter(path)) {
+      inspect_gguf_adapter(path, options.tensors, console);
     } else if (find_gguf(path) || fs::exists(path / "config.json")) {
       inspect_model(path, options.verify, console);
     } else if (path.extension() == ".safetensors") {

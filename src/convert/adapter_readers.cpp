@@ -7,6 +7,7 @@
 #include <array>
 
 #include "src/adapter/model_card.h"
+#include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
 #include "src/io/gguf_architecture.h"
 #include "src/io/safetensors.h"
@@ -91,6 +92,30 @@ std::string copied_table(const AdapterFacts& facts) {
   return {};
 }
 
+/// target_modules that PEFT cannot use, though the names of the tensors say what is adapted.
+ReaderVerdict peft_verdict(const AdapterFacts& facts) {
+  const std::string type = text_of(facts.config, "peft_type");
+  if (type.empty()) {
+    return {Fit::no, "adapter_config.json has no peft_type; save the adapter again"};
+  }
+  const auto found = facts.config.find("target_modules");
+  const json targets = found == facts.config.end() ? json() : *found;
+  if (type != "LORA" || (targets.is_array() && !targets.empty())) {
+    return {};
+  }
+  if (targets.is_null()) {
+    return {Fit::exported, "target_modules is null, and PEFT would take its own default for the family"};
+  }
+  if (targets.is_array()) {
+    return {Fit::exported, "target_modules is an empty list, for which PEFT finds no module"};
+  }
+  const std::string text = targets_of_text(facts.config);
+  if (const std::string problem = problem_of_pattern(text_of(facts.config, "target_modules")); !problem.empty()) {
+    return {Fit::exported, fmt::format("target_modules \"{}\" is no regular expression ({})", text, problem)};
+  }
+  return {};
+}
+
 ReaderVerdict vllm_verdict(const AdapterFacts& facts) {
   constexpr std::array<std::string_view, 4> kWithoutLora = {"gpt2", "gpt_neox", "stablelm",
                                                             "starcoder2"};  // classes of vLLM 0.19
@@ -124,6 +149,9 @@ ReaderVerdict llama_cpp_verdict(const AdapterFacts& facts) {
   }
   if (is_on(facts.config, "alpha_pattern")) {
     return {Fit::exported, "llama.cpp's converter ignores alpha_pattern"};
+  }
+  if (facts.config.contains("lora_alpha") && facts.config["lora_alpha"] == 0) {
+    return {Fit::exported, "llama.cpp takes lora_alpha 0 as no scaling, where PEFT's update is zero"};
   }
   if (facts.model_type == "gpt2") {
     return {Fit::exported, "llama.cpp's converter turns the factors of GPT-2 as if they were weights"};
@@ -174,9 +202,7 @@ bool is_plain_lora(const AdapterFacts& facts) { return changed_base(facts).empty
 
 ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
   if (reader == Reader::peft) {
-    return text_of(facts.config, "peft_type").empty()
-               ? ReaderVerdict{Fit::no, "adapter_config.json has no peft_type; save the adapter again"}
-               : ReaderVerdict{};
+    return peft_verdict(facts);
   }
   const char* name = reader == Reader::vllm ? "vLLM" : reader == Reader::llama_cpp ? "llama.cpp" : "a GGUF file";
   if (const std::string init = changed_base(facts); !init.empty()) {

@@ -88,6 +88,24 @@ TEST(AdapterReaders, WhatTensorsShow) {
   }
 }
 
+/// PEFT cannot use them; the names of the tensors say what is adapted, and export writes these.
+TEST(AdapterReaders, TargetsThatPeftCannotUse) {
+  const std::vector<std::pair<json, const char*>> cases = {
+      {nullptr, "target_modules is null, and PEFT would take its own default"},
+      {json::array(), "target_modules is an empty list"},
+      {"(", "target_modules \"(\" is no regular expression"}};
+  for (const auto& [targets, text] : cases) {
+    const ReaderVerdict verdict = verdict_of(Reader::peft, facts_with({{"target_modules", targets}}));
+    EXPECT_EQ(verdict.fit, Fit::exported) << text;
+    EXPECT_THAT(verdict.reason, HasSubstr(text));
+  }
+  EXPECT_EQ(verdict_of(Reader::peft, facts_with({{"target_modules", "all-linear"}})).fit, Fit::as_is);
+  EXPECT_EQ(verdict_of(Reader::peft, facts_with({{"peft_type", "IA3"}, {"target_modules", nullptr}})).fit, Fit::as_is);
+  const ReaderVerdict zero = verdict_of(Reader::llama_cpp, facts_with({{"lora_alpha", 0}}));
+  EXPECT_EQ(zero.fit, Fit::exported);
+  EXPECT_THAT(zero.reason, HasSubstr("llama.cpp takes lora_alpha 0 as no scaling"));
+}
+
 /// Loads everywhere without an error, and is wrong everywhere but in PEFT.
 TEST(AdapterReaders, InitialisationsThatChangedTheBase) {
   for (const char* init : {"pissa", "pissa_niter_4", "olora", "corda", "loftq", "lora_ga"}) {

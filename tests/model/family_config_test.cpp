@@ -118,6 +118,7 @@ TEST_F(FamilyConfig, Gemma) {
   EXPECT_TRUE(read(without(base, "tie_word_embeddings")).tied_head);
   EXPECT_EQ(read(with(base, "hidden_act", "gelu")).activation, Activation::gelu_tanh);
   expect_message(with(base, "hidden_act", "silu"), "hidden_act \"silu\" is not supported for gemma");
+  expect_message(with(base, "hidden_act", "relu2"), "hidden_act \"relu2\" is not supported for gemma");
   expect_message(with(base, "use_bidirectional_attention", true), "use_bidirectional_attention is true");
 }
 

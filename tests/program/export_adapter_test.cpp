@@ -182,7 +182,7 @@ TEST(ExportAdapter, TheBaseOfTrainingIsTold) {
 TEST(ExportAdapter, WhatAReaderDoesNotTakeIsRefusedWithTheWayOut) {
   const Scratch scratch;
   fs::create_directory(scratch / "out");
-  const std::string output = (scratch / "out/x").string();
+  const std::string output = (scratch / "out/x.gguf").string();
   const auto refuse = [&](const std::string& reader, const std::string& adapter, const std::vector<std::string>& more,
                           const std::vector<std::string>& texts) {
     std::vector<std::string> arguments = {"--adapter", adapter, "--output", output};
@@ -274,11 +274,47 @@ TEST(ExportAdapter, CheckTellsForEachReader) {
   EXPECT_EQ(count_of(refused.out, "llama.cpp"), 0);
   launch.arguments = {"export", "--check"};
   expect_error(launch, 2, {"--adapter DIR"});
+  const std::string other = source("tests/golden/families/gpt2/adapter_none").string();
+  launch.arguments = {"export", "--check", "--adapter", adapter, "--adapter", other};
+  const Finished both = expect_success(launch);
+  EXPECT_THAT(both.out, HasSubstr(adapter + ":"));
+  EXPECT_THAT(both.out, HasSubstr(other + ":"));
+  EXPECT_EQ(count_of(both.out, "peft       yes"), 2);
+}
+
+/// PEFT cannot use such target_modules; what is written names the adapted modules.
+TEST(ExportAdapter, TargetsThatPeftCannotUseBecomeNames) {
+  const Scratch scratch;
+  fs::copy(kAdapter, scratch / "adapter");
+  json config = read_json(scratch / "adapter/adapter_config.json");
+  const json names = config["target_modules"];
+  for (const json& targets : {json(nullptr), json::array(), json("(")}) {
+    config["target_modules"] = targets;
+    put_file(scratch / "adapter/adapter_config.json", config.dump());
+    fs::remove_all(scratch / "out");
+    expect_success(export_for("peft", {"--adapter", (scratch / "adapter").string(), "--output", (scratch / "out").string()}));
+    const json written = read_json(scratch / "out/adapter_config.json")["target_modules"];
+    EXPECT_GE(written.size(), names.size()) << targets;
+  }
+}
+
+TEST(ExportAdapter, InspectTellsOfALoraFile) {
+  const Scratch scratch;
+  const std::string file = (scratch / "lora.gguf").string();
+  expect_success(export_for("llama.cpp", {"--adapter", kAdapter, "--output", file, "--model", kDemo, "--onto", "full"}));
+  Launch launch;
+  launch.arguments = {"inspect", file, "--tensors"};
+  const Finished run = expect_success(launch);
+  EXPECT_THAT(run.out, HasSubstr("(a GGUF file for llama.cpp)"));
+  EXPECT_THAT(run.out, HasSubstr("architecture    llama"));
+  EXPECT_THAT(run.out, HasSubstr("ranks           8 (35 modules)"));
+  EXPECT_THAT(run.out, HasSubstr("blk.4.ffn_down.weight.lora_b"));
 }
 
 TEST(ExportAdapter, CommandLine) {
   expect_error(export_for("vllm", {}), 2, {"--adapter DIR", "--output PATH"});
   expect_error(export_for("llama.cpp", {"--adapter", "a", "--output", "o"}), 2, {"--model DIR"});
+  expect_error(export_for("llama.cpp", {"--adapter", "a", "--output", "o", "--model", "m"}), 2, {"--output o must end in .gguf"});
   expect_error(export_for("ollama", {}), 2, {"--for", "ollama", "peft, vllm, llama.cpp, gguf"});
   expect_error(export_for("vllm", {"--adapter", "a", "--output", "o", "--type", "f16"}), 2, {"--type is of --for gguf"});
   expect_error(export_for("vllm", {"--adapter", "a", "--adapter", "b", "--output", "o"}), 2,

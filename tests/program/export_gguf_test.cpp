@@ -82,7 +82,7 @@ TEST(ExportGguf, EveryFamilyIsReadBackToTheBit) {
   const Scratch scratch;
   for (const char* family :
        {"llama3", "qwen3", "gemma", "gpt2", "gpt_neox_parallel", "gpt_neox_serial", "exaone3", "exaone4_global", "exaone4_hybrid",
-        "phi3", "phi3_window", "olmo3", "glm4", "stablelm", "stablelm_parallel", "nemotron", "ministral3", "internlm3"}) {
+        "phi3", "phi3_window", "olmo3", "glm4", "stablelm", "stablelm_parallel", "ministral3", "internlm3"}) {
     const fs::path model = source(std::string("tests/golden/families/") + family);
     const fs::path file = scratch / (std::string(family) + ".gguf");
     const fs::path rows = put_golden_rows(scratch, model.string());
@@ -249,6 +249,10 @@ TEST(ExportGguf, WhatAFileCannotSayIsRefusedAndLeavesNothing) {
   refuse("f32", scratch / "model", {"tokenizer.json: token 512 (<more>) has no row in the embedding of 512 rows"});
   fs::copy_file(kDemo + "/tokenizer_config.json", scratch / "model/tokenizer_config.json", fs::copy_options::overwrite_existing);
 
+  put_file(scratch / "model/chat_template.jinja", std::string(std::size_t{17} << 20, ' '));
+  refuse("f32", scratch / "model", {"out/m.gguf: ", "at most 16 MiB are read"});  // the name that was asked for
+  fs::remove(scratch / "model/chat_template.jinja");
+
   const std::size_t at = offset_of_tensor(scratch / "model/model.safetensors", "model.layers.4.mlp.down_proj.weight");
   put_bytes_at(scratch / "model/model.safetensors", at, std::string("\x00\x00\x80\x49", 4));  // 2^20
   refuse("f16", scratch / "model",
@@ -268,6 +272,9 @@ TEST(ExportGguf, CommandLine) {
   put_file(scratch / "m.gguf", "x");
   expect_error_on_1_and_3_ranks(export_of("f32", kDemo, scratch / "m.gguf"), 2, {"m.gguf is already there"});
   EXPECT_EQ(fs::file_size(scratch / "m.gguf"), 1U);
+  fs::create_symlink(scratch / "nowhere", scratch / "link.gguf");
+  expect_error(export_of("f32", kDemo, scratch / "link.gguf"), 2, {"link.gguf is already there"});
+  expect_error(export_of("f32", kDemo, scratch / "model"), 2, {"model must end in .gguf"});
 }
 
 }  // namespace

@@ -10,8 +10,9 @@ namespace {
 void read(const ConfigFile& file, ModelSpec& spec) {
   read_llama_keys(file, spec, {.kv_heads = 16, .head_dim = 256, .max_positions = 8192, .tied_head = true});
   // Early files write "gelu", or use another key, and mean the tanh form.
-  if (read_activation(file, "hidden_act", "gelu_pytorch_tanh") == Activation::silu) {
-    file.fail("hidden_act \"silu\" is not supported for gemma (gelu_pytorch_tanh is)");
+  if (const Activation read = read_activation(file, "hidden_act", "gelu_pytorch_tanh");
+      read != Activation::gelu_tanh && read != Activation::gelu_erf) {
+    file.fail("hidden_act \"" + file.text_or("hidden_act", "") + "\" is not supported for gemma (gelu_pytorch_tanh is)");
   }
   spec.activation = Activation::gelu_tanh;
   spec.norm_adds_one = true;
