@@ -201,9 +201,8 @@ void add_windows(const GgufFile& file, ordered_json& config) {
 }
 
 /// Gemma's scale of scores has no key: llama.cpp knows the model of 27B by its layers.
-double gemma_scalar(const GgufFile& file, std::int64_t layers_of_27b, std::int64_t dims) {
-  return static_cast<double>(integer(file, "block_count") == layers_of_27b ? integer(file, "embedding_length") / gguf_heads(file)
-                                                                           : dims);
+std::int64_t gemma_scalar(const GgufFile& file, std::int64_t layers_of_27b, std::int64_t dims) {
+  return integer(file, "block_count") == layers_of_27b ? integer(file, "embedding_length") / gguf_heads(file) : dims;
 }
 
 /// What one family has, and no other.
@@ -266,6 +265,8 @@ void add_neox_keys(const GgufFile& file, ordered_json& config) {
 /// Ids that end a text: the end of the text, and of a turn.
 void add_special_ids(const GgufFile& file, ordered_json& config) {
   const auto id = [&](const std::string& name) { return file.integer("tokenizer.ggml." + name + "_token_id"); };
+  const auto padding = id("padding");
+  config["pad_token_id"] = padding ? ordered_json(*padding) : ordered_json(nullptr);  // some classes have one by default
   if (const auto bos = id("bos")) {
     config["bos_token_id"] = *bos;
   }

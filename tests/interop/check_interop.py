@@ -5,7 +5,7 @@
 For each model: a few steps of training; then the log-probabilities of `lora_dist score` against those of PEFT with our adapter, and of the
 folder that `lora_dist merge` writes against those of transformers. Then adapters that PEFT saves with patterns of ranks and alphas and so
 on: scored as they are, and trained further and read back. Then adapters on some linears of a base in NF4, merged onto what that base
-stands for, against PEFT on weights that went through bitsandbytes. All in fp32. Prints tables (and writes them to RESULTS.md), and ends with 1
+stands for, against PEFT on weights that went through bitsandbytes. Last, GGUF files that `merge` makes folders of. All in fp32. Prints tables (and writes them to RESULTS.md), and ends with 1
 where a difference is above 5e-5.
 """
 
@@ -163,7 +163,14 @@ def check_partly_adapted(program, name, targets, work):
     return result
 
 
-def table(results, of_peft, partly):
+def check_gguf_as_folder(program, name, golden, work):
+    """A GGUF file of llama.cpp's converter that `merge` makes a folder of: in transformers as the model that the file was made of."""
+    run(program, "merge", "--model", str(GOLDEN / "gguf" / f"{name}.gguf"), "--adapter", str(GOLDEN / "families" / name / "adapter_init"),
+        "--quantization", "none", "--output", str(work / "folder"))  # B is zero
+    return distance(log_probs(load(work / "folder"), golden["rows"]), golden["none"]["logprobs"])
+
+
+def table(results, of_peft, partly, of_gguf):
     lines = [
         f"transformers {transformers.__version__}, PEFT {peft.__version__}, bitsandbytes {bitsandbytes.__version__}, torch "
         f"{torch.__version__}, Python {platform.python_version()}; fp32 on a CPU. Largest differences of log-probabilities.",
@@ -180,6 +187,8 @@ def table(results, of_peft, partly):
               "|---|---|---|---|---|"]
     for (name, targets), result in partly:
         lines.append(f"| {name} | {', '.join(targets)} | {result['merged']:.1e} | {result['scored']:.1e} | {result['moved']:.2f} |")
+    lines += ["", "| GGUF file of llama.cpp's converter | made a folder, in transformers |", "|---|---|"]
+    lines += [f"| {name} | {difference:.1e} |" for name, difference in of_gguf]
     return "\n".join(lines) + "\n"
 
 
@@ -212,7 +221,12 @@ def main():
     for case in PARTLY_ADAPTED if sound else []:
         with tempfile.TemporaryDirectory() as work:
             partly.append((case, check_partly_adapted(program, *case, pathlib.Path(work))))
-    text = table(results, of_peft, partly)
+    of_gguf = []
+    for name, golden in json.loads((GOLDEN / "gguf" / "families.json").read_text()).items():
+        if name != "nemotron":  # whose file is of a narrower model than its adapter
+            with tempfile.TemporaryDirectory() as work:
+                of_gguf.append((name, check_gguf_as_folder(program, name, golden, pathlib.Path(work))))
+    text = table(results, of_peft, partly, of_gguf)
     print(text, end="")
     if sys.argv[2:]:
         pathlib.Path(sys.argv[2]).write_text("# Read back by PEFT and transformers\n\n`make interop PYTHON=...`\n\n" + text)
@@ -220,6 +234,7 @@ def main():
         model[0] for model, result in results + of_peft + partly
         if not max(value for key, value in result.items() if key != "moved") <= LARGEST or result["moved"] < 0.01
     ]
+    wrong += [name for name, difference in of_gguf if not difference <= LARGEST]
     if wrong:
         raise SystemExit(f"further than {LARGEST} apart, or not trained at all: {', '.join(wrong)}")
 

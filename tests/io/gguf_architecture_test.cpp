@@ -369,7 +369,10 @@ TEST(GgufModel, LayersWithWindows) {
 /// What has no key in files is as llama.cpp has it.
 TEST(GgufModel, WhatFilesLeaveUnsaid) {
   const auto nothing = [](GgufWriter&) {};
-  EXPECT_EQ(config_of("gemma2", nothing)["query_pre_attn_scalar"], 4.0);
+  EXPECT_EQ(config_of("gemma2", nothing)["query_pre_attn_scalar"], 4);
+  EXPECT_TRUE(config_of("gemma2", nothing)["query_pre_attn_scalar"].is_number_integer());  // transformers takes no others
+  EXPECT_TRUE(config_of("gemma2", nothing)["pad_token_id"].is_null());
+  EXPECT_EQ(config_of("gemma2", [](GgufWriter& out) { out.number("tokenizer.ggml.padding_token_id", 0); })["pad_token_id"], 0);
   const auto wide_heads = [](GgufWriter& out) {
     out.number("gemma2.attention.key_length", 6);
     out.number("gemma2.attention.value_length", 6);
