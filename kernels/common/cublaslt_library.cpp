@@ -72,6 +72,7 @@ const CublasLtLibrary& cublaslt() {
 std::string lora_dist::why_no_cublaslt() { return cublaslt().problem; }
 
 // Call only if why_no_cublaslt() is empty.
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the header has its own
 const char* cublasLtGetStatusString(cublasStatus_t status) { return cublaslt().get_status_string(status); }
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) { return cublaslt().create(handle); }
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) { return cublaslt().destroy(handle); }
@@ -113,3 +114,4 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   return cublaslt().matmul(handle, desc, alpha, a, a_layout, b, b_layout, beta, c, c_layout, d, d_layout, algorithm, workspace,
                            workspace_bytes, stream);
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)

@@ -230,8 +230,8 @@ Value map_filter(Interpreter& in, const Value& input, const CallArguments& argum
   if (arguments.positional.empty() && path != nullptr) {
     const Value* otherwise = keyword("default");
     for (const Value& item : in.elements(input)) {
-      Value value = attribute_path(in, item, *path);
-      out.push_back(value.is_undefined() && otherwise != nullptr ? *otherwise : std::move(value));
+      const Value value = attribute_path(in, item, *path);
+      out.push_back(value.is_undefined() && otherwise != nullptr ? *otherwise : value);
     }
     return generator(std::move(out));
   }

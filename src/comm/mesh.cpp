@@ -74,7 +74,8 @@ std::string tensor_ranks_apart(const Mesh& mesh, const std::vector<std::string>&
 
 int data_ranks_of_node(const Mesh& mesh, const std::vector<std::string>& machines) {
   const auto machine_of = [&](int data_rank, int tensor_rank) {
-    return machines[static_cast<std::size_t>(data_rank * mesh.tensor + tensor_rank)];
+    const int rank = data_rank * mesh.tensor + tensor_rank;
+    return machines[static_cast<std::size_t>(rank)];
   };
   int of_node = 1;
   while (of_node < mesh.data && machine_of(of_node, 0) == machine_of(0, 0)) {
