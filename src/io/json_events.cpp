@@ -12,9 +12,9 @@ namespace {
 using nlohmann::json;
 using Kind = JsonEvent::Kind;
 
-class Reader : public json::json_sax_t {
+class EventReader : public json::json_sax_t {
  public:
-  explicit Reader(const std::map<std::string, JsonSink>& sinks) : sinks_(sinks) {}
+  explicit EventReader(const std::map<std::string, JsonSink>& sinks) : sinks_(sinks) {}
 
   json take() { return std::move(root_); }
 
@@ -169,7 +169,7 @@ void send_at(const json& value, const JsonSink& sink, int depth) {
 }
 
 json parse_once(std::string_view text, const std::map<std::string, JsonSink>& sinks) {
-  Reader reader(sinks);
+  EventReader reader(sinks);
   json::sax_parse(text.begin(), text.end(), &reader);
   return reader.take();
 }
