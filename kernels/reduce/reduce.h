@@ -32,6 +32,7 @@ inline void require_row_dots(ConstTensorView a, ConstTensorView b, ConstTensorVi
   require(a.shape.rank == 2 && a.shape == b.shape && a.dtype == b.dtype && dots.count() == a.rows(),
           "row_dots: a and b must be [rows, cols] of one dtype, dots [rows]");
 }
+inline void require_inverse_roots(ConstTensorView x) { require(x.dtype == DType::f32, "inverse_roots: x must be f32"); }
 inline void require_column_dots(ConstTensorView a, ConstTensorView b, ConstTensorView dots) {
   require(a.shape.rank == 2 && a.shape == b.shape && a.dtype == b.dtype && dots.count() == a.cols(),
           "column_dots: a and b must be [rows, cols] of one dtype, dots [cols]");

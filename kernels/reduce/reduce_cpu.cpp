@@ -44,6 +44,7 @@ void row_dots_cpu(ConstTensorView a, ConstTensorView b, bool add, TensorView dot
 }
 
 void inverse_roots_cpu(TensorView x, const Stream& stream) {
+  require_inverse_roots(x);
   float* data = x.as<float>();
   parallel_ranges(x.count(), kElementsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {

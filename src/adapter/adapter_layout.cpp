@@ -44,6 +44,7 @@ AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec) {
   AdaptedLinears matched = match_targets(model, spec.target_modules);
   exclude_modules(model, spec.exclude_modules, matched);
   keep_layers(model, spec.layers_to_transform, matched);
+  check_any_left(matched);
   return matched;
 }
 

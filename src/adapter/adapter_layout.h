@@ -43,7 +43,7 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
 /// The linears that spec adapts: target_modules without exclude_modules, in the blocks of layers_to_transform. Throws as
 /// make_adapter_layout.
 AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec);
-/// True if nothing is adapted.
+/// A layout in which nothing is adapted.
 AdapterLayout empty_layout(const ModelSpec& model);
 /// Adapts one more linear and appends its parameters. Linears must be added in the order of the flat buffer.
 void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const LinearTraits& traits, float scale);

@@ -125,15 +125,10 @@ AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::stri
 
 void exclude_modules(const ModelSpec& model, const std::vector<std::string>& exclude, AdaptedLinears& linears) {
   const AdaptedLinears excluded = matched_by(model, "adapter.exclude_modules", exclude);
-  bool any = false;
   for_each_of(model, linears, [&](std::size_t layer, Linear linear, const std::string& /*path*/) {
     bool& adapted = linears[layer][index_of(linear)];
     adapted = adapted && !excluded[layer][index_of(linear)];
-    any = any || adapted;
   });
-  if (!any) {
-    throw Error(ExitCode::usage, "adapter.exclude_modules takes out every layer of adapter.target_modules; leave one in");
-  }
 }
 
 void keep_layers(const ModelSpec& model, const std::vector<std::int64_t>& layers_to_transform, AdaptedLinears& linears) {
@@ -161,6 +156,16 @@ void check_endings(const ModelSpec& model, const std::string& key, const std::ve
       throw Error(ExitCode::usage, fmt::format("{}: \"{}\" ends no adapted layer; the adapter has {}", key, ending,
                                                fmt::join(target_names(*model.family, linears), ", ")));
     }
+  }
+}
+
+void check_any_left(const AdaptedLinears& linears) {
+  const bool any = std::any_of(linears.begin(), linears.end(),
+                               [](const auto& layer) { return std::find(layer.begin(), layer.end(), true) != layer.end(); });
+  if (!any) {
+    throw Error(ExitCode::usage,
+                "adapter.exclude_modules and adapter.layers_to_transform take out every layer of "
+                "adapter.target_modules; leave one in");
   }
 }
 

@@ -17,10 +17,12 @@ using AdaptedLinears = std::vector<std::array<bool, kLinears>>;
 /// characters that no path has is a regular expression for whole paths. Throws Error(usage) for a name that matches nothing
 /// (listing the model's names) and for an invalid regular expression.
 AdaptedLinears match_targets(const ModelSpec& model, const std::vector<std::string>& target_modules);
-/// Takes out the linears that `exclude` matches, by the rules of target_modules; throws likewise, also if nothing is left.
+/// Takes out the linears that `exclude` matches, by the rules of target_modules; throws likewise.
 void exclude_modules(const ModelSpec& model, const std::vector<std::string>& exclude, AdaptedLinears& linears);
 /// Takes out all other blocks; empty: none. Throws Error(usage) for a number beyond the model's blocks.
 void keep_layers(const ModelSpec& model, const std::vector<std::int64_t>& layers_to_transform, AdaptedLinears& linears);
+/// Throws Error(usage) if no linear is left.
+void check_any_left(const AdaptedLinears& linears);
 /// Throws Error(usage) naming `key` and the pattern that matches no adapted linear, or the linear that two of them match: PEFT
 /// sorts the keys where it saves them, so another one could decide after loading.
 void check_pattern(const ModelSpec& model, const std::string& key, const std::vector<std::string>& patterns,

@@ -2,6 +2,7 @@
 #include "src/adapter/peft_adapter.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -16,6 +17,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "src/adapter/lora_factors.h"
 #include "src/adapter/model_card.h"
+#include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
@@ -39,7 +41,7 @@ std::pair<std::string, std::string> path_and_role(const std::string& name) {
 
 /// True for a tensor of factors of outputs or inputs: PEFT writes it without ".weight", and 16 bits would round all that its
 /// layer computes.
-bool is_factors(const std::string& name) {
+bool stays_in_f32(const std::string& name) {
   const std::string role = path_and_role(name).second;
   return role == kMagnitude || role == kIa3Factors;
 }
@@ -72,10 +74,10 @@ std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tenso
     const auto count = static_cast<std::size_t>(tensor.count);
     require(offset <= params.size() && count <= params.size() - offset,
             "write_peft_adapter: a tensor lies outside the parameters");
-    const bool exact = dtype == DType::f32 || is_factors(tensor.name);
+    const bool exact = dtype == DType::f32 || stays_in_f32(tensor.name);
     const std::span<const std::byte> bytes = exact ? std::as_bytes(params.subspan(offset, count))
                                                    : std::span<const std::byte>(rounded).subspan(offset * width, count * width);
-    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, is_factors(tensor.name) ? "" : kSuffix),
+    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, stays_in_f32(tensor.name) ? "" : kSuffix),
                    exact ? DType::f32 : dtype, tensor.shape, bytes});
   }
   return out;
@@ -100,7 +102,7 @@ std::string table_name(std::string name) {
   return is_vocabulary_table(name) ? name : std::string();
 }
 
-/// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A"; so with factors, which PEFT writes without ".weight".
+/// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A"; so with those that PEFT writes without ".weight".
 std::string plain_name(const TensorInfo& info) {
   const std::string& name = info.name;
   const auto refuse = [&](const std::string& why) {
@@ -116,17 +118,19 @@ std::string plain_name(const TensorInfo& info) {
     refuse("is a trained bias, which this program does not do");
   }
   const bool has_suffix = name.ends_with(kSuffix);
-  if (name.starts_with(kPrefix) && (has_suffix || is_factors(name))) {
+  if (name.starts_with(kPrefix) && (has_suffix || stays_in_f32(name))) {
     const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - (has_suffix ? kSuffix.size() : 0));
     const auto [path, role] = path_and_role(plain);
-    if (!path.empty() && (role == kLoraA || role == kLoraB || is_factors(plain))) {
+    if (!path.empty() && (role == kLoraA || role == kLoraB || stays_in_f32(plain))) {
       if (is_vocabulary_table(path)) {
         refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
       }
       return plain;
     }
   }
-  refuse("is not named as a LoRA factor is (base_model.model.<module>.lora_A.weight or .lora_B.weight)");
+  refuse(
+      "is not named as a tensor of LoRA, DoRA or IA3 is (base_model.model.<module>.lora_A.weight, .lora_B.weight, "
+      ".lora_magnitude_vector or .ia3_l)");
   return "";
 }
 
@@ -160,16 +164,33 @@ void check_partners(const PeftAdapter& adapter, const std::string& name, const f
   }
 }
 
-/// Every tensor has its partners, and both factors have the rank of the configuration.
-void check_pairs(const PeftAdapter& adapter, const fs::path& file) {
+/// Throws Error(model) unless the shape is that of the tensor's role, with the rank of the configuration.
+void check_role_shape(const PeftAdapter& adapter, const std::string& name, const AdapterMatrix& matrix, const fs::path& file) {
+  const auto [path, role] = path_and_role(name);
+  const auto refuse = [&](const std::string& why) {
+    throw Error(ExitCode::model, fmt::format("{}: {} is [{}], and {}", file.string(), name, fmt::join(matrix.shape, ", "), why));
+  };
+  if (role == kMagnitude) {
+    if (const std::int64_t out = adapter.tensors.at(path + ".lora_B").shape[0]; matrix.shape[0] != out) {
+      refuse(fmt::format("its module has {} outputs; save the adapter again", out));
+    }
+  } else if (role == kIa3Factors) {
+    const bool feedforward = ends_with_any(path, adapter.config.feedforward_modules);
+    if (matrix.shape[feedforward ? 0 : 1] != 1) {
+      refuse(fmt::format("feedforward_modules of adapter_config.json {} its module, which then has [{}]; save the adapter again",
+                         feedforward ? "name" : "do not name", feedforward ? "1, inputs" : "outputs, 1"));
+    }
+  } else if (const std::int64_t expected = rank_of(adapter.config, path); matrix.shape[role == kLoraA ? 0 : 1] != expected) {
+    refuse(fmt::format("adapter_config.json gives its module rank {}", expected));
+  }
+}
+
+/// Every tensor has its partners and its role's shape, and belongs to a module that PEFT would adapt.
+void check_modules(const PeftAdapter& adapter, const fs::path& file) {
   for (const auto& [name, matrix] : adapter.tensors) {
     check_partners(adapter, name, file);
-    const auto [path, role] = path_and_role(name);
-    const std::int64_t expected = rank_of(adapter.config, path);
-    if (!is_factors(name) && matrix.shape[role == kLoraA ? 0 : 1] != expected) {
-      throw Error(ExitCode::model, fmt::format("{}: {} is [{}, {}], and adapter_config.json gives its module rank {}",
-                                               file.string(), name, matrix.shape[0], matrix.shape[1], expected));
-    }
+    check_role_shape(adapter, name, matrix, file);
+    const std::string path = path_and_role(name).first;
     if (!is_targeted(adapter.config, path)) {
       throw Error(
           ExitCode::model,
@@ -253,7 +274,7 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
   if (adapter.tensors.empty()) {
     throw Error(ExitCode::model, fmt::format("{} holds no tensors; the adapter was not saved whole", file.string()));
   }
-  check_pairs(adapter, file);
+  check_modules(adapter, file);
   return adapter;
 }
 

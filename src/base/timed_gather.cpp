@@ -1,13 +1,11 @@
 // Measures the time of gathers.
 #include "src/base/timed_gather.h"
 
-#include "src/core/elapsed.h"
-
 #include <utility>
 
-namespace lora_dist {
+#include "src/core/elapsed.h"
 
-namespace {}  // namespace
+namespace lora_dist {
 
 void TimedGather::start(Communicator& shards, std::span<const std::byte> mine, std::span<std::byte> all, GatherTimes& times) {
   started_ = Clock::now();

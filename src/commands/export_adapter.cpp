@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 
 struct OpenedAdapter {
   fs::path folder;
-  bool copied = false;  // PEFT takes it and this program cannot read it: its files are copied
+  bool copied = false;  // PEFT takes it and this program does not read it: its files are copied
   PeftAdapter adapter;
   std::optional<ModelSpec> spec;  // of --model
   nlohmann::json origin;          // lora_dist.json; null: the folder has none
@@ -66,7 +66,7 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
   if (verdict.fit == Fit::no) {
     throw Error(ExitCode::model, fmt::format("{}: {}", out.folder.string(), verdict.reason));
   }
-  if (options.reader == Reader::peft && !is_plain_lora(facts)) {
+  if (options.reader == Reader::peft && !is_readable(facts)) {
     out.copied = true;
     return out;
   }
@@ -186,7 +186,7 @@ void check_one(const std::string& given, const ExportOptions& options, const std
   if (options.merge.adapters.size() > 1) {
     console.line(given + ":");
   }
-  if (is_plain_lora(facts)) {
+  if (is_readable(facts)) {
     const PeftAdapter adapter = read_peft_adapter(facts.folder);  // pairs, shapes and ranks
     check_finite(adapter, facts.folder);
     if (spec) {
@@ -205,7 +205,7 @@ void check_one(const std::string& given, const ExportOptions& options, const std
   if (facts.model_type.empty()) {
     console.line("the base's family is not known from the names of tensors; with --model DIR it is checked as well");
   }
-  if (is_plain_lora(facts) && spec) {
+  if (is_readable(facts) && spec) {
     console.line(fmt::format("every tensor has its place in {}", options.merge.model));
   }
   if (!refused.empty()) {

@@ -97,36 +97,6 @@ double dot(const float* x, const float* y, std::size_t n) {
                                [](float a, float b) { return static_cast<double>(a) * static_cast<double>(b); });
 }
 
-/// A A^T of A [r, in]: [r, r]
-std::vector<double> gram_of_rows(const AdapterMatrix& a) {
-  const auto r = static_cast<std::size_t>(a.shape[0]);
-  const auto in = static_cast<std::size_t>(a.shape[1]);
-  std::vector<double> gram(r * r);
-  for (std::size_t i = 0; i < r; ++i) {
-    const float* row = a.values.data() + i * in;
-    for (std::size_t j = 0; j <= i; ++j) {
-      gram[i * r + j] = gram[j * r + i] = dot(row, a.values.data() + j * in, in);
-    }
-  }
-  return gram;
-}
-
-/// B^T B of B [out, r]: [r, r], row after row of B, as they lie in memory
-std::vector<double> gram_of_columns(const AdapterMatrix& b) {
-  const auto out = static_cast<std::size_t>(b.shape[0]);
-  const auto r = static_cast<std::size_t>(b.shape[1]);
-  std::vector<double> gram(r * r);
-  for (std::size_t k = 0; k < out; ++k) {
-    const float* row = b.values.data() + k * r;
-    for (std::size_t i = 0; i < r; ++i) {
-      for (std::size_t j = 0; j < r; ++j) {
-        gram[i * r + j] += static_cast<double>(row[i]) * static_cast<double>(row[j]);
-      }
-    }
-  }
-  return gram;
-}
-
 void show_groups(const Summary& summary, const Console& console) {
   console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16}", "modules", "count", "rank", "parameters", "norm of update"));
   for (const auto& [name, group] : summary.groups) {
@@ -163,9 +133,23 @@ std::string method_text(const PeftConfig& config) {
 }  // namespace
 
 double norm_of_update(const AdapterMatrix& a, const AdapterMatrix& b, double scale) {
-  const std::vector<double> of_a = gram_of_rows(a);
-  const std::vector<double> of_b = gram_of_columns(b);
-  const double trace = std::inner_product(of_a.begin(), of_a.end(), of_b.begin(), 0.0);  // of (A A^T) (B^T B)
+  const auto r = static_cast<std::size_t>(a.shape[0]);
+  const auto in = static_cast<std::size_t>(a.shape[1]);
+  const auto out = static_cast<std::size_t>(b.shape[0]);
+  double trace = 0.0;           // of (A A^T) (B^T B), a row of both at a time
+  std::vector<double> of_b(r);  // row i of B^T B, from rows of B as they lie in memory
+  for (std::size_t i = 0; i < r; ++i) {
+    std::fill(of_b.begin(), of_b.end(), 0.0);
+    for (std::size_t k = 0; k < out; ++k) {
+      const float* row = b.values.data() + k * r;
+      for (std::size_t j = 0; j < r; ++j) {
+        of_b[j] += static_cast<double>(row[i]) * static_cast<double>(row[j]);
+      }
+    }
+    for (std::size_t j = 0; j < r; ++j) {
+      trace += of_b[j] * dot(a.values.data() + i * in, a.values.data() + j * in, in);
+    }
+  }
   return std::abs(scale) * std::sqrt(std::max(trace, 0.0));
 }
 

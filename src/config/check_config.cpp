@@ -7,6 +7,7 @@
 #include <array>
 
 #include "kernels/common/block_size.h"
+#include "src/config/config_keys.h"
 
 namespace lora_dist {
 namespace {
@@ -16,7 +17,14 @@ bool contains(const std::vector<Value>& values, const Sought& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
-/// A key that the user wrote and that adapter.method does not read. r, alpha and dropout, which every preset has, are exempt.
+/// True if the key has another value than its default: a printed configuration names every key.
+bool is_changed(const Config& config, const char* name) {
+  const Key* key = find_key(name);
+  return key->text(config) != key->text(Config{});
+}
+
+}  // namespace
+
 ConfigProblem option_of_another_method(const Config& config) {
   constexpr std::array<const char*, 5> kOfLora = {"adapter.rslora", "adapter.rank_pattern", "adapter.alpha_pattern",
                                                   "adapter.init", "adapter.loraplus_ratio"};
@@ -26,17 +34,15 @@ ConfigProblem option_of_another_method(const Config& config) {
                                      word_of(kMethods, config.adapter.method))};
   };
   for (const char* key : kOfLora) {
-    if (config.is_explicit(key) && config.adapter.method == Method::ia3) {
+    if (is_changed(config, key) && config.adapter.method == Method::ia3) {
       return problem(key, "lora and dora");
     }
   }
-  if (config.is_explicit("adapter.ia3.feedforward_modules") && config.adapter.method != Method::ia3) {
+  if (is_changed(config, "adapter.ia3.feedforward_modules") && config.adapter.method != Method::ia3) {
     return problem("adapter.ia3.feedforward_modules", "ia3");
   }
   return {};
 }
-
-}  // namespace
 
 ConfigProblem find_contradiction(const Config& config) {
   if (!is_block_size(config.model.block_size)) {

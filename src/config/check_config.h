@@ -13,6 +13,10 @@ struct ConfigProblem {
   std::string text;               // "adapter.r must ..."
 };
 
+/// A key with another value than its default that adapter.method does not read. r, alpha and dropout, which presets have, are
+/// exempt.
+ConfigProblem option_of_another_method(const Config& config);
+
 /// The first contradiction; keys is empty if there is none.
 ConfigProblem find_contradiction(const Config& config);
 

@@ -72,7 +72,7 @@ std::vector<Key> make_keys() {
     key("adapter.rslora", [](auto& c) -> auto& { return c.adapter.rslora; }, Flag{}, kRefuse, "scale by alpha / sqrt(r) instead"),
     key("adapter.exclude_modules", [](auto& c) -> auto& { return c.adapter.exclude_modules; }, Texts{true}, kRefuse, "linear layers of target_modules that get none"),
     key("adapter.layers_to_transform", [](auto& c) -> auto& { return c.adapter.layers_to_transform; }, Wholes{0, 65535}, kRefuse, "numbers of the blocks that get an adapter, from 0; empty: all"),
-    key("adapter.rank_pattern", [](auto& c) -> auto& { return c.adapter.rank_pattern; }, WholeByPath{{1, 65536}}, kRefuse, "other ranks by module: {q_proj = 4, \"layers.0.*\" = 32}"),
+    key("adapter.rank_pattern", [](auto& c) -> auto& { return c.adapter.rank_pattern; }, WholeByPath{{1, 65536}}, kRefuse, "other ranks by module: {q_proj = 32, \"mlp.*\" = 4}"),
     key("adapter.alpha_pattern", [](auto& c) -> auto& { return c.adapter.alpha_pattern; }, RealByPath{{0.0, 1e6, true}}, kRefuse, "other alphas by module"),
     key("adapter.init", [](auto& c) -> auto& { return c.adapter.init; }, kLoraInits, kRefuse, "first values of A: {} (normal, 1 / r wide)"),
     key("adapter.loraplus_ratio", [](auto& c) -> auto& { return c.adapter.loraplus_ratio; }, Real{0.0, 1e6}, kRefuse, "LoRA+: B's learning rate is this many times A's; 0: the same rate"),

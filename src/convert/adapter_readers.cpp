@@ -41,7 +41,7 @@ bool has_tensor_with(const AdapterFacts& facts, std::string_view part) {
 /// and so may it be of DoRA or IA3.
 std::string not_plain_lora(const AdapterFacts& facts, bool merged = false) {
   if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA" && !(merged && type == "IA3")) {
-    return type.empty() ? "adapter_config.json has no peft_type" : fmt::format("it is a {} adapter", type.substr(0, 40));
+    return type.empty() ? "adapter_config.json has no peft_type" : fmt::format("its peft_type is {}", type.substr(0, 40));
   }
   for (const char* key :
        {"use_dora", "modules_to_save", "lora_bias", "layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora",
@@ -198,7 +198,7 @@ AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
   return facts;
 }
 
-bool is_plain_lora(const AdapterFacts& facts) { return changed_base(facts).empty() && not_plain_lora(facts).empty(); }
+bool is_readable(const AdapterFacts& facts) { return changed_base(facts).empty() && not_plain_lora(facts, true).empty(); }
 
 ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
   if (reader == Reader::peft) {

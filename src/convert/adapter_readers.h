@@ -39,6 +39,6 @@ struct ReaderVerdict {
 ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts);
 
 /// True if nothing in it keeps this program from reading it, as far as keys and names of tensors show.
-bool is_plain_lora(const AdapterFacts& facts);
+bool is_readable(const AdapterFacts& facts);
 
 }  // namespace lora_dist

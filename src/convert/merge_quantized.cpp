@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <system_error>
 
 #include "kernels/elementwise/elementwise.h"
@@ -56,7 +58,7 @@ bool is_part(const std::string& name, const std::map<std::string, PrequantizedWe
 }  // namespace
 
 std::vector<float> plain_values(const QuantizedModel& model, const TensorInfo& tensor, const Stream& stream) {
-  const std::int64_t elements = tensor.shape[0] * tensor.shape[1];
+  const std::int64_t elements = std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1}, std::multiplies<>());
   if (const auto quantized = model.quantized.find(tensor.name); quantized != model.quantized.end()) {
     std::vector<float> values = dequantized(quantized->second, elements, stream);
     return model.transposed ? transposed(values, tensor.shape[1], tensor.shape[0]) : values;

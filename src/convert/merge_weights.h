@@ -1,4 +1,4 @@
-// Merges LoRA adapters into the weights of a model folder, file by file, with one tensor in memory at a time.
+// Merges adapters into the weights of a model folder, file by file, with one tensor in memory at a time.
 #pragma once
 
 #include <cstdint>

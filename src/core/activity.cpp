@@ -1,13 +1,13 @@
 // The process's activity and collectives, behind a lock that is held only for reads and writes of them.
 #include "src/core/activity.h"
 
-#include "src/core/elapsed.h"
-
 #include <atomic>
 #include <chrono>
 #include <deque>
 #include <mutex>
 #include <utility>
+
+#include "src/core/elapsed.h"
 
 namespace lora_dist {
 

@@ -1,6 +1,7 @@
 // A handler of nlohmann-json's events that builds the document, or hands a member's events on.
 #include "src/io/json_events.h"
 
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -49,10 +50,11 @@ class EventReader : public json::json_sax_t {
       send(*sink_, {Kind::key, 0, &text});
       return true;
     }
-    if (open_.back()->contains(text)) {
-      throw key_given_twice(text);
-    }
+    const bool twice = open_.back()->contains(text);
     keys_.back() = std::move(text);
+    if (twice || (sink_here() != nullptr && !handed_on_.insert(path_here()).second)) {
+      throw key_given_twice(keys_.back());
+    }
     return true;
   }
 
@@ -66,15 +68,22 @@ class EventReader : public json::json_sax_t {
     if (sink_ != nullptr || open_.size() > 2) {
       return sink_;
     }
-    std::string path;
-    for (std::size_t i = 0; i < open_.size(); ++i) {
-      if (!open_[i]->is_object()) {
+    for (const json* open : open_) {
+      if (!open->is_object()) {
         return nullptr;
       }
+    }
+    const auto found = sinks_.find(path_here());
+    return found == sinks_.end() ? nullptr : &found->second;
+  }
+
+  /// "model.vocab" of the value that comes next.
+  std::string path_here() const {
+    std::string path;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
       path += (i == 0 ? "" : ".") + keys_[i];
     }
-    const auto found = sinks_.find(path);
-    return found == sinks_.end() ? nullptr : &found->second;
+    return path;
   }
 
   void send(const JsonSink& sink, JsonEvent event) const {
@@ -135,6 +144,7 @@ class EventReader : public json::json_sax_t {
   const std::map<std::string, JsonSink>& sinks_;
   const JsonSink* sink_ = nullptr;  // its value is open
   int sink_depth_ = 0;
+  std::set<std::string> handed_on_;  // paths of members whose events went to a sink
   json root_;
   std::vector<json*> open_;        // the objects and arrays around this point; a parent does not grow while its child is open
   std::vector<std::string> keys_;  // of each, the key of the member that is being read

@@ -5,11 +5,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/ia3_modules.h"
+#include "src/adapter/path_pattern.h"
 #include "src/comm/agree.h"
+#include "src/config/check_config.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
 
@@ -24,15 +28,18 @@ namespace {
 }
 
 void check_keys_agree(const Config& config, const PeftConfig& peft) {
+  if (config.is_explicit("adapter.method") && config.adapter.method != peft.method) {
+    refuse(config, "adapter.method", std::string(word_of(kMethods, config.adapter.method)),
+           std::string(word_of(kMethods, peft.method)));
+  }
+  if (peft.method == Method::ia3) {  // which has none of the others
+    return;
+  }
   if (config.is_explicit("adapter.r") && config.adapter.r != peft.r) {
     refuse(config, "adapter.r", std::to_string(config.adapter.r), std::to_string(peft.r));
   }
   if (config.is_explicit("adapter.alpha") && config.adapter.alpha != peft.alpha) {
     refuse(config, "adapter.alpha", fmt::format("{}", config.adapter.alpha), fmt::format("{}", peft.alpha));
-  }
-  if (config.is_explicit("adapter.method") && config.adapter.method != peft.method) {
-    refuse(config, "adapter.method", std::string(word_of(kMethods, config.adapter.method)),
-           std::string(word_of(kMethods, peft.method)));
   }
   if (config.is_explicit("adapter.rslora") && config.adapter.rslora != peft.use_rslora) {
     refuse(config, "adapter.rslora", fmt::format("{}", config.adapter.rslora), fmt::format("{}", peft.use_rslora));
@@ -64,33 +71,47 @@ AdapterSpec configured_spec(const Config& config) {
           adapter.ia3_feedforward_modules};
 }
 
+/// The keys that narrow are applied to the folder's modules, each by itself, so that the message names the one that differs.
 void check_targets_agree(const Config& config, const ModelSpec& model, const AdapterLayout& layout) {
   const AdaptedLinears has = adapted_linears(layout);
   const std::vector<std::string> names = target_names(*model.family, has);
-  AdapterSpec asked = configured_spec(config);
-  if (!config.is_explicit("adapter.target_modules")) {
-    asked.target_modules = names;
-  }
-  for (const char* key : {"adapter.target_modules", "adapter.exclude_modules", "adapter.layers_to_transform"}) {
+  const auto check = [&](const char* key, const AdapterSpec& asked) {
     if (config.is_explicit(key) && adapted_by(model, asked) != has) {
       throw Error(ExitCode::usage, fmt::format("{} names other layers than the adapter in adapter.init_from ({}) has ({}); "
                                                "leave the key out or set it to those",
                                                key, config.adapter.init_from, fmt::join(names, ", ")));
     }
-  }
+  };
+  AdapterSpec of_folder;
+  of_folder.target_modules = names;
+  AdapterSpec excluding = of_folder;
+  excluding.exclude_modules = config.adapter.exclude_modules;
+  check("adapter.exclude_modules", excluding);
+  AdapterSpec in_layers = of_folder;
+  in_layers.layers_to_transform = config.adapter.layers_to_transform;
+  check("adapter.layers_to_transform", in_layers);
+  check("adapter.target_modules", configured_spec(config));
+}
+
+/// Patterns and lists in any order.
+template <class List>
+bool same(List a, List b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
 }
 
 /// A folder's patterns stay as they are.
 void check_patterns_agree(const Config& config, const PeftConfig& peft) {
-  const auto check = [&](const std::string& key, bool same) {
-    if (config.is_explicit(key) && !same) {
+  const auto check = [&](const std::string& key, bool agrees) {
+    if (config.is_explicit(key) && !agrees) {
       throw Error(ExitCode::usage, fmt::format("{} differs from that of the adapter in adapter.init_from ({}); leave the key out",
                                                key, config.adapter.init_from));
     }
   };
-  check("adapter.rank_pattern", config.adapter.rank_pattern == peft.rank_pattern);
-  check("adapter.ia3.feedforward_modules", config.adapter.ia3_feedforward_modules == peft.feedforward_modules);
-  check("adapter.alpha_pattern", config.adapter.alpha_pattern == peft.alpha_pattern);
+  check("adapter.rank_pattern", same(config.adapter.rank_pattern, peft.rank_pattern));
+  check("adapter.ia3.feedforward_modules", same(config.adapter.ia3_feedforward_modules, peft.feedforward_modules));
+  check("adapter.alpha_pattern", same(config.adapter.alpha_pattern, peft.alpha_pattern));
 }
 
 /// Applies a PEFT folder's settings to the configuration.
@@ -102,14 +123,46 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
   config.adapter.alpha = peft.alpha;
   config.adapter.rslora = peft.use_rslora;
   config.adapter.method = peft.method;
+  config.adapter.rank_pattern = peft.rank_pattern;
+  config.adapter.alpha_pattern = peft.alpha_pattern;
   config.adapter.ia3_feedforward_modules = peft.feedforward_modules;
   config.adapter.target_modules = target_names(*model.family, adapted_linears(layout));
   for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.method", "adapter.target_modules",
-                          "adapter.ia3.feedforward_modules"}) {
+                          "adapter.rank_pattern", "adapter.alpha_pattern", "adapter.ia3.feedforward_modules"}) {
     if (!config.is_explicit(key)) {
       config.origins[key] = "adapter.init_from";
     }
   }
+  if (const ConfigProblem problem = option_of_another_method(config); !problem.keys.empty()) {
+    throw Error(ExitCode::usage, problem.text);
+  }
+  if (config.adapter.init != LoraInit::uniform) {
+    throw Error(ExitCode::usage,
+                "adapter.init has no effect on the adapter in adapter.init_from, which has its values; leave one out");
+  }
+}
+
+/// IA3's modules as PEFT wants them: feedforward_modules is a part of target_modules, whose names then end modules of one kind.
+void name_feedforward_modules(PeftConfig& peft, const AdapterLayout& layout) {
+  std::map<std::string, bool> feedforward;  // by path
+  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
+    for (const Linear linear : kAllLinears) {
+      if (const auto& adapted = layout.blocks[layer][index_of(linear)]) {
+        feedforward[module_path(*layout.family, static_cast<std::int64_t>(layer), linear)] = adapted->feedforward;
+      }
+    }
+  }
+  const auto ends_one = [&](const std::string& name, bool kind) {
+    return std::any_of(feedforward.begin(), feedforward.end(),
+                       [&](const auto& module) { return module.second == kind && ends_with_name(module.first, name); });
+  };
+  if (std::ranges::any_of(peft.target_modules, [&](const auto& name) { return ends_one(name, true) && ends_one(name, false); })) {
+    peft.target_modules.clear();
+    std::ranges::transform(feedforward, std::back_inserter(peft.target_modules), [](const auto& module) { return module.first; });
+  }
+  peft.feedforward_modules.clear();
+  std::ranges::copy_if(peft.target_modules, std::back_inserter(peft.feedforward_modules),
+                       [&](const auto& name) { return ends_one(name, true); });
 }
 
 void take_parameters(ModelRun& run) {
@@ -126,11 +179,13 @@ void describe(ModelRun& run) {
   run.peft.alpha = config.adapter.alpha;
   run.peft.use_rslora = config.adapter.rslora;
   run.peft.method = config.adapter.method;
-  run.peft.feedforward_modules = config.adapter.ia3_feedforward_modules;
   run.peft.dropout = config.adapter.dropout;
   run.peft.base_model_name_or_path = config.model.path;
   run.peft.target_pattern.clear();
   run.peft.target_modules = target_names(*run.model->spec.family, adapted_linears(run.layout));
+  if (config.adapter.method == Method::ia3) {
+    name_feedforward_modules(run.peft, run.layout);
+  }
   run.peft.fan_in_fan_out = run.model->spec.family->transposed;
 }
 
@@ -147,7 +202,7 @@ void choose_ia3_modules(Config& config, const ModelSpec& model) {
     }
   };
   choose("adapter.target_modules", config.adapter.target_modules, defaults.target_modules);
-  const AdaptedLinears adapted = match_targets(model, config.adapter.target_modules);
+  const AdaptedLinears adapted = adapted_by(model, configured_spec(config));
   const bool any_down =
       std::any_of(adapted.begin(), adapted.end(), [](const auto& layer) { return layer[index_of(Linear::down)]; });
   choose("adapter.ia3.feedforward_modules", config.adapter.ia3_feedforward_modules,

@@ -158,7 +158,7 @@ void ModelLists::take_merges(MergeTexts texts) {
 void add_merge(MergeTexts& merges, std::string_view text, const JsonLocation& location) {
   const std::size_t space = text.find(' ');
   if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos) {
-    fail(location, "is neither \"left right\" nor [\"left\", \"right\"]");
+    fail(location, "is neither \"left right\" nor [\"left\", \"right\"]; copy the tokenizer's files again");
   }
   merges.add(text.substr(0, space), text.substr(space + 1));
 }

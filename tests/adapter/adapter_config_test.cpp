@@ -116,8 +116,10 @@ TEST(AdapterConfigFile, OlderAndNewerFiles) {
 }
 
 TEST(AdapterConfigFile, RefusesWhatCannotBeRepresented) {
-  EXPECT_THAT(problem_of("{}"), HasSubstr("peft_type is \"\", and only LORA adapters can be read"));
-  EXPECT_THAT(problem_of(R"({"peft_type":"IA3"})"), HasSubstr("peft_type is \"IA3\""));
+  EXPECT_THAT(problem_of("{}"), HasSubstr("peft_type is \"\", and only LORA and IA3 adapters can be read"));
+  EXPECT_THAT(problem_of(R"({"peft_type":"VERA"})"), HasSubstr("peft_type is \"VERA\""));
+  EXPECT_THAT(problem_of(R"({"peft_type":"IA3","feedforward_modules":".*down_proj"})"),
+              HasSubstr("feedforward_modules must be a list of names; a regular expression is not read"));
   const auto with = [](const std::string& more) { return problem_of(R"({"peft_type":"LORA",)" + more + "}"); };
   EXPECT_THAT(with(R"("use_qalora":true)"), HasSubstr("use_qalora is true, which this program does not do"));
   EXPECT_THAT(with(R"("lora_bias":true)"), HasSubstr("lora_bias is true"));

@@ -128,8 +128,24 @@ TEST(Adapters, LeaveOutModulesAndBlocks) {
   spec.exclude_modules = {"z_proj"};
   EXPECT_THAT(error_of_layout(model, spec), testing::HasSubstr("adapter.exclude_modules: \"z_proj\" matches no linear layer"));
   spec.target_modules = spec.exclude_modules = {"q_proj"};
+  EXPECT_EQ(
+      error_of_layout(model, spec),
+      "adapter.exclude_modules and adapter.layers_to_transform take out every layer of adapter.target_modules; leave one in");
+}
+
+TEST(Adapters, FeedForwardModulesEndAdaptedOnes) {
+  const ModelSpec model = read_model_config(test::source("demo/model"));
+  AdapterSpec spec;
+  spec.method = &ia3_method();
+  spec.target_modules = {"k_proj", "down_proj"};
+  spec.feedforward_modules = {"down_proj"};
+  const AdapterLayout layout = make_adapter_layout(model, spec);
+  EXPECT_FALSE(layout.blocks[0][index_of(Linear::k)]->feedforward);
+  EXPECT_TRUE(layout.blocks[0][index_of(Linear::down)]->feedforward);
+  EXPECT_EQ(layout.blocks[0][index_of(Linear::down)]->parameters[0].shape, (Shape{1, 172}));
+  spec.feedforward_modules = {"up_proj"};
   EXPECT_EQ(error_of_layout(model, spec),
-            "adapter.exclude_modules takes out every layer of adapter.target_modules; leave one in");
+            "adapter.ia3.feedforward_modules: \"up_proj\" ends no adapted layer; the adapter has k_proj, down_proj");
 }
 
 TEST(Adapters, HaveRanksAndAlphasByPattern) {

@@ -71,8 +71,8 @@ TEST(PeftAdapter, RoundTrip) {
   EXPECT_EQ(directory.tensors.at(kNameB).dtype, DType::f32);
   EXPECT_EQ(directory.metadata.at("format"), "pt");
   EXPECT_EQ(get_file(scratch / "adapter/adapter_config.json"), adapter_config_text(small_config()));
-  EXPECT_THAT(get_file(scratch / "adapter/README.md"),
-              AllOf(HasSubstr("base_model: \"models/tiny\"\nlibrary_name: peft"), HasSubstr("Rank 2, alpha 4")));
+  EXPECT_THAT(get_file(scratch / "adapter/README.md"), AllOf(HasSubstr("base_model: \"models/tiny\"\nlibrary_name: peft"),
+                                                             HasSubstr("LoRA adapter of rank 2, alpha 4, for the base model")));
 
   const PeftAdapter adapter = read_peft_adapter(scratch / "adapter");
   ASSERT_EQ(adapter.tensors.size(), 2U);
@@ -215,8 +215,33 @@ TEST_F(PeftFolder, DoraHasMagnitudesUnderBothNames) {
   EXPECT_THAT(problem(), HasSubstr("is not a vector, as DoRA's magnitudes are"));
   put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}});
   EXPECT_THAT(problem(), HasSubstr("without lora_magnitude_vector; save the adapter again"));
+  put_weights({{kNameA, {2, 3}}, {kNameB, {5, 2}}, {magnitude, {4}}});
+  EXPECT_THAT(problem(), HasSubstr("lora_magnitude_vector is [4], and its module has 5 outputs; save the adapter again"));
   put_weights({{magnitude, {5}}});
   EXPECT_THAT(problem(), HasSubstr("holds model.layers.0.self_attn.q_proj.lora_magnitude_vector without lora_A"));
+}
+
+TEST_F(PeftFolder, Ia3HasRowsOrColumns) {
+  PeftConfig config;
+  config.method = Method::ia3;
+  config.target_modules = {"q_proj", "down_proj"};
+  config.feedforward_modules = {"down_proj"};
+  put_file(scratch_ / "adapter_config.json", adapter_config_text(config));
+  const std::string q = "base_model.model.model.layers.0.self_attn.q_proj.ia3_l";
+  const std::string down = "base_model.model.model.layers.0.mlp.down_proj.ia3_l";
+  put_weights({{q, {5, 1}}, {down, {1, 3}}});
+  const PeftAdapter adapter = read_peft_adapter(scratch_.path());
+  EXPECT_EQ(adapter.config.method, Method::ia3);
+  EXPECT_THAT(adapter.config.feedforward_modules, ElementsAre("down_proj"));
+  put_weights({{q, {1, 5}}, {down, {1, 3}}});
+  EXPECT_THAT(problem(),
+              HasSubstr("q_proj.ia3_l is [1, 5], and feedforward_modules of adapter_config.json do not name its module, "
+                        "which then has [outputs, 1]; save the adapter again"));
+  put_weights({{q, {5, 1}}, {down, {3, 3}}});
+  EXPECT_THAT(problem(), HasSubstr("down_proj.ia3_l is [3, 3], and feedforward_modules of adapter_config.json name its module, "
+                                   "which then has [1, inputs]; save the adapter again"));
+  put_weights({{q, {5, 1}}, {kNameA, {2, 3}}});
+  EXPECT_THAT(problem(), HasSubstr("and adapter_config.json describes a ia3 adapter; save the adapter again"));
 }
 
 /// In bf16 the factors are rounded, the magnitudes are not.

@@ -47,8 +47,8 @@ TEST(AdapterReaders, WhatOnlyPeftTakes) {
                                                            {{{"lora_bias", true}}, "it has lora_bias"},
                                                            {{{"trainable_token_indices", {1}}}, "it has trainable_token_indices"},
                                                            {{{"bias", "all"}}, "it trains biases (bias = all)"},
-                                                           {{{"peft_type", "IA3"}}, "it is a IA3 adapter"},
-                                                           {{{"peft_type", "PREFIX_TUNING"}}, "it is a PREFIX_TUNING adapter"}};
+                                                           {{{"peft_type", "IA3"}}, "its peft_type is IA3"},
+                                                           {{{"peft_type", "PREFIX_TUNING"}}, "its peft_type is PREFIX_TUNING"}};
   for (const auto& [keys, text] : cases) {
     const AdapterFacts facts = facts_with(keys);
     EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::as_is);
@@ -77,10 +77,10 @@ TEST(AdapterReaders, WhatTensorsShow) {
     facts.tensors = {name};
     EXPECT_EQ(verdict_of(Reader::vllm, facts).fit, Fit::no) << name;
     EXPECT_THAT(verdict_of(Reader::llama_cpp, facts).reason, HasSubstr(text));
-    EXPECT_FALSE(is_plain_lora(facts));
+    EXPECT_FALSE(is_readable(facts));
   }
   facts.tensors = {"base_model.model.lm_head.weight"};
-  EXPECT_TRUE(is_plain_lora(facts));
+  EXPECT_TRUE(is_readable(facts));
   for (const Reader reader : {Reader::vllm, Reader::llama_cpp}) {
     EXPECT_EQ(verdict_of(reader, facts).fit, Fit::exported);
     EXPECT_THAT(verdict_of(reader, facts).reason,

@@ -70,6 +70,7 @@ TEST(JsonEvents, Errors) {
   EXPECT_THAT(error_of(R"({"a": {"b": [1, )"), HasSubstr("unexpected end of input"));
   EXPECT_THAT(error_of(R"({"a": 1, "a": 2})"), HasSubstr("the key \"a\" is given twice"));
   EXPECT_THAT(error_of(R"({"a": {"c": 1, "c": 2}})"), HasSubstr("the key \"c\" is given twice"));
+  EXPECT_THAT(error_of(R"({"a": {"b": 1, "b": [2]}})"), HasSubstr("the key \"b\" is given twice"));  // the sink's
   EXPECT_THAT(error_of(std::string(80, '[')), HasSubstr("nested deeper than 64 levels"));
   EXPECT_THAT(error_of("{\"a\": {\"b\": " + std::string(80, '[')), HasSubstr("nested deeper than 64 levels"));
   EXPECT_THAT(error_of("{\"a\": \"\xFF\"}"), HasSubstr("ill-formed UTF-8"));

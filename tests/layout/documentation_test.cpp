@@ -70,8 +70,8 @@ TEST(Documentation, LinksLeadSomewhere) {
 }
 
 TEST(Documentation, DescribesEveryConfigurationKeyAndNoOther) {
-  const auto keys = all_matches(read(kRoot / "src/config/config_keys.cpp"), R"re(key\("([a-z]+\.[a-z0-9_]+)", \[\])re");
-  const auto rows = all_matches(read(kRoot / "docs/configuration.md"), R"(\n\| `([a-z]+\.[a-z0-9_]+)` \|)");
+  const auto keys = all_matches(read(kRoot / "src/config/config_keys.cpp"), R"re(key\("([a-z]+\.[a-z0-9_.]+)", \[\])re");
+  const auto rows = all_matches(read(kRoot / "docs/configuration.md"), R"(\n\| `([a-z]+\.[a-z0-9_.]+)` \|)");
   EXPECT_GT(keys.size(), 50U);
   EXPECT_THAT(rows, testing::ElementsAreArray(keys));
 }

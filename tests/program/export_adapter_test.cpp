@@ -206,8 +206,8 @@ TEST(ExportAdapter, WhatAReaderDoesNotTakeIsRefusedWithTheWayOut) {
   put_file(scratch / "qalora/adapter_config.json", of_qalora.dump());
   refuse("gguf", (scratch / "qalora").string(), {"--type", "f32", "--model", kDemo},
          {"it has use_qalora, which this program does not merge; merge it in PEFT (merge_and_unload)"});
-  expect_success(export_for("peft", {"--adapter", (scratch / "dora").string(), "--output", (scratch / "copy").string()}));
-  EXPECT_EQ(digests_below(scratch / "copy"), digests_below(scratch / "dora"));  // PEFT takes it: copied as it is
+  expect_success(export_for("peft", {"--adapter", (scratch / "qalora").string(), "--output", (scratch / "copy").string()}));
+  EXPECT_EQ(digests_below(scratch / "copy"), digests_below(scratch / "qalora"));  // PEFT takes it: copied as it is
   fs::copy(kAdapter, scratch / "damaged", fs::copy_options::recursive);
   {  // the last value of the last tensor
     std::fstream file(scratch / "damaged/adapter_model.safetensors", std::ios::in | std::ios::out | std::ios::binary);

@@ -169,11 +169,13 @@ TEST_P(Merges, ToTheSameFunction) {
 }
 
 /// With dropout, recomputation, accumulation; stopped in the middle, and continued on other ranks.
-TEST(Dora, HasTheSameBitsOnAnyDataRanksAndResumed) {
+class Bits : public testing::TestWithParam<const char*> {};
+
+TEST_P(Bits, AreTheSameOnAnyDataRanksAndResumed) {
   const Scratch scratch;
   const auto settings_in = [&](const std::string& name) {
     Settings settings = short_run(scratch / name);
-    settings["adapter.method"] = "dora";
+    settings["adapter.method"] = GetParam();
     settings["adapter.target_modules"] = "all-linear";
     settings["train.max_steps"] = "6";
     settings["train.schedule"] = "constant";
@@ -182,7 +184,7 @@ TEST(Dora, HasTheSameBitsOnAnyDataRanksAndResumed) {
   };
   expect_success(launch_of(settings_in("straight"), 1));
   const Finished shown = expect_success(launch_of(settings_in("three"), 3));
-  EXPECT_EQ(count_of(shown.out, "adapter    dora, r "), 1) << shown.out;
+  EXPECT_EQ(count_of(shown.out, std::string("adapter    ") + GetParam() + ", "), 1) << shown.out;
   expect_same_training(scratch / "three", scratch / "straight");
   Settings cut = settings_in("cut");
   cut["train.max_steps"] = "3";
@@ -197,6 +199,64 @@ TEST(Dora, HasTheSameBitsOnAnyDataRanksAndResumed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Merges, testing::Values("dora", "ia3"), [](const auto& info) { return std::string(info.param); });
+
+INSTANTIATE_TEST_SUITE_P(All, Bits, testing::Values("dora", "ia3"), [](const auto& info) { return std::string(info.param); });
+
+/// A run with the printed configuration of another one.
+TEST(Ia3, ThePrintedConfigurationRunsAgain) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["adapter.method"] = "ia3";
+  settings["adapter.layers_to_transform"] = "1";
+  settings["adapter.target_modules"] = "all-linear";
+  settings["train.max_steps"] = "1";
+  expect_success(launch_of(settings, 1));
+  const PeftConfig config = read_peft_adapter(scratch / "out/adapter").config;
+  EXPECT_EQ(config.feedforward_modules,
+            std::vector<std::string>{"model.layers.1.mlp.down_proj"});  // PEFT wants a part of the targets
+  EXPECT_EQ(config.target_modules.size(), 7U);
+  Launch again;
+  again.arguments = {"train", "--cfg", (scratch / "out/config.resolved.toml").string(), "--set",
+                     "output.dir=" + (scratch / "again").string()};
+  expect_success(again);
+  expect_same_training(scratch / "again", scratch / "out");
+}
+
+/// A bias is an element of the plan of a merge, also of a folder that was quantized before.
+TEST(Ia3, MergesIntoAPrequantizedFolder) {
+  const fs::path model = source("tests/golden/prequantized/qwen2_fp4_nested_in_f32");
+  const Scratch scratch;
+  put_file(scratch / "rows.jsonl", R"({"input_ids":[1,5,9,12,7],"labels":[1,5,9,12,7]})"
+                                   "\n");
+  Settings settings = steps_of(model, "none", scratch / "rows.jsonl", scratch / "out");
+  settings.erase("adapter.init_from");
+  settings.erase("model.quantization");
+  settings.erase("model.double_quant");
+  settings["adapter.method"] = "ia3";
+  settings["train.max_steps"] = "2";
+  settings["train.learning_rate"] = "0.05";
+  expect_success(launch_of(settings, 1));
+  Launch merge;
+  merge.arguments = {"merge",
+                     "--model",
+                     model.string(),
+                     "--adapter",
+                     (scratch / "out/adapter").string(),
+                     "--output",
+                     (scratch / "merged").string()};
+  expect_success(merge);
+  const auto score = [&](const std::vector<std::string>& options, const std::string& name) {
+    Launch launch;
+    launch.arguments = {"score", "--input", (scratch / "rows.jsonl").string(), "--output", (scratch / name).string()};
+    launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
+    expect_success(launch);
+    return read_lines(scratch / name)[0]["loss"].get<double>();
+  };
+  const double with_adapter =
+      score({"--model", model.string(), "--adapter", (scratch / "out/adapter").string()}, "adapter.jsonl");
+  EXPECT_GT(std::fabs(with_adapter - score({"--model", model.string()}, "base.jsonl")), 1e-3);
+  EXPECT_NEAR(score({"--model", (scratch / "merged").string()}, "merged.jsonl"), with_adapter, 2e-2);  // it is stored in bf16
+}
 
 TEST(Dora, MergesAlone) {
   const MethodCase c{"dora", "gpt2"};
@@ -248,6 +308,20 @@ TEST(InitFrom, MustAgreeWithTheSettings) {
   refuse("adapter.alpha_pattern", "{q_proj = 2}", "adapter.alpha_pattern differs from that of the adapter in adapter.init_from");
   refuse("adapter.exclude_modules", "q_proj", "adapter.exclude_modules names other layers than the adapter in adapter.init_from");
   refuse("adapter.layers_to_transform", "0", "adapter.layers_to_transform names other layers than the adapter");
+  refuse("adapter.init", "gaussian", "adapter.init has no effect on the adapter in adapter.init_from");
+  const MethodCase ia3{"ia3", "llama3"};
+  const Settings of_ia3 = settings_of(ia3, "none", scratch / "train.jsonl", scratch / "ia3");
+  const auto refuse_ia3 = [&](const std::string& key, const std::string& value, const std::string& text) {
+    Settings other = of_ia3;
+    other[key] = value;
+    other.erase("adapter.method");
+    expect_error(launch_of(other, 1), 2, {text});
+  };
+  refuse_ia3("adapter.loraplus_ratio", "4", "adapter.loraplus_ratio is an option of lora and dora, and adapter.method is ia3");
+  Settings with_rank = of_ia3;
+  with_rank["adapter.r"] = "16";  // a preset's, without meaning here
+  with_rank["train.max_steps"] = "1";
+  expect_success(launch_of(with_rank, 1));
 }
 
 /// A new adapter with patterns is saved with them.

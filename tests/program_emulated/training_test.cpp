@@ -67,11 +67,13 @@ TEST(OnCuda, LossCurvesOfFp4AndInt8AreTheCpus) {
   }
 }
 
-TEST(OnCuda, LossCurvesOfDoraAreTheCpus) {
+class MethodOnCuda : public testing::TestWithParam<const char*> {};
+
+TEST_P(MethodOnCuda, HasTheLossCurvesOfTheCpu) {
   const Scratch scratch;
   const auto launch = [&](const std::string& name, const std::string& backend, const std::string& dtype, int ranks, int tensor) {
     Settings settings = run_on(scratch / name, backend, dtype);
-    settings["adapter.method"] = "dora";
+    settings["adapter.method"] = GetParam();
     settings["adapter.target_modules"] = "all-linear";
     settings["parallel.tensor"] = std::to_string(tensor);
     expect_success(open_launch(settings, ranks));
@@ -84,6 +86,9 @@ TEST(OnCuda, LossCurvesOfDoraAreTheCpus) {
   expect_losses_near(scratch / "shards", scratch / "cpu", 1e-4);
   expect_losses_near(scratch / "bf16", scratch / "cpu", 1e-2);
 }
+
+INSTANTIATE_TEST_SUITE_P(All, MethodOnCuda, testing::Values("dora", "ia3"),
+                         [](const auto& info) { return std::string(info.param); });
 
 TEST(OnCuda, AChipWithoutBf16ComputesInFp16WithALossScale) {
   const Scratch scratch;
