@@ -10,6 +10,7 @@
 #include "kernels/scale/scale.h"
 #include "src/adapter/lora_factors.h"
 #include "src/adapter/method.h"
+#include "src/adapter/tensor_roles.h"
 
 namespace lora_dist {
 

@@ -2,8 +2,8 @@
 // Neither has dropout.
 #include "kernels/reduce/reduce.h"
 #include "kernels/scale/scale.h"
-#include "src/adapter/lora_factors.h"
 #include "src/adapter/method.h"
+#include "src/adapter/tensor_roles.h"
 
 namespace lora_dist {
 

@@ -5,11 +5,12 @@
 #include <numbers>
 
 #include "kernels/common/philox.h"
+#include "src/adapter/tensor_roles.h"
 
 namespace lora_dist {
 
 std::vector<Parameter> lora_parameters(const LinearTraits& linear) {
-  return {{"lora_A", {linear.r, linear.in}, TpCut::inputs}, {"lora_B", {linear.out, linear.r}, TpCut::outputs}};
+  return {{kLoraA, {linear.r, linear.in}, TpCut::inputs}, {kLoraB, {linear.out, linear.r}, TpCut::outputs}};
 }
 
 std::int64_t lora_saved_width(const AdaptedLinear& linear) { return linear.r; }

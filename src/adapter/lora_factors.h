@@ -16,10 +16,6 @@ inline double lora_scale(double alpha, std::int64_t r, bool rslora) {
   return alpha / (rslora ? std::sqrt(rank) : rank);
 }
 
-/// PEFT's names of DoRA's m and of IA3's factors.
-inline constexpr std::string_view kMagnitude = "lora_magnitude_vector";
-inline constexpr std::string_view kIa3Factors = "ia3_l";
-
 /// A [r, in] and B [out, r], in this order.
 std::vector<Parameter> lora_parameters(const LinearTraits& linear);
 inline const Parameter& lora_a(const AdaptedLinear& linear) { return linear.parameters[0]; }

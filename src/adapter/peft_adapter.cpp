@@ -15,9 +15,9 @@
 
 #include "kernels/common/check.h"
 #include "kernels/elementwise/elementwise.h"
-#include "src/adapter/lora_factors.h"
 #include "src/adapter/model_card.h"
 #include "src/adapter/path_pattern.h"
+#include "src/adapter/tensor_roles.h"
 #include "src/core/error.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
@@ -30,14 +30,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kSuffix = ".weight";
-constexpr std::string_view kLoraA = "lora_A";
-constexpr std::string_view kLoraB = "lora_B";
-
-/// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot.
-std::pair<std::string, std::string> path_and_role(const std::string& name) {
-  const std::size_t dot = std::min(name.rfind('.'), name.size());
-  return {name.substr(0, dot), name.substr(std::min(dot + 1, name.size()))};
-}
 
 /// True for a tensor of factors of outputs or inputs: PEFT writes it without ".weight", and 16 bits would round all that its
 /// layer computes.
@@ -171,7 +163,7 @@ void check_role_shape(const PeftAdapter& adapter, const std::string& name, const
     throw Error(ExitCode::model, fmt::format("{}: {} is [{}], and {}", file.string(), name, fmt::join(matrix.shape, ", "), why));
   };
   if (role == kMagnitude) {
-    if (const std::int64_t out = adapter.tensors.at(path + ".lora_B").shape[0]; matrix.shape[0] != out) {
+    if (const std::int64_t out = adapter.tensors.at(tensor_of(path, kLoraB)).shape[0]; matrix.shape[0] != out) {
       refuse(fmt::format("its module has {} outputs; save the adapter again", out));
     }
   } else if (role == kIa3Factors) {

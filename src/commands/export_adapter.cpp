@@ -12,6 +12,7 @@
 #include "src/adapter/adapter_origin.h"
 #include "src/adapter/model_card.h"
 #include "src/adapter/path_pattern.h"
+#include "src/adapter/tensor_roles.h"
 #include "src/comm/agree.h"
 #include "src/commands/export_gguf.h"
 #include "src/commands/work_folder.h"
@@ -103,8 +104,8 @@ PeftAdapter for_peft(const PeftAdapter& adapter) {
   config.target_pattern.clear();
   config.target_modules.clear();
   for (const auto& [name, matrix] : adapter.tensors) {
-    if (constexpr std::string_view kLoraA = ".lora_A"; name.ends_with(kLoraA)) {
-      config.target_modules.push_back(name.substr(0, name.size() - kLoraA.size()));
+    if (const auto [path, role] = path_and_role(name); role == kLoraA || role == kIa3Factors) {
+      config.target_modules.push_back(path);
     }
   }
   return out;

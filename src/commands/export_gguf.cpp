@@ -78,8 +78,7 @@ void warn(const Merge& merge, const fs::path& model, const Console& console) {
                     "not {}, since longer texts would be attended to otherwise",
                     merge.spec.model_type, context, merge.spec.max_positions));
   }
-  const bool has_windows = std::ranges::any_of(merge.spec.layer_specs, [](const LayerSpec& layer) { return layer.window > 0; });
-  if (merge.spec.model_type == "phi3" && has_windows) {
+  if (merge.spec.model_type == "phi3" && has_windows(merge.spec)) {
     console.warn("llama.cpp ignores Phi-3's sliding window: it attends to all tokens of longer texts");
   }
   if (merge.spec.model_type == "olmo3" && merge.spec.window_rope && merge.spec.window_rope->theta != merge.spec.rope.theta) {

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "src/adapter/adapter_origin.h"
+#include "src/adapter/tensor_roles.h"
 #include "src/io/sha256.h"
 #include "src/io/strict_json.h"
 
@@ -21,9 +22,6 @@ namespace lora_dist {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kLoraA = ".lora_A";
-constexpr std::string_view kIa3 = ".ia3_l";
 
 /// The modules of one name.
 struct Group {
@@ -66,16 +64,16 @@ double norm_of_factors(const AdapterMatrix& factors) {
 Summary summary_of(const PeftAdapter& adapter) {
   Summary out;
   for (const auto& [name, a] : adapter.tensors) {
-    if (name.ends_with(kIa3)) {
-      add_module(out, name.substr(0, name.size() - kIa3.size()), std::ssize(a.values), norm_of_factors(a));
+    const auto [path, role] = path_and_role(name);
+    if (role == kIa3Factors) {
+      add_module(out, path, std::ssize(a.values), norm_of_factors(a));
     }
-    if (!name.ends_with(kLoraA)) {
+    if (role != kLoraA) {
       continue;
     }
-    const std::string path = name.substr(0, name.size() - kLoraA.size());
-    const AdapterMatrix& b = adapter.tensors.at(path + ".lora_B");
+    const AdapterMatrix& b = adapter.tensors.at(tensor_of(path, kLoraB));
     const double norm = norm_of_update(a, b, scale_of(adapter.config, path));
-    const auto magnitude = adapter.tensors.find(path + ".lora_magnitude_vector");
+    const auto magnitude = adapter.tensors.find(tensor_of(path, kMagnitude));
     const std::int64_t of_magnitude = magnitude == adapter.tensors.end() ? 0 : std::ssize(magnitude->second.values);
     add_module(out, path, std::ssize(a.values) + std::ssize(b.values) + of_magnitude, norm);
     out.groups[path.substr(path.rfind('.') + 1)].ranks.insert(a.shape[0]);

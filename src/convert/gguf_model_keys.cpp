@@ -31,10 +31,6 @@ const GgufArchitecture& architecture_for(const ModelSpec& spec) {
 
 std::uint32_t whole(std::int64_t value) { return static_cast<std::uint32_t>(value); }
 
-bool has_windows(const ModelSpec& spec) {
-  return std::ranges::any_of(spec.layer_specs, [](const LayerSpec& layer) { return layer.window > 0; });
-}
-
 /// The number of parameters in a few digits, as gguf-py's size_label writes it: "260K", "4.9M".
 std::string size_label(std::int64_t parameters) {
   constexpr std::array<std::pair<double, char>, 4> kUnits = {{{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'K'}}};
@@ -111,8 +107,6 @@ void check_readers(const ModelSpec& spec, const GgufArchitecture& architecture) 
 }
 
 /// Equal but for the rounding of what a file holds as a quotient.
-bool near(double a, double b) { return std::abs(a - b) <= 1e-6 * std::abs(a); }
-
 /// Members of a description that decide what a model computes, by name.
 std::vector<std::string> differences(const ModelSpec& one, const ModelSpec& other) {
   std::vector<std::string> out;
@@ -132,7 +126,7 @@ std::vector<std::string> differences(const ModelSpec& one, const ModelSpec& othe
                       spec.width_norm, spec.head_norm, spec.norm_eps);
   };
   compare("norms", norms(one), norms(other));
-  compare("scales", near(one.residual_scale, other.residual_scale) && near(one.logits_scale, other.logits_scale), true);
+  compare("scales", is_close(one.residual_scale, other.residual_scale) && is_close(one.logits_scale, other.logits_scale), true);
   compare("soft caps", std::tuple(one.score_cap, one.logits_cap), std::tuple(other.score_cap, other.logits_cap));
   compare("scale of the embedding", one.embedding_scale, other.embedding_scale);
   compare("positions", one.learned_positions, other.learned_positions);
@@ -167,7 +161,7 @@ std::vector<std::string> layer_differences(const ModelSpec& one, const ModelSpec
     const auto window = [&](const LayerSpec& layer) { return layer.window >= context ? 0 : layer.window; };
     const LayerSpec a = one.layer(i);
     const LayerSpec b = other.layer(i);
-    if (window(a) != window(b) || a.rotary != b.rotary || !near(a.score_scale, b.score_scale)) {
+    if (window(a) != window(b) || a.rotary != b.rotary || !is_close(a.score_scale, b.score_scale)) {
       return {fmt::format("attention of layer {}", i)};
     }
   }
@@ -175,6 +169,10 @@ std::vector<std::string> layer_differences(const ModelSpec& one, const ModelSpec
 }
 
 }  // namespace
+
+bool has_windows(const ModelSpec& spec) {
+  return std::ranges::any_of(spec.layer_specs, [](const LayerSpec& layer) { return layer.window > 0; });
+}
 
 std::int64_t gguf_context_length(const ModelSpec& spec) {
   std::int64_t out = spec.max_positions;

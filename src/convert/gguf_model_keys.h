@@ -23,4 +23,7 @@ std::int64_t gguf_context_length(const ModelSpec& spec);
 /// Throws Error(model) naming what differs if the file (its keys and shapes), as this program reads it, describes another model.
 void check_gguf_model(const ModelSpec& spec, const std::filesystem::path& folder, const std::filesystem::path& gguf);
 
+/// True if a layer attends to a window of tokens only.
+bool has_windows(const ModelSpec& spec);
+
 }  // namespace lora_dist

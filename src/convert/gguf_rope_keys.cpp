@@ -44,8 +44,6 @@ std::vector<float> floats_of(const std::vector<double>& values) { return {values
 
 double grown_factor(const RopeConfig& rope) { return rope.factor <= 1.0 ? 1.0 : 0.1 * std::log(rope.factor) + 1.0; }
 
-bool is_close(double a, double b) { return std::abs(a - b) <= 1e-6 * std::abs(a); }
-
 /// llama.cpp's own factor of cos and sin grows with the stretching; what the model has beyond that is written beside it.
 void add_yarn_keys(const ModelSpec& spec, const GgufArchitecture& architecture, const std::string& prefix,
                    std::vector<GgufKey>& keys) {
@@ -90,6 +88,8 @@ void check_type(const ModelSpec& spec, const GgufArchitecture& architecture) {
 }
 
 }  // namespace
+
+bool is_close(double a, double b) { return std::abs(a - b) <= 1e-6 * std::abs(a); }
 
 void add_gguf_rope_keys(const ModelSpec& spec, const GgufArchitecture& architecture, std::vector<GgufKey>& keys) {
   check_type(spec, architecture);

@@ -23,4 +23,7 @@ std::vector<GgufRopeTensor> gguf_rope_tensors(const ModelSpec& spec);
 /// True if both turn heads alike, but for the rounding of a file's numbers to f32.
 bool same_rotation(const RopeConfig& one, const RopeConfig& other);
 
+/// Equal but for the rounding to f32 of a number in a GGUF file.
+bool is_close(double a, double b);
+
 }  // namespace lora_dist

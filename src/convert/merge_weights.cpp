@@ -12,6 +12,7 @@
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/matmul/matmul.h"
+#include "src/adapter/tensor_roles.h"
 #include "src/base/finite_weights.h"
 #include "src/base/quantized_weight.h"
 #include "src/base/transpose_elements.h"
@@ -181,10 +182,10 @@ WeightUpdate update_of(const WeightedAdapter& each, const std::string& path, con
     return update;
   }
   update.a = &matrix;
-  update.b = &each.adapter.tensors.at(path + ".lora_B");
+  update.b = &each.adapter.tensors.at(tensor_of(path, kLoraB));
   update.scale = static_cast<float>(scale_of(each.adapter.config, path) * each.weight);
   if (each.adapter.config.method == Method::dora) {
-    update.magnitude = &each.adapter.tensors.at(path + ".lora_magnitude_vector");
+    update.magnitude = &each.adapter.tensors.at(tensor_of(path, kMagnitude));
   }
   return update;
 }
@@ -231,10 +232,8 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
   check_summable(adapters);
   for (const WeightedAdapter& each : adapters) {
     for (const auto& [name, matrix] : each.adapter.tensors) {
-      const std::size_t dot = name.rfind('.');
-      const std::string path = name.substr(0, dot);
-      const std::string role = name.substr(dot + 1);
-      if (role != "lora_A" && role != "ia3_l") {
+      const auto [path, role] = path_and_role(name);
+      if (role != kLoraA && role != kIa3Factors) {
         continue;  // a partner of lora_A
       }
       const TensorInfo* weight = look_up_tensor(spec, model, path + ".weight");

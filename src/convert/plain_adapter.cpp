@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "src/adapter/tensor_roles.h"
 #include "src/convert/gguf_model_keys.h"
 #include "src/core/error.h"
 #include "src/io/gguf_architecture.h"
@@ -14,12 +15,6 @@
 
 namespace lora_dist {
 namespace {
-
-constexpr std::string_view kLoraA = ".lora_A";
-constexpr std::string_view kLoraB = ".lora_B";
-
-/// "model.layers.0.self_attn.q_proj" of "model.layers.0.self_attn.q_proj.lora_A".
-std::string path_of_factor(const std::string& name) { return name.substr(0, name.size() - kLoraA.size()); }
 
 /// A with zero rows, or B with zero columns, up to `rank`.
 AdapterMatrix padded(const AdapterMatrix& matrix, bool is_a, std::int64_t rank) {
@@ -41,7 +36,7 @@ AdapterMatrix padded(const AdapterMatrix& matrix, bool is_a, std::int64_t rank) 
 std::int64_t largest_rank(const PeftAdapter& adapter) {
   std::int64_t rank = 1;
   for (const auto& [name, matrix] : adapter.tensors) {
-    rank = std::max(rank, name.ends_with(kLoraA) ? matrix.shape[0] : matrix.shape[1]);
+    rank = std::max(rank, path_and_role(name).second == kLoraA ? matrix.shape[0] : matrix.shape[1]);
   }
   return rank;
 }
@@ -50,7 +45,7 @@ std::int64_t largest_rank(const PeftAdapter& adapter) {
 double common_scale(const PeftAdapter& adapter) {
   std::map<double, int> counts;
   for (const auto& [name, matrix] : adapter.tensors) {
-    ++counts[scale_of(adapter.config, path_of_factor(name))];
+    ++counts[scale_of(adapter.config, path_and_role(name).first)];
   }
   const auto most = std::ranges::max_element(counts, {}, [](const auto& entry) { return entry.second; });
   return most == counts.end() ? 1.0 : most->first;
@@ -88,8 +83,8 @@ PeftAdapter plain_adapter(const PeftAdapter& adapter, PlainRanks ranks) {
   out.config.layers_pattern.clear();
   std::set<std::string> names;
   for (const auto& [name, matrix] : adapter.tensors) {
-    const std::string path = path_of_factor(name);
-    const bool is_a = name.ends_with(kLoraA);
+    const std::string path = path_and_role(name).first;
+    const bool is_a = path_and_role(name).second == kLoraA;
     const std::int64_t own = is_a ? matrix.shape[0] : matrix.shape[1];
     const std::int64_t rank = ranks == PlainRanks::same ? largest : own;
     AdapterMatrix written = rank == own ? matrix : padded(matrix, is_a, rank);
@@ -121,7 +116,7 @@ std::vector<GgufFactor> gguf_adapter_factors(const PeftAdapter& plain, const Mod
   const GgmlType* f32 = find_ggml_type(0);
   std::vector<GgufFactor> out;
   for (const auto& [name, matrix] : plain.tensors) {
-    const std::string path = path_of_factor(name);
+    const std::string path = path_and_role(name).first;
     auto place = gguf_place(architecture, path + ".weight", 2, spec.heads, spec.kv_heads);
     if (!place) {
       throw Error(ExitCode::model,
@@ -132,7 +127,7 @@ std::vector<GgufFactor> gguf_adapter_factors(const PeftAdapter& plain, const Mod
     if (place->source.order == GgufOrder::transposed) {
       place->source.order = GgufOrder::as_is;  // GPT-2's weights are turned, PEFT's factors are [r, in] and [out, r] already
     }
-    const bool is_a = name.ends_with(kLoraA);
+    const bool is_a = path_and_role(name).second == kLoraA;
     GgufFactor factor{{place->name + (is_a ? ".lora_a" : ".lora_b"), f32, matrix.shape}, matrix.values};
     if (!is_a) {
       factor.values = in_gguf_order(place->source, matrix.shape, std::move(factor.values));

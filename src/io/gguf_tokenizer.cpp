@@ -19,7 +19,7 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr const char* kSpace = "\xE2\x96\x81";  // how a space stands in sentencepiece's vocabularies
+constexpr const char* kUnderline = "\xE2\x96\x81";  // how a space stands in sentencepiece's vocabularies
 
 enum TokenType : std::int64_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
@@ -40,7 +40,7 @@ void respell_spaces(Vocabulary& vocabulary) {
     if (!token.empty() && token.find_first_not_of(' ') == std::string::npos) {
       std::string spaces;
       for (std::size_t i = 0; i < token.size(); ++i) {
-        spaces += kSpace;
+        spaces += kUnderline;
       }
       token = std::move(spaces);
       vocabulary.types[id] = normal;
@@ -228,7 +228,7 @@ json merges_by_score(const GgufFile& file, const Vocabulary& vocabulary) {
 /// Gemma.
 json sentencepiece_bpe(const GgufFile& file, const Vocabulary& vocabulary) {
   const bool prefix = !vocabulary.is_gemma && file.flag("tokenizer.ggml.add_space_prefix").value_or(true);
-  json decoders = json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
+  json decoders = json::array({{{"type", "Replace"}, {"pattern", {{"String", kUnderline}}}, {"content", " "}},
                                json{{"type", "ByteFallback"}},
                                json{{"type", "Fuse"}}});
   if (prefix) {
@@ -243,11 +243,12 @@ json sentencepiece_bpe(const GgufFile& file, const Vocabulary& vocabulary) {
   }
   model["merges"] = merges_by_score(file, vocabulary);
   model["vocab"] = vocab(vocabulary);
-  return {{"normalizer", nullptr},
-          {"pre_tokenizer",
-           {{"type", "Metaspace"}, {"replacement", kSpace}, {"prepend_scheme", prefix ? "first" : "never"}, {"split", false}}},
-          {"decoder", {{"type", "Sequence"}, {"decoders", decoders}}},
-          {"model", model}};
+  return {
+      {"normalizer", nullptr},
+      {"pre_tokenizer",
+       {{"type", "Metaspace"}, {"replacement", kUnderline}, {"prepend_scheme", prefix ? "first" : "never"}, {"split", false}}},
+      {"decoder", {{"type", "Sequence"}, {"decoders", decoders}}},
+      {"model", model}};
 }
 
 /// BOS and EOS around a text, as the file's flags say.

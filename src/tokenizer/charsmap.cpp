@@ -83,11 +83,11 @@ void append_characters(const Charsmap& map, std::string_view cluster, std::strin
 /// The start of `text` in which every ASCII character is a cluster of its own and has no replacement.
 std::size_t unchanged_start(const Charsmap& map, std::string_view text) {
   std::size_t n = 0;
-  while (n < text.size() && static_cast<unsigned char>(text[n]) < 0x80 && !map.changes_ascii[static_cast<std::size_t>(text[n])] &&
-         text[n] != '\r') {
+  const auto byte_at = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+  while (n < text.size() && byte_at(n) < 0x80 && !map.changes_ascii[byte_at(n)] && text[n] != '\r') {
     ++n;
   }
-  const bool joins = n > 0 && n < text.size() && static_cast<unsigned char>(text[n]) >= 0x80;  // the last one may have an accent
+  const bool joins = n > 0 && n < text.size() && byte_at(n) >= 0x80;  // the last one may have an accent
   return joins ? n - 1 : n;
 }
 

@@ -15,6 +15,7 @@
 #include <variant>
 
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 #include "src/io/file.h"
 #include "src/io/gguf_pre_tokenizer.h"
 #include "src/tokenizer/tokenizer.h"
@@ -29,8 +30,7 @@ using nlohmann::json;
 
 enum TokenType : std::int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // how a space stands in sentencepiece's vocabularies
-constexpr float kListedScore = -1000.0F;             // of tokens that files list, as the converter has it
+constexpr float kListedScore = -1000.0F;  // of tokens that files list, as the converter has it
 constexpr float kHoleScore = -10000.0F;
 
 /// The parts of a folder's tokenizer.
@@ -146,8 +146,8 @@ bool looks_special(std::string_view token) {
 }
 
 std::string with_plain_spaces(std::string token) {
-  for (std::size_t at = token.find(kSpace); at != std::string::npos; at = token.find(kSpace, at)) {
-    token.replace(at, kSpace.size(), " ");
+  for (std::size_t at = token.find(kUnderline); at != std::string::npos; at = token.find(kUnderline, at)) {
+    token.replace(at, kUnderline.size(), " ");
   }
   return token;
 }
@@ -351,7 +351,8 @@ std::vector<GgufKey> gguf_vocabulary(const fs::path& folder, std::string_view mo
   keys.push_back({"tokenizer.ggml.add_eos_token", adds_eos});
   if (!of_bytes) {
     const std::vector<std::int32_t> letter = encode(tokenizer, "a", false);
-    keys.push_back({"tokenizer.ggml.add_space_prefix", !letter.empty() && token_text(tokenizer, letter[0]).starts_with(kSpace)});
+    keys.push_back(
+        {"tokenizer.ggml.add_space_prefix", !letter.empty() && token_text(tokenizer, letter[0]).starts_with(kUnderline)});
   }
   return keys;
 }

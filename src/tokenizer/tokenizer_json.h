@@ -19,7 +19,7 @@ namespace lora_dist {
 JsonTokenizer read_tokenizer_document(TokenizerDocument document, const std::filesystem::path& file);
 
 /// The same without added tokens, which set_added_tokens() adds.
-JsonTokenizer read_tokenizer_steps(TokenizerDocument document, const std::filesystem::path& file);
+JsonTokenizer read_tokenizer_steps(TokenizerDocument whole, const std::filesystem::path& file);
 
 /// The tokenizer's own vocabulary; valid as long as `tokenizer` stays where it is.
 ModelVocabulary vocabulary_of(const JsonTokenizer& tokenizer);

@@ -1,6 +1,8 @@
 // Walks the layout in the order of the flat buffer.
 #include "src/train/update_ranges.h"
 
+#include "src/adapter/tensor_roles.h"
+
 namespace lora_dist {
 
 std::vector<UpdateRange> update_ranges(const AdapterLayout& layout, double loraplus_ratio) {
@@ -9,7 +11,7 @@ std::vector<UpdateRange> update_ranges(const AdapterLayout& layout, double lorap
   }
   std::vector<UpdateRange> ranges;
   for (const NamedParameter& named : named_parameters(layout)) {
-    const double rate = named.parameter.name == "lora_B" ? loraplus_ratio : 1.0;
+    const double rate = named.parameter.name == kLoraB ? loraplus_ratio : 1.0;
     if (ranges.empty() || ranges.back().rate != rate) {
       ranges.push_back({named.parameter.offset, 0, rate});
     }

@@ -171,6 +171,8 @@ def main():
             print(rows[-1], flush=True)
     if options.results:
         options.results.write_text("\n".join(rows) + "\n")
+    if len(rows) == 3:
+        raise SystemExit(f"no tokenizer has \"{options.only}\" in its name")
     sys.exit(bad > 0)
 
 

@@ -1,0 +1,25 @@
+// PEFT's names of the tensors of an adapted module: "<path>.lora_A".
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace lora_dist {
+
+inline constexpr std::string_view kLoraA = "lora_A";                     // [r, in]
+inline constexpr std::string_view kLoraB = "lora_B";                     // [out, r]
+inline constexpr std::string_view kMagnitude = "lora_magnitude_vector";  // DoRA's m: [out]
+inline constexpr std::string_view kIa3Factors = "ia3_l";                 // [out, 1], or [1, in] of feed-forward modules
+
+/// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot; the role is empty if there is no dot.
+inline std::pair<std::string, std::string> path_and_role(const std::string& name) {
+  const std::size_t dot = std::min(name.rfind('.'), name.size());
+  return {name.substr(0, dot), name.substr(std::min(dot + 1, name.size()))};
+}
+
+/// "<path>.<role>".
+inline std::string tensor_of(const std::string& path, std::string_view role) { return path + "." + std::string(role); }
+
+}  // namespace lora_dist
