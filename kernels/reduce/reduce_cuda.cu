@@ -53,7 +53,8 @@ void row_dots_cuda(ConstTensorView a, ConstTensorView b, bool add, TensorView do
 
 void inverse_roots_cuda(TensorView x, const Stream& stream) {
   require_inverse_roots(x);
-  launch("inverse_roots", inverse_root_of_element, blocks_for(x.count(), kThreads), kThreads, 0, stream, x.as<float>(), x.count());
+  launch("inverse_roots", inverse_root_of_element, blocks_for(x.count(), kThreads), kThreads, 0, stream, x.as<float>(),
+         x.count());
 }
 
 void column_dots_cuda(ConstTensorView a, ConstTensorView b, TensorView dots, const Stream& stream) {

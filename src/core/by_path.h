@@ -7,8 +7,8 @@
 
 namespace lora_dist {
 
-/// Key to value, in the order in which keys are tried. A key is a regular expression that matches a module's path, or an ending of
-/// it from a dot on; the first match decides.
+/// Key to value, in the order in which keys are tried. A key is a regular expression that matches a module's path, or an ending
+/// of it from a dot on; the first match decides.
 template <class Value>
 using PathPattern = std::vector<std::pair<std::string, Value>>;
 

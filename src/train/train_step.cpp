@@ -168,10 +168,10 @@ void update_parameters(const StepInput& input, double grad_norm) {
     const auto of_range = [&](std::span<float> all) {
       return view(all.subspan(static_cast<std::size_t>(range.offset), static_cast<std::size_t>(range.count)));
     };
-    adamw(of_range(buffers.params), of_range(buffers.grads), of_range(buffers.m), of_range(buffers.v),
-          {input.optimizer_step, range.rate * input.learning_rate, options.beta1, options.beta2, options.eps,
-           options.weight_decay},
-          stream);
+    adamw(
+        of_range(buffers.params), of_range(buffers.grads), of_range(buffers.m), of_range(buffers.v),
+        {input.optimizer_step, range.rate * input.learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay},
+        stream);
   }
   take_shard(input.part, buffers.params, buffers.part_params, stream);
 }

@@ -26,7 +26,7 @@ struct StepOptions {
   double eps = 1e-8;
   double weight_decay = 0.0;
   std::vector<UpdateRange> update_ranges;  // of the flat buffers; empty: all learn with learning_rate
-  bool scaled = false;  // fp16: scales losses, so that small gradients do not round to zero
+  bool scaled = false;                     // fp16: scales losses, so that small gradients do not round to zero
 };
 
 /// Dynamic loss scale of fp16 (Micikevicius et al., "Mixed precision training", 2018): always a power of two, so that unscaling
