@@ -61,7 +61,7 @@ void note_step(std::int64_t step) {
   the.step = step;
 }
 
-InCollective::InCollective(const CollectiveRecord& record) : outermost_(false) {
+InCollective::InCollective(const CollectiveRecord& record) {
   Notes& the = notes();
   heartbeat();
   const std::lock_guard<std::mutex> hold(the.lock);

@@ -49,7 +49,7 @@ class InCollective {
   ~InCollective();
 
  private:
-  bool outermost_;
+  bool outermost_ = false;
 };
 
 /// A snapshot of the process's activity.
