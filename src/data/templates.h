@@ -38,6 +38,6 @@ ChatRow conversation_row(const Row& row);
 ///   chatml   "<|im_start|>{role}\n{content}<|im_end|>\n" per turn; trained: an assistant's content and <|im_end|>
 ///   plain    "User: {content}\nAssistant:", completion " {content}" as in qa, end of text; "System: {content}\n" before them
 /// train_all: everything will be trained; then a message marked as not trained becomes a separate piece.
-std::vector<Piece> render_row(const Row& row, RowTemplate row_template, const std::string& place, bool train_all = false);
+std::vector<Piece> render_row(const Row& row, RowTemplate row_template, const std::string& location, bool train_all = false);
 
 }  // namespace lora_dist
