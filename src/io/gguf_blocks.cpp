@@ -1,6 +1,5 @@
 // One small function for each type: a block's bytes to its values, in the order of the operations that gguf-py has.
 #include "src/io/gguf_blocks.h"
-#include "src/io/gguf_block.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
