@@ -2,6 +2,7 @@
 #include "src/tokenizer/split.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace lora_dist {
 namespace {
@@ -60,13 +61,13 @@ std::vector<Range> with_previous(const std::vector<Stretch>& stretches) {
 std::vector<Range> with_next(const std::vector<Stretch>& stretches) {
   std::vector<Range> out;  // built from the end
   bool before_match = false;
-  for (auto s = stretches.rbegin(); s != stretches.rend(); ++s) {
-    if (s->match && !before_match && !out.empty()) {
-      out.back().begin = s->range.begin;
+  for (const Stretch& s : std::views::reverse(stretches)) {
+    if (s.match && !before_match && !out.empty()) {
+      out.back().begin = s.range.begin;
     } else {
-      out.push_back(s->range);
+      out.push_back(s.range);
     }
-    before_match = s->match;
+    before_match = s.match;
   }
   std::reverse(out.begin(), out.end());
   return out;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/checkpoint/folders.h"
 #include "src/checkpoint/manifest.h"
