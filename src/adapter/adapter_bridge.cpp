@@ -36,6 +36,18 @@ void check_shape(const AdapterMatrix& matrix, const Shape& needed, const std::st
   }
 }
 
+/// Throws Error(model) for a module that the configuration adapts and the file lacks: PEFT only warns, and computes without it.
+void check_not_promised(const PeftConfig& config, const std::string& path, const std::string& folder) {
+  const bool names_targets = !config.target_modules.empty() || !config.target_pattern.empty();
+  if (names_targets && is_targeted(config, path) && is_transformed(config, path)) {
+    throw Error(
+        ExitCode::model,
+        fmt::format("{}: adapter_config.json adapts {}, and adapter_model.safetensors has no tensors of it; the adapter was "
+                    "not saved whole, take another copy",
+                    folder, path));
+  }
+}
+
 constexpr std::int64_t kPieceElements = std::int64_t{1} << 20;  // compared at a time
 
 std::vector<float> rounded_to(DType dtype, const std::vector<float>& values) {
@@ -97,7 +109,11 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
       const LinearShape shape = linear_shape(model, linear);
       const LinearTraits traits{shape.in, shape.out, rank_of(adapter.config, path),
                                 ends_with_any(path, adapter.config.feedforward_modules)};
-      if (shape.out == 0 || !has_all(adapter, path, layout.method->parameters(traits))) {
+      if (shape.out == 0) {
+        continue;
+      }
+      if (!has_all(adapter, path, layout.method->parameters(traits))) {
+        check_not_promised(adapter.config, path, folder);
         continue;
       }
       for (const Parameter& parameter : layout.method->parameters(traits)) {

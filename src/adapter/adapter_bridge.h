@@ -11,7 +11,8 @@
 namespace lora_dist {
 
 /// The layout of a PEFT adapter over this model, with its own rank and scale for each layer. Throws Error(model) naming the
-/// tensor that the model lacks or that has another shape there: the adapter belongs to another model.
+/// tensor that the model lacks or that has another shape there (the adapter belongs to another model), or the module that its
+/// configuration adapts and its file lacks.
 AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder);
 /// Accepts copies of embedding and head in an adapter's file that equal the base's, possibly rounded to the copy's dtype. Throws
 /// Error(model) naming the tensor for other copies: they were trained or resized.

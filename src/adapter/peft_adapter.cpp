@@ -199,6 +199,21 @@ void check_modules(const PeftAdapter& adapter, const fs::path& file) {
   }
 }
 
+/// Throws Error(model) naming the first tensor with a value that is not finite, or an alpha that fp32 cannot hold.
+void check_finite(const PeftAdapter& adapter, const fs::path& folder) {
+  if (std::abs(adapter.config.alpha) > std::numeric_limits<float>::max()) {
+    throw Error(ExitCode::model, fmt::format("{}: lora_alpha is {}, which is outside of fp32's range",
+                                             (folder / "adapter_config.json").string(), adapter.config.alpha));
+  }
+  for (const auto& [name, matrix] : adapter.tensors) {
+    if (!std::ranges::all_of(matrix.values, [](float value) { return std::isfinite(value); })) {
+      throw Error(ExitCode::model, fmt::format("{}: tensor {} has values that are not finite; take the adapter of an earlier "
+                                               "checkpoint",
+                                               (folder / "adapter_model.safetensors").string(), name));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<float> read_floats(const TensorInfo& tensor, std::int64_t first, std::int64_t count) {
@@ -267,21 +282,8 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
     throw Error(ExitCode::model, fmt::format("{} holds no tensors; the adapter was not saved whole", file.string()));
   }
   check_modules(adapter, file);
+  check_finite(adapter, folder);
   return adapter;
-}
-
-void check_finite(const PeftAdapter& adapter, const fs::path& folder) {
-  if (std::abs(adapter.config.alpha) > std::numeric_limits<float>::max()) {
-    throw Error(ExitCode::model, fmt::format("{}: lora_alpha is {}, which is outside of fp32's range",
-                                             (folder / "adapter_config.json").string(), adapter.config.alpha));
-  }
-  for (const auto& [name, matrix] : adapter.tensors) {
-    if (!std::ranges::all_of(matrix.values, [](float value) { return std::isfinite(value); })) {
-      throw Error(ExitCode::model, fmt::format("{}: tensor {} has values that are not finite; take the adapter of an earlier "
-                                               "checkpoint",
-                                               (folder / "adapter_model.safetensors").string(), name));
-    }
-  }
 }
 
 }  // namespace lora_dist

@@ -42,10 +42,8 @@ void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& c
 
 /// Reads a folder written here or by PEFT; f32, f16 and bf16 tensors become f32. Throws Error(model) naming file and tensor: a
 /// missing half of a pair, shapes that disagree with each other or with r, tensors that are not LoRA's (biases, embeddings, whole
-/// modules). Copies of embedding and head are checked by check_tables (adapter_bridge.h).
+/// modules), a value that is not finite, an alpha that fp32 cannot hold. Copies of embedding and head are checked by check_tables
+/// (adapter_bridge.h).
 PeftAdapter read_peft_adapter(const std::filesystem::path& folder);
-
-/// Throws Error(model) naming the first tensor with a value that is not finite, or an alpha that fp32 cannot hold.
-void check_finite(const PeftAdapter& adapter, const std::filesystem::path& folder);
 
 }  // namespace lora_dist

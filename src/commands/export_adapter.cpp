@@ -72,7 +72,6 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
     return out;
   }
   out.adapter = read_peft_adapter(out.folder);
-  check_finite(out.adapter, out.folder);
   if (out.spec) {
     layout_of(out.adapter, *out.spec, out.folder.string());  // refuses an adapter of another model
   }
@@ -189,7 +188,6 @@ void check_one(const std::string& given, const ExportOptions& options, const std
   }
   if (is_readable(facts)) {
     const PeftAdapter adapter = read_peft_adapter(facts.folder);  // pairs, shapes and ranks
-    check_finite(adapter, facts.folder);
     if (spec) {
       layout_of(adapter, *spec, facts.folder.string());
     }

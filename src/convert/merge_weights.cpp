@@ -168,8 +168,9 @@ void check_summable(std::span<const WeightedAdapter> adapters) {
   for (const WeightedAdapter& each : adapters) {
     if (each.adapter.config.method != Method::lora && (adapters.size() > 1 || each.weight != 1.0)) {
       throw Error(ExitCode::usage,
-                  fmt::format("{} is a {} adapter, which merges alone and with weight 1; merge the adapters one after another",
-                              each.folder.string(), word_of(kMethods, each.adapter.config.method)));
+                  fmt::format("{}: an adapter of method {} merges alone and with weight 1; {}", each.folder.string(),
+                              word_of(kMethods, each.adapter.config.method),
+                              adapters.size() > 1 ? "merge the adapters one after another" : "leave the weight out"));
     }
   }
 }

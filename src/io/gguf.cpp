@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "src/io/gguf_header.h"
 
@@ -312,7 +313,13 @@ const std::vector<double>* GgufFile::numbers(const std::string& key) const {
 std::optional<std::int64_t> GgufFile::integer(const std::string& key) const {
   return copy_of(value_of<std::int64_t>(*this, key, "an integer"));
 }
-std::optional<double> GgufFile::number(const std::string& key) const { return copy_of(value_of<double>(*this, key, "a number")); }
+std::optional<double> GgufFile::number(const std::string& key) const {
+  const std::optional<double> value = copy_of(value_of<double>(*this, key, "a number"));
+  if (value && !std::isfinite(*value)) {
+    fail(fmt::format("{} is {}, and must be a finite number; convert the model again", key, *value));
+  }
+  return value;
+}
 std::optional<bool> GgufFile::flag(const std::string& key) const { return copy_of(value_of<bool>(*this, key, "true or false")); }
 
 GgufFile read_gguf_part(const std::filesystem::path& path) {

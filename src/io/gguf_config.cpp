@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 
 #include "src/io/gguf_architecture.h"
@@ -194,6 +195,9 @@ void add_windows(const GgufFile& file, ordered_json& config) {
   if (!window && config["model_type"] == "gemma2") {
     window = 4096;  // llama.cpp's
   }
+  if (window.value_or(0) < 0) {
+    file.fail(fmt::format("{} is {}, and must not be negative; convert the model again", key, *window));
+  }
   config["sliding_window"] = window.value_or(0) > 0 ? ordered_json(*window) : ordered_json(nullptr);
   if (window.value_or(0) > 0 && architecture.windows == GgufWindows::listed) {
     add_window_layers(file, architecture.global_every, config);
@@ -281,10 +285,26 @@ void add_special_ids(const GgufFile& file, ordered_json& config) {
   }
 }
 
+/// Throws Error(model) for a tensor of a block beyond block_count, which would be left out of the model.
+void check_blocks(const GgufFile& file) {
+  const std::int64_t blocks = integer(file, "block_count");
+  for (const auto& [name, tensor] : file.tensors) {
+    std::int64_t block = -1;
+    if (name.starts_with("blk.")) {
+      std::from_chars(name.data() + 4, name.data() + name.size(), block);
+    }
+    if (block >= blocks) {
+      file.fail(fmt::format("it has the tensor {}, and {} is {}; convert the model again", shown_gguf_text(name),
+                            gguf_key(file, "block_count"), blocks));
+    }
+  }
+}
+
 }  // namespace
 
 ordered_json gguf_config(const GgufFile& file) {
   const GgufArchitecture& architecture = architecture_of(file);
+  check_blocks(file);
   if (const auto experts = file.integer(gguf_key(file, "expert_count")); experts.value_or(0) > 0) {
     file.fail(fmt::format("this is a mixture of {} experts, which is not supported; take a model without", *experts));
   }

@@ -203,6 +203,13 @@ TEST(GgufArchitecture, WhatDoesNotFit) {
               HasSubstr("stretches rotations in a way that is not Llama 3.1's"));
 }
 
+TEST(GgufArchitecture, KeysThatLie) {
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.tensor("blk.5.attn_norm.weight", {64}, 0, std::string(256, '\0')); }),
+              HasSubstr("it has the tensor blk.5.attn_norm.weight, and llama.block_count is 5; convert the model again"));
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.real("llama.rope.freq_base_swa", std::nanf("")); }),
+              HasSubstr("llama.rope.freq_base_swa is nan, and must be a finite number; convert the model again"));
+}
+
 TEST(GgufArchitecture, KeysThatAreNotSupported) {
   EXPECT_THAT(problem_with([](GgufWriter& out) { out.number("llama.attention.sliding_window", 4096); }),
               HasSubstr("llama.attention.sliding_window is set; sliding windows are not supported for llama in GGUF files"));
@@ -367,6 +374,14 @@ TEST(GgufModel, LayersWithWindows) {
 }
 
 /// What has no key in files is as llama.cpp has it.
+TEST(GgufModel, ANegativeWindow) {
+  EXPECT_THAT(config_problem("gemma3",
+                             [](GgufWriter& out) {
+                               out.raw_key("gemma3.attention.sliding_window", 5, std::string(4, '\xFF'));  // -1 as i32
+                             }),
+              HasSubstr("gemma3.attention.sliding_window is -1, and must not be negative; convert the model again"));
+}
+
 TEST(GgufModel, WhatFilesLeaveUnsaid) {
   const auto nothing = [](GgufWriter&) {};
   EXPECT_EQ(config_of("gemma2", nothing)["query_pre_attn_scalar"], 4);

@@ -265,8 +265,47 @@ TEST(Dora, MergesAlone) {
   Launch launch;
   launch.arguments = {"merge", "--model",  base_folder(c).string(),      "--adapter", adapter + "=0.5", "--quantization",
                       "none",  "--output", (scratch / "merged").string()};
-  expect_error(launch, 2,
-               {adapter + " is a dora adapter, which merges alone and with weight 1; merge the adapters one after another"});
+  expect_error(launch, 2, {adapter + ": an adapter of method dora merges alone and with weight 1; leave the weight out"});
+  launch.arguments[4] = adapter;
+  launch.arguments.insert(launch.arguments.end(), {"--adapter", adapter});
+  expect_error(launch, 2, {"merges alone and with weight 1; merge the adapters one after another"});
+}
+
+/// PEFT warns of missing tensors and computes without them; a value that is no number would blame the data.
+TEST(DamagedAdapter, IsRefusedByEveryCommand) {
+  const MethodCase c{"dora", "llama3"};
+  const Scratch scratch;
+  const PeftAdapter whole = read_peft_adapter(golden_folder(c) / "adapter_none");
+  const auto write = [&](const std::string& name, bool damaged_value) {
+    std::vector<AdapterTensor> tensors;
+    std::vector<float> values;
+    for (const auto& [tensor, matrix] : whole.tensors) {
+      if (damaged_value || tensor.find("layers.1.mlp.up_proj") == std::string::npos) {
+        tensors.push_back({tensor, matrix.shape, std::ssize(values), std::ssize(matrix.values)});
+        values.insert(values.end(), matrix.values.begin(), matrix.values.end());
+      }
+    }
+    values.back() = damaged_value ? NAN : values.back();
+    write_peft_adapter(scratch / name, whole.config, tensors, values);
+    return (scratch / name).string();
+  };
+  const std::string rows = training_rows(base_folder(c), scratch / "train.jsonl").string();
+  for (const auto& [folder, text] :
+       {std::pair{write("partial", false),
+                  "adapter_config.json adapts model.layers.1.mlp.up_proj, and adapter_model.safetensors has "
+                  "no tensors of it; the adapter was not saved whole, take another copy"},
+        std::pair{write("nan", true), "has values that are not finite; take the adapter of an earlier checkpoint"}}) {
+    Settings settings = settings_of(c, "none", rows, scratch / "out");
+    settings["adapter.init_from"] = folder;
+    expect_error(launch_of(settings, 1), 4, {folder, text});
+    Launch score;
+    score.arguments = {"score", "--model",  base_folder(c).string(),      "--adapter", folder, "--input",
+                       rows,    "--output", (scratch / "scores").string()};
+    expect_error_on_1_and_3_ranks(score, 4, {folder, text});
+  }
+  Launch inspect;
+  inspect.arguments = {"inspect", (scratch / "nan").string()};
+  expect_error(inspect, 4, {"has values that are not finite"});
 }
 
 /// A new adapter has PEFT's modules and factors of 1.
