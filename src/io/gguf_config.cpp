@@ -304,7 +304,6 @@ void check_blocks(const GgufFile& file) {
 
 ordered_json gguf_config(const GgufFile& file) {
   const GgufArchitecture& architecture = architecture_of(file);
-  check_blocks(file);
   if (const auto experts = file.integer(gguf_key(file, "expert_count")); experts.value_or(0) > 0) {
     file.fail(fmt::format("this is a mixture of {} experts, which is not supported; take a model without", *experts));
   }
@@ -320,6 +319,7 @@ ordered_json gguf_config(const GgufFile& file) {
                          {is_gpt2 ? "n_inner" : "intermediate_size", integer(file, "feed_forward_length")},
                          {"vocab_size", vocab_size(file)},
                          {"tie_word_embeddings", !has_tensor(file, "output.weight")}};
+  check_blocks(file);
   const std::optional<double> epsilon = file.number(gguf_key(file, architecture.epsilon));
   if (!epsilon) {
     file.fail("key " + gguf_key(file, architecture.epsilon) + " is missing; convert the model again");

@@ -141,14 +141,13 @@ TEST_F(PeftFolder, ModulesThatTheConfigurationLeavesOutAreRefused) {
 }
 
 TEST_F(PeftFolder, ReadsHalfPrecision) {
-  const std::vector<std::uint16_t> bf16 = {0x3f80, 0xc000, 0x0000, 0x3e80, 0x42c8, 0x7f80};  // 1 -2 0 0.25 100 inf
+  const std::vector<std::uint16_t> bf16 = {0x3f80, 0xc000, 0x0000, 0x3e80, 0x42c8, 0x7f7f};  // 1 -2 0 0.25 100 and the largest
   const std::vector<std::uint16_t> f16 = {0x3c00, 0xc000, 0x0001, 0x3400, 0x5640,
                                           0x8000, 0x7bff, 0,      0,      0};  // 1 -2 2^-24 0.25 100 -0 65504
   write_safetensors(scratch_ / "adapter_model.safetensors", {{kNameA, DType::bf16, {2, 3}, std::as_bytes(std::span(bf16))},
                                                              {kNameB, DType::f16, {5, 2}, std::as_bytes(std::span(f16))}});
   const PeftAdapter adapter = read_peft_adapter(scratch_.path());
-  EXPECT_THAT(adapter.tensors.at(kTensors[0].name).values,
-              ElementsAre(1, -2, 0, 0.25F, 100, std::numeric_limits<float>::infinity()));
+  EXPECT_THAT(adapter.tensors.at(kTensors[0].name).values, ElementsAre(1, -2, 0, 0.25F, 100, 0x1.FEp127F));
   EXPECT_THAT(adapter.tensors.at(kTensors[1].name).values, ElementsAre(1, -2, 0x1p-24F, 0.25F, 100, -0.0F, 65504, 0, 0, 0));
 }
 

@@ -476,7 +476,8 @@ TEST(GgufModel, LinearScalingOfRotations) {
   EXPECT_EQ(with("linear", {}, 4.0F), four);
   EXPECT_EQ(with(nullptr, 4.0F, 2.0F), four);
   EXPECT_EQ(with(nullptr, -4.0F, {})["factor"], -4.0);  // which is then refused as that of any config.json
-  EXPECT_TRUE(std::isnan(with(nullptr, NAN, {})["factor"].get<double>()));
+  EXPECT_THAT(problem_with([](GgufWriter& out) { out.real("llama.rope.scaling.factor", NAN); }),
+              HasSubstr("llama.rope.scaling.factor is nan, and must be a finite number"));
   for (const auto& none : {with(nullptr, {}, {}), with("none", 4.0F, {}), with("linear", {}, {}), with(nullptr, 0.0F, {}),
                            with(nullptr, 0.0F, 4.0F), with("linear", 1.0F, {}), with(nullptr, {}, 1.0F)}) {
     EXPECT_TRUE(none.is_null());
