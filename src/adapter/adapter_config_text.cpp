@@ -20,7 +20,7 @@ json sorted(std::vector<std::string> names) {
   return names;
 }
 
-/// What the files of all methods hold.
+/// The keys that the files of all methods have.
 json common_keys(const PeftConfig& config) {
   return {{"auto_mapping", nullptr},
           {"base_model_name_or_path", config.base_model_name_or_path},

@@ -43,7 +43,7 @@ struct LinearContext {
   Communicator* tensor = nullptr;  // the TP ranks, over the operators' memory; null: only this one
 };
 
-/// What a layer's forward hook saves for backward, in the compute dtype.
+/// The activations that a layer's forward hook saves for backward, in the compute dtype.
 struct SavedByAdapter {
   TensorView rows;    // [tokens, saved_width]
   TensorView output;  // [tokens, out] if the method saves its output; null: it does not, or nothing is trained
@@ -70,7 +70,7 @@ struct LinearHooks {
   /// Elements of LinearScratch::method for this number of tokens. Its content survives from a layer's begin_forward or
   /// begin_backward to its last hook.
   std::int64_t (*scratch_elements)(const AdaptedLinear& linear, std::int64_t tokens);
-  /// What does not depend on tokens; may use collectives of TP ranks. Null: nothing.
+  /// Computes the values that do not depend on tokens; may use collectives of TP ranks. Null: there are none.
   void (*begin_forward)(const LinearLayer& layer, const LinearContext& context);
   /// y = layer(x) + residual (f32 [tokens, out], not y itself; null: nothing).
   void (*forward)(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, const SavedByAdapter& saved,

@@ -24,7 +24,7 @@ struct Parameter {
   std::int64_t cols() const { return shape.rank == 1 ? 1 : shape[1]; }
 };
 
-/// What the parameters of a linear layer [out, in] depend on.
+/// The properties of a linear layer [out, in] that determine its parameters.
 struct LinearTraits {
   std::int64_t in = 0;
   std::int64_t out = 0;

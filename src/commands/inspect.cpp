@@ -3,6 +3,8 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "src/base/base_hash.h"
 #include "src/base/prequantized.h"
@@ -124,18 +126,17 @@ void inspect_model(const fs::path& path, bool verify, const Console& console) {
   }
 }
 
-/// True for a LoRA as GGUF file, which is no model.
-bool is_gguf_adapter(const fs::path& path) {
+/// A LoRA as GGUF file, which is no model; empty for other paths.
+std::optional<GgufFile> read_gguf_adapter(const fs::path& path) {
   if (!has_gguf_ending(path) || !fs::is_regular_file(path)) {
-    return false;
+    return std::nullopt;
   }
-  const GgufFile file = read_gguf(path);
+  GgufFile file = read_gguf(path);
   const std::string* type = file.text("general.type");
-  return type != nullptr && *type == "adapter";
+  return type != nullptr && *type == "adapter" ? std::optional(std::move(file)) : std::nullopt;
 }
 
-void inspect_gguf_adapter(const fs::path& path, bool list_tensors, const Console& console) {
-  const GgufFile file = read_gguf(path);
+void inspect_gguf_adapter(const GgufFile& file, bool list_tensors, const Console& console) {
   const auto shown = [&](const char* key) { return file.text(key) ? shown_gguf_text(*file.text(key)) : std::string("not said"); };
   std::map<std::int64_t, int> ranks;  // and how many modules have them
   for (const auto& [name, tensor] : file.tensors) {
@@ -151,7 +152,7 @@ void inspect_gguf_adapter(const fs::path& path, bool list_tensors, const Console
   console.line(
       fmt::format("adapter {} (a GGUF file for llama.cpp)\n  architecture    {}\n  type            {}\n  name            {}\n"
                   "  alpha           {}\n  ranks           {}",
-                  path.string(), shown("general.architecture"), shown("adapter.type"), shown("general.name"),
+                  file.path.string(), shown("general.architecture"), shown("adapter.type"), shown("general.name"),
                   alpha ? fmt::format("{}", *alpha) : "not said", counts.empty() ? "none" : counts));
   for (const auto& [name, tensor] : file.tensors) {
     if (list_tensors) {
@@ -185,8 +186,8 @@ int run(Communicator& world, const ProcessInfo& process, const InspectOptions& o
       inspect_checkpoint(path, console);
     } else if (fs::exists(path / "adapter_config.json")) {
       inspect_adapter(path, options.tensors, options.verify, console);
-    } else if (is_gguf_adapter(path)) {
-      inspect_gguf_adapter(path, options.tensors, console);
+    } else if (const std::optional<GgufFile> adapter = read_gguf_adapter(path)) {
+      inspect_gguf_adapter(*adapter, options.tensors, console);
     } else if (find_gguf(path) || fs::exists(path / "config.json")) {
       inspect_model(path, options.verify, console);
     } else if (path.extension() == ".safetensors") {

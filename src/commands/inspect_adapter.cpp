@@ -52,7 +52,7 @@ void add_module(Summary& out, const std::string& path, std::int64_t parameters, 
   }
 }
 
-/// Of l - 1: IA3 changes nothing where its factors are 1.
+/// The norm of l - 1: IA3 changes nothing where its factors are 1.
 double norm_of_factors(const AdapterMatrix& factors) {
   double sum = 0.0;
   for (const float value : factors.values) {
@@ -134,18 +134,18 @@ double norm_of_update(const AdapterMatrix& a, const AdapterMatrix& b, double sca
   const auto r = static_cast<std::size_t>(a.shape[0]);
   const auto in = static_cast<std::size_t>(a.shape[1]);
   const auto out = static_cast<std::size_t>(b.shape[0]);
-  double trace = 0.0;           // of (A A^T) (B^T B), a row of both at a time
+  double trace = 0.0;           // of (A A^T) (B^T B), a row of both at a time; both are symmetric
   std::vector<double> of_b(r);  // row i of B^T B, from rows of B as they lie in memory
   for (std::size_t i = 0; i < r; ++i) {
     std::fill(of_b.begin(), of_b.end(), 0.0);
     for (std::size_t k = 0; k < out; ++k) {
       const float* row = b.values.data() + k * r;
-      for (std::size_t j = 0; j < r; ++j) {
+      for (std::size_t j = 0; j <= i; ++j) {
         of_b[j] += static_cast<double>(row[i]) * static_cast<double>(row[j]);
       }
     }
-    for (std::size_t j = 0; j < r; ++j) {
-      trace += of_b[j] * dot(a.values.data() + i * in, a.values.data() + j * in, in);
+    for (std::size_t j = 0; j <= i; ++j) {
+      trace += (j < i ? 2.0 : 1.0) * of_b[j] * dot(a.values.data() + i * in, a.values.data() + j * in, in);
     }
   }
   return std::abs(scale) * std::sqrt(std::max(trace, 0.0));

@@ -43,7 +43,7 @@ nlohmann::ordered_json read_ordered_json_file(const std::filesystem::path& file,
 
 JsonError key_given_twice(const std::string& key);
 JsonError too_deep();
-/// Of nlohmann-json's error, without the library's number; it may quote a token as long as the file, and is shortened.
+/// The text of nlohmann-json's error, without the library's number; it may quote a token as long as the file, and is shortened.
 JsonError json_error_of(const nlohmann::json::exception& error);
 /// Replaces NaN and Infinity outside of strings by null or by quoted names.
 std::string without_python_numbers(std::string_view text, bool as_null);

@@ -7,17 +7,12 @@
 
 #include "kernels/elementwise/copy.h"
 #include "src/core/activity.h"
+#include "src/train/host_copy.h"
 #include "src/transformer/adapter_params.h"
 
 namespace lora_dist {
 
 namespace {
-
-std::vector<float> host_copy_of(std::span<const float> values, const Stream& stream) {
-  std::vector<float> copy(values.size());
-  to_host(view(values), view(std::span(copy)), stream);
-  return copy;
-}
 
 /// Calls work(slice of the whole, offset in the shard) for each parameter with from_base.
 template <class Work>
@@ -62,9 +57,9 @@ void initialize_adapter_from_base(TrainingRun& run) {
   if (run.part.parameters.empty()) {
     return;
   }
-  const std::string mine = bytes_from_base(run.part, host_copy_of(run.part_params, stream));
+  const std::string mine = bytes_from_base(run.part, host_copy(run.part_params, stream));
   const std::vector<std::string> all = all_gather_strings(*run.mesh.tensor_group, mine);
-  std::vector<float> whole = host_copy_of(run.params, stream);
+  std::vector<float> whole = host_copy(run.params, stream);
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
     const TpShard shard = tp_shard(run.model->spec, static_cast<int>(rank), static_cast<int>(all.size()));
     put_from_base(make_adapter_shard(run.layout, run.model->spec, shard), all[rank], whole);

@@ -15,16 +15,11 @@
 #include "src/core/activity.h"
 #include "src/core/version.h"
 #include "src/io/sha256.h"
+#include "src/train/host_copy.h"
 
 namespace lora_dist {
 
 namespace {
-
-std::vector<float> on_host(std::span<const float> there, const Stream& stream) {
-  std::vector<float> here(there.size());
-  to_host(view(there), view(std::span(here)), stream);
-  return here;
-}
 
 /// The origin of an adapter: its base format, and digests of the rest, since an adapter may be shared where its data may not.
 nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
@@ -46,7 +41,7 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
     if (run.world->rank() != 0) {
       return;
     }
-    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), on_host(run.buffers.params, run.model->stream),
+    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), host_copy(run.buffers.params, run.model->stream),
                        run.config.output.adapter_dtype, origin_of(run, step));
   });
 }
