@@ -431,11 +431,11 @@ def save_adapter(model, folder, name):
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def train(model, rows):
-    """Each row by itself; the loss is the sum of the token losses over the number of target tokens of the batch."""
+def train(model, rows, optimizer=None):
+    """AdamW on every trained tensor, or the given optimizer. Each row by itself; the loss is the sum of the token losses over the number of target tokens of the batch."""
     model.train()
     parameters = [parameter for _, parameter in adapter_parameters(model)]
-    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+    optimizer = optimizer or torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
     losses = []
     for step in range(STEPS):
         batch = rows[step * GLOBAL_BATCH : (step + 1) * GLOBAL_BATCH]

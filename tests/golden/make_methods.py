@@ -15,12 +15,10 @@ import peft.optimizers
 import torch
 import transformers
 
-import golden_rows
 import make_families
 
 HERE = pathlib.Path(__file__).resolve().parent
 BASES = ("llama3", "qwen3", "gpt2")
-STEPS, GLOBAL_BATCH, LEARNING_RATE = make_families.STEPS, make_families.GLOBAL_BATCH, make_families.LEARNING_RATE
 LORAPLUS_RATIO = 16.0
 
 
@@ -75,36 +73,17 @@ def save(model, folder, base):
 
 
 def optimizer_of(method, model):
-    options = dict(lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
-    if method == "loraplus":
-        return peft.optimizers.create_loraplus_optimizer(
-            model, torch.optim.AdamW, loraplus_lr_ratio=LORAPLUS_RATIO, **options
-        )
-    return torch.optim.AdamW([parameter for _, parameter in make_families.adapter_parameters(model)], **options)
-
-
-def train(method, model, rows):
-    model.train()
-    optimizer = optimizer_of(method, model)
-    losses = []
-    for step in range(STEPS):
-        batch = rows[step * GLOBAL_BATCH : (step + 1) * GLOBAL_BATCH]
-        count = sum(label != -100 for row in batch for label in row["labels"][1:])
-        optimizer.zero_grad()
-        total = 0.0
-        for row in batch:
-            logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1]
-            loss = torch.nn.functional.cross_entropy(logits, torch.tensor(row["labels"][1:]), reduction="sum") / count
-            loss.backward()
-            total += loss.item()
-        optimizer.step()
-        losses.append(total)
-    return losses
+    """LoRA+'s groups; None: the usual optimizer."""
+    if method != "loraplus":
+        return None
+    return peft.optimizers.create_loraplus_optimizer(
+        model, torch.optim.AdamW, loraplus_lr_ratio=LORAPLUS_RATIO, lr=make_families.LEARNING_RATE, betas=(0.9, 0.999),
+        eps=1e-8, weight_decay=0.0,
+    )
 
 
 def log_probs(model, rows):
-    model.eval()
-    return [golden_rows.rounded(given) for given in golden_rows.log_probs(model, rows)]
+    return make_families.log_probs(model.eval(), rows)
 
 
 def make(method, base):
@@ -127,7 +106,7 @@ def make(method, base):
         start(model)
         save(model, folder / f"init_{quantization}", base)
         part = {"logprobs_init": log_probs(model, given["rows"])}
-        part["losses"] = train(method, model, given["training_rows"])
+        part["losses"] = make_families.train(model, given["training_rows"], optimizer_of(method, model))
         save(model, folder / f"adapter_{quantization}", base)
         part["logprobs"] = log_probs(model, given["rows"])
         golden[quantization] = part
