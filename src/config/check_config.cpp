@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <optional>
 
 #include "kernels/common/block_size.h"
 #include "src/config/config_keys.h"
+#include "src/core/words.h"
 
 namespace lora_dist {
 namespace {
@@ -15,6 +18,35 @@ namespace {
 template <class Value, class Sought>
 bool contains(const std::vector<Value>& values, const Sought& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+/// A key of adapter.* that has a meaning for some methods alone.
+struct MethodOption {
+  const char* key;
+  std::array<std::optional<Method>, 2> of;
+
+  std::vector<Method> methods() const {
+    std::vector<Method> all;
+    for (const std::optional<Method>& method : of) {
+      if (method) {
+        all.push_back(*method);
+      }
+    }
+    return all;
+  }
+};
+constexpr std::array<MethodOption, 6> kMethodOptions = {{{"adapter.rslora", {Method::lora, Method::dora}},
+                                                         {"adapter.rank_pattern", {Method::lora, Method::dora}},
+                                                         {"adapter.alpha_pattern", {Method::lora, Method::dora}},
+                                                         {"adapter.init", {Method::lora, Method::dora}},
+                                                         {"adapter.loraplus_ratio", {Method::lora, Method::dora}},
+                                                         {"adapter.ia3.feedforward_modules", {Method::ia3}}}};
+
+/// "lora and dora".
+std::string words_of(const std::vector<Method>& methods) {
+  std::vector<std::string_view> words;
+  std::transform(methods.begin(), methods.end(), std::back_inserter(words), [](Method each) { return word_of(kMethods, each); });
+  return joined_words(words, "and");
 }
 
 /// True if the key has another value than its default: a printed configuration names every key.
@@ -26,20 +58,12 @@ bool is_changed(const Config& config, const char* name) {
 }  // namespace
 
 ConfigProblem option_of_another_method(const Config& config) {
-  constexpr std::array<const char*, 5> kOfLora = {"adapter.rslora", "adapter.rank_pattern", "adapter.alpha_pattern",
-                                                  "adapter.init", "adapter.loraplus_ratio"};
-  const auto problem = [&](const char* key, const char* methods) {
-    return ConfigProblem{{key, "adapter.method"},
-                         fmt::format("{} is an option of {}, and adapter.method is {}; leave it out", key, methods,
-                                     word_of(kMethods, config.adapter.method))};
-  };
-  for (const char* key : kOfLora) {
-    if (is_changed(config, key) && config.adapter.method == Method::ia3) {
-      return problem(key, "lora and dora");
+  for (const MethodOption& option : kMethodOptions) {
+    if (is_changed(config, option.key) && !contains(option.methods(), config.adapter.method)) {
+      return {{option.key, "adapter.method"},
+              fmt::format("{} is an option of {}, and adapter.method is {}; leave it out", option.key, words_of(option.methods()),
+                          word_of(kMethods, config.adapter.method))};
     }
-  }
-  if (is_changed(config, "adapter.ia3.feedforward_modules") && config.adapter.method != Method::ia3) {
-    return problem("adapter.ia3.feedforward_modules", "ia3");
   }
   return {};
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +40,16 @@ std::vector<std::string_view> all_words(const Words<Value, count>& words) {
   std::vector<std::string_view> all;
   std::transform(words.begin(), words.end(), std::back_inserter(all), [](const auto& each) { return each.word; });
   return all;
+}
+
+/// "a", "a and b", "a, b and c".
+inline std::string joined_words(const std::vector<std::string_view>& words, std::string_view last) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    text += i == 0 ? "" : i + 1 < words.size() ? ", " : " " + std::string(last) + " ";
+    text += words[i];
+  }
+  return text;
 }
 
 }  // namespace lora_dist
