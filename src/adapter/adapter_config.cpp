@@ -4,22 +4,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "src/adapter/config_reader.h"
 #include "src/adapter/lora_factors.h"
+#include "src/adapter/method.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
+#include "src/core/words.h"
 #include "src/io/strict_json.h"
 
 namespace lora_dist {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::int64_t kMaxRank = 1 << 20;
 
 /// Unsupported keys that change what the adapter computes or adapts; each must be absent, null, false or empty.
 constexpr const char* kNotRepresented[] = {
@@ -29,81 +29,26 @@ constexpr const char* kNotRepresented[] = {
 /// Initialisations that also change the base weights: such an adapter is invalid on the original base.
 constexpr const char* kBaseChangingInits[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
 
-/// Reads the keys of one document; errors name file and key.
-class ConfigReader {
- public:
-  ConfigReader(const json& document, const std::filesystem::path& file) : document_(document), file_(file) {}
-
-  [[noreturn]] void refuse(const std::string& what) const { throw Error(ExitCode::model, file_.string() + ": " + what); }
-
-  /// The value; nullopt if the key is missing or null.
-  const json* find(const char* key) const {
-    const auto at = document_.find(key);
-    return at == document_.end() || at->is_null() ? nullptr : &*at;
-  }
-
-  std::string text(const char* key, const std::string& otherwise) const {
-    const json* value = find(key);
-    if (value != nullptr && !value->is_string()) {
-      refuse(fmt::format("{} must be text", key));
-    }
-    return value == nullptr ? otherwise : value->get<std::string>();
-  }
-
-  bool flag(const char* key, bool otherwise) const {
-    const json* value = find(key);
-    if (value != nullptr && !value->is_boolean()) {
-      refuse(fmt::format("{} must be true or false", key));
-    }
-    return value == nullptr ? otherwise : value->get<bool>();
-  }
-
-  std::int64_t rank(const std::string& key, const json& value) const {
-    if (!value.is_number_integer() || value < 1 || value > kMaxRank) {
-      refuse(fmt::format("{} must be a whole number from 1 to {} (got {})", key, kMaxRank, value.dump().substr(0, 40)));
-    }
-    return value.get<std::int64_t>();
-  }
-
-  double finite(const std::string& key, const json& value) const {
-    if (!value.is_number() || !std::isfinite(value.get<double>())) {
-      refuse(fmt::format("{} must be a number (got {})", key, value.dump().substr(0, 40)));
-    }
-    return value.get<double>();
-  }
-
-  /// The members of an object of patterns, in file order; `value_of` reads one value.
-  template <class Read>
-  auto pattern(const char* key, const nlohmann::ordered_json& in_order, const Read& value_of) const {
-    PathPattern<decltype(value_of(std::string(), json()))> pattern;
-    const json* value = find(key);
-    if (value != nullptr && !value->is_object()) {
-      refuse(fmt::format("{} must be an object", key));
-    }
-    if (value != nullptr) {
-      for (const auto& [name, ignored] : in_order[key].items()) {
-        if (const std::string problem = problem_of_pattern(name); !problem.empty()) {
-          refuse(fmt::format("{} has the key \"{}\", which {}", key, name.substr(0, 80), problem));
-        }
-        pattern.emplace_back(name, value_of(fmt::format("{}.{}", key, name), (*value)[name]));
-      }
-    }
-    return pattern;
-  }
-
- private:
-  const json& document_;
-  const std::filesystem::path& file_;
-};
-
 bool is_off(const json& value) {
   return value == false || ((value.is_array() || value.is_object() || value.is_string()) && value.empty());
 }
 
-void refuse_unrepresented(const ConfigReader& reader) {
-  if (const std::string type = reader.text("peft_type", ""); type != "LORA" && type != "IA3") {
-    reader.refuse(fmt::format("peft_type is \"{}\", and only LORA and IA3 adapters can be read", type));
+/// The row whose folder this is.
+const AdapterMethod& method_in(const ConfigReader& reader) {
+  const std::string type = reader.text("peft_type", "");
+  std::vector<std::string_view> types;
+  for (const AdapterMethod* row : adapter_methods()) {
+    if (row->peft.type == type && (row->peft.is_written_in == nullptr || row->peft.is_written_in(reader))) {
+      return *row;
+    }
+    if (std::ranges::find(types, row->peft.type) == types.end()) {
+      types.push_back(row->peft.type);
+    }
   }
+  reader.refuse(fmt::format("peft_type is \"{}\", and only {} adapters can be read", type, joined_words(types, "and")));
+}
+
+void refuse_unrepresented(const ConfigReader& reader) {
   for (const char* key : kNotRepresented) {
     if (const json* value = reader.find(key); value != nullptr && !is_off(*value)) {
       reader.refuse(fmt::format("{} is {}, which this program does not do; train or export the adapter without it", key,
@@ -124,23 +69,6 @@ void refuse_unrepresented(const ConfigReader& reader) {
       }
     }
   }
-}
-
-/// A list of names, or one text.
-void read_modules(const ConfigReader& reader, const char* key, std::vector<std::string>& names, std::string& pattern) {
-  const json* modules = reader.find(key);
-  if (modules == nullptr) {
-    return;
-  }
-  if (modules->is_string()) {
-    pattern = modules->get<std::string>();
-    return;
-  }
-  if (!modules->is_array() || !std::ranges::all_of(*modules, [](const json& t) { return t.is_string(); })) {
-    reader.refuse(fmt::format("{} must be a list of names, or one text", key));
-  }
-  names = modules->get<std::vector<std::string>>();
-  std::ranges::sort(names);
 }
 
 bool is_among(const std::vector<std::string>& names, const std::string& path) {
@@ -168,14 +96,6 @@ void read_layers(const ConfigReader& reader, PeftConfig& config) {
       }
       config.layers_pattern.push_back(pattern.get<std::string>());
     }
-  }
-}
-
-void read_feedforward(const ConfigReader& reader, PeftConfig& config) {
-  std::string pattern;
-  read_modules(reader, "feedforward_modules", config.feedforward_modules, pattern);
-  if (!pattern.empty()) {
-    reader.refuse("feedforward_modules must be a list of names; a regular expression is not read");
   }
 }
 
@@ -225,41 +145,21 @@ double scale_of(const PeftConfig& config, const std::string& path) {
 
 PeftConfig read_adapter_config(const std::filesystem::path& file) {
   const nlohmann::ordered_json in_order = read_ordered_json_file(file, ExitCode::model);
-  const json document(in_order);
-  const ConfigReader reader(document, file);
-  if (!document.is_object()) {
+  const ConfigReader reader(in_order, file);
+  if (!in_order.is_object()) {
     reader.refuse("it is not an object");
   }
+  const AdapterMethod& method = method_in(reader);
   refuse_unrepresented(reader);
   PeftConfig config;
-  if (const json* r = reader.find("r"); r != nullptr) {
-    config.r = reader.rank("r", *r);
-  }
-  if (const json* alpha = reader.find("lora_alpha"); alpha != nullptr) {
-    config.alpha = reader.finite("lora_alpha", *alpha);
-  }
-  if (const json* dropout = reader.find("lora_dropout"); dropout != nullptr) {
-    config.dropout = reader.finite("lora_dropout", *dropout);
-  }
-  if (config.dropout < 0 || config.dropout >= 1) {
-    reader.refuse(fmt::format("lora_dropout must be at least 0 and below 1 (got {})", config.dropout));
-  }
-  config.use_rslora = reader.flag("use_rslora", false);
-  const bool ia3 = reader.text("peft_type", "") == "IA3";
-  config.method = ia3 ? Method::ia3 : reader.flag("use_dora", false) ? Method::dora : Method::lora;
+  config.method = value_of(method);
   config.fan_in_fan_out = reader.flag("fan_in_fan_out", false);
   config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
   config.task_type = reader.text("task_type", "CAUSAL_LM");
-  read_modules(reader, "target_modules", config.target_modules, config.target_pattern);  // absent in old files
-  read_modules(reader, "exclude_modules", config.exclude_modules, config.exclude_pattern);
-  config.rank_pattern = reader.pattern("rank_pattern", in_order,
-                                       [&](const std::string& key, const json& value) { return reader.rank(key, value); });
-  config.alpha_pattern = reader.pattern("alpha_pattern", in_order,
-                                        [&](const std::string& key, const json& value) { return reader.finite(key, value); });
+  reader.modules("target_modules", config.target_modules, config.target_pattern);  // absent in old files
+  reader.modules("exclude_modules", config.exclude_modules, config.exclude_pattern);
   read_layers(reader, config);
-  if (ia3) {
-    read_feedforward(reader, config);
-  }
+  method.peft.read(reader, config);
   return config;
 }
 

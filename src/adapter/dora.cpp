@@ -8,6 +8,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/scale/scale.h"
+#include "src/adapter/dora_folder.h"
 #include "src/adapter/lora_factors.h"
 #include "src/adapter/method.h"
 #include "src/adapter/tensor_roles.h"
@@ -199,19 +200,21 @@ void initialize_from_base(const LinearLayer& layer, const LinearContext& context
 }  // namespace
 
 const AdapterMethod& dora_method() {
-  static constexpr AdapterMethod method = {"dora",
-                                           parameters,
-                                           initialize_lora,
-                                           initialize_from_base,
-                                           {.saved_width = lora_saved_width,
-                                            .saved_output_width = saved_output_width,
-                                            .scratch_elements = scratch_elements,
-                                            .begin_forward = begin_forward,
-                                            .forward = forward,
-                                            .save_again = save_again,
-                                            .begin_backward = begin_backward,
-                                            .input_gradient = input_gradient,
-                                            .parameter_gradients = parameter_gradients}};
+  static const AdapterMethod method = {"dora",
+                                       parameters,
+                                       initialize_lora,
+                                       initialize_from_base,
+                                       {.saved_width = lora_saved_width,
+                                        .saved_output_width = saved_output_width,
+                                        .scratch_elements = scratch_elements,
+                                        .begin_forward = begin_forward,
+                                        .forward = forward,
+                                        .save_again = save_again,
+                                        .begin_backward = begin_backward,
+                                        .input_gradient = input_gradient,
+                                        .parameter_gradients = parameter_gradients},
+                                       dora_codec(),
+                                       dora_merge()};
   return method;
 }
 

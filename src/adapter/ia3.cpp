@@ -2,6 +2,8 @@
 // Neither has dropout.
 #include "kernels/reduce/reduce.h"
 #include "kernels/scale/scale.h"
+#include "src/adapter/ia3_folder.h"
+#include "src/adapter/ia3_modules.h"
 #include "src/adapter/method.h"
 #include "src/adapter/tensor_roles.h"
 
@@ -94,19 +96,24 @@ void parameter_gradients(const LinearLayer& layer, const LinearContext& context,
 }  // namespace
 
 const AdapterMethod& ia3_method() {
-  static constexpr AdapterMethod method = {"ia3",
-                                           parameters,
-                                           initialize,
-                                           nullptr,
-                                           {.saved_width = saved_width,
-                                            .saved_output_width = saved_output_width,
-                                            .scratch_elements = scratch_elements,
-                                            .begin_forward = nullptr,
-                                            .forward = forward,
-                                            .save_again = save_again,
-                                            .begin_backward = begin_backward,
-                                            .input_gradient = input_gradient,
-                                            .parameter_gradients = parameter_gradients}};
+  static const AdapterMethod method = {"ia3",
+                                       parameters,
+                                       initialize,
+                                       nullptr,
+                                       {.saved_width = saved_width,
+                                        .saved_output_width = saved_output_width,
+                                        .scratch_elements = scratch_elements,
+                                        .begin_forward = nullptr,
+                                        .forward = forward,
+                                        .save_again = save_again,
+                                        .begin_backward = begin_backward,
+                                        .input_gradient = input_gradient,
+                                        .parameter_gradients = parameter_gradients},
+                                       ia3_codec(),
+                                       ia3_merge(),
+                                       {.alpha = false, .dropout = false},
+                                       default_ia3_modules,
+                                       name_feedforward_modules};
   return method;
 }
 

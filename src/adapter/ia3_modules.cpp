@@ -22,7 +22,7 @@ std::vector<std::string> names_of(const ModelSpec& model, const std::vector<Line
 
 }  // namespace
 
-Ia3Modules default_ia3_modules(const ModelSpec& model) {
+DefaultModules default_ia3_modules(const ModelSpec& model) {
   constexpr std::array<std::string_view, 5> kWithQueries = {"gemma", "gemma2", "gemma3_text", "qwen2", "qwen3"};
   const bool queries = std::ranges::find(kWithQueries, model.model_type) != kWithQueries.end();
   return {names_of(model, {Linear::qkv, queries ? Linear::q : Linear::k, Linear::v, Linear::down}),

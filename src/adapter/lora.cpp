@@ -1,5 +1,6 @@
 // LoRA (Hu et al. 2021, arXiv:2106.09685): y = W x + scale * B A dropout(x).
 #include "src/adapter/lora_factors.h"
+#include "src/adapter/lora_folder.h"
 #include "src/adapter/method.h"
 
 namespace lora_dist {
@@ -75,19 +76,21 @@ void parameter_gradients(const LinearLayer& layer, const LinearContext& context,
 }  // namespace
 
 const AdapterMethod& lora_method() {
-  static constexpr AdapterMethod method = {"lora",
-                                           lora_parameters,
-                                           initialize_lora,
-                                           nullptr,
-                                           {.saved_width = lora_saved_width,
-                                            .saved_output_width = nullptr,
-                                            .scratch_elements = scratch_elements,
-                                            .begin_forward = nullptr,
-                                            .forward = forward,
-                                            .save_again = save_lora_z,
-                                            .begin_backward = begin_backward,
-                                            .input_gradient = input_gradient,
-                                            .parameter_gradients = parameter_gradients}};
+  static const AdapterMethod method = {"lora",
+                                       lora_parameters,
+                                       initialize_lora,
+                                       nullptr,
+                                       {.saved_width = lora_saved_width,
+                                        .saved_output_width = nullptr,
+                                        .scratch_elements = scratch_elements,
+                                        .begin_forward = nullptr,
+                                        .forward = forward,
+                                        .save_again = save_lora_z,
+                                        .begin_backward = begin_backward,
+                                        .input_gradient = input_gradient,
+                                        .parameter_gradients = parameter_gradients},
+                                       lora_codec(),
+                                       lora_merge()};
   return method;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "kernels/common/check.h"
 
@@ -19,6 +20,12 @@ const AdapterMethod& method_of(Method method) {
       std::find_if(all.begin(), all.end(), [&](const AdapterMethod* row) { return row->name == word_of(kMethods, method); });
   require(found != all.end(), "a value of adapter.method has no row in the table of methods");
   return **found;
+}
+
+Method value_of(const AdapterMethod& method) {
+  const std::optional<Method> value = value_of_word(kMethods, method.name);
+  require(value.has_value(), "a row of the table of methods is no value of adapter.method");
+  return *value;
 }
 
 }  // namespace lora_dist

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "src/adapter/linear_hooks.h"
+#include "src/adapter/method_folder.h"
 #include "src/adapter/parameter.h"
 #include "src/core/choices.h"
+#include "src/model/tensor_table.h"
 
 namespace lora_dist {
 
@@ -19,6 +22,20 @@ struct InitialKey {
   std::uint32_t layer = 0;
   std::uint32_t linear = 0;
   LoraInit init = LoraInit::uniform;
+};
+
+struct AdapterLayout;
+
+/// The modules that a method adapts unless the user names others.
+struct DefaultModules {
+  std::vector<std::string> target_modules;
+  std::vector<std::string> feedforward_modules;
+};
+
+/// The keys of adapter.* that have a meaning for a method; the others of LoRA's are left as they are.
+struct MethodKeys {
+  bool alpha = true;  // with r, rslora and the patterns
+  bool dropout = true;
 };
 
 struct AdapterMethod {
@@ -31,6 +48,13 @@ struct AdapterMethod {
   /// its other parameters. Null: there are none.
   void (*initialize_from_base)(const LinearLayer& layer, const LinearContext& context, std::span<float> params);
   LinearHooks linear;
+  PeftCodec peft;
+  MergeHooks merge;
+  MethodKeys keys = {};
+  /// Null: the family's default_targets.
+  DefaultModules (*default_modules)(const ModelSpec& model) = nullptr;
+  /// Adds to a new adapter's description what its layout says. Null: nothing.
+  void (*describe)(PeftConfig& peft, const AdapterLayout& layout) = nullptr;
 };
 
 /// y += scale * B A dropout(x). Hu et al. 2021, arXiv:2106.09685.
@@ -46,5 +70,7 @@ std::span<const AdapterMethod* const> adapter_methods();
 
 /// The row of a value of adapter.method.
 const AdapterMethod& method_of(Method method);
+/// The value of a row.
+Method value_of(const AdapterMethod& method);
 
 }  // namespace lora_dist

@@ -7,6 +7,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "src/adapter/method.h"
+
 namespace lora_dist {
 namespace {
 
@@ -72,11 +74,8 @@ std::string vllm_text(const PeftConfig& config, const std::string& name) {
 
 /// "LoRA adapter of rank 16, alpha 32, for the base model "m"".
 std::string title(const PeftConfig& config, const std::string& name) {
-  if (config.method == Method::ia3) {
-    return fmt::format("IA3 adapter for the base model {}", name);
-  }
-  return fmt::format("{} adapter of rank {}, alpha {}, for the base model {}", config.method == Method::dora ? "DoRA" : "LoRA",
-                     config.r, config.alpha, name);
+  const PeftCodec& codec = method_of(config.method).peft;
+  return fmt::format("{} adapter{} for the base model {}", codec.title, codec.size_text(config), name);
 }
 
 /// Commands for servers. Those that read LoRA alone get the merged model.

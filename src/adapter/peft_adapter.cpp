@@ -15,10 +15,12 @@
 
 #include "kernels/common/check.h"
 #include "kernels/elementwise/elementwise.h"
+#include "src/adapter/method.h"
 #include "src/adapter/model_card.h"
 #include "src/adapter/path_pattern.h"
 #include "src/adapter/tensor_roles.h"
 #include "src/core/error.h"
+#include "src/core/words.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
@@ -31,29 +33,24 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kSuffix = ".weight";
 
-/// True for a tensor of factors of outputs or inputs: PEFT writes it without ".weight", and 16 bits would round all that its
-/// layer computes.
-bool stays_in_f32(const std::string& name) {
-  const std::string role = path_and_role(name).second;
-  return role == kMagnitude || role == kIa3Factors;
+/// The tensor of that role; null: the method has none.
+const ModuleTensor* tensor_kind(const AdapterMethod& method, std::string_view role) {
+  const auto found = std::ranges::find(method.peft.tensors, role, &ModuleTensor::name);
+  return found == method.peft.tensors.end() ? nullptr : &*found;
 }
 
-/// The tensors of a module.
-std::vector<std::string_view> roles_of(Method method) {
-  switch (method) {
-    case Method::ia3:
-      return {kIa3Factors};
-    case Method::dora:
-      return {kLoraA, kLoraB, kMagnitude};
-    case Method::lora:
-      break;
+/// The same, of another method if this one has none.
+const ModuleTensor* any_tensor_kind(const AdapterMethod& method, std::string_view role) {
+  const ModuleTensor* found = tensor_kind(method, role);
+  for (const AdapterMethod* other : adapter_methods()) {
+    found = found == nullptr ? tensor_kind(*other, role) : found;
   }
-  return {kLoraA, kLoraB};
+  return found;
 }
 
 /// `rounded`: storage for values in a dtype other than f32; the result points into it.
-std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tensors, std::span<const float> params, DType dtype,
-                                            std::vector<std::byte>& rounded) {
+std::vector<TensorToWrite> tensors_to_write(const AdapterMethod& method, std::span<const AdapterTensor> tensors,
+                                            std::span<const float> params, DType dtype, std::vector<std::byte>& rounded) {
   const std::size_t width = size_of(dtype);
   if (dtype != DType::f32) {
     rounded.resize(params.size() * width);
@@ -66,11 +63,13 @@ std::vector<TensorToWrite> tensors_to_write(std::span<const AdapterTensor> tenso
     const auto count = static_cast<std::size_t>(tensor.count);
     require(offset <= params.size() && count <= params.size() - offset,
             "write_peft_adapter: a tensor lies outside the parameters");
-    const bool exact = dtype == DType::f32 || stays_in_f32(tensor.name);
+    const ModuleTensor* kind = tensor_kind(method, path_and_role(tensor.name).second);
+    require(kind != nullptr, "write_peft_adapter: a tensor that the method does not have");
+    const bool exact = dtype == DType::f32 || kind->exact;
     const std::span<const std::byte> bytes = exact ? std::as_bytes(params.subspan(offset, count))
                                                    : std::span<const std::byte>(rounded).subspan(offset * width, count * width);
-    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, stays_in_f32(tensor.name) ? "" : kSuffix),
-                   exact ? DType::f32 : dtype, tensor.shape, bytes});
+    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, kind->suffix ? kSuffix : ""), exact ? DType::f32 : dtype,
+                   tensor.shape, bytes});
   }
   return out;
 }
@@ -94,8 +93,29 @@ std::string table_name(std::string name) {
   return is_vocabulary_table(name) ? name : std::string();
 }
 
+std::vector<std::string_view> method_titles() {
+  std::vector<std::string_view> titles;
+  std::ranges::transform(adapter_methods(), std::back_inserter(titles), [](const auto* row) { return row->peft.title; });
+  return titles;
+}
+
+/// "base_model.model.<module>.lora_A.weight, .lora_B.weight or .ia3_l": of all methods.
+std::string example_names() {
+  std::vector<std::string> names;
+  for (const AdapterMethod* row : adapter_methods()) {
+    for (const ModuleTensor& tensor : row->peft.tensors) {
+      std::string name =
+          fmt::format("{}.{}{}", names.empty() ? "base_model.model.<module>" : "", tensor.name, tensor.suffix ? kSuffix : "");
+      if (std::ranges::none_of(names, [&](const std::string& known) { return known.ends_with(name); })) {
+        names.push_back(std::move(name));
+      }
+    }
+  }
+  return joined_words({names.begin(), names.end()}, "or");
+}
+
 /// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A"; so with those that PEFT writes without ".weight".
-std::string plain_name(const TensorInfo& info) {
+std::string plain_name(const AdapterMethod& method, const TensorInfo& info) {
   const std::string& name = info.name;
   const auto refuse = [&](const std::string& why) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} {}", info.file.string(), name, why));
@@ -109,32 +129,29 @@ std::string plain_name(const TensorInfo& info) {
   if (name.ends_with(".bias")) {
     refuse("is a trained bias, which this program does not do");
   }
-  const bool has_suffix = name.ends_with(kSuffix);
-  if (name.starts_with(kPrefix) && (has_suffix || stays_in_f32(name))) {
+  if (name.starts_with(kPrefix)) {
+    const bool has_suffix = name.ends_with(kSuffix);
     const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - (has_suffix ? kSuffix.size() : 0));
     const auto [path, role] = path_and_role(plain);
-    if (!path.empty() && (role == kLoraA || role == kLoraB || stays_in_f32(plain))) {
+    const ModuleTensor* kind = any_tensor_kind(method, role);
+    if (!path.empty() && kind != nullptr && (has_suffix || !kind->suffix)) {
       if (is_vocabulary_table(path)) {
         refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
       }
       return plain;
     }
   }
-  refuse(
-      "is not named as a tensor of LoRA, DoRA or IA3 is (base_model.model.<module>.lora_A.weight, .lora_B.weight, "
-      ".lora_magnitude_vector or .ia3_l)");
+  refuse(fmt::format("is not named as a tensor of {} is ({})", joined_words(method_titles(), "or"), example_names()));
   return "";
 }
 
-AdapterMatrix read_matrix(const TensorInfo& info) {
+AdapterMatrix read_matrix(const TensorInfo& info, const ModuleTensor& kind) {
   if (info.dtype != DType::f32 && info.dtype != DType::f16 && info.dtype != DType::bf16) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is {}, and f32, f16 or bf16 is needed", info.file.string(), info.name,
                                              dtype_text(info)));
   }
-  const bool is_vector = info.name.find(kMagnitude) != std::string::npos;
-  if (info.shape.size() != (is_vector ? 1 : 2) || info.bytes == 0) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a {}", info.file.string(), info.name,
-                                             is_vector ? "vector, as DoRA's magnitudes are" : "matrix"));
+  if (info.shape.size() != kind.dimensions || info.bytes == 0) {
+    throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a {}", info.file.string(), info.name, kind.kind));
   }
   return {info.shape, read_floats(info, 0, static_cast<std::int64_t>(info.bytes / size_of(info.dtype)))};
 }
@@ -142,38 +159,28 @@ AdapterMatrix read_matrix(const TensorInfo& info) {
 /// Throws Error(model) unless the tensor belongs to the method, and the adapter has its partners.
 void check_partners(const PeftAdapter& adapter, const std::string& name, const fs::path& file) {
   const auto [path, role] = path_and_role(name);
-  const std::vector<std::string_view> roles = roles_of(adapter.config.method);
-  if (std::ranges::find(roles, role) == roles.end()) {
+  const AdapterMethod& method = method_of(adapter.config.method);
+  if (tensor_kind(method, role) == nullptr) {
+    const std::string_view stranger = any_tensor_kind(method, role)->stranger;
     const std::string why =
-        role == kMagnitude ? "use_dora is not true in adapter_config.json"
-                           : fmt::format("adapter_config.json describes a {} adapter", word_of(kMethods, adapter.config.method));
+        stranger.empty() ? fmt::format("adapter_config.json describes a {} adapter", method.name) : std::string(stranger);
     throw Error(ExitCode::model, fmt::format("{} holds {}, and {}; save the adapter again", file.string(), name, why));
   }
-  for (const std::string_view partner : roles) {
-    if (!adapter.tensors.contains(fmt::format("{}.{}", path, partner))) {
-      throw Error(ExitCode::model, fmt::format("{} holds {} without {}; save the adapter again", file.string(), name, partner));
+  for (const ModuleTensor& partner : method.peft.tensors) {
+    if (!adapter.tensors.contains(tensor_of(path, partner.name))) {
+      throw Error(ExitCode::model,
+                  fmt::format("{} holds {} without {}; save the adapter again", file.string(), name, partner.name));
     }
   }
 }
 
-/// Throws Error(model) unless the shape is that of the tensor's role, with the rank of the configuration.
+/// Throws Error(model) unless the shape is that of the tensor's role.
 void check_role_shape(const PeftAdapter& adapter, const std::string& name, const AdapterMatrix& matrix, const fs::path& file) {
   const auto [path, role] = path_and_role(name);
-  const auto refuse = [&](const std::string& why) {
-    throw Error(ExitCode::model, fmt::format("{}: {} is [{}], and {}", file.string(), name, fmt::join(matrix.shape, ", "), why));
-  };
-  if (role == kMagnitude) {
-    if (const std::int64_t out = adapter.tensors.at(tensor_of(path, kLoraB)).shape[0]; matrix.shape[0] != out) {
-      refuse(fmt::format("its module has {} outputs; save the adapter again", out));
-    }
-  } else if (role == kIa3Factors) {
-    const bool feedforward = ends_with_any(path, adapter.config.feedforward_modules);
-    if (matrix.shape[feedforward ? 0 : 1] != 1) {
-      refuse(fmt::format("feedforward_modules of adapter_config.json {} its module, which then has [{}]; save the adapter again",
-                         feedforward ? "name" : "do not name", feedforward ? "1, inputs" : "outputs, 1"));
-    }
-  } else if (const std::int64_t expected = rank_of(adapter.config, path); matrix.shape[role == kLoraA ? 0 : 1] != expected) {
-    refuse(fmt::format("adapter_config.json gives its module rank {}", expected));
+  const std::string problem = method_of(adapter.config.method).peft.shape_problem({&adapter, path}, role);
+  if (!problem.empty()) {
+    throw Error(ExitCode::model,
+                fmt::format("{}: {} is [{}], and {}", file.string(), name, fmt::join(matrix.shape, ", "), problem));
   }
 }
 
@@ -225,10 +232,21 @@ std::vector<float> read_floats(const TensorInfo& tensor, std::int64_t first, std
   return values;
 }
 
+std::vector<std::string> adapted_paths(const PeftAdapter& adapter) {
+  const std::string_view first = method_of(adapter.config.method).peft.tensors.front().name;  // stands for its module
+  std::vector<std::string> paths;
+  for (const auto& [name, matrix] : adapter.tensors) {
+    if (const auto [path, role] = path_and_role(name); role == first) {
+      paths.push_back(path);
+    }
+  }
+  return paths;
+}
+
 void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
                         std::span<const float> params, DType dtype, const nlohmann::json& origin) {
   std::vector<std::byte> rounded;
-  std::vector<TensorToWrite> content = tensors_to_write(tensors, params, dtype, rounded);
+  std::vector<TensorToWrite> content = tensors_to_write(method_of(config.method), tensors, params, dtype, rounded);
   const fs::path temporary = begin_atomic_directory(folder);
   try {
     write_safetensors(temporary / "adapter_model.safetensors", std::move(content));
@@ -269,14 +287,16 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
     throw Error(ExitCode::model,
                 fmt::format("{} has no adapter_model.safetensors; the adapter was not saved whole", folder.string()));
   }
+  const AdapterMethod& method = method_of(adapter.config.method);
   const TensorDirectory directory = read_safetensors_header(file);
   for (const auto& [name, info] : directory.tensors) {
     if (const std::string table = table_name(name); !table.empty()) {
       adapter.tables.emplace(table, info);
       continue;
     }
-    std::string plain = plain_name(info);  // first, so that the error names the tensor's kind instead of its shape
-    adapter.tensors.emplace(std::move(plain), read_matrix(info));
+    std::string plain = plain_name(method, info);  // first, so that the error names the tensor's kind instead of its shape
+    const ModuleTensor& kind = *any_tensor_kind(method, path_and_role(plain).second);
+    adapter.tensors.emplace(std::move(plain), read_matrix(info, kind));
   }
   if (adapter.tensors.empty()) {
     throw Error(ExitCode::model, fmt::format("{} holds no tensors; the adapter was not saved whole", file.string()));

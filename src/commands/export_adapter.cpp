@@ -8,11 +8,11 @@
 #include <system_error>
 #include <utility>
 
+#include "src/adapter/adapted_module.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/adapter_origin.h"
 #include "src/adapter/model_card.h"
 #include "src/adapter/path_pattern.h"
-#include "src/adapter/tensor_roles.h"
 #include "src/comm/agree.h"
 #include "src/commands/export_gguf.h"
 #include "src/commands/work_folder.h"
@@ -102,11 +102,7 @@ PeftAdapter for_peft(const PeftAdapter& adapter) {
   }
   config.target_pattern.clear();
   config.target_modules.clear();
-  for (const auto& [name, matrix] : adapter.tensors) {
-    if (const auto [path, role] = path_and_role(name); role == kLoraA || role == kIa3Factors) {
-      config.target_modules.push_back(path);
-    }
-  }
+  config.target_modules = adapted_paths(adapter);
   return out;
 }
 

@@ -6,14 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <set>
 #include <system_error>
 
 #include "src/adapter/adapter_origin.h"
-#include "src/adapter/tensor_roles.h"
+#include "src/adapter/method.h"
 #include "src/io/sha256.h"
 #include "src/io/strict_json.h"
 
@@ -52,31 +50,19 @@ void add_module(Summary& out, const std::string& path, std::int64_t parameters, 
   }
 }
 
-/// The norm of l - 1: IA3 changes nothing where its factors are 1.
-double norm_of_factors(const AdapterMatrix& factors) {
-  double sum = 0.0;
-  for (const float value : factors.values) {
-    sum += (static_cast<double>(value) - 1.0) * (static_cast<double>(value) - 1.0);
-  }
-  return std::sqrt(sum);
-}
-
 Summary summary_of(const PeftAdapter& adapter) {
   Summary out;
-  for (const auto& [name, a] : adapter.tensors) {
-    const auto [path, role] = path_and_role(name);
-    if (role == kIa3Factors) {
-      add_module(out, path, std::ssize(a.values), norm_of_factors(a));
+  const AdapterMethod& method = method_of(adapter.config.method);
+  for (const std::string& path : adapted_paths(adapter)) {
+    const AdaptedModule module{&adapter, path};
+    std::int64_t parameters = 0;
+    for (const ModuleTensor& tensor : method.peft.tensors) {
+      parameters += std::ssize(module.tensor(tensor.name).values);
     }
-    if (role != kLoraA) {
-      continue;
+    add_module(out, path, parameters, method.merge.norm(module));
+    if (const std::int64_t rank = method.merge.rank(module); rank > 0) {
+      out.groups[path.substr(path.rfind('.') + 1)].ranks.insert(rank);
     }
-    const AdapterMatrix& b = adapter.tensors.at(tensor_of(path, kLoraB));
-    const double norm = norm_of_update(a, b, scale_of(adapter.config, path));
-    const auto magnitude = adapter.tensors.find(tensor_of(path, kMagnitude));
-    const std::int64_t of_magnitude = magnitude == adapter.tensors.end() ? 0 : std::ssize(magnitude->second.values);
-    add_module(out, path, std::ssize(a.values) + std::ssize(b.values) + of_magnitude, norm);
-    out.groups[path.substr(path.rfind('.') + 1)].ranks.insert(a.shape[0]);
   }
   return out;
 }
@@ -87,12 +73,6 @@ double norm_of(const AdapterMatrix& matrix) {
     sum += static_cast<double>(value) * static_cast<double>(value);
   }
   return std::sqrt(sum);
-}
-
-/// In fp64: factors have up to a million elements.
-double dot(const float* x, const float* y, std::size_t n) {
-  return std::transform_reduce(x, x + n, y, 0.0, std::plus<>{},
-                               [](float a, float b) { return static_cast<double>(a) * static_cast<double>(b); });
 }
 
 void show_groups(const Summary& summary, const Console& console) {
@@ -111,53 +91,22 @@ std::string base_format_text(const fs::path& folder) {
   return format ? describe(*format) : "not recorded";
 }
 
-std::string options_text(const PeftConfig& config) {
-  if (config.method == Method::ia3) {
-    return fmt::format("  feed-forward    {}\n", fmt::join(config.feedforward_modules, ", "));
-  }
-  return fmt::format("  r               {}{}\n  alpha           {}{}\n  dropout         {}\n", config.r,
-                     config.rank_pattern.empty() ? "" : " (and rank_pattern)", config.alpha,
-                     config.alpha_pattern.empty() ? "" : " (and alpha_pattern)", config.dropout);
-}
-
 std::string method_text(const PeftConfig& config) {
-  if (config.method == Method::ia3) {
-    return "IA3 (norms below are of l - 1)";
-  }
-  return fmt::format("{}{}", config.method == Method::dora ? "DoRA (norms below are of scale * B A)" : "LoRA",
+  const AdapterMethod& method = method_of(config.method);
+  return fmt::format("{}{}{}", method.peft.title,
+                     method.merge.norm_of.empty() ? "" : fmt::format(" (norms below are of {})", method.merge.norm_of),
                      config.use_rslora ? " with rsLoRA's scale" : "");
 }
 
 }  // namespace
 
-double norm_of_update(const AdapterMatrix& a, const AdapterMatrix& b, double scale) {
-  const auto r = static_cast<std::size_t>(a.shape[0]);
-  const auto in = static_cast<std::size_t>(a.shape[1]);
-  const auto out = static_cast<std::size_t>(b.shape[0]);
-  double trace = 0.0;           // of (A A^T) (B^T B), a row of both at a time; both are symmetric
-  std::vector<double> of_b(r);  // row i of B^T B, from rows of B as they lie in memory
-  for (std::size_t i = 0; i < r; ++i) {
-    std::fill(of_b.begin(), of_b.end(), 0.0);
-    for (std::size_t k = 0; k < out; ++k) {
-      const float* row = b.values.data() + k * r;
-      for (std::size_t j = 0; j <= i; ++j) {
-        of_b[j] += static_cast<double>(row[i]) * static_cast<double>(row[j]);
-      }
-    }
-    for (std::size_t j = 0; j <= i; ++j) {
-      trace += (j < i ? 2.0 : 1.0) * of_b[j] * dot(a.values.data() + i * in, a.values.data() + j * in, in);
-    }
-  }
-  return std::abs(scale) * std::sqrt(std::max(trace, 0.0));
-}
-
 void inspect_adapter(const fs::path& folder, bool tensors, bool verify, const Console& console) {
   const PeftAdapter adapter = read_peft_adapter(folder);
   const PeftConfig& config = adapter.config;
-  console.line(
-      fmt::format("PEFT adapter {}\n  method          {}\n  base model      {}\n  base format     {}\n{}  target modules  {}{}",
-                  folder.string(), method_text(config), config.base_model_name_or_path, base_format_text(folder),
-                  options_text(config), fmt::join(config.target_modules, ", "), config.target_pattern));
+  console.line(fmt::format(
+      "PEFT adapter {}\n  method          {}\n  base model      {}\n  base format     {}\n{}  target modules  {}{}",
+      folder.string(), method_text(config), config.base_model_name_or_path, base_format_text(folder),
+      method_of(config.method).peft.option_lines(config), fmt::join(config.target_modules, ", "), config.target_pattern));
   show_groups(summary_of(adapter), console);
   for (const auto& [path, table] : adapter.tables) {
     console.line(fmt::format("  a copy of {} [{}]", path, fmt::join(table.shape, ", ")));

@@ -11,8 +11,7 @@
 #include <utility>
 
 #include "kernels/elementwise/elementwise.h"
-#include "kernels/matmul/matmul.h"
-#include "src/adapter/tensor_roles.h"
+#include "src/adapter/method.h"
 #include "src/base/finite_weights.h"
 #include "src/base/quantized_weight.h"
 #include "src/base/transpose_elements.h"
@@ -46,16 +45,16 @@ MergePlan plan_of_blocks(const ModelSpec& spec, const TensorDirectory& model) {
   return plan;
 }
 
-void check_fits(const TensorInfo& weight, const WeightUpdate& update, bool is_transposed, const fs::path& adapter) {
-  std::vector<std::int64_t> needed = weight.shape;
-  if (update.factors != nullptr) {  // of the rows or of the columns
-    const std::vector<std::int64_t>& factors = update.factors->shape;
-    needed[(factors[1] == 1) != is_transposed ? 0 : 1] = std::max(factors[0], factors[1]);
-  } else {
-    needed = {update.b->shape[0], update.a->shape[1]};
-    if (is_transposed) {
-      std::swap(needed[0], needed[1]);
-    }
+const MergeHooks& hooks_of(const AdaptedModule& module) { return method_of(module.adapter->config.method).merge; }
+
+void check_fits(const TensorInfo& weight, const AdaptedModule& update, bool is_transposed, const fs::path& adapter) {
+  const UpdateSize size = hooks_of(update).size(update);
+  std::vector<std::int64_t> needed = {size.out, size.in};
+  if (is_transposed) {
+    std::swap(needed[0], needed[1]);
+  }
+  for (std::size_t i = 0; i < needed.size() && weight.shape.size() == needed.size(); ++i) {
+    needed[i] = needed[i] == 0 ? weight.shape[i] : needed[i];
   }
   if (weight.shape != needed) {
     throw Error(ExitCode::model, fmt::format("{}: its update of {} is [{}, {}], and the model's weight is another size; the "
@@ -82,61 +81,13 @@ std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& v
   return is_transposed ? transposed(held, tensor.shape[1], tensor.shape[0]) : held;
 }
 
-/// The weights of output i get the length magnitude[i]; those of length 0 stay. weight: [out, in], or [in, out] if transposed.
-void give_lengths(const std::vector<float>& magnitude, bool is_transposed, const TensorView& weight) {
-  float* const values = weight.as<float>();
-  const std::int64_t rows = weight.rows();
-  const std::int64_t cols = weight.cols();
-  std::vector<double> squares(magnitude.size());
-  const auto output_of = [&](std::int64_t row, std::int64_t col) { return static_cast<std::size_t>(is_transposed ? col : row); };
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t col = 0; col < cols; ++col) {
-      const auto value = static_cast<double>(values[row * cols + col]);
-      squares[output_of(row, col)] += value * value;
-    }
-  }
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t col = 0; col < cols; ++col) {
-      const std::size_t i = output_of(row, col);
-      const double c = squares[i] > 0.0 ? static_cast<double>(magnitude[i]) / std::sqrt(squares[i]) : 1.0;
-      values[row * cols + col] = static_cast<float>(c * static_cast<double>(values[row * cols + col]));
-    }
-  }
-}
-
-/// IA3: each element times the factor of its output, or of its input. `tensor`: a weight or a bias.
-void multiply(const AdapterMatrix& factors, bool is_transposed, const TensorInfo& tensor, std::span<float> values) {
-  const bool of_rows = tensor.shape.size() == 1 || (factors.shape[1] == 1) != is_transposed;
-  const std::size_t cols = tensor.shape.size() == 1 ? 1 : static_cast<std::size_t>(tensor.shape[1]);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] *= factors.values[of_rows ? i / cols : i % cols];
-  }
-}
-
-/// values += scale * B A, or its transpose; with IA3 values *= factors.
-void add_update(const WeightUpdate& update, bool is_transposed, const TensorInfo& tensor, std::span<float> values,
-                const Stream& stream) {
-  if (update.factors != nullptr) {
-    multiply(*update.factors, is_transposed, tensor, values);
-    return;
-  }
-  const ConstTensorView a = view(update.a->values.data(), {update.a->shape[0], update.a->shape[1]});
-  const ConstTensorView b = view(update.b->values.data(), {update.b->shape[0], update.b->shape[1]});
-  const TensorView weight = view(values.data(), {tensor.shape[0], tensor.shape[1]});
-  if (is_transposed) {
-    matmul({.a = a,
-            .op_a = Transpose::yes,
-            .b = b,
-            .op_b = Transpose::yes,
-            .alpha = update.scale,
-            .added = {.beta = 1.0F},
-            .c = weight},
-           stream);
+/// Changes a weight or a bias.
+void apply(const AdaptedModule& update, bool is_transposed, const TensorInfo& tensor, std::span<float> values,
+           const Stream& stream) {
+  if (tensor.shape.size() == 1) {
+    hooks_of(update).bias(update, values);
   } else {
-    matmul({.a = b, .b = a, .alpha = update.scale, .added = {.beta = 1.0F}, .c = weight}, stream);
-  }
-  if (update.magnitude != nullptr) {
-    give_lengths(update.magnitude->values, is_transposed, weight);
+    hooks_of(update).weight(update, {view(values.data(), {tensor.shape[0], tensor.shape[1]}), is_transposed}, stream);
   }
 }
 
@@ -163,32 +114,16 @@ bool is_weight_file(const fs::path& file) {
   return has_gguf_ending(file);
 }
 
-/// Updates of DoRA and IA3 depend on the weight that they change: there is no sum of several, and no share of one.
+/// Updates that depend on the weight that they change have no sum of several, and no share of one.
 void check_summable(std::span<const WeightedAdapter> adapters) {
   for (const WeightedAdapter& each : adapters) {
-    if (each.adapter.config.method != Method::lora && (adapters.size() > 1 || each.weight != 1.0)) {
+    if (!method_of(each.adapter.config.method).merge.sums && (adapters.size() > 1 || each.weight != 1.0)) {
       throw Error(ExitCode::usage,
                   fmt::format("{}: an adapter of method {} merges alone and with weight 1; {}", each.folder.string(),
                               word_of(kMethods, each.adapter.config.method),
                               adapters.size() > 1 ? "merge the adapters one after another" : "leave the weight out"));
     }
   }
-}
-
-/// The update of a module by its lora_A, or by IA3's factors.
-WeightUpdate update_of(const WeightedAdapter& each, const std::string& path, const AdapterMatrix& matrix) {
-  WeightUpdate update;
-  if (each.adapter.config.method == Method::ia3) {
-    update.factors = &matrix;
-    return update;
-  }
-  update.a = &matrix;
-  update.b = &each.adapter.tensors.at(tensor_of(path, kLoraB));
-  update.scale = static_cast<float>(scale_of(each.adapter.config, path) * each.weight);
-  if (each.adapter.config.method == Method::dora) {
-    update.magnitude = &each.adapter.tensors.at(tensor_of(path, kMagnitude));
-  }
-  return update;
 }
 
 }  // namespace
@@ -204,8 +139,8 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
                                const Stream& stream) {
   if (!change.updates.empty()) {
     const std::vector<float> before(values.begin(), values.end());
-    for (const WeightUpdate& update : change.updates) {
-      add_update(update, change.transposed, tensor, values, stream);
+    for (const AdaptedModule& update : change.updates) {
+      apply(update, change.transposed, tensor, values, stream);
     }
     sums.update += squared_distance(values, before);
   }
@@ -232,11 +167,7 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
   const std::vector<std::string> unused = unused_tensors(spec, model);
   check_summable(adapters);
   for (const WeightedAdapter& each : adapters) {
-    for (const auto& [name, matrix] : each.adapter.tensors) {
-      const auto [path, role] = path_and_role(name);
-      if (role != kLoraA && role != kIa3Factors) {
-        continue;  // a partner of lora_A
-      }
+    for (const std::string& path : adapted_paths(each.adapter)) {
       const TensorInfo* weight = look_up_tensor(spec, model, path + ".weight");
       if (weight == nullptr || std::ranges::find(unused, weight->name) != unused.end()) {
         throw Error(ExitCode::model,
@@ -244,12 +175,12 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
                                 "model",
                                 each.folder.string(), path));
       }
-      const WeightUpdate update = update_of(each, path, matrix);
+      const AdaptedModule update{&each.adapter, path, each.weight};
       WeightChange& change = plan[weight->name];
       check_fits(*weight, update, change.transposed, each.folder);
       change.updates.push_back(update);
       const TensorInfo* bias = look_up_tensor(spec, model, path + ".bias");
-      if (bias != nullptr && update.factors != nullptr && matrix.shape[1] == 1) {
+      if (bias != nullptr && hooks_of(update).bias != nullptr && hooks_of(update).size(update).out > 0) {
         plan[bias->name].updates.push_back(update);
       }
     }

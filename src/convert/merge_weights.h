@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/common/stream.h"
-#include "src/adapter/peft_adapter.h"
+#include "src/adapter/adapted_module.h"
 #include "src/base/frozen_base.h"
 #include "src/io/safetensors.h"
 
@@ -22,21 +22,11 @@ struct WeightedAdapter {
   PeftAdapter adapter;
 };
 
-/// scale * B A, to be added to one weight; then DoRA gives each of its rows, the weights of an output, the length of m. IA3 has
-/// factors instead.
-struct WeightUpdate {
-  const AdapterMatrix* a = nullptr;          // [r, in]; null with factors
-  const AdapterMatrix* b = nullptr;          // [out, r]
-  float scale = 0.0F;                        // the adapter's scale times its weight
-  const AdapterMatrix* magnitude = nullptr;  // [out]; null: not DoRA
-  const AdapterMatrix* factors = nullptr;    // [out, 1] or [1, in]: of rows or columns, or of the elements of a bias
-};
-
 /// The changes of one weight.
 struct WeightChange {
   bool in_block = false;    // a linear of a block, which training held in the base format, adapted or not
   bool transposed = false;  // the file stores it as [in, out] (GPT-2)
-  std::vector<WeightUpdate> updates;
+  std::vector<AdaptedModule> updates;
 };
 
 /// Changes by tensor name in the files: the linears of all blocks, and other adapted weights.

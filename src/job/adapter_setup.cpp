@@ -5,13 +5,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <iterator>
-#include <map>
 
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
-#include "src/adapter/ia3_modules.h"
-#include "src/adapter/path_pattern.h"
 #include "src/comm/agree.h"
 #include "src/config/check_config.h"
 #include "src/core/error.h"
@@ -32,7 +28,7 @@ void check_keys_agree(const Config& config, const PeftConfig& peft) {
     refuse(config, "adapter.method", std::string(word_of(kMethods, config.adapter.method)),
            std::string(word_of(kMethods, peft.method)));
   }
-  if (peft.method == Method::ia3) {  // which has none of the others
+  if (!method_of(peft.method).keys.alpha) {  // it has none of the others
     return;
   }
   if (config.is_explicit("adapter.r") && config.adapter.r != peft.r) {
@@ -142,29 +138,6 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
   }
 }
 
-/// IA3's modules as PEFT wants them: feedforward_modules is a part of target_modules, whose names then end modules of one kind.
-void name_feedforward_modules(PeftConfig& peft, const AdapterLayout& layout) {
-  std::map<std::string, bool> feedforward;  // by path
-  for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
-    for (const Linear linear : kAllLinears) {
-      if (const auto& adapted = layout.blocks[layer][index_of(linear)]) {
-        feedforward[module_path(*layout.family, static_cast<std::int64_t>(layer), linear)] = adapted->feedforward;
-      }
-    }
-  }
-  const auto ends_one = [&](const std::string& name, bool kind) {
-    return std::any_of(feedforward.begin(), feedforward.end(),
-                       [&](const auto& module) { return module.second == kind && ends_with_name(module.first, name); });
-  };
-  if (std::ranges::any_of(peft.target_modules, [&](const auto& name) { return ends_one(name, true) && ends_one(name, false); })) {
-    peft.target_modules.clear();
-    std::ranges::transform(feedforward, std::back_inserter(peft.target_modules), [](const auto& module) { return module.first; });
-  }
-  peft.feedforward_modules.clear();
-  std::ranges::copy_if(peft.target_modules, std::back_inserter(peft.feedforward_modules),
-                       [&](const auto& name) { return ends_one(name, true); });
-}
-
 void take_parameters(ModelRun& run) {
   run.part = make_adapter_shard(run.layout, run.model->spec, run.model->base.tp);
   const AdapterParams taken = take_parameters(run.layout, run.part, run.model->arena);
@@ -183,18 +156,17 @@ void describe(ModelRun& run) {
   run.peft.base_model_name_or_path = config.model.path;
   run.peft.target_pattern.clear();
   run.peft.target_modules = target_names(*run.model->spec.family, adapted_linears(run.layout));
-  if (config.adapter.method == Method::ia3) {
-    name_feedforward_modules(run.peft, run.layout);
+  if (const auto describe_more = run.layout.method->describe; describe_more != nullptr) {
+    describe_more(run.peft, run.layout);
   }
   run.peft.fan_in_fan_out = run.model->spec.family->transposed;
 }
 
 /// Only feed-forward modules that are adapted are named, unless the user names them.
-void choose_ia3_modules(Config& config, const ModelSpec& model) {
+void choose_modules(Config& config, const ModelSpec& model, const DefaultModules& defaults) {
   if (!config.adapter.init_from.empty()) {
     return;
   }
-  const Ia3Modules defaults = default_ia3_modules(model);
   const auto choose = [&](const std::string& key, std::vector<std::string>& names, const std::vector<std::string>& of_family) {
     if (!config.is_explicit(key)) {
       names = of_family;
@@ -224,8 +196,8 @@ AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& p
 }
 
 void choose_targets(Config& config, const ModelSpec& model, const Console& console) {
-  if (config.adapter.method == Method::ia3) {
-    choose_ia3_modules(config, model);
+  if (const auto default_modules = method_of(config.adapter.method).default_modules; default_modules != nullptr) {
+    choose_modules(config, model, default_modules(model));
     return;
   }
   const std::string key = "adapter.target_modules";

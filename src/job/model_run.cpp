@@ -151,7 +151,7 @@ WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, 
   options.recompute = config.train.recompute;
   options.compute_dtype = compute_dtype;
   options.sequence_parallel = config.parallel.sequence_parallel;
-  options.dropout = options.training && config.adapter.dropout > 0.0 && config.adapter.method != Method::ia3;
+  options.dropout = options.training && config.adapter.dropout > 0.0 && method_of(config.adapter.method).keys.dropout;
   return options;
 }
 

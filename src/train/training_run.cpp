@@ -14,18 +14,9 @@ namespace lora_dist {
 
 namespace {
 
-/// "r 16, alpha 32 (rsLoRA), dropout 0.05".
-std::string options_text(const AdapterConfig& adapter) {
-  if (adapter.method == Method::ia3) {
-    return "without r, alpha and dropout";
-  }
-  return fmt::format("r {}, alpha {}{}, dropout {}", adapter.r, adapter.alpha, adapter.rslora ? " (rsLoRA)" : "",
-                     adapter.dropout);
-}
-
 void show_adapter(const TrainingRun& run) {
   const AdapterConfig& adapter = run.config.adapter;
-  run.console.line(fmt::format("adapter    {}, {}; {}", word_of(kMethods, adapter.method), options_text(adapter),
+  run.console.line(fmt::format("adapter    {}, {}; {}", run.layout.method->name, run.layout.method->peft.options(run.peft),
                                adapter.init_from.empty() ? "fresh" : "from " + adapter.init_from));
   run.console.line(trainable_line(run.layout, run.model->spec));
 }

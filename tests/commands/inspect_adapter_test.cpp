@@ -1,5 +1,5 @@
 // The norm of an update, against the product itself.
-#include "src/commands/inspect_adapter.h"
+#include "src/adapter/lora_folder.h"
 
 #include <gtest/gtest.h>
 
