@@ -20,6 +20,8 @@ endfunction()
 function(lora_dist_use_precompiled target library)
   if(LORA_DIST_PRECOMPILED)
     target_precompile_headers(${target} REUSE_FROM ${library})
+    # GCC refuses a precompiled header that was compiled with a definition which the target lacks.
+    target_compile_definitions(${target} PRIVATE $<TARGET_PROPERTY:fmt::fmt,INTERFACE_COMPILE_DEFINITIONS>)
     if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
       # GCC 12 reports impossible copies in std::string (its bug 105651), and forgets that a precompiled header is a system header.
       target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds>
