@@ -51,7 +51,7 @@ struct AdapterMethod {
   PeftCodec peft;
   MergeHooks merge;
   MethodKeys keys = {};
-  /// Null: the family's default_targets.
+  /// Null: every linear layer.
   DefaultModules (*default_modules)(const ModelSpec& model) = nullptr;
   /// Adds to a new adapter's description what its layout says. Null: nothing.
   void (*describe)(PeftConfig& peft, const AdapterLayout& layout) = nullptr;

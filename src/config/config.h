@@ -25,7 +25,7 @@ struct AdapterConfig {
   int r = 16;
   double alpha = 32.0;  // the adapter's scale is alpha / r, or alpha / sqrt(r) with rslora
   double dropout = 0.05;
-  std::vector<std::string> target_modules = {"q_proj", "v_proj"};  // names of linear layers, or only "all-linear"
+  std::vector<std::string> target_modules = {"all-linear"};  // names of linear layers, or only "all-linear"
   bool rslora = false;
   std::vector<std::string> exclude_modules;       // names of linear layers that get none
   std::vector<std::int64_t> layers_to_transform;  // numbers of the adapted blocks; empty: all

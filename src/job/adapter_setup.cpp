@@ -195,25 +195,10 @@ AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& p
   return params;
 }
 
-void choose_targets(Config& config, const ModelSpec& model, const Console& console) {
+void choose_targets(Config& config, const ModelSpec& model) {
   if (const auto default_modules = method_of(config.adapter.method).default_modules; default_modules != nullptr) {
     choose_modules(config, model, default_modules(model));
-    return;
-  }
-  const std::string key = "adapter.target_modules";
-  std::vector<std::string> of_family;
-  for (const std::string_view target : model.family->default_targets) {
-    if (!target.empty()) {
-      of_family.emplace_back(target);
-    }
-  }
-  if (!config.is_explicit(key) && config.adapter.init_from.empty() && config.adapter.target_modules != of_family) {
-    console.line(
-        fmt::format("note: {} models adapt {} unless {} says otherwise", model.model_type, fmt::join(of_family, ", "), key));
-    config.adapter.target_modules = of_family;
-    config.origins[key] = "model_type " + model.model_type;
-  }
-  if (config.is_explicit(key)) {
+  } else {
     match_targets(model, config.adapter.target_modules);
   }
 }

@@ -8,9 +8,9 @@
 
 namespace lora_dist {
 
-/// Checks adapter.target_modules against the model before loading it. If the user set none and the model lacks the default ones,
-/// uses its family's, with a note. Throws Error(usage) listing the existing names.
-void choose_targets(Config& config, const ModelSpec& model, const Console& console);
+/// Checks adapter.target_modules against the model before loading it; with ia3 and none set, chooses PEFT's modules of the
+/// family. Throws Error(usage) listing the existing names.
+void choose_targets(Config& config, const ModelSpec& model);
 
 /// Fills run.layout, run.part, run.peft and the parameters: from `adapter` if it names a PEFT folder, else from
 /// adapter.init_from, else a new adapter (training) or none (evaluation). Rank, scale and targets of the folder replace the

@@ -172,7 +172,7 @@ void begin_run(ModelRun& run, const Config& config, Communicator& world, const D
                   "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
     }
     if (purpose == Purpose::train) {
-      choose_targets(run.config, read_model_config(run.config.model.path), run.console);
+      choose_targets(run.config, read_model_config(run.config.model.path));
     }
     if (run.world->rank() == 0) {
       make_output_directory(run.output, "output.dir");

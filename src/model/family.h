@@ -29,7 +29,6 @@ struct TensorNames {
 struct Family {
   std::string_view model_type;  // of config.json
   TensorNames names;
-  std::array<std::string_view, 2> default_targets;                  // the default target_modules: PEFT's if it has some
   bool transposed = false;                                          // files store the blocks' matrices as [in, out] (Conv1D)
   void (*read)(const ConfigFile& file, ModelSpec& spec) = nullptr;  // sets the members that differ from ModelSpec's defaults
 };

@@ -82,7 +82,7 @@ PlannedModel open_planned_model(const Config& config, const std::vector<fs::path
     console.warn(warning);
   }
   fit_max_length(model.config, model.spec, console);
-  choose_targets(model.config, model.spec, console);
+  choose_targets(model.config, model.spec);
   model.has_weights = find_gguf(model.folder).has_value();
   for (const char* file : {"model.safetensors", "model.safetensors.index.json", kBaseStoreFile}) {
     model.has_weights = model.has_weights || is_there(model.folder / file);

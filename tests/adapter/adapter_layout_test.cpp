@@ -214,7 +214,7 @@ class FamilyConfig : public testing::Test {
   Scratch folder_;
 };
 
-TEST_F(FamilyConfig, EveryFamilyHasItsTargets) {
+TEST_F(FamilyConfig, EveryFamilyAdaptsEachOfItsLinears) {
   for (const char* variant : {"llama3",
                               "mistral_window",
                               "qwen2_window",
@@ -239,10 +239,9 @@ TEST_F(FamilyConfig, EveryFamilyHasItsTargets) {
                               "olmo2",
                               "olmo3"}) {
     const ModelSpec spec = read(config_of(variant));
-    for (const std::string_view target : spec.family->default_targets) {
-      if (!target.empty()) {
-        EXPECT_NO_THROW(match_targets(spec, {std::string(target)})) << variant;
-      }
+    const AdaptedLinears adapted = match_targets(spec, {"all-linear"});
+    for (const Linear linear : kAllLinears) {
+      EXPECT_EQ(adapted.front()[index_of(linear)], linear_shape(spec, linear).out > 0) << variant;
     }
   }
 }

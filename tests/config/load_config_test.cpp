@@ -49,7 +49,7 @@ TEST_F(LoadConfig, DefaultsAreThoseOfTheDocumentation) {
   EXPECT_EQ(config.adapter.r, 16);
   EXPECT_EQ(config.adapter.alpha, 32.0);
   EXPECT_EQ(config.adapter.dropout, 0.05);
-  EXPECT_EQ(config.adapter.target_modules, (std::vector<std::string>{"q_proj", "v_proj"}));
+  EXPECT_EQ(config.adapter.target_modules, std::vector<std::string>{"all-linear"});
   EXPECT_EQ(config.data.validation_split, 0.05);
   EXPECT_EQ(config.data.max_length, 1024);
   EXPECT_EQ(config.data.bad_rows, BadRows::error);

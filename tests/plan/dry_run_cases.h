@@ -1,6 +1,9 @@
 // Planned steps, covering all settings that change the work of a step.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -17,9 +20,20 @@ struct PlannedCase {
   std::int64_t tokens_per_sample = 0;
 };
 
+/// The verified numbers of folders are those of PEFT's default modules; configs/ name their own.
+inline void set_modules(PlannedCase& planned) {
+  const bool is_folder = planned.model.find('/') != std::string::npos;
+  const bool names_modules = std::ranges::any_of(planned.sets, [](const auto& set) { return set.starts_with("adapter.target"); });
+  if (is_folder && !names_modules) {
+    const bool is_neox = planned.model.find("neox") != std::string::npos;
+    planned.sets.push_back(
+        fmt::format("adapter.target_modules={}", is_neox ? R"(["query_key_value"])" : R"(["q_proj","v_proj"])"));
+  }
+}
+
 inline std::vector<PlannedCase> planned_cases() {
   const std::string families = "tests/golden/families/";
-  return {
+  std::vector<PlannedCase> cases = {
       {"alone", "llama2_7b", "h100", {1, 1, 1}, {}},
       {"alone_no_recompute", "llama2_7b", "h100", {1, 1, 1}, {"train.recompute=none"}},
       {"alone_selective", "llama2_7b", "h100", {1, 1, 1}, {"train.recompute=selective"}},
@@ -83,6 +97,8 @@ inline std::vector<PlannedCase> planned_cases() {
       {"prequantized", "tests/golden/prequantized/llama_nf4_nested", "", {2, 1, 2}, {}},
       {"dropout", "llama2_7b", "h100", {1, 2, 1}, {"adapter.dropout=0.1"}},
   };
+  std::ranges::for_each(cases, set_modules);
+  return cases;
 }
 
 }  // namespace lora_dist::test

@@ -30,10 +30,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family cohere2;
-const Family cohere2 = {.model_type = "cohere2",
-                        .names = llama_names(),
-                        .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
-                        .transposed = false,
-                        .read = read};
+const Family cohere2 = {.model_type = "cohere2", .names = llama_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -40,7 +40,6 @@ const Family exaone = {
               .linears = {"transformer.h.{}.attn.attention.q_proj", "transformer.h.{}.attn.attention.k_proj",
                           "transformer.h.{}.attn.attention.v_proj", "transformer.h.{}.attn.attention.out_proj",
                           "transformer.h.{}.mlp.c_fc_0", "transformer.h.{}.mlp.c_fc_1", "transformer.h.{}.mlp.c_proj", "", ""}},
-    .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
     .transposed = false,
     .read = read};
 

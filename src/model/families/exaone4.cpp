@@ -44,10 +44,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family exaone4;
-const Family exaone4 = {.model_type = "exaone4",
-                        .names = names_with_norms_after(),
-                        .default_targets = {"q_proj", "v_proj"},
-                        .transposed = false,
-                        .read = read};
+const Family exaone4 = {.model_type = "exaone4", .names = names_with_norms_after(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -25,7 +25,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family gemma;
-const Family gemma = {
-    .model_type = "gemma", .names = llama_names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+const Family gemma = {.model_type = "gemma", .names = llama_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -20,10 +20,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family gemma2;
-const Family gemma2 = {.model_type = "gemma2",
-                       .names = later_gemma_names(),
-                       .default_targets = {"q_proj", "v_proj"},
-                       .transposed = false,
-                       .read = read};
+const Family gemma2 = {.model_type = "gemma2", .names = later_gemma_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -29,7 +29,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family gemma3_text;
-const Family gemma3_text = {
-    .model_type = "gemma3_text", .names = names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+const Family gemma3_text = {.model_type = "gemma3_text", .names = names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

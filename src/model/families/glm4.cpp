@@ -30,10 +30,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family glm4;
-const Family glm4 = {.model_type = "glm4",
-                     .names = glm4_names(),
-                     .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
-                     .transposed = false,
-                     .read = read};
+const Family glm4 = {.model_type = "glm4", .names = glm4_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -58,7 +58,6 @@ const Family gpt2 = {.model_type = "gpt2",
                                .k_norm = "",
                                .linears = {"", "", "", "transformer.h.{}.attn.c_proj", "", "transformer.h.{}.mlp.c_fc",
                                            "transformer.h.{}.mlp.c_proj", "transformer.h.{}.attn.c_attn", ""}},
-                     .default_targets = {"c_attn", ""},
                      .transposed = true,
                      .read = read};
 

@@ -47,7 +47,6 @@ const Family gpt_neox = {
               .k_norm = "",
               .linears = {"", "", "", "gpt_neox.layers.{}.attention.dense", "", "gpt_neox.layers.{}.mlp.dense_h_to_4h",
                           "gpt_neox.layers.{}.mlp.dense_4h_to_h", "gpt_neox.layers.{}.attention.query_key_value", ""}},
-    .default_targets = {"query_key_value", ""},
     .transposed = false,
     .read = read};
 

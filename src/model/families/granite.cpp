@@ -17,10 +17,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family granite;
-const Family granite = {.model_type = "granite",
-                        .names = llama_names(),
-                        .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
-                        .transposed = false,
-                        .read = read};
+const Family granite = {.model_type = "granite", .names = llama_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

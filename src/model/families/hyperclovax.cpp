@@ -28,10 +28,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family hyperclovax;
-const Family hyperclovax = {.model_type = "hyperclovax",
-                            .names = hyperclovax_names(),
-                            .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
-                            .transposed = false,
-                            .read = read};
+const Family hyperclovax = {.model_type = "hyperclovax", .names = hyperclovax_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -18,10 +18,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family internlm3;
-const Family internlm3 = {.model_type = "internlm3",
-                          .names = llama_names(),
-                          .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
-                          .transposed = false,
-                          .read = read};
+const Family internlm3 = {.model_type = "internlm3", .names = llama_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -13,7 +13,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family llama;
-const Family llama = {
-    .model_type = "llama", .names = llama_names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+const Family llama = {.model_type = "llama", .names = llama_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -25,10 +25,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family nemotron;
-const Family nemotron = {.model_type = "nemotron",
-                         .names = nemotron_names(),
-                         .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
-                         .transposed = false,
-                         .read = read};
+const Family nemotron = {.model_type = "nemotron", .names = nemotron_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -13,10 +13,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family olmo2;
-const Family olmo2 = {.model_type = "olmo2",
-                      .names = names_with_norms_after(),
-                      .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
-                      .transposed = false,
-                      .read = read};
+const Family olmo2 = {.model_type = "olmo2", .names = names_with_norms_after(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

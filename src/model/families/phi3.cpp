@@ -31,10 +31,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family phi3;
-const Family phi3 = {.model_type = "phi3",
-                     .names = phi3_names(),
-                     .default_targets = {"qkv_proj", ""},  // PEFT has no default for this family
-                     .transposed = false,
-                     .read = read};
+const Family phi3 = {.model_type = "phi3", .names = phi3_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

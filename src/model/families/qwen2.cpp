@@ -16,7 +16,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family qwen2;
-const Family qwen2 = {
-    .model_type = "qwen2", .names = llama_names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+const Family qwen2 = {.model_type = "qwen2", .names = llama_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

@@ -24,7 +24,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family qwen3;
-const Family qwen3 = {
-    .model_type = "qwen3", .names = qwen3_names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+const Family qwen3 = {.model_type = "qwen3", .names = qwen3_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

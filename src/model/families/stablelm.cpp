@@ -18,7 +18,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family stablelm;
-const Family stablelm = {
-    .model_type = "stablelm", .names = llama_names(), .default_targets = {"q_proj", "v_proj"}, .transposed = false, .read = read};
+const Family stablelm = {.model_type = "stablelm", .names = llama_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families

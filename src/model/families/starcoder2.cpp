@@ -31,10 +31,6 @@ void read(const ConfigFile& file, ModelSpec& spec) {
 }  // namespace
 
 extern const Family starcoder2;
-const Family starcoder2 = {.model_type = "starcoder2",
-                           .names = starcoder2_names(),
-                           .default_targets = {"q_proj", "v_proj"},  // PEFT has no default for this family: Llama's
-                           .transposed = false,
-                           .read = read};
+const Family starcoder2 = {.model_type = "starcoder2", .names = starcoder2_names(), .transposed = false, .read = read};
 
 }  // namespace lora_dist::families
