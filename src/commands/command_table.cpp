@@ -5,6 +5,7 @@ namespace lora_dist {
 
 // Each function is defined in the file with the command's name.
 CommandUse train_command();
+CommandUse compare_command();
 CommandUse eval_command();
 CommandUse score_command();
 CommandUse generate_command();
@@ -23,6 +24,10 @@ const std::vector<Command>& commands() {
        "  mpirun -np 8 lora_dist train --cfg my.toml --set train.epochs=1 --set adapter.r=8\n"
        "  lora_dist --cfg my.toml --print-config\n",
        train_command},
+      {"compare", "train several adapter methods on the same data, and compare their size, speed and loss",
+       "  mpirun -np 8 lora_dist compare --cfg medical.toml --methods lora,dora,ia3\n"
+       "  lora_dist compare --cfg configs/demo.toml --methods lora,ia3 --learning-rate ia3=1e-2 --set train.max_steps=20\n",
+       compare_command},
       {"eval", "score a model, with or without an adapter, on the validation data",
        "  mpirun -np 8 lora_dist eval --cfg medical.toml --adapter runs/medical/adapter\n"
        "  lora_dist eval --cfg medical.toml\n",

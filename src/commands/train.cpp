@@ -1,7 +1,4 @@
 // lora_dist train: fine-tunes, or resumes a stopped run.
-#include <functional>
-
-#include "src/comm/flight_record.h"
 #include "src/commands/config_options.h"
 #include "src/core/stop_request.h"
 #include "src/job/checkpoint_records.h"
@@ -29,21 +26,6 @@ void describe(CommandUse& use, TrainOptions& options) {
 
 void check(const TrainOptions& options) { check_config_is_given("train", options.config); }
 
-/// Writes a flight record after a communication error, and adds its path to the error.
-ExitCode with_flight_record(const TrainingRun& run, const std::function<ExitCode()>& train) {
-  try {
-    return train();
-  } catch (const Error& error) {
-    const std::filesystem::path& folder = run.watch->folder();
-    if (error.code() != ExitCode::communication || !write_flight_record(folder, run.world->rank())) {
-      throw;
-    }
-    throw Error(error.code(),
-                fmt::format("{}. Each rank's last collectives are in {}/flight_*.jsonl", error.what(), folder.string()),
-                error.scope());
-  }
-}
-
 int run(Communicator& world, const ProcessInfo& process, const TrainOptions& options) {
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
@@ -57,7 +39,7 @@ int run(Communicator& world, const ProcessInfo& process, const TrainOptions& opt
   const auto device = choose_device(choice, process, world, Console{world.rank() == 0});
   const std::int64_t program = program_bytes();
   TrainingRun training = prepare_training(config, world, *device);
-  const ExitCode code = with_flight_record(training, [&] { return run_training(training); });
+  const ExitCode code = run_training(training);
   if (const std::string line = plan_beside_run(training, program); code == ExitCode::done && !line.empty()) {
     training.console.line(line);
   }

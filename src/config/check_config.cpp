@@ -10,6 +10,7 @@
 
 #include "kernels/common/block_size.h"
 #include "src/config/config_keys.h"
+#include "src/config/read_toml.h"
 #include "src/core/words.h"
 
 namespace lora_dist {
@@ -55,17 +56,36 @@ bool is_changed(const Config& config, const char* name) {
   return key->text(config) != key->text(Config{});
 }
 
+/// The first option with another value than its default that adapter.method does not read; null: there is none.
+const MethodOption* find_option_of_another_method(const Config& config) {
+  const auto* const found = std::find_if(kMethodOptions.begin(), kMethodOptions.end(), [&](const MethodOption& option) {
+    return is_changed(config, option.key) && !contains(option.methods(), config.adapter.method);
+  });
+  return found == kMethodOptions.end() ? nullptr : found;
+}
+
 }  // namespace
 
 ConfigProblem option_of_another_method(const Config& config) {
-  for (const MethodOption& option : kMethodOptions) {
-    if (is_changed(config, option.key) && !contains(option.methods(), config.adapter.method)) {
-      return {{option.key, "adapter.method"},
-              fmt::format("{} is an option of {}, and adapter.method is {}; leave it out", option.key, words_of(option.methods()),
-                          word_of(kMethods, config.adapter.method))};
-    }
+  const MethodOption* const option = find_option_of_another_method(config);
+  if (option == nullptr) {
+    return {};
   }
-  return {};
+  return {{option->key, "adapter.method"},
+          fmt::format("{} is an option of {}, and adapter.method is {}; leave it out", option->key, words_of(option->methods()),
+                      word_of(kMethods, config.adapter.method))};
+}
+
+std::vector<std::string> leave_out_options_of_other_methods(Config& config) {
+  std::vector<std::string> names;
+  while (const MethodOption* const option = find_option_of_another_method(config)) {
+    const Key* const key = find_key(option->key);
+    const toml::table fallback = parse_toml_value(key->text(Config{}));
+    key->read(config, *fallback.get("value"));
+    config.origins[option->key] = "default";
+    names.emplace_back(option->key);
+  }
+  return names;
 }
 
 ConfigProblem find_contradiction(const Config& config) {

@@ -17,6 +17,9 @@ struct ConfigProblem {
 /// exempt.
 ConfigProblem option_of_another_method(const Config& config);
 
+/// Sets those keys to their defaults, and returns their names.
+std::vector<std::string> leave_out_options_of_other_methods(Config& config);
+
 /// The first contradiction; keys is empty if there is none.
 ConfigProblem find_contradiction(const Config& config);
 

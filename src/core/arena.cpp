@@ -2,6 +2,8 @@
 #include "src/core/arena.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <limits>
 #include <new>
@@ -112,6 +114,11 @@ void* Arena::note(MemoryKind kind, const std::string& name, std::size_t bytes) {
 void Arena::count(MemoryKind kind, const std::string& name, std::int64_t bytes) {
   std::erase_if(items_, [&](const MemoryItem& item) { return item.kind == kind && item.name == name; });
   items_.push_back({kind, name, bytes});
+}
+
+void Arena::release_after(const Mark& mark) {
+  buffers_.resize(std::min(mark.buffers, buffers_.size()));
+  items_.resize(std::min(mark.items, items_.size()));
 }
 
 void explain_full_memory(const Arena& arena, const std::string& purpose, const std::function<void()>& work) {

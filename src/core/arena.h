@@ -47,6 +47,16 @@ class Arena {
   void count(MemoryKind kind, const std::string& name, std::int64_t bytes);
 
   const std::vector<MemoryItem>& items() const { return items_; }
+
+  /// The buffers and records held at a time.
+  struct Mark {
+    std::size_t buffers = 0;
+    std::size_t items = 0;
+  };
+  Mark mark() const { return {buffers_.size(), items_.size()}; }
+  /// Frees the buffers taken after the mark, and drops their records.
+  void release_after(const Mark& mark);
+
   /// False for Memory::none, whose buffers must not be read or written.
   bool holds_memory() const { return memory_ != Memory::none; }
 

@@ -8,8 +8,8 @@
 
 namespace lora_dist {
 
-/// Checks adapter.target_modules against the model before loading it; with ia3 and none set, chooses PEFT's modules of the
-/// family. Throws Error(usage) listing the existing names.
+/// Checks adapter.target_modules against the model before loading it; where none are set, chooses the method's. Throws
+/// Error(usage) listing the existing names.
 void choose_targets(Config& config, const ModelSpec& model);
 
 /// Fills run.layout, run.part, run.peft and the parameters: from `adapter` if it names a PEFT folder, else from

@@ -180,7 +180,7 @@ void begin_run(ModelRun& run, const Config& config, Communicator& world, const D
   });
 }
 
-void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter) {
+void open_model_and_data(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter) {
   const Config config = run.config;
   const bool training = purpose == Purpose::train;
   run.mesh = make_mesh(*run.world, config.parallel.tensor);
@@ -196,6 +196,10 @@ void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapt
   adopt_format(run.config, run.model->base.format, wanted.format);
   show_model(run);
   prepare_data(run, training);
+}
+
+void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter) {
+  open_model_and_data(run, purpose, adapter);
   prepare_adapter(run, purpose, adapter);
 }
 

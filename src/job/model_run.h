@@ -54,8 +54,10 @@ struct ModelRun {
 /// Fills in what needs no file, and checks early what would otherwise fail only after minutes of loading. `device` must outlive
 /// the run. Collective; throws Error, the same on every rank.
 void begin_run(ModelRun& run, const Config& config, Communicator& world, const Device& device, Purpose purpose);
-/// Opens model, data and adapter, and prints the resolved values. `adapter`: a PEFT folder to evaluate; empty: adapter.init_from.
+/// Opens model and data, and prints the resolved values. `adapter`: a PEFT folder to evaluate; empty: adapter.init_from.
 /// Collective; throws Error, the same on every rank.
+void open_model_and_data(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
+/// The same, and the adapter.
 void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
 /// Takes the buffers of forward and, for training, backward. Throws Error(out_of_memory).
 void take_workspace(ModelRun& run, Purpose purpose);

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "src/comm/agree.h"
+#include "src/comm/flight_record.h"
 #include "src/comm/process.h"
 #include "src/report/progress.h"
 
@@ -135,6 +136,19 @@ void RunWatch::note_step_seconds(double seconds) {
 void RunWatch::take_away_stop_file() const {
   std::error_code ignored;
   std::filesystem::remove(stop_file_, ignored);
+}
+
+ExitCode with_flight_record(const RunWatch& watch, int rank, const std::function<ExitCode()>& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::communication || !write_flight_record(watch.folder(), rank)) {
+      throw;
+    }
+    throw Error(error.code(),
+                fmt::format("{}. Each rank's last collectives are in {}/flight_*.jsonl", error.what(), watch.folder().string()),
+                error.scope());
+  }
 }
 
 bool stop_agreed(Communicator& world) {

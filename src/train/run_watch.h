@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,10 @@ class RunWatch {
   std::unique_ptr<StopFile> stop_request_;
   std::unique_ptr<Watchdog> watchdog_;
 };
+
+/// Runs `work`. After a communication error writes this rank's flight record to the watch's folder and adds its path to the
+/// error.
+ExitCode with_flight_record(const RunWatch& watch, int rank, const std::function<ExitCode()>& work);
 
 /// True on all ranks if any of them received a stop request. Collective.
 bool stop_agreed(Communicator& world);

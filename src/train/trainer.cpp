@@ -260,9 +260,8 @@ ExitCode do_steps_and_saves(TrainingLoop& loop) {
   return code;
 }
 
-}  // namespace
-
-ExitCode run_training(TrainingRun& run) {
+/// Resumes and trains to the end.
+ExitCode resume_and_train(TrainingRun& run) {
   const StepPlan plan = plan_of(run);
   const bool live = run.console.speaks && is_live_terminal(stdout);
   TrainingLoop loop{
@@ -294,6 +293,12 @@ ExitCode run_training(TrainingRun& run) {
   }
   show_summary(run, loop.progress, loop.saving, plan.total_steps);
   return ExitCode::done;
+}
+
+}  // namespace
+
+ExitCode run_training(TrainingRun& run) {
+  return with_flight_record(*run.watch, run.world->rank(), [&] { return resume_and_train(run); });
 }
 
 }  // namespace lora_dist

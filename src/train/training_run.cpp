@@ -73,12 +73,11 @@ WireBytes sent_bytes(const TrainingRun& run) {
   return sent;
 }
 
-TrainingRun prepare_training(const Config& config, Communicator& world, const Device& device) {
+TrainingRun open_training(const Config& config, Communicator& world, const Device& device) {
   TrainingRun run;
   begin_run(run, config, world, device, Purpose::train);
   run.watch = std::make_unique<RunWatch>(config, world, run.console);
-  open_run(run, Purpose::train, {});
-  show_adapter(run);
+  open_model_and_data(run, Purpose::train, {});
   run_together(world, [&] { run.generation = read_generation_config(run.model->folder, run.model->spec); });
   for (const std::string& warning : run.generation.warnings) {
     run.console.warn(warning);
@@ -87,8 +86,23 @@ TrainingRun prepare_training(const Config& config, Communicator& world, const De
     const AtWork now("hashing the base model");
     run.base_hash = base_model_hash(run.model->folder, run.model->directory, world);
   }
+  run.before_adapter = run.model->arena.mark();
+  run.before_adapter_host = run.model->host.mark();
+  return run;
+}
+
+void set_up_adapter(TrainingRun& run) {
+  run.model->arena.release_after(run.before_adapter);
+  run.model->host.release_after(run.before_adapter_host);
+  prepare_adapter(run, Purpose::train, {});
+  show_adapter(run);
   take_buffers(run);
   initialize_adapter_from_base(run);
+}
+
+TrainingRun prepare_training(const Config& config, Communicator& world, const Device& device) {
+  TrainingRun run = open_training(config, world, device);
+  set_up_adapter(run);
   return run;
 }
 

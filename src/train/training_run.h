@@ -27,13 +27,20 @@ struct TrainingRun : ModelRun {
   GenerationConfig generation;  // for answers to validation questions
   TrainedBuffers buffers;
   StateCopy copy;
+  Arena::Mark before_adapter;        // in the model's arena
+  Arena::Mark before_adapter_host;   // in the model's arena of host memory
   WireBytes last_wire;               // of the last step, summed over the ranks
   std::int64_t last_peak_bytes = 0;  // largest resident size of a process
   WaitTimes waits;                   // of all steps of this process
 };
 
-/// Opens model, data and adapter on `device`, which must outlive the run, takes every buffer, and prints the resolved values.
-/// Collective; throws Error, the same on every rank.
+/// Opens model and data on `device`, which must outlive the run, and prints the resolved values. Collective; throws Error, the
+/// same on every rank.
+TrainingRun open_training(const Config& config, Communicator& world, const Device& device);
+/// Makes the adapter that run.config describes and takes every buffer of training; frees those of an earlier adapter. Collective;
+/// throws Error, the same on every rank.
+void set_up_adapter(TrainingRun& run);
+/// Both, one after the other.
 TrainingRun prepare_training(const Config& config, Communicator& world, const Device& device);
 
 /// Takes the flat buffers of gradients and moments; with TP those of the shard as well. `layout`: of the whole buffers;

@@ -38,6 +38,21 @@ TEST(Arena, NowhereTakesAddressesAlone) {
   EXPECT_LT(peak_resident_bytes() - before, 50'000'000);
 }
 
+TEST(Arena, ReleasesWhatWasTakenAfterAMark) {
+  Arena arena;
+  const auto kept = arena.take_zeroed<float>(MemoryKind::adapters, "kept", 5);
+  const Arena::Mark mark = arena.mark();
+  arena.take<float>(MemoryKind::scratch, "freed", 7);
+  arena.count(MemoryKind::scratch, "held elsewhere", 9);
+  arena.release_after(mark);
+  ASSERT_EQ(arena.items().size(), 1U);
+  EXPECT_EQ(arena.items()[0].name, "kept");
+  EXPECT_EQ(kept[4], 0.0F);
+  const auto again = arena.take_zeroed<float>(MemoryKind::scratch, "again", 7);
+  EXPECT_EQ(again[6], 0.0F);
+  EXPECT_EQ(arena.items().size(), 2U);
+}
+
 TEST(Arena, MoreThanAddressesIsOutOfMemory) {
   Arena arena(Stream{}, Arena::Memory::none);
   try {
