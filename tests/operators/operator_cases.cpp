@@ -12,6 +12,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fused_parts/fused_parts.h"
 #include "kernels/layer_norm/layer_norm.h"
+#include "kernels/norm_gradient/norm_gradient.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rms_norm/rms_norm_shared.h"
 #include "kernels/rope/rope.h"
@@ -84,6 +85,20 @@ void add_norms(Cases& cases, const Rows& shapes) {
                       f32({n}, 15, 0.05, 1.0), changed_activation({n, width}, 16)},
                      [](Views v, const Stream& s) {
                        layer_norm_backward({.dy = v[0], .x = v[1], .weight = v[2], .mean = v[3], .rstd = v[4], .dx = v[5]}, s);
+                     }});
+    cases.push_back({"norm_gradient",
+                     shape,
+                     {activation({n, width}, 17), activation({n, width}, 18), f32({n}, 19, 0.1), f32({n}, 20, 0.05, 1.0),
+                      random_operand(Kind::f32, Use::in_out, {width}, 24), random_operand(Kind::f32, Use::in_out, {width}, 25)},
+                     [](Views v, const Stream& s) {
+                       norm_gradient({.dy = v[0], .x = v[1], .mean = v[2], .rstd = v[3], .dweight = v[4], .dbias = v[5]}, s);
+                     }});
+    cases.push_back({"norm_gradient of rms",
+                     shape,
+                     {activation({n, width}, 21), activation({n, width}, 22), f32({n}, 23, 0.05, 1.0),
+                      random_operand(Kind::f32, Use::in_out, {width}, 26)},
+                     [](Views v, const Stream& s) {
+                       norm_gradient({.dy = v[0], .x = v[1], .mean = {}, .rstd = v[2], .dweight = v[3], .dbias = {}}, s);
                      }});
   }
 }
