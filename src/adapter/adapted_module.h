@@ -15,6 +15,7 @@ struct AdaptedModule {
   std::string path;     // "model.layers.0.self_attn.q_proj"
   double weight = 1.0;  // the update's factor in a sum of several
 
+  bool has(std::string_view role) const { return adapter->tensors.contains(tensor_of(path, role)); }
   const AdapterMatrix& tensor(std::string_view role) const { return adapter->tensors.at(tensor_of(path, role)); }
 };
 

@@ -99,10 +99,29 @@ void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const Tens
   }
 }
 
-AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
-  AdapterLayout layout = empty_layout(model);
-  layout.method = &method_of(adapter.config.method);
-  std::set<std::string> placed;
+namespace {
+
+/// Places the tensors of trained norms.
+void place_norms(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder, AdapterLayout& layout,
+                 std::set<std::string>& placed) {
+  for (const TrainedNorm& norm : all_norms(model)) {
+    const std::string path = norm_path(*model.family, norm.site, norm.layer);
+    if (!has_all(adapter, path, norm.parameters)) {
+      check_not_promised(adapter.config, path, folder);
+      continue;
+    }
+    for (const Parameter& parameter : norm.parameters) {
+      const std::string name = tensor_name(path, parameter);
+      check_shape(adapter.tensors.at(name), parameter.shape, name, folder);
+      placed.insert(name);
+    }
+    add_norm(layout, norm);
+  }
+}
+
+/// Places the tensors of adapted linears.
+void place_linears(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder, AdapterLayout& layout,
+                   std::set<std::string>& placed) {
   for (std::int64_t layer = 0; layer < model.layers; ++layer) {
     for (const Linear linear : kAllLinears) {
       const std::string path = module_path(*model.family, layer, linear);
@@ -124,6 +143,15 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
       add_linear(layout, static_cast<std::size_t>(layer), linear, traits, static_cast<float>(scale_of(adapter.config, path)));
     }
   }
+}
+
+}  // namespace
+
+AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
+  AdapterLayout layout = empty_layout(model);
+  layout.method = &method_of(adapter.config.method);
+  std::set<std::string> placed;
+  (layout.method->trains_norms ? place_norms : place_linears)(adapter, model, folder, layout, placed);
   for (const auto& [name, matrix] : adapter.tensors) {
     if (!placed.contains(name)) {
       throw Error(ExitCode::model,

@@ -16,7 +16,6 @@ using nlohmann::ordered_json;
 json common_keys(const PeftConfig& config) {
   return {{"auto_mapping", nullptr},
           {"base_model_name_or_path", config.base_model_name_or_path},
-          {"fan_in_fan_out", config.fan_in_fan_out},
           {"inference_mode", true},
           {"modules_to_save", nullptr},
           {"revision", nullptr},

@@ -40,6 +40,13 @@ void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const L
   layout.blocks[layer][index_of(linear)] = std::move(adapted);
 }
 
+void add_norm(AdapterLayout& layout, const TrainedNorm& norm) {
+  for (Parameter& parameter : layout.norms.emplace_back(norm).parameters) {
+    parameter.offset = layout.count;
+    layout.count += parameter.shape.count();
+  }
+}
+
 AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec) {
   AdaptedLinears matched = match_targets(model, spec.target_modules);
   exclude_modules(model, spec.exclude_modules, matched);
@@ -48,7 +55,24 @@ AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec) {
   return matched;
 }
 
+namespace {
+
+/// The layout of a method that trains norms. Throws as make_adapter_layout.
+AdapterLayout layout_of_norms(const ModelSpec& model, const AdapterSpec& spec) {
+  AdapterLayout layout = empty_layout(model);
+  layout.method = spec.method;
+  for (const TrainedNorm& norm : match_norms(model, spec.target_modules)) {
+    add_norm(layout, norm);
+  }
+  return layout;
+}
+
+}  // namespace
+
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
+  if (spec.method->trains_norms) {
+    return layout_of_norms(model, spec);
+  }
   const AdaptedLinears matched = adapted_by(model, spec);
   check_pattern(model, "adapter.rank_pattern", keys_of(spec.rank_pattern), matched);
   check_pattern(model, "adapter.alpha_pattern", keys_of(spec.alpha_pattern), matched);
@@ -86,6 +110,11 @@ std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
           named.push_back({path, parameter});
         }
       }
+    }
+  }
+  for (const TrainedNorm& norm : layout.norms) {
+    for (const Parameter& parameter : norm.parameters) {
+      named.push_back({norm_path(*layout.family, norm.site, norm.layer), parameter});
     }
   }
   return named;

@@ -10,6 +10,7 @@
 
 #include "src/adapter/match_targets.h"
 #include "src/adapter/method.h"
+#include "src/adapter/trained_norm.h"
 #include "src/core/by_path.h"
 #include "src/model/tensor_table.h"
 
@@ -30,12 +31,17 @@ struct AdapterSpec {
   std::vector<std::string> feedforward_modules = {};  // of IA3: endings of paths whose inputs are scaled
 };
 
-/// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order).
+/// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order); then
+/// the trained norms, block by block.
 struct AdapterLayout {
   const Family* family = nullptr;  // for the modules' names; may be null if nothing is adapted
   const AdapterMethod* method = &lora_method();
   std::vector<std::array<std::optional<AdaptedLinear>, kLinears>> blocks;
+  std::vector<TrainedNorm> norms = {};
   std::int64_t count = 0;  // elements of the flat buffer
+
+  /// The first element of the norms.
+  std::int64_t first_of_norms() const { return norms.empty() ? count : norms.front().parameters.front().offset; }
 };
 
 /// Throws Error(usage) naming the key and the entry that matches no linear, or a linear that two patterns match.
@@ -43,6 +49,8 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
 /// The linears that spec adapts: target_modules without exclude_modules, in the blocks of layers_to_transform. Throws as
 /// make_adapter_layout.
 AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec);
+/// Appends a norm's parameters. Norms must be added in the order of the flat buffer, after all linears.
+void add_norm(AdapterLayout& layout, const TrainedNorm& norm);
 /// A layout in which nothing is adapted.
 AdapterLayout empty_layout(const ModelSpec& model);
 /// Adapts one more linear and appends its parameters. Linears must be added in the order of the flat buffer.

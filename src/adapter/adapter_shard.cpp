@@ -26,6 +26,18 @@ Shape shape_of(const Parameter& parameter, std::int64_t elements) {
   return parameter.shape.rank == 1 ? Shape{elements} : Shape{rows, elements / rows};
 }
 
+/// Appends the norms, which every rank has whole.
+void add_norms(AdapterShard& shard) {
+  for (TrainedNorm& norm : shard.layout.norms) {
+    for (Parameter& parameter : norm.parameters) {
+      const std::int64_t count = parameter.shape.count();
+      shard.parameters.push_back({{1, count, parameter.offset, parameter.offset}, shard.layout.count});
+      parameter.offset = shard.layout.count;
+      shard.layout.count += count;
+    }
+  }
+}
+
 }  // namespace
 
 AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& whole, const TpShard& shard) {
@@ -57,6 +69,7 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
       }
     }
   }
+  add_norms(made);
   return made;
 }
 

@@ -27,6 +27,7 @@ void read_ia3_keys(const ConfigReader& file, PeftConfig& config) {
 
 nlohmann::ordered_json ia3_keys(const PeftConfig& config) {
   return {{"exclude_modules", nullptr},
+          {"fan_in_fan_out", config.fan_in_fan_out},
           {"feedforward_modules", sorted_names(config.feedforward_modules)},
           {"init_ia3_weights", true}};
 }

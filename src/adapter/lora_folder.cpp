@@ -38,6 +38,7 @@ nlohmann::ordered_json lora_keys(const PeftConfig& config) {
   using nlohmann::ordered_json;
   return {{"alpha_pattern", pattern_object(config.alpha_pattern, number_as_peft)},
           {"bias", "none"},
+          {"fan_in_fan_out", config.fan_in_fan_out},
           {"init_lora_weights", true},
           {"layer_replication", nullptr},
           {"layers_pattern", nullptr},

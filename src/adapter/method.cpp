@@ -10,7 +10,7 @@
 namespace lora_dist {
 
 std::span<const AdapterMethod* const> adapter_methods() {
-  static const std::array<const AdapterMethod*, 3> all = {&lora_method(), &dora_method(), &ia3_method()};
+  static const std::array<const AdapterMethod*, 4> all = {&lora_method(), &dora_method(), &ia3_method(), &ln_tuning_method()};
   return all;
 }
 

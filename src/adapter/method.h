@@ -55,6 +55,7 @@ struct AdapterMethod {
   DefaultModules (*default_modules)(const ModelSpec& model) = nullptr;
   /// Adds to a new adapter's description what its layout says. Null: nothing.
   void (*describe)(PeftConfig& peft, const AdapterLayout& layout) = nullptr;
+  bool trains_norms = false;  // norms instead of linears: `parameters` and the hooks are not used
 };
 
 /// y += scale * B A dropout(x). Hu et al. 2021, arXiv:2106.09685.
@@ -64,6 +65,9 @@ const AdapterMethod& dora_method();
 
 /// Each output, or each input of feed-forward layers, gets a trained factor. Liu et al. 2022, arXiv:2205.05638.
 const AdapterMethod& ia3_method();
+
+/// The norms' weights are trained themselves. Zhao et al. 2023, arXiv:2312.11420.
+const AdapterMethod& ln_tuning_method();
 
 /// All methods.
 std::span<const AdapterMethod* const> adapter_methods();

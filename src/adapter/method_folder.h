@@ -19,6 +19,7 @@ struct ModuleTensor {
   std::string_view name;  // "lora_A"
   std::size_t dimensions = 2;
   bool suffix = true;                // named with ".weight"; without it, both spellings are read
+  bool optional = false;             // some modules have none
   bool exact = false;                // always f32: 16 bits would round all that the layer computes
   std::string_view kind = "matrix";  // what it must be, in messages
   std::string_view stranger = {};    // why an adapter of another method cannot hold it; empty: its method is named

@@ -126,9 +126,6 @@ std::string plain_name(const AdapterMethod& method, const TensorInfo& info) {
   if (name.find("modules_to_save") != std::string::npos) {
     refuse("is a whole trained module (modules_to_save), which this program does not do");
   }
-  if (name.ends_with(".bias")) {
-    refuse("is a trained bias, which this program does not do");
-  }
   if (name.starts_with(kPrefix)) {
     const bool has_suffix = name.ends_with(kSuffix);
     const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - (has_suffix ? kSuffix.size() : 0));
@@ -140,6 +137,9 @@ std::string plain_name(const AdapterMethod& method, const TensorInfo& info) {
       }
       return plain;
     }
+  }
+  if (name.ends_with(".bias")) {
+    refuse("is a trained bias, which this program does not do");
   }
   refuse(fmt::format("is not named as a tensor of {} is ({})", joined_words(method_titles(), "or"), example_names()));
   return "";
@@ -167,7 +167,7 @@ void check_partners(const PeftAdapter& adapter, const std::string& name, const f
     throw Error(ExitCode::model, fmt::format("{} holds {}, and {}; save the adapter again", file.string(), name, why));
   }
   for (const ModuleTensor& partner : method.peft.tensors) {
-    if (!adapter.tensors.contains(tensor_of(path, partner.name))) {
+    if (!partner.optional && !adapter.tensors.contains(tensor_of(path, partner.name))) {
       throw Error(ExitCode::model,
                   fmt::format("{} holds {} without {}; save the adapter again", file.string(), name, partner.name));
     }

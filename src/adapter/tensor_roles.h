@@ -13,9 +13,15 @@ inline constexpr std::string_view kLoraB = "lora_B";                     // [out
 inline constexpr std::string_view kMagnitude = "lora_magnitude_vector";  // DoRA's m: [out]
 inline constexpr std::string_view kIa3Factors = "ia3_l";                 // [out, 1], or [1, in] of feed-forward modules
 
-/// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot; the role is empty if there is no dot.
+inline constexpr std::string_view kNormWeight = "ln_tuning_layers";     // [hidden]
+inline constexpr std::string_view kNormBias = "ln_tuning_layers.bias";  // [hidden]
+
+/// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot; the role is empty if there is no dot. The role of a
+/// bias has two parts.
 inline std::pair<std::string, std::string> path_and_role(const std::string& name) {
-  const std::size_t dot = std::min(name.rfind('.'), name.size());
+  constexpr std::string_view kBias = ".bias";
+  const std::size_t last = name.ends_with(kBias) ? name.rfind('.', name.size() - kBias.size() - 1) : name.rfind('.');
+  const std::size_t dot = std::min(last, name.size());
   return {name.substr(0, dot), name.substr(std::min(dot + 1, name.size()))};
 }
 

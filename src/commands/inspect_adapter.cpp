@@ -57,7 +57,7 @@ Summary summary_of(const PeftAdapter& adapter) {
     const AdaptedModule module{&adapter, path};
     std::int64_t parameters = 0;
     for (const ModuleTensor& tensor : method.peft.tensors) {
-      parameters += std::ssize(module.tensor(tensor.name).values);
+      parameters += module.has(tensor.name) ? std::ssize(module.tensor(tensor.name).values) : 0;
     }
     add_module(out, path, parameters, method.merge.norm(module));
     if (const std::int64_t rank = method.merge.rank(module); rank > 0) {

@@ -2,6 +2,7 @@
 #include "src/convert/merge_weights.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -53,13 +54,16 @@ void check_fits(const TensorInfo& weight, const AdaptedModule& update, bool is_t
   if (is_transposed) {
     std::swap(needed[0], needed[1]);
   }
+  if (weight.shape.size() == 1) {
+    needed.pop_back();
+  }
   for (std::size_t i = 0; i < needed.size() && weight.shape.size() == needed.size(); ++i) {
     needed[i] = needed[i] == 0 ? weight.shape[i] : needed[i];
   }
   if (weight.shape != needed) {
-    throw Error(ExitCode::model, fmt::format("{}: its update of {} is [{}, {}], and the model's weight is another size; the "
+    throw Error(ExitCode::model, fmt::format("{}: its update of {} is [{}], and the model's weight is another size; the "
                                              "adapter belongs to another model",
-                                             adapter.string(), weight.name, needed[0], needed[1]));
+                                             adapter.string(), weight.name, fmt::join(needed, ", ")));
   }
   check_float_dtype(weight);
 }
@@ -84,10 +88,11 @@ std::vector<float> as_held(const TensorInfo& tensor, const std::vector<float>& v
 /// Changes a weight or a bias.
 void apply(const AdaptedModule& update, bool is_transposed, const TensorInfo& tensor, std::span<float> values,
            const Stream& stream) {
-  if (tensor.shape.size() == 1) {
+  if (tensor.name.ends_with(".bias")) {
     hooks_of(update).bias(update, values);
   } else {
-    hooks_of(update).weight(update, {view(values.data(), {tensor.shape[0], tensor.shape[1]}), is_transposed}, stream);
+    const std::int64_t cols = tensor.shape.size() == 1 ? 1 : tensor.shape[1];
+    hooks_of(update).weight(update, {view(values.data(), {tensor.shape[0], cols}), is_transposed}, stream);
   }
 }
 

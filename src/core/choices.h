@@ -54,8 +54,9 @@ inline constexpr Words<Recompute, 3> kRecomputes = {
 
 /// The trained part beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
 /// (src/config/planned_values.cpp).
-enum class Method : std::uint8_t { lora, dora, ia3 };
-inline constexpr Words<Method, 3> kMethods = {{{"lora", Method::lora}, {"dora", Method::dora}, {"ia3", Method::ia3}}};
+enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning };
+inline constexpr Words<Method, 4> kMethods = {
+    {{"lora", Method::lora}, {"dora", Method::dora}, {"ia3", Method::ia3}, {"ln_tuning", Method::ln_tuning}}};
 
 /// The initial values of LoRA's A (B is zero): uniform, as Kaiming He's, or normal with standard deviation 1 / r.
 enum class LoraInit : std::uint8_t { uniform, gaussian };

@@ -67,18 +67,24 @@ AdapterSpec configured_spec(const Config& config) {
           adapter.ia3_feedforward_modules};
 }
 
+/// The shortest target_modules that match what the layout adapts.
+std::vector<std::string> module_names(const AdapterLayout& layout) {
+  return layout.method->trains_norms ? norm_names(*layout.family, layout.norms, std::ssize(layout.blocks))
+                                     : target_names(*layout.family, adapted_linears(layout));
+}
+
 /// The keys that narrow are applied to the folder's modules, each by itself, so that the message names the one that differs.
 void check_targets_agree(const Config& config, const ModelSpec& model, const AdapterLayout& layout) {
-  const AdaptedLinears has = adapted_linears(layout);
-  const std::vector<std::string> names = target_names(*model.family, has);
+  const std::vector<std::string> names = module_names(layout);
   const auto check = [&](const char* key, const AdapterSpec& asked) {
-    if (config.is_explicit(key) && adapted_by(model, asked) != has) {
+    if (config.is_explicit(key) && module_names(make_adapter_layout(model, asked)) != names) {
       throw Error(ExitCode::usage, fmt::format("{} names other layers than the adapter in adapter.init_from ({}) has ({}); "
                                                "leave the key out or set it to those",
                                                key, config.adapter.init_from, fmt::join(names, ", ")));
     }
   };
   AdapterSpec of_folder;
+  of_folder.method = layout.method;
   of_folder.target_modules = names;
   AdapterSpec excluding = of_folder;
   excluding.exclude_modules = config.adapter.exclude_modules;
@@ -86,7 +92,10 @@ void check_targets_agree(const Config& config, const ModelSpec& model, const Ada
   AdapterSpec in_layers = of_folder;
   in_layers.layers_to_transform = config.adapter.layers_to_transform;
   check("adapter.layers_to_transform", in_layers);
-  check("adapter.target_modules", configured_spec(config));
+  AdapterSpec configured = in_layers;
+  configured.target_modules = config.adapter.target_modules;
+  configured.exclude_modules = config.adapter.exclude_modules;
+  check("adapter.target_modules", configured);
 }
 
 /// Patterns and lists in any order.
@@ -122,7 +131,7 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
   config.adapter.rank_pattern = peft.rank_pattern;
   config.adapter.alpha_pattern = peft.alpha_pattern;
   config.adapter.ia3_feedforward_modules = peft.feedforward_modules;
-  config.adapter.target_modules = target_names(*model.family, adapted_linears(layout));
+  config.adapter.target_modules = module_names(layout);
   for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.method", "adapter.target_modules",
                           "adapter.rank_pattern", "adapter.alpha_pattern", "adapter.ia3.feedforward_modules"}) {
     if (!config.is_explicit(key)) {
@@ -155,7 +164,7 @@ void describe(ModelRun& run) {
   run.peft.dropout = config.adapter.dropout;
   run.peft.base_model_name_or_path = config.model.path;
   run.peft.target_pattern.clear();
-  run.peft.target_modules = target_names(*run.model->spec.family, adapted_linears(run.layout));
+  run.peft.target_modules = module_names(run.layout);
   if (const auto describe_more = run.layout.method->describe; describe_more != nullptr) {
     describe_more(run.peft, run.layout);
   }
@@ -174,6 +183,10 @@ void choose_modules(Config& config, const ModelSpec& model, const DefaultModules
     }
   };
   choose("adapter.target_modules", config.adapter.target_modules, defaults.target_modules);
+  if (method_of(config.adapter.method).trains_norms) {
+    match_norms(model, config.adapter.target_modules);  // throws
+    return;
+  }
   const AdaptedLinears adapted = adapted_by(model, configured_spec(config));
   const bool any_down =
       std::any_of(adapted.begin(), adapted.end(), [](const auto& layer) { return layer[index_of(Linear::down)]; });

@@ -9,6 +9,7 @@
 #include "src/core/activity.h"
 #include "src/train/host_copy.h"
 #include "src/transformer/adapter_params.h"
+#include "src/transformer/trained_norms.h"
 
 namespace lora_dist {
 
@@ -47,8 +48,35 @@ void put_from_base(const AdapterShard& shard, const std::string& bytes, std::vec
 
 }  // namespace
 
+namespace {
+
+/// A new adapter's norms begin as the base's. Every rank has them whole.
+void initialize_norms(TrainingRun& run) {
+  const Stream& stream = run.model->stream;
+  const float added = run.model->spec.norm_adds_one ? 1.0F : 0.0F;
+  for (const TrainedNorm& norm : run.layout.norms) {
+    const NormWeights& base = frozen_norm(run.model->base, norm.site, norm.layer);
+    for (std::size_t i = 0; i < norm.parameters.size(); ++i) {
+      std::vector<float> values = host_copy(i == 0 ? base.weight : base.bias, stream);
+      std::ranges::transform(values, values.begin(), [&](float value) { return i == 0 ? value - added : value; });
+      const auto offset = static_cast<std::size_t>(norm.parameters[i].offset);
+      from_host(view(std::span<const float>(values)), view(run.params.subspan(offset, values.size())), stream);
+    }
+  }
+  take_shard(run.part, run.params, run.part_params, stream);
+}
+
+}  // namespace
+
 void initialize_adapter_from_base(TrainingRun& run) {
-  if (!run.config.adapter.init_from.empty() || run.layout.method->initialize_from_base == nullptr) {
+  const AdapterMethod& method = *run.layout.method;
+  if (!run.config.adapter.init_from.empty()) {
+    return;
+  }
+  if (method.trains_norms) {
+    initialize_norms(run);
+  }
+  if (method.initialize_from_base == nullptr) {
     return;
   }
   const AtWork now("making the adapter's first values from the base");

@@ -189,8 +189,8 @@ Qkv append_to_cache(const BlockContext& block, const Qkv& added) {
 Sublayer attention_sublayer(const BlockContext& block) {
   const SavedActivations& saved = block.saved();
   Sublayer sublayer;
-  sublayer.before = {&block.rest().attention_norm, saved.attention_norm};
-  sublayer.after = {&block.rest().attention_out_norm, saved.attention_out_norm};
+  sublayer.before = sublayer_norm(block, NormSite::attention, saved.attention_norm);
+  sublayer.after = sublayer_norm(block, NormSite::attention_out, saved.attention_out_norm);
   sublayer.branch = sublayer.residual = block.hidden();
   sublayer.input = saved.normed_in;
   sublayer.out_linear = Linear::o;

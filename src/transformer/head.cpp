@@ -14,6 +14,7 @@
 #include "kernels/scale/scale.h"
 #include "src/core/activity.h"
 #include "src/transformer/device_micro_batch.h"
+#include "src/transformer/trained_norms.h"
 
 namespace lora_dist {
 
@@ -52,8 +53,8 @@ Picked pick_and_norm(const ForwardContext& model, const MicroBatch& batch, const
   picked.index = to_device(index, head.index, model.stream);
   picked.targets = to_device(targets, head.targets, model.stream);
   gather_rows(last_hidden(model, buffers, batch.tokens()), picked.index, head.picked.rows(picked.count), model.stream);
-  norm(model.base->final_norm, model.base->spec.norm_eps, head.picked.rows(picked.count), head.normed.rows(picked.count),
-       head.norm.rows(picked.count), model.stream);
+  norm(norm_weights(model, NormSite::last, 0), model.base->spec.norm_eps, head.picked.rows(picked.count),
+       head.normed.rows(picked.count), head.norm.rows(picked.count), model.stream);
   return picked;
 }
 
@@ -288,8 +289,9 @@ double apply_weights(const ForwardContext& model, const MicroBatch& batch, const
   return value;
 }
 
-/// From head.normed, with each rank's share, to the micro-batch's hidden_gradient.
-void gradient_of_picked(const ForwardContext& model, const Picked& picked) {
+/// From head.normed, with each rank's share, to the micro-batch's hidden_gradient; adds the gradient of a trained norm to
+/// `grads`.
+void gradient_of_picked(const ForwardContext& model, const Picked& picked, std::span<float> grads) {
   const TensorParallel tp = tensor_parallel(model, picked.tokens);
   const TensorView dhidden = picked.buffers->hidden_gradient.rows(tp.shard_tokens());
   if (picked.count == 0) {
@@ -301,8 +303,10 @@ void gradient_of_picked(const ForwardContext& model, const Picked& picked) {
   all_reduce_rows(tp, dnormed);
   const TensorView dpicked = model.workspace->gradients.normed.rows(picked.count);
   zero(dpicked, model.stream);
-  norm_backward(model.base->final_norm, dnormed, head.picked.rows(picked.count), head.norm.rows(picked.count), dpicked,
-                model.stream);
+  const TensorView x = head.picked.rows(picked.count);
+  const NormStatistics saved = head.norm.rows(picked.count);
+  norm_backward(norm_weights(model, NormSite::last, 0), dnormed, x, saved, dpicked, model.stream);
+  add_norm_gradient(model, NormSite::last, 0, {dnormed, x, saved, true}, grads);
   if (!tp.sequence_parallel()) {
     scatter_rows(dpicked, picked.index, dhidden, model.stream);
     return;
@@ -332,8 +336,8 @@ std::vector<double> head_loss(const ForwardContext& model, std::span<const Micro
   return sums;
 }
 
-PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<const MicroBatch> batches,
-                                     const Objective& objective) {
+PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<const MicroBatch> batches, const Objective& objective,
+                                     std::span<const std::span<float>> grads) {
   const WorkPart part(model.stream, kHeadPart);
   const std::vector<Picked> all = pick_all(model, batches);
   losses_of_picked(model, all, objective.scale, true);
@@ -343,7 +347,7 @@ PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<cons
     if (objective.value) {
       losses.values.push_back(batches[i].tokens() == 0 ? 0.0 : apply_weights(model, batches[i], all[i], objective));
     }
-    gradient_of_picked(model, all[i]);
+    gradient_of_picked(model, all[i], grads[i]);
   }
   return losses;
 }

@@ -19,9 +19,10 @@ struct PendingLosses {
   std::vector<std::int64_t> counts;  // per micro-batch: its token losses
   std::vector<double> values;        // if the objective needed the losses; else empty
 };
-/// The same, with the gradient of objective.scale * the objective in each micro-batch's hidden_gradient.
-PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<const MicroBatch> batches,
-                                     const Objective& objective);
+/// The same, with the gradient of objective.scale * the objective in each micro-batch's hidden_gradient; adds that of a trained
+/// last norm to grads[i].
+PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<const MicroBatch> batches, const Objective& objective,
+                                     std::span<const std::span<float>> grads);
 /// Waits for the values, one per micro-batch.
 std::vector<double> wait_for(const ForwardContext& model, const PendingLosses& losses);
 

@@ -3,6 +3,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/matmul/matmul.h"
 #include "src/transformer/head.h"
+#include "src/transformer/trained_norms.h"
 
 namespace lora_dist {
 
@@ -41,7 +42,7 @@ std::vector<float> head_next(const ForwardContext& model, std::int64_t tokens) {
   const MicroBatchBuffers& buffers = workspace.in_flight[0];
   const TensorView hidden = last_hidden(model, buffers, tokens);
   const RowBuffer all{hidden.data, spec.hidden, hidden.dtype};
-  norm(model.base->final_norm, spec.norm_eps, all.rows_from(tokens - 1, 1), buffers.head.normed.rows(1),
+  norm(norm_weights(model, NormSite::last, 0), spec.norm_eps, all.rows_from(tokens - 1, 1), buffers.head.normed.rows(1),
        buffers.head.norm.rows(1), model.stream);
   const std::span<float> to = model.tensor == nullptr ? workspace.logits : workspace.next_logits;
   for (std::int64_t i = 0; i < head.chunks; ++i) {

@@ -20,8 +20,8 @@ Sublayer mlp_sublayer(const BlockContext& block) {
   const SavedActivations& saved = block.saved();
   const std::int64_t shard = block.tp.shard_tokens();
   Sublayer sublayer;
-  sublayer.before = {&block.rest().mlp_norm, saved.mlp_norm};
-  sublayer.after = {&block.rest().mlp_out_norm, saved.mlp_out_norm};
+  sublayer.before = sublayer_norm(block, NormSite::mlp, saved.mlp_norm);
+  sublayer.after = sublayer_norm(block, NormSite::mlp_out, saved.mlp_out_norm);
   sublayer.residual = saved.middle.rows(shard);
   sublayer.branch = block.spec().parallel_residual ? block.hidden() : sublayer.residual;
   sublayer.input = saved.normed_middle;

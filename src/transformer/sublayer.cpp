@@ -3,6 +3,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
+#include "src/transformer/trained_norms.h"
 
 namespace lora_dist {
 
@@ -13,11 +14,13 @@ NormStatistics statistics_of(const BlockContext& block, const SublayerNorm& norm
 }
 
 void norm_rows(const BlockContext& block, const SublayerNorm& of, ConstTensorView x, TensorView y) {
-  norm(*of.weights, block.spec().norm_eps, x, y, statistics_of(block, of), block.stream());
+  norm(of.weights, block.spec().norm_eps, x, y, statistics_of(block, of), block.stream());
 }
 
 void norm_rows_backward(const BlockContext& block, const SublayerNorm& of, ConstTensorView dy, ConstTensorView x, TensorView dx) {
-  norm_backward(*of.weights, dy, x, statistics_of(block, of), dx, block.stream());
+  const NormStatistics saved = statistics_of(block, of);
+  norm_backward(of.weights, dy, x, saved, dx, block.stream());
+  add_norm_gradient(block.model, of.site, block.layer, {dy, x, saved, !block.tp.sequence_parallel()}, block.linears.grads);
 }
 
 /// True if the product of the out linear can add the residual itself.
@@ -78,6 +81,10 @@ bool adds_in_place(const BlockContext& block, const Sublayer& sublayer) {
 }
 
 }  // namespace
+
+SublayerNorm sublayer_norm(const BlockContext& block, NormSite site, const NormBuffers& saved) {
+  return {site, norm_weights(block.model, site, block.layer), saved};
+}
 
 ConstTensorView sublayer_input(const BlockContext& block, const Sublayer& sublayer) {
   const TensorParallel& tp = block.tp;

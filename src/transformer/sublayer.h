@@ -9,11 +9,13 @@ namespace lora_dist {
 
 /// A norm before or after a sublayer, with its saved statistics of this rank's shard.
 struct SublayerNorm {
-  const NormWeights* weights = nullptr;
+  NormSite site = NormSite::attention;
+  NormWeights weights;
   NormBuffers saved;
 
-  bool exists() const { return !weights->weight.empty(); }
+  bool exists() const { return !weights.weight.empty(); }
 };
+SublayerNorm sublayer_norm(const BlockContext& block, NormSite site, const NormBuffers& saved);
 
 /// One of a block's two sublayers, with its norms and residual.
 struct Sublayer {

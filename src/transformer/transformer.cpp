@@ -8,6 +8,7 @@
 #include "src/transformer/block.h"
 #include "src/transformer/embed.h"
 #include "src/transformer/head.h"
+#include "src/transformer/trained_norms.h"
 
 namespace lora_dist {
 
@@ -30,6 +31,7 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
                             std::span<const std::span<float>> grads) {
   require(batches.size() <= most_in_flight(model), "more micro-batches than the workspace was made for");
   const ConstTensorView params = cast_params(model);
+  apply_trained_norms(model);
   std::vector<InFlight> all;
   for (std::size_t i = 0; i < batches.size(); ++i) {
     require(batches[i].tokens() <= model.workspace->max_tokens, "a micro-batch has more tokens than the workspace was made for");
@@ -42,6 +44,7 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
                                       one.buffers->rope_rows, model.stream);
     }
     one.tp = tensor_parallel(model, one.batch.tokens);
+    zero_norm_gradients(model, grads.empty() ? std::span<float>{} : grads[i]);
     one.linears = {params,
                    view(model.params),
                    grads.empty() ? std::span<float>{} : grads[i],
@@ -129,7 +132,7 @@ void run_backward(const ForwardContext& model, std::span<const InFlight> all) {
         recompute(model, block);
       }
       saved = false;
-      block_backward(block, layer > 0);
+      block_backward(block, layer > 0 || !model.layout->norms.empty());  // the first norm is trained by its gradient
     }
     model.window->release(layer);
   }
@@ -152,7 +155,7 @@ std::vector<double> forward_backward(const ForwardContext& model, std::span<cons
                                      const StepDropout& dropout, std::span<const std::span<float>> grads) {
   const std::vector<InFlight> all = start(model, batches, dropout, grads);
   run_forward(model, all);
-  const PendingLosses losses = head_loss_and_gradient(model, batches, objective);
+  const PendingLosses losses = head_loss_and_gradient(model, batches, objective, grads);
   run_backward(model, all);
   return wait_for(model, losses);  // only now: the GPU has received the whole micro-batch before the host waits
 }

@@ -256,6 +256,20 @@ MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase&
   return made;
 }
 
+void make_norms(Workspace& workspace, const ModelSpec& spec, const AdapterLayout& layout, Arena& arena, const Stream& stream) {
+  if (layout.norms.empty()) {
+    return;
+  }
+  workspace.norms = arena.take<float>(MemoryKind::adapters, "norms as they are applied", layout.count - layout.first_of_norms());
+  if (spec.norm_adds_one) {
+    workspace.ones = arena.take<float>(MemoryKind::scratch, "ones", spec.hidden);
+    if (arena.holds_memory()) {
+      const std::vector<float> ones(static_cast<std::size_t>(spec.hidden), 1.0F);
+      from_host(view(std::span(ones)), view(workspace.ones), stream);
+    }
+  }
+}
+
 /// `make`: makes the table's values.
 template <class Make>
 RopeTable take_rope_table(const std::string& name, std::int64_t rows, std::int64_t width, Arena& arena, const Stream& stream,
@@ -306,6 +320,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   if (options.compute_dtype != DType::f32) {
     workspace.params = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);
   }
+  make_norms(workspace, base.spec, layout, arena, stream);
   make_ropes(workspace, base.spec, options.max_positions, arena, stream);
   take_operator_scratch(base.spec, workspace, options.longest, options.training, arena, stream);
   return workspace;

@@ -138,7 +138,9 @@ struct Workspace {
   // If ranks share the vocabulary:
   std::span<float> next_logits;      // [widest part]: of one token
   std::span<float> all_next_logits;  // [ranks * widest part]
-  TensorView params;  // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
+  TensorView params;       // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
+  std::span<float> norms;  // the trained norms as they are applied, in the order of the flat buffer
+  std::span<float> ones;   // [hidden]: what norm_adds_one adds to trained norms
   RopeTable rope;
   RopeTable query_rope;   // of queries, if they grow with the position
   RopeTable window_rope;  // of layers with a window, if they have a rotation of their own

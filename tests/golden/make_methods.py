@@ -19,6 +19,7 @@ import make_families
 
 HERE = pathlib.Path(__file__).resolve().parent
 BASES = ("llama3", "qwen3", "gpt2")
+MORE_BASES = {"ln_tuning": ("gemma2",)}  # files store w of norms of (1 + w), which come before and after each half of a block
 LORAPLUS_RATIO = 16.0
 
 
@@ -40,6 +41,8 @@ METHODS = {
     # PEFT's default modules of the family, some of them feed-forward
     "ia3": (lambda base: peft.IA3Config(task_type="CAUSAL_LM", fan_in_fan_out=base == "gpt2"), {"adapter.method": "ia3"}),
     "dora": (lambda base: peft.LoraConfig(r=3, lora_alpha=6, use_dora=True, **common(base)), {"adapter.method": "dora"}),
+    # PEFT's default modules of the family
+    "ln_tuning": (lambda base: peft.LNTuningConfig(task_type="CAUSAL_LM"), {"adapter.method": "ln_tuning"}),
 }
 
 
@@ -119,7 +122,7 @@ def main():
     torch.set_num_threads(1)
     for method in METHODS:
         if len(sys.argv) < 2 or method in sys.argv[1:]:
-            for base in BASES:
+            for base in BASES + MORE_BASES.get(method, ()):
                 make(method, base)
 
 

@@ -1,9 +1,11 @@
 // Eight steps of every adapter method from PEFT's start, its folders, and its merge, against PEFT (tests/golden/methods).
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "src/model/tensor_table.h"
 #include "tests/program/family_runs.h"
 
 namespace lora_dist::program::methods_test {
@@ -108,7 +110,9 @@ INSTANTIATE_TEST_SUITE_P(All, Methods,
                                          MethodCase{"lora_patterns", "gpt2"}, MethodCase{"loraplus", "llama3"},
                                          MethodCase{"loraplus", "qwen3"}, MethodCase{"loraplus", "gpt2"},
                                          MethodCase{"dora", "llama3"}, MethodCase{"dora", "qwen3"}, MethodCase{"dora", "gpt2"},
-                                         MethodCase{"ia3", "llama3"}, MethodCase{"ia3", "qwen3"}, MethodCase{"ia3", "gpt2"}),
+                                         MethodCase{"ia3", "llama3"}, MethodCase{"ia3", "qwen3"}, MethodCase{"ia3", "gpt2"},
+                                         MethodCase{"ln_tuning", "llama3"}, MethodCase{"ln_tuning", "qwen3"},
+                                         MethodCase{"ln_tuning", "gpt2"}, MethodCase{"ln_tuning", "gemma2"}),
                          [](const auto& info) { return name_of(info.param); });
 
 /// The magnitudes of a new adapter are the lengths of the base's rows, on any mesh.
@@ -176,7 +180,7 @@ TEST_P(Bits, AreTheSameOnAnyDataRanksAndResumed) {
   const auto settings_in = [&](const std::string& name) {
     Settings settings = short_run(scratch / name);
     settings["adapter.method"] = GetParam();
-    settings["adapter.target_modules"] = "all-linear";
+    settings.erase("adapter.target_modules");
     settings["train.max_steps"] = "6";
     settings["train.schedule"] = "constant";
     settings["train.warmup_ratio"] = "0";
@@ -198,9 +202,11 @@ TEST_P(Bits, AreTheSameOnAnyDataRanksAndResumed) {
   expect_error(launch_of(cut, 1), 2, {"was trained with adapter."});
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Merges, testing::Values("dora", "ia3"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(All, Merges, testing::Values("dora", "ia3", "ln_tuning"),
+                         [](const auto& info) { return std::string(info.param); });
 
-INSTANTIATE_TEST_SUITE_P(All, Bits, testing::Values("dora", "ia3"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(All, Bits, testing::Values("dora", "ia3", "ln_tuning"),
+                         [](const auto& info) { return std::string(info.param); });
 
 /// A run with the printed configuration of another one.
 TEST(Ia3, ThePrintedConfigurationRunsAgain) {
@@ -330,6 +336,67 @@ TEST(Ia3, StartsAsPeftDoes) {
       EXPECT_TRUE(std::all_of(matrix.values.begin(), matrix.values.end(), [](float l) { return l == 1.0F; })) << name;
     }
   }
+}
+
+/// A new adapter has PEFT's norms, with the base's values: the loss before the first step is the base's.
+TEST(LnTuning, StartsAsPeftDoes) {
+  for (const char* base : {"llama3", "qwen3", "gpt2", "gemma2"}) {
+    const MethodCase c{"ln_tuning", base};
+    for (const int tensor : {1, 2}) {
+      const Scratch scratch;
+      const fs::path rows = training_rows(base_folder(c), scratch / "train.jsonl");
+      Settings settings = settings_of(c, "none", rows, scratch / "out");
+      settings.erase("adapter.init_from");
+      settings["train.max_steps"] = "1";
+      settings["train.learning_rate"] = "0";
+      settings["parallel.tensor"] = std::to_string(tensor);
+      const Finished shown = expect_success(launch_of(settings, 2));
+      EXPECT_EQ(count_of(shown.out, "adapter    ln_tuning, without r, alpha and dropout; fresh"), 1) << shown.out;
+      EXPECT_EQ(count_of(shown.out, read_json(golden_folder(c) / "golden.json")["trainable"].get<std::string>()), 1) << shown.out;
+      const PeftAdapter ours = read_peft_adapter(scratch / "out/adapter");
+      const PeftAdapter theirs = read_peft_adapter(golden_folder(c) / "adapter_none");
+      std::vector<std::string> names = ours.config.target_modules;
+      std::ranges::sort(names);
+      EXPECT_EQ(names, theirs.config.target_modules);
+      EXPECT_EQ(ours.tensors.size(), theirs.tensors.size());
+      const TensorDirectory weights = read_model_directory(base_folder(c));
+      for (const auto& [name, matrix] : ours.tensors) {
+        const std::string path = name.substr(0, name.find(".ln_tuning_layers"));
+        const std::string ending = name.ends_with(".bias") ? ".bias" : ".weight";
+        const TensorInfo& weight = weights.tensors.at(path + ending);
+        EXPECT_THAT(matrix.values, testing::Pointwise(testing::FloatNear(6e-8F), read_floats(weight, 0, weight.shape[0])))
+            << name;  // Gemma's 1 was added and taken away again
+      }
+    }
+  }
+}
+
+TEST(LnTuning, NamesNormsAlone) {
+  const MethodCase c{"ln_tuning", "gemma2"};
+  const Scratch scratch;
+  Settings settings = settings_of(c, "none", training_rows(base_folder(c), scratch / "train.jsonl"), scratch / "out");
+  settings.erase("adapter.init_from");
+  settings["train.max_steps"] = "2";
+  settings["adapter.target_modules"] = "q_proj";
+  expect_error(launch_of(settings, 1), 2,
+               {"adapter.target_modules: \"q_proj\" matches no norm that ln_tuning trains in this gemma2 model; there are "
+                "input_layernorm, pre_feedforward_layernorm, post_attention_layernorm, post_feedforward_layernorm, norm"});
+  settings["adapter.target_modules"] = R"(["model.layers.1.input_layernorm", "norm"])";
+  expect_success(launch_of(settings, 2));
+  const PeftAdapter adapter = read_peft_adapter(scratch / "out/adapter");
+  EXPECT_EQ(adapter.config.target_modules, (std::vector<std::string>{"model.layers.1.input_layernorm", "norm"}));
+  EXPECT_EQ(adapter.tensors.size(), 2U);
+  settings["adapter.init_from"] = (scratch / "out/adapter").string();
+  settings["output.dir"] = (scratch / "again").string();
+  settings["adapter.target_modules"] = "norm";
+  expect_error(launch_of(settings, 1), 2, {"adapter.target_modules names other layers than the adapter in adapter.init_from"});
+  settings.erase("adapter.target_modules");
+  settings["adapter.exclude_modules"] = "norm";
+  expect_error(launch_of(settings, 1), 2, {"adapter.exclude_modules is an option of lora, dora and ia3"});
+  Launch inspect;
+  inspect.arguments = {"inspect", (scratch / "out/adapter").string()};
+  const Finished shown = expect_success(inspect);
+  EXPECT_NE(shown.out.find("LN tuning (norms below are of the norms' weights)"), std::string::npos) << shown.out;
 }
 
 /// Settings that name other things than the adapter that training starts from.
