@@ -1,4 +1,4 @@
-// adapter_config.json of a PEFT adapter (contract: huggingface/peft, LoraConfig and IA3Config).
+// adapter_config.json of a PEFT adapter (contract: huggingface/peft, LoraConfig, IA3Config, VeraConfig).
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,9 @@ struct PeftConfig {
   PathPattern<std::int64_t> rank_pattern;    // r of matching modules
   PathPattern<double> alpha_pattern;
   std::vector<std::string> feedforward_modules;   // of IA3: endings of paths
+  double d_initial = 0.1;                         // of VeRA
+  std::int64_t projection_key = 0;                // of VeRA: the seed of its projections
+  bool save_shared = true;                        // of VeRA: the folder holds the projections
   std::vector<std::int64_t> layers_to_transform;  // empty: all
   std::vector<std::string> layers_pattern;        // the path before a layer's number; empty: any
   std::string base_model_name_or_path;

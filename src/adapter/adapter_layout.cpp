@@ -22,6 +22,19 @@ std::vector<std::string> keys_of(const PathPattern<Value>& pattern) {
   return keys;
 }
 
+/// The frozen tensor with its offset; a new one is appended.
+Parameter placed(AdapterLayout& layout, const Parameter& frozen) {
+  const auto found = std::ranges::find_if(
+      layout.frozen, [&](const Parameter& known) { return known.name == frozen.name && known.shape == frozen.shape; });
+  if (found != layout.frozen.end()) {
+    return *found;
+  }
+  Parameter& added = layout.frozen.emplace_back(frozen);
+  added.offset = layout.frozen_count;
+  layout.frozen_count += added.shape.count();
+  return added;
+}
+
 }  // namespace
 
 AdapterLayout empty_layout(const ModelSpec& model) {
@@ -36,6 +49,11 @@ void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const L
   for (Parameter& parameter : adapted.parameters) {
     parameter.offset = layout.count;
     layout.count += parameter.shape.count();
+  }
+  if (layout.method->frozen != nullptr) {
+    for (const Parameter& frozen : layout.method->frozen(traits)) {
+      adapted.frozen.push_back(placed(layout, frozen));
+    }
   }
   layout.blocks[layer][index_of(linear)] = std::move(adapted);
 }
@@ -120,12 +138,13 @@ std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
   return named;
 }
 
-void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params, LoraInit init) {
+void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params, LoraInit init,
+                         double d_initial) {
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (std::size_t linear = 0; linear < kLinears; ++linear) {
       if (const auto& adapted = layout.blocks[layer][linear]) {
-        layout.method->initialize(*adapted, {seed, static_cast<std::uint32_t>(layer), static_cast<std::uint32_t>(linear), init},
-                                  params);
+        layout.method->initialize(
+            *adapted, {seed, static_cast<std::uint32_t>(layer), static_cast<std::uint32_t>(linear), init, d_initial}, params);
       }
     }
   }

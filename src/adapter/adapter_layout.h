@@ -39,6 +39,9 @@ struct AdapterLayout {
   std::vector<std::array<std::optional<AdaptedLinear>, kLinears>> blocks;
   std::vector<TrainedNorm> norms = {};
   std::int64_t count = 0;  // elements of the flat buffer
+  /// The tensors of the flat buffer of frozen ones, once each: linears of equal sizes share them.
+  std::vector<Parameter> frozen = {};
+  std::int64_t frozen_count = 0;
 
   /// The first element of the norms.
   std::int64_t first_of_norms() const { return norms.empty() ? count : norms.front().parameters.front().offset; }
@@ -66,8 +69,9 @@ struct NamedParameter {
 };
 std::vector<NamedParameter> named_parameters(const AdapterLayout& layout);
 
-/// Initialises all parameters by the method's rule. A value depends on (seed, layer, linear, element) alone.
+/// Initialises all parameters by the method's rule (`d_initial`: VeRA's). A value depends on (seed, layer, linear, element)
+/// alone.
 void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params,
-                         LoraInit init = LoraInit::uniform);
+                         LoraInit init = LoraInit::uniform, double d_initial = 0.1);
 
 }  // namespace lora_dist

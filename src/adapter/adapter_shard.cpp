@@ -38,6 +38,24 @@ void add_norms(AdapterShard& shard) {
   }
 }
 
+/// Moves a frozen tensor to its offset in the shard's buffer; linears with the same slice share it.
+void place_frozen(Parameter& frozen, const StridedSlice& slice, AdapterShard& shard) {
+  const auto found = std::ranges::find_if(shard.frozen, [&](const ParameterShard& known) { return known.in_whole == slice; });
+  frozen.shape = shape_of(frozen, slice.elements());
+  frozen.offset = found == shard.frozen.end() ? shard.layout.frozen_count : found->offset;
+  if (found == shard.frozen.end()) {
+    shard.frozen.push_back({slice, frozen.offset});
+    shard.layout.frozen.push_back(frozen);
+    shard.layout.frozen_count += slice.elements();
+  }
+}
+
+StridedSlice moved(StridedSlice slice, std::int64_t offset) {
+  slice.start += offset;
+  slice.lead_start += offset;
+  return slice;
+}
+
 }  // namespace
 
 AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& whole, const TpShard& shard) {
@@ -47,6 +65,8 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
     return made;
   }
   made.layout.count = 0;
+  made.layout.frozen.clear();
+  made.layout.frozen_count = 0;
   const ModelSpec local = spec_of(whole, shard);
   for (auto& block : made.layout.blocks) {
     for (const Linear linear : kAllLinears) {
@@ -59,13 +79,14 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
       adapted->out = shape.out;
       adapted->first_in = first_input(whole, shard, linear);
       for (Parameter& parameter : adapted->parameters) {
-        StridedSlice slice = slice_of(parameter, whole, shard, linear);
-        slice.start += parameter.offset;
-        slice.lead_start += parameter.offset;
+        const StridedSlice slice = moved(slice_of(parameter, whole, shard, linear), parameter.offset);
         parameter.shape = shape_of(parameter, slice.elements());
         parameter.offset = made.layout.count;
         made.parameters.push_back({slice, parameter.offset});
         made.layout.count += slice.elements();
+      }
+      for (Parameter& frozen : adapted->frozen) {
+        place_frozen(frozen, moved(slice_of(frozen, whole, shard, linear), frozen.offset), made);
       }
     }
   }

@@ -20,8 +20,9 @@ struct ParameterShard {
 };
 
 struct AdapterShard {
-  AdapterLayout layout;                    // offsets in the shard's flat buffer
-  std::vector<ParameterShard> parameters;  // empty: the shard is the whole
+  AdapterLayout layout;                     // offsets in the shard's flat buffer
+  std::vector<ParameterShard> parameters;   // empty: the shard is the whole
+  std::vector<ParameterShard> frozen = {};  // of the flat buffer of frozen tensors, once each
 };
 
 /// A column-parallel linear (cut by outputs) replicates LoRA's A and shards B; a row-parallel one (cut by inputs) shards A and

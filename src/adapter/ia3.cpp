@@ -111,7 +111,7 @@ const AdapterMethod& ia3_method() {
                                         .parameter_gradients = parameter_gradients},
                                        ia3_codec(),
                                        ia3_merge(),
-                                       {.alpha = false, .dropout = false},
+                                       {.rank = false, .alpha = false, .dropout = false},
                                        default_ia3_modules,
                                        name_feedforward_modules};
   return method;

@@ -51,10 +51,19 @@ void frozen_product_backward(const LinearLayer& layer, const LinearContext& cont
   progress(context);
 }
 
-ConstTensorView values_of(const LinearContext& context, const Parameter& parameter) {
-  const auto* params = static_cast<const std::byte*>(context.params.data);
-  return {params + static_cast<std::size_t>(parameter.offset) * size_of(context.params.dtype), context.params.dtype,
-          parameter.shape};
+namespace {
+
+ConstTensorView part_of(const ConstTensorView& buffer, const Parameter& parameter) {
+  const auto* first = static_cast<const std::byte*>(buffer.data);
+  return {first + static_cast<std::size_t>(parameter.offset) * size_of(buffer.dtype), buffer.dtype, parameter.shape};
+}
+
+}  // namespace
+
+ConstTensorView values_of(const LinearContext& context, const Parameter& parameter) { return part_of(context.params, parameter); }
+
+ConstTensorView frozen_values_of(const LinearContext& context, const Parameter& frozen) {
+  return part_of(context.frozen, frozen);
 }
 
 ConstTensorView exact_values_of(const LinearContext& context, const Parameter& parameter) {

@@ -41,6 +41,7 @@ struct LinearContext {
   WeightWindow* window = nullptr;  // progresses between products, which advances the next block's gather
   Stream stream;
   Communicator* tensor = nullptr;  // the TP ranks, over the operators' memory; null: only this one
+  ConstTensorView frozen = {};     // the flat buffer of frozen tensors, in the compute dtype
 };
 
 /// The activations that a layer's forward hook saves for backward, in the compute dtype.
@@ -104,7 +105,9 @@ SavedByAdapter rows_of(const SavedByAdapter& saved, const TokenRange& tokens);
 
 /// The parameter's values [rows, cols] in the compute dtype.
 ConstTensorView values_of(const LinearContext& context, const Parameter& parameter);
-/// The same in f32.
+/// The same of a frozen tensor.
+ConstTensorView frozen_values_of(const LinearContext& context, const Parameter& frozen);
+/// A parameter's values in f32.
 ConstTensorView exact_values_of(const LinearContext& context, const Parameter& parameter);
 /// The parameter's gradient: f32.
 TensorView gradient_of(const LinearContext& context, const Parameter& parameter);

@@ -81,7 +81,7 @@ const AdapterMethod& ln_tuning_method() {
                                        .linear = {},
                                        .peft = norm_codec(),
                                        .merge = norm_merge(),
-                                       .keys = {.alpha = false, .dropout = false},
+                                       .keys = {.rank = false, .alpha = false, .dropout = false},
                                        .default_modules =
                                            [](const ModelSpec& model) {
                                              return DefaultModules{default_norms(model), {}};

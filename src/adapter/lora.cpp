@@ -38,25 +38,13 @@ void begin_backward(const LinearLayer& layer, const LinearContext& context, Cons
          context.stream);
 }
 
-/// dx = mask * (dz A), or dx += mask * (dz A).
-void factors_input_gradient(const LinearLayer& layer, const LinearContext& context, ConstTensorView dz, TensorView dx, bool add) {
-  const ConstTensorView a = values_of(context, lora_a(*layer.adapted));
-  if (context.dropout.p == 0.0F) {
-    matmul({.a = dz, .b = a, .added = {.beta = add ? 1.0F : 0.0F}, .c = dx}, context.stream);
-    return;
-  }
-  const TensorView unmasked = add ? front_of(context.scratch.dropped, dx.shape) : dx;  // dropout(x) is recomputed for dA
-  matmul({.a = dz, .b = a, .c = unmasked}, context.stream);
-  dropped_input_backward(layer, context, unmasked, dx, add);
-}
-
 /// dx = mask * (dz A) + dy W.
 void input_gradient(const LinearLayer& layer, const LinearContext& context, const TokenRange& tokens, ConstTensorView dy,
                     TensorView dx, InputGradient how) {
   const LinearContext part = of_tokens(context, tokens);
   const TensorView dx_rows = rows_of(dx, tokens);
   const TensorView dz = rows_of(dz_of(layer, context, dy.rows()), tokens);
-  factors_input_gradient(layer, part, dz, dx_rows, how == InputGradient::add);
+  thin_input_gradient(layer, part, dz, values_of(context, lora_a(*layer.adapted)), dx_rows, how == InputGradient::add);
   frozen_product_backward(layer, part, rows_of(dy, tokens), dx_rows, true);
 }
 

@@ -23,6 +23,17 @@ void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTe
          context.stream);
 }
 
+void thin_input_gradient(const LinearLayer& layer, const LinearContext& context, ConstTensorView dz, ConstTensorView a,
+                         TensorView dx, bool add) {
+  if (context.dropout.p == 0.0F) {
+    matmul({.a = dz, .b = a, .added = {.beta = add ? 1.0F : 0.0F}, .c = dx}, context.stream);
+    return;
+  }
+  const TensorView unmasked = add ? front_of(context.scratch.dropped, dx.shape) : dx;  // dropout(x) is recomputed for dA
+  matmul({.a = dz, .b = a, .c = unmasked}, context.stream);
+  dropped_input_backward(layer, context, unmasked, dx, add);
+}
+
 namespace {
 
 /// The i-th of four values from four random words. Normal ones come in pairs (Box and Muller, 1958).

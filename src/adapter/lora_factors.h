@@ -26,6 +26,10 @@ inline const Parameter& lora_b(const AdaptedLinear& linear) { return linear.para
 std::int64_t lora_saved_width(const AdaptedLinear& linear);
 void save_lora_z(const LinearLayer& layer, const LinearContext& context, ConstTensorView x, const SavedByAdapter& saved);
 
+/// dx = mask * (dz A), or dx += mask * (dz A): the gradient of the input of z = dropout(x) A^T. dz: [tokens, r]; a: [r, in].
+void thin_input_gradient(const LinearLayer& layer, const LinearContext& context, ConstTensorView dz, ConstTensorView a,
+                         TensorView dx, bool add);
+
 /// A uniform in +-1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), or normal with standard deviation 1/r; B zero. A value
 /// depends on (seed, layer, linear, element) alone.
 void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params);

@@ -22,6 +22,7 @@ struct InitialKey {
   std::uint32_t layer = 0;
   std::uint32_t linear = 0;
   LoraInit init = LoraInit::uniform;
+  double d_initial = 0.1;  // of VeRA
 };
 
 struct AdapterLayout;
@@ -34,7 +35,8 @@ struct DefaultModules {
 
 /// The keys of adapter.* that have a meaning for a method; the others of LoRA's are left as they are.
 struct MethodKeys {
-  bool alpha = true;  // with r, rslora and the patterns
+  bool rank = true;
+  bool alpha = true;  // with rslora and the patterns
   bool dropout = true;
 };
 
@@ -56,6 +58,11 @@ struct AdapterMethod {
   /// Adds to a new adapter's description what its layout says. Null: nothing.
   void (*describe)(PeftConfig& peft, const AdapterLayout& layout) = nullptr;
   bool trains_norms = false;  // norms instead of linears: `parameters` and the hooks are not used
+  /// The frozen tensors of a linear layer: corners of tensors that the whole adapter shares, by the same names. Null: there are
+  /// none.
+  std::vector<Parameter> (*frozen)(const LinearTraits& linear) = nullptr;
+  /// The shared tensors of a new adapter, or of a folder that does not hold them, for the widest adapted input and output.
+  SharedTensors (*draw_shared)(const PeftConfig& peft, std::int64_t in, std::int64_t out) = nullptr;
 };
 
 /// y += scale * B A dropout(x). Hu et al. 2021, arXiv:2106.09685.
@@ -68,6 +75,8 @@ const AdapterMethod& ia3_method();
 
 /// The norms' weights are trained themselves. Zhao et al. 2023, arXiv:2312.11420.
 const AdapterMethod& ln_tuning_method();
+/// The rows and columns of frozen projections get trained factors. Kopiczko et al. 2024, arXiv:2310.11454.
+const AdapterMethod& vera_method();
 
 /// All methods.
 std::span<const AdapterMethod* const> adapter_methods();

@@ -44,6 +44,8 @@ struct PeftCodec {
   std::string (*option_lines)(const PeftConfig& config);
   /// " of rank 16, alpha 32,": what a model card's title says of the adapter.
   std::string (*size_text)(const PeftConfig& config);
+  /// Matrices that all modules share, named "base_model.<name>" in the folder.
+  std::span<const std::string_view> shared = {};
 };
 
 /// The size of the weight that a module changes; 0: any.

@@ -38,9 +38,10 @@ struct AdaptedLinear {
   float scale = 0.0F;  // alpha / r, or alpha / sqrt(r) for rsLoRA
   std::int64_t in = 0;
   std::int64_t out = 0;
-  std::int64_t first_in = 0;          // the shard's first input feature, if TP ranks cut the inputs
-  std::vector<Parameter> parameters;  // in the method's order
-  bool feedforward = false;           // as in LinearTraits
+  std::int64_t first_in = 0;           // the shard's first input feature, if TP ranks cut the inputs
+  std::vector<Parameter> parameters;   // in the method's order
+  bool feedforward = false;            // as in LinearTraits
+  std::vector<Parameter> frozen = {};  // not trained: their offsets are in the flat buffer of frozen tensors
 };
 
 }  // namespace lora_dist

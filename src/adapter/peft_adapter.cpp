@@ -31,6 +31,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "base_model.model.";
+constexpr std::string_view kSharedPrefix = "base_model.";
 constexpr std::string_view kSuffix = ".weight";
 
 /// The tensor of that role; null: the method has none.
@@ -112,6 +113,32 @@ std::string example_names() {
     }
   }
   return joined_words({names.begin(), names.end()}, "or");
+}
+
+/// "vera_A" of "base_model.vera_A"; empty for other tensors.
+std::string shared_name(const AdapterMethod& method, const std::string& name) {
+  const auto found = std::ranges::find_if(
+      method.peft.shared, [&](std::string_view shared) { return name == std::string(kSharedPrefix) + std::string(shared); });
+  return found == method.peft.shared.end() ? std::string() : std::string(*found);
+}
+
+/// Throws Error(model) unless the shared tensors are there as the configuration says, with its rank.
+void check_shared(const PeftAdapter& adapter, const AdapterMethod& method, const fs::path& file) {
+  if (adapter.shared.empty() && !adapter.config.save_shared) {
+    return;
+  }
+  for (const std::string_view name : method.peft.shared) {
+    const auto found = adapter.shared.find(std::string(name));
+    if (found == adapter.shared.end()) {
+      throw Error(ExitCode::model, fmt::format("{} has no {}{}, which adapter_config.json promises; save the adapter again",
+                                               file.string(), kSharedPrefix, name));
+    }
+    if (std::ranges::find(found->second.shape, adapter.config.r) == found->second.shape.end()) {
+      throw Error(ExitCode::model,
+                  fmt::format("{}: {}{} is [{}], and adapter_config.json gives r = {}; save the adapter again", file.string(),
+                              kSharedPrefix, name, fmt::join(found->second.shape, ", "), adapter.config.r));
+    }
+  }
 }
 
 /// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A"; so with those that PEFT writes without ".weight".
@@ -212,11 +239,16 @@ void check_finite(const PeftAdapter& adapter, const fs::path& folder) {
     throw Error(ExitCode::model, fmt::format("{}: lora_alpha is {}, which is outside of fp32's range",
                                              (folder / "adapter_config.json").string(), adapter.config.alpha));
   }
-  for (const auto& [name, matrix] : adapter.tensors) {
+  const auto check = [&](const std::string& name, const AdapterMatrix& matrix) {
     if (!std::ranges::all_of(matrix.values, [](float value) { return std::isfinite(value); })) {
       throw Error(ExitCode::model, fmt::format("{}: tensor {} has values that are not finite; take the adapter of an earlier "
                                                "checkpoint",
                                                (folder / "adapter_model.safetensors").string(), name));
+    }
+  };
+  for (const auto* tensors : {&adapter.tensors, &adapter.shared}) {
+    for (const auto& [name, matrix] : *tensors) {
+      check(name, matrix);
     }
   }
 }
@@ -244,9 +276,14 @@ std::vector<std::string> adapted_paths(const PeftAdapter& adapter) {
 }
 
 void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
-                        std::span<const float> params, DType dtype, const nlohmann::json& origin) {
+                        std::span<const float> params, DType dtype, const nlohmann::json& origin, const SharedTensors& shared) {
   std::vector<std::byte> rounded;
   std::vector<TensorToWrite> content = tensors_to_write(method_of(config.method), tensors, params, dtype, rounded);
+  for (const auto& [name, matrix] : shared) {
+    if (config.save_shared) {
+      content.push_back({std::string(kSharedPrefix) + name, DType::f32, matrix.shape, std::as_bytes(std::span(matrix.values))});
+    }
+  }
   const fs::path temporary = begin_atomic_directory(folder);
   try {
     write_safetensors(temporary / "adapter_model.safetensors", std::move(content));
@@ -294,6 +331,10 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
       adapter.tables.emplace(table, info);
       continue;
     }
+    if (std::string shared = shared_name(method, name); !shared.empty()) {
+      adapter.shared.emplace(std::move(shared), read_matrix(info, {}));
+      continue;
+    }
     std::string plain = plain_name(method, info);  // first, so that the error names the tensor's kind instead of its shape
     const ModuleTensor& kind = *any_tensor_kind(method, path_and_role(plain).second);
     adapter.tensors.emplace(std::move(plain), read_matrix(info, kind));
@@ -302,6 +343,7 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
     throw Error(ExitCode::model, fmt::format("{} holds no tensors; the adapter was not saved whole", file.string()));
   }
   check_modules(adapter, file);
+  check_shared(adapter, method, file);
   check_finite(adapter, folder);
   return adapter;
 }

@@ -22,12 +22,16 @@ struct AdapterMatrix {
   std::vector<float> values;
 };
 
+/// Tensors that all modules share ("vera_A"), by name.
+using SharedTensors = std::map<std::string, AdapterMatrix>;
+
 struct PeftAdapter {
   PeftConfig config;
   std::map<std::string, AdapterMatrix> tensors;  // "model.layers.0.self_attn.q_proj.lora_A"
   /// Whole tables of the base in the adapter's file ("lm_head"), which PEFT writes if it assumes that they changed
   /// (save_embedding_layers).
   std::map<std::string, TensorInfo> tables{};
+  SharedTensors shared{};  // empty: the method has none, or the folder leaves them to be drawn (frozen_tensors.h)
 };
 
 /// Elements [first, first + count) of an f32, f16 or bf16 tensor. Throws Error(model) if the file cannot be read.
@@ -35,10 +39,12 @@ std::vector<float> read_floats(const TensorInfo& tensor, std::int64_t first, std
 
 /// Writes `folder` atomically, replacing an earlier adapter; call it on one rank. `tensors` are named "<path>.lora_A" and
 /// "<path>.lora_B"; their values are in `params`, and are written in `dtype` (f32 or bf16). `origin` is written to kOriginFile
-/// (adapter_origin.h) and sets the base format shown in the model card; null: not written. Throws Error(model) with the system's
+/// (adapter_origin.h) and sets the base format shown in the model card; null: not written. `shared` is written in f32, unless
+/// config.save_shared is false. Throws Error(model) with the system's
 /// reason; the earlier adapter then remains.
 void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
-                        std::span<const float> params, DType dtype = DType::f32, const nlohmann::json& origin = nullptr);
+                        std::span<const float> params, DType dtype = DType::f32, const nlohmann::json& origin = nullptr,
+                        const SharedTensors& shared = {});
 
 /// Reads a folder written here or by PEFT; f32, f16 and bf16 tensors become f32. Throws Error(model) naming file and tensor: a
 /// missing half of a pair, shapes that disagree with each other or with r, tensors that are not LoRA's (biases, embeddings, whole

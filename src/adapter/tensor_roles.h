@@ -16,6 +16,11 @@ inline constexpr std::string_view kIa3Factors = "ia3_l";                 // [out
 inline constexpr std::string_view kNormWeight = "ln_tuning_layers";     // [hidden]
 inline constexpr std::string_view kNormBias = "ln_tuning_layers.bias";  // [hidden]
 
+inline constexpr std::string_view kVeraB = "vera_lambda_b";  // [out]
+inline constexpr std::string_view kVeraD = "vera_lambda_d";  // [r]
+inline constexpr std::string_view kProjectionA = "vera_A";   // [r, widest input], shared by all modules
+inline constexpr std::string_view kProjectionB = "vera_B";   // [widest output, r], shared
+
 /// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot; the role is empty if there is no dot. The role of a
 /// bias has two parts.
 inline std::pair<std::string, std::string> path_and_role(const std::string& name) {

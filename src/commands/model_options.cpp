@@ -3,6 +3,7 @@
 
 #include "src/commands/option_values.h"
 #include "src/job/trained_format.h"
+#include "src/transformer/adapter_params.h"
 
 namespace lora_dist {
 
@@ -62,6 +63,9 @@ void make_inference_workspace(Inference& inference, std::int64_t max_tokens, std
   options.compute_dtype = inference.model->compute_dtype;
   inference.workspace =
       make_workspace(inference.model->base, inference.adapter.layout, options, inference.model->arena, inference.model->stream);
+  AdapterShard whole;
+  whole.layout = inference.adapter.layout;
+  fill_frozen(inference.adapter.layout, whole, inference.adapter.shared, inference.workspace, inference.model->stream);
 }
 
 }  // namespace lora_dist

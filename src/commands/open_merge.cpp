@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "src/adapter/adapter_bridge.h"
+#include "src/adapter/frozen_tensors.h"
 #include "src/base/prequantized.h"
 #include "src/core/error.h"
 #include "src/job/data_setup.h"
@@ -72,7 +73,9 @@ Merge open_merge(const MergeOptions& options) {
   for (const std::string& given : options.adapters) {
     merge.adapters.push_back(parse_adapter(given));
     merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
-    check_tables(merge.adapters.back().adapter, spec, merge.files);
+    PeftAdapter& adapter = merge.adapters.back().adapter;
+    check_tables(adapter, spec, merge.files);
+    complete_shared(adapter, spec, merge.adapters.back().folder.string());
   }
   merge.formats = merge.adapters.empty() ? formats_without_adapters(options, stored_format(stored))
                                          : choose_merge_formats(options, merge.adapters, stored_format(stored));

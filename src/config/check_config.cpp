@@ -24,7 +24,7 @@ bool contains(const std::vector<Value>& values, const Sought& value) {
 /// A key of adapter.* that has a meaning for some methods alone.
 struct MethodOption {
   const char* key;
-  std::array<std::optional<Method>, 3> of;
+  std::array<std::optional<Method>, 5> of;
 
   std::vector<Method> methods() const {
     std::vector<Method> all;
@@ -36,15 +36,18 @@ struct MethodOption {
     return all;
   }
 };
-constexpr std::array<MethodOption, 8> kMethodOptions = {
-    {{"adapter.exclude_modules", {Method::lora, Method::dora, Method::ia3}},
-     {"adapter.layers_to_transform", {Method::lora, Method::dora, Method::ia3}},
+constexpr std::array<MethodOption, 11> kMethodOptions = {
+    {{"adapter.exclude_modules", {Method::lora, Method::dora, Method::ia3, Method::vera}},
+     {"adapter.layers_to_transform", {Method::lora, Method::dora, Method::ia3, Method::vera}},
      {"adapter.rslora", {Method::lora, Method::dora}},
      {"adapter.rank_pattern", {Method::lora, Method::dora}},
      {"adapter.alpha_pattern", {Method::lora, Method::dora}},
      {"adapter.init", {Method::lora, Method::dora}},
      {"adapter.loraplus_ratio", {Method::lora, Method::dora}},
-     {"adapter.ia3.feedforward_modules", {Method::ia3}}}};
+     {"adapter.ia3.feedforward_modules", {Method::ia3}},
+     {"adapter.vera.d_initial", {Method::vera}},
+     {"adapter.vera.projection_key", {Method::vera}},
+     {"adapter.vera.save_projection", {Method::vera}}}};
 
 /// "lora and dora".
 std::string words_of(const std::vector<Method>& methods) {

@@ -34,7 +34,10 @@ struct AdapterConfig {
   LoraInit init = LoraInit::uniform;
   double loraplus_ratio = 0.0;                       // learning rate of B over that of A; 0: the same
   std::vector<std::string> ia3_feedforward_modules;  // the key is adapter.ia3.feedforward_modules
-  std::string init_from;                             // a PEFT adapter folder to start from; empty: fresh weights
+  double vera_d_initial = 0.1;                       // the keys are in [adapter.vera]
+  std::int64_t vera_projection_key = 0;
+  bool vera_save_projection = true;
+  std::string init_from;  // a PEFT adapter folder to start from; empty: fresh weights
 };
 
 struct DataConfig {

@@ -77,6 +77,9 @@ std::vector<Key> make_keys() {
     key("adapter.init", [](auto& c) -> auto& { return c.adapter.init; }, kLoraInits, kRefuse, "first values of A: {} (normal, 1 / r wide)"),
     key("adapter.loraplus_ratio", [](auto& c) -> auto& { return c.adapter.loraplus_ratio; }, Real{0.0, 1e6}, kRefuse, "LoRA+: B's learning rate is this many times A's; 0: the same rate"),
     key("adapter.ia3.feedforward_modules", [](auto& c) -> auto& { return c.adapter.ia3_feedforward_modules; }, Texts{true}, kRefuse, "endings of target_modules whose inputs IA3 scales; empty: PEFT's default of the family"),
+    key("adapter.vera.d_initial", [](auto& c) -> auto& { return c.adapter.vera_d_initial; }, Real{-1e6, 1e6}, kRefuse, "first value of VeRA's factors d"),
+    key("adapter.vera.projection_key", [](auto& c) -> auto& { return c.adapter.vera_projection_key; }, Whole{0, std::numeric_limits<std::int64_t>::max()}, kRefuse, "seed of VeRA's frozen projections"),
+    key("adapter.vera.save_projection", [](auto& c) -> auto& { return c.adapter.vera_save_projection; }, Flag{}, kRefuse, "write the projections to the folder; false: readers draw them from the key"),
     key("adapter.init_from", [](auto& c) -> auto& { return c.adapter.init_from; }, Text{true}, kRefuse, "PEFT adapter folder to start from; empty: a fresh adapter"),
 
     key("data.train", [](auto& c) -> auto& { return c.data.train; }, Texts{false, true}, kRefuse, "files to train on, or patterns (data/*.jsonl); required"),

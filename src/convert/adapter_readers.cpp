@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "src/adapter/method.h"
 #include "src/adapter/model_card.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
@@ -37,10 +38,15 @@ bool has_tensor_with(const AdapterFacts& facts, std::string_view part) {
   return std::ranges::any_of(facts.tensors, [&](const std::string& name) { return name.find(part) != std::string::npos; });
 }
 
+/// The types besides LORA that this program merges.
+bool is_merged_type(const std::string& type) {
+  return std::ranges::any_of(adapter_methods(), [&](const AdapterMethod* row) { return row->peft.type == type; });
+}
+
 /// A property that no reader but PEFT takes, as a clause; empty: none. `merged`: this program merges the adapter for the reader,
-/// and so may it be of DoRA or IA3.
+/// and so may it be of any of its methods.
 std::string not_plain_lora(const AdapterFacts& facts, bool merged = false) {
-  if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA" && !(merged && type == "IA3")) {
+  if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA" && !(merged && is_merged_type(type))) {
     return type.empty() ? "adapter_config.json has no peft_type" : fmt::format("its peft_type is {}", type.substr(0, 40));
   }
   for (const char* key :

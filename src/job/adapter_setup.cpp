@@ -5,9 +5,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
+#include "src/adapter/frozen_tensors.h"
 #include "src/comm/agree.h"
 #include "src/config/check_config.h"
 #include "src/core/error.h"
@@ -28,11 +30,12 @@ void check_keys_agree(const Config& config, const PeftConfig& peft) {
     refuse(config, "adapter.method", std::string(word_of(kMethods, config.adapter.method)),
            std::string(word_of(kMethods, peft.method)));
   }
-  if (!method_of(peft.method).keys.alpha) {  // it has none of the others
-    return;
-  }
-  if (config.is_explicit("adapter.r") && config.adapter.r != peft.r) {
+  const MethodKeys& keys = method_of(peft.method).keys;
+  if (keys.rank && config.is_explicit("adapter.r") && config.adapter.r != peft.r) {
     refuse(config, "adapter.r", std::to_string(config.adapter.r), std::to_string(peft.r));
+  }
+  if (!keys.alpha) {  // it has none of the others
+    return;
   }
   if (config.is_explicit("adapter.alpha") && config.adapter.alpha != peft.alpha) {
     refuse(config, "adapter.alpha", fmt::format("{}", config.adapter.alpha), fmt::format("{}", peft.alpha));
@@ -119,6 +122,19 @@ void check_patterns_agree(const Config& config, const PeftConfig& peft) {
   check("adapter.alpha_pattern", same(config.adapter.alpha_pattern, peft.alpha_pattern));
 }
 
+/// VeRA's keys: a folder's projections stay as they are; whether they are saved is free.
+void adopt_projections(Config& config, const PeftConfig& peft) {
+  const char* const key = "adapter.vera.projection_key";
+  if (config.is_explicit(key) && config.adapter.vera_projection_key != peft.projection_key) {
+    refuse(config, key, std::to_string(config.adapter.vera_projection_key), std::to_string(peft.projection_key));
+  }
+  config.adapter.vera_d_initial = peft.d_initial;
+  config.adapter.vera_projection_key = peft.projection_key;
+  if (!config.is_explicit("adapter.vera.save_projection")) {
+    config.adapter.vera_save_projection = peft.save_shared;
+  }
+}
+
 /// Applies a PEFT folder's settings to the configuration.
 void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const AdapterLayout& layout) {
   check_keys_agree(config, peft);
@@ -131,9 +147,11 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
   config.adapter.rank_pattern = peft.rank_pattern;
   config.adapter.alpha_pattern = peft.alpha_pattern;
   config.adapter.ia3_feedforward_modules = peft.feedforward_modules;
+  adopt_projections(config, peft);
   config.adapter.target_modules = module_names(layout);
   for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.method", "adapter.target_modules",
-                          "adapter.rank_pattern", "adapter.alpha_pattern", "adapter.ia3.feedforward_modules"}) {
+                          "adapter.rank_pattern", "adapter.alpha_pattern", "adapter.ia3.feedforward_modules",
+                          "adapter.vera.d_initial", "adapter.vera.projection_key", "adapter.vera.save_projection"}) {
     if (!config.is_explicit(key)) {
       config.origins[key] = "adapter.init_from";
     }
@@ -144,6 +162,24 @@ void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const
   if (config.adapter.init != LoraInit::uniform) {
     throw Error(ExitCode::usage,
                 "adapter.init has no effect on the adapter in adapter.init_from, which has its values; leave one out");
+  }
+}
+
+/// Throws Error(usage) if the folder would leave projections to be drawn that were not drawn from its key.
+void check_can_be_drawn(const ModelRun& run) {
+  const AdapterMethod& method = *run.layout.method;
+  if (method.draw_shared == nullptr || run.peft.save_shared) {
+    return;
+  }
+  for (const auto& [name, drawn] : shared_tensors(run.layout, run.peft, {}, {})) {
+    const AdapterMatrix& held = run.shared.at(name);
+    if (held.shape != drawn.shape || held.values != drawn.values) {
+      throw Error(
+          ExitCode::usage,
+          fmt::format("adapter.vera.save_projection is false, and {} of the adapter in adapter.init_from ({}) is not what "
+                      "its key draws; leave the key out",
+                      name, run.config.adapter.init_from));
+    }
   }
 }
 
@@ -162,6 +198,9 @@ void describe(ModelRun& run) {
   run.peft.use_rslora = config.adapter.rslora;
   run.peft.method = config.adapter.method;
   run.peft.dropout = config.adapter.dropout;
+  run.peft.d_initial = config.adapter.vera_d_initial;
+  run.peft.projection_key = config.adapter.vera_projection_key;
+  run.peft.save_shared = config.adapter.vera_save_projection;
   run.peft.base_model_name_or_path = config.model.path;
   run.peft.target_pattern.clear();
   run.peft.target_modules = module_names(run.layout);
@@ -194,6 +233,36 @@ void choose_modules(Config& config, const ModelSpec& model, const DefaultModules
          any_down ? defaults.feedforward_modules : std::vector<std::string>{});
 }
 
+/// A new adapter, or none, with its first values.
+std::vector<float> new_parameters(ModelRun& run, Purpose purpose) {
+  run.layout = purpose == Purpose::evaluate ? run.no_layout : configured_layout(run.config, run.model->spec);
+  run.peft.rank_pattern = run.config.adapter.rank_pattern;
+  run.peft.alpha_pattern = run.config.adapter.alpha_pattern;
+  take_parameters(run);
+  std::vector<float> params(static_cast<std::size_t>(run.layout.count));
+  initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), params, run.config.adapter.init,
+                      run.config.adapter.vera_d_initial);
+  return params;
+}
+
+/// A folder's adapter with its values. `shared`: gets its shared tensors.
+std::vector<float> read_parameters(ModelRun& run, Purpose purpose, const std::filesystem::path& from, SharedTensors& shared) {
+  PeftAdapter read = read_peft_adapter(from);
+  if (run.world->rank() == 0) {  // it may read whole tables
+    check_tables(read, run.model->spec, run.model->directory);
+  }
+  run.layout = layout_of(read, run.model->spec, from.string());
+  run.peft = read.config;
+  if (purpose == Purpose::train) {
+    adopt(run.config, read.config, run.model->spec, run.layout);
+  }
+  take_parameters(run);
+  std::vector<float> params(static_cast<std::size_t>(run.layout.count));
+  copy_parameters(read, run.layout, params);
+  shared = std::move(read.shared);
+  return params;
+}
+
 }  // namespace
 
 AdapterLayout configured_layout(const Config& config, const ModelSpec& model) {
@@ -219,34 +288,18 @@ void choose_targets(Config& config, const ModelSpec& model) {
 void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter) {
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(run.config.adapter.init_from) : adapter;
   run_together(*run.world, [&] {
-    std::vector<float> params;
     run.no_layout = no_adapter(run.model->spec).layout;
-    if (from.empty()) {
-      run.layout = purpose == Purpose::evaluate ? run.no_layout : configured_layout(run.config, run.model->spec);
-      run.peft.rank_pattern = run.config.adapter.rank_pattern;
-      run.peft.alpha_pattern = run.config.adapter.alpha_pattern;
-      take_parameters(run);
-      params.resize(static_cast<std::size_t>(run.layout.count));
-      initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), params, run.config.adapter.init);
-    } else {
-      const PeftAdapter read = read_peft_adapter(from);
-      if (run.world->rank() == 0) {  // it may read whole tables
-        check_tables(read, run.model->spec, run.model->directory);
-      }
-      run.layout = layout_of(read, run.model->spec, from.string());
-      run.peft = read.config;
-      if (purpose == Purpose::train) {
-        adopt(run.config, read.config, run.model->spec, run.layout);
-      }
-      take_parameters(run);
-      params.resize(static_cast<std::size_t>(run.layout.count));
-      copy_parameters(read, run.layout, params);
-    }
-    from_host(view(std::span<const float>(params)), view(run.params), run.model->stream);
-    take_shard(run.part, run.params, run.part_params, run.model->stream);
+    SharedTensors held;  // of the folder
+    const std::vector<float> params = from.empty() ? new_parameters(run, purpose) : read_parameters(run, purpose, from, held);
     if (purpose == Purpose::train) {
       describe(run);
     }
+    run.shared = shared_tensors(run.layout, run.peft, std::move(held), from.string());
+    if (purpose == Purpose::train) {
+      check_can_be_drawn(run);
+    }
+    from_host(view(std::span<const float>(params)), view(run.params), run.model->stream);
+    take_shard(run.part, run.params, run.part_params, run.model->stream);
   });
 }
 

@@ -16,6 +16,7 @@
 #include "src/job/tokenize_together.h"
 #include "src/job/trained_format.h"
 #include "src/report/progress.h"
+#include "src/transformer/adapter_params.h"
 
 namespace lora_dist {
 
@@ -206,6 +207,10 @@ void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapt
 void take_workspace(ModelRun& run, Purpose purpose) {
   const WorkspaceOptions options = workspace_options(run.config, run.model->spec, run.device->dtype, purpose);
   run.workspace = make_workspace(run.model->base, run.part.layout, options, run.model->arena, run.model->stream);
+  fill_frozen(run.layout, run.part, run.shared, run.workspace, run.model->stream);
+  if (purpose == Purpose::evaluate || run.world->rank() > 0) {
+    run.shared.clear();
+  }
 }
 
 }  // namespace lora_dist

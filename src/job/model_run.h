@@ -41,6 +41,7 @@ struct ModelRun {
   AdapterLayout layout;          // of the whole flat buffer
   AdapterShard part;             // the slices of this rank's TP shard
   PeftConfig peft;               // the adapter's description in its folder
+  SharedTensors shared;          // the adapter's shared tensors; in training only rank 0 keeps them, for its folder
   std::span<float> params;       // the whole flat buffer, in the operators' memory
   std::span<float> part_params;  // of the TP shard; the whole buffer without TP
   AdapterLayout no_layout;       // of the base alone

@@ -86,7 +86,7 @@ std::vector<MemoryItem> memory_of(const OpenModel& model) {
   return items;
 }
 
-OpenAdapter no_adapter(const ModelSpec& spec) { return {empty_layout(spec), {}}; }
+OpenAdapter no_adapter(const ModelSpec& spec) { return {empty_layout(spec), {}, {}}; }
 
 OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, Communicator& world) {
   OpenAdapter adapter = no_adapter(model.spec);
@@ -94,7 +94,7 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
     return adapter;
   }
   run_together(world, [&] {
-    const PeftAdapter read = read_peft_adapter(folder);
+    PeftAdapter read = read_peft_adapter(folder);
     if (world.rank() == 0) {  // it may read whole tables
       check_tables(read, model.spec, model.directory);
     }
@@ -103,6 +103,7 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
     std::vector<float> params(static_cast<std::size_t>(adapter.layout.count));
     copy_parameters(read, adapter.layout, params);
     from_host(view(std::span<const float>(params)), view(adapter.params), model.stream);
+    adapter.shared = shared_tensors(adapter.layout, read.config, std::move(read.shared), folder.string());
   });
   return adapter;
 }

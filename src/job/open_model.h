@@ -63,6 +63,7 @@ std::vector<MemoryItem> memory_of(const OpenModel& model);
 struct OpenAdapter {
   AdapterLayout layout;
   std::span<float> params;  // in the operators' memory
+  SharedTensors shared = {};
 };
 
 /// An adapter without parameters: the plain base.

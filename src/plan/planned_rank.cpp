@@ -92,7 +92,7 @@ std::vector<MemoryItem> memory_of(const PlannedRank& rank) {
 
 std::vector<MemoryItem> memory_of_copy(const PlannedModel& model, const PlanTarget& target, const PlannedMesh& mesh, int rank) {
   Arena arena{Stream{}, Arena::Memory::none};
-  take_state_copy(model.layout.count, rank, mesh.ranks(), target.on_device(), arena);
+  take_state_copy(model.layout, rank, mesh.ranks(), target.on_device(), arena);
   return arena.items();
 }
 

@@ -42,7 +42,7 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
       return;
     }
     write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), host_copy(run.buffers.params, run.model->stream),
-                       run.config.output.adapter_dtype, origin_of(run, step));
+                       run.config.output.adapter_dtype, origin_of(run, step), run.shared);
   });
 }
 

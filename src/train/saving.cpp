@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/elementwise/copy.h"
+#include "src/adapter/frozen_tensors.h"
 #include "src/checkpoint/shard.h"
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
@@ -72,10 +73,13 @@ TrainingState state_to_save(const TrainingRun& run, const RunProgress& progress)
 
 }  // namespace
 
-StateCopy take_state_copy(std::int64_t count, int rank, int ranks, bool on_host, Arena& arena) {
-  const auto [begin, end] = saved_range(count, rank, ranks);
+StateCopy take_state_copy(const AdapterLayout& layout, int rank, int ranks, bool on_host, Arena& arena) {
+  const auto [begin, end] = saved_range(layout.count, rank, ranks);
   const auto held = static_cast<std::size_t>(end - begin);
   const MemoryKind kind = on_host ? MemoryKind::checkpoint_on_host : MemoryKind::checkpoint;
+  if (rank == 0 && layout.frozen_count > 0) {
+    arena.count(kind, "projections that are saved", shared_bytes(layout));
+  }
   const std::span<float> all = arena.take_zeroed<float>(kind, "state that is saved", 3 * (end - begin));
   return {all.first(held), all.subspan(held, held), all.subspan(2 * held, held)};
 }

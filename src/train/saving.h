@@ -15,9 +15,10 @@
 
 namespace lora_dist {
 
-/// Takes the memory for the copy of rank `rank` of `ranks`: saved_range() (src/checkpoint/shard.h) of `count` elements. Touches
-/// its pages, so that the first save does not wait for them. `on_host`: beside a GPU.
-StateCopy take_state_copy(std::int64_t count, int rank, int ranks, bool on_host, Arena& arena);
+/// Takes the memory for the copy of rank `rank` of `ranks`: saved_range() (src/checkpoint/shard.h) of the flat buffer. Touches
+/// its pages, so that the first save does not wait for them; counts the shared tensors that rank 0 keeps for the adapter's
+/// folder. `on_host`: beside a GPU.
+StateCopy take_state_copy(const AdapterLayout& layout, int rank, int ranks, bool on_host, Arena& arena);
 
 /// The checkpoints of this process: the save in progress, if any, and the times of all. The same on every rank except for the
 /// times.

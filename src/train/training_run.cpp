@@ -28,7 +28,7 @@ void take_buffers(TrainingRun& run) {
     run.buffers = take_trained_buffers({run.params, run.part_params}, run.layout, run.part,
                                        run.config.train.micro_batches_in_flight, arena);
     take_workspace(run, Purpose::train);
-    run.copy = take_state_copy(run.layout.count, run.world->rank(), run.world->size(), run.device->on_device(),
+    run.copy = take_state_copy(run.layout, run.world->rank(), run.world->size(), run.device->on_device(),
                                run.device->on_device() ? run.model->host : arena);
     if (run.device->on_device()) {  // the optimizer's sums take memory as well; the gradients are zero
       explain_full_memory(arena, "what operators keep for themselves",

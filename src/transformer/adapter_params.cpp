@@ -1,7 +1,11 @@
 // Casts parameters; fetches block after block for those that are made from weights.
 #include "src/transformer/adapter_params.h"
 
+#include <vector>
+
+#include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
+#include "src/adapter/frozen_tensors.h"
 #include "src/core/activity.h"
 
 namespace lora_dist {
@@ -15,6 +19,23 @@ ConstTensorView cast_params(const ForwardContext& model) {
   const TensorView narrow{workspace.params.data, workspace.params.dtype, params.shape};
   cast(params, narrow, model.stream);
   return narrow;
+}
+
+void fill_frozen(const AdapterLayout& layout, const AdapterShard& part, const SharedTensors& shared, const Workspace& workspace,
+                 const Stream& stream) {
+  if (layout.frozen_count == 0) {
+    return;
+  }
+  const std::vector<float> values = frozen_values(layout, part, shared);
+  const Shape all{std::ssize(values)};
+  std::vector<std::byte> bytes(values.size() * size_of(workspace.frozen.dtype));
+  const TensorView narrow{bytes.data(), workspace.frozen.dtype, all};
+  if (workspace.frozen.dtype == DType::f32) {
+    copy(view(std::span(values)), narrow, Stream{});
+  } else {
+    cast(view(std::span(values)), narrow, Stream{});
+  }
+  from_host(narrow, workspace.frozen, stream);
 }
 
 void initialize_from_base(const ForwardContext& model, std::span<float> params) {

@@ -54,7 +54,8 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
                    model.workspace->scratch,
                    model.window,
                    model.stream,
-                   model.tensor};
+                   model.tensor,
+                   model.workspace->frozen};
   }
   return all;
 }

@@ -321,6 +321,9 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
     workspace.params = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);
   }
   make_norms(workspace, base.spec, layout, arena, stream);
+  if (layout.frozen_count > 0) {
+    workspace.frozen = take(arena, MemoryKind::adapters, "frozen projections", options.compute_dtype, layout.frozen_count);
+  }
   make_ropes(workspace, base.spec, options.max_positions, arena, stream);
   take_operator_scratch(base.spec, workspace, options.longest, options.training, arena, stream);
   return workspace;

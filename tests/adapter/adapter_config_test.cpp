@@ -116,8 +116,8 @@ TEST(AdapterConfigFile, OlderAndNewerFiles) {
 }
 
 TEST(AdapterConfigFile, RefusesWhatCannotBeRepresented) {
-  EXPECT_THAT(problem_of("{}"), HasSubstr("peft_type is \"\", and only LORA and IA3 adapters can be read"));
-  EXPECT_THAT(problem_of(R"({"peft_type":"VERA"})"), HasSubstr("peft_type is \"VERA\""));
+  EXPECT_THAT(problem_of("{}"), HasSubstr("peft_type is \"\", and only LORA, IA3, VERA"));
+  EXPECT_THAT(problem_of(R"({"peft_type":"OFT"})"), HasSubstr("peft_type is \"OFT\""));
   EXPECT_THAT(problem_of(R"({"peft_type":"IA3","feedforward_modules":".*down_proj"})"),
               HasSubstr("feedforward_modules must be a list of names; a regular expression is not read"));
   const auto with = [](const std::string& more) { return problem_of(R"({"peft_type":"LORA",)" + more + "}"); };

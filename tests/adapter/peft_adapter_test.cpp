@@ -191,9 +191,9 @@ TEST_F(PeftFolder, OtherTensorsAreRefusedByName) {
   EXPECT_THAT(problem_with("base_model.model.model.embed_tokens.lora_embedding_A"), HasSubstr("adapts an embedding"));
   EXPECT_THAT(problem_with("base_model.model.lm_head.modules_to_save.weight"), HasSubstr("is a whole trained module"));
   EXPECT_THAT(problem_with("base_model.model.q_proj.lora_B.bias"), HasSubstr("is a trained bias"));
-  EXPECT_THAT(problem_with("base_model.model.model.norm.weight"), HasSubstr("is not named as a tensor of LoRA, DoRA or IA3 is"));
-  EXPECT_THAT(problem_with("model.q_proj.lora_A.weight"), HasSubstr("is not named as a tensor of LoRA, DoRA or IA3 is"));
-  EXPECT_THAT(problem_with("base_model.model..lora_A"), HasSubstr("is not named as a tensor of LoRA, DoRA or IA3 is"));
+  EXPECT_THAT(problem_with("base_model.model.model.norm.weight"), HasSubstr("is not named as a tensor of LoRA, DoRA, IA3"));
+  EXPECT_THAT(problem_with("model.q_proj.lora_A.weight"), HasSubstr("is not named as a tensor of LoRA, DoRA, IA3"));
+  EXPECT_THAT(problem_with("base_model.model..lora_A"), HasSubstr("is not named as a tensor of LoRA, DoRA, IA3"));
 }
 
 TEST_F(PeftFolder, DoraHasMagnitudesUnderBothNames) {

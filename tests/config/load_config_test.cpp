@@ -258,14 +258,15 @@ TEST_F(LoadConfig, WordsOfClosedListsAndPaths) {
             "--set data.template=llama9: data.template must be one of auto, alpaca, qa, raw, chatml, plain, tokenizer (got "
             "\"llama9\"; the nearest is alpaca)");
   EXPECT_EQ(error_of_set("adapter.method=lorra"),
-            "--set adapter.method=lorra: adapter.method must be one of lora, dora, ia3 (got \"lorra\"; the nearest is lora)");
+            "--set adapter.method=lorra: adapter.method must be one of lora, dora, ia3, ln_tuning, vera (got \"lorra\"; the "
+            "nearest is lora)");
   EXPECT_EQ(error_of_set("train.optimizer=adam"),
             "--set train.optimizer=adam: train.optimizer must be one of adamw (got \"adam\"; the nearest is adamw)");
 }
 
 TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"adapter.method=adalora", "adapter.method = adalora is not built yet; what works is lora, dora, ia3"},
+      {"adapter.method=adalora", "adapter.method = adalora is not built yet; what works is lora, dora, ia3, ln_tuning, vera"},
       {"adapter.init=pissa", "adapter.init = pissa is not built yet; what works is default, gaussian"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},

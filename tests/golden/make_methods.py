@@ -9,6 +9,7 @@ import json
 import pathlib
 import shutil
 import sys
+import types
 
 import peft
 import peft.optimizers
@@ -21,6 +22,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 BASES = ("llama3", "qwen3", "gpt2")
 MORE_BASES = {"ln_tuning": ("gemma2",)}  # files store w of norms of (1 + w), which come before and after each half of a block
 LORAPLUS_RATIO = 16.0
+# a budget of 4, then 3 and 2 per module; the last masks are forced and kept
+SCHEDULE = dict(init_r=4, target_r=2, tinit=1, tfinal=2, deltaT=1, beta1=0.85, beta2=0.85, orth_reg_weight=0.5)
 
 
 def common(base):
@@ -40,6 +43,15 @@ METHODS = {
     ),
     # PEFT's default modules of the family, some of them feed-forward
     "ia3": (lambda base: peft.IA3Config(task_type="CAUSAL_LM", fan_in_fan_out=base == "gpt2"), {"adapter.method": "ia3"}),
+    # projections in the folder, and drawn from the key
+    "vera": (lambda base: peft.VeraConfig(r=4, projection_prng_key=11, **common(base)),
+             {"adapter.method": "vera", "adapter.vera.projection_key": "11"}),
+    "vera_key": (lambda base: peft.VeraConfig(r=4, projection_prng_key=12, save_projection=False, **common(base)),
+                 {"adapter.method": "vera", "adapter.vera.save_projection": "false"}),
+    "adalora": (
+        lambda base: peft.AdaLoraConfig(lora_alpha=6, total_step=make_families.STEPS, **SCHEDULE, **common(base)),
+        {"adapter.method": "adalora", **{f"adapter.adalora.{'delta_t' if key == 'deltaT' else key}": str(value) for key, value in SCHEDULE.items()}},
+    ),
     "dora": (lambda base: peft.LoraConfig(r=3, lora_alpha=6, use_dora=True, **common(base)), {"adapter.method": "dora"}),
     # PEFT's default modules of the family
     "ln_tuning": (lambda base: peft.LNTuningConfig(task_type="CAUSAL_LM"), {"adapter.method": "ln_tuning"}),
@@ -76,13 +88,59 @@ def save(model, folder, base):
 
 
 def optimizer_of(method, model):
-    """LoRA+'s groups; None: the usual optimizer."""
+    """LoRA+'s groups, AdaLoRA's step; None: the usual optimizer."""
+    if method == "adalora":
+        return AdaLora(model)
     if method != "loraplus":
         return None
     return peft.optimizers.create_loraplus_optimizer(
         model, torch.optim.AdamW, loraplus_lr_ratio=LORAPLUS_RATIO, lr=make_families.LEARNING_RATE, betas=(0.9, 0.999),
         eps=1e-8, weight_decay=0.0,
     )
+
+
+def orthogonality(adalora):
+    """PEFT's term of the loss, by its own code."""
+    forward = adalora.model.forward
+    adalora.model.forward = lambda: types.SimpleNamespace(loss=torch.zeros(()))
+    try:
+        return adalora.forward().loss
+    finally:
+        adalora.model.forward = forward
+
+
+class AdaLora(torch.optim.AdamW):
+    """AdamW with what AdaLoRA does in a step; keeps the masks, and how far the score at the threshold is from the next one."""
+
+    def __init__(self, model):
+        parameters = [parameter for _, parameter in make_families.adapter_parameters(model)]
+        super().__init__(parameters, lr=make_families.LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+        self.adalora, self.count, self.terms, self.masks, self.gaps = model.base_model, 0, [], [], []
+
+    def step(self):
+        term = orthogonality(self.adalora)
+        term.backward()
+        self.terms.append(term.item())
+        super().step()
+        self.count += 1
+        kthvalue, gap = torch.kthvalue, []
+
+        def watched(scores, k):
+            ordered = scores.double().sort().values
+            gap.append(((ordered[k] - ordered[k - 1]) / ordered[k]).item() if k < len(ordered) else 1.0)
+            return kthvalue(scores, k)
+
+        torch.kthvalue = watched
+        try:
+            self.adalora.update_and_allocate(self.count)
+        finally:
+            torch.kthvalue = kthvalue
+        kept = self.adalora.peft_config["default"].rank_pattern
+        self.masks.append({} if kept is None else {
+            name.split(".lora_E")[0]: "".join("01"[value] for value in values)
+            for name, values in sorted(kept.items())
+        })
+        self.gaps.append(gap[0] if gap else None)
 
 
 def log_probs(model, rows):
@@ -109,7 +167,10 @@ def make(method, base):
         start(model)
         save(model, folder / f"init_{quantization}", base)
         part = {"logprobs_init": log_probs(model, given["rows"])}
-        part["losses"] = make_families.train(model, given["training_rows"], optimizer_of(method, model))
+        optimizer = optimizer_of(method, model)
+        part["losses"] = make_families.train(model, given["training_rows"], optimizer)
+        if method == "adalora":
+            part |= {"orthogonality": optimizer.terms, "masks": optimizer.masks, "gaps": optimizer.gaps}
         save(model, folder / f"adapter_{quantization}", base)
         part["logprobs"] = log_probs(model, given["rows"])
         golden[quantization] = part
