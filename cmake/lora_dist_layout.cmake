@@ -7,7 +7,7 @@ set(LORA_DIST_COMPILED_QUICKLY commands config doctor eval job model plan report
 # Half the time of a small file goes into headers. Names in anonymous namespaces are therefore unique within a folder, except in files
 # that are rows of one table and have the same functions: those are compiled alone, as are the fault points, which tests replace.
 option(LORA_DIST_UNITY "Compile several source files as one" ON)
-set(LORA_DIST_COMPILED_ALONE "/src/(core/fault_point|model/families/.*|adapter/(lora|dora|ia3|vera)|doctor/[a-z]+_check)\\.cpp$")
+set(LORA_DIST_COMPILED_ALONE "/src/(core/fault_point|model/families/.*|adapter/(lora|dora|ia3|vera|adalora)|doctor/[a-z]+_check)\\.cpp$")
 
 # lora_dist_folder(<name> <folder> [libraries...])
 function(lora_dist_folder name folder)

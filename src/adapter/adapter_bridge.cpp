@@ -126,7 +126,7 @@ void place_linears(const PeftAdapter& adapter, const ModelSpec& model, const std
     for (const Linear linear : kAllLinears) {
       const std::string path = module_path(*model.family, layer, linear);
       const LinearShape shape = linear_shape(model, linear);
-      const LinearTraits traits{shape.in, shape.out, rank_of(adapter.config, path),
+      const LinearTraits traits{shape.in, shape.out, stored_rank(adapter.config, path),
                                 ends_with_any(path, adapter.config.feedforward_modules)};
       if (shape.out == 0) {
         continue;
@@ -139,6 +139,9 @@ void place_linears(const PeftAdapter& adapter, const ModelSpec& model, const std
         const std::string name = tensor_name(path, parameter);
         check_shape(adapter.tensors.at(name), parameter.shape, name, folder);
         placed.insert(name);
+      }
+      if (traits.r == 0) {  // AdaLoRA left it nothing
+        continue;
       }
       add_linear(layout, static_cast<std::size_t>(layer), linear, traits, static_cast<float>(scale_of(adapter.config, path)));
     }

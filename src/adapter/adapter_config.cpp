@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "src/adapter/config_reader.h"
-#include "src/adapter/lora_factors.h"
 #include "src/adapter/method.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
@@ -139,8 +138,13 @@ std::int64_t rank_of(const PeftConfig& config, const std::string& path) { return
 
 double alpha_of(const PeftConfig& config, const std::string& path) { return value_at(config.alpha_pattern, path, config.alpha); }
 
+std::int64_t stored_rank(const PeftConfig& config, const std::string& path) {
+  const auto found = config.kept_ranks.find(path);
+  return found == config.kept_ranks.end() ? rank_of(config, path) : std::count(found->second.begin(), found->second.end(), true);
+}
+
 double scale_of(const PeftConfig& config, const std::string& path) {
-  return lora_scale(alpha_of(config, path), rank_of(config, path), config.use_rslora);
+  return method_of(config.method).scale(alpha_of(config, path), rank_of(config, path), config.use_rslora);
 }
 
 PeftConfig read_adapter_config(const std::filesystem::path& file) {

@@ -1,11 +1,13 @@
-// adapter_config.json of a PEFT adapter (contract: huggingface/peft, LoraConfig, IA3Config, VeraConfig).
+// adapter_config.json of a PEFT adapter (contract: huggingface/peft, LoraConfig, IA3Config, VeraConfig, AdaLoraConfig).
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "src/core/adalora_options.h"
 #include "src/core/by_path.h"
 #include "src/core/choices.h"
 
@@ -23,12 +25,15 @@ struct PeftConfig {
   std::string exclude_pattern;               // given as one string
   PathPattern<std::int64_t> rank_pattern;    // r of matching modules
   PathPattern<double> alpha_pattern;
-  std::vector<std::string> feedforward_modules;   // of IA3: endings of paths
-  double d_initial = 0.1;                         // of VeRA
-  std::int64_t projection_key = 0;                // of VeRA: the seed of its projections
-  bool save_shared = true;                        // of VeRA: the folder holds the projections
-  std::vector<std::int64_t> layers_to_transform;  // empty: all
-  std::vector<std::string> layers_pattern;        // the path before a layer's number; empty: any
+  std::vector<std::string> feedforward_modules;  // of IA3: endings of paths
+  double d_initial = 0.1;                        // of VeRA
+  std::int64_t projection_key = 0;               // of VeRA: the seed of its projections
+  bool save_shared = true;                       // of VeRA: the folder holds the projections
+  AdaLoraOptions adalora;
+  std::int64_t total_steps = 1;                         // of AdaLoRA's schedule
+  std::map<std::string, std::vector<bool>> kept_ranks;  // of AdaLoRA, by module: which of its ranks are left; empty: all
+  std::vector<std::int64_t> layers_to_transform;        // empty: all
+  std::vector<std::string> layers_pattern;              // the path before a layer's number; empty: any
   std::string base_model_name_or_path;
   std::string task_type = "CAUSAL_LM";
   bool fan_in_fan_out = false;  // the base keeps its weights [in, out] (GPT-2)
@@ -37,7 +42,9 @@ struct PeftConfig {
 /// Rank and alpha of one module ("model.layers.0.self_attn.q_proj") under the patterns.
 std::int64_t rank_of(const PeftConfig& config, const std::string& path);
 double alpha_of(const PeftConfig& config, const std::string& path);
-/// The factor of the product B*A: alpha / r, or alpha / sqrt(r) for rsLoRA.
+/// The rank of the module's tensors: rank_of, or the ranks that AdaLoRA has left.
+std::int64_t stored_rank(const PeftConfig& config, const std::string& path);
+/// The factor of the update, by the method: alpha / r, for instance.
 double scale_of(const PeftConfig& config, const std::string& path);
 
 /// True if target_modules match this module by PEFT's rules and exclude_modules do not. True for every module if the file has no

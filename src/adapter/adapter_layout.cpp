@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <iterator>
 
-#include "src/adapter/lora_factors.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/with_commas.h"
 #include "src/model/family.h"
@@ -102,7 +101,7 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
       if (matched[layer][index_of(linear)]) {
         const std::string path = module_path(*model.family, static_cast<std::int64_t>(layer), linear);
         const std::int64_t r = value_at(spec.rank_pattern, path, std::int64_t{spec.r});
-        const double scale = lora_scale(value_at(spec.alpha_pattern, path, spec.alpha), r, spec.rslora);
+        const double scale = spec.method->scale(value_at(spec.alpha_pattern, path, spec.alpha), r, spec.rslora);
         const LinearShape shape = linear_shape(model, linear);
         const bool feedforward = ends_with_any(path, spec.feedforward_modules);
         add_linear(layout, layer, linear, {shape.in, shape.out, r, feedforward}, static_cast<float>(scale));

@@ -95,7 +95,7 @@ MergeHooks ia3_merge() {
           .weight = merge_ia3,
           .bias = merge_ia3_bias,
           .sums = false,
-          .rank = [](const AdaptedModule&) { return std::int64_t{0}; },
+          .rank = [](const AdaptedModule&) { return std::optional<std::int64_t>(); },
           .norm = norm_of_factors,
           .norm_of = "l - 1"};
 }

@@ -62,7 +62,7 @@ MergeHooks norm_merge() {
                 }
               },
           .sums = false,
-          .rank = [](const AdaptedModule&) { return std::int64_t{0}; },
+          .rank = [](const AdaptedModule&) { return std::optional<std::int64_t>(); },
           .norm = length_of_weights,
           .norm_of = "the norms' weights"};
 }

@@ -1,6 +1,7 @@
 // Shapes, initial values and first product of LoRA's factors.
 #include "src/adapter/lora_factors.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -36,34 +37,49 @@ void thin_input_gradient(const LinearLayer& layer, const LinearContext& context,
 
 namespace {
 
-/// The i-th of four values from four random words. Normal ones come in pairs (Box and Muller, 1958).
+/// The i-th of four normal values from four random words: they come in pairs (Box and Muller, 1958).
+double normal_value(const PhiloxCounter& bits, std::size_t i) {
+  const double radius = std::sqrt(-2.0 * std::log1p(-static_cast<double>(uniform_float(bits[i & ~std::size_t{1}]))));
+  const double angle = 2.0 * std::numbers::pi * static_cast<double>(uniform_float(bits[i | 1]));
+  return radius * (i % 2 == 0 ? std::cos(angle) : std::sin(angle));
+}
+
+/// Calls make(element, its four random words, which of them) for each element.
+template <class Make>
+void for_each_element(const Parameter& parameter, const InitialKey& key, std::uint32_t stream, Make make) {
+  const PhiloxKey philox = {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)};
+  for (std::int64_t i = 0; i < parameter.shape.count(); ++i) {
+    const PhiloxCounter bits = philox4x32(
+        {static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i >> 34), key.layer * 16 + key.linear, stream}, philox);
+    make(static_cast<std::size_t>(parameter.offset + i), bits, static_cast<std::size_t>(i % 4));
+  }
+}
+
+/// The i-th of four values of A from four random words.
 float initial_value(const AdaptedLinear& linear, LoraInit init, const PhiloxCounter& bits, std::size_t i) {
   if (init == LoraInit::uniform) {
     const float bound = 1.0F / std::sqrt(static_cast<float>(linear.in));
     return (2.0F * uniform_float(bits[i]) - 1.0F) * bound;
   }
-  const double radius = std::sqrt(-2.0 * std::log1p(-static_cast<double>(uniform_float(bits[i & ~std::size_t{1}]))));
-  const double angle = 2.0 * std::numbers::pi * static_cast<double>(uniform_float(bits[i | 1]));
-  const double normal = radius * (i % 2 == 0 ? std::cos(angle) : std::sin(angle));
-  return static_cast<float>(normal / static_cast<double>(linear.r));
+  return static_cast<float>(normal_value(bits, i) / static_cast<double>(linear.r));
 }
 
 }  // namespace
 
 void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params) {
   constexpr std::uint32_t kStreamOfInitialWeights = 0x494E4954U;  // separates these counters from dropout's
-  const PhiloxKey philox = {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)};
-  const Parameter& a = lora_a(linear);
-  for (std::int64_t i = 0; i < a.shape.count(); ++i) {
-    const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i >> 34),
-                                           key.layer * 16 + key.linear, kStreamOfInitialWeights},
-                                          philox);
-    params[static_cast<std::size_t>(a.offset + i)] = initial_value(linear, key.init, bits, static_cast<std::size_t>(i % 4));
-  }
+  for_each_element(lora_a(linear), key, kStreamOfInitialWeights, [&](std::size_t at, const PhiloxCounter& bits, std::size_t i) {
+    params[at] = initial_value(linear, key.init, bits, i);
+  });
   const Parameter& b = lora_b(linear);
-  for (std::int64_t i = 0; i < b.shape.count(); ++i) {
-    params[static_cast<std::size_t>(b.offset + i)] = 0.0F;
-  }
+  std::fill_n(params.begin() + b.offset, b.shape.count(), 0.0F);
+}
+
+void fill_normal(const Parameter& parameter, const InitialKey& key, std::uint32_t stream, double deviation,
+                 std::span<float> params) {
+  for_each_element(parameter, key, stream, [&](std::size_t at, const PhiloxCounter& bits, std::size_t i) {
+    params[at] = static_cast<float>(deviation * normal_value(bits, i));
+  });
 }
 
 }  // namespace lora_dist

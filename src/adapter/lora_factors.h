@@ -1,7 +1,6 @@
 // The factors A and B of LoRA and of the methods that build on it.
 #pragma once
 
-#include <cmath>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -9,12 +8,6 @@
 #include "src/adapter/method.h"
 
 namespace lora_dist {
-
-/// The factor of the product B A: alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, arXiv:2312.03732).
-inline double lora_scale(double alpha, std::int64_t r, bool rslora) {
-  const auto rank = static_cast<double>(r);
-  return alpha / (rslora ? std::sqrt(rank) : rank);
-}
 
 /// A [r, in] and B [out, r], in this order.
 std::vector<Parameter> lora_parameters(const LinearTraits& linear);
@@ -33,5 +26,8 @@ void thin_input_gradient(const LinearLayer& layer, const LinearContext& context,
 /// A uniform in +-1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), or normal with standard deviation 1/r; B zero. A value
 /// depends on (seed, layer, linear, element) alone.
 void initialize_lora(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params);
+/// Normal values with that standard deviation; `stream` separates them from the values of other parameters of the layer.
+void fill_normal(const Parameter& parameter, const InitialKey& key, std::uint32_t stream, double deviation,
+                 std::span<float> params);
 
 }  // namespace lora_dist

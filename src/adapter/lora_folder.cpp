@@ -80,7 +80,7 @@ void merge_lora(const AdaptedModule& module, const MergedWeight& weight, const S
   add_product(module.tensor(kLoraA), module.tensor(kLoraB), static_cast<float>(scale), weight, stream);
 }
 
-std::int64_t lora_rank(const AdaptedModule& module) { return module.tensor(kLoraA).shape[0]; }
+std::optional<std::int64_t> lora_rank(const AdaptedModule& module) { return module.tensor(kLoraA).shape[0]; }
 
 double lora_norm(const AdaptedModule& module) {
   return norm_of_update(module.tensor(kLoraA), module.tensor(kLoraB), scale_of(module.adapter->config, module.path));

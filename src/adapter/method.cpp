@@ -10,8 +10,8 @@
 namespace lora_dist {
 
 std::span<const AdapterMethod* const> adapter_methods() {
-  static const std::array<const AdapterMethod*, 5> all = {&lora_method(), &dora_method(), &ia3_method(), &ln_tuning_method(),
-                                                          &vera_method()};
+  static const std::array<const AdapterMethod*, 6> all = {&lora_method(),      &dora_method(), &ia3_method(),
+                                                          &ln_tuning_method(), &vera_method(), &adalora_method()};
   return all;
 }
 

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "src/adapter/linear_hooks.h"
+#include "src/adapter/lora_scale.h"
 #include "src/adapter/method_folder.h"
 #include "src/adapter/parameter.h"
+#include "src/adapter/step_hooks.h"
 #include "src/core/choices.h"
 #include "src/model/tensor_table.h"
 
@@ -58,6 +60,10 @@ struct AdapterMethod {
   /// Adds to a new adapter's description what its layout says. Null: nothing.
   void (*describe)(PeftConfig& peft, const AdapterLayout& layout) = nullptr;
   bool trains_norms = false;  // norms instead of linears: `parameters` and the hooks are not used
+  /// The factor of the update: alpha / r, or another. `r`: of the configuration.
+  double (*scale)(double alpha, std::int64_t r, bool rslora) = lora_scale;
+  /// Null: nothing besides AdamW's update.
+  const StepHooks* step = nullptr;
   /// The frozen tensors of a linear layer: corners of tensors that the whole adapter shares, by the same names. Null: there are
   /// none.
   std::vector<Parameter> (*frozen)(const LinearTraits& linear) = nullptr;
@@ -77,6 +83,9 @@ const AdapterMethod& ia3_method();
 const AdapterMethod& ln_tuning_method();
 /// The rows and columns of frozen projections get trained factors. Kopiczko et al. 2024, arXiv:2310.11454.
 const AdapterMethod& vera_method();
+
+/// LoRA whose least important ranks go during training. Zhang et al. 2023, arXiv:2303.10512.
+const AdapterMethod& adalora_method();
 
 /// All methods.
 std::span<const AdapterMethod* const> adapter_methods();

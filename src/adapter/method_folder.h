@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct ModuleTensor {
   bool optional = false;             // some modules have none
   bool exact = false;                // always f32: 16 bits would round all that the layer computes
   std::string_view kind = "matrix";  // what it must be, in messages
+  bool may_be_empty = false;         // the module may have no ranks left
   std::string_view stranger = {};    // why an adapter of another method cannot hold it; empty: its method is named
 };
 
@@ -68,8 +70,8 @@ struct MergeHooks {
   void (*bias)(const AdaptedModule& module, std::span<float> bias);
   /// True if several updates can be added, each with a weight: they do not depend on the weight that they change.
   bool sums = false;
-  /// The rank of the update; 0: it has none.
-  std::int64_t (*rank)(const AdaptedModule& module);
+  /// The rank of the update, where it has one.
+  std::optional<std::int64_t> (*rank)(const AdaptedModule& module);
   /// The norm that `inspect` shows: of what `norm_of` names; empty: of the update.
   double (*norm)(const AdaptedModule& module);
   std::string_view norm_of;

@@ -177,7 +177,7 @@ AdapterMatrix read_matrix(const TensorInfo& info, const ModuleTensor& kind) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is {}, and f32, f16 or bf16 is needed", info.file.string(), info.name,
                                              dtype_text(info)));
   }
-  if (info.shape.size() != kind.dimensions || info.bytes == 0) {
+  if (info.shape.size() != kind.dimensions || (info.bytes == 0 && !kind.may_be_empty)) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a {}", info.file.string(), info.name, kind.kind));
   }
   return {info.shape, read_floats(info, 0, static_cast<std::int64_t>(info.bytes / size_of(info.dtype)))};

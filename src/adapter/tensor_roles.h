@@ -10,6 +10,7 @@ namespace lora_dist {
 
 inline constexpr std::string_view kLoraA = "lora_A";                     // [r, in]
 inline constexpr std::string_view kLoraB = "lora_B";                     // [out, r]
+inline constexpr std::string_view kLoraE = "lora_E";                     // AdaLoRA's singular values: [r, 1]
 inline constexpr std::string_view kMagnitude = "lora_magnitude_vector";  // DoRA's m: [out]
 inline constexpr std::string_view kIa3Factors = "ia3_l";                 // [out, 1], or [1, in] of feed-forward modules
 

@@ -119,7 +119,7 @@ MergeHooks vera_merge() {
           .weight = merge_vera,
           .bias = nullptr,
           .sums = true,
-          .rank = [](const AdaptedModule& module) { return std::ssize(module.tensor(kVeraD).values); },
+          .rank = [](const AdaptedModule& module) { return std::optional<std::int64_t>(module.tensor(kVeraD).shape[0]); },
           .norm = norm_of_b,
           .norm_of = "b"};
 }

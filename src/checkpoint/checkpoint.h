@@ -14,12 +14,14 @@
 
 namespace lora_dist {
 
-/// The complete state from which a run resumes bit for bit. The buffers are flat, unsharded, of equal size, and identical on
-/// every rank.
+/// The complete state from which a run resumes bit for bit. The buffers are flat, unsharded, of equal size (or, of some
+/// methods, empty), and identical on every rank.
 struct TrainingState {
   std::vector<float> params;
-  std::vector<float> m;             // AdamW's first moments
-  std::vector<float> v;             // AdamW's second moments
+  std::vector<float> m;            // AdamW's first moments
+  std::vector<float> v;            // AdamW's second moments
+  std::vector<float> sensitivity;  // of AdaLoRA, as is `uncertainty`; empty: the method has none
+  std::vector<float> uncertainty;
   std::int64_t step = 0;            // completed steps; part of the folder's name
   std::int64_t optimizer_step = 0;  // AdamW's t (steps without skipped ones)
   std::int64_t epoch = 0;
@@ -29,11 +31,13 @@ struct TrainingState {
       nlohmann::json::object();  // best metric, patience, trained tokens; finite numbers only (a limit of JSON)
 };
 
-/// The same range of each of the three buffers, on the host.
+/// The same range of each of the buffers, on the host.
 struct StateBuffers {
   std::span<const float> params;
   std::span<const float> m;
   std::span<const float> v;
+  std::span<const float> sensitivity = {};  // these two may be empty
+  std::span<const float> uncertainty = {};
 };
 StateBuffers buffers_of(const TrainingState& state);
 

@@ -26,6 +26,10 @@ void digest_content(const StateBuffers& state, Manifest& manifest) {
   }
   manifest.m_sha256 = digest_of(state.m);
   manifest.v_sha256 = digest_of(state.v);
+  if (!state.sensitivity.empty()) {
+    manifest.sensitivity_sha256 = digest_of(state.sensitivity);
+    manifest.uncertainty_sha256 = digest_of(state.uncertainty);
+  }
 }
 
 std::vector<std::string> file_problems(const std::filesystem::path& checkpoint, const Manifest& manifest, int rank, int ranks) {
@@ -43,6 +47,10 @@ TrainingState read_content(const std::filesystem::path& checkpoint, const Manife
   const auto count = static_cast<std::size_t>(element_count(manifest.identity.tensors));
   for (std::vector<float>* buffer : {&state.params, &state.m, &state.v}) {
     buffer->resize(count);
+  }
+  if (!manifest.sensitivity_sha256.empty()) {
+    state.sensitivity.resize(count);
+    state.uncertainty.resize(count);
   }
   for (const ShardEntry& shard : manifest.shards) {
     read_shard(checkpoint, shard, state);
@@ -67,6 +75,8 @@ std::vector<std::string> content_problems(const std::filesystem::path& checkpoin
   }
   compare("the first moment m", manifest.m_sha256, actual.m_sha256);
   compare("the second moment v", manifest.v_sha256, actual.v_sha256);
+  compare("the sensitivity of parameters", manifest.sensitivity_sha256, actual.sensitivity_sha256);
+  compare("the uncertainty of parameters", manifest.uncertainty_sha256, actual.uncertainty_sha256);
   return problems;
 }
 

@@ -9,7 +9,7 @@
 
 namespace lora_dist {
 
-/// Fills tensor_sha256, m_sha256 and v_sha256 from whole buffers.
+/// Fills tensor_sha256, m_sha256, v_sha256 and those of the method's buffers from whole buffers.
 void digest_content(const StateBuffers& state, Manifest& manifest);
 
 /// Defects of the files of shards rank, rank + ranks, ...: the ranks together check each file once.

@@ -174,19 +174,24 @@ json manifest_to_json(const Manifest& manifest) {
   for (const ShardEntry& s : manifest.shards) {
     shards.push_back({{"file", s.file}, {"begin", s.begin}, {"end", s.end}, {"bytes", s.bytes}, {"sha256", s.sha256}});
   }
-  return {{"format", kFormat},
-          {"program_version", identity.program_version},
-          {"base_model_sha256", identity.base_model_hash},
-          {"settings", identity.settings},
-          {"step", state.step},
-          {"optimizer_step", state.optimizer_step},
-          {"sampler", {{"epoch", state.epoch}, {"position_in_epoch", state.position_in_epoch}}},
-          {"random", {{"generator", kGenerator}, {"seed", state.seed}}},
-          {"progress", state.progress},
-          {"tensors", tensors},
-          {"m_sha256", manifest.m_sha256},
-          {"v_sha256", manifest.v_sha256},
-          {"shards", shards}};
+  json document = {{"format", kFormat},
+                   {"program_version", identity.program_version},
+                   {"base_model_sha256", identity.base_model_hash},
+                   {"settings", identity.settings},
+                   {"step", state.step},
+                   {"optimizer_step", state.optimizer_step},
+                   {"sampler", {{"epoch", state.epoch}, {"position_in_epoch", state.position_in_epoch}}},
+                   {"random", {{"generator", kGenerator}, {"seed", state.seed}}},
+                   {"progress", state.progress},
+                   {"tensors", tensors},
+                   {"m_sha256", manifest.m_sha256},
+                   {"v_sha256", manifest.v_sha256},
+                   {"shards", shards}};
+  if (!manifest.sensitivity_sha256.empty()) {
+    document["sensitivity_sha256"] = manifest.sensitivity_sha256;
+    document["uncertainty_sha256"] = manifest.uncertainty_sha256;
+  }
+  return document;
 }
 
 std::string seal_manifest(json document) {
@@ -219,6 +224,10 @@ Manifest parse_manifest(const std::string& text) {
   }
   manifest.m_sha256 = digest_field(document, "m_sha256");
   manifest.v_sha256 = digest_field(document, "v_sha256");
+  if (document.contains("sensitivity_sha256")) {
+    manifest.sensitivity_sha256 = digest_field(document, "sensitivity_sha256");
+    manifest.uncertainty_sha256 = digest_field(document, "uncertainty_sha256");
+  }
   return manifest;
 }
 

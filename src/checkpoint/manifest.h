@@ -28,6 +28,8 @@ struct Manifest {
   std::vector<std::string> tensor_sha256;  // of each tensor's params (fp32, little-endian), in the order of identity.tensors
   std::string m_sha256;                    // of the whole buffers
   std::string v_sha256;
+  std::string sensitivity_sha256 = {};  // of AdaLoRA, as is the next; empty: the state has none
+  std::string uncertainty_sha256 = {};
 };
 
 /// A defect of a manifest, as the end of a sentence that begins with the file's name.

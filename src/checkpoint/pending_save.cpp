@@ -36,8 +36,9 @@ void require_consistent(const CheckpointIdentity& identity, const StateBuffers& 
   }
   const auto [begin, end] = saved_range(due, rank, ranks);
   const auto held = static_cast<std::size_t>(end - begin);
-  require(elements.params.size() == held && elements.m.size() == held && elements.v.size() == held,
-          "save_checkpoint: params, m and v must have the elements of all tensors");
+  for (const NamedBuffer& buffer : named_buffers(elements)) {
+    require(buffer.values.size() == held, "save_checkpoint: the buffers must have the elements of all tensors");
+  }
 }
 
 /// A shard, and what its file holds when it is read back.
@@ -59,14 +60,16 @@ WrittenShard from_text(const std::string& text) {
 }
 
 TrainingState without_buffers(const TrainingState& state) {
-  return {{}, {}, {}, state.step, state.optimizer_step, state.epoch, state.position_in_epoch, state.seed, state.progress};
+  return {{}, {}, {}, {}, {}, state.step, state.optimizer_step, state.epoch, state.position_in_epoch, state.seed, state.progress};
 }
 
 /// Compares the state that rank 0 wrote with what every rank's file gave back: a bad disk, bad memory, or ranks that drifted
 /// apart end the save here.
 Manifest manifest_of(const fs::path& temporary, const CheckpointIdentity& identity, const TrainingState& state,
                      const StateBuffers& buffers, const std::vector<std::string>& written) {
-  Manifest manifest{identity, state, {}, {}, "", ""};
+  Manifest manifest;
+  manifest.identity = identity;
+  manifest.state = state;
   for (const std::string& text : written) {
     const WrittenShard shard = from_text(text);
     if (shard.content != content_sha256(elements_of(buffers, {shard.entry.begin, shard.entry.end}))) {
@@ -166,8 +169,9 @@ std::string PendingSave::write_and_read_back() const {
   const ShardRange mine = shard_range(count, rank_, ranks_);
   const std::int64_t begin = saved_range(count, rank_, ranks_).begin;
   WrittenShard shard;
-  shard.entry = write_shard(temporary_, rank_, mine, elements_of(elements_, {mine.begin - begin, mine.end - begin}));
-  shard.content = content_sha256(temporary_, shard.entry);
+  const StateBuffers elements = elements_of(elements_, {mine.begin - begin, mine.end - begin});
+  shard.entry = write_shard(temporary_, rank_, mine, elements);
+  shard.content = content_sha256(temporary_, shard.entry, elements);
   return to_text(shard);
 }
 
@@ -198,8 +202,9 @@ SavedCheckpoint save_checkpoint(Communicator& comm, const fs::path& checkpoints_
                                 const TrainingState& state, std::int64_t keep) {
   const auto count = static_cast<std::int64_t>(state.params.size());
   const StateBuffers whole = buffers_of(state);
-  require(state.m.size() == state.params.size() && state.v.size() == state.params.size(),
-          "save_checkpoint: params, m and v must have the elements of all tensors");
+  for (const NamedBuffer& buffer : named_buffers(whole)) {
+    require(buffer.values.size() == state.params.size(), "save_checkpoint: the buffers must have the elements of all tensors");
+  }
   const StateBuffers elements = elements_of(whole, saved_range(count, comm.rank(), comm.size()));
   return PendingSave(comm, checkpoints_dir, identity, state, elements, keep).finish();
 }

@@ -35,11 +35,25 @@ ShardRange saved_range(std::int64_t count, int rank, int ranks) {
   return rank == 0 ? ShardRange{0, count} : shard_range(count, rank, ranks);
 }
 
-StateBuffers buffers_of(const TrainingState& state) { return {state.params, state.m, state.v}; }
+StateBuffers buffers_of(const TrainingState& state) {
+  return {state.params, state.m, state.v, state.sensitivity, state.uncertainty};
+}
+
+std::vector<NamedBuffer> named_buffers(const StateBuffers& elements) {
+  std::vector<NamedBuffer> all = {{"params", elements.params}, {"m", elements.m}, {"v", elements.v}};
+  if (!elements.sensitivity.empty()) {
+    all.push_back({"sensitivity", elements.sensitivity});
+    all.push_back({"uncertainty", elements.uncertainty});
+  }
+  return all;
+}
 
 StateBuffers elements_of(const StateBuffers& buffers, ShardRange range) {
-  return {part_of(buffers.params, range.begin, range.end), part_of(buffers.m, range.begin, range.end),
-          part_of(buffers.v, range.begin, range.end)};
+  const bool more = !buffers.sensitivity.empty();
+  const auto of_range = [&](std::span<const float> buffer) { return part_of(buffer, range.begin, range.end); };
+  return {of_range(buffers.params), of_range(buffers.m), of_range(buffers.v),
+          more ? of_range(buffers.sensitivity) : std::span<const float>(),
+          more ? of_range(buffers.uncertainty) : std::span<const float>()};
 }
 
 std::string shard_name(std::size_t index) { return fmt::format("shard_{:05}.h5", index); }
@@ -52,9 +66,9 @@ ShardEntry write_shard(const std::filesystem::path& folder, int rank, ShardRange
   const std::filesystem::path file = folder / shard.file;
   Hdf5Writer writer(file);
   writer.attribute("elements", range_text(range.begin, range.end));
-  writer.write("params", elements.params);
-  writer.write("m", elements.m);
-  writer.write("v", elements.v);
+  for (const NamedBuffer& buffer : named_buffers(elements)) {
+    writer.write(buffer.name, buffer.values);
+  }
   writer.close();
   shard.bytes = static_cast<std::int64_t>(InputFile(file, ExitCode::model).size());
   shard.sha256 = sha256_of_file(file);
@@ -63,22 +77,22 @@ ShardEntry write_shard(const std::filesystem::path& folder, int rank, ShardRange
 
 std::string content_sha256(const StateBuffers& elements) {
   Sha256 hash;
-  for (const std::span<const float> buffer : {elements.params, elements.m, elements.v}) {
-    hash.update(std::as_bytes(buffer));
+  for (const NamedBuffer& buffer : named_buffers(elements)) {
+    hash.update(std::as_bytes(buffer.values));
   }
   return hash.hex();
 }
 
-std::string content_sha256(const std::filesystem::path& folder, const ShardEntry& shard) {
+std::string content_sha256(const std::filesystem::path& folder, const ShardEntry& shard, const StateBuffers& elements) {
   constexpr std::int64_t kPiece = 1 << 20;  // elements per read, small compared with the state
   const Hdf5Reader reader(folder / shard.file);
   const std::int64_t count = shard.end - shard.begin;
   std::vector<float> piece(static_cast<std::size_t>(std::min(count, kPiece)));
   Sha256 hash;
-  for (const char* dataset : {"params", "m", "v"}) {
+  for (const NamedBuffer& buffer : named_buffers(elements)) {
     for (std::int64_t from = 0; from < count; from += kPiece) {
       const auto part = part_of(piece, 0, std::min(kPiece, count - from));
-      reader.read(dataset, from, part);
+      reader.read(buffer.name, from, part);
       hash.update(std::as_bytes(part));
     }
   }
@@ -110,6 +124,10 @@ void read_shard(const std::filesystem::path& folder, const ShardEntry& shard, Tr
   reader.read("params", 0, part_of(state.params, shard.begin, shard.end));
   reader.read("m", 0, part_of(state.m, shard.begin, shard.end));
   reader.read("v", 0, part_of(state.v, shard.begin, shard.end));
+  if (!state.sensitivity.empty() && shard.begin < shard.end) {
+    reader.read("sensitivity", 0, part_of(state.sensitivity, shard.begin, shard.end));
+    reader.read("uncertainty", 0, part_of(state.uncertainty, shard.begin, shard.end));
+  }
 }
 
 }  // namespace lora_dist

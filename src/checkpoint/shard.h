@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "src/checkpoint/checkpoint.h"
 
@@ -30,9 +31,16 @@ std::string shard_name(std::size_t index);  // "shard_00000.h5"
 /// Writes `rank`'s shard into `folder` and returns its manifest entry; `elements` covers exactly `range`.
 ShardEntry write_shard(const std::filesystem::path& folder, int rank, ShardRange range, const StateBuffers& elements);
 
-/// SHA-256 of params, m and v in this order: in memory, and read from a shard's file.
+/// The buffers that the state has, with the names of their datasets: params, m, v, and those of the method.
+struct NamedBuffer {
+  const char* name;
+  std::span<const float> values;
+};
+std::vector<NamedBuffer> named_buffers(const StateBuffers& elements);
+
+/// SHA-256 of the named buffers in this order: in memory, and read from a shard's file that holds these `elements`.
 std::string content_sha256(const StateBuffers& elements);
-std::string content_sha256(const std::filesystem::path& folder, const ShardEntry& shard);
+std::string content_sha256(const std::filesystem::path& folder, const ShardEntry& shard, const StateBuffers& elements);
 
 /// The defect of a shard's file (missing, size, SHA-256) as a sentence; empty if it matches the manifest.
 std::string shard_problem(const std::filesystem::path& folder, const ShardEntry& shard);

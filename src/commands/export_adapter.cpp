@@ -75,6 +75,9 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
   if (out.spec) {
     layout_of(out.adapter, *out.spec, out.folder.string());  // refuses an adapter of another model
   }
+  if (becomes_lora(out.adapter)) {
+    out.adapter = lora_of(out.adapter);
+  }
   if (options.reader == Reader::peft && !out.adapter.tables.empty() && !out.spec) {
     out.copied = true;  // PEFT takes the copies, which cannot be compared with a base and left out
     return out;
@@ -240,7 +243,7 @@ void export_adapter(Communicator& world, const ExportOptions& options, const Con
       write_folder(written, opened.origin, folder.path / "adapter");
       commit_atomic_directory(folder.path / "adapter", output);
     }
-    console.line(fmt::format("{}: {} modules; use it with\n  {}", output.string(), opened.adapter.tensors.size() / 2,
+    console.line(fmt::format("{}: {} modules; use it with\n  {}", output.string(), adapted_paths(opened.adapter).size(),
                              usage_of(options, rank)));
   });
 }

@@ -60,8 +60,8 @@ Summary summary_of(const PeftAdapter& adapter) {
       parameters += module.has(tensor.name) ? std::ssize(module.tensor(tensor.name).values) : 0;
     }
     add_module(out, path, parameters, method.merge.norm(module));
-    if (const std::int64_t rank = method.merge.rank(module); rank > 0) {
-      out.groups[path.substr(path.rfind('.') + 1)].ranks.insert(rank);
+    if (const std::optional<std::int64_t> rank = method.merge.rank(module)) {
+      out.groups[path.substr(path.rfind('.') + 1)].ranks.insert(*rank);
     }
   }
   return out;

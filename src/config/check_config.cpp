@@ -36,9 +36,9 @@ struct MethodOption {
     return all;
   }
 };
-constexpr std::array<MethodOption, 11> kMethodOptions = {
-    {{"adapter.exclude_modules", {Method::lora, Method::dora, Method::ia3, Method::vera}},
-     {"adapter.layers_to_transform", {Method::lora, Method::dora, Method::ia3, Method::vera}},
+constexpr std::array<MethodOption, 19> kMethodOptions = {
+    {{"adapter.exclude_modules", {Method::lora, Method::dora, Method::ia3, Method::vera, Method::adalora}},
+     {"adapter.layers_to_transform", {Method::lora, Method::dora, Method::ia3, Method::vera, Method::adalora}},
      {"adapter.rslora", {Method::lora, Method::dora}},
      {"adapter.rank_pattern", {Method::lora, Method::dora}},
      {"adapter.alpha_pattern", {Method::lora, Method::dora}},
@@ -47,7 +47,15 @@ constexpr std::array<MethodOption, 11> kMethodOptions = {
      {"adapter.ia3.feedforward_modules", {Method::ia3}},
      {"adapter.vera.d_initial", {Method::vera}},
      {"adapter.vera.projection_key", {Method::vera}},
-     {"adapter.vera.save_projection", {Method::vera}}}};
+     {"adapter.vera.save_projection", {Method::vera}},
+     {"adapter.adalora.init_r", {Method::adalora}},
+     {"adapter.adalora.target_r", {Method::adalora}},
+     {"adapter.adalora.tinit", {Method::adalora}},
+     {"adapter.adalora.tfinal", {Method::adalora}},
+     {"adapter.adalora.delta_t", {Method::adalora}},
+     {"adapter.adalora.beta1", {Method::adalora}},
+     {"adapter.adalora.beta2", {Method::adalora}},
+     {"adapter.adalora.orth_reg_weight", {Method::adalora}}}};
 
 /// "lora and dora".
 std::string words_of(const std::vector<Method>& methods) {
@@ -104,6 +112,11 @@ ConfigProblem find_contradiction(const Config& config) {
   }
   if (const ConfigProblem problem = option_of_another_method(config); !problem.keys.empty()) {
     return problem;
+  }
+  if (const AdaLoraOptions& adalora = config.adapter.adalora; adalora.target_r > adalora.init_r) {
+    return {{"adapter.adalora.target_r", "adapter.adalora.init_r"},
+            fmt::format("adapter.adalora.target_r ({}) must be at most adapter.adalora.init_r ({})", adalora.target_r,
+                        adalora.init_r)};
   }
   if (!contains(config.eval.metrics, config.eval.best_metric)) {
     return {{"eval.best_metric", "eval.metrics"},

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "src/core/adalora_options.h"
 #include "src/core/by_path.h"
 #include "src/core/choices.h"
 
@@ -37,6 +38,7 @@ struct AdapterConfig {
   double vera_d_initial = 0.1;                       // the keys are in [adapter.vera]
   std::int64_t vera_projection_key = 0;
   bool vera_save_projection = true;
+  AdaLoraOptions adalora;
   std::string init_from;  // a PEFT adapter folder to start from; empty: fresh weights
 };
 

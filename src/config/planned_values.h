@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// "= adalora is not built yet; what works is lora, dora, ia3" if `node`, or one of its elements, is a planned value of the key;
+/// "= prefix is not built yet; what works is lora, dora, ia3" if `node`, or one of its elements, is a planned value of the key;
 /// else empty.
 std::string refusal_of_planned(std::string_view key, const toml::node& node);
 

@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+constexpr std::string_view kBecomesLora = "ADALORA";  // written as plain LoRA
 constexpr const char* kMerge = "merge the adapter (lora_dist merge, or merge_and_unload of PEFT) and serve the merged model";
 
 /// True unless the key is missing, null, false, or empty.
@@ -46,7 +47,8 @@ bool is_merged_type(const std::string& type) {
 /// A property that no reader but PEFT takes, as a clause; empty: none. `merged`: this program merges the adapter for the reader,
 /// and so may it be of any of its methods.
 std::string not_plain_lora(const AdapterFacts& facts, bool merged = false) {
-  if (const std::string type = text_of(facts.config, "peft_type"); type != "LORA" && !(merged && is_merged_type(type))) {
+  if (const std::string type = text_of(facts.config, "peft_type");
+      type != "LORA" && type != kBecomesLora && !(merged && is_merged_type(type))) {
     return type.empty() ? "adapter_config.json has no peft_type" : fmt::format("its peft_type is {}", type.substr(0, 40));
   }
   for (const char* key :
@@ -106,6 +108,9 @@ ReaderVerdict peft_verdict(const AdapterFacts& facts) {
   }
   const auto found = facts.config.find("target_modules");
   const json targets = found == facts.config.end() ? json() : *found;
+  if (type == kBecomesLora) {
+    return {Fit::exported, "as plain LoRA; PEFT also reads the folder as it is"};
+  }
   if (type != "LORA" || (targets.is_array() && !targets.empty())) {
     return {};
   }
@@ -196,7 +201,7 @@ AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
   }
   for (const auto& [name, tensor] : read_safetensors_header(folder / "adapter_model.safetensors").tensors) {
     facts.tensors.push_back(name);
-    if (name.find(".lora_A.") != std::string::npos && !tensor.shape.empty()) {
+    if (name.find(".lora_A") != std::string::npos && !tensor.shape.empty()) {
       facts.rank = std::max(facts.rank, tensor.shape[0]);
     }
   }
@@ -224,7 +229,10 @@ ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
                                           what)
                             : fmt::format("{}, which {} does not take; {}", what, name, kMerge)};
   }
-  const ReaderVerdict verdict = reader == Reader::vllm ? vllm_verdict(facts) : llama_cpp_verdict(facts);
+  ReaderVerdict verdict = reader == Reader::vllm ? vllm_verdict(facts) : llama_cpp_verdict(facts);
+  if (text_of(facts.config, "peft_type") == kBecomesLora && verdict.fit != Fit::no) {
+    verdict = {Fit::exported, fmt::format("{} takes no AdaLoRA; it is written as plain LoRA", name)};
+  }
   if (const std::string table = copied_table(facts); !table.empty() && verdict.fit != Fit::no && reader != Reader::gguf) {
     return {Fit::exported,
             fmt::format("{} does not take the copy {}; with --model it is compared with the base's and left out", name, table)};

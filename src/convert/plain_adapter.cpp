@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "src/adapter/adalora_folder.h"
 #include "src/adapter/tensor_roles.h"
 #include "src/convert/gguf_model_keys.h"
 #include "src/core/error.h"
@@ -97,6 +98,31 @@ PeftAdapter plain_adapter(const PeftAdapter& adapter, PlainRanks ranks) {
     names.insert(path.substr(path.rfind('.') + 1));
   }
   out.config.target_modules.assign(names.begin(), names.end());
+  return out;
+}
+
+bool becomes_lora(const PeftAdapter& adapter) { return adapter.config.method == Method::adalora; }
+
+PeftAdapter lora_of(const PeftAdapter& adapter) {
+  PeftAdapter out{adapter.config, {}, adapter.tables};
+  std::int64_t largest = 1;
+  for (const std::string& path : adapted_paths(adapter)) {
+    largest = std::max(largest, adapter.tensors.at(tensor_of(path, kLoraA)).shape[0]);
+  }
+  out.config.method = Method::lora;
+  out.config.kept_ranks.clear();
+  out.config.r = largest;
+  out.config.alpha = scale_of(adapter.config, "") * static_cast<double>(largest);  // all modules have one scale
+  out.config.target_pattern.clear();
+  out.config.target_modules.clear();
+  for (const std::string& path : adapted_paths(adapter)) {
+    const AdaptedModule module{&adapter, path};
+    if (module.tensor(kLoraA).shape[0] > 0) {
+      out.tensors.emplace(tensor_of(path, kLoraA), padded(scaled_factor_a(module), true, largest));
+      out.tensors.emplace(tensor_of(path, kLoraB), padded(module.tensor(kLoraB), false, largest));
+      out.config.target_modules.push_back(path);
+    }
+  }
   return out;
 }
 

@@ -19,6 +19,12 @@ enum class PlainRanks : std::uint8_t { same, own };
 /// adapted modules.
 PeftAdapter plain_adapter(const PeftAdapter& adapter, PlainRanks ranks);
 
+/// True for an adapter that lora_of() makes plain LoRA.
+bool becomes_lora(const PeftAdapter& adapter);
+/// AdaLoRA as LoRA of the largest rank that is left: the factors diag(E) A, padded with zeros. Modules without ranks are left
+/// out.
+PeftAdapter lora_of(const PeftAdapter& adapter);
+
 /// The keys of llama.cpp's LoRA file. `plain`: of plain_adapter() with own ranks.
 std::vector<GgufKey> gguf_adapter_keys(const PeftAdapter& plain, const ModelSpec& spec, const std::string& name);
 

@@ -54,12 +54,13 @@ inline constexpr Words<Recompute, 3> kRecomputes = {
 
 /// The trained part beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
 /// (src/config/planned_values.cpp).
-enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning, vera };
-inline constexpr Words<Method, 5> kMethods = {{{"lora", Method::lora},
+enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning, vera, adalora };
+inline constexpr Words<Method, 6> kMethods = {{{"lora", Method::lora},
                                                {"dora", Method::dora},
                                                {"ia3", Method::ia3},
                                                {"ln_tuning", Method::ln_tuning},
-                                               {"vera", Method::vera}}};
+                                               {"vera", Method::vera},
+                                               {"adalora", Method::adalora}}};
 
 /// The initial values of LoRA's A (B is zero): uniform, as Kaiming He's, or normal with standard deviation 1 / r.
 enum class LoraInit : std::uint8_t { uniform, gaussian };

@@ -57,7 +57,7 @@ AdaptedLinears adapted_linears(const AdapterLayout& layout) {
 
 AdapterSpec configured_spec(const Config& config) {
   const AdapterConfig& adapter = config.adapter;
-  return {adapter.r,
+  return {adapter.method == Method::adalora ? static_cast<int>(adapter.adalora.init_r) : adapter.r,
           adapter.alpha,
           adapter.dropout,
           adapter.rslora,
@@ -135,12 +135,45 @@ void adopt_projections(Config& config, const PeftConfig& peft) {
   }
 }
 
+/// AdaLoRA's keys: those that the user leaves out are the folder's.
+void adopt_schedule(Config& config, const PeftConfig& peft) {
+  AdaLoraOptions& ours = config.adapter.adalora;
+  const AdaLoraOptions& theirs = peft.adalora;
+  if (!peft.kept_ranks.empty()) {
+    throw Error(ExitCode::usage,
+                fmt::format("the adapter in adapter.init_from ({}) has lost ranks already, and AdaLoRA starts with all of them; "
+                            "make it plain LoRA (lora_dist export --for peft) and train that on",
+                            config.adapter.init_from));
+  }
+  if (config.is_explicit("adapter.adalora.init_r") && ours.init_r != theirs.init_r) {
+    refuse(config, "adapter.adalora.init_r", std::to_string(ours.init_r), std::to_string(theirs.init_r));
+  }
+  const auto take = [&](const std::string& key, auto AdaLoraOptions::*option) {
+    if (!config.is_explicit("adapter.adalora." + key)) {
+      ours.*option = theirs.*option;
+      config.origins["adapter.adalora." + key] = "adapter.init_from";
+    }
+  };
+  take("init_r", &AdaLoraOptions::init_r);
+  take("target_r", &AdaLoraOptions::target_r);
+  take("tinit", &AdaLoraOptions::tinit);
+  take("tfinal", &AdaLoraOptions::tfinal);
+  take("delta_t", &AdaLoraOptions::delta_t);
+  take("beta1", &AdaLoraOptions::beta1);
+  take("beta2", &AdaLoraOptions::beta2);
+  take("orth_reg_weight", &AdaLoraOptions::orth_reg_weight);
+}
+
 /// Applies a PEFT folder's settings to the configuration.
 void adopt(Config& config, const PeftConfig& peft, const ModelSpec& model, const AdapterLayout& layout) {
   check_keys_agree(config, peft);
   check_targets_agree(config, model, layout);
   check_patterns_agree(config, peft);
-  config.adapter.r = static_cast<int>(peft.r);
+  if (peft.method == Method::adalora) {
+    adopt_schedule(config, peft);
+  } else {
+    config.adapter.r = static_cast<int>(peft.r);
+  }
   config.adapter.alpha = peft.alpha;
   config.adapter.rslora = peft.use_rslora;
   config.adapter.method = peft.method;
@@ -193,7 +226,8 @@ void take_parameters(ModelRun& run) {
 /// Fills the PEFT configuration to save. Patterns of rank and alpha stay as read from the folder.
 void describe(ModelRun& run) {
   const Config& config = run.config;
-  run.peft.r = config.adapter.r;
+  run.peft.r = configured_spec(config).r;
+  run.peft.adalora = config.adapter.adalora;
   run.peft.alpha = config.adapter.alpha;
   run.peft.use_rslora = config.adapter.rslora;
   run.peft.method = config.adapter.method;

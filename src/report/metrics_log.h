@@ -36,6 +36,7 @@ struct StepMetrics {
   double loss = 0.0;               // mean over the target tokens of the global batch, in nats
   double learning_rate = 0.0;      // that this step used
   double grad_norm = 0.0;          // before clipping
+  std::optional<double> own_loss;  // AdaLoRA's orthogonality, which is not in `loss`; empty: the method has no such term
   std::int64_t tokens = 0;         // of the global batch, without padding
   std::int64_t target_tokens = 0;  // tokens that are trained
   double seconds = 0.0;

@@ -73,7 +73,11 @@ std::string replica_difference(const TrainingRun& run) {
   const AtWork here("comparing the ranks' adapters");
   std::uint64_t mine = 0;
   std::vector<float> copy;
-  for (const std::span<float> buffer : {run.buffers.params, run.buffers.m, run.buffers.v}) {
+  for (const std::span<float> buffer :
+       {run.buffers.params, run.buffers.m, run.buffers.v, run.buffers.method.sensitivity, run.buffers.method.uncertainty}) {
+    if (buffer.empty()) {
+      continue;
+    }
     std::span<const float> values = buffer;
     if (run.device->on_device()) {
       copy.resize(buffer.size());

@@ -186,6 +186,8 @@ StepResult compute_step(TrainingLoop& loop, double learning_rate, Clock::time_po
                   .step = loop.progress.step,
                   .optimizer_step = loop.progress.optimizer_step + 1,
                   .learning_rate = learning_rate};
+  const StepOfMethod method{run.layout, run.config.adapter.adalora, run.budget, loop.plan.total_steps};
+  input.method = run.layout.method->step == nullptr ? nullptr : &method;
   if (loop.step_seconds == 0.0 || loop.step_seconds > kLongStep) {
     input.abort = [&] { return stop_agreed(*run.world); };
   }
@@ -213,6 +215,7 @@ void advance(TrainingLoop& loop, const StepResult& result, StepMetrics& metrics)
   metrics.epoch = loop.epoch();
   metrics.loss = result.finite ? result.loss : std::numeric_limits<double>::quiet_NaN();
   metrics.grad_norm = result.finite ? result.grad_norm : std::numeric_limits<double>::quiet_NaN();
+  metrics.own_loss = result.own_loss;
   metrics.tokens = result.tokens;
   metrics.target_tokens = result.target_tokens;
 }

@@ -31,6 +31,18 @@ std::optional<Evaluation> evaluation_from(const json& object) {
                     object.at("seconds").get<double>()};
 }
 
+/// What `read` returns. Throws Error(model) for a missing member or one of the wrong kind.
+template <class Read>
+auto read_progress(Read read) {
+  try {
+    return read();
+  } catch (const json::exception& error) {
+    throw Error(ExitCode::model,
+                fmt::format("the checkpoint's progress is not readable ({}); it was written by another version of the program",
+                            error.what()));
+  }
+}
+
 }  // namespace
 
 json to_json(const RunProgress& progress, const std::map<std::string, std::string>& settings) {
@@ -51,8 +63,28 @@ json to_json(const RunProgress& progress, const std::map<std::string, std::strin
   return object;
 }
 
+json to_json(const RankBudget& budget) {
+  std::string kept;
+  for (const bool flag : budget.kept) {
+    kept += flag ? '1' : '0';
+  }
+  return {{"kept", kept}, {"final", budget.final}};
+}
+
+RankBudget rank_budget_from_json(const json& progress) {
+  return read_progress([&] {
+    const json& object = progress.at(kBudgetProgress);
+    RankBudget budget;
+    for (const char flag : object.at("kept").get<std::string>()) {
+      budget.kept.push_back(flag == '1');
+    }
+    budget.final = object.at("final").get<bool>();
+    return budget;
+  });
+}
+
 RunProgress progress_from_json(const json& object, std::map<std::string, std::string>& settings) {
-  try {
+  return read_progress([&] {
     RunProgress progress;
     progress.step = object.at("step").get<std::int64_t>();
     progress.optimizer_step = object.at("optimizer_step").get<std::int64_t>();
@@ -69,11 +101,7 @@ RunProgress progress_from_json(const json& object, std::map<std::string, std::st
     }
     settings = object.at("settings").get<std::map<std::string, std::string>>();
     return progress;
-  } catch (const json::exception& error) {
-    throw Error(ExitCode::model,
-                fmt::format("the checkpoint's progress is not readable ({}); it was written by another version of the program",
-                            error.what()));
-  }
+  });
 }
 
 }  // namespace lora_dist

@@ -29,4 +29,9 @@ struct RunProgress {
 nlohmann::json to_json(const RunProgress& progress, const std::map<std::string, std::string>& settings);
 RunProgress progress_from_json(const nlohmann::json& object, std::map<std::string, std::string>& settings);
 
+/// AdaLoRA's choice of ranks, a member of that object: {"kept": "0111...", "final": false}. Throws as above.
+inline constexpr const char* kBudgetProgress = "rank_budget";
+nlohmann::json to_json(const RankBudget& budget);
+RankBudget rank_budget_from_json(const nlohmann::json& progress);
+
 }  // namespace lora_dist

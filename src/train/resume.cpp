@@ -84,12 +84,19 @@ RunProgress go_on_from(TrainingRun& run, const std::filesystem::path& from) {
     std::map<std::string, std::string> before;
     progress = progress_from_json(state.progress, before);
     show_changes(run, before);
+    if (run.layout.method->step != nullptr) {
+      run.budget = rank_budget_from_json(state.progress);
+    }
   });
   const Stream& stream = run.model->stream;
   from_host(view(std::span<const float>(state.params)), view(run.buffers.params), stream);
   take_shard(run.part, run.buffers.params, run.buffers.part_params, stream);
   from_host(view(std::span<const float>(state.m)), view(run.buffers.m), stream);
   from_host(view(std::span<const float>(state.v)), view(run.buffers.v), stream);
+  if (!state.sensitivity.empty()) {
+    from_host(view(std::span<const float>(state.sensitivity)), view(run.buffers.method.sensitivity), stream);
+    from_host(view(std::span<const float>(state.uncertainty)), view(run.buffers.method.uncertainty), stream);
+  }
   run.console.line(fmt::format("resuming from {} (step {})", from.string(), progress->step));
   return *progress;
 }

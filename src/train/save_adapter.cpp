@@ -41,8 +41,13 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
     if (run.world->rank() != 0) {
       return;
     }
-    write_peft_adapter(run.output / name, run.peft, adapter_tensors(run.layout), host_copy(run.buffers.params, run.model->stream),
-                       run.config.output.adapter_dtype, origin_of(run, step), run.shared);
+    PeftConfig peft = run.peft;
+    KeptTensors kept{adapter_tensors(run.layout), host_copy(run.buffers.params, run.model->stream)};
+    if (const StepHooks* step = run.layout.method->step; step != nullptr) {
+      kept = step->kept_tensors(run.layout, run.budget, kept.values, peft);
+    }
+    write_peft_adapter(run.output / name, peft, kept.tensors, kept.values, run.config.output.adapter_dtype, origin_of(run, step),
+                       run.shared);
   });
 }
 

@@ -37,10 +37,16 @@ class Blocked {
 void copy_state(const TrainingRun& run) {
   const auto count = static_cast<std::int64_t>(run.buffers.params.size());
   const ShardRange range = saved_range(count, run.world->rank(), run.world->size());
-  const StateBuffers from = elements_of({run.buffers.params, run.buffers.m, run.buffers.v}, range);
+  const StepMemory& method = run.buffers.method;
+  const StateBuffers from =
+      elements_of({run.buffers.params, run.buffers.m, run.buffers.v, method.sensitivity, method.uncertainty}, range);
   to_host(view(from.params), view(run.copy.params), run.model->stream);
   to_host(view(from.m), view(run.copy.m), run.model->stream);
   to_host(view(from.v), view(run.copy.v), run.model->stream);
+  if (!from.sensitivity.empty()) {
+    to_host(view(from.sensitivity), view(run.copy.sensitivity), run.model->stream);
+    to_host(view(from.uncertainty), view(run.copy.uncertainty), run.model->stream);
+  }
 }
 
 /// Waits for the commit, prints its warnings and adds the save to `committed`. If it throws, no save is in progress.
@@ -65,6 +71,9 @@ TrainingState state_to_save(const TrainingRun& run, const RunProgress& progress)
   state.position_in_epoch = cursor.position;
   state.seed = static_cast<std::uint64_t>(run.config.train.seed);
   state.progress = to_json(progress, to_flat_settings(run.config));
+  if (run.layout.method->step != nullptr) {
+    state.progress[kBudgetProgress] = to_json(run.budget);
+  }
   if (const std::string& day = run.dataset.report.template_day; !day.empty()) {
     state.progress[kTemplateDayProgress] = day;
   }
@@ -80,8 +89,14 @@ StateCopy take_state_copy(const AdapterLayout& layout, int rank, int ranks, bool
   if (rank == 0 && layout.frozen_count > 0) {
     arena.count(kind, "projections that are saved", shared_bytes(layout));
   }
-  const std::span<float> all = arena.take_zeroed<float>(kind, "state that is saved", 3 * (end - begin));
-  return {all.first(held), all.subspan(held, held), all.subspan(2 * held, held)};
+  const bool more = layout.method->step != nullptr;
+  const std::span<float> all = arena.take_zeroed<float>(kind, "state that is saved", (more ? 5 : 3) * (end - begin));
+  StateCopy copy{all.first(held), all.subspan(held, held), all.subspan(2 * held, held)};
+  if (more) {
+    copy.sensitivity = all.subspan(3 * held, held);
+    copy.uncertainty = all.subspan(4 * held, held);
+  }
+  return copy;
 }
 
 void begin_save(TrainingRun& run, const RunProgress& progress, Saving& saving) {
@@ -92,9 +107,10 @@ void begin_save(TrainingRun& run, const RunProgress& progress, Saving& saving) {
   const Blocked waiting(saving);
   copy_state(run);
   fault_point("save");
-  saving.pending =
-      std::make_unique<PendingSave>(*run.world, checkpoints_of(run), identity_of(run), state_to_save(run, progress),
-                                    StateBuffers{run.copy.params, run.copy.m, run.copy.v}, run.config.checkpoint.keep);
+  saving.pending = std::make_unique<PendingSave>(
+      *run.world, checkpoints_of(run), identity_of(run), state_to_save(run, progress),
+      StateBuffers{run.copy.params, run.copy.m, run.copy.v, run.copy.sensitivity, run.copy.uncertainty},
+      run.config.checkpoint.keep);
 }
 
 bool is_writing(const Saving& saving) { return saving.pending != nullptr && saving.pending->is_working(); }

@@ -153,6 +153,22 @@ StepSums reduce_step(const StepInput& input, const RankTotals& totals) {
   return {shared[0], shared[1], shared[2], seconds};
 }
 
+MethodStep method_step(const StepInput& input) {
+  const StepOfMethod& method = *input.method;
+  return {method.layout, input.buffers.params, input.buffers.grads, input.buffers.method, method.options,
+          method.budget, input.step + 1,       method.total_steps,  input.model.stream};
+}
+
+/// Reads the step's gradient, and adds that of the method's own loss.
+void finish_gradient(const StepInput& input, StepResult& result) {
+  result.grad_norm = std::sqrt(fixed_point_read(view(input.buffers.sums), view(input.buffers.grads), input.model.stream));
+  if (input.method != nullptr && std::isfinite(result.grad_norm)) {
+    const OwnLoss own = input.method->layout.method->step->add_own_gradient(method_step(input));
+    result.own_loss = own.loss;
+    result.grad_norm = std::sqrt(own.squared_norm);
+  }
+}
+
 /// Clips the gradient by its norm and updates the parameters.
 void update_parameters(const StepInput& input, double grad_norm) {
   const StepOptions& options = input.options;
@@ -172,6 +188,9 @@ void update_parameters(const StepInput& input, double grad_norm) {
         of_range(buffers.params), of_range(buffers.grads), of_range(buffers.m), of_range(buffers.v),
         {input.optimizer_step, range.rate * input.learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay},
         stream);
+  }
+  if (input.method != nullptr) {
+    input.method->layout.method->step->after_update(method_step(input));
   }
   take_shard(input.part, buffers.params, buffers.part_params, stream);
 }
@@ -206,7 +225,7 @@ StepResult train_step(const StepInput& input, LossScale& loss_scale) {
   }
 
   result.loss = static_cast<double>(sums.loss) * kLossUnit;
-  result.grad_norm = std::sqrt(fixed_point_read(view(input.buffers.sums), view(input.buffers.grads), input.model.stream));
+  finish_gradient(input, result);
   if (sums.bad + sums.bad_losses > 0 || !std::isfinite(result.grad_norm)) {
     result.finite = false;
     loss_scale = before;  // a batch that overflows at every scale does not change the scale of the next

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "src/adapter/adapter_shard.h"
+#include "src/adapter/step_hooks.h"
 #include "src/comm/communicator.h"
 #include "src/data/packing.h"
 #include "src/data/sample.h"
@@ -49,6 +51,15 @@ struct TrainedBuffers {
   std::span<float> part_params = {};
   std::span<std::int64_t> part_sums = {};
   std::vector<std::span<float>> part_grads = {};  // of each micro-batch in flight
+  StepMemory method = {};                         // of the method's step hooks
+};
+
+/// What the method does in a step besides the update.
+struct StepOfMethod {
+  const AdapterLayout& layout;  // of the whole adapter
+  const AdaLoraOptions& options;
+  RankBudget& budget;
+  std::int64_t total_steps = 1;
 };
 
 /// The ranks that compute a step.
@@ -70,6 +81,7 @@ struct StepInput {
   std::int64_t step = 0;            // from 0: names the dropout masks
   std::int64_t optimizer_step = 1;  // from 1: AdamW's
   double learning_rate = 0.0;
+  const StepOfMethod* method = nullptr;  // null: nothing
   /// Called between rounds of micro-batches, by all ranks together: true on all aborts the step. May be empty.
   std::function<bool()> abort = {};
   /// Called between rounds with the numbers of done and all micro-batches of the step, over all ranks. May be empty on any rank.
@@ -77,8 +89,9 @@ struct StepInput {
 };
 
 struct StepResult {
-  double loss = 0.0;       // sum of token losses over the global batch / its target tokens
-  double grad_norm = 0.0;  // before clipping
+  double loss = 0.0;                    // sum of token losses over the global batch / its target tokens
+  double grad_norm = 0.0;               // before clipping, with the gradient of own_loss
+  std::optional<double> own_loss = {};  // the method's term of the loss, which is not in `loss`
   std::int64_t tokens = 0;
   std::int64_t target_tokens = 0;
   double gradient_seconds = 0.0;          // of the host, in the all-reduce of the gradients

@@ -35,6 +35,18 @@ StepPlan plan_of(const TrainingRun& run) {
   return plan;
 }
 
+/// Throws Error(usage) if AdaLoRA's schedule leaves no step to take ranks in.
+void check_budget_fits(const TrainingRun& run, const StepPlan& plan) {
+  const AdaLoraOptions& options = run.config.adapter.adalora;
+  if (run.layout.method->step != nullptr && options.tinit >= plan.total_steps - options.tfinal) {
+    throw Error(ExitCode::usage,
+                fmt::format("adapter.adalora.tinit ({}) and adapter.adalora.tfinal ({}) leave none of the {} steps to take ranks "
+                            "in; lower them, or train for more steps (train.max_steps, train.epochs)",
+                            options.tinit, options.tfinal, plan.total_steps),
+                ErrorScope::collective);
+  }
+}
+
 /// Only for runs of at most 1,000 steps, of which the warm-up can take a large share.
 void warn_of_idle_steps(const TrainingRun& run, const StepPlan& plan) {
   constexpr std::int64_t kFewSteps = 1000;
@@ -263,6 +275,8 @@ ExitCode do_steps_and_saves(TrainingLoop& loop) {
 /// Resumes and trains to the end.
 ExitCode resume_and_train(TrainingRun& run) {
   const StepPlan plan = plan_of(run);
+  check_budget_fits(run, plan);
+  run.peft.total_steps = plan.total_steps;
   const bool live = run.console.speaks && is_live_terminal(stdout);
   TrainingLoop loop{
       run, plan, {}, nullptr, ProgressLine(stdout, live, plan.total_steps, run.config.output.log_every), sent_bytes(run)};

@@ -50,6 +50,9 @@ TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLa
   buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", n);
   buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
   buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
+  if (layout.method->step != nullptr) {
+    buffers.method = layout.method->step->take_memory(layout, arena);
+  }
   const std::int64_t of_part = part.layout.count;
   const bool whole = part.parameters.empty();
   buffers.part_sums =
@@ -94,6 +97,7 @@ TrainingRun open_training(const Config& config, Communicator& world, const Devic
 void set_up_adapter(TrainingRun& run) {
   run.model->arena.release_after(run.before_adapter);
   run.model->host.release_after(run.before_adapter_host);
+  run.budget = {};
   prepare_adapter(run, Purpose::train, {});
   show_adapter(run);
   take_buffers(run);

@@ -19,6 +19,8 @@ struct StateCopy {
   std::span<float> params;
   std::span<float> m;
   std::span<float> v;
+  std::span<float> sensitivity = {};  // of AdaLoRA, as is the next
+  std::span<float> uncertainty = {};
 };
 
 struct TrainingRun : ModelRun {
@@ -26,6 +28,7 @@ struct TrainingRun : ModelRun {
   std::string base_hash;
   GenerationConfig generation;  // for answers to validation questions
   TrainedBuffers buffers;
+  RankBudget budget;  // of AdaLoRA
   StateCopy copy;
   Arena::Mark before_adapter;        // in the model's arena
   Arena::Mark before_adapter_host;   // in the model's arena of host memory

@@ -243,6 +243,65 @@ TEST_F(PeftFolder, Ia3HasRowsOrColumns) {
   EXPECT_THAT(problem(), HasSubstr("and adapter_config.json describes a ia3 adapter; save the adapter again"));
 }
 
+constexpr const char* kQ = "base_model.model.model.layers.0.self_attn.q_proj.";
+
+TEST_F(PeftFolder, VeraHasFactorsAndSharedProjections) {
+  PeftConfig config;
+  config.method = Method::vera;
+  config.r = 2;
+  config.target_modules = {"q_proj"};
+  put_file(scratch_ / "adapter_config.json", adapter_config_text(config));
+  const std::string b = std::string(kQ) + "vera_lambda_b";
+  const std::string d = std::string(kQ) + "vera_lambda_d";
+  put_weights({{b, {5}}, {d, {2}}, {"base_model.vera_A", {2, 7}}, {"base_model.vera_B", {6, 2}}});
+  const PeftAdapter adapter = read_peft_adapter(scratch_.path());
+  EXPECT_EQ(adapter.config.method, Method::vera);
+  EXPECT_EQ(adapter.tensors.size(), 2U);
+  EXPECT_THAT(adapter.shared.at("vera_A").shape, ElementsAre(2, 7));
+  put_weights({{b, {5}}, {d, {2}}, {"base_model.vera_A", {2, 7}}});
+  EXPECT_THAT(problem(), HasSubstr("has no base_model.vera_B, which adapter_config.json promises; save the adapter again"));
+  put_weights({{b, {5}}, {d, {2}}, {"base_model.vera_A", {3, 7}}, {"base_model.vera_B", {6, 2}}});
+  EXPECT_THAT(problem(), HasSubstr("base_model.vera_A is [3, 7], and adapter_config.json gives r = 2; save the adapter again"));
+  put_weights({{b, {5}}, {d, {3}}, {"base_model.vera_A", {2, 7}}, {"base_model.vera_B", {6, 2}}});
+  EXPECT_THAT(problem(), HasSubstr("vera_lambda_d is [3], and adapter_config.json gives r = 2"));
+  put_weights({{b, {5, 1}}, {d, {2}}, {"base_model.vera_A", {2, 7}}, {"base_model.vera_B", {6, 2}}});
+  EXPECT_THAT(problem(), HasSubstr("is not a vector, as VeRA's factors are"));
+  put_weights({{b, {5}}, {"base_model.vera_A", {2, 7}}, {"base_model.vera_B", {6, 2}}});
+  EXPECT_THAT(problem(), HasSubstr("vera_lambda_b without vera_lambda_d; save the adapter again"));
+  config.save_shared = false;
+  put_file(scratch_ / "adapter_config.json", adapter_config_text(config));
+  put_weights({{b, {5}}, {d, {2}}});
+  EXPECT_TRUE(read_peft_adapter(scratch_.path()).shared.empty());
+}
+
+TEST_F(PeftFolder, AdaLoraHasTheRanksThatAreLeft) {
+  PeftConfig config;
+  config.method = Method::adalora;
+  config.r = config.adalora.init_r = 3;
+  config.target_modules = {"q_proj"};
+  config.kept_ranks = {{"model.layers.0.self_attn.q_proj", {true, false, true}}};
+  put_file(scratch_ / "adapter_config.json", adapter_config_text(config));
+  const std::string a = std::string(kQ) + "lora_A";
+  const std::string b = std::string(kQ) + "lora_B";
+  const std::string e = std::string(kQ) + "lora_E";
+  put_weights({{a, {2, 4}}, {b, {5, 2}}, {e, {2, 1}}});
+  EXPECT_EQ(read_peft_adapter(scratch_.path()).config.kept_ranks, config.kept_ranks);
+  put_weights({{a, {3, 4}}, {b, {5, 3}}, {e, {3, 1}}});
+  EXPECT_THAT(problem(), HasSubstr("lora_A is [3, 4], and adapter_config.json gives its module rank 2"));
+  put_weights({{a, {2, 4}}, {b, {5, 2}}});
+  EXPECT_THAT(problem(), HasSubstr("lora_A without lora_E; save the adapter again"));
+  config.kept_ranks = {{"model.layers.0.self_attn.q_proj", {false, false, false}}};
+  put_file(scratch_ / "adapter_config.json", adapter_config_text(config));
+  put_weights({{a, {0, 4}}, {b, {5, 0}}, {e, {0, 1}}});
+  EXPECT_EQ(read_peft_adapter(scratch_.path()).tensors.size(), 3U);
+  put_file(scratch_ / "adapter_config.json",
+           R"({"peft_type":"ADALORA","init_r":3,"rank_pattern":{"q_proj.lora_E":[true,false]}})");
+  EXPECT_THAT(problem(), HasSubstr("rank_pattern has the key \"q_proj.lora_E\"; AdaLoRA's are names of lora_E with a list of "
+                                   "init_r = 3 flags"));
+  put_file(scratch_ / "adapter_config.json", R"({"peft_type":"ADALORA","tinit":-1})");
+  EXPECT_THAT(problem(), HasSubstr("tinit must be a whole number from 0 (got -1)"));
+}
+
 /// In bf16 the factors are rounded, the magnitudes are not.
 TEST(PeftAdapter, MagnitudesStayInFp32) {
   const Scratch scratch;

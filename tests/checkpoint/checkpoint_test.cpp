@@ -42,16 +42,16 @@ class Checkpoint : public testing::Test {
   }
 
   /// Writes the checkpoint of `ranks` ranks.
-  fs::path write_as(int ranks, std::int64_t step) {
-    const fs::path path = scratch_ / checkpoint_name(step);
+  fs::path write_as(int ranks, std::int64_t step) { return write_as(ranks, sample_state(step)); }
+  fs::path write_as(int ranks, const TrainingState& state) {
+    const fs::path path = scratch_ / checkpoint_name(state.step);
     fs::create_directory(path);
-    const TrainingState state = sample_state(step);
     Manifest manifest{sample_identity(), state, {}, {}, "", ""};
     for (int rank = 0; rank < ranks; ++rank) {
       const ShardRange range = shard_range(static_cast<std::int64_t>(state.params.size()), rank, ranks);
       const StateBuffers elements = elements_of(buffers_of(state), range);
       manifest.shards.push_back(write_shard(path, rank, range, elements));
-      EXPECT_EQ(content_sha256(path, manifest.shards.back()), content_sha256(elements));
+      EXPECT_EQ(content_sha256(path, manifest.shards.back(), elements), content_sha256(elements));
     }
     digest_content(buffers_of(state), manifest);
     put_file(path / "MANIFEST.json", seal_manifest(manifest_to_json(manifest)));
@@ -81,6 +81,23 @@ TEST_F(Checkpoint, LoadsWhatAnyNumberOfRanksWrote) {
     const fs::path path = write_as(ranks, ranks);
     EXPECT_THAT(verify_checkpoint(path), ElementsAre()) << ranks;
     EXPECT_TRUE(same_state(load(path), sample_state(ranks))) << ranks;
+  }
+}
+
+/// AdaLoRA's buffers, on one rank and where some shards are empty.
+TEST_F(Checkpoint, HoldsTheBuffersOfAMethod) {
+  for (const int ranks : {1, 3, 30}) {
+    TrainingState state = sample_state(ranks);
+    for (int i = 0; i < 24; ++i) {
+      state.sensitivity.push_back(std::cos(static_cast<float>(i)));
+      state.uncertainty.push_back(static_cast<float>(i) * 0.25F);
+    }
+    const fs::path path = write_as(ranks, state);
+    EXPECT_THAT(verify_checkpoint(path), ElementsAre()) << ranks;
+    const TrainingState read = load(path);
+    EXPECT_TRUE(same_state(read, state));
+    EXPECT_EQ(read.sensitivity, state.sensitivity);
+    EXPECT_EQ(read.uncertainty, state.uncertainty);
   }
 }
 

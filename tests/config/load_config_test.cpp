@@ -227,6 +227,27 @@ TEST_F(LoadConfig, OptionsOfAMethodHaveTheirTableAndTheirMethod) {
   }
 }
 
+TEST_F(LoadConfig, TablesOfVeraAndAdaLora) {
+  const AdapterConfig vera =
+      load("[adapter]\nmethod = 'vera'\n[adapter.vera]\nd_initial = 0.5\nprojection_key = 7\nsave_projection = false\n").adapter;
+  EXPECT_EQ(vera.vera_d_initial, 0.5);
+  EXPECT_EQ(vera.vera_projection_key, 7);
+  EXPECT_FALSE(vera.vera_save_projection);
+  const AdaLoraOptions options =
+      load(
+          "[adapter]\nmethod = 'adalora'\n[adapter.adalora]\ninit_r = 6\ntarget_r = 3\ntinit = 2\ntfinal = 4\ndelta_t = 5\n"
+          "beta1 = 0.7\nbeta2 = 0.6\north_reg_weight = 0.1\n")
+          .adapter.adalora;
+  EXPECT_EQ(options, (AdaLoraOptions{6, 3, 2, 4, 5, 0.7, 0.6, 0.1}));
+  EXPECT_EQ(error_of("[adapter.vera]\nprojection_key = 7\n"),
+            "x.toml:2: adapter.vera.projection_key is an option of vera, and adapter.method is lora; leave it out");
+  EXPECT_EQ(error_of("[adapter]\nmethod = 'vera'\n[adapter.adalora]\ntinit = 7\n"),
+            "x.toml:4: adapter.adalora.tinit is an option of adalora, and adapter.method is vera; leave it out");
+  EXPECT_EQ(error_of("[adapter]\nmethod = 'adalora'\nrank_pattern = {q_proj = 2}\n"),
+            "x.toml:3: adapter.rank_pattern is an option of lora and dora, and adapter.method is adalora; leave it out");
+  EXPECT_EQ(error_of("[adapter.adalora]\nbeta1 = 1.0\n"), "x.toml:2: adapter.adalora.beta1 must be above 0 and below 1 (got 1)");
+}
+
 TEST_F(LoadConfig, UnknownKeysNameTheNearest) {
   EXPECT_EQ(error_of("[adapter]\nrank = 8\n"), "x.toml:2: unknown key adapter.rank; the nearest known key is adapter.r");
   EXPECT_EQ(error_of("[train]\nlearing_rate = 8\n"),
@@ -257,16 +278,18 @@ TEST_F(LoadConfig, WordsOfClosedListsAndPaths) {
   EXPECT_EQ(error_of_set("data.template=llama9"),
             "--set data.template=llama9: data.template must be one of auto, alpaca, qa, raw, chatml, plain, tokenizer (got "
             "\"llama9\"; the nearest is alpaca)");
-  EXPECT_EQ(error_of_set("adapter.method=lorra"),
-            "--set adapter.method=lorra: adapter.method must be one of lora, dora, ia3, ln_tuning, vera (got \"lorra\"; the "
-            "nearest is lora)");
+  EXPECT_EQ(
+      error_of_set("adapter.method=lorra"),
+      "--set adapter.method=lorra: adapter.method must be one of lora, dora, ia3, ln_tuning, vera, adalora (got \"lorra\"; the "
+      "nearest is lora)");
   EXPECT_EQ(error_of_set("train.optimizer=adam"),
             "--set train.optimizer=adam: train.optimizer must be one of adamw (got \"adam\"; the nearest is adamw)");
 }
 
 TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"adapter.method=adalora", "adapter.method = adalora is not built yet; what works is lora, dora, ia3, ln_tuning, vera"},
+      {"adapter.method=prefix",
+       "adapter.method = prefix is not built yet; what works is lora, dora, ia3, ln_tuning, vera, adalora"},
       {"adapter.init=pissa", "adapter.init = pissa is not built yet; what works is default, gaussian"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},

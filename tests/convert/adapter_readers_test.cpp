@@ -48,13 +48,15 @@ TEST(AdapterReaders, WhatOnlyPeftTakes) {
                                                            {{{"trainable_token_indices", {1}}}, "it has trainable_token_indices"},
                                                            {{{"bias", "all"}}, "it trains biases (bias = all)"},
                                                            {{{"peft_type", "IA3"}}, "its peft_type is IA3"},
+                                                           {{{"peft_type", "VERA"}}, "its peft_type is VERA"},
                                                            {{{"peft_type", "PREFIX_TUNING"}}, "its peft_type is PREFIX_TUNING"}};
   for (const auto& [keys, text] : cases) {
     const AdapterFacts facts = facts_with(keys);
     EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::as_is);
     for (const Reader reader : {Reader::vllm, Reader::llama_cpp, Reader::gguf}) {
       const ReaderVerdict verdict = verdict_of(reader, facts);
-      if (reader == Reader::gguf && (keys.contains("use_dora") || keys.value("peft_type", "") == "IA3")) {
+      const std::string type = keys.value("peft_type", "");
+      if (reader == Reader::gguf && (keys.contains("use_dora") || type == "IA3" || type == "VERA")) {
         EXPECT_EQ(verdict.fit, Fit::exported);  // this program merges it
         continue;
       }
@@ -63,6 +65,14 @@ TEST(AdapterReaders, WhatOnlyPeftTakes) {
       EXPECT_THAT(verdict.reason, HasSubstr("merge"));
     }
   }
+}
+
+TEST(AdapterReaders, AdaLoraIsWrittenAsLora) {
+  const AdapterFacts facts = facts_with({{"peft_type", "ADALORA"}});
+  EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::exported);
+  EXPECT_EQ(verdict_of(Reader::gguf, facts).fit, Fit::exported);
+  EXPECT_EQ(verdict_of(Reader::vllm, facts).reason, "vLLM takes no AdaLoRA; it is written as plain LoRA");
+  EXPECT_EQ(verdict_of(Reader::llama_cpp, facts).reason, "llama.cpp takes no AdaLoRA; it is written as plain LoRA");
 }
 
 TEST(AdapterReaders, WhatTensorsShow) {

@@ -9,6 +9,7 @@
 #include "kernels/elementwise/rows.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/fixed_point/fixed_point.h"
+#include "kernels/importance/importance.h"
 #include "kernels/quantize/quantize_4bit.h"
 #include "kernels/quantize/quantize_absmax.h"
 #include "kernels/reduce/reduce.h"
@@ -168,6 +169,13 @@ void add_flat(Cases& cases, const std::vector<std::int64_t>& counts) {
                       {Kind::f32, Use::in_out, {n}, {0.0, 1e-4, 2e-5}}},
                      [](Views v, const Stream& s) {
                        adamw(v[0], v[1], v[2], v[3], {3, 2e-4, 0.9, 0.999, 1e-8, 0.01}, s);
+                     }});
+    cases.push_back({"importance",
+                     shape,
+                     {f32({n}, 11), f32({n}, 12, 0.01), random_operand(Kind::f32, Use::in_out, {n}, 13, 0.01),
+                      random_operand(Kind::f32, Use::in_out, {n}, 14, 0.01)},
+                     [](Views v, const Stream& s) {
+                       importance(v[0], v[1], v[2], v[3], {0.85, 0.7}, s);
                      }});
     const std::int64_t blocks = (n + 63) / 64;
     for (const FourBit code : {FourBit::nf4, FourBit::fp4}) {

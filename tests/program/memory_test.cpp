@@ -88,13 +88,16 @@ TEST_P(PlannedPeak, IsWithinATenth) {
   EXPECT_NEAR(total / peak, 1.0, 0.1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Runs, PlannedPeak,
-                         testing::Values(Held{"alone", 1, 256, {}}, Held{"divided", 2, 256, {{"train.recompute", "none"}}},
-                                         Held{"tensor", 2, 256, {{"parallel.tensor", "2"}, {"train.recompute", "selective"}}},
-                                         Held{"floats", 2, 256, {{"parallel.base_shards", "1"}, {"model.quantization", "none"}}},
-                                         Held{"long", 1, 512, {{"train.recompute", "none"}, {"adapter.dropout", "0.1"}}},
-                                         Held{"dora", 1, 256, {{"adapter.method", "dora"}, {"adapter.dropout", "0.1"}}}),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Runs, PlannedPeak,
+    testing::Values(Held{"alone", 1, 256, {}}, Held{"divided", 2, 256, {{"train.recompute", "none"}}},
+                    Held{"tensor", 2, 256, {{"parallel.tensor", "2"}, {"train.recompute", "selective"}}},
+                    Held{"floats", 2, 256, {{"parallel.base_shards", "1"}, {"model.quantization", "none"}}},
+                    Held{"long", 1, 512, {{"train.recompute", "none"}, {"adapter.dropout", "0.1"}}},
+                    Held{"dora", 1, 256, {{"adapter.method", "dora"}, {"adapter.dropout", "0.1"}}},
+                    Held{"vera", 2, 256, {{"adapter.method", "vera"}, {"adapter.r", "256"}}},
+                    Held{"adalora", 1, 256, {{"adapter.method", "adalora"}, {"adapter.adalora.init_r", "64"}}}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace lora_dist::program::memory_test

@@ -112,7 +112,10 @@ INSTANTIATE_TEST_SUITE_P(All, Methods,
                                          MethodCase{"dora", "llama3"}, MethodCase{"dora", "qwen3"}, MethodCase{"dora", "gpt2"},
                                          MethodCase{"ia3", "llama3"}, MethodCase{"ia3", "qwen3"}, MethodCase{"ia3", "gpt2"},
                                          MethodCase{"ln_tuning", "llama3"}, MethodCase{"ln_tuning", "qwen3"},
-                                         MethodCase{"ln_tuning", "gpt2"}, MethodCase{"ln_tuning", "gemma2"}),
+                                         MethodCase{"ln_tuning", "gpt2"}, MethodCase{"ln_tuning", "gemma2"},
+                                         MethodCase{"vera", "llama3"}, MethodCase{"vera", "qwen3"}, MethodCase{"vera", "gpt2"},
+                                         MethodCase{"vera_key", "llama3"}, MethodCase{"adalora", "llama3"},
+                                         MethodCase{"adalora", "qwen3"}, MethodCase{"adalora", "gpt2"}),
                          [](const auto& info) { return name_of(info.param); });
 
 /// The magnitudes of a new adapter are the lengths of the base's rows, on any mesh.
@@ -141,6 +144,67 @@ TEST(Dora, StartsAsPeftDoes) {
         }
       }
       EXPECT_GT(compared, 100U);
+    }
+  }
+}
+
+/// T = 2 and 2 x 2 compute what one rank does, apart from the order of sums.
+class Meshes : public testing::TestWithParam<const char*> {};
+
+TEST_P(Meshes, ComputeTheSame) {
+  const MethodCase c{GetParam(), "qwen3"};
+  const Scratch scratch;
+  const fs::path rows = training_rows(base_folder(c), scratch / "train.jsonl");
+  const auto run = [&](const std::string& name, int ranks, const std::string& tensor) {
+    Settings settings = settings_of(c, "none", rows, scratch / name);
+    settings["parallel.tensor"] = tensor;
+    expect_success(launch_of(settings, ranks));
+    return read_peft_adapter(scratch / name / "adapter");
+  };
+  const PeftAdapter alone = run("alone", 1, "1");
+  const double two = largest_difference(run("two", 2, "2"), alone);
+  const double four = largest_difference(run("four", 4, "2"), alone);
+  EXPECT_LE(two, 2e-4);  // AdamW divides small gradients by their own size
+  EXPECT_LE(four, 2e-4);
+  std::printf("%s: largest difference on two tensor ranks %.2e, on 2 x 2 %.2e\n", GetParam(), two, four);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Meshes, testing::Values("vera", "adalora"),
+                         [](const auto& info) { return std::string(info.param); });
+
+/// The masks of every step are PEFT's: the scores at the threshold differ from the next by more than rounding.
+TEST(AdaLora, ChoosesPeftsRanksAtEveryStep) {
+  for (const char* base : {"llama3", "qwen3", "gpt2"}) {
+    const MethodCase c{"adalora", base};
+    const json golden = read_json(golden_folder(c) / "golden.json");
+    const Scratch scratch;
+    const fs::path rows = training_rows(base_folder(c), scratch / "train.jsonl");
+    for (const std::string quantization : {"none", "nf4"}) {
+      Settings settings = settings_of(c, quantization, rows, scratch / quantization);
+      settings["checkpoint.every"] = "1";
+      settings["checkpoint.keep"] = "100";
+      expect_success(launch_of(settings, 1));
+      const std::vector<json> lines = read_lines(scratch / quantization / "metrics.jsonl");
+      const json& part = golden[quantization];
+      std::size_t chosen = 0;
+      for (std::size_t i = 0; i < part["masks"].size(); ++i) {
+        EXPECT_NEAR(lines[i]["orthogonality_loss"].get<double>(), part["orthogonality"][i].get<double>(), 1e-4);
+        EXPECT_TRUE(part["gaps"][i].is_null() || part["gaps"][i].get<double>() > 1e-4);
+        const json manifest = read_json(scratch / quantization / fmt::format("checkpoints/step_{:08}/MANIFEST.json", i + 1));
+        const auto kept = manifest["progress"]["rank_budget"]["kept"].get<std::string>();
+        std::string expected;
+        for (const json& tensor : manifest["tensors"]) {
+          const auto name = tensor["name"].get<std::string>();
+          if (name.ends_with(".lora_A") && !part["masks"][i].empty()) {
+            expected += part["masks"][i][name.substr(0, name.rfind('.'))].get<std::string>();
+          }
+        }
+        EXPECT_EQ(kept, expected) << base << " " << quantization << " step " << i + 1;
+        chosen += expected.empty() ? 0 : 1;
+      }
+      EXPECT_EQ(chosen, 7U);
+      const PeftConfig ours = read_peft_adapter(scratch / quantization / "adapter").config;
+      EXPECT_EQ(ours.kept_ranks, read_peft_adapter(golden_folder(c) / ("adapter_" + quantization)).config.kept_ranks);
     }
   }
 }
@@ -191,9 +255,9 @@ TEST_P(Bits, AreTheSameOnAnyDataRanksAndResumed) {
   EXPECT_EQ(count_of(shown.out, std::string("adapter    ") + GetParam() + ", "), 1) << shown.out;
   expect_same_training(scratch / "three", scratch / "straight");
   Settings cut = settings_in("cut");
-  cut["train.max_steps"] = "3";
+  cut["checkpoint.every"] = "3";
   expect_success(launch_of(cut, 2));
-  cut["train.max_steps"] = "6";
+  fs::remove_all(scratch / "cut/checkpoints/step_00000006");  // as if it had been interrupted
   cut["train.recompute"] = "none";
   expect_success(launch_of(cut, 1));
   expect_same_training(scratch / "cut", scratch / "straight");
@@ -202,10 +266,10 @@ TEST_P(Bits, AreTheSameOnAnyDataRanksAndResumed) {
   expect_error(launch_of(cut, 1), 2, {"was trained with adapter."});
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Merges, testing::Values("dora", "ia3", "ln_tuning"),
+INSTANTIATE_TEST_SUITE_P(All, Merges, testing::Values("dora", "ia3", "ln_tuning", "vera", "adalora"),
                          [](const auto& info) { return std::string(info.param); });
 
-INSTANTIATE_TEST_SUITE_P(All, Bits, testing::Values("dora", "ia3", "ln_tuning"),
+INSTANTIATE_TEST_SUITE_P(All, Bits, testing::Values("dora", "ia3", "ln_tuning", "vera", "adalora"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// A run with the printed configuration of another one.
@@ -428,6 +492,84 @@ TEST(InitFrom, MustAgreeWithTheSettings) {
   with_rank["adapter.r"] = "16";  // a preset's, without meaning here
   with_rank["train.max_steps"] = "1";
   expect_success(launch_of(with_rank, 1));
+}
+
+TEST(AdaLora, ScheduleMustFitTheSteps) {
+  const Scratch scratch;
+  Settings settings = short_run(scratch / "out");
+  settings["adapter.method"] = "adalora";
+  settings["train.max_steps"] = "6";
+  settings["adapter.adalora.tinit"] = "4";
+  settings["adapter.adalora.tfinal"] = "2";
+  expect_error(launch_of(settings, 1), 2,
+               {"adapter.adalora.tinit (4) and adapter.adalora.tfinal (2) leave none of the 6 steps to take ranks in"});
+  settings["adapter.adalora.target_r"] = "13";
+  expect_error(launch_of(settings, 1), 2, {"adapter.adalora.target_r (13) must be at most adapter.adalora.init_r (12)"});
+}
+
+/// Plain LoRA with the same function, for PEFT and for vLLM; an adapter that has lost ranks does not train on as AdaLoRA.
+TEST(AdaLora, IsExportedAsLora) {
+  const MethodCase c{"adalora", "llama3"};
+  const std::string adapter = (golden_folder(c) / "adapter_none").string();
+  const json golden = read_json(golden_folder(c) / "golden.json");
+  const Scratch scratch;
+  for (const std::string reader : {"peft", "vllm"}) {
+    Launch launch;
+    launch.arguments = {"export",
+                        "--for",
+                        reader,
+                        "--adapter",
+                        adapter,
+                        "--model",
+                        base_folder(c).string(),
+                        "--output",
+                        (scratch / reader).string()};
+    expect_success(launch);
+    const PeftAdapter exported = read_peft_adapter(scratch / reader);
+    EXPECT_EQ(exported.config.method, Method::lora);
+    EXPECT_TRUE(exported.config.rank_pattern.empty());
+    EXPECT_LE(score_difference(
+                  c, {"--model", base_folder(c).string(), "--adapter", (scratch / reader).string(), "--quantization", "none"},
+                  golden["none"]["logprobs"]),
+              5e-5);
+  }
+  Settings settings = settings_of(c, "none", training_rows(base_folder(c), scratch / "train.jsonl"), scratch / "out");
+  settings["adapter.init_from"] = adapter;
+  expect_error(launch_of(settings, 1), 2, {"has lost ranks already, and AdaLoRA starts with all of them; make it plain LoRA"});
+  Launch inspect;
+  inspect.arguments = {"inspect", adapter};
+  const Finished shown = expect_success(inspect);
+  EXPECT_EQ(count_of(shown.out, "ranks left      28 of 56"), 1) << shown.out;
+}
+
+/// A new adapter has PEFT's tensors; its projections are PEFT's bits, in the folder or drawn by the reader.
+TEST(Vera, StartsAsPeftDoes) {
+  const MethodCase c{"vera", "llama3"};
+  const Scratch scratch;
+  for (const std::string save : {"true", "false"}) {
+    Settings settings = settings_of(c, "none", training_rows(base_folder(c), scratch / "train.jsonl"), scratch / save);
+    settings.erase("adapter.init_from");
+    settings["adapter.target_modules"] = "all-linear";
+    settings["adapter.r"] = "4";
+    settings["adapter.vera.save_projection"] = save;
+    settings["train.max_steps"] = "1";
+    settings["train.learning_rate"] = "0";
+    const Finished shown = expect_success(launch_of(settings, 2));
+    EXPECT_EQ(count_of(shown.out, read_json(golden_folder(c) / "golden.json")["trainable"].get<std::string>()), 1) << shown.out;
+    const PeftAdapter ours = read_peft_adapter(scratch / save / "adapter");
+    const PeftAdapter theirs = read_peft_adapter(golden_folder(c) / "init_none");
+    EXPECT_EQ(ours.tensors.size(), theirs.tensors.size());
+    for (const auto& [name, matrix] : ours.tensors) {
+      const float first = name.ends_with("lambda_d") ? 0.1F : 0.0F;
+      EXPECT_EQ(matrix.shape, theirs.tensors.at(name).shape);
+      EXPECT_TRUE(std::all_of(matrix.values.begin(), matrix.values.end(), [&](float value) { return value == first; })) << name;
+    }
+    EXPECT_EQ(ours.shared.size(), save == "true" ? 2U : 0U);
+    for (const auto& [name, matrix] : ours.shared) {
+      EXPECT_EQ(matrix.shape, theirs.shared.at(name).shape);
+      EXPECT_EQ(matrix.values, theirs.shared.at(name).values);
+    }
+  }
 }
 
 /// A new adapter with patterns is saved with them.

@@ -87,7 +87,7 @@ TEST_P(MethodOnCuda, HasTheLossCurvesOfTheCpu) {
   expect_losses_near(scratch / "bf16", scratch / "cpu", 1e-2);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MethodOnCuda, testing::Values("dora", "ia3"),
+INSTANTIATE_TEST_SUITE_P(All, MethodOnCuda, testing::Values("dora", "ia3", "vera", "adalora"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(OnCuda, AChipWithoutBf16ComputesInFp16WithALossScale) {
