@@ -111,6 +111,19 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
   return layout;
 }
 
+std::vector<std::string> module_names(const AdapterLayout& layout) {
+  if (layout.method->trains_norms) {
+    return norm_names(*layout.family, layout.norms, std::ssize(layout.blocks));
+  }
+  AdaptedLinears adapted(layout.blocks.size());
+  for (std::size_t layer = 0; layer < adapted.size(); ++layer) {
+    for (std::size_t i = 0; i < kLinears; ++i) {
+      adapted[layer][i] = layout.blocks[layer][i].has_value();
+    }
+  }
+  return target_names(*layout.family, adapted);
+}
+
 std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model) {
   const std::int64_t all = layout.count + parameter_count(model);
   return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(layout.count), with_commas(all),

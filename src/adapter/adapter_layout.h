@@ -54,6 +54,8 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
 AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec);
 /// Appends a norm's parameters. Norms must be added in the order of the flat buffer, after all linears.
 void add_norm(AdapterLayout& layout, const TrainedNorm& norm);
+/// The shortest target_modules that match what the layout adapts.
+std::vector<std::string> module_names(const AdapterLayout& layout);
 /// A layout in which nothing is adapted.
 AdapterLayout empty_layout(const ModelSpec& model);
 /// Adapts one more linear and appends its parameters. Linears must be added in the order of the flat buffer.

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -17,10 +16,9 @@
 #include "kernels/elementwise/elementwise.h"
 #include "src/adapter/method.h"
 #include "src/adapter/model_card.h"
-#include "src/adapter/path_pattern.h"
+#include "src/adapter/peft_names.h"
 #include "src/adapter/tensor_roles.h"
 #include "src/core/error.h"
-#include "src/core/words.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
@@ -29,25 +27,6 @@ namespace lora_dist {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kPrefix = "base_model.model.";
-constexpr std::string_view kSharedPrefix = "base_model.";
-constexpr std::string_view kSuffix = ".weight";
-
-/// The tensor of that role; null: the method has none.
-const ModuleTensor* tensor_kind(const AdapterMethod& method, std::string_view role) {
-  const auto found = std::ranges::find(method.peft.tensors, role, &ModuleTensor::name);
-  return found == method.peft.tensors.end() ? nullptr : &*found;
-}
-
-/// The same, of another method if this one has none.
-const ModuleTensor* any_tensor_kind(const AdapterMethod& method, std::string_view role) {
-  const ModuleTensor* found = tensor_kind(method, role);
-  for (const AdapterMethod* other : adapter_methods()) {
-    found = found == nullptr ? tensor_kind(*other, role) : found;
-  }
-  return found;
-}
 
 /// `rounded`: storage for values in a dtype other than f32; the result points into it.
 std::vector<TensorToWrite> tensors_to_write(const AdapterMethod& method, std::span<const AdapterTensor> tensors,
@@ -69,57 +48,10 @@ std::vector<TensorToWrite> tensors_to_write(const AdapterMethod& method, std::sp
     const bool exact = dtype == DType::f32 || kind->exact;
     const std::span<const std::byte> bytes = exact ? std::as_bytes(params.subspan(offset, count))
                                                    : std::span<const std::byte>(rounded).subspan(offset * width, count * width);
-    out.push_back({fmt::format("{}{}{}", kPrefix, tensor.name, kind->suffix ? kSuffix : ""), exact ? DType::f32 : dtype,
+    out.push_back({fmt::format("{}{}{}", kPeftPrefix, tensor.name, kind->suffix ? kPeftSuffix : ""), exact ? DType::f32 : dtype,
                    tensor.shape, bytes});
   }
   return out;
-}
-
-/// True if this is the path of an embedding or a head, in any family.
-bool is_vocabulary_table(std::string_view path) {
-  constexpr std::array<std::string_view, 5> kNames = {"lm_head", "embed_out", "embed_tokens", "embed_in", "wte"};
-  return std::ranges::find(kNames, path.substr(path.rfind('.') + 1)) != kNames.end();  // the whole path if it has no dot
-}
-
-/// "lm_head" of "base_model.model.lm_head.weight" or "base_model.model.lm_head.base_layer.weight"; empty for other tensors.
-std::string table_name(std::string name) {
-  constexpr std::string_view kBaseLayer = ".base_layer";
-  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) || name.size() < kPrefix.size() + kSuffix.size()) {
-    return {};
-  }
-  name = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
-  if (name.ends_with(kBaseLayer)) {
-    name.resize(name.size() - kBaseLayer.size());
-  }
-  return is_vocabulary_table(name) ? name : std::string();
-}
-
-std::vector<std::string_view> method_titles() {
-  std::vector<std::string_view> titles;
-  std::ranges::transform(adapter_methods(), std::back_inserter(titles), [](const auto* row) { return row->peft.title; });
-  return titles;
-}
-
-/// "base_model.model.<module>.lora_A.weight, .lora_B.weight or .ia3_l": of all methods.
-std::string example_names() {
-  std::vector<std::string> names;
-  for (const AdapterMethod* row : adapter_methods()) {
-    for (const ModuleTensor& tensor : row->peft.tensors) {
-      std::string name =
-          fmt::format("{}.{}{}", names.empty() ? "base_model.model.<module>" : "", tensor.name, tensor.suffix ? kSuffix : "");
-      if (std::ranges::none_of(names, [&](const std::string& known) { return known.ends_with(name); })) {
-        names.push_back(std::move(name));
-      }
-    }
-  }
-  return joined_words({names.begin(), names.end()}, "or");
-}
-
-/// "vera_A" of "base_model.vera_A"; empty for other tensors.
-std::string shared_name(const AdapterMethod& method, const std::string& name) {
-  const auto found = std::ranges::find_if(
-      method.peft.shared, [&](std::string_view shared) { return name == std::string(kSharedPrefix) + std::string(shared); });
-  return found == method.peft.shared.end() ? std::string() : std::string(*found);
 }
 
 /// Throws Error(model) unless the shared tensors are there as the configuration says, with its rank.
@@ -131,45 +63,14 @@ void check_shared(const PeftAdapter& adapter, const AdapterMethod& method, const
     const auto found = adapter.shared.find(std::string(name));
     if (found == adapter.shared.end()) {
       throw Error(ExitCode::model, fmt::format("{} has no {}{}, which adapter_config.json promises; save the adapter again",
-                                               file.string(), kSharedPrefix, name));
+                                               file.string(), kPeftSharedPrefix, name));
     }
     if (std::ranges::find(found->second.shape, adapter.config.r) == found->second.shape.end()) {
       throw Error(ExitCode::model,
                   fmt::format("{}: {}{} is [{}], and adapter_config.json gives r = {}; save the adapter again", file.string(),
-                              kSharedPrefix, name, fmt::join(found->second.shape, ", "), adapter.config.r));
+                              kPeftSharedPrefix, name, fmt::join(found->second.shape, ", "), adapter.config.r));
     }
   }
-}
-
-/// "base_model.model.<path>.lora_A.weight" -> "<path>.lora_A"; so with those that PEFT writes without ".weight".
-std::string plain_name(const AdapterMethod& method, const TensorInfo& info) {
-  const std::string& name = info.name;
-  const auto refuse = [&](const std::string& why) {
-    throw Error(ExitCode::model, fmt::format("{}: tensor {} {}", info.file.string(), name, why));
-  };
-  if (name.find("lora_embedding_") != std::string::npos) {
-    refuse("adapts an embedding, which this program does not do");
-  }
-  if (name.find("modules_to_save") != std::string::npos) {
-    refuse("is a whole trained module (modules_to_save), which this program does not do");
-  }
-  if (name.starts_with(kPrefix)) {
-    const bool has_suffix = name.ends_with(kSuffix);
-    const std::string plain = name.substr(kPrefix.size(), name.size() - kPrefix.size() - (has_suffix ? kSuffix.size() : 0));
-    const auto [path, role] = path_and_role(plain);
-    const ModuleTensor* kind = any_tensor_kind(method, role);
-    if (!path.empty() && kind != nullptr && (has_suffix || !kind->suffix)) {
-      if (is_vocabulary_table(path)) {
-        refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
-      }
-      return plain;
-    }
-  }
-  if (name.ends_with(".bias")) {
-    refuse("is a trained bias, which this program does not do");
-  }
-  refuse(fmt::format("is not named as a tensor of {} is ({})", joined_words(method_titles(), "or"), example_names()));
-  return "";
 }
 
 AdapterMatrix read_matrix(const TensorInfo& info, const ModuleTensor& kind) {
@@ -281,7 +182,8 @@ void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::s
   std::vector<TensorToWrite> content = tensors_to_write(method_of(config.method), tensors, params, dtype, rounded);
   for (const auto& [name, matrix] : shared) {
     if (config.save_shared) {
-      content.push_back({std::string(kSharedPrefix) + name, DType::f32, matrix.shape, std::as_bytes(std::span(matrix.values))});
+      content.push_back(
+          {std::string(kPeftSharedPrefix) + name, DType::f32, matrix.shape, std::as_bytes(std::span(matrix.values))});
     }
   }
   const fs::path temporary = begin_atomic_directory(folder);
