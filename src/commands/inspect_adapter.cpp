@@ -75,11 +75,18 @@ double norm_of(const AdapterMatrix& matrix) {
   return std::sqrt(sum);
 }
 
+/// "8,16", or "4-11" where there are many.
+std::string ranks_text(const std::set<std::int64_t>& ranks) {
+  constexpr std::size_t kColumn = 7;
+  std::string text = fmt::format("{}", fmt::join(ranks, ","));
+  return text.size() <= kColumn ? text : fmt::format("{}-{}", *ranks.begin(), *ranks.rbegin());
+}
+
 void show_groups(const Summary& summary, const Console& console) {
   console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16}", "modules", "count", "rank", "parameters", "norm of update"));
   for (const auto& [name, group] : summary.groups) {
-    console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16.4g}", name, group.modules,
-                             fmt::format("{}", fmt::join(group.ranks, ",")), group.parameters, std::sqrt(group.squares)));
+    console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16.4g}", name, group.modules, ranks_text(group.ranks), group.parameters,
+                             std::sqrt(group.squares)));
   }
   console.line(fmt::format("  {:<18}{:>8}{:>8}{:>14}{:>16.4g}", "all", "", "", summary.parameters, std::sqrt(summary.squares)));
   console.line(summary.largest > 0.0 ? fmt::format("  largest update: {:.4g}, of {}", summary.largest, summary.largest_path)

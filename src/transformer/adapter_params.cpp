@@ -30,11 +30,7 @@ void fill_frozen(const AdapterLayout& layout, const AdapterShard& part, const Sh
   const Shape all{std::ssize(values)};
   std::vector<std::byte> bytes(values.size() * size_of(workspace.frozen.dtype));
   const TensorView narrow{bytes.data(), workspace.frozen.dtype, all};
-  if (workspace.frozen.dtype == DType::f32) {
-    copy(view(std::span(values)), narrow, Stream{});
-  } else {
-    cast(view(std::span(values)), narrow, Stream{});
-  }
+  cast(view(std::span(values)), narrow, Stream{});
   from_host(narrow, workspace.frozen, stream);
 }
 

@@ -116,7 +116,7 @@ TEST(AdapterConfigFile, OlderAndNewerFiles) {
 }
 
 TEST(AdapterConfigFile, RefusesWhatCannotBeRepresented) {
-  EXPECT_THAT(problem_of("{}"), HasSubstr("peft_type is \"\", and only LORA, IA3, VERA"));
+  EXPECT_THAT(problem_of("{}"), HasSubstr("peft_type is \"\", and only LORA, IA3, LN_TUNING, VERA"));
   EXPECT_THAT(problem_of(R"({"peft_type":"OFT"})"), HasSubstr("peft_type is \"OFT\""));
   EXPECT_THAT(problem_of(R"({"peft_type":"IA3","feedforward_modules":".*down_proj"})"),
               HasSubstr("feedforward_modules must be a list of names; a regular expression is not read"));
