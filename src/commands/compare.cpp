@@ -148,6 +148,9 @@ int run(Communicator& world, const ProcessInfo& process, const CompareOptions& o
   }
   const Config all = read_config(world, options.config);
   const std::vector<Config> configs = configs_of_methods(world, all, options);
+  if (!all.checkpoint.on_signal) {
+    end_on_stop_requests();
+  }
   const std::filesystem::path folder = all.output.dir;
   Config first = configs.front();
   first.output.dir = folder.string();

@@ -58,6 +58,7 @@ void take_signal(int signal) {
   request_stop(signal == SIGUSR1 ? "SIGUSR1" : "SIGTERM");
   if (requests().ends_process) {
     const sigset_t set = stop_signals();
+    std::signal(signal, SIG_DFL);  // MPICH has a handler of its own for SIGUSR1
     pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
     std::raise(signal);  // the default action ends the process
   }
