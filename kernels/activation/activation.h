@@ -1,4 +1,4 @@
-// The activations of MLPs, plain and gated: SiLU, GELU in both of its forms, squared ReLU.
+// The activations of MLPs, plain and gated: SiLU, GELU in both of its forms, ReLU, squared ReLU.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@ namespace lora_dist {
 /// silu(x) = x / (1 + exp(-x)).
 /// GELU (Hendrycks and Gimpel, 2016): gelu_erf is x Phi(x) with the normal distribution Phi; gelu_tanh its approximation
 /// x / 2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3) (gelu_new, gelu_pytorch_tanh, gelu_fast).
-/// relu_squared(x) = max(x, 0)^2 (So et al., "Primer", 2021).
-enum class Activation : std::uint8_t { silu, gelu_tanh, gelu_erf, relu_squared };
+/// relu(x) = max(x, 0), with slope 0 at 0; relu_squared(x) = max(x, 0)^2 (So et al., "Primer", 2021).
+enum class Activation : std::uint8_t { silu, gelu_tanh, gelu_erf, relu_squared, relu };
 
 /// y = act(x). x, y: f32 of one shape, on CUDA both f32, both bf16 or both f16; y may be x.
 void activate_cpu(ConstTensorView x, Activation act, TensorView y, const Stream& stream);

@@ -68,6 +68,10 @@ __attribute__((always_inline)) inline ActivationPoint relu_squared_point(float x
   return {positive, 2.0F * positive};
 }
 
+__attribute__((always_inline)) inline ActivationPoint relu_point(float x) {
+  return {x < 0.0F ? 0.0F : 1.0F, x > 0.0F ? 1.0F : 0.0F};
+}
+
 template <Activation kAct>
 __attribute__((always_inline)) inline ActivationPoint point_of(float x) {
   if constexpr (kAct == Activation::silu) {
@@ -76,6 +80,8 @@ __attribute__((always_inline)) inline ActivationPoint point_of(float x) {
     return gelu_tanh_point(x);
   } else if constexpr (kAct == Activation::relu_squared) {
     return relu_squared_point(x);
+  } else if constexpr (kAct == Activation::relu) {
+    return relu_point(x);
   } else {
     return gelu_erf_point(x);
   }
@@ -86,6 +92,8 @@ template <Activation kAct>
 __attribute__((always_inline)) inline float value_of(float x) {
   if constexpr (kAct == Activation::silu) {
     return x / (1.0F + fast_exp(-x));
+  } else if constexpr (kAct == Activation::relu) {
+    return x < 0.0F ? 0.0F : x;  // an infinity times a share of 0 would be no number
   } else {
     return x * point_of<kAct>(x).share;
   }
@@ -106,6 +114,9 @@ __attribute__((always_inline)) inline void with_activation(Activation act, Work 
       return;
     case Activation::relu_squared:
       work(std::integral_constant<Activation, Activation::relu_squared>{});
+      return;
+    case Activation::relu:
+      work(std::integral_constant<Activation, Activation::relu>{});
       return;
   }
 }

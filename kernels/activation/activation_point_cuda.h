@@ -37,6 +37,8 @@ __device__ ActivationPoint point_on_device(float x) {
   } else if constexpr (kAct == Activation::relu_squared) {
     const float positive = x < 0.0F ? 0.0F : x;
     return {positive, 2.0F * positive};
+  } else if constexpr (kAct == Activation::relu) {
+    return {x < 0.0F ? 0.0F : 1.0F, x > 0.0F ? 1.0F : 0.0F};
   } else {
     return gelu_point_on_device<kAct>(x);
   }
@@ -47,6 +49,8 @@ template <Activation kAct>
 __device__ float value_on_device(float x) {
   if constexpr (kAct == Activation::silu) {
     return x / (1.0F + expf(-x));
+  } else if constexpr (kAct == Activation::relu) {
+    return x < 0.0F ? 0.0F : x;
   } else {
     return x * point_on_device<kAct>(x).share;
   }

@@ -1,4 +1,4 @@
-// The CPU side of row_dots, inverse_roots and column_dots.
+// The CPU side of row_dots, inverse_roots, column_dots and column_sums.
 #include <cmath>
 
 #include "kernels/common/multiversion.h"
@@ -25,6 +25,13 @@ LORA_DIST_MULTIVERSION void add_products(const float* a, const float* b, float* 
 #pragma omp simd
   for (std::int64_t j = 0; j < n; ++j) {
     dots[j] += a[j] * b[j];
+  }
+}
+
+LORA_DIST_MULTIVERSION void add_row(const float* a, float* sums, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t j = 0; j < n; ++j) {
+    sums[j] += a[j];
   }
 }
 
@@ -65,6 +72,21 @@ void column_dots_cpu(ConstTensorView a, ConstTensorView b, TensorView dots, cons
     }
     for (std::int64_t row = 0; row < a.rows(); ++row) {
       add_products(x + row * cols + begin, y + row * cols + begin, to + begin, end - begin);
+    }
+  });
+}
+
+void column_sums_cpu(ConstTensorView a, TensorView sums, const Stream& stream) {
+  require_column_sums(a, sums);
+  const std::int64_t cols = a.cols();
+  const float* x = a.as<float>();
+  float* to = sums.as<float>();
+  parallel_ranges(cols, kColumnsPerPiece, stream, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t j = begin; j < end; ++j) {
+      to[j] = 0.0F;
+    }
+    for (std::int64_t row = 0; row < a.rows(); ++row) {
+      add_row(x + row * cols + begin, to + begin, end - begin);
     }
   });
 }

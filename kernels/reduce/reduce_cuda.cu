@@ -1,4 +1,4 @@
-// The CUDA side of row_dots (a block of threads a row), inverse_roots, and column_dots (a thread a column).
+// The CUDA side of row_dots (a block of threads a row), inverse_roots, column_dots and column_sums (a thread a column).
 #include "kernels/common/cuda_kernel.h"
 #include "kernels/reduce/reduce.h"
 
@@ -40,6 +40,19 @@ __global__ void dot_of_column(const T* a, const T* b, float* dots, std::int64_t 
   dots[j] = sum;
 }
 
+template <class T>
+__global__ void sum_of_column(const T* a, float* sums, std::int64_t rows, std::int64_t cols) {
+  const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (j >= cols) {
+    return;
+  }
+  float sum = 0.0F;
+  for (std::int64_t i = j; i < rows * cols; i += cols) {
+    sum += to_float(a[i]);
+  }
+  sums[j] = sum;
+}
+
 }  // namespace
 
 void row_dots_cuda(ConstTensorView a, ConstTensorView b, bool add, TensorView dots, const Stream& stream) {
@@ -63,6 +76,15 @@ void column_dots_cuda(ConstTensorView a, ConstTensorView b, TensorView dots, con
     using T = decltype(zero);
     launch("column_dots", dot_of_column<T>, blocks_for(a.cols(), kThreads), kThreads, 0, stream, floats<T>(a), floats<T>(b),
            dots.as<float>(), a.rows(), a.cols());
+  });
+}
+
+void column_sums_cuda(ConstTensorView a, TensorView sums, const Stream& stream) {
+  require_column_sums(a, sums);
+  with_float_type(a.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    launch("column_sums", sum_of_column<T>, blocks_for(a.cols(), kThreads), kThreads, 0, stream, floats<T>(a), sums.as<float>(),
+           a.rows(), a.cols());
   });
 }
 

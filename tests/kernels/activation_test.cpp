@@ -22,6 +22,9 @@ double value_of(double x, Activation act) {
   if (act == Activation::relu_squared) {
     return x > 0.0 ? x * x : 0.0;
   }
+  if (act == Activation::relu) {
+    return x > 0.0 ? x : 0.0;
+  }
   if (act == Activation::silu) {
     return x * logistic(x);
   }
@@ -32,6 +35,9 @@ double value_of(double x, Activation act) {
 double slope_of(double x, Activation act) {
   if (act == Activation::relu_squared) {
     return x > 0.0 ? 2.0 * x : 0.0;
+  }
+  if (act == Activation::relu) {
+    return x > 0.0 ? 1.0 : 0.0;
   }
   if (act == Activation::silu) {
     return logistic(x) * (1.0 + x * logistic(-x));
@@ -96,7 +102,8 @@ Gradients gated_backward(const std::vector<float>& dout, const std::vector<float
   return d;
 }
 
-constexpr Activation kActivations[] = {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu_squared};
+constexpr Activation kActivations[] = {Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::relu_squared,
+                                       Activation::relu};
 constexpr Activation kGelus[] = {Activation::gelu_tanh, Activation::gelu_erf};
 
 TEST(Gelu, WithinUnitsOfDoubleOverTheRange) {

@@ -43,6 +43,8 @@ TEST(Reduce, ByHand) {
   std::vector<float> dots(3, 9.0F);
   column_dots(view(kX.data(), {2, 3}), view(x.data(), {2, 3}), view(std::span(dots)), {});
   EXPECT_EQ(dots, (std::vector<float>{3, 8, 0}));
+  column_sums(view(kX.data(), {2, 3}), view(std::span(dots)), {});
+  EXPECT_EQ(dots, (std::vector<float>{5, 7, 9}));
 }
 
 TEST(Scale, SameBitsOnAnyThreads) {
@@ -58,7 +60,9 @@ TEST(Scale, SameBitsOnAnyThreads) {
     scale_columns(view(a.data(), {300, 257}), view(std::span(cols)), {}, view(b.data(), {300, 257}), stream);
     row_dots(view(x.data(), {300, 257}), view(a.data(), {300, 257}), false, view(std::span(of_rows)), stream);
     column_dots(view(a.data(), {300, 257}), view(b.data(), {300, 257}), view(std::span(dots)), stream);
-    return join({a, b, of_rows, dots});
+    std::vector<float> sums(257);
+    column_sums(view(a.data(), {300, 257}), view(std::span(sums)), stream);
+    return join({a, b, of_rows, dots, sums});
   });
 }
 
@@ -71,6 +75,7 @@ TEST(Scale, RefusesShapesThatDisagree) {
   EXPECT_THROW(scale_columns(x, view(kX.data(), {3}), {{}, view(std::span(two))}, view(y.data(), {2, 3}), {}), KernelError);
   EXPECT_THROW(row_dots(x, x, false, view(y.data(), {3}), {}), KernelError);
   EXPECT_THROW(column_dots(x, view(kX.data(), {3, 2}), view(y.data(), {3}), {}), KernelError);
+  EXPECT_THROW(column_sums(x, view(y.data(), {2}), {}), KernelError);
 }
 
 }  // namespace

@@ -85,6 +85,10 @@ void add_scales(Cases& cases, const Rows& shapes) {
                      shape,
                      {activation({n, width}, 1), activation({n, width}, 2), written(Kind::f32, {width})},
                      [](Views v, const Stream& s) { column_dots(v[0], v[1], v[2], s); }});
+    cases.push_back(
+        {"column_sums", shape, {activation({n, width}, 1), written(Kind::f32, {width})}, [](Views v, const Stream& s) {
+           column_sums(v[0], v[1], s);
+         }});
   }
 }
 

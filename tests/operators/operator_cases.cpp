@@ -104,10 +104,11 @@ void add_norms(Cases& cases, const Rows& shapes) {
 }
 
 void add_mlp_activations(Cases& cases, const std::string& shape, std::int64_t n, std::int64_t width) {
-  constexpr std::array<std::pair<Activation, const char*>, 4> kActivations = {{{Activation::silu, " silu"},
+  constexpr std::array<std::pair<Activation, const char*>, 5> kActivations = {{{Activation::silu, " silu"},
                                                                                {Activation::gelu_tanh, " gelu_tanh"},
                                                                                {Activation::gelu_erf, " gelu_erf"},
-                                                                               {Activation::relu_squared, " relu_squared"}}};
+                                                                               {Activation::relu_squared, " relu_squared"},
+                                                                               {Activation::relu, " relu"}}};
   for (const auto& [act, name] : kActivations) {
     cases.push_back({std::string("activate") + name,
                      shape,
