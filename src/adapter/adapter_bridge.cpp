@@ -8,6 +8,7 @@
 #include <set>
 
 #include "kernels/elementwise/elementwise.h"
+#include "src/adapter/bottleneck.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
@@ -119,6 +120,27 @@ void place_norms(const PeftAdapter& adapter, const ModelSpec& model, const std::
   }
 }
 
+/// Places the tensors of bottlenecks.
+void place_bottlenecks(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder, AdapterLayout& layout,
+                       std::set<std::string>& placed) {
+  const Bottlenecks bottlenecks = make_bottlenecks(model, bottleneck_options(adapter.config.bottleneck, model.hidden));
+  for (const Bottleneck& each : bottlenecks.all) {
+    for (const Parameter& parameter : each.parameters) {
+      const std::string name = tensor_name(bottleneck_path(*model.family, each.site, each.layer), parameter);
+      const auto found = adapter.tensors.find(name);
+      if (found == adapter.tensors.end()) {
+        throw Error(ExitCode::model,
+                    fmt::format("{}: there is no tensor {}; the adapter was not saved whole, or belongs to another "
+                                "model",
+                                folder, name));
+      }
+      check_shape(found->second, parameter.shape, name, folder);
+      placed.insert(name);
+    }
+  }
+  add_bottlenecks(layout, bottlenecks);
+}
+
 /// Places the tensors of adapted linears.
 void place_linears(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder, AdapterLayout& layout,
                    std::set<std::string>& placed) {
@@ -154,7 +176,17 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
   AdapterLayout layout = empty_layout(model);
   layout.method = &method_of(adapter.config.method);
   std::set<std::string> placed;
-  (layout.method->trains_norms ? place_norms : place_linears)(adapter, model, folder, layout, placed);
+  switch (layout.method->part) {
+    case TrainedPart::linears:
+      place_linears(adapter, model, folder, layout, placed);
+      break;
+    case TrainedPart::norms:
+      place_norms(adapter, model, folder, layout, placed);
+      break;
+    case TrainedPart::sublayers:
+      place_bottlenecks(adapter, model, folder, layout, placed);
+      break;
+  }
   for (const auto& [name, matrix] : adapter.tensors) {
     if (!placed.contains(name)) {
       throw Error(ExitCode::model,

@@ -40,7 +40,7 @@ const AdapterMethod& method_in(const ConfigReader& reader) {
     if (row->peft.type == type && (row->peft.is_written_in == nullptr || row->peft.is_written_in(reader))) {
       return *row;
     }
-    if (std::ranges::find(types, row->peft.type) == types.end()) {
+    if (!row->peft.type.empty() && std::ranges::find(types, row->peft.type) == types.end()) {
       types.push_back(row->peft.type);
     }
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,16 @@
 #include "src/core/choices.h"
 
 namespace lora_dist {
+
+/// Of bottleneck adapters (contract: adapter-hub/adapters, BnConfig).
+struct BottleneckConfig {
+  BottleneckPlacement placement = BottleneckPlacement::pfeiffer;
+  double reduction = 16.0;
+  std::optional<Activation> activation;  // empty: that of the placement
+  double scale = 1.0;                    // 4 for parallel ones
+  std::string model_type = {};
+  std::int64_t hidden = 0;
+};
 
 struct PeftConfig {
   Method method = Method::lora;
@@ -34,6 +45,7 @@ struct PeftConfig {
   std::map<std::string, std::vector<bool>> kept_ranks;  // of AdaLoRA, by module: which of its ranks are left; empty: all
   std::vector<std::int64_t> layers_to_transform;        // empty: all
   std::vector<std::string> layers_pattern;              // the path before a layer's number; empty: any
+  BottleneckConfig bottleneck;
   std::string base_model_name_or_path;
   std::string task_type = "CAUSAL_LM";
   bool fan_in_fan_out = false;  // the base keeps its weights [in, out] (GPT-2)

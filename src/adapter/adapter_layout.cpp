@@ -57,10 +57,24 @@ void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const L
   layout.blocks[layer][index_of(linear)] = std::move(adapted);
 }
 
-void add_norm(AdapterLayout& layout, const TrainedNorm& norm) {
-  for (Parameter& parameter : layout.norms.emplace_back(norm).parameters) {
+namespace {
+
+/// Places parameters at the end of the flat buffer.
+void append(AdapterLayout& layout, std::vector<Parameter>& parameters) {
+  for (Parameter& parameter : parameters) {
     parameter.offset = layout.count;
     layout.count += parameter.shape.count();
+  }
+}
+
+}  // namespace
+
+void add_norm(AdapterLayout& layout, const TrainedNorm& norm) { append(layout, layout.norms.emplace_back(norm).parameters); }
+
+void add_bottlenecks(AdapterLayout& layout, const Bottlenecks& bottlenecks) {
+  layout.bottlenecks = bottlenecks;
+  for (Bottleneck& each : layout.bottlenecks.all) {
+    append(layout, each.parameters);
   }
 }
 
@@ -74,10 +88,14 @@ AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec) {
 
 namespace {
 
-/// The layout of a method that trains norms. Throws as make_adapter_layout.
-AdapterLayout layout_of_norms(const ModelSpec& model, const AdapterSpec& spec) {
+/// The layout of a method that leaves linears alone. Throws as make_adapter_layout.
+AdapterLayout layout_of_other_parts(const ModelSpec& model, const AdapterSpec& spec) {
   AdapterLayout layout = empty_layout(model);
   layout.method = spec.method;
+  if (spec.method->part == TrainedPart::sublayers) {
+    add_bottlenecks(layout, make_bottlenecks(model, spec.bottleneck));
+    return layout;
+  }
   for (const TrainedNorm& norm : match_norms(model, spec.target_modules)) {
     add_norm(layout, norm);
   }
@@ -87,8 +105,8 @@ AdapterLayout layout_of_norms(const ModelSpec& model, const AdapterSpec& spec) {
 }  // namespace
 
 AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spec) {
-  if (spec.method->trains_norms) {
-    return layout_of_norms(model, spec);
+  if (spec.method->part != TrainedPart::linears) {
+    return layout_of_other_parts(model, spec);
   }
   const AdaptedLinears matched = adapted_by(model, spec);
   check_pattern(model, "adapter.rank_pattern", keys_of(spec.rank_pattern), matched);
@@ -112,7 +130,7 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
 }
 
 std::vector<std::string> module_names(const AdapterLayout& layout) {
-  if (layout.method->trains_norms) {
+  if (layout.method->part != TrainedPart::linears) {
     return norm_names(*layout.family, layout.norms, std::ssize(layout.blocks));
   }
   AdaptedLinears adapted(layout.blocks.size());
@@ -147,11 +165,17 @@ std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
       named.push_back({norm_path(*layout.family, norm.site, norm.layer), parameter});
     }
   }
+  for (const Bottleneck& each : layout.bottlenecks.all) {
+    for (const Parameter& parameter : each.parameters) {
+      named.push_back({bottleneck_path(*layout.family, each.site, each.layer), parameter});
+    }
+  }
   return named;
 }
 
 void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params, LoraInit init,
                          double d_initial) {
+  initialize_bottlenecks(layout.bottlenecks, seed, params);
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (std::size_t linear = 0; linear < kLinears; ++linear) {
       if (const auto& adapted = layout.blocks[layer][linear]) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "src/adapter/bottleneck.h"
 #include "src/adapter/match_targets.h"
 #include "src/adapter/method.h"
 #include "src/adapter/trained_norm.h"
@@ -29,15 +30,17 @@ struct AdapterSpec {
   PathPattern<std::int64_t> rank_pattern = {};         // other ranks than r
   PathPattern<double> alpha_pattern = {};
   std::vector<std::string> feedforward_modules = {};  // of IA3: endings of paths whose inputs are scaled
+  BottleneckOptions bottleneck = {};
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order); then
-/// the trained norms, block by block.
+/// the trained norms or the bottlenecks, block by block.
 struct AdapterLayout {
   const Family* family = nullptr;  // for the modules' names; may be null if nothing is adapted
   const AdapterMethod* method = &lora_method();
   std::vector<std::array<std::optional<AdaptedLinear>, kLinears>> blocks;
   std::vector<TrainedNorm> norms = {};
+  Bottlenecks bottlenecks = {};
   std::int64_t count = 0;  // elements of the flat buffer
   /// The tensors of the flat buffer of frozen ones, once each: linears of equal sizes share them.
   std::vector<Parameter> frozen = {};
@@ -52,6 +55,8 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
 /// The linears that spec adapts: target_modules without exclude_modules, in the blocks of layers_to_transform. Throws as
 /// make_adapter_layout.
 AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec);
+/// Appends the parameters of bottlenecks.
+void add_bottlenecks(AdapterLayout& layout, const Bottlenecks& bottlenecks);
 /// Appends a norm's parameters. Norms must be added in the order of the flat buffer, after all linears.
 void add_norm(AdapterLayout& layout, const TrainedNorm& norm);
 /// The shortest target_modules that match what the layout adapts.

@@ -26,15 +26,13 @@ Shape shape_of(const Parameter& parameter, std::int64_t elements) {
   return parameter.shape.rank == 1 ? Shape{elements} : Shape{rows, elements / rows};
 }
 
-/// Appends the norms, which every rank has whole.
-void add_norms(AdapterShard& shard) {
-  for (TrainedNorm& norm : shard.layout.norms) {
-    for (Parameter& parameter : norm.parameters) {
-      const std::int64_t count = parameter.shape.count();
-      shard.parameters.push_back({{1, count, parameter.offset, parameter.offset}, shard.layout.count});
-      parameter.offset = shard.layout.count;
-      shard.layout.count += count;
-    }
+/// Appends parameters that every rank has whole.
+void add_whole(AdapterShard& shard, std::vector<Parameter>& parameters) {
+  for (Parameter& parameter : parameters) {
+    const std::int64_t count = parameter.shape.count();
+    shard.parameters.push_back({{1, count, parameter.offset, parameter.offset}, shard.layout.count});
+    parameter.offset = shard.layout.count;
+    shard.layout.count += count;
   }
 }
 
@@ -90,7 +88,12 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
       }
     }
   }
-  add_norms(made);
+  for (TrainedNorm& norm : made.layout.norms) {
+    add_whole(made, norm.parameters);
+  }
+  for (Bottleneck& bottleneck : made.layout.bottlenecks.all) {
+    add_whole(made, bottleneck.parameters);
+  }
   return made;
 }
 

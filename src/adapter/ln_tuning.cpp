@@ -87,7 +87,7 @@ const AdapterMethod& ln_tuning_method() {
                                              return DefaultModules{default_norms(model), {}};
                                            },
                                        .describe = name_norms,
-                                       .trains_norms = true};
+                                       .part = TrainedPart::norms};
   return method;
 }
 

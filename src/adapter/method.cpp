@@ -10,8 +10,9 @@
 namespace lora_dist {
 
 std::span<const AdapterMethod* const> adapter_methods() {
-  static const std::array<const AdapterMethod*, 6> all = {&lora_method(),      &dora_method(), &ia3_method(),
-                                                          &ln_tuning_method(), &vera_method(), &adalora_method()};
+  static const std::array<const AdapterMethod*, 7> all = {&lora_method(),      &dora_method(), &ia3_method(),
+                                                          &ln_tuning_method(), &vera_method(), &adalora_method(),
+                                                          &bottleneck_method()};
   return all;
 }
 

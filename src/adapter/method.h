@@ -42,6 +42,9 @@ struct MethodKeys {
   bool dropout = true;
 };
 
+/// What a method trains or adds to: linear layers, norms, or the outputs of sublayers.
+enum class TrainedPart : std::uint8_t { linears, norms, sublayers };
+
 struct AdapterMethod {
   std::string_view name;  // the value of adapter.method
   /// The parameters of a linear layer: names, shapes and cuts; offsets are left 0.
@@ -59,7 +62,7 @@ struct AdapterMethod {
   DefaultModules (*default_modules)(const ModelSpec& model) = nullptr;
   /// Adds to a new adapter's description what its layout says. Null: nothing.
   void (*describe)(PeftConfig& peft, const AdapterLayout& layout) = nullptr;
-  bool trains_norms = false;  // norms instead of linears: `parameters` and the hooks are not used
+  TrainedPart part = TrainedPart::linears;  // of other parts `parameters` and the hooks are null
   /// The factor of the update: alpha / r, or another. `r`: of the configuration.
   double (*scale)(double alpha, std::int64_t r, bool rslora) = lora_scale;
   /// Null: nothing besides AdamW's update.
@@ -86,6 +89,9 @@ const AdapterMethod& vera_method();
 
 /// LoRA whose least important ranks go during training. Zhang et al. 2023, arXiv:2303.10512.
 const AdapterMethod& adalora_method();
+
+/// Small MLPs after or beside sublayers. Houlsby et al. 2019, arXiv:1902.00751.
+const AdapterMethod& bottleneck_method();
 
 /// All methods.
 std::span<const AdapterMethod* const> adapter_methods();

@@ -80,6 +80,9 @@ std::string title(const PeftConfig& config, const std::string& name) {
 
 /// Commands for servers. Those that read LoRA alone get the merged model.
 std::string serving_text(const PeftConfig& config, const std::string& name) {
+  if (method_of(config.method).merge.weight == nullptr) {
+    return "\n## Serving\n\nNeither vLLM nor llama.cpp reads this adapter, and it changes no weights that could be merged.\n";
+  }
   if (config.method != Method::lora) {
     return fmt::format(
         "\n## Serving\n\nvLLM and llama.cpp read LoRA adapters alone; they serve the merged model:\n\n"
@@ -100,6 +103,25 @@ std::string serving_text(const PeftConfig& config, const std::string& name) {
       name, vllm_text(config, name));
 }
 
+/// How Python programs load the adapter. `name`: of the base, quoted.
+std::string python_text(const PeftConfig& config, const std::string& name, const std::optional<BaseFormat>& base) {
+  if (method_of(config.method).part == TrainedPart::sublayers) {
+    return fmt::format(
+        "With the adapters library (adapterhub.ml):\n\n"
+        "```python\nimport adapters\nfrom transformers import AutoModelForCausalLM\n\n"
+        "model = AutoModelForCausalLM.from_pretrained({})\nadapters.init(model)\n"
+        "model.load_adapter(\"path/to/this/folder\", set_active=True)\n```\n\n",
+        name);
+  }
+  const bool quantized = base && base->quantization != Quantization::none;
+  return fmt::format(
+      "With Hugging Face PEFT:\n\n"
+      "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM{1}\n\n"
+      "base = AutoModelForCausalLM.from_pretrained({0}{2})\nmodel = PeftModel.from_pretrained(base, "
+      "\"path/to/this/folder\")\n```\n\n",
+      name, quantized ? ", BitsAndBytesConfig" : "", quantized ? quantization_argument(*base) : "");
+}
+
 }  // namespace
 
 std::int64_t vllm_max_lora_rank(std::int64_t rank) {
@@ -113,15 +135,11 @@ std::string model_card(const PeftConfig& config, const std::optional<BaseFormat>
       nlohmann::json(config.base_model_name_or_path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const bool quantized = base && base->quantization != Quantization::none;
   return fmt::format(
-      "---\nbase_model: {0}\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- {1}\n---\n\n"
-      "# {2}\n\nTrained with lora_dist.\n\n{3}"
-      "With Hugging Face PEFT:\n\n"
-      "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM{4}\n\n"
-      "base = AutoModelForCausalLM.from_pretrained({0}{5})\nmodel = PeftModel.from_pretrained(base, "
-      "\"path/to/this/folder\")\n```\n\n"
+      "---\nbase_model: {0}\nlibrary_name: {1}\npipeline_tag: text-generation\ntags:\n- {2}\n---\n\n"
+      "# {3}\n\nTrained with lora_dist.\n\n{4}{5}"
       "With lora_dist{6}:\n\n```\nlora_dist generate --model {0} --adapter path/to/this/folder --prompt \"...\"\n```\n{7}",
-      name, word_of(kMethods, config.method), title(config, name), quantized ? card_warning(*base) : "",
-      quantized ? ", BitsAndBytesConfig" : "", quantized ? quantization_argument(*base) : "",
+      name, method_of(config.method).part == TrainedPart::sublayers ? "adapters" : "peft", word_of(kMethods, config.method),
+      title(config, name), quantized ? card_warning(*base) : "", python_text(config, name, base),
       base ? fmt::format(", which holds the base as it was trained ({})", describe(*base)) : "", serving_text(config, name));
 }
 

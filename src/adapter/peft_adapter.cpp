@@ -14,6 +14,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/elementwise/elementwise.h"
+#include "src/adapter/bottleneck_folder.h"
 #include "src/adapter/method.h"
 #include "src/adapter/model_card.h"
 #include "src/adapter/peft_names.h"
@@ -22,11 +23,14 @@
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
+#include "src/io/strict_json.h"
 
 namespace lora_dist {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kPeftFile = "adapter_model.safetensors";
 
 /// `rounded`: storage for values in a dtype other than f32; the result points into it.
 std::vector<TensorToWrite> tensors_to_write(const AdapterMethod& method, std::span<const AdapterTensor> tensors,
@@ -48,8 +52,10 @@ std::vector<TensorToWrite> tensors_to_write(const AdapterMethod& method, std::sp
     const bool exact = dtype == DType::f32 || kind->exact;
     const std::span<const std::byte> bytes = exact ? std::as_bytes(params.subspan(offset, count))
                                                    : std::span<const std::byte>(rounded).subspan(offset * width, count * width);
-    out.push_back({fmt::format("{}{}{}", kPeftPrefix, tensor.name, kind->suffix ? kPeftSuffix : ""), exact ? DType::f32 : dtype,
-                   tensor.shape, bytes});
+    const std::string name = method.part == TrainedPart::sublayers
+                                 ? bottleneck_disk_name(tensor.name)
+                                 : fmt::format("{}{}{}", kPeftPrefix, tensor.name, kind->suffix ? kPeftSuffix : "");
+    out.push_back({name, exact ? DType::f32 : dtype, tensor.shape, bytes});
   }
   return out;
 }
@@ -144,7 +150,7 @@ void check_finite(const PeftAdapter& adapter, const fs::path& folder) {
     if (!std::ranges::all_of(matrix.values, [](float value) { return std::isfinite(value); })) {
       throw Error(ExitCode::model, fmt::format("{}: tensor {} has values that are not finite; take the adapter of an earlier "
                                                "checkpoint",
-                                               (folder / "adapter_model.safetensors").string(), name));
+                                               tensors_file(folder).string(), name));
     }
   };
   for (const auto* tensors : {&adapter.tensors, &adapter.shared}) {
@@ -188,8 +194,10 @@ void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::s
   }
   const fs::path temporary = begin_atomic_directory(folder);
   try {
-    write_safetensors(temporary / "adapter_model.safetensors", std::move(content));
-    write_file_atomically(temporary / "adapter_config.json", adapter_config_text(config), ExitCode::model);
+    const bool of_library = method_of(config.method).part == TrainedPart::sublayers;
+    write_safetensors(temporary / (of_library ? kBottleneckFile : kPeftFile), std::move(content));
+    write_file_atomically(temporary / "adapter_config.json",
+                          of_library ? bottleneck_config_text(config) : adapter_config_text(config), ExitCode::model);
     write_file_atomically(temporary / "README.md", model_card(config, base_format_in(origin, folder)), ExitCode::model);
     if (!origin.is_null()) {
       write_file_atomically(temporary / kOriginFile, origin.dump(2) + "\n", ExitCode::model);
@@ -202,8 +210,13 @@ void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::s
   }
 }
 
+fs::path tensors_file(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / kPeftFile, ignored) ? folder / kPeftFile : folder / kBottleneckFile;
+}
+
 PeftAdapter read_peft_adapter(const fs::path& folder) {
-  const fs::path file = folder / "adapter_model.safetensors";
+  const fs::path file = folder / kPeftFile;
   std::error_code problem;
   if (!fs::is_directory(folder, problem)) {
     throw Error(ExitCode::model,
@@ -212,6 +225,12 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
   if (!fs::exists(folder / "adapter_config.json", problem)) {
     throw Error(ExitCode::model,
                 fmt::format("{} has no adapter_config.json; give the folder of a PEFT adapter", folder.string()));
+  }
+  if (const auto document = read_ordered_json_file(folder / "adapter_config.json", ExitCode::model);
+      is_bottleneck_config(document)) {
+    PeftAdapter adapter = read_bottleneck_folder(folder, document);
+    check_finite(adapter, folder);
+    return adapter;
   }
   PeftAdapter adapter{read_adapter_config(folder / "adapter_config.json"), {}};
   if (!fs::exists(file, problem)) {

@@ -34,6 +34,9 @@ struct PeftAdapter {
   SharedTensors shared{};  // empty: the method has none, or the folder leaves them to be drawn (frozen_tensors.h)
 };
 
+/// The file of an adapter's tensors in its folder: the adapters library has another name for it than PEFT.
+std::filesystem::path tensors_file(const std::filesystem::path& folder);
+
 /// Elements [first, first + count) of an f32, f16 or bf16 tensor. Throws Error(model) if the file cannot be read.
 std::vector<float> read_floats(const TensorInfo& tensor, std::int64_t first, std::int64_t count);
 

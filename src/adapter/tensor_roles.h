@@ -22,6 +22,12 @@ inline constexpr std::string_view kVeraD = "vera_lambda_d";  // [r]
 inline constexpr std::string_view kProjectionA = "vera_A";   // [r, widest input], shared by all modules
 inline constexpr std::string_view kProjectionB = "vera_B";   // [widest output, r], shared
 
+// Of bottleneck adapters.
+inline constexpr std::string_view kDown = "adapter_down";           // [width, hidden]
+inline constexpr std::string_view kDownBias = "adapter_down.bias";  // [width]
+inline constexpr std::string_view kUp = "adapter_up";               // [hidden, width]
+inline constexpr std::string_view kUpBias = "adapter_up.bias";      // [hidden]
+
 /// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot; the role is empty if there is no dot. The role of a
 /// bias has two parts.
 inline std::pair<std::string, std::string> path_and_role(const std::string& name) {

@@ -132,7 +132,8 @@ void inspect_adapter(const fs::path& folder, bool tensors, bool verify, const Co
     }
   }
   if (verify) {
-    console.line(fmt::format("adapter_model.safetensors  SHA-256 {}", sha256_of_file(folder / "adapter_model.safetensors")));
+    const fs::path file = tensors_file(folder);
+    console.line(fmt::format("{}  SHA-256 {}", file.filename().string(), sha256_of_file(file)));
   }
 }
 

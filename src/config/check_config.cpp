@@ -36,9 +36,12 @@ struct MethodOption {
     return all;
   }
 };
-constexpr std::array<MethodOption, 19> kMethodOptions = {
+constexpr std::array<MethodOption, 22> kMethodOptions = {
     {{"adapter.exclude_modules", {Method::lora, Method::dora, Method::ia3, Method::vera, Method::adalora}},
      {"adapter.layers_to_transform", {Method::lora, Method::dora, Method::ia3, Method::vera, Method::adalora}},
+     {"adapter.bottleneck.placement", {Method::bottleneck}},
+     {"adapter.bottleneck.reduction", {Method::bottleneck}},
+     {"adapter.bottleneck.activation", {Method::bottleneck}},
      {"adapter.rslora", {Method::lora, Method::dora}},
      {"adapter.rank_pattern", {Method::lora, Method::dora}},
      {"adapter.alpha_pattern", {Method::lora, Method::dora}},

@@ -39,6 +39,9 @@ struct AdapterConfig {
   std::int64_t vera_projection_key = 0;
   bool vera_save_projection = true;
   AdaLoraOptions adalora;
+  BottleneckPlacement bottleneck_placement = BottleneckPlacement::pfeiffer;  // the key is adapter.bottleneck.placement
+  double bottleneck_reduction = 16.0;                                        // hidden / reduction is the bottleneck's width
+  std::optional<Activation> bottleneck_activation;                           // kBottleneckActivations
   std::string init_from;  // a PEFT adapter folder to start from; empty: fresh weights
 };
 

@@ -122,6 +122,12 @@ bool is_weight_file(const fs::path& file) {
 /// Updates that depend on the weight that they change have no sum of several, and no share of one.
 void check_summable(std::span<const WeightedAdapter> adapters) {
   for (const WeightedAdapter& each : adapters) {
+    if (method_of(each.adapter.config.method).merge.weight == nullptr) {
+      throw Error(ExitCode::usage,
+                  fmt::format("{}: an adapter of method {} changes no weights, and so cannot be merged; use it with score and "
+                              "generate",
+                              each.folder.string(), word_of(kMethods, each.adapter.config.method)));
+    }
     if (!method_of(each.adapter.config.method).merge.sums && (adapters.size() > 1 || each.weight != 1.0)) {
       throw Error(ExitCode::usage,
                   fmt::format("{}: an adapter of method {} merges alone and with weight 1; {}", each.folder.string(),

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "kernels/activation/activation.h"
 #include "kernels/common/dtype.h"
 #include "kernels/common/stream.h"
 #include "src/core/words.h"
@@ -54,13 +55,28 @@ inline constexpr Words<Recompute, 3> kRecomputes = {
 
 /// The trained part beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
 /// (src/config/planned_values.cpp).
-enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning, vera, adalora };
-inline constexpr Words<Method, 6> kMethods = {{{"lora", Method::lora},
+enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning, vera, adalora, bottleneck };
+inline constexpr Words<Method, 7> kMethods = {{{"lora", Method::lora},
                                                {"dora", Method::dora},
                                                {"ia3", Method::ia3},
                                                {"ln_tuning", Method::ln_tuning},
                                                {"vera", Method::vera},
-                                               {"adalora", Method::adalora}}};
+                                               {"adalora", Method::adalora},
+                                               {"bottleneck", Method::bottleneck}}};
+
+/// Where bottleneck adapters are: after the MLP (Pfeiffer et al. 2021), after attention and MLP (Houlsby et al. 2019), or beside
+/// the MLP (He et al. 2022).
+enum class BottleneckPlacement : std::uint8_t { pfeiffer, houlsby, parallel };
+inline constexpr Words<BottleneckPlacement, 3> kBottleneckPlacements = {{{"pfeiffer", BottleneckPlacement::pfeiffer},
+                                                                         {"houlsby", BottleneckPlacement::houlsby},
+                                                                         {"parallel", BottleneckPlacement::parallel}}};
+
+/// The activation of a bottleneck, as the adapters library names it; "auto" is that of the placement.
+inline constexpr Words<std::optional<Activation>, 5> kBottleneckActivations = {{{"auto", std::nullopt},
+                                                                                {"relu", Activation::relu},
+                                                                                {"swish", Activation::silu},
+                                                                                {"gelu", Activation::gelu_erf},
+                                                                                {"gelu_new", Activation::gelu_tanh}}};
 
 /// The initial values of LoRA's A (B is zero): uniform, as Kaiming He's, or normal with standard deviation 1 / r.
 enum class LoraInit : std::uint8_t { uniform, gaussian };

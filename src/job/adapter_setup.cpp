@@ -19,7 +19,13 @@ namespace lora_dist {
 
 namespace {
 
-AdapterSpec configured_spec(const Config& config) {
+BottleneckConfig configured_bottleneck(const AdapterConfig& adapter) {
+  constexpr double kScaleOfParallel = 4.0;  // the adapters library's
+  return {adapter.bottleneck_placement, adapter.bottleneck_reduction, adapter.bottleneck_activation,
+          adapter.bottleneck_placement == BottleneckPlacement::parallel ? kScaleOfParallel : 1.0};
+}
+
+AdapterSpec configured_spec(const Config& config, const ModelSpec& model) {
   const AdapterConfig& adapter = config.adapter;
   return {adapter.method == Method::adalora ? static_cast<int>(adapter.adalora.init_r) : adapter.r,
           adapter.alpha,
@@ -31,7 +37,8 @@ AdapterSpec configured_spec(const Config& config) {
           adapter.layers_to_transform,
           adapter.rank_pattern,
           adapter.alpha_pattern,
-          adapter.ia3_feedforward_modules};
+          adapter.ia3_feedforward_modules,
+          bottleneck_options(configured_bottleneck(adapter), model.hidden)};
 }
 
 /// Throws Error(usage) if the folder would leave projections to be drawn that were not drawn from its key.
@@ -62,7 +69,7 @@ void take_parameters(ModelRun& run) {
 /// Fills the PEFT configuration to save. Patterns of rank and alpha stay as read from the folder.
 void describe(ModelRun& run) {
   const Config& config = run.config;
-  run.peft.r = configured_spec(config).r;
+  run.peft.r = configured_spec(config, run.model->spec).r;
   run.peft.adalora = config.adapter.adalora;
   run.peft.alpha = config.adapter.alpha;
   run.peft.use_rslora = config.adapter.rslora;
@@ -92,11 +99,11 @@ void choose_modules(Config& config, const ModelSpec& model, const DefaultModules
     }
   };
   choose("adapter.target_modules", config.adapter.target_modules, defaults.target_modules);
-  if (method_of(config.adapter.method).trains_norms) {
+  if (method_of(config.adapter.method).part == TrainedPart::norms) {
     match_norms(model, config.adapter.target_modules);  // throws
     return;
   }
-  const AdaptedLinears adapted = adapted_by(model, configured_spec(config));
+  const AdaptedLinears adapted = adapted_by(model, configured_spec(config, model));
   const bool any_down =
       std::any_of(adapted.begin(), adapted.end(), [](const auto& layer) { return layer[index_of(Linear::down)]; });
   choose("adapter.ia3.feedforward_modules", config.adapter.ia3_feedforward_modules,
@@ -108,6 +115,7 @@ std::vector<float> new_parameters(ModelRun& run, Purpose purpose) {
   run.layout = purpose == Purpose::evaluate ? run.no_layout : configured_layout(run.config, run.model->spec);
   run.peft.rank_pattern = run.config.adapter.rank_pattern;
   run.peft.alpha_pattern = run.config.adapter.alpha_pattern;
+  run.peft.bottleneck = configured_bottleneck(run.config.adapter);
   take_parameters(run);
   std::vector<float> params(static_cast<std::size_t>(run.layout.count));
   initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), params, run.config.adapter.init,
@@ -136,7 +144,7 @@ std::vector<float> read_parameters(ModelRun& run, Purpose purpose, const std::fi
 }  // namespace
 
 AdapterLayout configured_layout(const Config& config, const ModelSpec& model) {
-  return make_adapter_layout(model, configured_spec(config));
+  return make_adapter_layout(model, configured_spec(config, model));
 }
 
 AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& part, Arena& arena) {

@@ -129,6 +129,23 @@ void adopt_schedule(Config& config, const PeftConfig& peft) {
   take("orth_reg_weight", &AdaLoraOptions::orth_reg_weight);
 }
 
+/// A folder's bottlenecks stay as they are.
+void adopt_bottleneck(Config& config, const PeftConfig& peft) {
+  const auto take = [&](const char* key, auto& ours, const auto& theirs) {
+    if (config.is_explicit(key) && ours != theirs) {
+      throw Error(ExitCode::usage, fmt::format("{} differs from that of the adapter in adapter.init_from ({}); leave the key out",
+                                               key, config.adapter.init_from));
+    }
+    if (!config.is_explicit(key)) {
+      ours = theirs;
+      config.origins[key] = "adapter.init_from";
+    }
+  };
+  take("adapter.bottleneck.placement", config.adapter.bottleneck_placement, peft.bottleneck.placement);
+  take("adapter.bottleneck.reduction", config.adapter.bottleneck_reduction, peft.bottleneck.reduction);
+  take("adapter.bottleneck.activation", config.adapter.bottleneck_activation, peft.bottleneck.activation);
+}
+
 }  // namespace
 
 void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& model, const AdapterLayout& layout) {
@@ -147,6 +164,9 @@ void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& mode
   config.adapter.alpha_pattern = peft.alpha_pattern;
   config.adapter.ia3_feedforward_modules = peft.feedforward_modules;
   adopt_projections(config, peft);
+  if (peft.method == Method::bottleneck) {
+    adopt_bottleneck(config, peft);
+  }
   config.adapter.target_modules = module_names(layout);
   for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.method", "adapter.target_modules",
                           "adapter.rank_pattern", "adapter.alpha_pattern", "adapter.ia3.feedforward_modules",

@@ -73,7 +73,7 @@ void initialize_adapter_from_base(TrainingRun& run) {
   if (!run.config.adapter.init_from.empty()) {
     return;
   }
-  if (method.trains_norms) {
+  if (method.part == TrainedPart::norms) {
     initialize_norms(run);
   }
   if (method.initialize_from_base == nullptr) {

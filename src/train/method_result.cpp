@@ -79,7 +79,7 @@ MethodResult result_of(const TrainingRun& run) {
       read_steps(result);
       read_evaluations(result);
       result.adapter_bytes =
-          static_cast<std::int64_t>(InputFile(result.folder / "adapter" / "adapter_model.safetensors", ExitCode::model).size());
+          static_cast<std::int64_t>(InputFile(tensors_file(result.folder / "adapter"), ExitCode::model).size());
     }
   });
   return result;

@@ -199,8 +199,7 @@ void start_output(TrainingLoop& loop, bool resumed) {
 /// Rank 0 checks for all ranks.
 bool adapter_is_there(const TrainingRun& run) {
   std::error_code ignored;
-  std::array<std::int64_t, 1> there = {
-      std::filesystem::exists(run.output / "adapter" / "adapter_model.safetensors", ignored) ? 1 : 0};
+  std::array<std::int64_t, 1> there = {std::filesystem::exists(tensors_file(run.output / "adapter"), ignored) ? 1 : 0};
   run.world->broadcast(std::as_writable_bytes(std::span(there)), 0, WireKind::control);
   return there[0] != 0;
 }

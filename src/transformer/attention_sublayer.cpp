@@ -191,6 +191,7 @@ Sublayer attention_sublayer(const BlockContext& block) {
   Sublayer sublayer;
   sublayer.before = sublayer_norm(block, NormSite::attention, saved.attention_norm);
   sublayer.after = sublayer_norm(block, NormSite::attention_out, saved.attention_out_norm);
+  sublayer.bottleneck = sublayer_bottleneck(block, BottleneckSite::attention, saved.attention_bottleneck);
   sublayer.branch = sublayer.residual = block.hidden();
   sublayer.input = saved.normed_in;
   sublayer.out_linear = Linear::o;

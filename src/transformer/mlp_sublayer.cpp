@@ -22,6 +22,7 @@ Sublayer mlp_sublayer(const BlockContext& block) {
   Sublayer sublayer;
   sublayer.before = sublayer_norm(block, NormSite::mlp, saved.mlp_norm);
   sublayer.after = sublayer_norm(block, NormSite::mlp_out, saved.mlp_out_norm);
+  sublayer.bottleneck = sublayer_bottleneck(block, BottleneckSite::mlp, saved.mlp_bottleneck);
   sublayer.residual = saved.middle.rows(shard);
   sublayer.branch = block.spec().parallel_residual ? block.hidden() : sublayer.residual;
   sublayer.input = saved.normed_middle;

@@ -23,9 +23,15 @@ void norm_rows_backward(const BlockContext& block, const SublayerNorm& of, Const
   add_norm_gradient(block.model, of.site, block.layer, {dy, x, saved, !block.tp.sequence_parallel()}, block.linears.grads);
 }
 
+/// True if the sublayer's bottleneck, if any, is of this placement.
+bool has_bottleneck(const BlockContext& block, const Sublayer& sublayer, BottleneckPlacement placement) {
+  return sublayer.bottleneck.exists() && block.model.layout->bottlenecks.options.placement == placement;
+}
+
 /// True if the product of the out linear can add the residual itself.
 bool adds_residual_at_once(const BlockContext& block, const Sublayer& sublayer) {
-  return !sublayer.after.exists() && block.spec().residual_scale == 1.0F;
+  return !sublayer.after.exists() && block.spec().residual_scale == 1.0F &&
+         !has_bottleneck(block, sublayer, BottleneckPlacement::houlsby);
 }
 
 void scale_residual(const BlockContext& block, const TensorView& x) {
@@ -54,10 +60,9 @@ ConstTensorView saved_input(const BlockContext& block, const Sublayer& sublayer)
   return sublayer.before.exists() || block.tp.sequence_parallel() ? sublayer.input.rows(block.tp.tokens) : sublayer.branch;
 }
 
-/// [tokens, hidden]: the gradient of the out linear's output.
-ConstTensorView output_gradient(const BlockContext& block, const Sublayer& sublayer) {
+/// [tokens, hidden]: the gradient of the out linear's output. dout: [shard, hidden], that of the sublayer's.
+ConstTensorView output_gradient(const BlockContext& block, const Sublayer& sublayer, const TensorView& dout) {
   const TensorParallel& tp = block.tp;
-  const TensorView dout = block.hidden_gradient();
   if (adds_residual_at_once(block, sublayer)) {
     return gather_shard(tp, dout);
   }
@@ -104,7 +109,10 @@ TensorView fused_rows(const BlockContext& block, std::int64_t width) {
   return room.rows(block.tp.tokens);
 }
 
-void sublayer_output(const BlockContext& block, const Sublayer& sublayer) {
+namespace {
+
+/// output = residual + residual_scale * the out linear of out_input, through the norm and houlsby's bottleneck.
+void add_to_residual(const BlockContext& block, const Sublayer& sublayer) {
   if (adds_residual_at_once(block, sublayer)) {
     summed_linear(block, sublayer, sublayer.residual, sublayer.output);
     return;
@@ -117,10 +125,31 @@ void sublayer_output(const BlockContext& block, const Sublayer& sublayer) {
     summed_linear(block, sublayer, {}, sublayer.output);
   }
   scale_residual(block, sublayer.output);
+  if (has_bottleneck(block, sublayer, BottleneckPlacement::houlsby)) {
+    save_bottleneck_input(block, sublayer.bottleneck, sublayer.output, true);
+    add_bottleneck(block, sublayer.bottleneck, sublayer.output);
+  }
   add_to(sublayer.residual, sublayer.output, block.stream());
 }
 
+}  // namespace
+
+void sublayer_output(const BlockContext& block, const Sublayer& sublayer) {
+  add_to_residual(block, sublayer);
+  const bool parallel = has_bottleneck(block, sublayer, BottleneckPlacement::parallel);
+  if (parallel || has_bottleneck(block, sublayer, BottleneckPlacement::pfeiffer)) {
+    save_bottleneck_input(block, sublayer.bottleneck, parallel ? sublayer.residual : sublayer.output, !parallel);
+    add_bottleneck(block, sublayer.bottleneck, sublayer.output);
+  }
+}
+
 void save_output_again(const BlockContext& block, const Sublayer& sublayer) {
+  if (has_bottleneck(block, sublayer, BottleneckPlacement::parallel)) {
+    save_bottleneck_input(block, sublayer.bottleneck, sublayer.residual, false);
+  } else if (sublayer.bottleneck.exists()) {  // its input is the output: again into the next block's input, the same bits
+    sublayer_output(block, sublayer);
+    return;
+  }
   if (!sublayer.after.exists()) {
     save_linear_again(block, sublayer.out_linear, sublayer.out_input);
     return;
@@ -132,9 +161,38 @@ void save_output_again(const BlockContext& block, const Sublayer& sublayer) {
   norm_rows(block, sublayer.after, plain, shard_of(tp, block.gradients().normed));
 }
 
+namespace {
+
+/// [shard, hidden]: the gradient of the sublayer's output, through houlsby's bottleneck: hidden_gradient stays the residual's.
+TensorView through_bottleneck(const BlockContext& block, const Sublayer& sublayer) {
+  const TensorView dout = block.hidden_gradient();
+  if (!sublayer.bottleneck.exists()) {
+    return dout;
+  }
+  const bool parallel = has_bottleneck(block, sublayer, BottleneckPlacement::parallel);
+  bottleneck_backward(block, sublayer.bottleneck, dout,
+                      parallel ? sublayer.residual : sublayer.bottleneck.saved.input.rows(dout.rows()));
+  if (has_bottleneck(block, sublayer, BottleneckPlacement::houlsby)) {
+    const TensorView branch = block.model.workspace->bottleneck.branch.rows(dout.rows());
+    copy(dout, branch, block.stream());
+    add_bottleneck_gradient(block, sublayer.bottleneck, branch);
+    return branch;
+  }
+  if (!parallel) {
+    add_bottleneck_gradient(block, sublayer.bottleneck, dout);
+  }
+  return dout;
+}
+
+}  // namespace
+
 void sublayer_output_backward(const BlockContext& block, const Sublayer& sublayer) {
-  linear_backward(block, sublayer.out_linear, output_gradient(block, sublayer), sublayer.out_input, sublayer.out_gradient,
+  const TensorView dout = through_bottleneck(block, sublayer);
+  linear_backward(block, sublayer.out_linear, output_gradient(block, sublayer, dout), sublayer.out_input, sublayer.out_gradient,
                   InputGradient::write);
+  if (has_bottleneck(block, sublayer, BottleneckPlacement::parallel)) {  // only now: the linear has read the output's gradient
+    add_bottleneck_gradient(block, sublayer.bottleneck, dout);
+  }
 }
 
 InputGradients begin_input_backward(const BlockContext& block, const Sublayer& sublayer, bool wanted) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/transformer/block_linear.h"
+#include "src/transformer/bottleneck_rows.h"
 
 namespace lora_dist {
 
@@ -21,6 +22,7 @@ SublayerNorm sublayer_norm(const BlockContext& block, NormSite site, const NormB
 struct Sublayer {
   SublayerNorm before;
   SublayerNorm after;
+  SublayerBottleneck bottleneck;
   TensorView branch;  // [shard, hidden]: the hidden state that the sublayer reads
   RowBuffer input;    // the linears' input, if it is not the branch itself
   Linear out_linear = Linear::o;

@@ -85,9 +85,9 @@ void add_norm_gradient(const ForwardContext& model, NormSite site, std::int64_t 
                 model.stream);
 }
 
-void zero_norm_gradients(const ForwardContext& model, std::span<float> grads) {
-  if (!grads.empty() && !model.layout->norms.empty()) {
-    zero(view(grads.subspan(static_cast<std::size_t>(model.layout->first_of_norms()))), model.stream);
+void zero_added_gradients(const ForwardContext& model, std::span<float> grads) {
+  if (!grads.empty() && model.layout->method->part != TrainedPart::linears) {
+    zero(view(grads), model.stream);
   }
 }
 

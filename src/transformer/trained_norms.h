@@ -29,7 +29,7 @@ struct NormRows {
 void add_norm_gradient(const ForwardContext& model, NormSite site, std::int64_t layer, const NormRows& rows,
                        std::span<float> grads);
 
-/// Zeros the norms' part of the flat buffer, to which the norms of a micro-batch then add.
-void zero_norm_gradients(const ForwardContext& model, std::span<float> grads);
+/// Zeros the flat buffer of methods whose gradients are added to it, or written by one of several ranks alone.
+void zero_added_gradients(const ForwardContext& model, std::span<float> grads);
 
 }  // namespace lora_dist

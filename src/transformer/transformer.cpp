@@ -44,7 +44,7 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
                                       one.buffers->rope_rows, model.stream);
     }
     one.tp = tensor_parallel(model, one.batch.tokens);
-    zero_norm_gradients(model, grads.empty() ? std::span<float>{} : grads[i]);
+    zero_added_gradients(model, grads.empty() ? std::span<float>{} : grads[i]);
     one.linears = {params,
                    view(model.params),
                    grads.empty() ? std::span<float>{} : grads[i],

@@ -74,6 +74,23 @@ std::int64_t saved_output_width(const AdapterMethod& method, const AdaptedLinear
   return method.linear.saved_output_width == nullptr ? 0 : method.linear.saved_output_width(linear);
 }
 
+/// pfeiffer and houlsby save their input, which nothing else does.
+BottleneckBuffers make_bottleneck(const RowBuilders& rows, const ModelSpec& spec, const Bottlenecks& bottlenecks, bool training) {
+  const bool keeps = training && bottlenecks.options.placement != BottleneckPlacement::parallel;
+  return {rows.shard.rows("bottleneck input", keeps ? spec.hidden : 0),
+          rows.shard.rows("bottleneck z", bottlenecks.options.width)};
+}
+
+BottleneckScratch make_bottleneck_scratch(const RowBuilders& rows, const ModelSpec& spec, const BottleneckOptions& options,
+                                          bool training) {
+  BottleneckScratch made;
+  made.activated = rows.shard.rows("bottleneck activated", options.width);
+  made.dz = rows.shard.rows("d bottleneck", training ? options.width : 0);
+  const bool has_branch = training && options.placement == BottleneckPlacement::houlsby;
+  made.branch = rows.shard.rows("d sublayer output", has_branch ? spec.hidden : 0);
+  return made;
+}
+
 /// The other activations of a block.
 SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, const AdapterLayout& layout, std::size_t layer,
                             bool all_layers, bool training) {
@@ -99,6 +116,12 @@ SavedActivations make_saved(const RowBuilders& rows, const ModelSpec& spec, cons
   block.up = build.rows("up", spec.intermediate);
   block.mlp_out = rows.shard.rows("mlp out", out);
   block.mlp_out_norm = make_norm(rows.shard, spec, "norm after the MLP", spec.norm_after);
+  if (!layout.bottlenecks.all.empty()) {
+    block.mlp_bottleneck = make_bottleneck(rows, spec, layout.bottlenecks, training);
+    if (layout.bottlenecks.options.placement == BottleneckPlacement::houlsby) {
+      block.attention_bottleneck = make_bottleneck(rows, spec, layout.bottlenecks, training);
+    }
+  }
   for (std::size_t i = 0; i < kLinears; ++i) {
     std::int64_t width = 0;  // a set shared by all layers must fit the largest of them
     std::int64_t output = 0;
@@ -323,6 +346,12 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   make_norms(workspace, base.spec, layout, arena, stream);
   if (layout.frozen_count > 0) {
     workspace.frozen = take(arena, MemoryKind::adapters, "frozen projections", options.compute_dtype, layout.frozen_count);
+  }
+  if (!layout.bottlenecks.all.empty()) {
+    workspace.bottleneck = make_bottleneck_scratch(rows, base.spec, layout.bottlenecks.options, options.training);
+    const DType dtype = options.compute_dtype;
+    workspace.bottleneck.bias = {take(arena, MemoryKind::scratch, "bias of a bottleneck", dtype, base.spec.hidden).data, 1,
+                                 dtype};
   }
   make_ropes(workspace, base.spec, options.max_positions, arena, stream);
   take_operator_scratch(base.spec, workspace, options.longest, options.training, arena, stream);

@@ -23,6 +23,20 @@ struct NormBuffers {
   NormStatistics rows(std::int64_t rows) const { return {mean.column(rows), rstd.column(rows)}; }
 };
 
+/// A bottleneck adapter's saved activations of this rank's shard.
+struct BottleneckBuffers {
+  RowBuffer input;  // [shard, hidden]: in training, unless another buffer has it
+  RowBuffer z;      // [shard, width]: before the activation
+};
+
+/// Buffers of bottleneck adapters that all blocks share.
+struct BottleneckScratch {
+  RowBuffer activated;  // [shard, width]
+  RowBuffer dz;         // [shard, width]
+  RowBuffer branch;     // [shard, hidden]: gradient of the sublayer's output beside that of its residual (houlsby)
+  RowBuffer bias;       // [hidden] of width 1
+};
+
 /// A block's intermediate results for backward. Buffers that a model does not need have width 0. "shard": rows of a
 /// sequence-parallel shard (tensor_parallel.h); all rows without sequence parallelism.
 struct SavedActivations {
@@ -50,6 +64,8 @@ struct SavedActivations {
   RowBuffer activated;
   RowBuffer mlp_out;  // [shard, hidden]: of the down projection, if a norm follows it
   NormBuffers mlp_out_norm;
+  BottleneckBuffers attention_bottleneck;
+  BottleneckBuffers mlp_bottleneck;
   std::array<RowBuffer, kLinears> adapter;         // [tokens, saved_width] of each adapted linear
   std::array<RowBuffer, kLinears> adapter_output;  // [tokens, out], if the method saves its output for backward
 };
@@ -138,8 +154,9 @@ struct Workspace {
   // If ranks share the vocabulary:
   std::span<float> next_logits;      // [widest part]: of one token
   std::span<float> all_next_logits;  // [ranks * widest part]
-  TensorView params;       // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
-  TensorView frozen;       // its frozen tensors in the compute dtype, filled once by fill_frozen; null if there are none
+  TensorView params;  // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
+  TensorView frozen;  // its frozen tensors in the compute dtype, filled once by fill_frozen; null if there are none
+  BottleneckScratch bottleneck;
   std::span<float> norms;  // the trained norms as they are applied, in the order of the flat buffer
   std::span<float> ones;   // [hidden]: what norm_adds_one adds to trained norms
   RopeTable rope;

@@ -280,7 +280,7 @@ TEST_F(LoadConfig, WordsOfClosedListsAndPaths) {
             "\"llama9\"; the nearest is alpaca)");
   EXPECT_EQ(
       error_of_set("adapter.method=lorra"),
-      "--set adapter.method=lorra: adapter.method must be one of lora, dora, ia3, ln_tuning, vera, adalora (got \"lorra\"; the "
+      "--set adapter.method=lorra: adapter.method must be one of lora, dora, ia3, ln_tuning, vera, adalora, bottleneck (got \"lorra\"; the "
       "nearest is lora)");
   EXPECT_EQ(error_of_set("train.optimizer=adam"),
             "--set train.optimizer=adam: train.optimizer must be one of adamw (got \"adam\"; the nearest is adamw)");

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "src/adapter/peft_adapter.h"
 #include "src/io/safetensors.h"
 #include "src/io/sha256.h"
 
@@ -108,9 +109,9 @@ void expect_same_training(const fs::path& output, const fs::path& reference) {
   for (const char* key : {"step", "loss", "grad_norm", "learning_rate", "tokens", "target_tokens"}) {
     EXPECT_EQ(column(ours, key), column(theirs, key)) << key << " of " << output;
   }
-  const std::string adapter = get_file(reference / "adapter/adapter_model.safetensors");
+  const std::string adapter = get_file(tensors_file(reference / "adapter"));
   EXPECT_FALSE(adapter.empty());
-  EXPECT_TRUE(get_file(output / "adapter/adapter_model.safetensors") == adapter) << "the adapter of " << output << " differs";
+  EXPECT_TRUE(get_file(tensors_file(output / "adapter")) == adapter) << "the adapter of " << output << " differs";
 }
 
 fs::path put_golden_rows(const Scratch& scratch, const std::string& folder) {

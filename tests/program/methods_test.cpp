@@ -1,68 +1,16 @@
 // Eight steps of every adapter method from PEFT's start, its folders, and its merge, against PEFT (tests/golden/methods).
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "src/model/tensor_table.h"
-#include "tests/program/family_runs.h"
+#include "tests/program/method_runs.h"
 
 namespace lora_dist::program::methods_test {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-struct MethodCase {
-  const char* method;
-  const char* base;
-};
-
-std::string name_of(const MethodCase& c) { return std::string(c.method) + "_" + c.base; }
-fs::path golden_folder(const MethodCase& c) { return source("tests/golden/methods") / name_of(c); }
-fs::path base_folder(const MethodCase& c) { return source("tests/golden/families") / c.base; }
-
-Settings settings_of(const MethodCase& c, const std::string& quantization, const fs::path& rows, const fs::path& output) {
-  Settings settings = steps_of(base_folder(c), quantization, rows, output);
-  settings["adapter.init_from"] = (golden_folder(c) / ("init_" + quantization)).string();
-  const json golden = read_json(golden_folder(c) / "golden.json");
-  for (const auto& [key, value] : golden["settings"].items()) {
-    settings[key] = value.get<std::string>();
-  }
-  return settings;
-}
-
-fs::path score_rows(const MethodCase& c, const fs::path& file) {
-  std::string lines;
-  const json golden = read_json(base_folder(c) / "golden.json");
-  for (const json& row : golden["rows"]) {
-    lines += json{{"id", 0}, {"input_ids", row}}.dump() + "\n";
-  }
-  put_file(file, lines);
-  return file;
-}
-
-/// The largest difference of a log-probability from the golden's.
-double score_difference(const MethodCase& c, const std::vector<std::string>& options, const json& expected) {
-  const Scratch scratch;
-  Launch launch;
-  launch.ranks = 1;
-  launch.arguments = {"score", "--input", score_rows(c, scratch / "rows.jsonl").string(), "--output", (scratch / "out").string()};
-  launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
-  expect_success(launch);
-  const std::vector<json> rows = read_lines(scratch / "out");
-  EXPECT_EQ(rows.size(), expected.size());
-  double worst = 0.0;
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    const json& ours = rows[row]["logprobs"];  // the first is null
-    EXPECT_EQ(ours.size(), expected[row].size() + 1);
-    for (std::size_t i = 0; i < expected[row].size(); ++i) {
-      worst = std::max(worst, std::fabs(ours[i + 1].get<double>() - expected[row][i].get<double>()));
-    }
-  }
-  return worst;
-}
 
 class Methods : public testing::TestWithParam<MethodCase> {};
 
@@ -115,7 +63,10 @@ INSTANTIATE_TEST_SUITE_P(All, Methods,
                                          MethodCase{"ln_tuning", "gpt2"}, MethodCase{"ln_tuning", "gemma2"},
                                          MethodCase{"vera", "llama3"}, MethodCase{"vera", "qwen3"}, MethodCase{"vera", "gpt2"},
                                          MethodCase{"vera_key", "llama3"}, MethodCase{"adalora", "llama3"},
-                                         MethodCase{"adalora", "qwen3"}, MethodCase{"adalora", "gpt2"}),
+                                         MethodCase{"adalora", "qwen3"}, MethodCase{"adalora", "gpt2"},
+                                         MethodCase{"bottleneck_pfeiffer", "llama3"}, MethodCase{"bottleneck_pfeiffer", "qwen3"},
+                                         MethodCase{"bottleneck_pfeiffer", "gpt2"}, MethodCase{"bottleneck_houlsby", "llama3"},
+                                         MethodCase{"bottleneck_houlsby", "gpt2"}, MethodCase{"bottleneck_parallel", "llama3"}),
                          [](const auto& info) { return name_of(info.param); });
 
 /// The magnitudes of a new adapter are the lengths of the base's rows, on any mesh.
@@ -269,7 +220,7 @@ TEST_P(Bits, AreTheSameOnAnyDataRanksAndResumed) {
 INSTANTIATE_TEST_SUITE_P(All, Merges, testing::Values("dora", "ia3", "ln_tuning", "vera", "adalora"),
                          [](const auto& info) { return std::string(info.param); });
 
-INSTANTIATE_TEST_SUITE_P(All, Bits, testing::Values("dora", "ia3", "ln_tuning", "vera", "adalora"),
+INSTANTIATE_TEST_SUITE_P(All, Bits, testing::Values("dora", "ia3", "ln_tuning", "vera", "adalora", "bottleneck"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// A run with the printed configuration of another one.
@@ -400,67 +351,6 @@ TEST(Ia3, StartsAsPeftDoes) {
       EXPECT_TRUE(std::all_of(matrix.values.begin(), matrix.values.end(), [](float l) { return l == 1.0F; })) << name;
     }
   }
-}
-
-/// A new adapter has PEFT's norms, with the base's values: the loss before the first step is the base's.
-TEST(LnTuning, StartsAsPeftDoes) {
-  for (const char* base : {"llama3", "qwen3", "gpt2", "gemma2"}) {
-    const MethodCase c{"ln_tuning", base};
-    for (const int tensor : {1, 2}) {
-      const Scratch scratch;
-      const fs::path rows = training_rows(base_folder(c), scratch / "train.jsonl");
-      Settings settings = settings_of(c, "none", rows, scratch / "out");
-      settings.erase("adapter.init_from");
-      settings["train.max_steps"] = "1";
-      settings["train.learning_rate"] = "0";
-      settings["parallel.tensor"] = std::to_string(tensor);
-      const Finished shown = expect_success(launch_of(settings, 2));
-      EXPECT_EQ(count_of(shown.out, "adapter    ln_tuning, without r, alpha and dropout; fresh"), 1) << shown.out;
-      EXPECT_EQ(count_of(shown.out, read_json(golden_folder(c) / "golden.json")["trainable"].get<std::string>()), 1) << shown.out;
-      const PeftAdapter ours = read_peft_adapter(scratch / "out/adapter");
-      const PeftAdapter theirs = read_peft_adapter(golden_folder(c) / "adapter_none");
-      std::vector<std::string> names = ours.config.target_modules;
-      std::ranges::sort(names);
-      EXPECT_EQ(names, theirs.config.target_modules);
-      EXPECT_EQ(ours.tensors.size(), theirs.tensors.size());
-      const TensorDirectory weights = read_model_directory(base_folder(c));
-      for (const auto& [name, matrix] : ours.tensors) {
-        const std::string path = name.substr(0, name.find(".ln_tuning_layers"));
-        const std::string ending = name.ends_with(".bias") ? ".bias" : ".weight";
-        const TensorInfo& weight = weights.tensors.at(path + ending);
-        EXPECT_THAT(matrix.values, testing::Pointwise(testing::FloatNear(6e-8F), read_floats(weight, 0, weight.shape[0])))
-            << name;  // Gemma's 1 was added and taken away again
-      }
-    }
-  }
-}
-
-TEST(LnTuning, NamesNormsAlone) {
-  const MethodCase c{"ln_tuning", "gemma2"};
-  const Scratch scratch;
-  Settings settings = settings_of(c, "none", training_rows(base_folder(c), scratch / "train.jsonl"), scratch / "out");
-  settings.erase("adapter.init_from");
-  settings["train.max_steps"] = "2";
-  settings["adapter.target_modules"] = "q_proj";
-  expect_error(launch_of(settings, 1), 2,
-               {"adapter.target_modules: \"q_proj\" matches no norm that ln_tuning trains in this gemma2 model; there are "
-                "input_layernorm, pre_feedforward_layernorm, post_attention_layernorm, post_feedforward_layernorm, norm"});
-  settings["adapter.target_modules"] = R"(["model.layers.1.input_layernorm", "norm"])";
-  expect_success(launch_of(settings, 2));
-  const PeftAdapter adapter = read_peft_adapter(scratch / "out/adapter");
-  EXPECT_EQ(adapter.config.target_modules, (std::vector<std::string>{"model.layers.1.input_layernorm", "norm"}));
-  EXPECT_EQ(adapter.tensors.size(), 2U);
-  settings["adapter.init_from"] = (scratch / "out/adapter").string();
-  settings["output.dir"] = (scratch / "again").string();
-  settings["adapter.target_modules"] = "norm";
-  expect_error(launch_of(settings, 1), 2, {"adapter.target_modules names other layers than the adapter in adapter.init_from"});
-  settings.erase("adapter.target_modules");
-  settings["adapter.exclude_modules"] = "norm";
-  expect_error(launch_of(settings, 1), 2, {"adapter.exclude_modules is an option of lora, dora and ia3"});
-  Launch inspect;
-  inspect.arguments = {"inspect", (scratch / "out/adapter").string()};
-  const Finished shown = expect_success(inspect);
-  EXPECT_NE(shown.out.find("LN tuning (norms below are of the norms' weights)"), std::string::npos) << shown.out;
 }
 
 /// Settings that name other things than the adapter that training starts from.
