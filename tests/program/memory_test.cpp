@@ -23,6 +23,9 @@ void write_rows(const std::filesystem::path& file, int rows, int length) {
 /// hidden 512, 8 layers, vocabulary 8192, batch 4 x 256, r 16 on every linear, NF4, recompute = block: at most 500 MB resident in
 /// one process (transformers + PEFT + bitsandbytes: 2.4 GB).
 TEST(Memory, PeakOfOneProcess) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer's own memory is not bounded";
+#endif
   const Scratch scratch;
   benchmarks::write_random_model(scratch / "model", benchmarks::hidden_512());
   write_rows(scratch / "rows.jsonl", 8, 256);
