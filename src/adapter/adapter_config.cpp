@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/adapter/bottleneck_folder.h"
 #include "src/adapter/config_reader.h"
 #include "src/adapter/method.h"
 #include "src/adapter/path_pattern.h"
@@ -152,6 +153,9 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
   const ConfigReader reader(in_order, file);
   if (!in_order.is_object()) {
     reader.refuse("it is not an object");
+  }
+  if (is_bottleneck_config(in_order)) {
+    return bottleneck_config_in(in_order, file);
   }
   const AdapterMethod& method = method_in(reader);
   refuse_unrepresented(reader);

@@ -21,6 +21,7 @@ struct BottleneckConfig {
   std::optional<Activation> activation;  // empty: that of the placement
   double scale = 1.0;                    // 4 for parallel ones
   std::string model_type = {};
+  std::string name = "default";  // of the adapter, in the names of its tensors
   std::int64_t hidden = 0;
 };
 

@@ -131,16 +131,21 @@ bool is_bottleneck_config(const nlohmann::ordered_json& document) {
   return document.is_object() && !document.contains("peft_type") && document.contains("config") && document["config"].is_object();
 }
 
-PeftAdapter read_bottleneck_folder(const std::filesystem::path& folder, const nlohmann::ordered_json& document) {
-  const std::filesystem::path file = folder / "adapter_config.json";
+PeftConfig bottleneck_config_in(const nlohmann::ordered_json& document, const std::filesystem::path& file) {
   const ConfigReader whole(document, file);
   const ConfigReader settings(document["config"], file);
+  PeftConfig config;
+  config.method = Method::bottleneck;
+  config.bottleneck = read_bottleneck_config(settings);
+  config.bottleneck.model_type = whole.text("model_type", "");
+  config.bottleneck.name = whole.text("name", std::string(kAdapterName));
+  config.base_model_name_or_path = whole.text("model_name", "");
+  return config;
+}
+
+PeftAdapter read_bottleneck_folder(const std::filesystem::path& folder, const PeftConfig& config) {
   PeftAdapter adapter;
-  adapter.config.method = Method::bottleneck;
-  adapter.config.bottleneck = read_bottleneck_config(settings);
-  adapter.config.bottleneck.model_type = whole.text("model_type", "");
-  adapter.config.base_model_name_or_path = whole.text("model_name", "");
-  const std::string name = whole.text("name", std::string(kAdapterName));
+  adapter.config = config;
   const std::filesystem::path tensors = folder / kBottleneckFile;
   std::error_code ignored;
   if (!std::filesystem::exists(tensors, ignored)) {
@@ -148,7 +153,7 @@ PeftAdapter read_bottleneck_folder(const std::filesystem::path& folder, const nl
                 fmt::format("{} has no {}; save the adapter again with use_safetensors=True", folder.string(), kBottleneckFile));
   }
   for (const auto& [disk, info] : read_safetensors_header(tensors).tensors) {
-    const std::string plain = plain_bottleneck_name(disk, name);
+    const std::string plain = plain_bottleneck_name(disk, config.bottleneck.name);
     if (plain.empty()) {
       throw Error(ExitCode::model, fmt::format("{}: tensor {} is no tensor of a bottleneck adapter", tensors.string(), disk));
     }

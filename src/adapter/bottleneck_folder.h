@@ -15,9 +15,11 @@ inline constexpr const char* kBottleneckFile = "adapter.safetensors";
 /// True for an adapter_config.json of that library.
 bool is_bottleneck_config(const nlohmann::ordered_json& document);
 
-/// Throws Error(model) naming file and key or tensor: for settings that this program does not have, and for tensors of other
-/// kinds.
-PeftAdapter read_bottleneck_folder(const std::filesystem::path& folder, const nlohmann::ordered_json& document);
+/// Throws Error(model) naming file and key for settings that this program does not have.
+PeftConfig bottleneck_config_in(const nlohmann::ordered_json& document, const std::filesystem::path& file);
+
+/// Throws Error(model) naming file and tensor: for tensors of other kinds.
+PeftAdapter read_bottleneck_folder(const std::filesystem::path& folder, const PeftConfig& config);
 
 /// adapter_config.json as the library writes it.
 std::string bottleneck_config_text(const PeftConfig& config);

@@ -23,7 +23,6 @@
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
-#include "src/io/strict_json.h"
 
 namespace lora_dist {
 namespace {
@@ -226,13 +225,13 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
     throw Error(ExitCode::model,
                 fmt::format("{} has no adapter_config.json; give the folder of a PEFT adapter", folder.string()));
   }
-  if (const auto document = read_ordered_json_file(folder / "adapter_config.json", ExitCode::model);
-      is_bottleneck_config(document)) {
-    PeftAdapter adapter = read_bottleneck_folder(folder, document);
+  const PeftConfig config = read_adapter_config(folder / "adapter_config.json");
+  if (config.method == Method::bottleneck) {
+    PeftAdapter adapter = read_bottleneck_folder(folder, config);
     check_finite(adapter, folder);
     return adapter;
   }
-  PeftAdapter adapter{read_adapter_config(folder / "adapter_config.json"), {}};
+  PeftAdapter adapter{config, {}};
   if (!fs::exists(file, problem)) {
     if (fs::exists(folder / "adapter_model.bin", problem)) {
       throw Error(ExitCode::model,
