@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Held{"floats", 2, 256, {{"parallel.base_shards", "1"}, {"model.quantization", "none"}}},
                     Held{"long", 1, 512, {{"train.recompute", "none"}, {"adapter.dropout", "0.1"}}},
                     Held{"dora", 1, 256, {{"adapter.method", "dora"}, {"adapter.dropout", "0.1"}}},
-                    Held{"vera", 2, 256, {{"adapter.method", "vera"}, {"adapter.r", "256"}}},
+                    Held{"vera", 1, 256, {{"adapter.method", "vera"}, {"adapter.r", "256"}}},
                     Held{"adalora", 1, 256, {{"adapter.method", "adalora"}, {"adapter.adalora.init_r", "64"}}}),
     [](const auto& info) { return std::string(info.param.name); });
 
