@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/adamw/adamw.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
@@ -14,6 +16,7 @@
 #include "kernels/quantize/quantize_absmax.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/scale/scale.h"
+#include "kernels/virtual_rows/virtual_rows.h"
 #include "tests/operators/build_case.h"
 
 namespace lora_dist::operators {
@@ -120,6 +123,32 @@ void add_rows(Cases& cases, const Rows& shapes) {
                      shape,
                      {whole(Kind::i32, {n}, 77, 5), activation({77, width}, 6), changed_activation({n, width}, 7)},
                      [](Views v, const Stream& s) { lora_dist::add_rows(v[1], v[0], v[2], s); }});
+  }
+}
+
+void add_virtual_rows(Cases& cases, const Rows& shapes) {
+  for (const auto& [n, width] : shapes) {
+    const std::string shape = fmt::format("tokens {}, width {}", n, width);
+    const std::int64_t rows = std::max<std::int64_t>(1, n / 4);
+    const Operand starts = given(Kind::i32, {0, n / 2, n});
+    cases.push_back({"put_virtual_rows",
+                     shape,
+                     {f32({rows, 3 * width}, 1), starts, changed_activation({n, width}, 2)},
+                     [width](Views v, const Stream& s) {
+                       put_virtual_rows(v[0], {v[1], 0, width}, v[2], s);
+                     }});
+    cases.push_back({"take_virtual_rows",
+                     shape,
+                     {changed_activation({n, width}, 3), starts, random_operand(Kind::f32, Use::in_out, {rows, 3 * width}, 4)},
+                     [width](Views v, const Stream& s) {
+                       take_virtual_rows(v[0], {v[1], 0, width}, 0.5F, v[2], s);
+                     }});
+    cases.push_back({"take_virtual_rows of a part",
+                     shape,
+                     {changed_activation({n - n / 3, width}, 5), starts, written(Kind::f32, {rows, width})},
+                     [n = n](Views v, const Stream& s) {
+                       take_virtual_rows(v[0], {v[1], n / 3}, 0.5F, v[2], s);
+                     }});
   }
 }
 

@@ -16,6 +16,8 @@ void add_elementwise(std::vector<OperatorCase>& cases, const Rows& shapes);
 void add_scales(std::vector<OperatorCase>& cases, const Rows& shapes);
 /// Rows picked and put back, embeddings.
 void add_rows(std::vector<OperatorCase>& cases, const Rows& shapes);
+/// Virtual tokens before two sequences.
+void add_virtual_rows(std::vector<OperatorCase>& cases, const Rows& shapes);
 /// A part of a flat buffer, and of a weight that was quantized whole: cuts between blocks, through them, and through bytes.
 void add_parts(std::vector<OperatorCase>& cases, const std::vector<StridedSlice>& parts);
 /// Fixed point, AdamW and 4-bit quantization of so many elements.

@@ -213,6 +213,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
     add_elementwise(cases, shapes);
     add_scales(cases, shapes);
     add_rows(cases, shapes);
+    add_virtual_rows(cases, {{5, 64}, {33, 100}, {7, 1032}});
     add_flat(cases, {1, 63, 1000, 16448});
     add_parts(cases, {{1, 700, 0, 0},
                       {1, 129, 77, 0},
@@ -257,6 +258,7 @@ std::vector<OperatorCase> operator_cases(Size size) {
   } else {
     add_elementwise(cases, {{4096, 4096}});
     add_rows(cases, {{4096, 4096}});
+    add_virtual_rows(cases, {{4096, 4096}});
     add_flat(cases, {4096 * 14336});
     add_parts(cases, {{4096, 7168, 7168, 14336}, {4096, 7100, 36, 14336}});
     add_norms(cases, {{4096, 4096}});
