@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
-#include "kernels/common/philox.h"
+#include "src/adapter/normal_values.h"
 #include "src/adapter/tensor_roles.h"
 
 namespace lora_dist {
@@ -36,13 +35,6 @@ void thin_input_gradient(const LinearLayer& layer, const LinearContext& context,
 }
 
 namespace {
-
-/// The i-th of four normal values from four random words: they come in pairs (Box and Muller, 1958).
-double normal_value(const PhiloxCounter& bits, std::size_t i) {
-  const double radius = std::sqrt(-2.0 * std::log1p(-static_cast<double>(uniform_float(bits[i & ~std::size_t{1}]))));
-  const double angle = 2.0 * std::numbers::pi * static_cast<double>(uniform_float(bits[i | 1]));
-  return radius * (i % 2 == 0 ? std::cos(angle) : std::sin(angle));
-}
 
 /// Calls make(element, its four random words, which of them) for each element.
 template <class Make>
