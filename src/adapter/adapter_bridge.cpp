@@ -10,6 +10,8 @@
 #include "kernels/elementwise/elementwise.h"
 #include "src/adapter/bottleneck.h"
 #include "src/adapter/path_pattern.h"
+#include "src/adapter/tensor_roles.h"
+#include "src/adapter/virtual_folder.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
 #include "src/model/tensor_table.h"
@@ -18,9 +20,7 @@ namespace lora_dist {
 
 namespace {
 
-std::string tensor_name(const std::string& path, const Parameter& parameter) {
-  return fmt::format("{}.{}", path, parameter.name);
-}
+std::string tensor_name(const std::string& path, const Parameter& parameter) { return tensor_of(path, parameter.name); }
 
 std::vector<std::int64_t> dims_of(const Shape& shape) { return {shape.dims.begin(), shape.dims.begin() + shape.rank}; }
 
@@ -173,6 +173,9 @@ void place_linears(const PeftAdapter& adapter, const ModelSpec& model, const std
 }  // namespace
 
 AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder) {
+  if (method_of(adapter.config.method).virtual_place != VirtualPlace::none) {
+    return virtual_layout_of(adapter, model, folder);
+  }
   AdapterLayout layout = empty_layout(model);
   layout.method = &method_of(adapter.config.method);
   std::set<std::string> placed;
@@ -208,6 +211,12 @@ std::vector<AdapterTensor> adapter_tensors(const AdapterLayout& layout) {
   for (const auto& [path, parameter] : named_parameters(layout)) {
     tensors.push_back({tensor_name(path, parameter), dims_of(parameter.shape), parameter.offset, parameter.shape.count()});
   }
+  return tensors;
+}
+
+std::vector<AdapterTensor> folder_tensors(const AdapterLayout& layout) {
+  std::vector<AdapterTensor> tensors = adapter_tensors(layout);
+  std::erase_if(tensors, [&](const AdapterTensor& tensor) { return tensor.offset >= layout.used_count(); });
   return tensors;
 }
 

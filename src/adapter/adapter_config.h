@@ -46,6 +46,13 @@ struct PeftConfig {
   std::map<std::string, std::vector<bool>> kept_ranks;  // of AdaLoRA, by module: which of its ranks are left; empty: all
   std::vector<std::int64_t> layers_to_transform;        // empty: all
   std::vector<std::string> layers_pattern;              // the path before a layer's number; empty: any
+  std::int64_t virtual_tokens = 0;                      // of prompt learning, with the model's numbers as PEFT writes them
+  bool reparametrized = false;                          // they come from an encoder, which the folder does not have
+  bool lstm_encoder = false;                            // of P-tuning
+  std::int64_t encoder_hidden = 0;
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t token_width = 0;
   BottleneckConfig bottleneck;
   std::string base_model_name_or_path;
   std::string task_type = "CAUSAL_LM";

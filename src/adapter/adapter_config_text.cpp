@@ -14,20 +14,26 @@ using nlohmann::ordered_json;
 
 /// The keys that the files of all methods have.
 json common_keys(const PeftConfig& config) {
-  return {{"auto_mapping", nullptr},
-          {"base_model_name_or_path", config.base_model_name_or_path},
-          {"inference_mode", true},
-          {"modules_to_save", nullptr},
-          {"revision", nullptr},
-          {"target_modules", config.target_pattern.empty() ? sorted_names(config.target_modules) : json(config.target_pattern)},
-          {"task_type", config.task_type}};
+  return {{"auto_mapping", nullptr}, {"base_model_name_or_path", config.base_model_name_or_path},
+          {"inference_mode", true},  {"modules_to_save", nullptr},
+          {"revision", nullptr},     {"task_type", config.task_type}};
+}
+
+/// The keys of methods that adapt modules.
+json module_keys(const PeftConfig& config) {
+  return {{"fan_in_fan_out", config.fan_in_fan_out},
+          {"target_modules", config.target_pattern.empty() ? sorted_names(config.target_modules) : json(config.target_pattern)}};
 }
 
 }  // namespace
 
 std::string adapter_config_text(const PeftConfig& config) {
-  const PeftCodec& codec = method_of(config.method).peft;
+  const AdapterMethod& method = method_of(config.method);
+  const PeftCodec& codec = method.peft;
   ordered_json document(common_keys(config));
+  if (method.virtual_place == VirtualPlace::none) {
+    document.update(ordered_json(module_keys(config)));
+  }
   document["peft_type"] = codec.type;
   document.update(codec.keys(config));
   std::map<std::string, ordered_json> sorted;  // the keys; patterns keep their order

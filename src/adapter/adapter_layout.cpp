@@ -43,6 +43,21 @@ AdapterLayout empty_layout(const ModelSpec& model) {
   return layout;
 }
 
+AdapterLayout virtual_layout(const ModelSpec& model, const AdapterMethod& method, std::int64_t virtual_tokens) {
+  AdapterLayout layout = empty_layout(model);
+  layout.method = &method;
+  layout.virtual_tokens = make_virtual_tokens(model, method.virtual_place, virtual_tokens);
+  layout.count = layout.virtual_tokens.parameter.shape.count();
+  return layout;
+}
+
+void add_encoder(AdapterLayout& layout, const ModelSpec& model, EncoderKind kind, std::int64_t hidden) {
+  const std::int64_t input = kind == EncoderKind::projection ? model.key_width() : model.hidden;
+  const Shape& rows = layout.virtual_tokens.parameter.shape;
+  layout.encoder = make_prompt_encoder({kind, rows[0], input, hidden > 0 ? hidden : input, rows[1]}, layout.count);
+  layout.count += layout.encoder->count;
+}
+
 void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const LinearTraits& traits, float scale) {
   AdaptedLinear adapted{traits.r, scale, traits.in, traits.out, 0, layout.method->parameters(traits), traits.feedforward};
   for (Parameter& parameter : adapted.parameters) {
@@ -108,6 +123,13 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
   if (spec.method->part != TrainedPart::linears) {
     return layout_of_other_parts(model, spec);
   }
+  if (spec.method->virtual_place != VirtualPlace::none) {
+    AdapterLayout layout = virtual_layout(model, *spec.method, spec.virtual_tokens);
+    if (spec.encoder) {
+      add_encoder(layout, model, *spec.encoder, spec.encoder_hidden);
+    }
+    return layout;
+  }
   const AdaptedLinears matched = adapted_by(model, spec);
   check_pattern(model, "adapter.rank_pattern", keys_of(spec.rank_pattern), matched);
   check_pattern(model, "adapter.alpha_pattern", keys_of(spec.alpha_pattern), matched);
@@ -143,13 +165,20 @@ std::vector<std::string> module_names(const AdapterLayout& layout) {
 }
 
 std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model) {
-  const std::int64_t all = layout.count + parameter_count(model);
-  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(layout.count), with_commas(all),
-                     100.0 * static_cast<double>(layout.count) / static_cast<double>(all));
+  const std::int64_t trained = layout.trained_count();
+  const std::int64_t all = trained + parameter_count(model);
+  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(trained), with_commas(all),
+                     100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
 std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
   std::vector<NamedParameter> named;
+  if (layout.virtual_tokens.count > 0) {
+    named.push_back({"", layout.virtual_tokens.parameter});
+  }
+  for (const Parameter& parameter : layout.encoder ? layout.encoder->parameters : std::vector<Parameter>{}) {
+    named.push_back({"", parameter});
+  }
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (const Linear linear : kAllLinears) {
       if (const auto& adapted = layout.blocks[layer][index_of(linear)]) {
@@ -176,6 +205,11 @@ std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
 void initialize_adapters(const AdapterLayout& layout, std::uint64_t seed, std::span<float> params, LoraInit init,
                          double d_initial) {
   initialize_bottlenecks(layout.bottlenecks, seed, params);
+  if (layout.encoder) {
+    initialize_encoder(*layout.encoder, seed, params);
+  } else if (layout.virtual_tokens.count > 0) {
+    initialize_virtual_tokens(layout.virtual_tokens, seed, params);
+  }
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (std::size_t linear = 0; linear < kLinears; ++linear) {
       if (const auto& adapted = layout.blocks[layer][linear]) {

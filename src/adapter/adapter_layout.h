@@ -11,6 +11,7 @@
 #include "src/adapter/bottleneck.h"
 #include "src/adapter/match_targets.h"
 #include "src/adapter/method.h"
+#include "src/adapter/prompt_encoder.h"
 #include "src/adapter/trained_norm.h"
 #include "src/core/by_path.h"
 #include "src/model/tensor_table.h"
@@ -30,11 +31,13 @@ struct AdapterSpec {
   PathPattern<std::int64_t> rank_pattern = {};         // other ranks than r
   PathPattern<double> alpha_pattern = {};
   std::vector<std::string> feedforward_modules = {};  // of IA3: endings of paths whose inputs are scaled
-  BottleneckOptions bottleneck = {};
+  std::int64_t virtual_tokens = 0;                    // of prompt learning, which has only these
+  std::optional<EncoderKind> encoder = {BottleneckOptions bottleneck = {};
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order); then
-/// the trained norms or the bottlenecks, block by block.
+/// the trained norms or the bottlenecks, block by block. Or the parameter of virtual tokens, and after it those of the encoder
+/// that makes it.
 struct AdapterLayout {
   const Family* family = nullptr;  // for the modules' names; may be null if nothing is adapted
   const AdapterMethod* method = &lora_method();
@@ -45,9 +48,14 @@ struct AdapterLayout {
   /// The tensors of the flat buffer of frozen ones, once each: linears of equal sizes share them.
   std::vector<Parameter> frozen = {};
   std::int64_t frozen_count = 0;
+  VirtualTokens virtual_tokens = {};
+  std::optional<PromptEncoder> encoder = {};  // trained in place of the virtual tokens
 
   /// The first element of the norms.
   std::int64_t first_of_norms() const { return norms.empty() ? count : norms.front().parameters.front().offset; }
+  /// The front of the flat buffer that micro-batches use, and whose gradients they give.
+  std::int64_t used_count() const { return encoder ? encoder->first : count; }
+  std::int64_t trained_count() const { return encoder ? encoder->count : count; }
 };
 
 /// Throws Error(usage) naming the key and the entry that matches no linear, or a linear that two patterns match.
@@ -63,6 +71,10 @@ void add_norm(AdapterLayout& layout, const TrainedNorm& norm);
 std::vector<std::string> module_names(const AdapterLayout& layout);
 /// A layout in which nothing is adapted.
 AdapterLayout empty_layout(const ModelSpec& model);
+/// A layout of virtual tokens alone.
+AdapterLayout virtual_layout(const ModelSpec& model, const AdapterMethod& method, std::int64_t virtual_tokens);
+/// Adds the encoder that makes the virtual tokens. hidden 0: as wide as a virtual token's embedding.
+void add_encoder(AdapterLayout& layout, const ModelSpec& model, EncoderKind kind, std::int64_t hidden);
 /// Adapts one more linear and appends its parameters. Linears must be added in the order of the flat buffer.
 void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const LinearTraits& traits, float scale);
 
@@ -71,7 +83,7 @@ std::string trainable_line(const AdapterLayout& layout, const ModelSpec& model);
 
 /// One parameter of the flat buffer under PEFT's module path.
 struct NamedParameter {
-  std::string path;  // "model.layers.0.self_attn.q_proj"
+  std::string path;  // "model.layers.0.self_attn.q_proj"; empty: of the whole model
   Parameter parameter;
 };
 std::vector<NamedParameter> named_parameters(const AdapterLayout& layout);

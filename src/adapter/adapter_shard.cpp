@@ -15,9 +15,19 @@ StridedSlice slice_of(const Parameter& parameter, const ModelSpec& whole, const 
     case TpCut::inputs:
       return a_slice(whole, shard, linear, parameter.shape[0]);
     case TpCut::none:
+    case TpCut::kv_heads:
       break;
   }
   return {1, parameter.shape.count(), 0, 0};
+}
+
+/// The slice of the virtual tokens that is a rank's shard: of keys and values, those of its heads.
+StridedSlice slice_of(const Parameter& parameter, const ModelSpec& whole, const TpShard& shard) {
+  if (parameter.cut == TpCut::none) {
+    return {1, parameter.shape.count(), 0, 0};
+  }
+  return {parameter.shape[0] * whole.layers * 2, shard.kv_heads.size() * whole.head_dim, shard.kv_heads.begin * whole.head_dim,
+          whole.key_width()};
 }
 
 /// The shape of the parameter's shard, which has that many elements.
@@ -59,12 +69,25 @@ StridedSlice moved(StridedSlice slice, std::int64_t offset) {
 AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& whole, const TpShard& shard) {
   AdapterShard made;
   made.layout = layout;
+  made.layout.encoder.reset();
+  made.layout.count = layout.used_count();
   if (shard.is_whole()) {
     return made;
   }
   made.layout.count = 0;
   made.layout.frozen.clear();
   made.layout.frozen_count = 0;
+  const auto add = [&](Parameter& parameter, const StridedSlice& of_parameter) {
+    const StridedSlice slice = moved(of_parameter, parameter.offset);
+    parameter.shape = shape_of(parameter, slice.elements());
+    parameter.offset = made.layout.count;
+    made.parameters.push_back({slice, parameter.offset});
+    made.layout.count += slice.elements();
+  };
+  if (layout.virtual_tokens.count > 0) {
+    Parameter& parameter = made.layout.virtual_tokens.parameter;
+    add(parameter, slice_of(parameter, whole, shard));
+  }
   const ModelSpec local = spec_of(whole, shard);
   for (auto& block : made.layout.blocks) {
     for (const Linear linear : kAllLinears) {
@@ -77,11 +100,7 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
       adapted->out = shape.out;
       adapted->first_in = first_input(whole, shard, linear);
       for (Parameter& parameter : adapted->parameters) {
-        const StridedSlice slice = moved(slice_of(parameter, whole, shard, linear), parameter.offset);
-        parameter.shape = shape_of(parameter, slice.elements());
-        parameter.offset = made.layout.count;
-        made.parameters.push_back({slice, parameter.offset});
-        made.layout.count += slice.elements();
+        add(parameter, slice_of(parameter, whole, shard, linear));
       }
       for (Parameter& frozen : adapted->frozen) {
         place_frozen(frozen, moved(slice_of(frozen, whole, shard, linear), frozen.offset), made);

@@ -100,7 +100,7 @@ MergeHooks ia3_merge() {
           .norm_of = "l - 1"};
 }
 
-void name_feedforward_modules(PeftConfig& peft, const AdapterLayout& layout) {
+void name_feedforward_modules(PeftConfig& peft, const AdapterLayout& layout, const ModelSpec& /*model*/) {
   std::map<std::string, bool> feedforward;  // by path
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (const Linear linear : kAllLinears) {

@@ -67,7 +67,7 @@ MergeHooks norm_merge() {
           .norm_of = "the norms' weights"};
 }
 
-void name_norms(PeftConfig& peft, const AdapterLayout& layout) {
+void name_norms(PeftConfig& peft, const AdapterLayout& layout, const ModelSpec& /*model*/) {
   peft.target_modules = norm_names(*layout.family, layout.norms, std::ssize(layout.blocks));
 }
 

@@ -10,9 +10,9 @@
 namespace lora_dist {
 
 std::span<const AdapterMethod* const> adapter_methods() {
-  static const std::array<const AdapterMethod*, 7> all = {&lora_method(),      &dora_method(), &ia3_method(),
-                                                          &ln_tuning_method(), &vera_method(), &adalora_method(),
-                                                          &bottleneck_method()};
+  static const std::array<const AdapterMethod*, 10> all = {
+      &lora_method(),    &dora_method(),   &ia3_method(),    &ln_tuning_method(), &vera_method(),
+      &adalora_method(), &prompt_method(), &prefix_method(), &p_tuning_method(),  &bottleneck_method()};
   return all;
 }
 

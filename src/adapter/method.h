@@ -13,6 +13,7 @@
 #include "src/adapter/method_folder.h"
 #include "src/adapter/parameter.h"
 #include "src/adapter/step_hooks.h"
+#include "src/adapter/virtual_tokens.h"
 #include "src/core/choices.h"
 #include "src/model/tensor_table.h"
 
@@ -42,27 +43,28 @@ struct MethodKeys {
   bool dropout = true;
 };
 
-/// What a method trains or adds to: linear layers, norms, or the outputs of sublayers.
+/// The part of the model that a method trains or adds to. Those that put virtual tokens before every sequence (VirtualPlace)
+/// adapt no linears; the hooks of linears are null in all but the first.
 enum class TrainedPart : std::uint8_t { linears, norms, sublayers };
 
 struct AdapterMethod {
   std::string_view name;  // the value of adapter.method
   /// The parameters of a linear layer: names, shapes and cuts; offsets are left 0.
-  std::vector<Parameter> (*parameters)(const LinearTraits& linear);
+  std::vector<Parameter> (*parameters)(const LinearTraits& linear) = nullptr;
   /// Fills the layer's parameters without from_base in the flat buffer of the whole adapter.
-  void (*initialize)(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params);
+  void (*initialize)(const AdaptedLinear& linear, const InitialKey& key, std::span<float> params) = nullptr;
   /// Fills the parameters with from_base in `params`, the flat buffer in the operators' memory, from the layer's base weight and
   /// its other parameters. Null: there are none.
-  void (*initialize_from_base)(const LinearLayer& layer, const LinearContext& context, std::span<float> params);
-  LinearHooks linear;
-  PeftCodec peft;
-  MergeHooks merge;
+  void (*initialize_from_base)(const LinearLayer& layer, const LinearContext& context, std::span<float> params) = nullptr;
+  LinearHooks linear = {};
+  PeftCodec peft = {};
+  MergeHooks merge = {};
   MethodKeys keys = {};
   /// Null: every linear layer.
   DefaultModules (*default_modules)(const ModelSpec& model) = nullptr;
-  /// Adds to a new adapter's description what its layout says. Null: nothing.
-  void (*describe)(PeftConfig& peft, const AdapterLayout& layout) = nullptr;
-  TrainedPart part = TrainedPart::linears;  // of other parts `parameters` and the hooks are null
+  /// Adds to a new adapter's description what its layout and the model say. Null: nothing.
+  void (*describe)(PeftConfig& peft, const AdapterLayout& layout, const ModelSpec& model) = nullptr;
+  TrainedPart part = TrainedPart::linears;
   /// The factor of the update: alpha / r, or another. `r`: of the configuration.
   double (*scale)(double alpha, std::int64_t r, bool rslora) = lora_scale;
   /// Null: nothing besides AdamW's update.
@@ -72,6 +74,7 @@ struct AdapterMethod {
   std::vector<Parameter> (*frozen)(const LinearTraits& linear) = nullptr;
   /// The shared tensors of a new adapter, or of a folder that does not hold them, for the widest adapted input and output.
   SharedTensors (*draw_shared)(const PeftConfig& peft, std::int64_t in, std::int64_t out) = nullptr;
+  VirtualPlace virtual_place = VirtualPlace::none;  // the part of virtual tokens that it trains
 };
 
 /// y += scale * B A dropout(x). Hu et al. 2021, arXiv:2106.09685.
@@ -89,6 +92,12 @@ const AdapterMethod& vera_method();
 
 /// LoRA whose least important ranks go during training. Zhang et al. 2023, arXiv:2303.10512.
 const AdapterMethod& adalora_method();
+/// Virtual tokens with trained embeddings. Lester et al. 2021, arXiv:2104.08691.
+const AdapterMethod& prompt_method();
+/// Virtual tokens with trained keys and values in every block. Li and Liang 2021, arXiv:2101.00190.
+const AdapterMethod& prefix_method();
+/// Virtual tokens whose embeddings a trained network makes. Liu et al. 2021, arXiv:2103.10385.
+const AdapterMethod& p_tuning_method();
 
 /// Small MLPs after or beside sublayers. Houlsby et al. 2019, arXiv:1902.00751.
 const AdapterMethod& bottleneck_method();

@@ -15,7 +15,7 @@
 
 namespace lora_dist {
 
-/// A tensor of each adapted module, as the folder holds it.
+/// A tensor of each adapted module, or of the whole model, as the folder holds it.
 struct ModuleTensor {
   std::string_view name;  // "lora_A"
   std::size_t dimensions = 2;
@@ -24,6 +24,7 @@ struct ModuleTensor {
   bool exact = false;                // always f32: 16 bits would round all that the layer computes
   std::string_view kind = "matrix";  // what it must be, in messages
   bool may_be_empty = false;         // the module may have no ranks left
+  bool of_model = false;             // a tensor of the whole model, named without a module's path
   std::string_view stranger = {};    // why an adapter of another method cannot hold it; empty: its method is named
 };
 

@@ -9,8 +9,9 @@
 
 namespace lora_dist {
 
-/// The axis of a linear layer that shards a parameter, if TP ranks cut the layer along that axis.
-enum class TpCut : std::uint8_t { none, outputs, inputs };
+/// The axis of a linear layer that shards a parameter, if TP ranks cut the layer along that axis; kv_heads: the heads of all keys
+/// and values of a row.
+enum class TpCut : std::uint8_t { none, outputs, inputs, kv_heads };
 
 /// A trained tensor of one or two dimensions. If cut by outputs, its rows are the layer's outputs; if cut by inputs, its columns
 /// are the layer's inputs.

@@ -51,9 +51,10 @@ std::vector<TensorToWrite> tensors_to_write(const AdapterMethod& method, std::sp
     const bool exact = dtype == DType::f32 || kind->exact;
     const std::span<const std::byte> bytes = exact ? std::as_bytes(params.subspan(offset, count))
                                                    : std::span<const std::byte>(rounded).subspan(offset * width, count * width);
+    const std::string_view prefix = kind->of_model ? "" : kPeftPrefix;
     const std::string name = method.part == TrainedPart::sublayers
                                  ? bottleneck_disk_name(tensor.name)
-                                 : fmt::format("{}{}{}", kPeftPrefix, tensor.name, kind->suffix ? kPeftSuffix : "");
+                                 : fmt::format("{}{}{}", prefix, tensor.name, kind->suffix ? kPeftSuffix : "");
     out.push_back({name, exact ? DType::f32 : dtype, tensor.shape, bytes});
   }
   return out;

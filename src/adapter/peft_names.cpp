@@ -32,8 +32,8 @@ std::string example_names() {
   std::vector<std::string> names;
   for (const AdapterMethod* row : adapter_methods()) {
     for (const ModuleTensor& tensor : row->peft.tensors) {
-      std::string name =
-          fmt::format("{}.{}{}", names.empty() ? "base_model.model.<module>" : "", tensor.name, tensor.suffix ? kPeftSuffix : "");
+      std::string name = fmt::format("{}{}{}{}", names.empty() ? "base_model.model.<module>" : "", tensor.of_model ? "" : ".",
+                                     tensor.name, tensor.suffix ? kPeftSuffix : "");
       if (std::ranges::none_of(names, [&](const std::string& known) { return known.ends_with(name); })) {
         names.push_back(std::move(name));
       }
@@ -86,13 +86,16 @@ std::string plain_name(const AdapterMethod& method, const TensorInfo& info) {
   if (name.find("modules_to_save") != std::string::npos) {
     refuse("is a whole trained module (modules_to_save), which this program does not do");
   }
+  if (const ModuleTensor* kind = any_tensor_kind(method, name); kind != nullptr && kind->of_model) {
+    return name;
+  }
   if (name.starts_with(kPeftPrefix)) {
     const bool has_suffix = name.ends_with(kPeftSuffix);
     const std::string plain =
         name.substr(kPeftPrefix.size(), name.size() - kPeftPrefix.size() - (has_suffix ? kPeftSuffix.size() : 0));
     const auto [path, role] = path_and_role(plain);
     const ModuleTensor* kind = any_tensor_kind(method, role);
-    if (!path.empty() && kind != nullptr && (has_suffix || !kind->suffix)) {
+    if (!path.empty() && kind != nullptr && !kind->of_model && (has_suffix || !kind->suffix)) {
       if (is_vocabulary_table(path)) {
         refuse("adapts the head, which this program does not do; train the adapter without it in target_modules");
       }

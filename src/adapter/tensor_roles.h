@@ -1,7 +1,6 @@
 // PEFT's names of the tensors of an adapted module: "<path>.lora_A".
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,16 +27,17 @@ inline constexpr std::string_view kDownBias = "adapter_down.bias";  // [width]
 inline constexpr std::string_view kUp = "adapter_up";               // [hidden, width]
 inline constexpr std::string_view kUpBias = "adapter_up.bias";      // [hidden]
 
-/// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot; the role is empty if there is no dot. The role of a
-/// bias has two parts.
+/// "model.layers.0.self_attn.q_proj" and "lora_A" of their join with a dot; without a dot, the role of the whole model, whose
+/// path is empty. The role of a bias has two parts.
 inline std::pair<std::string, std::string> path_and_role(const std::string& name) {
   constexpr std::string_view kBias = ".bias";
-  const std::size_t last = name.ends_with(kBias) ? name.rfind('.', name.size() - kBias.size() - 1) : name.rfind('.');
-  const std::size_t dot = std::min(last, name.size());
-  return {name.substr(0, dot), name.substr(std::min(dot + 1, name.size()))};
+  const std::size_t dot = name.ends_with(kBias) ? name.rfind('.', name.size() - kBias.size() - 1) : name.rfind('.');
+  return dot == std::string::npos ? std::pair{std::string(), name} : std::pair{name.substr(0, dot), name.substr(dot + 1)};
 }
 
-/// "<path>.<role>".
-inline std::string tensor_of(const std::string& path, std::string_view role) { return path + "." + std::string(role); }
+/// "<path>.<role>", or "<role>" of the whole model.
+inline std::string tensor_of(const std::string& path, std::string_view role) {
+  return path.empty() ? std::string(role) : path + "." + std::string(role);
+}
 
 }  // namespace lora_dist

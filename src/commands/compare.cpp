@@ -14,6 +14,7 @@
 #include "src/core/stop_request.h"
 #include "src/core/version.h"
 #include "src/io/file.h"
+#include "src/job/adapter_setup.h"
 #include "src/job/ranks_agree.h"
 #include "src/train/method_result.h"
 #include "src/train/trainer.h"
@@ -152,7 +153,9 @@ int run(Communicator& world, const ProcessInfo& process, const CompareOptions& o
     end_on_stop_requests();
   }
   const std::filesystem::path folder = all.output.dir;
-  Config first = configs.front();
+  Config first = *std::ranges::max_element(configs, {}, [](const Config& each) {  // all get the same data
+    return configured_virtual_tokens(each.adapter);
+  });
   first.output.dir = folder.string();
   const auto device = choose_device(device_choice(first), process, world, Console{world.rank() == 0});
   TrainingRun training = open_training(first, world, *device);

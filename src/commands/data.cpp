@@ -10,6 +10,7 @@
 #include "src/core/error.h"
 #include "src/data/dataset.h"
 #include "src/data/shown_sample.h"
+#include "src/job/adapter_setup.h"
 #include "src/job/checkpoint_records.h"
 #include "src/job/data_setup.h"
 #include "src/model/model_config.h"
@@ -88,7 +89,7 @@ int run(Communicator& world, const ProcessInfo& process, const DataCommandOption
     console.warn(warning);
   }
   tell_tokenizer_notes(tokenizer, console);
-  fit_max_length(config, spec, console);
+  run_together(world, [&] { fit_max_length(config, spec, configured_virtual_tokens(config.adapter), console); });
   DataOptions options = data_options(config);
   options.template_day = day_of_templates(config, world);
   Dataset dataset;

@@ -151,7 +151,7 @@ int run(Communicator& world, const ProcessInfo& process, const GenerateOptions& 
         asked.generation.ignore_generation_config ? GenerationConfig{} : read_generation_config(asked.model.model, model.spec);
     lines = asked.input.empty() ? std::vector<InputLine>{prompt_line(*asked.prompt, asked.chat, model)}
                                 : read_input_lines(asked.input, {{"prompt", "text"}, true, true, asked.chat}, model);
-    const std::int64_t longest = longest_of(lines).tokens();
+    const std::int64_t longest = longest_of(lines).tokens() + inference.adapter.layout.virtual_tokens.count;
     if (longest > model.spec.max_positions) {
       throw Error(ExitCode::data, fmt::format("{}: the prompt has {} tokens, the model only {} positions; shorten it",
                                               location_of(longest_of(lines), asked.input), longest, model.spec.max_positions));

@@ -59,7 +59,7 @@ Summary summary_of(const PeftAdapter& adapter) {
     for (const ModuleTensor& tensor : method.peft.tensors) {
       parameters += module.has(tensor.name) ? std::ssize(module.tensor(tensor.name).values) : 0;
     }
-    add_module(out, path, parameters, method.merge.norm(module));
+    add_module(out, path.empty() ? "virtual tokens" : path, parameters, method.merge.norm(module));
     if (const std::optional<std::int64_t> rank = method.merge.rank(module)) {
       out.groups[path.substr(path.rfind('.') + 1)].ranks.insert(*rank);
     }
@@ -98,6 +98,13 @@ std::string base_format_text(const fs::path& folder) {
   return format ? describe(*format) : "not recorded";
 }
 
+/// Nothing for methods that adapt no modules.
+std::string target_line(const PeftConfig& config) {
+  return method_of(config.method).virtual_place != VirtualPlace::none
+             ? std::string()
+             : fmt::format("  target modules  {}{}", fmt::join(config.target_modules, ", "), config.target_pattern);
+}
+
 std::string method_text(const PeftConfig& config) {
   const AdapterMethod& method = method_of(config.method);
   return fmt::format("{}{}{}", method.peft.title,
@@ -110,10 +117,11 @@ std::string method_text(const PeftConfig& config) {
 void inspect_adapter(const fs::path& folder, bool tensors, bool verify, const Console& console) {
   const PeftAdapter adapter = read_peft_adapter(folder);
   const PeftConfig& config = adapter.config;
-  console.line(fmt::format(
-      "PEFT adapter {}\n  method          {}\n  base model      {}\n  base format     {}\n{}  target modules  {}{}",
-      folder.string(), method_text(config), config.base_model_name_or_path, base_format_text(folder),
-      method_of(config.method).peft.option_lines(config), fmt::join(config.target_modules, ", "), config.target_pattern));
+  std::string head = fmt::format("PEFT adapter {}\n  method          {}\n  base model      {}\n  base format     {}\n{}{}",
+                                 folder.string(), method_text(config), config.base_model_name_or_path, base_format_text(folder),
+                                 method_of(config.method).peft.option_lines(config), target_line(config));
+  head.resize(head.find_last_not_of('\n') + 1);
+  console.line(head);
   show_groups(summary_of(adapter), console);
   for (const auto& [path, table] : adapter.tables) {
     console.line(fmt::format("  a copy of {} [{}]", path, fmt::join(table.shape, ", ")));

@@ -119,7 +119,7 @@ int run(Communicator& world, const ProcessInfo& process, const ScoreOptions& opt
   std::unique_ptr<OutputLines> output;
   run_together(world, [&] {
     lines = read_input_lines(options.input, {{"text"}}, model);
-    const std::int64_t longest = longest_of(lines).tokens();
+    const std::int64_t longest = longest_of(lines).tokens() + inference.adapter.layout.virtual_tokens.count;
     const std::string where = location_of(longest_of(lines), options.input);
     if (longest > model.spec.max_positions && (model.spec.learned_positions || model.spec.rope.type == "dynamic")) {
       throw Error(ExitCode::data, fmt::format("{}: the line has {} tokens, the model only {} positions; shorten it", where,

@@ -24,7 +24,7 @@ bool contains(const std::vector<Value>& values, const Sought& value) {
 /// A key of adapter.* that has a meaning for some methods alone.
 struct MethodOption {
   const char* key;
-  std::array<std::optional<Method>, 5> of;
+  std::array<std::optional<Method>, 7> of;
 
   std::vector<Method> methods() const {
     std::vector<Method> all;
@@ -36,7 +36,10 @@ struct MethodOption {
     return all;
   }
 };
-constexpr std::array<MethodOption, 22> kMethodOptions = {
+/// Methods that adapt modules of the model; the others put virtual tokens before the text.
+constexpr std::array<std::optional<Method>, 7> kOfModules = {Method::lora, Method::dora,    Method::ia3,       Method::ln_tuning,
+                                                             Method::vera, Method::adalora, Method::bottleneck};
+constexpr std::array<MethodOption, 34> kMethodOptions = {
     {{"adapter.exclude_modules", {Method::lora, Method::dora, Method::ia3, Method::vera, Method::adalora}},
      {"adapter.layers_to_transform", {Method::lora, Method::dora, Method::ia3, Method::vera, Method::adalora}},
      {"adapter.bottleneck.placement", {Method::bottleneck}},
@@ -58,7 +61,19 @@ constexpr std::array<MethodOption, 22> kMethodOptions = {
      {"adapter.adalora.delta_t", {Method::adalora}},
      {"adapter.adalora.beta1", {Method::adalora}},
      {"adapter.adalora.beta2", {Method::adalora}},
-     {"adapter.adalora.orth_reg_weight", {Method::adalora}}}};
+     {"adapter.adalora.orth_reg_weight", {Method::adalora}},
+     {"adapter.r", kOfModules},
+     {"adapter.alpha", kOfModules},
+     {"adapter.dropout", kOfModules},
+     {"adapter.target_modules", {Method::lora, Method::dora, Method::ia3, Method::ln_tuning, Method::vera, Method::adalora}},
+     {"adapter.prompt.virtual_tokens", {Method::prompt, Method::p_tuning}},
+     {"adapter.prompt.init", {Method::prompt}},
+     {"adapter.prompt.text", {Method::prompt}},
+     {"adapter.prompt.encoder", {Method::p_tuning}},
+     {"adapter.prompt.encoder_hidden", {Method::p_tuning}},
+     {"adapter.prefix.virtual_tokens", {Method::prefix}},
+     {"adapter.prefix.projection", {Method::prefix}},
+     {"adapter.prefix.hidden", {Method::prefix}}}};
 
 /// "lora and dora".
 std::string words_of(const std::vector<Method>& methods) {
@@ -79,6 +94,25 @@ const MethodOption* find_option_of_another_method(const Config& config) {
     return is_changed(config, option.key) && !contains(option.methods(), config.adapter.method);
   });
   return found == kMethodOptions.end() ? nullptr : found;
+}
+
+ConfigProblem problem_of_virtual_tokens(const AdapterConfig& adapter) {
+  const PromptConfig& prompt = adapter.prompt;
+  if (adapter.prefix.hidden > 0 && !adapter.prefix.projection) {
+    return {{"adapter.prefix.hidden", "adapter.prefix.projection"},
+            "adapter.prefix.hidden is the width of the projection, and adapter.prefix.projection is false; set it, or leave the "
+            "width out"};
+  }
+  const bool needs_text = prompt.init == PromptInit::text;
+  if (needs_text && prompt.text.empty()) {
+    return {{"adapter.prompt.init", "adapter.prompt.text"},
+            "adapter.prompt.init = \"text\" needs the text: set adapter.prompt.text"};
+  }
+  if (!needs_text && !prompt.text.empty()) {
+    return {{"adapter.prompt.text", "adapter.prompt.init"},
+            "adapter.prompt.text has an effect only with adapter.prompt.init = \"text\"; set that, or leave the text out"};
+  }
+  return {};
 }
 
 }  // namespace
@@ -120,6 +154,9 @@ ConfigProblem find_contradiction(const Config& config) {
     return {{"adapter.adalora.target_r", "adapter.adalora.init_r"},
             fmt::format("adapter.adalora.target_r ({}) must be at most adapter.adalora.init_r ({})", adalora.target_r,
                         adalora.init_r)};
+  }
+  if (const ConfigProblem problem = problem_of_virtual_tokens(config.adapter); !problem.keys.empty()) {
+    return problem;
   }
   if (!contains(config.eval.metrics, config.eval.best_metric)) {
     return {{"eval.best_metric", "eval.metrics"},

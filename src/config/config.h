@@ -21,6 +21,22 @@ struct ModelConfig {
   std::optional<DType> compute_dtype;  // kComputeDtypes
 };
 
+/// [adapter.prompt]
+struct PromptConfig {
+  int virtual_tokens = 20;  // trained tokens before every sequence
+  PromptInit init = PromptInit::random;
+  std::string text;                          // init = "text": repeated or cut to virtual_tokens
+  TunedEncoder encoder = TunedEncoder::mlp;  // of p_tuning
+  int encoder_hidden = 0;                    // its width; 0: the model's hidden size
+};
+
+/// [adapter.prefix]
+struct PrefixConfig {
+  int virtual_tokens = 20;  // with trained keys and values before every sequence
+  bool projection = false;  // an encoder makes them
+  int hidden = 0;           // its width; 0: that of a token's keys
+};
+
 struct AdapterConfig {
   Method method = Method::lora;
   int r = 16;
@@ -42,6 +58,8 @@ struct AdapterConfig {
   BottleneckPlacement bottleneck_placement = BottleneckPlacement::pfeiffer;  // the key is adapter.bottleneck.placement
   double bottleneck_reduction = 16.0;                                        // hidden / reduction is the bottleneck's width
   std::optional<Activation> bottleneck_activation;                           // kBottleneckActivations
+  PromptConfig prompt;
+  PrefixConfig prefix;
   std::string init_from;  // a PEFT adapter folder to start from; empty: fresh weights
 };
 

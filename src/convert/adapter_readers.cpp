@@ -75,6 +75,12 @@ std::string not_plain_lora(const AdapterFacts& facts, bool merged = false) {
   return {};
 }
 
+/// True for kinds of PEFT that put virtual tokens before every text.
+bool has_virtual_tokens(const AdapterFacts& facts) {
+  constexpr std::array<std::string_view, 3> kTypes = {"PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING"};
+  return std::ranges::find(kTypes, text_of(facts.config, "peft_type")) != kTypes.end();
+}
+
 /// An initialisation that changed the base, which only PEFT repeats.
 std::string changed_base(const AdapterFacts& facts) {
   const std::string init = text_of(facts.config, "init_lora_weights");
@@ -221,6 +227,12 @@ ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
             fmt::format("init_lora_weights = {} changed the base's weights, which {} does not repeat; convert the adapter "
                         "in PEFT (save_pretrained with path_initial_model_for_weight_conversion)",
                         init.substr(0, 40), name)};
+  }
+  if (has_virtual_tokens(facts)) {
+    return {Fit::no,
+            fmt::format("it puts virtual tokens before every text (its peft_type is {}), which {} does not take, and which "
+                        "no merge can hold; run it with lora_dist or PEFT",
+                        text_of(facts.config, "peft_type"), name)};
   }
   const bool merges = reader == Reader::gguf;
   if (const std::string what = not_plain_lora(facts, merges); !what.empty()) {

@@ -119,6 +119,17 @@ bool is_weight_file(const fs::path& file) {
   return has_gguf_ending(file);
 }
 
+void check_mergeable(std::span<const WeightedAdapter> adapters) {
+  for (const WeightedAdapter& each : adapters) {
+    if (method_of(each.adapter.config.method).virtual_place != VirtualPlace::none) {
+      throw Error(ExitCode::usage,
+                  fmt::format("{}: an adapter of method {} does not merge: it changes no weights, it puts virtual tokens before "
+                              "every text; run it with lora_dist or PEFT",
+                              each.folder.string(), word_of(kMethods, each.adapter.config.method)));
+    }
+  }
+}
+
 /// Updates that depend on the weight that they change have no sum of several, and no share of one.
 void check_summable(std::span<const WeightedAdapter> adapters) {
   for (const WeightedAdapter& each : adapters) {
@@ -176,6 +187,7 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
 MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters) {
   MergePlan plan = plan_of_blocks(spec, model);
   const std::vector<std::string> unused = unused_tensors(spec, model);
+  check_mergeable(adapters);
   check_summable(adapters);
   for (const WeightedAdapter& each : adapters) {
     for (const std::string& path : adapted_paths(each.adapter)) {

@@ -55,14 +55,17 @@ inline constexpr Words<Recompute, 3> kRecomputes = {
 
 /// The trained part beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
 /// (src/config/planned_values.cpp).
-enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning, vera, adalora, bottleneck };
-inline constexpr Words<Method, 7> kMethods = {{{"lora", Method::lora},
-                                               {"dora", Method::dora},
-                                               {"ia3", Method::ia3},
-                                               {"ln_tuning", Method::ln_tuning},
-                                               {"vera", Method::vera},
-                                               {"adalora", Method::adalora},
-                                               {"bottleneck", Method::bottleneck}}};
+enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning, vera, adalora, bottleneck, prompt, prefix, p_tuning };
+inline constexpr Words<Method, 10> kMethods = {{{"lora", Method::lora},
+                                                {"dora", Method::dora},
+                                                {"ia3", Method::ia3},
+                                                {"ln_tuning", Method::ln_tuning},
+                                                {"vera", Method::vera},
+                                                {"adalora", Method::adalora},
+                                                {"bottleneck", Method::bottleneck},
+                                                {"prompt", Method::prompt},
+                                                {"prefix", Method::prefix},
+                                                {"p_tuning", Method::p_tuning}}};
 
 /// Where bottleneck adapters are: after the MLP (Pfeiffer et al. 2021), after attention and MLP (Houlsby et al. 2019), or beside
 /// the MLP (He et al. 2022).
@@ -81,6 +84,15 @@ inline constexpr Words<std::optional<Activation>, 5> kBottleneckActivations = {{
 /// The initial values of LoRA's A (B is zero): uniform, as Kaiming He's, or normal with standard deviation 1 / r.
 enum class LoraInit : std::uint8_t { uniform, gaussian };
 inline constexpr Words<LoraInit, 2> kLoraInits = {{{"default", LoraInit::uniform}, {"gaussian", LoraInit::gaussian}}};
+
+/// The initial values of trained virtual tokens: normal, rows of the embedding for random ids, or rows for the ids of a text.
+enum class PromptInit : std::uint8_t { random, vocabulary, text };
+inline constexpr Words<PromptInit, 3> kPromptInits = {
+    {{"random", PromptInit::random}, {"vocabulary", PromptInit::vocabulary}, {"text", PromptInit::text}}};
+
+/// The network that makes the virtual tokens of P-tuning.
+enum class TunedEncoder : std::uint8_t { mlp, lstm };
+inline constexpr Words<TunedEncoder, 2> kTunedEncoders = {{{"mlp", TunedEncoder::mlp}, {"lstm", TunedEncoder::lstm}}};
 
 enum class Optimizer : std::uint8_t { adamw };
 inline constexpr Words<Optimizer, 1> kOptimizers = {{{"adamw", Optimizer::adamw}}};

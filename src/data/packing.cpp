@@ -30,11 +30,13 @@ void close_fullest(std::vector<Open>& open) {
 
 }  // namespace
 
-std::vector<Sequence> pack_samples(std::span<const Sample> samples, std::int64_t max_length, bool packing) {
+std::vector<Sequence> pack_samples(std::span<const Sample> samples, std::int64_t max_length, bool packing,
+                                   std::int64_t virtual_tokens) {
+  const std::int64_t room = max_length + virtual_tokens;
   std::vector<Sequence> sequences;
   std::vector<Open> open;
   for (std::size_t i = 0; i < samples.size(); ++i) {
-    const auto length = static_cast<std::int64_t>(samples[i].input_ids.size());
+    const auto length = static_cast<std::int64_t>(samples[i].input_ids.size()) + virtual_tokens;
     if (const auto found = packing ? best_fit(open, length) : open.end(); found != open.end()) {
       sequences[found->sequence].push_back(static_cast<std::int32_t>(i));
       found->room -= length;
@@ -44,8 +46,8 @@ std::vector<Sequence> pack_samples(std::span<const Sample> samples, std::int64_t
       continue;
     }
     sequences.push_back({static_cast<std::int32_t>(i)});
-    if (packing && length < max_length) {
-      open.push_back({sequences.size() - 1, max_length - length});
+    if (packing && length < room) {
+      open.push_back({sequences.size() - 1, room - length});
       if (open.size() > kOpenSequences) {
         close_fullest(open);
       }

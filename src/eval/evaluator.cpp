@@ -18,7 +18,8 @@ namespace {
 std::vector<double> losses_of_round(const ForwardContext& model, std::span<const Sequence> sequences,
                                     std::span<const Sample> samples, const Deal& deal, int rank, std::int64_t round) {
   fault_point("evaluate");
-  std::vector<double> losses = forward_loss(model, make_micro_batches(sequences_of_round(deal, sequences, rank, round), samples));
+  std::vector<double> losses = forward_loss(
+      model, make_micro_batches(sequences_of_round(deal, sequences, rank, round), samples, model.layout->virtual_tokens));
   losses.resize(static_cast<std::size_t>(deal.in_flight));
   return losses;
 }
@@ -45,7 +46,7 @@ Evaluation evaluate(const ForwardContext& model, Communicator& data, std::span<c
   for (const Sequence& sequence : sequences) {
     for (const std::int32_t index : sequence) {
       ++result.samples;
-      result.target_tokens += trained_tokens(samples[static_cast<std::size_t>(index)]);
+      result.target_tokens += target_tokens(samples[static_cast<std::size_t>(index)], model.layout->virtual_tokens);
     }
   }
   const Deal deal{count_micro_batches(sequences, micro_batch), micro_batch, static_cast<std::int64_t>(most_in_flight(model)),

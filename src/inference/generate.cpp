@@ -99,9 +99,11 @@ std::vector<std::int32_t> generate(const ForwardContext& model, std::span<const 
   std::vector<std::int32_t> made;
   std::vector<std::int32_t> next(prompt.begin(), prompt.end());
   std::vector<std::int32_t> seen = next;
-  while (static_cast<std::int64_t>(made.size()) < options.max_new_tokens &&
-         cache.length + static_cast<std::int64_t>(next.size()) <= cache.capacity) {
-    if (outgrows_rotation(model.base->spec.rope, cache.length, cache.length + static_cast<std::int64_t>(next.size()))) {
+  const auto length_after = [&] {
+    return cache.length + static_cast<std::int64_t>(next.size()) + (cache.length == 0 ? model.layout->virtual_tokens.count : 0);
+  };
+  while (static_cast<std::int64_t>(made.size()) < options.max_new_tokens && length_after() <= cache.capacity) {
+    if (outgrows_rotation(model.base->spec.rope, cache.length, length_after())) {
       next = seen;
       cache.length = 0;
     }

@@ -4,9 +4,13 @@
 namespace lora_dist {
 
 TokenScores score_ids(const ForwardContext& model, std::span<const std::int32_t> ids, std::span<const std::int32_t> targets) {
-  const MicroBatch batch = one_sequence({ids.begin(), ids.end()}, {targets.begin(), targets.end()});
-  TokenScores scores{std::vector<float>(ids.size()), std::vector<std::int32_t>(ids.size())};
+  const std::int64_t before = model.layout->virtual_tokens.count;
+  const MicroBatch batch = one_sequence({ids.begin(), ids.end()}, {targets.begin(), targets.end()}, 0, before);
+  const auto rows = static_cast<std::size_t>(batch.tokens());
+  TokenScores scores{std::vector<float>(rows), std::vector<std::int32_t>(rows)};
   forward_log_probs(model, batch, scores.log_prob, scores.argmax);
+  scores.log_prob.erase(scores.log_prob.begin(), scores.log_prob.begin() + before);
+  scores.argmax.erase(scores.argmax.begin(), scores.argmax.begin() + before);
   return scores;
 }
 

@@ -14,8 +14,8 @@ struct TokenScores {
   std::vector<std::int32_t> argmax;  // after each token
 };
 
-/// targets[i]: the id whose probability after token i is computed. Every rank that holds slices of the model must call this or
-/// serve_token_scores equally often.
+/// targets[i]: the id whose probability after token i is computed; the adapter's virtual tokens come before the first one. Every
+/// rank that holds slices of the model must call this or serve_token_scores equally often.
 TokenScores score_ids(const ForwardContext& model, std::span<const std::int32_t> ids, std::span<const std::int32_t> targets);
 
 /// For a rank without a sequence: takes part in the gathers of the other ranks.

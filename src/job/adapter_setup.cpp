@@ -25,6 +25,13 @@ BottleneckConfig configured_bottleneck(const AdapterConfig& adapter) {
           adapter.bottleneck_placement == BottleneckPlacement::parallel ? kScaleOfParallel : 1.0};
 }
 
+std::optional<EncoderKind> configured_encoder(const AdapterConfig& adapter) {
+  if (adapter.method == Method::p_tuning) {
+    return adapter.prompt.encoder == TunedEncoder::lstm ? EncoderKind::lstm : EncoderKind::mlp;
+  }
+  return adapter.method == Method::prefix && adapter.prefix.projection ? std::optional(EncoderKind::projection) : std::nullopt;
+}
+
 AdapterSpec configured_spec(const Config& config, const ModelSpec& model) {
   const AdapterConfig& adapter = config.adapter;
   return {adapter.method == Method::adalora ? static_cast<int>(adapter.adalora.init_r) : adapter.r,
@@ -38,6 +45,9 @@ AdapterSpec configured_spec(const Config& config, const ModelSpec& model) {
           adapter.rank_pattern,
           adapter.alpha_pattern,
           adapter.ia3_feedforward_modules,
+          configured_virtual_tokens(adapter),
+          configured_encoder(adapter),
+          adapter.method == Method::prefix ? adapter.prefix.hidden : adapter.prompt.encoder_hidden,
           bottleneck_options(configured_bottleneck(adapter), model.hidden)};
 }
 
@@ -82,7 +92,7 @@ void describe(ModelRun& run) {
   run.peft.target_pattern.clear();
   run.peft.target_modules = module_names(run.layout);
   if (const auto describe_more = run.layout.method->describe; describe_more != nullptr) {
-    describe_more(run.peft, run.layout);
+    describe_more(run.peft, run.layout, run.model->spec);
   }
   run.peft.fan_in_fan_out = run.model->spec.family->transposed;
 }
@@ -143,6 +153,18 @@ std::vector<float> read_parameters(ModelRun& run, Purpose purpose, const std::fi
 
 }  // namespace
 
+std::int64_t configured_virtual_tokens(const AdapterConfig& adapter) {
+  switch (method_of(adapter.method).virtual_place) {
+    case VirtualPlace::input:
+      return adapter.prompt.virtual_tokens;
+    case VirtualPlace::keys_and_values:
+      return adapter.prefix.virtual_tokens;
+    case VirtualPlace::none:
+      break;
+  }
+  return 0;
+}
+
 AdapterLayout configured_layout(const Config& config, const ModelSpec& model) {
   return make_adapter_layout(model, configured_spec(config, model));
 }
@@ -150,12 +172,15 @@ AdapterLayout configured_layout(const Config& config, const ModelSpec& model) {
 AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& part, Arena& arena) {
   AdapterParams params;
   params.whole = arena.take<float>(MemoryKind::adapters, "parameters", layout.count);
-  params.part = part.parameters.empty() ? params.whole
+  params.part = part.parameters.empty() ? params.whole.first(static_cast<std::size_t>(part.layout.count))
                                         : arena.take<float>(MemoryKind::adapters, "parameters of the part", part.layout.count);
   return params;
 }
 
 void choose_targets(Config& config, const ModelSpec& model) {
+  if (method_of(config.adapter.method).virtual_place != VirtualPlace::none) {
+    return;
+  }
   if (const auto default_modules = method_of(config.adapter.method).default_modules; default_modules != nullptr) {
     choose_modules(config, model, default_modules(model));
   } else {

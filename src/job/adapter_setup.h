@@ -18,10 +18,13 @@ void choose_targets(Config& config, const ModelSpec& model);
 /// Error(model) for a folder that does not fit, the same on every rank.
 void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
 
+/// The virtual tokens of a new adapter; 0: its method has none.
+std::int64_t configured_virtual_tokens(const AdapterConfig& adapter);
+
 /// The layout of a new adapter with the configuration's settings. Throws as make_adapter_layout.
 AdapterLayout configured_layout(const Config& config, const ModelSpec& model);
 
-/// An adapter's flat buffer in the operators' memory, and that of a TP rank's shard: the same buffer without TP.
+/// An adapter's flat buffer in the operators' memory, and what its micro-batches use: a TP rank's shard, or the buffer's front.
 struct AdapterParams {
   std::span<float> whole;
   std::span<float> part;

@@ -129,6 +129,47 @@ void adopt_schedule(Config& config, const PeftConfig& peft) {
   take("orth_reg_weight", &AdaLoraOptions::orth_reg_weight);
 }
 
+/// The folder's method may differ from the one that the keys were checked for.
+void check_options(const Config& config) {
+  if (const ConfigProblem problem = option_of_another_method(config); !problem.keys.empty()) {
+    throw Error(ExitCode::usage, problem.text);
+  }
+}
+
+/// Applies the settings of a PEFT folder with virtual tokens to the configuration.
+void adopt_virtual_tokens(Config& config, const PeftConfig& peft) {
+  const bool is_prefix = method_of(peft.method).virtual_place == VirtualPlace::keys_and_values;
+  const std::string key = is_prefix ? "adapter.prefix.virtual_tokens" : "adapter.prompt.virtual_tokens";
+  int& count = is_prefix ? config.adapter.prefix.virtual_tokens : config.adapter.prompt.virtual_tokens;
+  if (config.is_explicit(key) && count != peft.virtual_tokens) {
+    refuse(config, key, std::to_string(count), std::to_string(peft.virtual_tokens));
+  }
+  if (peft.reparametrized) {
+    throw Error(
+        ExitCode::usage,
+        fmt::format("{}: its virtual tokens were trained through an encoder, which PEFT's folder does not keep; it can be "
+                    "used, but not trained further. Resume from a checkpoint of that run instead",
+                    config.adapter.init_from));
+  }
+  if (config.adapter.prefix.projection) {
+    throw Error(
+        ExitCode::usage,
+        "adapter.prefix.projection has no effect on the adapter in adapter.init_from, which has its values; leave one out");
+  }
+  if (config.adapter.prompt.init != PromptInit::random) {
+    throw Error(ExitCode::usage,
+                "adapter.prompt.init has no effect on the adapter in adapter.init_from, which has its values; leave one out");
+  }
+  config.adapter.method = peft.method;
+  count = static_cast<int>(peft.virtual_tokens);
+  for (const std::string& adopted : {std::string("adapter.method"), key}) {
+    if (!config.is_explicit(adopted)) {
+      config.origins[adopted] = "adapter.init_from";
+    }
+  }
+  check_options(config);
+}
+
 /// A folder's bottlenecks stay as they are.
 void adopt_bottleneck(Config& config, const PeftConfig& peft) {
   const auto take = [&](const char* key, auto& ours, const auto& theirs) {
@@ -150,6 +191,10 @@ void adopt_bottleneck(Config& config, const PeftConfig& peft) {
 
 void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& model, const AdapterLayout& layout) {
   check_keys_agree(config, peft);
+  if (layout.virtual_tokens.count > 0) {
+    adopt_virtual_tokens(config, peft);
+    return;
+  }
   check_targets_agree(config, model, layout);
   check_patterns_agree(config, peft);
   if (peft.method == Method::adalora) {
@@ -175,9 +220,7 @@ void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& mode
       config.origins[key] = "adapter.init_from";
     }
   }
-  if (const ConfigProblem problem = option_of_another_method(config); !problem.keys.empty()) {
-    throw Error(ExitCode::usage, problem.text);
-  }
+  check_options(config);
   if (config.adapter.init != LoraInit::uniform) {
     throw Error(ExitCode::usage,
                 "adapter.init has no effect on the adapter in adapter.init_from, which has its values; leave one out");

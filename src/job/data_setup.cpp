@@ -69,11 +69,20 @@ void write_bad_rows(const DatasetReport& report, const std::filesystem::path& ou
   }
 }
 
-void fit_max_length(Config& config, const ModelSpec& spec, const Console& console) {
-  if (config.data.max_length > spec.max_positions) {
-    console.warn(fmt::format("data.max_length is {}, but the model has only {} positions: lowered to them",
-                             config.data.max_length, spec.max_positions));
-    config.data.max_length = static_cast<int>(spec.max_positions);
+void fit_max_length(Config& config, const ModelSpec& spec, std::int64_t virtual_tokens, const Console& console) {
+  constexpr std::int64_t kLeastTokens = 2;  // as data.max_length
+  const std::int64_t left = spec.max_positions - virtual_tokens;
+  if (left < kLeastTokens) {
+    throw Error(ExitCode::usage,
+                fmt::format("{} virtual tokens leave no room for data: the model has only {} positions; train fewer of them",
+                            virtual_tokens, spec.max_positions));
+  }
+  if (config.data.max_length > left) {
+    console.warn(fmt::format("data.max_length is {}, but the model has only {} positions{}: lowered to {}",
+                             config.data.max_length, spec.max_positions,
+                             virtual_tokens > 0 ? fmt::format(", {} of them for virtual tokens", virtual_tokens) : "",
+                             virtual_tokens > 0 ? std::to_string(left) : "them"));
+    config.data.max_length = static_cast<int>(left);
   }
 }
 

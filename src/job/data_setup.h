@@ -20,8 +20,9 @@ DataOptions data_options(const Config& config);
 /// without such rows. Called by one rank. Throws Error(usage).
 void write_bad_rows(const DatasetReport& report, const std::filesystem::path& output);
 
-/// Lowers data.max_length to the model's number of positions, with a warning.
-void fit_max_length(Config& config, const ModelSpec& spec, const Console& console);
+/// Lowers data.max_length to the model's number of positions, less those of an adapter's virtual tokens, with a warning. Throws
+/// Error(usage) if these leave none.
+void fit_max_length(Config& config, const ModelSpec& spec, std::int64_t virtual_tokens, const Console& console);
 
 /// Empty if the folder has no tokenizer, which is enough for data given as input_ids. Throws Error(model) as open_tokenizer, and
 /// for a vocabulary larger than the embedding; added tokens beyond the embedding get a note.

@@ -7,12 +7,21 @@ namespace lora_dist {
 
 namespace {
 
-void append(MicroBatch& batch, const Sample& sample) {
-  const std::size_t n = sample.input_ids.size();
-  for (std::size_t t = 0; t < n; ++t) {
-    batch.ids.push_back(sample.input_ids[t]);
-    batch.targets.push_back(t + 1 < n ? sample.labels[t + 1] : kNotTrained);
-    batch.positions.push_back(static_cast<std::int32_t>(t));
+/// The target of the last virtual token.
+std::int32_t first_target(const Sample& sample, const VirtualTokens& virtual_tokens) {
+  return virtual_tokens.count > 0 && virtual_tokens.predict() && !sample.labels.empty() ? sample.labels[0] : kNotTrained;
+}
+
+void append(MicroBatch& batch, const Sample& sample, const VirtualTokens& virtual_tokens) {
+  const auto n = static_cast<std::int64_t>(sample.input_ids.size());
+  const std::int64_t before = virtual_tokens.count;
+  for (std::int64_t t = -before; t < n; ++t) {
+    const auto next = static_cast<std::size_t>(t + 1);
+    batch.ids.push_back(t < 0 ? kVirtualToken : sample.input_ids[static_cast<std::size_t>(t)]);
+    batch.targets.push_back(t == -1               ? first_target(sample, virtual_tokens)
+                            : t < 0 || t + 1 == n ? kNotTrained
+                                                  : sample.labels[next]);
+    batch.positions.push_back(static_cast<std::int32_t>(before + t));
     batch.sample_ids.push_back(static_cast<std::int32_t>(sample.id));
   }
   batch.cu_seqlens.push_back(static_cast<std::int32_t>(batch.ids.size()));
@@ -20,15 +29,21 @@ void append(MicroBatch& batch, const Sample& sample) {
 
 }  // namespace
 
-MicroBatch make_micro_batch(std::span<const Sequence> sequences, std::span<const Sample> samples) {
+MicroBatch make_micro_batch(std::span<const Sequence> sequences, std::span<const Sample> samples,
+                            const VirtualTokens& virtual_tokens) {
   MicroBatch batch;
+  batch.virtual_tokens = virtual_tokens.count;
   batch.cu_seqlens.push_back(0);
   for (const Sequence& sequence : sequences) {
     for (const std::int32_t index : sequence) {
-      append(batch, samples[static_cast<std::size_t>(index)]);
+      append(batch, samples[static_cast<std::size_t>(index)], virtual_tokens);
     }
   }
   return batch;
+}
+
+std::int64_t target_tokens(const Sample& sample, const VirtualTokens& virtual_tokens) {
+  return trained_tokens(sample) + (first_target(sample, virtual_tokens) != kNotTrained ? 1 : 0);
 }
 
 std::int64_t count_micro_batches(std::span<const Sequence> sequences, std::int64_t size) {
@@ -53,10 +68,11 @@ std::vector<std::span<const Sequence>> sequences_of_round(const Deal& deal, std:
   return mine;
 }
 
-std::vector<MicroBatch> make_micro_batches(std::span<const std::span<const Sequence>> dealt, std::span<const Sample> samples) {
+std::vector<MicroBatch> make_micro_batches(std::span<const std::span<const Sequence>> dealt, std::span<const Sample> samples,
+                                           const VirtualTokens& virtual_tokens) {
   std::vector<MicroBatch> batches;
   for (const std::span<const Sequence>& sequences : dealt) {
-    batches.push_back(make_micro_batch(sequences, samples));
+    batches.push_back(make_micro_batch(sequences, samples, virtual_tokens));
   }
   if (batches.empty()) {
     batches.emplace_back();

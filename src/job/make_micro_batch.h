@@ -5,15 +5,20 @@
 #include <span>
 #include <vector>
 
+#include "src/adapter/virtual_tokens.h"
 #include "src/data/packing.h"
 #include "src/data/sample.h"
 #include "src/transformer/micro_batch.h"
 
 namespace lora_dist {
 
-/// Concatenates the sequences' samples, each as a segment. A token's target is the label of the sample's next token; the last
-/// token of a sample has none.
-MicroBatch make_micro_batch(std::span<const Sequence> sequences, std::span<const Sample> samples);
+/// Concatenates the sequences' samples, each as a segment that begins with the virtual tokens. A token's target is the label of
+/// the sample's next token; the last token of a sample has none.
+MicroBatch make_micro_batch(std::span<const Sequence> sequences, std::span<const Sample> samples,
+                            const VirtualTokens& virtual_tokens = {});
+
+/// The targets of a sample in a micro-batch.
+std::int64_t target_tokens(const Sample& sample, const VirtualTokens& virtual_tokens);
 
 /// The number of micro-batches of `size` sequences; the last one may be shorter.
 std::int64_t count_micro_batches(std::span<const Sequence> sequences, std::int64_t size);
@@ -34,6 +39,7 @@ struct Deal {
 std::vector<std::span<const Sequence>> sequences_of_round(const Deal& deal, std::span<const Sequence> sequences, int rank,
                                                           std::int64_t round);
 /// Their micro-batches; if there are none, one without tokens, so that the rank joins the others' gathers.
-std::vector<MicroBatch> make_micro_batches(std::span<const std::span<const Sequence>> dealt, std::span<const Sample> samples);
+std::vector<MicroBatch> make_micro_batches(std::span<const std::span<const Sequence>> dealt, std::span<const Sample> samples,
+                                           const VirtualTokens& virtual_tokens = {});
 
 }  // namespace lora_dist

@@ -64,11 +64,12 @@ std::string digest_of(const std::vector<Sample>& samples) {
   return digest.hex();
 }
 
-/// training: lists the skipped rows in output.dir; an evaluation does not overwrite that list.
-void prepare_data(ModelRun& run, bool training) {
+/// training: lists the skipped rows in output.dir; an evaluation does not overwrite that list. virtual_tokens: the adapter's,
+/// which take positions from the data.
+void prepare_data(ModelRun& run, bool training, std::int64_t virtual_tokens) {
   Config& config = run.config;
   const ModelSpec& spec = run.model->spec;
-  fit_max_length(config, spec, run.console);
+  run_together(*run.world, [&] { fit_max_length(config, spec, virtual_tokens, run.console); });
   DataOptions options = data_options(config);
   options.template_day = day_of_templates(config, *run.world);
   run.dataset = tokenize_together(options, run.model->tokenizer ? &*run.model->tokenizer : nullptr, spec.vocab,
@@ -77,18 +78,22 @@ void prepare_data(ModelRun& run, bool training) {
     if (training && run.world->rank() == 0 && config.data.bad_rows == BadRows::skip) {
       write_bad_rows(run.dataset.report, config.output.dir);
     }
-    run.train = pack_samples(run.dataset.train, config.data.max_length, config.data.packing);
-    std::span<const Sample> validation = run.dataset.validation;
-    if (config.eval.max_samples > 0) {
-      validation = validation.first(std::min(validation.size(), static_cast<std::size_t>(config.eval.max_samples)));
-    }
-    run.validation = pack_samples(validation, config.data.max_length, config.data.packing);
     run.data_digest = digest_of(run.dataset.train);
   });
   const SetApart how = shows_colours(stdout) ? SetApart::by_colour : SetApart::by_marks;
   for (const std::string& line : render_report(run.dataset.report, how)) {
     run.console.line(line);
   }
+}
+
+/// The virtual tokens of the adapter in `folder`, or of a new one. Collective.
+std::int64_t virtual_tokens_of(const AdapterConfig& adapter, const std::filesystem::path& folder, Communicator& world) {
+  std::int64_t count = 0;
+  run_together(world, [&] {
+    count =
+        folder.empty() ? configured_virtual_tokens(adapter) : read_adapter_config(folder / "adapter_config.json").virtual_tokens;
+  });
+  return count;
 }
 
 void show_model(const ModelRun& run) {
@@ -142,11 +147,12 @@ WantedFormat wanted_format(const Config& config) {
           config.is_explicit("model.block_size")};
 }
 
-WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose) {
+WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, std::int64_t virtual_tokens, DType compute_dtype,
+                                   Purpose purpose) {
   WorkspaceOptions options;
-  options.max_positions = std::min<std::int64_t>(spec.max_positions, config.data.max_length + kRoomForAnswers);
-  options.max_tokens = static_cast<std::int64_t>(config.train.micro_batch) * config.data.max_length;
-  options.longest = config.data.max_length;
+  options.longest = config.data.max_length + virtual_tokens;  // packing leaves room for those of one sample
+  options.max_positions = std::min<std::int64_t>(spec.max_positions, options.longest + kRoomForAnswers);
+  options.max_tokens = config.train.micro_batch * options.longest;
   options.micro_batches_in_flight = config.train.micro_batches_in_flight;
   options.training = purpose == Purpose::train;
   options.recompute = config.train.recompute;
@@ -196,16 +202,33 @@ void open_model_and_data(ModelRun& run, Purpose purpose, const std::filesystem::
   }
   adopt_format(run.config, run.model->base.format, wanted.format);
   show_model(run);
-  prepare_data(run, training);
+  prepare_data(run, training, virtual_tokens_of(config.adapter, from, *run.world));
 }
 
 void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter) {
   open_model_and_data(run, purpose, adapter);
   prepare_adapter(run, purpose, adapter);
+  pack_data(run);
+}
+
+void pack_data(ModelRun& run) {
+  const Config& config = run.config;
+  const auto pack = [&](std::span<const Sample> samples) {
+    return pack_samples(samples, config.data.max_length, config.data.packing, run.layout.virtual_tokens.count);
+  };
+  run_together(*run.world, [&] {
+    run.train = pack(run.dataset.train);
+    std::span<const Sample> validation = run.dataset.validation;
+    if (config.eval.max_samples > 0) {
+      validation = validation.first(std::min(validation.size(), static_cast<std::size_t>(config.eval.max_samples)));
+    }
+    run.validation = pack(validation);
+  });
 }
 
 void take_workspace(ModelRun& run, Purpose purpose) {
-  const WorkspaceOptions options = workspace_options(run.config, run.model->spec, run.device->dtype, purpose);
+  const WorkspaceOptions options =
+      workspace_options(run.config, run.model->spec, run.layout.virtual_tokens.count, run.device->dtype, purpose);
   run.workspace = make_workspace(run.model->base, run.part.layout, options, run.model->arena, run.model->stream);
   fill_frozen(run.layout, run.part, run.shared, run.workspace, run.model->stream);
   if (purpose == Purpose::evaluate || run.world->rank() > 0) {

@@ -60,14 +60,17 @@ void begin_run(ModelRun& run, const Config& config, Communicator& world, const D
 void open_model_and_data(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
 /// The same, and the adapter.
 void open_run(ModelRun& run, Purpose purpose, const std::filesystem::path& adapter);
+/// Packs the samples, each with the adapter's virtual tokens before it, into sequences. Collective.
+void pack_data(ModelRun& run);
 /// Takes the buffers of forward and, for training, backward. Throws Error(out_of_memory).
 void take_workspace(ModelRun& run, Purpose purpose);
 
 /// The requested base format, and which of its values the user wrote.
 WantedFormat wanted_format(const Config& config);
 
-/// The sizes of a run's buffers. `config.data.max_length` fits the model.
-WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, DType compute_dtype, Purpose purpose);
+/// The sizes of a run's buffers, with this many virtual tokens per sequence. `config.data.max_length` fits the model.
+WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, std::int64_t virtual_tokens, DType compute_dtype,
+                                   Purpose purpose);
 
 /// The configuration's choice of backend and compute dtype.
 DeviceChoice device_choice(const Config& config);

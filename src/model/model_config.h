@@ -73,7 +73,8 @@ struct ModelSpec {
   bool head_norm = false;      // RMSNorm of each head of q and k
   float norm_eps = 1e-6F;
   float embedding_scale = 1.0F;
-  float residual_scale = 1.0F;  // of what attention and MLP add to the hidden state
+  bool embedding_scale_of_model = false;  // it scales the first block's input, whatever that is; else rows of the embedding
+  float residual_scale = 1.0F;            // of what attention and MLP add to the hidden state
   float logits_scale = 1.0F;
   float score_cap = 0.0F;          // soft cap of attention scores; 0: none
   float logits_cap = 0.0F;         // soft cap of logits, after logits_scale; 0: none

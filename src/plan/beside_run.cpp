@@ -46,7 +46,7 @@ std::string plan_beside_run(const TrainingRun& run, std::int64_t program) {
   model.format = run.model->base.format;
   model.layout = run.layout;
   const PlanTarget target = target_of(run, program);
-  const StepShape step = step_shape(model.config, {});
+  const StepShape step = step_shape(model.config, {}, model.layout.virtual_tokens);
   const MeshPlan plan =
       Planner(model, target, step).plan({run.mesh.data, run.mesh.tensor, run.model->base.shards, run.model->base.of_node});
   return fmt::format(

@@ -11,20 +11,23 @@ namespace {
 /// Full sequences. Ids do not matter; targets are shifted, so a sample's last token has none. The rest of a sequence after its
 /// samples belongs to a sample that continues elsewhere.
 MicroBatch full_micro_batch(const StepShape& step, std::int64_t sequences) {
-  const auto tokens = static_cast<std::size_t>(sequences * step.sequence_tokens);
+  const auto tokens = static_cast<std::size_t>(sequences * step.sequence_rows());
   MicroBatch batch;
+  batch.virtual_tokens = step.virtual_tokens;
   batch.ids.resize(tokens);
   batch.targets.resize(tokens);
   batch.positions.resize(tokens);
   batch.sample_ids.resize(tokens);
   batch.cu_seqlens.push_back(0);
+  const std::int64_t without_target = step.virtual_tokens - (step.predicts_first ? 1 : 0);
   for (std::int64_t sequence = 0; sequence < sequences; ++sequence) {
-    const std::int64_t end = (sequence + 1) * step.sequence_tokens;
-    for (std::int64_t i = 0, first = end - step.sequence_tokens; first < end; ++i, first += step.sample_tokens) {
-      const std::int64_t past = std::min(first + step.sample_tokens, end);
+    const std::int64_t end = (sequence + 1) * step.sequence_rows();
+    for (std::int64_t i = 0, first = end - step.sequence_rows(); first < end; ++i, first += step.sample_rows()) {
+      const std::int64_t past = std::min(first + step.sample_rows(), end);
       std::iota(batch.positions.begin() + first, batch.positions.begin() + past, 0);
       std::fill(batch.sample_ids.begin() + first, batch.sample_ids.begin() + past,
                 static_cast<std::int32_t>(batch.cu_seqlens.size()));
+      std::fill_n(batch.targets.begin() + first, std::min(without_target, past - first), kNotTrained);
       batch.cu_seqlens.push_back(static_cast<std::int32_t>(past));
       if (i < step.samples_of_sequence) {
         batch.targets[static_cast<std::size_t>(past - 1)] = kNotTrained;
@@ -103,7 +106,7 @@ WireBytes wire_of_step(const PlannedModel& model, const PlannedMesh& mesh, const
                                          step.recomputed_last(mesh.data) * work.last_recompute_bytes;
   }
   if (mesh.ranks() > 1) {  // 64-bit fixed point
-    wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.count * static_cast<std::int64_t>(sizeof(std::int64_t));
+    wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.used_count() * static_cast<std::int64_t>(sizeof(std::int64_t));
   }
   return wire;
 }

@@ -78,10 +78,14 @@ ordered_json short_json(const PlanReport& report, const std::optional<MeshPlan>&
 
 ordered_json model_json(const PlannedModel& model) {
   const ModelSpec& spec = model.spec;
-  return {{"folder", model.folder.string()}, {"has_weights", model.has_weights},
-          {"model_type", spec.model_type},   {"layers", spec.layers},
-          {"hidden", spec.hidden},           {"parameters", parameter_count(spec)},
-          {"trainable", model.layout.count}, {"base", describe(model.format)}};
+  return {{"folder", model.folder.string()},
+          {"has_weights", model.has_weights},
+          {"model_type", spec.model_type},
+          {"layers", spec.layers},
+          {"hidden", spec.hidden},
+          {"parameters", parameter_count(spec)},
+          {"trainable", model.layout.trained_count()},
+          {"base", describe(model.format)}};
 }
 
 ordered_json target_json(const PlanTarget& target) {

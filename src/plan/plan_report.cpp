@@ -91,7 +91,7 @@ PlanReport make_plan_report(const std::string& name, const PlannedModel& model, 
   report.name = name;
   report.model = model;
   report.target = choose_target(options, model.config);
-  report.step = step_shape(model.config, options);
+  report.step = step_shape(model.config, options, model.layout.virtual_tokens);
   Planner planner(report.model, report.target, report.step);
   report.plan = planner.plan(mesh_of(model.config, ranks, report.target));
   report.fits = planner.fits(report.plan);

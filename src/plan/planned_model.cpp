@@ -81,7 +81,6 @@ PlannedModel open_planned_model(const Config& config, const std::vector<fs::path
   for (const std::string& warning : model.spec.warnings) {
     console.warn(warning);
   }
-  fit_max_length(model.config, model.spec, console);
   choose_targets(model.config, model.spec);
   model.has_weights = find_gguf(model.folder).has_value();
   for (const char* file : {"model.safetensors", "model.safetensors.index.json", kBaseStoreFile}) {
@@ -92,6 +91,7 @@ PlannedModel open_planned_model(const Config& config, const std::vector<fs::path
   const std::optional<BaseFormat> stored = stored_format(model.spec, model.directory);
   model.format = stored ? agree_on_format(wanted, *stored, model.folder.string()) : wanted.format;
   model.layout = planned_layout(model.config, model.spec);
+  fit_max_length(model.config, model.spec, model.layout.virtual_tokens.count, console);
   return model;
 }
 

@@ -70,7 +70,8 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
   rank->buffers = take_trained_buffers(take_parameters(model.layout, rank->part, rank->arena), model.layout, rank->part,
                                        in_flight, rank->arena);
   rank->dropout.p = static_cast<float>(model.config.adapter.dropout);
-  const WorkspaceOptions options = workspace_options(model.config, model.spec, target.dtype, Purpose::train);
+  const WorkspaceOptions options =
+      workspace_options(model.config, model.spec, model.layout.virtual_tokens.count, target.dtype, Purpose::train);
   rank->workspace = make_workspace(rank->base, rank->part.layout, options, rank->arena, rank->stream);
   if (target.on_device()) {
     rank->arena.count(MemoryKind::operator_scratch, "operators' own",

@@ -22,8 +22,10 @@ std::int64_t StepShape::recomputed_last(int data) const {
   return count;
 }
 
-StepShape step_shape(const Config& config, const PlanOptions& options) {
+StepShape step_shape(const Config& config, const PlanOptions& options, const VirtualTokens& virtual_tokens) {
   StepShape step;
+  step.virtual_tokens = virtual_tokens.count;
+  step.predicts_first = virtual_tokens.count > 0 && virtual_tokens.predict();
   step.sequences = config.train.global_batch;
   step.micro_batch = std::min(config.train.micro_batch, config.train.global_batch);
   step.micro_batches_in_flight = config.train.micro_batches_in_flight;
@@ -41,7 +43,7 @@ StepShape step_shape(const Config& config, const PlanOptions& options) {
   if (!config.data.packing && options.tokens_per_sample > 0) {  // a sequence is one sample
     step.sequence_tokens = step.sample_tokens;
   }
-  step.samples_of_sequence = std::max<std::int64_t>(1, step.sequence_tokens / step.sample_tokens);
+  step.samples_of_sequence = std::max<std::int64_t>(1, step.sequence_rows() / step.sample_rows());
   return step;
 }
 

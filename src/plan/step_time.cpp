@@ -104,7 +104,7 @@ StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const
         rounds * tensor_seconds(target.cluster.link_of(mesh.tensor), mesh.tensor, work.tensor, is_over_mpi(model, target));
   }
   if (mesh.ranks() > 1) {
-    const auto bytes = static_cast<double>(model.layout.count) * static_cast<double>(sizeof(std::int64_t));
+    const auto bytes = static_cast<double>(model.layout.used_count()) * static_cast<double>(sizeof(std::int64_t));
     const Link& link = target.cluster.link_of(mesh.ranks());
     time.adapter_all_reduce = is_over_mpi(model, target) ? mpi_all_reduce_seconds(link, mesh.ranks(), bytes)
                                                          : all_reduce_seconds(link, mesh.ranks(), 1.0, bytes);

@@ -5,10 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/philox.h"
 #include "kernels/elementwise/copy.h"
+#include "src/comm/agree.h"
 #include "src/core/activity.h"
+#include "src/core/error.h"
+#include "src/data/tokenize.h"
 #include "src/train/host_copy.h"
 #include "src/transformer/adapter_params.h"
+#include "src/transformer/embed.h"
 #include "src/transformer/trained_norms.h"
 
 namespace lora_dist {
@@ -46,6 +51,53 @@ void put_from_base(const AdapterShard& shard, const std::string& bytes, std::vec
   });
 }
 
+/// PEFT's SAMPLE_VOCAB. An id depends on (seed, element) alone.
+std::vector<std::int32_t> random_ids(std::uint64_t seed, std::int64_t count, std::int64_t vocab) {
+  constexpr std::uint32_t kStreamOfIds = 0x564F4341U;  // separates these counters from other uses of the seed
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i), 0, 0, kStreamOfIds},
+                                          {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+    ids.push_back(static_cast<std::int32_t>((std::uint64_t{bits[0]} * static_cast<std::uint64_t>(vocab)) >> 32));
+  }
+  return ids;
+}
+
+/// The text's ids, repeated or cut.
+std::vector<std::int32_t> ids_of_text(const OpenModel& model, const std::string& text, std::int64_t count) {
+  const auto refuse = [&](const char* why) {
+    throw Error(ExitCode::model, fmt::format("{}: adapter.prompt.init = \"text\" {}", model.folder.string(), why));
+  };
+  if (!model.tokenizer) {
+    refuse("needs a tokenizer, and this folder has none");
+  }
+  const std::vector<std::int32_t> of_text = encode_prompt(*model.tokenizer, text);
+  if (of_text.empty()) {
+    refuse("needs a text of at least one token");
+  }
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < count; ++i) {
+    ids.push_back(of_text[static_cast<std::size_t>(i) % of_text.size()]);
+  }
+  check_ids(ids, model.spec.vocab, "adapter.prompt.text");
+  return ids;
+}
+
+/// The virtual tokens become rows of the embedding.
+void initialize_from_embedding(TrainingRun& run) {
+  const AtWork now("making the virtual tokens from the embedding");
+  const PromptConfig& prompt = run.config.adapter.prompt;
+  const Parameter& rows = run.layout.virtual_tokens.parameter;
+  std::vector<std::int32_t> ids;
+  run_together(*run.world, [&] {
+    ids = prompt.init == PromptInit::text
+              ? ids_of_text(*run.model, prompt.text, rows.shape[0])
+              : random_ids(static_cast<std::uint64_t>(run.config.train.seed), rows.shape[0], run.model->spec.vocab);
+  });
+  embedding_rows(run.tuned(), ids, view(run.params.data() + rows.offset, rows.shape));
+  take_shard(run.part, run.params, run.part_params, run.model->stream);
+}
+
 }  // namespace
 
 namespace {
@@ -75,6 +127,9 @@ void initialize_adapter_from_base(TrainingRun& run) {
   }
   if (method.part == TrainedPart::norms) {
     initialize_norms(run);
+  }
+  if (run.config.adapter.prompt.init != PromptInit::random) {
+    initialize_from_embedding(run);
   }
   if (method.initialize_from_base == nullptr) {
     return;

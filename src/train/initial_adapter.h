@@ -1,11 +1,13 @@
-// The first values of parameters that methods make from the base's weights.
+// The first values of parameters that methods make from the base's weights or embedding.
 #pragma once
 
 #include "src/train/training_run.h"
 
 namespace lora_dist {
 
-/// Fills the parameters with from_base of a new adapter, in the whole flat buffer of every rank and in its TP shard. Collective.
+/// Fills the parameters with from_base of a new adapter, and virtual tokens that start as rows of the embedding, in the whole
+/// flat buffer of every rank and in its TP shard. Collective. Throws Error(model) if a text has no tokens or the model no
+/// tokenizer.
 void initialize_adapter_from_base(TrainingRun& run);
 
 }  // namespace lora_dist

@@ -183,6 +183,7 @@ StepResult compute_step(TrainingLoop& loop, double learning_rate, Clock::time_po
                   .sequences = sequences,
                   .samples = run.dataset.train,
                   .options = options,
+                  .encoder = run.layout.encoder ? &*run.layout.encoder : nullptr,
                   .step = loop.progress.step,
                   .optimizer_step = loop.progress.optimizer_step + 1,
                   .learning_rate = learning_rate};

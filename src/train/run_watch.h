@@ -11,6 +11,7 @@
 #include "src/comm/communicator.h"
 #include "src/comm/watchdog.h"
 #include "src/config/config.h"
+#include "src/core/error.h"
 #include "src/core/stop_request.h"
 #include "src/io/directory_lock.h"
 #include "src/report/console.h"

@@ -42,7 +42,7 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
       return;
     }
     PeftConfig peft = run.peft;
-    KeptTensors kept{adapter_tensors(run.layout), host_copy(run.buffers.params, run.model->stream)};
+    KeptTensors kept{folder_tensors(run.layout), host_copy(run.buffers.params, run.model->stream)};
     if (const StepHooks* step = run.layout.method->step; step != nullptr) {
       kept = step->kept_tensors(run.layout, run.budget, kept.values, peft);
     }

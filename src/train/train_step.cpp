@@ -14,6 +14,7 @@
 #include "src/core/elapsed.h"
 #include "src/core/fault_point.h"
 #include "src/job/make_micro_batch.h"
+#include "src/train/encode_virtual_tokens.h"
 
 namespace lora_dist {
 
@@ -62,7 +63,7 @@ void add_micro_batch(const StepInput& input, const StepScale& scale, std::span<c
 /// A rank without a micro-batch serves its slices of the base to the others.
 void compute_round(const StepInput& input, const StepScale& scale, std::span<const std::span<const Sequence>> mine,
                    RankTotals& totals) {
-  const std::vector<MicroBatch> batches = make_micro_batches(mine, input.samples);
+  const std::vector<MicroBatch> batches = make_micro_batches(mine, input.samples, input.model.layout->virtual_tokens);
   if (!mine.empty()) {
     fault_point("pass");
   }
@@ -115,14 +116,14 @@ void grow_after_good_step(LossScale& scale) {
   }
 }
 
-/// Tokens of the global batch, and its target tokens.
-StepResult count_tokens(std::span<const Sequence> sequences, std::span<const Sample> samples) {
+/// Tokens of the global batch without virtual ones, and its target tokens.
+StepResult count_tokens(const StepInput& input) {
   StepResult result;
-  for (const Sequence& sequence : sequences) {
+  for (const Sequence& sequence : input.sequences) {
     for (const std::int32_t index : sequence) {
-      const Sample& sample = samples[static_cast<std::size_t>(index)];
+      const Sample& sample = input.samples[static_cast<std::size_t>(index)];
       result.tokens += static_cast<std::int64_t>(sample.input_ids.size());
-      result.target_tokens += trained_tokens(sample);
+      result.target_tokens += target_tokens(sample, input.model.layout->virtual_tokens);
     }
   }
   return result;
@@ -159,9 +160,13 @@ MethodStep method_step(const StepInput& input) {
           method.budget, input.step + 1,       method.total_steps,  input.model.stream};
 }
 
-/// Reads the step's gradient, and adds that of the method's own loss.
+/// Reads the step's gradient, takes it to the encoder of virtual tokens, and adds that of the method's own loss.
 void finish_gradient(const StepInput& input, StepResult& result) {
-  result.grad_norm = std::sqrt(fixed_point_read(view(input.buffers.sums), view(input.buffers.grads), input.model.stream));
+  const std::span<float> used = input.buffers.grads.first(input.buffers.sums.size());
+  result.grad_norm = std::sqrt(fixed_point_read(view(input.buffers.sums), view(used), input.model.stream));
+  if (input.encoder != nullptr) {
+    result.grad_norm = take_encoder_gradients(*input.encoder, input.buffers.params, input.buffers.grads, input.model.stream);
+  }
   if (input.method != nullptr && std::isfinite(result.grad_norm)) {
     const OwnLoss own = input.method->layout.method->step->add_own_gradient(method_step(input));
     result.own_loss = own.loss;
@@ -192,6 +197,9 @@ void update_parameters(const StepInput& input, double grad_norm) {
   if (input.method != nullptr) {
     input.method->layout.method->step->after_update(method_step(input));
   }
+  if (input.encoder != nullptr) {
+    put_encoded_rows(*input.encoder, buffers.params, stream);
+  }
   take_shard(input.part, buffers.params, buffers.part_params, stream);
 }
 
@@ -199,7 +207,7 @@ void update_parameters(const StepInput& input, double grad_norm) {
 
 StepResult train_step(const StepInput& input, LossScale& loss_scale) {
   const StepOptions& options = input.options;
-  StepResult result = count_tokens(input.sequences, input.samples);
+  StepResult result = count_tokens(input);
   const auto target_tokens = static_cast<double>(std::max<std::int64_t>(1, result.target_tokens));
   const std::int64_t micro_batches = std::max<std::int64_t>(1, count_micro_batches(input.sequences, options.micro_batch));
   const auto shares = static_cast<float>(micro_batches * (input.model.tensor == nullptr ? 1 : input.model.tensor->size()));

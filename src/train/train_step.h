@@ -40,13 +40,13 @@ struct LossScale {
 inline constexpr std::int64_t kStepsToGrow = 2000;
 inline constexpr double kLargestLossScale = 16777216.0;
 
-/// The flat buffers of all adapters, of equal size, in the operators' memory.
+/// The flat buffers of all adapters, of equal size but for `sums`, in the operators' memory.
 struct TrainedBuffers {
   std::span<float> params;
   std::span<float> m;
   std::span<float> v;
   std::span<float> grads;        // of a micro-batch without TP; then of the step
-  std::span<std::int64_t> sums;  // of the step's micro-batches, in fixed point
+  std::span<std::int64_t> sums;  // of the step's micro-batches, in fixed point: of the elements that these use
   // The TP rank's shard: its own buffers, or the whole ones without TP.
   std::span<float> part_params = {};
   std::span<std::int64_t> part_sums = {};
@@ -78,8 +78,9 @@ struct StepInput {
   std::span<const Sequence> sequences;  // the global batch, the same on every rank
   std::span<const Sample> samples;
   const StepOptions& options;
-  std::int64_t step = 0;            // from 0: names the dropout masks
-  std::int64_t optimizer_step = 1;  // from 1: AdamW's
+  const PromptEncoder* encoder = nullptr;  // of virtual tokens: its parameters are trained; null: none
+  std::int64_t step = 0;                   // from 0: names the dropout masks
+  std::int64_t optimizer_step = 1;         // from 1: AdamW's
   double learning_rate = 0.0;
   const StepOfMethod* method = nullptr;  // null: nothing
   /// Called between rounds of micro-batches, by all ranks together: true on all aborts the step. May be empty.

@@ -7,6 +7,7 @@
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
 #include "src/core/memory_report.h"
+#include "src/train/encode_virtual_tokens.h"
 #include "src/train/initial_adapter.h"
 #include "src/train/saving.h"
 
@@ -31,8 +32,9 @@ void take_buffers(TrainingRun& run) {
     run.copy = take_state_copy(run.layout, run.world->rank(), run.world->size(), run.device->on_device(),
                                run.device->on_device() ? run.model->host : arena);
     if (run.device->on_device()) {  // the optimizer's sums take memory as well; the gradients are zero
-      explain_full_memory(arena, "what operators keep for themselves",
-                          [&] { fixed_point_read(view(run.buffers.sums), view(run.buffers.grads), run.model->stream); });
+      explain_full_memory(arena, "what operators keep for themselves", [&] {
+        fixed_point_read(view(run.buffers.sums), view(run.buffers.grads.first(run.buffers.sums.size())), run.model->stream);
+      });
       arena.count(MemoryKind::operator_scratch, "operators' own", operator_scratch_bytes(run.model->stream));
     }
   });
@@ -47,7 +49,7 @@ TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLa
   buffers.params = params.whole;
   buffers.part_params = params.part;
   buffers.grads = arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a micro-batch", n);
-  buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", n);
+  buffers.sums = arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step, fixed point", layout.used_count());
   buffers.m = arena.take_zeroed<float>(MemoryKind::optimizer, "first moments", n);
   buffers.v = arena.take_zeroed<float>(MemoryKind::optimizer, "second moments", n);
   if (layout.method->step != nullptr) {
@@ -59,7 +61,7 @@ TrainedBuffers take_trained_buffers(const AdapterParams& params, const AdapterLa
       whole ? buffers.sums : arena.take_zeroed<std::int64_t>(MemoryKind::adapters, "gradients of a step of the part", of_part);
   for (int i = 0; i < micro_batches; ++i) {
     buffers.part_grads.push_back(
-        whole && i == 0 ? buffers.grads
+        whole && i == 0 ? buffers.grads.first(static_cast<std::size_t>(of_part))
                         : arena.take_zeroed<float>(MemoryKind::adapters, "gradients of a micro-batch of the part", of_part));
   }
   return buffers;
@@ -99,9 +101,14 @@ void set_up_adapter(TrainingRun& run) {
   run.model->host.release_after(run.before_adapter_host);
   run.budget = {};
   prepare_adapter(run, Purpose::train, {});
+  pack_data(run);
   show_adapter(run);
   take_buffers(run);
   initialize_adapter_from_base(run);
+  if (run.layout.encoder) {
+    put_encoded_rows(*run.layout.encoder, run.params, run.model->stream);
+    take_shard(run.part, run.params, run.part_params, run.model->stream);
+  }
 }
 
 TrainingRun prepare_training(const Config& config, Communicator& world, const Device& device) {

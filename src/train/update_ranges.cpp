@@ -6,6 +6,9 @@
 namespace lora_dist {
 
 std::vector<UpdateRange> update_ranges(const AdapterLayout& layout, double loraplus_ratio) {
+  if (layout.encoder) {
+    return {{layout.encoder->first, layout.encoder->count, 1.0}};
+  }
   if (loraplus_ratio == 0.0) {
     return {{0, layout.count, 1.0}};
   }

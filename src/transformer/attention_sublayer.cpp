@@ -9,6 +9,7 @@
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rms_norm/rms_norm_shared.h"
 #include "kernels/rope/rope.h"
+#include "src/transformer/virtual_tokens.h"
 
 namespace lora_dist {
 
@@ -266,6 +267,7 @@ void rotate_backward(const BlockContext& block) { rotate_qk(block, gradients_of(
 
 void attend(const BlockContext& block) {
   const Qkv added = attention_input(block);
+  put_virtual_keys(block, added.k, added.v);
   const Qkv qkv = block.model.cache != nullptr ? append_to_cache(block, added) : added;
   const SavedActivations& saved = block.saved();
   const std::int64_t n = block.tp.tokens;
@@ -297,6 +299,7 @@ void attend_backward(const BlockContext& block) {
                       .dk = dk,
                       .dv = dv},
                      block.stream());
+  take_virtual_keys(block, dk, dv);
 }
 
 }  // namespace lora_dist

@@ -37,6 +37,7 @@ DeviceMicroBatch to_device(const MicroBatch& batch, const KvCache* cache, const 
   if (made.tokens == 0) {
     return made;
   }
+  made.virtual_tokens = batch.virtual_tokens;
   made.ids = to_device(batch.ids, buffers.ids, stream);
   made.rope_rows = made.positions = to_device(batch.positions, buffers.positions, stream);
   made.sample_ids = to_device(batch.sample_ids, buffers.sample_ids, stream);

@@ -23,7 +23,8 @@ struct DeviceMicroBatch {
   ConstTensorView cu_seqlens;      // [segments + 1]
   ConstTensorView key_cu_seqlens;  // [2], with a cache: 0 and its length after this micro-batch; else cu_seqlens
   std::int64_t tokens = 0;
-  int longest = 0;  // tokens of the longest segment
+  std::int64_t virtual_tokens = 0;  // the first of each segment
+  int longest = 0;                  // tokens of the longest segment
 };
 
 /// The rows of the rotation table of the micro-batch's tokens: their positions, or for longrope in sequences of more than

@@ -7,6 +7,8 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/rows.h"
 #include "kernels/embedding/embedding.h"
+#include "src/transformer/transformer.h"
+#include "src/transformer/virtual_tokens.h"
 
 namespace lora_dist {
 
@@ -27,13 +29,15 @@ void add_positions(const ForwardContext& model, const EmbeddedBatch& batch, cons
   }
 }
 
-/// Looks up rows of the embedding, chunk by chunk of the vocabulary.
+/// Looks up rows of the embedding, chunk by chunk of the vocabulary. Rows of virtual tokens are zero.
 void look_up(const ForwardContext& model, std::span<const EmbeddedBatch> batches) {
   const FrozenBase& base = *model.base;
   const VocabTable& table = base.embedding;
-  const bool alone = table.chunks == 1 && model.tensor == nullptr;
+  const auto alone = [&](const EmbeddedBatch& batch) {  // one table has all ids
+    return table.chunks == 1 && model.tensor == nullptr && batch.batch.virtual_tokens == 0;
+  };
   for (const EmbeddedBatch& batch : batches) {
-    if (!alone && batch.batch.tokens > 0) {
+    if (!alone(batch) && batch.batch.tokens > 0) {
       zero(looked_up(batch).rows(batch.batch.tokens), model.stream);
     }
   }
@@ -47,7 +51,7 @@ void look_up(const ForwardContext& model, std::span<const EmbeddedBatch> batches
         continue;
       }
       const TensorView hidden = looked_up(batch).rows(batch.batch.tokens);
-      if (alone) {
+      if (alone(batch)) {
         embedding(batch.batch.ids, rows, hidden, model.stream);
       } else {
         embedding_part(batch.batch.ids, base.tp.vocab.begin + table.chunk(i).begin, rows, hidden, model.stream);
@@ -71,13 +75,35 @@ void embed(const ForwardContext& model, std::span<const EmbeddedBatch> batches) 
     if (batch.tp.sequence_parallel()) {
       copy(sum, hidden, model.stream);
     }
+    if (spec.embedding_scale_of_model) {
+      put_virtual_input(model, batch.batch, batch.tp, hidden);
+    }
     if (spec.embedding_scale != 1.0F) {
       scale(hidden, spec.embedding_scale, model.stream);
+    }
+    if (!spec.embedding_scale_of_model) {
+      put_virtual_input(model, batch.batch, batch.tp, hidden);
     }
     if (spec.learned_positions) {
       add_positions(model, batch, hidden);
     }
   }
+}
+
+void embedding_rows(const ForwardContext& model, std::span<const std::int32_t> ids, TensorView out) {
+  const MicroBatchBuffers& buffers = model.workspace->in_flight[0];
+  const std::vector<std::int32_t> targets(ids.size(), kNotTrained);
+  const DeviceMicroBatch batch = to_device(one_sequence({ids.begin(), ids.end()}, targets), nullptr, buffers, model.stream);
+  const TensorParallel tp = tensor_parallel(model, batch.tokens);
+  const EmbeddedBatch one{batch, tp, buffers};
+  look_up(model, {&one, 1});
+  reduce_to_shards(tp, looked_up(one));
+  const TensorView rows = gather_shards(tp, looked_up(one));
+  const ModelSpec& spec = model.base->spec;
+  if (spec.embedding_scale != 1.0F && !spec.embedding_scale_of_model) {
+    scale(rows, spec.embedding_scale, model.stream);
+  }
+  cast(rows, out, model.stream);
 }
 
 }  // namespace lora_dist

@@ -19,4 +19,8 @@ struct EmbeddedBatch {
 /// gathers of the embedding, one per chunk for all micro-batches.
 void embed(const ForwardContext& model, std::span<const EmbeddedBatch> batches);
 
+/// The rows of the embedding for `ids`, at most a micro-batch: the first values of virtual tokens. out: f32 [ids, hidden].
+/// Collective, as embed.
+void embedding_rows(const ForwardContext& model, std::span<const std::int32_t> ids, TensorView out);
+
 }  // namespace lora_dist

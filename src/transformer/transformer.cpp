@@ -9,6 +9,7 @@
 #include "src/transformer/embed.h"
 #include "src/transformer/head.h"
 #include "src/transformer/trained_norms.h"
+#include "src/transformer/virtual_tokens.h"
 
 namespace lora_dist {
 
@@ -35,6 +36,8 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
   std::vector<InFlight> all;
   for (std::size_t i = 0; i < batches.size(); ++i) {
     require(batches[i].tokens() <= model.workspace->max_tokens, "a micro-batch has more tokens than the workspace was made for");
+    require(batches[i].virtual_tokens == 0 || batches[i].virtual_tokens == model.layout->virtual_tokens.count,
+            "a micro-batch has other virtual tokens than the adapter");
     InFlight& one = all.emplace_back();
     one.buffers = &model.workspace->in_flight[i];
     one.batch = to_device(batches[i], model.cache, *one.buffers, model.stream);
@@ -133,7 +136,11 @@ void run_backward(const ForwardContext& model, std::span<const InFlight> all) {
         recompute(model, block);
       }
       saved = false;
-      block_backward(block, layer > 0 || !model.layout->norms.empty());  // the first norm is trained by its gradient
+      // the first norm is trained by the gradient of its block's input
+      block_backward(block, layer > 0 || !model.layout->norms.empty() || trains_input(*model.layout));
+      if (layer == 0) {
+        take_virtual_input(block);
+      }
     }
     model.window->release(layer);
   }
@@ -174,14 +181,14 @@ void forward_log_probs(const ForwardContext& model, const MicroBatch& batch, std
 }
 
 std::vector<float> forward_next(const ForwardContext& model, std::span<const std::int32_t> ids, KvCache& cache) {
-  const auto n = static_cast<std::int64_t>(ids.size());
+  const std::int64_t virtual_tokens = cache.length == 0 ? model.layout->virtual_tokens.count : 0;
   const MicroBatch batch =
-      one_sequence({ids.begin(), ids.end()}, std::vector<std::int32_t>(ids.size(), kNotTrained), cache.length);
+      one_sequence({ids.begin(), ids.end()}, std::vector<std::int32_t>(ids.size(), kNotTrained), cache.length, virtual_tokens);
   ForwardContext with_cache = model;
   with_cache.cache = &cache;
   run_forward(with_cache, start(with_cache, {&batch, 1}, {}, {}));
-  cache.length += n;
-  return head_next(with_cache, n);
+  cache.length += batch.tokens();
+  return head_next(with_cache, batch.tokens());
 }
 
 }  // namespace lora_dist

@@ -38,7 +38,8 @@ std::vector<double> forward_loss(const ForwardContext& model, std::span<const Mi
 void forward_log_probs(const ForwardContext& model, const MicroBatch& batch, std::span<float> log_prob,
                        std::span<std::int32_t> argmax);
 
-/// Runs new tokens of a sequence against its cache, appends them to it, and returns the logits after the last one: [vocab].
+/// Runs new tokens of a sequence against its cache, appends them to it, and returns the logits after the last one: [vocab]. The
+/// adapter's virtual tokens come before the first ones.
 std::vector<float> forward_next(const ForwardContext& model, std::span<const std::int32_t> ids, KvCache& cache);
 
 /// A micro-batch's tokens divided over the ranks that share it.

@@ -44,6 +44,12 @@ TEST(Packing, EverySampleOnceAndWithinCapacity) {
   EXPECT_TRUE(std::is_sorted(sequences.begin(), sequences.end(), [](const auto& a, const auto& b) { return a[0] < b[0]; }));
 }
 
+/// Three virtual tokens before each sample; a sequence has room for those of one sample beside ten tokens.
+TEST(Packing, CountsVirtualTokens) {
+  const auto samples = samples_of({6, 5, 4, 1, 10, 12});
+  EXPECT_EQ(pack_samples(samples, 10, true, 3), (std::vector<Sequence>{{0, 3}, {1}, {2}, {4}, {5}}));
+}
+
 TEST(Packing, OffIsOneSamplePerSequenceInOrder) {
   const auto sequences = pack_samples(samples_of({3, 3, 3}), 100, false);
   EXPECT_EQ(sequences, (std::vector<Sequence>{{0}, {1}, {2}}));

@@ -62,5 +62,24 @@ TEST(MakeMicroBatch, RanksTakeTurnsInRounds) {
   EXPECT_EQ(served.front().tokens(), 0);
 }
 
+TEST(MakeMicroBatch, VirtualTokensComeBeforeEverySample) {
+  auto samples = samples_of({2, 2});
+  const std::vector<std::int32_t> labels = {-100, 1};
+  samples[0].labels = labels;
+  const std::vector<Sequence> sequences = {{0, 1}};
+  VirtualTokens virtual_tokens{VirtualPlace::input, 3, {}};
+  const MicroBatch batch = make_micro_batch(sequences, samples, virtual_tokens);
+  EXPECT_EQ(batch.virtual_tokens, 3);
+  EXPECT_EQ(batch.ids, (std::vector<std::int32_t>{-1, -1, -1, 0, 1, -1, -1, -1, 10, 11}));
+  EXPECT_EQ(batch.targets, (std::vector<std::int32_t>{-100, -100, -100, 1, -100, -100, -100, 10, 11, -100}));
+  EXPECT_EQ(batch.positions, (std::vector<std::int32_t>{0, 1, 2, 3, 4, 0, 1, 2, 3, 4}));
+  EXPECT_EQ(batch.cu_seqlens, (std::vector<std::int32_t>{0, 5, 10}));
+  EXPECT_EQ(target_tokens(samples[0], virtual_tokens), 1);
+  EXPECT_EQ(target_tokens(samples[1], virtual_tokens), 2);
+  virtual_tokens.place = VirtualPlace::keys_and_values;  // whose hidden states predict nothing
+  EXPECT_EQ(make_micro_batch(sequences, samples, virtual_tokens).targets[7], -100);
+  EXPECT_EQ(target_tokens(samples[1], virtual_tokens), 1);
+}
+
 }  // namespace
 }  // namespace lora_dist::make_micro_batch_test

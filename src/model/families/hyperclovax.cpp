@@ -20,6 +20,7 @@ void read(const ConfigFile& file, ModelSpec& spec) {
   set_biases(file, spec);
   spec.norm_after = file.boolean_or("use_post_norm", true);
   spec.embedding_scale = static_cast<float>(file.positive_or("embedding_multiplier", 1.0));
+  spec.embedding_scale_of_model = true;
   spec.residual_scale = static_cast<float>(file.positive_or("residual_multiplier", 1.0));
   spec.logits_scale = static_cast<float>(file.positive_or("logits_scaling", 1.0));  // Granite divides by it
   spec.scale_scores(file.positive_or("attention_multiplier", 1.0 / std::sqrt(static_cast<double>(spec.head_dim))));
