@@ -74,6 +74,9 @@ TEST_P(PlanBesideARun, MemoryAndWireAreThoseOfTheRun) {
                        {"parallel.base_shards", each.shards},
                        {"checkpoint.every", "0"},
                        {"output.dir", (scratch / "out").string()}};
+  if (each.more.contains("adapter.prompt.virtual_tokens") || each.more.contains("adapter.prefix.virtual_tokens")) {
+    settings.erase("adapter.r");
+  }
   for (const auto& [key, value] : each.more) {
     settings[key] = value;
   }
@@ -142,6 +145,30 @@ INSTANTIATE_TEST_SUITE_P(
              "none",
              {{"adapter.method", "vera"}, {"adapter.r", "64"}}},
         Case{"adalora", kStories, 512, 2, 2, "all", "block", {{"adapter.method", "adalora"}}},
+        Case{"prompt",
+             kStories,
+             512,
+             2,
+             2,
+             "all",
+             "block",
+             {{"adapter.method", "prompt"}, {"adapter.prompt.virtual_tokens", "5"}, {"parallel.sequence_parallel", "true"}}},
+        Case{"prefix",
+             "tests/golden/families/olmo2",
+             97,
+             1,
+             4,
+             "all",
+             "selective",
+             {{"adapter.method", "prefix"}, {"adapter.prefix.virtual_tokens", "3"}}},
+        Case{"p_tuning",
+             kStories,
+             512,
+             2,
+             1,
+             "all",
+             "block",
+             {{"adapter.method", "p_tuning"}, {"adapter.prompt.virtual_tokens", "4"}}},
         Case{"rows_divided", kStories, 512, 2, 2, "all", "selective", {{"parallel.sequence_parallel", "true"}}},
         Case{"rows_divided_three",
              "tests/golden/families/gpt_neox_parallel",
