@@ -32,7 +32,9 @@ struct AdapterSpec {
   PathPattern<double> alpha_pattern = {};
   std::vector<std::string> feedforward_modules = {};  // of IA3: endings of paths whose inputs are scaled
   std::int64_t virtual_tokens = 0;                    // of prompt learning, which has only these
-  std::optional<EncoderKind> encoder = {BottleneckOptions bottleneck = {};
+  std::optional<EncoderKind> encoder = {};            // that makes them
+  std::int64_t encoder_hidden = 0;                    // 0: as wide as a virtual token's embedding
+  BottleneckOptions bottleneck = {};
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order); then

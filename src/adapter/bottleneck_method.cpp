@@ -2,15 +2,14 @@
 #include "src/adapter/adapter_layout.h"
 #include "src/adapter/bottleneck_folder.h"
 #include "src/adapter/method.h"
-#include "src/model/family.h"
 
 namespace lora_dist {
 
 namespace {
 
-void name_model(PeftConfig& peft, const AdapterLayout& layout) {
-  peft.bottleneck.model_type = layout.family->model_type;
-  peft.bottleneck.hidden = layout.bottlenecks.all.front().up_bias().shape.count();
+void name_model(PeftConfig& peft, const AdapterLayout& /*layout*/, const ModelSpec& model) {
+  peft.bottleneck.model_type = model.model_type;
+  peft.bottleneck.hidden = model.hidden;
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct Planned {
 
 const std::vector<Planned>& all_planned() {
   static const std::vector<Planned> all = {
+      {"adapter.method", {"full"}, list_of(all_words(kMethods))},
       {"adapter.init", {"pissa", "olora", "loftq"}, list_of(all_words(kLoraInits))},
       {"train.optimizer", {"adamw8bit", "sgd", "lion"}, list_of(all_words(kOptimizers))},
       {"train.deterministic", {"false"}, "true"},

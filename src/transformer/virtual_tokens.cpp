@@ -1,7 +1,7 @@
 // Calls the operators of virtual rows with an adapter's parameter.
 #include "src/transformer/virtual_tokens.h"
 
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/virtual_rows/virtual_rows.h"
 
 namespace lora_dist {
