@@ -28,6 +28,15 @@ std::int64_t whole_number(const ConfigReader& file, const char* key, std::int64_
   return value->get<std::int64_t>();
 }
 
+/// Above 0 and below 1.
+double share(const ConfigReader& file, const char* key, double otherwise) {
+  const double value = file.finite(key, otherwise);
+  if (value <= 0.0 || value >= 1.0) {
+    file.refuse(fmt::format("{} must be above 0 and below 1 (got {})", key, value));
+  }
+  return value;
+}
+
 /// {"model.layers.0.self_attn.q_proj.lora_E": [true, false, ...]}: a flag for each of init_r ranks.
 std::map<std::string, std::vector<bool>> read_kept_ranks(const ConfigReader& file, std::int64_t init_r) {
   std::map<std::string, std::vector<bool>> kept;
@@ -57,9 +66,17 @@ void read_adalora_keys(const ConfigReader& file, PeftConfig& config) {
   options.tinit = whole_number(file, "tinit", 0, options.tinit);
   options.tfinal = whole_number(file, "tfinal", 0, options.tfinal);
   options.delta_t = whole_number(file, "deltaT", 1, options.delta_t);
-  options.beta1 = file.finite("beta1", options.beta1);
-  options.beta2 = file.finite("beta2", options.beta2);
+  options.beta1 = share(file, "beta1", options.beta1);
+  options.beta2 = share(file, "beta2", options.beta2);
   options.orth_reg_weight = file.finite("orth_reg_weight", options.orth_reg_weight);
+  if (options.orth_reg_weight < 0.0) {
+    file.refuse(fmt::format("orth_reg_weight must be at least 0 (got {})", options.orth_reg_weight));
+  }
+  for (const char* key : {"use_dora", "use_rslora"}) {
+    if (file.flag(key, false)) {
+      file.refuse(fmt::format("{} is true, which AdaLoRA does not have; save the adapter again", key));
+    }
+  }
   config.total_steps = whole_number(file, "total_step", 1, config.total_steps);
   config.r = options.init_r;
   config.alpha = file.finite("lora_alpha", config.alpha);

@@ -20,7 +20,6 @@ using nlohmann::json;
 
 constexpr std::string_view kAdapterName = "default";
 constexpr std::string_view kDownOnDisk = "adapter_down.0";
-constexpr double kParallelScale = 4.0;
 
 constexpr std::array<ModuleTensor, 4> kBottleneckTensors = {
     {{.name = kDown},
@@ -113,6 +112,29 @@ std::vector<float> read_values(const TensorInfo& info) {
   return read_floats(info, 0, static_cast<std::int64_t>(info.bytes / size_of(info.dtype)));
 }
 
+/// Every bottleneck has its four tensors, of shapes that fit.
+void check_bottlenecks(const PeftAdapter& adapter, const std::filesystem::path& file) {
+  if (adapter.tensors.empty()) {
+    throw Error(ExitCode::model, fmt::format("{} holds no tensors; the adapter was not saved whole", file.string()));
+  }
+  for (const auto& [name, matrix] : adapter.tensors) {
+    const auto [path, role] = path_and_role(name);
+    const AdaptedModule module{&adapter, path};
+    for (const ModuleTensor& tensor : kBottleneckTensors) {
+      if (!module.has(tensor.name) || module.tensor(tensor.name).shape.size() != tensor.dimensions) {
+        throw Error(ExitCode::model, fmt::format("{}: {} has no {} of {} dimensions; the adapter was not saved whole",
+                                                 file.string(), path, tensor.name, tensor.dimensions));
+      }
+    }
+    const std::vector<std::int64_t>& down = module.tensor(kDown).shape;
+    if (module.tensor(kDownBias).shape[0] != down[0] || module.tensor(kUp).shape != std::vector{down[1], down[0]} ||
+        module.tensor(kUpBias).shape[0] != down[1]) {
+      throw Error(ExitCode::model, fmt::format("{}: the shapes of {} do not fit each other; the adapter was not saved whole",
+                                               file.string(), path));
+    }
+  }
+}
+
 std::string bottleneck_size(const PeftConfig& config) {
   return fmt::format("{}, hidden / {}", word_of(kBottleneckPlacements, config.bottleneck.placement), config.bottleneck.reduction);
 }
@@ -159,6 +181,7 @@ PeftAdapter read_bottleneck_folder(const std::filesystem::path& folder, const Pe
     }
     adapter.tensors.emplace(plain, AdapterMatrix{info.shape, read_values(info)});
   }
+  check_bottlenecks(adapter, tensors);
   return adapter;
 }
 

@@ -71,7 +71,8 @@ void check_shared(const PeftAdapter& adapter, const AdapterMethod& method, const
       throw Error(ExitCode::model, fmt::format("{} has no {}{}, which adapter_config.json promises; save the adapter again",
                                                file.string(), kPeftSharedPrefix, name));
     }
-    if (std::ranges::find(found->second.shape, adapter.config.r) == found->second.shape.end()) {
+    const std::size_t rank_axis = name == method.peft.shared.front() ? 0 : 1;  // A [r, widest input], B [widest output, r]
+    if (found->second.shape[rank_axis] != adapter.config.r) {
       throw Error(ExitCode::model,
                   fmt::format("{}: {}{} is [{}], and adapter_config.json gives r = {}; save the adapter again", file.string(),
                               kPeftSharedPrefix, name, fmt::join(found->second.shape, ", "), adapter.config.r));

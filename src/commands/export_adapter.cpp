@@ -77,6 +77,12 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
   }
   if (becomes_lora(out.adapter)) {
     out.adapter = lora_of(out.adapter);
+    if (out.adapter.tensors.empty()) {
+      throw Error(ExitCode::model,
+                  fmt::format("{}: none of its ranks is left, so that it changes nothing and there is nothing to "
+                              "export",
+                              out.folder.string()));
+    }
   }
   if (options.reader == Reader::peft && !out.adapter.tables.empty() && !out.spec) {
     out.copied = true;  // PEFT takes the copies, which cannot be compared with a base and left out
@@ -117,7 +123,7 @@ void write_folder(const PeftAdapter& adapter, const nlohmann::json& origin, cons
     tensors.push_back({name, matrix.shape, std::ssize(values), std::ssize(matrix.values)});
     values.insert(values.end(), matrix.values.begin(), matrix.values.end());
   }
-  write_peft_adapter(output, adapter.config, tensors, values, DType::f32, origin);
+  write_peft_adapter(output, adapter.config, tensors, values, DType::f32, origin, adapter.shared);
 }
 
 /// PEFT's files and this program's record, as they are.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "src/adapter/bottleneck_folder.h"
 #include "src/adapter/method.h"
 #include "src/adapter/model_card.h"
 #include "src/adapter/path_pattern.h"
@@ -205,7 +206,7 @@ AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
   if (!facts.config.is_object()) {
     throw Error(ExitCode::model, config.string() + ": it is not an object");
   }
-  for (const auto& [name, tensor] : read_safetensors_header(folder / "adapter_model.safetensors").tensors) {
+  for (const auto& [name, tensor] : read_safetensors_header(tensors_file(folder)).tensors) {
     facts.tensors.push_back(name);
     if (name.find(".lora_A") != std::string::npos && !tensor.shape.empty()) {
       facts.rank = std::max(facts.rank, tensor.shape[0]);
@@ -218,6 +219,12 @@ AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
 bool is_readable(const AdapterFacts& facts) { return changed_base(facts).empty() && not_plain_lora(facts, true).empty(); }
 
 ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
+  if (is_bottleneck_config(facts.config)) {
+    return {
+        Fit::no,
+        "it is a bottleneck adapter of the adapters library, which changes no weights and which no other program reads; run it "
+        "with lora_dist (score, generate) or that library"};
+  }
   if (reader == Reader::peft) {
     return peft_verdict(facts);
   }

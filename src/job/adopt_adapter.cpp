@@ -127,6 +127,12 @@ void adopt_schedule(Config& config, const PeftConfig& peft) {
   take("beta1", &AdaLoraOptions::beta1);
   take("beta2", &AdaLoraOptions::beta2);
   take("orth_reg_weight", &AdaLoraOptions::orth_reg_weight);
+  if (ours.target_r > ours.init_r) {
+    throw Error(ExitCode::usage,
+                fmt::format("adapter.adalora.target_r is {} with the adapter in adapter.init_from ({}), more than "
+                            "its init_r = {}; set a smaller one",
+                            ours.target_r, config.adapter.init_from, ours.init_r));
+  }
 }
 
 /// The folder's method may differ from the one that the keys were checked for.
@@ -212,10 +218,21 @@ void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& mode
   if (peft.method == Method::bottleneck) {
     adopt_bottleneck(config, peft);
   }
-  config.adapter.target_modules = module_names(layout);
-  for (const char* key : {"adapter.r", "adapter.alpha", "adapter.rslora", "adapter.method", "adapter.target_modules",
-                          "adapter.rank_pattern", "adapter.alpha_pattern", "adapter.ia3.feedforward_modules",
-                          "adapter.vera.d_initial", "adapter.vera.projection_key", "adapter.vera.save_projection"}) {
+  std::vector<const char*> adopted = {"adapter.r",
+                                      "adapter.alpha",
+                                      "adapter.rslora",
+                                      "adapter.method",
+                                      "adapter.rank_pattern",
+                                      "adapter.alpha_pattern",
+                                      "adapter.ia3.feedforward_modules",
+                                      "adapter.vera.d_initial",
+                                      "adapter.vera.projection_key",
+                                      "adapter.vera.save_projection"};
+  if (peft.method != Method::bottleneck) {  // which has a place in every block, and no targets
+    config.adapter.target_modules = module_names(layout);
+    adopted.push_back("adapter.target_modules");
+  }
+  for (const char* key : adopted) {
     if (!config.is_explicit(key)) {
       config.origins[key] = "adapter.init_from";
     }
