@@ -12,6 +12,7 @@
 #include "src/adapter/frozen_tensors.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
+#include "src/io/sha256.h"
 #include "src/job/adopt_adapter.h"
 #include "src/model/family.h"
 
@@ -151,6 +152,16 @@ std::vector<float> read_parameters(ModelRun& run, Purpose purpose, const std::fi
   return params;
 }
 
+/// Empty for no tensors.
+std::string digest_of(const SharedTensors& shared) {
+  Sha256 digest;
+  for (const auto& [name, matrix] : shared) {
+    digest.update(std::as_bytes(std::span(name)));
+    digest.update(std::as_bytes(std::span(matrix.values)));
+  }
+  return shared.empty() ? std::string() : digest.hex();
+}
+
 }  // namespace
 
 std::int64_t configured_virtual_tokens(const AdapterConfig& adapter) {
@@ -198,6 +209,7 @@ void prepare_adapter(ModelRun& run, Purpose purpose, const std::filesystem::path
       describe(run);
     }
     run.shared = shared_tensors(run.layout, run.peft, std::move(held), from.string());
+    run.shared_digest = digest_of(run.shared);
     if (purpose == Purpose::train) {
       check_can_be_drawn(run);
     }

@@ -44,6 +44,7 @@ struct ModelRun {
   SharedTensors shared;          // the adapter's shared tensors; in training only rank 0 keeps them, for its folder
   std::span<float> params;       // the whole flat buffer, in the operators' memory
   std::span<float> part_params;  // of the TP shard; the whole buffer without TP
+  std::string shared_digest;     // of the tensors that all modules of the adapter share; empty: there are none
   AdapterLayout no_layout;       // of the base alone
   Workspace workspace;
 

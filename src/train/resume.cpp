@@ -12,6 +12,7 @@
 #include "src/config/print_config.h"
 #include "src/config/resume_rules.h"
 #include "src/core/activity.h"
+#include "src/core/error_of.h"
 #include "src/core/version.h"
 #include "src/io/file.h"
 #include "src/job/checkpoint_records.h"
@@ -36,9 +37,21 @@ std::optional<std::filesystem::path> find_start(const TrainingRun& run) {
   return found.path;
 }
 
+/// Settings that the checkpoint's program did not have yet had the effect of their defaults.
+void leave_out_newer_settings(const std::filesystem::path& checkpoint, CheckpointIdentity& identity) {
+  nlohmann::json recorded;
+  error_of([&] { recorded = read_manifest(checkpoint).identity.settings; });  // loading reports why
+  for (const auto& [name, value] : to_flat_settings(Config{})) {
+    if (recorded.is_object() && !recorded.contains(name) && identity.settings.value(name, std::string()) == value) {
+      identity.settings.erase(name);
+    }
+  }
+}
+
 /// The identity that the checkpoint must match.
 CheckpointIdentity wanted_identity(const TrainingRun& run, const std::filesystem::path& checkpoint) {
   CheckpointIdentity identity = identity_of(run);
+  leave_out_newer_settings(checkpoint, identity);
   if (recorded_compute_dtype(checkpoint) == "\"auto\"") {
     identity.settings[kComputeDtypeSetting] = to_flat_settings(run.config).at(kComputeDtypeSetting);
   }
@@ -68,6 +81,9 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
   identity.settings[kComputeDtypeSetting] =
       fmt::format("\"{}\"", name_of_compute(run.device->dtype));  // "auto" differs between machines
   identity.settings["training samples (digest)"] = run.data_digest;
+  if (!run.shared_digest.empty()) {
+    identity.settings["projections of the adapter (digest)"] = run.shared_digest;
+  }
   identity.tensors = adapter_tensors(run.layout);
   identity.program_version = kProgramVersion;
   return identity;
