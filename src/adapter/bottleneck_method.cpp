@@ -25,7 +25,8 @@ const AdapterMethod& bottleneck_method() {
                                        .keys = {.alpha = false, .dropout = false},
                                        .default_modules = nullptr,
                                        .describe = name_model,
-                                       .part = TrainedPart::sublayers};
+                                       .part = TrainedPart::sublayers,
+                                       .starts_as_base = false};
   return method;
 }
 

@@ -65,6 +65,7 @@ struct AdapterMethod {
   /// Adds to a new adapter's description what its layout and the model say. Null: nothing.
   void (*describe)(PeftConfig& peft, const AdapterLayout& layout, const ModelSpec& model) = nullptr;
   TrainedPart part = TrainedPart::linears;
+  bool starts_as_base = true;  // a new adapter changes nothing
   /// The factor of the update: alpha / r, or another. `r`: of the configuration.
   double (*scale)(double alpha, std::int64_t r, bool rslora) = lora_scale;
   /// Null: nothing besides AdamW's update.

@@ -10,6 +10,7 @@ const AdapterMethod& p_tuning_method() {
                                        .merge = virtual_merge(),
                                        .keys = {.rank = false, .alpha = false, .dropout = false},
                                        .describe = describe_virtual_tokens,
+                                       .starts_as_base = false,
                                        .virtual_place = VirtualPlace::input};
   return method;
 }

@@ -11,6 +11,7 @@ const AdapterMethod& prefix_method() {
                                        .merge = virtual_merge(),
                                        .keys = {.rank = false, .alpha = false, .dropout = false},
                                        .describe = describe_virtual_tokens,
+                                       .starts_as_base = false,
                                        .virtual_place = VirtualPlace::keys_and_values};
   return method;
 }

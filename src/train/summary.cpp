@@ -117,7 +117,8 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, const Sav
   console.line(fmt::format("checkpoints {}", describe(saving)));
   if (progress.base && progress.last) {
     console.line("\nvalidation        loss   perplexity");
-    console.line(fmt::format("base         {:9.4f}    {:9.3f}", progress.base->loss, progress.base->perplexity));
+    console.line(fmt::format("{}{:9.4f}    {:9.3f}", run.layout.method->starts_as_base ? "base         " : "start        ",
+                             progress.base->loss, progress.base->perplexity));
     console.line(fmt::format("tuned        {:9.4f}    {:9.3f}", progress.last->loss, progress.last->perplexity));
   }
   show_answers(run);
