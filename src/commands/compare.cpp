@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <sstream>
 
 #include "src/adapter/method.h"
@@ -43,6 +44,9 @@ std::vector<std::string> names_of(const std::string& list) {
   std::vector<std::string> names;
   std::istringstream parts(list);
   for (std::string name; std::getline(parts, name, ',');) {
+    if (name.empty()) {
+      fail_usage(fmt::format("--methods {} names an empty method", list));
+    }
     if (std::ranges::find(names, name) != names.end()) {
       fail_usage(fmt::format("--methods names {} twice", name));
     }
@@ -87,6 +91,9 @@ Config config_of_method(const Config& all, const std::string& name, const std::m
     console.note(fmt::format("adapter.target_modules is left out for {}, which has modules of its own", name));
     config.adapter.target_modules = AdapterConfig{}.target_modules;
     config.origins["adapter.target_modules"] = "default";
+  }
+  if (const ConfigProblem problem = find_contradiction(config); !problem.keys.empty()) {
+    throw Error(ExitCode::usage, fmt::format("method {}: {}", name, problem.text));
   }
   if (const auto rate = rates.find(name); rate != rates.end()) {
     config.train.learning_rate = load_config({}, {"train.learning_rate=" + rate->second}).train.learning_rate;
@@ -135,6 +142,16 @@ void begin_method(TrainingRun& run, const Config& opened, const Config& config) 
   set_up_adapter(run);
 }
 
+/// What a later method cannot do must not be found when the earlier ones have been trained.
+void check_methods(const TrainingRun& run, std::span<const Config> configs) {
+  run_together(*run.world, [&] {
+    for (Config config : configs) {
+      choose_targets(config, run.model->spec);
+      configured_layout(config, run.model->spec);
+    }
+  });
+}
+
 void write_results(const TrainingRun& run, const std::filesystem::path& folder, const std::vector<MethodResult>& results) {
   run_together(*run.world, [&] {
     if (run.world->rank() == 0) {
@@ -147,7 +164,7 @@ int run(Communicator& world, const ProcessInfo& process, const CompareOptions& o
   if (options.config.print_config) {
     return print_resolved_config(world, options.config);
   }
-  const Config all = read_config(world, options.config);
+  const Config all = read_config(world, options.config, /*complete=*/true, /*any_method=*/true);
   const std::vector<Config> configs = configs_of_methods(world, all, options);
   if (!all.checkpoint.on_signal) {
     end_on_stop_requests();
@@ -159,6 +176,7 @@ int run(Communicator& world, const ProcessInfo& process, const CompareOptions& o
   first.output.dir = folder.string();
   const auto device = choose_device(device_choice(first), process, world, Console{world.rank() == 0});
   TrainingRun training = open_training(first, world, *device);
+  check_methods(training, configs);
   const Config opened = training.config;
   std::vector<MethodResult> results;
   for (const Config& config : configs) {

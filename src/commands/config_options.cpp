@@ -52,12 +52,12 @@ void find_files(Communicator& world, std::vector<std::string>& files, const std:
 
 }  // namespace
 
-Config read_config(Communicator& world, const ConfigOptions& options, bool complete) {
+Config read_config(Communicator& world, const ConfigOptions& options, bool complete, bool any_method) {
   Config config;
   run_together(world, [&] {
     const std::filesystem::path file =
         options.cfg.empty() ? std::filesystem::path() : find_config_file(options.cfg, program_path());
-    config = load_config(file, options.sets);
+    config = load_config(file, options.sets, any_method);
     if (complete) {
       check_required_keys(config);
     }

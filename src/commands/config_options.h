@@ -30,7 +30,8 @@ std::filesystem::path program_path();
 /// Finds and reads --cfg and applies --set; with `complete`, model.path and data.train are required, and patterns in data.train
 /// and data.validation are replaced by the files that rank 0 finds. Collective: a failure on any rank throws the same
 /// Error(collective) on all: usage for the file, --set and keys, data for a pattern without files.
-Config read_config(Communicator& world, const ConfigOptions& options, bool complete = true);
+/// `any_method`: as load_config's.
+Config read_config(Communicator& world, const ConfigOptions& options, bool complete = true, bool any_method = false);
 
 /// Implements --print-config: prints the resolved configuration to standard output. Returns the exit code.
 int print_resolved_config(Communicator& world, const ConfigOptions& options);

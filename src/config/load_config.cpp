@@ -175,7 +175,7 @@ std::string place_of(const Loading& loading, const std::vector<std::string>& key
 
 }  // namespace
 
-Config load_config(const std::filesystem::path& file, const std::vector<std::string>& sets) {
+Config load_config(const std::filesystem::path& file, const std::vector<std::string>& sets, bool any_method) {
   Loading loading;
   for (const Key& key : config_keys()) {
     loading.config.origins[std::string(key.name)] = "default";
@@ -188,7 +188,7 @@ Config load_config(const std::filesystem::path& file, const std::vector<std::str
     apply_set(loading, setting);
   }
   expand_paths(loading.config);
-  if (const ConfigProblem problem = find_contradiction(loading.config); !problem.keys.empty()) {
+  if (const ConfigProblem problem = find_contradiction(loading.config); !any_method && !problem.keys.empty()) {
     throw Error(ExitCode::usage, place_of(loading, problem.keys) + problem.text);
   }
   return std::move(loading.config);

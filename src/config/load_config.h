@@ -13,7 +13,8 @@ namespace lora_dist {
 /// expands "~" at the start of a path. Throws Error(usage) starting with "file:line: " or "--set text: ": TOML errors, unknown
 /// keys (with the nearest known one), wrong types, values out of range, contradicting values, values of features that are not
 /// built yet.
-Config load_config(const std::filesystem::path& file, const std::vector<std::string>& sets);
+/// With `any_method`, options of adapter methods other than adapter.method are let pass, and contradictions are not looked for.
+Config load_config(const std::filesystem::path& file, const std::vector<std::string>& sets, bool any_method = false);
 
 /// Throws Error(usage) unless model.path is given.
 void check_model_is_named(const Config& config);

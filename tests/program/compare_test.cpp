@@ -1,7 +1,7 @@
 // compare: several methods over one loaded base.
 #include <gtest/gtest.h>
 
-#include "tests/program/fixtures.h"
+#include "tests/program/family_runs.h"
 
 namespace lora_dist::program::compare_test {
 namespace {
@@ -86,6 +86,28 @@ TEST(Compare, LeavesOutWhatAMethodDoesNotHave) {
   EXPECT_NE(get_file(scratch / "all/ia3/config.resolved.toml").find("loraplus_ratio = 0"), std::string::npos);
 }
 
+/// Options of a method do not contradict another method of the list.
+TEST(Compare, TakesOptionsOfSeveralMethods) {
+  const Scratch scratch;
+  Settings settings = settings_for(scratch / "all");
+  settings["adapter.bottleneck.reduction"] = "8";
+  settings["adapter.vera.projection_key"] = "5";
+  expect_success(compare(settings, 1, "bottleneck,vera"));
+  EXPECT_EQ(read_json(scratch / "all/vera/adapter/adapter_config.json")["projection_prng_key"], 5);
+  EXPECT_EQ(read_json(scratch / "all/bottleneck/adapter/adapter_config.json")["config"]["reduction_factor"], 8);
+}
+
+/// The last method is checked before the first is trained.
+TEST(Compare, ChecksAllMethodsBeforeTheFirstStep) {
+  const Scratch scratch;
+  Settings settings = settings_for(scratch / "all");
+  settings["model.path"] = source("tests/golden/families/gpt_neox_parallel").string();
+  settings["data.train"] = toml_list({training_rows(source("tests/golden/families/gpt_neox_parallel"), scratch / "rows.jsonl")});
+  settings.erase("data.validation");
+  expect_error(compare(settings, 2, "lora,bottleneck"), 2, {"gpt_neox models run attention and MLP side by side"});
+  EXPECT_FALSE(fs::exists(scratch / "all/lora/metrics.jsonl"));
+}
+
 TEST(Compare, WithoutValidationDataThereIsNoLoss) {
   const Scratch scratch;
   Settings settings = settings_for(scratch / "all");
@@ -101,6 +123,7 @@ TEST(Compare, Refuses) {
   Settings settings = settings_for(scratch / "all");
   expect_error(launch_of(settings, 1, "compare"), 2, {"compare needs --methods"});
   expect_error(compare(settings, 2, "lora,dora,lora"), 2, {"--methods names lora twice"});
+  expect_error(compare(settings, 2, "lora,,dora"), 2, {"--methods lora,,dora names an empty method"});
   expect_error(compare(settings, 1, "lora,lore"), 2, {"adapter.method", "lore"});
   expect_error(compare(settings, 1, "lora", {"--learning-rate", "lora=fast"}), 2, {"train.learning_rate", "fast"});
   for (const char* rate : {"ia3=1e-2", "lora", "=1"}) {
