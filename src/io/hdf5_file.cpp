@@ -116,7 +116,8 @@ void write_dataset(std::int64_t handle, const std::filesystem::path& file, const
   const hsize_t count = elements;
   const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
   const Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  if (count > 0) {  // a chunk must not be larger than the dataset, so an empty dataset has none
+  H5Pset_obj_track_times(layout.get(), false);  // else the file's bytes depend on the second in which it is written
+  if (count > 0) {                              // a chunk must not be larger than the dataset, so an empty dataset has none
     const hsize_t chunk = std::min<hsize_t>(count, kChunkBytes / size_of_element(floats));
     H5Pset_chunk(layout.get(), 1, &chunk);
     H5Pset_fletcher32(layout.get());
