@@ -68,8 +68,8 @@ MethodResult result_of(const TrainingRun& run) {
   MethodResult result;
   result.method = std::string(word_of(kMethods, run.config.adapter.method));
   result.folder = run.output;
-  result.trained = run.layout.count;
-  result.all = run.layout.count + parameter_count(run.model->spec);
+  result.trained = run.layout.trained_count();
+  result.all = result.trained + parameter_count(run.model->spec);
   result.learning_rate = run.config.train.learning_rate;
   std::array<std::int64_t, 1> bytes = {sum_by_kind(memory_of(*run.model))[kMemoryKinds]};
   run.world->all_reduce(bytes, Reduce::max, WireKind::control);

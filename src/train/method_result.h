@@ -19,14 +19,14 @@ struct MethodResult {
   std::filesystem::path folder;  // of its run
   std::int64_t trained = 0;      // parameters
   std::int64_t all = 0;          // parameters, those of the base included
-  std::int64_t rank_bytes = 0;   // memory that the largest rank takes for base, adapter and activations
+  std::int64_t rank_bytes = 0;   // of all buffers of the largest rank: base, adapter, optimizer, activations and scratch
   std::int64_t steps = 0;
   double seconds = 0.0;               // of all steps
   double tokens_per_second = 0.0;     // in them
   double learning_rate = 0.0;         // the schedule's peak
   std::optional<double> loss_before;  // on the validation data; empty: there is none
   std::optional<double> loss_after;
-  std::int64_t adapter_bytes = 0;  // of adapter_model.safetensors
+  std::int64_t adapter_bytes = 0;  // of its tensors' file
 };
 
 /// Reads a finished run's files on rank 0; the other ranks get only the counts and memory. Collective; throws Error(model), the

@@ -97,6 +97,21 @@ TEST(Compare, TakesOptionsOfSeveralMethods) {
   EXPECT_EQ(read_json(scratch / "all/bottleneck/adapter/adapter_config.json")["config"]["reduction_factor"], 8);
 }
 
+/// An encoder's parameters are trained, the rows that it makes are not.
+TEST(Compare, CountsParametersAsTheRunDoes) {
+  const Scratch scratch;
+  Settings settings = settings_for(scratch / "all");
+  settings.erase("adapter.r");
+  settings["adapter.prompt.encoder_hidden"] = "8";
+  const Finished result = expect_success(compare(settings, 1, "p_tuning"));
+  const json method = read_json(scratch / "all/compare.json")["methods"][0];
+  std::string shown = result.out.substr(result.out.find("trainable params: "));
+  std::erase(shown, ',');
+  const std::string counts = "trainable params: " + std::to_string(method["trained_parameters"].get<std::int64_t>()) +
+                             " || all params: " + std::to_string(method["all_parameters"].get<std::int64_t>()) + " ";
+  EXPECT_EQ(shown.substr(0, counts.size()), counts);
+}
+
 /// The last method is checked before the first is trained.
 TEST(Compare, ChecksAllMethodsBeforeTheFirstStep) {
   const Scratch scratch;
