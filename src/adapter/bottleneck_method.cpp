@@ -22,7 +22,7 @@ const AdapterMethod& bottleneck_method() {
                                        .linear = {},
                                        .peft = bottleneck_codec(),
                                        .merge = bottleneck_merge(),
-                                       .keys = {.alpha = false, .dropout = false},
+                                       .keys = {.rank = false, .alpha = false, .dropout = false},
                                        .default_modules = nullptr,
                                        .describe = name_model,
                                        .part = TrainedPart::sublayers,

@@ -127,18 +127,18 @@ void check_mergeable(std::span<const WeightedAdapter> adapters) {
                               "every text; run it with lora_dist or PEFT",
                               each.folder.string(), word_of(kMethods, each.adapter.config.method)));
     }
-  }
-}
-
-/// Updates that depend on the weight that they change have no sum of several, and no share of one.
-void check_summable(std::span<const WeightedAdapter> adapters) {
-  for (const WeightedAdapter& each : adapters) {
     if (method_of(each.adapter.config.method).merge.weight == nullptr) {
       throw Error(ExitCode::usage,
                   fmt::format("{}: an adapter of method {} changes no weights, and so cannot be merged; use it with score and "
                               "generate",
                               each.folder.string(), word_of(kMethods, each.adapter.config.method)));
     }
+  }
+}
+
+/// Updates that depend on the weight that they change have no sum of several, and no share of one.
+void check_summable(std::span<const WeightedAdapter> adapters) {
+  for (const WeightedAdapter& each : adapters) {
     if (!method_of(each.adapter.config.method).merge.sums && (adapters.size() > 1 || each.weight != 1.0)) {
       throw Error(ExitCode::usage,
                   fmt::format("{}: an adapter of method {} merges alone and with weight 1; {}", each.folder.string(),
