@@ -45,7 +45,7 @@ __device__ VirtualElement this_element(const VirtualShape& shape) {
   return {row, column, column < shape.width ? row * shape.table_columns + shape.first_column + column : -1};
 }
 
-/// The element of x in a sequence; -1 if x has not its row.
+/// The element of x in a sequence; -1 if its row is not in x.
 __device__ std::int64_t element_in(const VirtualShape& shape, const VirtualElement& element, std::int64_t sequence) {
   const std::int64_t row = shape.starts[sequence] + element.row - shape.first_row;
   return row >= 0 && row < shape.rows ? row * shape.width + element.column : -1;

@@ -1,5 +1,5 @@
-// AdaLoRA (Zhang et al. 2023, arXiv:2303.10512): y = W x + bias + scale * B (E * (A dropout(x))), whose least important ranks go
-// during training (adalora_step.cpp). As PEFT has it, scale = alpha / (init_r + 1e-5), whatever ranks are left.
+// AdaLoRA (Zhang et al. 2023, arXiv:2303.10512): y = W x + bias + scale * B (E * (A dropout(x))), whose least important ranks are
+// pruned during training (adalora_step.cpp). As PEFT has it, scale = alpha / (init_r + 1e-5), whatever ranks are left.
 #include <algorithm>
 
 #include "kernels/reduce/reduce.h"
@@ -98,7 +98,7 @@ void parameter_gradients(const LinearLayer& layer, const LinearContext& context,
 }
 
 constexpr StepHooks kAdaLoraStep = {.take_memory = take_adalora_memory,
-                                    .add_own_gradient = add_orthogonality,
+                                    .add_regularization_gradient = add_orthogonality,
                                     .after_update = choose_ranks,
                                     .kept_tensors = kept_tensors};
 

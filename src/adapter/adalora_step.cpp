@@ -112,7 +112,7 @@ StepMemory take_adalora_memory(const AdapterLayout& layout, Arena& arena) {
   return memory;
 }
 
-OwnLoss add_orthogonality(const MethodStep& step) {
+RegularizationLoss add_orthogonality(const MethodStep& step) {
   const std::vector<const AdaptedLinear*> modules = adalora_modules(step.layout);
   const auto for_each_gram = [&](const auto& work) {  // work(A or B, its Gram matrix, whether it is B)
     std::int64_t next = 0;
@@ -183,7 +183,7 @@ void choose_ranks(const MethodStep& step) {
     std::sort(ordered.begin(), ordered.end());
     step.budget.kept.assign(scores.size(), true);
     for (std::size_t i = 0; gone > 0 && i < scores.size(); ++i) {
-      step.budget.kept[i] = scores[i] > ordered[gone - 1];
+      step.budget.kept[i] = scores[i] > ordered[gone - 1];  // ties with the last pruned rank are pruned too, as in PEFT
     }
     step.budget.final = ends;
   }

@@ -9,7 +9,7 @@ namespace lora_dist {
 StepMemory take_adalora_memory(const AdapterLayout& layout, Arena& arena);
 
 /// The term orth_reg_weight * mean over all A and B of |A A^T - I| or |B^T B - I| (Frobenius norms).
-OwnLoss add_orthogonality(const MethodStep& step);
+RegularizationLoss add_orthogonality(const MethodStep& step);
 
 /// The ranks of all modules together after this step. `all`: at the start; `target`: at the end.
 std::int64_t ranks_at(const AdaLoraOptions& options, std::int64_t step, std::int64_t total_steps, std::int64_t all,

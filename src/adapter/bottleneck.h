@@ -59,8 +59,7 @@ Bottlenecks make_bottlenecks(const ModelSpec& model, const BottleneckOptions& op
 const Bottleneck* find_bottleneck(const Bottlenecks& bottlenecks, BottleneckSite site, std::int64_t layer);
 
 /// As the adapters library: normal values with standard deviation 0.02 ("bert"); parallel ones begin with up = 0 and down uniform
-/// in
-/// +- 1 / sqrt(hidden) ("mam_adapter"). Biases are 0. A value depends on (seed, layer, site, element) alone.
+/// in +- 1 / sqrt(hidden) ("mam_adapter"). Biases are 0. A value depends on (seed, layer, site, element) alone.
 void initialize_bottlenecks(const Bottlenecks& bottlenecks, std::uint64_t seed, std::span<float> params);
 
 }  // namespace lora_dist

@@ -43,8 +43,8 @@ struct MethodKeys {
   bool dropout = true;
 };
 
-/// The part of the model that a method trains or adds to. Those that put virtual tokens before every sequence (VirtualPlace)
-/// adapt no linears; the hooks of linears are null in all but the first.
+/// The part of the model that a method trains or adds to. Methods of virtual tokens (VirtualPlace) keep `linears` and adapt none;
+/// they and the methods of norms and sublayers have no hooks of linears.
 enum class TrainedPart : std::uint8_t { linears, norms, sublayers };
 
 struct AdapterMethod {
@@ -91,7 +91,7 @@ const AdapterMethod& ln_tuning_method();
 /// The rows and columns of frozen projections get trained factors. Kopiczko et al. 2024, arXiv:2310.11454.
 const AdapterMethod& vera_method();
 
-/// LoRA whose least important ranks go during training. Zhang et al. 2023, arXiv:2303.10512.
+/// LoRA whose least important ranks are pruned during training. Zhang et al. 2023, arXiv:2303.10512.
 const AdapterMethod& adalora_method();
 /// Virtual tokens with trained embeddings. Lester et al. 2021, arXiv:2104.08691.
 const AdapterMethod& prompt_method();

@@ -1,4 +1,4 @@
-// The trained tensors of one adapted linear layer, with their offsets in the flat buffer.
+// The tensors of an adapter, with their offsets in a flat buffer of trained or of frozen ones.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct LinearTraits {
 /// One adapted linear layer, as a method's hooks read it.
 struct AdaptedLinear {
   std::int64_t r = 0;
-  float scale = 0.0F;  // alpha / r, or alpha / sqrt(r) for rsLoRA
+  float scale = 0.0F;  // AdapterMethod::scale
   std::int64_t in = 0;
   std::int64_t out = 0;
   std::int64_t first_in = 0;           // the shard's first input feature, if TP ranks cut the inputs

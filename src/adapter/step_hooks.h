@@ -43,7 +43,7 @@ struct MethodStep {
 };
 
 /// The method's own term of the loss, which the step's gradient gets.
-struct OwnLoss {
+struct RegularizationLoss {
   double loss = 0.0;
   double squared_norm = 0.0;  // of the whole gradient with the term's
 };
@@ -57,10 +57,10 @@ struct KeptTensors {
 struct StepHooks {
   StepMemory (*take_memory)(const AdapterLayout& layout, Arena& arena);
   /// Adds the gradient of the method's own loss to step.grads: after the reduction, before clipping.
-  OwnLoss (*add_own_gradient)(const MethodStep& step);
+  RegularizationLoss (*add_regularization_gradient)(const MethodStep& step);
   /// After the update, with the gradient as clipped.
   void (*after_update)(const MethodStep& step);
-  /// The tensors without the ranks that went, which the configuration then names. `params`: on the host.
+  /// The tensors without the pruned ranks, which the configuration then names. `params`: on the host.
   KeptTensors (*kept_tensors)(const AdapterLayout& layout, const RankBudget& budget, std::span<const float> params,
                               PeftConfig& peft);
 };

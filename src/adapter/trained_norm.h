@@ -28,8 +28,8 @@ std::string norm_path(const Family& family, NormSite site, std::int64_t layer);
 /// Every norm of [hidden], block by block, the last one at the end; offsets are left 0.
 std::vector<TrainedNorm> all_norms(const ModelSpec& model);
 
-/// The norms that target_modules match, in the same order. Names are matched as those
-/// of linears. Throws Error(usage) for a name that matches no norm, listing the model's.
+/// The norms that target_modules match, in the same order. Names are matched as those of linears. Throws Error(usage) for a name
+/// that matches no norm, listing the model's.
 std::vector<TrainedNorm> match_norms(const ModelSpec& model, const std::vector<std::string>& target_modules);
 
 /// PEFT's target_modules of LN_TUNING for the model type; every norm where PEFT has none.

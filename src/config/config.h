@@ -60,7 +60,7 @@ struct AdapterConfig {
   std::optional<Activation> bottleneck_activation;                           // kBottleneckActivations
   PromptConfig prompt;
   PrefixConfig prefix;
-  std::string init_from;  // a PEFT adapter folder to start from; empty: fresh weights
+  std::string init_from;  // folder of an adapter (PEFT's or the adapters library's) to start from; empty: fresh weights
 };
 
 struct DataConfig {

@@ -85,7 +85,7 @@ std::vector<Key> make_keys() {
     key("adapter.vera.save_projection", [](auto& c) -> auto& { return c.adapter.vera_save_projection; }, Flag{}, kRefuse, "write the projections to the folder; false: readers draw them from the key"),
     key("adapter.adalora.init_r", [](auto& c) -> auto& { return c.adapter.adalora.init_r; }, Whole{1, 65536}, kRefuse, "ranks of a module at the start of AdaLoRA"),
     key("adapter.adalora.target_r", [](auto& c) -> auto& { return c.adapter.adalora.target_r; }, Whole{1, 65536}, kRefuse, "ranks of a module at its end, on average"),
-    key("adapter.adalora.tinit", [](auto& c) -> auto& { return c.adapter.adalora.tinit; }, Whole{0, std::numeric_limits<std::int64_t>::max()}, kRefuse, "steps before the first rank goes"),
+    key("adapter.adalora.tinit", [](auto& c) -> auto& { return c.adapter.adalora.tinit; }, Whole{0, std::numeric_limits<std::int64_t>::max()}, kRefuse, "steps before the first rank is pruned"),
     key("adapter.adalora.tfinal", [](auto& c) -> auto& { return c.adapter.adalora.tfinal; }, Whole{0, std::numeric_limits<std::int64_t>::max()}, kRefuse, "last steps, in which the ranks that are left stay"),
     key("adapter.adalora.delta_t", [](auto& c) -> auto& { return c.adapter.adalora.delta_t; }, Whole{1, std::numeric_limits<std::int64_t>::max()}, kRefuse, "steps between two choices of ranks"),
     key("adapter.adalora.beta1", [](auto& c) -> auto& { return c.adapter.adalora.beta1; }, Real{0.0, 1.0, true, true}, kRefuse, "weight of the past in the importance of parameters"),

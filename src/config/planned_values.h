@@ -7,7 +7,7 @@
 
 namespace lora_dist {
 
-/// "= prefix is not built yet; what works is lora, dora, ia3" if `node`, or one of its elements, is a planned value of the key;
+/// "= pissa is not built yet; what works is default, gaussian" if `node`, or one of its elements, is a planned value of the key;
 /// else empty.
 std::string refusal_of_planned(std::string_view key, const toml::node& node);
 

@@ -9,7 +9,7 @@ namespace lora_dist {
 struct AdaLoraOptions {
   std::int64_t init_r = 12;      // ranks of a module at the start
   std::int64_t target_r = 8;     // of a module at the end, on average
-  std::int64_t tinit = 0;        // steps before the first rank goes
+  std::int64_t tinit = 0;        // steps before the first rank is pruned
   std::int64_t tfinal = 0;       // last steps, in which the ranks that are left stay
   std::int64_t delta_t = 1;      // steps between two choices of ranks
   double beta1 = 0.85;           // of the running mean of importance

@@ -105,10 +105,12 @@ void adopt_schedule(Config& config, const PeftConfig& peft) {
   AdaLoraOptions& ours = config.adapter.adalora;
   const AdaLoraOptions& theirs = peft.adalora;
   if (!peft.kept_ranks.empty()) {
-    throw Error(ExitCode::usage,
-                fmt::format("the adapter in adapter.init_from ({}) has lost ranks already, and AdaLoRA starts with all of them; "
-                            "make it plain LoRA (lora_dist export --for peft) and train that on",
-                            config.adapter.init_from));
+    throw Error(
+        ExitCode::usage,
+        fmt::format(
+            "the adapter in adapter.init_from ({}) has pruned ranks, and AdaLoRA starts with init_r of them in every module; "
+            "make it plain LoRA (lora_dist export --for peft) and train that on",
+            config.adapter.init_from));
   }
   if (config.is_explicit("adapter.adalora.init_r") && ours.init_r != theirs.init_r) {
     refuse(config, "adapter.adalora.init_r", std::to_string(ours.init_r), std::to_string(theirs.init_r));

@@ -93,8 +93,8 @@ std::string to_json_line(const StepMetrics& metrics) {
   json["loss"] = metrics.loss;
   json["learning_rate"] = metrics.learning_rate;
   json["grad_norm"] = metrics.grad_norm;
-  if (metrics.own_loss) {
-    json["orthogonality_loss"] = *metrics.own_loss;
+  if (metrics.regularization_loss) {
+    json["orthogonality_loss"] = *metrics.regularization_loss;
   }
   json["tokens"] = metrics.tokens;
   json["target_tokens"] = metrics.target_tokens;

@@ -31,14 +31,14 @@ struct SaveTimes {
 
 /// One optimizer step; the fields of a line of metrics.jsonl.
 struct StepMetrics {
-  std::int64_t step = 0;                // optimizer steps done, including this one: the first is 1
-  double epoch = 0.0;                   // passes over the training samples so far, with the fraction
-  double loss = 0.0;                    // mean over the target tokens of the global batch, in nats
-  double learning_rate = 0.0;           // that this step used
-  double grad_norm = 0.0;               // before clipping
-  std::optional<double> own_loss = {};  // AdaLoRA's orthogonality, which is not in `loss`; empty: the method has no such term
-  std::int64_t tokens = 0;              // of the global batch, without padding
-  std::int64_t target_tokens = 0;       // tokens that are trained
+  std::int64_t step = 0;                           // optimizer steps done, including this one: the first is 1
+  double epoch = 0.0;                              // passes over the training samples so far, with the fraction
+  double loss = 0.0;                               // mean over the target tokens of the global batch, in nats
+  double learning_rate = 0.0;                      // that this step used
+  double grad_norm = 0.0;                          // before clipping
+  std::optional<double> regularization_loss = {};  // AdaLoRA's orthogonality, not in `loss`; empty: the method has none
+  std::int64_t tokens = 0;                         // of the global batch, without padding
+  std::int64_t target_tokens = 0;                  // tokens that are trained
   double seconds = 0.0;
   double tokens_per_second = 0.0;
   std::int64_t memory_peak_bytes = 0;   // of the rank with the largest peak

@@ -98,10 +98,6 @@ void initialize_from_embedding(TrainingRun& run) {
   take_shard(run.part, run.params, run.part_params, run.model->stream);
 }
 
-}  // namespace
-
-namespace {
-
 /// A new adapter's norms begin as the base's. Every rank has them whole.
 void initialize_norms(TrainingRun& run) {
   const Stream& stream = run.model->stream;

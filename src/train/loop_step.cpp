@@ -216,7 +216,7 @@ void advance(TrainingLoop& loop, const StepResult& result, StepMetrics& metrics)
   metrics.epoch = loop.epoch();
   metrics.loss = result.finite ? result.loss : std::numeric_limits<double>::quiet_NaN();
   metrics.grad_norm = result.finite ? result.grad_norm : std::numeric_limits<double>::quiet_NaN();
-  metrics.own_loss = result.own_loss;
+  metrics.regularization_loss = result.regularization_loss;
   metrics.tokens = result.tokens;
   metrics.target_tokens = result.target_tokens;
 }

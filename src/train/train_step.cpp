@@ -168,8 +168,8 @@ void finish_gradient(const StepInput& input, StepResult& result) {
     result.grad_norm = take_encoder_gradients(*input.encoder, input.buffers.params, input.buffers.grads, input.model.stream);
   }
   if (input.method != nullptr && std::isfinite(result.grad_norm)) {
-    const OwnLoss own = input.method->layout.method->step->add_own_gradient(method_step(input));
-    result.own_loss = own.loss;
+    const RegularizationLoss own = input.method->layout.method->step->add_regularization_gradient(method_step(input));
+    result.regularization_loss = own.loss;
     result.grad_norm = std::sqrt(own.squared_norm);
   }
 }

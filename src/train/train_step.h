@@ -82,7 +82,7 @@ struct StepInput {
   std::int64_t step = 0;                   // from 0: names the dropout masks
   std::int64_t optimizer_step = 1;         // from 1: AdamW's
   double learning_rate = 0.0;
-  const StepOfMethod* method = nullptr;  // null: nothing
+  const StepOfMethod* method = nullptr;  // AdaLoRA's rank budget; null: the method has no step hooks
   /// Called between rounds of micro-batches, by all ranks together: true on all aborts the step. May be empty.
   std::function<bool()> abort = {};
   /// Called between rounds with the numbers of done and all micro-batches of the step, over all ranks. May be empty on any rank.
@@ -90,9 +90,9 @@ struct StepInput {
 };
 
 struct StepResult {
-  double loss = 0.0;                    // sum of token losses over the global batch / its target tokens
-  double grad_norm = 0.0;               // before clipping, with the gradient of own_loss
-  std::optional<double> own_loss = {};  // the method's term of the loss, which is not in `loss`
+  double loss = 0.0;                               // sum of token losses over the global batch / its target tokens
+  double grad_norm = 0.0;                          // before clipping, with the gradient of regularization_loss
+  std::optional<double> regularization_loss = {};  // the method's term of the loss, which is not in `loss`
   std::int64_t tokens = 0;
   std::int64_t target_tokens = 0;
   double gradient_seconds = 0.0;          // of the host, in the all-reduce of the gradients

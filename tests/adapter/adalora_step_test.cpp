@@ -55,7 +55,7 @@ struct TwoModules {
 
 TEST(Orthogonality, GradientEqualsFiniteDifferences) {
   TwoModules two(2);
-  const OwnLoss own = add_orthogonality(two.step(1, 10));
+  const RegularizationLoss own = add_orthogonality(two.step(1, 10));
   const std::vector<float> gradient = two.grads;
   double squares = 0.0;
   for (std::size_t i = 0; i < two.params.size(); ++i) {

@@ -431,7 +431,8 @@ TEST(AdaLora, IsExportedAsLora) {
   }
   Settings settings = settings_of(c, "none", training_rows(base_folder(c), scratch / "train.jsonl"), scratch / "out");
   settings["adapter.init_from"] = adapter;
-  expect_error(launch_of(settings, 1), 2, {"has lost ranks already, and AdaLoRA starts with all of them; make it plain LoRA"});
+  expect_error(launch_of(settings, 1), 2,
+               {"has pruned ranks, and AdaLoRA starts with init_r of them in every module; make it plain LoRA"});
   Launch inspect;
   inspect.arguments = {"inspect", adapter};
   const Finished shown = expect_success(inspect);
