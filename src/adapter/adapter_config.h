@@ -14,7 +14,7 @@
 
 namespace lora_dist {
 
-/// Of bottleneck adapters (contract: adapter-hub/adapters, BnConfig).
+/// The settings of bottleneck adapters (adapter-hub/adapters, BnConfig).
 struct BottleneckConfig {
   BottleneckPlacement placement = BottleneckPlacement::pfeiffer;
   double reduction = 16.0;

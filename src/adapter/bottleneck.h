@@ -29,9 +29,9 @@ struct Bottleneck {
   const Parameter& up_bias() const { return parameters[3]; }
 };
 
-/// What all bottlenecks of an adapter share. With s the output of a sublayer and h its residual, the sublayer's place gives
-/// h + s + delta(h + s) after the MLP (pfeiffer), h + s + delta(s) after attention and MLP (houlsby), or h + s + delta(h) beside
-/// the MLP (parallel).
+/// The settings that all bottlenecks of an adapter share. With s the output of a sublayer and h its residual, the sublayer's
+/// place gives h + s + delta(h + s) after the MLP (pfeiffer), h + s + delta(s) after attention and MLP (houlsby), or h + s +
+/// delta(h) beside the MLP (parallel).
 struct BottleneckOptions {
   BottleneckPlacement placement = BottleneckPlacement::pfeiffer;
   Activation activation = Activation::relu;

@@ -9,7 +9,7 @@
 
 namespace lora_dist {
 
-/// Where the library keeps an adapter's tensors.
+/// The library's file of an adapter's tensors.
 inline constexpr const char* kBottleneckFile = "adapter.safetensors";
 
 /// True for an adapter_config.json of that library.
