@@ -88,8 +88,7 @@ struct Measured {
   double dequantized_bytes = 0.0;
 };
 
-TrainedBuffers make_buffers(const AdapterLayout& layout, Arena& arena, const Stream& stream) {
-  const AdapterShard whole;
+TrainedBuffers make_buffers(const AdapterLayout& layout, const AdapterShard& whole, Arena& arena, const Stream& stream) {
   TrainedBuffers buffers = take_trained_buffers(take_parameters(layout, whole, arena), layout, whole, 1, arena);
   std::vector<float> factors(static_cast<std::size_t>(layout.count));
   initialize_adapters(layout, 42, factors);
@@ -112,7 +111,8 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const De
   const auto shards = make_single_rank();
   WeightWindow window(base, *shards, arena, place.stream, place.dtype);
   const AdapterLayout layout = make_adapter_layout(step.spec, {kRank, 32.0, 0.0, false, {"all-linear"}});
-  const TrainedBuffers buffers = make_buffers(layout, arena, place.stream);
+  const AdapterShard whole = make_adapter_shard(layout, step.spec, base.tp);
+  const TrainedBuffers buffers = make_buffers(layout, whole, arena, place.stream);
   WorkspaceOptions sizes;
   sizes.max_tokens = options.micro_batch * options.sequence_length;
   sizes.max_positions = options.sequence_length;
@@ -131,7 +131,7 @@ Measured measure(const StepCase& step, const StepBenchOptions& options, const De
   const auto train = [&](std::int64_t steps) {
     for (std::int64_t i = 0; i < steps; ++i, ++done) {
       result.last = train_step({.model = model,
-                                .part = AdapterShard{},
+                                .part = whole,
                                 .ranks = {world, world, gradients},
                                 .buffers = buffers,
                                 .sequences = batch.sequences,
