@@ -54,6 +54,8 @@ lora_dist_package(Boost "Boost.Program_options" 1.66 libboost-program-options-de
 lora_dist_package(tomlplusplus "toml++" 3.0 libtomlplusplus-dev CONFIG)
 lora_dist_package(nlohmann_json "JSON for Modern C++" 3.9 nlohmann-json3-dev CONFIG)
 lora_dist_package(fmt "fmt" 8.0 libfmt-dev CONFIG)
+lora_dist_package(Eigen3 "Eigen" 3.4 libeigen3-dev CONFIG)
+lora_dist_package(spectra "Spectra" 1.0 libspectra-dev CONFIG)
 lora_dist_package(OpenSSL "OpenSSL" 1.1.1 libssl-dev COMPONENTS Crypto)
 
 # Debian's dnnl-config.cmake requires OpenCL, which is not used here.

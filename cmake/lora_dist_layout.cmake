@@ -7,7 +7,7 @@ set(LORA_DIST_COMPILED_QUICKLY commands config doctor eval job model plan report
 # Half the time of a small file goes into headers. Names in anonymous namespaces are therefore unique within a folder, except in files
 # that are rows of one table and have the same functions: those are compiled alone, as are the fault points, which tests replace.
 option(LORA_DIST_UNITY "Compile several source files as one" ON)
-set(LORA_DIST_COMPILED_ALONE "/src/(core/fault_point|model/families/.*|adapter/(lora|dora|ia3|vera|adalora)|doctor/[a-z]+_check)\\.cpp$")
+set(LORA_DIST_COMPILED_ALONE "/src/(core/fault_point|model/families/.*|adapter/(lora|dora|ia3|vera|adalora|weight_factors)|doctor/[a-z]+_check)\\.cpp$")
 
 # lora_dist_folder(<name> <folder> [libraries...])
 function(lora_dist_folder name folder)
@@ -71,7 +71,7 @@ function(lora_dist_sources)
   lora_dist_folder(doctor src/doctor lora_dist_io)
   lora_dist_folder(model src/model lora_dist_kernels lora_dist_io)
   lora_dist_folder(base src/base lora_dist_model)
-  lora_dist_folder(adapter src/adapter lora_dist_base lora_dist::pcre2)
+  lora_dist_folder(adapter src/adapter lora_dist_base lora_dist::pcre2 Spectra::Spectra Eigen3::Eigen)
   lora_dist_folder(transformer src/transformer lora_dist_adapter)
   lora_dist_folder(inference src/inference lora_dist_transformer)
   lora_dist_folder(checkpoint src/checkpoint lora_dist_inference)

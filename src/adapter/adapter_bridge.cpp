@@ -178,6 +178,7 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
   }
   AdapterLayout layout = empty_layout(model);
   layout.method = &method_of(adapter.config.method);
+  layout.init = adapter.config.init;
   std::set<std::string> placed;
   switch (layout.method->part) {
     case TrainedPart::linears:

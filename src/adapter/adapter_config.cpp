@@ -26,7 +26,8 @@ constexpr const char* kNotRepresented[] = {
     "use_qalora",   "lora_bias",   "use_bdlora",        "modules_to_save", "layer_replication", "alora_invocation_tokens",
     "arrow_config", "kasa_config", "monteclora_config", "velora_config",   "target_parameters", "trainable_token_indices"};
 
-/// Initialisations that also change the base weights: such an adapter is invalid on the original base.
+/// Initialisations that also change the base weights: such an adapter is invalid on the original base. Those that can be repeated
+/// from the original base are read.
 constexpr const char* kBaseChangingInits[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
 
 bool is_off(const json& value) {
@@ -58,17 +59,24 @@ void refuse_unrepresented(const ConfigReader& reader) {
   if (const std::string bias = reader.text("bias", "none"); bias != "none") {
     reader.refuse(fmt::format("bias is \"{}\": the adapter also trains biases, which this program does not do", bias));
   }
-  const json* init = reader.find("init_lora_weights");
-  if (init != nullptr && init->is_string()) {
-    for (const char* prefix : kBaseChangingInits) {
-      if (init->get<std::string>().starts_with(prefix)) {
-        reader.refuse(fmt::format(
-            "init_lora_weights is {}, which changes the base model's weights; convert the adapter to plain LoRA in PEFT "
-            "(save_pretrained with path_initial_model_for_weight_conversion)",
-            init->dump()));
-      }
+}
+
+/// The initialisation that the adapter's weights are relative to.
+LoraInit init_in(const ConfigReader& reader) {
+  const json* value = reader.find("init_lora_weights");
+  const std::string init = value != nullptr && value->is_string() ? value->get<std::string>() : "";
+  if ((init == "pissa" || init == "olora") && reader.text("peft_type", "") == "LORA" && !reader.flag("use_dora", false)) {
+    return *value_of_word(kLoraInits, init);
+  }
+  for (const char* prefix : kBaseChangingInits) {
+    if (init.starts_with(prefix)) {
+      reader.refuse(fmt::format(
+          "init_lora_weights is \"{}\", which changes the base model's weights; convert the adapter to plain LoRA in PEFT "
+          "(save_pretrained with path_initial_model_for_weight_conversion)",
+          init));
     }
   }
+  return LoraInit::uniform;
 }
 
 bool is_among(const std::vector<std::string>& names, const std::string& path) {
@@ -161,6 +169,7 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
   refuse_unrepresented(reader);
   PeftConfig config;
   config.method = value_of(method);
+  config.init = init_in(reader);
   config.fan_in_fan_out = reader.flag("fan_in_fan_out", false);
   config.base_model_name_or_path = reader.text("base_model_name_or_path", "");
   config.task_type = reader.text("task_type", "CAUSAL_LM");

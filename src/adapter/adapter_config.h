@@ -30,6 +30,7 @@ struct PeftConfig {
   std::int64_t r = 8;
   double alpha = 8;
   double dropout = 0;
+  LoraInit init = LoraInit::uniform;  // read: only those that change what A and B mean (pissa, olora); never written
   bool use_rslora = false;
   std::vector<std::string> target_modules;  // names; empty when target_pattern is set
   std::string target_pattern;  // target_modules given as one string: "all-linear" or a regular expression, kept as it is

@@ -60,6 +60,7 @@ void add_encoder(AdapterLayout& layout, const ModelSpec& model, EncoderKind kind
 
 void add_linear(AdapterLayout& layout, std::size_t layer, Linear linear, const LinearTraits& traits, float scale) {
   AdaptedLinear adapted{traits.r, scale, traits.in, traits.out, 0, layout.method->parameters(traits), traits.feedforward};
+  adapted.residual = uses_residual(layout.init);
   for (Parameter& parameter : adapted.parameters) {
     parameter.offset = layout.count;
     layout.count += parameter.shape.count();
@@ -136,6 +137,7 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
   check_endings(model, "adapter.ia3.feedforward_modules", spec.feedforward_modules, matched);
   AdapterLayout layout = empty_layout(model);
   layout.method = spec.method;
+  layout.init = spec.init;
   for (std::size_t layer = 0; layer < layout.blocks.size(); ++layer) {
     for (const Linear linear : kAllLinears) {
       if (matched[layer][index_of(linear)]) {

@@ -35,6 +35,7 @@ struct AdapterSpec {
   std::optional<EncoderKind> encoder = {};            // that makes them
   std::int64_t encoder_hidden = 0;                    // 0: as wide as a virtual token's embedding
   BottleneckOptions bottleneck = {};
+  LoraInit init = LoraInit::uniform;
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order); then
@@ -52,6 +53,7 @@ struct AdapterLayout {
   std::int64_t frozen_count = 0;
   VirtualTokens virtual_tokens = {};
   std::optional<PromptEncoder> encoder = {};  // trained in place of the virtual tokens
+  LoraInit init = LoraInit::uniform;          // uses_residual() of it: the linears need the initial parameters
 
   /// The first element of the norms.
   std::int64_t first_of_norms() const { return norms.empty() ? count : norms.front().parameters.front().offset; }

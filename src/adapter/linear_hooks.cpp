@@ -62,6 +62,10 @@ ConstTensorView part_of(const ConstTensorView& buffer, const Parameter& paramete
 
 ConstTensorView values_of(const LinearContext& context, const Parameter& parameter) { return part_of(context.params, parameter); }
 
+ConstTensorView initial_values_of(const LinearContext& context, const Parameter& parameter) {
+  return part_of(context.initial, parameter);
+}
+
 ConstTensorView frozen_values_of(const LinearContext& context, const Parameter& frozen) {
   return part_of(context.frozen, frozen);
 }

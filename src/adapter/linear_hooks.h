@@ -42,6 +42,7 @@ struct LinearContext {
   Stream stream;
   Communicator* tensor = nullptr;  // the TP ranks, over the operators' memory; null: only this one
   ConstTensorView frozen = {};     // the flat buffer of frozen tensors, in the compute dtype
+  ConstTensorView initial = {};    // the flat buffer's initial values, in the compute dtype; null: no layer is residual
 };
 
 /// The activations that a layer's forward hook saves for backward, in the compute dtype.
@@ -105,6 +106,8 @@ SavedByAdapter rows_of(const SavedByAdapter& saved, const TokenRange& tokens);
 
 /// The parameter's values [rows, cols] in the compute dtype.
 ConstTensorView values_of(const LinearContext& context, const Parameter& parameter);
+/// The same of its initial values.
+ConstTensorView initial_values_of(const LinearContext& context, const Parameter& parameter);
 /// The same of a frozen tensor.
 ConstTensorView frozen_values_of(const LinearContext& context, const Parameter& frozen);
 /// A parameter's values in f32.

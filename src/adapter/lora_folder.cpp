@@ -61,14 +61,18 @@ std::string lora_shape_problem(const AdaptedModule& module, std::string_view rol
 }
 
 std::string lora_options(const PeftConfig& config) {
-  return fmt::format("r {}, alpha {}{}, dropout {}", config.r, config.alpha, config.use_rslora ? " (rsLoRA)" : "",
-                     config.dropout);
+  const bool plain = config.init == LoraInit::uniform;
+  return fmt::format("r {}, alpha {}{}, dropout {}{}{}", config.r, config.alpha, config.use_rslora ? " (rsLoRA)" : "",
+                     config.dropout, plain ? "" : ", init ", plain ? "" : word_of(kLoraInits, config.init));
 }
 
 std::string lora_option_lines(const PeftConfig& config) {
   return fmt::format("  r               {}{}\n  alpha           {}{}\n  dropout         {}\n", config.r,
                      config.rank_pattern.empty() ? "" : " (and rank_pattern)", config.alpha,
-                     config.alpha_pattern.empty() ? "" : " (and alpha_pattern)", config.dropout);
+                     config.alpha_pattern.empty() ? "" : " (and alpha_pattern)", config.dropout) +
+         (uses_residual(config.init)
+              ? fmt::format("  init            {}: relative to weights that it changed\n", word_of(kLoraInits, config.init))
+              : "");
 }
 
 std::string lora_size_text(const PeftConfig& config) { return fmt::format(" of rank {}, alpha {},", config.r, config.alpha); }

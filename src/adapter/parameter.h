@@ -43,6 +43,7 @@ struct AdaptedLinear {
   std::vector<Parameter> parameters;   // in the method's order
   bool feedforward = false;            // as in LinearTraits
   std::vector<Parameter> frozen = {};  // not trained: their offsets are in the flat buffer of frozen tensors
+  bool residual = false;               // the weight counts without the update of the initial parameters (PiSSA, OLoRA)
 };
 
 }  // namespace lora_dist

@@ -22,6 +22,7 @@ struct TrainingState {
   std::vector<float> v;            // AdamW's second moments
   std::vector<float> sensitivity;  // of AdaLoRA, as is `uncertainty`; empty: the method has none
   std::vector<float> uncertainty;
+  std::vector<float> initial;       // the initial params, if what was trained is relative to them (PiSSA, OLoRA); else empty
   std::int64_t step = 0;            // completed steps; part of the folder's name
   std::int64_t optimizer_step = 0;  // AdamW's t (steps without skipped ones)
   std::int64_t epoch = 0;
@@ -36,8 +37,9 @@ struct StateBuffers {
   std::span<const float> params;
   std::span<const float> m;
   std::span<const float> v;
-  std::span<const float> sensitivity = {};  // these two may be empty
+  std::span<const float> sensitivity = {};  // these three may be empty
   std::span<const float> uncertainty = {};
+  std::span<const float> initial = {};
 };
 StateBuffers buffers_of(const TrainingState& state);
 

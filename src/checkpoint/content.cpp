@@ -30,6 +30,9 @@ void digest_content(const StateBuffers& state, Manifest& manifest) {
     manifest.sensitivity_sha256 = digest_of(state.sensitivity);
     manifest.uncertainty_sha256 = digest_of(state.uncertainty);
   }
+  if (!state.initial.empty()) {
+    manifest.initial_sha256 = digest_of(state.initial);
+  }
 }
 
 std::vector<std::string> file_problems(const std::filesystem::path& checkpoint, const Manifest& manifest, int rank, int ranks) {
@@ -51,6 +54,9 @@ TrainingState read_content(const std::filesystem::path& checkpoint, const Manife
   if (!manifest.sensitivity_sha256.empty()) {
     state.sensitivity.resize(count);
     state.uncertainty.resize(count);
+  }
+  if (!manifest.initial_sha256.empty()) {
+    state.initial.resize(count);
   }
   for (const ShardEntry& shard : manifest.shards) {
     read_shard(checkpoint, shard, state);
@@ -77,6 +83,7 @@ std::vector<std::string> content_problems(const std::filesystem::path& checkpoin
   compare("the second moment v", manifest.v_sha256, actual.v_sha256);
   compare("the sensitivity of parameters", manifest.sensitivity_sha256, actual.sensitivity_sha256);
   compare("the uncertainty of parameters", manifest.uncertainty_sha256, actual.uncertainty_sha256);
+  compare("the initial parameters", manifest.initial_sha256, actual.initial_sha256);
   return problems;
 }
 

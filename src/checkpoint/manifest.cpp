@@ -191,6 +191,9 @@ json manifest_to_json(const Manifest& manifest) {
     document["sensitivity_sha256"] = manifest.sensitivity_sha256;
     document["uncertainty_sha256"] = manifest.uncertainty_sha256;
   }
+  if (!manifest.initial_sha256.empty()) {
+    document["initial_sha256"] = manifest.initial_sha256;
+  }
   return document;
 }
 
@@ -227,6 +230,9 @@ Manifest parse_manifest(const std::string& text) {
   if (document.contains("sensitivity_sha256")) {
     manifest.sensitivity_sha256 = digest_field(document, "sensitivity_sha256");
     manifest.uncertainty_sha256 = digest_field(document, "uncertainty_sha256");
+  }
+  if (document.contains("initial_sha256")) {
+    manifest.initial_sha256 = digest_field(document, "initial_sha256");
   }
   return manifest;
 }

@@ -30,6 +30,7 @@ struct Manifest {
   std::string v_sha256;
   std::string sensitivity_sha256 = {};  // of AdaLoRA, as is the next; empty: the state has none
   std::string uncertainty_sha256 = {};
+  std::string initial_sha256 = {};  // empty: the state has none
 };
 
 /// A defect of a manifest, as the end of a sentence that begins with the file's name.

@@ -60,7 +60,8 @@ WrittenShard from_text(const std::string& text) {
 }
 
 TrainingState without_buffers(const TrainingState& state) {
-  return {{}, {}, {}, {}, {}, state.step, state.optimizer_step, state.epoch, state.position_in_epoch, state.seed, state.progress};
+  return {
+      {}, {}, {}, {}, {}, {}, state.step, state.optimizer_step, state.epoch, state.position_in_epoch, state.seed, state.progress};
 }
 
 /// Compares the state that rank 0 wrote with what every rank's file gave back: a bad disk, bad memory, or ranks that drifted

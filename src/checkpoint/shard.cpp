@@ -36,7 +36,7 @@ ShardRange saved_range(std::int64_t count, int rank, int ranks) {
 }
 
 StateBuffers buffers_of(const TrainingState& state) {
-  return {state.params, state.m, state.v, state.sensitivity, state.uncertainty};
+  return {state.params, state.m, state.v, state.sensitivity, state.uncertainty, state.initial};
 }
 
 std::vector<NamedBuffer> named_buffers(const StateBuffers& elements) {
@@ -45,15 +45,18 @@ std::vector<NamedBuffer> named_buffers(const StateBuffers& elements) {
     all.push_back({"sensitivity", elements.sensitivity});
     all.push_back({"uncertainty", elements.uncertainty});
   }
+  if (!elements.initial.empty()) {
+    all.push_back({"initial", elements.initial});
+  }
   return all;
 }
 
 StateBuffers elements_of(const StateBuffers& buffers, ShardRange range) {
-  const bool more = !buffers.sensitivity.empty();
-  const auto of_range = [&](std::span<const float> buffer) { return part_of(buffer, range.begin, range.end); };
-  return {of_range(buffers.params), of_range(buffers.m), of_range(buffers.v),
-          more ? of_range(buffers.sensitivity) : std::span<const float>(),
-          more ? of_range(buffers.uncertainty) : std::span<const float>()};
+  const auto of_range = [&](std::span<const float> buffer) {
+    return buffer.empty() ? buffer : part_of(buffer, range.begin, range.end);
+  };
+  return {of_range(buffers.params),      of_range(buffers.m),           of_range(buffers.v),
+          of_range(buffers.sensitivity), of_range(buffers.uncertainty), of_range(buffers.initial)};
 }
 
 std::string shard_name(std::size_t index) { return fmt::format("shard_{:05}.h5", index); }
@@ -127,6 +130,9 @@ void read_shard(const std::filesystem::path& folder, const ShardEntry& shard, Tr
   if (!state.sensitivity.empty() && shard.begin < shard.end) {
     reader.read("sensitivity", 0, part_of(state.sensitivity, shard.begin, shard.end));
     reader.read("uncertainty", 0, part_of(state.uncertainty, shard.begin, shard.end));
+  }
+  if (!state.initial.empty() && shard.begin < shard.end) {
+    reader.read("initial", 0, part_of(state.initial, shard.begin, shard.end));
   }
 }
 

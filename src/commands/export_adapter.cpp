@@ -11,6 +11,7 @@
 #include "src/adapter/adapted_module.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/adapter_origin.h"
+#include "src/adapter/initial_factors.h"
 #include "src/adapter/model_card.h"
 #include "src/adapter/path_pattern.h"
 #include "src/comm/agree.h"
@@ -72,6 +73,20 @@ OpenedAdapter open_adapter(const ExportOptions& options) {
     return out;
   }
   out.adapter = read_peft_adapter(out.folder);
+  if (uses_residual(out.adapter.config.init) && !out.spec && options.reader == Reader::peft) {
+    out.copied = true;  // PEFT repeats the initialisation
+    return out;
+  }
+  if (uses_residual(out.adapter.config.init)) {
+    if (!out.spec) {
+      throw Error(
+          ExitCode::usage,
+          fmt::format("{}: it was saved relative to weights that its init_lora_weights = \"{}\" changed; give the base model "
+                      "too (--model), so that it can become plain LoRA",
+                      out.folder.string(), word_of(kLoraInits, out.adapter.config.init)));
+    }
+    convert_to_plain(out.adapter, *out.spec, read_model_directory(options.merge.model), out.folder.string(), Stream{});
+  }
   if (out.spec) {
     layout_of(out.adapter, *out.spec, out.folder.string());  // refuses an adapter of another model
   }

@@ -9,6 +9,7 @@
 
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/frozen_tensors.h"
+#include "src/adapter/initial_factors.h"
 #include "src/base/prequantized.h"
 #include "src/core/error.h"
 #include "src/job/data_setup.h"
@@ -76,6 +77,7 @@ Merge open_merge(const MergeOptions& options) {
     PeftAdapter& adapter = merge.adapters.back().adapter;
     check_tables(adapter, spec, merge.files);
     complete_shared(adapter, spec, merge.adapters.back().folder.string());
+    convert_to_plain(adapter, spec, merge.files, merge.adapters.back().folder.string(), Stream{});
   }
   merge.formats = merge.adapters.empty() ? formats_without_adapters(options, stored_format(stored))
                                          : choose_merge_formats(options, merge.adapters, stored_format(stored));

@@ -96,6 +96,22 @@ const MethodOption* find_option_of_another_method(const Config& config) {
   return found == kMethodOptions.end() ? nullptr : found;
 }
 
+ConfigProblem problem_of_init(const Config& config) {
+  const LoraInit init = config.adapter.init;
+  if (needs_weights(init) && config.adapter.method != Method::lora) {
+    return {{"adapter.init", "adapter.method"},
+            fmt::format("adapter.init = \"{}\" is an option of lora, and adapter.method is {}; leave it out",
+                        word_of(kLoraInits, init), word_of(kMethods, config.adapter.method))};
+  }
+  if (init == LoraInit::loftq && config.model.quantization == Quantization::none) {
+    return {
+        {"adapter.init", "model.quantization"},
+        "adapter.init = \"loftq\" starts from what quantization loses, and model.quantization is none; set model.quantization "
+        "to nf4, fp4 or int8, or leave adapter.init out"};
+  }
+  return {};
+}
+
 ConfigProblem problem_of_virtual_tokens(const AdapterConfig& adapter) {
   const PromptConfig& prompt = adapter.prompt;
   if (adapter.prefix.hidden > 0 && !adapter.prefix.projection) {
@@ -154,6 +170,9 @@ ConfigProblem find_contradiction(const Config& config) {
     return {{"adapter.adalora.target_r", "adapter.adalora.init_r"},
             fmt::format("adapter.adalora.target_r ({}) must be at most adapter.adalora.init_r ({})", adalora.target_r,
                         adalora.init_r)};
+  }
+  if (const ConfigProblem problem = problem_of_init(config); !problem.keys.empty()) {
+    return problem;
   }
   if (const ConfigProblem problem = problem_of_virtual_tokens(config.adapter); !problem.keys.empty()) {
     return problem;

@@ -74,7 +74,7 @@ std::vector<Key> make_keys() {
     key("adapter.layers_to_transform", [](auto& c) -> auto& { return c.adapter.layers_to_transform; }, Wholes{0, 65535}, kRefuse, "numbers of the blocks that get an adapter, from 0; empty: all"),
     key("adapter.rank_pattern", [](auto& c) -> auto& { return c.adapter.rank_pattern; }, WholeByPath{{1, 65536}}, kRefuse, "other ranks by module: {q_proj = 32, \"mlp.*\" = 4}"),
     key("adapter.alpha_pattern", [](auto& c) -> auto& { return c.adapter.alpha_pattern; }, RealByPath{{0.0, 1e6, true}}, kRefuse, "other alphas by module"),
-    key("adapter.init", [](auto& c) -> auto& { return c.adapter.init; }, kLoraInits, kRefuse, "first values of A: {} (normal, 1 / r wide)"),
+    key("adapter.init", [](auto& c) -> auto& { return c.adapter.init; }, kLoraInits, kRefuse, "first values of A and B: {}"),
     key("adapter.loraplus_ratio", [](auto& c) -> auto& { return c.adapter.loraplus_ratio; }, Real{0.0, 1e6}, kRefuse, "LoRA+: B's learning rate is this many times A's; 0: the same rate"),
     key("adapter.bottleneck.placement", [](auto& c) -> auto& { return c.adapter.bottleneck_placement; }, kBottleneckPlacements, kRefuse, "where bottleneck adapters are: {} (after the MLP; after attention and MLP; beside the MLP)"),
     key("adapter.bottleneck.reduction", [](auto& c) -> auto& { return c.adapter.bottleneck_reduction; }, Real{1.0, 1e6}, kRefuse, "the model's hidden size divided by the bottleneck's width"),

@@ -93,6 +93,13 @@ std::string changed_base(const AdapterFacts& facts) {
   return {};
 }
 
+/// One that this program repeats too, to make plain LoRA of the adapter.
+bool is_repeated(const AdapterFacts& facts) {
+  const std::string init = changed_base(facts);
+  const bool plain = text_of(facts.config, "peft_type") == "LORA" && !facts.config.value("use_dora", false);
+  return plain && (init == "pissa" || init == "olora");
+}
+
 std::string targets_of_text(const json& config) { return text_of(config, "target_modules").substr(0, 60); }
 
 /// A whole copy of embedding or head, which PEFT writes if it assumes that they changed; empty: none.
@@ -216,7 +223,9 @@ AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
   return facts;
 }
 
-bool is_readable(const AdapterFacts& facts) { return changed_base(facts).empty() && not_plain_lora(facts, true).empty(); }
+bool is_readable(const AdapterFacts& facts) {
+  return (changed_base(facts).empty() || is_repeated(facts)) && not_plain_lora(facts, true).empty();
+}
 
 ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
   if (is_bottleneck_config(facts.config)) {
@@ -229,7 +238,7 @@ ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
     return peft_verdict(facts);
   }
   const char* name = reader == Reader::vllm ? "vLLM" : reader == Reader::llama_cpp ? "llama.cpp" : "a GGUF file";
-  if (const std::string init = changed_base(facts); !init.empty()) {
+  if (const std::string init = changed_base(facts); !init.empty() && !is_repeated(facts)) {
     return {Fit::no,
             fmt::format("init_lora_weights = {} changed the base's weights, which {} does not repeat; convert the adapter "
                         "in PEFT (save_pretrained with path_initial_model_for_weight_conversion)",
@@ -251,6 +260,12 @@ ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
   ReaderVerdict verdict = reader == Reader::vllm ? vllm_verdict(facts) : llama_cpp_verdict(facts);
   if (text_of(facts.config, "peft_type") == kBecomesLora && verdict.fit != Fit::no) {
     verdict = {Fit::exported, fmt::format("{} takes no AdaLoRA; it is written as plain LoRA", name)};
+  }
+  if (is_repeated(facts) && verdict.fit != Fit::no) {
+    verdict = {Fit::exported,
+               fmt::format("{} does not repeat init_lora_weights = {}, which changed the base's weights; with --model "
+                           "it is written as plain LoRA",
+                           name, changed_base(facts))};
   }
   if (const std::string table = copied_table(facts); !table.empty() && verdict.fit != Fit::no && reader != Reader::gguf) {
     return {Fit::exported,

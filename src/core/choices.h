@@ -81,9 +81,20 @@ inline constexpr Words<std::optional<Activation>, 5> kBottleneckActivations = {{
                                                                                 {"gelu", Activation::gelu_erf},
                                                                                 {"gelu_new", Activation::gelu_tanh}}};
 
-/// The initial values of LoRA's A (B is zero): uniform, as Kaiming He's, or normal with standard deviation 1 / r.
-enum class LoraInit : std::uint8_t { uniform, gaussian };
-inline constexpr Words<LoraInit, 2> kLoraInits = {{{"default", LoraInit::uniform}, {"gaussian", LoraInit::gaussian}}};
+/// The initial values of LoRA's factors. B is zero, and A uniform, as Kaiming He's, or normal with standard deviation 1 / r. Or
+/// both are made from the weight: its principal singular vectors (PiSSA), its first orthogonal directions (OLoRA), or those of
+/// what quantization loses of it (LoftQ).
+enum class LoraInit : std::uint8_t { uniform, gaussian, pissa, olora, loftq };
+inline constexpr Words<LoraInit, 5> kLoraInits = {{{"default", LoraInit::uniform},
+                                                   {"gaussian", LoraInit::gaussian},
+                                                   {"pissa", LoraInit::pissa},
+                                                   {"olora", LoraInit::olora},
+                                                   {"loftq", LoraInit::loftq}}};
+
+/// True if the frozen weights are used without the update of the initial factors, so that a new adapter changes nothing.
+constexpr bool uses_residual(LoraInit init) { return init == LoraInit::pissa || init == LoraInit::olora; }
+/// True if the initial factors are made from the weights.
+constexpr bool needs_weights(LoraInit init) { return uses_residual(init) || init == LoraInit::loftq; }
 
 /// The initial values of trained virtual tokens: normal, rows of the embedding for random ids, or rows for the ids of a text.
 enum class PromptInit : std::uint8_t { random, vocabulary, text };

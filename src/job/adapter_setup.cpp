@@ -10,6 +10,7 @@
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/frozen_tensors.h"
+#include "src/adapter/initial_factors.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/io/sha256.h"
@@ -49,7 +50,8 @@ AdapterSpec configured_spec(const Config& config, const ModelSpec& model) {
           configured_virtual_tokens(adapter),
           configured_encoder(adapter),
           adapter.method == Method::prefix ? adapter.prefix.hidden : adapter.prompt.encoder_hidden,
-          bottleneck_options(configured_bottleneck(adapter), model.hidden)};
+          bottleneck_options(configured_bottleneck(adapter), model.hidden),
+          adapter.init};
 }
 
 /// Throws Error(usage) if the folder would leave projections to be drawn that were not drawn from its key.
@@ -75,6 +77,8 @@ void take_parameters(ModelRun& run) {
   const AdapterParams taken = take_parameters(run.layout, run.part, run.model->arena);
   run.params = taken.whole;
   run.part_params = taken.part;
+  run.initial = taken.initial;
+  run.part_initial = taken.part_initial;
 }
 
 /// Fills the PEFT configuration to save. Patterns of rank and alpha stay as read from the folder.
@@ -86,6 +90,7 @@ void describe(ModelRun& run) {
   run.peft.use_rslora = config.adapter.rslora;
   run.peft.method = config.adapter.method;
   run.peft.dropout = config.adapter.dropout;
+  run.peft.init = config.adapter.init;
   run.peft.d_initial = config.adapter.vera_d_initial;
   run.peft.projection_key = config.adapter.vera_projection_key;
   run.peft.save_shared = config.adapter.vera_save_projection;
@@ -127,6 +132,9 @@ std::vector<float> new_parameters(ModelRun& run, Purpose purpose) {
   run.peft.rank_pattern = run.config.adapter.rank_pattern;
   run.peft.alpha_pattern = run.config.adapter.alpha_pattern;
   run.peft.bottleneck = configured_bottleneck(run.config.adapter);
+  if (purpose == Purpose::train && needs_weights(run.layout.init)) {
+    check_float_weights(run.layout.init, run.model->spec, run.model->directory);
+  }
   take_parameters(run);
   std::vector<float> params(static_cast<std::size_t>(run.layout.count));
   initialize_adapters(run.layout, static_cast<std::uint64_t>(run.config.train.seed), params, run.config.adapter.init,
@@ -139,6 +147,9 @@ std::vector<float> read_parameters(ModelRun& run, Purpose purpose, const std::fi
   PeftAdapter read = read_peft_adapter(from);
   if (run.world->rank() == 0) {  // it may read whole tables
     check_tables(read, run.model->spec, run.model->directory);
+  }
+  if (purpose == Purpose::evaluate) {
+    convert_to_plain(read, run.model->spec, run.model->directory, from.string(), Stream{});
   }
   run.layout = layout_of(read, run.model->spec, from.string());
   run.peft = read.config;
@@ -185,6 +196,12 @@ AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& p
   params.whole = arena.take<float>(MemoryKind::adapters, "parameters", layout.count);
   params.part = part.parameters.empty() ? params.whole.first(static_cast<std::size_t>(part.layout.count))
                                         : arena.take<float>(MemoryKind::adapters, "parameters of the part", part.layout.count);
+  if (uses_residual(layout.init)) {
+    params.initial = arena.take_zeroed<float>(MemoryKind::adapters, "initial parameters", layout.count);
+    params.part_initial = part.parameters.empty() ? params.initial
+                                                  : arena.take_zeroed<float>(MemoryKind::adapters,
+                                                                             "initial parameters of the part", part.layout.count);
+  }
   return params;
 }
 
@@ -196,6 +213,9 @@ void choose_targets(Config& config, const ModelSpec& model) {
     choose_modules(config, model, default_modules(model));
   } else {
     match_targets(model, config.adapter.target_modules);
+  }
+  if (needs_weights(config.adapter.init) && config.adapter.init_from.empty()) {
+    check_ranks(configured_layout(config, model), model);
   }
 }
 

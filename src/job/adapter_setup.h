@@ -28,6 +28,8 @@ AdapterLayout configured_layout(const Config& config, const ModelSpec& model);
 struct AdapterParams {
   std::span<float> whole;
   std::span<float> part;
+  std::span<float> initial = {};  // of the layout's residual linears: the initial values of both; else empty
+  std::span<float> part_initial = {};
 };
 AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& part, Arena& arena);
 

@@ -244,6 +244,7 @@ void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& mode
     throw Error(ExitCode::usage,
                 "adapter.init has no effect on the adapter in adapter.init_from, which has its values; leave one out");
   }
+  config.adapter.init = peft.init;
 }
 
 }  // namespace lora_dist

@@ -132,7 +132,8 @@ int choose_shards(const ModelRun& run) {
 }  // namespace
 
 ForwardContext ModelRun::tuned() const {
-  return {&model->base, &part.layout, model->window.get(), &workspace, part_params, model->stream, model->tensor.get()};
+  return {&model->base,        &part.layout, model->window.get(), &workspace, part_params, model->stream,
+          model->tensor.get(), nullptr,      part_initial};
 }
 
 ForwardContext ModelRun::base() const {

@@ -44,8 +44,10 @@ struct ModelRun {
   SharedTensors shared;          // the adapter's shared tensors; in training only rank 0 keeps them, for its folder
   std::span<float> params;       // the whole flat buffer, in the operators' memory
   std::span<float> part_params;  // of the TP shard; the whole buffer without TP
-  std::string shared_digest;     // of the tensors that all modules of the adapter share; empty: there are none
-  AdapterLayout no_layout;       // of the base alone
+  std::span<float> initial;      // the initial values of params, if the layout's linears are residual; else empty
+  std::span<float> part_initial;
+  std::string shared_digest;  // of the tensors that all modules of the adapter share; empty: there are none
+  AdapterLayout no_layout;    // of the base alone
   Workspace workspace;
 
   /// The model with the current adapter, or the base alone.

@@ -5,6 +5,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
+#include "src/adapter/initial_factors.h"
 #include "src/base/prequantized.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
@@ -98,6 +99,7 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
     if (world.rank() == 0) {  // it may read whole tables
       check_tables(read, model.spec, model.directory);
     }
+    convert_to_plain(read, model.spec, model.directory, folder.string(), Stream{});
     adapter.layout = layout_of(read, model.spec, folder.string());
     adapter.params = model.arena.take<float>(MemoryKind::adapters, "parameters", adapter.layout.count);
     std::vector<float> params(static_cast<std::size_t>(adapter.layout.count));

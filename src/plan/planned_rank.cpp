@@ -67,8 +67,9 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
   const int in_flight = model.config.train.micro_batches_in_flight;
   rank->window = std::make_unique<WeightWindow>(rank->base, rank->shards, rank->arena, rank->stream, target.dtype, in_flight);
   rank->part = make_adapter_shard(model.layout, model.spec, tp);
-  rank->buffers = take_trained_buffers(take_parameters(model.layout, rank->part, rank->arena), model.layout, rank->part,
-                                       in_flight, rank->arena);
+  const AdapterParams params = take_parameters(model.layout, rank->part, rank->arena);
+  rank->part_initial = params.part_initial;
+  rank->buffers = take_trained_buffers(params, model.layout, rank->part, in_flight, rank->arena);
   rank->dropout.p = static_cast<float>(model.config.adapter.dropout);
   const WorkspaceOptions options =
       workspace_options(model.config, model.spec, model.layout.virtual_tokens.count, target.dtype, Purpose::train);
@@ -82,7 +83,8 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
 
 ForwardContext context_of(PlannedRank& rank) {
   Communicator* const tensor = rank.tensor.size() > 1 ? &rank.tensor : nullptr;
-  return {&rank.base, &rank.part.layout, rank.window.get(), &rank.workspace, rank.buffers.part_params, rank.stream, tensor};
+  return {&rank.base, &rank.part.layout, rank.window.get(), &rank.workspace, rank.buffers.part_params, rank.stream,
+          tensor,     nullptr,           rank.part_initial};
 }
 
 std::vector<MemoryItem> memory_of(const PlannedRank& rank) {

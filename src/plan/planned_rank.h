@@ -46,6 +46,7 @@ struct PlannedRank {
   FrozenBase base;
   AdapterShard part;
   TrainedBuffers buffers;
+  std::span<float> part_initial;  // as a run has it
   StepDropout dropout;
   Workspace workspace;
   std::unique_ptr<WeightWindow> window;

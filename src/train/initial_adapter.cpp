@@ -7,8 +7,10 @@
 
 #include "kernels/common/philox.h"
 #include "kernels/elementwise/copy.h"
+#include "src/adapter/initial_factors.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
+#include "src/core/elapsed.h"
 #include "src/core/error.h"
 #include "src/data/tokenize.h"
 #include "src/train/host_copy.h"
@@ -115,6 +117,38 @@ void initialize_norms(TrainingRun& run) {
 }
 
 }  // namespace
+
+void initialize_adapter_from_weights(TrainingRun& run) {
+  if (!needs_weights(run.layout.init)) {
+    return;
+  }
+  if (run.layout.init == LoraInit::loftq && run.config.adapter.alpha != run.config.adapter.r) {
+    run.console.note(fmt::format("adapter.init = \"loftq\" makes up for what quantization loses only with alpha = r; here alpha is {} "
+                                 "and r is {}",
+                                 run.config.adapter.alpha, run.config.adapter.r));
+  }
+  const AtWork now("making the adapter's first values from the weights");
+  const auto start = Clock::now();
+  std::vector<float> values(static_cast<std::size_t>(run.layout.count));
+  run_together(*run.world, [&] {
+    fill_initial_factors(run.layout, {run.model->spec, run.model->directory, run.model->base.format},
+                         {run.world->rank(), run.world->size()}, values, Stream{.threads = run.model->stream.threads});
+  });
+  run.world->all_reduce_sum(view(std::span(values)), WireKind::control);  // the others' are zero: exact
+  const Stream& stream = run.model->stream;
+  const auto put = [&](std::span<float> whole, std::span<float> part) {
+    from_host(view(std::span<const float>(values)), view(whole), stream);
+    take_shard(run.part, whole, part, stream);
+  };
+  if (run.config.adapter.init_from.empty()) {
+    put(run.params, run.part_params);
+  }
+  if (uses_residual(run.layout.init)) {
+    put(run.initial, run.part_initial);
+  }
+  run.console.line(
+      fmt::format("adapter    first values by {} in {:.1f} s", word_of(kLoraInits, run.layout.init), seconds_since(start)));
+}
 
 void initialize_adapter_from_base(TrainingRun& run) {
   const AdapterMethod& method = *run.layout.method;

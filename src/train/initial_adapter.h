@@ -10,4 +10,9 @@ namespace lora_dist {
 /// tokens or the model no tokenizer.
 void initialize_adapter_from_base(TrainingRun& run);
 
+/// Fills the initial factors that are made from the weights (PiSSA, OLoRA, LoftQ): the first values of a new adapter, and those
+/// that residual linears need. Each rank computes those of its share of the modules. Not for a run that resumes, whose
+/// checkpoint has them. Collective. Throws Error, the same on every rank.
+void initialize_adapter_from_weights(TrainingRun& run);
+
 }  // namespace lora_dist

@@ -113,6 +113,10 @@ RunProgress go_on_from(TrainingRun& run, const std::filesystem::path& from) {
     from_host(view(std::span<const float>(state.sensitivity)), view(run.buffers.method.sensitivity), stream);
     from_host(view(std::span<const float>(state.uncertainty)), view(run.buffers.method.uncertainty), stream);
   }
+  if (!state.initial.empty()) {
+    from_host(view(std::span<const float>(state.initial)), view(run.initial), stream);
+    take_shard(run.part, run.initial, run.part_initial, stream);
+  }
   run.console.line(fmt::format("resuming from {} (step {})", from.string(), progress->step));
   return *progress;
 }

@@ -9,6 +9,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
+#include "src/adapter/initial_factors.h"
 #include "src/adapter/peft_adapter.h"
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
@@ -45,6 +46,9 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
     KeptTensors kept{folder_tensors(run.layout), host_copy(run.buffers.params, run.model->stream)};
     if (const StepHooks* step = run.layout.method->step; step != nullptr) {
       kept = step->kept_tensors(run.layout, run.budget, kept.values, peft);
+    }
+    if (uses_residual(run.layout.init)) {
+      kept = plain_tensors(run.layout, kept.values, host_copy(run.initial, run.model->stream), peft);
     }
     write_peft_adapter(run.output / name, peft, kept.tensors, kept.values, run.config.output.adapter_dtype, origin_of(run, step),
                        run.shared);

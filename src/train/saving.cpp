@@ -39,13 +39,16 @@ void copy_state(const TrainingRun& run) {
   const ShardRange range = saved_range(count, run.world->rank(), run.world->size());
   const StepMemory& method = run.buffers.method;
   const StateBuffers from =
-      elements_of({run.buffers.params, run.buffers.m, run.buffers.v, method.sensitivity, method.uncertainty}, range);
+      elements_of({run.buffers.params, run.buffers.m, run.buffers.v, method.sensitivity, method.uncertainty, run.initial}, range);
   to_host(view(from.params), view(run.copy.params), run.model->stream);
   to_host(view(from.m), view(run.copy.m), run.model->stream);
   to_host(view(from.v), view(run.copy.v), run.model->stream);
   if (!from.sensitivity.empty()) {
     to_host(view(from.sensitivity), view(run.copy.sensitivity), run.model->stream);
     to_host(view(from.uncertainty), view(run.copy.uncertainty), run.model->stream);
+  }
+  if (!from.initial.empty()) {
+    to_host(view(from.initial), view(run.copy.initial), run.model->stream);
   }
 }
 
@@ -89,14 +92,16 @@ StateCopy take_state_copy(const AdapterLayout& layout, int rank, int ranks, bool
   if (rank == 0 && layout.frozen_count > 0) {
     arena.count(kind, "projections that are saved", shared_bytes(layout));
   }
-  const bool more = layout.method->step != nullptr;
-  const std::span<float> all = arena.take_zeroed<float>(kind, "state that is saved", (more ? 5 : 3) * (end - begin));
-  StateCopy copy{all.first(held), all.subspan(held, held), all.subspan(2 * held, held)};
-  if (more) {
-    copy.sensitivity = all.subspan(3 * held, held);
-    copy.uncertainty = all.subspan(4 * held, held);
-  }
-  return copy;
+  const bool of_steps = layout.method->step != nullptr;
+  const bool of_start = uses_residual(layout.init);
+  std::span<float> left =
+      arena.take_zeroed<float>(kind, "state that is saved", (3 + (of_steps ? 2 : 0) + (of_start ? 1 : 0)) * (end - begin));
+  const auto take = [&](bool wanted) {
+    const std::span<float> taken = left.first(wanted ? held : 0);
+    left = left.subspan(taken.size());
+    return taken;
+  };
+  return {take(true), take(true), take(true), take(of_steps), take(of_steps), take(of_start)};
 }
 
 void begin_save(TrainingRun& run, const RunProgress& progress, Saving& saving) {
@@ -109,7 +114,7 @@ void begin_save(TrainingRun& run, const RunProgress& progress, Saving& saving) {
   fault_point("save");
   saving.pending = std::make_unique<PendingSave>(
       *run.world, checkpoints_of(run), identity_of(run), state_to_save(run, progress),
-      StateBuffers{run.copy.params, run.copy.m, run.copy.v, run.copy.sensitivity, run.copy.uncertainty},
+      StateBuffers{run.copy.params, run.copy.m, run.copy.v, run.copy.sensitivity, run.copy.uncertainty, run.copy.initial},
       run.config.checkpoint.keep);
 }
 

@@ -104,6 +104,13 @@ void show_answers(const TrainingRun& run) {
 
 }  // namespace
 
+namespace {
+
+/// True if a new adapter of this run changes nothing.
+bool starts_as_base(const TrainingRun& run) { return run.layout.method->starts_as_base && run.layout.init != LoraInit::loftq; }
+
+}  // namespace
+
 void show_summary(const TrainingRun& run, const RunProgress& progress, const Saving& saving, std::int64_t total_steps) {
   const Console& console = run.console;
   if (progress.step < total_steps) {
@@ -117,8 +124,8 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, const Sav
   console.line(fmt::format("checkpoints {}", describe(saving)));
   if (progress.base && progress.last) {
     console.line("\nvalidation        loss   perplexity");
-    console.line(fmt::format("{}{:9.4f}    {:9.3f}", run.layout.method->starts_as_base ? "base         " : "start        ",
-                             progress.base->loss, progress.base->perplexity));
+    console.line(fmt::format("{}{:9.4f}    {:9.3f}", starts_as_base(run) ? "base         " : "start        ", progress.base->loss,
+                             progress.base->perplexity));
     console.line(fmt::format("tuned        {:9.4f}    {:9.3f}", progress.last->loss, progress.last->perplexity));
   }
   show_answers(run);

@@ -13,6 +13,7 @@
 #include "src/data/sampler.h"
 #include "src/io/file.h"
 #include "src/train/compare_replicas.h"
+#include "src/train/initial_adapter.h"
 #include "src/train/resume.h"
 #include "src/train/run_watch.h"
 #include "src/train/save_adapter.h"
@@ -282,6 +283,9 @@ ExitCode resume_and_train(TrainingRun& run) {
   show_memory(run);
   const std::optional<RunProgress> resumed = resume(run);
   loop.progress = resumed.value_or(RunProgress{});
+  if (!resumed) {
+    initialize_adapter_from_weights(run);
+  }
   if (resumed && is_complete(loop) && !loop.progress.evaluation_due) {
     if (!adapter_is_there(run)) {
       save_adapter(run, loop.progress.step, "adapter");

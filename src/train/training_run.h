@@ -21,6 +21,7 @@ struct StateCopy {
   std::span<float> v;
   std::span<float> sensitivity = {};  // of AdaLoRA, as is the next
   std::span<float> uncertainty = {};
+  std::span<float> initial = {};  // of a layout with residual linears
 };
 
 struct TrainingRun : ModelRun {

@@ -10,15 +10,27 @@
 
 namespace lora_dist {
 
-ConstTensorView cast_params(const ForwardContext& model) {
-  const ConstTensorView params = view(model.params);
-  const Workspace& workspace = *model.workspace;
-  if (workspace.compute_dtype == DType::f32 || model.params.empty()) {
-    return params;
+namespace {
+
+/// The values, or their copy in `copies`.
+ConstTensorView in_compute_dtype(const ForwardContext& model, std::span<const float> values, const TensorView& copies) {
+  const ConstTensorView exact = view(values);
+  if (model.workspace->compute_dtype == DType::f32 || values.empty()) {
+    return exact;
   }
-  const TensorView narrow{workspace.params.data, workspace.params.dtype, params.shape};
-  cast(params, narrow, model.stream);
+  const TensorView narrow{copies.data, copies.dtype, exact.shape};
+  cast(exact, narrow, model.stream);
   return narrow;
+}
+
+}  // namespace
+
+ConstTensorView cast_params(const ForwardContext& model) {
+  return in_compute_dtype(model, model.params, model.workspace->params);
+}
+
+ConstTensorView cast_initial(const ForwardContext& model) {
+  return in_compute_dtype(model, model.initial, model.workspace->initial);
 }
 
 void fill_frozen(const AdapterLayout& layout, const AdapterShard& part, const SharedTensors& shared, const Workspace& workspace,

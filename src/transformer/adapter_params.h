@@ -12,6 +12,8 @@ namespace lora_dist {
 
 /// The parameters in the compute dtype: model.params, or a copy in the workspace.
 ConstTensorView cast_params(const ForwardContext& model);
+/// The same of their initial values, if the layout's linears are residual; else null.
+ConstTensorView cast_initial(const ForwardContext& model);
 
 /// Fills workspace.frozen with the shard of the adapter's shared tensors. `layout`: of the whole adapter; `part`: of this TP
 /// rank.

@@ -17,8 +17,9 @@ struct ForwardContext {
   const Workspace* workspace = nullptr;
   std::span<const float> params;  // the adapter's flat buffer, in the operators' memory
   Stream stream;
-  Communicator* tensor = nullptr;  // the ranks that share every micro-batch, over the operators' memory; null: only this one
-  KvCache* cache = nullptr;        // of the generated sequence: forward appends keys and values, and attends to all
+  Communicator* tensor = nullptr;       // the ranks that share every micro-batch, over the operators' memory; null: only this one
+  KvCache* cache = nullptr;             // of the generated sequence: forward appends keys and values, and attends to all
+  std::span<const float> initial = {};  // the flat buffer's initial values, if the layout's linears are residual
 };
 
 }  // namespace lora_dist

@@ -32,6 +32,7 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
                             std::span<const std::span<float>> grads) {
   require(batches.size() <= most_in_flight(model), "more micro-batches than the workspace was made for");
   const ConstTensorView params = cast_params(model);
+  const ConstTensorView initial = cast_initial(model);
   apply_trained_norms(model);
   std::vector<InFlight> all;
   for (std::size_t i = 0; i < batches.size(); ++i) {
@@ -58,7 +59,8 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
                    model.window,
                    model.stream,
                    model.tensor,
-                   model.workspace->frozen};
+                   model.workspace->frozen,
+                   initial};
   }
   return all;
 }

@@ -342,6 +342,10 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
   workspace.scratch = make_scratch(base, layout, options, stream.backend, arena);
   if (options.compute_dtype != DType::f32) {
     workspace.params = take(arena, MemoryKind::adapters, "factors in the compute dtype", options.compute_dtype, layout.count);
+    if (uses_residual(layout.init)) {
+      workspace.initial =
+          take(arena, MemoryKind::adapters, "initial factors in the compute dtype", options.compute_dtype, layout.count);
+    }
   }
   make_norms(workspace, base.spec, layout, arena, stream);
   if (layout.frozen_count > 0) {

@@ -154,8 +154,9 @@ struct Workspace {
   // If ranks share the vocabulary:
   std::span<float> next_logits;      // [widest part]: of one token
   std::span<float> all_next_logits;  // [ranks * widest part]
-  TensorView params;  // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
-  TensorView frozen;  // its frozen tensors in the compute dtype, filled once by fill_frozen; null if there are none
+  TensorView params;   // the adapter's parameters in the compute dtype, cast once per forward pass; null if that is f32
+  TensorView initial;  // the same of their initial values; null without residual linears
+  TensorView frozen;   // its frozen tensors in the compute dtype, filled once by fill_frozen; null if there are none
   BottleneckScratch bottleneck;
   std::span<float> norms;  // the trained norms as they are applied, in the order of the flat buffer
   std::span<float> ones;   // [hidden]: what norm_adds_one adds to trained norms

@@ -126,8 +126,11 @@ TEST(AdapterConfigFile, RefusesWhatCannotBeRepresented) {
   EXPECT_THAT(with(R"("modules_to_save":["lm_head"])"), HasSubstr("modules_to_save is [\"lm_head\"]"));
   EXPECT_THAT(with(R"("layer_replication":[[0,2]])"), HasSubstr("layer_replication"));
   EXPECT_THAT(with(R"("bias":"all")"), HasSubstr("bias is \"all\""));
-  EXPECT_THAT(with(R"("init_lora_weights":"pissa_niter_4")"),
-              HasSubstr("init_lora_weights is \"pissa_niter_4\", which changes the base"));
+  for (const char* init : {"pissa_niter_4", "corda", "loftq", "lora_ga"}) {
+    EXPECT_THAT(with(fmt::format(R"("init_lora_weights":"{}")", init)),
+                HasSubstr(fmt::format("init_lora_weights is \"{}\", which changes the base", init)));
+  }
+  EXPECT_THAT(with(R"("init_lora_weights":"olora","use_dora":true)"), HasSubstr("init_lora_weights is \"olora\", which changes"));
 }
 
 TEST(AdapterConfigFile, RefusesWhatIsMalformed) {

@@ -292,7 +292,6 @@ TEST_F(LoadConfig, WhatIsNotBuiltIsRefusedByName) {
        "adapter.method = full is not built yet; what works is lora, dora, ia3, ln_tuning, vera, adalora, bottleneck, prompt, "
        "prefix, "
        "p_tuning"},
-      {"adapter.init=pissa", "adapter.init = pissa is not built yet; what works is default, gaussian"},
       {"train.optimizer=lion", "train.optimizer = lion is not built yet; what works is adamw"},
       {"train.deterministic=false", "train.deterministic = false is not built yet; what works is true"},
       {"eval.metrics=[\"loss\", \"rouge\"]", "eval.metrics = rouge is not built yet; what works is loss, perplexity"},

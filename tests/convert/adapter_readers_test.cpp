@@ -118,11 +118,21 @@ TEST(AdapterReaders, TargetsThatPeftCannotUse) {
 
 /// Loads everywhere without an error, and is wrong everywhere but in PEFT.
 TEST(AdapterReaders, InitialisationsThatChangedTheBase) {
-  for (const char* init : {"pissa", "pissa_niter_4", "olora", "corda", "loftq", "lora_ga"}) {
+  for (const char* init : {"pissa_niter_4", "corda", "loftq", "lora_ga"}) {
     const AdapterFacts facts = facts_with({{"init_lora_weights", init}});
     EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::as_is);
     EXPECT_THAT(verdict_of(Reader::vllm, facts).reason, HasSubstr("convert the adapter in PEFT"));
     EXPECT_EQ(verdict_of(Reader::llama_cpp, facts).fit, Fit::no);
+  }
+  for (const char* init : {"pissa", "olora"}) {
+    const AdapterFacts facts = facts_with({{"init_lora_weights", init}});
+    EXPECT_EQ(verdict_of(Reader::peft, facts).fit, Fit::as_is);
+    EXPECT_TRUE(is_readable(facts));
+    for (const Reader reader : {Reader::vllm, Reader::llama_cpp}) {
+      EXPECT_EQ(verdict_of(reader, facts).fit, Fit::exported);
+      EXPECT_THAT(verdict_of(reader, facts).reason, HasSubstr("with --model it is written as plain LoRA"));
+    }
+    EXPECT_EQ(verdict_of(Reader::vllm, facts_with({{"init_lora_weights", init}, {"use_dora", true}})).fit, Fit::no);
   }
   EXPECT_EQ(verdict_of(Reader::vllm, facts_with({{"init_lora_weights", "gaussian"}})).fit, Fit::as_is);
 }

@@ -25,6 +25,8 @@ class LoraDist(CMakePackage, CudaPackage):
     depends_on("intel-tbb@2021.5:")
     depends_on("boost@1.66: +program_options")
     depends_on("tomlplusplus@3:")
+    depends_on("eigen@3.4:")
+    depends_on("spectra@1.0:")
     depends_on("nlohmann-json@3.9:")
     depends_on("fmt@8:")
     depends_on("openssl@1.1.1:")
