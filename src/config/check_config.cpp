@@ -96,9 +96,14 @@ const MethodOption* find_option_of_another_method(const Config& config) {
   return found == kMethodOptions.end() ? nullptr : found;
 }
 
+/// DoRA has the other initialisations alone.
+bool is_init_of_another_method(const Config& config) {
+  return needs_weights(config.adapter.init) && config.adapter.method != Method::lora;
+}
+
 ConfigProblem problem_of_init(const Config& config) {
   const LoraInit init = config.adapter.init;
-  if (needs_weights(init) && config.adapter.method != Method::lora) {
+  if (is_init_of_another_method(config)) {
     return {{"adapter.init", "adapter.method"},
             fmt::format("adapter.init = \"{}\" is an option of lora, and adapter.method is {}; leave it out",
                         word_of(kLoraInits, init), word_of(kMethods, config.adapter.method))};
@@ -145,12 +150,18 @@ ConfigProblem option_of_another_method(const Config& config) {
 
 std::vector<std::string> leave_out_options_of_other_methods(Config& config) {
   std::vector<std::string> names;
-  while (const MethodOption* const option = find_option_of_another_method(config)) {
-    const Key* const key = find_key(option->key);
+  const auto leave_out = [&](const char* name) {
+    const Key* const key = find_key(name);
     const toml::table fallback = parse_toml_value(key->text(Config{}));
     key->read(config, *fallback.get("value"));
-    config.origins[option->key] = "default";
-    names.emplace_back(option->key);
+    config.origins[name] = "default";
+    names.emplace_back(name);
+  };
+  while (const MethodOption* const option = find_option_of_another_method(config)) {
+    leave_out(option->key);
+  }
+  if (is_init_of_another_method(config)) {
+    leave_out("adapter.init");
   }
   return names;
 }

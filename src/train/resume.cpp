@@ -65,6 +65,18 @@ void show_changes(const TrainingRun& run, const std::map<std::string, std::strin
   }
 }
 
+/// AdaLoRA's budget falls over all steps of the run.
+void show_changes_of_budget(const TrainingRun& run, const std::map<std::string, std::string>& before) {
+  const std::map<std::string, std::string> now = to_flat_settings(run.config);
+  for (const char* key : {"train.max_steps", "train.epochs"}) {
+    const auto found = before.find(key);
+    if (found != before.end() && found->second != now.at(key)) {
+      run.console.line(fmt::format("note: {} was {} and is now {}; AdaLoRA's budget of ranks follows the new number of steps",
+                                   key, found->second, now.at(key)));
+    }
+  }
+}
+
 }  // namespace
 
 std::filesystem::path checkpoints_of(const TrainingRun& run) { return run.output / "checkpoints"; }
@@ -102,6 +114,7 @@ RunProgress go_on_from(TrainingRun& run, const std::filesystem::path& from) {
     show_changes(run, before);
     if (run.layout.method->step != nullptr) {
       run.budget = rank_budget_from_json(state.progress);
+      show_changes_of_budget(run, before);
     }
   });
   const Stream& stream = run.model->stream;

@@ -86,6 +86,14 @@ TEST(Compare, LeavesOutWhatAMethodDoesNotHave) {
   EXPECT_NE(get_file(scratch / "all/ia3/config.resolved.toml").find("loraplus_ratio = 0"), std::string::npos);
 }
 
+TEST(Compare, LeavesOutAnInitialisationOfLoraAlone) {
+  const Scratch scratch;
+  Settings settings = settings_for(scratch / "all");
+  settings["adapter.init"] = "olora";
+  const Finished result = expect_success(compare(settings, 1, "dora"));
+  EXPECT_EQ(count_of(result.err, "adapter.init is left out for dora, which does not have it"), 1) << result.err;
+}
+
 /// Options of a method do not contradict another method of the list.
 TEST(Compare, TakesOptionsOfSeveralMethods) {
   const Scratch scratch;

@@ -212,8 +212,14 @@ TEST_P(Bits, AreTheSameOnAnyDataRanksAndResumed) {
   cut["train.recompute"] = "none";
   expect_success(launch_of(cut, 1));
   expect_same_training(scratch / "cut", scratch / "straight");
+  if (GetParam() == std::string("adalora")) {
+    cut["train.max_steps"] = "7";
+    EXPECT_EQ(count_of(expect_success(launch_of(cut, 1)).out,
+                       "train.max_steps was 6 and is now 7; AdaLoRA's budget of ranks follows the new number of steps"),
+              1);
+  }
   cut["adapter.method"] = "lora";
-  cut["train.max_steps"] = "7";
+  cut["train.max_steps"] = "8";
   expect_error(launch_of(cut, 1), 2, {"was trained with adapter."});
 }
 

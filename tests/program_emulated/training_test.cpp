@@ -71,9 +71,11 @@ class MethodOnCuda : public testing::TestWithParam<const char*> {};
 
 TEST_P(MethodOnCuda, HasTheLossCurvesOfTheCpu) {
   const Scratch scratch;
+  const bool residual = GetParam() == std::string("pissa");
   const auto launch = [&](const std::string& name, const std::string& backend, const std::string& dtype, int ranks, int tensor) {
     Settings settings = run_on(scratch / name, backend, dtype);
-    settings["adapter.method"] = GetParam();
+    settings["adapter.method"] = residual ? "lora" : GetParam();
+    settings["adapter.init"] = residual ? "pissa" : "default";
     settings["adapter.target_modules"] = "all-linear";
     settings["parallel.tensor"] = std::to_string(tensor);
     expect_success(open_launch(settings, ranks));
@@ -84,10 +86,11 @@ TEST_P(MethodOnCuda, HasTheLossCurvesOfTheCpu) {
   launch("bf16", "cuda", "bf16", 1, 1);
   expect_losses_near(scratch / "gpu", scratch / "cpu", 1e-4);
   expect_losses_near(scratch / "shards", scratch / "cpu", 1e-4);
-  expect_losses_near(scratch / "bf16", scratch / "cpu", 1e-2);
+  // PiSSA adds and takes away a large part of each output, rounded to bf16 in between.
+  expect_losses_near(scratch / "bf16", scratch / "cpu", residual ? 2e-2 : 1e-2);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MethodOnCuda, testing::Values("dora", "ia3", "vera", "adalora"),
+INSTANTIATE_TEST_SUITE_P(All, MethodOnCuda, testing::Values("dora", "ia3", "vera", "adalora", "pissa"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(OnCuda, AChipWithoutBf16ComputesInFp16WithALossScale) {
