@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "kernels/common/block_size.h"
+#include "src/adapter/adapter_folders.h"
 #include "src/core/error.h"
 #include "src/io/strict_json.h"
 
@@ -41,7 +42,7 @@ std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std
 }
 
 std::optional<BaseFormat> recorded_base_format(const std::filesystem::path& adapter) {
-  const std::filesystem::path file = adapter / kOriginFile;
+  const std::filesystem::path file = adapter_folders(adapter).front() / kOriginFile;
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored)) {
     return std::nullopt;

@@ -14,6 +14,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/elementwise/elementwise.h"
+#include "src/adapter/adapter_folders.h"
 #include "src/adapter/bottleneck_folder.h"
 #include "src/adapter/method.h"
 #include "src/adapter/model_card.h"
@@ -224,8 +225,7 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
                 fmt::format("the adapter {} is not a folder; give the folder that holds adapter_config.json", folder.string()));
   }
   if (!fs::exists(folder / "adapter_config.json", problem)) {
-    throw Error(ExitCode::model,
-                fmt::format("{} has no adapter_config.json; give the folder of a PEFT adapter", folder.string()));
+    throw Error(ExitCode::model, why_no_adapter(folder));
   }
   const PeftConfig config = read_adapter_config(folder / "adapter_config.json");
   if (config.method == Method::bottleneck) {

@@ -22,7 +22,11 @@ constexpr const char* kStartAnew = "set checkpoint.resume = \"never\" or another
 json as_stored(const json& settings) { return json::parse(settings.dump(-1, ' ', false, json::error_handler_t::replace)); }
 
 std::string setting_text(const json& settings, const std::string& key) {
-  return settings.contains(key) ? settings[key].dump() : std::string("not set");
+  const auto found = settings.find(key);
+  if (found == settings.end()) {
+    return "not set";
+  }
+  return found->is_string() ? found->get<std::string>() : found->dump();  // strings are TOML text
 }
 
 void check_settings(const fs::path& checkpoint, const json& saved, const json& wanted) {

@@ -87,7 +87,7 @@ Config config_of_method(const Config& all, const std::string& name, const std::m
   for (const std::string& key : leave_out_options_of_other_methods(config)) {
     console.note(fmt::format("{} is left out for {}, which does not have it", key, name));
   }
-  if (method_of(config.adapter.method).default_modules != nullptr && config.is_explicit("adapter.target_modules")) {
+  if (method_of(config.adapter.method.first).default_modules != nullptr && config.is_explicit("adapter.target_modules")) {
     console.note(fmt::format("adapter.target_modules is left out for {}, which has modules of its own", name));
     config.adapter.target_modules = AdapterConfig{}.target_modules;
     config.origins["adapter.target_modules"] = "default";
@@ -180,8 +180,8 @@ int run(Communicator& world, const ProcessInfo& process, const CompareOptions& o
   const Config opened = training.config;
   std::vector<MethodResult> results;
   for (const Config& config : configs) {
-    training.console.line(
-        fmt::format("\nmethod     {} ({} of {})", word_of(kMethods, config.adapter.method), results.size() + 1, configs.size()));
+    training.console.line(fmt::format("\nmethod     {} ({} of {})", word_of(kMethods, config.adapter.method.first),
+                                      results.size() + 1, configs.size()));
     begin_method(training, opened, config);
     if (const ExitCode code = run_training(training); code != ExitCode::done) {
       return static_cast<int>(code);

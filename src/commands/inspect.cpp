@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/adapter/adapter_folders.h"
 #include "src/base/base_hash.h"
 #include "src/base/prequantized.h"
 #include "src/checkpoint/checkpoint.h"
@@ -184,8 +185,10 @@ int run(Communicator& world, const ProcessInfo& process, const InspectOptions& o
     }
     if (fs::exists(path / "MANIFEST.json") || path.filename().string().starts_with("step_")) {
       inspect_checkpoint(path, console);
-    } else if (fs::exists(path / "adapter_config.json")) {
-      inspect_adapter(path, options.tensors, options.verify, console);
+    } else if (fs::exists(adapter_folders(path).front() / "adapter_config.json")) {
+      for (const fs::path& folder : adapter_folders(path)) {
+        inspect_adapter(folder, options.tensors, options.verify, console);
+      }
     } else if (const std::optional<GgufFile> adapter = read_gguf_adapter(path)) {
       inspect_gguf_adapter(*adapter, options.tensors, console);
     } else if (find_gguf(path) || fs::exists(path / "config.json")) {

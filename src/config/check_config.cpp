@@ -91,14 +91,16 @@ bool is_changed(const Config& config, const char* name) {
 /// The first option with another value than its default that adapter.method does not read; null: there is none.
 const MethodOption* find_option_of_another_method(const Config& config) {
   const auto* const found = std::find_if(kMethodOptions.begin(), kMethodOptions.end(), [&](const MethodOption& option) {
-    return is_changed(config, option.key) && !contains(option.methods(), config.adapter.method);
+    const std::vector<Method> methods = option.methods();
+    return is_changed(config, option.key) &&
+           std::ranges::none_of(config.adapter.method.all(), [&](Method method) { return contains(methods, method); });
   });
   return found == kMethodOptions.end() ? nullptr : found;
 }
 
 /// DoRA has the other initialisations alone.
 bool is_init_of_another_method(const Config& config) {
-  return needs_weights(config.adapter.init) && config.adapter.method != Method::lora;
+  return needs_weights(config.adapter.init) && config.adapter.method.first != Method::lora;
 }
 
 ConfigProblem problem_of_init(const Config& config) {
@@ -106,7 +108,7 @@ ConfigProblem problem_of_init(const Config& config) {
   if (is_init_of_another_method(config)) {
     return {{"adapter.init", "adapter.method"},
             fmt::format("adapter.init = \"{}\" is an option of lora, and adapter.method is {}; leave it out",
-                        word_of(kLoraInits, init), word_of(kMethods, config.adapter.method))};
+                        word_of(kLoraInits, init), words_of(config.adapter.method.all()))};
   }
   if (init == LoraInit::loftq && config.model.quantization == Quantization::none) {
     return {
@@ -118,6 +120,12 @@ ConfigProblem problem_of_init(const Config& config) {
 }
 
 ConfigProblem problem_of_virtual_tokens(const AdapterConfig& adapter) {
+  if (!adapter.method.beside.empty() && (contains(adapter.method.all(), Method::p_tuning) || adapter.prefix.projection)) {
+    return {
+        {"adapter.method", "adapter.prefix.projection"},
+        "virtual tokens that an encoder makes (p_tuning, prefix with a projection) are trained alone; name no other method in "
+        "adapter.method, or take prompt or prefix without projection"};
+  }
   const PromptConfig& prompt = adapter.prompt;
   if (adapter.prefix.hidden > 0 && !adapter.prefix.projection) {
     return {{"adapter.prefix.hidden", "adapter.prefix.projection"},
@@ -145,7 +153,7 @@ ConfigProblem option_of_another_method(const Config& config) {
   }
   return {{option->key, "adapter.method"},
           fmt::format("{} is an option of {}, and adapter.method is {}; leave it out", option->key, words_of(option->methods()),
-                      word_of(kMethods, config.adapter.method))};
+                      words_of(config.adapter.method.all()))};
 }
 
 std::vector<std::string> leave_out_options_of_other_methods(Config& config) {

@@ -38,7 +38,7 @@ struct PrefixConfig {
 };
 
 struct AdapterConfig {
-  Method method = Method::lora;
+  MethodChoice method;
   int r = 16;
   double alpha = 32.0;  // the adapter's scale is alpha / r, or alpha / sqrt(r) with rslora
   double dropout = 0.05;

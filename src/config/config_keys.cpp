@@ -22,6 +22,8 @@ template <class Value>
 constexpr Takes kTakes = std::is_arithmetic_v<Value> ? Takes::value : Takes::string;
 template <class Element>
 constexpr Takes kTakes<std::vector<Element>> = Takes::list;
+template <>
+constexpr Takes kTakes<MethodChoice> = Takes::list;
 
 /// `meaning`, with {} replaced by the words of the list.
 template <class Rule>
@@ -33,6 +35,10 @@ std::string meaning_with_words(std::string_view meaning, const Words<Value, coun
   std::string text(meaning);
   const std::size_t at = text.find("{}");
   return at == std::string::npos ? text : text.replace(at, 2, list_of(all_words(words)));
+}
+
+std::string meaning_with_words(std::string_view meaning, const MethodList& /*rule*/) {
+  return meaning_with_words(meaning, kMethods);
 }
 
 /// A key whose value is `member(config)` under `rule`; a rule for another type does not compile.
@@ -64,7 +70,7 @@ std::vector<Key> make_keys() {
     key("model.block_size", [](auto& c) -> auto& { return c.model.block_size; }, Whole{kSmallestBlock, kLargestBlock}, kRefuse, "weights that share one scale: a power of two"),
     key("model.compute_dtype", [](auto& c) -> auto& { return c.model.compute_dtype; }, kComputeDtypes, kRefuse, "type that products are computed in: {}"),
 
-    key("adapter.method", [](auto& c) -> auto& { return c.adapter.method; }, kMethods, kRefuse, "kind of adapter: {}"),
+    key("adapter.method", [](auto& c) -> auto& { return c.adapter.method; }, MethodList{}, kRefuse, "kind of adapter: {}; or a list of those that are trained together"),
     key("adapter.r", [](auto& c) -> auto& { return c.adapter.r; }, Whole{1, 65536}, kRefuse, "rank of the adapter"),
     key("adapter.alpha", [](auto& c) -> auto& { return c.adapter.alpha; }, Real{0.0, 1e6, true}, kRefuse, "the adapter's product is scaled by alpha / r"),
     key("adapter.dropout", [](auto& c) -> auto& { return c.adapter.dropout; }, Real{0.0, 1.0, false, true}, kRefuse, "share of adapter inputs set to zero while training"),

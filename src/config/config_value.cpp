@@ -134,6 +134,24 @@ std::string read_value(std::string& value, const Text& rule, const toml::node& n
   return problem.empty() ? check_text(value, rule.may_be_empty) : problem;
 }
 
+std::string read_value(MethodChoice& value, const MethodList& /*rule*/, const toml::node& node) {
+  std::vector<Method> methods;
+  if (std::string problem = read_value(methods, kMethods, node); !problem.empty()) {
+    return problem;
+  }
+  std::ranges::stable_sort(methods, {}, part_of);
+  MethodChoice chosen{methods.front()};
+  for (std::size_t i = 1; i < methods.size(); ++i) {
+    if (part_of(methods[i]) == part_of(methods[i - 1])) {
+      return fmt::format("names {} and {}, which both train {}; name one of them", word_of(kMethods, methods[i - 1]),
+                         word_of(kMethods, methods[i]), word_of(kMethodParts, part_of(methods[i])));
+    }
+    chosen.beside.push_back(methods[i]);
+  }
+  value = chosen;
+  return "";
+}
+
 std::string read_value(BaseShards& value, const ShardCount& /*rule*/, const toml::node& node) {
   std::string text;
   if (node.is_integer()) {
@@ -228,6 +246,10 @@ std::string value_text(const std::vector<std::string>& values) {
 std::string value_text(const std::vector<std::int64_t>& values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
 std::string value_text(const PathPattern<std::int64_t>& values) { return text_by_path(values); }
 std::string value_text(const PathPattern<double>& values) { return text_by_path(values); }
+std::string value_text(const MethodChoice& value) {
+  return value.beside.empty() ? value_text(value.first, kMethods) : value_text(value.all(), kMethods);
+}
+
 std::string value_text(const BaseShards& value) {
   return quoted(value.of == BaseShards::Of::count ? std::to_string(value.count) : std::string(word_of(kBaseShards, value.of)));
 }

@@ -51,6 +51,7 @@ struct OrPath {  // one of the words, else a path; empty if the path is a word
 };
 template <class Kind, std::size_t count>
 OrPath(Words<Kind, count>) -> OrPath<Kind, count>;
+struct MethodList {};  // kMethods: one, or several that are trained together
 struct ShardCount {};  // "auto", "all", "node" or a number of ranks
 
 // read_value: returns the problem of `node` as the rest of a sentence ("must be at least 1 (got 0)"), or an empty string; only
@@ -64,6 +65,7 @@ std::string read_value(std::vector<std::string>& values, const Texts& rule, cons
 std::string read_value(std::vector<std::int64_t>& values, const Wholes& rule, const toml::node& node);
 std::string read_value(PathPattern<std::int64_t>& values, const WholeByPath& rule, const toml::node& node);
 std::string read_value(PathPattern<double>& values, const RealByPath& rule, const toml::node& node);
+std::string read_value(MethodChoice& value, const MethodList& rule, const toml::node& node);
 std::string read_value(BaseShards& value, const ShardCount& rule, const toml::node& node);
 
 /// The value as TOML text.
@@ -76,6 +78,7 @@ std::string value_text(const std::vector<std::string>& values);
 std::string value_text(const std::vector<std::int64_t>& values);
 std::string value_text(const PathPattern<std::int64_t>& values);
 std::string value_text(const PathPattern<double>& values);
+std::string value_text(const MethodChoice& value);
 std::string value_text(const BaseShards& value);
 
 /// `text` as a TOML string in quotes.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "src/adapter/adapter_folders.h"
 #include "src/adapter/bottleneck_folder.h"
 #include "src/adapter/method.h"
 #include "src/adapter/model_card.h"
@@ -206,8 +207,7 @@ std::string model_type_by_names(const std::vector<std::string>& tensors) {
 AdapterFacts read_adapter_facts(const fs::path& folder, const ModelSpec* spec) {
   const fs::path config = folder / "adapter_config.json";
   if (std::error_code ignored; !fs::exists(config, ignored)) {
-    throw Error(ExitCode::model,
-                fmt::format("{} has no adapter_config.json; give the folder of a PEFT adapter", folder.string()));
+    throw Error(ExitCode::model, why_no_adapter(folder));
   }
   AdapterFacts facts{folder, read_json_file(config, ExitCode::model), {}, 0, {}};
   if (!facts.config.is_object()) {

@@ -2,9 +2,11 @@
 // "auto".
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernels/activation/activation.h"
 #include "kernels/common/dtype.h"
@@ -66,6 +68,45 @@ inline constexpr Words<Method, 10> kMethods = {{{"lora", Method::lora},
                                                 {"prompt", Method::prompt},
                                                 {"prefix", Method::prefix},
                                                 {"p_tuning", Method::p_tuning}}};
+
+/// The part of the model that a method trains or adds to; methods of different parts can be trained together.
+enum class MethodPart : std::uint8_t { linears, virtual_tokens, norms, sublayers };
+constexpr MethodPart part_of(Method method) {
+  switch (method) {
+    case Method::prompt:
+    case Method::prefix:
+    case Method::p_tuning:
+      return MethodPart::virtual_tokens;
+    case Method::ln_tuning:
+      return MethodPart::norms;
+    case Method::bottleneck:
+      return MethodPart::sublayers;
+    case Method::lora:
+    case Method::dora:
+    case Method::ia3:
+    case Method::vera:
+    case Method::adalora:
+      break;
+  }
+  return MethodPart::linears;
+}
+inline constexpr Words<MethodPart, 4> kMethodParts = {{{"linear layers", MethodPart::linears},
+                                                       {"virtual tokens", MethodPart::virtual_tokens},
+                                                       {"norms", MethodPart::norms},
+                                                       {"what follows attention and MLP", MethodPart::sublayers}}};
+
+/// The methods that are trained together, in the order of their parts.
+struct MethodChoice {
+  Method first = Method::lora;
+  std::vector<Method> beside = {};
+
+  std::vector<Method> all() const {
+    std::vector<Method> methods(beside.size() + 1, first);
+    std::ranges::copy(beside, methods.begin() + 1);
+    return methods;
+  }
+  bool operator==(const MethodChoice&) const = default;
+};
 
 /// Where bottleneck adapters are: after the MLP (Pfeiffer et al. 2021), after attention and MLP (Houlsby et al. 2019), or beside
 /// the MLP (He et al. 2022).

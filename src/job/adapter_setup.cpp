@@ -8,13 +8,15 @@
 #include <utility>
 
 #include "kernels/elementwise/copy.h"
-#include "src/adapter/adapter_bridge.h"
+#include "src/adapter/adapter_folders.h"
 #include "src/adapter/frozen_tensors.h"
 #include "src/adapter/initial_factors.h"
+#include "src/adapter/joined_layout.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/io/sha256.h"
 #include "src/job/adopt_adapter.h"
+#include "src/job/folder_adapter.h"
 #include "src/model/family.h"
 
 namespace lora_dist {
@@ -27,31 +29,38 @@ BottleneckConfig configured_bottleneck(const AdapterConfig& adapter) {
           adapter.bottleneck_placement == BottleneckPlacement::parallel ? kScaleOfParallel : 1.0};
 }
 
-std::optional<EncoderKind> configured_encoder(const AdapterConfig& adapter) {
-  if (adapter.method == Method::p_tuning) {
+std::optional<EncoderKind> configured_encoder(const AdapterConfig& adapter, Method method) {
+  if (method == Method::p_tuning) {
     return adapter.prompt.encoder == TunedEncoder::lstm ? EncoderKind::lstm : EncoderKind::mlp;
   }
-  return adapter.method == Method::prefix && adapter.prefix.projection ? std::optional(EncoderKind::projection) : std::nullopt;
+  return method == Method::prefix && adapter.prefix.projection ? std::optional(EncoderKind::projection) : std::nullopt;
 }
 
-AdapterSpec configured_spec(const Config& config, const ModelSpec& model) {
+/// adapter.target_modules are those of the first method; one beside it has its own.
+std::vector<std::string> configured_targets(const AdapterConfig& adapter, Method method, const ModelSpec& model) {
+  const auto default_modules = method_of(method).default_modules;
+  return method == adapter.method.first || default_modules == nullptr ? adapter.target_modules
+                                                                      : default_modules(model).target_modules;
+}
+
+AdapterSpec configured_spec(const Config& config, const ModelSpec& model, Method method) {
   const AdapterConfig& adapter = config.adapter;
-  return {adapter.method == Method::adalora ? static_cast<int>(adapter.adalora.init_r) : adapter.r,
+  return {method == Method::adalora ? static_cast<int>(adapter.adalora.init_r) : adapter.r,
           adapter.alpha,
           adapter.dropout,
           adapter.rslora,
-          adapter.target_modules,
-          &method_of(adapter.method),
+          configured_targets(adapter, method, model),
+          &method_of(method),
           adapter.exclude_modules,
           adapter.layers_to_transform,
           adapter.rank_pattern,
           adapter.alpha_pattern,
           adapter.ia3_feedforward_modules,
           configured_virtual_tokens(adapter),
-          configured_encoder(adapter),
-          adapter.method == Method::prefix ? adapter.prefix.hidden : adapter.prompt.encoder_hidden,
+          configured_encoder(adapter, method),
+          method == Method::prefix ? adapter.prefix.hidden : adapter.prompt.encoder_hidden,
           bottleneck_options(configured_bottleneck(adapter), model.hidden),
-          adapter.init};
+          method == adapter.method.first ? adapter.init : LoraInit::uniform};
 }
 
 /// Throws Error(usage) if the folder would leave projections to be drawn that were not drawn from its key.
@@ -81,26 +90,37 @@ void take_parameters(ModelRun& run) {
   run.part_initial = taken.part_initial;
 }
 
-/// Fills the PEFT configuration to save. Patterns of rank and alpha stay as read from the folder.
-void describe(ModelRun& run) {
+/// Fills the description of a method to save. Patterns of rank and alpha stay as read from the folder.
+void describe(const ModelRun& run, Method method, PeftConfig& peft) {
   const Config& config = run.config;
-  run.peft.r = configured_spec(config, run.model->spec).r;
-  run.peft.adalora = config.adapter.adalora;
-  run.peft.alpha = config.adapter.alpha;
-  run.peft.use_rslora = config.adapter.rslora;
-  run.peft.method = config.adapter.method;
-  run.peft.dropout = config.adapter.dropout;
-  run.peft.init = config.adapter.init;
-  run.peft.d_initial = config.adapter.vera_d_initial;
-  run.peft.projection_key = config.adapter.vera_projection_key;
-  run.peft.save_shared = config.adapter.vera_save_projection;
-  run.peft.base_model_name_or_path = config.model.path;
-  run.peft.target_pattern.clear();
-  run.peft.target_modules = module_names(run.layout);
-  if (const auto describe_more = run.layout.method->describe; describe_more != nullptr) {
-    describe_more(run.peft, run.layout, run.model->spec);
+  const AdapterLayout layout = layout_of_method(run.layout, method_of(method));
+  peft.r = configured_spec(config, run.model->spec, method).r;
+  peft.adalora = config.adapter.adalora;
+  peft.alpha = config.adapter.alpha;
+  peft.use_rslora = config.adapter.rslora;
+  peft.method = method;
+  peft.dropout = config.adapter.dropout;
+  peft.init = layout.init;
+  peft.d_initial = config.adapter.vera_d_initial;
+  peft.projection_key = config.adapter.vera_projection_key;
+  peft.save_shared = config.adapter.vera_save_projection;
+  peft.base_model_name_or_path = config.model.path;
+  peft.target_pattern.clear();
+  peft.target_modules = module_names(layout);
+  if (const auto describe_more = layout.method->describe; describe_more != nullptr) {
+    describe_more(peft, layout, run.model->spec);
   }
-  run.peft.fan_in_fan_out = run.model->spec.family->transposed;
+  peft.fan_in_fan_out = run.model->spec.family->transposed;
+}
+
+void describe(ModelRun& run) {
+  describe(run, run.config.adapter.method.first, run.peft);
+  run.peft_beside.clear();
+  for (const Method method : run.config.adapter.method.beside) {
+    PeftConfig& peft = run.peft_beside.emplace_back();
+    peft.bottleneck = configured_bottleneck(run.config.adapter);
+    describe(run, method, peft);
+  }
 }
 
 /// Only feed-forward modules that are adapted are named, unless the user names them.
@@ -115,11 +135,11 @@ void choose_modules(Config& config, const ModelSpec& model, const DefaultModules
     }
   };
   choose("adapter.target_modules", config.adapter.target_modules, defaults.target_modules);
-  if (method_of(config.adapter.method).part == TrainedPart::norms) {
+  if (method_of(config.adapter.method.first).part == TrainedPart::norms) {
     match_norms(model, config.adapter.target_modules);  // throws
     return;
   }
-  const AdaptedLinears adapted = adapted_by(model, configured_spec(config, model));
+  const AdaptedLinears adapted = adapted_by(model, configured_spec(config, model, config.adapter.method.first));
   const bool any_down =
       std::any_of(adapted.begin(), adapted.end(), [](const auto& layer) { return layer[index_of(Linear::down)]; });
   choose("adapter.ia3.feedforward_modules", config.adapter.ia3_feedforward_modules,
@@ -144,23 +164,23 @@ std::vector<float> new_parameters(ModelRun& run, Purpose purpose) {
 
 /// A folder's adapter with its values. `shared`: gets its shared tensors.
 std::vector<float> read_parameters(ModelRun& run, Purpose purpose, const std::filesystem::path& from, SharedTensors& shared) {
-  PeftAdapter read = read_peft_adapter(from);
-  if (run.world->rank() == 0) {  // it may read whole tables
-    check_tables(read, run.model->spec, run.model->directory);
+  if (purpose == Purpose::train && adapter_folders(from).size() > 1) {
+    throw Error(
+        ExitCode::usage,
+        fmt::format("adapter.init_from ({}) holds adapters of several methods, which cannot be trained on; name one of its "
+                    "folders, or resume from a checkpoint of that run",
+                    from.string()));
   }
-  if (purpose == Purpose::evaluate) {
-    convert_to_plain(read, run.model->spec, run.model->directory, from.string(), Stream{});
-  }
-  run.layout = layout_of(read, run.model->spec, from.string());
+  const FolderRules rules{.checks_tables = run.world->rank() == 0, .to_plain = purpose == Purpose::evaluate};
+  FolderAdapter read = read_folder_adapter(from, run.model->spec, run.model->directory, rules);
+  run.layout = std::move(read.layout);
   run.peft = read.config;
   if (purpose == Purpose::train) {
     adopt_adapter(run.config, read.config, run.model->spec, run.layout);
   }
   take_parameters(run);
-  std::vector<float> params(static_cast<std::size_t>(run.layout.count));
-  copy_parameters(read, run.layout, params);
   shared = std::move(read.shared);
-  return params;
+  return std::move(read.params);
 }
 
 /// Empty for no tensors.
@@ -176,19 +196,25 @@ std::string digest_of(const SharedTensors& shared) {
 }  // namespace
 
 std::int64_t configured_virtual_tokens(const AdapterConfig& adapter) {
-  switch (method_of(adapter.method).virtual_place) {
-    case VirtualPlace::input:
-      return adapter.prompt.virtual_tokens;
-    case VirtualPlace::keys_and_values:
-      return adapter.prefix.virtual_tokens;
-    case VirtualPlace::none:
-      break;
+  for (const Method method : adapter.method.all()) {
+    switch (method_of(method).virtual_place) {
+      case VirtualPlace::input:
+        return adapter.prompt.virtual_tokens;
+      case VirtualPlace::keys_and_values:
+        return adapter.prefix.virtual_tokens;
+      case VirtualPlace::none:
+        break;
+    }
   }
   return 0;
 }
 
 AdapterLayout configured_layout(const Config& config, const ModelSpec& model) {
-  return make_adapter_layout(model, configured_spec(config, model));
+  std::vector<AdapterLayout> layouts;
+  for (const Method method : config.adapter.method.all()) {
+    layouts.push_back(make_adapter_layout(model, configured_spec(config, model, method)));
+  }
+  return join_layouts(layouts);
 }
 
 AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& part, Arena& arena) {
@@ -206,10 +232,10 @@ AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& p
 }
 
 void choose_targets(Config& config, const ModelSpec& model) {
-  if (method_of(config.adapter.method).virtual_place != VirtualPlace::none) {
+  if (method_of(config.adapter.method.first).virtual_place != VirtualPlace::none) {
     return;
   }
-  if (const auto default_modules = method_of(config.adapter.method).default_modules; default_modules != nullptr) {
+  if (const auto default_modules = method_of(config.adapter.method.first).default_modules; default_modules != nullptr) {
     choose_modules(config, model, default_modules(model));
   } else {
     match_targets(model, config.adapter.target_modules);

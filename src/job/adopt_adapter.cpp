@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/config/check_config.h"
+#include "src/config/config_keys.h"
 #include "src/core/error.h"
 
 namespace lora_dist {
@@ -22,9 +23,8 @@ namespace {
 }
 
 void check_keys_agree(const Config& config, const PeftConfig& peft) {
-  if (config.is_explicit("adapter.method") && config.adapter.method != peft.method) {
-    refuse(config, "adapter.method", std::string(word_of(kMethods, config.adapter.method)),
-           std::string(word_of(kMethods, peft.method)));
+  if (config.is_explicit("adapter.method") && config.adapter.method != MethodChoice{peft.method}) {
+    refuse(config, "adapter.method", find_key("adapter.method")->text(config), std::string(word_of(kMethods, peft.method)));
   }
   const MethodKeys& keys = method_of(peft.method).keys;
   if (keys.rank && config.is_explicit("adapter.r") && config.adapter.r != peft.r) {
@@ -168,7 +168,7 @@ void adopt_virtual_tokens(Config& config, const PeftConfig& peft) {
     throw Error(ExitCode::usage,
                 "adapter.prompt.init has no effect on the adapter in adapter.init_from, which has its values; leave one out");
   }
-  config.adapter.method = peft.method;
+  config.adapter.method = {peft.method};
   count = static_cast<int>(peft.virtual_tokens);
   for (const std::string& adopted : {std::string("adapter.method"), key}) {
     if (!config.is_explicit(adopted)) {
@@ -212,7 +212,7 @@ void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& mode
   }
   config.adapter.alpha = peft.alpha;
   config.adapter.rslora = peft.use_rslora;
-  config.adapter.method = peft.method;
+  config.adapter.method = {peft.method};
   config.adapter.rank_pattern = peft.rank_pattern;
   config.adapter.alpha_pattern = peft.alpha_pattern;
   config.adapter.ia3_feedforward_modules = peft.feedforward_modules;

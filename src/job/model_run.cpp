@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "src/adapter/adapter_folders.h"
 #include "src/comm/agree.h"
 #include "src/comm/data_plane.h"
 #include "src/core/error.h"
@@ -90,8 +91,13 @@ void prepare_data(ModelRun& run, bool training, std::int64_t virtual_tokens) {
 std::int64_t virtual_tokens_of(const AdapterConfig& adapter, const std::filesystem::path& folder, Communicator& world) {
   std::int64_t count = 0;
   run_together(world, [&] {
-    count =
-        folder.empty() ? configured_virtual_tokens(adapter) : read_adapter_config(folder / "adapter_config.json").virtual_tokens;
+    if (folder.empty()) {
+      count = configured_virtual_tokens(adapter);
+      return;
+    }
+    for (const std::filesystem::path& each : adapter_folders(folder)) {
+      count = std::max(count, read_adapter_config(each / "adapter_config.json").virtual_tokens);
+    }
   });
   return count;
 }
@@ -131,6 +137,12 @@ int choose_shards(const ModelRun& run) {
 
 }  // namespace
 
+std::vector<PeftConfig> ModelRun::descriptions() const {
+  std::vector<PeftConfig> all = {peft};
+  all.insert(all.end(), peft_beside.begin(), peft_beside.end());
+  return all;
+}
+
 ForwardContext ModelRun::tuned() const {
   return {&model->base,        &part.layout, model->window.get(), &workspace, part_params, model->stream,
           model->tensor.get(), nullptr,      part_initial};
@@ -159,7 +171,7 @@ WorkspaceOptions workspace_options(const Config& config, const ModelSpec& spec, 
   options.recompute = config.train.recompute;
   options.compute_dtype = compute_dtype;
   options.sequence_parallel = config.parallel.sequence_parallel;
-  options.dropout = options.training && config.adapter.dropout > 0.0 && method_of(config.adapter.method).keys.dropout;
+  options.dropout = options.training && config.adapter.dropout > 0.0 && method_of(config.adapter.method.first).keys.dropout;
   return options;
 }
 

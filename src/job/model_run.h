@@ -38,18 +38,21 @@ struct ModelRun {
   std::vector<Sequence> validation;
   std::string data_digest;  // of the training samples' ids and labels
 
-  AdapterLayout layout;          // of the whole flat buffer
-  AdapterShard part;             // the slices of this rank's TP shard
-  PeftConfig peft;               // the adapter's description in its folder
-  SharedTensors shared;          // the adapter's shared tensors; in training only rank 0 keeps them, for its folder
-  std::span<float> params;       // the whole flat buffer, in the operators' memory
-  std::span<float> part_params;  // of the TP shard; the whole buffer without TP
-  std::span<float> initial;      // the initial values of params, if the layout's linears are residual; else empty
+  AdapterLayout layout;                 // of the whole flat buffer
+  AdapterShard part;                    // the slices of this rank's TP shard
+  PeftConfig peft;                      // the adapter's description in its folder; of several methods, the first one's
+  std::vector<PeftConfig> peft_beside;  // of the others
+  SharedTensors shared;                 // the adapter's shared tensors; in training only rank 0 keeps them, for its folder
+  std::span<float> params;              // the whole flat buffer, in the operators' memory
+  std::span<float> part_params;         // of the TP shard; the whole buffer without TP
+  std::span<float> initial;             // the initial values of params, if the layout's linears are residual; else empty
   std::span<float> part_initial;
   std::string shared_digest;  // of the tensors that all modules of the adapter share; empty: there are none
   AdapterLayout no_layout;    // of the base alone
   Workspace workspace;
 
+  /// The descriptions of all methods.
+  std::vector<PeftConfig> descriptions() const;
   /// The model with the current adapter, or the base alone.
   ForwardContext tuned() const;
   ForwardContext base() const;

@@ -4,13 +4,13 @@
 #include <algorithm>
 
 #include "kernels/elementwise/copy.h"
-#include "src/adapter/adapter_bridge.h"
-#include "src/adapter/initial_factors.h"
+#include "src/adapter/frozen_tensors.h"
 #include "src/base/prequantized.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
 #include "src/core/error.h"
 #include "src/job/data_setup.h"
+#include "src/job/folder_adapter.h"
 #include "src/job/ranks_agree.h"
 #include "src/model/folder_warnings.h"
 
@@ -95,16 +95,10 @@ OpenAdapter open_adapter(const std::filesystem::path& folder, OpenModel& model, 
     return adapter;
   }
   run_together(world, [&] {
-    PeftAdapter read = read_peft_adapter(folder);
-    if (world.rank() == 0) {  // it may read whole tables
-      check_tables(read, model.spec, model.directory);
-    }
-    convert_to_plain(read, model.spec, model.directory, folder.string(), Stream{});
-    adapter.layout = layout_of(read, model.spec, folder.string());
+    FolderAdapter read = read_folder_adapter(folder, model.spec, model.directory, {.checks_tables = world.rank() == 0});
+    adapter.layout = std::move(read.layout);
     adapter.params = model.arena.take<float>(MemoryKind::adapters, "parameters", adapter.layout.count);
-    std::vector<float> params(static_cast<std::size_t>(adapter.layout.count));
-    copy_parameters(read, adapter.layout, params);
-    from_host(view(std::span<const float>(params)), view(adapter.params), model.stream);
+    from_host(view(std::span<const float>(read.params)), view(adapter.params), model.stream);
     adapter.shared = shared_tensors(adapter.layout, read.config, std::move(read.shared), folder.string());
   });
   return adapter;

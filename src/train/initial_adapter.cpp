@@ -102,6 +102,9 @@ void initialize_from_embedding(TrainingRun& run) {
 
 /// A new adapter's norms begin as the base's. Every rank has them whole.
 void initialize_norms(TrainingRun& run) {
+  if (run.layout.norms.empty()) {
+    return;
+  }
   const Stream& stream = run.model->stream;
   const float added = run.model->spec.norm_adds_one ? 1.0F : 0.0F;
   for (const TrainedNorm& norm : run.layout.norms) {
@@ -123,9 +126,10 @@ void initialize_adapter_from_weights(TrainingRun& run) {
     return;
   }
   if (run.layout.init == LoraInit::loftq && run.config.adapter.alpha != run.config.adapter.r) {
-    run.console.note(fmt::format("adapter.init = \"loftq\" makes up for what quantization loses only with alpha = r; here alpha is {} "
-                                 "and r is {}",
-                                 run.config.adapter.alpha, run.config.adapter.r));
+    run.console.note(
+        fmt::format("adapter.init = \"loftq\" makes up for what quantization loses only with alpha = r; here alpha is {} "
+                    "and r is {}",
+                    run.config.adapter.alpha, run.config.adapter.r));
   }
   const AtWork now("making the adapter's first values from the weights");
   const auto start = Clock::now();
@@ -155,9 +159,7 @@ void initialize_adapter_from_base(TrainingRun& run) {
   if (!run.config.adapter.init_from.empty()) {
     return;
   }
-  if (method.part == TrainedPart::norms) {
-    initialize_norms(run);
-  }
+  initialize_norms(run);
   if (run.config.adapter.prompt.init != PromptInit::random) {
     initialize_from_embedding(run);
   }

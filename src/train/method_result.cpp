@@ -66,7 +66,7 @@ json or_null(const std::optional<double>& value) { return value ? json(*value) :
 
 MethodResult result_of(const TrainingRun& run) {
   MethodResult result;
-  result.method = std::string(word_of(kMethods, run.config.adapter.method));
+  result.method = std::string(word_of(kMethods, run.config.adapter.method.first));
   result.folder = run.output;
   result.trained = run.layout.trained_count();
   result.all = result.trained + parameter_count(run.model->spec);

@@ -9,7 +9,9 @@
 
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/adapter_bridge.h"
+#include "src/adapter/adapter_folders.h"
 #include "src/adapter/initial_factors.h"
+#include "src/adapter/joined_layout.h"
 #include "src/adapter/peft_adapter.h"
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
@@ -34,6 +36,18 @@ nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
           {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
 }
 
+/// The tensors of one of the run's methods as its folder has them, which `peft` describes.
+KeptTensors tensors_of(const TrainingRun& run, std::span<const float> params, PeftConfig& peft) {
+  const AdapterLayout layout = layout_of_method(run.layout, method_of(peft.method));
+  if (const StepHooks* step = layout.method->step; step != nullptr) {
+    return step->kept_tensors(layout, run.budget, params, peft);
+  }
+  if (uses_residual(layout.init)) {
+    return plain_tensors(layout, params, host_copy(run.initial, run.model->stream), peft);
+  }
+  return {folder_tensors(layout), {params.begin(), params.end()}};
+}
+
 }  // namespace
 
 void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& name) {
@@ -42,16 +56,15 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
     if (run.world->rank() != 0) {
       return;
     }
-    PeftConfig peft = run.peft;
-    KeptTensors kept{folder_tensors(run.layout), host_copy(run.buffers.params, run.model->stream)};
-    if (const StepHooks* step = run.layout.method->step; step != nullptr) {
-      kept = step->kept_tensors(run.layout, run.budget, kept.values, peft);
+    const std::vector<float> params = host_copy(run.buffers.params, run.model->stream);
+    const MethodChoice& methods = run.config.adapter.method;
+    for (PeftConfig peft : run.descriptions()) {
+      const KeptTensors kept = tensors_of(run, params, peft);
+      const std::filesystem::path folder = folder_of_method(run.output / name, methods, peft.method);
+      std::filesystem::create_directories(folder.parent_path());
+      write_peft_adapter(folder, peft, kept.tensors, kept.values, run.config.output.adapter_dtype, origin_of(run, step),
+                         peft.method == methods.first ? run.shared : SharedTensors{});
     }
-    if (uses_residual(run.layout.init)) {
-      kept = plain_tensors(run.layout, kept.values, host_copy(run.initial, run.model->stream), peft);
-    }
-    write_peft_adapter(run.output / name, peft, kept.tensors, kept.values, run.config.output.adapter_dtype, origin_of(run, step),
-                       run.shared);
   });
 }
 

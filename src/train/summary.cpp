@@ -107,7 +107,11 @@ void show_answers(const TrainingRun& run) {
 namespace {
 
 /// True if a new adapter of this run changes nothing.
-bool starts_as_base(const TrainingRun& run) { return run.layout.method->starts_as_base && run.layout.init != LoraInit::loftq; }
+bool starts_as_base(const TrainingRun& run) {
+  const std::vector<Method> methods = run.config.adapter.method.all();
+  return run.layout.init != LoraInit::loftq &&
+         std::ranges::all_of(methods, [](Method method) { return method_of(method).starts_as_base; });
+}
 
 }  // namespace
 

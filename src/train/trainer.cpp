@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "src/adapter/adapter_folders.h"
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
 #include "src/core/activity.h"
@@ -200,7 +201,8 @@ void start_output(TrainingLoop& loop, bool resumed) {
 /// Rank 0 checks for all ranks.
 bool adapter_is_there(const TrainingRun& run) {
   std::error_code ignored;
-  std::array<std::int64_t, 1> there = {std::filesystem::exists(tensors_file(run.output / "adapter"), ignored) ? 1 : 0};
+  std::array<std::int64_t, 1> there = {
+      std::filesystem::exists(tensors_file(adapter_folders(run.output / "adapter").front()), ignored) ? 1 : 0};
   run.world->broadcast(std::as_writable_bytes(std::span(there)), 0, WireKind::control);
   return there[0] != 0;
 }

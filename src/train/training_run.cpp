@@ -17,8 +17,12 @@ namespace {
 
 void show_adapter(const TrainingRun& run) {
   const AdapterConfig& adapter = run.config.adapter;
-  run.console.line(fmt::format("adapter    {}, {}; {}", run.layout.method->name, run.layout.method->peft.options(run.peft),
-                               adapter.init_from.empty() ? "fresh" : "from " + adapter.init_from));
+  std::string text;
+  for (const PeftConfig& peft : run.descriptions()) {
+    text += fmt::format("{}{}, {}", text.empty() ? "" : " + ", word_of(kMethods, peft.method),
+                        method_of(peft.method).peft.options(peft));
+  }
+  run.console.line(fmt::format("adapter    {}; {}", text, adapter.init_from.empty() ? "fresh" : "from " + adapter.init_from));
   run.console.line(trainable_line(run.layout, run.model->spec));
 }
 

@@ -86,7 +86,8 @@ void add_norm_gradient(const ForwardContext& model, NormSite site, std::int64_t 
 }
 
 void zero_added_gradients(const ForwardContext& model, std::span<float> grads) {
-  if (!grads.empty() && model.layout->method->part != TrainedPart::linears) {
+  const AdapterLayout& layout = *model.layout;
+  if (!grads.empty() && (!layout.norms.empty() || !layout.bottlenecks.all.empty())) {
     zero(view(grads), model.stream);
   }
 }

@@ -207,7 +207,7 @@ TEST_F(Checkpoint, ADifferentSettingIsNamedWithBothValues) {
                 "\"never\" or another output.dir to start anew");
   other = sample_identity();
   other.settings["model.new"] = "x";
-  EXPECT_THAT(thrown_by([&] { load(path, other); }).message, HasSubstr("with model.new = not set, and now it is \"x\""));
+  EXPECT_THAT(thrown_by([&] { load(path, other); }).message, HasSubstr("with model.new = not set, and now it is x"));
   other = sample_identity();
   other.settings.erase("train.seed");
   EXPECT_THAT(thrown_by([&] { load(path, other); }).message, HasSubstr("with train.seed = 42, and now it is not set"));
