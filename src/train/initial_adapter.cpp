@@ -3,11 +3,14 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/common/philox.h"
 #include "kernels/elementwise/copy.h"
+#include "src/adapter/adapter_bridge.h"
 #include "src/adapter/initial_factors.h"
+#include "src/adapter/joined_layout.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
 #include "src/core/elapsed.h"
@@ -144,11 +147,15 @@ void initialize_adapter_from_weights(TrainingRun& run) {
     from_host(view(std::span<const float>(values)), view(whole), stream);
     take_shard(run.part, whole, part, stream);
   };
-  if (run.config.adapter.init_from.empty()) {
-    put(run.params, run.part_params);
-  }
   if (uses_residual(run.layout.init)) {
     put(run.initial, run.part_initial);
+  }
+  if (run.config.adapter.init_from.empty()) {
+    const std::vector<float> factors = std::exchange(values, host_copy(run.params, stream));
+    for (const AdapterTensor& tensor : adapter_tensors(layout_of_method(run.layout, *run.layout.method))) {
+      std::copy_n(factors.begin() + tensor.offset, tensor.count, values.begin() + tensor.offset);  // other methods' stay
+    }
+    put(run.params, run.part_params);
   }
   run.console.line(
       fmt::format("adapter    first values by {} in {:.1f} s", word_of(kLoraInits, run.layout.init), seconds_since(start)));

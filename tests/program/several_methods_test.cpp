@@ -51,6 +51,25 @@ TEST(SeveralMethods, HaveAFolderEach) {
   EXPECT_EQ(count_of(expect_success(inspect).out, "PEFT adapter"), 4);
 }
 
+/// What is made from the base and from the weights: neither overwrites the other.
+TEST(SeveralMethods, StartAsTheBaseIfEachDoes) {
+  const Scratch scratch;
+  double base = 0.0;
+  int runs = 0;
+  for (const char* methods : {R"("lora")", R"(["lora", "ln_tuning"])", R"(["dora", "ln_tuning"])"}) {
+    const fs::path output = scratch / std::to_string(runs++);
+    Settings settings = settings_for(output, methods);
+    settings["adapter.init"] = methods == std::string(R"(["lora", "ln_tuning"])") ? "pissa" : "default";
+    settings["data.validation"] = toml_list({source("tests/golden/lora_steps/train.jsonl")});
+    settings["train.max_steps"] = "1";
+    const Finished shown = expect_success(launch_of(settings, 2));
+    EXPECT_EQ(count_of(shown.out, "\nbase  "), 1) << shown.out;
+    const double loss = read_lines(output / "eval.jsonl").front()["loss"].get<double>();
+    base = base == 0.0 ? loss : base;
+    EXPECT_NEAR(loss, base, 1e-5) << methods;
+  }
+}
+
 /// With dropout, recomputation and accumulation; stopped in the middle, and continued on other ranks.
 TEST(SeveralMethods, HaveTheSameBitsOnAnyDataRanksAndResumed) {
   const Scratch scratch;
