@@ -50,4 +50,14 @@ std::optional<BaseFormat> recorded_base_format(const std::filesystem::path& adap
   return base_format_in(read_json_file(file, ExitCode::model), file);
 }
 
+bool makes_up_for_quantization(const std::filesystem::path& adapter) {
+  const std::filesystem::path file = adapter_folders(adapter).front() / kOriginFile;
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) {
+    return false;
+  }
+  const nlohmann::json origin = read_json_file(file, ExitCode::model);
+  return origin.is_object() && origin.value(kInitKey, nlohmann::json()) == word_of(kLoraInits, LoraInit::loftq);
+}
+
 }  // namespace lora_dist

@@ -13,6 +13,9 @@ namespace lora_dist {
 /// The record's file beside PEFT's files; readers of PEFT folders ignore it.
 inline constexpr const char* kOriginFile = "lora_dist.json";
 
+/// The record's key of adapter.init, for those that need the weights.
+inline constexpr const char* kInitKey = "adapter_init";
+
 /// {"quantization", "double_quant", "block_size"}: the value of "base_format" in that file.
 nlohmann::json json_of(const BaseFormat& format);
 
@@ -22,5 +25,9 @@ std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std
 /// The base format that this adapter was trained on; nullopt if its folder has no record (other programs write none). Throws
 /// Error(model) naming the file.
 std::optional<BaseFormat> recorded_base_format(const std::filesystem::path& adapter);
+
+/// True if the record says that the factors started as what quantization loses of the base (LoftQ), so that they belong to its
+/// dequantized weights. Throws Error(model) for a record that is not JSON.
+bool makes_up_for_quantization(const std::filesystem::path& adapter);
 
 }  // namespace lora_dist

@@ -77,6 +77,12 @@ MergeFormats choose_merge_formats(const MergeOptions& options, std::span<const W
           "otherwise, or --onto full if it was trained on the files' own weights",
           each.folder.string(), describe(out.trained)));
     }
+    if (out.onto == Onto::full && makes_up_for_quantization(each.folder)) {
+      out.warnings.push_back(
+          fmt::format("{} starts from what quantization lost of its base (adapter.init = \"loftq\"): over the full "
+                      "weights it adds that once more; leave --onto full out",
+                      each.folder.string()));
+    }
   }
   return out;
 }

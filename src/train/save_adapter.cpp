@@ -27,13 +27,17 @@ namespace {
 /// The origin of an adapter: its base format, and digests of the rest, since an adapter may be shared where its data may not.
 nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
   const std::string configuration = print_config(run.config);
-  return {{"program_version", kProgramVersion},
-          {"step", step},
-          {"base_format", json_of(run.model->base.format)},
-          {"compute_dtype", name_of_compute(run.device->dtype)},
-          {"base_model_hash", run.base_hash},
-          {"training_samples_digest", run.data_digest},
-          {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
+  nlohmann::json origin = {{"program_version", kProgramVersion},
+                           {"step", step},
+                           {"base_format", json_of(run.model->base.format)},
+                           {"compute_dtype", name_of_compute(run.device->dtype)},
+                           {"base_model_hash", run.base_hash},
+                           {"training_samples_digest", run.data_digest},
+                           {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
+  if (needs_weights(run.layout.init)) {
+    origin[kInitKey] = word_of(kLoraInits, run.layout.init);
+  }
+  return origin;
 }
 
 /// The tensors of one of the run's methods as its folder has them, which `peft` describes.

@@ -68,6 +68,18 @@ TEST_P(InitialFactors, FollowPeftFromTheWeights) {
   if (is_loftq(c)) {
     const Finished shown = expect_success(launch_of(fresh_settings(c, rows, scratch / "noted"), 1));
     EXPECT_EQ(count_of(shown.err, "makes up for what quantization loses only with alpha = r; here alpha is 6 and r is 3"), 1);
+    Launch merge;
+    merge.arguments = {"merge",
+                       "--model",
+                       base_folder(c).string(),
+                       "--adapter",
+                       (scratch / "noted/adapter").string(),
+                       "--output",
+                       (scratch / "merged").string()};
+    EXPECT_EQ(count_of(expect_success(merge).err, "starts from what quantization lost"), 0);
+    fs::remove_all(scratch / "merged");
+    merge.arguments.insert(merge.arguments.end(), {"--onto", "full"});
+    EXPECT_EQ(count_of(expect_success(merge).err, "starts from what quantization lost of its base"), 1);
   }
   const PeftConfig written = read_peft_adapter(scratch / "1/adapter").config;
   EXPECT_EQ(written.init, LoraInit::uniform);  // plain LoRA over the unchanged base, of twice the rank
