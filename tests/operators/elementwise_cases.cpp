@@ -10,6 +10,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/rows.h"
 #include "kernels/embedding/embedding.h"
+#include "kernels/embedding/embedding_gradient.h"
 #include "kernels/fixed_point/fixed_point.h"
 #include "kernels/importance/importance.h"
 #include "kernels/quantize/quantize_4bit.h"
@@ -119,6 +120,11 @@ void add_rows(Cases& cases, const Rows& shapes) {
                      shape,
                      {whole(Kind::i32, {n}, 501, 3), activation({170, width}, 4), changed_activation({n, width}, 5)},
                      [](Views v, const Stream& s) { embedding_part(v[0], 160, v[1], v[2], s); }});
+    cases.push_back(
+        {"embedding_gradient",
+         shape,
+         {whole(Kind::i32, {n}, 50, 3), activation({n, width}, 4), random_operand(Kind::f32, Use::in_out, {17, width}, 5)},
+         [](Views v, const Stream& s) { embedding_gradient(v[0], 16, v[1], 0.5F, v[2], s); }});
     cases.push_back({"add_rows",
                      shape,
                      {whole(Kind::i32, {n}, 77, 5), activation({77, width}, 6), changed_activation({n, width}, 7)},
