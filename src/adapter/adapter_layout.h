@@ -13,6 +13,7 @@
 #include "src/adapter/method.h"
 #include "src/adapter/prompt_encoder.h"
 #include "src/adapter/trained_norm.h"
+#include "src/adapter/trained_table.h"
 #include "src/core/by_path.h"
 #include "src/model/tensor_table.h"
 
@@ -46,6 +47,7 @@ struct AdapterLayout {
   const AdapterMethod* method = &lora_method();
   std::vector<std::array<std::optional<AdaptedLinear>, kLinears>> blocks;
   std::vector<TrainedNorm> norms = {};
+  std::vector<TrainedTable> tables = {};
   Bottlenecks bottlenecks = {};
   std::int64_t count = 0;  // elements of the flat buffer
   /// The tensors of the flat buffer of frozen ones, once each: linears of equal sizes share them.

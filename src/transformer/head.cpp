@@ -15,6 +15,7 @@
 #include "src/core/activity.h"
 #include "src/transformer/device_micro_batch.h"
 #include "src/transformer/trained_norms.h"
+#include "src/transformer/trained_tables.h"
 
 namespace lora_dist {
 
@@ -27,6 +28,7 @@ struct Picked {
   std::int64_t count = 0;
   ConstTensorView index;    // i32 [count]: positions in the micro-batch
   ConstTensorView targets;  // i32 [count]
+  std::span<float> grads;   // the flat buffer, for trained rows of the head; empty: no backward
 
   const HeadBuffers& head() const { return buffers->head; }
 };
@@ -68,6 +70,7 @@ struct TokenChunk {
   TensorView loss;               // f32 [rows]
   std::span<float> numbers;      // [chunks * rows, 3]: this rank's numbers per chunk of the vocabulary
   std::span<float> all_numbers;  // [ranks * chunks * rows, 3]
+  std::span<float> grads;        // as Picked's
 };
 
 template <class Work>
@@ -81,6 +84,7 @@ void for_each_token_chunk(const ForwardContext& model, const Picked& picked, Wor
     TokenChunk chunk;
     chunk.first = first;
     chunk.rows = std::min(workspace.logits_rows, picked.count - first);
+    chunk.grads = picked.grads;
     chunk.normed = head_buffers.normed.rows_from(first, chunk.rows);
     chunk.gradient = head.chunks == 1 ? chunk.normed
                      : head.gathers() ? head_buffers.gradient.rows_from(first, chunk.rows)
@@ -164,9 +168,10 @@ void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const 
                      model.stream);
 }
 
-/// Adds a chunk's part of the gradient; chunks come in descending order. With a head of one chunk the gradient overwrites the
-/// normed rows, which are no longer needed.
+/// Adds a chunk's part of the gradient, and the gradient of the chunk's rows where these are trained; chunks come in descending
+/// order. With a head of one chunk the gradient overwrites the normed rows, which are no longer needed.
 void add_gradient(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
+  add_head_gradient(model, {model.base->head.chunk(chunk.number).begin, chunk.gradient, tokens.normed}, tokens.grads);
   const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
   matmul({.a = chunk.gradient,
           .b = chunk.head,
@@ -339,7 +344,10 @@ std::vector<double> head_loss(const ForwardContext& model, std::span<const Micro
 PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<const MicroBatch> batches, const Objective& objective,
                                      std::span<const std::span<float>> grads) {
   const WorkPart part(model.stream, kHeadPart);
-  const std::vector<Picked> all = pick_all(model, batches);
+  std::vector<Picked> all = pick_all(model, batches);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].grads = grads[i];
+  }
   losses_of_picked(model, all, objective.scale, true);
   PendingLosses losses;
   for (std::size_t i = 0; i < batches.size(); ++i) {
