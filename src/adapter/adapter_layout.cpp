@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "src/adapter/modules_to_save.h"
 #include "src/adapter/path_pattern.h"
+#include "src/core/error.h"
 #include "src/core/with_commas.h"
 #include "src/model/family.h"
 
@@ -87,6 +89,20 @@ void append(AdapterLayout& layout, std::vector<Parameter>& parameters) {
 
 void add_norm(AdapterLayout& layout, const TrainedNorm& norm) { append(layout, layout.norms.emplace_back(norm).parameters); }
 
+void add_table(AdapterLayout& layout, const TrainedTable& table) {
+  TrainedTable& added = layout.tables.emplace_back(table);
+  added.parameter.offset = layout.count;
+  layout.count += added.parameter.shape.count();
+}
+
+std::int64_t AdapterLayout::norms_count() const {
+  if (norms.empty()) {
+    return 0;
+  }
+  const Parameter& last = norms.back().parameters.back();
+  return last.offset + last.shape.count() - first_of_norms();
+}
+
 void add_bottlenecks(AdapterLayout& layout, const Bottlenecks& bottlenecks) {
   layout.bottlenecks = bottlenecks;
   for (Bottleneck& each : layout.bottlenecks.all) {
@@ -116,6 +132,32 @@ AdapterLayout layout_of_other_parts(const ModelSpec& model, const AdapterSpec& s
     add_norm(layout, norm);
   }
   return layout;
+}
+
+}  // namespace
+
+namespace {
+
+/// Appends the modules that are trained whole, and the tables of trained tokens.
+void add_trained_modules(const ModelSpec& model, const AdapterSpec& spec, AdapterLayout& layout) {
+  const SavedModules saved = match_modules_to_save(model, spec.modules_to_save, spec.ensure_weight_tying);
+  for (const TrainedNorm& norm : saved.norms) {
+    add_norm(layout, norm);
+  }
+  const std::vector<TrainedTable> of_tokens = tables_of_tokens(model, spec.trained_tokens);
+  for (const TrainedTable& table : of_tokens) {
+    if (find_table(saved.tables, table.site) != nullptr || (table.tied && !saved.tables.empty())) {
+      throw Error(ExitCode::usage,
+                  fmt::format("adapter.modules_to_save already trains every row of {}, and adapter.trainable_token_indices some "
+                              "of them; leave one of the two out",
+                              table_path(*model.family, table.site)));
+    }
+  }
+  for (const auto* tables : {&saved.tables, &of_tokens}) {
+    for (const TrainedTable& table : *tables) {
+      add_table(layout, table);
+    }
+  }
 }
 
 }  // namespace
@@ -150,6 +192,7 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
       }
     }
   }
+  add_trained_modules(model, spec, layout);
   return layout;
 }
 
@@ -195,6 +238,9 @@ std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
     for (const Parameter& parameter : norm.parameters) {
       named.push_back({norm_path(*layout.family, norm.site, norm.layer), parameter});
     }
+  }
+  for (const TrainedTable& table : layout.tables) {
+    named.push_back({path_of_trained(*layout.family, table), table.parameter});
   }
   for (const Bottleneck& each : layout.bottlenecks.all) {
     for (const Parameter& parameter : each.parameters) {

@@ -37,11 +37,14 @@ struct AdapterSpec {
   std::int64_t encoder_hidden = 0;                    // 0: as wide as a virtual token's embedding
   BottleneckOptions bottleneck = {};
   LoraInit init = LoraInit::uniform;
+  std::vector<std::string> modules_to_save = {};  // endings of paths whose modules are trained whole
+  bool ensure_weight_tying = false;               // embedding and head of modules_to_save stay one table
+  TrainedTokens trained_tokens = {};
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order); then
-/// the trained norms or the bottlenecks, block by block. Or the parameter of virtual tokens, and after it those of the encoder
-/// that makes it.
+/// the trained norms or the bottlenecks, block by block, and the trained tables. Or the parameter of virtual tokens, and after it
+/// those of the encoder that makes it.
 struct AdapterLayout {
   const Family* family = nullptr;  // for the modules' names; may be null if nothing is adapted
   const AdapterMethod* method = &lora_method();
@@ -57,8 +60,9 @@ struct AdapterLayout {
   std::optional<PromptEncoder> encoder = {};  // trained in place of the virtual tokens
   LoraInit init = LoraInit::uniform;          // uses_residual() of it: the linears need the initial parameters
 
-  /// The first element of the norms.
+  /// The first element of the norms, and their number.
   std::int64_t first_of_norms() const { return norms.empty() ? count : norms.front().parameters.front().offset; }
+  std::int64_t norms_count() const;
   /// The front of the flat buffer that micro-batches use, and whose gradients they give.
   std::int64_t used_count() const { return encoder ? encoder->first : count; }
   std::int64_t trained_count() const { return encoder ? encoder->count : count; }
@@ -73,6 +77,8 @@ AdaptedLinears adapted_by(const ModelSpec& model, const AdapterSpec& spec);
 void add_bottlenecks(AdapterLayout& layout, const Bottlenecks& bottlenecks);
 /// Appends a norm's parameters. Norms must be added in the order of the flat buffer, after all linears.
 void add_norm(AdapterLayout& layout, const TrainedNorm& norm);
+/// Appends a trained table, after all norms.
+void add_table(AdapterLayout& layout, const TrainedTable& table);
 /// The shortest target_modules that match what the layout adapts.
 std::vector<std::string> module_names(const AdapterLayout& layout);
 /// A layout in which nothing is adapted.

@@ -30,6 +30,13 @@ StridedSlice slice_of(const Parameter& parameter, const ModelSpec& whole, const 
           whole.key_width()};
 }
 
+/// The slice of a trained table that is a rank's shard: the rows of its ids.
+StridedSlice slice_of_table(const Parameter& parameter, const TpShard& shard) {
+  const std::int64_t width = parameter.cols();
+  return parameter.cut == TpCut::none ? StridedSlice{1, parameter.shape.count(), 0, 0}
+                                      : StridedSlice{1, shard.vocab.size() * width, shard.vocab.begin * width, 0};
+}
+
 /// The shape of the parameter's shard, which has that many elements.
 Shape shape_of(const Parameter& parameter, std::int64_t elements) {
   const std::int64_t rows = parameter.cut == TpCut::outputs ? elements / parameter.cols() : parameter.shape[0];
@@ -109,6 +116,9 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
   }
   for (TrainedNorm& norm : made.layout.norms) {
     add_whole(made, norm.parameters);
+  }
+  for (TrainedTable& table : made.layout.tables) {
+    add(table.parameter, slice_of_table(table.parameter, shard));
   }
   for (Bottleneck& bottleneck : made.layout.bottlenecks.all) {
     add_whole(made, bottleneck.parameters);

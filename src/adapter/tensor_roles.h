@@ -16,6 +16,12 @@ inline constexpr std::string_view kIa3Factors = "ia3_l";                 // [out
 inline constexpr std::string_view kNormWeight = "ln_tuning_layers";     // [hidden]
 inline constexpr std::string_view kNormBias = "ln_tuning_layers.bias";  // [hidden]
 
+// Of modules_to_save and trainable_token_indices.
+inline constexpr std::string_view kSavedWeight = "modules_to_save";       // "<path>.weight" in folders
+inline constexpr std::string_view kSavedBias = "modules_to_save.bias";    // "<path>.bias" in folders
+inline constexpr std::string_view kTokenAdapter = ".token_adapter";       // after the path of the table
+inline constexpr std::string_view kTokenRows = "trainable_tokens_delta";  // [ids, hidden]: rows, not their changes
+
 inline constexpr std::string_view kVeraB = "vera_lambda_b";  // [out]
 inline constexpr std::string_view kVeraD = "vera_lambda_d";  // [r]
 inline constexpr std::string_view kProjectionA = "vera_A";   // [r, widest input], shared by all modules

@@ -19,6 +19,7 @@ struct DeviceMicroBatch {
   ConstTensorView ids;             // [tokens]
   ConstTensorView positions;       // [tokens]
   ConstTensorView rope_rows;       // [tokens]: of the rotation table
+  ConstTensorView token_rows;      // [tokens]: of the embedding's trained rows, -1 for others; null if none are trained
   ConstTensorView sample_ids;      // [tokens]
   ConstTensorView cu_seqlens;      // [segments + 1]
   ConstTensorView key_cu_seqlens;  // [2], with a cache: 0 and its length after this micro-batch; else cu_seqlens

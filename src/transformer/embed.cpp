@@ -7,6 +7,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/rows.h"
 #include "kernels/embedding/embedding.h"
+#include "src/transformer/trained_tables.h"
 #include "src/transformer/transformer.h"
 #include "src/transformer/virtual_tokens.h"
 
@@ -27,6 +28,22 @@ void add_positions(const ForwardContext& model, const EmbeddedBatch& batch, cons
     const auto* positions = batch.batch.positions.as<std::int32_t>() + tp.first_token();
     add_rows(model.base->positions, view(positions, {count}), {hidden.data, hidden.dtype, {count, hidden.cols()}}, model.stream);
   }
+}
+
+/// True if trained rows serve all tokens; then looks them up. Rows of virtual tokens are zero.
+bool look_up_trained(const ForwardContext& model, std::span<const EmbeddedBatch> batches) {
+  const TrainedTable* const table = find_table(model.layout->tables, TableSite::embedding);
+  if (table == nullptr || !table->is_whole()) {
+    return false;
+  }
+  for (const EmbeddedBatch& batch : batches) {
+    if (batch.batch.tokens > 0) {
+      const TensorView hidden = looked_up(batch).rows(batch.batch.tokens);
+      zero(hidden, model.stream);
+      put_trained_embedding(model, batch.batch, hidden);
+    }
+  }
+  return true;
 }
 
 /// Looks up rows of the embedding, chunk by chunk of the vocabulary. Rows of virtual tokens are zero.
@@ -59,12 +76,19 @@ void look_up(const ForwardContext& model, std::span<const EmbeddedBatch> batches
     }
     model.window->tables().release(table, i);
   }
+  for (const EmbeddedBatch& batch : batches) {
+    if (batch.batch.tokens > 0) {
+      put_token_rows(model, batch.batch, looked_up(batch).rows(batch.batch.tokens));
+    }
+  }
 }
 
 }  // namespace
 
 void embed(const ForwardContext& model, std::span<const EmbeddedBatch> batches) {
-  look_up(model, batches);
+  if (!look_up_trained(model, batches)) {
+    look_up(model, batches);
+  }
   const ModelSpec& spec = model.base->spec;
   for (const EmbeddedBatch& batch : batches) {
     if (batch.batch.tokens == 0) {

@@ -107,6 +107,7 @@ void for_each_token_chunk(const ForwardContext& model, const Picked& picked, Wor
 /// Logits of some tokens over a chunk of the vocabulary.
 struct LogitsChunk {
   std::int64_t first_id = 0;
+  std::int64_t first = 0;   // row among this rank's
   std::int64_t number = 0;  // index of the chunk of the vocabulary
   ConstTensorView head;     // [ids, hidden]
   TensorView logits;        // f32 [rows, ids]
@@ -119,15 +120,17 @@ LogitsChunk logits_chunk(const ForwardContext& model, const TokenChunk& tokens, 
   const Workspace& workspace = *model.workspace;
   const Shape shape{tokens.rows, head.rows()};
   auto* gradient = static_cast<std::byte*>(workspace.logits_gradient);
-  return {model.base->tp.vocab.begin + model.base->head.chunk(number).begin,
+  const std::int64_t first = model.base->head.chunk(number).begin;
+  return {model.base->tp.vocab.begin + first,
+          first,
           number,
-          head,
+          head_rows(model, first, head),
           view(workspace.logits.data() + from, shape),
           {gradient + static_cast<std::size_t>(from) * size_of(workspace.compute_dtype), workspace.compute_dtype, shape}};
 }
 
 void compute_logits(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
-  logits_of(model, tokens.normed, chunk.head, chunk.logits);
+  logits_of(model, tokens.normed, chunk.first, chunk.head, chunk.logits);
 }
 
 /// True if one softmax covers the whole vocabulary.
@@ -171,7 +174,8 @@ void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const 
 /// Adds a chunk's part of the gradient, and the gradient of the chunk's rows where these are trained; chunks come in descending
 /// order. With a head of one chunk the gradient overwrites the normed rows, which are no longer needed.
 void add_gradient(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
-  add_head_gradient(model, {model.base->head.chunk(chunk.number).begin, chunk.gradient, tokens.normed}, tokens.grads);
+  const HeadRows rows{chunk.first, chunk.first_id, chunk.gradient, tokens.normed};
+  add_head_gradient(model, rows, tokens.grads);
   const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
   matmul({.a = chunk.gradient,
           .b = chunk.head,
@@ -179,6 +183,7 @@ void add_gradient(const ForwardContext& model, const TokenChunk& tokens, const L
           .added = {.beta = beta},
           .c = tokens.gradient},
          model.stream);
+  add_token_gradient(model, rows, tokens.gradient);
 }
 
 /// Overwrites the normed rows with the summed gradient.
@@ -344,6 +349,8 @@ std::vector<double> head_loss(const ForwardContext& model, std::span<const Micro
 PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<const MicroBatch> batches, const Objective& objective,
                                      std::span<const std::span<float>> grads) {
   const WorkPart part(model.stream, kHeadPart);
+  require(!objective.value || find_table(model.layout->tables, TableSite::head) == nullptr,
+          "the head cannot be trained by an objective that weights tokens");
   std::vector<Picked> all = pick_all(model, batches);
   for (std::size_t i = 0; i < all.size(); ++i) {
     all[i].grads = grads[i];
@@ -381,7 +388,7 @@ void head_log_probs(const ForwardContext& model, const MicroBatch& batch, std::s
   const Picked picked = pick_and_norm(model, batch, workspace.in_flight[0], false);
   for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
     const TensorView logits = view(workspace.logits.data(), {tokens.rows, head.rows()});
-    logits_of(model, tokens.normed, head, logits);
+    logits_of(model, tokens.normed, 0, head, logits);
     token_log_prob(logits, tokens.targets, tokens.loss, view(workspace.argmax.data() + tokens.first, {tokens.rows}),
                    model.stream);
   });

@@ -4,6 +4,7 @@
 #include "kernels/matmul/matmul.h"
 #include "src/transformer/head.h"
 #include "src/transformer/trained_norms.h"
+#include "src/transformer/trained_tables.h"
 
 namespace lora_dist {
 
@@ -27,9 +28,11 @@ std::vector<float> join_logits(const ForwardContext& model) {
 
 }  // namespace
 
-void logits_of(const ForwardContext& model, ConstTensorView normed, ConstTensorView head, TensorView logits) {
+void logits_of(const ForwardContext& model, ConstTensorView normed, std::int64_t first, ConstTensorView head, TensorView logits) {
   const ModelSpec& spec = model.base->spec;
-  matmul({.a = normed, .b = head, .op_b = Transpose::yes, .alpha = spec.logits_scale, .c = logits}, model.stream);
+  const ConstTensorView rows = head_rows(model, first, head);
+  matmul({.a = normed, .b = rows, .op_b = Transpose::yes, .alpha = spec.logits_scale, .c = logits}, model.stream);
+  put_token_logits(model, model.base->tp.vocab.begin + first, normed, logits);
   if (spec.logits_cap > 0.0F) {
     soft_cap(logits, spec.logits_cap, model.stream);
   }
@@ -50,7 +53,8 @@ std::vector<float> head_next(const ForwardContext& model, std::int64_t tokens) {
     if (i + 1 < head.chunks) {
       model.window->tables().prefetch(head, i + 1);
     }
-    logits_of(model, buffers.head.normed.rows(1), rows, view(to.data() + head.chunk(i).begin, {1, rows.rows()}));
+    const std::int64_t first = head.chunk(i).begin;
+    logits_of(model, buffers.head.normed.rows(1), first, rows, view(to.data() + first, {1, rows.rows()}));
     model.window->tables().release(head, i);
   }
   if (model.tensor != nullptr) {

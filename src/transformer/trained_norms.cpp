@@ -49,7 +49,8 @@ void apply_trained_norms(const ForwardContext& model) {
   if (model.layout->norms.empty()) {
     return;
   }
-  copy(view(model.params.subspan(static_cast<std::size_t>(model.layout->first_of_norms()))), view(workspace.norms), model.stream);
+  const auto first = static_cast<std::size_t>(model.layout->first_of_norms());
+  copy(view(model.params.subspan(first, workspace.norms.size())), view(workspace.norms), model.stream);
   if (model.base->spec.norm_adds_one) {
     for (const TrainedNorm& norm : model.layout->norms) {
       add_to(view(workspace.ones), view(applied(model, norm.parameters[0])), model.stream);
@@ -87,7 +88,8 @@ void add_norm_gradient(const ForwardContext& model, NormSite site, std::int64_t 
 
 void zero_added_gradients(const ForwardContext& model, std::span<float> grads) {
   const AdapterLayout& layout = *model.layout;
-  if (!grads.empty() && (!layout.norms.empty() || !layout.bottlenecks.all.empty())) {
+  const bool adds = !layout.norms.empty() || !layout.bottlenecks.all.empty() || !layout.tables.empty();
+  if (!grads.empty() && adds) {
     zero(view(grads), model.stream);
   }
 }

@@ -9,6 +9,7 @@
 #include "src/transformer/embed.h"
 #include "src/transformer/head.h"
 #include "src/transformer/trained_norms.h"
+#include "src/transformer/trained_tables.h"
 #include "src/transformer/virtual_tokens.h"
 
 namespace lora_dist {
@@ -46,6 +47,9 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
       const Workspace& workspace = *model.workspace;
       one.batch.rope_rows = to_device(rope_rows_of(batches[i], model.base->spec.rope, workspace.rope_positions),
                                       one.buffers->rope_rows, model.stream);
+    }
+    if (trains_token_rows(*model.layout) && one.batch.tokens > 0) {
+      one.batch.token_rows = to_device(token_rows_of(model, batches[i]), one.buffers->token_rows, model.stream);
     }
     one.tp = tensor_parallel(model, one.batch.tokens);
     zero_added_gradients(model, grads.empty() ? std::span<float>{} : grads[i]);
@@ -138,10 +142,12 @@ void run_backward(const ForwardContext& model, std::span<const InFlight> all) {
         recompute(model, block);
       }
       saved = false;
-      // the first norm is trained by the gradient of its block's input
-      block_backward(block, layer > 0 || !model.layout->norms.empty() || trains_input(*model.layout));
+      // the first norm and the embedding are trained by the gradient of that block's input
+      const AdapterLayout& layout = *model.layout;
+      block_backward(block, layer > 0 || !layout.norms.empty() || trains_input(layout) || trains_embedding(layout));
       if (layer == 0) {
         take_virtual_input(block);
+        take_trained_embedding(block);
       }
     }
     model.window->release(layer);

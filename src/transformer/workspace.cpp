@@ -8,6 +8,7 @@
 #include "src/model/model_config.h"
 #include "src/transformer/operator_scratch.h"
 #include "src/transformer/tensor_parallel.h"
+#include "src/transformer/trained_tables.h"
 
 namespace lora_dist {
 
@@ -175,11 +176,12 @@ std::span<std::int32_t> take_ids(Arena& arena, const std::string& name, std::int
   return arena.take<std::int32_t>(MemoryKind::scratch, name, count);
 }
 
-/// `longer_ropes`: the rotation table has other rows for longer sequences.
-void make_ids(MicroBatchBuffers& buffers, std::int64_t tokens, bool longer_ropes, Arena& arena) {
+/// `longer_ropes`: the rotation table has other rows for longer sequences; `token_rows`: some rows of the embedding are trained.
+void make_ids(MicroBatchBuffers& buffers, std::int64_t tokens, bool longer_ropes, bool token_rows, Arena& arena) {
   buffers.ids = take_ids(arena, "token ids", tokens);
   buffers.positions = take_ids(arena, "positions", tokens);
   buffers.rope_rows = take_ids(arena, "rows of the rotation table", longer_ropes ? tokens : 0);
+  buffers.token_rows = take_ids(arena, "rows of trained tokens", token_rows ? tokens : 0);
   buffers.sample_ids = take_ids(arena, "sample ids", tokens);
   buffers.cu_seqlens = take_ids(arena, "cu_seqlens", tokens + 1);
   buffers.key_cu_seqlens = take_ids(arena, "cu_seqlens of keys", 2);
@@ -275,7 +277,7 @@ MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase&
   }
   made.head = make_head(workspace, base, options, rows.all);
   const bool longer_ropes = rope_table_rows(spec.rope, options.max_positions) > options.max_positions;
-  make_ids(made, options.max_tokens, longer_ropes, rows.all.arena);
+  make_ids(made, options.max_tokens, longer_ropes, trains_token_rows(layout), rows.all.arena);
   return made;
 }
 
@@ -283,13 +285,32 @@ void make_norms(Workspace& workspace, const ModelSpec& spec, const AdapterLayout
   if (layout.norms.empty()) {
     return;
   }
-  workspace.norms = arena.take<float>(MemoryKind::adapters, "norms as they are applied", layout.count - layout.first_of_norms());
+  workspace.norms = arena.take<float>(MemoryKind::adapters, "norms as they are applied", layout.norms_count());
   if (spec.norm_adds_one) {
     workspace.ones = arena.take<float>(MemoryKind::scratch, "ones", spec.hidden);
     if (arena.holds_memory()) {
       const std::vector<float> ones(static_cast<std::size_t>(spec.hidden), 1.0F);
       from_host(view(std::span(ones)), view(workspace.ones), stream);
     }
+  }
+}
+
+/// Buffers of the head's trained tokens, if it has some.
+void make_token_logits(Workspace& workspace, const AdapterLayout& layout, bool training, Arena& arena, const Stream& stream) {
+  const TrainedTable* const head = find_table(layout.tables, TableSite::head);
+  if (head == nullptr || head->is_whole()) {
+    return;
+  }
+  TokenLogits& of_tokens = workspace.token_logits;
+  const std::int64_t count = workspace.logits_rows * std::ssize(head->ids);
+  of_tokens.ids = take_ids(arena, "ids of trained tokens", std::ssize(head->ids));
+  of_tokens.logits = arena.take<float>(MemoryKind::logits_chunk, "logits of trained tokens", count);
+  if (training) {
+    of_tokens.gradient =
+        take(arena, MemoryKind::logits_chunk, "gradient of logits of trained tokens", workspace.compute_dtype, count);
+  }
+  if (arena.holds_memory()) {
+    from_host(view(std::span(head->ids)), view(of_tokens.ids), stream);
   }
 }
 
@@ -348,6 +369,7 @@ Workspace make_workspace(const FrozenBase& base, const AdapterLayout& layout, co
     }
   }
   make_norms(workspace, base.spec, layout, arena, stream);
+  make_token_logits(workspace, layout, options.training, arena, stream);
   if (layout.frozen_count > 0) {
     workspace.frozen = take(arena, MemoryKind::adapters, "frozen projections", options.compute_dtype, layout.frozen_count);
   }

@@ -120,7 +120,8 @@ struct MicroBatchBuffers {
   // i32, in the operators' memory.
   std::span<std::int32_t> ids;
   std::span<std::int32_t> positions;
-  std::span<std::int32_t> rope_rows;  // empty: the positions
+  std::span<std::int32_t> rope_rows;   // empty: the positions
+  std::span<std::int32_t> token_rows;  // of trained tokens; empty: there are none in the embedding
   std::span<std::int32_t> sample_ids;
   std::span<std::int32_t> cu_seqlens;      // [segments + 1]
   std::span<std::int32_t> key_cu_seqlens;  // [2]: for a sequence with a cache
@@ -132,6 +133,13 @@ struct MicroBatchBuffers {
 
   const RowBuffer& entering(std::int64_t layer) const { return hidden[static_cast<std::size_t>(layer) % hidden.size()]; }
   const SavedActivations& saved_of(std::int64_t layer) const { return saved[static_cast<std::size_t>(layer) % saved.size()]; }
+};
+
+/// The head's trained tokens: [n] ids, and buffers for the logits of logits_rows tokens.
+struct TokenLogits {
+  std::span<std::int32_t> ids;
+  std::span<float> logits;  // [logits_rows, n]
+  TensorView gradient;      // the same in the compute dtype
 };
 
 /// A rotation table (make_rope_table).
@@ -160,6 +168,7 @@ struct Workspace {
   BottleneckScratch bottleneck;
   std::span<float> norms;  // the trained norms as they are applied, in the order of the flat buffer
   std::span<float> ones;   // [hidden]: what norm_adds_one adds to trained norms
+  TokenLogits token_logits;
   RopeTable rope;
   RopeTable query_rope;   // of queries, if they grow with the position
   RopeTable window_rope;  // of layers with a window, if they have a rotation of their own

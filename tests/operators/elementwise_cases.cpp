@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/adamw/adamw.h"
+#include "kernels/elementwise/columns.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/elementwise/rows.h"
@@ -112,6 +113,15 @@ void add_rows(Cases& cases, const Rows& shapes) {
                      shape,
                      {activation({picked, width}, 2), given(Kind::i32, rising), written(Kind::activation, {n, width})},
                      [](Views v, const Stream& s) { scatter_rows(v[0], v[1], v[2], s); }});
+    const Operand columns = given(Kind::i32, {40 + width - 1, 40});
+    cases.push_back(
+        {"put_columns", shape, {activation({n, 2}, 1), columns, changed_activation({n, width}, 2)}, [](Views v, const Stream& s) {
+           put_columns(v[0], v[1], 40, v[2], s);
+         }});
+    cases.push_back({"take_columns",
+                     shape,
+                     {changed_activation({n, width}, 2), columns, written(Kind::activation, {n, 2})},
+                     [](Views v, const Stream& s) { take_columns(v[0], v[1], 40, v[2], s); }});
     cases.push_back({"embedding",
                      shape,
                      {whole(Kind::i32, {n}, 501, 3), activation({501, width}, 4), written(Kind::activation, {n, width})},
