@@ -11,6 +11,7 @@
 #include "src/adapter/bottleneck.h"
 #include "src/adapter/path_pattern.h"
 #include "src/adapter/tensor_roles.h"
+#include "src/adapter/trained_modules_folder.h"
 #include "src/adapter/virtual_folder.h"
 #include "src/core/error.h"
 #include "src/model/family.h"
@@ -60,9 +61,9 @@ std::vector<float> rounded_to(DType dtype, const std::vector<float>& values) {
   return out;
 }
 
-/// True if `copy` equals `own`, or `own` rounded to the copy's dtype.
+/// True if `copy` equals `own`, or `own` rounded to the copy's dtype, in the rows that `own` has.
 bool is_copy_of(const TensorInfo& copy, const TensorInfo& own) {
-  const std::int64_t elements = copy.shape[0] * copy.shape[1];
+  const std::int64_t elements = own.shape[0] * own.shape[1];
   for (std::int64_t first = 0; first < elements; first += kPieceElements) {
     const std::int64_t count = std::min(kPieceElements, elements - first);
     if (read_floats(copy, first, count) != rounded_to(copy.dtype, read_floats(own, first, count))) {
@@ -76,6 +77,7 @@ bool is_copy_of(const TensorInfo& copy, const TensorInfo& own) {
 
 void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const TensorDirectory& base) {
   const TensorNames& names = model.family->names;
+  const std::vector<std::int64_t> shape{model.vocab_of_files(), model.hidden};
   for (const auto& [path, copy] : adapter.tables) {
     const auto refuse = [&](const std::string& why) {
       throw Error(ExitCode::model, fmt::format("{}: tensor {} {}", copy.file.string(), copy.name, why));
@@ -86,10 +88,13 @@ void check_tables(const PeftAdapter& adapter, const ModelSpec& model, const Tens
       refuse("has no place in this model; the adapter belongs to another model");
     }
     check_float_dtype(copy);
-    const TensorInfo& own = find_tensor(model, base, {std::string(table) + ".weight", {model.vocab, model.hidden}});
-    if (copy.shape != own.shape) {
-      refuse(fmt::format("has shape [{}], the base's {} has [{}]: the vocabulary was resized, which this program does not do",
-                         fmt::join(copy.shape, ", "), table, fmt::join(own.shape, ", ")));
+    const TensorInfo& own = find_tensor(model, base, {std::string(table) + ".weight", shape});
+    if (copy.shape != own.shape && copy.shape != std::vector<std::int64_t>{model.vocab, model.hidden}) {
+      refuse(
+          fmt::format("has shape [{}], the base's {} has [{}]: the vocabulary was resized, and not all of its new rows are "
+                      "trained, which this "
+                      "program does not do",
+                      fmt::join(copy.shape, ", "), table, fmt::join(own.shape, ", ")));
     }
     if (!is_copy_of(copy, own)) {
       refuse(fmt::format(
@@ -191,10 +196,13 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
       place_bottlenecks(adapter, model, folder, layout, placed);
       break;
   }
-  for (const auto& [name, matrix] : adapter.tensors) {
-    if (!placed.contains(name)) {
-      throw Error(ExitCode::model,
-                  fmt::format("{}: tensor {} has no place in this model; the adapter belongs to another model", folder, name));
+  place_replaced(adapter, model, folder, layout, placed);
+  for (const auto* tensors : {&adapter.tensors, &adapter.replaced}) {
+    for (const auto& [name, matrix] : *tensors) {
+      if (!placed.contains(name)) {
+        throw Error(ExitCode::model,
+                    fmt::format("{}: tensor {} has no place in this model; the adapter belongs to another model", folder, name));
+      }
     }
   }
   return layout;
@@ -202,7 +210,9 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
 
 void copy_parameters(const PeftAdapter& adapter, const AdapterLayout& layout, std::span<float> params) {
   for (const AdapterTensor& tensor : adapter_tensors(layout)) {
-    const std::vector<float>& values = adapter.tensors.at(tensor.name).values;
+    const auto found = adapter.tensors.find(tensor.name);
+    const std::vector<float>& values =
+        found != adapter.tensors.end() ? found->second.values : adapter.replaced.at(tensor.name).values;
     std::copy(values.begin(), values.end(), params.begin() + tensor.offset);
   }
 }
@@ -218,6 +228,12 @@ std::vector<AdapterTensor> adapter_tensors(const AdapterLayout& layout) {
 std::vector<AdapterTensor> folder_tensors(const AdapterLayout& layout) {
   std::vector<AdapterTensor> tensors = adapter_tensors(layout);
   std::erase_if(tensors, [&](const AdapterTensor& tensor) { return tensor.offset >= layout.used_count(); });
+  for (const TrainedTable& table : layout.tables) {
+    if (table.tied && table.is_whole()) {
+      const std::string head = tensor_of(table_path(*layout.family, TableSite::head), table.parameter.name);
+      tensors.push_back({head, dims_of(table.parameter.shape), table.parameter.offset, table.parameter.shape.count()});
+    }
+  }
   return tensors;
 }
 

@@ -22,7 +22,7 @@ void copy_parameters(const PeftAdapter& adapter, const AdapterLayout& layout, st
 
 /// The flat buffer's tensors as checkpoints and PEFT folders name them.
 std::vector<AdapterTensor> adapter_tensors(const AdapterLayout& layout);
-/// The tensors of a PEFT folder: without the encoder of virtual tokens.
+/// The tensors of a PEFT folder: without the encoder of virtual tokens; a tied table under both of its names.
 std::vector<AdapterTensor> folder_tensors(const AdapterLayout& layout);
 
 }  // namespace lora_dist

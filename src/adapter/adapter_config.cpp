@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "src/adapter/bottleneck_folder.h"
 #include "src/adapter/config_reader.h"
 #include "src/adapter/method.h"
 #include "src/adapter/path_pattern.h"
+#include "src/adapter/trained_modules_folder.h"
 #include "src/core/error.h"
 #include "src/core/words.h"
 #include "src/io/strict_json.h"
@@ -22,9 +24,11 @@ namespace {
 using nlohmann::json;
 
 /// Unsupported keys that change what the adapter computes or adapts; each must be absent, null, false or empty.
-constexpr const char* kNotRepresented[] = {
-    "use_qalora",   "lora_bias",   "use_bdlora",        "modules_to_save", "layer_replication", "alora_invocation_tokens",
-    "arrow_config", "kasa_config", "monteclora_config", "velora_config",   "target_parameters", "trainable_token_indices"};
+constexpr const char* kNotRepresented[] = {"use_qalora",    "lora_bias",        "use_bdlora",        "layer_replication",
+                                           "arrow_config",  "kasa_config",      "monteclora_config", "alora_invocation_tokens",
+                                           "velora_config", "target_parameters"};
+/// The same of methods other than those that train modules whole.
+constexpr const char* kOfTrainedModules[] = {"modules_to_save", "trainable_token_indices"};
 
 /// Initialisations that also change the base weights: such an adapter is invalid on the original base. Those that can be repeated
 /// from the original base are read.
@@ -49,12 +53,19 @@ const AdapterMethod& method_in(const ConfigReader& reader) {
   reader.refuse(fmt::format("peft_type is \"{}\", and only {} adapters can be read", type, joined_words(types, "and")));
 }
 
-void refuse_unrepresented(const ConfigReader& reader) {
-  for (const char* key : kNotRepresented) {
+void refuse_keys(const ConfigReader& reader, std::span<const char* const> keys, std::string_view method) {
+  for (const char* key : keys) {
     if (const json* value = reader.find(key); value != nullptr && !is_off(*value)) {
-      reader.refuse(fmt::format("{} is {}, which this program does not do; train or export the adapter without it", key,
-                                value->dump().substr(0, 80)));
+      reader.refuse(fmt::format("{} is {}, which this program does not do{}; train or export the adapter without it", key,
+                                value->dump().substr(0, 80), method));
     }
+  }
+}
+
+void refuse_unrepresented(const ConfigReader& reader, const AdapterMethod& method) {
+  refuse_keys(reader, kNotRepresented, "");
+  if (!method.trains_modules) {
+    refuse_keys(reader, kOfTrainedModules, fmt::format(" with {}", method.name));
   }
   if (const std::string bias = reader.text("bias", "none"); bias != "none") {
     reader.refuse(fmt::format("bias is \"{}\": the adapter also trains biases, which this program does not do", bias));
@@ -166,7 +177,7 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
     return bottleneck_config_in(in_order, file);
   }
   const AdapterMethod& method = method_in(reader);
-  refuse_unrepresented(reader);
+  refuse_unrepresented(reader, method);
   PeftConfig config;
   config.method = value_of(method);
   config.init = init_in(reader);
@@ -177,6 +188,9 @@ PeftConfig read_adapter_config(const std::filesystem::path& file) {
   reader.modules("exclude_modules", config.exclude_modules, config.exclude_pattern);
   read_layers(reader, config);
   method.peft.read(reader, config);
+  if (method.trains_modules) {
+    read_trained_modules(reader, config);
+  }
   return config;
 }
 

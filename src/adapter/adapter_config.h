@@ -55,6 +55,10 @@ struct PeftConfig {
   std::int64_t heads = 0;
   std::int64_t token_width = 0;
   BottleneckConfig bottleneck;
+  std::vector<std::string> modules_to_save;  // endings of paths: modules trained whole
+  bool ensure_weight_tying = false;          // a tied head is trained with the embedding of modules_to_save
+  /// trainable_token_indices by module; one list under "" is the embedding's.
+  std::map<std::string, std::vector<std::int64_t>> token_indices;
   std::string base_model_name_or_path;
   std::string task_type = "CAUSAL_LM";
   bool fan_in_fan_out = false;  // the base keeps its weights [in, out] (GPT-2)
@@ -79,7 +83,7 @@ bool is_transformed(const PeftConfig& config, const std::string& path);
 std::string adapter_config_text(const PeftConfig& config);
 
 /// Missing keys take PEFT's defaults, unknown ones are ignored. Throws Error(model) naming file and key for malformed values and
-/// for unsupported ones: another peft_type, trained biases, modules_to_save, initialisations that change the base.
+/// for unsupported ones: another peft_type, trained biases, initialisations that change the base.
 PeftConfig read_adapter_config(const std::filesystem::path& file);
 
 }  // namespace lora_dist

@@ -5,6 +5,7 @@
 #include "src/adapter/adapter_config.h"
 #include "src/adapter/config_reader.h"
 #include "src/adapter/method.h"
+#include "src/adapter/trained_modules_folder.h"
 
 namespace lora_dist {
 namespace {
@@ -36,6 +37,9 @@ std::string adapter_config_text(const PeftConfig& config) {
   }
   document["peft_type"] = codec.type;
   document.update(codec.keys(config));
+  if (method.trains_modules) {
+    document.update(trained_module_keys(config));
+  }
   std::map<std::string, ordered_json> sorted;  // the keys; patterns keep their order
   for (const auto& [key, value] : document.items()) {
     sorted.emplace(key, value);

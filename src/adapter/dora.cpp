@@ -200,21 +200,22 @@ void initialize_from_base(const LinearLayer& layer, const LinearContext& context
 }  // namespace
 
 const AdapterMethod& dora_method() {
-  static const AdapterMethod method = {"dora",
-                                       parameters,
-                                       initialize_lora,
-                                       initialize_from_base,
-                                       {.saved_width = lora_saved_width,
-                                        .saved_output_width = saved_output_width,
-                                        .scratch_elements = scratch_elements,
-                                        .begin_forward = begin_forward,
-                                        .forward = forward,
-                                        .save_again = save_again,
-                                        .begin_backward = begin_backward,
-                                        .input_gradient = input_gradient,
-                                        .parameter_gradients = parameter_gradients},
-                                       dora_codec(),
-                                       dora_merge()};
+  static const AdapterMethod method = {.name = "dora",
+                                       .parameters = parameters,
+                                       .initialize = initialize_lora,
+                                       .initialize_from_base = initialize_from_base,
+                                       .linear = {.saved_width = lora_saved_width,
+                                                  .saved_output_width = saved_output_width,
+                                                  .scratch_elements = scratch_elements,
+                                                  .begin_forward = begin_forward,
+                                                  .forward = forward,
+                                                  .save_again = save_again,
+                                                  .begin_backward = begin_backward,
+                                                  .input_gradient = input_gradient,
+                                                  .parameter_gradients = parameter_gradients},
+                                       .peft = dora_codec(),
+                                       .merge = dora_merge(),
+                                       .trains_modules = true};
   return method;
 }
 

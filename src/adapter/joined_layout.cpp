@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "src/adapter/tensor_roles.h"
+
 namespace lora_dist {
 
 namespace {
@@ -41,6 +43,12 @@ void add_part(AdapterLayout& joined, const AdapterLayout& part) {
       joined.frozen = part.frozen;
       joined.frozen_count = part.frozen_count;
       joined.init = part.init;
+      joined.tables = part.tables;
+      for (const TrainedNorm& norm : part.norms) {
+        if (norm.parameters.front().name == kSavedWeight) {  // of modules_to_save
+          joined.norms.push_back(norm);
+        }
+      }
       break;
     case MethodPart::norms:
       joined.norms = part.norms;

@@ -106,21 +106,22 @@ void parameter_gradients(const LinearLayer& layer, const LinearContext& context,
 }  // namespace
 
 const AdapterMethod& lora_method() {
-  static const AdapterMethod method = {"lora",
-                                       lora_parameters,
-                                       initialize_lora,
-                                       nullptr,
-                                       {.saved_width = lora_saved_width,
-                                        .saved_output_width = nullptr,
-                                        .scratch_elements = scratch_elements,
-                                        .begin_forward = nullptr,
-                                        .forward = forward,
-                                        .save_again = save_lora_z,
-                                        .begin_backward = begin_backward,
-                                        .input_gradient = input_gradient,
-                                        .parameter_gradients = parameter_gradients},
-                                       lora_codec(),
-                                       lora_merge()};
+  static const AdapterMethod method = {.name = "lora",
+                                       .parameters = lora_parameters,
+                                       .initialize = initialize_lora,
+                                       .initialize_from_base = nullptr,
+                                       .linear = {.saved_width = lora_saved_width,
+                                                  .saved_output_width = nullptr,
+                                                  .scratch_elements = scratch_elements,
+                                                  .begin_forward = nullptr,
+                                                  .forward = forward,
+                                                  .save_again = save_lora_z,
+                                                  .begin_backward = begin_backward,
+                                                  .input_gradient = input_gradient,
+                                                  .parameter_gradients = parameter_gradients},
+                                       .peft = lora_codec(),
+                                       .merge = lora_merge(),
+                                       .trains_modules = true};
   return method;
 }
 

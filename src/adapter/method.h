@@ -76,6 +76,7 @@ struct AdapterMethod {
   /// The shared tensors of a new adapter, or of a folder that does not hold them, for the widest adapted input and output.
   SharedTensors (*draw_shared)(const PeftConfig& peft, std::int64_t in, std::int64_t out) = nullptr;
   VirtualPlace virtual_place = VirtualPlace::none;  // the part of virtual tokens that it trains
+  bool trains_modules = false;                      // modules_to_save and trainable_token_indices work with it
 };
 
 /// y += scale * B A dropout(x). Hu et al. 2021, arXiv:2106.09685.

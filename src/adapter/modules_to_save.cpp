@@ -8,7 +8,6 @@
 #include <set>
 
 #include "src/adapter/tensor_roles.h"
-#include "src/core/error.h"
 #include "src/model/family.h"
 #include "src/model/tensor_table.h"
 
@@ -48,8 +47,9 @@ std::vector<TrainedNorm> saved_norms(const ModelSpec& model) {
   return norms;
 }
 
-/// Throws Error(usage) unless each name matches something, and nothing but what can be saved whole.
-void check_saved_names(const ModelSpec& model, const std::vector<std::string>& names, const std::vector<std::string>& possible) {
+/// Throws Error unless each name matches something, and nothing but what can be saved whole.
+void check_saved_names(const ModelSpec& model, const std::vector<std::string>& names, const std::vector<std::string>& possible,
+                       const KeySource& source) {
   const std::set<std::string> others = other_modules(model);
   for (const std::string& name : names) {
     const auto matches = [&](const std::string& path) { return path.ends_with(name); };
@@ -58,13 +58,13 @@ void check_saved_names(const ModelSpec& model, const std::vector<std::string>& n
                     table_path(*model.family, TableSite::embedding), table_path(*model.family, TableSite::head),
                     fmt::join(norm_names(*model.family, all_norms(model), model.layers), ", "));
     if (const auto other = std::ranges::find_if(others, matches); other != others.end()) {
-      throw Error(ExitCode::usage, fmt::format("adapter.modules_to_save: \"{}\" also matches {}, as every path that ends so; {}; "
-                                               "write a longer ending",
-                                               name, *other, what));
+      throw Error(source.code, fmt::format("{}modules_to_save: \"{}\" also matches {}, as every path that ends so; {}; write a "
+                                           "longer ending",
+                                           source.prefix, name, *other, what));
     }
     if (std::ranges::none_of(possible, matches)) {
-      throw Error(ExitCode::usage, fmt::format("adapter.modules_to_save: \"{}\" matches no module of this {} model; {}", name,
-                                               model.model_type, what));
+      throw Error(source.code, fmt::format("{}modules_to_save: \"{}\" matches no module of this {} model; {}", source.prefix,
+                                           name, model.model_type, what));
     }
   }
 }
@@ -75,7 +75,8 @@ bool is_saved_module(const std::vector<std::string>& names, const std::string& p
   return std::ranges::any_of(names, [&](const std::string& name) { return path.ends_with(name); });
 }
 
-SavedModules match_modules_to_save(const ModelSpec& model, const std::vector<std::string>& names, bool tie) {
+SavedModules match_modules_to_save(const ModelSpec& model, const std::vector<std::string>& names, bool tie,
+                                   const KeySource& source) {
   SavedModules saved;
   std::vector<std::string> possible;
   for (const TableSite site : {TableSite::embedding, TableSite::head}) {
@@ -90,7 +91,7 @@ SavedModules match_modules_to_save(const ModelSpec& model, const std::vector<std
       saved.norms.push_back(norm);
     }
   }
-  check_saved_names(model, names, possible);
+  check_saved_names(model, names, possible, source);
   if (tie && model.tied_head && !saved.tables.empty()) {
     saved.tables = {whole_table(model, TableSite::embedding)};
     saved.tables.front().tied = true;

@@ -15,10 +15,11 @@ struct SavedModules {
   std::vector<TrainedNorm> norms;
 };
 
-/// PEFT's rule: a name matches every module whose path ends with it, be it in the middle of a word. Throws Error(usage) for a
-/// name that matches nothing, or a module of another kind. tie: embedding and head of a model with a tied head stay one table
+/// PEFT's rule: a name matches every module whose path ends with it, be it in the middle of a word. Throws Error for a name
+/// that matches nothing, or a module of another kind. tie: embedding and head of a model with a tied head stay one table
 /// (ensure_weight_tying); without it a tied head keeps the base's rows, or is trained apart.
-SavedModules match_modules_to_save(const ModelSpec& model, const std::vector<std::string>& names, bool tie);
+SavedModules match_modules_to_save(const ModelSpec& model, const std::vector<std::string>& names, bool tie,
+                                   const KeySource& source = {});
 
 /// True if a name matches the path by that rule.
 bool is_saved_module(const std::vector<std::string>& names, const std::string& path);

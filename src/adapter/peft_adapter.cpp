@@ -20,6 +20,7 @@
 #include "src/adapter/model_card.h"
 #include "src/adapter/peft_names.h"
 #include "src/adapter/tensor_roles.h"
+#include "src/adapter/trained_modules_folder.h"
 #include "src/core/error.h"
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
@@ -47,15 +48,16 @@ std::vector<TensorToWrite> tensors_to_write(const AdapterMethod& method, std::sp
     const auto count = static_cast<std::size_t>(tensor.count);
     require(offset <= params.size() && count <= params.size() - offset,
             "write_peft_adapter: a tensor lies outside the parameters");
+    const std::string of_base = replaced_disk_name(tensor.name);
     const ModuleTensor* kind = tensor_kind(method, path_and_role(tensor.name).second);
-    require(kind != nullptr, "write_peft_adapter: a tensor that the method does not have");
-    const bool exact = dtype == DType::f32 || kind->exact;
+    require(kind != nullptr || !of_base.empty(), "write_peft_adapter: a tensor that the method does not have");
+    const bool exact = dtype == DType::f32 || (kind != nullptr && kind->exact);
     const std::span<const std::byte> bytes = exact ? std::as_bytes(params.subspan(offset, count))
                                                    : std::span<const std::byte>(rounded).subspan(offset * width, count * width);
-    const std::string_view prefix = kind->of_model ? "" : kPeftPrefix;
-    const std::string name = method.part == TrainedPart::sublayers
-                                 ? bottleneck_disk_name(tensor.name)
-                                 : fmt::format("{}{}{}", prefix, tensor.name, kind->suffix ? kPeftSuffix : "");
+    const std::string name = !of_base.empty()                        ? of_base
+                             : method.part == TrainedPart::sublayers ? bottleneck_disk_name(tensor.name)
+                                                                     : fmt::format("{}{}{}", kind->of_model ? "" : kPeftPrefix,
+                                                                                   tensor.name, kind->suffix ? kPeftSuffix : "");
     out.push_back({name, exact ? DType::f32 : dtype, tensor.shape, bytes});
   }
   return out;
@@ -90,6 +92,27 @@ AdapterMatrix read_matrix(const TensorInfo& info, const ModuleTensor& kind) {
     throw Error(ExitCode::model, fmt::format("{}: tensor {} is not a {}", info.file.string(), info.name, kind.kind));
   }
   return {info.shape, read_floats(info, 0, static_cast<std::int64_t>(info.bytes / size_of(info.dtype)))};
+}
+
+/// Reads a trained copy or trained rows; notes copies of the base beside them. False for other tensors.
+bool read_trained_tensor(const TensorInfo& info, PeftAdapter& adapter) {
+  if (adapter.config.modules_to_save.empty() && adapter.config.token_indices.empty()) {
+    return false;
+  }
+  if (std::string path = copied_path(info.name); !path.empty()) {
+    if (!info.name.ends_with(".modules_to_save.weight")) {  // the trained copy again, under a second name
+      adapter.tables.emplace(std::move(path), info);
+    }
+    return true;
+  }
+  std::string name = replaced_name(adapter.config, info.name);
+  if (name.empty()) {
+    return false;
+  }
+  const bool is_vector = info.shape.size() == 1;  // a norm's
+  const ModuleTensor kind{.name = kSavedWeight, .dimensions = is_vector ? 1U : 2U};
+  adapter.replaced.emplace(std::move(name), read_matrix(info, kind));
+  return true;
 }
 
 /// Throws Error(model) unless the tensor belongs to the method, and the adapter has its partners.
@@ -155,7 +178,7 @@ void check_finite(const PeftAdapter& adapter, const fs::path& folder) {
                                                tensors_file(folder).string(), name));
     }
   };
-  for (const auto* tensors : {&adapter.tensors, &adapter.shared}) {
+  for (const auto* tensors : {&adapter.tensors, &adapter.shared, &adapter.replaced}) {
     for (const auto& [name, matrix] : *tensors) {
       check(name, matrix);
     }
@@ -249,6 +272,9 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
   const AdapterMethod& method = method_of(adapter.config.method);
   const TensorDirectory directory = read_safetensors_header(file);
   for (const auto& [name, info] : directory.tensors) {
+    if (method.trains_modules && read_trained_tensor(info, adapter)) {
+      continue;
+    }
     if (const std::string table = table_name(name); !table.empty()) {
       adapter.tables.emplace(table, info);
       continue;
@@ -264,6 +290,7 @@ PeftAdapter read_peft_adapter(const fs::path& folder) {
   if (adapter.tensors.empty()) {
     throw Error(ExitCode::model, fmt::format("{} holds no tensors; the adapter was not saved whole", file.string()));
   }
+  sort_token_rows(adapter, file);
   check_modules(adapter, file);
   check_shared(adapter, method, file);
   check_finite(adapter, folder);

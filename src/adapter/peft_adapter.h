@@ -32,6 +32,8 @@ struct PeftAdapter {
   /// (save_embedding_layers).
   std::map<std::string, TensorInfo> tables{};
   SharedTensors shared{};  // empty: the method has none, or the folder leaves them to be drawn (frozen_tensors.h)
+  /// Trained copies of embedding, head and norms, and trained rows (trained_modules_folder.h): "lm_head.modules_to_save".
+  std::map<std::string, AdapterMatrix> replaced{};
 };
 
 /// The file of an adapter's tensors in its folder: the adapters library has another name for it than PEFT.

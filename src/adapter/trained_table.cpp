@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "src/adapter/tensor_roles.h"
-#include "src/core/error.h"
 #include "src/model/family.h"
 
 namespace lora_dist {
@@ -14,25 +13,25 @@ namespace lora_dist {
 namespace {
 
 /// The ids in rising order.
-std::vector<std::int32_t> checked_ids(const ModelSpec& model, const std::vector<std::int64_t>& ids) {
+std::vector<std::int32_t> checked_ids(const ModelSpec& model, const std::vector<std::int64_t>& ids, const KeySource& source) {
   std::vector<std::int32_t> sorted;
   for (const std::int64_t id : ids) {
     if (id < 0 || id >= model.vocab) {
-      throw Error(ExitCode::usage, fmt::format("adapter.trainable_token_indices: {} is not the id of a token; this model has ids "
-                                               "from 0 to {}",
-                                               id, model.vocab - 1));
+      throw Error(source.code,
+                  fmt::format("{}trainable_token_indices: {} is not the id of a token; this model has ids from 0 to {}",
+                              source.prefix, id, model.vocab - 1));
     }
     sorted.push_back(static_cast<std::int32_t>(id));
   }
   std::ranges::sort(sorted);
   if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end()) {
-    throw Error(ExitCode::usage, fmt::format("adapter.trainable_token_indices names {} twice; name it once", *twice));
+    throw Error(source.code, fmt::format("{}trainable_token_indices names {} twice; name it once", source.prefix, *twice));
   }
   return sorted;
 }
 
-TrainedTable rows_of_table(const ModelSpec& model, TableSite site, const std::vector<std::int64_t>& ids) {
-  TrainedTable table{site, checked_ids(model, ids), {}};
+TrainedTable rows_of_table(const ModelSpec& model, TableSite site, const std::vector<std::int32_t>& ids) {
+  TrainedTable table{site, ids, {}};
   table.parameter = {kTokenRows, {std::ssize(table.ids), model.hidden}};
   return table;
 }
@@ -51,14 +50,14 @@ TrainedTable whole_table(const ModelSpec& model, TableSite site) {
   return {site, {}, {kSavedWeight, {model.vocab, model.hidden}, TpCut::outputs}};
 }
 
-std::vector<TrainedTable> tables_of_tokens(const ModelSpec& model, const TrainedTokens& tokens) {
+std::vector<TrainedTable> tables_of_tokens(const ModelSpec& model, const TrainedTokens& tokens, const KeySource& source) {
   std::vector<TrainedTable> tables;
   if (!tokens.embedding.empty()) {
-    tables.push_back(rows_of_table(model, TableSite::embedding, tokens.embedding));
+    tables.push_back(rows_of_table(model, TableSite::embedding, checked_ids(model, tokens.embedding, source)));
     tables.back().tied = model.tied_head;
   }
   if (!tokens.head.empty()) {
-    tables.push_back(rows_of_table(model, TableSite::head, tokens.head));
+    tables.push_back(rows_of_table(model, TableSite::head, checked_ids(model, tokens.head, source)));
   }
   return tables;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/adapter/parameter.h"
+#include "src/core/error.h"
 #include "src/model/model_config.h"
 
 namespace lora_dist {
@@ -34,6 +35,12 @@ struct TrainedTokens {
   bool operator==(const TrainedTokens&) const = default;
 };
 
+/// Where a key stands, for messages: in a configuration, or in a folder's adapter_config.json.
+struct KeySource {
+  ExitCode code = ExitCode::usage;
+  std::string prefix = "adapter.";
+};
+
 /// "model.embed_tokens", "lm_head": PEFT's path of the module, also where the head is tied.
 std::string table_path(const Family& family, TableSite site);
 /// PEFT's path of what holds the table's parameter.
@@ -41,8 +48,8 @@ std::string path_of_trained(const Family& family, const TrainedTable& table);
 
 /// A table of which all rows are trained; offsets are left 0.
 TrainedTable whole_table(const ModelSpec& model, TableSite site);
-/// The tables of single rows. Throws Error(usage) for an id outside of the vocabulary or given twice.
-std::vector<TrainedTable> tables_of_tokens(const ModelSpec& model, const TrainedTokens& tokens);
+/// The tables of single rows. Throws Error for an id outside of the vocabulary or given twice.
+std::vector<TrainedTable> tables_of_tokens(const ModelSpec& model, const TrainedTokens& tokens, const KeySource& source = {});
 
 /// The table whose rows serve a site; null if these are the base's.
 const TrainedTable* find_table(std::span<const TrainedTable> tables, TableSite site);

@@ -72,8 +72,14 @@ struct RestLoader {
     for (std::int64_t i = 0; i < to.chunks; ++i) {
       const IndexRange held = to.slice_elements(i, to.shards == 1 ? 0 : shard);
       const std::int64_t first = (ids.begin + to.chunk(i).begin) * whole.hidden + held.begin;
-      read(table_tensor(name, whole.vocab), {1, held.size(), first, 0}, to.dtype, 0.0F,
-           to.slices[static_cast<std::size_t>(i)].data());
+      const std::int64_t in_files = whole.vocab_of_files() * whole.hidden;
+      const std::int64_t count = std::clamp(in_files - first, std::int64_t{0}, held.size());
+      std::byte* const there = to.slices[static_cast<std::size_t>(i)].data();
+      read(table_tensor(name, whole.vocab_of_files()), {1, count, first, 0}, to.dtype, 0.0F, there);
+      if (count < held.size()) {  // rows that the adapter has
+        const std::size_t bytes = static_cast<std::size_t>(count) * size_of(to.dtype);
+        zero({there + bytes, to.dtype, {held.size() - count}}, storage.stream);
+      }
     }
   }
 
@@ -135,7 +141,7 @@ void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
     take_slices(table, std::string(tensor) + ".weight", storage.arena);
     return table;
   };
-  const ModelTensor embedding{std::string(names.embedding) + ".weight", {whole.vocab, whole.hidden}};
+  const ModelTensor embedding{std::string(names.embedding) + ".weight", {whole.vocab_of_files(), whole.hidden}};
   base.embedding =
       take(names.embedding, whole.tied_head ? storage.compute_dtype : find_tensor(whole, directory, embedding).dtype);
   base.head = whole.tied_head ? base.embedding : take(names.heads[0], storage.compute_dtype);

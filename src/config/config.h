@@ -49,9 +49,12 @@ struct AdapterConfig {
   PathPattern<std::int64_t> rank_pattern;         // r of the linear layers that match
   PathPattern<double> alpha_pattern;
   LoraInit init = LoraInit::uniform;
-  double loraplus_ratio = 0.0;                       // learning rate of B over that of A; 0: the same
-  std::vector<std::string> ia3_feedforward_modules;  // the key is adapter.ia3.feedforward_modules
-  double vera_d_initial = 0.1;                       // the keys are in [adapter.vera]
+  std::vector<std::string> modules_to_save;           // endings of paths of modules that are trained whole
+  bool ensure_weight_tying = false;                   // a tied head is trained with the embedding of modules_to_save
+  std::vector<std::int64_t> trainable_token_indices;  // tokens whose rows of the embedding are trained
+  double loraplus_ratio = 0.0;                        // learning rate of B over that of A; 0: the same
+  std::vector<std::string> ia3_feedforward_modules;   // the key is adapter.ia3.feedforward_modules
+  double vera_d_initial = 0.1;                        // the keys are in [adapter.vera]
   std::int64_t vera_projection_key = 0;
   bool vera_save_projection = true;
   AdaLoraOptions adalora;

@@ -12,6 +12,7 @@
 #include "src/adapter/frozen_tensors.h"
 #include "src/adapter/initial_factors.h"
 #include "src/adapter/joined_layout.h"
+#include "src/adapter/trained_modules_folder.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
 #include "src/io/sha256.h"
@@ -60,7 +61,10 @@ AdapterSpec configured_spec(const Config& config, const ModelSpec& model, Method
           configured_encoder(adapter, method),
           method == Method::prefix ? adapter.prefix.hidden : adapter.prompt.encoder_hidden,
           bottleneck_options(configured_bottleneck(adapter), model.hidden),
-          method == adapter.method.first ? adapter.init : LoraInit::uniform};
+          method == adapter.method.first ? adapter.init : LoraInit::uniform,
+          adapter.modules_to_save,
+          adapter.ensure_weight_tying,
+          {adapter.trainable_token_indices, {}}};
 }
 
 /// Throws Error(usage) if the folder would leave projections to be drawn that were not drawn from its key.
@@ -152,6 +156,9 @@ std::vector<float> new_parameters(ModelRun& run, Purpose purpose) {
   run.peft.rank_pattern = run.config.adapter.rank_pattern;
   run.peft.alpha_pattern = run.config.adapter.alpha_pattern;
   run.peft.bottleneck = configured_bottleneck(run.config.adapter);
+  run.peft.modules_to_save = run.config.adapter.modules_to_save;
+  run.peft.ensure_weight_tying = run.config.adapter.ensure_weight_tying;
+  run.peft.token_indices = token_indices_of(run.layout);
   if (purpose == Purpose::train && needs_weights(run.layout.init)) {
     check_float_weights(run.layout.init, run.model->spec, run.model->directory);
   }

@@ -87,6 +87,32 @@ void check_patterns_agree(const Config& config, const PeftConfig& peft) {
   check("adapter.alpha_pattern", same(config.adapter.alpha_pattern, peft.alpha_pattern));
 }
 
+/// The modules that a folder trains whole, and its tokens, stay as they are.
+void adopt_trained_modules(Config& config, const PeftConfig& peft, const AdapterLayout& layout) {
+  AdapterConfig& adapter = config.adapter;
+  std::vector<std::int64_t> tokens;
+  for (const TrainedTable& table : layout.tables) {
+    if (!table.is_whole() && table.site == TableSite::embedding) {
+      tokens.assign(table.ids.begin(), table.ids.end());
+    }
+  }
+  const auto check = [&](const std::string& key, bool agrees) {
+    if (config.is_explicit(key) && !agrees) {
+      throw Error(ExitCode::usage, fmt::format("{} differs from that of the adapter in adapter.init_from ({}); leave the key out",
+                                               key, adapter.init_from));
+    }
+    if (!config.is_explicit(key)) {
+      config.origins[key] = "adapter.init_from";
+    }
+  };
+  check("adapter.modules_to_save", same(adapter.modules_to_save, peft.modules_to_save));
+  check("adapter.ensure_weight_tying", adapter.ensure_weight_tying == peft.ensure_weight_tying);
+  check("adapter.trainable_token_indices", same(adapter.trainable_token_indices, tokens));
+  adapter.modules_to_save = peft.modules_to_save;
+  adapter.ensure_weight_tying = peft.ensure_weight_tying;
+  adapter.trainable_token_indices = tokens;
+}
+
 /// VeRA's keys: a folder's projections stay as they are; whether they are saved is free.
 void adopt_projections(Config& config, const PeftConfig& peft) {
   const char* const key = "adapter.vera.projection_key";
@@ -217,6 +243,7 @@ void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& mode
   config.adapter.alpha_pattern = peft.alpha_pattern;
   config.adapter.ia3_feedforward_modules = peft.feedforward_modules;
   adopt_projections(config, peft);
+  adopt_trained_modules(config, peft, layout);
   if (peft.method == Method::bottleneck) {
     adopt_bottleneck(config, peft);
   }

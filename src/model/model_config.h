@@ -60,6 +60,7 @@ struct ModelSpec {
   std::int64_t head_dim = 0;
   std::int64_t intermediate = 0;
   std::int64_t vocab = 0;
+  std::int64_t added_rows = 0;  // the last ids, whose rows an adapter holds: the files have none
   std::int64_t max_positions = 0;
 
   Norm norm = Norm::rms;
@@ -95,6 +96,8 @@ struct ModelSpec {
   std::vector<std::int64_t> eos_ids;  // may be empty
   std::vector<std::string> warnings;  // e.g. an eos id outside the vocabulary (which is then left out of eos_ids)
 
+  /// Rows of embedding and head in the files.
+  std::int64_t vocab_of_files() const { return vocab - added_rows; }
   std::int64_t query_width() const { return heads * head_dim; }
   std::int64_t key_width() const { return kv_heads * head_dim; }
   /// Width of a row of the rotation table: even, at most head_dim; 0: no rotary embedding.

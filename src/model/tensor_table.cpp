@@ -121,13 +121,13 @@ ModelTensor weight_tensor(const ModelSpec& spec, std::int64_t layer, Linear line
 
 std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
   const TensorNames& names = spec.family->names;
-  std::vector<ModelTensor> tensors = {{std::string(names.embedding) + ".weight", {spec.vocab, spec.hidden}}};
+  std::vector<ModelTensor> tensors = {{std::string(names.embedding) + ".weight", {spec.vocab_of_files(), spec.hidden}}};
   if (spec.learned_positions) {
     tensors.push_back({std::string(names.positions) + ".weight", {spec.max_positions, spec.hidden}});
   }
   add_norm(names.final_norm, 0, spec.hidden, has_norm_bias(spec), tensors);
   if (!spec.tied_head) {
-    tensors.push_back({std::string(names.heads[0]) + ".weight", {spec.vocab, spec.hidden}});
+    tensors.push_back({std::string(names.heads[0]) + ".weight", {spec.vocab_of_files(), spec.hidden}});
   }
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     add_block(spec, layer, tensors);
@@ -136,7 +136,7 @@ std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
 }
 
 std::int64_t parameter_count(const ModelSpec& spec) {
-  std::int64_t count = 0;
+  std::int64_t count = spec.added_rows * spec.hidden * (spec.tied_head ? 1 : 2);
   for (const ModelTensor& tensor : model_tensors(spec)) {
     count += std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1}, std::multiplies<>());
   }

@@ -31,7 +31,7 @@ struct ModelTensor {
 };
 /// All tensors that the configuration implies, once each (a tied head is the embedding).
 std::vector<ModelTensor> model_tensors(const ModelSpec& spec);
-/// Their total number of elements.
+/// Their total number of elements, rows that an adapter adds included.
 std::int64_t parameter_count(const ModelSpec& spec);
 
 /// The weight of a linear in the files: [out, in], or [in, out] for transposed families.

@@ -11,11 +11,13 @@
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/initial_factors.h"
 #include "src/adapter/joined_layout.h"
+#include "src/base/table_rows.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
 #include "src/core/elapsed.h"
 #include "src/core/error.h"
 #include "src/data/tokenize.h"
+#include "src/model/family.h"
 #include "src/train/host_copy.h"
 #include "src/transformer/adapter_params.h"
 #include "src/transformer/embed.h"
@@ -122,6 +124,32 @@ void initialize_norms(TrainingRun& run) {
   take_shard(run.part, run.params, run.part_params, stream);
 }
 
+/// Trained rows begin as the model's files have them. Every rank has them whole.
+void initialize_tables(TrainingRun& run) {
+  if (run.layout.tables.empty()) {
+    return;
+  }
+  const AtWork now("reading the first values of trained rows");
+  const OpenModel& model = *run.model;
+  run_together(*run.world, [&] {
+    for (const TrainedTable& table : run.layout.tables) {
+      const TensorNames& names = model.spec.family->names;
+      const bool of_head = table.site == TableSite::head && !model.spec.tied_head;
+      const auto rows_at = [&](IndexRange rows) {
+        return table_rows(model.spec, model.directory, of_head ? names.heads[0] : names.embedding, rows);
+      };
+      std::vector<float> values = table.is_whole() ? rows_at({0, model.spec.vocab}) : std::vector<float>{};
+      for (const std::int64_t id : table.ids) {
+        const std::vector<float> row = rows_at({id, id + 1});
+        values.insert(values.end(), row.begin(), row.end());
+      }
+      const auto offset = static_cast<std::size_t>(table.parameter.offset);
+      from_host(view(std::span<const float>(values)), view(run.params.subspan(offset, values.size())), model.stream);
+    }
+  });
+  take_shard(run.part, run.params, run.part_params, model.stream);
+}
+
 }  // namespace
 
 void initialize_adapter_from_weights(TrainingRun& run) {
@@ -167,6 +195,7 @@ void initialize_adapter_from_base(TrainingRun& run) {
     return;
   }
   initialize_norms(run);
+  initialize_tables(run);
   if (run.config.adapter.prompt.init != PromptInit::random) {
     initialize_from_embedding(run);
   }

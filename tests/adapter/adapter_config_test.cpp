@@ -123,7 +123,10 @@ TEST(AdapterConfigFile, RefusesWhatCannotBeRepresented) {
   const auto with = [](const std::string& more) { return problem_of(R"({"peft_type":"LORA",)" + more + "}"); };
   EXPECT_THAT(with(R"("use_qalora":true)"), HasSubstr("use_qalora is true, which this program does not do"));
   EXPECT_THAT(with(R"("lora_bias":true)"), HasSubstr("lora_bias is true"));
-  EXPECT_THAT(with(R"("modules_to_save":["lm_head"])"), HasSubstr("modules_to_save is [\"lm_head\"]"));
+  EXPECT_THAT(problem_of(R"({"peft_type":"IA3","modules_to_save":["lm_head"]})"),
+              HasSubstr("modules_to_save is [\"lm_head\"], which this program does not do with ia3"));
+  EXPECT_THAT(with(R"("trainable_token_indices":["a"])"),
+              HasSubstr("trainable_token_indices must be a list of token ids, or such lists by module (got [\"a\"])"));
   EXPECT_THAT(with(R"("layer_replication":[[0,2]])"), HasSubstr("layer_replication"));
   EXPECT_THAT(with(R"("bias":"all")"), HasSubstr("bias is \"all\""));
   for (const char* init : {"pissa_niter_4", "corda", "loftq", "lora_ga"}) {

@@ -75,8 +75,8 @@ def start(model):
             parameter.add_((torch.rand(parameter.shape, generator=generator) - 0.5) * 0.1)
 
 
-def save(model, folder, base):
-    model.save_pretrained(str(folder))
+def save(model, folder, base, **options):
+    model.save_pretrained(str(folder), **options)
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())

@@ -40,15 +40,8 @@ inline std::filesystem::path score_rows(const MethodCase& c, const std::filesyst
   return file;
 }
 
-/// The largest difference of a log-probability from the golden's.
-inline double score_difference(const MethodCase& c, const std::vector<std::string>& options, const nlohmann::json& expected) {
-  const Scratch scratch;
-  Launch launch;
-  launch.ranks = 1;
-  launch.arguments = {"score", "--input", score_rows(c, scratch / "rows.jsonl").string(), "--output", (scratch / "out").string()};
-  launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
-  expect_success(launch);
-  const std::vector<nlohmann::json> rows = read_lines(scratch / "out");
+/// The largest difference of a log-probability in lines of `score` from the golden's.
+inline double distance_of_rows(const std::vector<nlohmann::json>& rows, const nlohmann::json& expected) {
   EXPECT_EQ(rows.size(), expected.size());
   double worst = 0.0;
   for (std::size_t row = 0; row < rows.size(); ++row) {
@@ -59,6 +52,17 @@ inline double score_difference(const MethodCase& c, const std::vector<std::strin
     }
   }
   return worst;
+}
+
+/// The same of the base's rows.
+inline double score_difference(const MethodCase& c, const std::vector<std::string>& options, const nlohmann::json& expected) {
+  const Scratch scratch;
+  Launch launch;
+  launch.ranks = 1;
+  launch.arguments = {"score", "--input", score_rows(c, scratch / "rows.jsonl").string(), "--output", (scratch / "out").string()};
+  launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
+  expect_success(launch);
+  return distance_of_rows(read_lines(scratch / "out"), expected);
 }
 
 }  // namespace lora_dist::program

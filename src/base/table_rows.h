@@ -1,0 +1,17 @@
+// Rows of the embedding and the head as the model's files hold them.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "src/base/index_range.h"
+#include "src/io/safetensors.h"
+#include "src/model/model_config.h"
+
+namespace lora_dist {
+
+/// f32 [rows, hidden] of the table `name` (TensorNames). Rows that the files lack (ModelSpec::added_rows) are the mean of all
+/// that they have. Throws Error(model).
+std::vector<float> table_rows(const ModelSpec& model, const TensorDirectory& directory, std::string_view name, IndexRange rows);
+
+}  // namespace lora_dist
