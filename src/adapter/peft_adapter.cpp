@@ -25,6 +25,7 @@
 #include "src/io/atomic_directory.h"
 #include "src/io/file.h"
 #include "src/io/safetensors.h"
+#include "src/io/tokenizer_files.h"
 
 namespace lora_dist {
 namespace {
@@ -208,7 +209,8 @@ std::vector<std::string> adapted_paths(const PeftAdapter& adapter) {
 }
 
 void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
-                        std::span<const float> params, DType dtype, const nlohmann::json& origin, const SharedTensors& shared) {
+                        std::span<const float> params, DType dtype, const nlohmann::json& origin, const SharedTensors& shared,
+                        const fs::path& tokenizer) {
   std::vector<std::byte> rounded;
   std::vector<TensorToWrite> content = tensors_to_write(method_of(config.method), tensors, params, dtype, rounded);
   for (const auto& [name, matrix] : shared) {
@@ -226,6 +228,9 @@ void write_peft_adapter(const fs::path& folder, const PeftConfig& config, std::s
     write_file_atomically(temporary / "README.md", model_card(config, base_format_in(origin, folder)), ExitCode::model);
     if (!origin.is_null()) {
       write_file_atomically(temporary / kOriginFile, origin.dump(2) + "\n", ExitCode::model);
+    }
+    if (!tokenizer.empty()) {
+      copy_tokenizer_files(tokenizer, temporary);
     }
     commit_atomic_directory(temporary, folder);
   } catch (const Error&) {

@@ -46,10 +46,11 @@ std::vector<float> read_floats(const TensorInfo& tensor, std::int64_t first, std
 /// "<path>.lora_B"; their values are in `params`, and are written in `dtype` (f32 or bf16). `origin` is written to kOriginFile
 /// (adapter_origin.h) and sets the base format shown in the model card; null: not written. `shared` is written in f32, unless
 /// config.save_shared is false. Throws Error(model) with the system's
-/// reason; the earlier adapter then remains.
+/// reason; the earlier adapter then remains. `tokenizer`: a folder whose tokenizer files are written beside the adapter; empty:
+/// none.
 void write_peft_adapter(const std::filesystem::path& folder, const PeftConfig& config, std::span<const AdapterTensor> tensors,
                         std::span<const float> params, DType dtype = DType::f32, const nlohmann::json& origin = nullptr,
-                        const SharedTensors& shared = {});
+                        const SharedTensors& shared = {}, const std::filesystem::path& tokenizer = {});
 
 /// Reads a folder written here or by PEFT; f32, f16 and bf16 tensors become f32. Throws Error(model) naming file and tensor: a
 /// missing half of a pair, shapes that disagree with each other or with r, tensors that are not LoRA's (biases, embeddings, whole

@@ -218,6 +218,50 @@ void sort_token_rows(PeftAdapter& adapter, const std::filesystem::path& file) {
   }
 }
 
+std::int64_t vocabulary_rows(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "adapter_config.json";
+  if (std::error_code ignored; !std::filesystem::exists(file, ignored)) {
+    return 0;
+  }
+  const PeftConfig config = read_adapter_config(file);
+  std::int64_t rows = 0;
+  for (const auto& [module, ids] : config.token_indices) {
+    rows = std::max(rows, ids.empty() ? 0 : *std::ranges::max_element(ids) + 1);
+  }
+  if (config.modules_to_save.empty()) {
+    return rows;
+  }
+  for (const auto& [name, info] : read_safetensors_header(tensors_file(folder)).tensors) {
+    if (!table_name(name).empty() && !replaced_name(config, name).empty() && info.shape.size() == 2) {
+      rows = std::max(rows, info.shape[0]);
+    }
+  }
+  return rows;
+}
+
+namespace {
+
+/// Throws Error(model) unless every id without a row in the model's files has one in the layout's tables.
+void check_added_rows(const ModelSpec& model, const AdapterLayout& layout, const std::string& folder) {
+  for (const TableSite site : {TableSite::embedding, TableSite::head}) {
+    const TrainedTable* const table = find_table(layout.tables, site);
+    if (table != nullptr && table->is_whole()) {
+      continue;
+    }
+    for (std::int64_t id = model.vocab_of_files(); id < model.vocab; ++id) {
+      if (table == nullptr || !std::ranges::binary_search(table->ids, id)) {
+        throw Error(
+            ExitCode::model,
+            fmt::format("{}: it has {} token ids, the model {}, and it trains no row of {} for id {}; an adapter of a larger "
+                        "vocabulary needs all new rows of embedding and head among its trained tokens or modules_to_save",
+                        folder, model.vocab, model.vocab_of_files(), table_path(*model.family, site), id));
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void place_replaced(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder, AdapterLayout& layout,
                     std::set<std::string>& placed) {
   const PeftConfig& config = adapter.config;
@@ -236,6 +280,7 @@ void place_replaced(const PeftAdapter& adapter, const ModelSpec& model, const st
     place_second_name(adapter, model, table, folder, placed);
     add_table(layout, table);
   }
+  check_added_rows(model, layout, folder);
 }
 
 }  // namespace lora_dist

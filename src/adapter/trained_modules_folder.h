@@ -32,8 +32,11 @@ std::string copied_path(const std::string& name);
 /// Brings the ids of tokens, and their rows, into rising order. Throws Error(model) if there are not as many rows as ids.
 void sort_token_rows(PeftAdapter& adapter, const std::filesystem::path& file);
 
+/// The rows that embedding and head need for a folder's trained tokens and copies; 0: it has none. Throws Error(model).
+std::int64_t vocabulary_rows(const std::filesystem::path& folder);
+
 /// Adds the trained copies and rows to the layout, and their names to `placed`. Throws Error(model) naming what the model or the
-/// folder lacks.
+/// folder lacks, and a token without a row in the model's files or in the folder.
 void place_replaced(const PeftAdapter& adapter, const ModelSpec& model, const std::string& folder, AdapterLayout& layout,
                     std::set<std::string>& placed);
 

@@ -49,7 +49,9 @@ Inference open_for_inference(Communicator& world, const ProcessInfo& process, co
   const BaseKeeping keeping{mesh.data, false};  // a row's probabilities need all ids at once
   const std::optional<BaseFormat> record = options.adapter.empty() ? std::nullopt : agreed_record(options.adapter, world);
   const WantedFormat wanted = as_recorded(wanted_format(options.base, Quantization::none), record);
-  inference.model = open_model(options.model, wanted, mesh, keeping, *inference.device, world, console);
+  GrownVocabulary grown;
+  run_together(world, [&] { grown = vocabulary_of(options.adapter); });
+  inference.model = open_model(options.model, wanted, mesh, keeping, *inference.device, world, console, grown);
   tell_of_record(options.adapter, record, wanted, inference.model->base.format, console);
   inference.adapter = open_adapter(options.adapter, *inference.model, world);
   return inference;

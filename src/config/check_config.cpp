@@ -39,7 +39,7 @@ struct MethodOption {
 /// Methods that adapt modules of the model; the others put virtual tokens before the text.
 constexpr std::array<std::optional<Method>, 7> kOfModules = {Method::lora, Method::dora,    Method::ia3,       Method::ln_tuning,
                                                              Method::vera, Method::adalora, Method::bottleneck};
-constexpr std::array<MethodOption, 37> kMethodOptions = {
+constexpr std::array<MethodOption, 39> kMethodOptions = {
     {{"adapter.exclude_modules", {Method::lora, Method::dora, Method::ia3, Method::vera, Method::adalora}},
      {"adapter.layers_to_transform", {Method::lora, Method::dora, Method::ia3, Method::vera, Method::adalora}},
      {"adapter.bottleneck.placement", {Method::bottleneck}},
@@ -52,6 +52,8 @@ constexpr std::array<MethodOption, 37> kMethodOptions = {
      {"adapter.modules_to_save", {Method::lora, Method::dora}},
      {"adapter.ensure_weight_tying", {Method::lora, Method::dora}},
      {"adapter.trainable_token_indices", {Method::lora, Method::dora}},
+     {"tokenizer.add_tokens", {Method::lora, Method::dora}},
+     {"tokenizer.add_special_tokens", {Method::lora, Method::dora}},
      {"adapter.loraplus_ratio", {Method::lora, Method::dora}},
      {"adapter.ia3.feedforward_modules", {Method::ia3}},
      {"adapter.vera.d_initial", {Method::vera}},

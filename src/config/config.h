@@ -66,6 +66,12 @@ struct AdapterConfig {
   std::string init_from;  // folder of an adapter (PEFT's or the adapters library's) to start from; empty: fresh weights
 };
 
+struct TokenizerConfig {
+  std::vector<std::string> add_tokens;  // texts that become tokens, whose rows are trained
+  std::vector<std::string> add_special_tokens;
+  std::vector<std::int64_t> new_ids = {};  // of those that the tokenizer does not have; no key
+};
+
 struct DataConfig {
   std::vector<std::string> train;       // files or name patterns; required
   std::vector<std::string> validation;  // files; empty: validation_split of the training data
@@ -143,6 +149,7 @@ struct OutputConfig {
 struct Config {
   ModelConfig model;
   AdapterConfig adapter;
+  TokenizerConfig tokenizer;
   DataConfig data;
   TrainConfig train;
   ParallelConfig parallel;

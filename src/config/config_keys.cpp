@@ -110,6 +110,9 @@ std::vector<Key> make_keys() {
     key("adapter.prefix.hidden", [](auto& c) -> auto& { return c.adapter.prefix.hidden; }, Whole{0, 65536}, kRefuse, "its width; 0: that of a token's keys"),
     key("adapter.init_from", [](auto& c) -> auto& { return c.adapter.init_from; }, Text{true}, kRefuse, "PEFT adapter folder to start from; empty: a fresh adapter"),
 
+    key("tokenizer.add_tokens", [](auto& c) -> auto& { return c.tokenizer.add_tokens; }, Texts{true, true}, kRefuse, "texts that become tokens: embedding and head grow, and their rows are trained"),
+    key("tokenizer.add_special_tokens", [](auto& c) -> auto& { return c.tokenizer.add_special_tokens; }, Texts{true, true}, kRefuse, "the same for control tokens, which decoded text leaves out"),
+
     key("data.train", [](auto& c) -> auto& { return c.data.train; }, Texts{false, true}, kRefuse, "files to train on, or patterns (data/*.jsonl); required"),
     key("data.validation", [](auto& c) -> auto& { return c.data.validation; }, Texts{true, true}, kRefuse, "files to evaluate on; empty: a part of the training data"),
     key("data.validation_split", [](auto& c) -> auto& { return c.data.validation_split; }, Real{0.0, 1.0, false, true}, kRefuse, "that part, where there are no validation files"),

@@ -12,6 +12,7 @@
 #include "src/adapter/frozen_tensors.h"
 #include "src/adapter/initial_factors.h"
 #include "src/adapter/joined_layout.h"
+#include "src/adapter/modules_to_save.h"
 #include "src/adapter/trained_modules_folder.h"
 #include "src/comm/agree.h"
 #include "src/core/error.h"
@@ -35,6 +36,31 @@ std::optional<EncoderKind> configured_encoder(const AdapterConfig& adapter, Meth
     return adapter.prompt.encoder == TunedEncoder::lstm ? EncoderKind::lstm : EncoderKind::mlp;
   }
   return method == Method::prefix && adapter.prefix.projection ? std::optional(EncoderKind::projection) : std::nullopt;
+}
+
+/// trainable_token_indices and the tokens that the tokenizer gets, unless modules_to_save trains their rows anyway.
+TrainedTokens trained_tokens(const Config& config, const ModelSpec& model) {
+  const AdapterConfig& adapter = config.adapter;
+  const std::vector<std::int64_t>& added = config.tokenizer.new_ids;
+  const auto saves = [&](TableSite site) { return is_saved_module(adapter.modules_to_save, table_path(*model.family, site)); };
+  TrainedTokens tokens{adapter.trainable_token_indices, {}};
+  if (added.empty()) {
+    return tokens;
+  }
+  if (model.tied_head && !adapter.ensure_weight_tying && (saves(TableSite::embedding) || saves(TableSite::head))) {
+    throw Error(
+        ExitCode::usage,
+        "tokenizer.add_tokens: the model's head is its embedding, and adapter.modules_to_save trains one of the two apart; "
+        "set adapter.ensure_weight_tying = true, or leave adapter.modules_to_save out");
+  }
+  const bool tied_copy = model.tied_head && (saves(TableSite::embedding) || saves(TableSite::head));
+  if (!saves(TableSite::embedding) && !tied_copy) {
+    tokens.embedding.insert(tokens.embedding.end(), added.begin(), added.end());
+  }
+  if (!model.tied_head && !saves(TableSite::head)) {
+    tokens.head = added;
+  }
+  return tokens;
 }
 
 /// adapter.target_modules are those of the first method; one beside it has its own.
@@ -64,7 +90,7 @@ AdapterSpec configured_spec(const Config& config, const ModelSpec& model, Method
           method == adapter.method.first ? adapter.init : LoraInit::uniform,
           adapter.modules_to_save,
           adapter.ensure_weight_tying,
-          {adapter.trainable_token_indices, {}}};
+          trained_tokens(config, model)};
 }
 
 /// Throws Error(usage) if the folder would leave projections to be drawn that were not drawn from its key.

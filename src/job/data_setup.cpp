@@ -86,11 +86,12 @@ void fit_max_length(Config& config, const ModelSpec& spec, std::int64_t virtual_
   }
 }
 
-std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec) {
-  if (!has_tokenizer(folder)) {
+std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec,
+                                              const std::filesystem::path& own) {
+  if (own.empty() && !has_tokenizer(folder)) {
     return std::nullopt;
   }
-  Tokenizer tokenizer = open_tokenizer(folder);
+  Tokenizer tokenizer = open_tokenizer(own.empty() ? folder : own, folder);
   if (tokenizer.model_size > spec.vocab) {
     throw Error(
         ExitCode::model,

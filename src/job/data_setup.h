@@ -25,8 +25,10 @@ void write_bad_rows(const DatasetReport& report, const std::filesystem::path& ou
 void fit_max_length(Config& config, const ModelSpec& spec, std::int64_t virtual_tokens, const Console& console);
 
 /// Empty if the folder has no tokenizer, which is enough for data given as input_ids. Throws Error(model) as open_tokenizer, and
-/// for a vocabulary larger than the embedding; added tokens beyond the embedding get a note.
-std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec);
+/// for a vocabulary larger than the embedding; added tokens beyond the embedding get a note. `own`: another folder's tokenizer in
+/// place of the model's; empty: that.
+std::optional<Tokenizer> open_model_tokenizer(const std::filesystem::path& folder, const ModelSpec& spec,
+                                              const std::filesystem::path& own = {});
 
 /// Prints which settings of the tokenizer's folder are not applied.
 void tell_tokenizer_notes(const std::optional<Tokenizer>& tokenizer, const Console& console);

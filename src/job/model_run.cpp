@@ -17,6 +17,7 @@
 #include "src/job/tokenize_together.h"
 #include "src/job/trained_format.h"
 #include "src/report/progress.h"
+#include "src/tokenizer/new_tokens.h"
 #include "src/transformer/adapter_params.h"
 
 namespace lora_dist {
@@ -135,6 +136,33 @@ int choose_shards(const ModelRun& run) {
   return base_shards_of(run.mesh, config.parallel.base_shards, by_node ? data_ranks_of_node(run.mesh, machines) : 1);
 }
 
+/// The vocabulary with the tokens of the adapter in `from` or, in training, of the configuration. Rank 0 writes the tokenizer
+/// that has these to output.dir. Collective.
+GrownVocabulary grown_vocabulary(ModelRun& run, Purpose purpose, const std::filesystem::path& from) {
+  GrownVocabulary grown;
+  NewTokens added;
+  run_together(*run.world, [&] {
+    grown = vocabulary_of(from);
+    added = purpose == Purpose::train ? add_configured_tokens(run.config, grown) : NewTokens();
+  });
+  for (const std::string& note : added.notes) {
+    run.console.note(note);
+  }
+  if (added.tokens.empty()) {
+    return grown;
+  }
+  const std::filesystem::path written = run.output / "tokenizer";
+  run_together(*run.world, [&] {
+    if (run.world->rank() == 0) {
+      write_tokenizer_with(run.config.model.path, written, added.tokens);
+    }
+  });
+  grown.tokenizer = written;
+  run.console.line(
+      fmt::format("tokens     {} added, ids {} to {}", added.tokens.size(), added.tokens.front().id, added.tokens.back().id));
+  return grown;
+}
+
 }  // namespace
 
 std::vector<PeftConfig> ModelRun::descriptions() const {
@@ -209,7 +237,9 @@ void open_model_and_data(ModelRun& run, Purpose purpose, const std::filesystem::
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(config.adapter.init_from) : adapter;
   const std::optional<BaseFormat> record = from.empty() ? std::nullopt : agreed_record(from, *run.world);
   const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);
-  run.model = open_model(config.model.path, wanted, run.mesh, keeping, *run.device, *run.world, run.console);
+  const GrownVocabulary grown = grown_vocabulary(run, purpose, from);
+  run.model = open_model(config.model.path, wanted, run.mesh, keeping, *run.device, *run.world, run.console, grown);
+  run.tokenizer_folder = grown.tokenizer;
   if (!training || record) {  // init_from may lack a record
     tell_of_record(from, record, wanted, run.model->base.format, run.console);
   }

@@ -36,7 +36,8 @@ struct ModelRun {
   Dataset dataset;
   std::vector<Sequence> train;
   std::vector<Sequence> validation;
-  std::string data_digest;  // of the training samples' ids and labels
+  std::filesystem::path tokenizer_folder;  // of a tokenizer other than the model's; empty: the model's
+  std::string data_digest;                 // of the training samples' ids and labels
 
   AdapterLayout layout;                 // of the whole flat buffer
   AdapterShard part;                    // the slices of this rank's TP shard

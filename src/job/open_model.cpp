@@ -36,7 +36,7 @@ BaseFormat choose_format(const OpenModel& model, const WantedFormat& wanted, con
 
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
                                       const BaseKeeping& keeping, const Device& device, Communicator& world,
-                                      const Console& console) {
+                                      const Console& console, const GrownVocabulary& grown) {
   const AtWork here("reading the model");
   auto model = std::make_unique<OpenModel>();
   model->folder = folder;
@@ -48,10 +48,11 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   TpShard tp;
   run_together(world, [&] {
     model->spec = read_model_config(folder);
+    grow_vocabulary(model->spec, grown);
     model->directory = read_model_directory(folder);
     format = choose_format(*model, wanted, console);
     tp = tp_shard(model->spec, mesh.tensor_rank, mesh.tensor, world.size());
-    model->tokenizer = open_model_tokenizer(folder, model->spec);
+    model->tokenizer = open_model_tokenizer(folder, model->spec, grown.tokenizer);
   });
   check_same_model(world, folder, model->directory);
   tell_tokenizer_notes(model->tokenizer, console);

@@ -16,6 +16,7 @@
 #include "src/comm/mesh.h"
 #include "src/core/arena.h"
 #include "src/job/device.h"
+#include "src/job/grown_vocabulary.h"
 #include "src/model/generation_config.h"
 #include "src/report/console.h"
 #include "src/tokenizer/tokenizer.h"
@@ -54,7 +55,7 @@ struct BaseKeeping {
 /// warnings. Throws Error, the same on every rank: usage, model, out_of_memory.
 std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const WantedFormat& wanted, const Mesh& mesh,
                                       const BaseKeeping& keeping, const Device& device, Communicator& world,
-                                      const Console& console);
+                                      const Console& console, const GrownVocabulary& grown = {});
 
 /// All memory that the model's arenas hold.
 std::vector<MemoryItem> memory_of(const OpenModel& model);

@@ -78,6 +78,9 @@ PlannedModel open_planned_model(const Config& config, const std::vector<fs::path
   model.config = config;
   model.folder = find_folder(config.model.path, shipped);
   model.spec = read_model_config(model.folder);
+  GrownVocabulary grown = vocabulary_of(config.adapter.init_from);
+  add_configured_tokens(model.config, grown);
+  grow_vocabulary(model.spec, grown);
   for (const std::string& warning : model.spec.warnings) {
     console.warn(warning);
   }

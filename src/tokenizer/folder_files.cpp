@@ -54,7 +54,7 @@ std::optional<VocabularySource> find_vocabulary(const fs::path& folder) {
   return std::nullopt;
 }
 
-FolderFiles read_folder_files(const fs::path& folder, VocabularySource source) {
+FolderFiles read_folder_files(const fs::path& folder, VocabularySource source, const fs::path& model_folder) {
   FolderFiles out;
   out.folder = folder;
   out.source = source;
@@ -74,7 +74,7 @@ FolderFiles read_folder_files(const fs::path& folder, VocabularySource source) {
   out.added_tokens = read_object(out.added_file());
   out.has_chat_template =
       !member(out.config, "chat_template", {out.config_file(), ""}).is_null() || !chat_template_files(folder).empty();
-  if (const ordered_json model = read_object(folder / "config.json"); !model.is_null()) {
+  if (const ordered_json model = read_object((model_folder.empty() ? folder : model_folder) / "config.json"); !model.is_null()) {
     out.model_type = text_or_nothing(model, "model_type");
     out.model_tokenizer_class = text_or_nothing(model, "tokenizer_class");
   }

@@ -38,8 +38,9 @@ struct FolderFiles {
 /// The first existing source; nullopt if the folder has no tokenizer.
 std::optional<VocabularySource> find_vocabulary(const std::filesystem::path& folder);
 
-/// Throws Error(model) naming a malformed file.
-FolderFiles read_folder_files(const std::filesystem::path& folder, VocabularySource source);
+/// `model`: the folder of config.json, if it is another one. Throws Error(model) naming a malformed file.
+FolderFiles read_folder_files(const std::filesystem::path& folder, VocabularySource source,
+                              const std::filesystem::path& model = {});
 
 /// A boolean of tokenizer_config.json; nullopt if null or absent. Throws Error(model) for other values.
 std::optional<bool> config_flag(const FolderFiles& files, const char* key);

@@ -71,15 +71,15 @@ std::vector<std::int32_t> plain_ids(const Tokenizer& tokenizer, std::string_view
 
 bool has_tokenizer(const std::filesystem::path& model_folder) { return find_vocabulary(model_folder).has_value(); }
 
-Tokenizer open_tokenizer(const std::filesystem::path& model_folder) {
-  const auto source = find_vocabulary(model_folder);
+Tokenizer open_tokenizer(const std::filesystem::path& folder, const std::filesystem::path& model) {
+  const auto source = find_vocabulary(folder);
   if (!source) {
     throw Error(ExitCode::model,
-                model_folder.string() +
+                folder.string() +
                     " has no tokenizer.json and no tokenizer.model, nor vocab.json with merges.txt; copy one into "
                     "it, or give all data as input_ids");
   }
-  const FolderFiles files = read_folder_files(model_folder, *source);
+  const FolderFiles files = read_folder_files(folder, *source, model);
   Tokenizer out;
   out.has_chat_template = files.has_chat_template;
   out.file = files.vocabulary_file();

@@ -36,9 +36,10 @@ struct Tokenizer {
 /// True if the folder has a tokenizer.json, a vocab.json with merges.txt, or a tokenizer.model.
 bool has_tokenizer(const std::filesystem::path& model_folder);
 
-/// Opens the first existing one of tokenizer.json, tokenizer.model, and vocab.json with merges.txt. Throws Error(model) naming
-/// the file and the malformed or unsupported part.
-Tokenizer open_tokenizer(const std::filesystem::path& model_folder);
+/// Opens the first existing one of tokenizer.json, tokenizer.model, and vocab.json with merges.txt. `model`: the folder of
+/// config.json, if it is another one (an adapter's folder has a tokenizer of its own). Throws Error(model) naming the file and
+/// the malformed or unsupported part.
+Tokenizer open_tokenizer(const std::filesystem::path& folder, const std::filesystem::path& model = {});
 
 /// Ids of a whole text, equal to Hugging Face's. Special tokens in the text ("</s>") become their ids. Invalid UTF-8 counts as
 /// U+FFFD. add_special: with the tokenizer's prefix and suffix.

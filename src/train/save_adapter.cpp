@@ -67,7 +67,7 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
       const std::filesystem::path folder = folder_of_method(run.output / name, methods, peft.method);
       std::filesystem::create_directories(folder.parent_path());
       write_peft_adapter(folder, peft, kept.tensors, kept.values, run.config.output.adapter_dtype, origin_of(run, step),
-                         peft.method == methods.first ? run.shared : SharedTensors{});
+                         peft.method == methods.first ? run.shared : SharedTensors{}, run.tokenizer_folder);
     }
   });
 }

@@ -108,7 +108,8 @@ INSTANTIATE_TEST_SUITE_P(All, TrainedModules,
                          testing::Values(TrainedCase{{"saved", "qwen3"}}, TrainedCase{{"saved", "gpt2"}},
                                          TrainedCase{{"saved_tied", "gemma2"}, true}, TrainedCase{{"tokens", "llama3"}},
                                          TrainedCase{{"tokens", "gpt2"}}, TrainedCase{{"tokens", "gemma2"}},
-                                         TrainedCase{{"tokens", "qwen3"}}),
+                                         TrainedCase{{"tokens", "qwen3"}}, TrainedCase{{"new_tokens", "llama3"}},
+                                         TrainedCase{{"new_tokens", "qwen3"}}, TrainedCase{{"saved_new_tokens", "qwen3"}, true}),
                          [](const auto& info) { return name_of(info.param); });
 
 }  // namespace
