@@ -137,13 +137,18 @@ KeptTensors plain_tensors(const AdapterLayout& layout, std::span<const float> pa
   double_ranks(peft);
   KeptTensors out{adapter_tensors(layout), {}};
   for (AdapterTensor& tensor : out.tensors) {
-    const bool is_b = path_and_role(tensor.name).second == kLoraB;
+    const std::string role = path_and_role(tensor.name).second;
+    const bool is_b = role == kLoraB;
     const auto of_tensor = [&](std::span<const float> all) {
       return all.subspan(static_cast<std::size_t>(tensor.offset), static_cast<std::size_t>(tensor.count));
     };
     const std::span<const float> trained = of_tensor(params);
     const std::span<const float> first = of_tensor(initial);
     tensor.offset = std::ssize(out.values);
+    if (!is_b && role != kLoraA) {  // of a module that is trained itself
+      out.values.insert(out.values.end(), trained.begin(), trained.end());
+      continue;
+    }
     if (is_b) {
       append_with_negated(trained, first, tensor.shape[1], out.values);
     } else {
@@ -169,10 +174,11 @@ void convert_to_plain(PeftAdapter& adapter, const ModelSpec& model, const Tensor
   std::vector<float> initial(params.size());
   fill_initial_factors(layout, {model, directory}, {}, initial, stream);
   const KeptTensors plain = plain_tensors(layout, params, initial, adapter.config);
-  adapter.tensors.clear();
   for (const AdapterTensor& tensor : plain.tensors) {
-    const auto first = plain.values.begin() + tensor.offset;
-    adapter.tensors.emplace(tensor.name, AdapterMatrix{tensor.shape, {first, first + tensor.count}});
+    if (const auto found = adapter.tensors.find(tensor.name); found != adapter.tensors.end()) {
+      const auto first = plain.values.begin() + tensor.offset;
+      found->second = {tensor.shape, {first, first + tensor.count}};
+    }
   }
 }
 

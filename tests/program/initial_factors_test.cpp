@@ -212,6 +212,28 @@ TEST_P(InitialFactorsBits, AreTheSameOnAnyDataRanksAndResumed) {
 INSTANTIATE_TEST_SUITE_P(All, InitialFactorsBits, testing::Values("pissa", "olora", "loftq"),
                          [](const auto& info) { return std::string(info.param); });
 
+/// Trained copies of modules are no factors.
+TEST(InitialFactorsBesideModules, LeaveTrainedModulesAlone) {
+  const MethodCase c{"pissa", "llama3"};
+  const Scratch scratch;
+  const fs::path rows = training_rows(base_folder(c), scratch / "train.jsonl");
+  Settings settings = fresh_settings(c, rows, scratch / "out");
+  settings["adapter.modules_to_save"] = R"(["embed_tokens"])";
+  settings["data.validation"] = toml_list({rows});
+  settings["eval.every"] = "8";
+  expect_success(launch_of(settings, 2));
+  const PeftAdapter adapter = read_peft_adapter(scratch / "out/adapter");
+  EXPECT_EQ(adapter.replaced.size(), 1U);
+  EXPECT_EQ(adapter.tensors.at("model.layers.0.self_attn.q_proj.lora_A").shape[0], 6);
+  Settings evaluation = settings;
+  evaluation["output.dir"] = (scratch / "eval").string();
+  Launch eval = launch_of(evaluation, 1, "eval");
+  eval.arguments.insert(eval.arguments.end(), {"--adapter", (scratch / "out/adapter").string()});
+  const double expected = read_lines(scratch / "out/eval.jsonl").back()["loss"].get<double>();
+  expect_success(eval);
+  EXPECT_NEAR(read_json(scratch / "eval/eval.json")["loss"].get<double>(), expected, 1e-5);
+}
+
 TEST(InitialFactorsErrors, NameTheKeyAndTheWayOut) {
   const MethodCase c{"pissa", "llama3"};
   const Scratch scratch;
