@@ -40,7 +40,9 @@ std::vector<float> table_rows(const ModelSpec& model, const TensorDirectory& dir
   std::vector<float> values(static_cast<std::size_t>(rows.size() * width));
   const std::int64_t present = std::clamp(in_files - rows.begin, std::int64_t{0}, rows.size());
   std::vector<std::byte> raw;
-  read_as_f32(table, rows.begin * width, std::span(values).first(static_cast<std::size_t>(present * width)), raw, Stream{});
+  if (present > 0) {
+    read_as_f32(table, rows.begin * width, std::span(values).first(static_cast<std::size_t>(present * width)), raw, Stream{});
+  }
   if (present < rows.size()) {
     const std::vector<float> mean = mean_row(table, in_files, width);
     for (std::int64_t row = present; row < rows.size(); ++row) {

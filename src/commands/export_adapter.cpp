@@ -22,6 +22,7 @@
 #include "src/core/error.h"
 #include "src/io/file.h"
 #include "src/io/strict_json.h"
+#include "src/io/tokenizer_files.h"
 #include "src/model/model_config.h"
 
 namespace lora_dist {
@@ -150,6 +151,7 @@ void copy_folder(const fs::path& from, const fs::path& output) {
       throw Error(ExitCode::model, system_error_text("copy to " + temporary.string(), from / name, problem.value()));
     }
   }
+  copy_tokenizer_files(from, temporary);
   commit_atomic_directory(temporary, output);
 }
 

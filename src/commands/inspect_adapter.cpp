@@ -12,6 +12,7 @@
 
 #include "src/adapter/adapter_origin.h"
 #include "src/adapter/method.h"
+#include "src/adapter/tensor_roles.h"
 #include "src/io/sha256.h"
 #include "src/io/strict_json.h"
 
@@ -123,15 +124,23 @@ void inspect_adapter(const fs::path& folder, bool tensors, bool verify, const Co
   head.resize(head.find_last_not_of('\n') + 1);
   console.line(head);
   show_groups(summary_of(adapter), console);
+  for (const auto& [name, matrix] : adapter.replaced) {
+    console.line(fmt::format("  trained {} [{}]",
+                             name.ends_with(kTokenRows) ? "tokens of " + name.substr(0, name.find(kTokenAdapter))
+                                                        : name.substr(0, name.find(".modules_to_save")),
+                             fmt::join(matrix.shape, ", ")));
+  }
   for (const auto& [path, table] : adapter.tables) {
     console.line(fmt::format("  a copy of {} [{}]", path, fmt::join(table.shape, ", ")));
   }
   if (tensors) {
-    for (const auto& [name, matrix] : adapter.tensors) {
-      console.line(fmt::format("  {:60} [{}]  norm {:.4g}", name, fmt::join(matrix.shape, ", "), norm_of(matrix)));
+    for (const auto* held : {&adapter.tensors, &adapter.replaced}) {
+      for (const auto& [name, matrix] : *held) {
+        console.line(fmt::format("  {:60} [{}]  norm {:.4g}", name, fmt::join(matrix.shape, ", "), norm_of(matrix)));
+      }
     }
   } else {
-    console.line(fmt::format("  {} tensors (--tensors lists them)", adapter.tensors.size()));
+    console.line(fmt::format("  {} tensors (--tensors lists them)", adapter.tensors.size() + adapter.replaced.size()));
   }
   if (const fs::path origin = folder / kOriginFile; fs::exists(origin)) {
     const nlohmann::json came_from = read_json_file(origin, ExitCode::model);

@@ -179,6 +179,30 @@ std::vector<std::string> leave_out_options_of_other_methods(Config& config) {
   return names;
 }
 
+namespace {
+
+/// What is trained besides the linear layers needs a method alone, and factors that the folder holds as they are.
+ConfigProblem problem_of_trained_modules(const Config& config) {
+  for (const char* key :
+       {"adapter.modules_to_save", "adapter.trainable_token_indices", "tokenizer.add_tokens", "tokenizer.add_special_tokens"}) {
+    if (!is_changed(config, key)) {
+      continue;
+    }
+    if (!config.adapter.method.beside.empty()) {
+      return {{key, "adapter.method"}, fmt::format("{} works with one method alone, and adapter.method has several", key)};
+    }
+    if (uses_residual(config.adapter.init)) {
+      return {{key, "adapter.init"},
+              fmt::format("{} does not go with adapter.init = \"{}\", whose folders hold nothing but factors; take another "
+                          "adapter.init",
+                          key, word_of(kLoraInits, config.adapter.init))};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 ConfigProblem find_contradiction(const Config& config) {
   if (!is_block_size(config.model.block_size)) {
     return {{"model.block_size"},
@@ -196,6 +220,9 @@ ConfigProblem find_contradiction(const Config& config) {
                         adalora.init_r)};
   }
   if (const ConfigProblem problem = problem_of_init(config); !problem.keys.empty()) {
+    return problem;
+  }
+  if (const ConfigProblem problem = problem_of_trained_modules(config); !problem.keys.empty()) {
     return problem;
   }
   if (const ConfigProblem problem = problem_of_virtual_tokens(config.adapter); !problem.keys.empty()) {

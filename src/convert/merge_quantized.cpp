@@ -110,7 +110,7 @@ MergeSums merge_quantized_file(const QuantizedModel& model, const fs::path& sour
     const TensorInfo& tensor = model.plain.tensors.at(wanted.name);
     const auto found = plan.find(wanted.name);
     const WeightChange change = found == plan.end() ? WeightChange{} : found->second;
-    if (change.updates.empty() && !model.quantized.contains(wanted.name)) {
+    if (!change.changes() && !model.quantized.contains(wanted.name)) {
       std::vector<std::byte> bytes(tensor.bytes);
       read_tensor_bytes(tensor, 0, bytes);
       return bytes;

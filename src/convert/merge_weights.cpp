@@ -16,6 +16,7 @@
 #include "src/base/finite_weights.h"
 #include "src/base/quantized_weight.h"
 #include "src/base/transpose_elements.h"
+#include "src/convert/replaced_weights.h"
 #include "src/core/error.h"
 #include "src/io/chat_template_files.h"
 #include "src/io/file.h"
@@ -98,7 +99,7 @@ void apply(const AdaptedModule& update, bool is_transposed, const TensorInfo& te
 
 /// True if the tensor must be read: its bytes change, or its quantization error is counted.
 bool is_touched(const WeightChange& change, const BaseFormat& trained) {
-  return !change.updates.empty() || (change.in_block && trained.quantization != Quantization::none);
+  return change.changes() || (change.in_block && trained.quantization != Quantization::none);
 }
 
 void copy_range(const InputFile& source, std::uint64_t begin, std::uint64_t end, OutputFile& out) {
@@ -159,14 +160,15 @@ std::vector<float> transposed(std::span<const float> values, std::int64_t rows, 
 
 std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values, const WeightChange& change, MergeSums& sums,
                                const Stream& stream) {
-  if (!change.updates.empty()) {
+  if (change.changes()) {
     const std::vector<float> before(values.begin(), values.end());
     for (const AdaptedModule& update : change.updates) {
       apply(update, change.transposed, tensor, values, stream);
     }
+    replace_values(tensor, change, values);
     sums.update += squared_distance(values, before);
   }
-  (change.updates.empty() ? sums.held : sums.tensors) += 1;
+  (change.changes() ? sums.tensors : sums.held) += 1;
 
   const Shape flat{static_cast<std::int64_t>(values.size())};
   std::vector<std::byte> bytes(values.size() * size_of(tensor.dtype));
@@ -174,7 +176,7 @@ std::vector<std::byte> fold_in(const TensorInfo& tensor, std::span<float> values
   std::vector<float> written(values.size());
   cast({bytes.data(), tensor.dtype, flat}, view(std::span(written)), stream);
   sums.rounding += squared_distance(written, values);
-  if (!change.updates.empty() && !std::all_of(written.begin(), written.end(), [](float value) { return std::isfinite(value); })) {
+  if (change.changes() && !std::all_of(written.begin(), written.end(), [](float value) { return std::isfinite(value); })) {
     throw Error(ExitCode::model,
                 fmt::format("{} is no number any more with the adapter's update added; the adapter is damaged, or its "
                             "weight is too large",
@@ -208,6 +210,7 @@ MergePlan make_merge_plan(const ModelSpec& spec, const TensorDirectory& model, s
       }
     }
   }
+  plan_replaced(spec, model, adapters, plan);
   return plan;
 }
 
@@ -244,7 +247,7 @@ std::vector<std::byte> merge_tensor(const TensorInfo& tensor, const WeightChange
                                     const BaseFormat& trained, MergeSums& sums, const Stream& stream) {
   std::vector<float> values = base_values(tensor, change, onto, trained, sums, stream);
   const bool moves = change.in_block && onto.quantization != Quantization::none;
-  if (moves || !change.updates.empty()) {
+  if (moves || change.changes()) {
     return fold_in(tensor, values, change, sums, stream);
   }
   std::vector<std::byte> bytes(tensor.bytes);

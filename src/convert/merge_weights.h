@@ -22,11 +22,20 @@ struct WeightedAdapter {
   PeftAdapter adapter;
 };
 
+/// Values that take the place of the model's.
+struct ReplacedValues {
+  const AdapterMatrix* values = nullptr;
+  std::vector<std::int32_t> ids = {};  // of the rows; empty: the whole tensor
+};
+
 /// The changes of one weight.
 struct WeightChange {
   bool in_block = false;    // a linear of a block, which training held in the base format, adapted or not
   bool transposed = false;  // the file stores it as [in, out] (GPT-2)
   std::vector<AdaptedModule> updates;
+  std::vector<ReplacedValues> replaced = {};
+
+  bool changes() const { return !updates.empty() || !replaced.empty(); }
 };
 
 /// Changes by tensor name in the files: the linears of all blocks, and other adapted weights.

@@ -44,7 +44,7 @@ std::vector<float> merged_values(const MergedModel& model, const TensorInfo& ten
   const WeightChange& change = found->second;
   std::vector<float> values = model.quantized != nullptr ? plain_values(*model.quantized, tensor, stream)
                                                          : base_values(tensor, change, model.onto, model.trained, sums, stream);
-  return change.updates.empty() ? values : fold_in_floats(tensor, values, change, sums, stream);
+  return !change.changes() ? values : fold_in_floats(tensor, values, change, sums, stream);
 }
 
 GgufTensorPlan planned(const MergedModel& model, const GgufArchitecture& architecture, const ModelTensor& wanted,
