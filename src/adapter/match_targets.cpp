@@ -60,6 +60,13 @@ std::vector<std::string> names_of_linears(const Family& family, const std::array
 }
 
 [[noreturn]] void refuse_target(const ModelSpec& model, const std::string& key, const std::string& target) {
+  for (const std::string_view table : {model.family->names.embedding, model.family->names.heads[0]}) {
+    if (ends_with_name(std::string(table), target)) {
+      throw Error(ExitCode::usage, fmt::format("{}: \"{}\" is {}; low-rank factors of embedding and head are not built yet: "
+                                               "adapter.modules_to_save trains them whole",
+                                               key, target, table));
+    }
+  }
   throw Error(
       ExitCode::usage,
       fmt::format("{}: \"{}\" matches no linear layer of this {} model; there are {}, or \"all-linear\" for all of them", key,

@@ -69,6 +69,17 @@ TEST(ModulesToSave, NamesOfOtherModulesAreRefused) {
               HasSubstr("adapter.modules_to_save: \"classifier\" matches no module of this llama model"));
 }
 
+TEST(ModulesToSave, AreNoTargets) {
+  AdapterSpec spec;
+  spec.target_modules = {"q_proj", "lm_head"};
+  EXPECT_THAT(
+      problem_of("llama3", spec),
+      HasSubstr("adapter.target_modules: \"lm_head\" is lm_head; low-rank factors of embedding and head are not built yet: "
+                "adapter.modules_to_save trains them whole"));
+  spec.target_modules = {"wte"};
+  EXPECT_THAT(problem_of("gpt2", spec), HasSubstr("\"wte\" is transformer.wte"));
+}
+
 TEST(TrainableTokens, AreIdsOfTheModel) {
   EXPECT_THAT(problem_of("llama3", spec_for({}, {{97}, {}})),
               HasSubstr("adapter.trainable_token_indices: 97 is not the id of a token; this model has ids from 0 to 96"));

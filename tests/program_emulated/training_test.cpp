@@ -74,7 +74,14 @@ TEST_P(MethodOnCuda, HasTheLossCurvesOfTheCpu) {
   const bool residual = GetParam() == std::string("pissa");
   const auto launch = [&](const std::string& name, const std::string& backend, const std::string& dtype, int ranks, int tensor) {
     Settings settings = run_on(scratch / name, backend, dtype);
-    settings["adapter.method"] = residual ? "lora" : GetParam();
+    const std::string what = GetParam();
+    settings["adapter.method"] = residual || what == "saved" || what == "tokens" ? "lora" : what;
+    if (what == "saved") {
+      settings["adapter.modules_to_save"] = R"(["embed_tokens", "norm"])";
+      settings["adapter.ensure_weight_tying"] = "true";
+    } else if (what == "tokens") {
+      settings["adapter.trainable_token_indices"] = "[1, 403, 260]";
+    }
     settings["adapter.init"] = residual ? "pissa" : "default";
     settings["adapter.target_modules"] = "all-linear";
     settings["parallel.tensor"] = std::to_string(tensor);
@@ -90,7 +97,7 @@ TEST_P(MethodOnCuda, HasTheLossCurvesOfTheCpu) {
   expect_losses_near(scratch / "bf16", scratch / "cpu", residual ? 2e-2 : 1e-2);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MethodOnCuda, testing::Values("dora", "ia3", "vera", "adalora", "pissa"),
+INSTANTIATE_TEST_SUITE_P(All, MethodOnCuda, testing::Values("dora", "ia3", "vera", "adalora", "pissa", "saved", "tokens"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(OnCuda, AChipWithoutBf16ComputesInFp16WithALossScale) {
