@@ -60,7 +60,7 @@ class Communicator {
   /// True if started all-reduces overlap the operators.
   virtual bool sums_beside() const { return false; }
   /// `values`: size() equal parts. Part rank() receives its part of the sum (over MPI and through the host with the bits of
-  /// all_reduce_sum); the other parts become undefined.
+  /// all_reduce_sum); the other parts become undefined. Also takes i64, whose sums are exact in any order.
   virtual void reduce_scatter_sum(const TensorView& values, WireKind kind) = 0;
   virtual void broadcast(std::span<std::byte> data, int root, WireKind kind) = 0;
   virtual void barrier() = 0;

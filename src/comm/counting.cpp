@@ -23,7 +23,7 @@ CollectiveCount operator-(const CollectiveCount& all, const CollectiveCount& par
 }
 
 std::int64_t CountingCommunicator::summed_bytes(const TensorView& values) const {
-  const std::size_t each = group_.sums_in_f32 ? sizeof(float) : size_of(values.dtype);
+  const std::size_t each = group_.sums_in_f32 && size_of(values.dtype) == 2 ? sizeof(float) : size_of(values.dtype);
   return values.count() * static_cast<std::int64_t>(each);
 }
 

@@ -201,7 +201,7 @@ class HostStaged final : public Communicator {
     }
     const std::span<std::byte> here = fetch(bytes_of(values), mine_);
     const TensorView narrow{here.data(), values.dtype, {values.count()}};
-    if (values.dtype == DType::f32) {
+    if (values.dtype == DType::f32 || values.dtype == DType::i64) {
       work(narrow);
     } else {
       sums_.resize(static_cast<std::size_t>(values.count()));

@@ -158,17 +158,14 @@ class MpiCommunicator final : public Communicator {
 
   void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
     const TensorView part = equal_part(values, rank_, size_);
-    const std::span<float> mine(part.as<float>(), static_cast<std::size_t>(part.count()));
-    (*ledger_)[kind] += static_cast<std::int64_t>(mine.size_bytes()) * size_;
-    const std::size_t piece = std::max<std::size_t>(1, largest_message_ / sizeof(float));
-    for (std::size_t at = 0; at < mine.size(); at += piece) {
-      const std::span<float> sum = mine.subspan(at, std::min(piece, mine.size() - at));
-      const PieceType type(sum.size_bytes(), mine.size_bytes());
-      shares_.resize(sum.size() * static_cast<std::size_t>(size_));
-      check_mpi(
-          MPI_Alltoall(values.as<float>() + at, 1, type.get(), shares_.data(), static_cast<int>(sum.size()), MPI_FLOAT, comm_),
-          "reduce_scatter");
-      add_shares(sum);
+    (*ledger_)[kind] += size_in_bytes(part) * size_;
+    const auto count = static_cast<std::size_t>(part.count());
+    if (values.dtype == DType::i64) {
+      std::vector<std::int64_t> shares;  // of a piece: a block's gradients would be as large again
+      sum_parts(values.as<std::int64_t>(), std::span(part.as<std::int64_t>(), count), shares,
+                std::min(kMostRingShare, largest_message_));
+    } else {
+      sum_parts(values.as<float>(), std::span(part.as<float>(), count), shares_, largest_message_);
     }
   }
 
@@ -190,11 +187,26 @@ class MpiCommunicator final : public Communicator {
   const WireBytes& wire() const override { return *ledger_; }
 
  private:
-  /// sum = the entries of shares_, added in rank order.
-  void add_shares(std::span<float> sum) {
-    std::copy_n(shares_.begin(), sum.size(), sum.begin());
+  /// mine = the sum of the ranks' parts of `values` that lie there; `shares`: room for a piece of at most `most` bytes per rank.
+  template <class T>
+  void sum_parts(const T* values, std::span<T> mine, std::vector<T>& shares, std::size_t most) {
+    const std::size_t piece = std::max<std::size_t>(1, most / sizeof(T));
+    for (std::size_t at = 0; at < mine.size(); at += piece) {
+      const std::span<T> sum = mine.subspan(at, std::min(piece, mine.size() - at));
+      const PieceType type(sum.size_bytes(), mine.size_bytes());
+      shares.resize(sum.size() * static_cast<std::size_t>(size_));
+      check_mpi(MPI_Alltoall(values + at, 1, type.get(), shares.data(), static_cast<int>(sum.size_bytes()), MPI_BYTE, comm_),
+                "reduce_scatter");
+      add_shares(sum, shares);
+    }
+  }
+
+  /// sum = the entries of `shares`, added in rank order.
+  template <class T>
+  void add_shares(std::span<T> sum, const std::vector<T>& shares) const {
+    std::copy_n(shares.begin(), sum.size(), sum.begin());
     for (std::size_t r = 1; r < static_cast<std::size_t>(size_); ++r) {
-      const float* share = shares_.data() + r * sum.size();
+      const T* share = shares.data() + r * sum.size();
       for (std::size_t i = 0; i < sum.size(); ++i) {
         sum[i] += share[i];
       }
@@ -220,7 +232,7 @@ class MpiCommunicator final : public Communicator {
     check_mpi(MPI_Alltoallv(values.data(), counts.data(), offsets.data(), MPI_FLOAT, shares_.data(), equal.data(), in_turn.data(),
                             MPI_FLOAT, comm_),
               "all_reduce");
-    add_shares({values.data() + offsets[static_cast<std::size_t>(rank_)], mine});
+    add_shares(std::span<float>(values.data() + offsets[static_cast<std::size_t>(rank_)], mine), shares_);
     check_mpi(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values.data(), counts.data(), offsets.data(), MPI_FLOAT, comm_),
               "all_reduce");
   }

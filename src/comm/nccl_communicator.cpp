@@ -64,7 +64,7 @@ ncclRedOp_t nccl_op(Reduce op) {
 }
 
 ncclDataType_t nccl_type(DType dtype) {
-  return dtype == DType::f32 ? ncclFloat32 : dtype == DType::bf16 ? ncclBfloat16 : ncclFloat16;
+  return dtype == DType::i64 ? ncclInt64 : dtype == DType::f32 ? ncclFloat32 : dtype == DType::bf16 ? ncclBfloat16 : ncclFloat16;
 }
 
 class NcclCommunicator final : public Communicator {

@@ -308,11 +308,16 @@ ncclResult_t ncclReduceScatter(const void* from, void* to, std::size_t count, nc
                                ncclComm_t comm, cudaStream_t stream) {
   const std::size_t part = count * size_of(type);
   const std::size_t whole = part * static_cast<std::size_t>(comm->size);
-  if (!is_on_device(from, whole) || !is_on_device(to, part) || op != ncclSum || !is_float(type)) {
-    return fail(ncclInvalidArgument, "reduce_scatter: no sum of floats in memory of this device");
+  if (!is_on_device(from, whole) || !is_on_device(to, part) || op != ncclSum || (type != ncclInt64 && !is_float(type))) {
+    return fail(ncclInvalidArgument, "reduce_scatter: neither a sum of integers nor one of floats in memory of this device");
   }
   return collective(comm, stream, from, whole, to, [=](std::vector<char>& values) {
-    sum_floats(values, count * static_cast<std::size_t>(comm->size), type, comm->ranks);
+    const std::size_t all = count * static_cast<std::size_t>(comm->size);
+    if (is_float(type)) {
+      sum_floats(values, all, type, comm->ranks);
+    } else {
+      MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(all), MPI_INT64_T, MPI_SUM, comm->ranks);
+    }
     const auto mine = values.begin() + static_cast<std::ptrdiff_t>(part) * comm->rank;
     values = std::vector<char>(mine, mine + static_cast<std::ptrdiff_t>(part));
   });

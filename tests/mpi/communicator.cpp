@@ -283,6 +283,25 @@ TEST_P(Collectives, AScatteredSumHasTheBitsOfTheWholeOne) {
   }
 }
 
+TEST_P(Collectives, ScattersSumsOfIntegers) {
+  const auto ranks = static_cast<std::size_t>(world_->size());
+  for (const std::size_t part : {std::size_t{1}, std::size_t{4}, std::size_t{337}}) {
+    std::vector<std::int64_t> values(part * ranks);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = (std::int64_t{1} << 55) * (world_->rank() - 1) + static_cast<std::int64_t>(i) * 3;
+    }
+    std::vector<std::int64_t> whole = values;
+    world_->all_reduce(std::span(whole), Reduce::sum, WireKind::control);
+    const std::int64_t before = sent(WireKind::tensor_activation);
+    world_->reduce_scatter_sum(view(std::span(values)), WireKind::tensor_activation);
+    EXPECT_EQ(sent(WireKind::tensor_activation) - before, ranks == 1 ? 0 : static_cast<std::int64_t>(8 * part * ranks));
+    const std::size_t first = part * static_cast<std::size_t>(world_->rank());
+    for (std::size_t i = first; i < first + part; ++i) {
+      EXPECT_EQ(values[i], whole[i]) << i;
+    }
+  }
+}
+
 TEST_P(Collectives, BroadcastFromEveryRoot) {
   std::int64_t before = 0;
   for (int root = 0; root < world_->size(); ++root) {

@@ -258,6 +258,29 @@ TEST_P(DataPlane, SumsWholeAndScattered) {
   }
 }
 
+TEST_P(DataPlane, ScattersSumsOfIntegers) {
+  constexpr std::int64_t kPart = 77;
+  std::vector<std::int64_t> expected(static_cast<std::size_t>(kPart * size()));
+  std::vector<std::int64_t> mine(expected.size());
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    const auto value = [&](int of) { return (std::int64_t{1} << 50) * (of - 1) + static_cast<std::int64_t>(i) * 5; };
+    mine[i] = value(rank());
+    for (int of = 0; of < size(); ++of) {
+      expected[i] += value(of);
+    }
+  }
+  const auto bytes_of_part = [&](const std::vector<std::int64_t>& all) {
+    const auto part = std::as_bytes(std::span(all)).subspan(static_cast<std::size_t>(kPart * rank()) * 8, kPart * 8);
+    return std::vector<std::byte>(part.begin(), part.end());
+  };
+  const auto all = std::as_bytes(std::span(mine));
+  const Bytes scattered(std::vector<std::byte>(all.begin(), all.end()), stream_);
+  plane_->reduce_scatter_sum({scattered.span().data(), DType::i64, {kPart * size()}}, WireKind::adapter_gradient);
+  const std::vector<std::byte> got = scattered.get();
+  const auto from = got.begin() + static_cast<std::ptrdiff_t>(kPart) * 8 * rank();
+  EXPECT_EQ(std::vector<std::byte>(from, from + kPart * 8), bytes_of_part(expected));
+}
+
 /// Two pending all-reduces, and operators enqueued before and after them.
 TEST_P(DataPlane, SumsBesideOperators) {
   EXPECT_EQ(plane_->sums_beside(), is_nccl());

@@ -72,8 +72,16 @@ class ThreadCommunicator final : public Communicator {
 
   /// Undefined values become NaN, which detects reads of them.
   void reduce_scatter_sum(const TensorView& values, WireKind kind) override {
-    all_reduce_sum(values, kind);
     const TensorView mine = equal_part(values, rank_, size());
+    if (values.dtype == DType::i64) {
+      const std::span<std::int64_t> sums(values.as<std::int64_t>(), static_cast<std::size_t>(values.count()));
+      all_reduce(sums, Reduce::sum, kind);
+      for (std::int64_t& sum : sums) {
+        sum = &sum >= mine.as<std::int64_t>() && &sum < mine.as<std::int64_t>() + mine.count() ? sum : -1;
+      }
+      return;
+    }
+    all_reduce_sum(values, kind);
     auto* all = values.as<float>();
     for (std::int64_t i = 0; i < values.count(); ++i) {
       const bool is_mine = all + i >= mine.as<float>() && all + i < mine.as<float>() + mine.count();
