@@ -13,6 +13,7 @@
 #include "kernels/embedding/embedding.h"
 #include "kernels/embedding/embedding_gradient.h"
 #include "kernels/fixed_point/fixed_point.h"
+#include "kernels/fixed_point/fixed_point_norm.h"
 #include "kernels/importance/importance.h"
 #include "kernels/quantize/quantize_4bit.h"
 #include "kernels/quantize/quantize_absmax.h"
@@ -210,6 +211,14 @@ void add_flat(Cases& cases, const std::vector<std::int64_t>& counts) {
                      shape,
                      {{Kind::i64, Use::in, {n}, {1.0, -17592186044416.0, 12345678901.0, 0.0, 3.0e14}}, written(Kind::f32, {n})},
                      [](Views v, const Stream& s) { fixed_point_read(v[0], v[1], s); }});
+    cases.push_back({"fixed_point_norm",
+                     shape,
+                     {{Kind::i64, Use::in, {n}, {1.0, -17592186044416.0, 12345678901.0, 0.0, 3.0e14}},
+                      random_operand(Kind::f32, Use::in_out, {n}, 2)},
+                     [](Views v, const Stream& s) {
+                       const int shift = square_shift(fixed_point_largest(v[0], s));
+                       scale(v[1], static_cast<float>(norm_of(fixed_point_squares(v[0], shift, s), shift)), s);
+                     }});
     cases.push_back({"adamw",
                      shape,
                      {random_operand(Kind::f32, Use::in_out, {n}, 2),
