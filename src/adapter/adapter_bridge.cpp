@@ -195,6 +195,8 @@ AdapterLayout layout_of(const PeftAdapter& adapter, const ModelSpec& model, cons
     case TrainedPart::sublayers:
       place_bottlenecks(adapter, model, folder, layout, placed);
       break;
+    case TrainedPart::base:  // no folder holds it
+      break;
   }
   place_replaced(adapter, model, folder, layout, placed);
   for (const auto* tensors : {&adapter.tensors, &adapter.replaced}) {

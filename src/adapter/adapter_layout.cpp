@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "src/adapter/full.h"
 #include "src/adapter/modules_to_save.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
@@ -103,6 +104,12 @@ std::int64_t AdapterLayout::norms_count() const {
   return last.offset + last.shape.count() - first_of_norms();
 }
 
+void add_vector(AdapterLayout& layout, const TrainedVector& vector) {
+  Parameter& parameter = layout.vectors.emplace_back(vector).parameter;
+  parameter.offset = layout.count;
+  layout.count += parameter.shape.count();
+}
+
 void add_bottlenecks(AdapterLayout& layout, const Bottlenecks& bottlenecks) {
   layout.bottlenecks = bottlenecks;
   for (Bottleneck& each : layout.bottlenecks.all) {
@@ -126,6 +133,16 @@ AdapterLayout layout_of_other_parts(const ModelSpec& model, const AdapterSpec& s
   layout.method = spec.method;
   if (spec.method->part == TrainedPart::sublayers) {
     add_bottlenecks(layout, make_bottlenecks(model, spec.bottleneck));
+    return layout;
+  }
+  if (spec.method->part == TrainedPart::base) {
+    const TrainedTensors tensors = trained_tensors(model, spec.trainable);
+    for (const TrainedVector& vector : tensors.vectors) {
+      add_vector(layout, vector);
+    }
+    for (const TrainedNorm& norm : tensors.norms) {
+      add_norm(layout, norm);
+    }
     return layout;
   }
   for (const TrainedNorm& norm : match_norms(model, spec.target_modules)) {
@@ -233,6 +250,9 @@ std::vector<NamedParameter> named_parameters(const AdapterLayout& layout) {
         }
       }
     }
+  }
+  for (const TrainedVector& vector : layout.vectors) {
+    named.push_back({vector_path(*layout.family, vector), vector.parameter});
   }
   for (const TrainedNorm& norm : layout.norms) {
     for (const Parameter& parameter : norm.parameters) {

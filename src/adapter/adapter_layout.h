@@ -14,6 +14,7 @@
 #include "src/adapter/prompt_encoder.h"
 #include "src/adapter/trained_norm.h"
 #include "src/adapter/trained_table.h"
+#include "src/adapter/trained_vector.h"
 #include "src/core/by_path.h"
 #include "src/model/tensor_table.h"
 
@@ -40,6 +41,7 @@ struct AdapterSpec {
   std::vector<std::string> modules_to_save = {};  // endings of paths whose modules are trained whole
   bool ensure_weight_tying = false;               // embedding and head of modules_to_save stay one table
   TrainedTokens trained_tokens = {};
+  std::vector<std::string> trainable = {};  // of full fine-tuning: patterns of tensors' names; empty: all
 };
 
 /// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order); then
@@ -49,6 +51,7 @@ struct AdapterLayout {
   const Family* family = nullptr;  // for the modules' names; may be null if nothing is adapted
   const AdapterMethod* method = &lora_method();
   std::vector<std::array<std::optional<AdaptedLinear>, kLinears>> blocks;
+  std::vector<TrainedVector> vectors = {};  // of full fine-tuning, before the norms
   std::vector<TrainedNorm> norms = {};
   std::vector<TrainedTable> tables = {};
   Bottlenecks bottlenecks = {};
@@ -79,6 +82,8 @@ void add_bottlenecks(AdapterLayout& layout, const Bottlenecks& bottlenecks);
 void add_norm(AdapterLayout& layout, const TrainedNorm& norm);
 /// Appends a trained table, after all norms.
 void add_table(AdapterLayout& layout, const TrainedTable& table);
+/// Appends a small tensor of the base, before all norms.
+void add_vector(AdapterLayout& layout, const TrainedVector& vector);
 /// The shortest target_modules that match what the layout adapts.
 std::vector<std::string> module_names(const AdapterLayout& layout);
 /// A layout in which nothing is adapted.

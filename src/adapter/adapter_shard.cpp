@@ -43,6 +43,26 @@ Shape shape_of(const Parameter& parameter, std::int64_t elements) {
   return parameter.shape.rank == 1 ? Shape{elements} : Shape{rows, elements / rows};
 }
 
+/// The slice of a small tensor of the base that is a rank's shard; empty for a bias that another rank adds.
+StridedSlice slice_of(const TrainedVector& vector, const ModelSpec& whole, const TpShard& shard) {
+  const auto of_heads = [&](const IndexRange& heads) {
+    return StridedSlice{1, heads.size() * whole.head_dim, heads.begin * whole.head_dim, 0};
+  };
+  switch (vector.site) {
+    case VectorSite::bias:
+      return bias_slice(whole, shard, vector.linear);
+    case VectorSite::q_norm:
+    case VectorSite::k_norm:
+      if (whole.width_norm) {
+        return of_heads(vector.site == VectorSite::q_norm ? shard.heads : shard.kv_heads);
+      }
+      break;
+    case VectorSite::positions:
+      break;
+  }
+  return {1, vector.parameter.shape.count(), 0, 0};
+}
+
 /// Appends parameters that every rank has whole.
 void add_whole(AdapterShard& shard, std::vector<Parameter>& parameters) {
   for (Parameter& parameter : parameters) {
@@ -113,6 +133,9 @@ AdapterShard make_adapter_shard(const AdapterLayout& layout, const ModelSpec& wh
         place_frozen(frozen, moved(slice_of(frozen, whole, shard, linear), frozen.offset), made);
       }
     }
+  }
+  for (TrainedVector& vector : made.layout.vectors) {
+    add(vector.parameter, slice_of(vector, whole, shard));
   }
   for (TrainedNorm& norm : made.layout.norms) {
     add_whole(made, norm.parameters);

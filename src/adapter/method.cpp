@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "kernels/common/check.h"
+#include "src/adapter/full.h"
 
 namespace lora_dist {
 
@@ -17,6 +18,9 @@ std::span<const AdapterMethod* const> adapter_methods() {
 }
 
 const AdapterMethod& method_of(Method method) {
+  if (method == Method::full) {
+    return full_method();
+  }
   const std::span<const AdapterMethod* const> all = adapter_methods();
   const auto found =
       std::find_if(all.begin(), all.end(), [&](const AdapterMethod* row) { return row->name == word_of(kMethods, method); });

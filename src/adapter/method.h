@@ -44,8 +44,8 @@ struct MethodKeys {
 };
 
 /// The part of the model that a method trains or adds to. Methods of virtual tokens (VirtualPlace) keep `linears` and adapt none;
-/// they and the methods of norms and sublayers have no hooks of linears.
-enum class TrainedPart : std::uint8_t { linears, norms, sublayers };
+/// they and the methods of norms and sublayers have no hooks of linears. `base`: full fine-tuning (full.h).
+enum class TrainedPart : std::uint8_t { linears, norms, sublayers, base };
 
 struct AdapterMethod {
   std::string_view name;  // the value of adapter.method

@@ -101,7 +101,8 @@ std::array<WeightKind, kLinears> weight_kinds(const FrozenBase& base, const Mode
     if (stored[index_of(linear)]) {
       kind.format = stored[index_of(linear)]->format;
     } else if (kind.shape.out > 0) {
-      kind.dtype = find_tensor(whole, directory, weight_tensor(whole, layer, linear)).dtype;
+      const DType of_file = find_tensor(whole, directory, weight_tensor(whole, layer, linear)).dtype;
+      kind.dtype = base.trained ? DType::f32 : of_file;
     }
   }
   return kinds;
@@ -137,7 +138,7 @@ struct BlockReader {
     if (here) {
       const WeightSource source =
           open_weight(find_tensor(whole, directory, weight_tensor(whole, layer, linear)), whole.family->transposed);
-      quantizes ? quantize_kept(source, weight, codes, absmax, stream) : read_kept(source, weight, codes);
+      quantizes ? quantize_kept(source, weight, codes, absmax, stream) : read_kept(source, weight, codes, stream);
     }
     return absmax;
   }
@@ -248,6 +249,7 @@ LaidOut lay_out(const ModelSpec& spec, const TensorDirectory& directory, const B
   base.shards = shards;
   base.on_host = storage.pinned != nullptr && storage.stream.backend == Backend::cuda;
   base.of_node = storage.of_node && shards > 1 && storage.stream.backend == Backend::cpu;
+  base.trained = storage.trained;
   base.rest.resize(static_cast<std::size_t>(spec.layers));
   laid.quantizes = format.quantization != Quantization::none;
   Arena& blocks = base.on_host ? *storage.pinned : storage.arena;

@@ -50,6 +50,7 @@ struct BaseStorage {
   bool of_node = false;              // ranks of a machine keep their slices in shared memory; CPUs only
   bool divides_vocabulary = true;    // also divide embedding and head; false: each rank holds all of its TP shard
   std::int64_t chunk_elements = 0;   // approximate chunk size; 0: vocab_table.h's default
+  bool trained = false;              // weights and tables are f32, whatever the files have (trained_base.h)
 };
 
 /// The groups that hold a base together.
@@ -76,8 +77,11 @@ struct FrozenBase {
   VocabTable head;                           // likewise, in the compute dtype (f32 on the CPU); the embedding if tied
   ConstTensorView positions;                 // f32 [max_positions, hidden]: learned positions; null: none
   NormWeights final_norm;                    // [hidden]
+  bool trained = false;                      // its weights change (trained_base.h)
 
   bool gathers() const { return shards > 1 && !of_node; }
+  /// True if the head computes chunk by chunk of the vocabulary: these are gathered, or their gradients are reduced.
+  bool head_by_chunks() const { return head.gathers() || trained; }
   /// The first byte of a block; for bases that are not divided.
   const std::byte* block_in_place(std::int64_t layer, int shard) const;
   std::int64_t largest_weight() const;  // elements of the largest weight: the size of the dequantization scratch

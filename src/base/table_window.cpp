@@ -78,6 +78,20 @@ void TableWindow::progress() {
   }
 }
 
+void TableWindow::begin_change() {
+  for (Slot& slot : slots_) {
+    finish(slot);
+    slot.filled.stream_wait(compute_);
+  }
+  which_ = {};
+}
+
+void TableWindow::end_change() {
+  for (Slot& slot : slots_) {
+    slot.read.record(compute_);
+  }
+}
+
 void TableWindow::drop() {
   for (Slot& slot : slots_) {
     slot.gather.drop();

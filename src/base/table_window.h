@@ -61,6 +61,9 @@ class TableWindow {
   void progress();
   /// Waits for gathers whose chunks were not used.
   void drop();
+  /// As WeightWindow's.
+  void begin_change();
+  void end_change();
 
   const GatherTimes& gather_times() const { return times_; }
 

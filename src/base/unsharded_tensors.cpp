@@ -142,9 +142,10 @@ void take_tables(FrozenBase& base, const ModelSpec& whole, const TensorDirectory
     return table;
   };
   const ModelTensor embedding{std::string(names.embedding) + ".weight", {whole.vocab_of_files(), whole.hidden}};
+  const DType of_head = base.trained ? DType::f32 : storage.compute_dtype;
   base.embedding =
-      take(names.embedding, whole.tied_head ? storage.compute_dtype : find_tensor(whole, directory, embedding).dtype);
-  base.head = whole.tied_head ? base.embedding : take(names.heads[0], storage.compute_dtype);
+      take(names.embedding, whole.tied_head || base.trained ? of_head : find_tensor(whole, directory, embedding).dtype);
+  base.head = whole.tied_head ? base.embedding : take(names.heads[0], of_head);
 }
 
 void load_tables(const FrozenBase& base, const ModelSpec& whole, const TensorDirectory& directory, const BaseStorage& storage,

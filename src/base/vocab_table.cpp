@@ -15,7 +15,7 @@ constexpr std::int64_t kRowAlign =
 }  // namespace
 
 VocabTable lay_out_table(std::int64_t rows, std::int64_t cols, DType dtype, std::int64_t widest, std::int64_t chunk_elements) {
-  VocabTable table{rows, cols, dtype, 1, 1, false, {}};
+  VocabTable table{.rows = rows, .cols = cols, .dtype = dtype, .slices = {}};
   const std::int64_t narrowest = widest - 1;  // shards differ by one row; no chunk of any rank may be empty
   table.chunks = std::clamp<std::int64_t>(narrowest / kRowAlign, 1, divide_up(widest * cols, chunk_elements));
   return table;
@@ -51,7 +51,7 @@ std::int64_t VocabTable::most_rows() const {
 
 std::int64_t VocabTable::slice_bytes(std::int64_t i) const {
   const std::int64_t bytes = chunk(i).size() * cols * static_cast<std::int64_t>(size_of(dtype));
-  return shards == 1 ? bytes : slice_bytes_of(bytes, shards);
+  return shards == 1 ? bytes : slice_bytes_of(bytes * narrowing, shards) / narrowing;
 }
 
 std::int64_t VocabTable::largest_window() const {

@@ -26,6 +26,7 @@ struct VocabTable {
   std::int64_t chunks = 1;
   int shards = 1;                            // data ranks that divide each chunk
   bool of_node = false;                      // in shared memory: the slices of a chunk are contiguous
+  int narrowing = 1;                         // 2: a copy in 16 bits, whose slices hold the elements of the f32 table's
   std::vector<std::span<std::byte>> slices;  // per chunk; undivided chunks are contiguous
 
   bool gathers() const { return shards > 1 && !of_node; }

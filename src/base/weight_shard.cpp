@@ -106,12 +106,19 @@ void quantize_kept(const WeightSource& source, const WeightLayout& weight, const
   }
 }
 
-void read_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept) {
+void read_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept, const Stream& stream) {
   const auto width = static_cast<std::int64_t>(size_of(weight.dtype));
+  std::vector<std::byte> raw;
   for (std::int64_t at = kept.elements.begin; at < kept.elements.end;) {
     const SliceSegment segment = segment_to_read(weight, at, kept.elements.end);
     const auto to = static_cast<std::size_t>((at - kept.elements.begin) * width);
-    read_as_is(source, segment.in_whole * width, kept.bytes.subspan(to, static_cast<std::size_t>(segment.count * width)));
+    const std::span<std::byte> bytes = kept.bytes.subspan(to, static_cast<std::size_t>(segment.count * width));
+    if (source.tensor->dtype == weight.dtype) {
+      read_as_is(source, segment.in_whole * width, bytes);
+    } else {
+      auto* values = reinterpret_cast<float*>(bytes.data());  // sections and elements are aligned
+      read_as_f32(source, segment.in_whole, {values, static_cast<std::size_t>(segment.count)}, raw, stream);
+    }
     at += segment.count;
   }
 }

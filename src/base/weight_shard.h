@@ -23,8 +23,8 @@ struct KeptCodes {
 /// the entries of these blocks.
 void quantize_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept, std::span<float> absmax,
                    const Stream& stream);
-/// Reads the elements in the file's dtype.
-void read_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept);
+/// Reads the elements in the file's dtype, or as f32 if that is the weight's.
+void read_kept(const WeightSource& source, const WeightLayout& weight, const KeptCodes& kept, const Stream& stream);
 /// Reads the file's codes.
 void read_kept_codes(const TensorInfo& codes, const WeightLayout& weight, const KeptCodes& kept);
 

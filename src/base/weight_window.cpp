@@ -222,6 +222,26 @@ void WeightWindow::release(std::int64_t layer) {
   }
 }
 
+void WeightWindow::begin_change() {
+  for (Slot& slot : slots_) {
+    if (slot.gather.under_way()) {
+      slot.gather.wait(times_);
+    }
+    slot.filled.record(stream_);
+    slot.filled.stream_wait(compute_);
+    slot.layer = -1;
+    slot.ready = true;
+  }
+  tables_.begin_change();
+}
+
+void WeightWindow::end_change() {
+  for (Slot& slot : slots_) {
+    slot.read.record(compute_);  // the next fetch waits for it
+  }
+  tables_.end_change();
+}
+
 void WeightWindow::progress() {
   for (Slot& slot : slots_) {
     if (slot.gather.under_way() && slot.gather.move(times_)) {

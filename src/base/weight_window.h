@@ -76,6 +76,10 @@ class WeightWindow {
   /// Lets a gather in progress continue, and then the work that depends on it; called between operators.
   void progress();
 
+  /// Around a change of the base's slices: what the slots hold is fetched again. The first waits for gathers under way.
+  void begin_change();
+  void end_change();
+
   /// The chunks of embedding and head, gathered on the same stream.
   TableWindow& tables() { return tables_; }
 

@@ -55,10 +55,9 @@ enum class Recompute : std::uint8_t { none, selective, block };
 inline constexpr Words<Recompute, 3> kRecomputes = {
     {{"none", Recompute::none}, {"selective", Recompute::selective}, {"block", Recompute::block}}};
 
-/// The trained part beside the frozen base; src/adapter/method.cpp has a row for each. Others are planned
-/// (src/config/planned_values.cpp).
-enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning, vera, adalora, bottleneck, prompt, prefix, p_tuning };
-inline constexpr Words<Method, 10> kMethods = {{{"lora", Method::lora},
+/// The trained part beside the frozen base; src/adapter/method.cpp has a row for each. `full` trains the base itself.
+enum class Method : std::uint8_t { lora, dora, ia3, ln_tuning, vera, adalora, bottleneck, prompt, prefix, p_tuning, full };
+inline constexpr Words<Method, 11> kMethods = {{{"lora", Method::lora},
                                                 {"dora", Method::dora},
                                                 {"ia3", Method::ia3},
                                                 {"ln_tuning", Method::ln_tuning},
@@ -67,7 +66,8 @@ inline constexpr Words<Method, 10> kMethods = {{{"lora", Method::lora},
                                                 {"bottleneck", Method::bottleneck},
                                                 {"prompt", Method::prompt},
                                                 {"prefix", Method::prefix},
-                                                {"p_tuning", Method::p_tuning}}};
+                                                {"p_tuning", Method::p_tuning},
+                                                {"full", Method::full}}};
 
 /// The part of the model that a method trains or adds to; methods of different parts can be trained together.
 enum class MethodPart : std::uint8_t { linears, virtual_tokens, norms, sublayers };

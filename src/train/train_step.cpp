@@ -6,15 +6,18 @@
 #include <cmath>
 #include <cstring>
 #include <iterator>
+#include <optional>
 
 #include "kernels/adamw/adamw.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/fixed_point/fixed_point.h"
+#include "kernels/fixed_point/fixed_point_norm.h"
 #include "src/core/elapsed.h"
 #include "src/core/fault_point.h"
 #include "src/job/make_micro_batch.h"
 #include "src/train/encode_virtual_tokens.h"
+#include "src/transformer/base_gradients.h"
 
 namespace lora_dist {
 
@@ -39,22 +42,32 @@ struct StepScale {
   float largest_gradient = kFixedPointLimit;  // limit per micro-batch, so that the sum cannot wrap
 };
 
+/// The result of one micro-batch.
+struct MicroBatchResult {
+  std::span<const Sequence> sequences;
+  std::int64_t target_tokens = 0;
+  double loss = 0.0;
+  std::int64_t bad = 0;  // gradients of the base's matrices that are not finite
+};
+
 /// Adds one micro-batch's gradient and loss to the sums.
-void add_micro_batch(const StepInput& input, const StepScale& scale, std::span<const Sequence> sequences,
-                     std::int64_t target_tokens, double loss, std::span<float> grads, RankTotals& totals) {
+void add_micro_batch(const StepInput& input, const StepScale& scale, const MicroBatchResult& result, std::span<float> grads,
+                     RankTotals& totals) {
   fault_point("gradient", grads);
-  const std::int64_t bad = fixed_point_add(view(grads), static_cast<float>(1.0 / scale.loss_scale), view(input.buffers.part_sums),
-                                           scale.largest_gradient, input.model.stream);
+  const std::int64_t bad =
+      result.bad + fixed_point_add(view(grads), static_cast<float>(1.0 / scale.loss_scale), view(input.buffers.part_sums),
+                                   scale.largest_gradient, input.model.stream);
   std::int64_t bad_losses = 0;
-  if (!std::isfinite(loss) || loss > kLossLimit * static_cast<double>(std::max<std::int64_t>(1, target_tokens))) {
+  if (!std::isfinite(result.loss) ||
+      result.loss > kLossLimit * static_cast<double>(std::max<std::int64_t>(1, result.target_tokens))) {
     ++bad_losses;
   } else {
-    totals.loss += std::llrint(loss / scale.target_tokens / kLossUnit);
+    totals.loss += std::llrint(result.loss / scale.target_tokens / kLossUnit);
   }
   if (bad + bad_losses > 0) {
     totals.bad += bad;
     totals.bad_losses += bad_losses;
-    for (const Sequence& sequence : sequences) {
+    for (const Sequence& sequence : result.sequences) {
       totals.bad_samples.insert(totals.bad_samples.end(), sequence.begin(), sequence.end());
     }
   }
@@ -69,9 +82,17 @@ void compute_round(const StepInput& input, const StepScale& scale, std::span<con
   }
   const Objective objective{static_cast<float>(scale.loss_scale / scale.target_tokens)};
   const StepDropout dropout{input.options.dropout, input.options.seed, static_cast<std::uint32_t>(input.step)};
-  const std::vector<double> losses = forward_backward(input.model, batches, objective, dropout, input.buffers.part_grads);
+  ForwardContext model = input.model;
+  std::optional<BaseGradients> of_base;
+  if (input.trained != nullptr) {
+    of_base.emplace(BaseGradients{*input.trained, static_cast<float>(1.0 / scale.loss_scale), scale.largest_gradient,
+                                  std::vector<std::int64_t>(batches.size())});
+    model.base_gradients = &*of_base;
+  }
+  const std::vector<double> losses = forward_backward(model, batches, objective, dropout, input.buffers.part_grads);
   for (std::size_t i = 0; i < mine.size(); ++i) {
-    add_micro_batch(input, scale, mine[i], batches[i].target_tokens(), losses[i], input.buffers.part_grads[i], totals);
+    add_micro_batch(input, scale, {mine[i], batches[i].target_tokens(), losses[i], of_base ? of_base->bad[i] : 0},
+                    input.buffers.part_grads[i], totals);
   }
 }
 
@@ -79,6 +100,9 @@ void compute_round(const StepInput& input, const StepScale& scale, std::span<con
 RankTotals compute_micro_batches(const StepInput& input, const StepScale& scale) {
   RankTotals totals;
   zero(view(input.buffers.part_sums), input.model.stream);
+  if (input.trained != nullptr) {
+    zero(view(input.trained->sums), input.model.stream);
+  }
   const Deal deal{count_micro_batches(input.sequences, input.options.micro_batch), input.options.micro_batch,
                   static_cast<std::int64_t>(most_in_flight(input.model)), input.ranks.data.size()};
   for (std::int64_t round = 0; round < deal.rounds() && !totals.aborted; ++round) {
@@ -160,10 +184,28 @@ MethodStep method_step(const StepInput& input) {
           method.budget, input.step + 1,       method.total_steps,  input.model.stream};
 }
 
+/// The norm of all gradients, whose small tensors every rank has whole: no bit of it depends on the mesh's data ranks.
+double norm_with_base(const StepInput& input) {
+  const ConstTensorView slices = view(input.trained->sums);
+  const ConstTensorView vectors = view(input.buffers.sums);
+  const Stream& stream = input.model.stream;
+  std::array<std::int64_t, 1> largest = {std::max(fixed_point_largest(slices, stream), fixed_point_largest(vectors, stream))};
+  input.ranks.world.all_reduce(largest, Reduce::max, WireKind::control);
+  const int shift = square_shift(largest[0]);
+  const SquareSum mine = fixed_point_squares(slices, shift, stream);
+  const SquareSum shared = input.ranks.world.rank() == 0 ? fixed_point_squares(vectors, shift, stream) : SquareSum{};
+  std::array<std::int64_t, 2> sum = {mine.high + shared.high, mine.low + shared.low};
+  input.ranks.world.all_reduce(sum, Reduce::sum, WireKind::control);
+  return norm_of({sum[0], sum[1]}, shift);
+}
+
 /// Reads the step's gradient, takes it to the encoder of virtual tokens, and adds that of the method's own loss.
 void finish_gradient(const StepInput& input, StepResult& result) {
   const std::span<float> used = input.buffers.grads.first(input.buffers.sums.size());
   result.grad_norm = std::sqrt(fixed_point_read(view(input.buffers.sums), view(used), input.model.stream));
+  if (input.trained != nullptr) {
+    result.grad_norm = norm_with_base(input);
+  }
   if (input.encoder != nullptr) {
     result.grad_norm = take_encoder_gradients(*input.encoder, input.buffers.params, input.buffers.grads, input.model.stream);
   }
@@ -172,6 +214,15 @@ void finish_gradient(const StepInput& input, StepResult& result) {
     result.regularization_loss = own.loss;
     result.grad_norm = std::sqrt(own.squared_norm);
   }
+}
+
+/// The base's matrices on this rank, and what forward reads of the small tensors.
+void update_base(const StepInput& input, double clip, const AdamWStep& step) {
+  WeightWindow& window = *input.model.window;
+  window.begin_change();
+  update_trained_base(*input.trained, clip, step, input.model.stream);
+  put_trained_vectors(input.model, input.buffers.part_params);
+  window.end_change();
 }
 
 /// Clips the gradient by its norm and updates the parameters.
@@ -184,15 +235,17 @@ void update_parameters(const StepInput& input, double grad_norm) {
   if (clip < 1.0) {
     scale(view(buffers.grads), static_cast<float>(clip), stream);
   }
+  const auto step_at = [&](double rate) {
+    return AdamWStep{input.optimizer_step, rate * input.learning_rate, options.beta1, options.beta2,
+                     options.eps,          options.weight_decay};
+  };
   const std::vector<UpdateRange> whole = {{0, std::ssize(buffers.params), 1.0}};
   for (const UpdateRange& range : options.update_ranges.empty() ? whole : options.update_ranges) {
     const auto of_range = [&](std::span<float> all) {
       return view(all.subspan(static_cast<std::size_t>(range.offset), static_cast<std::size_t>(range.count)));
     };
-    adamw(
-        of_range(buffers.params), of_range(buffers.grads), of_range(buffers.m), of_range(buffers.v),
-        {input.optimizer_step, range.rate * input.learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay},
-        stream);
+    adamw(of_range(buffers.params), of_range(buffers.grads), of_range(buffers.m), of_range(buffers.v), step_at(range.rate),
+          stream);
   }
   if (input.method != nullptr) {
     input.method->layout.method->step->after_update(method_step(input));
@@ -201,6 +254,9 @@ void update_parameters(const StepInput& input, double grad_norm) {
     put_encoded_rows(*input.encoder, buffers.params, stream);
   }
   take_shard(input.part, buffers.params, buffers.part_params, stream);
+  if (input.trained != nullptr) {
+    update_base(input, clip, step_at(1.0));
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "src/adapter/adapter_shard.h"
 #include "src/adapter/step_hooks.h"
+#include "src/base/trained_base.h"
 #include "src/comm/communicator.h"
 #include "src/data/packing.h"
 #include "src/data/sample.h"
@@ -83,6 +84,7 @@ struct StepInput {
   std::int64_t optimizer_step = 1;         // from 1: AdamW's
   double learning_rate = 0.0;
   const StepOfMethod* method = nullptr;  // AdaLoRA's rank budget; null: the method has no step hooks
+  const TrainedBase* trained = nullptr;  // of full fine-tuning: the base's own matrices; null: they are frozen
   /// Called between rounds of micro-batches, by all ranks together: true on all aborts the step. May be empty.
   std::function<bool()> abort = {};
   /// Called between rounds with the numbers of done and all micro-batches of the step, over all ranks. May be empty on any rank.

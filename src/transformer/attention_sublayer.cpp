@@ -9,6 +9,7 @@
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rms_norm/rms_norm_shared.h"
 #include "kernels/rope/rope.h"
+#include "src/transformer/base_gradients.h"
 #include "src/transformer/virtual_tokens.h"
 
 namespace lora_dist {
@@ -70,9 +71,11 @@ void norm_each_head(const BlockContext& block, const NormWeights& weights, const
 }
 
 /// dx: gradient of the normed heads, then of the plain ones. `room`: scratch at least as large as dx.
-void norm_each_head_backward(const BlockContext& block, const NormWeights& weights, const TensorView& dx, const TensorView& plain,
+void norm_each_head_backward(const BlockContext& block, VectorSite site, const TensorView& dx, const TensorView& plain,
                              const TensorView& rstd, const TensorView& room) {
   const std::int64_t d = block.spec().head_dim;
+  const NormWeights& weights = site == VectorSite::q_norm ? block.rest().q_norm : block.rest().k_norm;
+  add_head_norm_gradient(block, site, by_head(dx, d), by_head(plain, d), flat(rstd));
   const TensorView sum{room.data, room.dtype, dx.shape};
   zero(sum, block.stream());
   rms_norm_backward(by_head(dx, d), by_head(plain, d), view(weights.weight), flat(rstd), by_head(sum, d), block.stream());
@@ -138,6 +141,8 @@ void norm_whole_width_backward(const BlockContext& block) {
   rms_norm_dots(dk, plain.k, view(block.rest().k_norm.weight), dots.k, block.stream());
   all_reduce_rows(block.tp, dots.both);
   count_keys_once(block, dots.k);  // a rank's dk is that of its queries: only one of them takes away what lies along k
+  add_head_norm_gradient(block, VectorSite::q_norm, dq, plain.q, saved.q_rstd.column(block.tp.tokens));
+  add_head_norm_gradient(block, VectorSite::k_norm, dk, plain.k, saved.k_rstd.column(block.tp.tokens));
   const auto backward = [&](TensorView dx, ConstTensorView x, const NormWeights& weights, const TensorView& of,
                             std::int64_t width, const RowBuffer& rstd) {
     rms_norm_shared_backward({.dy = dx,
@@ -257,8 +262,8 @@ void norm_heads_backward(const BlockContext& block) {
   const TensorView room = block.gradients().attended.rows(n);  // free by now
   const Qkv plain = projected(block);
   const auto [dq, dk, dv] = gradients_of(block);
-  norm_each_head_backward(block, block.rest().q_norm, dq, plain.q, saved.q_rstd.rows(n), room);
-  norm_each_head_backward(block, block.rest().k_norm, dk, plain.k, saved.k_rstd.rows(n), room);
+  norm_each_head_backward(block, VectorSite::q_norm, dq, plain.q, saved.q_rstd.rows(n), room);
+  norm_each_head_backward(block, VectorSite::k_norm, dk, plain.k, saved.k_rstd.rows(n), room);
 }
 
 void rotate(const BlockContext& block) { rotate_qk(block, attention_input(block), RopeDirection::forward); }

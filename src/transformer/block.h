@@ -20,6 +20,7 @@ struct BlockContext {
   const MicroBatchBuffers& buffers;
   std::int64_t layer = 0;
   BlockWeights weights;
+  std::size_t micro_batch = 0;  // among those in flight
 
   const ModelSpec& spec() const { return model.base->spec; }
   const BlockRest& rest() const { return model.base->rest[static_cast<std::size_t>(layer)]; }

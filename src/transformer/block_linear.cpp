@@ -3,6 +3,8 @@
 
 #include <span>
 
+#include "src/transformer/base_gradients.h"
+
 namespace lora_dist {
 
 namespace {
@@ -65,6 +67,7 @@ void backward_of(const BlockContext& block, Linear linear, ConstTensorView dy, C
   if (layer.adapted != nullptr) {
     hooks_of(block).parameter_gradients(layer, block.linears, dy, x, saved_of(block, layer, x.rows()));
   }
+  add_linear_gradient(block, linear, dy, x);
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 
 namespace lora_dist {
 
+struct BaseGradients;
+
 struct ForwardContext {
   const FrozenBase* base = nullptr;
   const AdapterLayout* layout = nullptr;
@@ -20,6 +22,7 @@ struct ForwardContext {
   Communicator* tensor = nullptr;       // the ranks that share every micro-batch, over the operators' memory; null: only this one
   KvCache* cache = nullptr;             // of the generated sequence: forward appends keys and values, and attends to all
   std::span<const float> initial = {};  // the flat buffer's initial values, if the layout's linears are residual
+  BaseGradients* base_gradients = nullptr;  // of full fine-tuning, in training (base_gradients.h)
 };
 
 }  // namespace lora_dist

@@ -13,6 +13,7 @@
 #include "kernels/matmul/matmul.h"
 #include "kernels/scale/scale.h"
 #include "src/core/activity.h"
+#include "src/transformer/base_gradients.h"
 #include "src/transformer/device_micro_batch.h"
 #include "src/transformer/trained_norms.h"
 #include "src/transformer/trained_tables.h"
@@ -86,9 +87,9 @@ void for_each_token_chunk(const ForwardContext& model, const Picked& picked, Wor
     chunk.rows = std::min(workspace.logits_rows, picked.count - first);
     chunk.grads = picked.grads;
     chunk.normed = head_buffers.normed.rows_from(first, chunk.rows);
-    chunk.gradient = head.chunks == 1 ? chunk.normed
-                     : head.gathers() ? head_buffers.gradient.rows_from(first, chunk.rows)
-                                      : head_buffers.gradient.rows(chunk.rows);
+    chunk.gradient = head.chunks == 1               ? chunk.normed
+                     : model.base->head_by_chunks() ? head_buffers.gradient.rows_from(first, chunk.rows)
+                                                    : head_buffers.gradient.rows(chunk.rows);
     chunk.targets = view(picked.targets.as<std::int32_t>() + first, {chunk.rows});
     chunk.loss = head_buffers.token_loss.column_from(first, chunk.rows);
     const auto number = [&](std::int64_t tokens) { return static_cast<std::size_t>(tokens * head.chunks * kSoftmaxNumbers); };
@@ -176,6 +177,7 @@ void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const 
 void add_gradient(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
   const HeadRows rows{chunk.first, chunk.first_id, chunk.gradient, tokens.normed};
   add_head_gradient(model, rows, tokens.grads);
+  add_head_rows(model, rows);
   const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
   matmul({.a = chunk.gradient,
           .b = chunk.head,
@@ -222,6 +224,24 @@ void loss_by_tokens(const ForwardContext& model, const Picked& picked, ConstTens
   });
 }
 
+/// Calls work for each micro-batch. `gradients`: those of the chunk's rows, where the base's head is trained.
+template <class Work>
+void for_each_picked(const ForwardContext& model, std::span<const Picked> all, std::int64_t chunk, bool gradients, Work work) {
+  if (!gradients) {
+    std::ranges::for_each(all, work);
+    return;
+  }
+  begin_head_gradients(model, chunk);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].count > 0) {
+      begin_head_rows(model, chunk);
+      work(all[i]);
+      end_head_rows(model, chunk, i);
+    }
+  }
+  end_head_gradients(model, chunk);
+}
+
 /// Processes chunks of the vocabulary in turn, ascending for losses and descending for the gradient, with the logits of one at a
 /// time. A fetched chunk serves every micro-batch.
 void loss_by_vocabulary(const ForwardContext& model, std::span<const Picked> all, float scale, bool backward) {
@@ -232,25 +252,27 @@ void loss_by_vocabulary(const ForwardContext& model, std::span<const Picked> all
       for_each_token_chunk(model, picked, work);
     }
   };
-  const auto with_chunk = [&](std::int64_t i, std::int64_t next, auto work) {
+  const auto with_chunk = [&](std::int64_t i, std::int64_t next, bool gradients, auto work) {
     const ConstTensorView rows = tables.acquire(head, i);
     if (next >= 0 && next < head.chunks) {
       tables.prefetch(head, next);
     }
-    for_each_of_all([&](const TokenChunk& tokens) {
-      const LogitsChunk chunk = logits_chunk(model, tokens, i, rows, 0);
-      compute_logits(model, tokens, chunk);
-      work(tokens, chunk);
+    for_each_picked(model, all, i, gradients, [&](const Picked& picked) {
+      for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
+        const LogitsChunk chunk = logits_chunk(model, tokens, i, rows, 0);
+        compute_logits(model, tokens, chunk);
+        work(tokens, chunk);
+      });
     });
     tables.release(head, i);
   };
   for (std::int64_t i = 0; i < head.chunks; ++i) {
-    with_chunk(i, i + 1, [&](const TokenChunk& tokens, const LogitsChunk& chunk) { note_numbers(model, tokens, chunk); });
+    with_chunk(i, i + 1, false, [&](const TokenChunk& tokens, const LogitsChunk& chunk) { note_numbers(model, tokens, chunk); });
   }
   for_each_of_all([&](const TokenChunk& tokens) { exchange_numbers(model, tokens); });
   const std::int64_t last = backward ? 0 : head.chunks - 1;  // one chunk suffices for the losses
   for (std::int64_t i = head.chunks - 1; i >= last; --i) {
-    with_chunk(i, i > last ? i - 1 : -1, [&](const TokenChunk& tokens, const LogitsChunk& chunk) {
+    with_chunk(i, i > last ? i - 1 : -1, backward, [&](const TokenChunk& tokens, const LogitsChunk& chunk) {
       loss_of_chunk(model, tokens, chunk, scale);
       if (backward) {
         add_gradient(model, tokens, chunk);
@@ -266,14 +288,12 @@ void loss_by_vocabulary(const ForwardContext& model, std::span<const Picked> all
 void losses_of_picked(const ForwardContext& model, std::span<const Picked> all, float scale, bool backward) {
   TableWindow& tables = model.window->tables();
   const VocabTable& head = model.base->head;
-  if (head.gathers() && head.chunks > 1) {
+  if (model.base->head_by_chunks() && head.chunks > 1) {
     loss_by_vocabulary(model, all, scale, backward);
     return;
   }
   const ConstTensorView first = tables.acquire(head, 0);  // the only chunk that may need a gather
-  for (const Picked& picked : all) {
-    loss_by_tokens(model, picked, first, scale, backward);
-  }
+  for_each_picked(model, all, 0, backward, [&](const Picked& picked) { loss_by_tokens(model, picked, first, scale, backward); });
   tables.release(head, 0);
 }
 

@@ -5,6 +5,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "src/core/activity.h"
 #include "src/transformer/adapter_params.h"
+#include "src/transformer/base_gradients.h"
 #include "src/transformer/block.h"
 #include "src/transformer/embed.h"
 #include "src/transformer/head.h"
@@ -22,9 +23,10 @@ struct InFlight {
   LinearContext linears;
   TensorParallel tp;
   const MicroBatchBuffers* buffers = nullptr;
+  std::size_t index = 0;
 
   BlockContext in_block(const ForwardContext& model, std::int64_t layer, const BlockWeights& weights) const {
-    return {model, batch, linears, tp, *buffers, layer, weights};
+    return {model, batch, linears, tp, *buffers, layer, weights, index};
   }
 };
 
@@ -42,6 +44,7 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
             "a micro-batch has other virtual tokens than the adapter");
     InFlight& one = all.emplace_back();
     one.buffers = &model.workspace->in_flight[i];
+    one.index = i;
     one.batch = to_device(batches[i], model.cache, *one.buffers, model.stream);
     if (!one.buffers->rope_rows.empty() && one.batch.tokens > 0) {
       const Workspace& workspace = *model.workspace;
@@ -69,13 +72,17 @@ std::vector<InFlight> start(const ForwardContext& model, std::span<const MicroBa
   return all;
 }
 
-void embed_all(const ForwardContext& model, std::span<const InFlight> all) {
-  const WorkPart part(model.stream, kEmbeddingPart);
+std::vector<EmbeddedBatch> embedded_batches(std::span<const InFlight> all) {
   std::vector<EmbeddedBatch> batches;
   for (const InFlight& one : all) {
     batches.push_back({one.batch, one.tp, *one.buffers});
   }
-  embed(model, batches);
+  return batches;
+}
+
+void embed_all(const ForwardContext& model, std::span<const InFlight> all) {
+  const WorkPart part(model.stream, kEmbeddingPart);
+  embed(model, embedded_batches(all));
 }
 
 /// Fetches what follows the last block while that block computes.
@@ -116,6 +123,12 @@ void recompute(const ForwardContext& model, const BlockContext& block) {
   }
 }
 
+/// True if the gradient of the first block's input is wanted: the first norm is trained by it, for instance.
+bool trains_below(const ForwardContext& model) {
+  const AdapterLayout& layout = *model.layout;
+  return !layout.norms.empty() || trains_input(layout) || trains_embedding(layout) || model.base_gradients != nullptr;
+}
+
 /// All blocks in descending order, from the gradient in each micro-batch's hidden_gradient. The last micro-batch comes first: its
 /// activations of the last block are still saved.
 void run_backward(const ForwardContext& model, std::span<const InFlight> all) {
@@ -123,8 +136,10 @@ void run_backward(const ForwardContext& model, std::span<const InFlight> all) {
   const std::int64_t layers = model.base->spec.layers;
   for (std::int64_t layer = layers - 1; layer >= 0; --layer) {
     heartbeat();
+    begin_block_gradients(model, layer);
     if (!have_work(all)) {
       model.window->serve(layer, layer - 1);
+      end_block_gradients(model, layer);
       continue;
     }
     const BlockWeights weights = model.window->acquire(layer);
@@ -142,15 +157,14 @@ void run_backward(const ForwardContext& model, std::span<const InFlight> all) {
         recompute(model, block);
       }
       saved = false;
-      // the first norm and the embedding are trained by the gradient of that block's input
-      const AdapterLayout& layout = *model.layout;
-      block_backward(block, layer > 0 || !layout.norms.empty() || trains_input(layout) || trains_embedding(layout));
+      block_backward(block, layer > 0 || trains_below(model));
       if (layer == 0) {
         take_virtual_input(block);
         take_trained_embedding(block);
       }
     }
     model.window->release(layer);
+    end_block_gradients(model, layer);
   }
 }
 
@@ -173,6 +187,7 @@ std::vector<double> forward_backward(const ForwardContext& model, std::span<cons
   run_forward(model, all);
   const PendingLosses losses = head_loss_and_gradient(model, batches, objective, grads);
   run_backward(model, all);
+  add_embedding_gradients(model, embedded_batches(all), grads);
   return wait_for(model, losses);  // only now: the GPU has received the whole micro-batch before the host waits
 }
 

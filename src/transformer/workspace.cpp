@@ -197,7 +197,7 @@ void make_logits(Workspace& workspace, const FrozenBase& base, Backend backend, 
     rows -= rows % kLogitsTile;  // a product's last tile costs as much as a full one
   }
   workspace.logits_rows = std::min(workspace.max_tokens, rows);
-  const std::int64_t at_a_time = base.head.gathers() ? base.head.most_rows() : base.spec.vocab;
+  const std::int64_t at_a_time = base.head_by_chunks() ? base.head.most_rows() : base.spec.vocab;
   const std::int64_t count = std::max(workspace.logits_rows * at_a_time, base.spec.vocab);  // a generated token needs all at once
   workspace.logits = arena.take<float>(MemoryKind::logits_chunk, "logits", count);
   const DType dtype = workspace.compute_dtype;
@@ -231,8 +231,8 @@ HeadBuffers make_head(const Workspace& workspace, const FrozenBase& base, const 
   }
   if (options.training && base.head.chunks > 1) {
     const bool alone = options.micro_batches_in_flight == 1;
-    const Builder sums{arena, base.head.gathers() ? options.max_tokens : workspace.logits_rows, DType::f32};
-    const bool summed_at_once = !base.head.gathers() && !workspace.in_flight.empty();  // before the next micro-batch
+    const Builder sums{arena, base.head_by_chunks() ? options.max_tokens : workspace.logits_rows, DType::f32};
+    const bool summed_at_once = !base.head_by_chunks() && !workspace.in_flight.empty();  // before the next micro-batch
     head.gradient = summed_at_once                                 ? workspace.in_flight.front().head.gradient
                     : options.compute_dtype == DType::f32 && alone ? workspace.gradients.normed
                                                                    : sums.rows_f32("gradient of picked", base.spec.hidden);
@@ -282,7 +282,7 @@ MicroBatchBuffers make_micro_batch(const Workspace& workspace, const FrozenBase&
 }
 
 void make_norms(Workspace& workspace, const ModelSpec& spec, const AdapterLayout& layout, Arena& arena, const Stream& stream) {
-  if (layout.norms.empty()) {
+  if (layout.norms.empty() && layout.vectors.empty()) {
     return;
   }
   workspace.norms = arena.take<float>(MemoryKind::adapters, "norms as they are applied", layout.norms_count());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/adapter/adapter_layout.h"
+#include "src/adapter/full.h"
 #include "src/comm/communicator.h"
 #include "src/transformer/transformer.h"
 #include "tests/support/whole_base.h"
@@ -32,6 +33,7 @@ struct OpenedModel {
     BaseStorage place{arena, stream};
     place.chunk_elements = chunk_elements;
     place.divides_vocabulary = divides_vocabulary;
+    place.trained = adapter != nullptr && adapter->method->part == TrainedPart::base;
     base = load_whole_base(spec, read_model_directory(folder), format, comm, place);
     window = std::make_unique<WeightWindow>(base, comm, arena, stream, DType::f32, micro_batches_in_flight);
     layout = adapter != nullptr ? make_adapter_layout(spec, *adapter) : empty_layout(spec);
@@ -39,6 +41,10 @@ struct OpenedModel {
     WorkspaceOptions options{max_tokens, max_tokens, true, recompute, adapter != nullptr && adapter->dropout > 0.0};
     options.micro_batches_in_flight = micro_batches_in_flight;
     workspace = make_workspace(base, layout, options, arena, stream);
+    if (place.trained) {
+      trained = make_trained_base(base, base, trained_tensors(spec, adapter->trainable).matrices, comm.rank(), arena);
+      trained.shards = &comm;
+    }
   }
   OpenedModel(const OpenedModel&) = delete;
   OpenedModel& operator=(const OpenedModel&) = delete;
@@ -53,6 +59,7 @@ struct OpenedModel {
   AdapterLayout layout;
   std::vector<float> params;
   Workspace workspace;
+  TrainedBase trained;  // of full fine-tuning
 };
 
 /// Sequences as one micro-batch.
