@@ -36,9 +36,13 @@ void digest_content(const StateBuffers& state, Manifest& manifest) {
 }
 
 std::vector<std::string> file_problems(const std::filesystem::path& checkpoint, const Manifest& manifest, int rank, int ranks) {
+  std::vector<ShardEntry> files = manifest.shards;
+  for (const MatrixShardEntry& shard : manifest.matrix_shards) {
+    files.push_back({shard.file, 0, 0, shard.bytes, shard.sha256});
+  }
   std::vector<std::string> problems;
-  for (auto i = static_cast<std::size_t>(rank); i < manifest.shards.size(); i += static_cast<std::size_t>(ranks)) {
-    if (std::string problem = shard_problem(checkpoint, manifest.shards[i]); !problem.empty()) {
+  for (auto i = static_cast<std::size_t>(rank); i < files.size(); i += static_cast<std::size_t>(ranks)) {
+    if (std::string problem = shard_problem(checkpoint, files[i]); !problem.empty()) {
       problems.push_back(std::move(problem));
     }
   }

@@ -20,7 +20,13 @@ constexpr std::string_view kTemporary = ".tmp-";
 bool all_digits(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
 
 bool is_shard_name(std::string_view name) {
-  return name.starts_with("shard_") && name.ends_with(".h5") && all_digits(name.substr(6, name.size() - 9));
+  constexpr std::string_view kEnding = ".h5";
+  for (const std::string_view begin : {"shard_", "matrices_"}) {
+    if (name.starts_with(begin) && name.ends_with(kEnding)) {
+      return all_digits(name.substr(begin.size(), name.size() - begin.size() - kEnding.size()));
+    }
+  }
+  return false;
 }
 
 /// True for a real folder (no link) that contains only files of this program.

@@ -119,6 +119,31 @@ ShardEntry parse_shard(const json& entry, std::size_t index, std::int64_t due_be
   return shard;
 }
 
+/// The trained matrices and the files of them.
+void parse_matrices(const json& document, Manifest& manifest) {
+  constexpr std::int64_t kMostElements = std::int64_t{1} << 40;
+  for (const json& entry : list_field(document, "matrices")) {
+    const json& shape = field(entry, "shape");
+    SavedMatrix matrix{text_field(entry, "name"), 0, 0};
+    if (shape.is_array() && shape.size() == 2) {
+      matrix.rows = count_of(shape[0], "shape");
+      matrix.cols = count_of(shape[1], "shape");
+    }
+    if (matrix.rows < 1 || matrix.cols < 1 || matrix.rows > kMostElements / matrix.cols) {
+      throw ManifestError(fmt::format("has no shape for the matrix {}", matrix.name));
+    }
+    manifest.matrices.push_back(matrix);
+  }
+  for (const json& entry : list_field(document, "matrix_shards")) {
+    try {
+      manifest.matrix_shards.push_back(matrix_shard_from_json(entry, manifest.matrix_shards.size(), manifest.matrices));
+    } catch (const std::invalid_argument& error) {
+      throw ManifestError(error.what());
+    }
+    digest_field(entry, "sha256");
+  }
+}
+
 json parse_sealed(const std::string& text) {
   json document;
   try {
@@ -194,6 +219,16 @@ json manifest_to_json(const Manifest& manifest) {
   if (!manifest.initial_sha256.empty()) {
     document["initial_sha256"] = manifest.initial_sha256;
   }
+  if (!manifest.matrices.empty()) {
+    document["matrices"] = json::array();
+    for (const SavedMatrix& matrix : manifest.matrices) {
+      document["matrices"].push_back({{"name", matrix.name}, {"shape", {matrix.rows, matrix.cols}}});
+    }
+    document["matrix_shards"] = json::array();
+    for (const MatrixShardEntry& shard : manifest.matrix_shards) {
+      document["matrix_shards"].push_back(to_json(shard));
+    }
+  }
   return document;
 }
 
@@ -233,6 +268,9 @@ Manifest parse_manifest(const std::string& text) {
   }
   if (document.contains("initial_sha256")) {
     manifest.initial_sha256 = digest_field(document, "initial_sha256");
+  }
+  if (document.contains("matrices")) {
+    parse_matrices(document, manifest);
   }
   return manifest;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/checkpoint/checkpoint.h"
+#include "src/checkpoint/matrix_shard.h"
 
 namespace lora_dist {
 
@@ -31,6 +32,8 @@ struct Manifest {
   std::string sensitivity_sha256 = {};  // of AdaLoRA, as is the next; empty: the state has none
   std::string uncertainty_sha256 = {};
   std::string initial_sha256 = {};  // empty: the state has none
+  std::vector<SavedMatrix> matrices = {};  // of full fine-tuning, with the ranks' files of them
+  std::vector<MatrixShardEntry> matrix_shards = {};
 };
 
 /// A defect of a manifest, as the end of a sentence that begins with the file's name.

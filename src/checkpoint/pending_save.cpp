@@ -45,18 +45,20 @@ void require_consistent(const CheckpointIdentity& identity, const StateBuffers& 
 struct WrittenShard {
   ShardEntry entry;
   std::string content;
+  json matrices = nullptr;  // the entry of the rank's file of matrices, if there are any
 };
 
 std::string to_text(const WrittenShard& w) {
   const ShardEntry& e = w.entry;
-  return json{e.file, e.begin, e.end, e.bytes, e.sha256, w.content}.dump();
+  return json{e.file, e.begin, e.end, e.bytes, e.sha256, w.content, w.matrices}.dump();
 }
 
 WrittenShard from_text(const std::string& text) {
   const json e = json::parse(text);
   return {{e[0].get<std::string>(), e[1].get<std::int64_t>(), e[2].get<std::int64_t>(), e[3].get<std::int64_t>(),
            e[4].get<std::string>()},
-          e[5].get<std::string>()};
+          e[5].get<std::string>(),
+          e[6]};
 }
 
 TrainingState without_buffers(const TrainingState& state) {
@@ -67,10 +69,12 @@ TrainingState without_buffers(const TrainingState& state) {
 /// Compares the state that rank 0 wrote with what every rank's file gave back: a bad disk, bad memory, or ranks that drifted
 /// apart end the save here.
 Manifest manifest_of(const fs::path& temporary, const CheckpointIdentity& identity, const TrainingState& state,
-                     const StateBuffers& buffers, const std::vector<std::string>& written) {
+                     const StateBuffers& buffers, const std::vector<SavedMatrix>& matrices,
+                     const std::vector<std::string>& written) {
   Manifest manifest;
   manifest.identity = identity;
   manifest.state = state;
+  manifest.matrices = matrices;
   for (const std::string& text : written) {
     const WrittenShard shard = from_text(text);
     if (shard.content != content_sha256(elements_of(buffers, {shard.entry.begin, shard.entry.end}))) {
@@ -80,6 +84,9 @@ Manifest manifest_of(const fs::path& temporary, const CheckpointIdentity& identi
                       "file system, the memory of the nodes, and that all ranks hold the same adapter");
     }
     manifest.shards.push_back(shard.entry);
+    if (!matrices.empty()) {
+      manifest.matrix_shards.push_back(matrix_shard_from_json(shard.matrices, manifest.matrix_shards.size(), matrices));
+    }
   }
   digest_content(buffers, manifest);
   return manifest;
@@ -111,12 +118,13 @@ bool is_over(const std::future<T>& work) {
 }  // namespace
 
 PendingSave::PendingSave(Communicator& comm, const fs::path& checkpoints_dir, const CheckpointIdentity& identity,
-                         const TrainingState& state, const StateBuffers& elements, std::int64_t keep)
+                         const TrainingState& state, const StateBuffers& elements, std::int64_t keep, const MatrixState& matrices)
     : comm_(comm),
       checkpoints_dir_(checkpoints_dir),
       identity_(identity),
       state_(without_buffers(state)),
       elements_(elements),
+      matrices_(matrices),
       keep_(keep),
       rank_(comm.rank()),
       ranks_(comm.size()),
@@ -173,12 +181,15 @@ std::string PendingSave::write_and_read_back() const {
   const StateBuffers elements = elements_of(elements_, {mine.begin - begin, mine.end - begin});
   shard.entry = write_shard(temporary_, rank_, mine, elements);
   shard.content = content_sha256(temporary_, shard.entry, elements);
+  if (!matrices_.matrices.empty()) {
+    shard.matrices = to_json(write_matrix_shard(temporary_, rank_, matrices_));
+  }
   return to_text(shard);
 }
 
 /// On rank 0's thread.
 std::vector<std::string> PendingSave::write_manifest_and_commit(const std::vector<std::string>& written) const {
-  write_manifest(temporary_, manifest_of(temporary_, identity_, state_, elements_, written));
+  write_manifest(temporary_, manifest_of(temporary_, identity_, state_, elements_, matrices_.matrices, written));
   fault_point("commit");
   commit_atomic_directory(temporary_, saved_.path);
   try {

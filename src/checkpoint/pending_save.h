@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/checkpoint/checkpoint.h"
+#include "src/checkpoint/matrix_shard.h"
 
 namespace lora_dist {
 
@@ -19,9 +20,10 @@ namespace lora_dist {
 class PendingSave {
  public:
   /// Collective; as save_checkpoint(), but of `state` all but the buffers is taken. `elements`: saved_range()
-  /// (src/checkpoint/shard.h) of them, which must stay as they are until the save is over.
+  /// (src/checkpoint/shard.h) of them, which must stay as they are until the save is over. `matrices`: of full fine-tuning; its
+  /// buffers must stay until proceed() has returned once.
   PendingSave(Communicator& comm, const std::filesystem::path& checkpoints_dir, const CheckpointIdentity& identity,
-              const TrainingState& state, const StateBuffers& elements, std::int64_t keep);
+              const TrainingState& state, const StateBuffers& elements, std::int64_t keep, const MatrixState& matrices = {});
   PendingSave(const PendingSave&) = delete;
   PendingSave& operator=(const PendingSave&) = delete;
   ~PendingSave();
@@ -43,6 +45,7 @@ class PendingSave {
   CheckpointIdentity identity_;
   TrainingState state_;  // its buffers are empty
   StateBuffers elements_;
+  MatrixState matrices_;
   std::int64_t keep_;
   int rank_;
   int ranks_;
