@@ -10,6 +10,7 @@
 #include "src/adapter/method.h"
 #include "src/adapter/path_pattern.h"
 #include "src/core/error.h"
+#include "src/core/with_commas.h"
 #include "src/model/family.h"
 
 namespace lora_dist {
@@ -111,6 +112,12 @@ TrainedTensors trained_tensors(const ModelSpec& model, const std::vector<std::st
   choose_norms(model, patterns, chosen);
   patterns.check_all_matched(model);
   return chosen;
+}
+
+std::string trainable_line(const TrainedTensors& tensors, const ModelSpec& model) {
+  const std::int64_t all = parameter_count(model);
+  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(tensors.count), with_commas(all),
+                     100.0 * static_cast<double>(tensors.count) / static_cast<double>(all));
 }
 
 const AdapterMethod& full_method() {

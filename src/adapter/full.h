@@ -25,6 +25,9 @@ struct TrainedTensors {
 /// Error(usage) naming train.trainable for a pattern that is not understood or that matches nothing.
 TrainedTensors trained_tensors(const ModelSpec& model, const std::vector<std::string>& trainable);
 
+/// The numbers of trained and of all parameters, worded as in PEFT's print_trainable_parameters.
+std::string trainable_line(const TrainedTensors& tensors, const ModelSpec& model);
+
 /// The row of adapter.method = "full"; it is not among adapter_methods(), since no folder holds it.
 const AdapterMethod& full_method();
 

@@ -56,6 +56,10 @@ void add_part(AdapterLayout& joined, const AdapterLayout& part) {
     case MethodPart::sublayers:
       joined.bottlenecks = part.bottlenecks;
       break;
+    case MethodPart::base:  // always alone
+      joined.vectors = part.vectors;
+      joined.norms = part.norms;
+      break;
   }
 }
 

@@ -124,6 +124,40 @@ ConfigProblem problem_of_init(const Config& config) {
   return {};
 }
 
+ConfigProblem problem_of_full(const Config& config) {
+  const std::vector<Method> methods = config.adapter.method.all();
+  if (!contains(methods, Method::full)) {
+    return config.train.trainable.empty()
+               ? ConfigProblem{}
+               : ConfigProblem{{"train.trainable", "adapter.method"},
+                               fmt::format("train.trainable chooses tensors of the base, which adapter.method = {} does not "
+                                           "train; set adapter.method = \"full\", or leave it out",
+                                           words_of(methods))};
+  }
+  if (methods.size() > 1) {
+    return {{"adapter.method"}, "adapter.method = \"full\" trains the whole base, and no method beside it; leave the others out"};
+  }
+  if (config.model.quantization != Quantization::none) {
+    return {
+        {"adapter.method", "model.quantization"},
+        fmt::format("adapter.method = \"full\" trains the weights of the base, which must be floats, and model.quantization is "
+                    "\"{}\"; set model.quantization = \"none\", or choose another method",
+                    word_of(kQuantizations, config.model.quantization))};
+  }
+  if (!config.adapter.init_from.empty()) {
+    return {
+        {"adapter.init_from", "adapter.method"},
+        "adapter.init_from names an adapter, and adapter.method = \"full\" trains none; merge the adapter into the model first "
+        "(lora_dist merge), and name that folder in model.path"};
+  }
+  if (config.parallel.base_device == BaseDevice::host) {
+    return {{"parallel.base_device", "adapter.method"},
+            "parallel.base_device = \"host\" keeps the base beside the GPU, and adapter.method = \"full\" trains it there; use "
+            "\"auto\""};
+  }
+  return {};
+}
+
 ConfigProblem problem_of_virtual_tokens(const AdapterConfig& adapter) {
   if (!adapter.method.beside.empty() && (contains(adapter.method.all(), Method::p_tuning) || adapter.prefix.projection)) {
     return {
@@ -223,6 +257,9 @@ ConfigProblem find_contradiction(const Config& config) {
     return problem;
   }
   if (const ConfigProblem problem = problem_of_trained_modules(config); !problem.keys.empty()) {
+    return problem;
+  }
+  if (const ConfigProblem problem = problem_of_full(config); !problem.keys.empty()) {
     return problem;
   }
   if (const ConfigProblem problem = problem_of_virtual_tokens(config.adapter); !problem.keys.empty()) {

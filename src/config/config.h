@@ -108,6 +108,7 @@ struct TrainConfig {
   int early_stopping_patience = 0;     // evaluations without improvement; 0: never stop early
   std::int64_t max_skipped_steps = 0;  // non-finite steps to skip before the job fails
   bool deterministic = true;
+  std::vector<std::string> trainable;  // of full fine-tuning: patterns of the trained tensors' names; empty: all
 };
 
 struct ParallelConfig {
@@ -143,6 +144,7 @@ struct OutputConfig {
   int log_every = 1;
   bool tensorboard = true;
   DType adapter_dtype = DType::f32;  // kAdapterDtypes
+  std::optional<DType> model_dtype;  // kModelDtypes
   bool show_text = true;
 };
 

@@ -145,6 +145,7 @@ std::vector<Key> make_keys() {
     key("train.recompute", [](auto& c) -> auto& { return c.train.recompute; }, kRecomputes, kAllow, "what backward computes again: none, selective (norms and activations), block (all but each block's input)"),
     key("train.early_stopping_patience", [](auto& c) -> auto& { return c.train.early_stopping_patience; }, Whole{0, 1 << 20}, kAllow, "evaluations without a better best_metric; 0: never stop early"),
     key("train.max_skipped_steps", [](auto& c) -> auto& { return c.train.max_skipped_steps; }, Whole{0, kManySteps}, kAllow, "non-finite steps that are left out before the job ends"),
+    key("train.trainable", [](auto& c) -> auto& { return c.train.trainable; }, Texts{true}, kRefuse, "full fine-tuning: regular expressions of the whole names of the tensors that are trained; empty: all"),
     key("train.deterministic", [](auto& c) -> auto& { return c.train.deterministic; }, Flag{}, kRefuse, "the same bits on every number of ranks"),
 
     key("parallel.tensor", [](auto& c) -> auto& { return c.parallel.tensor; }, Whole{1, 4096}, kBits, "ranks that share each layer: a number that divides the ranks"),
@@ -173,6 +174,7 @@ std::vector<Key> make_keys() {
     key("output.log_every", [](auto& c) -> auto& { return c.output.log_every; }, Whole{1, 1 << 24}, kAllow, "steps between progress lines"),
     key("output.tensorboard", [](auto& c) -> auto& { return c.output.tensorboard; }, Flag{}, kAllow, "write TensorBoard event files"),
     key("output.adapter_dtype", [](auto& c) -> auto& { return c.output.adapter_dtype; }, kAdapterDtypes, kAllow, "of the factors in adapter folders"),
+    key("output.model_dtype", [](auto& c) -> auto& { return c.output.model_dtype; }, kModelDtypes, kAllow, "of the weights in the model folders of full fine-tuning: {}; auto: as in model.path"),
     key("output.show_text", [](auto& c) -> auto& { return c.output.show_text; }, Flag{}, kAllow, "false: no sample, no generated text, no quotation of the data in what is printed"),
   };
 }

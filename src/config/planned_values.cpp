@@ -19,7 +19,6 @@ struct Planned {
 
 const std::vector<Planned>& all_planned() {
   static const std::vector<Planned> all = {
-      {"adapter.method", {"full"}, list_of(all_words(kMethods))},
       {"train.optimizer", {"adamw8bit", "sgd", "lion"}, list_of(all_words(kOptimizers))},
       {"train.deterministic", {"false"}, "true"},
       {"eval.metrics", {"accuracy", "exact_match", "rouge", "bleu"}, list_of(all_words(kMetrics))},

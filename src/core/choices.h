@@ -31,6 +31,10 @@ inline constexpr Words<std::optional<DType>, 4> kComputeDtypes = {
 /// The dtype of the factors in adapter folders.
 inline constexpr Words<DType, 2> kAdapterDtypes = {{{"fp32", DType::f32}, {"bf16", DType::bf16}}};
 
+/// The dtype of the weights in the model folders of full fine-tuning; "auto": that of model.path, tensor by tensor.
+inline constexpr Words<std::optional<DType>, 3> kModelDtypes = {
+    {{"auto", std::nullopt}, {"fp32", DType::f32}, {"bf16", DType::bf16}}};
+
 /// The transport between GPUs.
 enum class CommunicatorKind : std::uint8_t { mpi, nccl };
 inline constexpr Words<std::optional<CommunicatorKind>, 3> kCommunicators = {
@@ -70,7 +74,7 @@ inline constexpr Words<Method, 11> kMethods = {{{"lora", Method::lora},
                                                 {"full", Method::full}}};
 
 /// The part of the model that a method trains or adds to; methods of different parts can be trained together.
-enum class MethodPart : std::uint8_t { linears, virtual_tokens, norms, sublayers };
+enum class MethodPart : std::uint8_t { linears, virtual_tokens, norms, sublayers, base };
 constexpr MethodPart part_of(Method method) {
   switch (method) {
     case Method::prompt:
@@ -81,6 +85,8 @@ constexpr MethodPart part_of(Method method) {
       return MethodPart::norms;
     case Method::bottleneck:
       return MethodPart::sublayers;
+    case Method::full:
+      return MethodPart::base;
     case Method::lora:
     case Method::dora:
     case Method::ia3:
@@ -90,10 +96,11 @@ constexpr MethodPart part_of(Method method) {
   }
   return MethodPart::linears;
 }
-inline constexpr Words<MethodPart, 4> kMethodParts = {{{"linear layers", MethodPart::linears},
+inline constexpr Words<MethodPart, 5> kMethodParts = {{{"linear layers", MethodPart::linears},
                                                        {"virtual tokens", MethodPart::virtual_tokens},
                                                        {"norms", MethodPart::norms},
-                                                       {"what follows attention and MLP", MethodPart::sublayers}}};
+                                                       {"what follows attention and MLP", MethodPart::sublayers},
+                                                       {"the base", MethodPart::base}}};
 
 /// The methods that are trained together, in the order of their parts.
 struct MethodChoice {

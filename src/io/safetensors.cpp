@@ -240,9 +240,6 @@ void read_tensor_bytes(const TensorInfo& tensor, std::uint64_t from, std::span<s
   InputFile(tensor.file, ExitCode::model).read_at(tensor.offset + from, out);
 }
 
-namespace {
-
-/// Sorts the tensors in file order. Returns the bytes before them: the header's length and the header.
 std::string sorted_header(std::vector<TensorToWrite>& tensors, const std::map<std::string, std::string>& metadata) {
   std::ranges::sort(tensors, {}, [](const TensorToWrite& t) { return std::pair(index_of_dtype(t.dtype), t.name); });
   json notes = metadata;
@@ -262,8 +259,6 @@ std::string sorted_header(std::vector<TensorToWrite>& tensors, const std::map<st
   const std::uint64_t length = header.size();
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header;
 }
-
-}  // namespace
 
 void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata) {

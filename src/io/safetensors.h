@@ -65,6 +65,9 @@ struct TensorToWrite {
   std::span<const std::byte> bytes;
 };
 
+/// Sorts the tensors in file order. Returns the bytes before them: the header's length and the header.
+std::string sorted_header(std::vector<TensorToWrite>& tensors, const std::map<std::string, std::string>& metadata);
+
 /// Writes one file: dtype alignment descending, then name; __metadata__ {"format":"pt"} plus `metadata`; header padded to 8
 /// bytes; fsynced.
 void write_safetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,

@@ -19,6 +19,7 @@
 #include "src/io/sha256.h"
 #include "src/job/adopt_adapter.h"
 #include "src/job/folder_adapter.h"
+#include "src/job/full_setup.h"
 #include "src/model/family.h"
 
 namespace lora_dist {
@@ -90,7 +91,9 @@ AdapterSpec configured_spec(const Config& config, const ModelSpec& model, Method
           method == adapter.method.first ? adapter.init : LoraInit::uniform,
           adapter.modules_to_save,
           adapter.ensure_weight_tying,
-          trained_tokens(config, model)};
+          trained_tokens(config, model),
+
+          config.train.trainable};
 }
 
 /// Throws Error(usage) if the folder would leave projections to be drawn that were not drawn from its key.
@@ -265,7 +268,7 @@ AdapterParams take_parameters(const AdapterLayout& layout, const AdapterShard& p
 }
 
 void choose_targets(Config& config, const ModelSpec& model) {
-  if (method_of(config.adapter.method.first).virtual_place != VirtualPlace::none) {
+  if (method_of(config.adapter.method.first).virtual_place != VirtualPlace::none || trains_base(config)) {
     return;
   }
   if (const auto default_modules = method_of(config.adapter.method.first).default_modules; default_modules != nullptr) {

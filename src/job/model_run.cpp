@@ -13,6 +13,7 @@
 #include "src/job/adapter_setup.h"
 #include "src/job/checkpoint_records.h"
 #include "src/job/data_setup.h"
+#include "src/job/full_setup.h"
 #include "src/job/ranks_agree.h"
 #include "src/job/tokenize_together.h"
 #include "src/job/trained_format.h"
@@ -219,7 +220,11 @@ void begin_run(ModelRun& run, const Config& config, Communicator& world, const D
       throw Error(ExitCode::usage,
                   "parallel.base_device = \"device\" needs a GPU (parallel.backend = \"cuda\"); on CPUs use \"auto\"");
     }
-    if (purpose == Purpose::train) {
+    if (purpose == Purpose::train && trains_base(run.config)) {
+      const ModelSpec spec = read_model_config(run.config.model.path);
+      check_trained_folder(run.config.model.path, spec);
+      check_trained_model(run.config, spec);
+    } else if (purpose == Purpose::train) {
       choose_targets(run.config, read_model_config(run.config.model.path));
     }
     if (run.world->rank() == 0) {
@@ -232,8 +237,12 @@ void open_model_and_data(ModelRun& run, Purpose purpose, const std::filesystem::
   const Config config = run.config;
   const bool training = purpose == Purpose::train;
   run.mesh = make_mesh(*run.world, config.parallel.tensor);
-  const BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == BaseDevice::host,
-                            config.train.micro_batches_in_flight, config.parallel.base_shards.of == BaseShards::Of::node};
+  BaseKeeping keeping{choose_shards(run), config.parallel.shard_vocabulary, config.parallel.base_device == BaseDevice::host,
+                      config.train.micro_batches_in_flight, config.parallel.base_shards.of == BaseShards::Of::node};
+  if (training && trains_base(config)) {
+    tell_of_forced_slices(config, run.console);
+    keeping = {.shards = run.mesh.data, .micro_batches_in_flight = config.train.micro_batches_in_flight, .trained = true};
+  }
   const std::filesystem::path from = adapter.empty() ? std::filesystem::path(config.adapter.init_from) : adapter;
   const std::optional<BaseFormat> record = from.empty() ? std::nullopt : agreed_record(from, *run.world);
   const WantedFormat wanted = training ? wanted_format(config) : as_recorded(wanted_format(config), record);

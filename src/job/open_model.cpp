@@ -6,6 +6,7 @@
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/frozen_tensors.h"
 #include "src/base/prequantized.h"
+#include "src/base/trained_base.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
 #include "src/core/error.h"
@@ -68,7 +69,11 @@ std::unique_ptr<OpenModel> open_model(const std::filesystem::path& folder, const
   std::unique_ptr<Communicator> host_shards = world.split(of_shards);
   model->base = load_frozen_base(model->spec, model->directory, format, {*host_shards, *holders, world, tp},
                                  {model->arena, model->stream, model->compute_dtype, keeping.on_host ? &model->pinned : nullptr,
-                                  keeping.of_node, keeping.divides_vocabulary});
+                                  keeping.of_node, keeping.divides_vocabulary, 0, keeping.trained});
+  if (keeping.trained && model->compute_dtype != DType::f32) {
+    model->values = std::move(model->base);
+    run_together(world, [&] { model->base = round_base(*model->values, model->compute_dtype, model->arena, model->stream); });
+  }
   model->shards = device.on_device() ? device.data->split(of_shards) : std::move(host_shards);
   if (mesh.tensor > 1) {
     model->tensor = (device.on_device() ? *device.data : world).split(mesh.data_rank);

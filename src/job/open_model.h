@@ -38,6 +38,7 @@ struct OpenModel {
   std::unique_ptr<Communicator>
       tensor;  // the ranks that share every micro-batch; null without TP; its spans are the operators' memory
   FrozenBase base;
+  std::optional<FrozenBase> values;  // the base in f32, if it is trained and computed with in 16 bits
   std::unique_ptr<WeightWindow> window;
 };
 
@@ -48,6 +49,7 @@ struct BaseKeeping {
   bool on_host = false;             // blocks stay in host memory beside a GPU, and are copied when needed
   int micro_batches_in_flight = 1;  // that compute with a block per fetch
   bool of_node = false;             // the ranks that divide it are on one machine, and on CPUs share its memory
+  bool trained = false;             // it is loaded to be trained
 };
 
 /// Collective over `world`. `wanted`: the requested base format; a prequantized folder keeps its own, with a note if it differs

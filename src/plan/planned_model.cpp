@@ -12,6 +12,7 @@
 #include "src/io/gguf_model.h"
 #include "src/job/adapter_setup.h"
 #include "src/job/data_setup.h"
+#include "src/job/full_setup.h"
 #include "src/model/config_file.h"
 
 namespace lora_dist {
@@ -85,11 +86,17 @@ PlannedModel open_planned_model(const Config& config, const std::vector<fs::path
     console.warn(warning);
   }
   choose_targets(model.config, model.spec);
+  if (trains_base(model.config)) {
+    check_trained_model(model.config, model.spec);
+  }
   model.has_weights = find_gguf(model.folder).has_value();
   for (const char* file : {"model.safetensors", "model.safetensors.index.json", kBaseStoreFile}) {
     model.has_weights = model.has_weights || is_there(model.folder / file);
   }
   model.directory = model.has_weights ? read_model_directory(model.folder) : implied_directory(model.spec, model.folder);
+  if (model.has_weights && trains_base(model.config)) {
+    check_trained_folder(model.folder, model.spec);
+  }
   const WantedFormat wanted = wanted_format(config);
   const std::optional<BaseFormat> stored = stored_format(model.spec, model.directory);
   model.format = stored ? agree_on_format(wanted, *stored, model.folder.string()) : wanted.format;

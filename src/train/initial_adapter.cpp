@@ -11,6 +11,8 @@
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/initial_factors.h"
 #include "src/adapter/joined_layout.h"
+#include "src/adapter/peft_adapter.h"
+#include "src/adapter/tensor_roles.h"
 #include "src/base/table_rows.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
@@ -150,6 +152,21 @@ void initialize_tables(TrainingRun& run) {
   take_shard(run.part, run.params, run.part_params, model.stream);
 }
 
+/// The small tensors of full fine-tuning, as the files have them. Every rank has them whole.
+void read_vectors(TrainingRun& run) {
+  run_together(*run.world, [&] {
+    for (const auto& [path, parameter] : named_parameters(run.layout)) {
+      const Shape& shape = parameter.shape;
+      const ModelTensor wanted{tensor_of(path, parameter.name), {shape.dims.begin(), shape.dims.begin() + shape.rank}};
+      const TensorInfo& tensor = find_tensor(run.model->spec, run.model->directory, wanted);
+      const std::vector<float> values = read_floats(tensor, 0, shape.count());
+      from_host(view(std::span<const float>(values)), view(run.params.data() + parameter.offset, {shape.count()}),
+                run.model->stream);
+    }
+    take_shard(run.part, run.params, run.part_params, run.model->stream);
+  });
+}
+
 }  // namespace
 
 void initialize_adapter_from_weights(TrainingRun& run) {
@@ -191,6 +208,10 @@ void initialize_adapter_from_weights(TrainingRun& run) {
 
 void initialize_adapter_from_base(TrainingRun& run) {
   const AdapterMethod& method = *run.layout.method;
+  if (method.part == TrainedPart::base) {
+    read_vectors(run);
+    return;
+  }
   if (!run.config.adapter.init_from.empty()) {
     return;
   }

@@ -188,6 +188,7 @@ StepResult compute_step(TrainingLoop& loop, double learning_rate, Clock::time_po
                   .optimizer_step = loop.progress.optimizer_step + 1,
                   .learning_rate = learning_rate};
   const StepOfMethod method{run.layout, run.config.adapter.adalora, run.budget, loop.plan.total_steps};
+  input.trained = run.trained ? &*run.trained : nullptr;
   input.method = run.layout.method->step == nullptr ? nullptr : &method;
   if (loop.step_seconds == 0.0 || loop.step_seconds > kLongStep) {
     input.abort = [&] { return stop_agreed(*run.world); };

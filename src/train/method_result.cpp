@@ -10,6 +10,7 @@
 #include "src/core/with_commas.h"
 #include "src/io/file.h"
 #include "src/io/strict_json.h"
+#include "src/train/save_result.h"
 
 namespace lora_dist {
 
@@ -54,6 +55,15 @@ void read_evaluations(MethodResult& result) {
   });
 }
 
+/// Of a model folder's weights.
+std::int64_t bytes_of_files(const std::filesystem::path& folder) {
+  std::int64_t bytes = 0;
+  for (const std::filesystem::path& file : read_model_directory(folder).files) {
+    bytes += static_cast<std::int64_t>(InputFile(file, ExitCode::model).size());
+  }
+  return bytes;
+}
+
 double percent_of(const MethodResult& result) {
   return 100.0 * static_cast<double>(result.trained) / static_cast<double>(result.all);
 }
@@ -68,8 +78,9 @@ MethodResult result_of(const TrainingRun& run) {
   MethodResult result;
   result.method = std::string(word_of(kMethods, run.config.adapter.method.first));
   result.folder = run.output;
-  result.trained = run.layout.trained_count();
-  result.all = result.trained + parameter_count(run.model->spec);
+  result.base = describe(run.model->base.format);
+  result.trained = run.trained_count;
+  result.all = (run.trained ? 0 : result.trained) + parameter_count(run.model->spec);
   result.learning_rate = run.config.train.learning_rate;
   std::array<std::int64_t, 1> bytes = {sum_by_kind(memory_of(*run.model))[kMemoryKinds]};
   run.world->all_reduce(bytes, Reduce::max, WireKind::control);
@@ -79,7 +90,8 @@ MethodResult result_of(const TrainingRun& run) {
       read_steps(result);
       read_evaluations(result);
       result.adapter_bytes =
-          static_cast<std::int64_t>(InputFile(tensors_file(result.folder / "adapter"), ExitCode::model).size());
+          run.trained ? bytes_of_files(result_folder(run, ResultOf::last))
+                      : static_cast<std::int64_t>(InputFile(tensors_file(result.folder / "adapter"), ExitCode::model).size());
     }
   });
   return result;
@@ -90,6 +102,7 @@ json json_of(std::span<const MethodResult> results) {
   for (const MethodResult& result : results) {
     methods.push_back({{"method", result.method},
                        {"output", result.folder.string()},
+                       {"base", result.base},
                        {"trained_parameters", result.trained},
                        {"all_parameters", result.all},
                        {"trained_percent", percent_of(result)},
@@ -113,6 +126,11 @@ std::string table_of(std::span<const MethodResult> results) {
                          with_commas(result.trained), percent_of(result), human_bytes(result.rank_bytes), result.seconds,
                          result.tokens_per_second, result.learning_rate, loss_text(result.loss_before),
                          loss_text(result.loss_after), human_bytes(result.adapter_bytes));
+  }
+  for (const MethodResult& result : results) {
+    if (result.base != results.front().base) {
+      table += fmt::format("\n{} over another base than {}: {}", result.method, results.front().method, result.base);
+    }
   }
   return table;
 }

@@ -17,6 +17,7 @@ namespace lora_dist {
 struct MethodResult {
   std::string method;            // its word
   std::filesystem::path folder;  // of its run
+  std::string base;              // the base's format in words
   std::int64_t trained = 0;      // parameters
   std::int64_t all = 0;          // parameters, those of the base included
   std::int64_t rank_bytes = 0;   // of all buffers of the largest rank: base, adapter, optimizer, activations and scratch

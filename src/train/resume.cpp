@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/elementwise.h"
 #include "src/adapter/adapter_bridge.h"
+#include "src/base/trained_pieces.h"
 #include "src/checkpoint/folders.h"
 #include "src/checkpoint/manifest.h"
 #include "src/comm/agree.h"
@@ -16,6 +18,7 @@
 #include "src/core/version.h"
 #include "src/io/file.h"
 #include "src/job/checkpoint_records.h"
+#include "src/transformer/base_gradients.h"
 
 namespace lora_dist {
 
@@ -103,6 +106,45 @@ CheckpointIdentity identity_of(const TrainingRun& run) {
 
 namespace {
 
+/// Copies a piece's values of a buffer to where training has them.
+void put_buffer(const TrainedBase& trained, const TrainedPiece& piece, std::string_view buffer, std::span<const float> values,
+                const Stream& stream) {
+  const auto offset = static_cast<std::size_t>(piece.offset);
+  const std::span<float> there = buffer == "m"   ? trained.m.subspan(offset, values.size())
+                                 : buffer == "v" ? trained.v.subspan(offset, values.size())
+                                                 : piece.values;
+  from_host(view(values), view(there), stream);
+  if (buffer == "params" && trained.dtype != DType::f32) {
+    cast(view(std::span<const float>(piece.values)), {piece.held.data(), trained.dtype, {std::ssize(values)}}, stream);
+  }
+}
+
+/// Reads this rank's elements of the trained matrices; the small tensors have been read.
+void read_trained_base(TrainingRun& run, const std::filesystem::path& from) {
+  const Manifest manifest = read_manifest(from);
+  const std::vector<TrainedMatrix> matrices = trained_matrices(*run.trained, run.model->base, run.model->spec);
+  const Stream& stream = run.model->stream;
+  require(manifest.matrices.size() == matrices.size(), "a checkpoint of other matrices passed for this run's");
+  for (std::size_t i = 0; i < matrices.size(); ++i) {
+    const TrainedMatrix& matrix = matrices[i];
+    const SavedMatrix wanted{matrix.name, matrix.rows, matrix.cols};
+    require(manifest.matrices[i] == wanted, "a checkpoint of other matrices passed for this run's");
+    for (const char* buffer : kMatrixBuffers) {
+      std::vector<PiecePlace> places;
+      std::vector<std::vector<float>> values;
+      for (const TrainedPiece& piece : matrix.pieces) {
+        places.push_back(piece.place);
+        values.emplace_back(piece.values.size());
+      }
+      const std::vector<std::span<float>> views(values.begin(), values.end());
+      read_matrix_pieces(from, manifest.matrix_shards, static_cast<std::int64_t>(i), wanted, buffer, places, views);
+      for (std::size_t p = 0; p < places.size(); ++p) {
+        put_buffer(*run.trained, matrix.pieces[p], buffer, values[p], stream);
+      }
+    }
+  }
+}
+
 RunProgress go_on_from(TrainingRun& run, const std::filesystem::path& from) {
   CheckpointIdentity wanted;
   run_together(*run.world, [&] { wanted = wanted_identity(run, from); });
@@ -129,6 +171,12 @@ RunProgress go_on_from(TrainingRun& run, const std::filesystem::path& from) {
   if (!state.initial.empty()) {
     from_host(view(std::span<const float>(state.initial)), view(run.initial), stream);
     take_shard(run.part, run.initial, run.part_initial, stream);
+  }
+  if (run.trained) {
+    run.model->window->begin_change();
+    run_together(*run.world, [&] { read_trained_base(run, from); });
+    put_trained_vectors(run.tuned(), run.buffers.part_params);
+    run.model->window->end_change();
   }
   run.console.line(fmt::format("resuming from {} (step {})", from.string(), progress->step));
   return *progress;

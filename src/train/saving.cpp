@@ -7,6 +7,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "src/adapter/frozen_tensors.h"
+#include "src/base/trained_pieces.h"
 #include "src/checkpoint/shard.h"
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
@@ -15,6 +16,7 @@
 #include "src/core/fault_point.h"
 #include "src/data/sampler.h"
 #include "src/job/checkpoint_records.h"
+#include "src/train/host_copy.h"
 #include "src/train/resume.h"
 
 namespace lora_dist {
@@ -50,6 +52,46 @@ void copy_state(const TrainingRun& run) {
   if (!from.initial.empty()) {
     to_host(view(from.initial), view(run.copy.initial), run.model->stream);
   }
+}
+
+/// The trained matrices on the host while they are written.
+struct SavedMatrices {
+  MatrixState state;
+  std::vector<float> params;
+  std::vector<float> m;  // beside a GPU, as the next
+  std::vector<float> v;
+};
+
+/// Moments are written in place on CPUs: training waits for that.
+SavedMatrices copy_matrices(const TrainingRun& run) {
+  SavedMatrices saved;
+  if (!run.trained) {
+    return saved;
+  }
+  const Stream& stream = run.model->stream;
+  const std::vector<TrainedMatrix> matrices = trained_matrices(*run.trained, run.model->base, run.model->spec);
+  std::vector<std::pair<std::int64_t, const TrainedPiece*>> pieces;  // with the index of the matrix
+  for (const TrainedMatrix& matrix : matrices) {
+    for (const TrainedPiece& piece : matrix.pieces) {
+      pieces.emplace_back(std::ssize(saved.state.matrices), &piece);
+    }
+    saved.state.matrices.push_back({matrix.name, matrix.rows, matrix.cols});
+  }
+  std::ranges::sort(pieces, {}, [](const auto& piece) { return piece.second->offset; });  // as the moments lie
+  saved.params.reserve(run.trained->m.size());
+  for (const auto& [matrix, piece] : pieces) {
+    const std::vector<float> values = host_copy(piece->values, stream);
+    saved.params.insert(saved.params.end(), values.begin(), values.end());
+    saved.state.pieces.push_back({matrix, piece->place});
+  }
+  saved.state.params = saved.params;
+  saved.state.m = run.trained->m;
+  saved.state.v = run.trained->v;
+  if (run.device->on_device()) {
+    saved.state.m = saved.m = host_copy(run.trained->m, stream);
+    saved.state.v = saved.v = host_copy(run.trained->v, stream);
+  }
+  return saved;
 }
 
 /// Waits for the commit, prints its warnings and adds the save to `committed`. If it throws, no save is in progress.
@@ -104,6 +146,12 @@ StateCopy take_state_copy(const AdapterLayout& layout, int rank, int ranks, bool
   return {take(true), take(true), take(true), take(of_steps), take(of_steps), take(of_start)};
 }
 
+void count_saved_matrices(const TrainedBase& trained, bool on_host, Arena& arena) {
+  const auto bytes = static_cast<std::int64_t>(sizeof(float)) * trained.count;
+  arena.count(on_host ? MemoryKind::checkpoint_on_host : MemoryKind::checkpoint, "matrices that are saved",
+              on_host ? 3 * bytes : bytes);
+}
+
 void begin_save(TrainingRun& run, const RunProgress& progress, Saving& saving) {
   finish_save(run, saving);
   saving.times = {progress.step, 0.0, 0.0};
@@ -111,11 +159,17 @@ void begin_save(TrainingRun& run, const RunProgress& progress, Saving& saving) {
   const AtWork here("saving a checkpoint");
   const Blocked waiting(saving);
   copy_state(run);
+  const SavedMatrices matrices = copy_matrices(run);
   fault_point("save");
   saving.pending = std::make_unique<PendingSave>(
       *run.world, checkpoints_of(run), identity_of(run), state_to_save(run, progress),
       StateBuffers{run.copy.params, run.copy.m, run.copy.v, run.copy.sensitivity, run.copy.uncertainty, run.copy.initial},
-      run.config.checkpoint.keep);
+      run.config.checkpoint.keep, matrices.state);
+  if (run.trained) {
+    std::unique_ptr<PendingSave> pending = std::move(saving.pending);  // none is in progress if it fails
+    pending->proceed();
+    saving.pending = std::move(pending);
+  }
 }
 
 bool is_writing(const Saving& saving) { return saving.pending != nullptr && saving.pending->is_working(); }

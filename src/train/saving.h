@@ -20,6 +20,9 @@ namespace lora_dist {
 /// folder. `on_host`: beside a GPU.
 StateCopy take_state_copy(const AdapterLayout& layout, int rank, int ranks, bool on_host, Arena& arena);
 
+/// Counts the copy of the trained matrices while they are written: values, and beside a GPU moments.
+void count_saved_matrices(const TrainedBase& trained, bool on_host, Arena& arena);
+
 /// The checkpoints of this process: the save in progress, if any, and the times of all. The same on every rank except for the
 /// times.
 struct Saving {

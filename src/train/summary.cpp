@@ -10,6 +10,7 @@
 #include "src/data/chat_sample.h"
 #include "src/inference/sampling_config.h"
 #include "src/train/run_watch.h"
+#include "src/train/save_result.h"
 #include "src/train/saving.h"
 
 namespace lora_dist {
@@ -68,12 +69,13 @@ void show_answer(const TrainingRun& run, const AnswerSettings& how, const Sample
   }
   Arena arena(run.model->stream);
   KvCache cache = make_kv_cache(run.model->base.spec, run.workspace.rope_positions, arena, run.model->compute_dtype);
-  const std::string base = answer(run, run.base(), how, prompt, cache);
+  const std::string base =  // training the base leaves no other to ask
+      run.trained ? "" : fmt::format("\nbase      | {}", answer(run, run.base(), how, prompt, cache));
   const std::string tuned = answer(run, run.tuned(), how, prompt, cache);
   const Tokenizer& tokenizer = *run.model->tokenizer;
   const std::span<const std::int32_t> expected = std::span(sample.input_ids).subspan(prompt.size());
-  run.console.line(fmt::format("\nprompt    | {}\nbase      | {}\ntuned     | {}\nreference | {}",
-                               decode(tokenizer, prompt, true), base, tuned, decode(tokenizer, expected, true)));
+  run.console.line(fmt::format("\nprompt    | {}{}\ntuned     | {}\nreference | {}", decode(tokenizer, prompt, true), base, tuned,
+                               decode(tokenizer, expected, true)));
 }
 
 /// Answers as many questions as configured; none after a stop request, since the run is complete and saved.
@@ -133,10 +135,12 @@ void show_summary(const TrainingRun& run, const RunProgress& progress, const Sav
     console.line(fmt::format("tuned        {:9.4f}    {:9.3f}", progress.last->loss, progress.last->perplexity));
   }
   show_answers(run);
-  console.line(fmt::format("\nadapter (PEFT) in {}", (run.output / "adapter").string()));
+  console.line(fmt::format("\n{} in {}", run.trained ? "model (Hugging Face)" : "adapter (PEFT)",
+                           result_folder(run, ResultOf::last).string()));
   if (progress.best.best_step > 0) {
-    console.line(fmt::format("best adapter ({} {:.4f} at step {}) in {}", word_of(kMetrics, run.config.eval.best_metric),
-                             progress.best.best, progress.best.best_step, (run.output / "adapter_best").string()));
+    console.line(fmt::format("best {} ({} {:.4f} at step {}) in {}", run.trained ? "model" : "adapter",
+                             word_of(kMetrics, run.config.eval.best_metric), progress.best.best, progress.best.best_step,
+                             result_folder(run, ResultOf::best).string()));
   }
 }
 

@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 
-#include "src/adapter/adapter_folders.h"
 #include "src/comm/agree.h"
 #include "src/config/print_config.h"
 #include "src/core/activity.h"
@@ -17,7 +16,7 @@
 #include "src/train/initial_adapter.h"
 #include "src/train/resume.h"
 #include "src/train/run_watch.h"
-#include "src/train/save_adapter.h"
+#include "src/train/save_result.h"
 #include "src/train/summary.h"
 #include "src/train/training_loop.h"
 
@@ -115,7 +114,7 @@ bool do_evaluation(TrainingLoop& loop) {
                                     : ""));
   });
   if (best && !before_training) {
-    save_adapter(run, loop.progress.step, "adapter_best");
+    save_result(run, loop.progress.step, ResultOf::best);
   }
   return true;
 }
@@ -198,19 +197,10 @@ void start_output(TrainingLoop& loop, bool resumed) {
   });
 }
 
-/// Rank 0 checks for all ranks.
-bool adapter_is_there(const TrainingRun& run) {
-  std::error_code ignored;
-  std::array<std::int64_t, 1> there = {
-      std::filesystem::exists(tensors_file(adapter_folders(run.output / "adapter").front()), ignored) ? 1 : 0};
-  run.world->broadcast(std::as_writable_bytes(std::span(there)), 0, WireKind::control);
-  return there[0] != 0;
-}
-
 /// Call after begin_save() of this step.
 ExitCode stop_saved(TrainingLoop& loop) {
   finish_save(loop.run, loop.saving);
-  save_adapter(loop.run, loop.progress.step, "adapter");
+  save_result(loop.run, loop.progress.step, ResultOf::last);
   const std::string reason = stop_reason();
   loop.run.console.line(
       fmt::format("stopped on request at step {} of {}{}; the checkpoint is saved, run the same command to go on",
@@ -247,7 +237,7 @@ ExitCode do_steps(TrainingLoop& loop) {
     }
     stop = stop || (loop.progress.evaluation_due && !do_evaluation(loop));
     if (is_complete(loop) && !loop.progress.evaluation_due) {
-      save_adapter(loop.run, loop.progress.step, "adapter");  // before the checkpoint that marks the run complete
+      save_result(loop.run, loop.progress.step, ResultOf::last);  // before the checkpoint that marks the run complete
       do_save(loop);
     } else if (stop || checkpoint_is_due(loop)) {
       do_save(loop);
@@ -289,13 +279,13 @@ ExitCode resume_and_train(TrainingRun& run) {
     initialize_adapter_from_weights(run);
   }
   if (resumed && is_complete(loop) && !loop.progress.evaluation_due) {
-    if (!adapter_is_there(run)) {
-      save_adapter(run, loop.progress.step, "adapter");
+    if (!result_is_there(run)) {
+      save_result(run, loop.progress.step, ResultOf::last);
     }
     run.console.line(fmt::format(
-        "this run is complete: {} of {} steps are done, the adapter is in {}. To train further, raise train.max_steps "
+        "this run is complete: {} of {} steps are done, the {} is in {}. To train further, raise train.max_steps "
         "or train.epochs; to start afresh, choose another output.dir.",
-        loop.progress.step, plan.total_steps, (run.output / "adapter").string()));
+        loop.progress.step, plan.total_steps, run.trained ? "model" : "adapter", result_folder(run, ResultOf::last).string()));
     return ExitCode::done;
   }
   start_output(loop, resumed.has_value());

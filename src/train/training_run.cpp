@@ -3,10 +3,12 @@
 
 #include "kernels/common/device.h"
 #include "kernels/fixed_point/fixed_point.h"
+#include "src/adapter/full.h"
 #include "src/base/base_hash.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
 #include "src/core/memory_report.h"
+#include "src/job/full_setup.h"
 #include "src/train/encode_virtual_tokens.h"
 #include "src/train/initial_adapter.h"
 #include "src/train/saving.h"
@@ -17,6 +19,12 @@ namespace {
 
 void show_adapter(const TrainingRun& run) {
   const AdapterConfig& adapter = run.config.adapter;
+  if (trains_base(run.config)) {
+    run.console.line(fmt::format("training   full: the base's own weights{}",
+                                 run.config.train.trainable.empty() ? "" : ", those of train.trainable"));
+    run.console.line(trainable_line(trained_tensors(run.model->spec, run.config.train.trainable), run.model->spec));
+    return;
+  }
   std::string text;
   for (const PeftConfig& peft : run.descriptions()) {
     text += fmt::format("{}{}, {}", text.empty() ? "" : " + ", word_of(kMethods, peft.method),
@@ -24,6 +32,19 @@ void show_adapter(const TrainingRun& run) {
   }
   run.console.line(fmt::format("adapter    {}; {}", text, adapter.init_from.empty() ? "fresh" : "from " + adapter.init_from));
   run.console.line(trainable_line(run.layout, run.model->spec));
+}
+
+/// The base's own matrices, and the group that sums their gradients. Collective.
+void take_trained_base(TrainingRun& run) {
+  OpenModel& model = *run.model;
+  run.gradient_shards = (run.device->data ? *run.device->data : *run.world).split(run.mesh.tensor_rank);
+  run_together(*run.world, [&] {
+    const TrainedTensors tensors = trained_tensors(model.spec, run.config.train.trainable);
+    run.trained = make_trained_base(model.base, model.values ? *model.values : model.base, tensors.matrices, run.mesh.data_rank,
+                                    model.arena);
+    run.trained->shards = run.gradient_shards.get();
+    count_saved_matrices(*run.trained, run.device->on_device(), run.device->on_device() ? model.host : model.arena);
+  });
 }
 
 /// Takes all buffers of steps and checkpoints. Collective.
@@ -104,10 +125,16 @@ void set_up_adapter(TrainingRun& run) {
   run.model->arena.release_after(run.before_adapter);
   run.model->host.release_after(run.before_adapter_host);
   run.budget = {};
+  run.trained.reset();
   prepare_adapter(run, Purpose::train, {});
   pack_data(run);
+  run.trained_count =
+      trains_base(run.config) ? trained_tensors(run.model->spec, run.config.train.trainable).count : run.layout.trained_count();
   show_adapter(run);
   take_buffers(run);
+  if (trains_base(run.config)) {
+    take_trained_base(run);
+  }
   initialize_adapter_from_base(run);
   if (run.layout.encoder) {
     put_encoded_rows(*run.layout.encoder, run.params, run.model->stream);

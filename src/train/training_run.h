@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -29,7 +30,10 @@ struct TrainingRun : ModelRun {
   std::string base_hash;
   GenerationConfig generation;  // for answers to validation questions
   TrainedBuffers buffers;
-  RankBudget budget;  // of AdaLoRA
+  RankBudget budget;                              // of AdaLoRA
+  std::optional<TrainedBase> trained;             // of full fine-tuning
+  std::unique_ptr<Communicator> gradient_shards;  // the ranks that divide the trained base
+  std::int64_t trained_count = 0;                 // parameters
   StateCopy copy;
   Arena::Mark before_adapter;        // in the model's arena
   Arena::Mark before_adapter_host;   // in the model's arena of host memory

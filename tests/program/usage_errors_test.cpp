@@ -74,11 +74,11 @@ TEST(UsageErrors, Settings) {
 
 TEST(UsageErrors, WhatIsNotBuiltIsRefusedByName) {
   const std::map<std::string, std::string> settings = {
-      {"adapter.method", "full"}, {"train.optimizer", "lion"}, {"train.deterministic", "false"}, {"eval.metrics", "[\"rouge\"]"}};
+      {"train.optimizer", "lion"}, {"train.deterministic", "false"}, {"eval.metrics", "[\"rouge\"]"}};
   for (const auto& [key, value] : settings) {
     expect_usage_error({"--set", key + "=" + value}, {key, "not built yet"});
   }
-  expect_error_on_1_and_3_ranks(command({"--set", "adapter.method=full"}), 2, {"adapter.method", "prefix", "not built yet"});
+  expect_error_on_1_and_3_ranks(command({"--set", "train.optimizer=lion"}), 2, {"train.optimizer", "adamw", "not built yet"});
 }
 
 TEST(UsageErrors, TargetModulesThatMatchNothing) {
