@@ -2,7 +2,11 @@
 #include "src/plan/dry_run.h"
 
 #include <numeric>
+#include <optional>
 #include <vector>
+
+#include "kernels/fixed_point/fixed_point.h"
+#include "src/transformer/base_gradients.h"
 
 namespace lora_dist {
 
@@ -41,6 +45,7 @@ MicroBatch full_micro_batch(const StepShape& step, std::int64_t sequences) {
 struct WalkWork {
   WorkRecord record;
   CollectiveCount tensor;
+  CollectiveCount shards;
 
   double flops_of(std::string_view part) const {
     return record.sum([&](const WorkEntry& e) { return e.part == part; }).work.flops;
@@ -50,9 +55,15 @@ struct WalkWork {
 WalkWork walk(PlannedRank& rank, const std::vector<MicroBatch>& batches) {
   rank.record.clear();
   const CollectiveCount before = rank.tensor.count();
-  forward_backward(context_of(rank), batches, Objective{}, rank.dropout,
-                   std::span(rank.buffers.part_grads).first(batches.size()));
-  return {rank.record, rank.tensor.count() - before};
+  const CollectiveCount shards_before = rank.shards.count();
+  ForwardContext model = context_of(rank);
+  std::optional<BaseGradients> of_base;
+  if (rank.trained) {
+    of_base.emplace(BaseGradients{*rank.trained, 1.0F, kFixedPointLimit, std::vector<std::int64_t>(batches.size())});
+    model.base_gradients = &*of_base;
+  }
+  forward_backward(model, batches, Objective{}, rank.dropout, std::span(rank.buffers.part_grads).first(batches.size()));
+  return {rank.record, rank.tensor.count() - before, rank.shards.count() - shards_before};
 }
 
 /// The sum of the fetches for which `chosen` is true.
@@ -66,6 +77,19 @@ void add_fetches(const WalkWork& walk, int shards, MicroBatchWork& work) {
   work.blocks = fetches_of(walk, shards, [](const WorkEntry& e) { return e.name == kBlockFetch; });
   work.embedding = fetches_of(walk, shards, [](const WorkEntry& e) { return e.name == kChunkFetch && e.part == kEmbeddingPart; });
   work.head = fetches_of(walk, shards, [](const WorkEntry& e) { return e.name == kChunkFetch && e.part != kEmbeddingPart; });
+}
+
+std::int64_t fetched_bytes(const WalkWork& walk) {
+  return walk.record.sum([](const WorkEntry& e) { return e.name == kBlockFetch || e.name == kChunkFetch; }).work.bytes;
+}
+
+/// What an update of the base adds to the work.
+void add_base_gradients(PlannedRank& rank, const std::vector<MicroBatch>& one, const WalkWork& steady, MicroBatchWork& work) {
+  work.gradients.scatters = steady.shards.scatters;
+  work.gradients.scattered_bytes = steady.shards.scattered_bytes;
+  rank.window->begin_change();
+  rank.window->end_change();
+  work.changed_bytes = fetched_bytes(walk(rank, one)) - fetched_bytes(steady);
 }
 
 }  // namespace
@@ -83,6 +107,9 @@ MicroBatchWork work_of_micro_batch(PlannedRank& rank, const StepShape& step) {
   add_fetches(alone, rank.base.shards, work);
   work.head_chunks = rank.base.head.chunks;
   work.tensor = alone.tensor;
+  if (rank.trained) {
+    add_base_gradients(rank, one, alone, work);
+  }
   if (step.micro_batches_in_flight > 1) {
     const WalkWork both = walk(rank, {one[0], one[0]});
     work.last_recompute_flops = both.flops_of(kBackwardPart) - 2.0 * work.backward_flops;
@@ -100,13 +127,16 @@ WireBytes wire_of_step(const PlannedModel& model, const PlannedMesh& mesh, const
   for (const MicroBatchWork& work : works) {
     if (mesh.gathers()) {  // ranks without a micro-batch serve the others
       wire[WireKind::base_gather] +=
-          step.walks(mesh.data) * mesh.data * (work.blocks.slice_bytes + work.embedding.slice_bytes + work.head.slice_bytes);
+          step.walks(mesh.data) * mesh.data * (work.blocks.slice_bytes + work.embedding.slice_bytes + work.head.slice_bytes) +
+          mesh.data * work.changed_bytes;
+      wire[WireKind::adapter_gradient] += step.walks(mesh.data) * mesh.data * work.gradients.bytes();
     }
     wire[WireKind::tensor_activation] += step.full_micro_batches() * work.tensor.bytes() + work.rest_bytes +
                                          step.recomputed_last(mesh.data) * work.last_recompute_bytes;
   }
   if (mesh.ranks() > 1) {  // 64-bit fixed point
-    wire[WireKind::adapter_gradient] = mesh.ranks() * model.layout.used_count() * static_cast<std::int64_t>(sizeof(std::int64_t));
+    wire[WireKind::adapter_gradient] +=
+        mesh.ranks() * model.layout.used_count() * static_cast<std::int64_t>(sizeof(std::int64_t));
   }
   return wire;
 }

@@ -35,6 +35,8 @@ struct MicroBatchWork {
   CollectiveCount tensor;                 // between the ranks that share the micro-batch
   std::int64_t last_recompute_bytes = 0;  // of those, as in last_recompute_flops
   std::int64_t rest_bytes = 0;            // of a micro-batch of step.rest() sequences
+  CollectiveCount gradients;              // of the base's own matrices, once per walk
+  std::int64_t changed_bytes = 0;         // slices that the first walk after an update fetches besides
 };
 
 /// Runs the rank dry. Its buffers must fit micro-batches of step.micro_batch sequences.

@@ -87,6 +87,9 @@ MeshSearch search_meshes(Planner& planner, const ModelSpec& spec, const Cluster&
   for (const int size : sizes) {
     std::optional<MeshPlan> best;
     for (const PlannedMesh& mesh : meshes_of(spec, cluster, size)) {
+      if (planner.trains_base() && (mesh.shards != mesh.data || mesh.tensor > spec.kv_heads)) {
+        continue;
+      }
       const MeshPlan plan = planner.plan(mesh);
       if (!search.leanest || plan.memory() < search.leanest->memory()) {
         search.leanest = plan;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/core/memory_report.h"
+#include "src/job/full_setup.h"
 #include "src/plan/step_time.h"
 
 namespace lora_dist {
@@ -32,6 +33,7 @@ class Planner {
 
   /// Throws Error(usage) if the model has fewer heads, features or ids than TP ranks.
   MeshPlan plan(const PlannedMesh& mesh);
+  bool trains_base() const { return lora_dist::trains_base(model_.config); }
   bool fits(const MeshPlan& plan) const { return target_.memory_limit == 0 || plan.memory() <= target_.memory_limit; }
 
  private:

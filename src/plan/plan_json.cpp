@@ -1,7 +1,9 @@
 // Prints the report as JSON.
 #include <algorithm>
 
+#include "src/adapter/full.h"
 #include "src/job/device.h"
+#include "src/job/full_setup.h"
 #include "src/plan/plan_report.h"
 
 namespace lora_dist {
@@ -84,7 +86,8 @@ ordered_json model_json(const PlannedModel& model) {
           {"layers", spec.layers},
           {"hidden", spec.hidden},
           {"parameters", parameter_count(spec)},
-          {"trainable", model.layout.trained_count()},
+          {"trainable",
+           trains_base(model.config) ? trained_tensors(spec, model.config.train.trainable).count : model.layout.trained_count()},
           {"base", describe(model.format)}};
 }
 

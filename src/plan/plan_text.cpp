@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "src/adapter/full.h"
 #include "src/core/with_commas.h"
 #include "src/job/device.h"
+#include "src/job/full_setup.h"
 #include "src/plan/parse_quantities.h"
 #include "src/plan/plan_report.h"
 #include "src/report/progress.h"
@@ -28,7 +30,9 @@ std::string head_text(const PlanReport& report) {
       "plan       {}\nmodel      {}{}: {} layers, hidden {}, {} heads ({} kv), intermediate {}, vocabulary {}; base {}\n",
       report.name, model.folder.string(), model.has_weights ? "" : " (config.json alone)", spec.layers, spec.hidden, spec.heads,
       spec.kv_heads, spec.intermediate, spec.vocab, describe(model.format));
-  text += fmt::format("adapter    {}\n", trainable_line(model.layout, spec));
+  text += fmt::format("{}{}\n", trains_base(model.config) ? "training   " : "adapter    ",
+                      trains_base(model.config) ? trainable_line(trained_tensors(spec, model.config.train.trainable), spec)
+                                                : trainable_line(model.layout, spec));
   text += fmt::format("mesh       {} rank{}: {}; {}\n", mesh.ranks(), mesh.ranks() == 1 ? "" : "s", mesh_name(mesh),
                       report.target.on_device()
                           ? fmt::format("{} on {}", name_of_compute(report.target.dtype), report.target.device->title)

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 
+#include "src/adapter/full.h"
 #include "src/base/weight_window.h"
 #include "src/comm/mesh.h"
 #include "src/core/error.h"
 #include "src/job/adapter_setup.h"
+#include "src/job/full_setup.h"
 #include "src/train/saving.h"
 #include "src/train/training_run.h"
 #include "src/transformer/workspace.h"
@@ -38,6 +40,9 @@ PlannedMesh mesh_of(const Config& config, int ranks, const PlanTarget& target) {
   Mesh mesh;
   mesh.tensor = config.parallel.tensor;
   mesh.data = ranks / mesh.tensor;
+  if (trains_base(config)) {
+    return {mesh.data, mesh.tensor, mesh.data, false};
+  }
   const int of_node = std::min(mesh.data, std::max(1, target.cluster.gpus_per_node / mesh.tensor));
   const bool by_node = config.parallel.base_shards.of == BaseShards::Of::node;
   if (by_node && mesh.data % of_node != 0) {
@@ -57,13 +62,18 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
   const TpShard tp = tp_shard(model.spec, tensor_rank, mesh.tensor, mesh.ranks());
   const bool on_host = target.on_device() && model.config.parallel.base_device == BaseDevice::host;
   const bool sums_in_f32 = target.on_device() && model.config.parallel.communicator == CommunicatorKind::mpi;
+  const bool trains = trains_base(model.config);
   auto rank = std::make_unique<PlannedRank>(CountedGroup{0, mesh.shards, sums_in_f32},
                                             CountedGroup{tensor_rank, mesh.tensor, sums_in_f32});
   rank->stream.backend = target.backend;
   rank->stream.record = &rank->record;
   rank->base = lay_out_frozen_base(model.spec, model.directory, model.format, tp, mesh.shards,
                                    {rank->arena, rank->stream, target.dtype, on_host ? &rank->pinned : nullptr, mesh.of_node,
-                                    model.config.parallel.shard_vocabulary});
+                                    model.config.parallel.shard_vocabulary || trains, 0, trains});
+  if (trains && target.dtype != DType::f32) {
+    rank->values = std::move(rank->base);
+    rank->base = round_base(*rank->values, target.dtype, rank->arena, rank->stream);
+  }
   const int in_flight = model.config.train.micro_batches_in_flight;
   rank->window = std::make_unique<WeightWindow>(rank->base, rank->shards, rank->arena, rank->stream, target.dtype, in_flight);
   rank->part = make_adapter_shard(model.layout, model.spec, tp);
@@ -74,6 +84,12 @@ std::unique_ptr<PlannedRank> plan_rank(const PlannedModel& model, const PlanTarg
   const WorkspaceOptions options =
       workspace_options(model.config, model.spec, model.layout.virtual_tokens.count, target.dtype, Purpose::train);
   rank->workspace = make_workspace(rank->base, rank->part.layout, options, rank->arena, rank->stream);
+  if (trains) {
+    const TrainedTensors tensors = trained_tensors(model.spec, model.config.train.trainable);
+    rank->trained = make_trained_base(rank->base, rank->values ? *rank->values : rank->base, tensors.matrices, 0, rank->arena);
+    rank->trained->shards = &rank->shards;
+    count_saved_matrices(*rank->trained, target.on_device(), rank->arena);
+  }
   if (target.on_device()) {
     rank->arena.count(MemoryKind::operator_scratch, "operators' own",
                       operator_bytes(rank->base.spec, target, options.max_tokens));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,8 @@ struct PlannedRank {
   Arena arena{Stream{}, Arena::Memory::none};
   Arena pinned{Stream{}, Arena::Memory::none};
   FrozenBase base;
+  std::optional<FrozenBase> values;  // of full fine-tuning, as the next
+  std::optional<TrainedBase> trained;
   AdapterShard part;
   TrainedBuffers buffers;
   std::span<float> part_initial;  // as a run has it

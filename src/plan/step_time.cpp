@@ -109,6 +109,12 @@ StepTime time_of_step(const PlannedModel& model, const PlanTarget& target, const
     time.adapter_all_reduce = is_over_mpi(model, target) ? mpi_all_reduce_seconds(link, mesh.ranks(), bytes)
                                                          : all_reduce_seconds(link, mesh.ranks(), 1.0, bytes);
   }
+  if (mesh.gathers()) {  // of the base's own gradients; 0 if it is frozen
+    const Link& link = target.cluster.link_of(std::int64_t{mesh.shards} * mesh.tensor);
+    time.adapter_all_reduce +=
+        walks * all_gather_seconds(link, mesh.shards, static_cast<double>(work.gradients.scatters),
+                                   static_cast<double>(work.gradients.scattered_bytes), is_over_mpi(model, target));
+  }
   return time;
 }
 

@@ -74,7 +74,8 @@ TEST_P(PlanBesideARun, MemoryAndWireAreThoseOfTheRun) {
                        {"parallel.base_shards", each.shards},
                        {"checkpoint.every", "0"},
                        {"output.dir", (scratch / "out").string()}};
-  if (each.more.contains("adapter.prompt.virtual_tokens") || each.more.contains("adapter.prefix.virtual_tokens")) {
+  const bool full = each.more.contains("adapter.method") && each.more.at("adapter.method") == "full";
+  if (full || each.more.contains("adapter.prompt.virtual_tokens") || each.more.contains("adapter.prefix.virtual_tokens")) {
     settings.erase("adapter.r");
   }
   for (const auto& [key, value] : each.more) {
@@ -145,6 +146,23 @@ INSTANTIATE_TEST_SUITE_P(
              "none",
              {{"adapter.method", "vera"}, {"adapter.r", "64"}}},
         Case{"adalora", kStories, 512, 2, 2, "all", "block", {{"adapter.method", "adalora"}}},
+        Case{"full",
+             kStories,
+             512,
+             2,
+             2,
+             "all",
+             "block",
+             {{"adapter.method", "full"}, {"model.quantization", "none"}, {"parallel.sequence_parallel", "true"}}},
+        Case{"full_in_flight",
+             "tests/golden/families/gpt2",
+             95,
+             3,
+             1,
+             "all",
+             "none",
+             {{"adapter.method", "full"}, {"model.quantization", "none"}, {"train.micro_batches_in_flight", "2"}}},
+        Case{"full_alone", kStories, 512, 1, 1, "all", "selective", {{"adapter.method", "full"}, {"model.quantization", "none"}}},
         Case{"prompt",
              kStories,
              512,
