@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <span>
 #include <sstream>
 
@@ -16,6 +17,7 @@
 #include "src/core/version.h"
 #include "src/io/file.h"
 #include "src/job/adapter_setup.h"
+#include "src/job/full_setup.h"
 #include "src/job/ranks_agree.h"
 #include "src/train/method_result.h"
 #include "src/train/trainer.h"
@@ -82,10 +84,19 @@ void check(const CompareOptions& options) {
 Config config_of_method(const Config& all, const std::string& name, const std::map<std::string, std::string>& rates,
                         const Console& console) {
   Config config = all;
-  config.adapter.method = load_config({}, {"adapter.method=" + name}).adapter.method;
+  config.adapter.method = load_config({}, {"adapter.method=" + name}, /*any_method=*/true).adapter.method;
   config.origins["adapter.method"] = "--methods";
   for (const std::string& key : leave_out_options_of_other_methods(config)) {
     console.note(fmt::format("{} is left out for {}, which does not have it", key, name));
+  }
+  if (!trains_base(config) && !config.train.trainable.empty()) {
+    console.note(fmt::format("train.trainable is left out for {}, which does not have it", name));
+    config.train.trainable.clear();
+  }
+  if (trains_base(config) && config.model.quantization != Quantization::none) {
+    console.note("full is trained on a base of its own, which is not quantized");
+    config.model.quantization = Quantization::none;
+    config.origins["model.quantization"] = "--methods";
   }
   if (method_of(config.adapter.method.first).default_modules != nullptr && config.is_explicit("adapter.target_modules")) {
     console.note(fmt::format("adapter.target_modules is left out for {}, which has modules of its own", name));
@@ -146,11 +157,35 @@ void begin_method(TrainingRun& run, const Config& opened, const Config& config) 
 void check_methods(const TrainingRun& run, std::span<const Config> configs) {
   run_together(*run.world, [&] {
     for (Config config : configs) {
+      if (trains_base(config)) {
+        check_trained_folder(config.model.path, run.model->spec);
+        check_trained_model(config, run.model->spec);
+      }
       choose_targets(config, run.model->spec);
       configured_layout(config, run.model->spec);
     }
   });
 }
+
+/// The opened base with its data: adapters share one, and full fine-tuning has its own, which it changes.
+struct OpenedBase {
+  std::optional<TrainingRun> run;
+  Config config;  // as it was opened
+  bool trained = false;
+
+  /// Closes one base before it opens another.
+  void open(const Config& wanted, Communicator& world, const Device& device, const std::filesystem::path& folder) {
+    if (run && !trained && !trains_base(wanted)) {
+      return;
+    }
+    run.reset();
+    Config first = wanted;
+    first.output.dir = folder.string();
+    run.emplace(open_training(first, world, device));
+    config = run->config;
+    trained = trains_base(wanted);
+  }
+};
 
 void write_results(const TrainingRun& run, const std::filesystem::path& folder, const std::vector<MethodResult>& results) {
   run_together(*run.world, [&] {
@@ -170,26 +205,27 @@ int run(Communicator& world, const ProcessInfo& process, const CompareOptions& o
     end_on_stop_requests();
   }
   const std::filesystem::path folder = all.output.dir;
-  Config first = *std::ranges::max_element(configs, {}, [](const Config& each) {  // all get the same data
-    return configured_virtual_tokens(each.adapter);
+  const Config longest = *std::ranges::max_element(configs, {}, [](const Config& each) {  // all get the same data
+    return std::pair(!trains_base(each), configured_virtual_tokens(each.adapter));
   });
-  first.output.dir = folder.string();
-  const auto device = choose_device(device_choice(first), process, world, Console{world.rank() == 0});
-  TrainingRun training = open_training(first, world, *device);
-  check_methods(training, configs);
-  const Config opened = training.config;
+  const auto device = choose_device(device_choice(longest), process, world, Console{world.rank() == 0});
+  OpenedBase opened;
+  opened.open(longest, world, *device, folder);
+  check_methods(*opened.run, configs);
   std::vector<MethodResult> results;
   for (const Config& config : configs) {
+    opened.open(trains_base(config) ? config : longest, world, *device, folder);
+    TrainingRun& training = *opened.run;
     training.console.line(fmt::format("\nmethod     {} ({} of {})", word_of(kMethods, config.adapter.method.first),
                                       results.size() + 1, configs.size()));
-    begin_method(training, opened, config);
+    begin_method(training, opened.config, config);
     if (const ExitCode code = run_training(training); code != ExitCode::done) {
       return static_cast<int>(code);
     }
     results.push_back(result_of(training));
     write_results(training, folder, results);
   }
-  training.console.line(fmt::format("\n{}\n\nwritten to {}", table_of(results), (folder / "compare.json").string()));
+  opened.run->console.line(fmt::format("\n{}\n\nwritten to {}", table_of(results), (folder / "compare.json").string()));
   return static_cast<int>(ExitCode::done);
 }
 

@@ -86,6 +86,10 @@ void inspect_checkpoint(const fs::path& path, const Console& console) {
       console.line(fmt::format("  {:28} {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
     }
   }
+  if (manifest.contains("matrices")) {
+    console.line(fmt::format("  {:28} {} in {} files", "trained matrices", manifest["matrices"].size(),
+                             manifest["matrix_shards"].size()));
+  }
   for (const char* key : {"settings", "progress"}) {
     if (manifest.contains(key)) {
       console.line(fmt::format("  {}\n{}", key, manifest[key].dump(4)));
