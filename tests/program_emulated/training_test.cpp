@@ -100,6 +100,38 @@ TEST_P(MethodOnCuda, HasTheLossCurvesOfTheCpu) {
 INSTANTIATE_TEST_SUITE_P(All, MethodOnCuda, testing::Values("dora", "ia3", "vera", "adalora", "pissa", "saved", "tokens"),
                          [](const auto& info) { return std::string(info.param); });
 
+/// Every weight trained: f32 on one and two ranks with the CPU's losses and, over NCCL or the host, the same bits; in bf16, whose
+/// f32 values are kept beside, near them.
+TEST(OnCuda, FullFineTuningHasTheLossCurvesOfTheCpu) {
+  const Scratch scratch;
+  const auto launch = [&](const std::string& name, const std::string& backend, const std::string& dtype, int ranks,
+                          const Settings& more = {}) {
+    Settings settings = run_on(scratch / name, backend, dtype);
+    for (const char* key : {"adapter.dropout", "adapter.r", "adapter.alpha"}) {
+      settings.erase(key);
+    }
+    settings["adapter.method"] = "full";
+    settings["model.quantization"] = "none";
+    for (const auto& [key, value] : more) {
+      settings[key] = value;
+    }
+    Launch started = open_launch(settings, ranks);
+    started.environment["LORA_DIST_EMULATED_DEVICES"] = std::to_string(ranks);
+    expect_success(started);
+  };
+  launch("cpu", "cpu", "fp32", 1);
+  launch("gpu", "cuda", "fp32", 1);
+  launch("host", "cuda", "fp32", 2, {{"parallel.communicator", "mpi"}});
+  launch("nccl", "cuda", "fp32", 2, {{"parallel.communicator", "nccl"}});
+  launch("bf16", "cuda", "bf16", 1);
+  launch("bf16_two", "cuda", "bf16", 2);
+  expect_losses_near(scratch / "gpu", scratch / "cpu", 1e-4);
+  expect_losses_near(scratch / "bf16", scratch / "cpu", 2e-2);  // the base itself is rounded
+  for (const auto& [two, one] : {std::pair{"host", "gpu"}, {"nccl", "gpu"}, {"bf16_two", "bf16"}}) {
+    EXPECT_EQ(digests_below((scratch / two) / "model"), digests_below((scratch / one) / "model")) << two;
+  }
+}
+
 TEST(OnCuda, AChipWithoutBf16ComputesInFp16WithALossScale) {
   const Scratch scratch;
   expect_success(open_launch(run_on(scratch / "cpu", "cpu"), 1));
