@@ -25,7 +25,6 @@ namespace {
 /// Logits of some tokens over a chunk of the vocabulary.
 struct LogitsChunk {
   std::int64_t first_id = 0;
-  std::int64_t first = 0;   // row among this rank's
   std::int64_t number = 0;  // index of the chunk of the vocabulary
   ConstTensorView head;     // [ids, hidden]
   TensorView logits;        // f32 [rows, ids]
@@ -38,17 +37,16 @@ LogitsChunk logits_chunk(const ForwardContext& model, const TokenChunk& tokens, 
   const Workspace& workspace = *model.workspace;
   const Shape shape{tokens.rows, head.rows()};
   auto* gradient = static_cast<std::byte*>(workspace.logits_gradient);
-  const std::int64_t first = model.base->head.chunk(number).begin;
-  return {model.base->tp.vocab.begin + first,
-          first,
+  const std::int64_t first_id = model.base->tp.vocab.begin + model.base->head.chunk(number).begin;
+  return {first_id,
           number,
-          head_rows(model, first, head),
+          head_rows(model, first_id, head),
           view(workspace.logits.data() + from, shape),
           {gradient + static_cast<std::size_t>(from) * size_of(workspace.compute_dtype), workspace.compute_dtype, shape}};
 }
 
 void compute_logits(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
-  logits_of(model, tokens.normed, chunk.first, chunk.head, chunk.logits);
+  logits_of(model, tokens.normed, chunk.first_id, chunk.head, chunk.logits);
 }
 
 /// True if one softmax covers the whole vocabulary.
@@ -92,7 +90,7 @@ void loss_of_chunk(const ForwardContext& model, const TokenChunk& tokens, const 
 /// Adds a chunk's part of the gradient, and the gradient of the chunk's rows where these are trained; chunks come in descending
 /// order. With a head of one chunk the gradient overwrites the normed rows, which are no longer needed.
 void add_gradient(const ForwardContext& model, const TokenChunk& tokens, const LogitsChunk& chunk) {
-  const HeadRows rows{chunk.first, chunk.first_id, chunk.gradient, tokens.normed};
+  const HeadRows rows{chunk.first_id, chunk.gradient, tokens.normed};
   add_head_gradient(model, rows, tokens.grads);
   add_head_rows(model, rows);
   const float beta = chunk.number + 1 == model.base->head.chunks ? 0.0F : 1.0F;
@@ -263,10 +261,13 @@ void gradient_of_picked(const ForwardContext& model, const Picked& picked, std::
   copy(shard_of(tp, tp.gathered), dhidden, model.stream);
 }
 
-std::vector<Picked> pick_all(const ForwardContext& model, std::span<const MicroBatch> batches) {
+/// `grads`: per micro-batch; empty without backward.
+std::vector<Picked> pick_all(const ForwardContext& model, std::span<const MicroBatch> batches,
+                             std::span<const std::span<float>> grads) {
   std::vector<Picked> all;
   for (std::size_t i = 0; i < batches.size(); ++i) {
     all.push_back(pick_and_norm(model, batches[i], model.workspace->in_flight[i], true));
+    all.back().grads = grads.empty() ? std::span<float>{} : grads[i];
   }
   return all;
 }
@@ -274,7 +275,7 @@ std::vector<Picked> pick_all(const ForwardContext& model, std::span<const MicroB
 }  // namespace
 
 std::vector<double> head_loss(const ForwardContext& model, std::span<const MicroBatch> batches) {
-  const std::vector<Picked> all = pick_all(model, batches);
+  const std::vector<Picked> all = pick_all(model, batches, {});
   losses_of_picked(model, all, 1.0F, false);
   std::vector<double> sums;
   for (const Picked& picked : all) {
@@ -288,10 +289,7 @@ PendingLosses head_loss_and_gradient(const ForwardContext& model, std::span<cons
   const WorkPart part(model.stream, kHeadPart);
   require(!objective.value || find_table(model.layout->tables, TableSite::head) == nullptr,
           "the head cannot be trained by an objective that weights tokens");
-  std::vector<Picked> all = pick_all(model, batches);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    all[i].grads = grads[i];
-  }
+  const std::vector<Picked> all = pick_all(model, batches, grads);
   losses_of_picked(model, all, objective.scale, true);
   PendingLosses losses;
   for (std::size_t i = 0; i < batches.size(); ++i) {
@@ -325,7 +323,7 @@ void head_log_probs(const ForwardContext& model, const MicroBatch& batch, std::s
   const Picked picked = pick_and_norm(model, batch, workspace.in_flight[0], false);
   for_each_token_chunk(model, picked, [&](const TokenChunk& tokens) {
     const TensorView logits = view(workspace.logits.data(), {tokens.rows, head.rows()});
-    logits_of(model, tokens.normed, 0, head, logits);
+    logits_of(model, tokens.normed, 0, head, logits);  // no ranks share it
     token_log_prob(logits, tokens.targets, tokens.loss, view(workspace.argmax.data() + tokens.first, {tokens.rows}),
                    model.stream);
   });

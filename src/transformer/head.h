@@ -30,9 +30,10 @@ std::vector<double> wait_for(const ForwardContext& model, const PendingLosses& l
 void head_log_probs(const ForwardContext& model, const MicroBatch& batch, std::span<float> log_prob,
                     std::span<std::int32_t> argmax);
 
-/// logits = normed head^T, scaled and capped as the model says. normed: [rows, hidden]; head: [ids, hidden], the base's rows from
-/// this rank's row `first` on, in place of which trained ones are read; logits: f32 [rows, ids].
-void logits_of(const ForwardContext& model, ConstTensorView normed, std::int64_t first, ConstTensorView head, TensorView logits);
+/// logits = normed head^T, scaled and capped as the model says. normed: [rows, hidden]; head: [ids, hidden], the base's rows
+/// from `first_id` on, in place of which trained ones are read; logits: f32 [rows, ids].
+void logits_of(const ForwardContext& model, ConstTensorView normed, std::int64_t first_id, ConstTensorView head,
+               TensorView logits);
 
 /// Logits after the last of `tokens` tokens: [vocab] of the whole model.
 std::vector<float> head_next(const ForwardContext& model, std::int64_t tokens);

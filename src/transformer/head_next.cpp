@@ -28,11 +28,12 @@ std::vector<float> join_logits(const ForwardContext& model) {
 
 }  // namespace
 
-void logits_of(const ForwardContext& model, ConstTensorView normed, std::int64_t first, ConstTensorView head, TensorView logits) {
+void logits_of(const ForwardContext& model, ConstTensorView normed, std::int64_t first_id, ConstTensorView head,
+               TensorView logits) {
   const ModelSpec& spec = model.base->spec;
-  const ConstTensorView rows = head_rows(model, first, head);
+  const ConstTensorView rows = head_rows(model, first_id, head);
   matmul({.a = normed, .b = rows, .op_b = Transpose::yes, .alpha = spec.logits_scale, .c = logits}, model.stream);
-  put_token_logits(model, model.base->tp.vocab.begin + first, normed, logits);
+  put_token_logits(model, first_id, normed, logits);
   if (spec.logits_cap > 0.0F) {
     soft_cap(logits, spec.logits_cap, model.stream);
   }
@@ -54,7 +55,8 @@ std::vector<float> head_next(const ForwardContext& model, std::int64_t tokens) {
       model.window->tables().prefetch(head, i + 1);
     }
     const std::int64_t first = head.chunk(i).begin;
-    logits_of(model, buffers.head.normed.rows(1), first, rows, view(to.data() + first, {1, rows.rows()}));
+    logits_of(model, buffers.head.normed.rows(1), model.base->tp.vocab.begin + first, rows,
+              view(to.data() + first, {1, rows.rows()}));
     model.window->tables().release(head, i);
   }
   if (model.tensor != nullptr) {

@@ -31,6 +31,9 @@ ConstTensorView rows_cast(const ForwardContext& model, const TrainedTable& table
   return {bytes + static_cast<std::size_t>(offset) * size_of(workspace.params.dtype), workspace.params.dtype, shape};
 }
 
+/// Among this rank's rows of a whole table.
+std::int64_t row_of(const ForwardContext& model, std::int64_t id) { return id - model.base->tp.vocab.begin; }
+
 TensorView gradient_rows(std::span<float> grads, const TrainedTable& table, std::int64_t first, std::int64_t count) {
   return view(grads.data() + table.parameter.offset + first * table.parameter.cols(), {count, table.parameter.cols()});
 }
@@ -105,9 +108,9 @@ void take_trained_embedding(const BlockContext& block) {
   }
 }
 
-ConstTensorView head_rows(const ForwardContext& model, std::int64_t first, ConstTensorView of_base) {
+ConstTensorView head_rows(const ForwardContext& model, std::int64_t first_id, ConstTensorView of_base) {
   const TrainedTable* const table = table_at(model, TableSite::head);
-  return table != nullptr && table->is_whole() ? rows_cast(model, *table, first, of_base.rows()) : of_base;
+  return table != nullptr && table->is_whole() ? rows_cast(model, *table, row_of(model, first_id), of_base.rows()) : of_base;
 }
 
 void put_token_logits(const ForwardContext& model, std::int64_t first_id, ConstTensorView normed, TensorView logits) {
@@ -138,7 +141,8 @@ void head_gradient(const ForwardContext& model, ConstTensorView dlogits, ConstTe
 void add_head_gradient(const ForwardContext& model, const HeadRows& chunk, std::span<float> grads) {
   const TrainedTable* const table = table_at(model, TableSite::head);
   if (table != nullptr && table->is_whole()) {
-    head_gradient(model, chunk.dlogits, chunk.normed, gradient_rows(grads, *table, chunk.first, chunk.dlogits.cols()));
+    head_gradient(model, chunk.dlogits, chunk.normed,
+                  gradient_rows(grads, *table, row_of(model, chunk.first_id), chunk.dlogits.cols()));
   }
   const TokensOfChunk tokens = tokens_in(model, chunk.first_id, chunk.dlogits.cols());
   if (tokens.count == 0) {

@@ -25,17 +25,15 @@ void put_token_rows(const ForwardContext& model, const DeviceMicroBatch& batch, 
 /// Adds the gradient of the embedding's trained rows, from that of the first block's input.
 void take_trained_embedding(const BlockContext& block);
 
-/// A chunk of the head for logits: trained rows in the compute dtype, else the base's. `first`: the chunk's first row among this
-/// rank's.
-ConstTensorView head_rows(const ForwardContext& model, std::int64_t first, ConstTensorView of_base);
+/// A chunk of the head for logits: trained rows in the compute dtype, else the base's. `first_id`: of the chunk.
+ConstTensorView head_rows(const ForwardContext& model, std::int64_t first_id, ConstTensorView of_base);
 /// Replaces the logits of trained tokens, before any cap. `first_id`: of the chunk. normed: [tokens, hidden]; logits: f32
 /// [tokens, ids].
 void put_token_logits(const ForwardContext& model, std::int64_t first_id, ConstTensorView normed, TensorView logits);
 
 /// What the head has of some tokens and a chunk of the vocabulary in backward.
 struct HeadRows {
-  std::int64_t first = 0;     // the chunk's first row among this rank's
-  std::int64_t first_id = 0;  // its id
+  std::int64_t first_id = 0;  // of the chunk
   TensorView dlogits;         // [tokens, ids] in the compute dtype
   ConstTensorView normed;     // [tokens, hidden] in the compute dtype, not yet overwritten by its gradient
 };

@@ -95,14 +95,16 @@ TEST(TrainedModulesFolder, DamagedOnesAreNamed) {
   EXPECT_THAT(
       problem_of(changed(scratch, "tokens_llama3", {{"trainable_token_indices", {5, 17, 97}}}), llama),
       HasSubstr("adapter_config.json: trainable_token_indices: 97 is not the id of a token; this model has ids from 0 to 96"));
-  EXPECT_THAT(problem_of(changed(scratch, "tokens_llama3", {}, "token_adapter"), llama),
+  EXPECT_THAT(problem_of(changed(scratch, "tokens_llama3", json::object(), "token_adapter"), llama),
               HasSubstr("there is no tensor base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta, which "
                         "adapter_config.json promises"));
   EXPECT_THAT(
       problem_of(changed(scratch, "tokens_llama3", {{"trainable_token_indices", {{"score", {5, 17, 90}}}}}, "token_adapter"),
                  llama),
       HasSubstr("trainable_token_indices names score, which is neither the embedding nor the head of this model"));
-  EXPECT_THAT(problem_of(changed(scratch, "tokens_qwen3", {}), llama), HasSubstr("the head than for the embedding"));
+  const json both = {{"trainable_token_indices", {{"embed_tokens", {5, 17, 90}}, {"lm_head", {5, 17, 91}}}}};
+  EXPECT_THAT(problem_of(changed(scratch, "tokens_llama3", both), llama),
+              HasSubstr("trainable_token_indices has other tokens for the head than for the embedding, which are one table"));
   EXPECT_THAT(problem_of(changed(scratch, "saved_qwen3", {{"modules_to_save", {"score"}}}, "norm"), model_of("qwen3")),
               HasSubstr("adapter_config.json: modules_to_save: \"score\" matches no module of this qwen3 model"));
   EXPECT_THAT(problem_of(golden("saved_qwen3"), model_of("qwen3", 2)),
@@ -112,7 +114,7 @@ TEST(TrainedModulesFolder, DamagedOnesAreNamed) {
 /// A tied table has two names, and one content.
 TEST(TrainedModulesFolder, TiedTablesAreEqual) {
   const Scratch scratch;
-  const fs::path folder = changed(scratch, "saved_tied_gemma2", {});
+  const fs::path folder = changed(scratch, "saved_tied_gemma2", json::object());
   const TensorDirectory held = read_safetensors_header(folder / "adapter_model.safetensors");
   std::string bytes = get_file(folder / "adapter_model.safetensors");
   const std::size_t last = held.tensors.at("base_model.model.lm_head.weight").offset;
