@@ -215,7 +215,7 @@ std::vector<std::string> leave_out_options_of_other_methods(Config& config) {
 
 namespace {
 
-/// What is trained besides the linear layers needs a method alone, and factors that the folder holds as they are.
+/// What is trained besides the linear layers needs a method alone.
 ConfigProblem problem_of_trained_modules(const Config& config) {
   for (const char* key :
        {"adapter.modules_to_save", "adapter.trainable_token_indices", "tokenizer.add_tokens", "tokenizer.add_special_tokens"}) {
@@ -224,12 +224,6 @@ ConfigProblem problem_of_trained_modules(const Config& config) {
     }
     if (!config.adapter.method.beside.empty()) {
       return {{key, "adapter.method"}, fmt::format("{} works with one method alone, and adapter.method has several", key)};
-    }
-    if (uses_residual(config.adapter.init)) {
-      return {{key, "adapter.init"},
-              fmt::format("{} does not go with adapter.init = \"{}\", whose folders hold nothing but factors; take another "
-                          "adapter.init",
-                          key, word_of(kLoraInits, config.adapter.init))};
     }
   }
   return {};

@@ -13,6 +13,7 @@
 #include "src/adapter/joined_layout.h"
 #include "src/adapter/peft_adapter.h"
 #include "src/adapter/tensor_roles.h"
+#include "src/adapter/trained_modules_folder.h"
 #include "src/base/table_rows.h"
 #include "src/comm/agree.h"
 #include "src/core/activity.h"
@@ -198,7 +199,9 @@ void initialize_adapter_from_weights(TrainingRun& run) {
   if (run.config.adapter.init_from.empty()) {
     const std::vector<float> factors = std::exchange(values, host_copy(run.params, stream));
     for (const AdapterTensor& tensor : adapter_tensors(layout_of_method(run.layout, *run.layout.method))) {
-      std::copy_n(factors.begin() + tensor.offset, tensor.count, values.begin() + tensor.offset);  // other methods' stay
+      if (replaced_disk_name(tensor.name).empty()) {  // trained copies and rows stay, as do other methods' tensors
+        std::copy_n(factors.begin() + tensor.offset, tensor.count, values.begin() + tensor.offset);
+      }
     }
     put(run.params, run.part_params);
   }

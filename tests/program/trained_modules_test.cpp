@@ -277,8 +277,23 @@ TEST(NewTokens, ThatCannotBeAreRefused) {
   refuse("adapter.modules_to_save", R"(["embed_tokens"])", {"set adapter.ensure_weight_tying = true"});
   refuse("adapter.method", "ia3", {"tokenizer.add_tokens is an option of lora and dora, and adapter.method is ia3"},
          {{"adapter.target_modules", "\"all-linear\""}});
-  refuse("adapter.init", "pissa", {"does not go with adapter.init = \"pissa\""});
   refuse("adapter.method", R"(["lora", "bottleneck"])", {"works with one method alone, and adapter.method has several"});
+}
+
+/// Factors that are made from the weights leave the tables as they are: the first loss is that of the base.
+TEST(TrainedModulesWithPissa, BeginAsTheBase) {
+  const Scratch scratch;
+  std::vector<double> losses;
+  for (const std::string init : {"default", "pissa"}) {
+    Settings settings = trained_run(scratch / init, "saved");
+    settings["adapter.init"] = init;
+    settings["adapter.dropout"] = "0";
+    settings["train.max_steps"] = "1";
+    settings["model.quantization"] = "none";
+    expect_success(launch_of(settings, 2));
+    losses.push_back(read_lines(scratch / init / "metrics.jsonl")[0]["loss"].get<double>());
+  }
+  EXPECT_NEAR(losses[1], losses[0], 1e-4);
 }
 
 TEST(TrainedModulesInitFrom, MustAgreeWithTheSettings) {
