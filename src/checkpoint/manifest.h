@@ -31,7 +31,7 @@ struct Manifest {
   std::string v_sha256;
   std::string sensitivity_sha256 = {};  // of AdaLoRA, as is the next; empty: the state has none
   std::string uncertainty_sha256 = {};
-  std::string initial_sha256 = {};  // empty: the state has none
+  std::string initial_sha256 = {};         // empty: the state has none
   std::vector<SavedMatrix> matrices = {};  // of full fine-tuning, with the ranks' files of them
   std::vector<MatrixShardEntry> matrix_shards = {};
 };

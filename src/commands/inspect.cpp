@@ -87,8 +87,8 @@ void inspect_checkpoint(const fs::path& path, const Console& console) {
     }
   }
   if (manifest.contains("matrices")) {
-    console.line(fmt::format("  {:28} {} in {} files", "trained matrices", manifest["matrices"].size(),
-                             manifest["matrix_shards"].size()));
+    console.line(
+        fmt::format("  {:28} {} in {} files", "trained matrices", manifest["matrices"].size(), manifest["matrix_shards"].size()));
   }
   for (const char* key : {"settings", "progress"}) {
     if (manifest.contains(key)) {
