@@ -369,7 +369,7 @@ TEST(InitFrom, MustAgreeWithTheSettings) {
     other[key] = value;
     expect_error(launch_of(other, 1), 2, {text});
   };
-  refuse("adapter.method", "dora", "adapter.method is dora, but the adapter in adapter.init_from");
+  refuse("adapter.method", "dora", "adapter.method is \"dora\", but the adapter in adapter.init_from");
   refuse("adapter.rank_pattern", "{q_proj = 2}", "adapter.rank_pattern differs from that of the adapter in adapter.init_from");
   refuse("adapter.alpha_pattern", "{q_proj = 2}", "adapter.alpha_pattern differs from that of the adapter in adapter.init_from");
   refuse("adapter.exclude_modules", "q_proj", "adapter.exclude_modules names other layers than the adapter in adapter.init_from");
