@@ -81,16 +81,23 @@ void choose_matrices(const ModelSpec& model, NamePatterns& patterns, TrainedTens
   chosen.matrices.head = !model.tied_head && table(names.heads[0]);
 }
 
-/// A norm's tensors by their names in files. One without a match is left out.
+/// A norm's tensors by their names in files. One without a match is left out. Throws Error(usage) if only one of the two matches.
 void choose_norms(const ModelSpec& model, NamePatterns& patterns, TrainedTensors& chosen) {
   for (TrainedNorm norm : all_norms(model)) {
     const std::string path = norm_path(*model.family, norm.site, norm.layer);
-    bool any = false;
+    std::size_t matched = 0;
     for (std::size_t i = 0; i < norm.parameters.size(); ++i) {
       norm.parameters[i].name = i == 0 ? "weight" : "bias";
-      any = patterns.match(fmt::format("{}.{}", path, norm.parameters[i].name)) || any;
+      matched += patterns.match(fmt::format("{}.{}", path, norm.parameters[i].name)) ? 1 : 0;
     }
-    if (any) {
+    if (matched > 0 && matched < norm.parameters.size()) {
+      throw Error(
+          ExitCode::usage,
+          fmt::format("train.trainable matches one of {}.weight and {}.bias; a norm's two tensors are trained together, so "
+                      "let patterns match both or neither",
+                      path, path));
+    }
+    if (matched > 0) {
       chosen.count += static_cast<std::int64_t>(norm.parameters.size()) * model.hidden;
       chosen.norms.push_back(norm);
     }

@@ -203,6 +203,8 @@ TEST(Full, RefusesWhatItCannotDo) {
   refuses({{"adapter.init_from", (scratch / "adapter").string()}}, {"adapter.init_from", "merge the adapter"});
   refuses({{"parallel.base_device", "host"}}, {"parallel.base_device", "auto"});
   refuses({{"train.trainable", "[\"model.layers.9.*\"]"}}, {"train.trainable", "matches no tensor", "must match a whole name"});
+  refuses({{"model.path", source("tests/golden/families/gpt2").string()}, {"train.trainable", R"([".*\\.ln_1\\.bias"])"}},
+          {"train.trainable matches one of transformer.h.0.ln_1.weight and transformer.h.0.ln_1.bias"});
   refuses({{"train.trainable", "[\"(\"]"}}, {"train.trainable", "regular expression"});
   refuses({{"adapter.method", "lora"}, {"train.trainable", "[\".*\"]"}}, {"train.trainable", "adapter.method = \"full\""});
   refuses({{"model.path", source("tests/golden/prequantized/llama_nf4_nested").string()}}, {"model.path", "quantized"});
