@@ -88,7 +88,7 @@ void add_norm_gradient(const ForwardContext& model, NormSite site, std::int64_t 
 
 void zero_added_gradients(const ForwardContext& model, std::span<float> grads) {
   const AdapterLayout& layout = *model.layout;
-  const bool adds = !layout.norms.empty() || !layout.bottlenecks.all.empty() || !layout.tables.empty();
+  const bool adds = !layout.norms.empty() || !layout.bottlenecks.all.empty() || !layout.tables.empty() || !layout.vectors.empty();
   if (!grads.empty() && adds) {
     zero(view(grads), model.stream);
   }

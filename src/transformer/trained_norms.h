@@ -29,8 +29,8 @@ struct NormRows {
 void add_norm_gradient(const ForwardContext& model, NormSite site, std::int64_t layer, const NormRows& rows,
                        std::span<float> grads);
 
-/// Zeros the flat buffer if gradients are added to it, or written by one of several ranks alone: of other methods than those of
-/// linears, and of norms and tables beside linears.
+/// Zeros the flat buffer if gradients are added to it, or written by one of several ranks alone: those of norms, bottlenecks,
+/// tables and the base's small tensors.
 void zero_added_gradients(const ForwardContext& model, std::span<float> grads);
 
 }  // namespace lora_dist

@@ -224,5 +224,35 @@ TEST(Full, TellsOfKeysWithoutEffect) {
   EXPECT_NE(run.err.find("parallel.shard_vocabulary = false has no effect"), std::string::npos);
 }
 
+/// Small tensors of one kind, and none: each micro-batch's gradient counts once.
+TEST(FullParts, DoNotDependOnTheNumberOfMicroBatches) {
+  for (const auto& [base, pattern] :
+       {std::pair{"qwen3", R"([".*\\.[qk]_norm\\.weight"])"}, std::pair{"gpt2", R"(["transformer\\.wpe\\.weight"])"},
+        std::pair{"llama3", R"([".*\\.down_proj\\.weight"])"}}) {
+    const fs::path model = source("tests/golden/families") / base;
+    const Scratch scratch;
+    const fs::path rows = training_rows(model, scratch / "train.jsonl");
+    const auto losses = [&](const std::string& micro_batch) {
+      Settings settings = steps_of(model, "none", rows, scratch / micro_batch);
+      settings.erase("adapter.init_from");
+      settings.erase("adapter.dropout");
+      settings.erase("model.double_quant");
+      settings["adapter.method"] = "full";
+      settings["train.trainable"] = pattern;
+      settings["train.micro_batch"] = micro_batch;
+      expect_success(launch_of(settings, 2));
+      return read_lines(scratch / micro_batch / "metrics.jsonl");
+    };
+    const std::vector<json> one = losses("1");
+    const std::vector<json> four = losses("4");
+    ASSERT_EQ(one.size(), 8U);
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      EXPECT_NEAR(one[i]["loss"].get<double>(), four[i]["loss"].get<double>(), 1e-4) << base << " step " << i;
+      const double norm = four[i]["grad_norm"].get<double>();
+      EXPECT_NEAR(one[i]["grad_norm"].get<double>(), norm, 1e-3 * norm) << base << " step " << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lora_dist::program::full_test
