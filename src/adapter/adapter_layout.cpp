@@ -209,7 +209,9 @@ AdapterLayout make_adapter_layout(const ModelSpec& model, const AdapterSpec& spe
       }
     }
   }
-  add_trained_modules(model, spec, layout);
+  if (spec.method->trains_modules) {
+    add_trained_modules(model, spec, layout);
+  }
   return layout;
 }
 

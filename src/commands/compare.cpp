@@ -114,6 +114,23 @@ Config config_of_method(const Config& all, const std::string& name, const std::m
   return config;
 }
 
+/// All methods share the base's vocabulary and the data. Throws Error(usage).
+void check_same_tokenizer(std::span<const Config> configs) {
+  const auto adds = [](const Config& config) {
+    return !config.tokenizer.add_tokens.empty() || !config.tokenizer.add_special_tokens.empty();
+  };
+  const auto with = std::ranges::find_if(configs, adds);
+  const auto without = std::ranges::find_if_not(configs, adds);
+  if (with != configs.end() && without != configs.end()) {
+    throw Error(
+        ExitCode::usage,
+        fmt::format("tokenizer.add_tokens and add_special_tokens are taken by {}, but not by {}, and all methods of compare "
+                    "have the same tokens; leave the tokens or {} out",
+                    word_of(kMethods, with->adapter.method.first), word_of(kMethods, without->adapter.method.first),
+                    word_of(kMethods, without->adapter.method.first)));
+  }
+}
+
 std::vector<Config> configs_of_methods(Communicator& world, const Config& all, const CompareOptions& options) {
   std::vector<Config> configs;
   run_together(world, [&] {
@@ -125,6 +142,7 @@ std::vector<Config> configs_of_methods(Communicator& world, const Config& all, c
       configs.push_back(config_of_method(all, name, rates, Console{world.rank() == 0}));
     }
   });
+  run_together(world, [&] { check_same_tokenizer(configs); });
   for (const Config& config : configs) {
     check_same_program(world, config, kProgramVersion);
   }

@@ -94,6 +94,13 @@ TEST(Compare, LeavesOutAnInitialisationOfLoraAlone) {
   EXPECT_EQ(count_of(result.err, "adapter.init is left out for dora, which does not have it"), 1) << result.err;
 }
 
+TEST(Compare, RefusesTokensThatSomeMethodsCannotTrain) {
+  const Scratch scratch;
+  Settings settings = settings_for(scratch / "all");
+  settings["tokenizer.add_tokens"] = R"(["<city>"])";
+  expect_error(compare(settings, 1, "lora,ia3"), 2, {"are taken by lora, but not by ia3", "leave the tokens or ia3 out"});
+}
+
 /// Options of a method do not contradict another method of the list.
 TEST(Compare, TakesOptionsOfSeveralMethods) {
   const Scratch scratch;
