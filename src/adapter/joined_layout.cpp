@@ -31,6 +31,9 @@ void place_after(AdapterLayout& layout, std::int64_t first) {
   for (Bottleneck& each : layout.bottlenecks.all) {
     move_offsets(each.parameters, first);
   }
+  for (TrainedTable& table : layout.tables) {
+    table.parameter.offset += first;
+  }
 }
 
 void add_part(AdapterLayout& joined, const AdapterLayout& part) {

@@ -17,6 +17,7 @@
 #include "src/config/print_config.h"
 #include "src/core/activity.h"
 #include "src/core/version.h"
+#include "src/io/atomic_directory.h"
 #include "src/io/sha256.h"
 #include "src/train/host_copy.h"
 
@@ -62,12 +63,17 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
     }
     const std::vector<float> params = host_copy(run.buffers.params, run.model->stream);
     const MethodChoice& methods = run.config.adapter.method;
+    const bool several = !methods.beside.empty();  // their folders appear together
+    const std::filesystem::path target = run.output / name;
+    const std::filesystem::path parent = several ? begin_atomic_directory(target) : target;
     for (PeftConfig peft : run.descriptions()) {
       const KeptTensors kept = tensors_of(run, params, peft);
-      const std::filesystem::path folder = folder_of_method(run.output / name, methods, peft.method);
-      std::filesystem::create_directories(folder.parent_path());
+      const std::filesystem::path folder = folder_of_method(parent, methods, peft.method);
       write_peft_adapter(folder, peft, kept.tensors, kept.values, run.config.output.adapter_dtype, origin_of(run, step),
                          peft.method == methods.first ? run.shared : SharedTensors{}, run.tokenizer_folder);
+    }
+    if (several) {
+      commit_atomic_directory(parent, target);
     }
   });
 }
