@@ -52,4 +52,19 @@ std::vector<float> table_rows(const ModelSpec& model, const TensorDirectory& dir
   return values;
 }
 
+std::vector<float> table_rows_of(const ModelSpec& model, const TensorDirectory& directory, std::string_view name,
+                                 std::span<const std::int32_t> ids) {
+  std::vector<float> values;
+  std::vector<float> mean;  // the same for all that the files lack
+  for (const std::int32_t id : ids) {
+    const bool is_new = id >= model.vocab_of_files();
+    const std::vector<float> row = is_new && !mean.empty() ? mean : table_rows(model, directory, name, {id, id + 1});
+    if (is_new) {
+      mean = row;
+    }
+    values.insert(values.end(), row.begin(), row.end());
+  }
+  return values;
+}
+
 }  // namespace lora_dist
