@@ -67,15 +67,17 @@ void put_values(const std::vector<float>& values, const Parameter& parameter, st
 
 }  // namespace
 
-void check_ranks(const AdapterLayout& layout, const ModelSpec& model) {
+void check_ranks(const AdapterLayout& layout, const ModelSpec& model, const std::string& folder) {
   for_each_adapted(layout, [&](std::int64_t layer, Linear linear, const AdaptedLinear& adapted) {
-    if (adapted.r > std::min(adapted.in, adapted.out)) {
-      throw Error(
-          ExitCode::usage,
-          fmt::format("adapter.r is {} for {}, whose weight [{}, {}] has only {} singular values for init \"{}\"; lower it",
-                      adapted.r, module_path(*model.family, layer, linear), adapted.out, adapted.in,
-                      std::min(adapted.in, adapted.out), word_of(kLoraInits, layout.init)));
+    const std::int64_t most = std::min(adapted.in, adapted.out);
+    if (adapted.r <= most) {
+      return;
     }
+    const std::string why =
+        fmt::format("{} for {}, whose weight [{}, {}] has only {} singular values for init \"{}\"", adapted.r,
+                    module_path(*model.family, layer, linear), adapted.out, adapted.in, most, word_of(kLoraInits, layout.init));
+    throw folder.empty() ? Error(ExitCode::usage, fmt::format("adapter.r is {}; lower it", why))
+                         : Error(ExitCode::model, fmt::format("{}: its rank is {}; take another copy", folder, why));
   });
 }
 
@@ -135,7 +137,7 @@ void append_with_negated(std::span<const float> values, std::span<const float> i
 KeptTensors plain_tensors(const AdapterLayout& layout, std::span<const float> params, std::span<const float> initial,
                           PeftConfig& peft) {
   double_ranks(peft);
-  KeptTensors out{adapter_tensors(layout), {}};
+  KeptTensors out{folder_tensors(layout), {}};
   for (AdapterTensor& tensor : out.tensors) {
     const std::string role = path_and_role(tensor.name).second;
     const bool is_b = role == kLoraB;
@@ -167,7 +169,7 @@ void convert_to_plain(PeftAdapter& adapter, const ModelSpec& model, const Tensor
     return;
   }
   const AdapterLayout layout = layout_of(adapter, model, folder);
-  check_ranks(layout, model);
+  check_ranks(layout, model, folder);
   check_float_weights(layout.init, model, directory);
   std::vector<float> params(static_cast<std::size_t>(layout.count));
   copy_parameters(adapter, layout, params);

@@ -14,8 +14,9 @@
 
 namespace lora_dist {
 
-/// Throws Error(usage) naming the first adapted module whose weight has no factors of its rank.
-void check_ranks(const AdapterLayout& layout, const ModelSpec& model);
+/// Throws Error(usage) naming the first adapted module whose weight has no factors of its rank; of an adapter's folder
+/// Error(model) naming it.
+void check_ranks(const AdapterLayout& layout, const ModelSpec& model, const std::string& folder = {});
 /// Throws Error(model) if the model's files hold quantized weights.
 void check_float_weights(LoraInit init, const ModelSpec& model, const TensorDirectory& directory);
 

@@ -211,6 +211,10 @@ std::vector<float> read_parameters(ModelRun& run, Purpose purpose, const std::fi
   FolderAdapter read = read_folder_adapter(from, run.model->spec, run.model->directory, rules);
   run.layout = std::move(read.layout);
   run.peft = read.config;
+  if (purpose == Purpose::train && uses_residual(run.layout.init)) {
+    check_ranks(run.layout, run.model->spec, from.string());
+    check_float_weights(run.layout.init, run.model->spec, run.model->directory);
+  }
   if (purpose == Purpose::train) {
     adopt_adapter(run.config, read.config, run.model->spec, run.layout);
   }

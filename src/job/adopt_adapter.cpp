@@ -267,11 +267,14 @@ void adopt_adapter(Config& config, const PeftConfig& peft, const ModelSpec& mode
     }
   }
   check_options(config);
-  if (config.adapter.init != LoraInit::uniform) {
+  if (config.adapter.init != LoraInit::uniform && config.adapter.init != peft.init) {
     throw Error(ExitCode::usage,
                 "adapter.init has no effect on the adapter in adapter.init_from, which has its values; leave one out");
   }
   config.adapter.init = peft.init;
+  if (uses_residual(peft.init) && !config.is_explicit("adapter.init")) {
+    config.origins["adapter.init"] = "adapter.init_from";
+  }
 }
 
 }  // namespace lora_dist

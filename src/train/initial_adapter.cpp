@@ -138,14 +138,9 @@ void initialize_tables(TrainingRun& run) {
     for (const TrainedTable& table : run.layout.tables) {
       const TensorNames& names = model.spec.family->names;
       const bool of_head = table.site == TableSite::head && !model.spec.tied_head;
-      const auto rows_at = [&](IndexRange rows) {
-        return table_rows(model.spec, model.directory, of_head ? names.heads[0] : names.embedding, rows);
-      };
-      std::vector<float> values = table.is_whole() ? rows_at({0, model.spec.vocab}) : std::vector<float>{};
-      for (const std::int64_t id : table.ids) {
-        const std::vector<float> row = rows_at({id, id + 1});
-        values.insert(values.end(), row.begin(), row.end());
-      }
+      const std::string_view name = of_head ? names.heads[0] : names.embedding;
+      const std::vector<float> values = table.is_whole() ? table_rows(model.spec, model.directory, name, {0, model.spec.vocab})
+                                                         : table_rows_of(model.spec, model.directory, name, table.ids);
       const auto offset = static_cast<std::size_t>(table.parameter.offset);
       from_host(view(std::span<const float>(values)), view(run.params.subspan(offset, values.size())), model.stream);
     }
@@ -170,15 +165,24 @@ void read_vectors(TrainingRun& run) {
 
 }  // namespace
 
+namespace {
+
+bool has_other_scales(const AdapterLayout& layout) {
+  const auto differs = [](const std::optional<AdaptedLinear>& adapted) { return adapted && adapted->scale != 1.0F; };
+  return std::ranges::any_of(layout.blocks, [&](const auto& block) { return std::ranges::any_of(block, differs); });
+}
+
+}  // namespace
+
 void initialize_adapter_from_weights(TrainingRun& run) {
   if (!needs_weights(run.layout.init)) {
     return;
   }
-  if (run.layout.init == LoraInit::loftq && run.config.adapter.alpha != run.config.adapter.r) {
+  if (run.layout.init == LoraInit::loftq && has_other_scales(run.layout)) {
     run.console.note(
-        fmt::format("adapter.init = \"loftq\" makes up for what quantization loses only with alpha = r; here alpha is {} "
-                    "and r is {}",
-                    run.config.adapter.alpha, run.config.adapter.r));
+        "adapter.init = \"loftq\" makes up for what quantization loses only where adapter.alpha / adapter.r (with rslora, alpha "
+        "/ "
+        "sqrt(r)) is 1, and here it is not");
   }
   const AtWork now("making the adapter's first values from the weights");
   const auto start = Clock::now();
