@@ -89,6 +89,9 @@ int run(Communicator& world, const ProcessInfo& process, const DataCommandOption
     console.warn(warning);
   }
   tell_tokenizer_notes(tokenizer, console);
+  if (!config.tokenizer.add_tokens.empty() || !config.tokenizer.add_special_tokens.empty()) {
+    console.note("the samples are read without the tokens of tokenizer.add_tokens and add_special_tokens, which training adds");
+  }
   run_together(world, [&] { fit_max_length(config, spec, configured_virtual_tokens(config.adapter), console); });
   DataOptions options = data_options(config);
   options.template_day = day_of_templates(config, world);

@@ -18,6 +18,8 @@
 #include "src/io/base_store.h"
 #include "src/io/file.h"
 #include "src/io/gguf.h"
+#include "src/io/tokenizer_files.h"
+#include "src/job/grown_vocabulary.h"
 #include "src/report/console.h"
 
 namespace lora_dist {
@@ -139,6 +141,11 @@ void copy_descriptions(const Merge& merge, const MergeOptions& options, const fs
   run_together(world, [&] {
     if (world.rank() == 0) {
       copy_other_files(options.model, folder);
+      for (const WeightedAdapter& each : merge.adapters) {
+        if (const fs::path own = vocabulary_of(each.folder).tokenizer; !own.empty()) {  // it has the trained tokens
+          copy_tokenizer_files(own, folder);
+        }
+      }
       if (has_gguf_ending(merge.files.files.front())) {
         write_gguf_index(merge.files, folder);
       }

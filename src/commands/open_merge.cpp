@@ -11,6 +11,7 @@
 #include "src/adapter/frozen_tensors.h"
 #include "src/adapter/initial_factors.h"
 #include "src/base/prequantized.h"
+#include "src/convert/replaced_weights.h"
 #include "src/core/error.h"
 #include "src/job/data_setup.h"
 #include "src/model/folder_warnings.h"
@@ -75,6 +76,7 @@ Merge open_merge(const MergeOptions& options) {
     merge.adapters.push_back(parse_adapter(given));
     merge.adapters.back().adapter = read_peft_adapter(merge.adapters.back().folder);
     PeftAdapter& adapter = merge.adapters.back().adapter;
+    check_vocabulary(merge.adapters.back(), spec);
     check_tables(adapter, spec, merge.files);
     complete_shared(adapter, spec, merge.adapters.back().folder.string());
     convert_to_plain(adapter, spec, merge.files, merge.adapters.back().folder.string(), Stream{});

@@ -54,6 +54,16 @@ void check_same_files(const ModelSpec& spec, const WeightedAdapter& adapter, con
 
 }  // namespace
 
+void check_vocabulary(const WeightedAdapter& adapter, const ModelSpec& spec) {
+  if (const std::int64_t rows = vocabulary_rows(adapter.folder); rows > spec.vocab) {
+    refuse_merge(adapter,
+                 fmt::format("it has tokens up to id {}, and the model's embedding {} rows: merging would change the model's "
+                             "shape, which this program does not do; merge it in PEFT (resize_token_embeddings, then "
+                             "merge_and_unload)",
+                             rows - 1, spec.vocab));
+  }
+}
+
 void plan_replaced(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters,
                    MergePlan& plan) {
   for (const WeightedAdapter& each : adapters) {
@@ -62,13 +72,6 @@ void plan_replaced(const ModelSpec& spec, const TensorDirectory& model, std::spa
     }
     if (adapters.size() > 1 || each.weight != 1.0) {
       refuse_merge(each, "it holds trained embeddings, heads, norms or tokens, and so merges alone and with weight 1");
-    }
-    if (const std::int64_t rows = vocabulary_rows(each.folder); rows > spec.vocab) {
-      refuse_merge(each,
-                   fmt::format("it has tokens up to id {}, and the model's embedding {} rows: merging would change the model's "
-                               "shape, which this program does not do; merge it in PEFT (resize_token_embeddings, then "
-                               "merge_and_unload)",
-                               rows - 1, spec.vocab));
     }
     const AdapterLayout layout = layout_of(each.adapter, spec, each.folder.string());
     check_same_files(spec, each, layout);

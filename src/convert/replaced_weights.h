@@ -5,8 +5,11 @@
 
 namespace lora_dist {
 
-/// Adds them to the plan. Throws Error(usage) for an adapter that merges only alone and with weight 1, for tokens beyond the
-/// model's vocabulary, and for a head that no longer is the embedding, which are other files than the model's.
+/// Throws Error(usage) for an adapter with tokens beyond the model's vocabulary.
+void check_vocabulary(const WeightedAdapter& adapter, const ModelSpec& spec);
+
+/// Adds them to the plan. Throws Error(usage) for an adapter that merges only alone and with weight 1, and for a head that no
+/// longer is the embedding, which are other files than the model's.
 void plan_replaced(const ModelSpec& spec, const TensorDirectory& model, std::span<const WeightedAdapter> adapters,
                    MergePlan& plan);
 

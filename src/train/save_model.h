@@ -12,7 +12,7 @@
 namespace lora_dist {
 
 /// Writes output.dir/`name`, a Hugging Face folder like model.path: the same files with the same tensors, in output.model_dtype;
-/// trained values are rounded once. Collective; rank 0 writes, and has one whole tensor at a time.
+/// trained values are rounded once. Collective; one whole tensor at a time is on every rank, and rank 0 writes.
 void save_model(const TrainingRun& run, const std::string& name);
 
 /// A whole trained matrix [rows, cols] on rank 0; empty on the others. Collective.
