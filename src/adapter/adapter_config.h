@@ -30,7 +30,7 @@ struct PeftConfig {
   std::int64_t r = 8;
   double alpha = 8;
   double dropout = 0;
-  LoraInit init = LoraInit::uniform;  // read: only those that change what A and B mean (pissa, olora); never written
+  LoraInit init = LoraInit::uniform;  // of a folder: pissa or olora if A and B are relative to it; never written
   bool use_rslora = false;
   std::vector<std::string> target_modules;  // names; empty when target_pattern is set
   std::string target_pattern;  // target_modules given as one string: "all-linear" or a regular expression, kept as it is
@@ -83,7 +83,8 @@ bool is_transformed(const PeftConfig& config, const std::string& path);
 std::string adapter_config_text(const PeftConfig& config);
 
 /// Missing keys take PEFT's defaults, unknown ones are ignored. Throws Error(model) naming file and key for malformed values and
-/// for unsupported ones: another peft_type, trained biases, initialisations that change the base.
+/// for unsupported ones: another peft_type, trained biases, initialisations that
+/// change the base and that this program does not repeat, modules_to_save of other methods than LoRA and DoRA.
 PeftConfig read_adapter_config(const std::filesystem::path& file);
 
 }  // namespace lora_dist

@@ -44,9 +44,9 @@ struct AdapterSpec {
   std::vector<std::string> trainable = {};  // of full fine-tuning: patterns of tensors' names; empty: all
 };
 
-/// The flat buffer: block by block, linear by linear (tensor_table.h's order), parameter by parameter (the method's order); then
-/// the trained norms or the bottlenecks, block by block, and the trained tables. Or the parameter of virtual tokens, and after it
-/// those of the encoder that makes it.
+/// The flat buffer: the parameter of virtual tokens; block by block, linear by linear (tensor_table.h's order), parameter by
+/// parameter (the method's order); the base's small tensors, the trained norms, the bottlenecks, and the trained tables; the
+/// encoder of virtual tokens. A method has one of these parts, several methods (joined_layout.h) one each.
 struct AdapterLayout {
   const Family* family = nullptr;  // for the modules' names; may be null if nothing is adapted
   const AdapterMethod* method = &lora_method();

@@ -1,4 +1,5 @@
-// The small tensors of a base that full fine-tuning trains whole on every rank, beside the norms (trained_norm.h).
+// The small tensors of a base that full fine-tuning trains on every data-parallel rank, beside the norms
+// (trained_norm.h).
 #pragma once
 
 #include <cstdint>

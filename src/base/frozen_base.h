@@ -1,5 +1,5 @@
 // The frozen base on one rank: its slice of every block's (quantized) weights and of embedding and head, and replicated small
-// tensors.
+// tensors. Full fine-tuning trains the same slices (trained_base.h).
 #pragma once
 
 #include <array>

@@ -27,8 +27,8 @@ struct NewTokens {
 NewTokens choose_new_tokens(const Tokenizer& tokenizer, const std::vector<std::string>& tokens,
                             const std::vector<std::string>& special);
 
-/// Writes `to`, a folder with the tokenizer files of `from` and the tokens. Called by one rank. Throws Error(model) for a GGUF
-/// file, and with the system's reason.
+/// Writes `to`, a folder with the tokenizer files of `from` and the tokens. Called by one rank. Throws Error(usage) for a GGUF
+/// file, and Error(model) with the system's reason.
 void write_tokenizer_with(const std::filesystem::path& from, const std::filesystem::path& to,
                           const std::vector<NewToken>& tokens);
 
