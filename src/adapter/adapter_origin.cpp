@@ -60,4 +60,39 @@ bool makes_up_for_quantization(const std::filesystem::path& adapter) {
   return origin.is_object() && origin.value(kInitKey, nlohmann::json()) == word_of(kLoraInits, LoraInit::loftq);
 }
 
+void check_folders_belong_together(const std::filesystem::path& folder, std::span<const std::filesystem::path> folders) {
+  if (folders.front() == folder) {
+    return;
+  }
+  std::string first;
+  for (const std::filesystem::path& each : folders) {
+    const nlohmann::json origin = read_json_file(each / kOriginFile, ExitCode::model);
+    std::string methods = origin.is_object() ? origin.value(kMethodsKey, std::string()) : "";
+    for (const std::filesystem::path& other : folders) {  // ["lora", "bottleneck"]
+      const std::string name = fmt::format("\"{}\"", other.filename().string());
+      if (const std::size_t at = methods.find(name); at != std::string::npos) {
+        methods.erase(at, name.size());
+      } else {
+        methods += name;
+      }
+    }
+    if (methods.find('"') != std::string::npos) {
+      throw Error(
+          ExitCode::model,
+          fmt::format("{}: its folders are not those of the methods that were trained together, of which {} records {}; only "
+                      "together they are what was trained. Take another copy, or give one folder alone",
+                      folder.string(), (each / kOriginFile).string(), origin.value(kMethodsKey, nlohmann::json()).dump()));
+    }
+    const std::string run =
+        origin.value("configuration_digest", nlohmann::json()).dump() + origin.value("step", nlohmann::json()).dump();
+    if (first.empty()) {
+      first = run;
+    } else if (run != first) {
+      throw Error(ExitCode::model,
+                  fmt::format("{}: {} is of another run or step than {}; take another copy, or give one folder alone",
+                              folder.string(), each.filename().string(), folders.front().filename().string()));
+    }
+  }
+}
+
 }  // namespace lora_dist

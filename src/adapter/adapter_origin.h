@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 
 #include "src/base/base_format.h"
 
@@ -15,6 +16,13 @@ inline constexpr const char* kOriginFile = "lora_dist.json";
 
 /// The record's key of adapter.init, for those that need the weights.
 inline constexpr const char* kInitKey = "adapter_init";
+
+/// The record's key of the methods that were trained together: the text of adapter.method.
+inline constexpr const char* kMethodsKey = "methods";
+
+/// Throws Error(model) unless the folders (adapter_folders.h) are all those of one run at one step, as their records have it, and
+/// no other. `folder`: above them.
+void check_folders_belong_together(const std::filesystem::path& folder, std::span<const std::filesystem::path> folders);
 
 /// {"quantization", "double_quant", "block_size"}: the value of "base_format" in that file.
 nlohmann::json json_of(const BaseFormat& format);

@@ -7,6 +7,7 @@
 
 #include "src/adapter/adapter_bridge.h"
 #include "src/adapter/adapter_folders.h"
+#include "src/adapter/adapter_origin.h"
 #include "src/adapter/initial_factors.h"
 #include "src/adapter/joined_layout.h"
 #include "src/core/error.h"
@@ -40,7 +41,9 @@ FolderAdapter read_folder_adapter(const std::filesystem::path& folder, const Mod
                                   const FolderRules& rules) {
   std::vector<PeftAdapter> adapters;
   std::vector<AdapterLayout> layouts;
-  for (const std::filesystem::path& each : adapter_folders(folder)) {
+  const std::vector<std::filesystem::path> folders = adapter_folders(folder);
+  check_folders_belong_together(folder, folders);
+  for (const std::filesystem::path& each : folders) {
     PeftAdapter& read = adapters.emplace_back(read_peft_adapter(each));
     if (rules.checks_tables) {
       check_tables(read, model, directory);

@@ -14,6 +14,7 @@
 #include "src/adapter/joined_layout.h"
 #include "src/adapter/peft_adapter.h"
 #include "src/comm/agree.h"
+#include "src/config/config_keys.h"
 #include "src/config/print_config.h"
 #include "src/core/activity.h"
 #include "src/core/version.h"
@@ -35,6 +36,9 @@ nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
                            {"base_model_hash", run.base_hash},
                            {"training_samples_digest", run.data_digest},
                            {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
+  if (const MethodChoice& methods = run.config.adapter.method; !methods.beside.empty()) {
+    origin[kMethodsKey] = find_key("adapter.method")->text(run.config);
+  }
   if (needs_weights(run.layout.init)) {
     origin[kInitKey] = word_of(kLoraInits, run.layout.init);
   }

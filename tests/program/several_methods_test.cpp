@@ -142,5 +142,40 @@ TEST(SeveralMethods, ErrorsNameTheWayOut) {
   expect_error(launch_of(settings, 1), 2, {"adapter.init_from (" + adapter + ") holds adapters of several methods"});
 }
 
+/// Without one of them the others compute something else.
+TEST(SeveralMethods, AreReadTogetherOrNotAtAll) {
+  const Scratch scratch;
+  for (const char* name : {"one", "other"}) {
+    Settings settings = settings_for(scratch / name, R"(["lora", "bottleneck", "ln_tuning"])");
+    settings["train.max_steps"] = "1";
+    settings["train.seed"] = name == std::string("one") ? "1" : "2";
+    expect_success(launch_of(settings, 1));
+  }
+  const fs::path adapter = scratch / "one/adapter";
+  put_file(scratch / "rows.jsonl", R"({"id":1,"input_ids":[1,5,9]})"
+                                   "\n");
+  Launch score;
+  score.arguments = {"score",
+                     "--model",
+                     source("demo/model").string(),
+                     "--adapter",
+                     adapter.string(),
+                     "--input",
+                     (scratch / "rows.jsonl").string(),
+                     "--output",
+                     (scratch / "scores").string()};
+  expect_success(score);
+  fs::rename(adapter / "bottleneck", scratch / "kept");
+  expect_error_on_1_and_3_ranks(score, 4, {adapter.string(), "only together they are what was trained"});
+  fs::copy(scratch / "other/adapter/bottleneck", adapter / "bottleneck");
+  expect_error(score, 4, {"bottleneck is of another run or step than lora"});
+  fs::remove_all(adapter / "bottleneck");
+  fs::rename(scratch / "kept", adapter / "bottleneck");
+  fs::copy(scratch / "other/adapter/lora", adapter / "prompt");
+  expect_error(score, 4, {"only together they are what was trained"});
+  fs::remove_all(adapter / "prompt");
+  expect_success(score);
+}
+
 }  // namespace
 }  // namespace lora_dist::program::several_methods_test
