@@ -252,6 +252,13 @@ ReaderVerdict verdict_of(Reader reader, const AdapterFacts& facts) {
   }
   const bool merges = reader == Reader::gguf;
   if (const std::string what = not_plain_lora(facts, merges); !what.empty()) {
+    const bool replaces = what.starts_with("it has modules_to_save") || what.starts_with("it has trainable_token_indices");
+    if (merges && replaces) {
+      return {Fit::no,
+              fmt::format("{}, which export does not merge; merge it (lora_dist merge, or merge_and_unload of PEFT where the "
+                          "vocabulary grew) and export the merged folder without --adapter",
+                          what)};
+    }
     return {Fit::no, merges ? fmt::format("{}, which this program does not merge; merge it in PEFT (merge_and_unload) and export "
                                           "the merged folder without --adapter",
                                           what)

@@ -199,5 +199,12 @@ TEST(AdapterReaders, FactsOfAFolder) {
   EXPECT_EQ(verdict_of(Reader::peft, facts_with({{"peft_type", nullptr}})).fit, Fit::no);
 }
 
+/// lora_dist merge takes them; export --for gguf does not.
+TEST(AdapterReaders, TrainedModulesAreMergedBeforeTheyBecomeGguf) {
+  const ReaderVerdict verdict = verdict_of(Reader::gguf, facts_with({{"modules_to_save", {"lm_head"}}}));
+  EXPECT_EQ(verdict.fit, Fit::no);
+  EXPECT_THAT(verdict.reason, HasSubstr("which export does not merge; merge it (lora_dist merge, or merge_and_unload of PEFT"));
+}
+
 }  // namespace
 }  // namespace lora_dist::adapter_readers_test
