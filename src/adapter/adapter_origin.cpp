@@ -41,53 +41,51 @@ std::optional<BaseFormat> base_format_in(const nlohmann::json& origin, const std
   }
 }
 
-std::optional<BaseFormat> recorded_base_format(const std::filesystem::path& adapter) {
+namespace {
+
+/// The record of an adapter's folder, or of the first of several; null: there is none.
+nlohmann::json origin_of_adapter(const std::filesystem::path& adapter) {
   const std::filesystem::path file = adapter_folders(adapter).front() / kOriginFile;
   std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) {
-    return std::nullopt;
-  }
-  return base_format_in(read_json_file(file, ExitCode::model), file);
+  return std::filesystem::exists(file, ignored) ? read_json_file(file, ExitCode::model) : nlohmann::json();
+}
+
+/// The record's value; null: it has none.
+nlohmann::json recorded(const nlohmann::json& origin, const char* key) {
+  return origin.is_object() ? origin.value(key, nlohmann::json()) : nlohmann::json();
+}
+
+}  // namespace
+
+std::optional<BaseFormat> recorded_base_format(const std::filesystem::path& adapter) {
+  return base_format_in(origin_of_adapter(adapter), adapter_folders(adapter).front() / kOriginFile);
 }
 
 bool makes_up_for_quantization(const std::filesystem::path& adapter) {
-  const std::filesystem::path file = adapter_folders(adapter).front() / kOriginFile;
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) {
-    return false;
-  }
-  const nlohmann::json origin = read_json_file(file, ExitCode::model);
-  return origin.is_object() && origin.value(kInitKey, nlohmann::json()) == word_of(kLoraInits, LoraInit::loftq);
+  return recorded(origin_of_adapter(adapter), kInitKey) == word_of(kLoraInits, LoraInit::loftq);
 }
 
 void check_folders_belong_together(const std::filesystem::path& folder, std::span<const std::filesystem::path> folders) {
   if (folders.front() == folder) {
     return;
   }
-  std::string first;
+  nlohmann::json names = nlohmann::json::array();  // in the order of MethodChoice, as the records have them
+  for (const std::filesystem::path& each : folders) {
+    names.push_back(each.filename().string());
+  }
+  nlohmann::json first;
   for (const std::filesystem::path& each : folders) {
     const nlohmann::json origin = read_json_file(each / kOriginFile, ExitCode::model);
-    std::string methods = origin.is_object() ? origin.value(kMethodsKey, std::string()) : "";
-    for (const std::filesystem::path& other : folders) {  // ["lora", "bottleneck"]
-      const std::string name = fmt::format("\"{}\"", other.filename().string());
-      if (const std::size_t at = methods.find(name); at != std::string::npos) {
-        methods.erase(at, name.size());
-      } else {
-        methods += name;
-      }
-    }
-    if (methods.find('"') != std::string::npos) {
+    if (const nlohmann::json methods = recorded(origin, kMethodsKey); methods != names) {
       throw Error(
           ExitCode::model,
           fmt::format("{}: its folders are not those of the methods that were trained together, of which {} records {}; only "
                       "together they are what was trained. Take another copy, or give one folder alone",
-                      folder.string(), (each / kOriginFile).string(), origin.value(kMethodsKey, nlohmann::json()).dump()));
+                      folder.string(), (each / kOriginFile).string(), methods.dump()));
     }
-    const std::string run =
-        origin.value("configuration_digest", nlohmann::json()).dump() + origin.value("step", nlohmann::json()).dump();
-    if (first.empty()) {
-      first = run;
-    } else if (run != first) {
+    const nlohmann::json run = {recorded(origin, "configuration_digest"), recorded(origin, "step")};
+    first = first.is_null() ? run : first;
+    if (run != first) {
       throw Error(ExitCode::model,
                   fmt::format("{}: {} is of another run or step than {}; take another copy, or give one folder alone",
                               folder.string(), each.filename().string(), folders.front().filename().string()));

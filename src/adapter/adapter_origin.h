@@ -17,7 +17,7 @@ inline constexpr const char* kOriginFile = "lora_dist.json";
 /// The record's key of adapter.init, for those that need the weights.
 inline constexpr const char* kInitKey = "adapter_init";
 
-/// The record's key of the methods that were trained together: the text of adapter.method.
+/// The record's key of the methods that were trained together: a list of their names.
 inline constexpr const char* kMethodsKey = "methods";
 
 /// Throws Error(model) unless the folders (adapter_folders.h) are all those of one run at one step, as their records have it, and

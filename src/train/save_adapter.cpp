@@ -14,7 +14,6 @@
 #include "src/adapter/joined_layout.h"
 #include "src/adapter/peft_adapter.h"
 #include "src/comm/agree.h"
-#include "src/config/config_keys.h"
 #include "src/config/print_config.h"
 #include "src/core/activity.h"
 #include "src/core/version.h"
@@ -37,7 +36,10 @@ nlohmann::json origin_of(const TrainingRun& run, std::int64_t step) {
                            {"training_samples_digest", run.data_digest},
                            {"configuration_digest", sha256_of(std::as_bytes(std::span(configuration)))}};
   if (const MethodChoice& methods = run.config.adapter.method; !methods.beside.empty()) {
-    origin[kMethodsKey] = find_key("adapter.method")->text(run.config);
+    origin[kMethodsKey] = nlohmann::json::array();
+    for (const Method method : methods.all()) {
+      origin[kMethodsKey].push_back(word_of(kMethods, method));
+    }
   }
   if (needs_weights(run.layout.init)) {
     origin[kInitKey] = word_of(kLoraInits, run.layout.init);
@@ -70,10 +72,11 @@ void save_adapter(const TrainingRun& run, std::int64_t step, const std::string& 
     const bool several = !methods.beside.empty();  // their folders appear together
     const std::filesystem::path target = run.output / name;
     const std::filesystem::path parent = several ? begin_atomic_directory(target) : target;
+    const nlohmann::json origin = origin_of(run, step);
     for (PeftConfig peft : run.descriptions()) {
       const KeptTensors kept = tensors_of(run, params, peft);
       const std::filesystem::path folder = folder_of_method(parent, methods, peft.method);
-      write_peft_adapter(folder, peft, kept.tensors, kept.values, run.config.output.adapter_dtype, origin_of(run, step),
+      write_peft_adapter(folder, peft, kept.tensors, kept.values, run.config.output.adapter_dtype, origin,
                          peft.method == methods.first ? run.shared : SharedTensors{}, run.tokenizer_folder);
     }
     if (several) {
