@@ -7,6 +7,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "src/checkpoint/shard.h"
 #include "src/core/error.h"
 #include "src/io/file.h"
 #include "src/io/hdf5_file.h"
@@ -24,29 +25,6 @@ std::int64_t elements_of(const std::vector<SavedPiece>& pieces) {
     count += piece.place.elements.size();
   }
   return count;
-}
-
-std::string digest_in_memory(const MatrixState& state) {
-  Sha256 hash;
-  for (const std::span<const float> buffer : {state.params, state.m, state.v}) {
-    hash.update(std::as_bytes(buffer));
-  }
-  return hash.hex();
-}
-
-std::string digest_in_file(const fs::path& file, std::int64_t count) {
-  constexpr std::int64_t kPieceOfFile = 1 << 20;
-  const Hdf5Reader reader(file);
-  std::vector<float> piece(static_cast<std::size_t>(std::min(count, kPieceOfFile)));
-  Sha256 hash;
-  for (const char* buffer : kMatrixBuffers) {
-    for (std::int64_t at = 0; at < count; at += kPieceOfFile) {
-      const auto part = std::span(piece).first(static_cast<std::size_t>(std::min(kPieceOfFile, count - at)));
-      reader.read(buffer, at, part);
-      hash.update(std::as_bytes(part));
-    }
-  }
-  return hash.hex();
 }
 
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
@@ -104,7 +82,8 @@ MatrixShardEntry write_matrix_shard(const fs::path& folder, int rank, const Matr
     writer.write(kMatrixBuffers[2], state.v);
     writer.close();
   }
-  if (digest_in_file(file, shard.count) != digest_in_memory(state)) {
+  const StateBuffers written{state.params, state.m, state.v};
+  if (content_sha256(folder, {shard.file, 0, shard.count, 0, {}}, written) != content_sha256(written)) {
     throw Error(ExitCode::model, file.string() +
                                      " read back differently from what was to be written; earlier checkpoints are untouched: "
                                      "check the file system and the memory of the node");
@@ -174,7 +153,7 @@ std::vector<Found> pieces_of(std::span<const MatrixShardEntry> shards, std::int6
   return found;
 }
 
-/// Where all saved pieces of its part hold the wanted place, reads it and returns true.
+/// Reads the wanted place and returns true, if the saved pieces of its part hold all of it.
 bool read_same_part(const fs::path& folder, const std::vector<Found>& found, const PiecePlace& wanted, const char* buffer,
                     std::span<float> values) {
   std::int64_t there = 0;
