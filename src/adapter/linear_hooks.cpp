@@ -74,9 +74,7 @@ ConstTensorView exact_values_of(const LinearContext& context, const Parameter& p
   return view(context.params_f32.as<float>() + parameter.offset, parameter.shape);
 }
 
-TensorView gradient_of(const LinearContext& context, const Parameter& parameter) {
-  return view(context.grads.data() + parameter.offset, parameter.shape);
-}
+TensorView gradient_of(const LinearContext& context, const Parameter& parameter) { return gradient_in(context.grads, parameter); }
 
 ConstTensorView dropped_input(const LinearLayer& layer, const LinearContext& context, ConstTensorView x) {
   if (context.dropout.p == 0.0F) {

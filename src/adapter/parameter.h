@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +25,11 @@ struct Parameter {
 
   std::int64_t cols() const { return shape.rank == 1 ? 1 : shape[1]; }
 };
+
+/// The parameter's part of a flat buffer of gradients.
+inline TensorView gradient_in(std::span<float> grads, const Parameter& parameter) {
+  return view(grads.data() + parameter.offset, parameter.shape);
+}
 
 /// The properties of a linear layer [out, in] that determine its parameters.
 struct LinearTraits {

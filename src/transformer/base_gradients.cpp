@@ -26,10 +26,6 @@ TensorView gradient_rows(const ForwardContext& model, std::int64_t rows, std::in
   return view(model.base_gradients->base.gradient.data(), {rows, cols});
 }
 
-TensorView gradient_in(std::span<float> grads, const Parameter& parameter) {
-  return view(grads.data() + parameter.offset, parameter.shape);
-}
-
 }  // namespace
 
 void begin_block_gradients(const ForwardContext& model, std::int64_t layer) {

@@ -38,10 +38,6 @@ std::span<float> applied(const ForwardContext& model, const Parameter& parameter
   return model.workspace->norms.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(parameter.shape.count()));
 }
 
-TensorView norm_gradient_in(std::span<float> grads, const Parameter& parameter) {
-  return view(grads.data() + parameter.offset, parameter.shape);
-}
-
 }  // namespace
 
 void apply_trained_norms(const ForwardContext& model) {
@@ -81,8 +77,8 @@ void add_norm_gradient(const ForwardContext& model, NormSite site, std::int64_t 
                  .x = rows.x,
                  .mean = centred ? ConstTensorView(rows.saved.mean) : ConstTensorView(),
                  .rstd = rows.saved.rstd,
-                 .dweight = norm_gradient_in(grads, trained->parameters[0]),
-                 .dbias = trained->parameters.size() > 1 ? norm_gradient_in(grads, trained->parameters[1]) : TensorView()},
+                 .dweight = gradient_in(grads, trained->parameters[0]),
+                 .dbias = trained->parameters.size() > 1 ? gradient_in(grads, trained->parameters[1]) : TensorView()},
                 model.stream);
 }
 
