@@ -22,12 +22,7 @@ TEST_P(FamilySteps, FollowTransformersAndPeft) {
   for (const std::string quantization : {"none", "nf4"}) {
     const fs::path output = scratch / quantization;
     expect_success(launch_of(steps_of(model, quantization, rows, output), quantization == "none" ? 1 : 2));
-    const std::vector<json> lines = read_lines(output / "metrics.jsonl");
-    ASSERT_EQ(lines.size(), 8U);
-    double loss = 0.0;
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      loss = std::max(loss, std::fabs(lines[i]["loss"].get<double>() - golden[quantization]["losses"][i].get<double>()));
-    }
+    const double loss = loss_difference(output, golden[quantization]["losses"]);
     const PeftAdapter ours = read_peft_adapter(output / "adapter");
     const PeftAdapter theirs = read_peft_adapter(model / ("adapter_" + quantization));
     const double adapter = largest_difference(ours, theirs);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -49,6 +50,18 @@ inline double largest_difference(const PeftAdapter& a, const PeftAdapter& b) {
       const double difference = std::fabs(static_cast<double>(matrix.values[i]) - static_cast<double>(found->second.values[i]));
       worst = difference <= worst ? worst : difference;  // NaN counts as worse
     }
+  }
+  return worst;
+}
+
+/// The largest difference of the losses of a run's eight steps.
+inline double loss_difference(const std::filesystem::path& output, const nlohmann::json& losses) {
+  const std::vector<nlohmann::json> lines = read_lines(output / "metrics.jsonl");
+  EXPECT_EQ(lines.size(), 8U);
+  EXPECT_EQ(lines.size(), losses.size());
+  double worst = 0.0;
+  for (std::size_t i = 0; i < std::min(lines.size(), losses.size()); ++i) {
+    worst = std::max(worst, std::fabs(lines[i]["loss"].get<double>() - losses[i].get<double>()));
   }
   return worst;
 }

@@ -27,16 +27,6 @@ Settings fresh_settings(const MethodCase& c, const fs::path& rows, const fs::pat
   return settings;
 }
 
-double loss_difference(const fs::path& output, const json& expected) {
-  const std::vector<json> lines = read_lines(output / "metrics.jsonl");
-  EXPECT_EQ(lines.size(), expected.size());
-  double worst = 0.0;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    worst = std::max(worst, std::fabs(lines[i]["loss"].get<double>() - expected[i].get<double>()));
-  }
-  return worst;
-}
-
 double score(const MethodCase& c, const fs::path& adapter, const json& expected) {
   return score_difference(c,
                           {"--model", base_folder(c).string(), "--adapter", adapter.string(), "--quantization",
