@@ -16,7 +16,7 @@ inline constexpr std::string_view kIa3Factors = "ia3_l";                 // [out
 inline constexpr std::string_view kNormWeight = "ln_tuning_layers";     // [hidden]
 inline constexpr std::string_view kNormBias = "ln_tuning_layers.bias";  // [hidden]
 
-// Of modules_to_save and trainable_token_indices.
+// Tensors of modules_to_save and trainable_token_indices.
 inline constexpr std::string_view kSavedWeight = "modules_to_save";       // "<path>.weight" in folders
 inline constexpr std::string_view kSavedBias = "modules_to_save.bias";    // "<path>.bias" in folders
 inline constexpr std::string_view kTokenAdapter = ".token_adapter";       // after the path of the table

@@ -1,4 +1,4 @@
-// What PEFT's folders hold of modules_to_save and trainable_token_indices: trained copies of embedding, head and norms, and rows.
+// Modules_to_save and trainable_token_indices in PEFT's folders: trained copies of embedding, head and norms, and rows.
 #pragma once
 
 #include <map>

@@ -35,7 +35,7 @@ struct TrainedTokens {
   bool operator==(const TrainedTokens&) const = default;
 };
 
-/// Where a key stands, for messages: in a configuration, or in a folder's adapter_config.json.
+/// The place of a key, for messages: in a configuration, or in a folder's adapter_config.json.
 struct KeySource {
   ExitCode code = ExitCode::usage;
   std::string prefix = "adapter.";

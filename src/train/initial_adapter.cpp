@@ -163,10 +163,6 @@ void read_vectors(TrainingRun& run) {
   });
 }
 
-}  // namespace
-
-namespace {
-
 bool has_other_scales(const AdapterLayout& layout) {
   const auto differs = [](const std::optional<AdaptedLinear>& adapted) { return adapted && adapted->scale != 1.0F; };
   return std::ranges::any_of(layout.blocks, [&](const auto& block) { return std::ranges::any_of(block, differs); });
@@ -180,9 +176,8 @@ void initialize_adapter_from_weights(TrainingRun& run) {
   }
   if (run.layout.init == LoraInit::loftq && has_other_scales(run.layout)) {
     run.console.note(
-        "adapter.init = \"loftq\" makes up for what quantization loses only where adapter.alpha / adapter.r (with rslora, alpha "
-        "/ "
-        "sqrt(r)) is 1, and here it is not");
+        "adapter.init = \"loftq\" makes up for what quantization loses only where adapter.alpha / adapter.r (with rslora, "
+        "alpha / sqrt(r)) is 1, and here it is not");
   }
   const AtWork now("making the adapter's first values from the weights");
   const auto start = Clock::now();
